@@ -1,0 +1,122 @@
+//! Whether a request may start now: first come, first served, within what the host has.
+
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+use crate::bindings::exports::airlock::policy::admit::{Admission, Load};
+
+/// The longest wait that a refused client is told, in seconds.
+const RETRY_AT_MOST: u32 = 30;
+
+/// Runs a request when there is a turn for it and nobody waits, lets it wait while there is room, else refuses it.
+pub fn decide(load: Load) -> Admission {
+    if load.wanted > load.capacity {
+        return Admission::Refuse(too_many(load));
+    }
+    // Who waits goes first: otherwise a request that needs several turns would never get them.
+    if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
+        return Admission::Run;
+    }
+    if load.waiting < load.room {
+        return Admission::Wait;
+    }
+    Admission::Refuse(busy(load))
+}
+
+fn too_many(load: Load) -> Problem {
+    Problem {
+        kind: ProblemKind::Unsupported,
+        code: Some("too_many_turns".to_owned()),
+        message: format!(
+            "this request needs {} turns at once and the gateway runs at most {}: ask for less, or raise its limit of turns",
+            load.wanted, load.capacity
+        ),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+fn busy(load: Load) -> Problem {
+    // About a second for each time that the whole capacity must turn over before this request would run.
+    let rounds = load.waiting.checked_div(load.capacity).unwrap_or_default();
+    Problem {
+        kind: ProblemKind::Overloaded,
+        code: Some("gateway_busy".to_owned()),
+        message: format!(
+            "the gateway is busy: {} turns run and {} requests wait; try again in a moment",
+            load.running, load.waiting
+        ),
+        param: None,
+        retry_after_seconds: Some(rounds.saturating_add(1).min(RETRY_AT_MOST)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+
+    use super::*;
+
+    fn load(wanted: u32, running: u32, waiting: u32) -> Load {
+        Load {
+            wanted,
+            running,
+            waiting,
+            capacity: 4,
+            room: 2,
+        }
+    }
+
+    #[test]
+    fn runs_while_there_is_a_turn_and_nobody_waits() {
+        assert_eq!(decide(load(1, 0, 0)), Admission::Run);
+        assert_eq!(decide(load(1, 3, 0)), Admission::Run);
+        assert_eq!(decide(load(4, 0, 0)), Admission::Run);
+    }
+
+    #[test]
+    fn waits_behind_others_while_there_is_room() {
+        assert_eq!(decide(load(1, 4, 0)), Admission::Wait);
+        assert_eq!(decide(load(1, 3, 1)), Admission::Wait);
+        assert_eq!(decide(load(2, 3, 0)), Admission::Wait);
+        assert_eq!(decide(load(1, u32::MAX, 1)), Admission::Wait);
+    }
+
+    #[test]
+    fn refuses_when_the_line_is_full_and_says_when_to_come_back() {
+        let Admission::Refuse(problem) = decide(load(1, 4, 2)) else {
+            panic!("must be refused");
+        };
+        assert_eq!(problem.kind, ProblemKind::Overloaded);
+        assert_eq!(problem.code.as_deref(), Some("gateway_busy"));
+        assert_eq!(problem.retry_after_seconds, Some(1));
+
+        let long_line = Load {
+            waiting: 4_000,
+            room: 4_000,
+            ..load(1, 4, 0)
+        };
+        let Admission::Refuse(problem) = decide(long_line) else {
+            panic!("must be refused");
+        };
+        assert_eq!(problem.retry_after_seconds, Some(RETRY_AT_MOST));
+    }
+
+    #[test]
+    fn refuses_at_once_what_can_never_run() {
+        let Admission::Refuse(problem) = decide(load(5, 0, 0)) else {
+            panic!("must be refused");
+        };
+        assert_eq!(problem.code.as_deref(), Some("too_many_turns"));
+        assert!(problem.message.contains("5 turns"), "{}", problem.message);
+        assert!(problem.message.contains("at most 4"), "{}", problem.message);
+        assert_eq!(problem.retry_after_seconds, None);
+    }
+
+    #[test]
+    fn a_gateway_without_turns_refuses_without_dividing_by_them() {
+        let none = Load {
+            capacity: 0,
+            ..load(0, 0, 2)
+        };
+        assert!(matches!(decide(none), Admission::Refuse(_)));
+    }
+}

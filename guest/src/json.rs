@@ -1,0 +1,94 @@
+//! Writing JSON: whole values through serde, and the text of the hot path by hand.
+
+use serde::Serialize;
+
+/// One line of JSON. `value` must be plain structs with text for keys, which always serialize.
+pub(crate) fn to_line<T: Serialize>(value: &T) -> String {
+    to_line_sized(value, 0)
+}
+
+/// As `to_line`, into a buffer of `capacity` bytes from the start: a large answer is not copied as the buffer grows.
+pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String {
+    let mut bytes = Vec::with_capacity(capacity);
+    match serde_json::to_writer(&mut bytes, value) {
+        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub(crate) fn push_text(out: &mut String, text: &str) {
+    out.push('"');
+    let mut copied = 0;
+    for (position, byte) in text.bytes().enumerate() {
+        if !must_escape(byte) {
+            continue;
+        }
+        // What must be escaped is ASCII, so both ends of this piece lie between characters.
+        out.push_str(&text[copied..position]);
+        copied = position + 1;
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            _ => {
+                out.push_str("\\u00");
+                out.push(hex(byte >> 4));
+                out.push(hex(byte & 0xf));
+            }
+        }
+    }
+    out.push_str(&text[copied..]);
+    out.push('"');
+}
+
+/// Bytes that `push_text` would append.
+pub(crate) fn text_length(text: &str) -> usize {
+    let escapes = text
+        .bytes()
+        .filter(|byte| must_escape(*byte))
+        .map(|byte| match byte {
+            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+            _ => 5,
+        });
+    text.len() + 2 + escapes.sum::<usize>()
+}
+
+fn must_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}
+
+fn hex(nibble: u8) -> char {
+    char::from_digit(u32::from(nibble), 16).unwrap_or('0')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn any_text_comes_back_and_its_length_was_known() {
+        let mut everything = String::new();
+        for character in (0..0x0001_1000).filter_map(char::from_u32) {
+            everything.push(character);
+        }
+        for text in [
+            "",
+            "plain",
+            "\"",
+            "a\\b\u{1}\u{1f}ü\n",
+            "[DONE]",
+            &everything,
+        ] {
+            let mut out = String::new();
+            push_text(&mut out, text);
+            assert_eq!(out.len(), text_length(text));
+            assert!(!out.contains(['\n', '\r']), "a frame is one line");
+            assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The policy that Airlock ships: OpenAI's chat completions over Codex. This file is its table of contents.
+//!
+//! Everything here is plain Rust over the types of `wit/`, so it runs natively in tests and in other policies
+//! that build on it. Only `component` and `bindings` know that it becomes a WebAssembly component.
+
+pub mod bindings;
+
+pub mod admit;
+pub mod models;
+pub mod prompt;
+pub mod translate;
+
+pub mod component;
+
+mod json;
+mod notes;
+mod problem;
+
+/// The one dialect that this policy speaks, as the host's route names it.
+pub const DIALECT: &str = "chat-completions";

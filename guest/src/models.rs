@@ -1,0 +1,98 @@
+//! The list of models, as OpenAI's clients read it, with what Codex knows besides.
+
+use serde::Serialize;
+
+use crate::bindings::airlock::policy::types::Model;
+use crate::json;
+
+/// `GET /v1/models`: one line of JSON.
+pub fn list(models: &[Model]) -> String {
+    json::to_line(&List {
+        object: "list",
+        data: models.iter().map(Entry::of).collect(),
+    })
+}
+
+/// `GET /v1/models/{id}`: one line of JSON.
+pub fn show(model: &Model) -> String {
+    json::to_line(&Entry::of(model))
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    object: &'static str,
+    data: Vec<Entry<'a>>,
+}
+
+#[derive(Serialize)]
+struct Entry<'a> {
+    id: &'a str,
+    object: &'static str,
+    /// OpenAI's clients require a time. Codex does not tell one.
+    created: u64,
+    owned_by: &'static str,
+    display_name: &'a str,
+    description: &'a str,
+    is_default: bool,
+    reasoning_efforts: &'a [String],
+    default_reasoning_effort: Option<&'a str>,
+    input_modalities: Vec<&'a str>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(model: &'a Model) -> Self {
+        // A model that does not say what it takes is sent both.
+        let input_modalities = if model.inputs.is_empty() {
+            vec!["text", "image"]
+        } else {
+            model.inputs.iter().map(String::as_str).collect()
+        };
+        Self {
+            id: &model.id,
+            object: "model",
+            created: 0,
+            owned_by: "openai",
+            display_name: &model.display_name,
+            description: &model.description,
+            is_default: model.is_default,
+            reasoning_efforts: &model.efforts,
+            default_reasoning_effort: model.default_effort.as_deref(),
+            input_modalities,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_keeps_all_that_codex_says() {
+        let known = Model {
+            id: "gpt-5.5".to_owned(),
+            display_name: "GPT-5.5".to_owned(),
+            description: "For \"hard\" things".to_owned(),
+            is_default: true,
+            efforts: vec!["low".to_owned(), "high".to_owned()],
+            default_effort: Some("low".to_owned()),
+            inputs: vec!["text".to_owned()],
+        };
+        let silent = Model {
+            id: "local".to_owned(),
+            display_name: String::new(),
+            description: String::new(),
+            is_default: false,
+            efforts: Vec::new(),
+            default_effort: None,
+            inputs: Vec::new(),
+        };
+        let known_json = r#"{"id":"gpt-5.5","object":"model","created":0,"owned_by":"openai","display_name":"GPT-5.5","description":"For \"hard\" things","is_default":true,"reasoning_efforts":["low","high"],"default_reasoning_effort":"low","input_modalities":["text"]}"#;
+        let silent_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"]}"#;
+        assert_eq!(show(&known), known_json);
+        assert_eq!(
+            list(&[known, silent]),
+            format!(r#"{{"object":"list","data":[{known_json},{silent_json}]}}"#)
+        );
+        assert_eq!(list(&[]), r#"{"object":"list","data":[]}"#);
+    }
+}

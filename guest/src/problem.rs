@@ -1,0 +1,84 @@
+//! The dialect's error object: `{"error":{"message","type","param","code"}}`.
+
+use serde::Serialize;
+
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+use crate::json;
+
+/// The error object for a stream that has already begun. One line of JSON.
+pub(crate) fn envelope(problem: &Problem) -> String {
+    json::to_line(&Envelope {
+        error: Body {
+            message: &problem.message,
+            r#type: type_name(problem.kind),
+            param: problem.param.as_deref(),
+            code: problem.code.as_deref(),
+        },
+    })
+}
+
+/// OpenAI's name for who is to blame.
+fn type_name(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {
+            "invalid_request_error"
+        }
+        ProblemKind::Authentication => "authentication_error",
+        ProblemKind::RateLimited => "rate_limit_error",
+        ProblemKind::Overloaded
+        | ProblemKind::Upstream
+        | ProblemKind::Timeout
+        | ProblemKind::Internal => "server_error",
+    }
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Body<'a>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_openais_type() {
+        let kinds = [
+            (ProblemKind::InvalidRequest, "invalid_request_error"),
+            (ProblemKind::Unsupported, "invalid_request_error"),
+            (ProblemKind::NotFound, "invalid_request_error"),
+            (ProblemKind::Authentication, "authentication_error"),
+            (ProblemKind::RateLimited, "rate_limit_error"),
+            (ProblemKind::Overloaded, "server_error"),
+            (ProblemKind::Upstream, "server_error"),
+            (ProblemKind::Timeout, "server_error"),
+            (ProblemKind::Internal, "server_error"),
+        ];
+        for (kind, expected) in kinds {
+            assert_eq!(type_name(kind), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_envelope_is_one_line() {
+        let problem = Problem {
+            kind: ProblemKind::Upstream,
+            code: Some("upstream_error".to_owned()),
+            message: "it said \"no\"\nand left".to_owned(),
+            param: None,
+            retry_after_seconds: Some(3),
+        };
+        assert_eq!(
+            envelope(&problem),
+            r#"{"error":{"message":"it said \"no\"\nand left","type":"server_error","param":null,"code":"upstream_error"}}"#
+        );
+    }
+}

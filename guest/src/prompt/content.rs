@@ -1,0 +1,231 @@
+//! What a message holds: text, images that the host keeps, refusals.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+
+use super::reader::{Reader, Step, quoted};
+use super::shape::{Optional, Scalar, Shape, Text};
+
+/// How the host writes a lifted attachment into the body.
+const ATTACHMENT: &str = "attachment:";
+
+/// The content of a message.
+#[derive(Default)]
+pub(super) enum Content<'de> {
+    #[default]
+    Nothing,
+    Text(Cow<'de, str>),
+    Parts(Vec<Part<'de>>),
+}
+
+/// A piece of a message.
+pub(super) enum Part<'de> {
+    Text(Cow<'de, str>),
+    /// The attachment of this number.
+    Image(u32),
+    /// What the assistant said in place of an answer.
+    Refusal(Cow<'de, str>),
+}
+
+pub(super) struct ContentShape;
+
+impl<'de> Shape<'de> for ContentShape {
+    type Value = Content<'de>;
+    const EXPECTED: &'static str = "a string or an array of parts";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Content<'de>, E> {
+        match scalar {
+            Scalar::Text(text) => Ok(Content::Text(text)),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Content<'de>, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = reader.member(&mut members, parts.len(), PartShape)? {
+            parts.push(part);
+        }
+        Ok(Content::Parts(parts))
+    }
+}
+
+struct PartShape;
+
+impl<'de> Shape<'de> for PartShape {
+    type Value = Part<'de>;
+    const EXPECTED: &'static str = "a part object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Part<'de>, A::Error> {
+        let (mut kind, mut text, mut image, mut refusal) = (None, None, None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
+                "text" => text = reader.field(&mut fields, "text", Optional(Text))?,
+                "image_url" => {
+                    image = reader.field(&mut fields, "image_url", Optional(ImageShape))?;
+                }
+                "refusal" => refusal = reader.field(&mut fields, "refusal", Optional(Text))?,
+                // The type, which may come later, says why these are refused.
+                "input_audio" | "file" => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        let Some(kind) = kind else {
+            return reader.at(Step::Key("type"), |reader| {
+                Err(reader.invalid("required: `text` or `image_url`"))
+            });
+        };
+        let (part, name) = match kind.as_ref() {
+            "text" => (text.map(Part::Text), "text"),
+            "image_url" => (image.map(Part::Image), "image_url"),
+            "refusal" => (refusal.map(Part::Refusal), "refusal"),
+            other => return reader.at(Step::Key("type"), |reader| Err(not_taken(reader, other))),
+        };
+        match part {
+            Some(part) => Ok(part),
+            None => reader.at(Step::Key(name), |reader| {
+                Err(reader.invalid(&format!("required in a part of type `{name}`")))
+            }),
+        }
+    }
+}
+
+fn not_taken<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
+    match kind {
+        "input_audio" | "file" => reader.unsupported(&format!(
+            "parts of type `{kind}` are not supported; send text or images"
+        )),
+        other => reader.invalid(&format!(
+            "expected `text`, `image_url` or, from the assistant, `refusal`, found `{}`",
+            quoted(other)
+        )),
+    }
+}
+
+/// `image_url`: an object with a `url`, or the URL itself, as some clients have it. Becomes the attachment's number.
+struct ImageShape;
+
+impl<'de> Shape<'de> for ImageShape {
+    type Value = u32;
+    const EXPECTED: &'static str = "an object with a `url`";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
+        match scalar {
+            Scalar::Text(url) => attachment(reader, &url),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<u32, A::Error> {
+        let mut number = None;
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "url" => number = Some(reader.field(&mut fields, "url", UrlShape)?),
+                "detail" => {
+                    if reader
+                        .field(&mut fields, "detail", Optional(Detail))?
+                        .unwrap_or_default()
+                    {
+                        reader.ignore("detail")?;
+                    }
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        match number {
+            Some(number) => Ok(number),
+            None => reader.at(Step::Key("url"), |reader| {
+                Err(reader.invalid("required: a data: URL of an image"))
+            }),
+        }
+    }
+}
+
+struct UrlShape;
+
+impl<'de> Shape<'de> for UrlShape {
+    type Value = u32;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
+        let url = Text.scalar(reader, scalar)?;
+        attachment(reader, &url)
+    }
+}
+
+/// How closely to look at an image. True where it says something, which Codex has no field for.
+struct Detail;
+
+impl<'de> Shape<'de> for Detail {
+    type Value = bool;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
+        let detail = Text.scalar(reader, scalar)?;
+        match detail.as_ref() {
+            "auto" => Ok(false),
+            "low" | "high" | "original" => Ok(true),
+            other => Err(reader.invalid(&format!(
+                "expected `auto`, `low`, `high` or `original`, found `{}`",
+                quoted(other)
+            ))),
+        }
+    }
+}
+
+/// The number of the image that stands at this URL.
+fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E> {
+    let scheme = url.split(':').next().unwrap_or_default();
+    if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") {
+        return Err(reader.invalid("remote image URLs are not supported; use a data: URL"));
+    }
+    if scheme.eq_ignore_ascii_case("data") {
+        // The host lifts every data URL that it can decode, so this one is not such.
+        return Err(reader.invalid(
+            "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but base64 after the comma",
+        ));
+    }
+    let number = url
+        .strip_prefix(ATTACHMENT)
+        .and_then(|number| number.parse::<u32>().ok());
+    let found = number.and_then(|number| {
+        let index = usize::try_from(number).ok()?;
+        reader
+            .attachments
+            .get(index)
+            .map(|attachment| (number, &attachment.media_type))
+    });
+    match found {
+        Some((number, media_type)) if is_image(media_type) => Ok(number),
+        Some((_, media_type)) => {
+            let message = format!("expected an image, found `{}`", quoted(media_type));
+            Err(reader.invalid(&message))
+        }
+        None => Err(reader.invalid("expected a data: URL of an image")),
+    }
+}
+
+fn is_image(media_type: &str) -> bool {
+    media_type
+        .split_once('/')
+        .is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("image"))
+}

@@ -1,0 +1,154 @@
+//! The small objects of the body: how to stream, how to reason.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess};
+
+use super::reader::{Reader, quoted};
+use super::shape::{Boolean, Optional, Scalar, Shape, Text};
+
+/// The longest word that is passed on as a reasoning effort, in characters.
+const EFFORT_AT_MOST: usize = 32;
+
+/// A string with something in it.
+pub(super) struct Name;
+
+impl<'de> Shape<'de> for Name {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = Text::EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let name = Text.scalar(reader, scalar)?;
+        if name.trim().is_empty() {
+            return Err(reader.invalid("must not be empty"));
+        }
+        Ok(name)
+    }
+}
+
+/// `stream_options`.
+#[derive(Clone, Copy, Default)]
+pub(super) struct StreamOptions {
+    pub(super) include_usage: bool,
+}
+
+pub(super) struct StreamOptionsShape;
+
+impl<'de> Shape<'de> for StreamOptionsShape {
+    type Value = StreamOptions;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<StreamOptions, A::Error> {
+        let mut options = StreamOptions::default();
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "include_usage" => {
+                    options.include_usage = reader
+                        .field(&mut fields, "include_usage", Optional(Boolean))?
+                        .unwrap_or_default();
+                }
+                // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
+                "include_obfuscation" => {
+                    reader.field(&mut fields, "include_obfuscation", Optional(Boolean))?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// A reasoning effort. New models bring new words, so any plain word is passed on.
+pub(super) struct Effort;
+
+impl<'de> Shape<'de> for Effort {
+    type Value = String;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<String, E> {
+        let effort = Text.scalar(reader, scalar)?;
+        let plain = effort.bytes().all(|byte| byte.is_ascii_lowercase());
+        if effort.is_empty() || effort.len() > EFFORT_AT_MOST || !plain {
+            return Err(reader.invalid(&format!(
+                "expected `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or another word that the model knows, found `{}`",
+                quoted(&effort)
+            )));
+        }
+        Ok(effort.into_owned())
+    }
+}
+
+/// `reasoning`, spelled as in the Responses API.
+#[derive(Default)]
+pub(super) struct Reasoning {
+    pub(super) effort: Option<String>,
+    /// `auto`, `concise` or `detailed`.
+    pub(super) summary: Option<&'static str>,
+}
+
+pub(super) struct ReasoningShape;
+
+impl<'de> Shape<'de> for ReasoningShape {
+    type Value = Reasoning;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Reasoning, A::Error> {
+        let mut reasoning = Reasoning::default();
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "effort" => {
+                    reasoning.effort = reader.field(&mut fields, "effort", Optional(Effort))?;
+                }
+                "summary" => {
+                    reasoning.summary = reader
+                        .field(&mut fields, "summary", Optional(Summary))?
+                        .flatten();
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        Ok(reasoning)
+    }
+}
+
+/// Which summary of the reasoning is asked for. None for `none`.
+struct Summary;
+
+impl<'de> Shape<'de> for Summary {
+    type Value = Option<&'static str>;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let summary = Text.scalar(reader, scalar)?;
+        match summary.as_ref() {
+            "none" => Ok(None),
+            "auto" => Ok(Some("auto")),
+            "concise" => Ok(Some("concise")),
+            "detailed" => Ok(Some("detailed")),
+            other => Err(reader.invalid(&format!(
+                "expected `auto`, `concise`, `detailed` or `none`, found `{}`",
+                quoted(other)
+            ))),
+        }
+    }
+}

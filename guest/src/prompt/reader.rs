@@ -1,0 +1,212 @@
+//! Where in a request's body we stand, what was found wrong there, and what will be ignored.
+
+use std::borrow::Cow;
+
+use serde::de;
+
+use super::shape::{Reading, Seen, SeenValue, Shape, Text};
+use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
+
+/// How many ignored parameters are named; they end up in a response header.
+const NAMED_AT_MOST: usize = 32;
+/// How much of a client's own word is repeated to it, in characters.
+const QUOTED_AT_MOST: usize = 64;
+
+/// The state of one reading of a body.
+///
+/// It walks beside serde: every shape enters a step before it reads the value there and leaves it only when that
+/// succeeded, so that after an error the trail still says where.
+pub(super) struct Reader<'r> {
+    /// What the host lifted out of the body.
+    pub(super) attachments: &'r [Attachment],
+    strict: bool,
+    trail: Vec<Step>,
+    problem: Option<Problem>,
+    ignored: Vec<String>,
+}
+
+/// One step from a value into it.
+#[derive(Clone, Copy)]
+pub(super) enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+impl<'r> Reader<'r> {
+    /// `strict` refuses what would be ignored.
+    pub(super) fn new(attachments: &'r [Attachment], strict: bool) -> Self {
+        Self {
+            attachments,
+            strict,
+            trail: Vec::new(),
+            problem: None,
+            ignored: Vec::new(),
+        }
+    }
+
+    /// Reads what lies at `step`.
+    pub(super) fn at<T, E>(
+        &mut self,
+        step: Step,
+        read: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.trail.push(step);
+        let value = read(self)?;
+        self.trail.pop();
+        Ok(value)
+    }
+
+    /// The next key of an object.
+    pub(super) fn key<'de, A: de::MapAccess<'de>>(
+        &mut self,
+        fields: &mut A,
+    ) -> Result<Option<Cow<'de, str>>, A::Error> {
+        fields.next_key_seed(Reading {
+            reader: self,
+            shape: Text,
+        })
+    }
+
+    /// The value of the key `name`, just read.
+    pub(super) fn field<'de, A: de::MapAccess<'de>, S: Shape<'de>>(
+        &mut self,
+        fields: &mut A,
+        name: &'static str,
+        shape: S,
+    ) -> Result<S::Value, A::Error> {
+        self.at(Step::Key(name), |reader| {
+            fields.next_value_seed(Reading { reader, shape })
+        })
+    }
+
+    /// The next member of an array, which is its `index`th.
+    pub(super) fn member<'de, A: de::SeqAccess<'de>, S: Shape<'de>>(
+        &mut self,
+        members: &mut A,
+        index: usize,
+        shape: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        self.at(Step::Index(index), |reader| {
+            members.next_element_seed(Reading { reader, shape })
+        })
+    }
+
+    /// Skips the value of a key that means nothing to us. Null counts as absent; all else is ignored and named.
+    pub(super) fn unknown<'de, A: de::MapAccess<'de>>(
+        &mut self,
+        fields: &mut A,
+        key: &str,
+    ) -> Result<(), A::Error> {
+        match fields.next_value_seed(Reading {
+            reader: &mut *self,
+            shape: Seen,
+        })? {
+            SeenValue::Null => Ok(()),
+            _ => self.ignore(key),
+        }
+    }
+
+    /// Notes that the field `key` of where we stand is not honoured, or refuses it under `strict`.
+    pub(super) fn ignore<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
+        if self.strict {
+            let mut path = self.path();
+            push_key(&mut path, &quoted(key));
+            let message =
+                "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
+            return Err(self.fail_at(ProblemKind::Unsupported, path, message));
+        }
+        let mut name = String::new();
+        for step in &self.trail {
+            match step {
+                Step::Key(key) => push_key(&mut name, key),
+                // Which of many messages holds it does not matter: one name for all.
+                Step::Index(_) => name.push_str("[]"),
+            }
+        }
+        push_key(&mut name, &plain(key));
+        if self.ignored.len() < NAMED_AT_MOST && !self.ignored.contains(&name) {
+            self.ignored.push(name);
+        }
+        Ok(())
+    }
+
+    /// The value where we stand is wrong.
+    pub(super) fn invalid<E: de::Error>(&mut self, message: &str) -> E {
+        let path = self.path();
+        self.fail_at(ProblemKind::InvalidRequest, path, message)
+    }
+
+    /// The value where we stand is right, but asks for what this gateway does not do.
+    pub(super) fn unsupported<E: de::Error>(&mut self, message: &str) -> E {
+        let path = self.path();
+        self.fail_at(ProblemKind::Unsupported, path, message)
+    }
+
+    /// The value where we stand is of the wrong kind.
+    pub(super) fn wrong<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
+        self.invalid(&format!("expected {expected}, found {found}"))
+    }
+
+    /// The first thing that was found wrong, if the reading failed for it and not for the JSON itself.
+    pub(super) fn take_problem(&mut self) -> Option<Problem> {
+        self.problem.take()
+    }
+
+    /// The names of what will be ignored, in the order of the body, each once.
+    pub(super) fn into_ignored(self) -> Vec<String> {
+        self.ignored
+    }
+
+    /// The path of where we stand: `messages[2].content`. Empty at the top.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in &self.trail {
+            match step {
+                Step::Key(key) => push_key(&mut path, key),
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        path
+    }
+
+    /// Keeps the problem and gives serde an error to unwind with, which nobody will see.
+    fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
+        let (message, param) = if path.is_empty() {
+            (format!("the body: {message}"), None)
+        } else {
+            (format!("{path}: {message}"), Some(path))
+        };
+        self.problem = Some(Problem {
+            kind,
+            code: None,
+            message,
+            param,
+            retry_after_seconds: None,
+        });
+        E::custom("see the reader's problem")
+    }
+}
+
+/// A client's own word, short enough to repeat to it.
+pub(super) fn quoted(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED_AT_MOST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
+
+/// A client's own key, fit to stand in a list of names in a header.
+fn plain(key: &str) -> String {
+    let fit = |character: char| character.is_ascii_graphic() && character != ',';
+    quoted(key)
+        .chars()
+        .map(|character| if fit(character) { character } else { '?' })
+        .collect()
+}
+
+fn push_key(path: &mut String, key: &str) {
+    if !path.is_empty() {
+        path.push('.');
+    }
+    path.push_str(key);
+}

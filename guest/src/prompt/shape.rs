@@ -1,0 +1,297 @@
+//! What a JSON value may look like at one place of the body, and the one serde visitor that reads them all.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::reader::Reader;
+
+/// A value without parts.
+pub(super) enum Scalar<'de> {
+    Null,
+    Boolean(bool),
+    Integer(i128),
+    Number(f64),
+    Text(Cow<'de, str>),
+}
+
+impl Scalar<'_> {
+    /// The kind of value, with its article.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a string",
+        }
+    }
+}
+
+/// What may stand at one place. Whatever a shape does not read is an error that names the place.
+pub(super) trait Shape<'de>: Sized {
+    /// What it becomes.
+    type Value;
+    /// For the message when it is something else: `a string`.
+    const EXPECTED: &'static str;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        Err(reader.wrong(Self::EXPECTED, scalar.kind()))
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        _members: A,
+    ) -> Result<Self::Value, A::Error> {
+        Err(reader.wrong(Self::EXPECTED, "an array"))
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        _fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        Err(reader.wrong(Self::EXPECTED, "an object"))
+    }
+}
+
+/// A shape about to be read.
+pub(super) struct Reading<'a, 'r, S> {
+    pub(super) reader: &'a mut Reader<'r>,
+    pub(super) shape: S,
+}
+
+impl<'de, S: Shape<'de>> DeserializeSeed<'de> for Reading<'_, '_, S> {
+    type Value = S::Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
+        source.deserialize_any(self)
+    }
+}
+
+impl<'de, S: Shape<'de>> Visitor<'de> for Reading<'_, '_, S> {
+    type Value = S::Value;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(S::EXPECTED)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<S::Value, E> {
+        self.shape.scalar(self.reader, Scalar::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<S::Value, E> {
+        self.shape.scalar(self.reader, Scalar::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<S::Value, E> {
+        self.shape
+            .scalar(self.reader, Scalar::Integer(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<S::Value, E> {
+        self.shape
+            .scalar(self.reader, Scalar::Integer(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<S::Value, E> {
+        self.shape.scalar(self.reader, Scalar::Number(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<S::Value, E> {
+        self.shape
+            .scalar(self.reader, Scalar::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<S::Value, E> {
+        self.shape
+            .scalar(self.reader, Scalar::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, members: A) -> Result<S::Value, A::Error> {
+        self.shape.array(self.reader, members)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<S::Value, A::Error> {
+        self.shape.object(self.reader, fields)
+    }
+}
+
+/// A string.
+pub(super) struct Text;
+
+impl<'de> Shape<'de> for Text {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        match scalar {
+            Scalar::Text(text) => Ok(text),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+}
+
+/// True or false.
+pub(super) struct Boolean;
+
+impl<'de> Shape<'de> for Boolean {
+    type Value = bool;
+    const EXPECTED: &'static str = "a boolean";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
+        match scalar {
+            Scalar::Boolean(value) => Ok(value),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+}
+
+/// A shape, or null for nothing.
+pub(super) struct Optional<S>(pub(super) S);
+
+impl<'de, S: Shape<'de>> Shape<'de> for Optional<S> {
+    type Value = Option<S::Value>;
+    const EXPECTED: &'static str = S::EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        match scalar {
+            Scalar::Null => Ok(None),
+            other => self.0.scalar(reader, other).map(Some),
+        }
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        members: A,
+    ) -> Result<Self::Value, A::Error> {
+        self.0.array(reader, members).map(Some)
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        self.0.object(reader, fields).map(Some)
+    }
+}
+
+/// Anything, of which only the outside is looked at. What lies deeper is checked for syntax and skipped, however
+/// deep it is.
+pub(super) struct Seen;
+
+/// The outside of a value.
+pub(super) enum SeenValue<'de> {
+    Null,
+    Boolean(bool),
+    Integer(i128),
+    Number(f64),
+    Text(Cow<'de, str>),
+    Array {
+        members: usize,
+        /// How many of them are the string `text`.
+        text_members: usize,
+    },
+    Object {
+        fields: usize,
+    },
+}
+
+impl SeenValue<'_> {
+    /// The kind of value, with its article.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Boolean(_) => "a boolean",
+            Self::Integer(_) => "an integer",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a string",
+            Self::Array { .. } => "an array",
+            Self::Object { .. } => "an object",
+        }
+    }
+
+    /// Null, or a string, array or object with nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Null => true,
+            Self::Text(text) => text.is_empty(),
+            Self::Array { members: size, .. } | Self::Object { fields: size } => *size == 0,
+            Self::Boolean(_) | Self::Integer(_) | Self::Number(_) => false,
+        }
+    }
+}
+
+impl<'de> Shape<'de> for Seen {
+    type Value = SeenValue<'de>;
+    const EXPECTED: &'static str = "any value";
+
+    fn scalar<E: de::Error>(
+        self,
+        _reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        Ok(match scalar {
+            Scalar::Null => SeenValue::Null,
+            Scalar::Boolean(value) => SeenValue::Boolean(value),
+            Scalar::Integer(value) => SeenValue::Integer(value),
+            Scalar::Number(value) => SeenValue::Number(value),
+            Scalar::Text(text) => SeenValue::Text(text),
+        })
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        _reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let (mut count, mut text_members) = (0, 0);
+        while let Some(IsText(is_text)) = members.next_element()? {
+            count += 1;
+            text_members += usize::from(is_text);
+        }
+        Ok(SeenValue::Array {
+            members: count,
+            text_members,
+        })
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        _reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut count = 0;
+        while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok(SeenValue::Object { fields: count })
+    }
+}
+
+/// Whether a value is the string `text`.
+struct IsText(bool);
+
+impl<'de> de::Deserialize<'de> for IsText {
+    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        // Unread JSON is skipped without recursion, unlike anything that serde would build.
+        let raw = <&serde_json::value::RawValue>::deserialize(source)?;
+        Ok(Self(raw.get() == "\"text\""))
+    }
+}

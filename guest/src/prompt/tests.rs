@@ -1,0 +1,206 @@
+//! Bodies that nobody should send: they are refused with a reason, whatever is wrong with them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use super::*;
+use crate::bindings::airlock::policy::types::Attachment;
+
+/// A body that reaches every reader.
+const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"x":1},
+"messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","name":"ann","content":[{"type":"text","text":"a\u00fc\n"},
+{"type":"image_url","image_url":{"url":"attachment:0","detail":"low"}}]},{"role":"assistant","content":null,"refusal":"No.","tool_calls":[]},
+{"role":"user","content":"x"}],"reasoning":{"effort":"low","summary":"auto"},"reasoning_effort":"high","include_reasoning":false,
+"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","properties":{"a":{"enum":[1,-2.5e3,null]}}}}},
+"temperature":0.5,"n":1,"stop":[],"tools":[],"modalities":["text"],"metadata":{"a":"b"},"made_up":[[]]}"#;
+
+fn request(body: &str) -> Request {
+    Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: DIALECT.to_owned(),
+        body: body.to_owned(),
+        attachments: vec![Attachment {
+            media_type: "image/png".to_owned(),
+            size: 68,
+            path: "messages[1].content[1].image_url.url".to_owned(),
+        }],
+        settings: String::new(),
+    }
+}
+
+fn problem(body: &str) -> Problem {
+    render(&request(body)).expect_err(body)
+}
+
+#[test]
+fn a_body_that_breaks_off_is_refused_wherever_it_does() {
+    assert!(render(&request(RICH)).is_ok());
+    for end in 0..RICH.len() {
+        let Some(body) = RICH.get(..end) else {
+            continue;
+        };
+        let problem = problem(body);
+        assert_eq!(problem.code.as_deref(), Some("invalid_json"), "{body}");
+        assert!(problem.message.contains("line "), "{}", problem.message);
+    }
+}
+
+#[test]
+fn no_value_in_any_place_does_more_than_be_refused() {
+    // Every place where a value begins, and every kind of value in it.
+    let starts = RICH
+        .char_indices()
+        .filter(|(_, character)| matches!(character, '"' | '[' | '{'));
+    let mut refused = 0;
+    for (start, _) in starts {
+        let mut values =
+            serde_json::Deserializer::from_str(&RICH[start..]).into_iter::<serde::de::IgnoredAny>();
+        if !matches!(values.next(), Some(Ok(_))) {
+            continue;
+        }
+        let rest = &RICH[start + values.byte_offset()..];
+        for value in [
+            "null",
+            "true",
+            "-1",
+            "0.5",
+            "1e308",
+            r#""""#,
+            r#""\u0000""#,
+            "[]",
+            "[[]]",
+            "{}",
+            r#"{"":{}}"#,
+        ] {
+            let body = [&RICH[..start], value, rest].concat();
+            if let Err(problem) = render(&request(&body)) {
+                refused += 1;
+                assert_ne!(problem.kind, ProblemKind::Internal, "{body}");
+                assert!(!problem.message.contains("reader's problem"), "{body}");
+                assert!(problem.message.len() < 500, "{}", problem.message);
+                assert!(
+                    problem.param.is_some() || problem.message.starts_with("the body"),
+                    "{body}"
+                );
+            }
+        }
+    }
+    assert!(refused > 200, "{refused}");
+}
+
+#[test]
+fn depth_is_no_danger_anywhere() {
+    let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
+    let deep = format!("{open}{close}");
+    let user = r#"{"role":"user","content":"x"}"#;
+    let with = |field: &str| format!(r#"{{"model":"m","messages":[{user}],{field}}}"#);
+
+    // What is only skipped may be as deep as it likes.
+    let plan = render(&request(&with(&format!(r#""made_up":{deep}"#)))).unwrap();
+    assert_eq!(plan.ignored, ["made_up"]);
+
+    for (body, param) in [
+        (deep.clone(), None),
+        (open.clone(), None),
+        (format!(r#"{{"model":{deep}}}"#), Some("model")),
+        (format!(r#"{{"messages":{deep}}}"#), Some("messages[0]")),
+        (
+            format!(r#"{{"messages":[{{"content":{deep}}}]}}"#),
+            Some("messages[0].content[0]"),
+        ),
+        (with(&format!(r#""tools":{deep}"#)), Some("tools")),
+        (
+            with(&format!(
+                r#""response_format":{{"type":"json_schema","json_schema":{{"name":"a","schema":{{"a":{deep}}}}}}}"#
+            )),
+            Some("response_format.json_schema.schema"),
+        ),
+    ] {
+        assert_eq!(problem(&body).param.as_deref(), param);
+    }
+    assert_eq!(
+        problem(&with(&format!(r#""made_up":{open}"#)))
+            .code
+            .as_deref(),
+        Some("invalid_json")
+    );
+}
+
+#[test]
+fn json_that_is_wrong_says_line_and_column() {
+    let problem = problem(
+        "{\"model\": \"m\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"\\ud800\"}]}",
+    );
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    assert!(
+        problem.message.contains("line 2, column "),
+        "{}",
+        problem.message
+    );
+    assert!(
+        problem.message.contains("surrogate") || problem.message.contains("escape"),
+        "{}",
+        problem.message
+    );
+}
+
+#[test]
+fn what_is_repeated_to_a_client_is_short() {
+    let word = "ü".repeat(100_000);
+    for body in [
+        format!(r#"{{"messages":[{{"role":"{word}"}}]}}"#),
+        format!(r#"{{"messages":[{{"role":"user","content":[{{"type":"{word}"}}]}}]}}"#),
+        format!(r#"{{"reasoning_effort":"{word}"}}"#),
+        format!(r#"{{"verbosity":"{word}"}}"#),
+        format!(r#"{{"response_format":{{"type":"{word}"}}}}"#),
+        format!(r#"{{"stream":"{word}"}}"#),
+    ] {
+        assert!(problem(&body).message.len() < 500);
+    }
+    let dialect = Request {
+        dialect: word.clone(),
+        ..request("{}")
+    };
+    assert!(render(&dialect).unwrap_err().message.len() < 500);
+
+    let many: Vec<String> = (0..10_000)
+        .map(|index| format!(r#""{index}{word:.80}":1"#))
+        .collect();
+    let body = format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{}}}"#,
+        many.join(",")
+    );
+    let ignored = render(&request(&body)).unwrap().ignored;
+    assert!(ignored.len() <= 32, "{}", ignored.len());
+    assert!(ignored.iter().all(|name| name.chars().count() <= 65));
+}
+
+#[test]
+fn another_dialect_is_not_found() {
+    let other = Request {
+        dialect: "responses".to_owned(),
+        ..request(RICH)
+    };
+    let problem = render(&other).unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::NotFound);
+    assert_eq!(problem.code.as_deref(), Some("unknown_dialect"));
+}
+
+#[test]
+fn a_plan_is_the_same_every_time() {
+    assert_eq!(render(&request(RICH)), render(&request(RICH)));
+}
+
+#[test]
+fn an_ignored_name_fits_into_a_header() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"a b,c\r\nd: ü":1,"plain_1.2":1}"#;
+    assert_eq!(
+        render(&request(body)).unwrap().ignored,
+        ["a?b?c??d:??", "plain_1.2"]
+    );
+}

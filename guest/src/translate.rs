@@ -1,0 +1,165 @@
+//! What Codex reports, in the client's dialect: one reply from its first event to its ending.
+
+mod chunks;
+mod collected;
+mod streamed;
+#[cfg(test)]
+mod tests;
+mod transcript;
+
+use serde::Serialize;
+
+use crate::bindings::airlock::policy::types::{
+    Ending, Event, Problem, ProblemKind, Shortfall, Usage,
+};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Context, Frame};
+use crate::notes::Notes;
+
+use collected::Collected;
+use streamed::Streamed;
+
+/// Events of other turns than this are not the answer.
+const ANSWER: u32 = 0;
+
+/// One response, streamed or whole.
+#[derive(Debug)]
+pub struct Reply(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Streamed(Streamed),
+    Collected(Collected),
+}
+
+impl Reply {
+    /// The reply to the request that the context describes.
+    pub fn new(context: &Context) -> Self {
+        let notes = Notes::from_text(&context.notes);
+        let heading = Heading::of(context);
+        Self(if notes.streaming {
+            Kind::Streamed(Streamed::new(&heading, notes))
+        } else {
+            Kind::Collected(Collected::new(heading, notes))
+        })
+    }
+
+    /// Translates a batch, in order. No frames where the client did not ask for a stream.
+    pub fn feed(&mut self, events: Vec<Event>) -> Vec<Frame> {
+        let events = events.into_iter().filter(|event| event.source == ANSWER);
+        match &mut self.0 {
+            Kind::Streamed(streamed) => streamed.feed(events),
+            Kind::Collected(collected) => {
+                collected.feed(events);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Ends the response. Where it failed, `body` is the problem even of a stream, for a host that has sent nothing
+    /// yet; the body of a stream that went well is empty.
+    pub fn finish(self, ending: Ending) -> Closing {
+        match self.0 {
+            Kind::Streamed(streamed) => streamed.finish(ending),
+            Kind::Collected(collected) => Closing {
+                frames: Vec::new(),
+                body: collected.finish(ending),
+            },
+        }
+    }
+}
+
+/// What every object of a response begins with.
+#[derive(Debug)]
+struct Heading {
+    id: String,
+    /// Unix seconds.
+    created: u64,
+    model: String,
+}
+
+impl Heading {
+    fn of(context: &Context) -> Self {
+        let name = context.id.strip_prefix("req_").unwrap_or(&context.id);
+        Self {
+            id: format!("chatcmpl-{name}"),
+            created: context.arrived / 1000,
+            model: context.model.clone(),
+        }
+    }
+}
+
+/// Why an answer ends, in OpenAI's words, or what went wrong.
+fn finish_reason(ending: Ending) -> Result<&'static str, Problem> {
+    match ending {
+        Ending::Completed => Ok("stop"),
+        Ending::Incomplete(Shortfall::MaxOutputTokens) => Ok("length"),
+        Ending::Incomplete(Shortfall::ContentFilter) => Ok("content_filter"),
+        Ending::Interrupted => Err(upstream(
+            "turn_interrupted",
+            "the turn was interrupted before the answer was complete; send the request again",
+        )),
+        Ending::Failed(problem) => Err(problem),
+    }
+}
+
+/// Fails where `text` is not one JSON object.
+fn check_object(text: &str) -> Result<(), Problem> {
+    #[derive(serde::Deserialize)]
+    struct Object {}
+
+    let is_object = text.trim_start().starts_with('{');
+    // Unread fields are skipped without recursion: an answer may nest as it likes.
+    if is_object && serde_json::from_str::<Object>(text).is_ok() {
+        return Ok(());
+    }
+    Err(upstream(
+        "invalid_json_output",
+        "the model did not answer with one JSON object; send the request again, or give a `json_schema`, which the model enforces",
+    ))
+}
+
+fn upstream(code: &str, message: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::Upstream,
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+/// Tokens, as OpenAI counts them.
+#[derive(Debug, Serialize)]
+struct UsageObject {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    prompt_tokens_details: PromptDetails,
+    completion_tokens_details: CompletionDetails,
+}
+
+#[derive(Debug, Serialize)]
+struct PromptDetails {
+    cached_tokens: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct CompletionDetails {
+    reasoning_tokens: u64,
+}
+
+impl UsageObject {
+    fn of(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input,
+            completion_tokens: usage.output,
+            total_tokens: usage.input.saturating_add(usage.output),
+            prompt_tokens_details: PromptDetails {
+                cached_tokens: usage.cached,
+            },
+            completion_tokens_details: CompletionDetails {
+                reasoning_tokens: usage.reasoning,
+            },
+        }
+    }
+}
