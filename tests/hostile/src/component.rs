@@ -1,0 +1,104 @@
+//! The component's exports: the shipped policy's, with the deeds in front.
+
+use std::cell::RefCell;
+
+use airlock_policy::bindings;
+use airlock_policy::bindings::airlock::policy::types::{
+    Ending, Event, EventKind, Model, Problem, Request,
+};
+use airlock_policy::bindings::exports::airlock::policy::translate::{
+    Closing, Context, Frame, GuestReply, Reply as ReplyHandle,
+};
+use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, translate};
+
+use crate::{Deed, Place};
+
+struct Hostile;
+
+bindings::export!(Hostile with_types_in bindings);
+
+impl admit::Guest for Hostile {
+    fn decide(load: admit::Load) -> admit::Admission {
+        airlock_policy::admit::decide(load)
+    }
+}
+
+impl prompt::Guest for Hostile {
+    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+        if let Some(deed) = Place::Render.deed_in(&request.body) {
+            deed.happen();
+        }
+        let mut plan = airlock_policy::prompt::render(&request)?;
+        // The translator takes notes that it cannot read for none, so they are only replaced where asked.
+        if Place::Feed
+            .deed_in(&request.body)
+            .or(Place::Finish.deed_in(&request.body))
+            .is_some()
+        {
+            plan.notes = [plan.notes.as_str(), SEPARATOR, &request.body].concat();
+        }
+        Ok(plan)
+    }
+}
+
+/// Between the shipped policy's notes and the body that follows them.
+const SEPARATOR: &str = "\n";
+
+impl translate::Guest for Hostile {
+    type Reply = Reply;
+
+    fn list_models(_dialect: String, models: Vec<Model>) -> String {
+        airlock_policy::models::list(&models)
+    }
+
+    fn show_model(_dialect: String, model: Model) -> String {
+        airlock_policy::models::show(&model)
+    }
+}
+
+struct Reply(RefCell<State>);
+
+struct State {
+    reply: airlock_policy::translate::Reply,
+    feed: Option<Deed>,
+    finish: Option<Deed>,
+}
+
+impl GuestReply for Reply {
+    fn new(mut context: Context) -> Self {
+        let (notes, body) = context
+            .notes
+            .split_once(SEPARATOR)
+            .unwrap_or((&context.notes, ""));
+        let (feed, finish) = (Place::Feed.deed_in(body), Place::Finish.deed_in(body));
+        context.notes = notes.to_owned();
+        let reply = airlock_policy::translate::Reply::new(&context);
+        Self(RefCell::new(State {
+            reply,
+            feed,
+            finish,
+        }))
+    }
+
+    fn feed(&self, events: Vec<Event>) -> Vec<Frame> {
+        let mut state = self.0.borrow_mut();
+        for event in &events {
+            if let EventKind::Text(text) = &event.kind {
+                state.feed = state.feed.or(Place::Feed.deed_in(&text.text));
+                state.finish = state.finish.or(Place::Finish.deed_in(&text.text));
+            }
+        }
+        if let Some(deed) = state.feed {
+            deed.happen();
+        }
+        state.reply.feed(events)
+    }
+
+    fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
+        let state = reply.into_inner::<Self>().0.into_inner();
+        if let Some(deed) = state.finish {
+            deed.happen();
+        }
+        state.reply.finish(ending)
+    }
+}

@@ -1,0 +1,87 @@
+//! The shipped policy, which traps, loops or hoards memory when a request says so.
+//!
+//! A body, or a piece of the answer, that holds `hostile:PLACE:DEED` makes it happen: the places are `render`, `feed`
+//! and `finish`, the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
+//! from where it travels in the notes, or in the answer's text.
+
+#[cfg(target_arch = "wasm32")]
+mod component;
+
+/// Where it happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// While the request is read.
+    Render,
+    /// While the answer is translated.
+    Feed,
+    /// While the reply ends.
+    Finish,
+}
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// The call traps.
+    Trap,
+    /// The call never returns.
+    Loop,
+    /// The call takes memory until it is given no more, and then traps.
+    Hoard,
+}
+
+impl Place {
+    /// Finds the deed that `text` asks for here.
+    pub fn deed_in(self, text: &str) -> Option<Deed> {
+        let name = match self {
+            Self::Render => "hostile:render:",
+            Self::Feed => "hostile:feed:",
+            Self::Finish => "hostile:finish:",
+        };
+        let (_, rest) = text.split_once(name)?;
+        [
+            ("trap", Deed::Trap),
+            ("loop", Deed::Loop),
+            ("hoard", Deed::Hoard),
+        ]
+        .into_iter()
+        .find_map(|(word, deed)| rest.starts_with(word).then_some(deed))
+    }
+}
+
+impl Deed {
+    /// Does it.
+    #[expect(clippy::panic, reason = "to trap is what this policy is for")]
+    pub fn happen(self) -> ! {
+        match self {
+            Self::Trap => panic!("as asked"),
+            Self::Loop => loop {
+                std::hint::spin_loop();
+            },
+            Self::Hoard => {
+                let mut hoard: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    // Written to, so that it is really taken.
+                    hoard.push(std::hint::black_box(vec![0xA5; 1 << 20]));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_asked_for_here_happens() {
+        let text = r#"{"messages":[{"content":"hostile:feed:loop and hostile:finish:hoard"}]}"#;
+        assert_eq!(Place::Render.deed_in(text), None);
+        assert_eq!(Place::Feed.deed_in(text), Some(Deed::Loop));
+        assert_eq!(Place::Finish.deed_in(text), Some(Deed::Hoard));
+        assert_eq!(
+            Place::Render.deed_in("hostile:render:trap"),
+            Some(Deed::Trap)
+        );
+        assert_eq!(Place::Render.deed_in("hostile:render:sing"), None);
+    }
+}
