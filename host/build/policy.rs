@@ -1,0 +1,139 @@
+//! Builds a policy crate of this workspace into a component.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "cargo tells build scripts everything in variables"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use wit_component::ComponentEncoder;
+
+/// What policies are compiled for: nothing in it can reach the outside.
+const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Variables by which cargo, clippy and coverage tools reach into the builds below them. They are meant for the
+/// outer build: its flags are for another target, and its target folder is locked.
+const NOT_OURS: &[&str] = &[
+    "RUSTFLAGS",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_BUILD_RUSTFLAGS",
+    "CARGO_BUILD_TARGET",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET_DIR",
+    "CARGO_BUILD_BUILD_DIR",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_MAKEFLAGS",
+    "MAKEFLAGS",
+    "MFLAGS",
+    "CLIPPY_ARGS",
+    "CLIPPY_CONF_DIR",
+];
+
+/// Builds the package and returns the path of its component. Cargo runs the build script again when the sources of
+/// the package or of a policy that it builds on, the WIT, or the lock file change, and only then.
+///
+/// # Errors
+/// That the target is missing (one sentence with the way out), or that the build fails.
+pub(crate) fn build(package: &str) -> Result<PathBuf> {
+    let workspace = workspace()?;
+    let out = PathBuf::from(
+        std::env::var_os("OUT_DIR")
+            .context("OUT_DIR is not set: this runs in build scripts only")?,
+    );
+    watch(package, &workspace);
+
+    let target = target_folder(&workspace, &out).join("policies");
+    compile(package, &workspace, &target)?;
+
+    let module = target
+        .join(TARGET)
+        .join("policy")
+        .join(format!("{}.wasm", package.replace('-', "_")));
+    let bytes =
+        std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let mut encoder = ComponentEncoder::default();
+    let encoder = encoder
+        .validate(true)
+        .module(&bytes)
+        .context("the policy is no module that can be a component")?;
+    let component = encoder
+        .encode()
+        .context("the policy cannot be made a component")?;
+    let path = out.join(format!("{package}.wasm"));
+    std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// The folder of the workspace's manifest, above the crate whose build script runs.
+fn workspace() -> Result<PathBuf> {
+    let own = PathBuf::from(
+        std::env::var_os("CARGO_MANIFEST_DIR").context("CARGO_MANIFEST_DIR is not set")?,
+    );
+    let found = own
+        .ancestors()
+        .skip(1)
+        .find(|folder| folder.join("Cargo.lock").is_file());
+    Ok(found.context("the workspace has no Cargo.lock")?.to_owned())
+}
+
+/// The outer build's target folder, wherever it was put: OUT_DIR is `…/PROFILE/build/CRATE-HASH/out` in it.
+fn target_folder(workspace: &Path, out: &Path) -> PathBuf {
+    let found = out
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    found.map_or_else(|| workspace.join("target"), Path::to_owned)
+}
+
+fn watch(package: &str, workspace: &Path) {
+    // Policies may build on the shipped one, so its sources count for each. Folders are watched as a whole.
+    let mut folders = vec!["guest"];
+    if package == "airlock-hostile" {
+        folders.push("tests/hostile");
+    }
+    for folder in folders {
+        for part in ["src", "Cargo.toml"] {
+            println!(
+                "cargo::rerun-if-changed={}",
+                workspace.join(folder).join(part).display()
+            );
+        }
+    }
+    for path in ["wit", "Cargo.lock"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(path).display());
+    }
+}
+
+fn compile(package: &str, workspace: &Path, target: &Path) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace);
+    command.args([
+        "build",
+        "--locked",
+        "--quiet",
+        "--profile",
+        "policy",
+        "--target",
+        TARGET,
+        "--package",
+        package,
+    ]);
+    command.arg("--target-dir").arg(target);
+    for variable in NOT_OURS {
+        command.env_remove(variable);
+    }
+    let output = command.output().context("cannot run cargo")?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if errors.contains("E0463") && errors.contains(TARGET) {
+        bail!(
+            "policies are built for {TARGET}, which is not installed: run `rustup target add {TARGET}`"
+        );
+    }
+    bail!("the policy {package} does not build:\n{errors}");
+}

@@ -1,0 +1,114 @@
+//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`.
+
+mod arguments;
+mod become_codex;
+mod doctor;
+mod serve;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::ArgMatches;
+use tokio::runtime::Runtime;
+
+use crate::codex::launch::LAUNCH;
+use crate::config::{Config, Environment, Loaded};
+
+/// Wrong usage or configuration; clap's own errors have it too.
+const USAGE: u8 = 2;
+
+/// Runs one command. What was asked for goes to `out`, errors go to `err`.
+pub fn run(
+    arguments: impl IntoIterator<Item = OsString>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> ExitCode {
+    let matches = match arguments::command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let text = error.render();
+            let _ = if error.use_stderr() {
+                write!(err, "{text}")
+            } else {
+                write!(out, "{text}")
+            };
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
+        }
+    };
+    let (code, failure) = match dispatch(&matches, out, err) {
+        Ok(code) => return code,
+        Err(Stop::Usage(error)) => (USAGE, error),
+        Err(Stop::Failure(error)) => (1, error),
+    };
+    // The whole chain on one line: each level says more.
+    let _ = writeln!(err, "airlock: {failure:#}");
+    ExitCode::from(code)
+}
+
+/// How long blocking work may go on after a command has done its own.
+const SHUTDOWN: Duration = Duration::from_secs(1);
+
+/// Why a command ended early.
+enum Stop {
+    /// What was typed or configured is wrong.
+    Usage(anyhow::Error),
+    /// It was right and did not work.
+    Failure(anyhow::Error),
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::Failure(error.into())
+    }
+}
+
+fn dispatch(
+    matches: &ArgMatches,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitCode, Stop> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Stop::Usage(anyhow::anyhow!(
+            "no command; see `airlock --help`"
+        )));
+    };
+    if name == LAUNCH {
+        return Err(Stop::Failure(become_codex::run(matches)));
+    }
+    let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
+    if name == "doctor" {
+        return with_runtime(|runtime| Ok(doctor::run(runtime, loaded, out)?));
+    }
+    let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
+    match name {
+        "serve" => with_runtime(|runtime| serve::run(runtime, loaded, out)),
+        _ => show(&loaded, out, err),
+    }
+}
+
+fn show(loaded: &Loaded, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitCode, Stop> {
+    for warning in &loaded.warnings {
+        writeln!(err, "airlock: {warning}")?;
+    }
+    write!(out, "{}", loaded.to_toml())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn with_runtime(work: impl FnOnce(&Runtime) -> Result<ExitCode, Stop>) -> Result<ExitCode, Stop> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime
+        .context("cannot start the runtime")
+        .map_err(Stop::Failure)?;
+    let code = work(&runtime);
+    // Dropping it would wait for blocking work without end.
+    runtime.shutdown_timeout(SHUTDOWN);
+    code
+}
+
+#[cfg(test)]
+mod tests;

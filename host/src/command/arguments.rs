@@ -1,0 +1,145 @@
+//! The command line, as clap sees it. Flags of settings come from the table of settings.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::codex::launch::LAUNCH;
+use crate::config::{Config, Environment, Flags, SETTINGS, Slot};
+
+const ABOUT: &str = "A gateway between OpenAI's HTTP dialects and the Codex CLI";
+
+const LONG_ABOUT: &str = "\
+A gateway between OpenAI's HTTP dialects and the Codex CLI. It runs `codex app-server` as its child, \
+answers OpenAI's SDKs over HTTP, and lets a sandboxed WebAssembly policy choose every word in between.";
+
+const EXAMPLES: &str = "\
+Examples:
+  airlock serve --rehearsal            try it: no account, no network, no cost
+  airlock serve                        with the login of your own Codex (`codex login`)
+  airlock doctor                       what is missing, and how to get it
+  airlock config > airlock.toml        every setting with its unit and default, to start a file from
+
+A request:
+  curl http://127.0.0.1:8787/v1/chat/completions -H 'content-type: application/json' \\
+    -d '{\"model\": \"gpt-5.5\", \"stream\": true, \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]}'
+
+Environment:
+  AIRLOCK_CONFIG                       the configuration file, as --config
+  AIRLOCK_LISTEN, AIRLOCK_API_KEY, AIRLOCK_LIMITS_TURNS, ...
+                                       any setting of `airlock config`: AIRLOCK_ and its name, dots as underscores
+  CODEX_BIN                            the Codex binary, as --codex-bin
+  RUST_LOG                             what is logged to stderr
+
+A flag outweighs the environment, the environment the file, the file the default.";
+
+const SERVE: &str = "\
+Examples:
+  airlock serve --rehearsal
+  airlock serve --codex-home ~/.codex --listen 127.0.0.1:9000
+  AIRLOCK_API_KEY=$(openssl rand -hex 24) airlock serve --listen 0.0.0.0:8787
+  airlock serve --policy my-policy.wasm --strict
+
+Once the socket is open, one line on stdout says where: `Airlock listens on http://…`. The log goes to stderr.
+SIGTERM or Ctrl-C lets running replies end (limits.drain); a second one cuts them.
+Without Codex it serves all the same: /readyz and every completion answer 503 and say what to do.";
+
+const CONFIG: &str = "\
+Prints the effective configuration as TOML: every key with what it is for, its unit, its default, and whether the
+value comes from the file, the environment or a flag. Secrets are masked. The output is a valid configuration file.";
+
+const DOCTOR: &str = "\
+Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault. It starts Codex once
+and asks for its models, but runs no turn. The exit code is 1 if any check fails.";
+
+/// The whole command line.
+pub(super) fn command() -> Command {
+    Command::new("airlock")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .long_about(LONG_ABOUT)
+        .after_help(EXAMPLES)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(options(
+            Command::new("serve")
+                .about("Serves until it is told to stop")
+                .after_help(SERVE),
+        ))
+        .subcommand(options(
+            Command::new("config")
+                .about("Prints the effective configuration")
+                .after_help(CONFIG),
+        ))
+        .subcommand(options(
+            Command::new("doctor")
+                .about("Checks what a gateway needs")
+                .after_help(DOCTOR),
+        ))
+        .subcommand(
+            Command::new(LAUNCH)
+                .hide(true)
+                .about("Becomes Codex, and dies with its parent. Only airlock itself uses it")
+                .arg(
+                    Arg::new("parent")
+                        .required(true)
+                        .value_parser(value_parser!(i32)),
+                )
+                .arg(
+                    Arg::new("command")
+                        .required(true)
+                        .num_args(1..)
+                        .trailing_var_arg(true)
+                        .allow_hyphen_values(true)
+                        .value_parser(value_parser!(std::ffi::OsString)),
+                ),
+        )
+}
+
+/// What the flags say.
+pub(super) fn flags(matches: &ArgMatches) -> Flags {
+    let mut values = Vec::new();
+    for setting in SETTINGS.iter().filter(|setting| setting.flag.is_some()) {
+        // A switch that is not given has a value too, clap's default, which must not outweigh the file.
+        let given =
+            matches.value_source(setting.key) == Some(clap::parser::ValueSource::CommandLine);
+        let raw = matches.get_raw(setting.key).and_then(|mut raw| raw.next());
+        if given {
+            let value = raw.map_or_else(
+                || "true".to_owned(),
+                |raw| raw.to_string_lossy().into_owned(),
+            );
+            values.push((setting.key, value));
+        }
+    }
+    Flags {
+        config: matches.get_one::<PathBuf>("config").cloned(),
+        values,
+    }
+}
+
+/// The flags that all commands share, so that `config` and `doctor` tell of the very `serve` that is meant.
+fn options(mut command: Command) -> Command {
+    let mut sample = Config::defaults(Environment::default());
+    for setting in SETTINGS {
+        let Some(flag) = setting.flag else { continue };
+        let slot = (setting.slot)(&mut sample);
+        let argument = Arg::new(setting.key).long(flag).help(format!(
+            "{} [env: {}]",
+            setting.help,
+            setting.variable()
+        ));
+        command = command.arg(match slot {
+            Slot::Switch(_) => argument.action(ArgAction::SetTrue),
+            Slot::Address(_) => argument.value_name("IP:PORT"),
+            Slot::File(_) => argument.value_name("FILE"),
+            Slot::Directory(_) | Slot::Folder(_) => argument.value_name("DIR"),
+            _ => argument.value_name("PATH"),
+        });
+    }
+    let file = Arg::new("config")
+        .long("config")
+        .value_name("FILE")
+        .value_parser(value_parser!(PathBuf));
+    command.arg(file.help("The configuration file. Else ~/.config/airlock/config.toml, if it exists [env: AIRLOCK_CONFIG]"))
+}

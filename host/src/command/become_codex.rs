@@ -1,0 +1,36 @@
+//! Sets the parent-death signal and becomes Codex, so that no Codex outlives its gateway, not even after SIGKILL.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::{Context as _, Error, anyhow};
+use clap::ArgMatches;
+use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+
+/// Does not return once the process has become Codex; what it returns is why it has not.
+pub(super) fn run(matches: &ArgMatches) -> Error {
+    let parent = matches.get_one::<i32>("parent").copied();
+    let mut command = matches
+        .get_many::<OsString>("command")
+        .into_iter()
+        .flatten();
+    let (Some(parent), Some(binary)) = (parent.and_then(Pid::from_raw), command.next()) else {
+        return anyhow!("no parent or no command");
+    };
+    if let Err(error) = die_with(parent) {
+        return error;
+    }
+    // It returns only when it fails.
+    Error::from(Command::new(binary).args(command).exec()).context("cannot run codex")
+}
+
+fn die_with(parent: Pid) -> Result<(), Error> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .context("cannot set the parent-death signal")?;
+    // The parent may have ended before the signal was set; then nothing would ever tell us.
+    match getppid() {
+        Some(now) if now == parent => Ok(()),
+        _ => Err(anyhow!("the gateway has ended")),
+    }
+}

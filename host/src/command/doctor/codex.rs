@@ -1,0 +1,147 @@
+//! The checks that are about Codex: home, binary, version, login, and whether it answers.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::{Finding, Report, chain};
+use crate::codex::Codex;
+use crate::codex::binary::Binary;
+use crate::codex::home::Home;
+use crate::codex::launch::Launch;
+use crate::config::Config;
+use crate::rehearsal;
+use crate::task::Tasks;
+use crate::wit::Problem;
+
+/// How long Codex may take to answer: it may have to look for its workspace over a slow network.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long it may take to end.
+const END: Duration = Duration::from_secs(15);
+
+/// Checks all of it. Codex is started only where everything before was found.
+pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
+    let tasks = Tasks::default();
+    let model = match scripted(config, &tasks).await {
+        Ok(model) => model,
+        Err(finding) => return report.add("rehearsal", &finding),
+    };
+    let launch = match Launch::prepare(config, model.as_deref()) {
+        Ok(launch) => launch,
+        Err(error) => return report.add("home", &Finding::Broken(chain(&error))),
+    };
+    report.add("home", &home(launch.home()));
+    if let Some(finding) = provider(config, launch.home()) {
+        report.add("provider", &finding);
+    }
+    match launch.binary().await {
+        Ok(binary) => {
+            report.add("binary", &Finding::Fine(binary.path.display().to_string()));
+            report.add("version", &version(&binary));
+            answers(config, launch, &tasks, report).await;
+        }
+        Err(error) => report.add("binary", &Finding::Broken(error.to_string())),
+    }
+    let _ = timeout(END, tasks.stop()).await;
+}
+
+/// The base URL of the scripted model, in rehearsal.
+async fn scripted(config: &Config, tasks: &Tasks) -> Result<Option<String>, Finding> {
+    if !config.rehearsal {
+        return Ok(None);
+    }
+    match rehearsal::start(tasks) {
+        Ok(model) => Ok(Some(model.base_url)),
+        Err(error) => Err(Finding::Broken(format!(
+            "the scripted model does not start: {error}"
+        ))),
+    }
+}
+
+fn home(home: &Home) -> Finding {
+    let path = home.path.display();
+    let login = home.login_file();
+    let own = login.starts_with(&home.path);
+    match (home.rehearsal || home.custom_provider, login.is_file()) {
+        (true, _) => Finding::Fine(format!("{path}")),
+        (false, true) if own => Finding::Fine(format!("{path}, with a login of its own")),
+        (false, true) => Finding::Fine(format!("{path}, with the login of {}", login.display())),
+        (false, false) if own => Finding::Doubtful(format!(
+            "{path}; sign in with `CODEX_HOME={path} codex login`"
+        )),
+        (false, false) => Finding::Doubtful(format!(
+            "{path}; there is no {}: sign in with `codex login` (a login kept in a keyring cannot be shared)",
+            login.display()
+        )),
+    }
+}
+
+fn provider(config: &Config, home: &Home) -> Option<Finding> {
+    let missing = home
+        .env_keys
+        .iter()
+        .find(|key| config.environment.raw(key).is_none())?;
+    Some(Finding::Broken(format!(
+        "the model provider reads {missing}, which is not set; export it before `airlock serve`"
+    )))
+}
+
+fn version(binary: &Binary) -> Finding {
+    match binary.supported {
+        true => Finding::Fine(format!("{}, tested", binary.version)),
+        false => Finding::Doubtful(format!(
+            "{} is newer than what airlock was tested with; should anything fail, `npm install -g @openai/codex@0.169.0`",
+            binary.version
+        )),
+    }
+}
+
+async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Report<'_>) {
+    let login = !launch.home().custom_provider && !launch.home().rehearsal;
+    let codex = Codex::start(&config.limits, launch, tasks);
+    let ready = ready(&codex).await;
+    // Whoever is not signed in has a Codex that answers all the same.
+    let signed_out =
+        matches!(&ready, Err(problem) if problem.code.as_deref() == Some("codex_not_signed_in"));
+    let (app_server, account) = match &ready {
+        Ok(()) => {
+            let models = codex.models().await.map_or(0, |models| models.len());
+            (
+                Finding::Fine(format!("app-server answers, with {models} models")),
+                Finding::Fine("signed in".to_owned()),
+            )
+        }
+        Err(problem) if signed_out => (
+            Finding::Fine("app-server answers".to_owned()),
+            Finding::Broken(problem.message.clone()),
+        ),
+        Err(problem) => {
+            report.add(
+                "codex",
+                &Finding::Broken(format!(
+                    "{}; RUST_LOG=airlock=debug `airlock serve` shows more",
+                    problem.message
+                )),
+            );
+            return;
+        }
+    };
+    report.add("codex", &app_server);
+    if login {
+        report.add("login", &account);
+    }
+}
+
+/// Waits out the start, which the gateway's clients would be told of.
+async fn ready(codex: &Codex) -> Result<(), Problem> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let ready = codex.wait_ready().await;
+        let starting =
+            matches!(&ready, Err(problem) if problem.code.as_deref() == Some("codex_starting"));
+        if !starting || Instant::now() >= deadline {
+            return ready;
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! `airlock serve`: opens the gateway, says where, and ends it when told to.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::Stop;
+use crate::config::{Config, Loaded};
+use crate::gateway::Gateway;
+use crate::telemetry;
+
+/// Serves until a signal says stop.
+pub(super) fn run(
+    runtime: &Runtime,
+    loaded: Loaded,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Stop> {
+    telemetry::start(&loaded.config.log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    runtime
+        .block_on(serve(loaded.config, out))
+        .map_err(Stop::Failure)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
+    // Before anything starts, so that a signal that comes early is not the system's to answer.
+    let mut stop = Stops::listen().context("cannot listen to signals")?;
+    let rehearsal = config.rehearsal;
+    let gateway = tokio::select! {
+        gateway = Gateway::start(config) => gateway?,
+        () = stop.next() => return Ok(()),
+    };
+    if rehearsal {
+        tracing::warn!("rehearsal: a scripted model answers, not a real one");
+    }
+    writeln!(out, "Airlock listens on http://{}", gateway.address())?;
+    out.flush()?;
+    stop.next().await;
+    tracing::info!("stopping: running replies may end; a second signal cuts them");
+    tokio::select! {
+        () = gateway.drain() => tracing::info!("stopped"),
+        () = stop.next() => tracing::warn!("cut"),
+    }
+    Ok(())
+}
+
+/// The signals that ask for an end.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line against the table of settings, and what it says.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::config::SETTINGS;
+
+/// What a command prints and says, with its exit code as text.
+fn typed(arguments: &[&str]) -> (String, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let arguments = ["airlock"].iter().chain(arguments).map(OsString::from);
+    let code = run(arguments, &mut out, &mut err);
+    (
+        String::from_utf8(out).unwrap(),
+        String::from_utf8(err).unwrap(),
+        format!("{code:?}"),
+    )
+}
+
+#[test]
+fn the_command_line_is_consistent() {
+    arguments::command().debug_assert();
+}
+
+#[test]
+fn every_flag_of_the_table_reaches_its_setting() {
+    for setting in SETTINGS.iter().filter(|setting| setting.flag.is_some()) {
+        let flag = format!("--{}", setting.flag.unwrap());
+        let switch = ["--strict", "--rehearsal"].contains(&flag.as_str());
+        let typed: &[&str] = if switch {
+            &["airlock", "serve", &flag]
+        } else {
+            &["airlock", "serve", &flag, "value"]
+        };
+        let matches = arguments::command().try_get_matches_from(typed).unwrap();
+        let flags = arguments::flags(matches.subcommand().unwrap().1);
+        let value = if switch { "true" } else { "value" };
+        assert_eq!(flags.values, [(setting.key, value.to_owned())], "{flag}");
+    }
+}
+
+#[test]
+fn flags_that_are_not_given_say_nothing() {
+    let matches = arguments::command()
+        .try_get_matches_from(["airlock", "serve"])
+        .unwrap();
+    let flags = arguments::flags(matches.subcommand().unwrap().1);
+    assert!(flags.values.is_empty() && flags.config.is_none());
+}
+
+#[test]
+fn help_teaches_and_hides_what_is_not_for_people() {
+    let (out, err, code) = typed(&["--help"]);
+    for word in [
+        "airlock serve --rehearsal",
+        "curl",
+        "AIRLOCK_LISTEN",
+        "CODEX_BIN",
+        "doctor",
+    ] {
+        assert!(out.contains(word), "no {word} in:\n{out}");
+    }
+    assert!(!out.contains(LAUNCH) && err.is_empty(), "{out}{err}");
+    assert_eq!(code, format!("{:?}", ExitCode::SUCCESS));
+}
+
+#[test]
+fn wrong_usage_is_told_apart_from_failure() {
+    let (_, err, code) = typed(&["serve", "--no-such-flag"]);
+    assert!(err.contains("--no-such-flag"), "{err}");
+    assert_eq!(code, format!("{:?}", ExitCode::from(USAGE)));
+    let (_, err, code) = typed(&["config", "--listen", "nowhere"]);
+    assert!(
+        err.contains("listen") && err.contains("127.0.0.1:8787"),
+        "{err}"
+    );
+    assert_eq!(code, format!("{:?}", ExitCode::from(USAGE)));
+}

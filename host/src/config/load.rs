@@ -1,0 +1,291 @@
+//! Layers the sources of settings (flag over environment over file over default) and checks the whole.
+
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::value::Place;
+use super::{Config, Environment, SETTINGS, Setting};
+
+/// The largest configuration file that is read: 1 MiB.
+const FILE_BYTES: u64 = 1 << 20;
+
+/// What the command line said.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// The configuration file to read.
+    pub config: Option<PathBuf>,
+    /// Keys with the values that flags gave them.
+    pub values: Vec<(&'static str, String)>,
+}
+
+/// A configuration with the story of each value.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The result.
+    pub config: Config,
+    /// Where each value comes from, in the order of the table of settings.
+    pub sources: Vec<Source>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// What is not wrong, but probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nobody set it.
+    Default,
+    /// The configuration file.
+    File,
+    /// A variable of the environment.
+    Environment,
+    /// A flag.
+    Flag,
+}
+
+/// Why there is no configuration. Every message names the key, or the file, and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {}: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("the configuration file {} is not TOML: {cause}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: Box<toml::de::Error>,
+    },
+    /// The file has a key that nothing reads.
+    #[error("{key} in {}: there is no such setting{hint}; `airlock config` lists all", path.display())]
+    Unknown {
+        /// The key, tables joined by dots.
+        key: String,
+        /// A similar key, as a phrase.
+        hint: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A value is not what the setting takes.
+    #[error("{key} {fault} (set by {origin})")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What is wrong with it.
+        fault: String,
+        /// Where it was set.
+        origin: String,
+    },
+    /// Two values do not go together.
+    #[error("{0}")]
+    Conflict(String),
+}
+
+impl Config {
+    /// Reads file and environment, lays the flags over them, and checks the result.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the key and the way out.
+    pub fn load(flags: &Flags, environment: Environment) -> Result<Loaded, ConfigError> {
+        let file = named_file(flags, &environment);
+        let table = file.as_deref().map(read).transpose()?.unwrap_or_default();
+        if let Some(path) = &file {
+            refuse_unknown(&table, "", path)?;
+        }
+        let home = environment.home();
+        let here = PathBuf::new();
+        let beside = file.as_deref().and_then(Path::parent).unwrap_or(&here);
+
+        let mut config = Self::defaults(environment);
+        let mut sources = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let Some((source, value, origin)) = pick(setting, flags, &config.environment, &table)
+            else {
+                sources.push(Source::Default);
+                continue;
+            };
+            let folder = if source == Source::File {
+                beside
+            } else {
+                &here
+            };
+            let place = Place {
+                folder,
+                home: home.as_deref(),
+            };
+            (setting.slot)(&mut config)
+                .set(&value, setting.range, &place)
+                .map_err(|fault| ConfigError::Value {
+                    key: setting.key,
+                    fault,
+                    origin,
+                })?;
+            sources.push(source);
+        }
+        check(&config)?;
+        let warnings = warnings(&config);
+        Ok(Loaded {
+            config,
+            sources,
+            file,
+            warnings,
+        })
+    }
+}
+
+/// The file that was asked for, or the usual one if it exists.
+fn named_file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let named = flags
+        .config
+        .clone()
+        .or_else(|| environment.raw("AIRLOCK_CONFIG").map(PathBuf::from));
+    let path = named.or_else(|| environment.config_file().filter(|path| path.is_file()))?;
+    Some(std::path::absolute(&path).unwrap_or(path))
+}
+
+fn read(path: &Path) -> Result<Table, ConfigError> {
+    let unreadable = |cause| ConfigError::Unreadable {
+        path: path.to_owned(),
+        cause,
+    };
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > FILE_BYTES {
+        return Err(unreadable(std::io::Error::other("it is larger than 1 MiB")));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    text.parse().map_err(|cause| ConfigError::Malformed {
+        path: path.to_owned(),
+        cause: Box::new(cause),
+    })
+}
+
+fn refuse_unknown(table: &Table, prefix: &str, path: &Path) -> Result<(), ConfigError> {
+    for (name, value) in table {
+        let key = format!("{prefix}{name}");
+        if SETTINGS.iter().any(|setting| setting.key == key) {
+            continue;
+        }
+        let below = format!("{key}.");
+        match value.as_table() {
+            Some(inner)
+                if SETTINGS
+                    .iter()
+                    .any(|setting| setting.key.starts_with(&below)) =>
+            {
+                refuse_unknown(inner, &below, path)?;
+            }
+            _ => {
+                return Err(ConfigError::Unknown {
+                    hint: hint(&key),
+                    key,
+                    path: path.to_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Most unknown keys are right words in the wrong table.
+fn hint(key: &str) -> String {
+    let last = |key: &str| {
+        key.rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .replace(['_', '-'], "")
+    };
+    let found = SETTINGS
+        .iter()
+        .find(|setting| last(setting.key) == last(key));
+    found
+        .map(|setting| format!(" (did you mean {}?)", setting.key))
+        .unwrap_or_default()
+}
+
+/// The value of most weight, with its source and a name for the source.
+fn pick(
+    setting: &Setting,
+    flags: &Flags,
+    environment: &Environment,
+    table: &Table,
+) -> Option<(Source, Value, String)> {
+    if let Some((_, value)) = flags.values.iter().find(|(key, _)| *key == setting.key) {
+        let origin = format!("--{}", setting.flag.unwrap_or_default());
+        return Some((Source::Flag, Value::String(value.clone()), origin));
+    }
+    let variable = setting.variable();
+    for name in [Some(variable.as_str()), setting.also]
+        .into_iter()
+        .flatten()
+    {
+        if let Some(value) = environment.text(name) {
+            return Some((
+                Source::Environment,
+                Value::String(value.to_owned()),
+                name.to_owned(),
+            ));
+        }
+    }
+    let mut value = None;
+    let mut level = Some(table);
+    for part in setting.key.split('.') {
+        value = level?.get(part);
+        level = value.and_then(Value::as_table);
+    }
+    Some((
+        Source::File,
+        value?.clone(),
+        "the configuration file".to_owned(),
+    ))
+}
+
+/// What no single value can show.
+fn check(config: &Config) -> Result<(), ConfigError> {
+    if !config.listen.ip().is_loopback() && config.api_key.is_none() {
+        return Err(ConfigError::Conflict(format!(
+            "listen is {}, which others can reach, and there is no api_key: set AIRLOCK_API_KEY, or listen on 127.0.0.1",
+            config.listen
+        )));
+    }
+    if config.codex.data_dir.as_os_str().is_empty() {
+        return Err(ConfigError::Conflict(
+            "codex.data_dir has no default because HOME is not set: set it with --data-dir"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let known = |name: &str| {
+        name == "AIRLOCK_CONFIG" || SETTINGS.iter().any(|setting| setting.variable() == name)
+    };
+    for (name, _) in config.environment.iter() {
+        if name.starts_with("AIRLOCK_") && !known(name) {
+            warnings.push(format!(
+                "{name} is set, but there is no such setting; `airlock config` lists all"
+            ));
+        }
+    }
+    // A request holds its sandbox while it waits for a turn.
+    let held = config.limits.turns.saturating_add(config.limits.queue);
+    if (config.sandbox.instances as usize) < held {
+        warnings.push(format!(
+            "sandbox.instances ({}) is less than limits.turns + limits.queue ({held}), so the queue cannot fill",
+            config.sandbox.instances
+        ));
+    }
+    if config.rehearsal && config.codex.home.is_some() {
+        warnings.push("codex.home is not used in rehearsal".to_owned());
+    }
+    warnings
+}

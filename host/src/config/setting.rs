@@ -1,0 +1,97 @@
+//! The table of settings. File, environment, flags and `airlock config` all read it, so they cannot drift apart.
+
+use super::{Config, Slot};
+
+/// One thing that an operator may set.
+pub(crate) struct Setting {
+    /// Its name in the file, tables joined by dots: `limits.turns`.
+    pub(crate) key: &'static str,
+    /// Its flag without the dashes, where it has one.
+    pub(crate) flag: Option<&'static str>,
+    /// A variable besides `AIRLOCK_…` that also sets it, with less weight.
+    pub(crate) also: Option<&'static str>,
+    /// What it is for, in a sentence.
+    pub(crate) help: &'static str,
+    /// Smallest and largest value: milliseconds for a wait, bytes for a size.
+    pub(super) range: (u64, u64),
+    /// Where its value lives.
+    pub(crate) slot: for<'a> fn(&'a mut Config) -> Slot<'a>,
+}
+
+impl Setting {
+    /// The variable that sets it: `AIRLOCK_LIMITS_TURNS`.
+    pub(crate) fn variable(&self) -> String {
+        format!("AIRLOCK_{}", self.key.replace('.', "_").to_uppercase())
+    }
+
+    const fn new(
+        key: &'static str,
+        slot: for<'a> fn(&'a mut Config) -> Slot<'a>,
+        help: &'static str,
+    ) -> Self {
+        Self {
+            key,
+            flag: None,
+            also: None,
+            help,
+            range: (0, u64::MAX),
+            slot,
+        }
+    }
+
+    const fn flag(mut self, flag: &'static str) -> Self {
+        self.flag = Some(flag);
+        self
+    }
+
+    const fn also(mut self, variable: &'static str) -> Self {
+        self.also = Some(variable);
+        self
+    }
+
+    const fn range(mut self, smallest: u64, largest: u64) -> Self {
+        self.range = (smallest, largest);
+        self
+    }
+}
+
+const HOUR: u64 = 3_600_000;
+const DAY: u64 = 24 * HOUR;
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Every setting, in the order in which it is shown.
+pub(crate) static SETTINGS: &[Setting] = &[
+    Setting::new("listen", |c| Slot::Address(&mut c.listen), "Address and port to listen on; port 0 takes a free one. Anything but loopback needs api_key.").flag("listen"),
+    Setting::new("api_key", |c| Slot::Secret(&mut c.api_key), "The key that clients must present as `Authorization: Bearer …`. Without one, none is asked for."),
+    Setting::new("allowed_hosts", |c| Slot::Texts(&mut c.allowed_hosts), "Further names that clients may give as Host, besides loopback's and listen."),
+    Setting::new("allowed_origins", |c| Slot::Texts(&mut c.allowed_origins), "Web origins that may call, besides the gateway's own: https://chat.example"),
+    Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
+    Setting::new("strict", |c| Slot::Switch(&mut c.strict), "Refuse parameters that Codex cannot honour, in place of ignoring and naming them.").flag("strict"),
+    Setting::new("rehearsal", |c| Slot::Switch(&mut c.rehearsal), "Run the real Codex against a scripted model inside Airlock: no account, no network, no cost.").flag("rehearsal"),
+    Setting::new("codex.bin", |c| Slot::Path(&mut c.codex.bin), "The Codex binary. Else the install in data_dir, then PATH.").flag("codex-bin").also("CODEX_BIN"),
+    Setting::new("codex.home", |c| Slot::Directory(&mut c.codex.home), "An existing Codex home to take login, model and model providers from.").flag("codex-home"),
+    Setting::new("codex.data_dir", |c| Slot::Folder(&mut c.codex.data_dir), "Where Airlock keeps what is its own: its Codex home, its Codex install.").flag("data-dir"),
+    Setting::new("codex.login", |c| Slot::Login(&mut c.codex.login), "\"shared\": the login of codex.home, or else of the user's own Codex. \"separate\": one of Airlock's own."),
+    Setting::new("codex.log", |c| Slot::Filter(&mut c.codex.log), "What Codex itself logs, as a RUST_LOG filter."),
+    Setting::new("limits.body_bytes", |c| Slot::Bytes(&mut c.limits.body_bytes), "The largest request body.").range(KIB, GIB),
+    Setting::new("limits.turns", |c| Slot::Count(&mut c.limits.turns), "Turns that Codex runs at once.").range(1, 1000),
+    Setting::new("limits.queue", |c| Slot::Count(&mut c.limits.queue), "Requests that may wait for a turn.").range(0, 100_000),
+    Setting::new("limits.queue_wait", |c| Slot::Wait(&mut c.limits.queue_wait), "How long a request may wait for a turn.").range(0, HOUR),
+    Setting::new("limits.first_event_wait", |c| Slot::Wait(&mut c.limits.first_event_wait), "How long a response's headers wait for the turn's first text, reasoning or ending.").range(1, HOUR),
+    // 15 s is what the impatient proxies between a client and us leave us.
+    Setting::new("limits.heartbeat", |c| Slot::Wait(&mut c.limits.heartbeat), "How long a stream may be silent before a heartbeat.").range(10, 15_000),
+    Setting::new("limits.turn_timeout", |c| Slot::Wait(&mut c.limits.turn_timeout), "How long a turn may take.").range(100, DAY),
+    Setting::new("limits.call_timeout", |c| Slot::Wait(&mut c.limits.call_timeout), "How long a call to Codex may take.").range(100, HOUR),
+    // At about 200 unanswered calls Codex 0.169 refuses, and at 400 some are never answered.
+    Setting::new("limits.calls_in_flight", |c| Slot::Count(&mut c.limits.calls_in_flight), "Calls to Codex that may be unanswered at once.").range(1, 150),
+    Setting::new("limits.turn_buffer_bytes", |c| Slot::Bytes(&mut c.limits.turn_buffer_bytes), "Events of one turn that may wait for a slow client. Past it, that turn is interrupted.").range(KIB, GIB),
+    Setting::new("limits.line_bytes", |c| Slot::Bytes(&mut c.limits.line_bytes), "The longest line taken from Codex.").range(MIB, GIB),
+    Setting::new("limits.drain", |c| Slot::Wait(&mut c.limits.drain), "How long running replies may go on once the gateway is told to stop.").range(0, HOUR),
+    Setting::new("sandbox.memory_bytes", |c| Slot::Bytes(&mut c.sandbox.memory_bytes), "Memory that a policy may use for one request.").range(MIB, 4 * GIB),
+    Setting::new("sandbox.call_timeout", |c| Slot::Wait(&mut c.sandbox.call_timeout), "How long one call into a policy may take.").range(1, 60_000),
+    Setting::new("sandbox.instances", |c| Slot::Instances(&mut c.sandbox.instances), "Requests that may hold a sandbox at once; each reserves address space, not memory.").range(1, 100_000),
+    Setting::new("log.filter", |c| Slot::Filter(&mut c.log.filter), "What Airlock logs to stderr, as a RUST_LOG filter: `info`, `airlock=debug,warn`.").also("RUST_LOG"),
+    Setting::new("log.json", |c| Slot::Switch(&mut c.log.json), "Log one JSON object a line, in place of text."),
+];

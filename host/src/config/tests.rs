@@ -1,0 +1,365 @@
+//! The table of settings against the struct, the layers against each other, and what is refused.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::*;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    let base = [("HOME", "/nonexistent/home")];
+    base.iter().chain(variables).copied().collect()
+}
+
+fn load(
+    file: &str,
+    variables: &[(&str, &str)],
+    flags: &[(&'static str, &str)],
+) -> Result<Loaded, ConfigError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("airlock.toml");
+    std::fs::write(&path, file).unwrap();
+    let values = flags
+        .iter()
+        .map(|(key, value)| (*key, (*value).to_owned()))
+        .collect();
+    Config::load(
+        &Flags {
+            config: Some(path),
+            values,
+        },
+        environment(variables),
+    )
+}
+
+fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
+    match load(file, variables, &[]) {
+        Ok(loaded) => panic!("accepted: {:#?}", loaded.config),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// Text that each setting takes and that is not its default.
+fn another(setting: &Setting, existing: &Path) -> String {
+    let mut config = Config::defaults(Environment::default());
+    match (setting.slot)(&mut config) {
+        Slot::Address(_) => "127.0.0.1:9999",
+        Slot::Secret(_) => "key-1",
+        Slot::Texts(_) => "one,two",
+        Slot::File(_) => return existing.join("file").display().to_string(),
+        Slot::Directory(_) => return existing.display().to_string(),
+        Slot::Path(_) | Slot::Folder(_) => "/somewhere/else",
+        Slot::Switch(_) => "true",
+        Slot::Login(_) => "separate",
+        Slot::Filter(_) => "error",
+        Slot::Count(_) | Slot::Instances(_) => "77",
+        Slot::Bytes(_) => "3MiB",
+        Slot::Wait(_) => "7s",
+    }
+    .to_owned()
+}
+
+/// The paths of all fields, read from the pretty debug output.
+fn fields() -> BTreeSet<String> {
+    let text = format!("{:#?}", Config::defaults(Environment::default()));
+    let mut table = String::new();
+    let mut fields = BTreeSet::new();
+    for line in text.lines() {
+        let depth = line.len() - line.trim_start().len();
+        let Some((name, value)) = line.trim().split_once(": ") else {
+            continue;
+        };
+        if depth == 4 && value.ends_with('{') {
+            table = format!("{name}.");
+        } else if depth == 4 {
+            fields.insert(name.to_owned());
+        } else if depth == 8 {
+            fields.insert(format!("{table}{name}"));
+        }
+    }
+    fields
+}
+
+#[test]
+fn every_field_is_a_setting_and_every_setting_a_field() {
+    let mut fields = fields();
+    assert!(
+        fields.remove("environment"),
+        "the environment is a field, but no setting"
+    );
+    let keys: BTreeSet<String> = SETTINGS
+        .iter()
+        .map(|setting| setting.key.to_owned())
+        .collect();
+    assert_eq!(fields, keys);
+    assert_eq!(keys.len(), SETTINGS.len(), "a key stands twice");
+}
+
+#[test]
+fn every_setting_is_read_from_its_own_variable_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let before = load("", &[], &[]).unwrap();
+    for (place, setting) in SETTINGS.iter().enumerate() {
+        let value = another(setting, folder.path());
+        let loaded = load("", &[(setting.variable().as_str(), value.as_str())], &[]).unwrap();
+        for (other, source) in loaded.sources.iter().enumerate() {
+            let expected = if other == place {
+                Source::Environment
+            } else {
+                Source::Default
+            };
+            assert_eq!(*source, expected, "{}", setting.key);
+        }
+        let (mut now, mut then) = (loaded.config, before.config.clone());
+        for other in SETTINGS {
+            let same = (other.slot)(&mut now).show() == (other.slot)(&mut then).show();
+            assert_eq!(
+                same,
+                other.key != setting.key,
+                "{} set by {}",
+                other.key,
+                setting.variable()
+            );
+        }
+    }
+}
+
+#[test]
+fn flag_outweighs_environment_outweighs_file_outweighs_default() {
+    let file = "[limits]\nturns = 2\nqueue = 2\nheartbeat = \"2s\"";
+    let variables = [
+        ("AIRLOCK_LIMITS_TURNS", "3"),
+        ("AIRLOCK_LIMITS_QUEUE", "3"),
+        ("CODEX_BIN", "/from/alias"),
+    ];
+    let loaded = load(file, &variables, &[("limits.turns", "4")]).unwrap();
+    let limits = &loaded.config.limits;
+    assert_eq!(
+        (limits.turns, limits.queue, limits.heartbeat),
+        (4, 3, Duration::from_secs(2))
+    );
+    assert_eq!(limits.calls_in_flight, 100);
+    assert_eq!(
+        loaded.config.codex.bin.as_deref(),
+        Some(Path::new("/from/alias"))
+    );
+
+    let both = [
+        ("CODEX_BIN", "/from/alias"),
+        ("AIRLOCK_CODEX_BIN", "/from/own"),
+    ];
+    let loaded = load("", &both, &[]).unwrap();
+    assert_eq!(
+        loaded.config.codex.bin.as_deref(),
+        Some(Path::new("/from/own"))
+    );
+}
+
+#[test]
+fn paths_of_a_file_are_relative_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine.wasm"), "").unwrap();
+    let path = folder.path().join("airlock.toml");
+    std::fs::write(
+        &path,
+        "policy = \"mine.wasm\"\n[codex]\nbin = \"~/bin/codex\"",
+    )
+    .unwrap();
+    let loaded = Config::load(
+        &Flags {
+            config: Some(path),
+            values: vec![],
+        },
+        environment(&[]),
+    )
+    .unwrap();
+    assert_eq!(loaded.config.policy, Some(folder.path().join("mine.wasm")));
+    assert_eq!(
+        loaded.config.codex.bin.as_deref(),
+        Some(Path::new("/nonexistent/home/bin/codex"))
+    );
+}
+
+#[test]
+fn what_config_prints_can_be_read_back() {
+    let file = "listen = \"[::1]:9000\"\nallowed_hosts = [\"a\", \"b\"]\n[limits]\nbody_bytes = 1000000\nqueue_wait = \"90s\"";
+    let first = load(file, &[("AIRLOCK_SANDBOX_CALL_TIMEOUT", "1500ms")], &[]).unwrap();
+    let mut second = load(&first.to_toml(), &[], &[]).unwrap();
+    second.config.environment = first.config.environment.clone();
+    assert_eq!(
+        format!("{:?}", second.config),
+        format!("{:?}", first.config)
+    );
+}
+
+#[test]
+fn what_config_prints_names_each_source_and_no_secret() {
+    let variables = [("AIRLOCK_API_KEY", "top-secret"), ("AIRLOCK_STRICT", "yes")];
+    let text = load(
+        "[limits]\nturns = 5",
+        &variables,
+        &[("listen", "127.0.0.1:1")],
+    )
+    .unwrap()
+    .to_toml();
+    for setting in SETTINGS {
+        assert!(text.contains(setting.help), "no help for {}", setting.key);
+    }
+    assert!(
+        !text.contains("top-secret") && text.contains("# api_key = \"(secret)\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("default 64; from the file\nturns = 5"),
+        "{text}"
+    );
+    assert!(
+        text.contains("default false; from the environment\nstrict = true"),
+        "{text}"
+    );
+    assert!(
+        text.contains("from the flag --listen\nlisten = \"127.0.0.1:1\""),
+        "{text}"
+    );
+    assert!(
+        text.contains("default \"32MiB\"; not set (variable AIRLOCK_LIMITS_BODY_BYTES)"),
+        "{text}"
+    );
+}
+
+/// A file and variables, with what the refusal must say.
+type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+
+#[test]
+fn refusals_name_the_key_and_the_way_out() {
+    let cases: &[Refused<'_>] = &[
+        ("lissten = 1", &[], &["lissten", "no such setting"]),
+        ("turns = 4", &[], &["turns", "did you mean limits.turns?"]),
+        ("[limits]\nturns = 4\nbogus = 1", &[], &["limits.bogus"]),
+        ("limits = 4", &[], &["limits"]),
+        ("listen = ", &[], &["not TOML"]),
+        (
+            "[limits]\nturns = \"many\"",
+            &[],
+            &["limits.turns", "whole number", "the configuration file"],
+        ),
+        (
+            "[limits]\nturns = 0",
+            &[],
+            &["limits.turns", "between 1 and 1000"],
+        ),
+        (
+            "[limits]\ncalls_in_flight = 200",
+            &[],
+            &["limits.calls_in_flight", "150"],
+        ),
+        (
+            "[limits]\nheartbeat = \"20s\"",
+            &[],
+            &["limits.heartbeat", "between 10ms and 15s"],
+        ),
+        ("[limits]\ndrain = 30", &[], &["limits.drain", "\"15s\""]),
+        (
+            "[limits]\nbody_bytes = \"4MB\"",
+            &[],
+            &["limits.body_bytes", "4MiB"],
+        ),
+        (
+            "[limits]\nbody_bytes = \"99999999999GiB\"",
+            &[],
+            &["limits.body_bytes"],
+        ),
+        (
+            "policy = \"/no/such/file\"",
+            &[],
+            &["policy", "/no/such/file"],
+        ),
+        (
+            "[codex]\nlogin = \"mine\"",
+            &[],
+            &["codex.login", "separate"],
+        ),
+        ("strict = 3", &[], &["strict", "true or false"]),
+        (
+            "",
+            &[("AIRLOCK_LISTEN", "8787")],
+            &["listen", "127.0.0.1:8787", "AIRLOCK_LISTEN"],
+        ),
+        (
+            "",
+            &[("AIRLOCK_API_KEY", "two words")],
+            &["api_key", "without spaces"],
+        ),
+        (
+            "listen = \"0.0.0.0:80\"",
+            &[],
+            &["listen", "api_key", "AIRLOCK_API_KEY"],
+        ),
+    ];
+    for (file, variables, expected) in cases {
+        let refusal = refusal(file, variables);
+        for part in *expected {
+            assert!(
+                refusal.contains(part),
+                "{file:?}: no {part:?} in {refusal:?}"
+            );
+        }
+        assert!(
+            !refusal.contains("two words"),
+            "a secret is shown: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn others_may_come_with_a_key() {
+    let loaded = load(
+        "listen = \"0.0.0.0:80\"",
+        &[("AIRLOCK_API_KEY", "key")],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(loaded.config.api_key.unwrap().expose(), "key");
+}
+
+#[test]
+fn a_file_that_was_named_must_exist_and_the_usual_one_need_not() {
+    let named = Flags {
+        config: Some(PathBuf::from("/no/such.toml")),
+        values: vec![],
+    };
+    let error = Config::load(&named, environment(&[])).unwrap_err();
+    assert!(error.to_string().contains("/no/such.toml"), "{error}");
+    assert!(
+        Config::load(&Flags::default(), environment(&[]))
+            .unwrap()
+            .file
+            .is_none()
+    );
+}
+
+#[test]
+fn without_a_home_the_data_folder_must_be_named() {
+    let nowhere = Environment::default();
+    let error = Config::load(&Flags::default(), nowhere.clone()).unwrap_err();
+    assert!(error.to_string().contains("--data-dir"), "{error}");
+    let flags = Flags {
+        config: None,
+        values: vec![("codex.data_dir", "/data".to_owned())],
+    };
+    assert_eq!(
+        Config::load(&flags, nowhere).unwrap().config.codex.data_dir,
+        Path::new("/data")
+    );
+}
+
+#[test]
+fn what_is_probably_not_meant_is_told() {
+    let loaded = load("[sandbox]\ninstances = 10", &[("AIRLOCK_TURNS", "3")], &[]).unwrap();
+    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    assert!(
+        loaded.warnings[0].contains("AIRLOCK_TURNS")
+            && loaded.warnings[1].contains("sandbox.instances")
+    );
+}

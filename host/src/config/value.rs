@@ -1,0 +1,280 @@
+//! Values of settings: read from TOML or text, checked against their range, and written back.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Value;
+
+use super::{Login, Secret};
+
+/// Where a setting's value lives, and so what kind of value it is.
+pub(crate) enum Slot<'a> {
+    /// An IP address with a port.
+    Address(&'a mut SocketAddr),
+    /// Text that is never printed.
+    Secret(&'a mut Option<Secret>),
+    /// A list of texts; separated by commas outside the file.
+    Texts(&'a mut Vec<String>),
+    /// An existing file.
+    File(&'a mut Option<PathBuf>),
+    /// An existing folder.
+    Directory(&'a mut Option<PathBuf>),
+    /// A path that need not exist yet.
+    Path(&'a mut Option<PathBuf>),
+    /// A folder that is made when it is missing.
+    Folder(&'a mut PathBuf),
+    /// Yes or no.
+    Switch(&'a mut bool),
+    /// Whose login.
+    Login(&'a mut Login),
+    /// A log filter.
+    Filter(&'a mut String),
+    /// A number of things.
+    Count(&'a mut usize),
+    /// A number of sandboxes.
+    Instances(&'a mut u32),
+    /// A size in bytes.
+    Bytes(&'a mut usize),
+    /// A duration.
+    Wait(&'a mut Duration),
+}
+
+/// What relative paths of a source are relative to, and what `~` stands for.
+pub(super) struct Place<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) home: Option<&'a Path>,
+}
+
+impl Slot<'_> {
+    /// The kind and unit of the value, for people.
+    pub(crate) fn unit(&self) -> &'static str {
+        match self {
+            Slot::Address(_) => "IP:PORT",
+            Slot::Secret(_) => "text",
+            Slot::Texts(_) => "list of texts",
+            Slot::File(_) => "existing file",
+            Slot::Directory(_) => "existing folder",
+            Slot::Path(_) | Slot::Folder(_) => "path",
+            Slot::Switch(_) => "true or false",
+            Slot::Login(_) => "shared or separate",
+            Slot::Filter(_) => "filter",
+            Slot::Count(_) | Slot::Instances(_) => "number",
+            Slot::Bytes(_) => "bytes, or KiB, MiB, GiB",
+            Slot::Wait(_) => "ms, s, min or h",
+        }
+    }
+
+    /// Takes a value. The error says what is expected, not which key: the caller knows that.
+    pub(super) fn set(
+        self,
+        value: &Value,
+        (smallest, largest): (u64, u64),
+        place: &Place<'_>,
+    ) -> Result<(), String> {
+        let check = |number: u64, show: fn(u64) -> String| {
+            if (smallest..=largest).contains(&number) {
+                return Ok(number);
+            }
+            Err(format!(
+                "must be between {} and {}",
+                show(smallest),
+                show(largest)
+            ))
+        };
+        match self {
+            Slot::Address(slot) => {
+                let address = text(value)?;
+                *slot = address.parse().map_err(|_| {
+                    format!("{address:?} is no address; write 127.0.0.1:8787 or [::1]:8787")
+                })?;
+            }
+            Slot::Secret(slot) => {
+                let secret = text(value).map_err(|_| "must be text".to_owned())?;
+                // It travels in a header, where nothing else survives.
+                if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+                    return Err("must be printable ASCII without spaces, and not empty".to_owned());
+                }
+                *slot = Some(Secret::new(secret));
+            }
+            Slot::Texts(slot) => *slot = texts(value)?,
+            Slot::File(slot) => {
+                let path = place.resolve(text(value)?)?;
+                if !path.is_file() {
+                    return Err(format!("there is no file {}", path.display()));
+                }
+                *slot = Some(path);
+            }
+            Slot::Directory(slot) => {
+                let path = place.resolve(text(value)?)?;
+                if !path.is_dir() {
+                    return Err(format!("there is no folder {}", path.display()));
+                }
+                *slot = Some(path);
+            }
+            Slot::Path(slot) => *slot = Some(place.resolve(text(value)?)?),
+            Slot::Folder(slot) => *slot = place.resolve(text(value)?)?,
+            Slot::Switch(slot) => *slot = switch(value)?,
+            Slot::Login(slot) => {
+                *slot = match text(value)? {
+                    "shared" => Login::Shared,
+                    "separate" => Login::Separate,
+                    other => {
+                        return Err(format!("{other:?} is neither \"shared\" nor \"separate\""));
+                    }
+                }
+            }
+            Slot::Filter(slot) => {
+                let filter = text(value)?;
+                tracing_subscriber::EnvFilter::try_new(filter)
+                    .map_err(|error| format!("{filter:?} is no filter: {error}"))?;
+                *slot = filter.to_owned();
+            }
+            Slot::Count(slot) => *slot = narrow(check(number(value)?, |n| n.to_string())?)?,
+            Slot::Instances(slot) => *slot = narrow(check(number(value)?, |n| n.to_string())?)?,
+            Slot::Bytes(slot) => *slot = narrow(check(bytes(value)?, show_bytes)?)?,
+            Slot::Wait(slot) => *slot = Duration::from_millis(check(millis(value)?, show_millis)?),
+        }
+        Ok(())
+    }
+
+    /// The value as the file would say it, or nothing where nothing is set. A secret is masked.
+    pub(super) fn show(&self) -> Option<Value> {
+        let path = |path: &PathBuf| Value::String(path.display().to_string());
+        Some(match self {
+            Slot::Address(slot) => Value::String(slot.to_string()),
+            Slot::Secret(slot) => slot
+                .as_ref()
+                .map(|_| Value::String("(secret)".to_owned()))?,
+            Slot::Texts(slot) => Value::Array(slot.iter().cloned().map(Value::String).collect()),
+            Slot::File(slot) | Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
+            Slot::Folder(slot) => path(slot),
+            Slot::Switch(slot) => Value::Boolean(**slot),
+            Slot::Login(Login::Shared) => Value::String("shared".to_owned()),
+            Slot::Login(Login::Separate) => Value::String("separate".to_owned()),
+            Slot::Filter(slot) => Value::String((*slot).clone()),
+            Slot::Count(slot) => Value::Integer(i64::try_from(**slot).unwrap_or(i64::MAX)),
+            Slot::Instances(slot) => Value::Integer(i64::from(**slot)),
+            Slot::Bytes(slot) => Value::String(show_bytes(**slot as u64)),
+            Slot::Wait(slot) => Value::String(show_millis(
+                u64::try_from(slot.as_millis()).unwrap_or(u64::MAX),
+            )),
+        })
+    }
+}
+
+impl Place<'_> {
+    fn resolve(&self, text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() {
+            return Err("must not be empty".to_owned());
+        }
+        let path = match (text.strip_prefix("~/"), self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            (Some(_), None) => return Err("starts with ~, but HOME is not set".to_owned()),
+            (None, _) => self.folder.join(text),
+        };
+        std::path::absolute(&path).map_err(|error| error.to_string())
+    }
+}
+
+fn text(value: &Value) -> Result<&str, String> {
+    value
+        .as_str()
+        .ok_or_else(|| format!("must be text, not {}", value.type_str()))
+}
+
+fn texts(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::String(text) => Ok(text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(str::to_owned)
+            .collect()),
+        Value::Array(parts) => parts
+            .iter()
+            .map(|part| text(part).map(str::to_owned))
+            .collect(),
+        other => Err(format!("must be a list of texts, not {}", other.type_str())),
+    }
+}
+
+fn switch(value: &Value) -> Result<bool, String> {
+    match (value, value.as_str()) {
+        (Value::Boolean(on), _) => Ok(*on),
+        (_, Some("true" | "1" | "yes" | "on")) => Ok(true),
+        (_, Some("false" | "0" | "no" | "off")) => Ok(false),
+        _ => Err("must be true or false".to_owned()),
+    }
+}
+
+fn number(value: &Value) -> Result<u64, String> {
+    let number = match value {
+        Value::Integer(number) => u64::try_from(*number).ok(),
+        Value::String(text) => text.replace('_', "").parse().ok(),
+        _ => None,
+    };
+    number.ok_or_else(|| "must be a whole number".to_owned())
+}
+
+const SIZES: &[(&str, u64)] = &[
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+    ("", 1),
+];
+const WAITS: &[(&str, u64)] = &[("ms", 1), ("min", 60_000), ("h", 3_600_000), ("s", 1000)];
+
+fn bytes(value: &Value) -> Result<u64, String> {
+    let size = match value {
+        Value::String(text) => with_unit(text, SIZES),
+        other => number(other).ok(),
+    };
+    size.ok_or_else(|| "must be a size: 4194304 or \"4MiB\"".to_owned())
+}
+
+fn millis(value: &Value) -> Result<u64, String> {
+    // A bare number has no unit, and guessing one has cost people hours.
+    value
+        .as_str()
+        .and_then(|text| with_unit(text, WAITS))
+        .ok_or_else(|| "must be a duration with its unit: \"15s\", \"250ms\", \"30min\"".to_owned())
+}
+
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let (digits, factor) = units
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
+    digits
+        .trim_end()
+        .replace('_', "")
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(*factor)
+}
+
+fn show_bytes(bytes: u64) -> String {
+    show(bytes, SIZES)
+}
+
+fn show_millis(millis: u64) -> String {
+    show(
+        millis,
+        &[("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
+    )
+}
+
+/// In the largest unit that keeps it whole. Units come largest first.
+fn show(number: u64, units: &[(&str, u64)]) -> String {
+    let whole = units
+        .iter()
+        .find(|(_, factor)| number != 0 && number.is_multiple_of(*factor));
+    match whole.or(units.last()) {
+        Some((unit, factor)) => format!("{}{unit}", number / factor),
+        None => number.to_string(),
+    }
+}
+
+fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T, String> {
+    T::try_from(number).map_err(|_| "is too large for this machine".to_owned())
+}

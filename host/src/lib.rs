@@ -1,0 +1,16 @@
+//! The gateway, from the wire inwards.
+
+pub mod command; // what operators type
+pub mod config; // what they may set
+pub mod gateway; // one running gateway
+
+mod attachments; // what a body carries besides words
+mod codex; // who does the work
+mod failure; // what went wrong, in two voices
+mod flow; // what a request becomes
+mod http; // what clients see
+mod policy; // who decides the words
+mod rehearsal; // the model for a first run
+mod task; // what runs beside requests
+mod telemetry; // what the log says
+mod wit; // the vocabulary
