@@ -1,0 +1,217 @@
+//! The models that a child offers, and what a brief may ask of them.
+
+use std::sync::Arc;
+
+use super::connection::{CallError, Connection};
+use super::prompt;
+use super::protocol::{self, ModelListParams, ModelListResponse};
+use crate::attachments::Attachments;
+use crate::failure::Failure;
+use crate::wit::{Brief, Model, ProblemKind};
+
+/// Pages beyond which a child's list is taken to have no end.
+const PAGES: usize = 32;
+
+/// What `model/list` said when the child started.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    /// In Codex's order.
+    visible: Arc<[Model]>,
+    /// Not listed, but there for those who know their name.
+    hidden: Vec<Model>,
+    /// With a provider of the home's own, the list is no more than what Codex has built in.
+    open: bool,
+}
+
+impl Catalogue {
+    /// Asks the child. `open`: names outside the list are passed on.
+    pub(super) async fn read(connection: &Connection, open: bool) -> Result<Self, CallError> {
+        let mut models = Vec::new();
+        let mut cursor = None;
+        for _ in 0..PAGES {
+            let params = ModelListParams {
+                cursor,
+                include_hidden: true,
+            };
+            let page: ModelListResponse = connection.call("model/list", &params).await?;
+            models.extend(page.data);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(Self::new(models, open))
+    }
+
+    fn new(models: Vec<protocol::Model>, open: bool) -> Self {
+        let (hidden, visible): (Vec<_>, Vec<_>) =
+            models.into_iter().partition(|model| model.hidden);
+        Self {
+            visible: visible.into_iter().map(model).collect(),
+            hidden: hidden.into_iter().map(model).collect(),
+            open,
+        }
+    }
+
+    /// The models to show.
+    pub(super) fn visible(&self) -> Arc<[Model]> {
+        self.visible.clone()
+    }
+
+    /// Whether the model that a brief names exists and takes what the brief gives it.
+    ///
+    /// A model that does not say what it takes is taken to accept text and images.
+    pub(super) fn check(&self, brief: &Brief, attachments: &Attachments) -> Result<(), Failure> {
+        let Some(name) = &brief.model else {
+            return Ok(());
+        };
+        let Some(model) = self
+            .visible
+            .iter()
+            .chain(&self.hidden)
+            .find(|model| model.id == *name)
+        else {
+            return if self.open {
+                Ok(())
+            } else {
+                Err(unknown(name))
+            };
+        };
+        if let Some(effort) = &brief.effort
+            && !model.efforts.is_empty()
+            && !model.efforts.contains(effort)
+        {
+            let efforts = model.efforts.join(", ");
+            return Err(Failure::new(
+                ProblemKind::InvalidRequest,
+                "unsupported_value",
+                format!("the model `{name}` takes the reasoning efforts {efforts}; not `{effort}`"),
+            ));
+        }
+        let takes_images =
+            model.inputs.is_empty() || model.inputs.iter().any(|kind| kind == "image");
+        if !takes_images && let Some(number) = prompt::first_attachment(brief) {
+            let failure = Failure::new(
+                ProblemKind::InvalidRequest,
+                "unsupported_value",
+                format!("the model `{name}` takes no images; GET /v1/models says which do"),
+            );
+            return Err(match attachments.path(number) {
+                Some(path) => failure.at(path),
+                None => failure,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn unknown(name: &str) -> Failure {
+    // A client's text may be long; the message repeats only so much of it.
+    let shown: String = name.chars().take(64).collect();
+    let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
+    Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model")
+}
+
+fn model(model: protocol::Model) -> Model {
+    let efforts = model.supported_reasoning_efforts.into_iter();
+    Model {
+        id: model.id,
+        display_name: model.display_name,
+        description: model.description,
+        is_default: model.is_default,
+        efforts: efforts.map(|effort| effort.reasoning_effort).collect(),
+        default_effort: model.default_reasoning_effort,
+        inputs: model.input_modalities.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::wit::InputItem;
+
+    fn catalogue(open: bool) -> Catalogue {
+        let models = json!([
+            {"id": "big", "hidden": false, "isDefault": true, "inputModalities": ["text", "image"],
+             "supportedReasoningEfforts": [{"reasoningEffort": "low"}, {"reasoningEffort": "high"}]},
+            {"id": "blind", "inputModalities": ["text"]},
+            {"id": "silent"},
+            {"id": "secret", "hidden": true},
+        ]);
+        Catalogue::new(serde_json::from_value(models).unwrap(), open)
+    }
+
+    fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
+        Brief {
+            model: Some(model.to_owned()),
+            effort: effort.map(str::to_owned),
+            summary: None,
+            instructions: String::new(),
+            history: Vec::new(),
+            input,
+            output_schema: None,
+        }
+    }
+
+    fn code(open: bool, brief: &Brief) -> Option<String> {
+        let body = r#"{"image_url":"data:image/png;base64,AAAA"}"#.to_owned();
+        let (_, attachments) = Attachments::lift(body);
+        catalogue(open)
+            .check(brief, &attachments)
+            .err()
+            .and_then(|failure| failure.problem.code)
+    }
+
+    #[test]
+    fn only_models_of_the_list_exist_unless_the_provider_is_the_homes_own() {
+        let ask = |model| brief(model, None, vec![InputItem::Text("hi".to_owned())]);
+        assert_eq!(code(false, &ask("big")), None);
+        assert_eq!(code(false, &ask("secret")), None);
+        assert_eq!(code(false, &ask("no")).as_deref(), Some("model_not_found"));
+        assert_eq!(code(true, &ask("no")), None);
+        let shown = catalogue(false).visible();
+        assert_eq!(
+            shown
+                .iter()
+                .map(|model| model.id.as_str())
+                .collect::<Vec<_>>(),
+            ["big", "blind", "silent"]
+        );
+    }
+
+    #[test]
+    fn efforts_are_checked_where_the_model_tells_them() {
+        let ask = |model, effort| brief(model, Some(effort), vec![]);
+        assert_eq!(code(false, &ask("big", "high")), None);
+        assert_eq!(
+            code(false, &ask("big", "bogus")).as_deref(),
+            Some("unsupported_value")
+        );
+        assert_eq!(code(false, &ask("silent", "bogus")), None);
+    }
+
+    #[test]
+    fn images_go_only_to_models_that_may_take_them() {
+        let ask = |model| brief(model, None, vec![InputItem::Attachment(0)]);
+        assert_eq!(code(false, &ask("big")), None);
+        assert_eq!(code(false, &ask("silent")), None);
+        assert_eq!(
+            code(false, &ask("blind")).as_deref(),
+            Some("unsupported_value")
+        );
+        let mut earlier = brief("blind", None, vec![InputItem::Text("and?".to_owned())]);
+        let image = json!({"type": "input_image", "image_url": "attachment:0"});
+        earlier.history =
+            vec![json!({"type": "message", "role": "user", "content": [image]}).to_string()];
+        assert_eq!(code(false, &earlier).as_deref(), Some("unsupported_value"));
+        let text_only = brief(
+            "blind",
+            None,
+            vec![InputItem::Text("attachment:0".to_owned())],
+        );
+        assert_eq!(code(false, &text_only), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! One `codex app-server` process: started, introduced to, and ended step by step.
+
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process;
+use tokio::time::timeout;
+
+use super::connection::{Bounds, CallError, Connection};
+use super::launch::{Launch, LaunchError};
+use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
+use super::stderr;
+use crate::task::Tasks;
+use crate::wit::Problem;
+
+/// How long each step of ending a child may take: closing its stdin, SIGTERM, SIGKILL.
+///
+/// Codex 0.169.0 exits within 0.05 s of the first, and within 2 s when its network swallows packets.
+const END_STEP: Duration = Duration::from_secs(3);
+
+/// A running child that has been introduced to.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: process::Child,
+    group: Option<Pid>,
+    pub(super) connection: Connection,
+    /// `0.169.0`, as the child itself says.
+    pub(super) version: String,
+}
+
+/// Why there is no child.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// The binary is missing, too old, or the like: trying again will not help.
+    #[error("{}", .0.message)]
+    Unfit(Problem),
+    #[error("codex did not start")]
+    Spawn(#[source] std::io::Error),
+    #[error("codex did not answer `initialize`")]
+    Initialize(#[from] CallError),
+}
+
+impl Child {
+    /// Spawns `codex app-server` and initializes it.
+    pub(super) async fn start(
+        launch: &Launch,
+        bounds: Bounds,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        let mut process = launch
+            .spawn(&["app-server"])
+            .await
+            .map_err(|error| match error {
+                LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
+                LaunchError::Spawn(error) => StartError::Spawn(error),
+            })?;
+        let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let missing = || StartError::Spawn(std::io::Error::other("a pipe is missing"));
+        let stdin = process.stdin.take().ok_or_else(missing)?;
+        let stdout = process.stdout.take().ok_or_else(missing)?;
+        let stderr = process.stderr.take().ok_or_else(missing)?;
+        tasks.spawn("codex-stderr", stderr::trace(stderr));
+        let connection = Connection::open(stdin, stdout, bounds, tasks);
+        let mut child = Self {
+            process,
+            group,
+            connection,
+            version: String::new(),
+        };
+        match child.initialize().await {
+            Ok(version) => {
+                child.version = version;
+                Ok(child)
+            }
+            Err(error) => {
+                child.end().await;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn initialize(&self) -> Result<String, CallError> {
+        let params = InitializeParams {
+            client_info: ClientInfo {
+                name: "airlock",
+                title: "Airlock",
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            capabilities: Capabilities {
+                experimental_api: true,
+                opt_out_notification_methods: UNREAD,
+            },
+        };
+        let response: InitializeResponse = self.connection.call("initialize", &params).await?;
+        self.connection.notify("initialized").await?;
+        // `airlock/0.169.0 (Debian …) …`
+        let version = response
+            .user_agent
+            .split('/')
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        Ok(version.unwrap_or_default().to_owned())
+    }
+
+    /// Ends the child: by the end of its stdin, by SIGTERM, by SIGKILL, each with its time. Its whole process group
+    /// goes with it.
+    pub(super) async fn end(mut self) {
+        self.connection.hang_up();
+        if timeout(END_STEP, self.process.wait()).await.is_err() {
+            self.signal(Signal::TERM);
+            if timeout(END_STEP, self.process.wait()).await.is_err() {
+                tracing::warn!("codex ignores SIGTERM");
+            }
+        }
+        // Whatever the child started, or the child itself.
+        self.signal(Signal::KILL);
+        if timeout(END_STEP, self.process.wait()).await.is_err() {
+            tracing::error!("codex cannot be killed");
+        }
+        // Whoever inherited its stdout is gone too, so all that was said has been read.
+        let _ = timeout(END_STEP, self.connection.closed()).await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // An error means that no such group exists any more, which is what we want.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}

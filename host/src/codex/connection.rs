@@ -1,0 +1,328 @@
+//! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::decode::{self, Line};
+use super::pending::{Answer, Pending, RpcError};
+use super::requests;
+use super::turn::Shared;
+use crate::task::Tasks;
+
+/// Lines that may wait for the child's stdin. Calls are capped far below, so only a child that has stopped reading
+/// while it asks and asks can fill it.
+const LINES: usize = 1024;
+
+/// Bytes read from the child at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// Why a call brought no result.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// The child is gone.
+    #[error("the connection to codex is closed")]
+    Closed,
+    /// No answer within the deadline.
+    #[error("codex did not answer in time")]
+    TimedOut,
+    /// Codex answered with an error.
+    #[error(transparent)]
+    Refused(#[from] RpcError),
+    /// Codex answered with something we do not know.
+    #[error("codex answered something unexpected")]
+    Malformed(#[source] serde_json::Error),
+}
+
+/// What may be set about a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) call_timeout: Duration,
+    pub(super) calls_in_flight: usize,
+    pub(super) line_bytes: usize,
+}
+
+/// A handle to one child's stdio. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Connection {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    lines: mpsc::Sender<Bytes>,
+    /// Standard mutexes: held for a few instructions, never across an await.
+    pending: Mutex<Pending>,
+    turns: Mutex<HashMap<String, Arc<Shared>>>,
+    in_flight: Semaphore,
+    call_timeout: Duration,
+    closed: CancellationToken,
+    /// Ends the writer, and with it the child's stdin.
+    hang_up: CancellationToken,
+}
+
+impl Connection {
+    /// Speaks over these pipes.
+    pub(super) fn open(
+        stdin: impl AsyncWrite + Send + Unpin + 'static,
+        stdout: impl AsyncRead + Send + Unpin + 'static,
+        bounds: Bounds,
+        tasks: &Tasks,
+    ) -> Self {
+        let (lines, outgoing) = mpsc::channel(LINES);
+        let connection = Self {
+            inner: Arc::new(Inner {
+                lines,
+                pending: Mutex::default(),
+                turns: Mutex::default(),
+                in_flight: Semaphore::new(bounds.calls_in_flight),
+                call_timeout: bounds.call_timeout,
+                closed: CancellationToken::new(),
+                hang_up: CancellationToken::new(),
+            }),
+        };
+        let inner = connection.inner.clone();
+        tasks.spawn("codex-writer", async move {
+            // A broken pipe alone ends nothing: what Codex still has to say is read first.
+            if let Err(error) = write(stdin, outgoing, &inner.hang_up).await {
+                tracing::debug!(%error, "codex no longer reads");
+            }
+        });
+        let inner = connection.inner.clone();
+        tasks.spawn("codex-reader", async move {
+            if let Err(error) = read(stdout, &inner, bounds.line_bytes).await {
+                tracing::warn!(%error, "reading from codex failed");
+            }
+            inner.close();
+        });
+        connection
+    }
+
+    /// Calls a method and waits for its answer, at most the call timeout.
+    ///
+    /// Beyond the cap on calls in flight it waits for a place: past about 200, Codex never answers some (0.169.0).
+    pub(super) async fn call<R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &(impl Serialize + Sync),
+    ) -> Result<R, CallError> {
+        let answer = tokio::time::timeout(self.inner.call_timeout, self.exchange(method, params))
+            .await
+            .map_err(|_elapsed| CallError::TimedOut)???;
+        serde_json::from_str(answer.get()).map_err(CallError::Malformed)
+    }
+
+    async fn exchange(
+        &self,
+        method: &'static str,
+        params: &(impl Serialize + Sync),
+    ) -> Result<Answer, CallError> {
+        let inner = &*self.inner;
+        let _place = inner
+            .in_flight
+            .acquire()
+            .await
+            .map_err(|_closed| CallError::Closed)?;
+        let (id, answer) = lock(&inner.pending).open().ok_or(CallError::Closed)?;
+        let _forget = Forget {
+            pending: &inner.pending,
+            id,
+        };
+        let line = encode(&Call { id, method, params })?;
+        inner
+            .lines
+            .send(line)
+            .await
+            .map_err(|_closed| CallError::Closed)?;
+        answer.await.map_err(|_closed| CallError::Closed)
+    }
+
+    /// Sends a notification.
+    pub(super) async fn notify(&self, method: &'static str) -> Result<(), CallError> {
+        let line = encode(&Notice { method })?;
+        self.inner
+            .lines
+            .send(line)
+            .await
+            .map_err(|_closed| CallError::Closed)
+    }
+
+    /// From here on, what Codex reports about this thread goes to this turn. Registered before `turn/start` is
+    /// written, so nothing that comes ahead of its answer is lost.
+    pub(super) fn register(&self, thread: &str, turn: Arc<Shared>) {
+        lock(&self.inner.turns).insert(thread.to_owned(), turn.clone());
+        if self.inner.closed.is_cancelled() {
+            turn.lost();
+        }
+    }
+
+    /// Forgets a thread.
+    pub(super) fn release(&self, thread: &str) {
+        lock(&self.inner.turns).remove(thread);
+    }
+
+    /// Completes when the child's stdout has ended and all of it has been read.
+    pub(super) async fn closed(&self) {
+        self.inner.closed.cancelled().await;
+    }
+
+    /// Whether that has happened.
+    pub(super) fn is_closed(&self) -> bool {
+        self.inner.closed.is_cancelled()
+    }
+
+    /// Closes the child's stdin, upon which Codex exits by itself.
+    pub(super) fn hang_up(&self) {
+        self.inner.hang_up.cancel();
+    }
+}
+
+impl Inner {
+    fn close(&self) {
+        self.closed.cancel();
+        self.hang_up.cancel();
+        lock(&self.pending).close();
+        self.in_flight.close();
+        for (_, turn) in lock(&self.turns).drain() {
+            turn.lost();
+        }
+    }
+
+    /// Takes one line of stdout. Only computes: the reader serves every turn of this child.
+    fn take(&self, text: &[u8]) {
+        match decode::line(text) {
+            Ok(Line::Answer { id, result }) => {
+                if !lock(&self.pending).settle(id, result.map(ToOwned::to_owned)) {
+                    tracing::debug!(id, "codex answered a call that nobody waits for");
+                }
+            }
+            Ok(Line::Request { id, method }) => {
+                tracing::warn!(%method, "refused what codex asked");
+                let mut line = requests::refusal(id, &method).into_bytes();
+                line.push(b'\n');
+                if self.lines.try_send(line.into()).is_err() {
+                    tracing::warn!("codex asks but does not read: closing the connection");
+                    self.hang_up.cancel();
+                }
+            }
+            Ok(Line::Notification { method, params, at }) => {
+                let Some(address) = decode::address(params) else {
+                    return;
+                };
+                let turn = lock(&self.turns).get(address.thread_id.as_ref()).cloned();
+                if let Some(turn) = turn {
+                    turn.observe(&method, &address.turn_id, params, at);
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
+            }
+        }
+    }
+}
+
+/// Gives a call up when its caller stops waiting.
+struct Forget<'a> {
+    pending: &'a Mutex<Pending>,
+    id: u64,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        lock(self.pending).forget(self.id);
+    }
+}
+
+#[derive(Serialize)]
+struct Call<'a, P> {
+    id: u64,
+    method: &'static str,
+    params: &'a P,
+}
+
+#[derive(Serialize)]
+struct Notice {
+    method: &'static str,
+}
+
+fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
+    let mut line = serde_json::to_vec(message).map_err(CallError::Malformed)?;
+    line.push(b'\n');
+    Ok(line.into())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes lines, as many at once as are waiting, until it is told to hang up.
+async fn write(
+    mut stdin: impl AsyncWrite + Unpin,
+    mut lines: mpsc::Receiver<Bytes>,
+    hang_up: &CancellationToken,
+) -> io::Result<()> {
+    let mut batch = Vec::new();
+    loop {
+        let count = tokio::select! {
+            () = hang_up.cancelled() => 0,
+            count = lines.recv_many(&mut batch, LINES) => count,
+        };
+        if count == 0 {
+            return stdin.shutdown().await;
+        }
+        let text = match &*batch {
+            [line] => line.clone(),
+            many => many.concat().into(),
+        };
+        batch.clear();
+        tokio::select! {
+            () = hang_up.cancelled() => return Ok(()),
+            written = stdin.write_all(&text) => written?,
+        }
+        stdin.flush().await?;
+    }
+}
+
+/// Reads lines to the end. A line beyond the bound is an error: what follows it cannot be trusted.
+async fn read(
+    mut stdout: impl AsyncRead + Unpin,
+    inner: &Inner,
+    line_bytes: usize,
+) -> io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    // Bytes of the buffer known to hold no line's end.
+    let mut searched = 0;
+    loop {
+        while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
+            let end = searched + end;
+            let text = buffer[..end].trim_ascii();
+            if !text.is_empty() {
+                inner.take(text);
+            }
+            buffer.advance(end + 1);
+            searched = 0;
+        }
+        searched = buffer.len();
+        if searched > line_bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a line of codex is too long",
+            ));
+        }
+        buffer.reserve(READ_BYTES);
+        if stdout.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Lines as Codex 0.169.0 wrote them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).unwrap()
+}
+
+#[test]
+fn answers_requests_and_notifications_are_told_apart() {
+    let line = |text: &'static str| super::line(text.as_bytes()).unwrap();
+    assert!(matches!(
+        line(r#"{"id":1,"result":{}}"#),
+        Line::Answer {
+            id: 1,
+            result: Ok(_)
+        }
+    ));
+    let Line::Answer {
+        id: 388,
+        result: Err(error),
+    } = line(r#"{"error":{"code":-32001,"message":"Server overloaded; retry later."},"id":388}"#)
+    else {
+        panic!("not an error")
+    };
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (-32001, "Server overloaded; retry later.")
+    );
+    let Line::Request { id, method } = line(r#"{"id":0,"method":"item/tool/call","params":{}}"#)
+    else {
+        panic!("not a request")
+    };
+    assert_eq!((id.get(), method.as_ref()), ("0", "item/tool/call"));
+    let Line::Notification { method, at, .. } =
+        line(r#"{"method":"turn/started","params":{"threadId":"t"},"emittedAtMs":1795226119616}"#)
+    else {
+        panic!("not a notification")
+    };
+    assert_eq!((method.as_ref(), at), ("turn/started", 1_795_226_119_616));
+}
+
+#[test]
+fn what_is_no_message_is_an_error() {
+    for text in [
+        "",
+        "x",
+        "[]",
+        "{}",
+        "{\"id\":1}",
+        "{\"id\":\"a\",\"result\":1}",
+        "{\"id\":1.5,\"result\":1}",
+        "\u{1}",
+    ] {
+        assert!(line(text.as_bytes()).is_err(), "{text}");
+    }
+    assert!(line(b"\xff\xfe{}").is_err());
+}
+
+#[test]
+fn messages_are_decoded_with_their_phase() {
+    let item = json!({"type": "agentMessage", "moderation": null, "id": "msg_1", "text": "hi \"you\"", "phase": "final_answer", "startedAtMs": 1});
+    let params = raw(&json!({"item": item, "threadId": "t", "turnId": "u"}));
+    let Report::MessageCompleted { item, phase, text } = report("item/completed", &params) else {
+        panic!("not completed")
+    };
+    assert_eq!(
+        (item.as_ref(), phase, text.as_ref()),
+        ("msg_1", Some(Phase::FinalAnswer), "hi \"you\"")
+    );
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "msg_1", "delta": "é\n"}));
+    let Report::MessageDelta { item, text } = report("item/agentMessage/delta", &params) else {
+        panic!("not a delta")
+    };
+    assert_eq!((item.as_ref(), text.as_ref()), ("msg_1", "é\n"));
+    let address = address(&params).unwrap();
+    assert_eq!(
+        (address.thread_id.as_ref(), address.turn_id.as_ref()),
+        ("t", "u")
+    );
+}
+
+#[test]
+fn usage_is_the_threads_total() {
+    let total = json!({"totalTokens": 104, "inputTokens": 100, "cachedInputTokens": 7, "cacheWriteInputTokens": 0, "outputTokens": 4, "reasoningOutputTokens": 3});
+    let params = raw(
+        &json!({"threadId": "t", "turnId": "u", "tokenUsage": {"total": total, "last": {"totalTokens": 0}, "modelContextWindow": 258400}}),
+    );
+    let Report::Usage(usage) = report("thread/tokenUsage/updated", &params) else {
+        panic!("not usage")
+    };
+    assert_eq!(
+        (usage.input, usage.cached, usage.output, usage.reasoning),
+        (100, 7, 4, 3)
+    );
+}
+
+#[test]
+fn the_end_of_a_turn_carries_its_error() {
+    let error = json!({"message": "m", "codexErrorInfo": "other", "additionalDetails": null, "misalignment": null});
+    let turn = json!({"id": "u", "rootTurnId": "u", "items": [], "status": "failed", "error": error, "durationMs": 1});
+    let params = raw(&json!({"threadId": "t", "turn": turn}));
+    let Report::TurnCompleted {
+        status: Status::Failed,
+        error: Some(error),
+    } = report("turn/completed", &params)
+    else {
+        panic!("not failed")
+    };
+    assert_eq!(error.message, "m");
+    let turn = json!({"id": "u", "status": "somethingNew"});
+    let params = raw(&json!({"threadId": "t", "turn": turn}));
+    assert!(matches!(
+        report("turn/completed", &params),
+        Report::TurnCompleted {
+            status: Status::Unknown,
+            error: None
+        }
+    ));
+}
+
+#[test]
+fn what_is_unknown_or_odd_stays_verbatim() {
+    let odd = raw(&json!({"threadId": "t", "itemId": 7, "delta": "x"}));
+    assert!(matches!(
+        report("item/agentMessage/delta", &odd),
+        Report::Other
+    ));
+    assert!(matches!(report("item/somethingNew", &odd), Report::Other));
+    let user =
+        raw(&json!({"threadId": "t", "item": {"type": "userMessage", "id": "x", "content": []}}));
+    assert!(matches!(report("item/completed", &user), Report::Other));
+    assert!(address(&raw(&json!({"rateLimits": {}}))).is_none());
+}
+
+#[test]
+fn nothing_that_is_decoded_is_switched_off() {
+    let decoded = [
+        "item/agentMessage/delta",
+        "item/reasoning/summaryTextDelta",
+        "item/reasoning/textDelta",
+        "item/started",
+        "item/completed",
+        "thread/tokenUsage/updated",
+        "error",
+        "turn/started",
+        "turn/completed",
+    ];
+    for method in decoded {
+        assert!(
+            !crate::codex::protocol::UNREAD.contains(&method),
+            "{method}"
+        );
+    }
+}

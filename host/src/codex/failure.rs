@@ -1,0 +1,212 @@
+//! Codex's failures as a client may hear them. The one place that reads Codex's error texts.
+//!
+//! Codes are those that Codex 0.169.0 was seen to give for each failure of the model (recordings `17_fail_*`).
+
+use serde_json::Value;
+
+use super::connection::CallError;
+use super::pending::RpcError;
+use super::protocol::{INVALID_PARAMS, OVERLOADED, TurnError};
+use super::turn::Outcome;
+use crate::failure::Failure;
+use crate::wit::{Ending, Problem, ProblemKind, Shortfall};
+
+/// Seconds after which a limited or overloaded model is worth another try, where nobody says.
+const RETRY_SECONDS: u32 = 5;
+
+/// Codex's own words about a failure, for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("codex: {message} ({info})")]
+struct Said {
+    message: String,
+    info: String,
+}
+
+/// How a failed turn ends.
+pub(super) fn of_turn(error: Option<&TurnError>) -> Outcome {
+    let Some(error) = error else {
+        return upstream("the model's answer failed").into();
+    };
+    if let Some(shortfall) = shortfall(error) {
+        return Ending::Incomplete(shortfall).into();
+    }
+    let info = error.codex_error_info.as_ref();
+    let said = Said {
+        message: [
+            Some(error.message.as_str()),
+            error.additional_details.as_deref(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("; "),
+        info: info.map(Value::to_string).unwrap_or_default(),
+    };
+    classify(error, info).because(said).into()
+}
+
+/// Whether the model stopped short. Codex tells only in words.
+pub(super) fn shortfall(error: &TurnError) -> Option<Shortfall> {
+    let said = |reason: &str| {
+        let text = format!("Incomplete response returned, reason: {reason}");
+        error.message.ends_with(&text)
+            || error
+                .additional_details
+                .as_deref()
+                .is_some_and(|details| details.ends_with(&text))
+    };
+    if said("max_output_tokens") {
+        Some(Shortfall::MaxOutputTokens)
+    } else if said("content_filter") {
+        Some(Shortfall::ContentFilter)
+    } else {
+        None
+    }
+}
+
+fn classify(error: &TurnError, info: Option<&Value>) -> Failure {
+    // Either a word, or an object of one member with the upstream's status.
+    let (name, status) = match info {
+        Some(Value::String(name)) => (name.as_str(), None),
+        Some(Value::Object(members)) => match members.iter().next() {
+            Some((name, detail)) => (name.as_str(), detail["httpStatusCode"].as_u64()),
+            None => ("other", None),
+        },
+        _ => ("other", None),
+    };
+    match (name, status) {
+        ("usageLimitExceeded", _) => Failure::new(
+            ProblemKind::RateLimited,
+            "insufficient_quota",
+            "the usage limit of the account that Codex is signed in with is reached",
+        ),
+        ("rateLimitExceeded", _) | (_, Some(429)) => Failure::new(
+            ProblemKind::RateLimited,
+            "rate_limit_exceeded",
+            "the model's rate limit is reached; try again later",
+        )
+        .retry_after(RETRY_SECONDS),
+        ("serverOverloaded", _) | (_, Some(503)) => overloaded(),
+        ("contextWindowExceeded", _) => too_long(),
+        ("modelNotFound", _) | (_, Some(404)) => Failure::new(
+            ProblemKind::NotFound,
+            "model_not_found",
+            "the model does not exist or the account may not use it; GET /v1/models lists what there is",
+        )
+        .at("model"),
+        ("cyberPolicy", _) => Failure::new(
+            ProblemKind::InvalidRequest,
+            "content_policy_violation",
+            "the model refused the request because of its usage policy",
+        ),
+        ("unauthorized", _) | (_, Some(401 | 403)) => not_signed_in(),
+        (_, Some(413)) => Failure::new(
+            ProblemKind::InvalidRequest,
+            "request_too_large",
+            "the request is larger than the model takes; send less of the conversation",
+        ),
+        ("httpConnectionFailed" | "responseStreamConnectionFailed", None) => Failure::new(
+            ProblemKind::Upstream,
+            "upstream_unreachable",
+            "Codex cannot reach the model; check the gateway's network and proxy",
+        ),
+        ("badRequest", _) => refused(error).unwrap_or_else(|| bad_request(None)),
+        ("other", _) => refused(error).unwrap_or_else(|| upstream("the model's answer failed")),
+        _ => upstream("the model failed to answer"),
+    }
+}
+
+/// A 400 of the model comes as `other` with the model's body as its text, in OpenAI's envelope.
+fn refused(error: &TurnError) -> Option<Failure> {
+    let body: Value = serde_json::from_str(&error.message).ok()?;
+    let message = body["error"]["message"].as_str()?;
+    Some(bad_request(Some(message)))
+}
+
+fn bad_request(said: Option<&str>) -> Failure {
+    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+    let message = format!("the model refused the request{said}");
+    Failure::new(ProblemKind::InvalidRequest, "upstream_bad_request", message)
+}
+
+fn upstream(message: &str) -> Failure {
+    Failure::new(ProblemKind::Upstream, "upstream_error", message)
+}
+
+fn overloaded() -> Failure {
+    Failure::new(
+        ProblemKind::Overloaded,
+        "server_overloaded",
+        "the model or Codex is overloaded; try again later",
+    )
+    .retry_after(RETRY_SECONDS)
+}
+
+/// The conversation does not fit the model.
+pub(super) fn too_long() -> Failure {
+    Failure::new(
+        ProblemKind::InvalidRequest,
+        "context_length_exceeded",
+        "the conversation does not fit the model's context window; send less of it",
+    )
+}
+
+/// The account is the operator's, not the client's: never the client's 401.
+pub(super) fn not_signed_in() -> Failure {
+    Failure::new(
+        ProblemKind::Overloaded,
+        "codex_not_signed_in",
+        "Codex is not signed in, or its sign-in was refused; the operator runs `codex login` (`airlock doctor` tells more)",
+    )
+}
+
+/// The child went away before the turn ended.
+pub(super) fn exited() -> Failure {
+    Failure::new(
+        ProblemKind::Upstream,
+        "codex_exited",
+        "Codex exited before the answer was complete; ask again",
+    )
+}
+
+/// A call that Codex refused, or never answered.
+pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
+    let failure = match &error {
+        CallError::Closed => exited(),
+        CallError::TimedOut => Failure::new(
+            ProblemKind::Timeout,
+            "codex_timeout",
+            "Codex did not answer in time; try again later",
+        ),
+        CallError::Refused(RpcError {
+            code: OVERLOADED, ..
+        }) => overloaded(),
+        CallError::Refused(RpcError {
+            code: INVALID_PARAMS,
+            ..
+        }) => too_long(),
+        CallError::Refused(_) => upstream("Codex refused to run the request"),
+        CallError::Malformed(_) => {
+            upstream("Codex answered in a way that this gateway does not know")
+        }
+    };
+    failure.because(Called { method, error })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{method}")]
+struct Called {
+    method: &'static str,
+    #[source]
+    error: CallError,
+}
+
+/// `Problem` alone, where nothing is to log.
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        failure.problem
+    }
+}
+
+#[cfg(test)]
+mod tests;

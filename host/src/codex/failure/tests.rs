@@ -1,0 +1,145 @@
+//! Every failure of the model that was recorded, as Codex 0.169.0 reports it, and what a client hears.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use serde_json::json;
+
+use super::*;
+
+fn heard(error: &Value) -> Ending {
+    let error: TurnError = serde_json::from_value(error.clone()).unwrap();
+    of_turn(Some(&error)).ending
+}
+
+#[test]
+fn each_recorded_failure_has_its_kind_and_code() {
+    use ProblemKind::{InvalidRequest, NotFound, Overloaded, RateLimited, Upstream};
+    let status = |name: &str, status: Option<u16>| json!({ name: { "httpStatusCode": status } });
+    let table = [
+        (
+            status("responseTooManyFailedAttempts", Some(429)),
+            RateLimited,
+            "rate_limit_exceeded",
+        ),
+        (
+            json!("usageLimitExceeded"),
+            RateLimited,
+            "insufficient_quota",
+        ),
+        (json!("internalServerError"), Upstream, "upstream_error"),
+        (json!("serverOverloaded"), Overloaded, "server_overloaded"),
+        (
+            json!("rateLimitExceeded"),
+            RateLimited,
+            "rate_limit_exceeded",
+        ),
+        (json!("other"), Upstream, "upstream_error"),
+        (
+            json!("contextWindowExceeded"),
+            InvalidRequest,
+            "context_length_exceeded",
+        ),
+        (
+            status("httpConnectionFailed", Some(401)),
+            Overloaded,
+            "codex_not_signed_in",
+        ),
+        (
+            status("httpConnectionFailed", Some(403)),
+            Overloaded,
+            "codex_not_signed_in",
+        ),
+        (
+            status("httpConnectionFailed", Some(413)),
+            InvalidRequest,
+            "request_too_large",
+        ),
+        (
+            status("httpConnectionFailed", None),
+            Upstream,
+            "upstream_unreachable",
+        ),
+        (json!("modelNotFound"), NotFound, "model_not_found"),
+        (
+            json!("cyberPolicy"),
+            InvalidRequest,
+            "content_policy_violation",
+        ),
+        (json!("unauthorized"), Overloaded, "codex_not_signed_in"),
+        (json!("somethingNew"), Upstream, "upstream_error"),
+        (Value::Null, Upstream, "upstream_error"),
+    ];
+    for (info, kind, code) in table {
+        let said = json!({"message": "at http://10.0.0.1/v1 in /home/x", "codexErrorInfo": info});
+        let Ending::Failed(problem) = heard(&said) else {
+            panic!("{info}")
+        };
+        assert_eq!(
+            (problem.kind, problem.code.as_deref()),
+            (kind, Some(code)),
+            "{info}"
+        );
+        assert!(
+            !problem.message.contains("10.0.0.1") && !problem.message.contains("/home"),
+            "{info}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_says_when_to_try_again() {
+    let said = json!({"message": "", "codexErrorInfo": "rateLimitExceeded"});
+    let Ending::Failed(problem) = heard(&said) else {
+        panic!("not failed")
+    };
+    assert!(problem.retry_after_seconds.is_some());
+}
+
+#[test]
+fn a_400_of_the_model_is_told_in_its_own_words() {
+    let body = r#"{"error": {"message": "Invalid 'input'", "type": "invalid_request_error", "code": null}}"#;
+    let Ending::Failed(problem) = heard(&json!({"message": body, "codexErrorInfo": "other"}))
+    else {
+        panic!("not failed")
+    };
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    assert!(problem.message.contains("Invalid 'input'"));
+}
+
+#[test]
+fn a_model_that_stops_short_did_not_fail() {
+    let cut = json!({"message": "Incomplete response returned, reason: max_output_tokens", "codexErrorInfo": "other"});
+    assert_eq!(heard(&cut), Ending::Incomplete(Shortfall::MaxOutputTokens));
+    let filtered = json!({
+        "message": "stream disconnected before completion: Incomplete response returned, reason: content_filter",
+        "codexErrorInfo": "other",
+    });
+    assert_eq!(
+        heard(&filtered),
+        Ending::Incomplete(Shortfall::ContentFilter)
+    );
+}
+
+#[test]
+fn calls_that_fail_are_told_apart() {
+    let code = |error| of_call("turn/start", error).problem.code.unwrap();
+    let refused = |code, message: &str| {
+        CallError::Refused(RpcError {
+            code,
+            message: message.to_owned(),
+        })
+    };
+    assert_eq!(code(CallError::Closed), "codex_exited");
+    assert_eq!(code(CallError::TimedOut), "codex_timeout");
+    assert_eq!(
+        code(refused(-32001, "Server overloaded; retry later.")),
+        "server_overloaded"
+    );
+    assert_eq!(
+        code(refused(-32602, "Input too large")),
+        "context_length_exceeded"
+    );
+    assert_eq!(
+        code(refused(-32600, "failed to load /home/x")),
+        "upstream_error"
+    );
+}

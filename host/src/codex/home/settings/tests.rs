@@ -1,0 +1,108 @@
+//! What is taken from an existing home, and that ours is laid over it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+fn taken(text: &str) -> Taken {
+    Taken::from_table(&text.parse().unwrap()).unwrap()
+}
+
+#[test]
+fn ours_is_toml_and_is_laid_over_theirs() {
+    let ours: Table = OURS.parse().unwrap();
+    assert_eq!(ours["approval_policy"].as_str(), Some("never"));
+    assert_eq!(ours["sandbox_mode"].as_str(), Some("read-only"));
+    let rendered: Table = render(&taken("model = \"m\"")).parse().unwrap();
+    assert_eq!(rendered["model"].as_str(), Some("m"));
+    for (key, value) in &ours {
+        assert_eq!(&rendered[key], value);
+        assert!(
+            !TAKEN.contains(&key.as_str()),
+            "{key} is both ours and taken"
+        );
+    }
+}
+
+#[test]
+fn nothing_but_the_model_and_its_provider_is_taken() {
+    let theirs = r#"
+        model = "big"
+        model_provider = "corp"
+        openai_base_url = "https://proxy.example/v1"
+        approval_policy = "on-request"
+        sandbox_mode = "danger-full-access"
+        notify = ["sh"]
+        profile = "mine"
+        instructions = "be rude"
+        [mcp_servers.files]
+        command = "files"
+        [features]
+        shell_tool = true
+        [hooks]
+        x = 1
+        [profiles.mine]
+        model = "small"
+        [model_providers.corp]
+        base_url = "https://corp.example"
+        env_key = "CORP_KEY"
+        env_http_headers = { "x-team" = "CORP_TEAM", "x-again" = "CORP_KEY" }
+        [model_providers.other]
+        env_key = "OTHER_KEY"
+    "#;
+    let taken = taken(theirs);
+    let keys: Vec<&str> = taken.0.keys().map(String::as_str).collect();
+    assert_eq!(
+        keys,
+        [
+            "model",
+            "model_provider",
+            "model_providers",
+            "openai_base_url"
+        ]
+    );
+    assert_eq!(
+        taken.0["model_providers"]
+            .as_table()
+            .unwrap()
+            .keys()
+            .collect::<Vec<_>>(),
+        ["corp"]
+    );
+    assert_eq!(taken.env_keys(), ["CORP_KEY", "CORP_TEAM"]);
+    assert!(taken.custom_provider());
+    let rendered: Table = render(&taken).parse().unwrap();
+    assert_eq!(rendered["sandbox_mode"].as_str(), Some("read-only"));
+    assert_eq!(rendered["features"]["shell_tool"].as_bool(), Some(false));
+    assert!(!rendered.contains_key("mcp_servers"));
+}
+
+#[test]
+fn openai_is_no_custom_provider() {
+    assert!(!taken("").custom_provider());
+    assert!(!taken("model_provider = \"openai\"").custom_provider());
+    assert!(taken("model_provider = \"ollama\"").custom_provider());
+}
+
+#[test]
+fn a_provider_of_the_wrong_shape_is_named() {
+    let refused = |text: &str| Taken::from_table(&text.parse().unwrap()).unwrap_err();
+    assert_eq!(refused("model_provider = 3"), "model_provider is not text");
+    assert_eq!(
+        refused("model_provider = \"a\"\nmodel_providers.a = 1"),
+        "model_providers.a is not a table"
+    );
+}
+
+#[test]
+fn the_scripted_model_comes_by_the_command_line() {
+    let overrides = rehearsal_overrides("http://127.0.0.1:5/x/v1");
+    let text = overrides.join("\n");
+    let settings: Table = text.parse().unwrap();
+    assert_eq!(settings["model_provider"].as_str(), Some("rehearsal"));
+    let provider = &settings["model_providers"]["rehearsal"];
+    assert_eq!(
+        provider["base_url"].as_str(),
+        Some("http://127.0.0.1:5/x/v1")
+    );
+    assert_eq!(provider["requires_openai_auth"].as_bool(), Some(false));
+}

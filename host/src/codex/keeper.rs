@@ -1,0 +1,288 @@
+//! The life of one turn, from `thread/start` to `thread/unsubscribe`: one task each, which outlives its client.
+//!
+//! The task owns the permit, so a place is free again only when Codex has really ended the turn, and it sees every
+//! turn out: completed, or interrupted because its reply was dropped.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::connection::{CallError, Connection};
+use super::failure;
+use super::pending::RpcError;
+use super::prompt::Prompt;
+use super::protocol::{
+    Ignored, InjectItemsParams, OVERLOADED, ThreadStartParams, ThreadStartResponse,
+    ThreadUnsubscribeParams, TurnInterruptParams, TurnStartParams, TurnStartResponse,
+};
+use super::turn::{Shared, Turn};
+use crate::failure::Failure;
+use crate::task::Tasks;
+use crate::wit::ProblemKind;
+
+/// How long an interrupted turn may take to end, before its place is given to another all the same.
+const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long after an interrupt that did not hold the next follows. Doubles each time.
+const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long calls that Codex was too busy for are made again. Doubles each time, with jitter.
+const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
+const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Bytes of history that one `thread/inject_items` carries (0.169.0 took 4 MiB).
+const INJECT_BYTES: usize = 2 << 20;
+
+/// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
+pub(super) async fn start(
+    connection: Connection,
+    prompt: Prompt,
+    permit: OwnedSemaphorePermit,
+    buffer_bytes: usize,
+    tasks: &Tasks,
+) -> Result<Turn, Failure> {
+    let (opened, turn) = oneshot::channel();
+    tasks.spawn("turn", async move {
+        keep(&connection, &prompt, buffer_bytes, opened).await;
+        drop(permit);
+    });
+    turn.await.unwrap_or_else(|_gone| Err(failure::exited()))
+}
+
+async fn keep(
+    connection: &Connection,
+    prompt: &Prompt,
+    buffer_bytes: usize,
+    mut opened: oneshot::Sender<Result<Turn, Failure>>,
+) {
+    let thread = tokio::select! {
+        thread = start_thread(connection, prompt) => thread,
+        // Nothing was started that costs anything: an idle ephemeral thread, at most.
+        () = opened.closed() => return,
+    };
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(failure) => return drop(opened.send(Err(failure))),
+    };
+    let id = thread.thread.id.as_str();
+    let shared = Shared::new(buffer_bytes);
+    connection.register(id, shared.clone());
+    match start_turn(connection, prompt, &thread, &shared, &opened).await {
+        Ok(true) => {
+            // A client that has left drops the turn right here, which abandons it.
+            let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
+            see_out(connection, id, &shared).await;
+        }
+        Ok(false) => {}
+        Err(Unstarted::Never(failure)) => drop(opened.send(Err(failure))),
+        Err(Unstarted::Perhaps(failure)) => {
+            shared.abandon();
+            let _ = opened.send(Err(failure));
+            see_out(connection, id, &shared).await;
+        }
+    }
+    connection.release(id);
+    let gone = ThreadUnsubscribeParams { thread_id: id };
+    // With `thread_unload_delay_secs = 0` Codex then frees the thread.
+    if let Err(error) = connection
+        .call::<Ignored>("thread/unsubscribe", &gone)
+        .await
+    {
+        tracing::debug!(%error, "a thread was not unsubscribed");
+    }
+}
+
+/// Starts a thread, and checks that Codex confines it as we asked.
+async fn start_thread(
+    connection: &Connection,
+    prompt: &Prompt,
+) -> Result<ThreadStartResponse, Failure> {
+    let params = ThreadStartParams {
+        model: prompt.model.as_deref(),
+        ephemeral: true,
+        approval_policy: "never",
+        sandbox: "read-only",
+        environments: [],
+        base_instructions: &prompt.instructions,
+    };
+    let thread: ThreadStartResponse = call(connection, "thread/start", &params).await?;
+    if thread.is_confined() {
+        return Ok(thread);
+    }
+    let failure = Failure::new(
+        ProblemKind::Internal,
+        "codex_not_confined",
+        "Codex did not confine the request as this gateway demands; the operator's log tells more",
+    );
+    let sandbox = &thread.sandbox;
+    Err(failure.because(format!(
+        "thread/start answered approvalPolicy {}, sandbox {} with network access {}",
+        thread.approval_policy, sandbox.kind, sandbox.network_access
+    )))
+}
+
+/// Why there is no turn.
+enum Unstarted {
+    /// Codex never began it.
+    Never(Failure),
+    /// Codex may have begun it: it must be ended.
+    Perhaps(Failure),
+}
+
+/// Injects the history and starts the turn. False: the client left before, so nothing was started.
+async fn start_turn(
+    connection: &Connection,
+    prompt: &Prompt,
+    thread: &ThreadStartResponse,
+    shared: &Shared,
+    opened: &oneshot::Sender<Result<Turn, Failure>>,
+) -> Result<bool, Unstarted> {
+    let thread_id = thread.thread.id.as_str();
+    for items in portions(&prompt.history) {
+        let params = InjectItemsParams { thread_id, items };
+        let injected: Result<Ignored, _> = call(connection, "thread/inject_items", &params).await;
+        injected.map_err(Unstarted::Never)?;
+    }
+    if opened.is_closed() {
+        return Ok(false);
+    }
+    let input = prompt.input();
+    let params = TurnStartParams {
+        thread_id,
+        input: &input,
+        effort: prompt.effort.as_deref(),
+        summary: prompt.summary.as_deref(),
+        output_schema: prompt.output_schema.as_deref(),
+    };
+    // From here on the turn counts as started: it is never run a second time. `call` repeats only what Codex has
+    // explicitly turned away.
+    match retry_overloaded(connection, "turn/start", &params).await {
+        Ok(TurnStartResponse { turn }) => {
+            shared.named(turn.id);
+            Ok(true)
+        }
+        Err(error @ (CallError::Refused(_) | CallError::Closed)) => {
+            Err(Unstarted::Never(failure::of_call("turn/start", error)))
+        }
+        Err(error) => Err(Unstarted::Perhaps(failure::of_call("turn/start", error))),
+    }
+}
+
+/// Waits until the turn has ended; interrupts it once nobody wants it.
+async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
+    let mut progress = shared.progress();
+    let _ = progress
+        .wait_for(|progress| progress.ended || progress.abandoned)
+        .await;
+    let deadline = Instant::now() + INTERRUPT_DEADLINE;
+    let mut pause = INTERRUPT_PAUSE;
+    while !progress.borrow().ended {
+        if Instant::now() >= deadline {
+            tracing::error!("a turn goes on although it was interrupted");
+            return;
+        }
+        let turn = shared.turn();
+        let params = TurnInterruptParams {
+            thread_id: thread,
+            turn_id: &turn,
+        };
+        let interrupted = connection.call::<Ignored>("turn/interrupt", &params).await;
+        // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
+        // asked again as soon as the turn has started, and after a pause in any case.
+        let started = progress.borrow().started;
+        match interrupted {
+            Err(CallError::Closed) => return,
+            Err(error) => tracing::debug!(%error, "an interrupt did not hold"),
+            Ok(_) => {}
+        }
+        let further = progress.wait_for(|progress| progress.ended || progress.started != started);
+        let _ = timeout(pause, further).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+async fn call<R: DeserializeOwned>(
+    connection: &Connection,
+    method: &'static str,
+    params: &(impl Serialize + Sync),
+) -> Result<R, Failure> {
+    let result = retry_overloaded(connection, method, params).await;
+    result.map_err(|error| failure::of_call(method, error))
+}
+
+/// Calls, and calls again as long as Codex explicitly turns the call away because it is busy.
+async fn retry_overloaded<R: DeserializeOwned>(
+    connection: &Connection,
+    method: &'static str,
+    params: &(impl Serialize + Sync),
+) -> Result<R, CallError> {
+    let deadline = Instant::now() + OVERLOAD_DEADLINE;
+    let mut pause = OVERLOAD_PAUSE;
+    loop {
+        let result = connection.call(method, params).await;
+        let Err(CallError::Refused(RpcError {
+            code: OVERLOADED, ..
+        })) = result
+        else {
+            return result;
+        };
+        let jittered = pause.mul_f64(rand::random_range(0.5..1.5));
+        if Instant::now() + jittered >= deadline {
+            return result;
+        }
+        // The connection's end cuts the pause short; the next call then says so.
+        let _ = timeout_at(Instant::now() + jittered, connection.closed()).await;
+        pause *= 2;
+    }
+}
+
+/// Cuts the history into portions that one call can carry. An item is never cut.
+fn portions(items: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue>]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let count = rest
+            .iter()
+            .take_while(|item| {
+                let first = bytes == 0;
+                bytes += item.get().len();
+                first || bytes <= INJECT_BYTES
+            })
+            .count();
+        let (portion, further) = rest.split_at(count);
+        rest = further;
+        (!portion.is_empty()).then_some(portion)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn item(bytes: usize) -> Box<RawValue> {
+        RawValue::from_string(format!("\"{}\"", "x".repeat(bytes - 2))).unwrap()
+    }
+
+    fn cut(sizes: &[usize]) -> Vec<Vec<usize>> {
+        let items: Vec<_> = sizes.iter().map(|size| item(*size)).collect();
+        let sizes =
+            |portion: &[Box<RawValue>]| portion.iter().map(|item| item.get().len()).collect();
+        portions(&items).map(sizes).collect()
+    }
+
+    #[test]
+    fn the_history_is_cut_between_items() {
+        assert!(cut(&[]).is_empty());
+        assert_eq!(cut(&[10, 20]), [[10, 20]]);
+        let half = INJECT_BYTES / 2;
+        assert_eq!(
+            cut(&[half, half, 10, 3 * half, 10]),
+            vec![vec![half, half], vec![10], vec![3 * half], vec![10]]
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! How a Codex process is started. Every one goes through here: `--version`, `app-server`, whatever comes.
+
+mod spawner;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::binary::{self, Binary, BinaryError};
+use super::home::{Home, HomeError};
+use crate::config::{CodexConfig, Config, Environment};
+use crate::wit::Problem;
+
+/// The command of ours that sets the parent-death signal and becomes Codex.
+pub(crate) const LAUNCH: &str = "__launch";
+
+/// Variables that Codex gets as we have them. All others stay with us: they may hold anybody's keys.
+const PASSED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TZ",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CODEX_CA_CERTIFICATE",
+];
+
+/// As [`PASSED`], in both spellings. Not in rehearsal, whose model is on this machine.
+const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+
+/// Bytes of what `codex --version` prints that are read.
+const VERSION_BYTES: u64 = 4096;
+
+/// What it takes to start Codex: where it is looked for, its home, its environment.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    codex: CodexConfig,
+    environment: Environment,
+    home: Home,
+}
+
+/// Why a Codex process did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// There is no Codex that fits. Trying again helps only once somebody has installed one.
+    #[error(transparent)]
+    Unfit(#[from] BinaryError),
+    /// The system refused.
+    #[error("cannot start a process for codex")]
+    Spawn(#[from] std::io::Error),
+}
+
+impl LaunchError {
+    /// What a client may know, where it is Codex that is missing.
+    pub(crate) fn problem(&self) -> Option<Problem> {
+        match self {
+            Self::Unfit(error) => Some(error.problem()),
+            Self::Spawn(_) => None,
+        }
+    }
+}
+
+impl Launch {
+    /// Prepares the home. `rehearsal` is the base URL of the scripted model, where that shall answer. The binary is
+    /// looked for at each start, so that one installed or replaced later is found.
+    ///
+    /// # Errors
+    /// That the home cannot be prepared.
+    pub(crate) fn prepare(config: &Config, rehearsal: Option<&str>) -> Result<Self, HomeError> {
+        let home = Home::prepare(config, rehearsal)?;
+        Ok(Self {
+            codex: config.codex.clone(),
+            environment: config.environment.clone(),
+            home,
+        })
+    }
+
+    /// The home that Codex runs in.
+    pub(crate) fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Finds the binary and asks for its version.
+    ///
+    /// # Errors
+    /// That there is none, or none that fits.
+    pub(crate) async fn binary(&self) -> Result<Binary, BinaryError> {
+        let path = binary::find(&self.codex, self.environment.raw("PATH"))?;
+        let unusable = |cause: String| BinaryError::Unusable {
+            path: path.clone(),
+            cause,
+        };
+        let printed = timeout(binary::VERSION_DEADLINE, self.version(&path))
+            .await
+            .map_err(|_| {
+                unusable(format!(
+                    "--version took longer than {} s",
+                    binary::VERSION_DEADLINE.as_secs()
+                ))
+            })?
+            .map_err(|error| unusable(error.to_string()))?;
+        binary::judge(&path, &printed)
+    }
+
+    /// Starts `codex ARGUMENTS` with pipes for stdin, stdout and stderr. Dropping the child kills it.
+    ///
+    /// # Errors
+    /// That there is no Codex that fits, or that the system refuses.
+    pub(crate) async fn spawn(&self, arguments: &[&str]) -> Result<Child, LaunchError> {
+        let binary = self
+            .binary()
+            .await
+            .inspect_err(|error| tracing::warn!(%error, "there is no codex to run"))?;
+        if !binary.supported {
+            tracing::warn!(
+                version = binary.version,
+                "this codex is newer than those that airlock was tested with"
+            );
+        }
+        let mut command = self.command(&binary.path, arguments);
+        for setting in &self.home.overrides {
+            command.args(["-c", setting]);
+        }
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Ok(spawner::spawn(command).await?)
+    }
+
+    async fn version(&self, path: &Path) -> std::io::Result<String> {
+        let mut command = self.command(path, &["--version"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut child = spawner::spawn(command).await?;
+        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let mut printed = Vec::new();
+        if let Some(stdout) = child.stdout.take() {
+            stdout.take(VERSION_BYTES).read_to_end(&mut printed).await?;
+        }
+        let status = child.wait().await?;
+        group.0 = None;
+        match status.success() {
+            true => Ok(String::from_utf8_lossy(&printed).into_owned()),
+            false => Err(std::io::Error::other(format!(
+                "--version ended with {status}"
+            ))),
+        }
+    }
+
+    /// The one command for Codex: through [`LAUNCH`], in a process group of its own, so that no signal of a terminal
+    /// reaches it before us, and with nothing of our environment but what is listed.
+    fn command(&self, binary: &Path, arguments: &[&str]) -> Command {
+        // Resolved between fork and exec it is the very program that runs, even if its file was replaced meanwhile.
+        let mut command = Command::new("/proc/self/exe");
+        command
+            .arg(LAUNCH)
+            .arg(std::process::id().to_string())
+            .arg(binary)
+            .args(arguments);
+        command
+            .process_group(0)
+            .kill_on_drop(true)
+            .current_dir(&self.home.workspace);
+        command.env_clear().envs(self.variables());
+        command
+    }
+
+    fn variables(&self) -> Vec<(String, OsString)> {
+        let home = &self.home;
+        let passed = |name: &str| {
+            let proxy = PROXIES.contains(&name.to_uppercase().as_str());
+            PASSED.contains(&name)
+                || name.starts_with("LC_")
+                || (proxy && !home.rehearsal)
+                || home.env_keys.iter().any(|key| key == name)
+        };
+        let ours = [
+            ("CODEX_HOME", home.path.as_os_str()),
+            ("TMPDIR", home.temporary.as_os_str()),
+            ("RUST_LOG", OsStr::new(&self.codex.log)),
+            ("NO_COLOR", OsStr::new("1")),
+        ];
+        // Ours come last, so that no provider's variable takes their place.
+        let theirs = self.environment.iter().filter(|(name, _)| passed(name));
+        theirs
+            .chain(ours)
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    }
+}
+
+/// A process group that is killed unless it has ended. What is named as Codex may be a script with children.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // An error says that it has ended.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

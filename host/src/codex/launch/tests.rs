@@ -1,0 +1,170 @@
+//! What a Codex process gets, and that it is started at all.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+/// A launch in a temporary folder with these variables around it.
+fn launch(
+    folder: &Path,
+    variables: &[(&str, &str)],
+    settings: &str,
+    rehearsal: Option<&str>,
+) -> Launch {
+    let theirs = folder.join("theirs");
+    std::fs::create_dir_all(&theirs).unwrap();
+    std::fs::write(theirs.join("config.toml"), settings).unwrap();
+    let mut config = Config::defaults(variables.iter().copied().collect());
+    config.codex.data_dir = folder.join("data");
+    config.codex.home = Some(theirs);
+    Launch::prepare(&config, rehearsal).unwrap()
+}
+
+fn variables(launch: &Launch) -> BTreeMap<String, String> {
+    let command = launch.command(Path::new("/codex"), &[]);
+    let variables = command.as_std().get_envs();
+    variables
+        .map(|(name, value)| {
+            (
+                name.to_str().unwrap().to_owned(),
+                value.unwrap().to_str().unwrap().to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn the_environment_is_what_is_listed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let around = [
+        ("PATH", "/bin"),
+        ("HOME", "/home/me"),
+        ("LC_ALL", "C"),
+        ("TZ", "UTC"),
+        ("http_proxy", "p"),
+        ("HTTPS_PROXY", "q"),
+        ("SSL_CERT_FILE", "c"),
+        ("CODEX_CA_CERTIFICATE", "d"),
+        ("CORP_KEY", "k"),
+        ("CORP_TEAM", "t"),
+        ("OPENAI_API_KEY", "leak"),
+        ("AIRLOCK_API_KEY", "leak"),
+        ("AWS_SECRET_ACCESS_KEY", "leak"),
+        ("CODEX_HOME", "/theirs"),
+        ("RUST_LOG", "trace"),
+        ("LD_PRELOAD", "evil"),
+        ("TMPDIR", "/elsewhere"),
+        ("OTHER_KEY", "leak"),
+    ];
+    let settings = "model_provider = \"corp\"\n[model_providers.corp]\nenv_key = \"CORP_KEY\"\n\
+        env_http_headers = { team = \"CORP_TEAM\" }\n[model_providers.other]\nenv_key = \"OTHER_KEY\"";
+    let launch = launch(folder.path(), &around, settings, None);
+    let got = variables(&launch);
+    let names: Vec<&str> = got.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "CODEX_CA_CERTIFICATE",
+            "CODEX_HOME",
+            "CORP_KEY",
+            "CORP_TEAM",
+            "HOME",
+            "HTTPS_PROXY",
+            "LC_ALL",
+            "NO_COLOR",
+            "PATH",
+            "RUST_LOG",
+            "SSL_CERT_FILE",
+            "TMPDIR",
+            "TZ",
+            "http_proxy",
+        ]
+    );
+    assert_eq!(got["CODEX_HOME"], launch.home().path.display().to_string());
+    assert_eq!(got["RUST_LOG"], "warn");
+    assert!(!got["TMPDIR"].starts_with("/elsewhere"));
+}
+
+#[test]
+fn a_provider_cannot_rename_what_is_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = "model_provider = \"corp\"\n[model_providers.corp]\nenv_key = \"CODEX_HOME\"";
+    let launch = launch(folder.path(), &[("CODEX_HOME", "/theirs")], settings, None);
+    assert_eq!(
+        variables(&launch)["CODEX_HOME"],
+        launch.home().path.display().to_string()
+    );
+}
+
+#[test]
+fn a_rehearsal_goes_through_no_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = launch(
+        folder.path(),
+        &[("HTTP_PROXY", "p"), ("PATH", "/bin")],
+        "",
+        Some("http://127.0.0.1:1/v1"),
+    );
+    assert_eq!(
+        variables(&launch).keys().collect::<Vec<_>>(),
+        ["CODEX_HOME", "NO_COLOR", "PATH", "RUST_LOG", "TMPDIR"]
+    );
+}
+
+#[test]
+fn codex_is_reached_through_ourselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = launch(folder.path(), &[], "", None);
+    let command = launch.command(Path::new("/codex"), &["app-server"]);
+    let command = command.as_std();
+    let arguments: Vec<&OsStr> = command.get_args().collect();
+    let parent = std::process::id().to_string();
+    assert_eq!(command.get_program(), "/proc/self/exe");
+    assert_eq!(
+        arguments,
+        [LAUNCH, parent.as_str(), "/codex", "app-server"].map(OsStr::new)
+    );
+    assert_eq!(
+        command.get_current_dir(),
+        Some(launch.home().workspace.as_path())
+    );
+}
+
+#[tokio::test]
+async fn without_a_binary_the_client_hears_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = launch(folder.path(), &[("PATH", "")], "", None);
+    let problem = launch
+        .spawn(&["app-server"])
+        .await
+        .unwrap_err()
+        .problem()
+        .unwrap();
+    assert_eq!(problem.code.as_deref(), Some("codex_not_installed"));
+}
+
+#[tokio::test]
+async fn the_spawning_thread_outlives_the_runtime() {
+    let spawned = || async {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exit 3"]);
+        spawner::spawn(command)
+            .await
+            .unwrap()
+            .wait()
+            .await
+            .unwrap()
+            .code()
+    };
+    assert_eq!(spawned().await, Some(3));
+    let elsewhere = std::thread::Builder::new().spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(spawned())
+    });
+    assert_eq!(elsewhere.unwrap().join().unwrap(), Some(3));
+    assert_eq!(spawned().await, Some(3));
+}

@@ -1,0 +1,233 @@
+//! A brief as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::protocol::{INPUT_CHARS, UserInput};
+use crate::attachments::Attachments;
+use crate::failure::Failure;
+use crate::wit::{Brief, InputItem, ProblemKind};
+
+/// How an attachment is named where JSON holds it.
+const ATTACHMENT: &str = "attachment:";
+
+/// What one turn is given.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    pub(super) model: Option<String>,
+    pub(super) effort: Option<String>,
+    pub(super) summary: Option<String>,
+    pub(super) instructions: String,
+    pub(super) history: Vec<Box<RawValue>>,
+    pub(super) output_schema: Option<Box<RawValue>>,
+    input: Vec<Input>,
+}
+
+#[derive(Debug)]
+enum Input {
+    Text(String),
+    Image(String),
+}
+
+impl Prompt {
+    /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
+    pub(super) fn new(brief: Brief, attachments: &Attachments) -> Result<Self, Failure> {
+        let history = brief
+            .history
+            .iter()
+            .map(|item| history_item(item, attachments));
+        let mut history = history.collect::<Result<Vec<_>, _>>()?;
+        let input = brief.input.into_iter().map(|item| match item {
+            InputItem::Text(text) => Ok(Input::Text(text)),
+            InputItem::Attachment(number) => url(attachments, number).map(Input::Image),
+        });
+        let mut input = input.collect::<Result<Vec<_>, _>>()?;
+        let characters: usize = input.iter().map(Input::characters).sum();
+        if characters > INPUT_CHARS {
+            // More than `turn/start` takes; as an injected item the model sees exactly the same.
+            history.push(raw(&as_message(&input))?);
+            input.clear();
+        }
+        if history.is_empty() && input.is_empty() {
+            return Err(broken("the brief asks nothing"));
+        }
+        let output_schema = match brief.output_schema {
+            Some(schema) => {
+                Some(RawValue::from_string(schema).map_err(|error| broken(error.to_string()))?)
+            }
+            None => None,
+        };
+        Ok(Self {
+            model: brief.model,
+            effort: brief.effort,
+            summary: brief.summary,
+            instructions: brief.instructions,
+            history,
+            output_schema,
+            input,
+        })
+    }
+
+    /// The input of `turn/start`. Empty when the history already ends with what is asked.
+    pub(super) fn input(&self) -> Vec<UserInput<'_>> {
+        let items = self.input.iter().map(|item| match item {
+            Input::Text(text) => UserInput::Text { text },
+            Input::Image(url) => UserInput::Image { url },
+        });
+        items.collect()
+    }
+}
+
+impl Input {
+    fn characters(&self) -> usize {
+        match self {
+            Input::Text(text) => text.chars().count(),
+            Input::Image(_) => 0,
+        }
+    }
+}
+
+fn as_message(input: &[Input]) -> Value {
+    let parts = input.iter().map(|item| match item {
+        Input::Text(text) => json!({ "type": "input_text", "text": text }),
+        Input::Image(url) => json!({ "type": "input_image", "image_url": url }),
+    });
+    json!({ "type": "message", "role": "user", "content": parts.collect::<Vec<_>>() })
+}
+
+/// An item of the history, with the attachments that it names.
+fn history_item(item: &str, attachments: &Attachments) -> Result<Box<RawValue>, Failure> {
+    if !item.contains(ATTACHMENT) {
+        return RawValue::from_string(item.to_owned()).map_err(|error| broken(error.to_string()));
+    }
+    let mut item: Value = serde_json::from_str(item).map_err(|error| broken(error.to_string()))?;
+    if let Some(parts) = item["content"].as_array_mut() {
+        for part in parts {
+            if let Some(number) = named(part) {
+                part["image_url"] = url(attachments, number)?.into();
+            }
+        }
+    }
+    raw(&item)
+}
+
+/// The first attachment that a brief uses.
+pub(super) fn first_attachment(brief: &Brief) -> Option<u32> {
+    let earlier = brief
+        .history
+        .iter()
+        .filter(|item| item.contains(ATTACHMENT))
+        .find_map(|item| {
+            let item: Value = serde_json::from_str(item).ok()?;
+            item["content"].as_array()?.iter().find_map(named)
+        });
+    earlier.or_else(|| {
+        brief.input.iter().find_map(|item| match item {
+            InputItem::Attachment(number) => Some(*number),
+            InputItem::Text(_) => None,
+        })
+    })
+}
+
+/// The attachment that a part of a message names.
+fn named(part: &Value) -> Option<u32> {
+    if part["type"] != "input_image" {
+        return None;
+    }
+    part["image_url"]
+        .as_str()?
+        .strip_prefix(ATTACHMENT)?
+        .parse()
+        .ok()
+}
+
+fn raw(value: &Value) -> Result<Box<RawValue>, Failure> {
+    serde_json::value::to_raw_value(value).map_err(|error| broken(error.to_string()))
+}
+
+fn url(attachments: &Attachments, number: u32) -> Result<String, Failure> {
+    let url = attachments
+        .url(number)
+        .ok_or_else(|| broken("an attachment that does not exist"))?;
+    Ok(url.to_owned())
+}
+
+fn broken(cause: impl Into<String>) -> Failure {
+    Failure::new(
+        ProblemKind::Internal,
+        "policy_failed",
+        "the gateway's policy could not handle the request",
+    )
+    .because(cause.into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const IMAGE: &str = "data:image/png;base64,AAAA";
+
+    fn brief(history: &[Value], input: Vec<InputItem>) -> Brief {
+        Brief {
+            model: None,
+            effort: None,
+            summary: None,
+            instructions: "be kind".to_owned(),
+            history: history.iter().map(Value::to_string).collect(),
+            input,
+            output_schema: None,
+        }
+    }
+
+    fn prompt(brief: Brief) -> Result<Prompt, Failure> {
+        let (_, attachments) = Attachments::lift(format!(r#"{{"image_url":"{IMAGE}"}}"#));
+        Prompt::new(brief, &attachments)
+    }
+
+    fn history(prompt: &Prompt) -> Vec<Value> {
+        prompt
+            .history
+            .iter()
+            .map(|item| serde_json::from_str(item.get()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn attachments_return_to_images_and_to_nothing_else() {
+        let said = json!({"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": "attachment:0"},
+            {"type": "input_image", "image_url": "attachment:0"},
+        ]});
+        let built = prompt(brief(&[said], vec![InputItem::Attachment(0)])).unwrap();
+        let content = &history(&built)[0]["content"];
+        assert_eq!(content[0]["text"], "attachment:0");
+        assert_eq!(content[1]["image_url"], IMAGE);
+        let input = serde_json::to_value(built.input()).unwrap();
+        assert_eq!(input, json!([{"type": "image", "url": IMAGE}]));
+    }
+
+    #[test]
+    fn input_beyond_codexs_limit_is_injected() {
+        let long = "ä".repeat(INPUT_CHARS + 1);
+        let built = prompt(brief(&[], vec![InputItem::Text(long.clone())])).unwrap();
+        assert!(built.input().is_empty());
+        assert_eq!(history(&built)[0]["content"][0]["text"], long);
+        let fits = prompt(brief(&[], vec![InputItem::Text("ä".repeat(INPUT_CHARS))])).unwrap();
+        assert_eq!((fits.input().len(), fits.history.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_a_policy_must_not_write_is_its_own_failure() {
+        let none = brief(&[], vec![]);
+        let absent = brief(&[], vec![InputItem::Attachment(7)]);
+        let mut broken = brief(&[], vec![InputItem::Text("hi".to_owned())]);
+        broken.history = vec!["{".to_owned()];
+        for brief in [none, absent, broken] {
+            assert_eq!(
+                prompt(brief).unwrap_err().problem.code.as_deref(),
+                Some("policy_failed")
+            );
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! The app-server's JSON, as far as we speak it. Names are Codex's own (0.169.0, `generate-json-schema`).
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// Notifications that nobody here reads, switched off at the source (`initialize`, capabilities).
+pub(super) const UNREAD: &[&str] = &[
+    "app/list/updated",
+    "mcpServer/startupStatus/updated",
+    "remoteControl/status/changed",
+    "skills/changed",
+    "thread/readState/changed",
+    "thread/settings/updated",
+    "thread/started",
+    "thread/status/changed",
+];
+
+/// -32001: Codex took nothing on, so the call may be made again.
+pub(super) const OVERLOADED: i64 = -32001;
+
+/// -32602: of all parameters that we send, only too long an input is answered so (`input_too_large`, 0.169.0).
+pub(super) const INVALID_PARAMS: i64 = -32602;
+
+/// Characters of text that one `turn/start` takes (protocol, `input_too_large`).
+pub(super) const INPUT_CHARS: usize = 1_048_576;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InitializeParams {
+    pub(super) client_info: ClientInfo,
+    pub(super) capabilities: Capabilities,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ClientInfo {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) version: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Capabilities {
+    /// `environments` needs it.
+    pub(super) experimental_api: bool,
+    pub(super) opt_out_notification_methods: &'static [&'static str],
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InitializeResponse {
+    /// `airlock/0.169.0 (…)`: our name, Codex's version.
+    pub(super) user_agent: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ThreadStartParams<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model: Option<&'a str>,
+    pub(super) ephemeral: bool,
+    pub(super) approval_policy: &'static str,
+    pub(super) sandbox: &'static str,
+    /// Empty: no command can run, and no login shell starts.
+    pub(super) environments: [(); 0],
+    /// Replaces Codex's 17 KB of its own; empty removes them.
+    pub(super) base_instructions: &'a str,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ThreadStartResponse {
+    pub(super) thread: Thread,
+    pub(super) model: String,
+    pub(super) approval_policy: serde_json::Value,
+    pub(super) sandbox: Sandbox,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Thread {
+    pub(super) id: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sandbox {
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    #[serde(default)]
+    pub(super) network_access: bool,
+}
+
+impl ThreadStartResponse {
+    /// Whether the thread is as confined as we asked: it reads only, reaches no network, and asks nobody.
+    pub(super) fn is_confined(&self) -> bool {
+        self.approval_policy == "never"
+            && self.sandbox.kind == "readOnly"
+            && !self.sandbox.network_access
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct InjectItemsParams<'a> {
+    pub(super) thread_id: &'a str,
+    pub(super) items: &'a [Box<RawValue>],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TurnStartParams<'a> {
+    pub(super) thread_id: &'a str,
+    pub(super) input: &'a [UserInput<'a>],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) summary: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_schema: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(super) enum UserInput<'a> {
+    Text { text: &'a str },
+    Image { url: &'a str },
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TurnStartResponse {
+    pub(super) turn: TurnId,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct TurnId {
+    pub(super) id: String,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TurnInterruptParams<'a> {
+    pub(super) thread_id: &'a str,
+    pub(super) turn_id: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ThreadUnsubscribeParams<'a> {
+    pub(super) thread_id: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ModelListParams {
+    pub(super) include_hidden: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ModelListResponse {
+    pub(super) data: Vec<Model>,
+    pub(super) next_cursor: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Model {
+    pub(super) id: String,
+    #[serde(default)]
+    pub(super) display_name: String,
+    #[serde(default)]
+    pub(super) description: String,
+    #[serde(default)]
+    pub(super) is_default: bool,
+    #[serde(default)]
+    pub(super) hidden: bool,
+    #[serde(default)]
+    pub(super) supported_reasoning_efforts: Vec<ReasoningEffort>,
+    pub(super) default_reasoning_effort: Option<String>,
+    #[serde(default)]
+    pub(super) input_modalities: Option<Vec<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReasoningEffort {
+    pub(super) reasoning_effort: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AccountReadResponse {
+    pub(super) account: Option<Account>,
+    #[serde(default)]
+    pub(super) requires_openai_auth: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Account {
+    /// `apiKey`, `chatgpt`
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+}
+
+/// Parameters of a call that takes none.
+#[derive(Debug, Serialize)]
+pub(super) struct Nothing {}
+
+/// An answer whose content does not matter.
+#[derive(Debug, Deserialize)]
+pub(super) struct Ignored {}
+
+/// Why a turn failed (`TurnError`).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TurnError {
+    #[serde(default)]
+    pub(super) message: String,
+    pub(super) codex_error_info: Option<serde_json::Value>,
+    pub(super) additional_details: Option<String>,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn echo(approval: &str, sandbox: &str) -> ThreadStartResponse {
+        let text = format!(
+            r#"{{"thread":{{"id":"t"}},"model":"m","approvalPolicy":{approval},"sandbox":{sandbox}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn only_read_only_without_network_and_never_is_confined() {
+        assert!(echo(r#""never""#, r#"{"type":"readOnly","networkAccess":false}"#).is_confined());
+        assert!(!echo(r#""on-request""#, r#"{"type":"readOnly"}"#).is_confined());
+        assert!(!echo(r#"{"granular":{}}"#, r#"{"type":"readOnly"}"#).is_confined());
+        assert!(!echo(r#""never""#, r#"{"type":"readOnly","networkAccess":true}"#).is_confined());
+        assert!(!echo(r#""never""#, r#"{"type":"workspaceWrite"}"#).is_confined());
+        assert!(!echo(r#""never""#, r#"{"type":"dangerFullAccess"}"#).is_confined());
+    }
+}

@@ -1,0 +1,140 @@
+//! Codex's stderr, into the log: without colours, without secrets, line by line and never without bound.
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+
+/// Bytes of one line that are kept.
+const LINE_BYTES: u64 = 4096;
+
+/// Characters of one line that are logged.
+const LINE_CHARS: usize = 500;
+
+/// Logs what arrives until it ends.
+pub(super) async fn trace(stderr: impl AsyncRead + Unpin) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A longer line is logged in pieces.
+        match (&mut stderr)
+            .take(LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .await
+        {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = clean(&String::from_utf8_lossy(&line));
+        if !text.is_empty() {
+            tracing::debug!(target: "airlock::codex::stderr", "{text}");
+        }
+    }
+}
+
+/// A line without colours, and with every word that may be a secret or a path replaced.
+fn clean(line: &str) -> String {
+    let words = plain(line);
+    let mut cleaned = String::new();
+    let mut bearer = false;
+    for word in words.split_whitespace().map(redact) {
+        if !cleaned.is_empty() {
+            cleaned.push(' ');
+        }
+        let secret = std::mem::replace(&mut bearer, word.eq_ignore_ascii_case("bearer"));
+        cleaned.push_str(if secret { "(secret)" } else { word });
+    }
+    match cleaned.char_indices().nth(LINE_CHARS) {
+        Some((end, _)) => format!("{}…", &cleaned[..end]),
+        None => cleaned,
+    }
+}
+
+/// Drops terminal control sequences: `ESC [ … letter`.
+fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character != '\u{1b}' {
+            plain.push(if character.is_control() {
+                ' '
+            } else {
+                character
+            });
+        } else if characters.next() == Some('[') {
+            let _ = characters.find(char::is_ascii_alphabetic);
+        }
+    }
+    plain
+}
+
+fn redact(word: &str) -> &str {
+    let bare =
+        word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '_' && c != '-');
+    let value = bare
+        .rsplit(['=', ':', '"', '\'', '('])
+        .next()
+        .unwrap_or(bare);
+    let long = value.len() >= 20
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(c));
+    let mixed =
+        value.chars().any(|c| c.is_ascii_digit()) && value.chars().any(|c| c.is_ascii_alphabetic());
+    if value.starts_with("sk-") || value.starts_with("eyJ") || value.starts_with("sess-") {
+        "(secret)"
+    } else if value.starts_with('/') && value.len() > 1 && !value.starts_with("//") {
+        "(path)"
+    } else if long && mixed && !value.contains("::") && !is_time(value) {
+        "(secret)"
+    } else {
+        word
+    }
+}
+
+/// `2026-11-21T01:55:19.446849Z`, with which Codex begins its lines; after its last colon it is short anyway.
+fn is_time(value: &str) -> bool {
+    value.ends_with('Z') && value.contains('T') && value.starts_with("20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::clean;
+
+    #[test]
+    fn colours_go() {
+        assert_eq!(
+            clean("\u{1b}[2m2026\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m codex: no\tnet\n"),
+            "2026 ERROR codex: no net"
+        );
+    }
+
+    #[test]
+    fn secrets_and_paths_go() {
+        assert_eq!(clean("key sk-abc123, done"), "key (secret) done");
+        assert_eq!(
+            clean("Authorization: Bearer abc.def"),
+            "Authorization: Bearer (secret)"
+        );
+        assert_eq!(clean("token=eyJhbGciOi.x.y end"), "(secret) end");
+        assert_eq!(
+            clean("read /home/someone/.codex/auth.json failed"),
+            "read (path) failed"
+        );
+        assert_eq!(clean("path=\"/tmp/x\" bad"), "(path) bad");
+        assert_eq!(
+            clean("refresh rt_0123456789abcdef0123456789 used"),
+            "refresh (secret) used"
+        );
+    }
+
+    #[test]
+    fn words_and_addresses_stay() {
+        let line = "2026-11-21T01:55:19.446849Z WARN codex_core::client: retrying https://example.com/v1 in 200ms";
+        assert_eq!(clean(line), line);
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let line = clean(&"word ".repeat(1000));
+        assert!(line.chars().count() <= 501 && line.ends_with('…'));
+    }
+}

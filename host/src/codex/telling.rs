@@ -1,0 +1,346 @@
+//! What has been told of a turn's messages, so that Codex's own retries tell nothing twice. Pure.
+//!
+//! When the model's stream breaks, Codex asks again and the text comes once more, as a new item; the first item may
+//! never complete, or it may have completed already (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`).
+//! Codex says so with an `error` that `willRetry`. From there on the new items are compared with what was told since
+//! the model's last whole response: as long as they agree nothing is passed on; where they differ, what was told is
+//! void and the new text takes its place.
+
+use crate::wit::{EventKind, Phase, Reasoning, Text};
+
+/// The messages and the reasoning of one turn.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    /// Messages of the model's response in progress.
+    told: Vec<Message>,
+    /// While a retry is retold: where in `told` it has come to.
+    retelling: Option<Place>,
+    next_message: u32,
+    reasoning: ReasoningParts,
+    /// Bytes told in all, for the bound on an answer's size.
+    pub(super) bytes: usize,
+}
+
+#[derive(Debug)]
+struct Message {
+    item: String,
+    number: u32,
+    phase: Option<Phase>,
+    text: String,
+}
+
+/// A place in the messages told: `text[..offset]` of message `index` has been retold by the item `item`.
+#[derive(Debug)]
+struct Place {
+    index: usize,
+    offset: usize,
+    /// None until the first new item begins, and between items.
+    item: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct ReasoningParts {
+    current: Option<Part>,
+    /// Parts told in the response in progress: a retry tells as many again.
+    told: u32,
+    /// Parts still to pass over.
+    again: u32,
+    next: u32,
+    /// The last item that had deltas, whose completion brings nothing new.
+    streamed: Option<String>,
+}
+
+/// The part of the reasoning in progress, as Codex addresses it.
+#[derive(Debug)]
+struct Part {
+    item: String,
+    index: u32,
+    raw: bool,
+    /// None: it was told before.
+    number: Option<u32>,
+}
+
+impl Telling {
+    /// A message begins. It has no text yet, so nothing is to tell.
+    pub(super) fn started(
+        &mut self,
+        item: &str,
+        phase: Option<Phase>,
+        events: &mut Vec<EventKind>,
+    ) {
+        if self.retelling.is_some() {
+            self.retold_item(item, phase, events);
+        } else if !self.knows(item) {
+            self.begin(item, phase);
+        }
+    }
+
+    /// A piece of a message.
+    pub(super) fn delta(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
+        self.started(item, None, events);
+        if self.retelling.is_some() {
+            self.retold_text(text, events);
+        } else {
+            self.tell(item, text, events);
+        }
+    }
+
+    /// A whole message. What its deltas left out is told now; a message may come without any.
+    pub(super) fn completed(
+        &mut self,
+        item: &str,
+        phase: Option<Phase>,
+        whole: &str,
+        events: &mut Vec<EventKind>,
+    ) {
+        self.started(item, phase, events);
+        if let Some(place) = &self.retelling {
+            let seen = place.offset;
+            if let Some(rest) = whole.get(seen..) {
+                self.retold_text(rest, events);
+            }
+            let Some(place) = &mut self.retelling else {
+                return;
+            };
+            if self
+                .told
+                .get(place.index)
+                .is_some_and(|message| place.offset < message.text.len())
+            {
+                self.diverge(events);
+            } else {
+                *place = Place {
+                    index: place.index + 1,
+                    offset: 0,
+                    item: None,
+                };
+            }
+            return;
+        }
+        let Some(message) = self
+            .told
+            .iter_mut()
+            .rev()
+            .find(|message| message.item == item)
+        else {
+            return;
+        };
+        message.phase = message.phase.or(phase);
+        if let Some(rest) = whole.strip_prefix(message.text.as_str()).map(str::to_owned) {
+            self.tell(item, &rest, events);
+        }
+    }
+
+    /// A piece of reasoning. Parts that a retry tells again are passed over by their number.
+    pub(super) fn reasoning(
+        &mut self,
+        item: &str,
+        index: u32,
+        raw: bool,
+        text: &str,
+        events: &mut Vec<EventKind>,
+    ) {
+        let parts = &mut self.reasoning;
+        let same = |part: &&Part| part.item == item && part.index == index && part.raw == raw;
+        let number = match parts.current.as_ref().filter(same) {
+            Some(part) => part.number,
+            None => parts.begin(item, index, raw),
+        };
+        let Some(part) = number else { return };
+        self.bytes += text.len();
+        events.push(EventKind::Reasoning(Reasoning {
+            part,
+            raw,
+            text: text.to_owned(),
+        }));
+    }
+
+    /// A whole reasoning item: its summary is told if no delta was.
+    pub(super) fn reasoned(&mut self, item: &str, summary: &[String], events: &mut Vec<EventKind>) {
+        if self.reasoning.streamed.as_deref() == Some(item) {
+            return;
+        }
+        for (index, text) in (0..).zip(summary) {
+            self.reasoning(item, index, false, text, events);
+        }
+    }
+
+    /// The model's response is whole: what was told stands.
+    pub(super) fn settle(&mut self, events: &mut Vec<EventKind>) {
+        self.check_retold(events);
+        self.told.clear();
+        self.retelling = None;
+        self.reasoning.told = 0;
+        self.reasoning.again = 0;
+    }
+
+    /// Codex asks the model again: what was told since the last whole response comes once more.
+    pub(super) fn retry(&mut self) {
+        self.told.retain(|message| !message.text.is_empty());
+        if !self.told.is_empty() {
+            self.retelling = Some(Place {
+                index: 0,
+                offset: 0,
+                item: None,
+            });
+        }
+        self.reasoning.again = self.reasoning.told;
+        self.reasoning.current = None;
+    }
+
+    /// The turn completed: a retelling that stopped short has changed the answer.
+    pub(super) fn check_retold(&mut self, events: &mut Vec<EventKind>) {
+        let short = self.retelling.as_ref().is_some_and(|place| {
+            let begun = place.index > 0 || place.offset > 0 || place.item.is_some();
+            let missing = self
+                .told
+                .get(place.index)
+                .is_some_and(|m| place.offset < m.text.len());
+            begun && missing
+        });
+        if short {
+            self.diverge(events);
+        }
+    }
+
+    fn knows(&self, item: &str) -> bool {
+        self.told.last().is_some_and(|message| message.item == item)
+            || self.told.iter().any(|message| message.item == item)
+    }
+
+    fn begin(&mut self, item: &str, phase: Option<Phase>) {
+        self.told.push(Message {
+            item: item.to_owned(),
+            number: self.next_message,
+            phase,
+            text: String::new(),
+        });
+        self.next_message += 1;
+    }
+
+    fn tell(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
+        if text.is_empty() {
+            return;
+        }
+        let Some(message) = self
+            .told
+            .iter_mut()
+            .rev()
+            .find(|message| message.item == item)
+        else {
+            return;
+        };
+        message.text.push_str(text);
+        self.bytes += text.len();
+        events.push(EventKind::Text(Text {
+            message: message.number,
+            phase: message.phase,
+            text: text.to_owned(),
+        }));
+    }
+
+    /// Notes which new item retells the message at the present place.
+    fn retold_item(&mut self, item: &str, phase: Option<Phase>, events: &mut Vec<EventKind>) {
+        let Some(place) = &mut self.retelling else {
+            return;
+        };
+        match &place.item {
+            Some(current) if current == item => return,
+            // A new item before the last was complete: it is what follows.
+            Some(_) => {
+                let whole = self
+                    .told
+                    .get(place.index)
+                    .is_none_or(|m| place.offset >= m.text.len());
+                if !whole {
+                    self.diverge(events);
+                    return self.begin(item, phase);
+                }
+                *place = Place {
+                    index: place.index + 1,
+                    offset: 0,
+                    item: Some(item.to_owned()),
+                };
+            }
+            None => place.item = Some(item.to_owned()),
+        }
+        if place.index >= self.told.len() {
+            // All that was told has been retold: from here on it is new.
+            self.retelling = None;
+            self.begin(item, phase);
+        }
+    }
+
+    fn retold_text(&mut self, text: &str, events: &mut Vec<EventKind>) {
+        let Some(place) = &mut self.retelling else {
+            return;
+        };
+        let last = place.index + 1 == self.told.len();
+        let Some(message) = self.told.get_mut(place.index) else {
+            return;
+        };
+        let rest = &message.text[place.offset..];
+        if rest.starts_with(text) {
+            place.offset += text.len();
+        } else if last && let Some(new) = text.strip_prefix(rest) {
+            // The retelling has caught up; the message goes on under its first number.
+            let item = place.item.take().unwrap_or_default();
+            message.item.clone_from(&item);
+            self.retelling = None;
+            self.tell(&item, new, events);
+        } else {
+            let item = place.item.clone().unwrap_or_default();
+            self.diverge(events);
+            self.tell(&item, text, events);
+        }
+    }
+
+    /// The retelling differs: what was told is void, and what was retold is told in its place.
+    fn diverge(&mut self, events: &mut Vec<EventKind>) {
+        let Some(place) = self.retelling.take() else {
+            return;
+        };
+        let void = std::mem::take(&mut self.told);
+        events.push(EventKind::Restarted(
+            void.iter().map(|message| message.number).collect(),
+        ));
+        for (index, message) in void.into_iter().enumerate().take(place.index + 1) {
+            let text = match index == place.index {
+                false => message.text.as_str(),
+                true if place.item.is_none() => break,
+                true => &message.text[..place.offset],
+            };
+            let item = match &place.item {
+                Some(item) if index == place.index => item.clone(),
+                _ => message.item.clone(),
+            };
+            self.begin(&item, message.phase);
+            self.tell(&item, text, events);
+        }
+    }
+}
+
+impl ReasoningParts {
+    /// A new part's number; none if a retry tells it again.
+    fn begin(&mut self, item: &str, index: u32, raw: bool) -> Option<u32> {
+        let number = if self.again > 0 {
+            self.again -= 1;
+            None
+        } else {
+            self.told += 1;
+            self.next += 1;
+            Some(self.next - 1)
+        };
+        self.streamed = Some(item.to_owned());
+        self.current = Some(Part {
+            item: item.to_owned(),
+            index,
+            raw,
+            number,
+        });
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What a client hears when the model's stream breaks.
+#![allow(clippy::panic, reason = "tests")]
+
+use super::*;
+
+/// A telling and what came out of it, with pieces of the same message joined.
+#[derive(Default)]
+struct Heard {
+    telling: Telling,
+    out: Vec<String>,
+}
+
+impl Heard {
+    fn with(mut self, act: impl FnOnce(&mut Telling, &mut Vec<EventKind>)) -> Self {
+        let mut events = Vec::new();
+        act(&mut self.telling, &mut events);
+        for event in events {
+            self.out.push(match event {
+                EventKind::Text(text) => format!("{}:{}", text.message, text.text),
+                EventKind::Reasoning(part) => format!("r{}:{}", part.part, part.text),
+                EventKind::Restarted(void) => format!("void{void:?}"),
+                other => panic!("unexpected {other:?}"),
+            });
+        }
+        self
+    }
+
+    fn started(self, item: &str) -> Self {
+        self.with(|t, out| t.started(item, None, out))
+    }
+    fn delta(self, item: &str, text: &str) -> Self {
+        self.with(|t, out| t.delta(item, text, out))
+    }
+    fn completed(self, item: &str, text: &str) -> Self {
+        self.with(|t, out| t.completed(item, None, text, out))
+    }
+    fn reasoning(self, item: &str, index: u32, text: &str) -> Self {
+        self.with(|t, out| t.reasoning(item, index, false, text, out))
+    }
+    fn retry(self) -> Self {
+        self.with(|t, _| t.retry())
+    }
+    fn settle(self) -> Self {
+        self.with(Telling::settle)
+    }
+    fn ended(self) -> Self {
+        self.with(Telling::check_retold)
+    }
+    fn heard(self, expected: &[&str]) {
+        assert_eq!(self.out, expected);
+    }
+}
+
+#[test]
+fn deltas_are_told_once_and_the_completion_adds_the_rest() {
+    Heard::default()
+        .started("a")
+        .delta("a", "one ")
+        .delta("a", "two")
+        .completed("a", "one two three")
+        .heard(&["0:one ", "0:two", "0: three"]);
+}
+
+#[test]
+fn a_message_without_deltas_is_told_whole() {
+    Heard::default()
+        .completed("a", "whole")
+        .completed("b", "")
+        .heard(&["0:whole"]);
+}
+
+#[test]
+fn several_messages_keep_their_order_and_numbers() {
+    Heard::default()
+        .delta("a", "let me see")
+        .completed("a", "let me see")
+        .started("b")
+        .delta("b", "42")
+        .completed("b", "42")
+        .heard(&["0:let me see", "1:42"]);
+}
+
+#[test]
+fn a_retry_that_agrees_tells_only_what_is_new() {
+    Heard::default()
+        .delta("a", "one two")
+        .retry()
+        .started("b")
+        .delta("b", "one")
+        .delta("b", " two th")
+        .delta("b", "ree")
+        .completed("b", "one two three!")
+        .settle()
+        .heard(&["0:one two", "0: th", "0:ree", "0:!"]);
+}
+
+#[test]
+fn a_retry_after_a_whole_message_tells_nothing_twice() {
+    Heard::default()
+        .delta("a", "same")
+        .completed("a", "same")
+        .retry()
+        .delta("b", "sa")
+        .completed("b", "same")
+        .settle()
+        .ended()
+        .heard(&["0:same"]);
+}
+
+#[test]
+fn a_retry_may_go_on_with_a_further_message() {
+    Heard::default()
+        .completed("a", "first")
+        .retry()
+        .completed("b", "first")
+        .delta("c", "second")
+        .completed("c", "second")
+        .heard(&["0:first", "1:second"]);
+}
+
+#[test]
+fn a_retry_that_differs_voids_what_was_told() {
+    Heard::default()
+        .delta("a", "the answer is 4")
+        .retry()
+        .delta("b", "the answer ")
+        .delta("b", "was 5")
+        .completed("b", "the answer was 5")
+        .heard(&["0:the answer is 4", "void[0]", "1:the answer ", "1:was 5"]);
+}
+
+#[test]
+fn a_retry_that_differs_in_its_second_message_voids_both() {
+    Heard::default()
+        .completed("a", "plan")
+        .delta("b", "yes")
+        .retry()
+        .completed("c", "plan")
+        .delta("d", "no")
+        .heard(&["0:plan", "1:yes", "void[0, 1]", "2:plan", "3:no"]);
+}
+
+#[test]
+fn a_retry_that_is_shorter_differs() {
+    Heard::default()
+        .delta("a", "a long answer")
+        .retry()
+        .completed("b", "a long")
+        .heard(&["0:a long answer", "void[0]", "1:a long"]);
+    Heard::default()
+        .completed("a", "first")
+        .completed("b", "second")
+        .retry()
+        .completed("c", "first")
+        .ended()
+        .heard(&["0:first", "1:second", "void[0, 1]", "2:first"]);
+}
+
+#[test]
+fn a_second_retry_begins_again() {
+    Heard::default()
+        .delta("a", "one two three")
+        .retry()
+        .delta("b", "one ")
+        .retry()
+        .delta("c", "one two ")
+        .delta("c", "three four")
+        .heard(&["0:one two three", "0: four"]);
+}
+
+#[test]
+fn a_retry_before_any_text_changes_nothing() {
+    Heard::default()
+        .started("a")
+        .retry()
+        .delta("b", "hi")
+        .heard(&["1:hi"]);
+}
+
+#[test]
+fn whole_responses_are_not_retold() {
+    Heard::default()
+        .completed("a", "first")
+        .settle()
+        .delta("b", "sec")
+        .retry()
+        .delta("c", "second")
+        .heard(&["0:first", "1:sec", "1:ond"]);
+}
+
+#[test]
+fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
+    Heard::default()
+        .reasoning("r", 0, "a")
+        .reasoning("r", 0, "b")
+        .reasoning("r", 1, "c")
+        .with(|t, out| t.reasoned("r", &["ab".to_owned(), "c".to_owned()], out))
+        .retry()
+        .reasoning("s", 0, "x")
+        .reasoning("s", 0, "y")
+        .reasoning("s", 1, "z")
+        .reasoning("s", 2, "new")
+        .with(|t, out| t.reasoned("u", &["whole".to_owned()], out))
+        .heard(&["r0:a", "r0:b", "r1:c", "r2:new", "r3:whole"]);
+}
+
+#[test]
+fn text_that_is_cut_inside_a_character_is_not_possible() {
+    // Deltas are whole characters, so every place is a boundary.
+    Heard::default()
+        .delta("a", "é😀")
+        .retry()
+        .delta("b", "é")
+        .delta("b", "😀ü")
+        .heard(&["0:é😀", "0:ü"]);
+}

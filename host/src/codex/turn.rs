@@ -1,0 +1,351 @@
+//! One running turn: what Codex's reader puts in, and what the reply takes out.
+//!
+//! All turns of a child share one stdout, so the reader never waits for a reply. Events that nobody fetches coalesce;
+//! past the byte bound the turn ends for its client, and is interrupted. The ending has a place of its own: a full
+//! buffer cannot lose it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::value::RawValue;
+use tokio::sync::{Notify, watch};
+
+use super::decode::{self, Report, Status};
+use super::failure;
+use super::telling::Telling;
+use crate::failure::Failure;
+use crate::wit::{Ending, Event, EventKind, Notification, ProblemKind};
+
+/// Events beyond which pieces of the same message are joined.
+const EVENTS: usize = 256;
+
+/// What an event costs besides its text, in bytes, so that many small ones count too.
+const EVENT_COST: usize = 64;
+
+/// Bytes of one answer. Retries are recognised by comparing, so an answer is kept while it is told.
+const ANSWER_BYTES: usize = 64 << 20;
+
+/// How a turn ended, and why, for the log.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// What the policy is told.
+    pub(crate) ending: Ending,
+    /// What Codex said, for the log alone.
+    pub(crate) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Self {
+        Self {
+            ending,
+            cause: None,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self {
+            ending: Ending::Failed(failure.problem),
+            cause: failure.cause,
+        }
+    }
+}
+
+/// A turn as its reply holds it. Dropping it before its end interrupts it.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    shared: Arc<Shared>,
+    model: String,
+}
+
+impl Turn {
+    pub(super) fn new(shared: Arc<Shared>, model: String) -> Self {
+        Self { shared, model }
+    }
+
+    /// The model that Codex chose.
+    pub(crate) fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// Appends what is waiting, at least one event, and says how many; 0 once the turn has ended and every event has
+    /// been handed out. Cancel safe: events leave the buffer only as they are handed out.
+    pub(crate) async fn recv_many(&mut self, batch: &mut Vec<Event>) -> usize {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            {
+                let mut state = self.shared.lock();
+                let count = state.queue.len();
+                if count > 0 {
+                    state.queued_bytes = 0;
+                    batch.extend(state.queue.drain(..));
+                    return count;
+                }
+                if state.outcome.is_some() || state.told_outcome {
+                    return 0;
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// How it ended; to be asked once `recv_many` has returned 0. Before that, and a second time, it is `Interrupted`.
+    pub(crate) fn ending(&mut self) -> Outcome {
+        let mut state = self.shared.lock();
+        state.told_outcome = state.outcome.is_some();
+        state
+            .outcome
+            .take()
+            .unwrap_or_else(|| Ending::Interrupted.into())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.shared.abandon();
+    }
+}
+
+/// A turn as the connection's reader and the turn's keeper see it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    /// Wakes the reply: events or the ending arrived.
+    arrived: Notify,
+    /// What the keeper waits for.
+    progress: watch::Sender<Progress>,
+    /// Bytes of events that may wait.
+    bound: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Event>,
+    queued_bytes: usize,
+    telling: Telling,
+    /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
+    turn: Option<String>,
+    outcome: Option<Outcome>,
+    told_outcome: bool,
+}
+
+/// What the keeper must know of a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// Codex has begun: from here on it can be interrupted.
+    pub(super) started: bool,
+    /// Codex has ended it.
+    pub(super) ended: bool,
+    /// Nobody wants it any more.
+    pub(super) abandoned: bool,
+}
+
+impl Shared {
+    pub(super) fn new(bound: usize) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            arrived: Notify::new(),
+            progress: watch::Sender::default(),
+            bound,
+        })
+    }
+
+    /// A standard mutex: it is held for a few instructions and never across an await.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// The turn's id; empty while it is unknown, which `turn/interrupt` takes for "the one that begins" (0.169.0).
+    pub(super) fn turn(&self) -> String {
+        self.lock().turn.clone().unwrap_or_default()
+    }
+
+    /// The answer to `turn/start` came.
+    pub(super) fn named(&self, turn: String) {
+        self.lock().turn = Some(turn);
+    }
+
+    /// Nobody wants the turn any more.
+    pub(super) fn abandon(&self) {
+        self.lock().queue.clear();
+        self.progress
+            .send_modify(|progress| progress.abandoned = true);
+    }
+
+    /// Ends the turn for its reply; the first ending holds. Codex may still have to be told.
+    pub(super) fn end(&self, outcome: impl Into<Outcome>) {
+        let mut state = self.lock();
+        if state.outcome.is_none() && !state.told_outcome {
+            state.outcome = Some(outcome.into());
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// The child is gone, and the turn with it.
+    pub(super) fn lost(&self) {
+        self.end(failure::exited());
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+
+    /// Takes a notification of this turn's thread. Called by the reader alone, so it only computes.
+    pub(super) fn observe(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
+        let report = decode::report(method, params);
+        let mut state = self.lock();
+        // Threads are not shared between turns; this guards against answers leaking should Codex ever do so.
+        if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
+            return;
+        }
+        let mut events = Vec::new();
+        let mut outcome: Option<Outcome> = None;
+        let mut progress = *self.progress.borrow();
+        match report {
+            Report::TurnStarted { turn } => {
+                state.turn.get_or_insert_with(|| turn.into_owned());
+                progress.started = true;
+            }
+            Report::MessageStarted { item, phase } => {
+                state.telling.started(&item, phase, &mut events)
+            }
+            Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
+            Report::MessageCompleted { item, phase, text } => {
+                state.telling.completed(&item, phase, &text, &mut events);
+            }
+            Report::ReasoningDelta {
+                item,
+                index,
+                raw,
+                text,
+            } => {
+                state
+                    .telling
+                    .reasoning(&item, index, raw, &text, &mut events);
+            }
+            Report::ReasoningCompleted { item, summary } => {
+                state.telling.reasoned(&item, &summary, &mut events);
+            }
+            Report::Usage(usage) => {
+                state.telling.settle(&mut events);
+                events.push(EventKind::Usage(usage));
+            }
+            Report::Retrying(error) => match failure::shortfall(&error) {
+                Some(shortfall) => {
+                    // Codex would ask five times more; the model has already said that it will not.
+                    progress.abandoned = true;
+                    outcome = Some(Ending::Incomplete(shortfall).into());
+                }
+                None => state.telling.retry(),
+            },
+            Report::Compacting => {
+                // It cannot be switched off (0.169.0), and the answer would be to a summary nobody asked for.
+                progress.abandoned = true;
+                outcome = Some(failure::too_long().into());
+            }
+            Report::Failing => {}
+            Report::TurnCompleted { status, error } => {
+                state.telling.check_retold(&mut events);
+                progress.started = true;
+                progress.ended = true;
+                outcome = Some(match status {
+                    Status::Completed => Ending::Completed.into(),
+                    Status::Interrupted => Ending::Interrupted.into(),
+                    Status::Failed | Status::Unknown => failure::of_turn(error.as_ref()),
+                });
+            }
+            Report::Other => events.push(EventKind::Other(Notification {
+                method: method.to_owned(),
+                params: params.get().to_owned(),
+            })),
+        }
+        if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
+            for kind in events {
+                if let Err(full) = state.push(
+                    Event {
+                        source: 0,
+                        at,
+                        kind,
+                    },
+                    self.bound,
+                ) {
+                    outcome = outcome.or(Some(full.into()));
+                    progress.abandoned = true;
+                    break;
+                }
+            }
+        }
+        drop(state);
+        match outcome {
+            Some(outcome) => self.end(outcome),
+            None => self.arrived.notify_one(),
+        }
+        self.progress.send_if_modified(|known| {
+            // Only we set `started` and `ended`; `abandoned` may have been set meanwhile.
+            progress.abandoned |= known.abandoned;
+            std::mem::replace(known, progress) != progress
+        });
+    }
+}
+
+impl State {
+    /// Queues an event, joined to the last one where both continue the same thing and many wait.
+    fn push(&mut self, event: Event, bound: usize) -> Result<(), Failure> {
+        if self.queued_bytes > bound {
+            return Err(Failure::new(
+                ProblemKind::Upstream,
+                "client_too_slow",
+                "the answer was read too slowly: more of it waited than the gateway keeps",
+            ));
+        }
+        if self.telling.bytes > ANSWER_BYTES {
+            return Err(Failure::new(
+                ProblemKind::Upstream,
+                "answer_too_large",
+                "the answer is larger than the gateway passes on",
+            ));
+        }
+        self.queued_bytes += EVENT_COST + size(&event.kind);
+        if self.queue.len() >= EVENTS
+            && let Some(last) = self.queue.back_mut()
+            && join(&mut last.kind, &event.kind)
+        {
+            self.queued_bytes -= EVENT_COST;
+            return Ok(());
+        }
+        self.queue.push_back(event);
+        Ok(())
+    }
+}
+
+fn size(kind: &EventKind) -> usize {
+    match kind {
+        EventKind::Text(text) => text.text.len(),
+        EventKind::Reasoning(reasoning) => reasoning.text.len(),
+        EventKind::Other(other) => other.method.len() + other.params.len(),
+        EventKind::Usage(_) | EventKind::Restarted(_) => 0,
+    }
+}
+
+/// Appends `next` to `last` if it continues the same message or the same part of the reasoning.
+fn join(last: &mut EventKind, next: &EventKind) -> bool {
+    match (last, next) {
+        (EventKind::Text(last), EventKind::Text(next)) if last.message == next.message => {
+            last.text.push_str(&next.text);
+            true
+        }
+        (EventKind::Reasoning(last), EventKind::Reasoning(next))
+            if last.part == next.part && last.raw == next.raw =>
+        {
+            last.text.push_str(&next.text);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

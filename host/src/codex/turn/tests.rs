@@ -1,0 +1,196 @@
+//! A turn's buffer: order, coalescing, the bound, and the ending that is never lost.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use serde_json::{Value, json};
+
+use super::*;
+
+fn observe(shared: &Shared, method: &str, params: &Value) {
+    let raw = RawValue::from_string(params.to_string()).unwrap();
+    shared.observe(
+        method,
+        params["turnId"].as_str().unwrap_or_default(),
+        &raw,
+        7,
+    );
+}
+
+fn delta(shared: &Shared, item: &str, text: &str) {
+    let params = json!({"threadId": "t", "turnId": "u", "itemId": item, "delta": text});
+    observe(shared, "item/agentMessage/delta", &params);
+}
+
+fn completed(shared: &Shared, status: &str, error: &Value) {
+    let turn = json!({"id": "u", "status": status, "error": error});
+    observe(
+        shared,
+        "turn/completed",
+        &json!({"threadId": "t", "turn": turn}),
+    );
+}
+
+async fn drain(turn: &mut Turn) -> Vec<Event> {
+    let mut batch = Vec::new();
+    while turn.recv_many(&mut batch).await > 0 {}
+    batch
+}
+
+fn text(events: &[Event]) -> String {
+    let texts = events.iter().filter_map(|event| match &event.kind {
+        EventKind::Text(text) => Some(text.text.as_str()),
+        _ => None,
+    });
+    texts.collect()
+}
+
+#[tokio::test]
+async fn events_keep_order_and_time_and_the_ending_comes_last() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    delta(&shared, "a", "one ");
+    observe(
+        &shared,
+        "item/plan/delta",
+        &json!({"threadId": "t", "turnId": "u", "delta": "step"}),
+    );
+    delta(&shared, "a", "two");
+    completed(&shared, "completed", &Value::Null);
+    let events = drain(&mut turn).await;
+    assert_eq!(text(&events), "one two");
+    assert!(events.iter().all(|event| event.at == 7));
+    let EventKind::Other(other) = &events[1].kind else {
+        panic!("{events:?}")
+    };
+    assert_eq!(other.method, "item/plan/delta");
+    assert_eq!(
+        serde_json::from_str::<Value>(&other.params).unwrap()["delta"],
+        "step"
+    );
+    assert_eq!(turn.ending().ending, Ending::Completed);
+}
+
+#[tokio::test]
+async fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    for number in 0..10_000 {
+        delta(&shared, "a", &format!("{number} "));
+    }
+    completed(&shared, "completed", &Value::Null);
+    let events = drain(&mut turn).await;
+    assert!(events.len() <= EVENTS, "{} events", events.len());
+    let expected: String = (0..10_000).map(|number| format!("{number} ")).collect();
+    assert_eq!(text(&events), expected);
+}
+
+#[tokio::test]
+async fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
+    let shared = Shared::new(1000);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    for _ in 0..100 {
+        delta(&shared, "a", &"x".repeat(100));
+    }
+    let progress = *shared.progress().borrow();
+    assert!(progress.abandoned && !progress.ended);
+    completed(&shared, "interrupted", &Value::Null);
+    drain(&mut turn).await;
+    let Ending::Failed(problem) = turn.ending().ending else {
+        panic!("not failed")
+    };
+    assert_eq!(problem.code.as_deref(), Some("client_too_slow"));
+}
+
+#[tokio::test]
+async fn one_event_larger_than_the_bound_arrives_whole() {
+    let shared = Shared::new(1000);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    let whole = "y".repeat(1 << 20);
+    let item = json!({"type": "agentMessage", "id": "a", "text": whole, "phase": null});
+    observe(
+        &shared,
+        "item/completed",
+        &json!({"threadId": "t", "turnId": "u", "item": item}),
+    );
+    completed(&shared, "completed", &Value::Null);
+    assert_eq!(text(&drain(&mut turn).await), whole);
+    assert_eq!(turn.ending().ending, Ending::Completed);
+}
+
+#[tokio::test]
+async fn another_turns_events_are_not_ours() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    shared.named("u".to_owned());
+    observe(
+        &shared,
+        "item/agentMessage/delta",
+        &json!({"threadId": "t", "turnId": "other", "itemId": "a", "delta": "leak"}),
+    );
+    delta(&shared, "a", "ours");
+    completed(&shared, "completed", &Value::Null);
+    assert_eq!(text(&drain(&mut turn).await), "ours");
+}
+
+#[tokio::test]
+async fn a_content_filter_ends_the_turn_at_its_first_retry() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    let error = json!({
+        "message": "Reconnecting... 1/5",
+        "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": null}},
+        "additionalDetails": "stream disconnected before completion: Incomplete response returned, reason: content_filter",
+    });
+    delta(&shared, "a", "so far");
+    observe(
+        &shared,
+        "error",
+        &json!({"threadId": "t", "turnId": "u", "willRetry": true, "error": error}),
+    );
+    assert_eq!(text(&drain(&mut turn).await), "so far");
+    assert_eq!(
+        turn.ending().ending,
+        Ending::Incomplete(crate::wit::Shortfall::ContentFilter)
+    );
+    // Codex goes on until it is told.
+    let progress = *shared.progress().borrow();
+    assert!(progress.abandoned && !progress.ended);
+}
+
+#[tokio::test]
+async fn a_conversation_that_codex_would_summarise_is_too_long() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    let item = json!({"type": "contextCompaction", "id": "c"});
+    observe(
+        &shared,
+        "item/started",
+        &json!({"threadId": "t", "turnId": "u", "item": item}),
+    );
+    delta(&shared, "a", "an answer to a summary");
+    assert_eq!(text(&drain(&mut turn).await), "");
+    let Ending::Failed(problem) = turn.ending().ending else {
+        panic!("not failed")
+    };
+    assert_eq!(problem.code.as_deref(), Some("context_length_exceeded"));
+    assert!(shared.progress().borrow().abandoned);
+}
+
+#[tokio::test]
+async fn a_dropped_turn_is_abandoned() {
+    let shared = Shared::new(1 << 20);
+    drop(Turn::new(shared.clone(), "m".to_owned()));
+    assert!(shared.progress().borrow().abandoned);
+}
+
+#[tokio::test]
+async fn the_childs_end_is_the_turns_end() {
+    let shared = Shared::new(1 << 20);
+    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+    delta(&shared, "a", "half");
+    shared.lost();
+    assert_eq!(text(&drain(&mut turn).await), "half");
+    let Ending::Failed(problem) = turn.ending().ending else {
+        panic!("not failed")
+    };
+    assert_eq!(problem.code.as_deref(), Some("codex_exited"));
+}
