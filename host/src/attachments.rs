@@ -1,0 +1,134 @@
+//! Attachments: large data that a body carries besides words. Lifted out before a policy sees the body, put back for
+//! Codex.
+
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use self::scan::Place;
+use crate::wit;
+
+/// The members of a body that may hold a data URL worth lifting.
+const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
+
+/// What every data URL begins with.
+const SCHEME: &str = "data:";
+
+/// What was lifted out of a body: described to the policy, kept by the host.
+#[derive(Default)]
+pub(crate) struct Attachments(Vec<Attachment>);
+
+struct Attachment {
+    url: String,
+    media_type: String,
+    /// Bytes, decoded.
+    size: u64,
+    path: String,
+}
+
+impl Attachments {
+    /// Lifts base64 data URLs that stand under the keys `url`, `image_url` and `file_data` out of a JSON body, and
+    /// leaves `attachment:N` in their place. All else stays as it was, byte for byte.
+    ///
+    /// A body that is not JSON comes back whole: to say what is wrong with it is the policy's part. So does a data URL
+    /// that is not base64.
+    pub(crate) fn lift(body: String) -> (String, Self) {
+        if memchr::memmem::find(body.as_bytes(), SCHEME.as_bytes()).is_none() {
+            return (body, Self::default());
+        }
+        let Some(places) = scan::strings(&body, &KEYS, SCHEME) else {
+            return (body, Self::default());
+        };
+        let mut lifted = Vec::new();
+        let mut rest = String::new();
+        let mut done = 0;
+        for Place { span, path } in places {
+            let Some(attachment) = Attachment::parse(&body[span.clone()], path) else {
+                continue;
+            };
+            rest.push_str(&body[done..span.start]);
+            rest.push_str(&format!("\"attachment:{}\"", lifted.len()));
+            done = span.end;
+            lifted.push(attachment);
+        }
+        rest.push_str(&body[done..]);
+        (rest, Self(lifted))
+    }
+
+    /// As the policy may know them.
+    pub(crate) fn described(&self) -> Vec<wit::Attachment> {
+        let described = self.0.iter().map(|attachment| wit::Attachment {
+            media_type: attachment.media_type.clone(),
+            size: attachment.size,
+            path: attachment.path.clone(),
+        });
+        described.collect()
+    }
+
+    /// The whole data URL of an attachment.
+    pub(crate) fn url(&self, number: u32) -> Option<&str> {
+        self.get(number).map(|attachment| attachment.url.as_str())
+    }
+
+    /// Where an attachment stood in the body: `messages[0].content[1].image_url.url`.
+    pub(crate) fn path(&self, number: u32) -> Option<&str> {
+        self.get(number).map(|attachment| attachment.path.as_str())
+    }
+
+    fn get(&self, number: u32) -> Option<&Attachment> {
+        self.0.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// Their bytes are the client's own and stay out of every log.
+impl fmt::Debug for Attachments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(
+                self.0
+                    .iter()
+                    .map(|attachment| (&attachment.media_type, attachment.size)),
+            )
+            .finish()
+    }
+}
+
+impl Attachment {
+    /// Reads a JSON string, quotes and escapes and all, that holds `data:TYPE;base64,BYTES`.
+    fn parse(json: &str, path: String) -> Option<Self> {
+        let url: String = serde_json::from_str(json).ok()?;
+        let (head, payload) = url.strip_prefix(SCHEME)?.split_once(',')?;
+        let mut parts = head.split(';');
+        let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        if !parts.any(|part| part.trim().eq_ignore_ascii_case("base64")) {
+            return None;
+        }
+        let size = decoded_size(payload)?;
+        // RFC 2397: a data URL without a type is text.
+        let media_type = if media_type.is_empty() {
+            "text/plain".to_owned()
+        } else {
+            media_type
+        };
+        Some(Self {
+            size,
+            media_type,
+            path,
+            url,
+        })
+    }
+}
+
+/// Bytes that base64 stands for, or None where it is not base64.
+fn decoded_size(payload: &str) -> Option<u64> {
+    let digits = payload.trim_end_matches('=');
+    let padding = payload.len() - digits.len();
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+    // One digit too many is six bits of nothing.
+    if padding > 2 || digits.len() % 4 == 1 || !digits.bytes().all(is_digit) {
+        return None;
+    }
+    u64::try_from(digits.len() * 3 / 4).ok()
+}

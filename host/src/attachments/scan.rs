@@ -1,0 +1,180 @@
+//! A scan of JSON text for strings under certain keys, with the path and the place of each. It reads each byte once,
+//! and copies none.
+
+use std::ops::Range;
+
+/// Levels of nesting, as many as any JSON reader behind it takes.
+const DEPTH: usize = 128;
+
+/// A string's place in the text.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// With its quotes.
+    pub(super) span: Range<usize>,
+    /// `messages[0].content[1].image_url.url`
+    pub(super) path: String,
+}
+
+/// Finds the strings that stand under one of `keys` and begin with `prefix`. None where the text is not JSON; what
+/// numbers and words look like is left to a real reader.
+pub(super) fn strings(text: &str, keys: &[&str], prefix: &str) -> Option<Vec<Place>> {
+    let mut scan = Scan {
+        text,
+        at: 0,
+        path: Vec::new(),
+        keys,
+        prefix,
+        found: Vec::new(),
+    };
+    scan.value()?;
+    scan.space();
+    (scan.at == text.len()).then_some(scan.found)
+}
+
+enum Step<'a> {
+    /// A member's name, with its quotes.
+    Member(&'a str),
+    Element(usize),
+}
+
+struct Scan<'a> {
+    text: &'a str,
+    at: usize,
+    path: Vec<Step<'a>>,
+    keys: &'a [&'a str],
+    prefix: &'a str,
+    found: Vec<Place>,
+}
+
+impl<'a> Scan<'a> {
+    fn value(&mut self) -> Option<()> {
+        self.space();
+        match self.peek()? {
+            b'{' => self.object(),
+            b'[' => self.array(),
+            b'"' => {
+                let span = self.string()?;
+                self.consider(span);
+                Some(())
+            }
+            _ => self.word(),
+        }
+    }
+
+    fn object(&mut self) -> Option<()> {
+        self.enter(b'{')?;
+        if self.take(b'}') {
+            return Some(());
+        }
+        loop {
+            self.space();
+            let name = self.string()?;
+            self.path.push(Step::Member(&self.text[name]));
+            if !self.take(b':') {
+                return None;
+            }
+            self.value()?;
+            self.path.pop();
+            if !self.take(b',') {
+                return self.take(b'}').then_some(());
+            }
+        }
+    }
+
+    fn array(&mut self) -> Option<()> {
+        self.enter(b'[')?;
+        if self.take(b']') {
+            return Some(());
+        }
+        for number in 0.. {
+            self.path.push(Step::Element(number));
+            self.value()?;
+            self.path.pop();
+            if !self.take(b',') {
+                break;
+            }
+        }
+        self.take(b']').then_some(())
+    }
+
+    /// Steps over an opening bracket, unless it nests too deep.
+    fn enter(&mut self, bracket: u8) -> Option<()> {
+        (self.path.len() < DEPTH && self.take(bracket)).then_some(())
+    }
+
+    /// The place of the string that begins here.
+    fn string(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        if !self.take(b'"') {
+            return None;
+        }
+        loop {
+            let rest = self.text.as_bytes().get(self.at..)?;
+            self.at += memchr::memchr2(b'"', b'\\', rest)?;
+            if self.take(b'"') {
+                return Some(start..self.at);
+            }
+            // An escape: its second byte is never the end of the string.
+            self.at += 2;
+        }
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> Option<()> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(byte))
+            .count();
+        self.at += length;
+        (length > 0).then_some(())
+    }
+
+    /// Keeps the string if it is one that is looked for.
+    fn consider(&mut self, span: Range<usize>) {
+        let Some(Step::Member(name)) = self.path.last() else {
+            return;
+        };
+        let begins = self.text[span.start + 1..].starts_with(self.prefix);
+        if begins && self.keys.contains(&name.trim_matches('"')) {
+            let path = self.path();
+            self.found.push(Place { span, path });
+        }
+    }
+
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Member(name) => {
+                    if !path.is_empty() {
+                        path.push('.');
+                    }
+                    path.push_str(name.trim_matches('"'));
+                }
+                Step::Element(number) => path.push_str(&format!("[{number}]")),
+            }
+        }
+        path
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while self.peek().is_some_and(|byte| b" \t\r\n".contains(&byte)) {
+            self.at += 1;
+        }
+    }
+
+    /// Steps over this byte, and over space before it, if it comes next.
+    fn take(&mut self, byte: u8) -> bool {
+        if byte != b'"' {
+            self.space();
+        }
+        let comes = self.peek() == Some(byte);
+        self.at += usize::from(comes);
+        comes
+    }
+}

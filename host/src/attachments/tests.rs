@@ -1,0 +1,146 @@
+//! Tests of lifting.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+const BODY: &str = r#"{"model": "m", "messages": [{"role": "user", "content": [
+    {"type": "text", "text": "data:image/png;base64,AAAA"},
+    {"type": "image_url", "image_url": {"url": "data:image/PNG;base64,iVBORw0KGgo="}},
+    {"type": "image_url", "image_url": "data:image\/jpeg;charset=x;base64,\/9j\/"}]}], "seed": 12345678901234567890123}"#;
+
+fn kept(body: &str) {
+    let (rest, attachments) = Attachments::lift(body.to_owned());
+    assert_eq!(rest, body);
+    assert!(attachments.described().is_empty(), "{attachments:?}");
+}
+
+#[test]
+fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
+    let (rest, attachments) = Attachments::lift(BODY.to_owned());
+    let expected = BODY
+        .replace(
+            r#""data:image/PNG;base64,iVBORw0KGgo=""#,
+            r#""attachment:0""#,
+        )
+        .replace(
+            r#""data:image\/jpeg;charset=x;base64,\/9j\/""#,
+            r#""attachment:1""#,
+        );
+    assert_eq!(rest, expected);
+    let described = |media_type: &str, size, path: &str| wit::Attachment {
+        media_type: media_type.to_owned(),
+        size,
+        path: path.to_owned(),
+    };
+    assert_eq!(
+        attachments.described(),
+        [
+            described("image/png", 8, "messages[0].content[1].image_url.url"),
+            described("image/jpeg", 3, "messages[0].content[2].image_url"),
+        ]
+    );
+    assert_eq!(
+        attachments.url(0),
+        Some("data:image/PNG;base64,iVBORw0KGgo=")
+    );
+    assert_eq!(
+        attachments.url(1),
+        Some("data:image/jpeg;charset=x;base64,/9j/"),
+        "escapes are gone"
+    );
+    assert_eq!(
+        attachments.path(1),
+        Some("messages[0].content[2].image_url")
+    );
+    assert_eq!((attachments.url(2), attachments.path(2)), (None, None));
+}
+
+#[test]
+fn a_body_that_is_not_json_comes_back_whole() {
+    for body in [
+        r#"{"url": "data:image/png;base64,AAAA""#,
+        r#"{"url": "data:image/png;base64,AAAA"}}"#,
+        r#"{"url": "data:image/png;base64,AAAA"#,
+        r#"{"url" "data:image/png;base64,AAAA"}"#,
+        r#"{url: "data:image/png;base64,AAAA"}"#,
+        r#"["data:", {"url": "data:image/png;base64,AAAA"} 1]"#,
+        r#""data:\"#,
+        "data:",
+        "",
+    ] {
+        kept(body);
+    }
+}
+
+#[test]
+fn only_base64_is_lifted() {
+    for url in [
+        "data:text/plain,hello",
+        "data:image/png;base64",
+        "data:image/png;base64,AAAAA",
+        "data:image/png;base64,AA AA",
+        "data:image/png;base64,====",
+        "https://example.com/data:image/png;base64,AAAA",
+    ] {
+        kept(&format!(r#"{{"image_url": "{url}", "note": "data:"}}"#));
+    }
+    kept(r#"{"other": "data:image/png;base64,AAAA", "list": ["data:image/png;base64,AAAA"]}"#);
+}
+
+#[test]
+fn sizes_are_those_of_the_decoded_bytes() {
+    for (payload, size) in [
+        ("", 0),
+        ("QQ==", 1),
+        ("QQ", 1),
+        ("QUI=", 2),
+        ("QUJD", 3),
+        ("QUJDRA==", 4),
+    ] {
+        let (_, attachments) =
+            Attachments::lift(format!(r#"{{"file_data":"data:;base64,{payload}"}}"#));
+        let described = attachments.described();
+        assert_eq!(described.len(), 1, "{payload}");
+        assert_eq!(
+            (described[0].size, described[0].media_type.as_str()),
+            (size, "text/plain"),
+            "{payload}"
+        );
+    }
+}
+
+#[test]
+fn nesting_as_deep_as_readers_take_is_followed_and_deeper_is_left_alone() {
+    let nested = |depth: usize| {
+        format!(
+            "{}{}{}",
+            "[".repeat(depth),
+            r#"{"url":"data:a/b;base64,AAAA"}"#,
+            "]".repeat(depth)
+        )
+    };
+    assert_eq!(Attachments::lift(nested(100)).1.described().len(), 1);
+    kept(&nested(128));
+    kept(&nested(100_000));
+}
+
+#[test]
+fn escaped_quotes_do_not_end_a_string() {
+    let body = r#"{"a": "\\", "b": "\"{", "image_url": "data:a/b;base64,AAAA", "ümläut": "ß"}"#;
+    let (rest, attachments) = Attachments::lift(body.to_owned());
+    assert_eq!(
+        rest,
+        r#"{"a": "\\", "b": "\"{", "image_url": "attachment:0", "ümläut": "ß"}"#
+    );
+    assert_eq!(attachments.path(0), Some("image_url"));
+}
+
+#[test]
+fn a_log_never_holds_the_bytes() {
+    let (_, attachments) = Attachments::lift(BODY.to_owned());
+    assert_eq!(
+        format!("{attachments:?}"),
+        r#"[("image/png", 8), ("image/jpeg", 3)]"#
+    );
+}

@@ -1,0 +1,64 @@
+//! How a policy fails, and what a client hears of it.
+
+use wasmtime::{PoolConcurrencyLimitError, Trap};
+
+use crate::failure::Failure;
+use crate::wit::ProblemKind;
+
+/// Seconds after which a request that found no free sandbox may come back.
+const RETRY_SECONDS: u32 = 1;
+
+/// A call into a policy that did not give a usable answer. After one, its session is good for nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// It crashed, or broke the rules of the boundary itself.
+    #[error("the policy trapped: {0}")]
+    Trapped(String),
+    /// It took longer than a call may.
+    #[error("the policy used up its time")]
+    TimedOut,
+    /// It was refused memory, and did not survive that.
+    #[error("the policy used up its memory")]
+    OutOfMemory,
+    /// It answered, but not what the contract asks for.
+    #[error("the policy broke its contract: {0}")]
+    Contract(String),
+    /// Every sandbox is in use.
+    #[error("no sandbox is free: {0}")]
+    Exhausted(String),
+}
+
+impl Fault {
+    /// What an error of the engine means. `refused`: this sandbox has asked for more memory than it may have.
+    pub(super) fn from_error(error: &wasmtime::Error, refused: bool) -> Self {
+        if let Some(limit) = error.downcast_ref::<PoolConcurrencyLimitError>() {
+            return Fault::Exhausted(limit.to_string());
+        }
+        match error.downcast_ref::<Trap>() {
+            Some(Trap::Interrupt) => Fault::TimedOut,
+            _ if refused => Fault::OutOfMemory,
+            _ => Fault::Trapped(format!("{error:?}")),
+        }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let failure = match fault {
+            Fault::Exhausted(_) => Failure::new(
+                ProblemKind::Overloaded,
+                "gateway_busy",
+                "The gateway serves as many requests as it can. Try again in a moment.",
+            )
+            .retry_after(RETRY_SECONDS),
+            Fault::Trapped(_) | Fault::TimedOut | Fault::OutOfMemory | Fault::Contract(_) => {
+                Failure::new(
+                    ProblemKind::Internal,
+                    "policy_failed",
+                    "The gateway's policy failed on this request. The log has the cause under the request's id.",
+                )
+            }
+        };
+        failure.because(fault)
+    }
+}
