@@ -1,0 +1,83 @@
+//! What clients see: routes, and the layers that every request passes. The only place that knows HTTP.
+
+mod body; // what a request holds
+mod chat; // POST /v1/chat/completions
+mod failure; // problems as statuses
+mod guard; // who may call from where
+mod health; // GET /healthz, GET /readyz
+mod key; // who may call at all
+mod listen; // the socket
+mod models; // GET /v1/models
+mod record; // ids, headers and log lines of every request
+mod sse; // frames as bytes
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::failure::Refusal;
+use self::guard::Guard;
+pub(crate) use self::listen::{Server, serve};
+use crate::config::Config;
+use crate::flow::Flow;
+
+/// What handlers share.
+#[derive(Clone)]
+struct Front {
+    flow: Flow,
+    /// Bytes of a request's body.
+    body_bytes: usize,
+    rehearsal: bool,
+}
+
+/// The whole gateway as one service.
+pub(crate) fn router(config: &Config, flow: Flow) -> Router {
+    let front = Front {
+        flow,
+        body_bytes: config.limits.body_bytes,
+        rehearsal: config.rehearsal,
+    };
+    let guard = Guard::new(
+        config.listen.ip(),
+        &config.allowed_hosts,
+        &config.allowed_origins,
+    );
+    let key = config.api_key.clone().map(Arc::new);
+
+    // Those who watch over a process have no key, and what these two tell is no secret.
+    let open = Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(no_method);
+    let keyed = Router::new()
+        .route("/v1/chat/completions", post(chat::complete))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/{*id}", get(models::show))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(from_fn_with_state(key, key::check));
+
+    keyed.merge(open).with_state(front).layer(
+        // From the outside in.
+        ServiceBuilder::new()
+            // First, so that whatever answers, the answer has an id and the log has its line.
+            .layer(from_fn_with_state(config.rehearsal, record::record))
+            // Before anything reads the request: a page from elsewhere must learn nothing at all.
+            .layer(from_fn_with_state(Arc::new(guard), guard::check))
+            // Around all that could panic, and inside of what must survive it.
+            .layer(CatchPanicLayer::custom(|_| Refusal::panicked())),
+    )
+}
+
+async fn no_route(method: Method, uri: Uri) -> Refusal {
+    Refusal::no_route(&method, uri.path())
+}
+
+async fn no_method(method: Method, uri: Uri) -> Refusal {
+    Refusal::no_method(&method, uri.path())
+}

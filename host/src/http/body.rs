@@ -1,0 +1,167 @@
+//! What a request holds: text that claims to be JSON, within the limit of size, in time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use tokio::time::timeout;
+
+use super::failure::Refusal;
+
+/// How long a body may take to arrive. Enough for the largest at 1 MB/s.
+const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// How much of a body that is too large is read and thrown away, in bytes, and how long that may take. A client that
+/// is still writing when we close sees a broken connection in place of our answer.
+const DISCARD_BYTES: usize = 256 << 20;
+const DISCARD: Duration = Duration::from_secs(10);
+
+/// Reads the text of a JSON request of at most `limit` bytes.
+pub(super) async fn text(request: Request, limit: usize) -> Result<String, Refusal> {
+    let (parts, mut body) = request.into_parts();
+    is_json(&parts.headers)?;
+    if length(&parts.headers).is_some_and(|length| length > limit) {
+        // Who asks first has written nothing yet.
+        if !parts.headers.contains_key(EXPECT) {
+            discard(body).await;
+        }
+        return Err(Refusal::too_large(limit));
+    }
+    let bytes = match timeout(ARRIVAL, Limited::new(&mut body, limit).collect()).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(body).await;
+            return Err(Refusal::too_large(limit));
+        }
+        Ok(Err(_)) => {
+            return Err(Refusal::body(
+                "invalid_body",
+                "The request's body broke off.",
+            ));
+        }
+        Err(_) => return Err(Refusal::too_slow()),
+    };
+    String::from_utf8(bytes.into())
+        .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))
+}
+
+/// Whether the headers announce JSON, as it is. What a form or a plain page can send without asking is not taken.
+fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
+    {
+        return Err(Refusal::body(
+            "unsupported_content_encoding",
+            "The request's body must not be compressed.",
+        ));
+    }
+    let Some(claimed) = headers.get(CONTENT_TYPE) else {
+        return Ok(());
+    };
+    let essence = claimed
+        .to_str()
+        .unwrap_or_default()
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if essence.eq_ignore_ascii_case("application/json")
+        || essence.to_ascii_lowercase().ends_with("+json")
+    {
+        return Ok(());
+    }
+    Err(Refusal::body(
+        "unsupported_content_type",
+        "The request must have the header `Content-Type: application/json`.",
+    ))
+}
+
+fn length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads on, keeping nothing. Whether all of it was read makes no difference to the answer.
+async fn discard(body: Body) {
+    let mut body = Limited::new(body, DISCARD_BYTES);
+    let read = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DISCARD, read).await;
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use axum::response::IntoResponse as _;
+
+    use super::*;
+
+    const LIMIT: usize = 16;
+
+    async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String, u16> {
+        let mut request = Request::post("/");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let text = text(request.body(body.into()).unwrap(), LIMIT).await;
+        text.map_err(|refusal| refusal.into_response().status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn json_is_read_whatever_its_parameters() {
+        for claimed in [
+            "application/json",
+            "application/json; charset=utf-8",
+            "Application/JSON",
+            "application/vnd.x+json",
+        ] {
+            assert_eq!(
+                read(&[("content-type", claimed)], "{}").await,
+                Ok("{}".to_owned()),
+                "{claimed}"
+            );
+        }
+        assert_eq!(read(&[], "{}").await, Ok("{}".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_a_form_sends_is_refused() {
+        for claimed in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data; boundary=json",
+            "json",
+            "",
+        ] {
+            assert_eq!(
+                read(&[("content-type", claimed)], "{}").await,
+                Err(400),
+                "{claimed}"
+            );
+        }
+        assert_eq!(read(&[("content-encoding", "gzip")], "{}").await, Err(400));
+        assert_eq!(read(&[], vec![b'"', 0xff, b'"']).await, Err(400));
+    }
+
+    #[tokio::test]
+    async fn size_has_a_limit_announced_or_not() {
+        let fits = "x".repeat(LIMIT);
+        assert_eq!(read(&[], fits.clone()).await, Ok(fits));
+        let large = "x".repeat(LIMIT + 1);
+        assert_eq!(read(&[], large.clone()).await, Err(413));
+        assert_eq!(
+            read(&[("content-length", "17")], large.clone()).await,
+            Err(413)
+        );
+        assert_eq!(
+            read(
+                &[("content-length", "17"), ("expect", "100-continue")],
+                large
+            )
+            .await,
+            Err(413)
+        );
+    }
+}

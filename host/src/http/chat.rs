@@ -1,0 +1,105 @@
+//! `POST /v1/chat/completions`.
+
+use axum::extract::{Extension, Request, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::failure::{Refusal, json};
+use super::record::Received;
+use super::{Front, body, sse};
+use crate::flow::{Answer, Incoming};
+
+pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
+
+/// The name under which policies know this route.
+const DIALECT: &str = "chat-completions";
+
+/// Bytes of the header that names what is not honoured. The names come from the client, so there may be any number.
+const IGNORED_BYTES: usize = 1024;
+
+pub(super) async fn complete(
+    State(front): State<Front>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let body = body::text(request, front.body_bytes).await?;
+    let incoming = Incoming {
+        id: received.id,
+        arrived: received.arrived,
+        dialect: DIALECT,
+        body,
+    };
+    let reply = front.flow.start(incoming).await?;
+    let mut response = match reply.answer {
+        Answer::Stream(pump) => streamed(sse::body(pump)),
+        Answer::Whole(body) => json(StatusCode::OK, body),
+    };
+    if let Some(names) = ignored(&reply.ignored) {
+        response.headers_mut().insert(IGNORED, names);
+    }
+    Ok(response)
+}
+
+fn streamed(body: axum::body::Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would collect the stream before it passes it on.
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    response
+}
+
+/// The names of what is not honoured. One that could not stand in a header is left out.
+fn ignored(names: &[String]) -> Option<HeaderValue> {
+    let mut list = String::new();
+    let plain = |name: &&String| {
+        !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte))
+    };
+    for name in names.iter().filter(plain) {
+        if list.len() + name.len() > IGNORED_BYTES {
+            break;
+        }
+        if !list.is_empty() {
+            list.push_str(", ");
+        }
+        list.push_str(name);
+    }
+    HeaderValue::try_from(list)
+        .ok()
+        .filter(|list| !list.is_empty())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn named(names: &[&str]) -> Option<String> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        ignored(&names).map(|value| value.to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn the_header_names_what_it_can_and_stays_small() {
+        assert_eq!(
+            named(&["temperature", "seed"]).as_deref(),
+            Some("temperature, seed")
+        );
+        assert_eq!(
+            named(&["a\r\nset-cookie: b", "ü", "", "seed"]).as_deref(),
+            Some("seed")
+        );
+        assert_eq!(named(&[]), None);
+        assert_eq!(named(&["a b"]), None);
+        let many = vec!["name"; 5_000];
+        assert!(named(&many).unwrap().len() <= IGNORED_BYTES + IGNORED_BYTES / 2);
+    }
+}

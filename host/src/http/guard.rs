@@ -1,0 +1,131 @@
+//! Who may call from where: a web page must not reach a gateway on its reader's machine, unless it may.
+//!
+//! A page can make its own name resolve to 127.0.0.1 (DNS rebinding); then its requests are same-origin for the
+//! browser, and only `Host` still tells. A page that asks openly is told by `Origin`.
+
+mod cors;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::failure::Refusal;
+
+/// The names and origins from which this gateway may be called.
+pub(super) struct Guard {
+    listen: IpAddr,
+    hosts: Vec<String>,
+    origins: Vec<String>,
+}
+
+pub(super) async fn check(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let origin = match guard.admit(request.headers(), request.uri()) {
+        Ok(origin) => origin,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let Some(origin) = origin else {
+        return next.run(request).await;
+    };
+    let mut response = match cors::preflight(&request) {
+        Some(answer) => answer,
+        None => next.run(request).await,
+    };
+    cors::expose(response.headers_mut(), origin);
+    response
+}
+
+impl Guard {
+    pub(super) fn new(listen: IpAddr, hosts: &[String], origins: &[String]) -> Self {
+        let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
+        Self {
+            listen,
+            hosts: lower(hosts),
+            origins: lower(origins),
+        }
+    }
+
+    /// The page's origin, if a page asks and may.
+    fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Option<HeaderValue>, Refusal> {
+        let host = self.host(headers, uri).ok_or_else(|| {
+            let message = "The request's Host is not a name of this gateway. If it should be, add it to allowed_hosts.";
+            Refusal::forbidden("host_not_allowed", message.to_owned())
+        })?;
+        let Some(origin) = headers.get(ORIGIN) else {
+            return Ok(None);
+        };
+        if self.may_call(origin, &host) {
+            return Ok(Some(origin.clone()));
+        }
+        let message = "Web pages of this origin may not call this gateway. If they should, add it to allowed_origins.";
+        Err(Refusal::forbidden("origin_not_allowed", message.to_owned()))
+    }
+
+    /// The host that the request names, if it is one of ours. A request that names two is not trusted.
+    fn host(&self, headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
+        let mut named = headers.get_all(HOST).iter();
+        let host = match (named.next(), named.next(), uri.authority()) {
+            (Some(host), None, _) => Authority::try_from(host.as_bytes()).ok()?,
+            (None, None, Some(authority)) => authority.clone(),
+            _ => return None,
+        };
+        let agrees = uri.authority().is_none_or(|authority| authority == &host);
+        (agrees && !host.as_str().contains('@') && self.is_ours(host.host())).then_some(host)
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        if is_loopback(&host) || self.hosts.contains(&host) {
+            return true;
+        }
+        // An address cannot be rebound: whoever names it means it. On all addresses means on any of them.
+        address(&host).is_some_and(|address| address == self.listen || self.listen.is_unspecified())
+    }
+
+    fn may_call(&self, origin: &HeaderValue, host: &Authority) -> bool {
+        let Ok(origin) = origin.to_str() else {
+            return false;
+        };
+        let origin = origin.to_ascii_lowercase();
+        if self.origins.contains(&origin) {
+            return true;
+        }
+        let Ok(uri) = origin.parse::<Uri>() else {
+            return false;
+        };
+        let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return false;
+        };
+        authority == host || is_loopback(authority.host())
+    }
+}
+
+/// Whether a name or an address always means this machine.
+fn is_loopback(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    // RFC 6761: no resolver may answer these with anything but loopback.
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || address(host).is_some_and(|address| address.is_loopback())
+}
+
+fn address(host: &str) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host);
+    bare.parse::<IpAddr>()
+        .ok()
+        .map(|address| address.to_canonical())
+}

@@ -1,0 +1,21 @@
+//! `GET /healthz`: the process lives. `GET /readyz`: it can answer.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::json;
+
+use super::Front;
+use super::failure::{self, Refusal};
+
+pub(super) async fn live() -> Response {
+    failure::json(StatusCode::OK, json!({ "status": "ok" }).to_string())
+}
+
+/// 503 says, in the same words as a request would hear them, what stands in the way.
+pub(super) async fn ready(State(front): State<Front>) -> Result<Response, Refusal> {
+    let version = front.flow.ready()?;
+    let codex = json!({ "version": version });
+    let body = json!({ "status": "ready", "rehearsal": front.rehearsal, "codex": codex });
+    Ok(failure::json(StatusCode::OK, body.to_string()))
+}

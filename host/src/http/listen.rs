@@ -1,0 +1,154 @@
+//! The socket: accepts connections, gives each its deadlines, and lets running ones end when the gateway stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::task::Tasks;
+
+/// Connections at once. More wait in the system's own queue.
+const CONNECTIONS: usize = 4096;
+
+/// How long a request's head may take, and how long an idle connection is kept.
+const HEAD: Duration = Duration::from_secs(60);
+
+/// Milliseconds for which a client may leave what was sent unread. Then the system closes the connection: a client
+/// that never reads would else hold its turn and its sandbox for ever.
+const UNREAD_MS: u32 = 120_000;
+
+/// Silence after which the system asks whether the client's machine is still there.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// How long to wait when the system has no file left for another connection.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket that is served.
+pub(crate) struct Server {
+    address: SocketAddr,
+    drain: CancellationToken,
+    connections: Arc<Semaphore>,
+}
+
+/// Serves this router on this socket until the server is drained or the tasks are stopped. The latter cuts connections.
+pub(crate) fn serve(listener: TcpListener, router: Router, tasks: &Tasks) -> io::Result<Server> {
+    let server = Server {
+        address: listener.local_addr()?,
+        drain: CancellationToken::new(),
+        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+    };
+    let accept = accept(
+        listener,
+        router,
+        tasks.clone(),
+        server.drain.clone(),
+        Arc::clone(&server.connections),
+    );
+    tasks.spawn("accept", accept);
+    Ok(server)
+}
+
+impl Server {
+    /// Where it listens: with the port that the system chose, if it was asked to.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more, and waits at most this long for what is running. True when all of it has ended.
+    pub(crate) async fn drain(&self, wait: Duration) -> bool {
+        self.drain.cancel();
+        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
+        timeout(wait, self.connections.acquire_many(all))
+            .await
+            .is_ok()
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: Router,
+    tasks: Tasks,
+    drain: CancellationToken,
+    connections: Arc<Semaphore>,
+) {
+    loop {
+        let next = async {
+            let permit = Arc::clone(&connections).acquire_owned().await.ok()?;
+            Some((listener.accept().await, permit))
+        };
+        let accepted = tokio::select! {
+            accepted = next => accepted,
+            () = drain.cancelled() => return,
+            () = tasks.stopping() => return,
+        };
+        match accepted {
+            Some((Ok((socket, _)), permit)) => {
+                let serve =
+                    connection(socket, router.clone(), tasks.clone(), drain.clone(), permit);
+                tasks.spawn("connection", serve);
+            }
+            Some((Err(error), _)) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                sleep(PAUSE).await;
+            }
+            None => return,
+        }
+    }
+}
+
+/// Serves one connection. `_permit` is its place among the connections.
+async fn connection(
+    socket: TcpStream,
+    router: Router,
+    tasks: Tasks,
+    drain: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    if let Err(error) = prepare(&socket) {
+        tracing::debug!(%error, "a connection ended before its first request");
+        return;
+    }
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+    let mut serving = std::pin::pin!(serving);
+    let mut draining = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = &mut serving => break outcome,
+            () = drain.cancelled(), if !draining => {
+                // The running reply ends, and no other begins on this connection.
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            () = tasks.stopping() => return,
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+fn prepare(socket: &TcpStream) -> io::Result<()> {
+    // A chunk of an answer is small and must not wait for the next.
+    socket.set_nodelay(true)?;
+    set_tcp_user_timeout(socket, UNREAD_MS)?;
+    // A machine that vanished while a turn was silent is noticed only by asking.
+    set_tcp_keepidle(socket, IDLE)?;
+    set_socket_keepalive(socket, true)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

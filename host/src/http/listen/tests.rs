@@ -1,0 +1,105 @@
+//! Tests of the socket: what running replies may still do when the gateway stops.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::net::Ipv4Addr;
+
+use axum::body::{Body, Bytes};
+use axum::routing::get;
+use futures_util::StreamExt as _;
+use futures_util::stream::once;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A server whose one reply begins at once and ends when the sender says how.
+async fn server(tasks: &Tasks) -> (Server, oneshot::Sender<&'static str>) {
+    let (end, ended) = oneshot::channel();
+    let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
+    let reply = async move || {
+        let ended = ended.lock().await.take();
+        let first = once(async { Ok::<_, io::Error>(Bytes::from_static(b"first,")) });
+        let last = once(async move {
+            ended
+                .unwrap()
+                .await
+                .map(Bytes::from)
+                .map_err(io::Error::other)
+        });
+        Body::from_stream(first.chain(last))
+    };
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    (
+        serve(listener, Router::new().route("/", get(reply)), tasks).unwrap(),
+        end,
+    )
+}
+
+/// Asks, and reads until the reply has begun.
+async fn ask(address: SocketAddr) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("first,") {
+        assert_ne!(
+            timeout(LONG, socket.read_buf(&mut read))
+                .await
+                .unwrap()
+                .unwrap(),
+            0
+        );
+    }
+    socket
+}
+
+async fn rest(mut socket: TcpStream) -> String {
+    let mut rest = String::new();
+    let _ = timeout(LONG, socket.read_to_string(&mut rest))
+        .await
+        .unwrap();
+    rest
+}
+
+#[tokio::test]
+async fn a_running_reply_ends_and_nothing_new_begins() {
+    let tasks = Tasks::default();
+    let (server, end) = server(&tasks).await;
+    let socket = ask(server.address()).await;
+    let idle = TcpStream::connect(server.address()).await.unwrap();
+    assert!(
+        !server.drain(Duration::from_millis(1)).await,
+        "the reply still runs"
+    );
+    assert!(TcpStream::connect(server.address()).await.is_err());
+    end.send("last").unwrap();
+    assert!(server.drain(LONG).await);
+    assert!(rest(socket).await.contains("last"));
+    assert_eq!(rest(idle).await, "");
+    timeout(LONG, tasks.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn stopping_cuts_what_has_not_ended() {
+    let tasks = Tasks::default();
+    let (server, mut end) = server(&tasks).await;
+    let socket = ask(server.address()).await;
+    timeout(LONG, tasks.stop()).await.unwrap();
+    assert!(!rest(socket).await.contains("last"));
+    timeout(LONG, end.closed()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_drops_its_reply() {
+    let tasks = Tasks::default();
+    let (server, mut end) = server(&tasks).await;
+    drop(ask(server.address()).await);
+    timeout(LONG, end.closed()).await.unwrap();
+    assert!(server.drain(LONG).await);
+    timeout(LONG, tasks.stop()).await.unwrap();
+}

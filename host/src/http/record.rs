@@ -1,0 +1,160 @@
+//! What every request has: an id, a span, headers that name them, and one line in the log when it is over.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+pub(super) const REHEARSAL: HeaderName = HeaderName::from_static("x-airlock-rehearsal");
+
+/// Characters of a client's own request id, and of a path in the log.
+const ID_LENGTH: usize = 128;
+const PATH_LENGTH: usize = 128;
+
+/// A request as the gateway knows it.
+#[derive(Clone, Debug)]
+pub(super) struct Received {
+    /// `req_…`, unique to this gateway.
+    pub(super) id: String,
+    /// Unix milliseconds.
+    pub(super) arrived: u64,
+}
+
+/// Names the request, serves it, and names the response.
+pub(super) async fn record(
+    State(rehearsal): State<bool>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let received = Received {
+        id: format!("req_{}", uuid::Uuid::now_v7().simple()),
+        arrived: now(),
+    };
+    // What a client calls its request is what it will look for, in the response and in the log.
+    let shown = clients_id(request.headers()).unwrap_or_else(|| received.id.clone());
+    let path: String = request.uri().path().chars().take(PATH_LENGTH).collect();
+    let span = tracing::info_span!(
+        "request",
+        id = received.id,
+        client_id = Empty,
+        method = %request.method(),
+        path,
+        model = Empty,
+        ending = Empty,
+    );
+    if shown != received.id {
+        span.record("client_id", shown.as_str());
+    }
+    request.extensions_mut().insert(received);
+    let mut line = Line {
+        span: span.clone(),
+        quiet: is_probe(&path),
+        started: Instant::now(),
+        status: None,
+        whole: false,
+    };
+
+    let mut response = next.run(request).instrument(span).await;
+
+    line.status = Some(response.status().as_u16());
+    let headers = response.headers_mut();
+    headers.insert(PROCESSING_MS, milliseconds(line.started).into());
+    if let Ok(shown) = HeaderValue::from_str(&shown) {
+        headers.insert(REQUEST_ID, shown);
+    }
+    if rehearsal {
+        headers.insert(REHEARSAL, HeaderValue::from_static("true"));
+    }
+    response.map(|body| Body::new(Recorded { body, line }))
+}
+
+/// The client's own id for its request, if it is one that can safely be repeated.
+fn clients_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let sane = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (!id.is_empty() && id.len() <= ID_LENGTH && id.bytes().all(sane)).then(|| id.to_owned())
+}
+
+/// Those who watch over a process ask every few seconds.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The request's line in the log, written when the last of it is gone: answered, or left.
+struct Line {
+    span: Span,
+    quiet: bool,
+    started: Instant,
+    status: Option<u16>,
+    /// The response was sent to its end.
+    whole: bool,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let _inside = self.span.enter();
+        let Line { status, whole, .. } = *self;
+        let ms = milliseconds(self.started);
+        if self.quiet {
+            tracing::debug!(status, whole, ms, "request over");
+        } else {
+            tracing::info!(status, whole, ms, "request over");
+        }
+    }
+}
+
+/// A response's body, driven inside the request's span.
+struct Recorded {
+    body: Body,
+    line: Line,
+}
+
+impl HttpBody for Recorded {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let _inside = this.line.span.enter();
+        let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
+        // A body of known length is not asked again after its last byte.
+        this.line.whole =
+            frame.is_none() || (matches!(frame, Some(Ok(_))) && this.body.is_end_stream());
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests;

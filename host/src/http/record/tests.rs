@@ -1,0 +1,99 @@
+//! Tests of what every response carries.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::Extension;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::*;
+
+/// A route that answers with the id that it was given.
+async fn served(rehearsal: bool, id: Option<&str>) -> Response {
+    let router = Router::new()
+        .route(
+            "/",
+            get(async |Extension(received): Extension<Received>| received.id),
+        )
+        .layer(from_fn_with_state(rehearsal, record));
+    let mut request = Request::get("/");
+    if let Some(id) = id {
+        request = request.header(REQUEST_ID, id);
+    }
+    router
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn every_response_has_an_id_and_says_how_long_it_took() {
+    let response = served(false, None).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let headers = response.headers().clone();
+    let id = to_bytes(response.into_body(), 1024).await.unwrap();
+    assert_eq!(headers[REQUEST_ID].as_bytes(), id);
+    assert!(id.starts_with(b"req_") && id.len() == 36, "{id:?}");
+    headers[PROCESSING_MS]
+        .to_str()
+        .unwrap()
+        .parse::<u64>()
+        .unwrap();
+    assert!(!headers.contains_key(REHEARSAL));
+    let other = served(true, None).await;
+    assert_ne!(other.headers()[REQUEST_ID].as_bytes(), id);
+    assert_eq!(other.headers()[REHEARSAL], "true");
+}
+
+#[tokio::test]
+async fn a_clients_id_is_repeated_if_it_is_sane_and_never_becomes_ours() {
+    let response = served(false, Some("My-id_7")).await;
+    assert_eq!(response.headers()[REQUEST_ID], "My-id_7");
+    let ours = to_bytes(response.into_body(), 1024).await.unwrap();
+    assert!(ours.starts_with(b"req_"), "{ours:?}");
+    let long = "x".repeat(129);
+    for insane in ["", "a b", "a;b", "<x>", &long] {
+        let response = served(false, Some(insane)).await;
+        assert!(
+            response.headers()[REQUEST_ID]
+                .to_str()
+                .unwrap()
+                .starts_with("req_"),
+            "{insane}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_sent_to_its_end_is_whole_and_one_that_is_left_is_not() {
+    let line = || Line {
+        span: Span::none(),
+        quiet: true,
+        started: Instant::now(),
+        status: None,
+        whole: false,
+    };
+    let pieces = || futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));
+    let mut whole = Recorded {
+        body: Body::from_stream(pieces()),
+        line: line(),
+    };
+    let mut left = Recorded {
+        body: Body::from_stream(pieces()),
+        line: line(),
+    };
+    while whole.frame().await.is_some() {}
+    left.frame().await.unwrap().unwrap();
+    assert!(whole.line.whole && !left.line.whole);
+    let mut sized = Recorded {
+        body: Body::from("a"),
+        line: line(),
+    };
+    sized.frame().await.unwrap().unwrap();
+    assert!(sized.line.whole);
+}

@@ -1,0 +1,100 @@
+//! Frames as bytes on the wire: server-sent events, heartbeats, and the last word of a stream that broke.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream::unfold;
+
+use super::failure::{envelope, log};
+use crate::flow::{Piece, Pump};
+use crate::wit::Frame;
+
+/// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
+/// else here: with one, some clients fail on comments.
+const BEAT: &str = ": ping\n\n";
+
+/// What ends a stream.
+const DONE: &str = "data: [DONE]\n\n";
+
+/// A body that asks the pump for more whenever the client has taken what was there.
+pub(super) fn body(pump: Box<Pump>) -> Body {
+    Body::from_stream(unfold(pump, async |mut pump| {
+        let bytes = encode(pump.next().await?);
+        Some((Ok::<_, Infallible>(bytes), pump))
+    }))
+}
+
+fn encode(piece: Piece) -> Bytes {
+    match piece {
+        Piece::Frames(frames) => events(&frames),
+        Piece::Beat => Bytes::from_static(BEAT.as_bytes()),
+        Piece::Last(frames, failure) => {
+            if let Some(failure) = failure {
+                log(&failure);
+            }
+            events(&frames)
+        }
+        Piece::Broken(failure) => {
+            log(&failure);
+            format!("data: {}\n\n{DONE}", envelope(&failure.problem)).into()
+        }
+    }
+}
+
+/// All frames in one piece: one write, one packet.
+fn events(frames: &[Frame]) -> Bytes {
+    let size = frames
+        .iter()
+        .map(|frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len) + 16)
+        .sum();
+    let mut text = String::with_capacity(size);
+    for Frame { event, data } in frames {
+        if let Some(event) = event {
+            text.extend(["event: ", event, "\n"]);
+        }
+        text.extend(["data: ", data, "\n\n"]);
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+    use crate::wit::ProblemKind;
+
+    fn frame(event: Option<&str>, data: &str) -> Frame {
+        Frame {
+            event: event.map(str::to_owned),
+            data: data.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_one_piece_of_complete_events() {
+        let frames = vec![
+            frame(None, "{\"a\":1}"),
+            frame(Some("done"), "{}"),
+            frame(None, "[DONE]"),
+        ];
+        let expected = "data: {\"a\":1}\n\nevent: done\ndata: {}\n\ndata: [DONE]\n\n";
+        assert_eq!(encode(Piece::Frames(frames.clone())), expected);
+        assert_eq!(encode(Piece::Last(frames, None)), expected);
+    }
+
+    #[test]
+    fn a_heartbeat_is_a_comment_and_a_blank_line() {
+        assert_eq!(encode(Piece::Beat), ": ping\n\n");
+    }
+
+    #[test]
+    fn a_broken_policy_still_ends_the_stream() {
+        let failure =
+            Failure::new(ProblemKind::Internal, "policy_failed", "It failed.").because("secret");
+        let error = r#"{"error":{"message":"It failed.","type":"server_error","param":null,"code":"policy_failed"}}"#;
+        assert_eq!(
+            encode(Piece::Broken(failure)),
+            format!("data: {error}\n\ndata: [DONE]\n\n")
+        );
+    }
+}
