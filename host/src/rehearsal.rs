@@ -1,0 +1,69 @@
+//! The rehearsal: a small scripted model that speaks the Responses API, so that the real Codex runs without account,
+//! network or cost.
+
+mod answer; // what it says
+mod asked; // what it was asked
+mod schema; // an instance of any schema
+mod stream; // how it says it
+
+use std::io;
+use std::net::Ipv4Addr;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use tokio::net::TcpListener;
+
+use self::asked::Asked;
+use crate::http;
+use crate::task::Tasks;
+
+/// Bytes of a request. Codex sends whole conversations with their images.
+const REQUEST_BYTES: usize = 256 << 20;
+
+/// A running rehearsal. It ends with the tasks.
+pub(crate) struct Rehearsal {
+    /// What Codex takes for its model provider: `http://127.0.0.1:PORT/SECRET/v1`.
+    pub(crate) base_url: String,
+}
+
+/// Starts the scripted model on a loopback port of its own.
+///
+/// # Errors
+/// No port is to be had.
+pub(crate) async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    // Unguessable: no other program of this machine uses it by chance.
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let router = Router::new().route(&format!("/{secret}/v1/responses"), post(respond));
+    let server = http::serve(listener, router, tasks)?;
+    Ok(Rehearsal {
+        base_url: format!("http://{}/{secret}/v1", server.address()),
+    })
+}
+
+async fn respond(request: Request) -> Response {
+    let body = to_bytes(request.into_body(), REQUEST_BYTES)
+        .await
+        .unwrap_or_default();
+    let Some(asked) = Asked::read(&body) else {
+        return (
+            StatusCode::BAD_REQUEST,
+            "not a request of the Responses API",
+        )
+            .into_response();
+    };
+    let answer = answer::to(&asked);
+    let mut response = Response::new(Body::from_stream(stream::events(&asked, &answer)));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,60 @@
+//! What the scripted model says.
+
+use super::asked::Asked;
+use super::schema;
+
+/// Characters of the question that are repeated.
+const QUOTED: usize = 400;
+
+/// An answer, and what was thought before it.
+pub(super) struct Answer {
+    pub(super) summary: Option<String>,
+    pub(super) text: String,
+}
+
+/// The answer to a request.
+pub(super) fn to(asked: &Asked) -> Answer {
+    let summary = asked.wants_summary().then(|| {
+        "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
+    });
+    let text = match asked.schema() {
+        Some(schema) => schema::instance(schema).to_string(),
+        None => words(asked),
+    };
+    Answer { summary, text }
+}
+
+fn words(asked: &Asked) -> String {
+    let question = asked.question();
+    let mut text =
+        "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine."
+            .to_owned();
+    if asked.earlier() > 0 {
+        text.push_str(&format!(
+            " I have {} of this conversation.",
+            counted(asked.earlier(), "earlier message")
+        ));
+    }
+    if asked.images() > 0 {
+        text.push_str(&format!(" You sent {}.", counted(asked.images(), "image")));
+    }
+    if question.trim().is_empty() {
+        text.push_str(" You said nothing.");
+    } else {
+        let quoted: String = question.chars().take(QUOTED).collect();
+        let rest = if question.chars().count() > QUOTED {
+            " …"
+        } else {
+            ""
+        };
+        text.push_str(&format!(" You said: “{quoted}{rest}”"));
+    }
+    text
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}

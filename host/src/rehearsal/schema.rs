@@ -1,0 +1,174 @@
+//! A small instance of any JSON Schema: only what is required, each value the plainest that is allowed.
+
+mod scalar;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value};
+
+/// Schemas that are visited for one instance. A few short definitions can ask for more than a machine can hold.
+const VISITS: usize = 20_000;
+
+/// Items of one array.
+const ITEMS: u64 = 64;
+
+/// An instance of the schema; null where there is no finite one, or none that can be found this way.
+pub(super) fn instance(schema: &Value) -> Value {
+    Builder {
+        root: schema,
+        visits: VISITS,
+    }
+    .build(schema, &Trail::Start("#"))
+    .unwrap_or_default()
+}
+
+struct Builder<'a> {
+    root: &'a Value,
+    visits: usize,
+}
+
+/// The references that are being followed. To follow one within itself would never end.
+enum Trail<'a> {
+    Start(&'a str),
+    Then(&'a Trail<'a>, &'a str),
+}
+
+impl Trail<'_> {
+    fn holds(&self, reference: &str) -> bool {
+        match self {
+            Trail::Start(start) => *start == reference,
+            Trail::Then(before, last) => *last == reference || before.holds(reference),
+        }
+    }
+}
+
+impl<'a> Builder<'a> {
+    /// None where the schema cannot be satisfied without following a reference within itself.
+    fn build(&mut self, schema: &'a Value, trail: &Trail<'_>) -> Option<Value> {
+        self.visits = self.visits.checked_sub(1)?;
+        let Value::Object(members) = schema else {
+            // `true` allows anything; `false`, or what is no schema, nothing.
+            return (schema == &Value::Bool(true)).then_some(Value::Null);
+        };
+        if let Some(only) = members.get("const") {
+            return Some(only.clone());
+        }
+        if let Some(Value::Array(choices)) = members.get("enum") {
+            return choices.first().cloned();
+        }
+        if let Some(Value::String(reference)) = members.get("$ref") {
+            if trail.holds(reference) {
+                return None;
+            }
+            let target = self.root.pointer(reference.strip_prefix('#')?)?;
+            return self.build(target, &Trail::Then(trail, reference));
+        }
+        for key in ["anyOf", "oneOf"] {
+            if let Some(Value::Array(choices)) = members.get(key) {
+                let chosen = choices
+                    .iter()
+                    .find_map(|choice| self.build(choice, trail))?;
+                return self.with_own(members, chosen, trail);
+            }
+        }
+        if let Some(Value::Array(parts)) = members.get("allOf") {
+            let mut whole = Value::Null;
+            for part in parts {
+                whole = merge(whole, self.build(part, trail)?);
+            }
+            return self.with_own(members, whole, trail);
+        }
+        self.of_type(members, trail)
+    }
+
+    /// What a choice gave, together with the members that stand beside the choice.
+    fn with_own(
+        &mut self,
+        members: &'a Map<String, Value>,
+        chosen: Value,
+        trail: &Trail<'_>,
+    ) -> Option<Value> {
+        if chosen.is_object() && members.contains_key("properties") {
+            return Some(merge(self.object(members, trail)?, chosen));
+        }
+        Some(chosen)
+    }
+
+    fn of_type(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+        match members.get("type") {
+            Some(Value::String(name)) => self.named(name, members, trail),
+            Some(Value::Array(names)) => names
+                .iter()
+                .filter_map(Value::as_str)
+                .find_map(|name| self.named(name, members, trail)),
+            _ if members.contains_key("properties") => self.object(members, trail),
+            _ if members.contains_key("items") => self.array(members, trail),
+            _ => Some(Value::Null),
+        }
+    }
+
+    fn named(
+        &mut self,
+        name: &str,
+        members: &'a Map<String, Value>,
+        trail: &Trail<'_>,
+    ) -> Option<Value> {
+        match name {
+            "object" => self.object(members, trail),
+            "array" => self.array(members, trail),
+            _ => scalar::instance(name, members),
+        }
+    }
+
+    fn object(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+        let Some(Value::Object(properties)) = members.get("properties") else {
+            return Some(Value::Object(Map::new()));
+        };
+        let required = members.get("required").and_then(Value::as_array);
+        let mut object = Map::new();
+        for (name, schema) in properties {
+            match required {
+                // Where nothing is said to be required, an empty object would satisfy, and show nothing.
+                None => object.extend(self.build(schema, trail).map(|value| (name.clone(), value))),
+                Some(names) if names.iter().any(|required| required == name) => {
+                    object.insert(name.clone(), self.build(schema, trail)?);
+                }
+                Some(_) => {}
+            }
+        }
+        Some(Value::Object(object))
+    }
+
+    fn array(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+        let least = members
+            .get("minItems")
+            .and_then(Value::as_u64)
+            .unwrap_or_default()
+            .min(ITEMS);
+        let fixed = members
+            .get("prefixItems")
+            .and_then(Value::as_array)
+            .map_or(&[][..], Vec::as_slice);
+        let mut array = Vec::new();
+        for number in 0..usize::try_from(least).ok()? {
+            let item = match fixed.get(number).or_else(|| members.get("items")) {
+                Some(schema) => self.build(schema, trail)?,
+                None => Value::Null,
+            };
+            array.push(item);
+        }
+        Some(Value::Array(array))
+    }
+}
+
+/// The members of both, where both are objects; else the second.
+fn merge(first: Value, second: Value) -> Value {
+    match (first, second) {
+        (Value::Object(mut members), Value::Object(more)) => {
+            members.extend(more);
+            Value::Object(members)
+        }
+        (first, Value::Null) => first,
+        (_, second) => second,
+    }
+}

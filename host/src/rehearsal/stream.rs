@@ -1,0 +1,157 @@
+//! How the scripted model says it: the Responses API's server-sent events, word by word.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::stream::{Stream, StreamExt as _, iter};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::answer::Answer;
+use super::asked::Asked;
+
+/// The pace of speech, a word.
+const WORD: Duration = Duration::from_millis(30);
+
+/// Bytes of a request or an answer that make about one token.
+const TOKEN_BYTES: usize = 4;
+
+/// The events of one response, at the pace of speech.
+pub(super) fn events(
+    asked: &Asked,
+    answer: &Answer,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+    iter(script(asked, answer)).then(async |event| {
+        if event["type"]
+            .as_str()
+            .is_some_and(|kind| kind.ends_with(".delta"))
+        {
+            sleep(WORD).await;
+        }
+        let kind = event["type"].as_str().unwrap_or_default();
+        Ok(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")))
+    })
+}
+
+/// All events of one response, in order.
+pub(super) fn script(asked: &Asked, answer: &Answer) -> Vec<Value> {
+    let id = uuid::Uuid::now_v7().simple();
+    let mut script = Script::default();
+    let response = |status: &str| json!({ "id": format!("resp_{id}"), "object": "response", "status": status, "model": asked.model });
+    script.say(json!({ "type": "response.created", "response": response("in_progress") }));
+    if let Some(summary) = &answer.summary {
+        script.reasoning(&format!("rs_{id}"), summary);
+    }
+    script.message(&format!("msg_{id}"), &answer.text);
+
+    let mut whole = response("completed");
+    let reasoning = answer.summary.as_deref().map_or(0, tokens);
+    let output = tokens(&answer.text) + reasoning;
+    let input = asked.bytes.div_ceil(TOKEN_BYTES);
+    whole["output"] = Value::Array(std::mem::take(&mut script.output));
+    whole["usage"] = json!({
+        "input_tokens": input,
+        "input_tokens_details": { "cached_tokens": 0 },
+        "output_tokens": output,
+        "output_tokens_details": { "reasoning_tokens": reasoning },
+        "total_tokens": input + output,
+    });
+    script.say(json!({ "type": "response.completed", "response": whole }));
+    script.events
+}
+
+#[derive(Default)]
+struct Script {
+    events: Vec<Value>,
+    /// The finished items.
+    output: Vec<Value>,
+}
+
+impl Script {
+    fn say(&mut self, mut event: Value) {
+        event["sequence_number"] = self.events.len().into();
+        self.events.push(event);
+    }
+
+    fn reasoning(&mut self, id: &str, summary: &str) {
+        let index = self.output.len();
+        let place = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "summary_index": 0 });
+        let part = |text: &str| json!({ "type": "summary_text", "text": text });
+        self.added(&json!({ "id": id, "type": "reasoning", "summary": [] }));
+        self.say(with(
+            place("response.reasoning_summary_part.added"),
+            "part",
+            part(""),
+        ));
+        for word in summary.split_inclusive(' ') {
+            self.say(with(
+                place("response.reasoning_summary_text.delta"),
+                "delta",
+                word.into(),
+            ));
+        }
+        self.say(with(
+            place("response.reasoning_summary_text.done"),
+            "text",
+            summary.into(),
+        ));
+        self.say(with(
+            place("response.reasoning_summary_part.done"),
+            "part",
+            part(summary),
+        ));
+        self.done(json!({ "id": id, "type": "reasoning", "summary": [part(summary)] }));
+    }
+
+    fn message(&mut self, id: &str, text: &str) {
+        let index = self.output.len();
+        let place = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "content_index": 0 });
+        let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
+        let item = |status: &str, content: Value| json!({ "id": id, "type": "message", "role": "assistant", "status": status, "content": content });
+        self.added(&item("in_progress", json!([])));
+        self.say(with(place("response.content_part.added"), "part", part("")));
+        for word in text.split_inclusive(' ') {
+            self.say(with(
+                place("response.output_text.delta"),
+                "delta",
+                word.into(),
+            ));
+        }
+        self.say(with(
+            place("response.output_text.done"),
+            "text",
+            text.into(),
+        ));
+        self.say(with(
+            place("response.content_part.done"),
+            "part",
+            part(text),
+        ));
+        self.done(item("completed", json!([part(text)])));
+    }
+
+    fn added(&mut self, item: &Value) {
+        let index = self.output.len();
+        self.say(
+            json!({ "type": "response.output_item.added", "output_index": index, "item": item }),
+        );
+    }
+
+    fn done(&mut self, item: Value) {
+        let index = self.output.len();
+        self.say(
+            json!({ "type": "response.output_item.done", "output_index": index, "item": item }),
+        );
+        self.output.push(item);
+    }
+}
+
+fn with(mut event: Value, name: &str, value: Value) -> Value {
+    event[name] = value;
+    event
+}
+
+fn tokens(text: &str) -> usize {
+    text.len().div_ceil(TOKEN_BYTES)
+}

@@ -1,0 +1,147 @@
+//! Tests of the scripted model, from request to events.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn script(request: &Value) -> Vec<Value> {
+    let asked = Asked::read(request.to_string().as_bytes()).unwrap();
+    stream::script(&asked, &answer::to(&asked))
+}
+
+fn request() -> Value {
+    json!({"model": "m", "stream": true, "input": [
+        {"type": "message", "role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]},
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hi"}]},
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": "What is “this”?"},
+            {"type": "input_image", "image_url": "data:image/png;base64,AAAA"},
+        ]},
+    ]})
+}
+
+fn text(script: &[Value], kind: &str) -> String {
+    script
+        .iter()
+        .filter(|event| event["type"] == kind)
+        .map(|event| event["delta"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn it_says_that_it_is_a_rehearsal_and_repeats_what_was_said_last() {
+    let told = text(&script(&request()), "response.output_text.delta");
+    assert!(told.contains("rehearsal"), "{told}");
+    assert!(told.contains("2 earlier messages"), "{told}");
+    assert!(told.contains("1 image."), "{told}");
+    assert!(told.ends_with("You said: “What is “this”?”"), "{told}");
+}
+
+#[test]
+fn events_come_as_the_responses_api_sends_them() {
+    let script = script(&request());
+    let mut kinds: Vec<&str> = script
+        .iter()
+        .map(|event| event["type"].as_str().unwrap())
+        .collect();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "response.created",
+            "response.output_item.added",
+            "response.content_part.added",
+            "response.output_text.delta",
+            "response.output_text.done",
+            "response.content_part.done",
+            "response.output_item.done",
+            "response.completed",
+        ]
+    );
+    let numbers: Vec<u64> = script
+        .iter()
+        .map(|event| event["sequence_number"].as_u64().unwrap())
+        .collect();
+    assert!(
+        numbers.iter().copied().eq(0..script.len() as u64),
+        "{numbers:?}"
+    );
+    let whole = &script.last().unwrap()["response"];
+    assert_eq!(
+        whole["output"][0]["content"][0]["text"],
+        text(&script, "response.output_text.delta")
+    );
+    let usage = &whole["usage"];
+    let [input, output, total] =
+        ["input_tokens", "output_tokens", "total_tokens"].map(|name| usage[name].as_u64().unwrap());
+    assert!(
+        input > 0 && output > 0 && total == input + output,
+        "{usage}"
+    );
+}
+
+#[test]
+fn a_schema_is_satisfied_and_a_summary_given_when_asked_for() {
+    let mut request = request();
+    request["text"] = json!({"format": {"type": "json_schema", "strict": true, "name": "x", "schema": {
+        "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
+    }}});
+    request["reasoning"] = json!({"effort": "low", "summary": "auto"});
+    let script = script(&request);
+    let told: Value = serde_json::from_str(&text(&script, "response.output_text.delta")).unwrap();
+    assert_eq!(told, json!({"city": "rehearsal"}));
+    assert!(!text(&script, "response.reasoning_summary_text.delta").is_empty());
+    let output = &script.last().unwrap()["response"]["output"];
+    assert_eq!(
+        (&output[0]["type"], &output[1]["type"]),
+        (&json!("reasoning"), &json!("message"))
+    );
+}
+
+#[test]
+fn what_is_no_request_is_not_answered() {
+    for body in ["", "[]", "{}", r#"{"model": 1}"#] {
+        assert!(Asked::read(body.as_bytes()).is_none(), "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_are_server_sent_events() {
+    let asked = Asked::read(request().to_string().as_bytes()).unwrap();
+    let answer = answer::to(&asked);
+    let sent: Vec<_> = stream::events(&asked, &answer).collect().await;
+    assert_eq!(sent.len(), stream::script(&asked, &answer).len());
+    for event in sent {
+        let event = String::from_utf8(event.unwrap().to_vec()).unwrap();
+        let (kind, data) = event
+            .strip_prefix("event: ")
+            .unwrap()
+            .split_once("\ndata: ")
+            .unwrap();
+        let data: Value = serde_json::from_str(data.strip_suffix("\n\n").unwrap()).unwrap();
+        assert_eq!(data["type"], kind);
+    }
+}
+
+#[tokio::test]
+async fn only_who_knows_the_secret_finds_it() {
+    let tasks = Tasks::default();
+    let first = start(&tasks).await.unwrap().base_url;
+    let second = start(&tasks).await.unwrap().base_url;
+    let secret = |url: &str| {
+        url.strip_prefix("http://127.0.0.1:")
+            .unwrap()
+            .split('/')
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(secret(&first).len(), 32);
+    assert_ne!(secret(&first), secret(&second));
+    tasks.stop().await;
+}
