@@ -26,7 +26,9 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use self::connection::Bounds;
+use self::keeper::NotStarted;
 use self::launch::Launch;
+use self::prompt::Prompt;
 use self::supervisor::{Ready, State, Supervisor};
 pub(crate) use self::turn::Turn;
 use crate::attachments::Attachments;
@@ -37,6 +39,9 @@ use crate::wit::{Brief, Model, Problem};
 
 /// How long a request waits for a child that is starting.
 const START_WAIT: Duration = Duration::from_secs(10);
+
+/// Children that one request is offered to, should they go before they have begun it.
+const CHILDREN: usize = 3;
 
 /// A supervised child. Clones share it.
 #[derive(Debug, Clone)]
@@ -98,11 +103,28 @@ impl Codex {
         attachments: &Attachments,
         permit: OwnedSemaphorePermit,
     ) -> Result<Turn, Failure> {
-        let child = self.child().await?;
+        let mut child = self.child().await?;
         child.catalogue.check(&brief, attachments)?;
-        let prompt = prompt::Prompt::new(brief, attachments)?;
-        let connection = child.connection.clone();
-        keeper::start(connection, prompt, permit, self.buffer_bytes, &self.tasks).await
+        let prompt = Arc::new(Prompt::new(brief, attachments)?);
+        let mut permit = permit;
+        for _ in 0..CHILDREN {
+            let connection = child.connection.clone();
+            let started = keeper::start(
+                connection,
+                prompt.clone(),
+                permit,
+                self.buffer_bytes,
+                &self.tasks,
+            );
+            match started.await {
+                Ok(turn) => return Ok(turn),
+                Err(NotStarted::Failed(failure)) => return Err(failure),
+                // Nothing ran: the next child is asked.
+                Err(NotStarted::Gone(returned)) => permit = returned,
+            }
+            child = self.child().await?;
+        }
+        Err(failure::exited())
     }
 
     /// The child to use. One that has just ended, which the supervisor is about to see, is waited past.

@@ -3,6 +3,7 @@
 //! The task owns the permit, so a place is free again only when Codex has really ended the turn, and it sees every
 //! turn out: completed, or interrupted because its reply was dropped.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -37,27 +38,37 @@ const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of history that one `thread/inject_items` carries (0.169.0 took 4 MiB).
 const INJECT_BYTES: usize = 2 << 20;
 
+/// Why there is no turn, for whoever asked for one.
+pub(super) enum NotStarted {
+    /// The child went before `turn/start` was written: nothing ran, so another child may be asked.
+    Gone(OwnedSemaphorePermit),
+    Failed(Failure),
+}
+
 /// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
 pub(super) async fn start(
     connection: Connection,
-    prompt: Prompt,
+    prompt: Arc<Prompt>,
     permit: OwnedSemaphorePermit,
     buffer_bytes: usize,
     tasks: &Tasks,
-) -> Result<Turn, Failure> {
+) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&connection, &prompt, buffer_bytes, opened).await;
-        drop(permit);
+        keep(&connection, &prompt, buffer_bytes, permit, opened).await;
     });
-    turn.await.unwrap_or_else(|_gone| Err(failure::exited()))
+    turn.await
+        .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
 }
+
+type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
 
 async fn keep(
     connection: &Connection,
     prompt: &Prompt,
     buffer_bytes: usize,
-    mut opened: oneshot::Sender<Result<Turn, Failure>>,
+    permit: OwnedSemaphorePermit,
+    mut opened: Opened,
 ) {
     let thread = tokio::select! {
         thread = start_thread(connection, prompt) => thread,
@@ -66,7 +77,7 @@ async fn keep(
     };
     let thread = match thread {
         Ok(thread) => thread,
-        Err(failure) => return drop(opened.send(Err(failure))),
+        Err(unstarted) => return drop(opened.send(Err(unstarted.report(permit)))),
     };
     let id = thread.thread.id.as_str();
     let shared = Shared::new(buffer_bytes);
@@ -78,10 +89,11 @@ async fn keep(
             see_out(connection, id, &shared).await;
         }
         Ok(false) => {}
-        Err(Unstarted::Never(failure)) => drop(opened.send(Err(failure))),
+        Err(Unstarted::Gone) => return drop(opened.send(Err(NotStarted::Gone(permit)))),
+        Err(Unstarted::Never(failure)) => drop(opened.send(Err(NotStarted::Failed(failure)))),
         Err(Unstarted::Perhaps(failure)) => {
             shared.abandon();
-            let _ = opened.send(Err(failure));
+            let _ = opened.send(Err(NotStarted::Failed(failure)));
             see_out(connection, id, &shared).await;
         }
     }
@@ -94,13 +106,14 @@ async fn keep(
     {
         tracing::debug!(%error, "a thread was not unsubscribed");
     }
+    drop(permit);
 }
 
 /// Starts a thread, and checks that Codex confines it as we asked.
 async fn start_thread(
     connection: &Connection,
     prompt: &Prompt,
-) -> Result<ThreadStartResponse, Failure> {
+) -> Result<ThreadStartResponse, Unstarted> {
     let params = ThreadStartParams {
         model: prompt.model.as_deref(),
         ephemeral: true,
@@ -119,18 +132,29 @@ async fn start_thread(
         "Codex did not confine the request as this gateway demands; the operator's log tells more",
     );
     let sandbox = &thread.sandbox;
-    Err(failure.because(format!(
+    Err(Unstarted::Never(failure.because(format!(
         "thread/start answered approvalPolicy {}, sandbox {} with network access {}",
         thread.approval_policy, sandbox.kind, sandbox.network_access
-    )))
+    ))))
 }
 
-/// Why there is no turn.
+/// Why a turn was not started.
 enum Unstarted {
+    /// The child is gone, and `turn/start` was not written.
+    Gone,
     /// Codex never began it.
     Never(Failure),
     /// Codex may have begun it: it must be ended.
     Perhaps(Failure),
+}
+
+impl Unstarted {
+    fn report(self, permit: OwnedSemaphorePermit) -> NotStarted {
+        match self {
+            Self::Gone => NotStarted::Gone(permit),
+            Self::Never(failure) | Self::Perhaps(failure) => NotStarted::Failed(failure),
+        }
+    }
 }
 
 /// Injects the history and starts the turn. False: the client left before, so nothing was started.
@@ -139,13 +163,12 @@ async fn start_turn(
     prompt: &Prompt,
     thread: &ThreadStartResponse,
     shared: &Shared,
-    opened: &oneshot::Sender<Result<Turn, Failure>>,
+    opened: &Opened,
 ) -> Result<bool, Unstarted> {
     let thread_id = thread.thread.id.as_str();
     for items in portions(&prompt.history) {
         let params = InjectItemsParams { thread_id, items };
-        let injected: Result<Ignored, _> = call(connection, "thread/inject_items", &params).await;
-        injected.map_err(Unstarted::Never)?;
+        let _: Ignored = call(connection, "thread/inject_items", &params).await?;
     }
     if opened.is_closed() {
         return Ok(false);
@@ -205,13 +228,17 @@ async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
     }
 }
 
+/// Calls what comes before `turn/start`.
 async fn call<R: DeserializeOwned>(
     connection: &Connection,
     method: &'static str,
     params: &(impl Serialize + Sync),
-) -> Result<R, Failure> {
+) -> Result<R, Unstarted> {
     let result = retry_overloaded(connection, method, params).await;
-    result.map_err(|error| failure::of_call(method, error))
+    result.map_err(|error| match error {
+        CallError::Closed => Unstarted::Gone,
+        error => Unstarted::Never(failure::of_call(method, error)),
+    })
 }
 
 /// Calls, and calls again as long as Codex explicitly turns the call away because it is busy.

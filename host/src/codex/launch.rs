@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::binary::{self, Binary, BinaryError};
 use super::home::{Home, HomeError};
 use crate::config::{CodexConfig, Config, Environment};
-use crate::wit::Problem;
 
 /// The command of ours that sets the parent-death signal and becomes Codex.
 pub(crate) const LAUNCH: &str = "__launch";
@@ -55,16 +54,6 @@ pub(crate) enum LaunchError {
     /// The system refused.
     #[error("cannot start a process for codex")]
     Spawn(#[from] std::io::Error),
-}
-
-impl LaunchError {
-    /// What a client may know, where it is Codex that is missing.
-    pub(crate) fn problem(&self) -> Option<Problem> {
-        match self {
-            Self::Unfit(error) => Some(error.problem()),
-            Self::Spawn(_) => None,
-        }
-    }
 }
 
 impl Launch {

@@ -13,6 +13,8 @@ use crate::wit::{EventKind, Phase, Reasoning, Text};
 pub(super) struct Telling {
     /// Messages of the model's response in progress.
     told: Vec<Message>,
+    /// The message that a response ended with, should more of it come after the response was whole.
+    settled: Option<Message>,
     /// While a retry is retold: where in `told` it has come to.
     retelling: Option<Place>,
     next_message: u32,
@@ -70,6 +72,8 @@ impl Telling {
     ) {
         if self.retelling.is_some() {
             self.retold_item(item, phase, events);
+        } else if let Some(settled) = self.settled.take_if(|settled| settled.item == item) {
+            self.told.push(settled);
         } else if !self.knows(item) {
             self.begin(item, phase);
         }
@@ -168,6 +172,7 @@ impl Telling {
     /// The model's response is whole: what was told stands.
     pub(super) fn settle(&mut self, events: &mut Vec<EventKind>) {
         self.check_retold(events);
+        self.settled = self.told.pop().or(self.settled.take());
         self.told.clear();
         self.retelling = None;
         self.reasoning.told = 0;

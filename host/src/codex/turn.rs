@@ -79,6 +79,7 @@ impl Turn {
                 let count = state.queue.len();
                 if count > 0 {
                     state.queued_bytes = 0;
+                    state.largest = 0;
                     batch.extend(state.queue.drain(..));
                     return count;
                 }
@@ -123,6 +124,8 @@ pub(super) struct Shared {
 struct State {
     queue: VecDeque<Event>,
     queued_bytes: usize,
+    /// Bytes of the largest event that came since the queue was empty.
+    largest: usize,
     telling: Telling,
     /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
     turn: Option<String>,
@@ -294,7 +297,8 @@ impl Shared {
 impl State {
     /// Queues an event, joined to the last one where both continue the same thing and many wait.
     fn push(&mut self, event: Event, bound: usize) -> Result<(), Failure> {
-        if self.queued_bytes > bound {
+        // One event may be as large as a line: an answer that comes whole is not a client's slowness.
+        if self.queued_bytes - self.largest > bound {
             return Err(Failure::new(
                 ProblemKind::Upstream,
                 "client_too_slow",
@@ -308,12 +312,13 @@ impl State {
                 "the answer is larger than the gateway passes on",
             ));
         }
-        self.queued_bytes += EVENT_COST + size(&event.kind);
+        let cost = EVENT_COST + size(&event.kind);
+        self.queued_bytes += cost;
+        self.largest = self.largest.max(cost);
         if self.queue.len() >= EVENTS
             && let Some(last) = self.queue.back_mut()
             && join(&mut last.kind, &event.kind)
         {
-            self.queued_bytes -= EVENT_COST;
             return Ok(());
         }
         self.queue.push_back(event);

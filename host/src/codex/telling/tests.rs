@@ -189,6 +189,17 @@ fn whole_responses_are_not_retold() {
 }
 
 #[test]
+fn a_message_may_complete_after_its_response_did() {
+    Heard::default()
+        .delta("a", "Hello")
+        .settle()
+        .completed("a", "Hello.")
+        .settle()
+        .completed("b", "Bye.")
+        .heard(&["0:Hello", "0:.", "1:Bye."]);
+}
+
+#[test]
 fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
     Heard::default()
         .reasoning("r", 0, "a")

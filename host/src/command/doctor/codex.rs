@@ -51,7 +51,7 @@ async fn scripted(config: &Config, tasks: &Tasks) -> Result<Option<String>, Find
     if !config.rehearsal {
         return Ok(None);
     }
-    match rehearsal::start(tasks) {
+    match rehearsal::start(tasks).await {
         Ok(model) => Ok(Some(model.base_url)),
         Err(error) => Err(Finding::Broken(format!(
             "the scripted model does not start: {error}"
