@@ -1,0 +1,114 @@
+//! Policies that misbehave: each costs its own request a clean error and nothing else.
+
+use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script};
+use anyhow::{Context, Result};
+use serde_json::json;
+
+const DEEDS: [&str; 3] = ["trap", "loop", "hoard"];
+
+async fn hostile(gate: &Gate) -> Result<(FakeCodex, Gateway)> {
+    let script = Script::new()
+        .when("tell me", |turn| turn.text("word ").text("more"))
+        .when("beside", |turn| {
+            turn.text("before ").hold(gate).text("after")
+        });
+    let fake = FakeCodex::start(script)?;
+    let settings = "[sandbox]\ncall_timeout = \"100ms\"\nmemory_bytes = \"16MiB\"";
+    let gateway = Gateway::with()
+        .settings(settings)
+        .flag("--policy")
+        .flag(env!("AIRLOCK_HOSTILE_POLICY"));
+    let gateway = gateway.over_fake(&fake).await?;
+    Ok((fake, gateway))
+}
+
+#[tokio::test]
+async fn a_policy_that_fails_while_it_reads_the_request_is_a_500() -> Result<()> {
+    let (fake, gateway) = hostile(&Gate::new()).await?;
+    for deed in DEEDS {
+        let reply = gateway
+            .client()
+            .chat(json!({"user": format!("hostile:render:{deed}")}))
+            .await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("type")),
+            (500, &json!("server_error")),
+            "{deed}: {}",
+            reply.body
+        );
+        assert!(
+            !reply.body.to_string().contains("wasm"),
+            "{deed}: {}",
+            reply.body
+        );
+        assert_eq!(
+            gateway.client().ask("fine").await?,
+            "You said: fine",
+            "{deed}"
+        );
+    }
+    assert_eq!(
+        fake.told("turn/start").len(),
+        DEEDS.len(),
+        "the failed requests became no turn"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_that_fails_while_it_translates_ends_its_own_reply() -> Result<()> {
+    for deed in DEEDS {
+        let gate = Gate::new();
+        let (fake, gateway) = hostile(&gate).await?;
+        let asking = |place: &str| json!({"messages": [{"role": "user", "content": "tell me"}], "user": format!("hostile:{place}:{deed}")});
+        // A client beside it that is in the middle of its own reply.
+        let messages = json!([{"role": "user", "content": "beside"}]);
+        let mut beside = gateway
+            .client()
+            .stream(json!({"messages": messages}))
+            .await?;
+        assert_eq!(beside.next_text().await?, "before ");
+        for place in ["feed", "finish"] {
+            let reply = gateway.client().chat(asking(place)).await?;
+            assert_eq!(reply.status.as_u16(), 500, "{place} {deed}: {}", reply.body);
+        }
+        let mut stream = gateway.client().stream(asking("finish")).await?;
+        let frames = stream.frames().await?;
+        assert!(
+            frames.iter().any(|frame| frame.error().is_some()),
+            "{deed}: {frames:?}"
+        );
+        assert_eq!(
+            frames.iter().filter(|frame| **frame == Frame::Done).count(),
+            1,
+            "{deed}: {frames:?}"
+        );
+        assert_eq!(frames.last(), Some(&Frame::Done));
+        gate.open();
+        assert_eq!(beside.text().await?, "after");
+        assert_eq!(
+            gateway.client().ask("fine").await?,
+            "You said: fine",
+            "{deed}"
+        );
+        // Nothing of the failed requests runs on: every turn has ended, in one way or the other.
+        fake.expect_count("thread/unsubscribe", 5).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_that_cannot_be_loaded_stops_the_start() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("policy.wasm");
+    std::fs::write(&file, b"not a component")?;
+    let refused = Gateway::with()
+        .flag("--policy")
+        .flag(&file)
+        .refused(fake.binary())
+        .await?;
+    assert_ne!(refused.code.context("a signal")?, 0);
+    assert!(refused.log.contains("policy"), "{}", refused.log);
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The same on the real, pinned Codex, with a scripted model behind it.
+
+mod answers; // what reaches the model, and what comes back
+mod failures; // each failure of the model
+mod leaving; // interrupts, down to the model's socket

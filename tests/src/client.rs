@@ -1,0 +1,165 @@
+//! A small client: asks the gateway as an SDK does, and sees every byte of the answer.
+
+mod frames; // server-sent events, with what SDKs do not show
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use reqwest::header::HeaderMap;
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+
+pub use frames::{Frame, Stream};
+
+use crate::soon;
+
+/// A client of one gateway. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    key: Option<String>,
+}
+
+/// A whole answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body, JSON or else a string.
+    pub body: Value,
+}
+
+impl Client {
+    /// A client without a key.
+    pub fn new(address: SocketAddr) -> Result<Self> {
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        Ok(Self {
+            http,
+            base: format!("http://{address}"),
+            key: None,
+        })
+    }
+
+    /// The same, with this key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    /// Where the gateway is: `http://127.0.0.1:PORT`.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str) -> Result<Reply> {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// Asks for a chat completion that is not streamed. `body` gets a model and messages where it has none.
+    pub async fn chat(&self, body: Value) -> Result<Reply> {
+        self.post("/v1/chat/completions", complete(body).to_string())
+            .await
+    }
+
+    /// Asks one question, and returns the text of the answer.
+    pub async fn ask(&self, question: &str) -> Result<String> {
+        let reply = self
+            .chat(json!({"messages": [{"role": "user", "content": question}]}))
+            .await?;
+        reply.text().map(str::to_owned)
+    }
+
+    /// Posts a body as it is.
+    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Reply> {
+        send(
+            self.request(Method::POST, path)
+                .header("content-type", "application/json")
+                .body(body),
+        )
+        .await
+    }
+
+    /// Asks for a streamed chat completion, and returns once the headers are there.
+    pub async fn stream(&self, body: Value) -> Result<Stream> {
+        let mut body = complete(body);
+        if let Some(members) = body.as_object_mut() {
+            members.insert("stream".to_owned(), json!(true));
+        }
+        let request = self
+            .request(Method::POST, "/v1/chat/completions")
+            .json(&body);
+        Ok(Stream::new(
+            soon("the headers of a stream", request.send()).await??,
+        ))
+    }
+
+    /// A request to build on.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
+            None => request,
+        }
+    }
+}
+
+impl Reply {
+    /// A header's value, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The text of a completion.
+    pub fn text(&self) -> Result<&str> {
+        let text = self
+            .body
+            .pointer("/choices/0/message/content")
+            .and_then(Value::as_str);
+        text.with_context(|| format!("no completion: {} {}", self.status, self.body))
+    }
+
+    /// A member of the error envelope.
+    pub fn error(&self, member: &str) -> &Value {
+        self.body
+            .get("error")
+            .and_then(|error| error.get(member))
+            .unwrap_or(&Value::Null)
+    }
+}
+
+/// Sends a request and reads the whole answer.
+pub async fn send(request: RequestBuilder) -> Result<Reply> {
+    let exchange = async {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        anyhow::Ok(Reply {
+            status,
+            headers,
+            body,
+        })
+    };
+    soon("the gateway's answer", exchange).await?
+}
+
+/// What nearly every test would repeat.
+fn complete(mut body: Value) -> Value {
+    if let Some(members) = body.as_object_mut() {
+        members.entry("model").or_insert(json!("gpt-5.5"));
+        members
+            .entry("messages")
+            .or_insert(json!([{"role": "user", "content": "hi"}]));
+    }
+    body
+}

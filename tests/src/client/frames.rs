@@ -1,0 +1,170 @@
+//! Server-sent events as they are on the wire, comments included.
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use crate::soon;
+
+/// One block of a stream.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Frame {
+    /// `data:` with JSON.
+    Data(Value),
+    /// `data: [DONE]`.
+    Done,
+    /// A comment: a heartbeat.
+    Comment(String),
+}
+
+/// A streamed answer. Dropping it closes the connection, as a client that leaves does.
+#[derive(Debug)]
+pub struct Stream {
+    response: Response,
+    buffer: Vec<u8>,
+    raw: Vec<u8>,
+}
+
+impl Stream {
+    pub(super) fn new(response: Response) -> Self {
+        Self {
+            response,
+            buffer: Vec::new(),
+            raw: Vec::new(),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// Every byte so far.
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The next frame. None when the body has ended.
+    pub async fn next(&mut self) -> Result<Option<Frame>> {
+        loop {
+            if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                return frame(&String::from_utf8(block)?).map(Some);
+            }
+            let Some(bytes) = self.chunk().await? else {
+                if self.buffer.is_empty() {
+                    return Ok(None);
+                }
+                bail!(
+                    "a stream that ends within a frame: {:?}",
+                    String::from_utf8_lossy(&self.buffer)
+                );
+            };
+            self.buffer.extend_from_slice(&bytes);
+        }
+    }
+
+    /// The next piece of text, whatever else comes before it.
+    pub async fn next_text(&mut self) -> Result<String> {
+        while let Some(frame) = self.next().await? {
+            let text = frame.text();
+            if !text.is_empty() {
+                return Ok(text.to_owned());
+            }
+            if let Frame::Data(data) = &frame
+                && data.get("error").is_some()
+            {
+                bail!("an error in place of text: {data}");
+            }
+        }
+        bail!("a stream that ends without text")
+    }
+
+    /// Every frame to the end, without comments.
+    pub async fn frames(&mut self) -> Result<Vec<Frame>> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next().await? {
+            if !matches!(frame, Frame::Comment(_)) {
+                frames.push(frame);
+            }
+        }
+        Ok(frames)
+    }
+
+    /// Reads to the end, and returns all text.
+    pub async fn text(&mut self) -> Result<String> {
+        Ok(self.frames().await?.iter().map(Frame::text).collect())
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let bytes = soon("more of a stream", self.response.chunk()).await??;
+        if let Some(bytes) = &bytes {
+            self.raw.extend_from_slice(bytes);
+        }
+        Ok(bytes)
+    }
+}
+
+impl Frame {
+    /// The JSON of a data frame.
+    pub fn data(&self) -> Option<&Value> {
+        match self {
+            Self::Data(data) => Some(data),
+            Self::Done | Self::Comment(_) => None,
+        }
+    }
+
+    /// The piece of the answer that a chunk holds, or nothing.
+    pub fn text(&self) -> &str {
+        self.choice("/choices/0/delta/content")
+    }
+
+    /// The piece of reasoning that a chunk holds, or nothing.
+    pub fn reasoning(&self) -> &str {
+        self.choice("/choices/0/delta/reasoning_content")
+    }
+
+    /// Why the answer ended, where the chunk says so.
+    pub fn finish_reason(&self) -> &str {
+        self.choice("/choices/0/finish_reason")
+    }
+
+    /// The error that the frame carries.
+    pub fn error(&self) -> Option<&Value> {
+        self.data()?.get("error")
+    }
+
+    fn choice(&self, pointer: &str) -> &str {
+        self.data()
+            .and_then(|data| data.pointer(pointer)?.as_str())
+            .unwrap_or_default()
+    }
+}
+
+/// Reads one block as the gateway may write it: a comment, or one line of data.
+fn frame(block: &str) -> Result<Frame> {
+    let mut lines = block.trim_end_matches('\n').split('\n');
+    let line = lines.next().unwrap_or_default();
+    if let Some(rest) = lines.next() {
+        bail!("a frame of more than one line: {line:?}, {rest:?}");
+    }
+    if let Some(comment) = line.strip_prefix(':') {
+        return Ok(Frame::Comment(comment.trim_start().to_owned()));
+    }
+    let data = line
+        .strip_prefix("data: ")
+        .with_context(|| format!("a line that is no data: {line:?}"))?;
+    if data == "[DONE]" {
+        return Ok(Frame::Done);
+    }
+    Ok(Frame::Data(serde_json::from_str(data).with_context(
+        || format!("data that is no JSON: {data:?}"),
+    )?))
+}

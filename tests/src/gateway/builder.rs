@@ -1,0 +1,196 @@
+//! How a gateway under test is started: flags, settings, environment, and the Codex under it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+use super::{Gateway, Output};
+use crate::{Client, CodexHome, FakeCodex, Journal, ScriptedModel, model, programs, soon};
+
+/// What the gateway says once it listens.
+const GREETING: &str = "Airlock listens on http://";
+
+/// A gateway that has not started yet.
+#[derive(Debug, Default)]
+pub struct GatewayBuilder {
+    settings: String,
+    flags: Vec<OsString>,
+    environment: BTreeMap<String, OsString>,
+    retries: u32,
+    listen: Option<String>,
+}
+
+/// What a gateway that refuses to start says.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// Everything that it wrote to its standard error.
+    pub log: String,
+}
+
+impl GatewayBuilder {
+    /// Adds lines to its configuration file.
+    #[must_use]
+    pub fn settings(mut self, toml: &str) -> Self {
+        self.settings.push_str(toml);
+        self.settings.push('\n');
+        self
+    }
+
+    /// Adds a flag, or a flag's value.
+    #[must_use]
+    pub fn flag(mut self, flag: impl Into<OsString>) -> Self {
+        self.flags.push(flag.into());
+        self
+    }
+
+    /// Sets a variable of its environment.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// How often the real Codex asks again after a failure of the model. 0 where nothing is said.
+    #[must_use]
+    pub fn retries(mut self, count: u32) -> Self {
+        self.retries = count;
+        self
+    }
+
+    /// Where it listens, in place of any free loopback port.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.listen = Some(address.to_owned());
+        self
+    }
+
+    /// Starts it over a fake Codex.
+    pub async fn over_fake(self, fake: &FakeCodex) -> Result<Gateway> {
+        self.over(fake.binary()).await
+    }
+
+    /// Starts it over the real Codex with a scripted model behind.
+    pub async fn over_real(self, model: &ScriptedModel) -> Result<Gateway> {
+        self.over_real_at(programs::real_codex()?, model).await
+    }
+
+    /// The same, where `codex` is a program that becomes the real Codex.
+    pub async fn over_real_at(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
+        let home = CodexHome::new(model, self.retries)?;
+        let with_home = self
+            .flag("--codex-home")
+            .flag(home.path())
+            .environment(model::KEY_VARIABLE, model::KEY);
+        let mut gateway = with_home.over(codex).await?;
+        gateway._home = Some(home);
+        Ok(gateway)
+    }
+
+    /// Starts it over this program, whatever it is.
+    pub async fn over(self, codex: PathBuf) -> Result<Gateway> {
+        let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
+        let mut child = self.spawn(&folder, codex)?;
+        let (output, readers) = read(&mut child)?;
+        let pid = child.id().context("a gateway that ended at once")?;
+        let greeting = async {
+            tokio::select! {
+                line = output.lines.nth("the gateway's first line", 0, |_| true) => line,
+                status = child.wait() => bail!("the gateway ended: {}", status?),
+            }
+        };
+        let line = match greeting.await {
+            Ok(line) => line,
+            Err(error) => bail!("{error:#}\n{}", output.log.all().join("\n")),
+        };
+        let address = line
+            .strip_prefix(GREETING)
+            .with_context(|| format!("not a greeting: {line:?}"))?;
+        let address = address.trim_end().trim_end_matches('/').parse()?;
+        let client = Client::new(address)?;
+        Ok(Gateway {
+            child,
+            pid,
+            address,
+            client,
+            output,
+            folder,
+            _home: None,
+            _readers: readers,
+        })
+    }
+
+    /// Starts it in the belief that it will refuse to.
+    pub async fn refused(self, codex: PathBuf) -> Result<Refused> {
+        let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
+        let mut child = self.spawn(&folder, codex)?;
+        let (output, mut readers) = read(&mut child)?;
+        let status = soon("the gateway's refusal", child.wait()).await??;
+        soon("the end of its output", async {
+            while readers.join_next().await.is_some() {}
+        })
+        .await?;
+        Ok(Refused {
+            code: status.code(),
+            log: output.log.all().join("\n"),
+        })
+    }
+
+    fn spawn(&self, folder: &TempDir, codex: PathBuf) -> Result<Child> {
+        let home = folder.path().join("home");
+        fs::create_dir(&home)?;
+        let settings = folder.path().join("airlock.toml");
+        fs::write(&settings, &self.settings)?;
+        let mut command = Command::new(programs::airlock()?);
+        command
+            .arg("serve")
+            .args(["--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")])
+            .arg("--codex-bin")
+            .arg(codex)
+            .arg("--data-dir")
+            .arg(folder.path().join("data"))
+            .arg("--config")
+            .arg(settings)
+            .args(&self.flags)
+            .env_clear()
+            .env("PATH", programs::search_path())
+            .env("HOME", home)
+            .envs(&self.environment)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        command.spawn().context("starting the gateway")
+    }
+}
+
+fn read(child: &mut Child) -> Result<(Output, JoinSet<()>)> {
+    let output = Output::default();
+    let mut readers = JoinSet::new();
+    readers.spawn(lines(
+        child.stdout.take().context("no output")?,
+        output.lines.clone(),
+    ));
+    readers.spawn(lines(
+        child.stderr.take().context("no log")?,
+        output.log.clone(),
+    ));
+    Ok((output, readers))
+}
+
+async fn lines(from: impl AsyncRead + Unpin, to: Journal<String>) {
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        to.record(line);
+    }
+}

@@ -1,0 +1,80 @@
+//! A journal: what happened, in order, for a test to await.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use tokio::sync::watch;
+
+use crate::patience::soon;
+
+/// Entries in the order in which they happened. Clones are the same journal.
+#[derive(Debug)]
+pub struct Journal<T> {
+    entries: Arc<Mutex<Vec<T>>>,
+    length: watch::Sender<usize>,
+}
+
+impl<T> Clone for Journal<T> {
+    fn clone(&self) -> Self {
+        Self {
+            entries: Arc::clone(&self.entries),
+            length: self.length.clone(),
+        }
+    }
+}
+
+impl<T> Default for Journal<T> {
+    fn default() -> Self {
+        Self {
+            entries: Arc::default(),
+            length: watch::Sender::new(0),
+        }
+    }
+}
+
+impl<T: Clone> Journal<T> {
+    /// Adds an entry and wakes who waits for it.
+    pub fn record(&self, entry: T) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.push(entry);
+        self.length.send_replace(entries.len());
+    }
+
+    /// All entries so far.
+    pub fn all(&self) -> Vec<T> {
+        self.entries
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// How many entries so far satisfy `is`.
+    pub fn count(&self, is: impl Fn(&T) -> bool) -> usize {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().filter(|entry| is(entry)).count()
+    }
+
+    /// Waits for the `number`th entry, from 0, that satisfies `is`. The error says `what` is missing.
+    pub async fn nth(&self, what: &str, number: usize, is: impl Fn(&T) -> bool) -> Result<T> {
+        let mut length = self.length.subscribe();
+        let find = async {
+            loop {
+                length.borrow_and_update();
+                if let Some(entry) = self.find(number, &is) {
+                    return Ok(entry);
+                }
+                length.changed().await.context("the journal is gone")?;
+            }
+        };
+        soon(what, find).await?
+    }
+
+    fn find(&self, number: usize, is: impl Fn(&T) -> bool) -> Option<T> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries
+            .iter()
+            .filter(|entry| is(entry))
+            .nth(number)
+            .cloned()
+    }
+}

@@ -1,0 +1,21 @@
+//! The test harness: a scripted Codex, a scripted model, a gateway under test and a client to ask it.
+
+pub mod client; // asks the gateway
+pub mod direct; // an app-server without a gateway
+pub mod fake; // a Codex that does as it is told
+pub mod gateway; // the gateway under test
+pub mod model; // the model behind the real Codex
+pub mod process; // what runs on this machine
+pub mod programs; // where the programs under test are
+
+mod gate; // what a script waits for
+mod journal; // what happened, in order
+mod patience; // how long a test waits
+
+pub use client::{Client, Frame, Reply, Stream};
+pub use fake::{Answer, FakeCodex, Script, TurnPlan, Usage};
+pub use gate::Gate;
+pub use gateway::{Gateway, GatewayBuilder};
+pub use journal::Journal;
+pub use model::{CodexHome, ModelAnswer, ScriptedModel};
+pub use patience::{PATIENCE, soon, within};

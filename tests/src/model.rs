@@ -1,0 +1,230 @@
+//! The scripted model: the Responses API that the real Codex asks, on a loopback port.
+
+mod answer; // what it answers
+mod home; // a Codex home that names it
+mod stream; // the answer as events
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{Response, StatusCode};
+use axum::routing::post;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use answer::ModelAnswer;
+pub use home::{CodexHome, KEY, KEY_VARIABLE};
+
+use crate::{Journal, soon};
+use answer::Answers;
+
+/// Bytes of a request's body that the model reads.
+const BODY_LIMIT: usize = 64 << 20;
+
+/// A model that answers as the test says, and remembers what it was asked.
+#[derive(Debug)]
+pub struct ScriptedModel {
+    address: SocketAddr,
+    shared: Shared,
+    handed_out: Mutex<usize>,
+    _server: JoinSet<()>,
+}
+
+/// One request to the model.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The request's body.
+    pub body: Value,
+    /// Its `Authorization`, to prove which key was used.
+    pub authorization: Option<String>,
+    left: CancellationToken,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Shared {
+    calls: Journal<Call>,
+    answers: Arc<Mutex<Answers>>,
+    streams: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl ScriptedModel {
+    /// Listens on a free port. Without orders it repeats what the user said.
+    pub async fn start() -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Shared::default();
+        let router = Router::new()
+            .route("/v1/responses", post(respond))
+            .with_state(shared.clone());
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            // It ends only with the test.
+            let _ = axum::serve(listener, router).await;
+        });
+        Ok(Self {
+            address,
+            shared,
+            handed_out: Mutex::default(),
+            _server: server,
+        })
+    }
+
+    /// What a model provider's `base_url` must be.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// The answer to the next request that no `when` claims. Several are used in order.
+    pub fn next(&self, answer: ModelAnswer) {
+        self.answers(|answers| answers.next.push_back(answer));
+    }
+
+    /// The answer to each request whose last user message contains `needle`.
+    pub fn when(&self, needle: &str, answer: ModelAnswer) {
+        self.answers(|answers| answers.matching.push((needle.to_owned(), answer)));
+    }
+
+    /// The answer to every other request.
+    pub fn otherwise(&self, answer: ModelAnswer) {
+        self.answers(|answers| answers.otherwise = Some(answer));
+    }
+
+    /// Waits for the next request that was not handed out before.
+    pub async fn call(&self) -> Result<Call> {
+        let number = {
+            let mut handed_out = self
+                .handed_out
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *handed_out += 1;
+            *handed_out - 1
+        };
+        self.shared
+            .calls
+            .nth(
+                &format!("request {} to the model", number + 1),
+                number,
+                |_| true,
+            )
+            .await
+    }
+
+    /// Every request so far.
+    pub fn calls(&self) -> Vec<Call> {
+        self.shared.calls.all()
+    }
+
+    fn answers(&self, change: impl FnOnce(&mut Answers)) {
+        change(
+            &mut self
+                .shared
+                .answers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+    }
+}
+
+impl Call {
+    /// Waits until Codex closed the connection before the answer was over: what an interrupt comes to.
+    pub async fn left(&self) -> Result<()> {
+        soon(
+            "Codex to close its connection to the model",
+            self.left.cancelled(),
+        )
+        .await
+    }
+
+    /// Whether Codex closed the connection early.
+    pub fn was_left(&self) -> bool {
+        self.left.is_cancelled()
+    }
+
+    /// Role and text of each message, in order.
+    pub fn messages(&self) -> Vec<(String, String)> {
+        let items = self
+            .body
+            .get("input")
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let messages = items.iter().filter(|item| item.get("role").is_some());
+        messages
+            .map(|item| (text_at(item, "role"), text_of(item)))
+            .collect()
+    }
+
+    /// The text of the last message of the user.
+    pub fn said(&self) -> String {
+        let said = self
+            .messages()
+            .into_iter()
+            .rev()
+            .find(|(role, _)| role == "user");
+        said.map(|(_, text)| text).unwrap_or_default()
+    }
+}
+
+fn text_at(value: &Value, key: &str) -> String {
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn text_of(item: &Value) -> String {
+    let parts = item
+        .get("content")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
+    parts.iter().map(|part| text_at(part, "text")).collect()
+}
+
+async fn respond(State(shared): State<Shared>, request: axum::extract::Request) -> Response<Body> {
+    match take(&shared, request).await {
+        Ok(response) => response,
+        Err(error) => {
+            let mut response = Response::new(Body::from(error.to_string()));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
+    }
+}
+
+async fn take(shared: &Shared, request: axum::extract::Request) -> Result<Response<Body>> {
+    let (head, body) = request.into_parts();
+    let body: Bytes = axum::body::to_bytes(body, BODY_LIMIT).await?;
+    let call = Call {
+        body: serde_json::from_slice(&body).context("a request that is no JSON")?,
+        authorization: head
+            .headers
+            .get("authorization")
+            .and_then(|value| Some(value.to_str().ok()?.to_owned())),
+        left: CancellationToken::new(),
+    };
+    let answer = shared
+        .answers
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take(&call.said());
+    shared.calls.record(call.clone());
+    match answer.refusal {
+        Some(refusal) => refusal.response(),
+        None => {
+            let mut streams = shared
+                .streams
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            while streams.try_join_next().is_some() {}
+            stream::start(&mut streams, answer, call)
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! An answer as the Responses API streams it.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::Result;
+use axum::body::{Body, Bytes};
+use axum::http::Response;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::Call;
+use super::answer::{Ending, ModelAnswer, Step};
+use crate::fake::Usage;
+
+/// Events that may wait to be sent.
+const EVENTS: usize = 64;
+
+/// Responses so far: each has an id of its own, also when Codex asks again.
+static TOLD: AtomicU64 = AtomicU64::new(0);
+
+/// Starts telling `answer`, and returns the response that carries it.
+pub(super) fn start(
+    tasks: &mut JoinSet<()>,
+    answer: ModelAnswer,
+    call: Call,
+) -> Result<Response<Body>> {
+    let (events, told) = mpsc::channel(EVENTS);
+    let gone = events.clone();
+    let mut teller = Teller {
+        events,
+        id: format!("resp_{}", TOLD.fetch_add(1, Ordering::Relaxed)),
+        model: call.body.get("model").cloned().unwrap_or_default(),
+        sequence: 0,
+        output: Vec::new(),
+        open: None,
+    };
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            // The body is dropped when the other side closes the connection.
+            () = gone.closed() => call.left.cancel(),
+            () = teller.tell(&answer) => {}
+        }
+    });
+    let body = stream::unfold(
+        told,
+        |mut told| async move { Some((told.recv().await?, told)) },
+    );
+    let response = Response::builder()
+        .header("content-type", "text/event-stream")
+        .header("cache-control", "no-cache");
+    Ok(response.body(Body::from_stream(body))?)
+}
+
+struct Teller {
+    events: mpsc::Sender<io::Result<Bytes>>,
+    id: String,
+    model: Value,
+    sequence: u64,
+    output: Vec<Value>,
+    open: Option<Open>,
+}
+
+/// The output item that is being told.
+enum Open {
+    Message {
+        item: Value,
+        text: String,
+    },
+    Reasoning {
+        id: String,
+        summary: String,
+        raw: String,
+    },
+}
+
+impl Teller {
+    async fn tell(&mut self, answer: &ModelAnswer) {
+        let begun = self.response("in_progress", json!({}));
+        self.event("response.created", json!({"response": &begun}))
+            .await;
+        self.event("response.in_progress", json!({"response": begun}))
+            .await;
+        for step in &answer.steps {
+            match step {
+                Step::Text(delta) => self.text(delta).await,
+                Step::Message(phase) => self.message(*phase).await,
+                Step::Whole(text) => self.whole(text).await,
+                Step::Reasoning { text, raw } => self.reasoning(text, *raw).await,
+                Step::Hold(gate) => gate.pass().await,
+                Step::Hang => std::future::pending().await,
+            }
+        }
+        self.end(answer).await;
+    }
+
+    async fn end(&mut self, answer: &ModelAnswer) {
+        let usage = answer.usage.map(usage);
+        match &answer.ending {
+            Ending::Completed => {
+                self.close().await;
+                let response = self.response("completed", json!({"usage": usage, "error": null}));
+                self.event("response.completed", json!({"response": response}))
+                    .await;
+            }
+            Ending::Incomplete { reason } => {
+                self.close().await;
+                let details = json!({"usage": usage, "incomplete_details": {"reason": reason}});
+                let response = self.response("incomplete", details);
+                self.event("response.incomplete", json!({"response": response}))
+                    .await;
+            }
+            Ending::Failed { code } => {
+                let error = json!({"error": {"code": code, "message": "scripted failure"}});
+                let response = self.response("failed", error);
+                self.event("response.failed", json!({"response": response}))
+                    .await;
+            }
+            Ending::ErrorEvent { code } => {
+                self.event(
+                    "error",
+                    json!({"code": code, "message": "scripted failure"}),
+                )
+                .await;
+            }
+            Ending::Disconnect => {
+                // An error in the body makes the server cut the connection.
+                let _ = self
+                    .events
+                    .send(Err(io::Error::other("scripted disconnect")))
+                    .await;
+            }
+            Ending::Eof => {}
+        }
+    }
+
+    async fn message(&mut self, phase: Option<&str>) {
+        self.close().await;
+        let id = self.item_id("msg");
+        let mut item = json!({"id": id, "type": "message", "role": "assistant", "status": "in_progress", "content": []});
+        if let (Some(phase), Some(members)) = (phase, item.as_object_mut()) {
+            members.insert("phase".to_owned(), json!(phase));
+        }
+        let index = self.output.len();
+        self.event(
+            "response.output_item.added",
+            json!({"output_index": index, "item": &item}),
+        )
+        .await;
+        let part = json!({"type": "output_text", "text": "", "annotations": []});
+        self.part(
+            "response.content_part.added",
+            &id,
+            json!({"content_index": 0, "part": part}),
+        )
+        .await;
+        self.open = Some(Open::Message {
+            item,
+            text: String::new(),
+        });
+    }
+
+    async fn text(&mut self, delta: &str) {
+        if !matches!(&self.open, Some(Open::Message { .. })) {
+            self.message(None).await;
+        }
+        let Some(Open::Message { item, text }) = &mut self.open else {
+            return;
+        };
+        text.push_str(delta);
+        let id = item
+            .get("id")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        self.part(
+            "response.output_text.delta",
+            &id,
+            json!({"content_index": 0, "delta": delta}),
+        )
+        .await;
+    }
+
+    /// As some upstreams do: only the finished item.
+    async fn whole(&mut self, text: &str) {
+        self.close().await;
+        let part = json!({"type": "output_text", "text": text, "annotations": []});
+        let item = json!({"id": self.item_id("msg"), "type": "message", "role": "assistant",
+            "status": "completed", "content": [part]});
+        let index = self.output.len();
+        self.event(
+            "response.output_item.added",
+            json!({"output_index": index, "item": &item}),
+        )
+        .await;
+        self.event(
+            "response.output_item.done",
+            json!({"output_index": index, "item": &item}),
+        )
+        .await;
+        self.output.push(item);
+    }
+
+    async fn reasoning(&mut self, delta: &str, is_raw: bool) {
+        if !matches!(&self.open, Some(Open::Reasoning { .. })) {
+            self.close().await;
+            let id = self.item_id("rs");
+            let item = json!({"id": &id, "type": "reasoning", "summary": []});
+            let index = self.output.len();
+            self.event(
+                "response.output_item.added",
+                json!({"output_index": index, "item": item}),
+            )
+            .await;
+            self.open = Some(Open::Reasoning {
+                id,
+                summary: String::new(),
+                raw: String::new(),
+            });
+        }
+        let Some(Open::Reasoning { id, summary, raw }) = &mut self.open else {
+            return;
+        };
+        let id = id.clone();
+        if is_raw {
+            raw.push_str(delta);
+            self.part(
+                "response.reasoning_text.delta",
+                &id,
+                json!({"content_index": 0, "delta": delta}),
+            )
+            .await;
+            return;
+        }
+        let first = summary.is_empty();
+        summary.push_str(delta);
+        if first {
+            let part = json!({"summary_index": 0, "part": {"type": "summary_text", "text": ""}});
+            self.part("response.reasoning_summary_part.added", &id, part)
+                .await;
+        }
+        let delta = json!({"summary_index": 0, "delta": delta});
+        self.part("response.reasoning_summary_text.delta", &id, delta)
+            .await;
+    }
+
+    /// Finishes the item that is being told, if any.
+    async fn close(&mut self) {
+        let item = match self.open.take() {
+            None => return,
+            Some(Open::Message { mut item, text }) => {
+                let id = item
+                    .get("id")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned();
+                let part = json!({"type": "output_text", "text": &text, "annotations": []});
+                self.part(
+                    "response.output_text.done",
+                    &id,
+                    json!({"content_index": 0, "text": text}),
+                )
+                .await;
+                self.part(
+                    "response.content_part.done",
+                    &id,
+                    json!({"content_index": 0, "part": &part}),
+                )
+                .await;
+                if let Some(members) = item.as_object_mut() {
+                    members.insert("status".to_owned(), json!("completed"));
+                    members.insert("content".to_owned(), json!([part]));
+                }
+                item
+            }
+            Some(Open::Reasoning { id, summary, raw }) => self.reasoned(&id, &summary, &raw).await,
+        };
+        let index = self.output.len();
+        self.event(
+            "response.output_item.done",
+            json!({"output_index": index, "item": &item}),
+        )
+        .await;
+        self.output.push(item);
+    }
+
+    async fn reasoned(&mut self, id: &str, summary: &str, raw: &str) -> Value {
+        let mut item = json!({"id": id, "type": "reasoning", "summary": []});
+        let part = json!({"type": "summary_text", "text": summary});
+        if !summary.is_empty() {
+            self.part(
+                "response.reasoning_summary_text.done",
+                id,
+                json!({"summary_index": 0, "text": summary}),
+            )
+            .await;
+            let done = json!({"summary_index": 0, "part": &part});
+            self.part("response.reasoning_summary_part.done", id, done)
+                .await;
+        }
+        if let Some(members) = item.as_object_mut() {
+            if !summary.is_empty() {
+                members.insert("summary".to_owned(), json!([part]));
+            }
+            if !raw.is_empty() {
+                members.insert(
+                    "content".to_owned(),
+                    json!([{"type": "reasoning_text", "text": raw}]),
+                );
+            }
+        }
+        item
+    }
+
+    /// An event of a part of the item that is being told.
+    async fn part(&mut self, kind: &str, item: &str, mut members: Value) {
+        if let Some(members) = members.as_object_mut() {
+            members.insert("item_id".to_owned(), json!(item));
+            members.insert("output_index".to_owned(), json!(self.output.len()));
+        }
+        self.event(kind, members).await;
+    }
+
+    async fn event(&mut self, kind: &str, mut members: Value) {
+        if let Some(members) = members.as_object_mut() {
+            members.insert("type".to_owned(), json!(kind));
+            members.insert("sequence_number".to_owned(), json!(self.sequence));
+        }
+        self.sequence += 1;
+        // A receiver that is gone is noticed by whoever started this.
+        let _ = self
+            .events
+            .send(Ok(Bytes::from(format!(
+                "event: {kind}\ndata: {members}\n\n"
+            ))))
+            .await;
+    }
+
+    fn response(&self, status: &str, more: Value) -> Value {
+        let mut response = json!({
+            "id": self.id, "object": "response", "created_at": 1_795_000_000, "status": status,
+            "model": self.model, "output": self.output,
+        });
+        if let (Some(response), Value::Object(more)) = (response.as_object_mut(), more) {
+            response.extend(more);
+        }
+        response
+    }
+
+    fn item_id(&self, kind: &str) -> String {
+        format!("{kind}_{}_{}", self.id, self.output.len())
+    }
+}
+
+fn usage(usage: Usage) -> Value {
+    json!({
+        "input_tokens": usage.input, "input_tokens_details": {"cached_tokens": usage.cached},
+        "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+        "total_tokens": usage.input + usage.output,
+    })
+}

@@ -1,0 +1,113 @@
+//! What runs on this machine: processes found by what they mention, watched until they end.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// A process, held by a descriptor, so that its number cannot be mistaken for another's.
+#[derive(Debug)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// Its command line, for messages.
+    pub command: String,
+    descriptor: OwnedFd,
+}
+
+impl Process {
+    /// Takes hold of a process. None when it is gone already.
+    pub fn open(pid: u32) -> Option<Self> {
+        let descriptor = pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
+        let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let command = String::from_utf8_lossy(&command).replace('\0', " ");
+        Some(Self {
+            pid,
+            command,
+            descriptor,
+        })
+    }
+
+    /// Waits until it has ended. False when it has not after `limit`.
+    pub fn ended_within(&self, limit: Duration) -> Result<bool> {
+        let until = Instant::now() + limit;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let timeout = Timespec {
+                tv_sec: left.as_secs().try_into()?,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            let mut descriptors = [PollFd::new(&self.descriptor, PollFlags::IN)];
+            match poll(&mut descriptors, Some(&timeout)) {
+                Ok(ready) => return Ok(ready > 0),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).context("waiting for a process"),
+            }
+        }
+    }
+
+    /// Kills it with SIGKILL. One that is gone already is no error.
+    pub fn kill(&self) {
+        signal(self.pid, Signal::KILL);
+    }
+}
+
+/// Sends a signal. A process that is gone is no error.
+pub fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = pid_of(pid) {
+        // The only other outcome is that it is gone.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+/// Every process but our own whose command line or environment mentions `path`.
+/// That finds orphans too, which no family tree does.
+pub fn mentioning(path: &Path) -> Vec<Process> {
+    let Some(needle) = path.to_str() else {
+        return Vec::new();
+    };
+    let own = std::process::id();
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    folders
+        .filter_map(|folder| folder.file_name().to_str()?.parse::<u32>().ok())
+        .filter(|pid| {
+            *pid != own && (mentions(*pid, "cmdline", needle) || mentions(*pid, "environ", needle))
+        })
+        .filter_map(Process::open)
+        .collect()
+}
+
+/// Bytes of a process's memory that are resident now.
+pub fn resident(pid: u32) -> Result<u64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most bytes of a process's memory that ever were resident.
+pub fn peak(pid: u32) -> Result<u64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, row: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(row))
+        .with_context(|| format!("no {row}"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kibibytes * 1024)
+}
+
+fn mentions(pid: u32, file: &str, needle: &str) -> bool {
+    // A zombie's files are empty, so the dead are not found.
+    let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    text.windows(needle.len())
+        .any(|window| window == needle.as_bytes())
+}
+
+fn pid_of(pid: u32) -> Option<Pid> {
+    Pid::from_raw(pid.try_into().ok()?)
+}

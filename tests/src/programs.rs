@@ -1,0 +1,85 @@
+//! Where the programs under test are, and what to do when one is missing.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+/// The workspace's root.
+pub fn workspace() -> &'static Path {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    tests.parent().unwrap_or(tests)
+}
+
+/// The gateway: `AIRLOCK_BIN`, or the one that was built with these tests.
+pub fn airlock() -> Result<PathBuf> {
+    named("AIRLOCK_BIN", || built("airlock")).context(
+        "no gateway to test: build it with `cargo build -p airlock`, or name it in AIRLOCK_BIN",
+    )
+}
+
+/// The scripted Codex that was built with these tests.
+pub fn fake_codex() -> Result<PathBuf> {
+    named("AIRLOCK_FAKE_CODEX", || built("fake-codex"))
+        .context("no scripted Codex: build it with `cargo build -p airlock-tests --bins`")
+}
+
+/// The real, pinned Codex: `AIRLOCK_TEST_CODEX`, or the install in the workspace.
+pub fn real_codex() -> Result<PathBuf> {
+    let installed = || {
+        let package =
+            "node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
+        Ok(workspace().join(".codex").join(package))
+    };
+    named("AIRLOCK_TEST_CODEX", installed)
+        .context("no Codex to test with: install the pinned one with `make codex`, or name it in AIRLOCK_TEST_CODEX")
+}
+
+/// A program that `tests/sdk/install.sh` put into the workspace.
+pub fn tool(path: &str) -> Result<PathBuf> {
+    let file = workspace().join(".tools").join(path);
+    if !file.exists() {
+        bail!(
+            "the official SDKs are not installed: run tests/sdk/install.sh ({} is missing)",
+            file.display()
+        );
+    }
+    Ok(file)
+}
+
+/// Where programs are found: the one variable that a gateway under test gets from us.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness has no configuration but these names"
+)]
+pub fn search_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+fn named(variable: &str, otherwise: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the harness has no configuration but these names"
+    )]
+    let named = std::env::var_os(variable);
+    let file = match named {
+        Some(path) => PathBuf::from(path),
+        None => otherwise()?,
+    };
+    if !file.is_file() {
+        bail!("{} is no file", file.display());
+    }
+    Ok(file)
+}
+
+/// Test executables lie in `target/PROFILE/deps`, programs one level up.
+fn built(name: &str) -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("a test without a folder")?;
+    let folder = if folder.ends_with("deps") {
+        folder.parent().unwrap_or(folder)
+    } else {
+        folder
+    };
+    Ok(folder.join(name))
+}
