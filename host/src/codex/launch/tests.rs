@@ -1,5 +1,5 @@
 //! What a Codex process gets, and that it is started at all.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
 
@@ -135,13 +135,11 @@ fn codex_is_reached_through_ourselves() {
 async fn without_a_binary_the_client_hears_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(folder.path(), &[("PATH", "")], "", None);
-    let problem = launch
-        .spawn(&["app-server"])
-        .await
-        .unwrap_err()
-        .problem()
-        .unwrap();
-    assert_eq!(problem.code.as_deref(), Some("codex_not_installed"));
+    let refused = launch.spawn(&["app-server"]).await;
+    let Err(LaunchError::Unfit(unfit)) = refused else {
+        panic!("not unfit: {refused:?}")
+    };
+    assert_eq!(unfit.problem().code.as_deref(), Some("codex_not_installed"));
 }
 
 #[tokio::test]
