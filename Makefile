@@ -14,7 +14,7 @@ WASM := wasm32-unknown-unknown
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo
 
-.PHONY: help demo test build setup codex wasm nextest sdk tools
+.PHONY: help demo test figures build setup codex wasm nextest sdk tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ demo: setup build ## set everything up and serve a rehearsal: no account, no net
 test: setup nextest sdk build ## set everything up and run all tests
 	cargo nextest run --locked --workspace $(NEXTEST)
 	cargo test --doc --locked --workspace --quiet
+
+figures: setup ## measure the README's figures on a release build
+	cargo build --locked --release -p airlock
+	cargo build --locked --workspace --bins
+	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/figures 2> /dev/null
 
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins

@@ -152,23 +152,42 @@ async fn a_child_that_is_killed_mid_turn_is_an_error_and_the_next_request_works(
 }
 
 #[tokio::test]
-async fn a_child_that_exits_by_itself_fails_what_waits_for_it() -> Result<()> {
-    let fake = FakeCodex::start(
-        Script::new()
-            .answer("thread/start", Answer::Exit(1))
-            .turn(|turn| turn.exit(1)),
-    )?;
+async fn a_child_that_goes_before_the_turn_began_is_replaced_unseen() -> Result<()> {
+    let fake = FakeCodex::start(Script::new().answer("thread/start", Answer::Exit(1)))?;
     let gateway = Gateway::over_fake(&fake).await?;
-    for _ in 0..2 {
-        let reply = gateway.client().chat(json!({})).await?;
-        assert_eq!(
-            (reply.status.as_u16(), reply.error("code")),
-            (502, &json!("codex_exited")),
-            "{}",
-            reply.body
-        );
-    }
+    assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
+    assert_eq!(fake.told("turn/start").len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn children_that_all_go_before_the_turn_began_are_not_offered_it_for_ever() -> Result<()> {
+    let fake = FakeCodex::start(Script::new().always("thread/start", Answer::Exit(1)))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let reply = gateway.client().chat(json!({})).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("code")),
+        (502, &json!("codex_exited")),
+        "{}",
+        reply.body
+    );
+    assert_eq!(fake.told("turn/start").len(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_exits_in_a_turn_fails_it_and_the_turn_is_not_run_again() -> Result<()> {
+    let fake = FakeCodex::start(Script::new().turn(|turn| turn.exit(1)))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let reply = gateway.client().chat(json!({})).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("code")),
+        (502, &json!("codex_exited")),
+        "{}",
+        reply.body
+    );
     assert_eq!(gateway.client().ask("next").await?, "You said: next");
+    assert_eq!(fake.told("turn/start").len(), 2);
     Ok(())
 }
 

@@ -35,6 +35,8 @@ impl AppServer {
             .arg("app-server")
             .env("CODEX_HOME", home)
             .env(model::KEY_VARIABLE, model::KEY)
+            // As the gateway sets them: what Codex logs costs it time.
+            .envs([("RUST_LOG", "warn"), ("NO_COLOR", "1")])
             .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

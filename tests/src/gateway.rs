@@ -3,6 +3,7 @@
 mod builder; // how it is started
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -65,6 +66,11 @@ impl Gateway {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The Codex home that it wrote.
+    pub fn codex_home(&self) -> PathBuf {
+        self.folder.path().join("data/codex-home")
     }
 
     /// Its process.

@@ -157,7 +157,7 @@ impl Connection {
 
     /// From here on, what Codex reports about this thread goes to this turn. Registered before `turn/start` is
     /// written, so nothing that comes ahead of its answer is lost.
-    pub(super) fn register(&self, thread: &str, turn: Arc<Shared>) {
+    pub(super) fn register(&self, thread: &str, turn: &Arc<Shared>) {
         lock(&self.inner.turns).insert(thread.to_owned(), turn.clone());
         if self.inner.closed.is_cancelled() {
             turn.lost();

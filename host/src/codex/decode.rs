@@ -181,7 +181,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
         "item/started" => parse(params).and_then(|ItemOf { item }| match item {
             Item::AgentMessage { id, phase, .. } => Some(Report::MessageStarted {
                 item: id,
-                phase: phase.and_then(phase_of),
+                phase: phase.as_deref().and_then(phase_of),
             }),
             Item::ContextCompaction => Some(Report::Compacting),
             Item::Reasoning { .. } | Item::Unknown => None,
@@ -189,7 +189,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
         "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
             Item::AgentMessage { id, phase, text } => Some(Report::MessageCompleted {
                 item: id,
-                phase: phase.and_then(phase_of),
+                phase: phase.as_deref().and_then(phase_of),
                 text,
             }),
             Item::Reasoning { id, summary } => {
@@ -229,8 +229,8 @@ fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Option<T> {
     serde_json::from_str(params).ok()
 }
 
-fn phase_of(name: Cow<'_, str>) -> Option<Phase> {
-    match name.as_ref() {
+fn phase_of(name: &str) -> Option<Phase> {
+    match name {
         "commentary" => Some(Phase::Commentary),
         "final_answer" => Some(Phase::FinalAnswer),
         _ => None,

@@ -81,7 +81,7 @@ async fn keep(
     };
     let id = thread.thread.id.as_str();
     let shared = Shared::new(buffer_bytes);
-    connection.register(id, shared.clone());
+    connection.register(id, &shared);
     match start_turn(connection, prompt, &thread, &shared, &opened).await {
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.

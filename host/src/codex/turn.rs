@@ -213,7 +213,7 @@ impl Shared {
                 progress.started = true;
             }
             Report::MessageStarted { item, phase } => {
-                state.telling.started(&item, phase, &mut events)
+                state.telling.started(&item, phase, &mut events);
             }
             Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
             Report::MessageCompleted { item, phase, text } => {

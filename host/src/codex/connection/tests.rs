@@ -135,7 +135,7 @@ async fn requests_of_codex_are_refused_under_their_own_id() {
 async fn the_end_fails_calls_only_after_all_was_read() {
     let (connection, mut far) = pair(BOUNDS);
     let turn = Shared::new(1 << 20);
-    connection.register("t", turn.clone());
+    connection.register("t", &turn);
     let codex = async {
         far.next().await;
         far.say(json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}})).await;
