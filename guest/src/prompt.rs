@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde::de::DeserializeSeed;
 
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request};
+use crate::bindings::airlock::policy::types::{Brief, Effort, Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{Notes, Structure};
 
@@ -109,7 +109,8 @@ fn plan(body: Body<'_>, reader: Reader<'_>) -> Result<Plan, Problem> {
         streaming: body.stream,
         brief: Brief {
             model: (model != DEFAULT_MODEL).then(|| model.into_owned()),
-            effort: body.effort.or(body.reasoning.effort),
+            effort: effort(body.effort, "reasoning_effort")
+                .or(effort(body.reasoning.effort, "reasoning.effort")),
             // Said outright: a home that asks for summaries by itself would pay for words that nobody sees.
             summary: Some(summary.unwrap_or("none").to_owned()),
             instructions: talk.instructions,
@@ -120,6 +121,11 @@ fn plan(body: Body<'_>, reader: Reader<'_>) -> Result<Plan, Problem> {
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
     })
+}
+
+fn effort(name: Option<String>, param: &str) -> Option<Effort> {
+    let param = param.to_owned();
+    name.map(|name| Effort { name, param })
 }
 
 /// What the host may set.

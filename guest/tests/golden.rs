@@ -167,7 +167,9 @@ fn show_plan(out: &mut String, plan: &Plan) {
     writeln!(
         out,
         "model: {:?}, effort: {:?}, summary: {:?}",
-        brief.model, brief.effort, brief.summary
+        brief.model,
+        brief.effort.as_ref().map(|effort| &effort.name),
+        brief.summary
     )
     .unwrap();
     writeln!(out, "instructions: {:?}", brief.instructions).unwrap();

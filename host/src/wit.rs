@@ -15,6 +15,8 @@ mod generated {
     });
 }
 
+#[cfg(test)]
+pub(crate) use generated::airlock::policy::types::Effort;
 pub(crate) use generated::airlock::policy::types::{
     Attachment, Brief, Ending, Event, EventKind, InputItem, Model, Notification, Phase, Problem,
     ProblemKind, Reasoning, Request, Shortfall, Text, Usage,

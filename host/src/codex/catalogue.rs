@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::connection::{CallError, Connection};
 use super::prompt;
-use super::protocol::{self, ModelListParams, ModelListResponse};
+use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
 use crate::attachments::Attachments;
 use crate::failure::Failure;
 use crate::wit::{Brief, Model, ProblemKind};
@@ -19,6 +19,8 @@ pub(super) struct Catalogue {
     visible: Arc<[Model]>,
     /// Not listed, but there for those who know their name.
     hidden: Vec<Model>,
+    /// What a brief without a model gets, where Codex says so.
+    default: Option<String>,
     /// With a provider of the home's own, the list is no more than what Codex has built in.
     open: bool,
 }
@@ -40,15 +42,29 @@ impl Catalogue {
                 break;
             }
         }
-        Ok(Self::new(models, open))
+        let configured = connection.call("config/read", &Nothing {}).await;
+        let configured = configured.map(|read: ConfigReadResponse| read.config.model);
+        let configured = configured.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the home's model could not be read");
+            None
+        });
+        Ok(Self::new(models, configured, open))
     }
 
-    fn new(models: Vec<protocol::Model>, open: bool) -> Self {
+    /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
+    fn new(models: Vec<protocol::Model>, configured: Option<String>, open: bool) -> Self {
+        let chosen = models.iter().find(|model| model.is_default);
+        let default = configured.or(chosen.map(|model| model.id.clone()));
         let (hidden, visible): (Vec<_>, Vec<_>) =
             models.into_iter().partition(|model| model.hidden);
+        let model = |found: protocol::Model| {
+            let is_default = default.as_ref() == Some(&found.id);
+            model(found, is_default)
+        };
         Self {
             visible: visible.into_iter().map(model).collect(),
             hidden: hidden.into_iter().map(model).collect(),
+            default,
             open,
         }
     }
@@ -62,7 +78,7 @@ impl Catalogue {
     ///
     /// A model that does not say what it takes is taken to accept text and images.
     pub(super) fn check(&self, brief: &Brief, attachments: &Attachments) -> Result<(), Failure> {
-        let Some(name) = &brief.model else {
+        let Some(name) = brief.model.as_ref().or(self.default.as_ref()) else {
             return Ok(());
         };
         let Some(model) = self
@@ -79,14 +95,13 @@ impl Catalogue {
         };
         if let Some(effort) = &brief.effort
             && !model.efforts.is_empty()
-            && !model.efforts.contains(effort)
+            && !model.efforts.contains(&effort.name)
         {
-            let efforts = model.efforts.join(", ");
-            return Err(Failure::new(
-                ProblemKind::InvalidRequest,
-                "unsupported_value",
-                format!("the model `{name}` takes the reasoning efforts {efforts}; not `{effort}`"),
-            ));
+            let (asked, efforts) = (&effort.name, model.efforts.join(", "));
+            let message =
+                format!("the model `{name}` takes the reasoning efforts {efforts}; not `{asked}`");
+            let kind = ProblemKind::InvalidRequest;
+            return Err(Failure::new(kind, "unsupported_value", message).at(&effort.param));
         }
         let takes_images =
             model.inputs.is_empty() || model.inputs.iter().any(|kind| kind == "image");
@@ -112,13 +127,13 @@ fn unknown(name: &str) -> Failure {
     Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model")
 }
 
-fn model(model: protocol::Model) -> Model {
+fn model(model: protocol::Model, is_default: bool) -> Model {
     let efforts = model.supported_reasoning_efforts.into_iter();
     Model {
         id: model.id,
         display_name: model.display_name,
         description: model.description,
-        is_default: model.is_default,
+        is_default,
         efforts: efforts.map(|effort| effort.reasoning_effort).collect(),
         default_effort: model.default_reasoning_effort,
         inputs: model.input_modalities.unwrap_or_default(),
@@ -131,7 +146,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wit::InputItem;
+    use crate::wit::{Effort, InputItem};
 
     fn catalogue(open: bool) -> Catalogue {
         let models = json!([
@@ -141,13 +156,16 @@ mod tests {
             {"id": "silent"},
             {"id": "secret", "hidden": true},
         ]);
-        Catalogue::new(serde_json::from_value(models).unwrap(), open)
+        Catalogue::new(serde_json::from_value(models).unwrap(), None, open)
     }
 
     fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
         Brief {
             model: Some(model.to_owned()),
-            effort: effort.map(str::to_owned),
+            effort: effort.map(|name| Effort {
+                name: name.to_owned(),
+                param: "reasoning_effort".to_owned(),
+            }),
             summary: None,
             instructions: String::new(),
             history: Vec::new(),
@@ -157,7 +175,7 @@ mod tests {
     }
 
     fn code(open: bool, brief: &Brief) -> Option<String> {
-        let body = r#"{"image_url":"data:image/png;base64,AAAA"}"#.to_owned();
+        let body = r#"{"input":{"image_url":"data:image/png;base64,AAAA"}}"#.to_owned();
         let (_, attachments) = Attachments::lift(body);
         catalogue(open)
             .check(brief, &attachments)
@@ -180,6 +198,28 @@ mod tests {
                 .collect::<Vec<_>>(),
             ["big", "blind", "silent"]
         );
+    }
+
+    #[test]
+    fn the_homes_model_is_the_default_and_checked_as_such() {
+        let models =
+            json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
+        let models = || serde_json::from_value(models.clone()).unwrap();
+        let default = |configured: Option<&str>| {
+            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true);
+            let marked = catalogue.visible.iter().filter(|model| model.is_default);
+            marked.map(|model| model.id.clone()).collect::<String>()
+        };
+        assert_eq!(
+            (default(None), default(Some("b")), default(Some("c"))),
+            ("a".to_owned(), "b".to_owned(), String::new())
+        );
+        let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
+        silent.model = None;
+        let (_, attachments) =
+            Attachments::lift(r#"{"input":{"url":"data:image/png;base64,AAAA"}}"#.to_owned());
+        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true);
+        assert!(catalogue.check(&silent, &attachments).is_err());
     }
 
     #[test]

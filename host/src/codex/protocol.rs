@@ -190,6 +190,17 @@ pub(super) struct ReasoningEffort {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct ConfigReadResponse {
+    pub(super) config: EffectiveConfig,
+}
+
+/// What Codex made of its `config.toml`. Its members keep that file's spelling.
+#[derive(Debug, Deserialize)]
+pub(super) struct EffectiveConfig {
+    pub(super) model: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AccountReadResponse {
     pub(super) account: Option<Account>,
