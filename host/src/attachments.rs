@@ -10,7 +10,11 @@ use std::fmt;
 use self::scan::Place;
 use crate::wit;
 
-/// The members of a body that may hold a data URL worth lifting.
+/// The members of a body that hold a conversation, in OpenAI's dialects. What stands elsewhere, in a schema or in
+/// metadata, is the client's own text.
+const ROOTS: [&str; 2] = ["messages", "input"];
+
+/// The members of a message that may hold a data URL worth lifting.
 const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
 
 /// What every data URL begins with.
@@ -29,8 +33,8 @@ struct Attachment {
 }
 
 impl Attachments {
-    /// Lifts base64 data URLs that stand under the keys `url`, `image_url` and `file_data` out of a JSON body, and
-    /// leaves `attachment:N` in their place. All else stays as it was, byte for byte.
+    /// Lifts base64 data URLs that stand under the keys `url`, `image_url` and `file_data` of a conversation out of a
+    /// JSON body, at most 256 of them, and leaves `attachment:N` in their place. All else stays as it was, byte for byte.
     ///
     /// A body that is not JSON comes back whole: to say what is wrong with it is the policy's part. So does a data URL
     /// that is not base64.
@@ -38,7 +42,7 @@ impl Attachments {
         if memchr::memmem::find(body.as_bytes(), SCHEME.as_bytes()).is_none() {
             return (body, Self::default());
         }
-        let Some(places) = scan::strings(&body, &KEYS, SCHEME) else {
+        let Some(places) = scan::strings(&body, &ROOTS, &KEYS, SCHEME) else {
             return (body, Self::default());
         };
         let mut lifted = Vec::new();
@@ -107,10 +111,11 @@ impl Attachment {
         }
         let size = decoded_size(payload)?;
         // RFC 2397: a data URL without a type is text.
-        let media_type = if media_type.is_empty() {
-            "text/plain".to_owned()
-        } else {
-            media_type
+        let media_type = match media_type.as_str() {
+            "" => "text/plain".to_owned(),
+            // What the bytes are counts: Codex would replace an image that it cannot read by words of its own.
+            claimed if claimed.starts_with("image/") => image_type(payload).to_owned(),
+            _ => media_type,
         };
         Some(Self {
             size,
@@ -119,6 +124,55 @@ impl Attachment {
             url,
         })
     }
+}
+
+/// The type of an image by its first bytes, for those that Codex 0.169.0 reads; else that of any bytes.
+fn image_type(payload: &str) -> &'static str {
+    let bytes = first_bytes(payload);
+    match bytes.as_slice() {
+        [0x89, b'P', b'N', b'G', ..] => "image/png",
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        [b'G', b'I', b'F', b'8', ..] => "image/gif",
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => "image/webp",
+        _ => "application/octet-stream",
+    }
+}
+
+/// The first twelve bytes that base64 stands for, or fewer.
+fn first_bytes(payload: &str) -> Vec<u8> {
+    let value = |digit: u8| match digit {
+        b'A'..=b'Z' => Some(digit - b'A'),
+        b'a'..=b'z' => Some(digit - b'a' + 26),
+        b'0'..=b'9' => Some(digit - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let (mut bits, mut held) = (0_u32, 0_u32);
+    let mut bytes = Vec::new();
+    for digit in payload.bytes().take(16).map_while(value) {
+        bits = (bits << 6) | u32::from(digit);
+        held += 6;
+        if held >= 8 {
+            held -= 8;
+            bytes.push((bits >> held).to_be_bytes()[3]);
+        }
+    }
+    bytes
 }
 
 /// Bytes that base64 stands for, or None where it is not base64.

@@ -201,7 +201,7 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     if scheme.eq_ignore_ascii_case("data") {
         // The host lifts every data URL that it can decode, so this one is not such.
         return Err(reader.invalid(
-            "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but base64 after the comma",
+            "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but base64 after the comma, and send at most 256 of them",
         ));
     }
     let number = url
@@ -216,16 +216,16 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     });
     match found {
         Some((number, media_type)) if is_image(media_type) => Ok(number),
-        Some((_, media_type)) => {
-            let message = format!("expected an image, found `{}`", quoted(media_type));
-            Err(reader.invalid(&message))
+        Some(_) => {
+            Err(reader.invalid("this is no image that models read; send PNG, JPEG, GIF or WebP"))
         }
         None => Err(reader.invalid("expected a data: URL of an image")),
     }
 }
 
+/// What Codex decodes. Anything else it replaces by words of its own, which would make the answer wrong.
 fn is_image(media_type: &str) -> bool {
-    media_type
-        .split_once('/')
-        .is_some_and(|(kind, _)| kind.eq_ignore_ascii_case("image"))
+    const READ: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
+    READ.iter()
+        .any(|read| media_type.eq_ignore_ascii_case(read))
 }

@@ -6,6 +6,12 @@ use std::ops::Range;
 /// Levels of nesting, as many as any JSON reader behind it takes.
 const DEPTH: usize = 128;
 
+/// Bytes of a path. Longer ones are nobody's, and a body could make any number of them out of one long key.
+const PATH_BYTES: usize = 256;
+
+/// Places that are looked for. A request with more of them is not served all of them.
+const PLACES: usize = 256;
+
 /// A string's place in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -15,13 +21,19 @@ pub(super) struct Place {
     pub(super) path: String,
 }
 
-/// Finds the strings that stand under one of `keys` and begin with `prefix`. None where the text is not JSON; what
+/// Finds the strings that stand under one of `keys`, anywhere below one of `roots`, and begin with `prefix`. None where the text is not JSON; what
 /// numbers and words look like is left to a real reader.
-pub(super) fn strings(text: &str, keys: &[&str], prefix: &str) -> Option<Vec<Place>> {
+pub(super) fn strings(
+    text: &str,
+    roots: &[&str],
+    keys: &[&str],
+    prefix: &str,
+) -> Option<Vec<Place>> {
     let mut scan = Scan {
         text,
         at: 0,
         path: Vec::new(),
+        roots,
         keys,
         prefix,
         found: Vec::new(),
@@ -41,6 +53,7 @@ struct Scan<'a> {
     text: &'a str,
     at: usize,
     path: Vec<Step<'a>>,
+    roots: &'a [&'a str],
     keys: &'a [&'a str],
     prefix: &'a str,
     found: Vec<Place>,
@@ -132,14 +145,27 @@ impl<'a> Scan<'a> {
 
     /// Keeps the string if it is one that is looked for.
     fn consider(&mut self, span: Range<usize>) {
-        let Some(Step::Member(name)) = self.path.last() else {
+        let (Some(Step::Member(root)), Some(Step::Member(name))) =
+            (self.path.first(), self.path.last())
+        else {
             return;
         };
-        let begins = self.text[span.start + 1..].starts_with(self.prefix);
-        if begins && self.keys.contains(&name.trim_matches('"')) {
+        let wanted = self.text[span.start + 1..].starts_with(self.prefix)
+            && self.roots.contains(&root.trim_matches('"'))
+            && self.keys.contains(&name.trim_matches('"'));
+        if wanted && self.found.len() < PLACES && self.path_bytes() <= PATH_BYTES {
             let path = self.path();
             self.found.push(Place { span, path });
         }
+    }
+
+    /// About how long the path is. Asked before it is written.
+    fn path_bytes(&self) -> usize {
+        let bytes = self.path.iter().map(|step| match step {
+            Step::Member(name) => name.len(),
+            Step::Element(_) => "[00]".len(),
+        });
+        bytes.sum()
     }
 
     fn path(&self) -> String {

@@ -9,6 +9,9 @@ const BODY: &str = r#"{"model": "m", "messages": [{"role": "user", "content": [
     {"type": "image_url", "image_url": {"url": "data:image/PNG;base64,iVBORw0KGgo="}},
     {"type": "image_url", "image_url": "data:image\/jpeg;charset=x;base64,\/9j\/"}]}], "seed": 12345678901234567890123}"#;
 
+/// More bytes than a path may have.
+const PATH_TOO_LONG: usize = 300;
+
 fn kept(body: &str) {
     let (rest, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(rest, body);
@@ -83,9 +86,54 @@ fn only_base64_is_lifted() {
         "data:image/png;base64,====",
         "https://example.com/data:image/png;base64,AAAA",
     ] {
-        kept(&format!(r#"{{"image_url": "{url}", "note": "data:"}}"#));
+        kept(&format!(
+            r#"{{"messages": {{"image_url": "{url}", "note": "data:"}}}}"#
+        ));
     }
-    kept(r#"{"other": "data:image/png;base64,AAAA", "list": ["data:image/png;base64,AAAA"]}"#);
+    kept(
+        r#"{"messages": {"other": "data:image/png;base64,AAAA", "list": ["data:image/png;base64,AAAA"]}}"#,
+    );
+}
+
+#[test]
+fn what_is_no_part_of_the_conversation_stays() {
+    kept(r#"{"response_format": {"const": {"url": "data:text/plain;base64,AAAA"}}}"#);
+    kept(r#"{"metadata": {"image_url": "data:image/png;base64,AAAA"}}"#);
+    kept(r#"{"url": "data:image/png;base64,AAAA"}"#);
+}
+
+#[test]
+fn long_keys_and_many_urls_cost_no_more_than_the_body() {
+    let key = "k".repeat(PATH_TOO_LONG);
+    kept(&format!(
+        r#"{{"messages": {{"{key}": [{{"url": "data:;base64,"}}]}}}}"#
+    ));
+    let many = r#"{"url": "data:;base64,AAAA"},"#.repeat(1_000);
+    let body = format!(r#"{{"messages": [{many} 1]}}"#);
+    let (rest, attachments) = Attachments::lift(body);
+    assert_eq!(attachments.described().len(), 256);
+    assert_eq!(rest.matches("data:").count(), 1_000 - 256);
+}
+
+#[test]
+fn an_image_is_what_its_bytes_are() {
+    for (payload, media_type) in [
+        ("iVBORw0KGgo=", "image/png"),
+        ("/9j/4AAQSkZJRg==", "image/jpeg"),
+        ("R0lGODlhAQABAAAAACw=", "image/gif"),
+        ("UklGRiQAAABXRUJQVlA4", "image/webp"),
+        ("AAAA", "application/octet-stream"),
+        ("PHN2Zz48L3N2Zz4=", "application/octet-stream"),
+        ("", "application/octet-stream"),
+    ] {
+        let body = format!(r#"{{"messages":[{{"url":"data:image/png;base64,{payload}"}}]}}"#);
+        let (_, attachments) = Attachments::lift(body);
+        assert_eq!(
+            attachments.described()[0].media_type,
+            media_type,
+            "{payload}"
+        );
+    }
 }
 
 #[test]
@@ -98,8 +146,9 @@ fn sizes_are_those_of_the_decoded_bytes() {
         ("QUJD", 3),
         ("QUJDRA==", 4),
     ] {
-        let (_, attachments) =
-            Attachments::lift(format!(r#"{{"file_data":"data:;base64,{payload}"}}"#));
+        let (_, attachments) = Attachments::lift(format!(
+            r#"{{"input":{{"file_data":"data:;base64,{payload}"}}}}"#
+        ));
         let described = attachments.described();
         assert_eq!(described.len(), 1, "{payload}");
         assert_eq!(
@@ -114,26 +163,26 @@ fn sizes_are_those_of_the_decoded_bytes() {
 fn nesting_as_deep_as_readers_take_is_followed_and_deeper_is_left_alone() {
     let nested = |depth: usize| {
         format!(
-            "{}{}{}",
+            r#"{{"messages":{}{{"url":"data:a/b;base64,AAAA"}}{}}}"#,
             "[".repeat(depth),
-            r#"{"url":"data:a/b;base64,AAAA"}"#,
             "]".repeat(depth)
         )
     };
-    assert_eq!(Attachments::lift(nested(100)).1.described().len(), 1);
+    assert_eq!(Attachments::lift(nested(50)).1.described().len(), 1);
     kept(&nested(128));
     kept(&nested(100_000));
 }
 
 #[test]
 fn escaped_quotes_do_not_end_a_string() {
-    let body = r#"{"a": "\\", "b": "\"{", "image_url": "data:a/b;base64,AAAA", "ümläut": "ß"}"#;
+    let body =
+        r#"{"input": {"a": "\\", "b": "\"{", "image_url": "data:a/b;base64,AAAA", "ümläut": "ß"}}"#;
     let (rest, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(
         rest,
-        r#"{"a": "\\", "b": "\"{", "image_url": "attachment:0", "ümläut": "ß"}"#
+        r#"{"input": {"a": "\\", "b": "\"{", "image_url": "attachment:0", "ümläut": "ß"}}"#
     );
-    assert_eq!(attachments.path(0), Some("image_url"));
+    assert_eq!(attachments.path(0), Some("input.image_url"));
 }
 
 #[test]
