@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
 use self::connection::Bounds;
-use self::keeper::NotStarted;
+use self::keeper::{NotStarted, TurnBounds};
 use self::launch::Launch;
 use self::prompt::Prompt;
 use self::supervisor::{Ready, State, Supervisor};
@@ -47,7 +47,7 @@ const CHILDREN: usize = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Codex {
     state: watch::Receiver<State>,
-    buffer_bytes: usize,
+    bounds: TurnBounds,
     tasks: Tasks,
 }
 
@@ -68,7 +68,10 @@ impl Codex {
         tasks.spawn("codex", supervisor.run(sender));
         Self {
             state,
-            buffer_bytes: limits.turn_buffer_bytes,
+            bounds: TurnBounds {
+                timeout: limits.turn_timeout,
+                buffer_bytes: limits.turn_buffer_bytes,
+            },
             tasks: tasks.clone(),
         }
     }
@@ -107,24 +110,23 @@ impl Codex {
         child.catalogue.check(&brief, attachments)?;
         let prompt = Arc::new(Prompt::new(brief, attachments)?);
         let mut permit = permit;
-        for _ in 0..CHILDREN {
+        let mut left = CHILDREN;
+        loop {
             let connection = child.connection.clone();
-            let started = keeper::start(
-                connection,
-                prompt.clone(),
-                permit,
-                self.buffer_bytes,
-                &self.tasks,
-            );
+            let started =
+                keeper::start(connection, prompt.clone(), permit, self.bounds, &self.tasks);
             match started.await {
                 Ok(turn) => return Ok(turn),
                 Err(NotStarted::Failed(failure)) => return Err(failure),
                 // Nothing ran: the next child is asked.
                 Err(NotStarted::Gone(returned)) => permit = returned,
             }
+            left -= 1;
+            if left == 0 {
+                return Err(failure::exited());
+            }
             child = self.child().await?;
         }
-        Err(failure::exited())
     }
 
     /// The child to use. One that has just ended, which the supervisor is about to see, is waited past.
@@ -132,7 +134,7 @@ impl Codex {
         let mut state = self.state.clone();
         let settled = state.wait_for(|state| match state {
             State::Starting => false,
-            State::Ready(ready) => !ready.connection.is_closed(),
+            State::Ready(ready) => ready.connection.is_open(),
             State::Down(_) => true,
         });
         match timeout(START_WAIT, settled).await {

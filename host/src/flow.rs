@@ -5,10 +5,7 @@ mod pump; // from events to frames
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use self::admission::Admission;
-use self::pump::Pace;
 pub(crate) use self::pump::{Piece, Pump};
 use crate::attachments::Attachments;
 use crate::codex::Codex;
@@ -90,7 +87,6 @@ impl Flow {
         // Before the line: who cannot be served at all must not wait to hear so.
         self.codex.wait_ready().await?;
         let permit = self.admission.enter(&mut session).await?;
-        let deadline = Instant::now() + self.limits.turn_timeout;
         let turn = self
             .codex
             .start_turn(plan.brief, &attachments, permit)
@@ -107,15 +103,7 @@ impl Flow {
         };
         drop(request.body);
         session.open(&context).await?;
-        let pump = Pump::new(
-            session,
-            turn,
-            plan.streaming,
-            Pace {
-                deadline,
-                heartbeat: self.limits.heartbeat,
-            },
-        );
+        let pump = Pump::new(session, turn, plan.streaming, self.limits.heartbeat);
         let answer = if plan.streaming {
             Answer::Stream(Box::new(
                 pump.until_first(self.limits.first_event_wait).await?,

@@ -36,8 +36,10 @@ pub(super) enum StartError {
     Unfit(Problem),
     #[error("codex did not start")]
     Spawn(#[source] std::io::Error),
-    #[error("codex did not answer `initialize`")]
+    #[error("codex did not answer as it started")]
     Initialize(#[from] CallError),
+    #[error("the gateway stops")]
+    Stopping,
 }
 
 impl Child {
@@ -47,13 +49,14 @@ impl Child {
         bounds: Bounds,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
-        let mut process = launch
-            .spawn(&["app-server"])
-            .await
-            .map_err(|error| match error {
-                LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
-                LaunchError::Spawn(error) => StartError::Spawn(error),
-            })?;
+        let spawned = tokio::select! {
+            spawned = launch.spawn(&["app-server"]) => spawned,
+            () = tasks.stopping() => return Err(StartError::Stopping),
+        };
+        let mut process = spawned.map_err(|error| match error {
+            LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
+            LaunchError::Spawn(error) => StartError::Spawn(error),
+        })?;
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
         let missing = || StartError::Spawn(std::io::Error::other("a pipe is missing"));
         let stdin = process.stdin.take().ok_or_else(missing)?;
@@ -67,14 +70,18 @@ impl Child {
             connection,
             version: String::new(),
         };
-        match child.initialize().await {
+        let initialized = tokio::select! {
+            initialized = child.initialize() => initialized.map_err(StartError::from),
+            () = tasks.stopping() => Err(StartError::Stopping),
+        };
+        match initialized {
             Ok(version) => {
                 child.version = version;
                 Ok(child)
             }
             Err(error) => {
                 child.end().await;
-                Err(error.into())
+                Err(error)
             }
         }
     }

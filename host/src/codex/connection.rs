@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::decode::{self, Line};
 use super::pending::{Answer, Pending, RpcError};
 use super::requests;
-use super::turn::Shared;
+use super::turn::{Heard, Shared};
 use crate::task::Tasks;
 
 /// Lines that may wait for the child's stdin. Calls are capped far below, so only a child that has stopped reading
@@ -65,8 +65,10 @@ struct Inner {
     in_flight: Semaphore,
     call_timeout: Duration,
     closed: CancellationToken,
-    /// Ends the writer, and with it the child's stdin.
+    /// Ends the writer, and with it the child's stdin; or the writer has ended by itself.
     hang_up: CancellationToken,
+    /// A turn failed because the account was refused.
+    refused: CancellationToken,
 }
 
 impl Connection {
@@ -87,6 +89,7 @@ impl Connection {
                 call_timeout: bounds.call_timeout,
                 closed: CancellationToken::new(),
                 hang_up: CancellationToken::new(),
+                refused: CancellationToken::new(),
             }),
         };
         let inner = connection.inner.clone();
@@ -95,13 +98,13 @@ impl Connection {
             if let Err(error) = write(stdin, outgoing, &inner.hang_up).await {
                 tracing::debug!(%error, "codex no longer reads");
             }
+            inner.hang_up.cancel();
         });
-        let inner = connection.inner.clone();
+        let close = Close(connection.inner.clone());
         tasks.spawn("codex-reader", async move {
-            if let Err(error) = read(stdout, &inner, bounds.line_bytes).await {
+            if let Err(error) = read(stdout, &close.0, bounds.line_bytes).await {
                 tracing::warn!(%error, "reading from codex failed");
             }
-            inner.close();
         });
         connection
     }
@@ -174,9 +177,19 @@ impl Connection {
         self.inner.closed.cancelled().await;
     }
 
-    /// Whether that has happened.
-    pub(super) fn is_closed(&self) -> bool {
-        self.inner.closed.is_cancelled()
+    /// Completes when nothing more can be written to the child, whatever it may still say.
+    pub(super) async fn hung_up(&self) {
+        self.inner.hang_up.cancelled().await;
+    }
+
+    /// Whether calls can still be made.
+    pub(super) fn is_open(&self) -> bool {
+        !self.inner.hang_up.is_cancelled() && !self.inner.closed.is_cancelled()
+    }
+
+    /// Completes when a turn has failed because the account was refused.
+    pub(super) async fn refused(&self) {
+        self.inner.refused.cancelled().await;
     }
 
     /// Closes the child's stdin, upon which Codex exits by itself.
@@ -218,14 +231,25 @@ impl Inner {
                     return;
                 };
                 let turn = lock(&self.turns).get(address.thread_id.as_ref()).cloned();
-                if let Some(turn) = turn {
-                    turn.observe(&method, &address.turn_id, params, at);
+                if let Some(turn) = turn
+                    && turn.observe(&method, &address.turn_id, params, at) == Heard::AccountRefused
+                {
+                    self.refused.cancel();
                 }
             }
             Err(error) => {
                 tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
             }
         }
+    }
+}
+
+/// Closes the connection when its reader ends, in whatever way.
+struct Close(Arc<Inner>);
+
+impl Drop for Close {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }
 
@@ -253,8 +277,14 @@ struct Notice {
     method: &'static str,
 }
 
+/// A message as one line. JSON that was taken over verbatim may hold line breaks: what follows one would be a message
+/// of somebody else's making, so none leaves.
 fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
     let mut line = serde_json::to_vec(message).map_err(CallError::Malformed)?;
+    if memchr::memchr2(b'\n', b'\r', &line).is_some() {
+        let error = serde::ser::Error::custom("a line break within a message");
+        return Err(CallError::Malformed(error));
+    }
     line.push(b'\n');
     Ok(line.into())
 }

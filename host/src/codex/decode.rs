@@ -105,6 +105,8 @@ pub(super) enum Report<'a> {
         item: Cow<'a, str>,
         summary: Vec<String>,
     },
+    /// What we said ourselves, images and all.
+    Echo,
     /// Codex begins to summarise the conversation, because it no longer fits.
     Compacting,
     /// What the thread has used so far. It comes once for each of the model's responses.
@@ -184,6 +186,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
                 phase: phase.as_deref().and_then(phase_of),
             }),
             Item::ContextCompaction => Some(Report::Compacting),
+            Item::UserMessage => Some(Report::Echo),
             Item::Reasoning { .. } | Item::Unknown => None,
         }),
         "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
@@ -195,6 +198,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
             Item::Reasoning { id, summary } => {
                 Some(Report::ReasoningCompleted { item: id, summary })
             }
+            Item::UserMessage => Some(Report::Echo),
             Item::ContextCompaction | Item::Unknown => None,
         }),
         "thread/tokenUsage/updated" => parse(params).map(|UsageOf { token_usage }| {
@@ -281,6 +285,7 @@ enum Item<'a> {
         summary: Vec<String>,
     },
     ContextCompaction,
+    UserMessage,
     #[serde(other)]
     Unknown,
 }

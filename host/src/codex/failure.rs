@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::connection::CallError;
 use super::pending::RpcError;
 use super::protocol::{INVALID_PARAMS, OVERLOADED, TurnError};
+use super::stderr;
 use super::turn::Outcome;
 use crate::failure::Failure;
 use crate::wit::{Ending, Problem, ProblemKind, Shortfall};
@@ -38,6 +39,7 @@ pub(super) fn of_turn(error: Option<&TurnError>) -> Outcome {
         ]
         .into_iter()
         .flatten()
+        .map(stderr::clean)
         .collect::<Vec<_>>()
         .join("; "),
         info: info.map(Value::to_string).unwrap_or_default(),
@@ -111,7 +113,9 @@ fn classify(error: &TurnError, info: Option<&Value>) -> Failure {
             "Codex cannot reach the model; check the gateway's network and proxy",
         ),
         ("badRequest", _) => refused(error).unwrap_or_else(|| bad_request(None)),
-        ("other", _) => refused(error).unwrap_or_else(|| upstream("the model's answer failed")),
+        ("other", _) => refused(error)
+            .or_else(|| fell_silent(error))
+            .unwrap_or_else(|| upstream("the model's answer failed")),
         _ => upstream("the model failed to answer"),
     }
 }
@@ -120,7 +124,23 @@ fn classify(error: &TurnError, info: Option<&Value>) -> Failure {
 fn refused(error: &TurnError) -> Option<Failure> {
     let body: Value = serde_json::from_str(&error.message).ok()?;
     let message = body["error"]["message"].as_str()?;
+    // Codex 0.163 had no word of its own for it.
+    if body["error"]["code"] == "context_length_exceeded" {
+        return Some(too_long());
+    }
     Some(bad_request(Some(message)))
+}
+
+/// The model sends nothing for longer than Codex waits (`stream_idle_timeout_ms`).
+fn fell_silent(error: &TurnError) -> Option<Failure> {
+    let silent = error.message.ends_with("idle timeout waiting for SSE");
+    silent.then(|| {
+        Failure::new(
+            ProblemKind::Timeout,
+            "upstream_timeout",
+            "the model began to answer and then fell silent",
+        )
+    })
 }
 
 fn bad_request(said: Option<&str>) -> Failure {
@@ -156,8 +176,16 @@ pub(super) fn not_signed_in() -> Failure {
     Failure::new(
         ProblemKind::Overloaded,
         "codex_not_signed_in",
-        "Codex is not signed in, or its sign-in was refused; the operator runs `codex login` (`airlock doctor` tells more)",
+        "Codex is not signed in, or the model refused its sign-in or key; the operator signs in again with `codex login`, or corrects the provider's key (`airlock doctor` tells more)",
     )
+}
+
+/// Whether a turn ended because the account was refused.
+pub(super) fn is_refused(ending: &Ending) -> bool {
+    let Ending::Failed(problem) = ending else {
+        return false;
+    };
+    problem.code == not_signed_in().problem.code
 }
 
 /// The child went away before the turn ended.
@@ -166,6 +194,15 @@ pub(super) fn exited() -> Failure {
         ProblemKind::Upstream,
         "codex_exited",
         "Codex exited before the answer was complete; ask again",
+    )
+}
+
+/// The turn took longer than the gateway allows.
+pub(super) fn too_slow() -> Failure {
+    Failure::new(
+        ProblemKind::Timeout,
+        "turn_timeout",
+        "the turn took longer than this gateway allows and was stopped",
     )
 }
 

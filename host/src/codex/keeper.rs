@@ -38,6 +38,15 @@ const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of history that one `thread/inject_items` carries (0.169.0 took 4 MiB).
 const INJECT_BYTES: usize = 2 << 20;
 
+/// What holds for each turn.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TurnBounds {
+    /// How long it may take.
+    pub(super) timeout: Duration,
+    /// Bytes of its events that may wait.
+    pub(super) buffer_bytes: usize,
+}
+
 /// Why there is no turn, for whoever asked for one.
 pub(super) enum NotStarted {
     /// The child went before `turn/start` was written: nothing ran, so another child may be asked.
@@ -50,12 +59,12 @@ pub(super) async fn start(
     connection: Connection,
     prompt: Arc<Prompt>,
     permit: OwnedSemaphorePermit,
-    buffer_bytes: usize,
+    bounds: TurnBounds,
     tasks: &Tasks,
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&connection, &prompt, buffer_bytes, permit, opened).await;
+        keep(&connection, &prompt, bounds, permit, opened).await;
     });
     turn.await
         .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
@@ -66,27 +75,25 @@ type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
 async fn keep(
     connection: &Connection,
     prompt: &Prompt,
-    buffer_bytes: usize,
+    bounds: TurnBounds,
     permit: OwnedSemaphorePermit,
-    mut opened: Opened,
+    opened: Opened,
 ) {
-    let thread = tokio::select! {
-        thread = start_thread(connection, prompt) => thread,
-        // Nothing was started that costs anything: an idle ephemeral thread, at most.
-        () = opened.closed() => return,
-    };
+    let deadline = Instant::now() + bounds.timeout;
+    // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
+    let thread = start_thread(connection, prompt).await;
     let thread = match thread {
         Ok(thread) => thread,
         Err(unstarted) => return drop(opened.send(Err(unstarted.report(permit)))),
     };
     let id = thread.thread.id.as_str();
-    let shared = Shared::new(buffer_bytes);
+    let shared = Shared::new(bounds.buffer_bytes);
     connection.register(id, &shared);
     match start_turn(connection, prompt, &thread, &shared, &opened).await {
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.
             let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
-            see_out(connection, id, &shared).await;
+            see_out(connection, id, &shared, deadline).await;
         }
         Ok(false) => {}
         Err(Unstarted::Gone) => return drop(opened.send(Err(NotStarted::Gone(permit)))),
@@ -94,19 +101,21 @@ async fn keep(
         Err(Unstarted::Perhaps(failure)) => {
             shared.abandon();
             let _ = opened.send(Err(NotStarted::Failed(failure)));
-            see_out(connection, id, &shared).await;
+            see_out(connection, id, &shared, deadline).await;
         }
     }
     connection.release(id);
-    let gone = ThreadUnsubscribeParams { thread_id: id };
-    // With `thread_unload_delay_secs = 0` Codex then frees the thread.
-    if let Err(error) = connection
-        .call::<Ignored>("thread/unsubscribe", &gone)
-        .await
-    {
-        tracing::debug!(%error, "a thread was not unsubscribed");
-    }
+    give_back(connection, id).await;
     drop(permit);
+}
+
+/// Unsubscribes from a thread. With `thread_unload_delay_secs = 0` Codex then frees it.
+async fn give_back(connection: &Connection, thread: &str) {
+    let params = ThreadUnsubscribeParams { thread_id: thread };
+    let gone: Result<Ignored, _> = connection.call("thread/unsubscribe", &params).await;
+    if let Err(error) = gone {
+        tracing::debug!(%error, "a thread was not given back");
+    }
 }
 
 /// Starts a thread, and checks that Codex confines it as we asked.
@@ -126,6 +135,7 @@ async fn start_thread(
     if thread.is_confined() {
         return Ok(thread);
     }
+    give_back(connection, &thread.thread.id).await;
     let failure = Failure::new(
         ProblemKind::Internal,
         "codex_not_confined",
@@ -167,6 +177,9 @@ async fn start_turn(
 ) -> Result<bool, Unstarted> {
     let thread_id = thread.thread.id.as_str();
     for items in portions(&prompt.history) {
+        if opened.is_closed() {
+            return Ok(false);
+        }
         let params = InjectItemsParams { thread_id, items };
         let _: Ignored = call(connection, "thread/inject_items", &params).await?;
     }
@@ -183,7 +196,8 @@ async fn start_turn(
     };
     // From here on the turn counts as started: it is never run a second time. `call` repeats only what Codex has
     // explicitly turned away.
-    match retry_overloaded(connection, "turn/start", &params).await {
+    let wanted = || !opened.is_closed();
+    match retry_overloaded(connection, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
             shared.named(turn.id);
             Ok(true)
@@ -195,12 +209,14 @@ async fn start_turn(
     }
 }
 
-/// Waits until the turn has ended; interrupts it once nobody wants it.
-async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
+/// Waits until the turn has ended; interrupts it once nobody wants it, or once it has taken too long.
+async fn see_out(connection: &Connection, thread: &str, shared: &Shared, deadline: Instant) {
     let mut progress = shared.progress();
-    let _ = progress
-        .wait_for(|progress| progress.ended || progress.abandoned)
-        .await;
+    let over = progress.wait_for(|progress| progress.ended || progress.abandoned);
+    // Kept here and not by the reply: a client that does not read asks its reply for nothing.
+    if timeout_at(deadline, over).await.is_err() {
+        shared.end(failure::too_slow());
+    }
     let deadline = Instant::now() + INTERRUPT_DEADLINE;
     let mut pause = INTERRUPT_PAUSE;
     while !progress.borrow().ended {
@@ -234,18 +250,19 @@ async fn call<R: DeserializeOwned>(
     method: &'static str,
     params: &(impl Serialize + Sync),
 ) -> Result<R, Unstarted> {
-    let result = retry_overloaded(connection, method, params).await;
+    let result = retry_overloaded(connection, method, params, || true).await;
     result.map_err(|error| match error {
         CallError::Closed => Unstarted::Gone,
         error => Unstarted::Never(failure::of_call(method, error)),
     })
 }
 
-/// Calls, and calls again as long as Codex explicitly turns the call away because it is busy.
+/// Calls, and calls again as long as Codex explicitly turns the call away because it is busy and the call is wanted.
 async fn retry_overloaded<R: DeserializeOwned>(
     connection: &Connection,
     method: &'static str,
     params: &(impl Serialize + Sync),
+    wanted: impl Fn() -> bool,
 ) -> Result<R, CallError> {
     let deadline = Instant::now() + OVERLOAD_DEADLINE;
     let mut pause = OVERLOAD_PAUSE;
@@ -258,11 +275,14 @@ async fn retry_overloaded<R: DeserializeOwned>(
             return result;
         };
         let jittered = pause.mul_f64(rand::random_range(0.5..1.5));
-        if Instant::now() + jittered >= deadline {
+        if Instant::now() + jittered >= deadline || !wanted() {
             return result;
         }
         // The connection's end cuts the pause short; the next call then says so.
-        let _ = timeout_at(Instant::now() + jittered, connection.closed()).await;
+        let _ = timeout(jittered, connection.closed()).await;
+        if !wanted() {
+            return result;
+        }
         pause *= 2;
     }
 }

@@ -30,8 +30,8 @@ pub(super) async fn trace(stderr: impl AsyncRead + Unpin) {
     }
 }
 
-/// A line without colours, and with every word that may be a secret or a path replaced.
-fn clean(line: &str) -> String {
+/// A text of Codex's on one line, without colours, and with every word that may be a secret or a path replaced.
+pub(super) fn clean(line: &str) -> String {
     let words = plain(line);
     let mut cleaned = String::new();
     let mut bearer = false;
@@ -39,7 +39,7 @@ fn clean(line: &str) -> String {
         if !cleaned.is_empty() {
             cleaned.push(' ');
         }
-        let secret = std::mem::replace(&mut bearer, word.eq_ignore_ascii_case("bearer"));
+        let secret = std::mem::replace(&mut bearer, word.to_ascii_lowercase().ends_with("bearer"));
         cleaned.push_str(if secret { "(secret)" } else { word });
     }
     match cleaned.char_indices().nth(LINE_CHARS) {
@@ -79,7 +79,11 @@ fn redact(word: &str) -> &str {
             .all(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(c));
     let mixed =
         value.chars().any(|c| c.is_ascii_digit()) && value.chars().any(|c| c.is_ascii_alphabetic());
-    if value.starts_with("sk-") || value.starts_with("eyJ") || value.starts_with("sess-") {
+    if bare.contains("://") && bare.contains('@')
+        || value.starts_with("sk-")
+        || value.starts_with("eyJ")
+        || value.starts_with("sess-")
+    {
         "(secret)"
     } else if value.starts_with('/') && value.len() > 1 && !value.starts_with("//") {
         "(path)"
@@ -123,6 +127,18 @@ mod tests {
         assert_eq!(
             clean("refresh rt_0123456789abcdef0123456789 used"),
             "refresh (secret) used"
+        );
+    }
+
+    #[test]
+    fn secrets_inside_of_words_go() {
+        assert_eq!(
+            clean("via http://me:pass@proxy:8080 now"),
+            "via (secret) now"
+        );
+        assert_eq!(
+            clean("{\"authorization\":\"Bearer abc\"}"),
+            "{\"authorization\":\"Bearer (secret)"
         );
     }
 

@@ -1,6 +1,6 @@
 //! Keeps one child running: starts it, learns its account and models, and starts the next when it ends.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -9,10 +9,10 @@ use tokio::time::{Instant, timeout};
 
 use super::catalogue::Catalogue;
 use super::child::{Child, StartError};
-use super::connection::{Bounds, Connection};
+use super::connection::{Bounds, CallError, Connection};
 use super::failure;
 use super::launch::Launch;
-use super::protocol::{AccountReadResponse, Nothing};
+use super::protocol::{AccountReadResponse, Ignored, Nothing};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::{Problem, ProblemKind};
@@ -29,6 +29,13 @@ const PATIENCE: u32 = 3;
 
 /// How often the login's file is looked at while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
+
+/// How often a child is asked whether it is still there, and how long it may take to say so.
+const PROBE_PAUSE: Duration = Duration::from_secs(5);
+const PROBE_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a child that reads no more may go on to speak.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the rest of the host may know of the child.
 #[derive(Debug, Clone)]
@@ -64,23 +71,25 @@ impl Supervisor {
         let mut failures = 0;
         loop {
             let began = Instant::now();
-            let ended = tokio::select! {
-                () = self.tasks.stopping() => return,
-                ended = self.start(&state) => ended,
-            };
-            match ended {
+            // Looked at before the start: a login that comes while a child starts is one that it may not know of.
+            let login = Login::look(self.launch.home().login_file()).await;
+            // Not raced with the stop: a child that has been spawned is ended step by step.
+            match self.start(&state).await {
                 Ok(child) => {
-                    self.watch(&child, &state).await;
-                    state.send_if_modified(|state| {
-                        !matches!(std::mem::replace(state, State::Starting), State::Starting)
-                    });
-                    child.end().await;
+                    self.watch(&child, login, &state).await;
                     failures = if began.elapsed() >= RAN_WELL {
                         0
                     } else {
                         failures + 1
                     };
+                    state.send_replace(if failures >= PATIENCE {
+                        State::Down(failing().problem)
+                    } else {
+                        State::Starting
+                    });
+                    child.end().await;
                 }
+                Err(StartError::Stopping) => return,
                 Err(StartError::Unfit(problem)) => {
                     // Somebody may install it meanwhile, so it is looked for again.
                     state.send_replace(State::Down(problem));
@@ -109,15 +118,20 @@ impl Supervisor {
         let child = Child::start(&self.launch, self.bounds, &self.tasks).await?;
         let connection = child.connection.clone();
         let open = self.launch.home().custom_provider;
-        let (catalogue, account) = tokio::join!(
-            Catalogue::read(&connection, open),
-            connection.call::<AccountReadResponse>("account/read", &Nothing {}),
-        );
-        let catalogue = match catalogue {
-            Ok(catalogue) => catalogue,
+        let asked = async {
+            let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
+            let (catalogue, account) = tokio::join!(Catalogue::read(&connection, open), account);
+            Ok((catalogue?, account))
+        };
+        let asked = tokio::select! {
+            asked = asked => asked.map_err(|error: CallError| StartError::from(error)),
+            () = self.tasks.stopping() => Err(StartError::Stopping),
+        };
+        let (catalogue, account) = match asked {
+            Ok(answers) => answers,
             Err(error) => {
                 child.end().await;
-                return Err(error.into());
+                return Err(error);
             }
         };
         // With a ChatGPT login and no network, `account/read` fails although somebody is signed in (0.169.0); the
@@ -151,28 +165,72 @@ impl Supervisor {
         Ok(child)
     }
 
-    /// Waits until a child ends, the gateway stops, or a login appears that this child cannot know of.
-    async fn watch(&self, child: &Child, state: &watch::Sender<State>) {
+    /// Waits until a child is of no more use: it ended or hangs, the gateway stops, or there is a login that it
+    /// cannot know of.
+    async fn watch(&self, child: &Child, login: Login, state: &watch::Sender<State>) {
+        let connection = &child.connection;
         let signed_out = matches!(&*state.borrow(), State::Ready(ready) if ready.signed_out);
-        tokio::select! {
-            () = child.connection.closed() => tracing::warn!("codex ended; starting it again"),
-            () = self.tasks.stopping() => {}
-            () = login_appears(self.launch.home().login_file()), if signed_out => {
-                tracing::info!("a login appeared; starting codex again with it");
+        // Who was signed in from the start rewrites the file himself when tokens are refreshed. So it means
+        // something only once the account was refused.
+        let signed_in_anew = async {
+            if signed_out {
+                login.changes().await;
+            } else {
+                connection.refused().await;
+                Login::look(self.launch.home().login_file())
+                    .await
+                    .changes()
+                    .await;
             }
+        };
+        tokio::select! {
+            () = connection.closed() => tracing::warn!("codex ended; starting it again"),
+            () = connection.hung_up() => {
+                tracing::warn!("codex reads no more; starting it again");
+                // What it still has to say belongs to replies that are nearly done.
+                let _ = timeout(LAST_WORDS, connection.closed()).await;
+            }
+            () = falls_silent(connection) => tracing::error!("codex hangs; starting it again"),
+            () = signed_in_anew => tracing::info!("a login appeared; starting codex again with it"),
+            () = self.tasks.stopping() => {}
         }
     }
 }
 
-/// Completes when the login's file changes. A login made in one process is not seen by one that runs (0.169.0).
-async fn login_appears(file: PathBuf) {
-    let changed =
-        async || -> Option<SystemTime> { tokio::fs::metadata(&file).await.ok()?.modified().ok() };
-    let before = changed().await;
-    loop {
-        tokio::time::sleep(LOGIN_POLL).await;
-        if changed().await != before {
-            return;
+/// The file that holds the login, as it was at some time.
+#[derive(Debug)]
+struct Login {
+    file: PathBuf,
+    modified: Option<SystemTime>,
+}
+
+impl Login {
+    async fn look(file: PathBuf) -> Self {
+        let modified = modified(&file).await;
+        Self { file, modified }
+    }
+
+    /// Completes when the file is another. A login made in one process is not seen by one that runs (0.169.0).
+    async fn changes(self) {
+        while modified(&self.file).await == self.modified {
+            tokio::time::sleep(LOGIN_POLL).await;
+        }
+    }
+}
+
+async fn modified(file: &Path) -> Option<SystemTime> {
+    tokio::fs::metadata(file).await.ok()?.modified().ok()
+}
+
+/// Completes when a child twice in a row has not answered a question that costs it nothing. An error is an answer too.
+async fn falls_silent(connection: &Connection) {
+    let mut unanswered = 0;
+    while unanswered < 2 {
+        tokio::time::sleep(PROBE_PAUSE).await;
+        let probe = connection.call::<Ignored>("thread/loaded/list", &Nothing {});
+        match timeout(PROBE_WAIT, probe).await {
+            Err(_) | Ok(Err(CallError::TimedOut)) => unanswered += 1,
+            Ok(_) => unanswered = 0,
         }
     }
 }
@@ -199,5 +257,66 @@ pub(super) fn usable(state: &State) -> Result<Arc<Ready>, Problem> {
         State::Ready(ready) if ready.signed_out => Err(failure::not_signed_in().problem),
         State::Ready(ready) => Ok(ready.clone()),
         State::Down(problem) => Err(problem.clone()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex, split};
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        call_timeout: Duration::from_secs(30),
+        calls_in_flight: 8,
+        line_bytes: 1 << 20,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_hangs_is_noticed() {
+        let (near, _far) = duplex(64 << 10);
+        let (stdout, stdin) = split(near);
+        let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+        let noticed = timeout(Duration::from_secs(60), falls_silent(&connection)).await;
+        assert!(noticed.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_answers_anything_does_not_hang() {
+        let (near, far) = duplex(64 << 10);
+        let (stdout, stdin) = split(near);
+        let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+        let (read, mut write) = split(far);
+        let answers = async {
+            let mut lines = BufReader::new(read).lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let call: serde_json::Value = serde_json::from_str(&line).unwrap();
+                let error = serde_json::json!({"code": -32600, "message": "unknown"});
+                let answer = serde_json::json!({"id": call["id"], "error": error});
+                write
+                    .write_all(format!("{answer}\n").as_bytes())
+                    .await
+                    .unwrap();
+            }
+        };
+        let watched = tokio::select! {
+            () = answers => unreachable!("the far end ended"),
+            noticed = timeout(Duration::from_secs(600), falls_silent(&connection)) => noticed,
+        };
+        assert!(watched.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_login_that_comes_or_changes_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("auth.json");
+        let before = Login::look(file.clone()).await;
+        let changed = tokio::join!(timeout(Duration::from_secs(60), before.changes()), async {
+            tokio::fs::write(&file, "{}").await.unwrap();
+        });
+        assert!(changed.0.is_ok());
+        let unchanged = Login::look(file).await.changes();
+        assert!(timeout(Duration::from_secs(60), unchanged).await.is_err());
     }
 }

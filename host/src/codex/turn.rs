@@ -133,6 +133,14 @@ struct State {
     told_outcome: bool,
 }
 
+/// What a notification told, besides of its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    Turn,
+    /// The model does not take the account's credentials.
+    AccountRefused,
+}
+
 /// What the keeper must know of a turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Progress {
@@ -197,12 +205,12 @@ impl Shared {
     }
 
     /// Takes a notification of this turn's thread. Called by the reader alone, so it only computes.
-    pub(super) fn observe(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
+    pub(super) fn observe(&self, method: &str, turn: &str, params: &RawValue, at: u64) -> Heard {
         let report = decode::report(method, params);
         let mut state = self.lock();
         // Threads are not shared between turns; this guards against answers leaking should Codex ever do so.
         if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
-            return;
+            return Heard::Turn;
         }
         let mut events = Vec::new();
         let mut outcome: Option<Outcome> = None;
@@ -249,7 +257,7 @@ impl Shared {
                 progress.abandoned = true;
                 outcome = Some(failure::too_long().into());
             }
-            Report::Failing => {}
+            Report::Failing | Report::Echo => {}
             Report::TurnCompleted { status, error } => {
                 state.telling.check_retold(&mut events);
                 progress.started = true;
@@ -275,13 +283,18 @@ impl Shared {
                     },
                     self.bound,
                 ) {
-                    outcome = outcome.or(Some(full.into()));
+                    // Even of a turn that is complete: its answer is not.
+                    outcome = Some(full.into());
                     progress.abandoned = true;
                     break;
                 }
             }
         }
         drop(state);
+        let heard = match &outcome {
+            Some(outcome) if failure::is_refused(&outcome.ending) => Heard::AccountRefused,
+            _ => Heard::Turn,
+        };
         match outcome {
             Some(outcome) => self.end(outcome),
             None => self.arrived.notify_one(),
@@ -291,6 +304,7 @@ impl Shared {
             progress.abandoned |= known.abandoned;
             std::mem::replace(known, progress) != progress
         });
+        heard
     }
 }
 

@@ -27,18 +27,10 @@ pub(crate) struct Pump {
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
     streaming: bool,
-    pace: Pace,
+    heartbeat: Duration,
     /// When the client last heard something.
     spoke: Instant,
     done: bool,
-}
-
-/// How long things may take.
-pub(super) struct Pace {
-    /// When the turn must have ended.
-    pub(super) deadline: Instant,
-    /// How long a stream may be silent.
-    pub(super) heartbeat: Duration,
 }
 
 /// A piece of a stream.
@@ -62,7 +54,7 @@ enum Step {
 
 impl Pump {
     /// A pump from this turn through this session, whose reply is open.
-    pub(super) fn new(session: Session, turn: Turn, streaming: bool, pace: Pace) -> Self {
+    pub(super) fn new(session: Session, turn: Turn, streaming: bool, heartbeat: Duration) -> Self {
         Self {
             session,
             turn: Some(turn),
@@ -71,7 +63,7 @@ impl Pump {
             early: None,
             cause: None,
             streaming,
-            pace,
+            heartbeat,
             spoke: Instant::now(),
             done: false,
         }
@@ -164,34 +156,22 @@ impl Pump {
         }
     }
 
-    /// Waits for the turn, but no longer than to its deadline or the next heartbeat. True when it is time for the
-    /// latter.
+    /// Waits for the turn, but no longer than to the next heartbeat, for which it is time when this is true. How long
+    /// a turn may take is its keeper's to watch.
     async fn wait(&mut self) -> bool {
-        let beat = self.spoke + self.pace.heartbeat;
-        let until = if self.streaming {
-            beat.min(self.pace.deadline)
-        } else {
-            self.pace.deadline
-        };
-        // Asked before, not only in `select!`: a turn that always has something to tell must end too.
-        if Instant::now() < self.pace.deadline {
-            tokio::select! {
-                biased;
-                () = self.receive() => return false,
-                () = sleep_until(until) => {}
-            }
+        if !self.streaming {
+            self.receive().await;
+            return false;
         }
-        if Instant::now() < self.pace.deadline {
-            // The next one is due in a full interval, even if nobody takes this one.
-            self.spoke = Instant::now();
-            return true;
+        let beat = self.spoke + self.heartbeat;
+        tokio::select! {
+            biased;
+            () = self.receive() => return false,
+            () = sleep_until(beat) => {}
         }
-        self.cut(Failure::new(
-            ProblemKind::Timeout,
-            "turn_timeout",
-            "The turn took longer than this gateway allows and was stopped.",
-        ));
-        false
+        // The next one is due in a full interval, even if nobody takes this one.
+        self.spoke = Instant::now();
+        true
     }
 
     /// Takes what the turn has told, or how it ended. Cancel safe.

@@ -112,6 +112,21 @@ async fn no_more_calls_are_in_flight_than_the_cap() {
 }
 
 #[tokio::test]
+async fn no_call_is_more_than_one_line() {
+    let (connection, mut far) = pair(BOUNDS);
+    let smuggled = serde_json::value::RawValue::from_string("[\n1\n]".to_owned()).unwrap();
+    let refused = connection.call::<Value>("m", &smuggled).await;
+    assert!(matches!(refused, Err(CallError::Malformed(_))));
+    let codex = async {
+        let call = far.next().await;
+        assert_eq!(call["method"], "next");
+        far.say(json!({"id": call["id"], "result": 1})).await;
+    };
+    let (answer, ()) = tokio::join!(connection.call::<u32>("next", &()), codex);
+    assert_eq!(answer.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn requests_of_codex_are_refused_under_their_own_id() {
     let (connection, mut far) = pair(BOUNDS);
     far.say(json!({"id": 1, "method": "item/tool/call", "params": {}}))
@@ -150,6 +165,31 @@ async fn the_end_fails_calls_only_after_all_was_read() {
     assert!(matches!(&batch[0].kind, EventKind::Text(text) if text.text == "last words"));
     assert_eq!(reply.recv_many(&mut batch).await, 0);
     assert!(matches!(reply.ending().ending, Ending::Completed));
+}
+
+#[tokio::test]
+async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
+    let (stdin, far_stdin) = tokio::io::duplex(64);
+    let (stdout, mut far_stdout) = tokio::io::duplex(64 << 10);
+    let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+    let turn = Shared::new(1 << 20);
+    connection.register("t", &turn);
+    drop(far_stdin);
+    let unsent = connection.call::<Value>("m", &()).await;
+    assert!(matches!(
+        unsent,
+        Err(CallError::Closed | CallError::TimedOut)
+    ));
+    connection.hung_up().await;
+    assert!(!connection.is_open());
+    let delta = json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}});
+    far_stdout
+        .write_all(format!("{delta}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
+    let mut batch = Vec::new();
+    assert_eq!(reply.recv_many(&mut batch).await, 1);
 }
 
 #[tokio::test]

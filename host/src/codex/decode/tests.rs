@@ -130,9 +130,13 @@ fn what_is_unknown_or_odd_stays_verbatim() {
         Report::Other
     ));
     assert!(matches!(report("item/somethingNew", &odd), Report::Other));
+    let plan = raw(&json!({"threadId": "t", "item": {"type": "plan", "id": "x", "text": ""}}));
+    assert!(matches!(report("item/completed", &plan), Report::Other));
+    // Our own words come back twice, images and all: nobody needs them.
     let user =
         raw(&json!({"threadId": "t", "item": {"type": "userMessage", "id": "x", "content": []}}));
-    assert!(matches!(report("item/completed", &user), Report::Other));
+    assert!(matches!(report("item/started", &user), Report::Echo));
+    assert!(matches!(report("item/completed", &user), Report::Echo));
     assert!(address(&raw(&json!({"rateLimits": {}}))).is_none());
 }
 

@@ -106,6 +106,22 @@ fn a_400_of_the_model_is_told_in_its_own_words() {
 }
 
 #[test]
+fn older_codexs_and_silent_models_are_told_apart_by_their_words() {
+    let code = |message: &str| {
+        let Ending::Failed(problem) =
+            heard(&json!({"message": message, "codexErrorInfo": "other"}))
+        else {
+            panic!("not failed")
+        };
+        problem.code.unwrap()
+    };
+    let raw = r#"{"error": {"message": "too long", "code": "context_length_exceeded"}}"#;
+    assert_eq!(code(raw), "context_length_exceeded");
+    let idle = "stream disconnected before completion: idle timeout waiting for SSE";
+    assert_eq!(code(idle), "upstream_timeout");
+}
+
+#[test]
 fn a_model_that_stops_short_did_not_fail() {
     let cut = json!({"message": "Incomplete response returned, reason: max_output_tokens", "codexErrorInfo": "other"});
     assert_eq!(heard(&cut), Ending::Incomplete(Shortfall::MaxOutputTokens));
