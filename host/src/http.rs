@@ -20,6 +20,7 @@ use axum::routing::{get, post};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use self::body::Bodies;
 use self::failure::Refusal;
 use self::guard::Guard;
 pub(crate) use self::listen::{Server, serve};
@@ -30,8 +31,7 @@ use crate::flow::Flow;
 #[derive(Clone)]
 struct Front {
     flow: Flow,
-    /// Bytes of a request's body.
-    body_bytes: usize,
+    bodies: Bodies,
     rehearsal: bool,
 }
 
@@ -39,7 +39,7 @@ struct Front {
 pub(crate) fn router(config: &Config, flow: Flow) -> Router {
     let front = Front {
         flow,
-        body_bytes: config.limits.body_bytes,
+        bodies: Bodies::new(config.limits.body_bytes),
         rehearsal: config.rehearsal,
     };
     let guard = Guard::new(

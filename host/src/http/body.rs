@@ -1,15 +1,19 @@
 //! What a request holds: text that claims to be JSON, within the limit of size, in time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Limited};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::failure::Refusal;
+use crate::failure::Failure;
+use crate::wit::ProblemKind;
 
 /// How long a body may take to arrive. Enough for the largest at 1 MB/s.
 const ARRIVAL: Duration = Duration::from_secs(60);
@@ -19,8 +23,55 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD: Duration = Duration::from_secs(10);
 
-/// Reads the text of a JSON request of at most `limit` bytes.
-pub(super) async fn text(request: Request, limit: usize) -> Result<String, Refusal> {
+/// Bytes of all requests that are being read or worked on. Beyond them, requests are sent away.
+const BYTES: usize = 512 << 20;
+
+/// What bodies are read into: so much for all of them, and so much for each. Clones share it.
+#[derive(Clone)]
+pub(super) struct Bodies {
+    free: Arc<Semaphore>,
+    limit: usize,
+}
+
+/// A body, and the memory that it takes up until it is dropped.
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Bodies {
+    /// Bodies of at most `limit` bytes each.
+    pub(super) fn new(limit: usize) -> Self {
+        let free = Arc::new(Semaphore::new(BYTES.max(limit)));
+        Self { free, limit }
+    }
+
+    /// Takes a piece of a body. What is held counts as it arrives: a client that announces much and sends little
+    /// takes nothing from others.
+    fn take(
+        &self,
+        piece: &Bytes,
+        memory: &mut Option<OwnedSemaphorePermit>,
+    ) -> Result<(), Failure> {
+        let bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
+        match Arc::clone(&self.free).try_acquire_many_owned(bytes) {
+            Ok(more) => match memory {
+                Some(memory) => memory.merge(more),
+                None => *memory = Some(more),
+            },
+            Err(_) => {
+                let message = "The gateway is reading as much as it can. Try again in a moment.";
+                let failure = Failure::new(ProblemKind::Overloaded, "gateway_busy", message);
+                return Err(failure.retry_after(1));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the text of a JSON request.
+pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refusal> {
+    let limit = bodies.limit;
     let (parts, mut body) = request.into_parts();
     is_json(&parts.headers)?;
     if length(&parts.headers).is_some_and(|length| length > limit) {
@@ -30,22 +81,35 @@ pub(super) async fn text(request: Request, limit: usize) -> Result<String, Refus
         }
         return Err(Refusal::too_large(limit));
     }
-    let bytes = match timeout(ARRIVAL, Limited::new(&mut body, limit).collect()).await {
-        Ok(Ok(collected)) => collected.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    let mut memory = None;
+    let mut bytes = Vec::new();
+    let arriving = async {
+        while let Some(frame) = body.frame().await {
+            let broken = |_| Refusal::body("invalid_body", "The request's body broke off.");
+            let Ok(piece) = frame.map_err(broken)?.into_data() else {
+                continue;
+            };
+            if bytes.len() + piece.len() > limit {
+                return Ok(false);
+            }
+            bodies.take(&piece, &mut memory)?;
+            bytes.extend_from_slice(&piece);
+        }
+        Ok::<_, Refusal>(true)
+    };
+    match timeout(ARRIVAL, arriving).await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => {
+            drop(bytes);
             discard(body).await;
             return Err(Refusal::too_large(limit));
         }
-        Ok(Err(_)) => {
-            return Err(Refusal::body(
-                "invalid_body",
-                "The request's body broke off.",
-            ));
-        }
+        Ok(Err(refusal)) => return Err(refusal),
         Err(_) => return Err(Refusal::too_slow()),
-    };
-    String::from_utf8(bytes.into())
-        .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))?;
+    Ok(Text { text, memory })
 }
 
 /// Whether the headers announce JSON, as it is. What a form or a plain page can send without asking is not taken.
@@ -105,8 +169,9 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let text = text(request.body(body.into()).unwrap(), LIMIT).await;
-        text.map_err(|refusal| refusal.into_response().status().as_u16())
+        let text = text(request.body(body.into()).unwrap(), &Bodies::new(LIMIT)).await;
+        text.map(|body| body.text)
+            .map_err(|refusal| refusal.into_response().status().as_u16())
     }
 
     #[tokio::test]
@@ -143,6 +208,24 @@ mod tests {
         }
         assert_eq!(read(&[("content-encoding", "gzip")], "{}").await, Err(400));
         assert_eq!(read(&[], vec![b'"', 0xff, b'"']).await, Err(400));
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_have_a_limit() {
+        let bodies = Bodies {
+            free: Arc::new(Semaphore::new(10)),
+            limit: LIMIT,
+        };
+        let ask = |length: usize| {
+            let request = Request::post("/").body(Body::from("x".repeat(length)));
+            text(request.unwrap(), &bodies)
+        };
+        let held = ask(8).await.map_err(|_| "refused").unwrap();
+        let refused = ask(8).await.map(|_| ()).unwrap_err();
+        assert_eq!(refused.into_response().status().as_u16(), 503);
+        assert!(ask(2).await.is_ok());
+        drop(held);
+        assert!(ask(8).await.is_ok());
     }
 
     #[tokio::test]

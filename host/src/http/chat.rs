@@ -23,7 +23,7 @@ pub(super) async fn complete(
     Extension(received): Extension<Received>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let body = body::text(request, front.body_bytes).await?;
+    let body::Text { text: body, memory } = body::text(request, &front.bodies).await?;
     let incoming = Incoming {
         id: received.id,
         arrived: received.arrived,
@@ -31,6 +31,8 @@ pub(super) async fn complete(
         body,
     };
     let reply = front.flow.start(incoming).await?;
+    // Codex has the request now.
+    drop(memory);
     let mut response = match reply.answer {
         Answer::Stream(pump) => streamed(sse::body(pump)),
         Answer::Whole(body) => json(StatusCode::OK, body),
@@ -54,23 +56,22 @@ fn streamed(body: axum::body::Body) -> Response {
     response
 }
 
-/// The names of what is not honoured. One that could not stand in a header is left out.
+/// The names of what is not honoured. A character that has no place in a header becomes a question mark.
 fn ignored(names: &[String]) -> Option<HeaderValue> {
     let mut list = String::new();
-    let plain = |name: &&String| {
-        !name.is_empty()
-            && name
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte))
-    };
-    for name in names.iter().filter(plain) {
+    for name in names.iter().filter(|name| !name.is_empty()) {
         if list.len() + name.len() > IGNORED_BYTES {
             break;
         }
         if !list.is_empty() {
             list.push_str(", ");
         }
-        list.push_str(name);
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || "_-.[]".contains(character);
+        list.extend(
+            name.chars()
+                .map(|character| if plain(character) { character } else { '?' }),
+        );
     }
     HeaderValue::try_from(list)
         .ok()
@@ -95,10 +96,10 @@ mod tests {
         );
         assert_eq!(
             named(&["a\r\nset-cookie: b", "ü", "", "seed"]).as_deref(),
-            Some("seed")
+            Some("a??set-cookie??b, ?, seed")
         );
         assert_eq!(named(&[]), None);
-        assert_eq!(named(&["a b"]), None);
+        assert_eq!(named(&["a b"]).as_deref(), Some("a?b"));
         let many = vec!["name"; 5_000];
         assert!(named(&many).unwrap().len() <= IGNORED_BYTES + IGNORED_BYTES / 2);
     }
