@@ -2,6 +2,7 @@
 
 mod environment;
 mod load;
+mod names;
 mod print;
 mod setting;
 mod value;
@@ -24,7 +25,7 @@ pub struct Config {
     pub api_key: Option<Secret>,
     /// Further names that clients may give as `Host`, besides loopback's and `listen`.
     pub allowed_hosts: Vec<String>,
-    /// Web origins that may call, besides the gateway's own.
+    /// Further web origins that may call, besides the gateway's own and every page on loopback.
     pub allowed_origins: Vec<String>,
     /// A policy component to run in place of the embedded one.
     pub policy: Option<PathBuf>,

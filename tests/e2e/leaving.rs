@@ -80,6 +80,23 @@ async fn a_client_that_leaves_while_its_thread_starts_leaves_no_turn_behind() ->
 }
 
 #[tokio::test]
+async fn a_thread_whose_client_left_while_it_started_is_given_back() -> Result<()> {
+    let busy = airlock_tests::Answer::overloaded();
+    let fake = FakeCodex::start(Script::new().answer("thread/start", busy))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    {
+        let asking = gateway.client().chat(json!({}));
+        tokio::select! {
+            reply = asking => bail!("an answer: {:?}", reply?.body),
+            started = fake.expect("thread/start") => drop(started?),
+        }
+    }
+    fake.expect("thread/start").await?;
+    fake.expect("thread/unsubscribe").await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_interrupt_that_is_never_answered_holds_up_nobody() -> Result<()> {
     let fake =
         FakeCodex::start(Script::new().turn(|turn| turn.text("a").ignore_interrupt().hang()))?;

@@ -70,6 +70,29 @@ async fn a_codex_that_nobody_signed_in_to_is_a_503_and_never_a_401() -> Result<(
 }
 
 #[tokio::test]
+async fn a_new_login_after_a_refused_one_is_taken_up() -> Result<()> {
+    let refused = json!({"httpConnectionFailed": {"httpStatusCode": 401}});
+    let fake = FakeCodex::start(Script::new().turn(|turn| turn.fail(refused, "no")))?;
+    let gateway = Gateway::with()
+        .settings("[codex]\nlogin = \"separate\"")
+        .over_fake(&fake)
+        .await?;
+    let reply = gateway.client().chat(json!({})).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("code")),
+        (503, &json!("codex_not_signed_in")),
+        "{}",
+        reply.body
+    );
+    fake.expect_start().await?;
+    gateway.logged("the account was refused").await?;
+    std::fs::write(gateway.codex_home().join("auth.json"), "{}")?;
+    fake.expect_start().await?;
+    assert_eq!(gateway.client().ask("next").await?, "You said: next");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_child_that_answers_makes_it_ready() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;

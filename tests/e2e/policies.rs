@@ -56,6 +56,25 @@ async fn a_policy_that_fails_while_it_reads_the_request_is_a_500() -> Result<()>
 }
 
 #[tokio::test]
+async fn a_policy_cannot_speak_to_codex_itself() -> Result<()> {
+    let (fake, gateway) = hostile(&Gate::new()).await?;
+    for place in ["history", "schema"] {
+        let body = json!({"user": format!("hostile:smuggle:{place}")});
+        let reply = gateway.client().chat(body).await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("code")),
+            (500, &json!("policy_failed")),
+            "{place}: {}",
+            reply.body
+        );
+        assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
+    }
+    assert_eq!(fake.told("fs/writeFile").len(), 0);
+    assert_eq!(fake.told("turn/start").len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_policy_that_fails_while_it_translates_ends_its_own_reply() -> Result<()> {
     for deed in DEEDS {
         let gate = Gate::new();

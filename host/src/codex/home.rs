@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{Config, Login};
+use crate::config::{self, Config};
 
 /// A Codex home that is ready to run in. Clones share it; the last one gives it free for other settings.
 #[derive(Clone, Debug)]
@@ -23,13 +23,21 @@ pub(crate) struct Home {
     pub(crate) env_keys: Vec<String>,
     /// Whether the model provider is another than OpenAI. Then the catalogue does not list its models.
     pub(crate) custom_provider: bool,
-    /// The file that holds the login, whether it exists or not.
-    login: PathBuf,
+    login: Login,
     /// Whether Codex talks to the scripted model.
     pub(crate) rehearsal: bool,
     /// Settings for the command line: `key=value`.
     pub(super) overrides: Vec<String>,
     _lock: Arc<File>,
+}
+
+/// Where the login is, and how to get one there.
+#[derive(Clone, Debug)]
+struct Login {
+    /// The file that holds it, whether it exists or not.
+    file: PathBuf,
+    /// The one command to sign in with.
+    command: String,
 }
 
 /// Why there is no home. The messages are for the operator.
@@ -90,13 +98,13 @@ impl Home {
         };
         let text = settings::render(&taken);
         let lock = files::claim(&path, &text)?;
-        files::link_login(&path, shared.as_deref())?;
+        files::link_login(&path, shared.as_ref().map(|login| login.file.as_path()))?;
         Ok(Self {
             workspace,
             temporary,
             env_keys: taken.env_keys(),
             custom_provider: rehearsal.is_some() || taken.custom_provider(),
-            login: shared.unwrap_or_else(|| path.join("auth.json")),
+            login: shared.unwrap_or_else(|| Login::of(&path)),
             rehearsal: rehearsal.is_some(),
             // On the command line and not in the file, because each rehearsal has a port of its own.
             overrides: rehearsal
@@ -109,24 +117,67 @@ impl Home {
 
     /// The file that holds the login, whether it exists or not.
     pub(crate) fn login_file(&self) -> PathBuf {
-        self.login.clone()
+        self.login.file.clone()
+    }
+
+    /// The one command that signs Codex in for this gateway.
+    pub(crate) fn sign_in(&self) -> &str {
+        &self.login.command
     }
 }
 
-/// The login to share, or None for one of our own.
-fn shared_login(config: &Config, own: &Path) -> Result<Option<PathBuf>, HomeError> {
+impl Login {
+    /// That of a home that Codex does not take by itself.
+    fn of(home: &Path) -> Self {
+        Self {
+            file: home.join("auth.json"),
+            command: format!("CODEX_HOME={} codex login", quoted(home)),
+        }
+    }
+}
+
+/// The login to share, or None for one of our own. It is shared even while there is none: Codex takes a link to
+/// nothing for no login (0.169.0), and a login made later is seen by whoever waits for the file.
+fn shared_login(config: &Config, own: &Path) -> Result<Option<Login>, HomeError> {
     let named = config.codex.home.clone();
     let home = match config.codex.login {
-        Login::Separate => None,
-        Login::Shared => {
-            named.or_else(|| config.environment.codex_home().filter(|home| home.is_dir()))
-        }
+        config::Login::Separate => None,
+        config::Login::Shared => named.or_else(|| config.environment.codex_home()),
     };
-    match home.map(|home| existing(&home, own)).transpose() {
-        Ok(home) => Ok(home.map(|home| home.join("auth.json"))),
-        // Run from inside our own home, as its Codex would be: then the login is our own.
-        Err(HomeError::Own) => Ok(None),
-        Err(error) => Err(error),
+    let Some(home) = home else { return Ok(None) };
+    let missing = matches!(home.try_exists(), Ok(false));
+    let real = if home.is_dir() {
+        match existing(&home, own) {
+            Ok(real) => real,
+            // Run from inside our own home, as its Codex would be: then the login is our own.
+            Err(HomeError::Own) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    } else if missing {
+        std::path::absolute(&home).map_err(files::fault("find", &home))?
+    } else {
+        // No folder, or none that we may enter: Codex keeps no login there either.
+        return Ok(None);
+    };
+    let mut login = Login::of(&real);
+    let elsewhere = config.codex.home.is_some() || config.environment.raw("CODEX_HOME").is_some();
+    if !elsewhere {
+        "codex login".clone_into(&mut login.command);
+    } else if missing {
+        // Codex makes its usual folder itself, and no other.
+        login.command = format!("mkdir -p {} && {}", quoted(&real), login.command);
+    }
+    Ok(Some(login))
+}
+
+/// A path as a shell reads it.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
+    if text.bytes().all(plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

@@ -177,10 +177,9 @@ impl Supervisor {
                 login.changes().await;
             } else {
                 connection.refused().await;
-                Login::look(self.launch.home().login_file())
-                    .await
-                    .changes()
-                    .await;
+                let login = Login::look(self.launch.home().login_file()).await;
+                tracing::warn!("the account was refused; a new login is waited for");
+                login.changes().await;
             }
         };
         tokio::select! {

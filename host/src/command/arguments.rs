@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use toml::Value;
 
 use crate::codex::launch::LAUNCH;
 use crate::config::{Config, Environment, Flags, SETTINGS, Slot};
@@ -120,12 +121,19 @@ pub(super) fn flags(matches: &ArgMatches) -> Flags {
 
 /// The flags that all commands share, so that `config` and `doctor` tell of the very `serve` that is meant.
 fn options(mut command: Command) -> Command {
-    let mut sample = Config::defaults(Environment::default());
+    // Folders below the user's are shown as people write them.
+    let mut sample = Config::defaults(Environment::from_iter([("HOME", "~")]));
     for setting in SETTINGS {
         let Some(flag) = setting.flag else { continue };
         let slot = (setting.slot)(&mut sample);
+        let default = match (&slot, slot.show()) {
+            // Every switch is off.
+            (Slot::Switch(_), _) | (_, None) => String::new(),
+            (_, Some(Value::String(text))) => format!(" [default: {text}]"),
+            (_, Some(value)) => format!(" [default: {value}]"),
+        };
         let argument = Arg::new(setting.key).long(flag).help(format!(
-            "{} [env: {}]",
+            "{}{default} [env: {}]",
             setting.help,
             setting.variable()
         ));

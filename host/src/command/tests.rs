@@ -64,6 +64,18 @@ fn help_teaches_and_hides_what_is_not_for_people() {
 }
 
 #[test]
+fn help_shows_the_default_of_every_flag_that_has_one() {
+    let (out, ..) = typed(&["serve", "--help"]);
+    // However wide the terminal is.
+    let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
+    for default in ["127.0.0.1:8787", "~/.local/share/airlock"] {
+        let default = format!("[default: {default}]");
+        assert!(out.contains(&default), "no {default} in:\n{out}");
+    }
+    assert_eq!(out.matches("[default:").count(), 2, "{out}");
+}
+
+#[test]
 fn wrong_usage_is_told_apart_from_failure() {
     let (_, err, code) = typed(&["serve", "--no-such-flag"]);
     assert!(err.contains("--no-such-flag"), "{err}");

@@ -19,11 +19,6 @@ impl Environment {
         Self(std::env::vars_os().collect())
     }
 
-    /// A variable that is set, not empty, and text.
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.raw(name)?.to_str()
-    }
-
     /// A variable that is set and not empty. An empty variable counts as none, as most programs hold it.
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
         self.0
@@ -86,6 +81,14 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
                 .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
         )
+    }
+}
+
+/// For tests: variables that need not be text.
+#[cfg(test)]
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
     }
 }
 

@@ -107,8 +107,8 @@ impl Config {
         let mut config = Self::defaults(environment);
         let mut sources = Vec::with_capacity(SETTINGS.len());
         for setting in SETTINGS {
-            let Some((source, value, origin)) = pick(setting, flags, &config.environment, &table)
-            else {
+            let picked = pick(setting, flags, &config.environment, &table)?;
+            let Some((source, value, origin)) = picked else {
                 sources.push(Source::Default);
                 continue;
             };
@@ -210,41 +210,45 @@ fn hint(key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// The value of most weight, with its source and a name for the source.
+/// A value with its source, and a name for the source.
+type Picked = (Source, Value, String);
+
+/// The value of most weight, if there is any.
 fn pick(
     setting: &Setting,
     flags: &Flags,
     environment: &Environment,
     table: &Table,
-) -> Option<(Source, Value, String)> {
+) -> Result<Option<Picked>, ConfigError> {
     if let Some((_, value)) = flags.values.iter().find(|(key, _)| *key == setting.key) {
         let origin = format!("--{}", setting.flag.unwrap_or_default());
-        return Some((Source::Flag, Value::String(value.clone()), origin));
+        return Ok(Some((Source::Flag, Value::String(value.clone()), origin)));
     }
     let variable = setting.variable();
     for name in [Some(variable.as_str()), setting.also]
         .into_iter()
         .flatten()
     {
-        if let Some(value) = environment.text(name) {
-            return Some((
-                Source::Environment,
-                Value::String(value.to_owned()),
-                name.to_owned(),
-            ));
-        }
+        let Some(value) = environment.raw(name) else {
+            continue;
+        };
+        // To pass over it would mean the default: for a key, that none is asked for.
+        let value = value.to_str().ok_or_else(|| ConfigError::Value {
+            key: setting.key,
+            fault: "must be text in UTF-8".to_owned(),
+            origin: name.to_owned(),
+        })?;
+        let value = Value::String(value.to_owned());
+        return Ok(Some((Source::Environment, value, name.to_owned())));
     }
     let mut value = None;
     let mut level = Some(table);
     for part in setting.key.split('.') {
-        value = level?.get(part);
+        value = level.and_then(|level| level.get(part));
         level = value.and_then(Value::as_table);
     }
-    Some((
-        Source::File,
-        value?.clone(),
-        "the configuration file".to_owned(),
-    ))
+    let origin = "the configuration file".to_owned();
+    Ok(value.map(|value| (Source::File, value.clone(), origin)))
 }
 
 /// What no single value can show.

@@ -65,8 +65,8 @@ const GIB: u64 = 1 << 30;
 pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("listen", |c| Slot::Address(&mut c.listen), "Address and port to listen on; port 0 takes a free one. Anything but loopback needs api_key.").flag("listen"),
     Setting::new("api_key", |c| Slot::Secret(&mut c.api_key), "The key that clients must present as `Authorization: Bearer …`. Without one, none is asked for."),
-    Setting::new("allowed_hosts", |c| Slot::Texts(&mut c.allowed_hosts), "Further names that clients may give as Host, besides loopback's and listen."),
-    Setting::new("allowed_origins", |c| Slot::Texts(&mut c.allowed_origins), "Web origins that may call, besides the gateway's own: https://chat.example"),
+    Setting::new("allowed_hosts", |c| Slot::Hosts(&mut c.allowed_hosts), "Further names that clients may give as Host, without a port, besides loopback's and listen: box.example"),
+    Setting::new("allowed_origins", |c| Slot::Origins(&mut c.allowed_origins), "Further web origins that may call: https://chat.example. The gateway's own, and pages that this machine serves on loopback, whatever their port, always may."),
     Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
     Setting::new("strict", |c| Slot::Switch(&mut c.strict), "Refuse parameters that Codex cannot honour, in place of ignoring and naming them.").flag("strict"),
     Setting::new("rehearsal", |c| Slot::Switch(&mut c.rehearsal), "Run the real Codex against a scripted model inside Airlock: no account, no network, no cost.").flag("rehearsal"),

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use super::*;
@@ -45,7 +47,8 @@ fn another(setting: &Setting, existing: &Path) -> String {
     match (setting.slot)(&mut config) {
         Slot::Address(_) => "127.0.0.1:9999",
         Slot::Secret(_) => "key-1",
-        Slot::Texts(_) => "one,two",
+        Slot::Hosts(_) => "one,two",
+        Slot::Origins(_) => "https://one.example,http://two.example:3000",
         Slot::File(_) => return existing.join("file").display().to_string(),
         Slot::Directory(_) => return existing.display().to_string(),
         Slot::Path(_) | Slot::Folder(_) => "/somewhere/else",
@@ -296,6 +299,21 @@ fn refusals_name_the_key_and_the_way_out() {
             &[],
             &["listen", "api_key", "AIRLOCK_API_KEY"],
         ),
+        (
+            "allowed_origins = [\"https://chat.example\", \"https://x.example/\"]",
+            &[],
+            &["allowed_origins", "write \"https://x.example\""],
+        ),
+        (
+            "allowed_origins = [\"*\"]",
+            &[],
+            &["allowed_origins", "\"*\"", "no wildcards"],
+        ),
+        (
+            "",
+            &[("AIRLOCK_ALLOWED_HOSTS", "box.example, a:8787")],
+            &["allowed_hosts", "write \"a\"", "AIRLOCK_ALLOWED_HOSTS"],
+        ),
     ];
     for (file, variables, expected) in cases {
         let refusal = refusal(file, variables);
@@ -308,6 +326,23 @@ fn refusals_name_the_key_and_the_way_out() {
         assert!(
             !refusal.contains("two words"),
             "a secret is shown: {refusal}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_not_passed_over() {
+    for name in ["AIRLOCK_API_KEY", "RUST_LOG"] {
+        let broken = OsStr::from_bytes(b"a\xff").to_owned();
+        let variables = [
+            (OsString::from("HOME"), OsString::from("/nonexistent/home")),
+            (OsString::from(name), broken),
+        ];
+        let error = Config::load(&Flags::default(), variables.into_iter().collect()).unwrap_err();
+        let refusal = error.to_string();
+        assert!(
+            refusal.contains(name) && refusal.contains("UTF-8"),
+            "{refusal}"
         );
     }
 }

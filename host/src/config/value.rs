@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::{Login, Secret};
+use super::{Login, Secret, names};
 
 /// Where a setting's value lives, and so what kind of value it is.
 pub(crate) enum Slot<'a> {
@@ -14,8 +14,10 @@ pub(crate) enum Slot<'a> {
     Address(&'a mut SocketAddr),
     /// Text that is never printed.
     Secret(&'a mut Option<Secret>),
-    /// A list of texts; separated by commas outside the file.
-    Texts(&'a mut Vec<String>),
+    /// A list of names as `Host` gives them; separated by commas outside the file.
+    Hosts(&'a mut Vec<String>),
+    /// A list of web origins; separated by commas outside the file.
+    Origins(&'a mut Vec<String>),
     /// An existing file.
     File(&'a mut Option<PathBuf>),
     /// An existing folder.
@@ -52,7 +54,8 @@ impl Slot<'_> {
         match self {
             Slot::Address(_) => "IP:PORT",
             Slot::Secret(_) => "text",
-            Slot::Texts(_) => "list of texts",
+            Slot::Hosts(_) => "list of hosts",
+            Slot::Origins(_) => "list of origins",
             Slot::File(_) => "existing file",
             Slot::Directory(_) => "existing folder",
             Slot::Path(_) | Slot::Folder(_) => "path",
@@ -97,7 +100,8 @@ impl Slot<'_> {
                 }
                 *slot = Some(Secret::new(secret));
             }
-            Slot::Texts(slot) => *slot = texts(value)?,
+            Slot::Hosts(slot) => *slot = texts(value, names::host)?,
+            Slot::Origins(slot) => *slot = texts(value, names::origin)?,
             Slot::File(slot) => {
                 let path = place.resolve(text(value)?)?;
                 if !path.is_file() {
@@ -139,14 +143,16 @@ impl Slot<'_> {
     }
 
     /// The value as the file would say it, or nothing where nothing is set. A secret is masked.
-    pub(super) fn show(&self) -> Option<Value> {
+    pub(crate) fn show(&self) -> Option<Value> {
         let path = |path: &PathBuf| Value::String(path.display().to_string());
         Some(match self {
             Slot::Address(slot) => Value::String(slot.to_string()),
             Slot::Secret(slot) => slot
                 .as_ref()
                 .map(|_| Value::String("(secret)".to_owned()))?,
-            Slot::Texts(slot) => Value::Array(slot.iter().cloned().map(Value::String).collect()),
+            Slot::Hosts(slot) | Slot::Origins(slot) => {
+                Value::Array(slot.iter().cloned().map(Value::String).collect())
+            }
             Slot::File(slot) | Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
             Slot::Folder(slot) => path(slot),
             Slot::Switch(slot) => Value::Boolean(**slot),
@@ -183,20 +189,20 @@ fn text(value: &Value) -> Result<&str, String> {
         .ok_or_else(|| format!("must be text, not {}", value.type_str()))
 }
 
-fn texts(value: &Value) -> Result<Vec<String>, String> {
-    match value {
-        Value::String(text) => Ok(text
+fn texts(value: &Value, check: fn(&str) -> Result<(), String>) -> Result<Vec<String>, String> {
+    let parts = match value {
+        Value::String(text) => text
             .split(',')
             .map(str::trim)
             .filter(|part| !part.is_empty())
-            .map(str::to_owned)
-            .collect()),
-        Value::Array(parts) => parts
-            .iter()
-            .map(|part| text(part).map(str::to_owned))
             .collect(),
-        other => Err(format!("must be a list of texts, not {}", other.type_str())),
-    }
+        Value::Array(parts) => parts.iter().map(text).collect::<Result<Vec<_>, _>>()?,
+        other => return Err(format!("must be a list of texts, not {}", other.type_str())),
+    };
+    parts
+        .into_iter()
+        .map(|part| check(part).map(|()| part.to_owned()))
+        .collect()
 }
 
 fn switch(value: &Value) -> Result<bool, String> {

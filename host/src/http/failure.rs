@@ -43,6 +43,14 @@ impl Refusal {
         Failure::new(ProblemKind::NotFound, "unknown_url", message).into()
     }
 
+    /// A model whose name is not even text, so that it cannot be repeated.
+    pub(super) fn no_model() -> Self {
+        let message = "the model does not exist; GET /v1/models lists what there is";
+        Failure::new(ProblemKind::NotFound, "model_not_found", message)
+            .at("model")
+            .into()
+    }
+
     pub(super) fn no_method(method: &Method, path: &str) -> Self {
         let message = format!("{path} does not take {method}.");
         Self::with(

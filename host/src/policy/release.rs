@@ -60,18 +60,20 @@ impl Release {
     /// # Errors
     /// It is no component, imports what it may not, or exports not what the world asks for.
     pub(crate) fn load(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
+        let invalid = |detail: String| LoadError::Invalid {
+            name: name.to_owned(),
+            detail,
+        };
+        is_component(bytes).map_err(|detail| invalid(detail.to_owned()))?;
         let component =
-            Component::new(&engine.inner, bytes).map_err(|error| LoadError::Invalid {
-                name: name.to_owned(),
-                detail: format!("{error:#}"),
-            })?;
+            Component::new(&engine.inner, bytes).map_err(|error| invalid(line(&error)))?;
         let imports = imports(engine, &component).map_err(|import| LoadError::Import {
             name: name.to_owned(),
             import,
         })?;
         let misfit = |error: wasmtime::Error| LoadError::Misfit {
             name: name.to_owned(),
-            detail: format!("{error:#}"),
+            detail: line(&error),
         };
         let mut linker = Linker::new(&engine.inner);
         if imports == Imports::Wasi {
@@ -106,6 +108,24 @@ impl Release {
     pub(crate) fn digest(&self) -> &str {
         &self.digest
     }
+}
+
+/// Looks at the first eight bytes, of which the compiler prints a dump when they are not what they must be: the
+/// magic number, the version, and the layer, which is 1 for components and 0 for modules.
+fn is_component(bytes: &[u8]) -> Result<(), &'static str> {
+    match bytes {
+        [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
+        [b'\0', b'a', b's', b'm', _, _, 0, 0, ..] => {
+            Err("it is a core module; make a component of it, as `wasm-tools component new` does")
+        }
+        _ => Err("it is not a WebAssembly component"),
+    }
+}
+
+/// An error with its causes on one line, whatever the compiler's layout.
+fn line(error: &wasmtime::Error) -> String {
+    let text = format!("{error:#}");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// What a component needs of the host.

@@ -1,10 +1,16 @@
 //! What the scripted model says.
 
+use serde_json::json;
+
 use super::asked::Asked;
 use super::schema;
 
 /// Characters of the question that are repeated.
 const QUOTED: usize = 400;
+
+/// What every answer in words begins with.
+const SENTENCE: &str =
+    "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine.";
 
 /// An answer, and what was thought before it.
 pub(super) struct Answer {
@@ -19,6 +25,9 @@ pub(super) fn to(asked: &Asked) -> Answer {
     });
     let text = match asked.schema() {
         Some(schema) => schema::instance(schema).to_string(),
+        None if asked.wants_object() => {
+            json!({"rehearsal": SENTENCE, "you_said": quoted(&asked.question())}).to_string()
+        }
         None => words(asked),
     };
     Answer { summary, text }
@@ -26,9 +35,7 @@ pub(super) fn to(asked: &Asked) -> Answer {
 
 fn words(asked: &Asked) -> String {
     let question = asked.question();
-    let mut text =
-        "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine."
-            .to_owned();
+    let mut text = SENTENCE.to_owned();
     if asked.earlier() > 0 {
         text.push_str(&format!(
             " I have {} of this conversation.",
@@ -41,15 +48,17 @@ fn words(asked: &Asked) -> String {
     if question.trim().is_empty() {
         text.push_str(" You said nothing.");
     } else {
-        let quoted: String = question.chars().take(QUOTED).collect();
-        let rest = if question.chars().count() > QUOTED {
-            " …"
-        } else {
-            ""
-        };
-        text.push_str(&format!(" You said: “{quoted}{rest}”"));
+        text.push_str(&format!(" You said: “{}”", quoted(&question)));
     }
     text
+}
+
+/// As much of the question as is repeated.
+fn quoted(question: &str) -> String {
+    match question.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{} …", &question[..end]),
+        None => question.to_owned(),
+    }
 }
 
 fn counted(number: usize, what: &str) -> String {

@@ -8,6 +8,7 @@ use serde_json::Value;
 #[serde(default)]
 pub(super) struct Asked {
     pub(super) model: String,
+    instructions: Option<String>,
     input: Vec<Item>,
     text: Text,
     reasoning: Option<Reasoning>,
@@ -92,6 +93,22 @@ impl Asked {
     /// The schema that the answer must satisfy.
     pub(super) fn schema(&self) -> Option<&Value> {
         self.text.format.as_ref()?.schema.as_ref()
+    }
+
+    /// Whether the instructions want one JSON object as the answer. Codex has no field for it, so a policy asks in
+    /// words: a line that speaks of a JSON object and of nothing else.
+    pub(super) fn wants_object(&self) -> bool {
+        let developers = self.input.iter();
+        let told = developers
+            .filter(|item| matches!(item.role.as_str(), "developer" | "system"))
+            .flat_map(|item| &item.content)
+            .map(|part| part.text.as_str());
+        told.chain(self.instructions.as_deref())
+            .flat_map(str::lines)
+            .any(|line| {
+                let line = line.to_lowercase();
+                line.contains("json object") && line.contains("nothing else")
+            })
     }
 
     /// Whether a summary of the reasoning is wanted.

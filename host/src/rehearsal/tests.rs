@@ -103,6 +103,34 @@ fn a_schema_is_satisfied_and_a_summary_given_when_asked_for() {
     );
 }
 
+/// The shipped policy's words for `response_format: {"type": "json_object"}`.
+const OBJECT: &str = "Answer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
+
+#[test]
+fn a_json_object_is_answered_where_the_instructions_want_one() {
+    let told = |instructions: &str| {
+        let mut request = request();
+        request["input"][0]["content"][0]["text"] = json!(instructions);
+        text(&script(&request), "response.output_text.delta")
+    };
+    for instructions in [
+        OBJECT.to_owned(),
+        format!("Be brief.\n\n{OBJECT}"),
+        "Reply with a JSON object, nothing else.".to_owned(),
+    ] {
+        let object: Value = serde_json::from_str(&told(&instructions)).unwrap();
+        assert!(object["rehearsal"].as_str().unwrap().contains("rehearsal"));
+        assert_eq!(object["you_said"], "What is “this”?");
+    }
+    for instructions in ["Explain what a JSON object is.", "Be brief, nothing else."] {
+        assert!(told(instructions).starts_with("This is"), "{instructions}");
+    }
+    // A user who speaks of it does not ask for it in the policy's name.
+    let mut request = request();
+    request["input"][1]["content"][0]["text"] = json!(OBJECT);
+    assert!(text(&script(&request), "response.output_text.delta").starts_with("This is"));
+}
+
 #[test]
 fn what_is_no_request_is_not_answered() {
     for body in ["", "[]", "{}", r#"{"model": 1}"#] {

@@ -309,6 +309,11 @@ async fn a_rehearsal_needs_no_account_and_says_what_it_is() -> Result<()> {
         "true"
     );
     assert!(!stream.text().await?.is_empty());
+    let format = json!({"model": "default", "response_format": {"type": "json_object"}});
+    let reply = gateway.client().chat(format).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    let object: Value = serde_json::from_str(reply.text()?)?;
+    assert!(object.is_object(), "{object}");
     let ready = gateway.client().get("/readyz").await?;
     assert_eq!(ready.status, 200, "{}", ready.body);
     assert!(

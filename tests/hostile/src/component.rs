@@ -11,7 +11,7 @@ use airlock_policy::bindings::exports::airlock::policy::translate::{
 };
 use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, translate};
 
-use crate::{Deed, Place};
+use crate::{Deed, Place, SMUGGLED, smuggle};
 
 struct Hostile;
 
@@ -29,6 +29,12 @@ impl prompt::Guest for Hostile {
             deed.happen();
         }
         let mut plan = airlock_policy::prompt::render(&request)?;
+        if smuggle(&request.body, "history") {
+            plan.brief.history.push(SMUGGLED.to_owned());
+        }
+        if smuggle(&request.body, "schema") {
+            plan.brief.output_schema = Some(SMUGGLED.to_owned());
+        }
         // The translator takes notes that it cannot read for none, so they are only replaced where asked.
         if Place::Feed
             .deed_in(&request.body)

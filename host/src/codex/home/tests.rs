@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::config::Environment;
+use crate::config::{Environment, Login as Choice};
 
 /// A configuration whose user has a home with a login, below one temporary folder.
 fn config(folder: &Path) -> Config {
@@ -71,26 +71,80 @@ fn files_are_private_and_written_only_when_they_change() {
 fn a_shared_login_is_a_link_and_our_own_waits_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.codex.login = Login::Separate;
+    config.codex.login = Choice::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert_eq!(home.login_file(), home.path.join("auth.json"));
     fs::write(home.login_file(), "ours").unwrap();
     drop(home);
 
-    config.codex.login = Login::Shared;
+    config.codex.login = Choice::Shared;
     let home = Home::prepare(&config, None).unwrap();
     let link = home.path.join("auth.json");
     assert_eq!(fs::read_link(&link).unwrap(), home.login_file());
     assert_eq!(fs::read_to_string(&link).unwrap(), "theirs");
     drop(home);
 
-    config.codex.login = Login::Separate;
+    config.codex.login = Choice::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert!(!home.login_file().is_symlink());
     assert_eq!(fs::read_to_string(home.login_file()).unwrap(), "ours");
     assert_eq!(
         fs::read_to_string(folder.path().join("user/.codex/auth.json")).unwrap(),
         "theirs"
+    );
+}
+
+#[test]
+fn a_login_that_is_not_there_yet_is_shared_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let user = folder.path().join("user").canonicalize().unwrap();
+    fs::remove_dir_all(user.join(".codex")).unwrap();
+    let home = Home::prepare(&config, None).unwrap();
+    let link = home.path.join("auth.json");
+    assert_eq!(fs::read_link(&link).unwrap(), home.login_file());
+    assert_eq!(home.login_file(), user.join(".codex/auth.json"));
+    assert_eq!(home.sign_in(), "codex login");
+
+    fs::create_dir(user.join(".codex")).unwrap();
+    fs::write(user.join(".codex/auth.json"), "new").unwrap();
+    assert_eq!(fs::read_to_string(&link).unwrap(), "new");
+}
+
+#[test]
+fn the_command_to_sign_in_is_that_of_the_home_with_the_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let root = folder.path().canonicalize().unwrap();
+    let command = |config: &Config| Home::prepare(config, None).unwrap().sign_in().to_owned();
+    assert_eq!(command(&config), "codex login");
+
+    let mut separate = config.clone();
+    separate.codex.login = Choice::Separate;
+    let own = root.join("data/codex-home");
+    assert_eq!(
+        command(&separate),
+        format!("CODEX_HOME={} codex login", own.display())
+    );
+
+    let mut named = config.clone();
+    let theirs = root.join("their home");
+    fs::create_dir(&theirs).unwrap();
+    named.codex.home = Some(theirs.clone());
+    assert_eq!(
+        command(&named),
+        format!("CODEX_HOME='{}' codex login", theirs.display())
+    );
+
+    // Codex refuses a CODEX_HOME that is not there.
+    let mut elsewhere = config;
+    let missing = root.join("missing");
+    let variables = [("CODEX_HOME", missing.to_str().unwrap())];
+    elsewhere.environment = variables.into_iter().collect();
+    let path = missing.display();
+    assert_eq!(
+        command(&elsewhere),
+        format!("mkdir -p {path} && CODEX_HOME={path} codex login")
     );
 }
 

@@ -67,12 +67,13 @@ fn home(home: &Home) -> Finding {
         (true, _) => Finding::Fine(format!("{path}")),
         (false, true) if own => Finding::Fine(format!("{path}, with a login of its own")),
         (false, true) => Finding::Fine(format!("{path}, with the login of {}", login.display())),
-        (false, false) if own => Finding::Doubtful(format!(
-            "{path}; sign in with `CODEX_HOME={path} codex login`"
-        )),
+        (false, false) if own => {
+            Finding::Doubtful(format!("{path}; sign in with `{}`", home.sign_in()))
+        }
         (false, false) => Finding::Doubtful(format!(
-            "{path}; there is no {}: sign in with `codex login` (a login kept in a keyring cannot be shared)",
-            login.display()
+            "{path}; there is no {}: sign in with `{}` (a login kept in a keyring cannot be shared)",
+            login.display(),
+            home.sign_in()
         )),
     }
 }
@@ -99,6 +100,7 @@ fn version(binary: &Binary) -> Finding {
 
 async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Report<'_>) {
     let login = !launch.home().custom_provider && !launch.home().rehearsal;
+    let home = launch.home().clone();
     let codex = Codex::start(&config.limits, launch, tasks);
     let ready = ready(&codex).await;
     // Whoever is not signed in has a Codex that answers all the same.
@@ -112,9 +114,9 @@ async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Re
                 Finding::Fine("signed in".to_owned()),
             )
         }
-        Err(problem) if signed_out => (
+        Err(_) if signed_out => (
             Finding::Fine("app-server answers".to_owned()),
-            Finding::Broken(problem.message.clone()),
+            nobody(&home),
         ),
         Err(problem) => {
             report.add(
@@ -133,6 +135,20 @@ async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Re
     }
 }
 
+/// Nobody is signed in. The command to sign in is said once: by the line of the home, unless that found a login.
+fn nobody(home: &Home) -> Finding {
+    let file = home.login_file();
+    Finding::Broken(if file.is_file() {
+        format!(
+            "Codex does not take the login of {}; sign in again with `{}`",
+            file.display(),
+            home.sign_in()
+        )
+    } else {
+        "nobody is signed in; the line `home` above says with which command to".to_owned()
+    })
+}
+
 /// Waits out the start, which the gateway's clients would be told of.
 async fn ready(codex: &Codex) -> Result<(), Problem> {
     let deadline = Instant::now() + PATIENCE;
@@ -142,6 +158,41 @@ async fn ready(codex: &Codex) -> Result<(), Problem> {
             matches!(&ready, Err(problem) if problem.code.as_deref() == Some("codex_starting"));
         if !starting || Instant::now() >= deadline {
             return ready;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use super::*;
+    use crate::config::{Environment, Login};
+
+    #[test]
+    fn the_command_to_sign_in_is_said_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = folder.path().join("user");
+        let environment = Environment::from_iter([("HOME", user.to_str().unwrap())]);
+        let mut config = Config::defaults(environment);
+        config.codex.data_dir = folder.path().join("data");
+        for login in [Login::Shared, Login::Separate] {
+            config.codex.login = login;
+            let prepared = Launch::prepare(&config, None).unwrap();
+            let prepared = prepared.home();
+            for exists in [false, true] {
+                if exists {
+                    let file = prepared.login_file();
+                    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+                    std::fs::write(file, "{}").unwrap();
+                }
+                let text = format!("{:?} {:?}", home(prepared), nobody(prepared));
+                assert_eq!(text.matches("codex login`").count(), 1, "{text}");
+                assert!(
+                    text.contains(&format!("`{}`", prepared.sign_in())),
+                    "{text}"
+                );
+            }
         }
     }
 }

@@ -97,6 +97,28 @@ fn a_request_names_exactly_one_host() {
 }
 
 #[test]
+fn a_request_comes_from_at_most_one_page() {
+    let mut headers = HeaderMap::new();
+    headers.append(HOST, HeaderValue::from_static("localhost"));
+    headers.append(ORIGIN, HeaderValue::from_static("http://localhost:3000"));
+    let uri = Uri::from_static("/v1/models");
+    assert!(local().admit(&headers, &uri).is_ok());
+    for second in ["https://evil.example", "http://localhost:3000"] {
+        let mut headers = headers.clone();
+        headers.append(ORIGIN, HeaderValue::from_static(second));
+        assert!(local().admit(&headers, &uri).is_err(), "{second}");
+    }
+}
+
+#[test]
+fn a_host_has_no_user() {
+    let headers = HeaderMap::new();
+    let uri = Uri::from_static("http://evil.example@localhost/v1/models");
+    assert!(local().admit(&headers, &uri).is_err());
+    assert!(!admits(&local(), "evil.example@box.example", None));
+}
+
+#[test]
 fn pages_of_this_machine_and_of_allowed_origins_may_call() {
     for origin in [
         "http://localhost:3000",
@@ -115,6 +137,10 @@ fn pages_of_this_machine_and_of_allowed_origins_may_call() {
         "chrome-extension://abd",
         "file://localhost",
         "",
+        "http://evil.example@localhost",
+        "http://evil.example:80@localhost:8787",
+        "http://localhost:3000/evil.example",
+        "http://localhost:3000 http://evil.example",
     ] {
         assert!(
             !admits(&local(), "localhost:8787", Some(origin)),

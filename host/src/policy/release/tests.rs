@@ -148,7 +148,23 @@ fn a_missing_export_is_said_by_name() {
 
 #[test]
 fn what_is_no_component_is_said_to_be_none() {
-    for bytes in [&b""[..], b"not wasm", hostile::LOOPS] {
-        assert!(matches!(refused(bytes), LoadError::Invalid { .. }));
+    let truncated = &EMBEDDED[..EMBEDDED.len() / 2];
+    let long = [b"#!/bin/sh\n".as_slice(), &[b'x'; 100], b"\n\xff\n"].concat();
+    let cases = [
+        (&b""[..], "not a WebAssembly component"),
+        (b"not wasm", "not a WebAssembly component"),
+        (&long, "not a WebAssembly component"),
+        (hostile::LOOPS, "core module"),
+        (b"\0asm\x0d\0\x01\0\xff\xff\xff", "does not compile"),
+        (truncated, "does not compile"),
+    ];
+    for (bytes, expected) in cases {
+        let error = refused(bytes);
+        assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
+        let told = error.to_string();
+        assert!(
+            told.contains(expected) && !told.contains('\n') && !told.contains("  "),
+            "{told}"
+        );
     }
 }

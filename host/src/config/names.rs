@@ -1,0 +1,145 @@
+//! Hosts and origins as they stand in requests. What is spelled otherwise would be compared with every request and
+//! never match, so it is refused at the start, with the spelling that was probably meant.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+/// Checks a name as `Host` gives it: without scheme, port and path.
+pub(super) fn host(text: &str) -> Result<(), String> {
+    if is_host(text) {
+        return Ok(());
+    }
+    if text.contains('*') {
+        return Err(no_wildcard(text, "host"));
+    }
+    let (_, rest) = text.split_once("://").unwrap_or(("", text));
+    let meant = without_port(authority(rest));
+    let fault = "a host has no scheme, port or path";
+    Err(refusal(text, fault, bracketed(meant), "box.example"))
+}
+
+/// Checks an origin as browsers send it: `https://chat.example`, with a port where it is not the scheme's usual one.
+pub(super) fn origin(text: &str) -> Result<(), String> {
+    if is_origin(text) {
+        return Ok(());
+    }
+    if text.contains('*') {
+        return Err(no_wildcard(text, "origin"));
+    }
+    if text.eq_ignore_ascii_case("null") {
+        return Err(
+            "has \"null\", as which any page of any site can present itself; name a page's real origin"
+                .to_owned(),
+        );
+    }
+    let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
+    let authority = authority(rest);
+    let host = bracketed(without_port(authority)).unwrap_or_default();
+    let port = port(authority).filter(|port| !is_usual(scheme, port));
+    let meant = match port {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    };
+    let fault = "an origin is scheme and host, with a port only where it is not the usual one";
+    let meant = is_origin(&meant).then_some(meant);
+    Err(refusal(text, fault, meant, "https://chat.example"))
+}
+
+fn is_host(text: &str) -> bool {
+    match text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
+        // Clients shorten an address before they send it.
+        Some(address) => address
+            .parse::<Ipv6Addr>()
+            .is_ok_and(|parsed| parsed.to_string() == address.to_ascii_lowercase()),
+        None => {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !text.is_empty() && !text.starts_with('.') && text.bytes().all(allowed)
+        }
+    }
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else {
+        return false;
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(allowed);
+    // Some programs that show a page from a file send `file://`, which has no host.
+    let is_file = scheme.eq_ignore_ascii_case("file") && authority.is_empty();
+    let host = without_port(authority);
+    let fits = match port(authority) {
+        None => authority.len() == host.len(),
+        Some(port) => {
+            !port.starts_with('0') && port.parse::<u16>().is_ok() && !is_usual(scheme, port)
+        }
+    };
+    is_scheme && (is_file || (is_host(host) && fits))
+}
+
+/// Whether browsers leave this port out.
+fn is_usual(scheme: &str, port: &str) -> bool {
+    matches!(
+        (scheme.to_ascii_lowercase().as_str(), port),
+        ("http" | "ws", "80") | ("https" | "wss", "443")
+    )
+}
+
+/// What stands before path, query and fragment, without a user's name.
+fn authority(text: &str) -> &str {
+    let end = text.find(['/', '?', '#']).unwrap_or(text.len());
+    let authority = &text[..end];
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
+}
+
+fn without_port(authority: &str) -> &str {
+    match authority.rsplit_once(':') {
+        // Without brackets, an IPv6 address is all colons.
+        Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
+        _ => authority,
+    }
+}
+
+fn port(authority: &str) -> Option<&str> {
+    let port = authority[without_port(authority).len()..].strip_prefix(':')?;
+    (!port.is_empty()).then_some(port)
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The host as it may stand in a request, if it is one at all.
+fn bracketed(host: &str) -> Option<String> {
+    if is_host(host) {
+        return Some(host.to_owned());
+    }
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<Ipv6Addr>().ok()?;
+    // As a socket's address is written: in brackets.
+    let socket = SocketAddr::from((address, 0)).to_string();
+    socket.strip_suffix(":0").map(str::to_owned)
+}
+
+fn no_wildcard(text: &str, kind: &str) -> String {
+    format!("has {text:?}, but there are no wildcards: name each {kind}")
+}
+
+fn refusal(text: &str, fault: &str, meant: Option<String>, example: &str) -> String {
+    match meant {
+        Some(meant) => format!("has {text:?}, which never matches: {fault}; write {meant:?}"),
+        None if !text.is_ascii() => format!(
+            "has {text:?}, which never matches: browsers send such names in ASCII, as xn--…; write that"
+        ),
+        None => {
+            format!("has {text:?}, which never matches: {fault}; write it like {example:?}")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
