@@ -52,7 +52,7 @@ async fn a_line_beyond_the_limit_costs_no_more_than_its_turn() -> Result<()> {
     let script = Script::new().turn(|turn| turn.text("a").whole(huge, None));
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
-        .settings("[limits]\nline_bytes = \"1MiB\"")
+        .settings("[limits]\nbody_bytes = \"512KiB\"\nline_bytes = \"1MiB\"")
         .over_fake(&fake)
         .await?;
     let frames = gateway.client().stream(json!({})).await?.frames().await?;

@@ -176,7 +176,7 @@ pub(super) fn not_signed_in() -> Failure {
     Failure::new(
         ProblemKind::Overloaded,
         "codex_not_signed_in",
-        "Codex is not signed in, or the model refused its sign-in or key; the operator signs in again with `codex login`, or corrects the provider's key (`airlock doctor` tells more)",
+        "Codex is not signed in, or the model refused its sign-in or key; `airlock doctor` tells the operator with which command to sign in",
     )
 }
 

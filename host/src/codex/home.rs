@@ -67,7 +67,7 @@ pub(crate) enum HomeError {
     )]
     Own,
     /// Another gateway runs in this home with other settings.
-    #[error("another airlock uses {} with other settings; give this one another folder with --data-dir", .0.display())]
+    #[error("another airlock uses {} with other settings or another login; give this one another folder with --data-dir", .0.display())]
     Busy(PathBuf),
 }
 
@@ -97,8 +97,8 @@ impl Home {
             }
         };
         let text = settings::render(&taken);
-        let lock = files::claim(&path, &text)?;
-        files::link_login(&path, shared.as_ref().map(|login| login.file.as_path()))?;
+        let login = shared.as_ref().map(|login| login.file.as_path());
+        let lock = files::claim(&path, &text, login)?;
         Ok(Self {
             workspace,
             temporary,

@@ -265,6 +265,13 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                 .to_owned(),
         ));
     }
+    // Codex repeats what it is told in one line, and a line beyond the limit costs every turn of its child.
+    let (body, line) = (config.limits.body_bytes, config.limits.line_bytes);
+    if line / 2 < body {
+        return Err(ConfigError::Conflict(format!(
+            "limits.line_bytes ({line}) must be at least twice limits.body_bytes ({body}): raise the one or lower the other"
+        )));
+    }
     Ok(())
 }
 

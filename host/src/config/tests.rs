@@ -56,6 +56,8 @@ fn another(setting: &Setting, existing: &Path) -> String {
         Slot::Login(_) => "separate",
         Slot::Filter(_) => "error",
         Slot::Count(_) | Slot::Instances(_) => "77",
+        // Twice the largest body, at least.
+        Slot::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
         Slot::Bytes(_) => "3MiB",
         Slot::Wait(_) => "7s",
     }
@@ -272,6 +274,11 @@ fn refusals_name_the_key_and_the_way_out() {
             "[limits]\nbody_bytes = \"99999999999GiB\"",
             &[],
             &["limits.body_bytes"],
+        ),
+        (
+            "[limits]\nbody_bytes = \"8MiB\"\nline_bytes = \"15MiB\"",
+            &[],
+            &["limits.line_bytes", "limits.body_bytes"],
         ),
         (
             "policy = \"/no/such/file\"",

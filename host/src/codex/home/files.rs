@@ -39,9 +39,10 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     path.canonicalize().map_err(fault("read", path))
 }
 
-/// Takes the home for these settings and writes them if they are new. Several gateways may share a home, as long
-/// as their settings are the same: Codex reads them anew for each thread.
-pub(super) fn claim(home: &Path, text: &str) -> Result<File, HomeError> {
+/// Takes the home for these settings and this login, and writes what is new. Several gateways may share a home, as
+/// long as both are the same: Codex reads the settings anew for each thread, and the login with each child. Whoever
+/// comes to a home that is in use changes nothing in it.
+pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<File, HomeError> {
     let path = home.join("airlock.lock");
     let mut options = OpenOptions::new();
     let lock = options
@@ -54,12 +55,16 @@ pub(super) fn claim(home: &Path, text: &str) -> Result<File, HomeError> {
     let settings = home.join("config.toml");
     let same = || fs::read_to_string(&settings).is_ok_and(|current| current == text);
     match lock.try_lock() {
-        Ok(()) if same() => {}
-        Ok(()) => replace(&settings, text)?,
+        Ok(()) => {
+            if !same() {
+                replace(&settings, text)?;
+            }
+            link_login(home, shared)?;
+        }
         Err(fs::TryLockError::WouldBlock) => {
             // The holder writes before it shares; that takes it a moment.
             share(&lock, home)?;
-            return if same() {
+            return if same() && is_linked(home, shared) {
                 Ok(lock)
             } else {
                 Err(HomeError::Busy(home.to_owned()))
@@ -106,13 +111,15 @@ fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
 /// Makes `auth.json` the shared login or our own. Codex follows a link when it writes the file and keeps it (seen
 /// with 0.169 on signing in and on refreshing tokens), so a refresh is seen by all who share it; signing out
 /// removes the link alone. Our own login is put aside while another is shared.
-pub(super) fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
+fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
+    if is_linked(home, shared) && shared.is_some() {
+        return Ok(());
+    }
     let current = home.join("auth.json");
     let aside = home.join("auth.own.json");
     let kind = fs::symlink_metadata(&current).ok();
     let linked = kind.as_ref().is_some_and(fs::Metadata::is_symlink);
     match shared {
-        Some(target) if linked && fs::read_link(&current).is_ok_and(|now| now == target) => Ok(()),
         Some(target) => {
             if linked {
                 fs::remove_file(&current).map_err(fault("remove", &current))?;
@@ -131,4 +138,9 @@ pub(super) fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeE
             Ok(())
         }
     }
+}
+
+/// Whether `auth.json` is a link to this login, or none at all.
+fn is_linked(home: &Path, shared: Option<&Path>) -> bool {
+    fs::read_link(home.join("auth.json")).ok().as_deref() == shared
 }

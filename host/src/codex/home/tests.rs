@@ -180,6 +180,31 @@ fn two_gateways_share_a_home_only_with_the_same_settings() {
 }
 
 #[test]
+fn whoever_comes_to_a_home_in_use_leaves_its_login_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let home = |name: &str| {
+        let home = folder.path().join(name);
+        fs::create_dir(&home).unwrap();
+        Some(home.canonicalize().unwrap())
+    };
+    config.codex.login = crate::config::Login::Shared;
+    config.codex.home = home("first");
+    let running = Home::prepare(&config, None).unwrap();
+    let link = running.path.join("auth.json");
+    let before = fs::read_link(&link).unwrap();
+    config.codex.home = home("second");
+    assert!(matches!(
+        Home::prepare(&config, None),
+        Err(HomeError::Busy(_))
+    ));
+    assert_eq!(fs::read_link(&link).unwrap(), before);
+    drop(running);
+    let next = Home::prepare(&config, None).unwrap();
+    assert_ne!(fs::read_link(next.path.join("auth.json")).unwrap(), before);
+}
+
+#[test]
 fn our_own_home_is_no_home_to_take_from() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
