@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ struct Inner {
     turns: Mutex<HashMap<String, Arc<Shared>>>,
     in_flight: Semaphore,
     call_timeout: Duration,
+    /// Lines that the child has written.
+    heard: AtomicU64,
     closed: CancellationToken,
     /// Ends the writer, and with it the child's stdin; or the writer has ended by itself.
     hang_up: CancellationToken,
@@ -87,6 +90,7 @@ impl Connection {
                 turns: Mutex::default(),
                 in_flight: Semaphore::new(bounds.calls_in_flight),
                 call_timeout: bounds.call_timeout,
+                heard: AtomicU64::new(0),
                 closed: CancellationToken::new(),
                 hang_up: CancellationToken::new(),
                 refused: CancellationToken::new(),
@@ -187,6 +191,11 @@ impl Connection {
         !self.inner.hang_up.is_cancelled() && !self.inner.closed.is_cancelled()
     }
 
+    /// How many lines the child has written so far. As long as it grows, the child is alive.
+    pub(super) fn heard(&self) -> u64 {
+        self.inner.heard.load(Ordering::Relaxed)
+    }
+
     /// Completes when a turn has failed because the account was refused.
     pub(super) async fn refused(&self) {
         self.inner.refused.cancelled().await;
@@ -211,6 +220,7 @@ impl Inner {
 
     /// Takes one line of stdout. Only computes: the reader serves every turn of this child.
     fn take(&self, text: &[u8]) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
         match decode::line(text) {
             Ok(Line::Answer { id, result }) => {
                 if !lock(&self.pending).settle(id, result.map(ToOwned::to_owned)) {

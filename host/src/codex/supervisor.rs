@@ -32,7 +32,7 @@ const LOGIN_POLL: Duration = Duration::from_secs(2);
 
 /// How often a child is asked whether it is still there, and how long it may take to say so.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
-const PROBE_WAIT: Duration = Duration::from_secs(5);
+const PROBE_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a child that reads no more may go on to speak.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -221,16 +221,20 @@ async fn modified(file: &Path) -> Option<SystemTime> {
     tokio::fs::metadata(file).await.ok()?.modified().ok()
 }
 
-/// Completes when a child twice in a row has not answered a question that costs it nothing. An error is an answer too.
+/// Completes when a child twice in a row has not answered a question that costs it nothing, and has said nothing else
+/// either: one that is merely busy still speaks. An error is an answer too.
 async fn falls_silent(connection: &Connection) {
-    let mut unanswered = 0;
-    while unanswered < 2 {
+    let mut silences = 0;
+    while silences < 2 {
         tokio::time::sleep(PROBE_PAUSE).await;
+        let heard = connection.heard();
         let probe = connection.call::<Ignored>("thread/loaded/list", &Nothing {});
-        match timeout(PROBE_WAIT, probe).await {
-            Err(_) | Ok(Err(CallError::TimedOut)) => unanswered += 1,
-            Ok(_) => unanswered = 0,
-        }
+        let _ = timeout(PROBE_WAIT, probe).await;
+        silences = if connection.heard() == heard {
+            silences + 1
+        } else {
+            0
+        };
     }
 }
 
