@@ -175,13 +175,12 @@ fn first_bytes(payload: &str) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that base64 stands for, or None where it is not base64.
+/// Bytes that base64 stands for, or None where it is not base64 as RFC 4648 pads it: Codex 0.169.0 reads no other.
 fn decoded_size(payload: &str) -> Option<u64> {
     let digits = payload.trim_end_matches('=');
     let padding = payload.len() - digits.len();
     let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
-    // One digit too many is six bits of nothing.
-    if padding > 2 || digits.len() % 4 == 1 || !digits.bytes().all(is_digit) {
+    if !payload.len().is_multiple_of(4) || padding > 2 || !digits.bytes().all(is_digit) {
         return None;
     }
     u64::try_from(digits.len() * 3 / 4).ok()

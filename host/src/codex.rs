@@ -78,7 +78,11 @@ impl Codex {
 
     /// What stands between a request and a turn, as a client may hear it.
     pub(crate) fn ready(&self) -> Result<(), Problem> {
-        supervisor::usable(&self.state.borrow()).map(drop)
+        let child = supervisor::usable(&self.state.borrow())?;
+        if child.connection.is_open() {
+            return Ok(());
+        }
+        supervisor::usable(&State::Starting).map(drop)
     }
 
     /// As `ready`, but waits a little while a child is starting.

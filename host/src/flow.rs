@@ -5,6 +5,8 @@ mod pump; // from events to frames
 
 use std::sync::Arc;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use self::admission::Admission;
 pub(crate) use self::pump::{Piece, Pump};
 use crate::attachments::Attachments;
@@ -38,6 +40,8 @@ pub(crate) struct Incoming {
     pub(crate) dialect: &'static str,
     /// JSON, unread.
     pub(crate) body: String,
+    /// The memory that the body takes up, given back as soon as Codex has it.
+    pub(crate) memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What a client gets.
@@ -101,7 +105,7 @@ impl Flow {
             model: turn.model().to_owned(),
             notes: plan.notes,
         };
-        drop(request.body);
+        drop((request.body, incoming.memory));
         session.open(&context).await?;
         let pump = Pump::new(session, turn, plan.streaming, self.limits.heartbeat);
         let answer = if plan.streaming {

@@ -85,7 +85,6 @@ async fn a_new_login_after_a_refused_one_is_taken_up() -> Result<()> {
         reply.body
     );
     fake.expect_start().await?;
-    gateway.logged("the account was refused").await?;
     std::fs::write(gateway.codex_home().join("auth.json"), "{}")?;
     fake.expect_start().await?;
     assert_eq!(gateway.client().ask("next").await?, "You said: next");

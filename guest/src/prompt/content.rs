@@ -201,7 +201,7 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     if scheme.eq_ignore_ascii_case("data") {
         // The host lifts every data URL that it can decode, so this one is not such.
         return Err(reader.invalid(
-            "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but base64 after the comma, and send at most 256 of them",
+            "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but padded base64 after the comma, and send at most 256 of them",
         ));
     }
     let number = url
@@ -223,7 +223,8 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     }
 }
 
-/// What Codex decodes. Anything else it replaces by words of its own, which would make the answer wrong.
+/// What Codex decodes, as the host tells it from the first bytes. Anything else Codex replaces by words of its own, which
+/// would make the answer wrong.
 fn is_image(media_type: &str) -> bool {
     const READ: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
     READ.iter()

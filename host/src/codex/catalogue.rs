@@ -87,7 +87,8 @@ impl Catalogue {
             .chain(&self.hidden)
             .find(|model| model.id == *name)
         else {
-            return if self.open {
+            // The home's own model is the operator's to know.
+            return if self.open || brief.model.is_none() {
                 Ok(())
             } else {
                 Err(unknown(name))
@@ -220,6 +221,8 @@ mod tests {
             Attachments::lift(r#"{"input":{"url":"data:image/png;base64,AAAA"}}"#.to_owned());
         let catalogue = Catalogue::new(models(), Some("b".to_owned()), true);
         assert!(catalogue.check(&silent, &attachments).is_err());
+        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false);
+        assert!(unlisted.check(&silent, &attachments).is_ok());
     }
 
     #[test]

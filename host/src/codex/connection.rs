@@ -10,11 +10,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{self, Line};
 use super::pending::{Answer, Pending, RpcError};
+use super::protocol::Nothing;
 use super::requests;
 use super::turn::{Heard, Shared};
 use crate::task::Tasks;
@@ -70,8 +71,8 @@ struct Inner {
     closed: CancellationToken,
     /// Ends the writer, and with it the child's stdin; or the writer has ended by itself.
     hang_up: CancellationToken,
-    /// A turn failed because the account was refused.
-    refused: CancellationToken,
+    /// Whether the last turn that tells failed because the account was refused.
+    refused: watch::Sender<bool>,
 }
 
 impl Connection {
@@ -93,7 +94,7 @@ impl Connection {
                 heard: AtomicU64::new(0),
                 closed: CancellationToken::new(),
                 hang_up: CancellationToken::new(),
-                refused: CancellationToken::new(),
+                refused: watch::Sender::default(),
             }),
         };
         let inner = connection.inner.clone();
@@ -132,12 +133,23 @@ impl Connection {
         method: &'static str,
         params: &(impl Serialize + Sync),
     ) -> Result<Answer, CallError> {
+        let place = self.inner.in_flight.acquire().await;
+        let _place = place.map_err(|_closed| CallError::Closed)?;
+        self.ask(method, params).await
+    }
+
+    /// Asks past the cap on calls in flight, for the one who must know whether the child still answers.
+    pub(super) async fn probe(&self, method: &'static str) {
+        // Any answer will do, and there is no other use for it.
+        let _ = self.ask(method, &Nothing {}).await;
+    }
+
+    async fn ask(
+        &self,
+        method: &'static str,
+        params: &(impl Serialize + Sync),
+    ) -> Result<Answer, CallError> {
         let inner = &*self.inner;
-        let _place = inner
-            .in_flight
-            .acquire()
-            .await
-            .map_err(|_closed| CallError::Closed)?;
         let (id, answer) = lock(&inner.pending).open().ok_or(CallError::Closed)?;
         let _forget = Forget {
             pending: &inner.pending,
@@ -196,9 +208,9 @@ impl Connection {
         self.inner.heard.load(Ordering::Relaxed)
     }
 
-    /// Completes when a turn has failed because the account was refused.
-    pub(super) async fn refused(&self) {
-        self.inner.refused.cancelled().await;
+    /// Whether the account is being refused, as far as the last turn told.
+    pub(super) fn refused(&self) -> watch::Receiver<bool> {
+        self.inner.refused.subscribe()
     }
 
     /// Closes the child's stdin, upon which Codex exits by itself.
@@ -241,10 +253,11 @@ impl Inner {
                     return;
                 };
                 let turn = lock(&self.turns).get(address.thread_id.as_ref()).cloned();
-                if let Some(turn) = turn
-                    && turn.observe(&method, &address.turn_id, params, at) == Heard::AccountRefused
-                {
-                    self.refused.cancel();
+                let heard = turn.map(|turn| turn.observe(&method, &address.turn_id, params, at));
+                match heard {
+                    Some(Heard::AccountRefused) => drop(self.refused.send_replace(true)),
+                    Some(Heard::AccountTaken) => drop(self.refused.send_replace(false)),
+                    Some(Heard::Turn) | None => {}
                 }
             }
             Err(error) => {

@@ -44,7 +44,7 @@ pub(super) fn of_turn(error: Option<&TurnError>) -> Outcome {
         .join("; "),
         info: info.map(Value::to_string).unwrap_or_default(),
     };
-    classify(error, info).because(said).into()
+    classify(error).because(said).into()
 }
 
 /// Whether the model stopped short. Codex tells only in words.
@@ -66,17 +66,20 @@ pub(super) fn shortfall(error: &TurnError) -> Option<Shortfall> {
     }
 }
 
-fn classify(error: &TurnError, info: Option<&Value>) -> Failure {
-    // Either a word, or an object of one member with the upstream's status.
-    let (name, status) = match info {
-        Some(Value::String(name)) => (name.as_str(), None),
+/// Codex's name for a failure, with the upstream's status where it has one.
+fn named(error: &TurnError) -> (&str, Option<u64>) {
+    match &error.codex_error_info {
+        Some(Value::String(name)) => (name, None),
         Some(Value::Object(members)) => match members.iter().next() {
-            Some((name, detail)) => (name.as_str(), detail["httpStatusCode"].as_u64()),
+            Some((name, detail)) => (name, detail["httpStatusCode"].as_u64()),
             None => ("other", None),
         },
         _ => ("other", None),
-    };
-    match (name, status) {
+    }
+}
+
+fn classify(error: &TurnError) -> Failure {
+    match named(error) {
         ("usageLimitExceeded", _) => Failure::new(
             ProblemKind::RateLimited,
             "insufficient_quota",
@@ -180,12 +183,10 @@ pub(super) fn not_signed_in() -> Failure {
     )
 }
 
-/// Whether a turn ended because the account was refused.
-pub(super) fn is_refused(ending: &Ending) -> bool {
-    let Ending::Failed(problem) = ending else {
-        return false;
-    };
-    problem.code == not_signed_in().problem.code
+/// Whether a turn failed because the account's credentials were refused. A 403 is not that: it may concern one model,
+/// or come from a proxy.
+pub(super) fn is_refused(error: &TurnError) -> bool {
+    matches!(named(error), ("unauthorized", _) | (_, Some(401)))
 }
 
 /// The child went away before the turn ended.

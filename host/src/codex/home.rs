@@ -154,7 +154,7 @@ fn shared_login(config: &Config, own: &Path) -> Result<Option<Login>, HomeError>
             Err(error) => return Err(error),
         }
     } else if missing {
-        std::path::absolute(&home).map_err(files::fault("find", &home))?
+        to_be(&home)?
     } else {
         // No folder, or none that we may enter: Codex keeps no login there either.
         return Ok(None);
@@ -168,6 +168,20 @@ fn shared_login(config: &Config, own: &Path) -> Result<Option<Login>, HomeError>
         login.command = format!("mkdir -p {} && {}", quoted(&real), login.command);
     }
     Ok(Some(login))
+}
+
+/// The real path that a folder will have once it is made: that of what exists of it, and the rest as it is written.
+fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
+    let path = std::path::absolute(path).map_err(files::fault("find", path))?;
+    let mut above = path.ancestors();
+    let real = above.find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let rest = real
+        .as_ref()
+        .and_then(|(above, _)| path.strip_prefix(above).ok());
+    Ok(match (&real, rest) {
+        (Some((_, real)), Some(rest)) => real.join(rest),
+        _ => path.clone(),
+    })
 }
 
 /// A path as a shell reads it.

@@ -12,7 +12,7 @@ use super::child::{Child, StartError};
 use super::connection::{Bounds, CallError, Connection};
 use super::failure;
 use super::launch::Launch;
-use super::protocol::{AccountReadResponse, Ignored, Nothing};
+use super::protocol::{AccountReadResponse, Nothing};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::{Problem, ProblemKind};
@@ -76,12 +76,9 @@ impl Supervisor {
             // Not raced with the stop: a child that has been spawned is ended step by step.
             match self.start(&state).await {
                 Ok(child) => {
-                    self.watch(&child, login, &state).await;
-                    failures = if began.elapsed() >= RAN_WELL {
-                        0
-                    } else {
-                        failures + 1
-                    };
+                    let useless = self.watch(&child, login, &state).await;
+                    let ran_well = began.elapsed() >= RAN_WELL || useless == Useless::Outdated;
+                    failures = if ran_well { 0 } else { failures + 1 };
                     state.send_replace(if failures >= PATIENCE {
                         State::Down(failing().problem)
                     } else {
@@ -166,20 +163,23 @@ impl Supervisor {
     }
 
     /// Waits until a child is of no more use: it ended or hangs, the gateway stops, or there is a login that it
-    /// cannot know of.
-    async fn watch(&self, child: &Child, login: Login, state: &watch::Sender<State>) {
+    /// cannot know of. `login` is what there was before it started.
+    async fn watch(&self, child: &Child, login: Login, state: &watch::Sender<State>) -> Useless {
         let connection = &child.connection;
         let signed_out = matches!(&*state.borrow(), State::Ready(ready) if ready.signed_out);
-        // Who was signed in from the start rewrites the file himself when tokens are refreshed. So it means
-        // something only once the account was refused.
+        // Codex rewrites the file itself when it refreshes tokens. So a change means something only as long as
+        // nobody is signed in, or the account is refused.
         let signed_in_anew = async {
-            if signed_out {
-                login.changes().await;
-            } else {
-                connection.refused().await;
-                let login = Login::look(self.launch.home().login_file()).await;
-                tracing::warn!("the account was refused; a new login is waited for");
-                login.changes().await;
+            let mut refused = connection.refused();
+            loop {
+                if !signed_out && refused.wait_for(|refused| *refused).await.is_err() {
+                    // The connection is gone, which another arm sees.
+                    std::future::pending::<()>().await;
+                }
+                if login.has_changed().await {
+                    return;
+                }
+                tokio::time::sleep(LOGIN_POLL).await;
             }
         };
         tokio::select! {
@@ -190,10 +190,23 @@ impl Supervisor {
                 let _ = timeout(LAST_WORDS, connection.closed()).await;
             }
             () = falls_silent(connection) => tracing::error!("codex hangs; starting it again"),
-            () = signed_in_anew => tracing::info!("a login appeared; starting codex again with it"),
+            () = signed_in_anew => {
+                tracing::info!("a login appeared; starting codex again with it");
+                return Useless::Outdated;
+            }
             () = self.tasks.stopping() => {}
         }
+        Useless::Broken
     }
+}
+
+/// Why a child is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Useless {
+    /// It ended, or hangs.
+    Broken,
+    /// Nothing is wrong with it, but that it knows an old login.
+    Outdated,
 }
 
 /// The file that holds the login, as it was at some time.
@@ -209,11 +222,9 @@ impl Login {
         Self { file, modified }
     }
 
-    /// Completes when the file is another. A login made in one process is not seen by one that runs (0.169.0).
-    async fn changes(self) {
-        while modified(&self.file).await == self.modified {
-            tokio::time::sleep(LOGIN_POLL).await;
-        }
+    /// Whether the file is another now. A login made in one process is not seen by one that runs (0.169.0).
+    async fn has_changed(&self) -> bool {
+        modified(&self.file).await != self.modified
     }
 }
 
@@ -228,8 +239,7 @@ async fn falls_silent(connection: &Connection) {
     while silences < 2 {
         tokio::time::sleep(PROBE_PAUSE).await;
         let heard = connection.heard();
-        let probe = connection.call::<Ignored>("thread/loaded/list", &Nothing {});
-        let _ = timeout(PROBE_WAIT, probe).await;
+        let _ = timeout(PROBE_WAIT, connection.probe("thread/loaded/list")).await;
         silences = if connection.heard() == heard {
             silences + 1
         } else {
@@ -310,16 +320,17 @@ mod tests {
         assert!(watched.is_err());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_login_that_comes_or_changes_is_seen() {
+    #[tokio::test]
+    async fn a_login_that_comes_or_goes_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("auth.json");
-        let before = Login::look(file.clone()).await;
-        let changed = tokio::join!(timeout(Duration::from_secs(60), before.changes()), async {
-            tokio::fs::write(&file, "{}").await.unwrap();
-        });
-        assert!(changed.0.is_ok());
-        let unchanged = Login::look(file).await.changes();
-        assert!(timeout(Duration::from_secs(60), unchanged).await.is_err());
+        let absent = Login::look(file.clone()).await;
+        assert!(!absent.has_changed().await);
+        tokio::fs::write(&file, "{}").await.unwrap();
+        assert!(absent.has_changed().await);
+        let present = Login::look(file.clone()).await;
+        assert!(!present.has_changed().await);
+        tokio::fs::remove_file(&file).await.unwrap();
+        assert!(present.has_changed().await);
     }
 }

@@ -137,7 +137,9 @@ struct State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Heard {
     Turn,
-    /// The model does not take the account's credentials.
+    /// The model took the account's credentials.
+    AccountTaken,
+    /// It did not.
     AccountRefused,
 }
 
@@ -214,6 +216,7 @@ impl Shared {
         }
         let mut events = Vec::new();
         let mut outcome: Option<Outcome> = None;
+        let mut heard = Heard::Turn;
         let mut progress = *self.progress.borrow();
         match report {
             Report::TurnStarted { turn } => {
@@ -259,6 +262,11 @@ impl Shared {
             }
             Report::Failing | Report::Echo => {}
             Report::TurnCompleted { status, error } => {
+                heard = match status {
+                    Status::Completed => Heard::AccountTaken,
+                    _ if error.as_ref().is_some_and(failure::is_refused) => Heard::AccountRefused,
+                    _ => Heard::Turn,
+                };
                 state.telling.check_retold(&mut events);
                 progress.started = true;
                 progress.ended = true;
@@ -291,10 +299,6 @@ impl Shared {
             }
         }
         drop(state);
-        let heard = match &outcome {
-            Some(outcome) if failure::is_refused(&outcome.ending) => Heard::AccountRefused,
-            _ => Heard::Turn,
-        };
         match outcome {
             Some(outcome) => self.end(outcome),
             None => self.arrived.notify_one(),

@@ -104,7 +104,11 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
             discard(body).await;
             return Err(Refusal::too_large(limit));
         }
-        Ok(Err(refusal)) => return Err(refusal),
+        Ok(Err(refusal)) => {
+            drop((bytes, memory));
+            discard(body).await;
+            return Err(refusal);
+        }
         Err(_) => return Err(Refusal::too_slow()),
     }
     let text = String::from_utf8(bytes)

@@ -29,10 +29,9 @@ pub(super) async fn complete(
         arrived: received.arrived,
         dialect: DIALECT,
         body,
+        memory,
     };
     let reply = front.flow.start(incoming).await?;
-    // Codex has the request now.
-    drop(memory);
     let mut response = match reply.answer {
         Answer::Stream(pump) => streamed(sse::body(pump)),
         Answer::Whole(body) => json(StatusCode::OK, body),

@@ -112,6 +112,29 @@ async fn no_more_calls_are_in_flight_than_the_cap() {
 }
 
 #[tokio::test]
+async fn a_probe_does_not_wait_for_a_place() {
+    let (connection, mut far) = pair(BOUNDS);
+    let calls = futures_util::future::join_all((0..4).map(|_| connection.call::<u32>("m", &())));
+    let codex = async {
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(far.next().await["id"].clone());
+        }
+        let probe = async {
+            let asked = far.next().await;
+            assert_eq!(asked["method"], "are/you/there");
+            far.say(json!({"id": asked["id"], "result": {}})).await;
+        };
+        tokio::join!(connection.probe("are/you/there"), probe);
+        for id in ids {
+            far.say(json!({"id": id, "result": 0})).await;
+        }
+    };
+    let (results, ()) = tokio::join!(calls, codex);
+    assert!(results.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
 async fn no_call_is_more_than_one_line() {
     let (connection, mut far) = pair(BOUNDS);
     let smuggled = serde_json::value::RawValue::from_string("[\n1\n]".to_owned()).unwrap();

@@ -86,6 +86,22 @@ fn each_recorded_failure_has_its_kind_and_code() {
 }
 
 #[test]
+fn only_a_401_says_that_the_account_is_refused() {
+    let refused = |info: Value| {
+        let said = json!({"message": "", "codexErrorInfo": info});
+        is_refused(&serde_json::from_value(said).unwrap())
+    };
+    assert!(refused(json!("unauthorized")));
+    assert!(refused(
+        json!({"httpConnectionFailed": {"httpStatusCode": 401}})
+    ));
+    assert!(!refused(
+        json!({"httpConnectionFailed": {"httpStatusCode": 403}})
+    ));
+    assert!(!refused(json!("other")));
+}
+
+#[test]
 fn a_limit_says_when_to_try_again() {
     let said = json!({"message": "", "codexErrorInfo": "rateLimitExceeded"});
     let Ending::Failed(problem) = heard(&said) else {

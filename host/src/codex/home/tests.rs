@@ -180,6 +180,25 @@ fn two_gateways_share_a_home_only_with_the_same_settings() {
 }
 
 #[test]
+fn a_home_behind_a_link_is_the_same_before_and_after_it_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let real = folder.path().join("real");
+    fs::create_dir(&real).unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    config.codex.login = crate::config::Login::Shared;
+    let home = link.join("theirs");
+    config.environment = [("CODEX_HOME", home.to_str().unwrap())]
+        .into_iter()
+        .collect();
+    let before = Home::prepare(&config, None).unwrap();
+    fs::create_dir(&home).unwrap();
+    let after = Home::prepare(&config, None).unwrap();
+    assert_eq!(before.login_file(), after.login_file());
+}
+
+#[test]
 fn whoever_comes_to_a_home_in_use_leaves_its_login_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
