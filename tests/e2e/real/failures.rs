@@ -271,3 +271,24 @@ async fn a_model_that_cannot_be_reached_ends_the_turn() -> Result<()> {
     );
     Ok(())
 }
+
+#[tokio::test]
+async fn a_conversation_that_codex_would_summarise_is_too_long() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    let mut messages = Vec::new();
+    for _ in 0..20 {
+        messages.push(json!({"role": "user", "content": "word ".repeat(15_000)}));
+        messages.push(json!({"role": "assistant", "content": "ok"}));
+    }
+    messages.push(json!({"role": "user", "content": "and?"}));
+    let reply = gateway.client().chat(json!({"messages": messages})).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("code")),
+        (400, &json!("context_length_exceeded")),
+        "{}",
+        reply.body
+    );
+    assert_eq!(gateway.client().chat(json!({})).await?.status, 200);
+    Ok(())
+}
