@@ -55,7 +55,7 @@ async fn fake(script: Script) -> Result<(FakeCodex, AppServer)> {
 }
 
 async fn real(model: &ScriptedModel, retries: u32) -> Result<(CodexHome, AppServer)> {
-    let home = CodexHome::new(model, retries)?;
+    let home = CodexHome::new(model, retries, "")?;
     let server = AppServer::start(programs::real_codex()?, home.path()).await?;
     Ok((home, server))
 }

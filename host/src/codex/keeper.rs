@@ -194,8 +194,8 @@ async fn start_turn(
         summary: prompt.summary.as_deref(),
         output_schema: prompt.output_schema.as_deref(),
     };
-    // From here on the turn counts as started: it is never run a second time. `call` repeats only what Codex has
-    // explicitly turned away.
+    // From here on the turn counts as started: it is never run a second time. Only what Codex has explicitly turned
+    // away is asked again.
     let wanted = || !opened.is_closed();
     match retry_overloaded(connection, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {

@@ -292,3 +292,23 @@ async fn a_conversation_that_codex_would_summarise_is_too_long() -> Result<()> {
     assert_eq!(gateway.client().chat(json!({})).await?.status, 200);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_model_that_falls_silent_ends_the_turn() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    model.next(ModelAnswer::new().text("so ").hang());
+    let gateway = Gateway::with()
+        .provider("stream_idle_timeout_ms = 1000")
+        .over_real(&model)
+        .await?;
+    let mut stream = gateway.client().stream(json!({})).await?;
+    let frames = stream.frames().await?;
+    let errors: Vec<_> = frames.iter().filter_map(Frame::error).collect();
+    assert_eq!(
+        errors.first().map(|error| &error["code"]),
+        Some(&json!("upstream_timeout")),
+        "{frames:?}"
+    );
+    assert_eq!(frames.last(), Some(&Frame::Done));
+    Ok(())
+}

@@ -25,6 +25,7 @@ pub struct GatewayBuilder {
     flags: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
     retries: u32,
+    provider: String,
     listen: Option<String>,
 }
 
@@ -67,6 +68,14 @@ impl GatewayBuilder {
         self
     }
 
+    /// Adds a line to what the real Codex is told of the model's provider.
+    #[must_use]
+    pub fn provider(mut self, line: &str) -> Self {
+        self.provider.push_str(line);
+        self.provider.push('\n');
+        self
+    }
+
     /// Where it listens, in place of any free loopback port.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
@@ -86,7 +95,7 @@ impl GatewayBuilder {
 
     /// The same, where `codex` is a program that becomes the real Codex.
     pub async fn over_real_at(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
-        let home = CodexHome::new(model, self.retries)?;
+        let home = CodexHome::new(model, self.retries, &self.provider)?;
         let with_home = self
             .flag("--codex-home")
             .flag(home.path())

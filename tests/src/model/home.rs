@@ -20,12 +20,17 @@ pub struct CodexHome {
 }
 
 impl CodexHome {
-    /// A home as a user might have it. `retries` is how often Codex asks again after a failed request or stream.
-    pub fn new(model: &ScriptedModel, retries: u32) -> Result<Self> {
+    /// A home as a user might have it. `retries` is how often Codex asks again after a failed request or stream,
+    /// `provider` further lines about the model's provider.
+    pub fn new(model: &ScriptedModel, retries: u32, provider: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("airlock-home-").tempdir()?;
         let text = format!(
             r#"model = "gpt-5.5"
 model_provider = "scripted"
+
+[features]
+plugins = false
+shell_snapshot = false
 
 [model_providers.scripted]
 name = "Scripted"
@@ -35,10 +40,7 @@ env_key = "{KEY_VARIABLE}"
 requires_openai_auth = false
 request_max_retries = {retries}
 stream_max_retries = {retries}
-
-[features]
-plugins = false
-shell_snapshot = false
+{provider}
 "#,
             model.base_url()
         );
