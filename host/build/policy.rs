@@ -89,10 +89,12 @@ fn target_folder(workspace: &Path, out: &Path) -> PathBuf {
 
 fn watch(package: &str, workspace: &Path) {
     // Policies may build on the shipped one, so its sources count for each. Folders are watched as a whole.
-    let mut folders = vec!["guest"];
-    if package == "airlock-hostile" {
-        folders.push("tests/hostile");
-    }
+    let mut folders = vec!["guest/shipped"];
+    folders.extend(match package {
+        "airlock-critique" => Some("guest/critique"),
+        "airlock-hostile" => Some("tests/hostile"),
+        _ => None,
+    });
     for folder in folders {
         for part in ["src", "Cargo.toml"] {
             println!(

@@ -168,7 +168,7 @@ fn a_name_stands_once_in_the_table() {
 
 #[test]
 fn the_document_tells_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/chat-completions.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/chat-completions.md");
     let document = std::fs::read_to_string(path).unwrap();
     let told: Vec<&str> = document
         .lines()

@@ -13,7 +13,7 @@
 
 wit_bindgen::generate!({
     world: "policy",
-    path: "../wit",
+    path: "../../wit",
     pub_export_macro: true,
     default_bindings_module: "airlock_policy::bindings",
     additional_derives: [PartialEq],
