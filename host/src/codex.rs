@@ -22,20 +22,28 @@ mod turn; // a turn's events
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connection::Bounds;
-use self::keeper::{NotStarted, TurnBounds};
+use self::keeper::NotStarted;
 use self::launch::Launch;
+pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
 use self::supervisor::{Ready, State, Supervisor};
-pub(crate) use self::turn::Turn;
+pub(crate) use self::turn::{Outcome, Permit, Terms, Turn};
 use crate::attachments::Attachments;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::task::Tasks;
-use crate::wit::{Brief, Model, Problem};
+use crate::wit::{Brief, Model, Problem, Wish};
+
+/// What Codex calls us in everything that it asks of a model (`originator`).
+pub(crate) const CLIENT_NAME: &str = "airlock";
+
+/// How deep a request lies within fan-outs. A home's own model provider is told to send it, so that a gateway behind it
+/// knows our turns.
+pub(crate) const DEPTH_HEADER: &str = "x-airlock-depth";
 
 /// How long a request waits for a child that is starting.
 const START_WAIT: Duration = Duration::from_secs(10);
@@ -47,7 +55,8 @@ const CHILDREN: usize = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Codex {
     state: watch::Receiver<State>,
-    bounds: TurnBounds,
+    /// How long a turn may take.
+    turn_timeout: Duration,
     tasks: Tasks,
 }
 
@@ -68,10 +77,7 @@ impl Codex {
         tasks.spawn("codex", supervisor.run(sender));
         Self {
             state,
-            bounds: TurnBounds {
-                timeout: limits.turn_timeout,
-                buffer_bytes: limits.turn_buffer_bytes,
-            },
+            turn_timeout: limits.turn_timeout,
             tasks: tasks.clone(),
         }
     }
@@ -103,27 +109,62 @@ impl Codex {
         Ok(self.child().await?.catalogue.visible())
     }
 
-    /// Starts a turn, once the brief has been checked against the catalogue. `permit` is kept until Codex has ended it.
+    /// The models that turns of these briefs run on, once each has been checked against the catalogue.
+    pub(crate) async fn check(
+        &self,
+        conversation: &Conversation,
+        briefs: &[Brief],
+        attachments: &Attachments,
+    ) -> Result<Vec<String>, Failure> {
+        let child = self.child().await?;
+        let check = |brief| child.catalogue.check(conversation, brief, attachments);
+        briefs.iter().map(check).collect()
+    }
+
+    /// The name of the model that a turn of this wish would run on, as far as a child has told its models.
+    pub(crate) fn model_name(&self, conversation: &Conversation, wished: Option<&Wish>) -> String {
+        let wished = wished.or(conversation.model.as_ref());
+        match (&*self.state.borrow(), wished) {
+            (State::Ready(ready), _) => ready.catalogue.name(wished),
+            (State::Starting | State::Down(_), Some(wished)) => wished.name.clone(),
+            (State::Starting | State::Down(_), None) => "default".to_owned(),
+        }
+    }
+
+    /// Whether a turn of ours runs on this thread.
+    pub(crate) fn runs(&self, thread: &str) -> bool {
+        match &*self.state.borrow() {
+            State::Ready(ready) => ready.connection.has_turn(thread),
+            State::Starting | State::Down(_) => false,
+        }
+    }
+
+    /// Starts a turn, once the brief has been checked against the catalogue.
     pub(crate) async fn start_turn(
         &self,
+        conversation: Arc<Conversation>,
         brief: Brief,
         attachments: &Attachments,
-        permit: OwnedSemaphorePermit,
+        terms: Terms,
     ) -> Result<Turn, Failure> {
         let mut child = self.child().await?;
-        child.catalogue.check(&brief, attachments)?;
-        let prompt = Arc::new(Prompt::new(brief, attachments)?);
-        let mut permit = permit;
+        child.catalogue.check(&conversation, &brief, attachments)?;
+        let prompt = Arc::new(Prompt::new(conversation, brief, attachments)?);
         let mut left = CHILDREN;
         loop {
             let connection = child.connection.clone();
-            let started =
-                keeper::start(connection, prompt.clone(), permit, self.bounds, &self.tasks);
+            let started = keeper::start(
+                connection,
+                prompt.clone(),
+                terms.clone(),
+                self.turn_timeout,
+                &self.tasks,
+            );
             match started.await {
                 Ok(turn) => return Ok(turn),
                 Err(NotStarted::Failed(failure)) => return Err(failure),
                 // Nothing ran: the next child is asked.
-                Err(NotStarted::Gone(returned)) => permit = returned,
+                Err(NotStarted::Gone) => {}
             }
             left -= 1;
             if left == 0 {

@@ -5,6 +5,7 @@ pub mod config; // what they may set
 pub mod gateway; // one running gateway
 
 mod attachments; // what a body carries besides words
+mod clock; // what time it is
 mod codex; // who does the work
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes

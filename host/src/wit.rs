@@ -15,13 +15,12 @@ mod generated {
     });
 }
 
-#[cfg(test)]
-pub(crate) use generated::airlock::policy::types::Effort;
 pub(crate) use generated::airlock::policy::types::{
-    Attachment, Brief, Ending, Event, EventKind, InputItem, Model, Notification, Phase, Problem,
-    ProblemKind, Reasoning, Request, Shortfall, Text, Usage,
+    Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
+    Phase, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Wish,
 };
 pub(crate) use generated::exports::airlock::policy::admit::{Admission, Load};
 pub(crate) use generated::exports::airlock::policy::prompt::Plan;
-pub(crate) use generated::exports::airlock::policy::translate::{Closing, Context, Frame};
+pub(crate) use generated::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
+pub(crate) use generated::exports::airlock::policy::translate::{Closing, Frame};
 pub(crate) use generated::{Policy, PolicyPre};

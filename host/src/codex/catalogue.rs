@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::connection::{CallError, Connection};
-use super::prompt;
+use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
 use crate::attachments::Attachments;
 use crate::failure::Failure;
-use crate::wit::{Brief, Model, ProblemKind};
+use crate::wit::{Brief, Model, ProblemKind, Wish};
 
 /// Pages beyond which a child's list is taken to have no end.
 const PAGES: usize = 32;
@@ -74,24 +74,23 @@ impl Catalogue {
         self.visible.clone()
     }
 
-    /// Whether the model that a brief names exists and takes what the brief gives it.
+    /// The model that a turn of this brief runs on, once it is known to exist and to take what the brief gives it.
     ///
     /// A model that does not say what it takes is taken to accept text and images.
-    pub(super) fn check(&self, brief: &Brief, attachments: &Attachments) -> Result<(), Failure> {
-        let Some(name) = brief.model.as_ref().or(self.default.as_ref()) else {
-            return Ok(());
-        };
-        let Some(model) = self
-            .visible
-            .iter()
-            .chain(&self.hidden)
-            .find(|model| model.id == *name)
-        else {
-            // The home's own model is the operator's to know.
-            return if self.open || brief.model.is_none() {
-                Ok(())
-            } else {
-                Err(unknown(name))
+    pub(super) fn check(
+        &self,
+        conversation: &Conversation,
+        brief: &Brief,
+        attachments: &Attachments,
+    ) -> Result<String, Failure> {
+        let wished = brief.model.as_ref().or(conversation.model.as_ref());
+        let name = self.name(wished);
+        let mut models = self.visible.iter().chain(&self.hidden);
+        let Some(model) = models.find(|model| model.id == name) else {
+            return match wished {
+                Some(wished) if !self.open => Err(unknown(wished)),
+                // The home's own model is the operator's to know.
+                Some(_) | None => Ok(name),
             };
         };
         if let Some(effort) = &brief.effort
@@ -106,7 +105,7 @@ impl Catalogue {
         }
         let takes_images =
             model.inputs.is_empty() || model.inputs.iter().any(|kind| kind == "image");
-        if !takes_images && let Some(number) = prompt::first_attachment(brief) {
+        if !takes_images && let Some(number) = prompt::first_attachment(conversation, brief) {
             let failure = Failure::new(
                 ProblemKind::InvalidRequest,
                 "unsupported_value",
@@ -117,15 +116,21 @@ impl Catalogue {
                 None => failure,
             });
         }
-        Ok(())
+        Ok(name)
+    }
+
+    /// The name of the model that this wish leads to. Where neither it nor Codex says one, it is `default`.
+    pub(super) fn name(&self, wished: Option<&Wish>) -> String {
+        let name = wished.map(|wish| &wish.name).or(self.default.as_ref());
+        name.cloned().unwrap_or_else(|| "default".to_owned())
     }
 }
 
-fn unknown(name: &str) -> Failure {
+fn unknown(wished: &Wish) -> Failure {
     // A client's text may be long; the message repeats only so much of it.
-    let shown: String = name.chars().take(64).collect();
+    let shown: String = wished.name.chars().take(64).collect();
     let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
-    Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model")
+    Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&wished.param)
 }
 
 fn model(model: protocol::Model, is_default: bool) -> Model {
@@ -147,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::wit::{Effort, InputItem};
+    use crate::wit::InputItem;
 
     fn catalogue(open: bool) -> Catalogue {
         let models = json!([
@@ -160,28 +165,39 @@ mod tests {
         Catalogue::new(serde_json::from_value(models).unwrap(), None, open)
     }
 
+    fn wish(name: &str, param: &str) -> Wish {
+        Wish {
+            name: name.to_owned(),
+            param: param.to_owned(),
+        }
+    }
+
     fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
         Brief {
-            model: Some(model.to_owned()),
-            effort: effort.map(|name| Effort {
-                name: name.to_owned(),
-                param: "reasoning_effort".to_owned(),
-            }),
+            model: Some(wish(model, "airlock.candidates[0].model")),
+            effort: effort.map(|name| wish(name, "reasoning_effort")),
             summary: None,
             instructions: String::new(),
-            history: Vec::new(),
             input,
             output_schema: None,
         }
     }
 
+    fn attachments() -> Attachments {
+        Attachments::lift(r#"{"input":{"image_url":"data:image/png;base64,AAAA"}}"#.to_owned()).1
+    }
+
+    fn conversation(model: Option<Wish>, history: Vec<String>) -> Conversation {
+        Conversation::new(model, String::new(), history, &attachments()).unwrap()
+    }
+
+    fn refusal(open: bool, history: Vec<String>, brief: &Brief) -> Option<crate::wit::Problem> {
+        let checked = catalogue(open).check(&conversation(None, history), brief, &attachments());
+        checked.err().map(|failure| failure.problem)
+    }
+
     fn code(open: bool, brief: &Brief) -> Option<String> {
-        let body = r#"{"input":{"image_url":"data:image/png;base64,AAAA"}}"#.to_owned();
-        let (_, attachments) = Attachments::lift(body);
-        catalogue(open)
-            .check(brief, &attachments)
-            .err()
-            .and_then(|failure| failure.problem.code)
+        refusal(open, Vec::new(), brief).and_then(|problem| problem.code)
     }
 
     #[test]
@@ -191,6 +207,8 @@ mod tests {
         assert_eq!(code(false, &ask("secret")), None);
         assert_eq!(code(false, &ask("no")).as_deref(), Some("model_not_found"));
         assert_eq!(code(true, &ask("no")), None);
+        let param = refusal(false, Vec::new(), &ask("no")).unwrap().param;
+        assert_eq!(param.as_deref(), Some("airlock.candidates[0].model"));
         let shown = catalogue(false).visible();
         assert_eq!(
             shown
@@ -217,12 +235,16 @@ mod tests {
         );
         let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
         silent.model = None;
-        let (_, attachments) =
-            Attachments::lift(r#"{"input":{"url":"data:image/png;base64,AAAA"}}"#.to_owned());
+        let none = conversation(None, Vec::new());
         let catalogue = Catalogue::new(models(), Some("b".to_owned()), true);
-        assert!(catalogue.check(&silent, &attachments).is_err());
+        assert!(catalogue.check(&none, &silent, &attachments()).is_err());
         let unlisted = Catalogue::new(models(), Some("c".to_owned()), false);
-        assert!(unlisted.check(&silent, &attachments).is_ok());
+        let checked = unlisted.check(&none, &silent, &attachments());
+        assert_eq!(checked.unwrap(), "c");
+        // What the plan names stands behind every brief that names nothing.
+        let plans = conversation(Some(wish("a", "model")), Vec::new());
+        let checked = catalogue.check(&plans, &silent, &attachments());
+        assert_eq!(checked.unwrap(), "a");
     }
 
     #[test]
@@ -245,11 +267,12 @@ mod tests {
             code(false, &ask("blind")).as_deref(),
             Some("unsupported_value")
         );
-        let mut earlier = brief("blind", None, vec![InputItem::Text("and?".to_owned())]);
         let image = json!({"type": "input_image", "image_url": "attachment:0"});
-        earlier.history =
-            vec![json!({"type": "message", "role": "user", "content": [image]}).to_string()];
-        assert_eq!(code(false, &earlier).as_deref(), Some("unsupported_value"));
+        let earlier = json!({"type": "message", "role": "user", "content": [image]}).to_string();
+        let and = brief("blind", None, vec![InputItem::Text("and?".to_owned())]);
+        let refused = refusal(false, vec![earlier], &and).unwrap();
+        assert_eq!(refused.code.as_deref(), Some("unsupported_value"));
+        assert_eq!(refused.param.as_deref(), Some("input.image_url"));
         let text_only = brief(
             "blind",
             None,

@@ -89,7 +89,7 @@ impl Child {
     async fn initialize(&self) -> Result<String, CallError> {
         let params = InitializeParams {
             client_info: ClientInfo {
-                name: "airlock",
+                name: super::CLIENT_NAME,
                 title: "Airlock",
                 version: env!("CARGO_PKG_VERSION"),
             },

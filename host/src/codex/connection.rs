@@ -183,6 +183,11 @@ impl Connection {
         }
     }
 
+    /// Whether a turn runs on this thread.
+    pub(super) fn has_turn(&self, thread: &str) -> bool {
+        lock(&self.inner.turns).contains_key(thread)
+    }
+
     /// Forgets a thread.
     pub(super) fn release(&self, thread: &str) {
         lock(&self.inner.turns).remove(thread);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{CallError, Connection};
@@ -20,7 +20,7 @@ use super::protocol::{
     Ignored, InjectItemsParams, OVERLOADED, ThreadStartParams, ThreadStartResponse,
     ThreadUnsubscribeParams, TurnInterruptParams, TurnStartParams, TurnStartResponse,
 };
-use super::turn::{Shared, Turn};
+use super::turn::{Shared, Terms, Turn};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::ProblemKind;
@@ -38,33 +38,25 @@ const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 /// Bytes of history that one `thread/inject_items` carries (0.169.0 took 4 MiB).
 const INJECT_BYTES: usize = 2 << 20;
 
-/// What holds for each turn.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct TurnBounds {
-    /// How long it may take.
-    pub(super) timeout: Duration,
-    /// Bytes of its events that may wait.
-    pub(super) buffer_bytes: usize,
-}
-
 /// Why there is no turn, for whoever asked for one.
 pub(super) enum NotStarted {
     /// The child went before `turn/start` was written: nothing ran, so another child may be asked.
-    Gone(OwnedSemaphorePermit),
+    Gone,
     Failed(Failure),
 }
 
-/// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
+/// Starts a turn, which may take this long. When this future is dropped, whatever of the turn exists by then is ended and freed.
 pub(super) async fn start(
     connection: Connection,
     prompt: Arc<Prompt>,
-    permit: OwnedSemaphorePermit,
-    bounds: TurnBounds,
+    terms: Terms,
+    time: Duration,
     tasks: &Tasks,
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&connection, &prompt, bounds, permit, opened).await;
+        keep(&connection, &prompt, &terms, time, opened).await;
+        drop(terms.permit);
     });
     turn.await
         .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
@@ -75,19 +67,19 @@ type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
 async fn keep(
     connection: &Connection,
     prompt: &Prompt,
-    bounds: TurnBounds,
-    permit: OwnedSemaphorePermit,
+    terms: &Terms,
+    time: Duration,
     opened: Opened,
 ) {
-    let deadline = Instant::now() + bounds.timeout;
+    let deadline = Instant::now() + time;
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
     let thread = start_thread(connection, prompt).await;
     let thread = match thread {
         Ok(thread) => thread,
-        Err(unstarted) => return drop(opened.send(Err(unstarted.report(permit)))),
+        Err(unstarted) => return drop(opened.send(Err(unstarted.report()))),
     };
     let id = thread.thread.id.as_str();
-    let shared = Shared::new(bounds.buffer_bytes);
+    let shared = Shared::new(terms);
     connection.register(id, &shared);
     match start_turn(connection, prompt, &thread, &shared, &opened).await {
         Ok(true) => {
@@ -96,7 +88,7 @@ async fn keep(
             see_out(connection, id, &shared, deadline).await;
         }
         Ok(false) => {}
-        Err(Unstarted::Gone) => return drop(opened.send(Err(NotStarted::Gone(permit)))),
+        Err(Unstarted::Gone) => return drop(opened.send(Err(NotStarted::Gone))),
         Err(Unstarted::Never(failure)) => drop(opened.send(Err(NotStarted::Failed(failure)))),
         Err(Unstarted::Perhaps(failure)) => {
             shared.abandon();
@@ -106,7 +98,6 @@ async fn keep(
     }
     connection.release(id);
     give_back(connection, id).await;
-    drop(permit);
 }
 
 /// Unsubscribes from a thread. With `thread_unload_delay_secs = 0` Codex then frees it.
@@ -159,9 +150,9 @@ enum Unstarted {
 }
 
 impl Unstarted {
-    fn report(self, permit: OwnedSemaphorePermit) -> NotStarted {
+    fn report(self) -> NotStarted {
         match self {
-            Self::Gone => NotStarted::Gone(permit),
+            Self::Gone => NotStarted::Gone,
             Self::Never(failure) | Self::Perhaps(failure) => NotStarted::Failed(failure),
         }
     }
@@ -176,7 +167,8 @@ async fn start_turn(
     opened: &Opened,
 ) -> Result<bool, Unstarted> {
     let thread_id = thread.thread.id.as_str();
-    for items in portions(&prompt.history) {
+    let history = portions(&prompt.conversation.history);
+    for items in history.chain(portions(&prompt.further)) {
         if opened.is_closed() {
             return Ok(false);
         }

@@ -4,12 +4,15 @@
 //! past the byte bound the turn ends for its client, and is interrupted. The ending has a place of its own: a full
 //! buffer cannot lose it.
 
+mod terms; // what it is asked for with, and what comes of it
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::decode::{self, Report, Status};
 use super::failure;
 use super::telling::Telling;
@@ -24,33 +27,6 @@ const EVENT_COST: usize = 64;
 
 /// Bytes of one answer. Retries are recognised by comparing, so an answer is kept while it is told.
 const ANSWER_BYTES: usize = 64 << 20;
-
-/// How a turn ended, and why, for the log.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// What the policy is told.
-    pub(crate) ending: Ending,
-    /// What Codex said, for the log alone.
-    pub(crate) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-impl From<Ending> for Outcome {
-    fn from(ending: Ending) -> Self {
-        Self {
-            ending,
-            cause: None,
-        }
-    }
-}
-
-impl From<Failure> for Outcome {
-    fn from(failure: Failure) -> Self {
-        Self {
-            ending: Ending::Failed(failure.problem),
-            cause: failure.cause,
-        }
-    }
-}
 
 /// A turn as its reply holds it. Dropping it before its end interrupts it.
 #[derive(Debug)]
@@ -69,36 +45,31 @@ impl Turn {
         &self.model
     }
 
-    /// Appends what is waiting, at least one event, and says how many; 0 once the turn has ended and every event has
-    /// been handed out. Cancel safe: events leave the buffer only as they are handed out.
-    pub(crate) async fn recv_many(&mut self, batch: &mut Vec<Event>) -> usize {
-        loop {
-            let arrived = self.shared.arrived.notified();
-            {
-                let mut state = self.shared.lock();
-                let count = state.queue.len();
-                if count > 0 {
-                    state.queued_bytes = 0;
-                    state.largest = 0;
-                    batch.extend(state.queue.drain(..));
-                    return count;
-                }
-                if state.outcome.is_some() || state.told_outcome {
-                    return 0;
-                }
-            }
-            arrived.await;
-        }
-    }
-
-    /// How it ended; to be asked once `recv_many` has returned 0. Before that, and a second time, it is `Interrupted`.
-    pub(crate) fn ending(&mut self) -> Outcome {
+    /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits;
+    /// that is for who holds the bell.
+    pub(crate) fn take(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
         let mut state = self.shared.lock();
-        state.told_outcome = state.outcome.is_some();
-        state
-            .outcome
-            .take()
-            .unwrap_or_else(|| Ending::Interrupted.into())
+        state.queued_bytes = 0;
+        state.largest = 0;
+        batch.extend(state.queue.drain(..));
+        let outcome = state.outcome.take();
+        state.told_outcome |= outcome.is_some();
+        outcome
+    }
+}
+
+#[cfg(test)]
+impl Turn {
+    /// As `take`, but waits until there is something.
+    pub(super) async fn heard(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
+        loop {
+            let before = batch.len();
+            let outcome = self.take(batch);
+            if outcome.is_some() || batch.len() > before {
+                return outcome;
+            }
+            self.shared.bell.notified().await;
+        }
     }
 }
 
@@ -112,8 +83,10 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Wakes the reply: events or the ending arrived.
-    arrived: Notify,
+    /// Rung when events or the ending have arrived.
+    bell: Arc<Notify>,
+    /// What its events name as their source.
+    source: u32,
     /// What the keeper waits for.
     progress: watch::Sender<Progress>,
     /// Bytes of events that may wait.
@@ -127,6 +100,8 @@ struct State {
     /// Bytes of the largest event that came since the queue was empty.
     largest: usize,
     telling: Telling,
+    /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
+    at: u64,
     /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
     turn: Option<String>,
     outcome: Option<Outcome>,
@@ -155,12 +130,13 @@ pub(super) struct Progress {
 }
 
 impl Shared {
-    pub(super) fn new(bound: usize) -> Arc<Self> {
+    pub(super) fn new(terms: &Terms) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
-            arrived: Notify::new(),
+            bell: terms.bell.clone(),
+            source: terms.source,
             progress: watch::Sender::default(),
-            bound,
+            bound: terms.buffer_bytes,
         })
     }
 
@@ -194,10 +170,12 @@ impl Shared {
     pub(super) fn end(&self, outcome: impl Into<Outcome>) {
         let mut state = self.lock();
         if state.outcome.is_none() && !state.told_outcome {
-            state.outcome = Some(outcome.into());
+            let mut outcome = outcome.into();
+            outcome.at = outcome.at.max(state.at);
+            state.outcome = Some(outcome);
         }
         drop(state);
-        self.arrived.notify_one();
+        self.bell.notify_one();
     }
 
     /// The child is gone, and the turn with it.
@@ -214,6 +192,8 @@ impl Shared {
         if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
             return Heard::Turn;
         }
+        let at = at.max(state.at);
+        state.at = at;
         let mut events = Vec::new();
         let mut outcome: Option<Outcome> = None;
         let mut heard = Heard::Turn;
@@ -283,14 +263,8 @@ impl Shared {
         }
         if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
             for kind in events {
-                if let Err(full) = state.push(
-                    Event {
-                        source: 0,
-                        at,
-                        kind,
-                    },
-                    self.bound,
-                ) {
+                let source = self.source;
+                if let Err(full) = state.push(Event { source, at, kind }, self.bound) {
                     // Even of a turn that is complete: its answer is not.
                     outcome = Some(full.into());
                     progress.abandoned = true;
@@ -301,7 +275,7 @@ impl Shared {
         drop(state);
         match outcome {
             Some(outcome) => self.end(outcome),
-            None => self.arrived.notify_one(),
+            None => self.bell.notify_one(),
         }
         self.progress.send_if_modified(|known| {
             // Only we set `started` and `ended`; `abandoned` may have been set meanwhile.
@@ -349,7 +323,11 @@ fn size(kind: &EventKind) -> usize {
         EventKind::Text(text) => text.text.len(),
         EventKind::Reasoning(reasoning) => reasoning.text.len(),
         EventKind::Other(other) => other.method.len() + other.params.len(),
-        EventKind::Usage(_) | EventKind::Restarted(_) => 0,
+        EventKind::Usage(_)
+        | EventKind::Restarted(_)
+        | EventKind::Opened(_)
+        | EventKind::Settled(_)
+        | EventKind::Picked(_) => 0,
     }
 }
 

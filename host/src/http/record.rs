@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -12,6 +12,8 @@ use axum::response::Response;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
+
+use crate::clock;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -38,7 +40,7 @@ pub(super) async fn record(
 ) -> Response {
     let received = Received {
         id: format!("req_{}", uuid::Uuid::now_v7().simple()),
-        arrived: now(),
+        arrived: clock::unix_ms(),
     };
     // What a client calls its request is what it will look for, in the response and in the log.
     let shown = clients_id(request.headers()).unwrap_or_else(|| received.id.clone());
@@ -88,13 +90,6 @@ fn clients_id(headers: &HeaderMap) -> Option<String> {
 /// Those who watch over a process ask every few seconds.
 fn is_probe(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz")
-}
-
-fn now() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn milliseconds(since: Instant) -> u64 {

@@ -5,6 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::HomeError;
+use crate::codex::DEPTH_HEADER;
 
 /// Ours. They are laid over whatever is taken, so that nothing taken can widen them.
 const OURS: &str = include_str!("config.toml");
@@ -75,8 +76,9 @@ impl Taken {
                 let provider = provider
                     .as_table()
                     .ok_or_else(|| format!("model_providers.{name} is not a table"))?;
-                let providers =
-                    Table::from_iter([(name.to_owned(), Value::Table(provider.clone()))]);
+                let mut provider = provider.clone();
+                announce(&mut provider);
+                let providers = Table::from_iter([(name.to_owned(), Value::Table(provider))]);
                 taken.insert("model_providers".to_owned(), Value::Table(providers));
             }
         }
@@ -107,6 +109,14 @@ impl Taken {
         names.sort_unstable();
         names.dedup();
         names.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Has a provider told that our turns ask it, should a gateway like this one be behind it.
+fn announce(provider: &mut Table) {
+    let headers = provider.entry("http_headers");
+    if let Value::Table(headers) = headers.or_insert_with(|| Value::Table(Table::new())) {
+        headers.insert(DEPTH_HEADER.to_owned(), Value::String("1".to_owned()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A turn's buffer: order, coalescing, the bound, and the ending that is never lost.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -29,9 +30,28 @@ fn completed(shared: &Shared, status: &str, error: &Value) {
     );
 }
 
-async fn drain(turn: &mut Turn) -> Vec<Event> {
+/// A turn's reply, which keeps what it was told of the ending.
+struct Reply {
+    turn: Turn,
+    outcome: Option<Outcome>,
+}
+
+impl Reply {
+    fn of(shared: &Arc<Shared>) -> Self {
+        Self {
+            turn: Turn::new(shared.clone(), "m".to_owned()),
+            outcome: None,
+        }
+    }
+
+    fn ending(self) -> Ending {
+        self.outcome.unwrap().ending
+    }
+}
+
+fn drain(reply: &mut Reply) -> Vec<Event> {
     let mut batch = Vec::new();
-    while turn.recv_many(&mut batch).await > 0 {}
+    reply.outcome = reply.turn.take(&mut batch);
     batch
 }
 
@@ -43,10 +63,10 @@ fn text(events: &[Event]) -> String {
     texts.collect()
 }
 
-#[tokio::test]
-async fn events_keep_order_and_time_and_the_ending_comes_last() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn events_keep_order_and_time_and_the_ending_comes_last() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     delta(&shared, "a", "one ");
     observe(
         &shared,
@@ -55,7 +75,7 @@ async fn events_keep_order_and_time_and_the_ending_comes_last() {
     );
     delta(&shared, "a", "two");
     completed(&shared, "completed", &Value::Null);
-    let events = drain(&mut turn).await;
+    let events = drain(&mut turn);
     assert_eq!(text(&events), "one two");
     assert!(events.iter().all(|event| event.at == 7));
     let EventKind::Other(other) = &events[1].kind else {
@@ -66,44 +86,44 @@ async fn events_keep_order_and_time_and_the_ending_comes_last() {
         serde_json::from_str::<Value>(&other.params).unwrap()["delta"],
         "step"
     );
-    assert_eq!(turn.ending().ending, Ending::Completed);
+    assert_eq!(turn.ending(), Ending::Completed);
 }
 
-#[tokio::test]
-async fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     for number in 0..10_000 {
         delta(&shared, "a", &format!("{number} "));
     }
     completed(&shared, "completed", &Value::Null);
-    let events = drain(&mut turn).await;
+    let events = drain(&mut turn);
     assert!(events.len() <= EVENTS, "{} events", events.len());
     let expected: String = (0..10_000).map(|number| format!("{number} ")).collect();
     assert_eq!(text(&events), expected);
 }
 
-#[tokio::test]
-async fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
-    let shared = Shared::new(1000);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
+    let shared = Shared::new(&Terms::alone(0, 1000));
+    let mut turn = Reply::of(&shared);
     for _ in 0..100 {
         delta(&shared, "a", &"x".repeat(100));
     }
     let progress = *shared.progress().borrow();
     assert!(progress.abandoned && !progress.ended);
     completed(&shared, "interrupted", &Value::Null);
-    drain(&mut turn).await;
-    let Ending::Failed(problem) = turn.ending().ending else {
+    drain(&mut turn);
+    let Ending::Failed(problem) = turn.ending() else {
         panic!("not failed")
     };
     assert_eq!(problem.code.as_deref(), Some("client_too_slow"));
 }
 
-#[tokio::test]
-async fn one_event_larger_than_the_bound_arrives_whole() {
-    let shared = Shared::new(1000);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn one_event_larger_than_the_bound_arrives_whole() {
+    let shared = Shared::new(&Terms::alone(0, 1000));
+    let mut turn = Reply::of(&shared);
     let whole = "y".repeat(1 << 20);
     let item = json!({"type": "agentMessage", "id": "a", "text": whole, "phase": null});
     observe(
@@ -112,14 +132,14 @@ async fn one_event_larger_than_the_bound_arrives_whole() {
         &json!({"threadId": "t", "turnId": "u", "item": item}),
     );
     completed(&shared, "completed", &Value::Null);
-    assert_eq!(text(&drain(&mut turn).await), whole);
-    assert_eq!(turn.ending().ending, Ending::Completed);
+    assert_eq!(text(&drain(&mut turn)), whole);
+    assert_eq!(turn.ending(), Ending::Completed);
 }
 
-#[tokio::test]
-async fn another_turns_events_are_not_ours() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn another_turns_events_are_not_ours() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     shared.named("u".to_owned());
     observe(
         &shared,
@@ -128,13 +148,13 @@ async fn another_turns_events_are_not_ours() {
     );
     delta(&shared, "a", "ours");
     completed(&shared, "completed", &Value::Null);
-    assert_eq!(text(&drain(&mut turn).await), "ours");
+    assert_eq!(text(&drain(&mut turn)), "ours");
 }
 
-#[tokio::test]
-async fn a_content_filter_ends_the_turn_at_its_first_retry() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn a_content_filter_ends_the_turn_at_its_first_retry() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     let error = json!({
         "message": "Reconnecting... 1/5",
         "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": null}},
@@ -146,9 +166,9 @@ async fn a_content_filter_ends_the_turn_at_its_first_retry() {
         "error",
         &json!({"threadId": "t", "turnId": "u", "willRetry": true, "error": error}),
     );
-    assert_eq!(text(&drain(&mut turn).await), "so far");
+    assert_eq!(text(&drain(&mut turn)), "so far");
     assert_eq!(
-        turn.ending().ending,
+        turn.ending(),
         Ending::Incomplete(crate::wit::Shortfall::ContentFilter)
     );
     // Codex goes on until it is told.
@@ -156,10 +176,10 @@ async fn a_content_filter_ends_the_turn_at_its_first_retry() {
     assert!(progress.abandoned && !progress.ended);
 }
 
-#[tokio::test]
-async fn a_conversation_that_codex_would_summarise_is_too_long() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn a_conversation_that_codex_would_summarise_is_too_long() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     let item = json!({"type": "contextCompaction", "id": "c"});
     observe(
         &shared,
@@ -167,30 +187,52 @@ async fn a_conversation_that_codex_would_summarise_is_too_long() {
         &json!({"threadId": "t", "turnId": "u", "item": item}),
     );
     delta(&shared, "a", "an answer to a summary");
-    assert_eq!(text(&drain(&mut turn).await), "");
-    let Ending::Failed(problem) = turn.ending().ending else {
+    assert_eq!(text(&drain(&mut turn)), "");
+    let Ending::Failed(problem) = turn.ending() else {
         panic!("not failed")
     };
     assert_eq!(problem.code.as_deref(), Some("context_length_exceeded"));
     assert!(shared.progress().borrow().abandoned);
 }
 
-#[tokio::test]
-async fn a_dropped_turn_is_abandoned() {
-    let shared = Shared::new(1 << 20);
+#[test]
+fn a_dropped_turn_is_abandoned() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
     drop(Turn::new(shared.clone(), "m".to_owned()));
     assert!(shared.progress().borrow().abandoned);
 }
 
-#[tokio::test]
-async fn the_childs_end_is_the_turns_end() {
-    let shared = Shared::new(1 << 20);
-    let mut turn = Turn::new(shared.clone(), "m".to_owned());
+#[test]
+fn the_childs_end_is_the_turns_end() {
+    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let mut turn = Reply::of(&shared);
     delta(&shared, "a", "half");
     shared.lost();
-    assert_eq!(text(&drain(&mut turn).await), "half");
-    let Ending::Failed(problem) = turn.ending().ending else {
+    assert_eq!(text(&drain(&mut turn)), "half");
+    let Ending::Failed(problem) = turn.ending() else {
         panic!("not failed")
     };
     assert_eq!(problem.code.as_deref(), Some("codex_exited"));
+}
+
+#[test]
+fn events_name_their_source_and_never_go_back_in_time() {
+    let terms = Terms::alone(3, 1 << 20);
+    let shared = Shared::new(&terms);
+    let mut turn = Reply::of(&shared);
+    for (at, text) in [(50, "one "), (20, "two "), (60, "three")] {
+        let params = json!({"threadId": "t", "turnId": "u", "itemId": "a", "delta": text});
+        let raw = RawValue::from_string(params.to_string()).unwrap();
+        shared.observe("item/agentMessage/delta", "u", &raw, at);
+    }
+    completed(&shared, "completed", &Value::Null);
+    let events = drain(&mut turn);
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| (event.source, event.at))
+        .collect();
+    assert_eq!(told, [(3, 50), (3, 50), (3, 60)]);
+    assert!(turn.outcome.unwrap().at >= 60);
+    // It was rung for each; who comes late is told once.
+    assert!(terms.bell.notified().now_or_never().is_some());
 }

@@ -24,6 +24,19 @@ fn ours_is_toml_and_is_laid_over_theirs() {
 }
 
 #[test]
+fn a_provider_is_told_that_our_turns_ask_it() {
+    let headers = |provider: &str| {
+        let theirs = format!("model_provider = \"corp\"\n[model_providers.corp]\n{provider}");
+        let rendered: Table = render(&taken(&theirs)).parse().unwrap();
+        rendered["model_providers"]["corp"]["http_headers"].clone()
+    };
+    let told = headers("http_headers = { team = \"a\", \"x-airlock-depth\" = \"0\" }");
+    assert_eq!(told["team"].as_str(), Some("a"));
+    assert_eq!(told["x-airlock-depth"].as_str(), Some("1"));
+    assert_eq!(headers("")["x-airlock-depth"].as_str(), Some("1"));
+}
+
+#[test]
 fn nothing_but_the_model_and_its_provider_is_taken() {
     let theirs = r#"
         model = "big"

@@ -1,0 +1,71 @@
+//! What a turn is asked for with besides its brief, and what comes of it.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+
+use crate::clock;
+use crate::failure::Failure;
+use crate::wit::Ending;
+
+/// The right to run a turn. Turns that never run at once may share one: a place is free again when all have ended.
+pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+
+/// What a turn has besides its brief.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    /// The source that its events name.
+    pub(crate) source: u32,
+    /// Kept until Codex has really ended the turn.
+    pub(crate) permit: Permit,
+    /// Rung whenever the turn has something to tell. Several turns may share one.
+    pub(crate) bell: Arc<Notify>,
+    /// Bytes of its events that may wait.
+    pub(crate) buffer_bytes: usize,
+}
+
+/// How a turn ended, and why, for the log.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// When, in Unix milliseconds.
+    pub(crate) at: u64,
+    /// What the policy is told.
+    pub(crate) ending: Ending,
+    /// What Codex said, for the log alone.
+    pub(crate) cause: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Self {
+        Self {
+            at: clock::unix_ms(),
+            ending,
+            cause: None,
+        }
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self {
+            at: clock::unix_ms(),
+            ending: Ending::Failed(failure.problem),
+            cause: failure.cause,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+impl Terms {
+    /// Those of a turn that is alone, of this source, whose events may take up so many bytes.
+    pub(crate) fn alone(source: u32, buffer_bytes: usize) -> Self {
+        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        Self {
+            source,
+            permit: Arc::new(places.try_acquire_owned().unwrap()),
+            bell: Arc::default(),
+            buffer_bytes,
+        }
+    }
+}
