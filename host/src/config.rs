@@ -31,6 +31,8 @@ pub struct Config {
     pub policy: Option<PathBuf>,
     /// Refuse parameters that cannot be honoured, in place of ignoring and naming them.
     pub strict: bool,
+    /// The strategy of fan-outs that name none; the policy must know it. None: the policy's own default.
+    pub synthesis: Option<String>,
     /// Run the real Codex against the scripted model inside Airlock.
     pub rehearsal: bool,
     /// How Codex is found and kept.
@@ -101,6 +103,10 @@ pub struct Limits {
     pub calls_in_flight: usize,
     /// Bytes of a turn's events that may wait for a slow client.
     pub turn_buffer_bytes: usize,
+    /// Bytes of one candidate of a fan-out that are kept.
+    pub candidate_bytes: usize,
+    /// Bytes of all candidates of a fan-out together that are kept.
+    pub fan_out_bytes: usize,
     /// Bytes of one line from Codex.
     pub line_bytes: usize,
     /// How long running replies may go on once the gateway is told to stop.
@@ -128,6 +134,7 @@ impl Config {
             allowed_origins: Vec::new(),
             policy: None,
             strict: false,
+            synthesis: None,
             rehearsal: false,
             codex: CodexConfig {
                 bin: None,
@@ -147,6 +154,17 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What the policy is told of them: a JSON object.
+    pub(crate) fn for_policy(&self) -> String {
+        let mut settings = serde_json::json!({ "strict": self.strict });
+        if let Some(synthesis) = &self.synthesis {
+            settings["synthesis"] = synthesis.as_str().into();
+        }
+        settings.to_string()
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -160,6 +178,8 @@ impl Default for Limits {
             call_timeout: Duration::from_secs(30),
             calls_in_flight: 100,
             turn_buffer_bytes: 4 << 20,
+            candidate_bytes: 8 << 20,
+            fan_out_bytes: 32 << 20,
             line_bytes: 64 << 20,
             drain: Duration::from_secs(30),
         }

@@ -1,20 +1,24 @@
-//! What a request becomes: a plan, a turn, a reply. The only place that sees both Codex and the policy.
+//! What a request becomes: a plan, turns, a reply. The only place that sees both Codex and the policy.
 
 mod admission; // who may start
+mod fan_out; // several turns, one answer
 mod pump; // from events to frames
+mod turns; // several turns, heard as one
 
 use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::admission::Admission;
+use self::fan_out::{ANSWER, FanOut, Means};
 pub(crate) use self::pump::{Piece, Pump};
+use self::turns::Turns;
 use crate::attachments::Attachments;
-use crate::codex::Codex;
+use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
-use crate::policy::Release;
-use crate::wit::{Context, Problem, ProblemKind, Request};
+use crate::policy::{Release, Session};
+use crate::wit::{Brief, Context, Problem, ProblemKind, Request};
 
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
@@ -42,6 +46,22 @@ pub(crate) struct Incoming {
     pub(crate) body: String,
     /// The memory that the body takes up, given back as soon as Codex has it.
     pub(crate) memory: Option<OwnedSemaphorePermit>,
+    /// It comes from a turn of a gateway like this one, maybe our own.
+    pub(crate) nested: bool,
+}
+
+/// A request that has been let in.
+struct Asked {
+    conversation: Arc<Conversation>,
+    attachments: Arc<Attachments>,
+    /// At least one.
+    briefs: Vec<Brief>,
+    /// The model of each.
+    models: Vec<String>,
+    /// One for each.
+    permits: Vec<Permit>,
+    streaming: bool,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What a client gets.
@@ -63,13 +83,12 @@ pub(crate) enum Answer {
 impl Flow {
     /// Brings together what requests need.
     pub(crate) fn new(config: &Config, release: Release, codex: Codex) -> Self {
-        let settings = serde_json::json!({ "strict": config.strict }).to_string();
         Self {
             release,
             codex,
             admission: Arc::new(Admission::new(&config.limits)),
             limits: Arc::new(config.limits.clone()),
-            settings: settings.into(),
+            settings: config.for_policy().into(),
         }
     }
 
@@ -86,28 +105,44 @@ impl Flow {
             body,
             attachments: attachments.described(),
             settings: self.settings.as_ref().to_owned(),
+            nested: incoming.nested,
         };
         let plan = session.render(&request).await?;
         // Before the line: who cannot be served at all must not wait to hear so.
         self.codex.wait_ready().await?;
-        let permit = self.admission.enter(&mut session).await?;
-        let turn = self
+        let conversation =
+            Conversation::new(plan.model, plan.instructions, plan.history, &attachments)?;
+        let models = self
             .codex
-            .start_turn(plan.brief, &attachments, permit)
+            .check(&conversation, &plan.briefs, &attachments)
             .await?;
-        tracing::Span::current().record("model", turn.model());
-        // The body and its images are as large as anything here, and Codex has them now.
-        drop(attachments);
+        let permits = self
+            .admission
+            .enter(&mut session, plan.briefs.len())
+            .await?;
         let context = Context {
             id: request.id,
             arrived: request.arrived,
             dialect: request.dialect,
-            model: turn.model().to_owned(),
+            model: self.codex.model_name(&conversation, None),
             notes: plan.notes,
         };
-        drop((request.body, incoming.memory));
-        session.open(&context).await?;
-        let pump = Pump::new(session, turn, plan.streaming, self.limits.heartbeat);
+        // What was not lifted out of it is in the plan now.
+        drop(request.body);
+        let asked = Asked {
+            conversation: Arc::new(conversation),
+            attachments: Arc::new(attachments),
+            briefs: plan.briefs,
+            models,
+            permits,
+            streaming: plan.streaming,
+            memory: incoming.memory,
+        };
+        let pump = if asked.briefs.len() > 1 {
+            self.fan_out(session, context, asked).await?
+        } else {
+            self.single(session, context, asked).await?
+        };
         let answer = if plan.streaming {
             Answer::Stream(Box::new(
                 pump.until_first(self.limits.first_event_wait).await?,
@@ -119,6 +154,70 @@ impl Flow {
             ignored: plan.ignored,
             answer,
         })
+    }
+
+    /// One turn, which has begun when this returns.
+    async fn single(
+        &self,
+        mut session: Session,
+        mut context: Context,
+        mut asked: Asked,
+    ) -> Result<Pump, Failure> {
+        let (Some(brief), Some(permit)) = (asked.briefs.pop(), asked.permits.pop()) else {
+            return Err(Failure::new(
+                ProblemKind::Internal,
+                "policy_failed",
+                "The plan has no brief.",
+            ));
+        };
+        let bell = Arc::default();
+        let terms = Terms {
+            source: ANSWER,
+            permit,
+            bell: Arc::clone(&bell),
+            buffer_bytes: self.limits.turn_buffer_bytes,
+        };
+        let turn = self
+            .codex
+            .start_turn(asked.conversation, brief, &asked.attachments, terms)
+            .await?;
+        tracing::Span::current().record("model", turn.model());
+        turn.model().clone_into(&mut context.model);
+        // The body and its images are as large as anything here, and Codex has them now.
+        drop((asked.attachments, asked.memory));
+        session.open(&context).await?;
+        let turns = Turns::of(turn, ANSWER, bell);
+        Ok(Pump::new(
+            session,
+            turns,
+            asked.streaming,
+            self.limits.heartbeat,
+        ))
+    }
+
+    /// Several turns, which are about to begin, and the panel over them.
+    async fn fan_out(
+        &self,
+        mut session: Session,
+        context: Context,
+        asked: Asked,
+    ) -> Result<Pump, Failure> {
+        tracing::Span::current().record("model", context.model.as_str());
+        session.open(&context).await?;
+        let mut turns = Turns::default();
+        let means = Means {
+            codex: self.codex.clone(),
+            conversation: asked.conversation,
+            attachments: asked.attachments,
+            memory: asked.memory,
+            limits: self.limits.clone(),
+            streaming: asked.streaming,
+        };
+        let (fan_out, opened) =
+            FanOut::begin(means, asked.briefs, asked.models, asked.permits, &mut turns);
+        session.convene(&context, fan_out.candidates()).await?;
+        let pump = Pump::new(session, turns, asked.streaming, self.limits.heartbeat);
+        Ok(pump.over(fan_out, opened))
     }
 
     /// The list of models as JSON.
@@ -140,6 +239,14 @@ impl Flow {
         };
         let mut session = self.release.session().await?;
         Ok(session.show_model(MODELS_DIALECT, model).await?)
+    }
+
+    /// Whether a turn of a gateway like this one asks: by the depth that its model provider was told to send, by
+    /// Codex's `originator`, or by a thread that runs here (0.169.0 names it in `thread-id`).
+    pub(crate) fn is_nested<'a>(&self, header: impl Fn(&str) -> Option<&'a str>) -> bool {
+        header(DEPTH_HEADER).is_some_and(|depth| depth.trim() != "0")
+            || header("originator") == Some(CLIENT_NAME)
+            || header("thread-id").is_some_and(|thread| self.codex.runs(thread))
     }
 
     /// The version of the Codex that answers, or what stands between a request and a turn.

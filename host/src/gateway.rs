@@ -70,6 +70,8 @@ impl Gateway {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         // Compiling takes long, so it comes before there is a socket for clients to wait on.
         let release = load(&config)?;
+        let accepted = release.accepts(&config.for_policy()).await;
+        accepted.map_err(|error| StartError::Policy(error.into()))?;
         let listen = |source| StartError::Listen {
             address: config.listen,
             source,

@@ -69,6 +69,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("allowed_origins", |c| Slot::Origins(&mut c.allowed_origins), "Further web origins that may call: https://chat.example. The gateway's own, and pages that this machine serves on loopback, whatever their port, always may."),
     Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
     Setting::new("strict", |c| Slot::Switch(&mut c.strict), "Refuse parameters that Codex cannot honour, in place of ignoring and naming them.").flag("strict"),
+    Setting::new("synthesis", |c| Slot::Word(&mut c.synthesis), "How a fan-out that does not say makes one answer of several: one of the policy's strategies. The embedded one has merge, judge, vote and first."),
     Setting::new("rehearsal", |c| Slot::Switch(&mut c.rehearsal), "Run the real Codex against a scripted model inside Airlock: no account, no network, no cost.").flag("rehearsal"),
     Setting::new("codex.bin", |c| Slot::Path(&mut c.codex.bin), "The Codex binary. Else the install in data_dir, then PATH.").flag("codex-bin").also("CODEX_BIN"),
     Setting::new("codex.home", |c| Slot::Directory(&mut c.codex.home), "An existing Codex home to take login, model and model providers from.").flag("codex-home"),
@@ -87,6 +88,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     // At about 200 unanswered calls Codex 0.169 refuses, and at 400 some are never answered.
     Setting::new("limits.calls_in_flight", |c| Slot::Count(&mut c.limits.calls_in_flight), "Calls to Codex that may be unanswered at once.").range(1, 150),
     Setting::new("limits.turn_buffer_bytes", |c| Slot::Bytes(&mut c.limits.turn_buffer_bytes), "Events of one turn that may wait for a slow client. Past it, that turn is interrupted.").range(KIB, GIB),
+    Setting::new("limits.candidate_bytes", |c| Slot::Bytes(&mut c.limits.candidate_bytes), "What is kept of one candidate of a fan-out. Past it, that candidate fails.").range(KIB, GIB),
+    Setting::new("limits.fan_out_bytes", |c| Slot::Bytes(&mut c.limits.fan_out_bytes), "What is kept of all candidates of a fan-out together. Past it, the one that says more fails.").range(KIB, GIB),
     Setting::new("limits.line_bytes", |c| Slot::Bytes(&mut c.limits.line_bytes), "The longest line taken from Codex.").range(MIB, GIB),
     Setting::new("limits.drain", |c| Slot::Wait(&mut c.limits.drain), "How long running replies may go on once the gateway is told to stop.").range(0, HOUR),
     Setting::new("sandbox.memory_bytes", |c| Slot::Bytes(&mut c.sandbox.memory_bytes), "Memory that a policy may use for one request.").range(MIB, 4 * GIB),

@@ -47,6 +47,7 @@ fn another(setting: &Setting, existing: &Path) -> String {
     match (setting.slot)(&mut config) {
         Slot::Address(_) => "127.0.0.1:9999",
         Slot::Secret(_) => "key-1",
+        Slot::Word(_) => "vote",
         Slot::Hosts(_) => "one,two",
         Slot::Origins(_) => "https://one.example,http://two.example:3000",
         Slot::File(_) => return existing.join("file").display().to_string(),

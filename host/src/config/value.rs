@@ -14,6 +14,8 @@ pub(crate) enum Slot<'a> {
     Address(&'a mut SocketAddr),
     /// Text that is never printed.
     Secret(&'a mut Option<Secret>),
+    /// A name, for somebody else to know.
+    Word(&'a mut Option<String>),
     /// A list of names as `Host` gives them; separated by commas outside the file.
     Hosts(&'a mut Vec<String>),
     /// A list of web origins; separated by commas outside the file.
@@ -54,6 +56,7 @@ impl Slot<'_> {
         match self {
             Slot::Address(_) => "IP:PORT",
             Slot::Secret(_) => "text",
+            Slot::Word(_) => "name",
             Slot::Hosts(_) => "list of hosts",
             Slot::Origins(_) => "list of origins",
             Slot::File(_) => "existing file",
@@ -99,6 +102,13 @@ impl Slot<'_> {
                     return Err("must be printable ASCII without spaces, and not empty".to_owned());
                 }
                 *slot = Some(Secret::new(secret));
+            }
+            Slot::Word(slot) => {
+                let word = text(value)?;
+                if word.trim().is_empty() {
+                    return Err("must not be empty".to_owned());
+                }
+                *slot = Some(word.to_owned());
             }
             Slot::Hosts(slot) => *slot = texts(value, names::host)?,
             Slot::Origins(slot) => *slot = texts(value, names::origin)?,
@@ -150,6 +160,7 @@ impl Slot<'_> {
             Slot::Secret(slot) => slot
                 .as_ref()
                 .map(|_| Value::String("(secret)".to_owned()))?,
+            Slot::Word(slot) => Value::String((*slot).clone()?),
             Slot::Hosts(slot) | Slot::Origins(slot) => {
                 Value::Array(slot.iter().cloned().map(Value::String).collect())
             }

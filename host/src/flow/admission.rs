@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use crate::codex::Permit;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::policy::Session;
@@ -39,21 +40,23 @@ impl Admission {
         }
     }
 
-    /// A permit for one turn, once the policy and the bounds let the request in.
+    /// A permit for each of so many turns, once the policy and the bounds let the request in. All of them come at
+    /// once: requests that held some while they waited for others could wait for one another.
     pub(super) async fn enter(
         &self,
         session: &mut Session,
-    ) -> Result<OwnedSemaphorePermit, Failure> {
-        match session.decide(self.load()).await? {
-            wit::Admission::Run | wit::Admission::Wait => self.permit().await,
+        wanted: usize,
+    ) -> Result<Vec<Permit>, Failure> {
+        match session.decide(self.load(wanted)).await? {
+            wit::Admission::Run | wit::Admission::Wait => self.permits(wanted).await,
             wit::Admission::Refuse(problem) => Err(problem.into()),
         }
     }
 
-    fn load(&self) -> Load {
+    fn load(&self, wanted: usize) -> Load {
         let running = self.capacity.saturating_sub(self.turns.available_permits());
         Load {
-            wanted: 1,
+            wanted: count(wanted),
             running: count(running),
             waiting: count(self.waiting.load(Ordering::Relaxed)),
             capacity: count(self.capacity),
@@ -61,16 +64,21 @@ impl Admission {
         }
     }
 
-    /// The next free turn. First come, first served: a permit that is given back goes to whoever waits longest.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        if let Ok(permit) = Arc::clone(&self.turns).try_acquire_owned() {
-            return Ok(permit);
+    /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
+    async fn permits(&self, wanted: usize) -> Result<Vec<Permit>, Failure> {
+        if wanted > self.capacity {
+            return Err(self.too_many(wanted));
+        }
+        let many = count(wanted);
+        if let Ok(permits) = Arc::clone(&self.turns).try_acquire_many_owned(many) {
+            return Ok(each(permits));
         }
         let _place = self
             .line_up()
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
-        match timeout(self.longest_wait, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
+        let permits = Arc::clone(&self.turns).acquire_many_owned(many);
+        match timeout(self.longest_wait, permits).await {
+            Ok(Ok(permits)) => Ok(each(permits)),
             // Nobody closes the semaphore.
             Ok(Err(_)) | Err(_) => Err(self.busy("No turn came free in time")),
         }
@@ -82,6 +90,14 @@ impl Admission {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, place)
             .ok()?;
         Some(Place(&self.waiting))
+    }
+
+    fn too_many(&self, wanted: usize) -> Failure {
+        let message = format!(
+            "This request needs {wanted} turns at once, and the gateway runs at most {}.",
+            self.capacity
+        );
+        Failure::new(ProblemKind::Unsupported, "too_many_turns", message)
     }
 
     fn busy(&self, what: &str) -> Failure {
@@ -102,6 +118,15 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Many permits as one each.
+fn each(mut permits: OwnedSemaphorePermit) -> Vec<Permit> {
+    let mut single = Vec::with_capacity(permits.num_permits());
+    while let Some(permit) = permits.split(1) {
+        single.push(Arc::new(permit));
+    }
+    single
 }
 
 fn count(number: usize) -> u32 {

@@ -1,14 +1,16 @@
-//! The pump: takes a turn's events as they come and gives frames, for as long as somebody asks for them.
+//! The pump: takes what the turns of a request tell as it comes and gives frames, for as long as somebody asks for them.
 //!
-//! It is a value, not a task. The response's body drives it, so a client that reads slowly slows only its own turn,
-//! and dropping the body drops the turn, which interrupts it, and the session.
+//! It is a value, not a task. The response's body drives it, so a client that reads slowly slows only its own turns,
+//! and dropping the body drops the turns, which interrupts them, and the session.
 
 use std::error::Error;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::codex::Turn;
+use super::fan_out::{ANSWER, FanOut};
+use super::turns::{Settled, Turns};
+use crate::codex::Outcome;
 use crate::failure::Failure;
 use crate::policy::{Fault, Session};
 use crate::wit::{Closing, Ending, Event, EventKind, Frame, Problem, ProblemKind};
@@ -16,14 +18,17 @@ use crate::wit::{Closing, Ending, Event, EventKind, Frame, Problem, ProblemKind}
 /// One reply on its way.
 pub(crate) struct Pump {
     session: Session,
-    /// None once the turn has ended, or we have ended it.
-    turn: Option<Turn>,
-    /// What the turn has told and the policy has not heard.
+    /// Empty once they have ended, or we have ended them.
+    turns: Turns,
+    /// None for a plain request, whose one turn is the answer. Boxed: most requests have none.
+    fan_out: Option<Box<FanOut>>,
+    /// What the turns have told and the policy has not heard.
     batch: Vec<Event>,
-    /// How the turn ended. Told to the policy after the last event.
+    /// How the answer ended. Told to the policy after the last event.
     ending: Option<Ending>,
     /// What came out before the headers.
-    early: Option<Closing>,
+    early: Vec<Frame>,
+    early_closing: Option<Closing>,
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
     streaming: bool,
@@ -45,22 +50,28 @@ pub(crate) enum Piece {
     Broken(Failure),
 }
 
-/// What one step brings.
-enum Step {
+/// What one piece of work brings.
+enum Work {
     Frames(Vec<Frame>),
-    Beat,
     Closed(Closing),
 }
 
 impl Pump {
-    /// A pump from this turn through this session, whose reply is open.
-    pub(super) fn new(session: Session, turn: Turn, streaming: bool, heartbeat: Duration) -> Self {
+    /// A pump from these turns through this session, whose reply is open.
+    pub(super) fn new(
+        session: Session,
+        turns: Turns,
+        streaming: bool,
+        heartbeat: Duration,
+    ) -> Self {
         Self {
             session,
-            turn: Some(turn),
+            turns,
+            fan_out: None,
             batch: Vec::new(),
             ending: None,
-            early: None,
+            early: Vec::new(),
+            early_closing: None,
             cause: None,
             streaming,
             heartbeat,
@@ -69,40 +80,45 @@ impl Pump {
         }
     }
 
-    /// Waits for the first text, reasoning or ending, at most this long. A turn that fails before it has told anything
-    /// is a failure: the model's own refusals come about a second after Codex has accepted the turn.
+    /// The turns are those of a fan-out, whose panel is convened. `opened` is what there is to tell already.
+    #[must_use]
+    pub(super) fn over(mut self, fan_out: FanOut, opened: Vec<Event>) -> Self {
+        self.fan_out = Some(Box::new(fan_out));
+        self.batch = opened;
+        self
+    }
+
+    /// Waits for the first text, reasoning or good ending, at most this long. A request that fails before anything of
+    /// it was told is a failure: the model's own refusals come about a second after Codex has accepted a turn.
     pub(super) async fn until_first(mut self, wait: Duration) -> Result<Self, Failure> {
-        // Cancel safe: what has arrived stays in the batch. A turn that is still silent then goes on as a stream.
-        let _ = timeout(wait, self.first()).await;
-        if self.ending.is_some() && !self.batch.iter().any(tells) {
-            let mut frames = Vec::new();
-            let mut closing = loop {
-                match self.step().await? {
-                    Step::Closed(closing) => break closing,
-                    Step::Frames(more) => frames.extend(more),
-                    Step::Beat => {}
+        let deadline = Instant::now() + wait;
+        while !self.batch.iter().any(tells) {
+            if self.has_work() {
+                match self.work().await? {
+                    Work::Frames(mut frames) => self.early.append(&mut frames),
+                    Work::Closed(closing) => {
+                        if let Err(problem) = closing.body {
+                            return Err(self.failure(problem));
+                        }
+                        self.early_closing = Some(closing);
+                        break;
+                    }
                 }
-            };
-            if let Err(problem) = closing.body {
-                return Err(self.failure(problem));
+            // Cancel safe: what has arrived stays in the batch. Turns that are still silent then go on as a stream.
+            } else if timeout_at(deadline, self.receive()).await.is_err() {
+                break;
             }
-            frames.append(&mut closing.frames);
-            self.early = Some(Closing { frames, ..closing });
         }
         self.spoke = Instant::now();
         Ok(self)
     }
 
-    async fn first(&mut self) {
-        while self.ending.is_none() && !self.batch.iter().any(tells) {
-            self.receive().await;
-        }
-    }
-
     /// The whole response.
     pub(super) async fn whole(mut self) -> Result<String, Failure> {
         loop {
-            if let Step::Closed(closing) = self.step().await? {
+            if !self.has_work() {
+                self.receive().await;
+            } else if let Work::Closed(closing) = self.work().await? {
                 return closing.body.map_err(|problem| self.failure(problem));
             }
         }
@@ -114,22 +130,28 @@ impl Pump {
             if self.done {
                 return None;
             }
-            let step = match self.early.take() {
-                Some(closing) => Ok(Step::Closed(closing)),
-                None => self.step().await,
+            let work = if !self.early.is_empty() {
+                Ok(Work::Frames(std::mem::take(&mut self.early)))
+            } else if let Some(closing) = self.early_closing.take() {
+                Ok(Work::Closed(closing))
+            } else if self.has_work() {
+                self.work().await
+            } else if self.wait().await {
+                break Piece::Beat;
+            } else {
+                continue;
             };
-            match step {
-                Ok(Step::Frames(frames)) if frames.is_empty() => {}
-                Ok(Step::Frames(frames)) => break Piece::Frames(frames),
-                Ok(Step::Beat) => break Piece::Beat,
-                Ok(Step::Closed(closing)) => {
+            match work {
+                Ok(Work::Frames(frames)) if frames.is_empty() => {}
+                Ok(Work::Frames(frames)) => break Piece::Frames(frames),
+                Ok(Work::Closed(closing)) => {
                     self.done = true;
                     let failure = closing.body.err().map(|problem| self.failure(problem));
                     break Piece::Last(closing.frames, failure);
                 }
                 Err(fault) => {
                     self.done = true;
-                    self.turn = None;
+                    self.turns.stop_all();
                     break Piece::Broken(fault.into());
                 }
             }
@@ -138,31 +160,37 @@ impl Pump {
         Some(piece)
     }
 
-    /// Brings the reply one step further: what has arrived is fed, else the ending told, else the turn waited for.
-    async fn step(&mut self) -> Result<Step, Fault> {
-        loop {
-            if !self.batch.is_empty() {
-                let frames = self.session.feed(&self.batch).await?;
-                self.batch.clear();
-                return Ok(Step::Frames(frames));
-            }
-            if let Some(ending) = self.ending.take() {
-                record_ending(&ending);
-                return Ok(Step::Closed(self.session.finish(&ending).await?));
-            }
-            if self.wait().await {
-                return Ok(Step::Beat);
-            }
-        }
+    /// Whether there is something to do before the turns are waited for.
+    fn has_work(&self) -> bool {
+        !self.batch.is_empty()
+            || self.ending.is_some()
+            || self
+                .fan_out
+                .as_ref()
+                .is_some_and(|fan_out| fan_out.is_due())
     }
 
-    /// Waits for the turn, but no longer than to the next heartbeat, for which it is time when this is true. How long
+    /// Brings the reply one step further: what has arrived is fed, else the panel hears of it, else the ending is told.
+    async fn work(&mut self) -> Result<Work, Fault> {
+        if !self.batch.is_empty() {
+            let frames = self.session.feed(&self.batch).await?;
+            self.batch.clear();
+            return Ok(Work::Frames(frames));
+        }
+        if let Some(ending) = self.ending.take() {
+            record_ending(&ending);
+            return Ok(Work::Closed(self.session.finish(&ending).await?));
+        }
+        if let Some(fan_out) = &mut self.fan_out {
+            let decided = fan_out.decide(&mut self.session, &mut self.turns, &mut self.batch);
+            self.ending = decided.await?;
+        }
+        Ok(Work::Frames(Vec::new()))
+    }
+
+    /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
     /// a turn may take is its keeper's to watch.
     async fn wait(&mut self) -> bool {
-        if !self.streaming {
-            self.receive().await;
-            return false;
-        }
         let beat = self.spoke + self.heartbeat;
         tokio::select! {
             biased;
@@ -174,40 +202,54 @@ impl Pump {
         true
     }
 
-    /// Takes what the turn has told, or how it ended. Cancel safe.
+    /// Waits until there is work. Cancel safe.
     async fn receive(&mut self) {
-        let Some(turn) = &mut self.turn else {
-            // Ended without an ending is our own mistake; it must not become a loop.
-            self.ending.get_or_insert(Ending::Interrupted);
-            return;
-        };
-        if turn.recv_many(&mut self.batch).await == 0 {
-            let outcome = turn.ending();
-            self.turn = None;
-            self.ending = Some(outcome.ending);
-            self.cause = outcome.cause;
-            return;
+        let wake = self.fan_out.as_ref().and_then(|fan_out| fan_out.wake());
+        let mut settled = Vec::new();
+        tokio::select! {
+            biased;
+            () = self.turns.hear(&mut self.batch, &mut settled) => {}
+            () = until(wake) => {}
         }
-        // What a stream has told cannot be taken back, so a turn that starts over ends here.
-        let restart = self
-            .batch
-            .iter()
-            .position(|event| matches!(event.kind, EventKind::Restarted(_)));
+        self.absorb(settled);
+    }
+
+    /// Sorts what has arrived into what the reply, the panel and the log will hear.
+    fn absorb(&mut self, mut settled: Vec<Settled>) {
+        // What a stream has told cannot be taken back, so an answer that starts over ends here.
+        let restart = self.batch.iter().position(|event| {
+            event.source == ANSWER && matches!(event.kind, EventKind::Restarted(_))
+        });
         if let Some(restart) = restart.filter(|_| self.streaming) {
-            self.batch.truncate(restart);
-            self.cut(Failure::new(
+            let mut index = 0;
+            self.batch.retain(|event| {
+                index += 1;
+                index <= restart || event.source != ANSWER
+            });
+            self.turns.stop(ANSWER);
+            settled.retain(|settled| settled.source != ANSWER);
+            let outcome = Failure::new(
                 ProblemKind::Upstream,
                 "stream_restarted",
                 "The model's stream broke, and its second telling differs from what was already sent. Ask again.",
-            ));
+            );
+            settled.push(Settled {
+                source: ANSWER,
+                outcome: outcome.into(),
+            });
         }
-    }
-
-    /// Ends the turn from our side.
-    fn cut(&mut self, failure: Failure) {
-        self.turn = None;
-        self.ending = Some(Ending::Failed(failure.problem));
-        self.cause = failure.cause;
+        let end = match &mut self.fan_out {
+            Some(fan_out) => fan_out.absorb(&mut self.batch, &mut settled, &mut self.turns),
+            None => settled.pop().map(|settled| settled.outcome),
+        };
+        if let Some(Outcome { ending, cause, .. }) = end {
+            self.ending = Some(ending);
+            self.cause = cause;
+        }
+        if self.turns.is_empty() && !self.has_work() {
+            // Ended without an ending is our own mistake; it must not become a loop.
+            self.ending = Some(Ending::Interrupted);
+        }
     }
 
     /// The problem with the cause that the turn gave for it.
@@ -224,7 +266,22 @@ fn tells(event: &Event) -> bool {
     match &event.kind {
         EventKind::Text(text) => !text.text.is_empty(),
         EventKind::Reasoning(reasoning) => !reasoning.text.is_empty(),
-        EventKind::Usage(_) | EventKind::Restarted(_) | EventKind::Other(_) => false,
+        EventKind::Settled(Ending::Completed | Ending::Incomplete(_)) => true,
+        // That one of several has failed says nothing yet of the answer.
+        EventKind::Settled(Ending::Failed(_) | Ending::Interrupted)
+        | EventKind::Opened(_)
+        | EventKind::Usage(_)
+        | EventKind::Restarted(_)
+        | EventKind::Other(_)
+        | EventKind::Picked(_) => false,
+    }
+}
+
+/// Completes at this time, if there is one.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -23,6 +23,9 @@ pub(super) async fn complete(
     Extension(received): Extension<Received>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let nested = front.flow.is_nested(header);
     let body::Text { text: body, memory } = body::text(request, &front.bodies).await?;
     let incoming = Incoming {
         id: received.id,
@@ -30,6 +33,7 @@ pub(super) async fn complete(
         dialect: DIALECT,
         body,
         memory,
+        nested,
     };
     let reply = front.flow.start(incoming).await?;
     let mut response = match reply.answer {

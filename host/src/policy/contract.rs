@@ -1,11 +1,37 @@
 //! What a policy must give back. Whatever breaks this never reaches a client or Codex.
 
 use super::fault::Fault;
-use crate::wit::{Frame, InputItem, Plan};
+use crate::wit::{Brief, Frame, InputItem, Plan, Request, Verdict};
 
-/// Checks a plan for a request with this many attachments.
-pub(super) fn plan(plan: &Plan, attachments: usize) -> Result<(), Fault> {
-    for item in &plan.brief.input {
+/// Turns that one request may run side by side.
+const CANDIDATES: usize = 20;
+
+/// Checks the plan for a request.
+pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
+    let count = plan.briefs.len();
+    if !(1..=CANDIDATES).contains(&count) {
+        return broken(format!("{count} briefs"));
+    }
+    if request.nested && count > 1 {
+        return broken("a nested request fans out".to_owned());
+    }
+    let mut briefs = plan.briefs.iter();
+    briefs.try_for_each(|asked| brief(asked, request.attachments.len()))
+}
+
+/// Checks what a panel decided.
+pub(super) fn verdict(verdict: &Verdict, attachments: usize) -> Result<(), Fault> {
+    match verdict {
+        Verdict::Show(asked) | Verdict::Consult(asked) => brief(asked, attachments),
+        Verdict::Pick(choice) if choice.extra.as_deref().is_some_and(breaks) => {
+            broken("a choice's extra has several lines".to_owned())
+        }
+        Verdict::Wait(_) | Verdict::Pick(_) | Verdict::Fail(_) => Ok(()),
+    }
+}
+
+fn brief(brief: &Brief, attachments: usize) -> Result<(), Fault> {
+    for item in &brief.input {
         if let InputItem::Attachment(number) = item
             && usize::try_from(*number).is_ok_and(|number| number >= attachments)
         {
@@ -45,7 +71,7 @@ fn broken<T>(what: String) -> Result<T, Fault> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::wit::Brief;
+    use crate::wit::{Attachment, Choice};
 
     fn frame(event: Option<&str>, data: &str) -> Frame {
         Frame {
@@ -54,21 +80,43 @@ mod tests {
         }
     }
 
-    fn plan_with(input: Vec<InputItem>) -> Plan {
-        let brief = Brief {
+    fn brief_with(input: Vec<InputItem>) -> Brief {
+        Brief {
             model: None,
             effort: None,
             summary: None,
             instructions: String::new(),
-            history: Vec::new(),
             input,
             output_schema: None,
-        };
+        }
+    }
+
+    fn plan_with(briefs: Vec<Brief>) -> Plan {
         Plan {
             streaming: true,
-            brief,
+            model: None,
+            instructions: String::new(),
+            history: Vec::new(),
+            briefs,
             notes: String::new(),
             ignored: Vec::new(),
+        }
+    }
+
+    fn request(attachments: usize, nested: bool) -> Request {
+        let attachment = Attachment {
+            media_type: "image/png".to_owned(),
+            size: 1,
+            path: String::new(),
+        };
+        Request {
+            id: String::new(),
+            arrived: 0,
+            dialect: String::new(),
+            body: String::new(),
+            attachments: vec![attachment; attachments],
+            settings: String::new(),
+            nested,
         }
     }
 
@@ -90,10 +138,38 @@ mod tests {
     #[test]
     fn a_brief_names_only_attachments_that_exist() {
         let input = vec![InputItem::Text("look".to_owned()), InputItem::Attachment(1)];
-        plan(&plan_with(input.clone()), 2).unwrap();
-        assert!(matches!(
-            plan(&plan_with(input), 1),
-            Err(Fault::Contract(_))
-        ));
+        let asked = plan_with(vec![brief_with(Vec::new()), brief_with(input.clone())]);
+        plan(&asked, &request(2, false)).unwrap();
+        assert!(plan(&asked, &request(1, false)).is_err());
+        verdict(&Verdict::Show(brief_with(input.clone())), 2).unwrap();
+        assert!(verdict(&Verdict::Consult(brief_with(input)), 1).is_err());
+    }
+
+    #[test]
+    fn a_plan_has_one_to_twenty_briefs_and_a_nested_request_one() {
+        let asked = |count, nested| {
+            let briefs = vec![brief_with(Vec::new()); count];
+            plan(&plan_with(briefs), &request(0, nested)).is_ok()
+        };
+        let fine = [(1, false), (1, true), (20, false)];
+        let broken = [(0, false), (2, true), (21, false)];
+        assert!(fine.iter().all(|&(count, nested)| asked(count, nested)));
+        assert!(!broken.iter().any(|&(count, nested)| asked(count, nested)));
+    }
+
+    #[test]
+    fn a_choices_extra_is_one_line() {
+        let pick = |extra: &str| {
+            let extra = Some(extra.to_owned());
+            verdict(
+                &Verdict::Pick(Choice {
+                    candidate: 1,
+                    extra,
+                }),
+                0,
+            )
+        };
+        pick("{}").unwrap();
+        assert!(pick("{\n}").is_err());
     }
 }

@@ -10,7 +10,7 @@ use super::engine::Engine;
 use super::fault::Fault;
 use super::sandbox::Sandbox;
 use super::session::Session;
-use crate::wit::PolicyPre;
+use crate::wit::{PolicyPre, ProblemKind, Request};
 
 /// What the host grants, sealed: its prefix and its version.
 const WASI: &str = "wasi:";
@@ -44,6 +44,14 @@ pub(crate) enum LoadError {
         /// What it imports.
         import: String,
     },
+    /// It cannot work with the settings that it is given.
+    #[error("policy {name} refuses its settings: {detail}")]
+    Settings {
+        /// Whose component.
+        name: String,
+        /// What it says.
+        detail: String,
+    },
     /// It lacks part of the world, or was built for another version of it.
     #[error("policy {name} does not fit this gateway's world airlock:policy: {detail}")]
     Misfit {
@@ -55,6 +63,35 @@ pub(crate) enum LoadError {
 }
 
 impl Release {
+    /// Whether the policy can work with these settings, a JSON object: it is shown a request that says nothing.
+    ///
+    /// # Errors
+    /// Its own words, where it blames not the request but us.
+    pub(crate) async fn accepts(&self, settings: &str) -> Result<(), LoadError> {
+        let request = Request {
+            id: "req_settings".to_owned(),
+            arrived: 0,
+            dialect: "chat-completions".to_owned(),
+            body: "{}".to_owned(),
+            attachments: Vec::new(),
+            settings: settings.to_owned(),
+            nested: false,
+        };
+        let rendered = match self.session().await {
+            Ok(mut session) => session.render(&request).await,
+            Err(fault) => Err(fault.into()),
+        };
+        match rendered {
+            Err(failure) if failure.problem.kind == ProblemKind::Internal => {
+                Err(LoadError::Settings {
+                    name: self.name.to_string(),
+                    detail: failure.problem.message,
+                })
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Compiles a component and checks both sides of it. Takes up to a second of CPU: not for a request's path.
     ///
     /// # Errors

@@ -11,8 +11,8 @@ use super::fault::Fault;
 use super::sandbox::Sandbox;
 use crate::failure::Failure;
 use crate::wit::{
-    Admission, Closing, Context, Ending, Event, Frame, Load, Model, Plan, Policy, PolicyPre,
-    Request,
+    Admission, Closing, Context, Ending, Event, Frame, Load, Model, Outcome, Plan, Policy,
+    PolicyPre, Request, Verdict,
 };
 
 /// A policy at work on one request.
@@ -23,6 +23,9 @@ pub(crate) struct Session {
     store: Store<Sandbox>,
     policy: Policy,
     reply: Option<ResourceAny>,
+    panel: Option<ResourceAny>,
+    /// How many the request has.
+    attachments: usize,
     engine: Engine,
 }
 
@@ -50,6 +53,8 @@ impl Session {
             store,
             policy,
             reply: None,
+            panel: None,
+            attachments: 0,
             engine: engine.clone(),
         })
     }
@@ -61,7 +66,8 @@ impl Session {
     pub(crate) async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
         let prompt = self.policy.airlock_policy_prompt();
         let plan = call!(self, prompt.call_render(&mut self.store, request))??;
-        contract::plan(&plan, request.attachments.len())?;
+        self.attachments = request.attachments.len();
+        contract::plan(&plan, request)?;
         Ok(plan)
     }
 
@@ -95,6 +101,59 @@ impl Session {
         let closing = call!(self, translate.call_finish(&mut self.store, reply, ending))?;
         contract::frames(&closing.frames)?;
         Ok(closing)
+    }
+
+    /// Convenes the panel over so many candidates. A session has one.
+    pub(crate) async fn convene(
+        &mut self,
+        context: &Context,
+        candidates: u32,
+    ) -> Result<(), Fault> {
+        let synthesize = self.policy.airlock_policy_synthesize().panel();
+        let panel = call!(
+            self,
+            synthesize.call_constructor(&mut self.store, context, candidates)
+        )?;
+        self.panel = Some(panel);
+        Ok(())
+    }
+
+    /// Tells the panel that it is time. Needs one, as the two calls below do. `now`: Unix milliseconds.
+    pub(crate) async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let synthesize = self.policy.airlock_policy_synthesize().panel();
+        let verdict = call!(self, synthesize.call_wake(&mut self.store, panel, now))?;
+        contract::verdict(&verdict, self.attachments)?;
+        Ok(verdict)
+    }
+
+    /// Tells the panel what came of a candidate.
+    pub(crate) async fn settle(
+        &mut self,
+        candidate: u32,
+        outcome: &Outcome,
+        now: u64,
+    ) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let synthesize = self.policy.airlock_policy_synthesize().panel();
+        let verdict = call!(
+            self,
+            synthesize.call_settle(&mut self.store, panel, candidate, outcome, now)
+        )?;
+        contract::verdict(&verdict, self.attachments)?;
+        Ok(verdict)
+    }
+
+    /// Tells the panel what came of a turn that it asked for.
+    pub(crate) async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let synthesize = self.policy.airlock_policy_synthesize().panel();
+        let verdict = call!(
+            self,
+            synthesize.call_judged(&mut self.store, panel, outcome, now)
+        )?;
+        contract::verdict(&verdict, self.attachments)?;
+        Ok(verdict)
     }
 
     /// The list of models as JSON, in the dialect.
@@ -145,6 +204,11 @@ fn settle<T>(
 /// Our own mistake, reported as the contract that it breaks.
 fn not_open() -> Fault {
     Fault::Contract("no reply is open".to_owned())
+}
+
+/// Likewise.
+fn not_convened() -> Fault {
+    Fault::Contract("no panel is convened".to_owned())
 }
 
 #[cfg(test)]

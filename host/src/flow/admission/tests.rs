@@ -18,27 +18,27 @@ fn admission(turns: usize, queue: usize, queue_wait: Duration) -> Admission {
 #[tokio::test]
 async fn turns_run_up_to_the_limit_and_the_next_waits_for_one() {
     let admission = admission(2, 1, Duration::from_secs(60));
-    let first = admission.permit().await.unwrap();
-    let _second = admission.permit().await.unwrap();
-    let mut third = Box::pin(admission.permit());
+    let first = admission.permits(1).await.unwrap();
+    let _second = admission.permits(1).await.unwrap();
+    let mut third = Box::pin(admission.permits(1));
     assert!((&mut third).now_or_never().is_none());
-    let load = admission.load();
+    let load = admission.load(1);
     assert_eq!(
         (load.running, load.waiting, load.capacity, load.room),
         (2, 1, 2, 1)
     );
     drop(first);
     let _third = third.await.unwrap();
-    assert_eq!(admission.load().waiting, 0);
+    assert_eq!(admission.load(1).waiting, 0);
 }
 
 #[tokio::test]
 async fn a_full_line_is_refused_at_once() {
     let admission = admission(1, 1, Duration::from_secs(60));
-    let _running = admission.permit().await.unwrap();
-    let mut waiting = Box::pin(admission.permit());
+    let _running = admission.permits(1).await.unwrap();
+    let mut waiting = Box::pin(admission.permits(1));
     assert!((&mut waiting).now_or_never().is_none());
-    let failure = admission.permit().now_or_never().unwrap().unwrap_err();
+    let failure = admission.permits(1).now_or_never().unwrap().unwrap_err();
     assert_eq!(failure.problem.kind, ProblemKind::Overloaded);
     assert_eq!(failure.problem.code.as_deref(), Some("gateway_busy"));
     assert_eq!(failure.problem.retry_after_seconds, Some(10));
@@ -47,19 +47,57 @@ async fn a_full_line_is_refused_at_once() {
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_the_deadline() {
     let admission = admission(1, 4, Duration::from_secs(3));
-    let _running = admission.permit().await.unwrap();
-    let failure = admission.permit().await.unwrap_err();
+    let _running = admission.permits(1).await.unwrap();
+    let failure = admission.permits(1).await.unwrap_err();
     assert_eq!(failure.problem.retry_after_seconds, Some(3));
-    assert_eq!(admission.load().waiting, 0);
+    assert_eq!(admission.load(1).waiting, 0);
 }
 
 #[tokio::test]
 async fn who_leaves_the_line_makes_room() {
     let admission = admission(1, 1, Duration::from_secs(60));
-    let _running = admission.permit().await.unwrap();
-    let mut waiting = Box::pin(admission.permit());
+    let _running = admission.permits(1).await.unwrap();
+    let mut waiting = Box::pin(admission.permits(1));
     assert!((&mut waiting).now_or_never().is_none());
-    assert_eq!(admission.load().waiting, 1);
+    assert_eq!(admission.load(1).waiting, 1);
     drop(waiting);
-    assert_eq!(admission.load().waiting, 0);
+    assert_eq!(admission.load(1).waiting, 0);
+}
+
+#[tokio::test]
+async fn permits_come_together_and_whoever_waits_for_many_is_not_passed_by() {
+    let admission = admission(4, 8, Duration::from_secs(60));
+    let mut running = admission.permits(3).await.unwrap();
+    assert_eq!(admission.load(2).wanted, 2);
+    let mut many = Box::pin(admission.permits(4));
+    assert!((&mut many).now_or_never().is_none());
+    // One is free, but whoever came first waits for it.
+    let mut one = Box::pin(admission.permits(1));
+    assert!((&mut one).now_or_never().is_none());
+    running.clear();
+    let many = many.now_or_never().unwrap().unwrap();
+    assert_eq!(many.len(), 4);
+    assert!((&mut one).now_or_never().is_none());
+    drop(many);
+    one.now_or_never().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_permit_is_free_once_all_who_share_it_have_dropped_it() {
+    let admission = admission(1, 0, Duration::from_secs(60));
+    let mut held = admission.permits(1).await.unwrap();
+    let shared = held.pop().unwrap();
+    let further = Arc::clone(&shared);
+    drop(shared);
+    assert!(admission.permits(1).now_or_never().unwrap().is_err());
+    drop(further);
+    assert!(admission.permits(1).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn more_than_there_can_ever_be_is_refused_at_once() {
+    let admission = admission(2, 8, Duration::from_secs(60));
+    let failure = admission.permits(3).now_or_never().unwrap().unwrap_err();
+    assert_eq!(failure.problem.code.as_deref(), Some("too_many_turns"));
+    assert_eq!(failure.problem.retry_after_seconds, None);
 }

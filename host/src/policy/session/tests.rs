@@ -33,6 +33,7 @@ fn request(body: &str) -> Request {
         body: body.to_owned(),
         attachments: Vec::new(),
         settings: r#"{"strict":false}"#.to_owned(),
+        nested: false,
     }
 }
 
@@ -68,8 +69,8 @@ async fn a_stream_from_request_to_done() {
     let body = r#"{"model":"gpt-test","stream":true,"seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
     let plan = session.render(&request(body)).await.unwrap();
     assert!(plan.streaming);
-    assert_eq!(plan.brief.model.as_deref(), Some("gpt-test"));
-    assert_eq!(plan.brief.input, [InputItem::Text("Hi".to_owned())]);
+    assert_eq!(plan.model.as_ref().unwrap().name, "gpt-test");
+    assert_eq!(plan.briefs[0].input, [InputItem::Text("Hi".to_owned())]);
     assert_eq!(plan.ignored, ["seed"]);
     let load = Load {
         wanted: 1,

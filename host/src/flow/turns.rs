@@ -1,0 +1,130 @@
+//! The turns of one request, heard as one: whatever any of them tells, in the order of time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::Notify;
+
+use crate::codex::{Outcome, Turn};
+use crate::failure::Failure;
+use crate::wit::Event;
+
+/// A turn on its way to begin.
+type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send>>;
+
+/// Turns, each with a source of its own. Dropping it stops them all.
+#[derive(Default)]
+pub(super) struct Turns {
+    /// Rung by every turn.
+    bell: Arc<Notify>,
+    starting: FuturesUnordered<Starting>,
+    /// The sources of those.
+    awaited: Vec<u32>,
+    running: Vec<(u32, Turn)>,
+}
+
+/// A turn that has ended, or never began.
+pub(super) struct Settled {
+    pub(super) source: u32,
+    pub(super) outcome: Outcome,
+}
+
+impl Turns {
+    /// The turn of a plain request, which has begun with this bell.
+    pub(super) fn of(turn: Turn, source: u32, bell: Arc<Notify>) -> Self {
+        Self {
+            bell,
+            running: vec![(source, turn)],
+            ..Self::default()
+        }
+    }
+
+    /// What every turn here must ring.
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        self.bell.clone()
+    }
+
+    /// Adds a turn that is about to begin.
+    pub(super) fn add(
+        &mut self,
+        source: u32,
+        turn: impl Future<Output = Result<Turn, Failure>> + Send + 'static,
+    ) {
+        self.awaited.push(source);
+        self.starting
+            .push(Box::pin(async move { (source, turn.await) }));
+    }
+
+    /// Whether none is left.
+    pub(super) fn is_empty(&self) -> bool {
+        self.running.is_empty() && self.awaited.is_empty()
+    }
+
+    /// Ends a turn from our side. One that has not begun does not begin, or is ended as soon as it has.
+    pub(super) fn stop(&mut self, source: u32) {
+        self.running.retain(|(running, _)| *running != source);
+        self.awaited.retain(|awaited| *awaited != source);
+    }
+
+    /// Ends them all, and names those that had not ended.
+    pub(super) fn stop_all(&mut self) -> Vec<u32> {
+        let running = self.running.drain(..).map(|(source, _)| source);
+        let mut stopped: Vec<u32> = running.chain(self.awaited.drain(..)).collect();
+        self.starting.clear();
+        stopped.sort_unstable();
+        stopped
+    }
+
+    /// Waits until there is something to hear, and appends it: events in the order of time, and turns that have ended,
+    /// whose events are then all there. Returns at once when no turn is left. Cancel safe.
+    pub(super) async fn hear(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
+        loop {
+            let bell = self.bell.clone();
+            let rung = bell.notified();
+            if self.take(batch, settled) || self.is_empty() {
+                return;
+            }
+            tokio::select! {
+                () = rung => {}
+                Some((source, turn)) = self.starting.next() => {
+                    // Stopped meanwhile: nobody wants it, so it ends here.
+                    if !self.awaited.contains(&source) {
+                        continue;
+                    }
+                    self.awaited.retain(|awaited| *awaited != source);
+                    match turn {
+                        Ok(turn) => self.running.push((source, turn)),
+                        Err(failure) => {
+                            settled.push(Settled { source, outcome: failure.into() });
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what has arrived, if anything has.
+    fn take(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) -> bool {
+        let (before, ended_before) = (batch.len(), settled.len());
+        self.running.retain_mut(|(source, turn)| {
+            let outcome = turn.take(batch);
+            let runs = outcome.is_none();
+            settled.extend(outcome.map(|outcome| Settled {
+                source: *source,
+                outcome,
+            }));
+            runs
+        });
+        // Stable, and a turn's own events never go back in time, so they keep their order.
+        if let Some(fresh) = batch.get_mut(before..) {
+            fresh.sort_by_key(|event| event.at);
+        }
+        if let Some(fresh) = settled.get_mut(ended_before..) {
+            fresh.sort_by_key(|settled| settled.outcome.at);
+        }
+        batch.len() > before || settled.len() > ended_before
+    }
+}
