@@ -22,14 +22,23 @@ pub fn decide(load: Load) -> Admission {
 }
 
 fn too_many(load: Load) -> Problem {
+    let fan_out = load.wanted > 1;
+    // Where not even one may run, a request of one attempt would fare no better.
+    let way_out = match load.capacity {
+        0 => "raise its limit of turns".to_owned(),
+        1 => "leave `parallel_calls` out, or raise its limit of turns".to_owned(),
+        capacity => {
+            format!("give `parallel_calls` at most {capacity}, or raise its limit of turns")
+        }
+    };
     Problem {
         kind: ProblemKind::Unsupported,
         code: Some("too_many_turns".to_owned()),
         message: format!(
-            "this request needs {} turns at once and the gateway runs at most {}: ask for less, or raise its limit of turns",
+            "this request needs {} turns at once and the gateway runs at most {}: {way_out}",
             load.wanted, load.capacity
         ),
-        param: None,
+        param: fan_out.then(|| "parallel_calls".to_owned()),
         retry_after_seconds: None,
     }
 }
@@ -82,9 +91,7 @@ mod tests {
 
     #[test]
     fn refuses_when_the_line_is_full_and_says_when_to_come_back() {
-        let Admission::Refuse(problem) = decide(load(1, 4, 2)) else {
-            panic!("must be refused");
-        };
+        let problem = refused(load(1, 4, 2));
         assert_eq!(problem.kind, ProblemKind::Overloaded);
         assert_eq!(problem.code.as_deref(), Some("gateway_busy"));
         assert_eq!(problem.retry_after_seconds, Some(1));
@@ -94,21 +101,67 @@ mod tests {
             room: 4_000,
             ..load(1, 4, 0)
         };
-        let Admission::Refuse(problem) = decide(long_line) else {
+        let problem = refused(long_line);
+        assert_eq!(problem.retry_after_seconds, Some(RETRY_AT_MOST));
+    }
+
+    fn refused(load: Load) -> Problem {
+        let Admission::Refuse(problem) = decide(load) else {
             panic!("must be refused");
         };
-        assert_eq!(problem.retry_after_seconds, Some(RETRY_AT_MOST));
+        problem
     }
 
     #[test]
     fn refuses_at_once_what_can_never_run() {
-        let Admission::Refuse(problem) = decide(load(5, 0, 0)) else {
-            panic!("must be refused");
-        };
+        let problem = refused(load(5, 0, 0));
+        assert_eq!(problem.kind, ProblemKind::Unsupported);
         assert_eq!(problem.code.as_deref(), Some("too_many_turns"));
-        assert!(problem.message.contains("5 turns"), "{}", problem.message);
-        assert!(problem.message.contains("at most 4"), "{}", problem.message);
+        assert_eq!(problem.param.as_deref(), Some("parallel_calls"));
+        assert_eq!(
+            problem.message,
+            "this request needs 5 turns at once and the gateway runs at most 4: give `parallel_calls` at most 4, or raise its limit of turns"
+        );
         assert_eq!(problem.retry_after_seconds, None);
+
+        let one_at_a_time = Load {
+            capacity: 1,
+            ..load(2, 0, 0)
+        };
+        let problem = refused(one_at_a_time);
+        assert_eq!(problem.param.as_deref(), Some("parallel_calls"));
+        assert!(
+            problem.message.contains("leave `parallel_calls` out"),
+            "{}",
+            problem.message
+        );
+    }
+
+    #[test]
+    fn a_plain_request_is_not_told_of_parallel_calls() {
+        let problem = refused(Load {
+            capacity: 0,
+            ..load(1, 0, 0)
+        });
+        assert_eq!(problem.code.as_deref(), Some("too_many_turns"));
+        assert_eq!(problem.param, None);
+        assert!(
+            !problem.message.contains("parallel_calls"),
+            "{}",
+            problem.message
+        );
+    }
+
+    #[test]
+    fn the_turns_of_a_fan_out_run_together_or_wait_together() {
+        for (running, expected) in [
+            (0, Admission::Run),
+            (1, Admission::Run),
+            (2, Admission::Wait),
+            (4, Admission::Wait),
+        ] {
+            assert_eq!(decide(load(3, running, 0)), expected, "{running}");
+        }
     }
 
     #[test]

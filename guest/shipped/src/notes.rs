@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::json;
 
 /// The plan's notes. Absent fields mean no.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Notes {
     /// Answer with server-sent events.
@@ -20,6 +20,37 @@ pub(crate) struct Notes {
     /// What the client expects to parse from the answer.
     #[serde(skip_serializing_if = "Structure::is_free")]
     pub(crate) structure: Structure,
+    /// What a fan-out was asked to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fan_out: Option<FanOut>,
+}
+
+/// What a fan-out was asked to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct FanOut {
+    /// How many candidates, from 2.
+    pub(crate) candidates: u32,
+    /// Show the candidates on the stream.
+    pub(crate) shown: bool,
+    /// The name of the strategy.
+    pub(crate) strategy: String,
+    /// So many answers are enough, after the grace time. At most `candidates`.
+    pub(crate) quorum: u32,
+    /// How long others may still take once there are enough, in milliseconds.
+    pub(crate) grace_ms: u64,
+    /// How long the candidates may take at all, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) deadline_ms: Option<u64>,
+    /// The effort of the synthesis, and the request's field that asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) effort: Option<(String, String)>,
+    /// The reasoning summary of the synthesis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) summary: Option<String>,
+    /// The schema of the answer, on one line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<String>,
 }
 
 /// What the client expects to parse from the answer.
@@ -43,8 +74,8 @@ impl Structure {
 
 impl Notes {
     /// Compact JSON.
-    pub(crate) fn to_text(self) -> String {
-        json::to_line(&self)
+    pub(crate) fn to_text(&self) -> String {
+        json::to_line(self)
     }
 
     /// Reads what `to_text` wrote. The host passes notes back unread, so anything else means no.
@@ -65,17 +96,43 @@ fn is_no(flag: &bool) -> bool {
 mod tests {
     use super::*;
 
+    /// A fan-out of which everything was asked, and one of which nothing was.
+    fn fan_outs() -> [FanOut; 2] {
+        let all = FanOut {
+            candidates: 20,
+            shown: true,
+            strategy: "judge".to_owned(),
+            quorum: 3,
+            grace_ms: 3_600_000,
+            deadline_ms: Some(86_400_000),
+            effort: Some(("high".to_owned(), "reasoning_effort".to_owned())),
+            summary: Some("auto".to_owned()),
+            schema: Some(r#"{"a":"\"\u0000"}"#.to_owned()),
+        };
+        let none = FanOut {
+            candidates: 2,
+            strategy: "merge".to_owned(),
+            quorum: 2,
+            ..FanOut::default()
+        };
+        [all, none]
+    }
+
     #[test]
     fn notes_come_back_as_written() {
+        let fan_outs = fan_outs().map(Some);
         for structure in [Structure::Free, Structure::Object, Structure::Schema] {
-            for bits in 0..8 {
-                let notes = Notes {
-                    streaming: bits & 1 != 0,
-                    include_usage: bits & 2 != 0,
-                    reasoning: bits & 4 != 0,
-                    structure,
-                };
-                assert_eq!(Notes::from_text(&notes.to_text()), notes);
+            for fan_out in fan_outs.iter().chain([&None]) {
+                for bits in 0..8 {
+                    let notes = Notes {
+                        streaming: bits & 1 != 0,
+                        include_usage: bits & 2 != 0,
+                        reasoning: bits & 4 != 0,
+                        structure,
+                        fan_out: fan_out.clone(),
+                    };
+                    assert_eq!(Notes::from_text(&notes.to_text()), notes);
+                }
             }
         }
         assert_eq!(Notes::default().to_text(), "{}");

@@ -1,53 +1,75 @@
-//! What a chat completion becomes: one brief for Codex.
+//! What a chat completion becomes: a brief for Codex, or several of a fan-out.
 
 mod body;
 mod content;
 mod conversation;
+mod fan_out;
 mod format;
 mod message;
 mod options;
 mod parameters;
 mod reader;
 mod schema;
+mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
 use serde::de::DeserializeSeed;
 
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Brief, Effort, Problem, ProblemKind, Request};
+use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request, Wish};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::{Notes, Structure};
+use crate::notes::{FanOut, Notes, Structure};
 
 use body::Body;
 use format::Format;
 use reader::Reader;
+use settings::Settings;
 use shape::Reading;
 
+pub use fan_out::STRATEGIES;
 pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
 
 /// The model's name that stands for the default of Codex's home.
 const DEFAULT_MODEL: &str = "default";
 
+/// No summary of the model's reasoning.
+const NO_SUMMARY: &str = "none";
+
 /// How the model is told of `response_format: {"type": "json_object"}`, which Codex has no field for.
 const JSON_OBJECT_INSTRUCTIONS: &str = "Answer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
 
-/// Turns a client's request into a plan.
+/// Turns a client's request into a plan, with the shipped policy's strategies for a fan-out.
+///
+/// # Errors
+///
+/// As `render_with`.
+pub fn render(request: &Request) -> Result<Plan, Problem> {
+    render_with(request, STRATEGIES)
+}
+
+/// Turns a client's request into a plan, for a policy whose panel knows these strategies. The first is the default of
+/// a request and of settings that name none. Without any there is no fan-out.
 ///
 /// # Errors
 ///
 /// `not-found` for another dialect; `invalid-request` where the body is wrong and `unsupported` where it asks for
 /// what this gateway does not do, both with the path of the field at fault; `internal` for unreadable settings.
-pub fn render(request: &Request) -> Result<Plan, Problem> {
+pub fn render_with(request: &Request, strategies: &[&str]) -> Result<Plan, Problem> {
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));
     }
-    let settings = settings(&request.settings)?;
-    let mut reader = Reader::new(&request.attachments, settings.strict);
+    let settings = Settings::read(&request.settings, strategies)?;
+    let mut reader = Reader::new(&request.attachments, strategies, settings.strict);
     let body = read(&request.body, &mut reader)?;
-    plan(body, reader)
+    let default = settings.synthesis.as_deref();
+    plan(
+        body,
+        reader,
+        request.nested,
+        default.or(strategies.first().copied()),
+    )
 }
 
 /// Reads the body in one pass.
@@ -62,7 +84,13 @@ fn read<'de>(body: &'de str, reader: &mut Reader<'_>) -> Result<Body<'de>, Probl
     result.map_err(|error| reader.take_problem().unwrap_or_else(|| malformed(&error)))
 }
 
-fn plan(body: Body<'_>, reader: Reader<'_>) -> Result<Plan, Problem> {
+/// What depends on several fields. `nested` as in the request; `strategy` is that of a fan-out which names none.
+fn plan(
+    body: Body<'_>,
+    mut reader: Reader<'_>,
+    nested: bool,
+    strategy: Option<&str>,
+) -> Result<Plan, Problem> {
     let Some(model) = body.model else {
         return Err(missing("model", "name a model of /v1/models, or `default`"));
     };
@@ -78,7 +106,16 @@ fn plan(body: Body<'_>, reader: Reader<'_>) -> Result<Plan, Problem> {
             "only allowed together with `stream: true`",
         ));
     }
-    let Some(mut talk) = conversation.finish() else {
+    let attempts = body.parallel_calls.unwrap_or(1);
+    if nested && attempts > 1 {
+        return Err(nested_fan_out());
+    }
+    let terms = body.airlock.terms(attempts, strategy, &mut reader)?;
+    let talk = match terms {
+        None => conversation.finish(),
+        Some(_) => conversation.finish_as_history(),
+    };
+    let Some(mut talk) = talk else {
         return Err(invalid(
             "messages",
             "there is nothing to answer: add a message of role `user`",
@@ -97,59 +134,76 @@ fn plan(body: Body<'_>, reader: Reader<'_>) -> Result<Plan, Problem> {
         .reasoning
         .summary
         .or(body.include_reasoning.then_some("auto"));
+    let options = body.stream_options.unwrap_or_default();
+    // What the answer's turn gets: the only one, or the synthesis.
+    let answer = Brief {
+        model: None,
+        effort: wish(body.effort, "reasoning_effort")
+            .or(wish(body.reasoning.effort, "reasoning.effort")),
+        // Said outright: a home that asks for summaries by itself would pay for words that nobody sees.
+        summary: Some(summary.unwrap_or(NO_SUMMARY).to_owned()),
+        instructions: String::new(),
+        input: talk.input,
+        output_schema,
+    };
+    let mut model = (model != DEFAULT_MODEL)
+        .then_some(model.into_owned())
+        .and_then(|name| wish(Some(name), "model"));
+    let (briefs, fan_out) = match terms {
+        None => {
+            let mut briefs = body.airlock.briefs(attempts, model.as_ref(), answer)?;
+            // The only turn's model is the one that the answer is said to come from.
+            if let Some(own) = briefs.iter_mut().find_map(|brief| brief.model.take()) {
+                model = Some(own);
+            }
+            (briefs, None)
+        }
+        Some(terms) => {
+            let candidate = Brief {
+                // Nobody sees the reasoning of a candidate.
+                summary: Some(NO_SUMMARY.to_owned()),
+                ..answer.clone()
+            };
+            let briefs = body.airlock.briefs(attempts, model.as_ref(), candidate)?;
+            let terms = FanOut {
+                shown: options.include_candidates,
+                effort: answer.effort.map(|effort| (effort.name, effort.param)),
+                summary: answer.summary,
+                schema: answer.output_schema,
+                ..terms
+            };
+            (briefs, Some(terms))
+        }
+    };
     let notes = Notes {
         streaming: body.stream,
-        include_usage: body
-            .stream_options
-            .is_some_and(|options| options.include_usage),
+        include_usage: options.include_usage,
         reasoning: summary.is_some(),
         structure,
+        fan_out,
     };
     Ok(Plan {
         streaming: body.stream,
-        brief: Brief {
-            model: (model != DEFAULT_MODEL).then(|| model.into_owned()),
-            effort: effort(body.effort, "reasoning_effort")
-                .or(effort(body.reasoning.effort, "reasoning.effort")),
-            // Said outright: a home that asks for summaries by itself would pay for words that nobody sees.
-            summary: Some(summary.unwrap_or("none").to_owned()),
-            instructions: talk.instructions,
-            history: talk.history,
-            input: talk.input,
-            output_schema,
-        },
+        model,
+        instructions: talk.instructions,
+        history: talk.history,
+        briefs,
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
     })
 }
 
-fn effort(name: Option<String>, param: &str) -> Option<Effort> {
+fn wish(name: Option<String>, param: &str) -> Option<Wish> {
     let param = param.to_owned();
-    name.map(|name| Effort { name, param })
+    name.map(|name| Wish { name, param })
 }
 
-/// What the host may set.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Settings {
-    /// Refuse what would be ignored.
-    strict: bool,
-}
-
-fn settings(text: &str) -> Result<Settings, Problem> {
-    if text.trim().is_empty() {
-        return Ok(Settings::default());
+fn nested_fan_out() -> Problem {
+    let message = "this request comes from a turn of a gateway like this one, which may not fan out again: leave it out, or give `1`";
+    Problem {
+        code: Some("nested_fan_out".to_owned()),
+        ..invalid("parallel_calls", message)
     }
-    // Fails closed: a gateway that was meant to be strict must not turn lenient by a slip.
-    serde_json::from_str(text).map_err(|_| Problem {
-        kind: ProblemKind::Internal,
-        code: Some("invalid_settings".to_owned()),
-        message:
-            "the policy cannot read its settings: they must be an object like {\"strict\": true}"
-                .to_owned(),
-        param: None,
-        retry_after_seconds: None,
-    })
 }
 
 fn unknown_dialect(dialect: &str) -> Problem {
@@ -188,11 +242,5 @@ fn missing(param: &str, way_out: &str) -> Problem {
 }
 
 fn invalid(param: &str, message: &str) -> Problem {
-    Problem {
-        kind: ProblemKind::InvalidRequest,
-        code: None,
-        message: format!("{param}: {message}"),
-        param: Some(param.to_owned()),
-        retry_after_seconds: None,
-    }
+    reader::problem(ProblemKind::InvalidRequest, param.to_owned(), message)
 }

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use serde::de::MapAccess;
 
 use super::conversation::Conversation;
+use super::fan_out::{ATTEMPTS_AT_MOST, Airlock, AirlockShape};
 use super::format::{Format, FormatShape};
 use super::message::MessagesShape;
 use super::options::{Effort, Name, Reasoning, ReasoningShape, StreamOptions, StreamOptionsShape};
 use super::parameters::{Parameter, Treatment, Verdict};
 use super::reader::{Reader, Step};
-use super::shape::{Boolean, Optional, Reading, Seen, Shape};
+use super::shape::{Boolean, Optional, Reading, Seen, Shape, Whole};
 
 /// What a body says, read and checked field by field. What depends on several fields is checked by who uses it.
 #[derive(Default)]
@@ -23,6 +24,9 @@ pub(super) struct Body<'de> {
     pub(super) reasoning: Reasoning,
     pub(super) include_reasoning: bool,
     pub(super) format: Format,
+    /// How many attempts to make, where the body says so.
+    pub(super) parallel_calls: Option<u32>,
+    pub(super) airlock: Airlock<'de>,
 }
 
 /// The whole body. Of a field given twice the last one counts, as JSON parsers have it.
@@ -96,6 +100,15 @@ impl<'de> Body<'de> {
             "response_format" => {
                 self.format = reader
                     .field(fields, name, Optional(FormatShape))?
+                    .unwrap_or_default();
+            }
+            "parallel_calls" => {
+                let shape = Optional(Whole(1, ATTEMPTS_AT_MOST));
+                self.parallel_calls = reader.field(fields, name, shape)?;
+            }
+            "airlock" => {
+                self.airlock = reader
+                    .field(fields, name, Optional(AirlockShape))?
                     .unwrap_or_default();
             }
             _ => reader.unknown(fields, name)?,

@@ -58,11 +58,22 @@ impl<'de> Conversation<'de> {
 
     /// The whole, or None when nobody has said anything that could be answered.
     pub(super) fn finish(mut self) -> Option<Talk> {
-        let last = self.last.take()?;
-        let mut input = Vec::new();
-        if last.role == Role::User && characters(&last) <= INPUT_AT_MOST {
-            input = last.parts.into_iter().map(Part::into_input).collect();
-        } else {
+        let asked = self
+            .last
+            .take_if(|last| last.role == Role::User && characters(last) <= INPUT_AT_MOST);
+        let input = asked
+            .map(|message| message.parts.into_iter().map(Part::into_input).collect())
+            .unwrap_or_default();
+        self.finish_with(input)
+    }
+
+    /// As `finish`, but all of it is history, what the user says now too: every turn of a fan-out answers it.
+    pub(super) fn finish_as_history(self) -> Option<Talk> {
+        self.finish_with(Vec::new())
+    }
+
+    fn finish_with(mut self, input: Vec<InputItem>) -> Option<Talk> {
+        if let Some(last) = self.last.take() {
             self.remember(&last);
         }
         if self.history.is_empty() && input.is_empty() {

@@ -31,9 +31,20 @@ impl<'de> Shape<'de> for Name {
 }
 
 /// `stream_options`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(super) struct StreamOptions {
     pub(super) include_usage: bool,
+    /// Show the candidates of a fan-out as they come.
+    pub(super) include_candidates: bool,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self {
+            include_usage: false,
+            include_candidates: true,
+        }
+    }
 }
 
 pub(super) struct StreamOptionsShape;
@@ -54,6 +65,11 @@ impl<'de> Shape<'de> for StreamOptionsShape {
                     options.include_usage = reader
                         .field(&mut fields, "include_usage", Optional(Boolean))?
                         .unwrap_or_default();
+                }
+                "include_candidates" => {
+                    options.include_candidates = reader
+                        .field(&mut fields, "include_candidates", Optional(Boolean))?
+                        .unwrap_or(true);
                 }
                 // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
                 "include_obfuscation" => {

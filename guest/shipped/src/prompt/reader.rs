@@ -11,6 +11,8 @@ use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
 const NAMED_AT_MOST: usize = 32;
 /// How much of a client's own word is repeated to it, in characters.
 const QUOTED_AT_MOST: usize = 64;
+const STRICT: &str =
+    "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
 
 /// The state of one reading of a body.
 ///
@@ -19,6 +21,8 @@ const QUOTED_AT_MOST: usize = 64;
 pub(super) struct Reader<'r> {
     /// What the host lifted out of the body.
     pub(super) attachments: &'r [Attachment],
+    /// The names of the strategies that the policy has for a fan-out.
+    pub(super) strategies: &'r [&'r str],
     strict: bool,
     trail: Vec<Step>,
     problem: Option<Problem>,
@@ -34,9 +38,14 @@ pub(super) enum Step {
 
 impl<'r> Reader<'r> {
     /// `strict` refuses what would be ignored.
-    pub(super) fn new(attachments: &'r [Attachment], strict: bool) -> Self {
+    pub(super) fn new(
+        attachments: &'r [Attachment],
+        strategies: &'r [&'r str],
+        strict: bool,
+    ) -> Self {
         Self {
             attachments,
+            strategies,
             strict,
             trail: Vec::new(),
             problem: None,
@@ -111,9 +120,7 @@ impl<'r> Reader<'r> {
         if self.strict {
             let mut path = self.path();
             push_key(&mut path, &quoted(key));
-            let message =
-                "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
-            return Err(self.fail_at(ProblemKind::Unsupported, path, message));
+            return Err(self.fail_at(ProblemKind::Unsupported, path, STRICT));
         }
         let mut name = String::new();
         for step in &self.trail {
@@ -124,10 +131,23 @@ impl<'r> Reader<'r> {
             }
         }
         push_key(&mut name, &plain(key));
+        self.name(name);
+        Ok(())
+    }
+
+    /// As `ignore`, of a field that turns out to do nothing once the whole body has been read.
+    pub(super) fn ignore_after_all(&mut self, path: &'static str) -> Result<(), Problem> {
+        if self.strict {
+            return Err(problem(ProblemKind::Unsupported, path.to_owned(), STRICT));
+        }
+        self.name(path.to_owned());
+        Ok(())
+    }
+
+    fn name(&mut self, name: String) {
         if self.ignored.len() < NAMED_AT_MOST && !self.ignored.contains(&name) {
             self.ignored.push(name);
         }
-        Ok(())
     }
 
     /// The value where we stand is wrong.
@@ -171,19 +191,24 @@ impl<'r> Reader<'r> {
 
     /// Keeps the problem and gives serde an error to unwind with, which nobody will see.
     fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
-        let (message, param) = if path.is_empty() {
-            (format!("the body: {message}"), None)
-        } else {
-            (format!("{path}: {message}"), Some(path))
-        };
-        self.problem = Some(Problem {
-            kind,
-            code: None,
-            message,
-            param,
-            retry_after_seconds: None,
-        });
+        self.problem = Some(problem(kind, path, message));
         E::custom("see the reader's problem")
+    }
+}
+
+/// A problem with the field at `path`, or with the body as a whole where that is empty.
+pub(super) fn problem(kind: ProblemKind, path: String, message: &str) -> Problem {
+    let (message, param) = if path.is_empty() {
+        (format!("the body: {message}"), None)
+    } else {
+        (format!("{path}: {message}"), Some(path))
+    };
+    Problem {
+        kind,
+        code: None,
+        message,
+        param,
+        retry_after_seconds: None,
     }
 }
 

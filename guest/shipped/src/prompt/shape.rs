@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::parameters::Values;
 use super::reader::Reader;
 
 /// A value without parts.
@@ -154,6 +155,38 @@ impl<'de> Shape<'de> for Boolean {
             Scalar::Boolean(value) => Ok(value),
             other => Err(reader.wrong(Self::EXPECTED, other.kind())),
         }
+    }
+}
+
+/// An integer from the first to the second.
+pub(super) struct Whole(pub(super) u32, pub(super) u32);
+
+impl Whole {
+    fn expected(&self) -> String {
+        Values::Integer(self.0.into(), self.1.into()).to_string()
+    }
+}
+
+impl<'de> Shape<'de> for Whole {
+    type Value = u32;
+    const EXPECTED: &'static str = "an integer";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
+        let Scalar::Integer(number) = scalar else {
+            return Err(reader.wrong(&self.expected(), scalar.kind()));
+        };
+        match u32::try_from(number) {
+            Ok(value) if (self.0..=self.1).contains(&value) => Ok(value),
+            _ => Err(reader.wrong(&self.expected(), &number.to_string())),
+        }
+    }
+
+    fn array<A: SeqAccess<'de>>(self, reader: &mut Reader<'_>, _: A) -> Result<u32, A::Error> {
+        Err(reader.wrong(&self.expected(), "an array"))
+    }
+
+    fn object<A: MapAccess<'de>>(self, reader: &mut Reader<'_>, _: A) -> Result<u32, A::Error> {
+        Err(reader.wrong(&self.expected(), "an object"))
     }
 }
 

@@ -11,12 +11,13 @@ use super::*;
 use crate::bindings::airlock::policy::types::Attachment;
 
 /// A body that reaches every reader.
-const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"x":1},
+const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"include_candidates":false,"x":1},
 "messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","name":"ann","content":[{"type":"text","text":"a\u00fc\n"},
 {"type":"image_url","image_url":{"url":"attachment:0","detail":"low"}}]},{"role":"assistant","content":null,"refusal":"No.","tool_calls":[]},
 {"role":"user","content":"x"}],"reasoning":{"effort":"low","summary":"auto"},"reasoning_effort":"high","include_reasoning":false,
 "response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","properties":{"a":{"enum":[1,-2.5e3,null]}}}}},
-"temperature":0.5,"n":1,"stop":[],"tools":[],"modalities":["text"],"metadata":{"a":"b"},"made_up":[[]]}"#;
+"temperature":0.5,"n":1,"stop":[],"tools":[],"modalities":["text"],"metadata":{"a":"b"},"made_up":[[]],
+"parallel_calls":2,"airlock":{"synthesis":"judge","quorum":1,"grace_ms":0,"deadline_ms":1,"candidates":[{"model":"o","effort":"low","hint":"h"},null]}}"#;
 
 fn request(body: &str) -> Request {
     Request {
@@ -30,6 +31,7 @@ fn request(body: &str) -> Request {
             path: "messages[1].content[1].image_url.url".to_owned(),
         }],
         settings: String::new(),
+        nested: false,
     }
 }
 
@@ -115,6 +117,14 @@ fn depth_is_no_danger_anywhere() {
         ),
         (with(&format!(r#""tools":{deep}"#)), Some("tools")),
         (
+            with(&format!(r#""parallel_calls":{deep}"#)),
+            Some("parallel_calls"),
+        ),
+        (
+            with(&format!(r#""airlock":{{"candidates":{deep}}}"#)),
+            Some("airlock.candidates[0]"),
+        ),
+        (
             with(&format!(
                 r#""response_format":{{"type":"json_schema","json_schema":{{"name":"a","schema":{{"a":{deep}}}}}}}"#
             )),
@@ -159,6 +169,8 @@ fn what_is_repeated_to_a_client_is_short() {
         format!(r#"{{"verbosity":"{word}"}}"#),
         format!(r#"{{"response_format":{{"type":"{word}"}}}}"#),
         format!(r#"{{"stream":"{word}"}}"#),
+        format!(r#"{{"airlock":{{"synthesis":"{word}"}}}}"#),
+        format!(r#"{{"airlock":{{"candidates":[{{"effort":"{word}"}}]}}}}"#),
     ] {
         assert!(problem(&body).message.len() < 500);
     }

@@ -82,3 +82,38 @@ fn input_longer_than_codex_takes_travels_as_history() {
     assert_eq!(beyond.history.len(), 1);
     assert!(beyond.history[0].contains(&long));
 }
+
+#[test]
+fn as_history_the_last_message_stands_at_its_end() {
+    let asked = || {
+        let mut conversation = Conversation::default();
+        conversation.push(message(Role::Developer, "a"));
+        conversation.push(message(Role::Assistant, "b"));
+        conversation.push(Message {
+            role: Role::User,
+            parts: vec![Part::Text(Cow::Borrowed("c\n")), Part::Image(3)],
+        });
+        conversation
+    };
+    let talk = asked().finish_as_history().unwrap();
+    assert_eq!(talk.instructions, "a");
+    assert_eq!(talk.input, []);
+    let [earlier, last] = talk.history.as_slice() else {
+        unreachable!("two messages");
+    };
+    assert_eq!(Some(earlier), asked().finish().unwrap().history.first());
+    assert_eq!(
+        last,
+        r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"c\n"},{"type":"input_image","image_url":"attachment:3"}]}"#
+    );
+}
+
+#[test]
+fn nobody_to_answer_as_history() {
+    assert_eq!(Conversation::default().finish_as_history(), None);
+    for (role, text) in [(Role::Developer, "a"), (Role::Assistant, "")] {
+        let mut conversation = Conversation::default();
+        conversation.push(message(role, text));
+        assert_eq!(conversation.finish_as_history(), None);
+    }
+}

@@ -11,11 +11,13 @@ pub const PARAMETERS: &[Parameter] = &[
     row("messages", Values::Array, Honoured, "roles system, developer, user and assistant; text and images"),
     row("model", Values::Text, Honoured, "required; `default` is the home's default model"),
     row("stream", Values::Boolean, Honoured, "server-sent events"),
-    row("stream_options", Values::Object, Honoured, "`include_usage`; only with `stream: true`"),
+    row("stream_options", Values::Object, Honoured, "`include_usage`, `include_candidates`; only with `stream: true`"),
     row("reasoning_effort", Values::Text, Honoured, "`none`, `minimal`, `low`, `medium`, `high`, `xhigh`, or a word that the model knows"),
     row("reasoning", Values::Object, Honoured, "`effort` and `summary` as in the Responses API; `reasoning_effort` goes first"),
     row("include_reasoning", Values::Boolean, Honoured, "true asks for `reasoning_content`, as `reasoning.summary: \"auto\"` does"),
     row("response_format", Values::Object, Honoured, "`json_schema` is enforced by the model, always strictly; `json_object` is asked for in the instructions and checked"),
+    row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see Fan-out"),
+    row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see Fan-out"),
     // Nothing is lost.
     row("metadata", Values::Object, Accepted, "for OpenAI's own records"),
     row("user", Values::Text, Accepted, "for OpenAI's own records"),
@@ -40,7 +42,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("prediction", Values::Object, Ignored, "only makes the answer faster"),
     row("verbosity", Values::OneOf(&["low", "medium", "high"]), Ignored, "the model's own setting decides"),
     // Refused.
-    row("n", Values::Integer(1, 128), Refused(Harmless::Integer(1)), "there is one answer to a request"),
+    row("n", Values::Integer(1, 128), Refused(Harmless::Integer(1)), "there is one answer to a request; `parallel_calls` makes it of several attempts"),
     row("logprobs", Values::Boolean, Refused(False), "Codex does not tell them"),
     row("top_logprobs", Values::Integer(0, 20), Refused(Harmless::Integer(0)), "Codex does not tell them"),
     row("stop", Values::TextOrArray, Refused(Empty), "Codex cannot stop at a word"),

@@ -49,6 +49,7 @@ fn render(name: &str, value: &str, settings: &str) -> Result<Plan, Problem> {
         body: format!("{{{}}}", fields.join(",")),
         attachments: Vec::new(),
         settings: settings.to_owned(),
+        nested: false,
     })
 }
 
@@ -168,10 +169,16 @@ fn a_name_stands_once_in_the_table() {
 
 #[test]
 fn the_document_tells_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/chat-completions.md");
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/chat-completions.md"
+    );
     let document = std::fs::read_to_string(path).unwrap();
     let told: Vec<&str> = document
         .lines()
+        .skip_while(|line| *line != "## Parameters")
+        .skip(1)
+        .take_while(|line| !line.starts_with("## "))
         .filter(|line| line.starts_with("| `"))
         .collect();
     let rows: Vec<String> = PARAMETERS.iter().map(table_row).collect();

@@ -1,0 +1,311 @@
+//! A fan-out: how many attempts, on what terms, and what makes a brief of each.
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+
+use super::options::{Effort, Name};
+use super::reader::{Reader, problem, quoted};
+use super::shape::{Optional, Scalar, Shape, Whole};
+use super::{DEFAULT_MODEL, invalid};
+use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Wish};
+use crate::notes::FanOut;
+
+/// The names of the shipped policy's strategies. The first is the default.
+pub const STRATEGIES: &[&str] = &["merge", "judge", "vote", FIRST];
+
+/// The strategy that takes the first good answer, so that neither a quorum nor a grace time means anything to it.
+const FIRST: &str = "first";
+/// The most attempts at one request.
+pub(super) const ATTEMPTS_AT_MOST: u32 = 20;
+/// How long others may still take once a quorum has answered, unless the request says otherwise. Milliseconds.
+const GRACE_MS: u32 = 2_000;
+const GRACE_MS_AT_MOST: u32 = 3_600_000;
+const DEADLINE_MS_AT_MOST: u32 = 86_400_000;
+/// What stands before and after a hint. The hint is a paragraph of its own, so it may have several lines.
+const HINT_BEFORE: &str = "Approach the user's request from this angle:";
+const HINT_AFTER: &str = "The angle guides where you look and how you reason. It does not change what is asked: answer the whole request, in the language and the form that it and the rest of your instructions call for. Where the angle does not apply, or would lead to an answer that you know to be wrong, set it aside. Do not mention the angle or these instructions in your answer.";
+const NO_STRATEGIES: &str =
+    "not supported: this policy makes one attempt at a request. Leave it out";
+
+/// `airlock`: on what terms one answer is made of several attempts.
+#[derive(Default)]
+pub(super) struct Airlock<'de> {
+    /// The name of a strategy.
+    synthesis: Option<Cow<'de, str>>,
+    quorum: Option<u32>,
+    grace_ms: Option<u32>,
+    deadline_ms: Option<u32>,
+    candidates: Vec<Candidate<'de>>,
+}
+
+/// What is special about one attempt.
+#[derive(Default)]
+pub(super) struct Candidate<'de> {
+    model: Option<Cow<'de, str>>,
+    effort: Option<String>,
+    hint: Option<Cow<'de, str>>,
+}
+
+pub(super) struct AirlockShape;
+
+impl<'de> Shape<'de> for AirlockShape {
+    type Value = Airlock<'de>;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Airlock<'de>, A::Error> {
+        let mut airlock = Airlock::default();
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "synthesis" => {
+                    airlock.synthesis =
+                        reader.field(&mut fields, "synthesis", Optional(Synthesis))?;
+                }
+                "quorum" => {
+                    // How many attempts there are may come later.
+                    let shape = Optional(Whole(1, ATTEMPTS_AT_MOST));
+                    airlock.quorum = reader.field(&mut fields, "quorum", shape)?;
+                }
+                "grace_ms" => {
+                    let shape = Optional(Whole(0, GRACE_MS_AT_MOST));
+                    airlock.grace_ms = reader.field(&mut fields, "grace_ms", shape)?;
+                }
+                "deadline_ms" => {
+                    let shape = Optional(Whole(1, DEADLINE_MS_AT_MOST));
+                    airlock.deadline_ms = reader.field(&mut fields, "deadline_ms", shape)?;
+                }
+                "candidates" => {
+                    airlock.candidates = reader
+                        .field(&mut fields, "candidates", Optional(Candidates))?
+                        .unwrap_or_default();
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        Ok(airlock)
+    }
+}
+
+/// The name of a strategy that the policy has.
+struct Synthesis;
+
+impl<'de> Shape<'de> for Synthesis {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let strategies = reader.strategies;
+        match scalar {
+            _ if strategies.is_empty() => Err(reader.unsupported(NO_STRATEGIES)),
+            Scalar::Text(name) if strategies.contains(&name.as_ref()) => Ok(name),
+            Scalar::Text(other) => Err(reader.invalid(&format!(
+                "expected {}, found `{}`",
+                one_of(strategies),
+                quoted(&other)
+            ))),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+}
+
+struct Candidates;
+
+impl<'de> Shape<'de> for Candidates {
+    type Value = Vec<Candidate<'de>>;
+    const EXPECTED: &'static str = "an array of objects";
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut candidates = Vec::new();
+        while let Some(candidate) =
+            reader.member(&mut members, candidates.len(), Optional(CandidateShape))?
+        {
+            if count(&candidates) == ATTEMPTS_AT_MOST {
+                return Err(reader.invalid(&format!(
+                    "at most {ATTEMPTS_AT_MOST} entries, one for each of `parallel_calls`"
+                )));
+            }
+            candidates.push(candidate.unwrap_or_default());
+        }
+        Ok(candidates)
+    }
+}
+
+struct CandidateShape;
+
+impl<'de> Shape<'de> for CandidateShape {
+    type Value = Candidate<'de>;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Candidate<'de>, A::Error> {
+        let mut candidate = Candidate::default();
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "model" => candidate.model = reader.field(&mut fields, "model", Optional(Name))?,
+                "effort" => {
+                    candidate.effort = reader.field(&mut fields, "effort", Optional(Effort))?;
+                }
+                "hint" => candidate.hint = reader.field(&mut fields, "hint", Optional(Name))?,
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        Ok(candidate)
+    }
+}
+
+impl Airlock<'_> {
+    /// What so many attempts are asked to do, or None for a single one, which needs no synthesis. What does nothing
+    /// is noted as ignored. `default` is the strategy of a request that names none.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` where the fields contradict each other, `unsupported` where the policy has no strategy, or
+    /// where something would be ignored under `strict`.
+    pub(super) fn terms(
+        &self,
+        attempts: u32,
+        default: Option<&str>,
+        reader: &mut Reader<'_>,
+    ) -> Result<Option<FanOut>, Problem> {
+        let entries = count(&self.candidates);
+        if entries > attempts {
+            let message = format!(
+                "{entries} entries, and {attempts} to be made by `parallel_calls`: raise `parallel_calls` to {entries}, or leave some out"
+            );
+            return Err(invalid("airlock.candidates", &message));
+        }
+        if attempts == 1 {
+            for (path, given) in [
+                ("airlock.synthesis", self.synthesis.is_some()),
+                ("airlock.quorum", self.quorum.is_some()),
+                ("airlock.grace_ms", self.grace_ms.is_some()),
+                ("airlock.deadline_ms", self.deadline_ms.is_some()),
+            ] {
+                if given {
+                    reader.ignore_after_all(path)?;
+                }
+            }
+            return Ok(None);
+        }
+        let Some(strategy) = self.synthesis.as_deref().or(default) else {
+            let path = "parallel_calls".to_owned();
+            return Err(problem(ProblemKind::Unsupported, path, NO_STRATEGIES));
+        };
+        let mut quorum = self.quorum.unwrap_or(attempts);
+        let mut grace_ms = self.grace_ms.unwrap_or(GRACE_MS);
+        if quorum > attempts {
+            let message = format!(
+                "expected an integer from 1 to {attempts}, which is `parallel_calls`, found {quorum}"
+            );
+            return Err(invalid("airlock.quorum", &message));
+        }
+        if strategy == FIRST {
+            (quorum, grace_ms) = (attempts, GRACE_MS);
+            for (path, given) in [
+                ("airlock.quorum", self.quorum.is_some()),
+                ("airlock.grace_ms", self.grace_ms.is_some()),
+            ] {
+                if given {
+                    reader.ignore_after_all(path)?;
+                }
+            }
+        }
+        Ok(Some(FanOut {
+            candidates: attempts,
+            strategy: strategy.to_owned(),
+            quorum,
+            grace_ms: grace_ms.into(),
+            deadline_ms: self.deadline_ms.map(u64::from),
+            ..FanOut::default()
+        }))
+    }
+
+    /// The brief of each of so many attempts: `common`, but for what is special about it. `asked` is the model that the
+    /// request names, where that is not the home's default.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` where a candidate asks for the home's default model and the request for another: a brief
+    /// cannot say so.
+    pub(super) fn briefs(
+        &self,
+        attempts: u32,
+        asked: Option<&Wish>,
+        common: Brief,
+    ) -> Result<Vec<Brief>, Problem> {
+        let plain = Candidate::default();
+        let special = self.candidates.iter().chain(std::iter::repeat(&plain));
+        // Not copied for the only one: its input may be long.
+        let briefs = vec![common; usize::try_from(attempts).unwrap_or_default()];
+        briefs
+            .into_iter()
+            .zip(special)
+            .enumerate()
+            .map(|(index, (brief, candidate))| candidate.brief(index, asked, brief))
+            .collect()
+    }
+}
+
+impl Candidate<'_> {
+    /// `brief`, with what is special about this candidate. `index` is its place in the request, from 0.
+    fn brief(
+        &self,
+        index: usize,
+        asked: Option<&Wish>,
+        mut brief: Brief,
+    ) -> Result<Brief, Problem> {
+        let field = |name: &str| format!("airlock.candidates[{index}].{name}");
+        let usual = asked.map_or(DEFAULT_MODEL, |wish| wish.name.as_str());
+        let model = self.model.as_deref().filter(|model| *model != usual);
+        if let Some(model) = model {
+            if model == DEFAULT_MODEL {
+                let message = "the home's default is to be had only where the request's `model` is `default` too: name a model of /v1/models, or leave it out";
+                return Err(invalid(&field("model"), message));
+            }
+            brief.model = Some(Wish {
+                name: model.to_owned(),
+                param: field("model"),
+            });
+            // The request's effort is a word of the request's model.
+            brief.effort = None;
+        }
+        if let Some(effort) = &self.effort {
+            brief.effort = Some(Wish {
+                name: effort.clone(),
+                param: field("effort"),
+            });
+        }
+        if let Some(hint) = &self.hint {
+            brief.instructions = [HINT_BEFORE, hint.trim(), HINT_AFTER].join("\n\n");
+        }
+        Ok(brief)
+    }
+}
+
+/// A number of candidates, of which there are few.
+fn count(candidates: &[Candidate<'_>]) -> u32 {
+    u32::try_from(candidates.len()).unwrap_or(u32::MAX)
+}
+
+/// Names to choose from, as a message has them.
+pub(super) fn one_of(strategies: &[&str]) -> String {
+    format!("one of `{}`", strategies.join("`, `"))
+}

@@ -1,0 +1,104 @@
+//! The policy's settings, which the host passes along unread.
+
+use serde::Deserialize;
+
+use super::fan_out::one_of;
+use super::reader::quoted;
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+
+/// What the host may set.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    /// Refuse what would be ignored.
+    pub(super) strict: bool,
+    /// The strategy of a fan-out that names none.
+    pub(super) synthesis: Option<String>,
+}
+
+impl Settings {
+    /// Reads what the host gave. Nothing is the defaults.
+    ///
+    /// # Errors
+    ///
+    /// `internal` where it cannot be read, or names a strategy that is none of these.
+    pub(super) fn read(text: &str, strategies: &[&str]) -> Result<Self, Problem> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        // Fails closed: a gateway that was meant to be strict must not turn lenient by a slip.
+        // An array would be read too, member by member.
+        let settings = Some(text)
+            .filter(|text| text.trim_start().starts_with('{'))
+            .and_then(|text| serde_json::from_str::<Self>(text).ok())
+            .ok_or_else(|| invalid_settings("they must be an object like {\"strict\": true}"))?;
+        match settings.synthesis.as_deref() {
+            Some(name) if !strategies.contains(&name) => Err(invalid_settings(&format!(
+                "`synthesis` must be {}, not `{}`",
+                one_of(strategies),
+                quoted(name)
+            ))),
+            Some(_) | None => Ok(settings),
+        }
+    }
+}
+
+fn invalid_settings(what: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::Internal,
+        code: Some("invalid_settings".to_owned()),
+        message: format!("the policy cannot read its settings: {what}"),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const STRATEGIES: &[&str] = &["merge", "vote"];
+
+    #[test]
+    fn what_is_absent_is_the_default() {
+        for text in ["", " \n", "{}", r#"{"synthesis":null,"else":1}"#] {
+            let settings = Settings::read(text, STRATEGIES).unwrap();
+            assert_eq!(settings, Settings::default(), "{text}");
+        }
+        let expected = Settings {
+            strict: true,
+            synthesis: Some("vote".to_owned()),
+        };
+        let text = r#"{"synthesis":"vote","strict":true}"#;
+        assert_eq!(Settings::read(text, STRATEGIES), Ok(expected));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_the_gateways_fault() {
+        for text in [
+            "[]",
+            "[true]",
+            "{",
+            r#"{"strict":"yes"}"#,
+            r#"{"synthesis":1}"#,
+            r#"{"synthesis":""}"#,
+            r#"{"synthesis":"judge"}"#,
+            r#"{"synthesis":"Vote"}"#,
+        ] {
+            let problem = Settings::read(text, STRATEGIES).unwrap_err();
+            assert_eq!(problem.kind, ProblemKind::Internal, "{text}");
+            assert_eq!(problem.code.as_deref(), Some("invalid_settings"), "{text}");
+            assert_eq!(problem.param, None, "{text}");
+        }
+        let problem = Settings::read(r#"{"synthesis":"judge"}"#, STRATEGIES).unwrap_err();
+        assert!(
+            problem
+                .message
+                .ends_with("`synthesis` must be one of `merge`, `vote`, not `judge`"),
+            "{}",
+            problem.message
+        );
+    }
+}
