@@ -17,8 +17,30 @@ pub(crate) fn envelope(problem: &Problem) -> String {
     })
 }
 
+/// The host's code for a candidate that said more than it keeps.
+const TOO_LARGE: &str = "candidate_too_large";
+
+/// What went wrong, in words that tell nothing of the cause: where one turn of several failed, and its problem is not
+/// the client's to act upon.
+pub(crate) fn generic(problem: &Problem) -> &'static str {
+    if problem.code.as_deref() == Some(TOO_LARGE) {
+        return "the answer is larger than the gateway keeps";
+    }
+    match problem.kind {
+        ProblemKind::InvalidRequest => "the request was refused",
+        ProblemKind::Unsupported => "the request asks for what is not supported",
+        ProblemKind::NotFound => "what the request asks for does not exist",
+        ProblemKind::Authentication => "the credentials were refused",
+        ProblemKind::RateLimited => "the model's limit was reached",
+        ProblemKind::Overloaded => "there was no room, or the model was not ready",
+        ProblemKind::Upstream => "Codex or the model failed",
+        ProblemKind::Timeout => "it took too long",
+        ProblemKind::Internal => "the gateway failed",
+    }
+}
+
 /// OpenAI's name for who is to blame.
-fn type_name(kind: ProblemKind) -> &'static str {
+pub(crate) fn type_name(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {
             "invalid_request_error"
@@ -47,6 +69,8 @@ struct Body<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -62,8 +86,22 @@ mod tests {
             (ProblemKind::Timeout, "server_error"),
             (ProblemKind::Internal, "server_error"),
         ];
+        let mut words = BTreeSet::new();
         for (kind, expected) in kinds {
             assert_eq!(type_name(kind), expected, "{kind:?}");
+            let of_its_own = words.insert(generic(&problem(kind, "some_code")));
+            assert!(of_its_own, "{kind:?} has words of its own");
+        }
+        assert!(words.insert(generic(&problem(ProblemKind::Upstream, TOO_LARGE))));
+    }
+
+    fn problem(kind: ProblemKind, code: &str) -> Problem {
+        Problem {
+            kind,
+            code: Some(code.to_owned()),
+            message: "secret cause".to_owned(),
+            param: None,
+            retry_after_seconds: None,
         }
     }
 

@@ -1,24 +1,26 @@
 //! What Codex reports, in the client's dialect: one reply from its first event to its ending.
 
+mod airlock;
+mod candidates;
 mod chunks;
 mod collected;
+mod messages;
 mod streamed;
 #[cfg(test)]
 mod tests;
 mod transcript;
-
-use serde::Serialize;
+mod usage;
 
 use crate::bindings::airlock::policy::types::{
-    Ending, Event, Problem, ProblemKind, Shortfall, Usage,
+    Context, Ending, Event, Problem, ProblemKind, Shortfall,
 };
-use crate::bindings::exports::airlock::policy::translate::{Closing, Context, Frame};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
 use crate::notes::Notes;
 
 use collected::Collected;
 use streamed::Streamed;
 
-/// Events of other turns than this are not the answer.
+/// The turn whose text is the answer. Others are those of a fan-out.
 const ANSWER: u32 = 0;
 
 /// One response, streamed or whole.
@@ -45,7 +47,6 @@ impl Reply {
 
     /// Translates a batch, in order. No frames where the client did not ask for a stream.
     pub fn feed(&mut self, events: Vec<Event>) -> Vec<Frame> {
-        let events = events.into_iter().filter(|event| event.source == ANSWER);
         match &mut self.0 {
             Kind::Streamed(streamed) => streamed.feed(events),
             Kind::Collected(collected) => {
@@ -103,7 +104,7 @@ fn finish_reason(ending: Ending) -> Result<&'static str, Problem> {
 }
 
 /// Fails where `text` is not one JSON object.
-fn check_object(text: &str) -> Result<(), Problem> {
+pub(crate) fn check_object(text: &str) -> Result<(), Problem> {
     #[derive(serde::Deserialize)]
     struct Object {}
 
@@ -125,41 +126,5 @@ fn upstream(code: &str, message: &str) -> Problem {
         message: message.to_owned(),
         param: None,
         retry_after_seconds: None,
-    }
-}
-
-/// Tokens, as OpenAI counts them.
-#[derive(Debug, Serialize)]
-struct UsageObject {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    prompt_tokens_details: PromptDetails,
-    completion_tokens_details: CompletionDetails,
-}
-
-#[derive(Debug, Serialize)]
-struct PromptDetails {
-    cached_tokens: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct CompletionDetails {
-    reasoning_tokens: u64,
-}
-
-impl UsageObject {
-    fn of(usage: Usage) -> Self {
-        Self {
-            prompt_tokens: usage.input,
-            completion_tokens: usage.output,
-            total_tokens: usage.input.saturating_add(usage.output),
-            prompt_tokens_details: PromptDetails {
-                cached_tokens: usage.cached,
-            },
-            completion_tokens_details: CompletionDetails {
-                reasoning_tokens: usage.reasoning,
-            },
-        }
     }
 }

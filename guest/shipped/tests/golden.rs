@@ -1,7 +1,7 @@
 //! Whole translations, there and back. A case is a file in `cases/`; adding one is adding a file.
 //!
-//! A case holds a `body` (JSON, or text for what is not), and may hold `attachments`, `settings`, the turn's
-//! `batches` of events and its `ending`. Beside it lies what must come out.
+//! A case holds a `body` (JSON, or text for what is not), and may hold `attachments`, `settings`, `nested`, the
+//! turn's `batches` of events and its `ending`, and what the notes say of a `fan_out`. Beside it lies what must come out.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,11 +15,11 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use airlock_policy::bindings::airlock::policy::types::{
-    Attachment, Ending, Event, EventKind, InputItem, Notification, Phase, Problem, ProblemKind,
-    Reasoning, Request, Shortfall, Text, Usage,
+    Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Notification, Phase,
+    Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Wish,
 };
 use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::bindings::exports::airlock::policy::translate::{Context, Frame};
+use airlock_policy::bindings::exports::airlock::policy::translate::Frame;
 use airlock_policy::{DIALECT, prompt, translate};
 use serde::Deserialize;
 use serde_json::Value;
@@ -38,13 +38,20 @@ struct Case {
     attachments: Vec<String>,
     #[serde(default)]
     settings: Option<Value>,
+    /// It comes from a turn of a gateway like ours.
+    #[serde(default)]
+    nested: bool,
     #[serde(default)]
     batches: Vec<Vec<Told>>,
     #[serde(default)]
     ending: Option<End>,
+    /// Goes into the plan's notes.
+    #[serde(default)]
+    fan_out: Option<Value>,
 }
 
-/// An event, as short as it can be written.
+/// An event, as short as it can be written. The first ones are of the answer's turn; from `Opened` on they begin with
+/// their turn's number. Times are milliseconds since the request arrived.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Told {
@@ -56,8 +63,21 @@ enum Told {
     Usage(u64, u64, u64, u64),
     Restarted(Vec<u32>),
     Other(String, String),
-    /// Text of another turn than the answer's.
-    Elsewhere(u32, String),
+    /// The model and a time.
+    Opened(u32, String, u64),
+    /// Text of a message.
+    Said(u32, u32, String),
+    /// Text of a message that is commentary.
+    Remarked(u32, u32, String),
+    /// Part of a summary.
+    Thought(u32, u32, String),
+    Used(u32, u64, u64, u64, u64),
+    /// Messages that are void.
+    Voided(u32, Vec<u32>),
+    /// How, and a time.
+    Settled(u32, End, u64),
+    /// The candidate, and what is extra.
+    Picked(u32, Option<String>),
 }
 
 #[derive(Deserialize)]
@@ -118,6 +138,7 @@ fn run(case: Case) -> String {
             .settings
             .map(|settings| settings.to_string())
             .unwrap_or_default(),
+        nested: case.nested,
     });
     let mut out = String::new();
     let plan = match rendered {
@@ -126,6 +147,10 @@ fn run(case: Case) -> String {
             return out;
         }
         Ok(plan) => plan,
+    };
+    let plan = match case.fan_out {
+        Some(fan_out) => with_fan_out(plan, fan_out),
+        None => plan,
     };
     show_plan(&mut out, &plan);
     let Some(ending) = case.ending else {
@@ -161,33 +186,58 @@ fn run(case: Case) -> String {
     out
 }
 
+/// The plan with notes of a fan-out, whatever its body asks for.
+fn with_fan_out(mut plan: Plan, fan_out: Value) -> Plan {
+    let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();
+    notes["fan_out"] = fan_out;
+    plan.notes = notes.to_string();
+    plan
+}
+
 fn show_plan(out: &mut String, plan: &Plan) {
-    let brief = &plan.brief;
     writeln!(out, "streaming: {}", plan.streaming).unwrap();
-    writeln!(
-        out,
-        "model: {:?}, effort: {:?}, summary: {:?}",
-        brief.model,
-        brief.effort.as_ref().map(|effort| &effort.name),
-        brief.summary
-    )
-    .unwrap();
-    writeln!(out, "instructions: {:?}", brief.instructions).unwrap();
-    for item in &brief.history {
+    let model = plan.model.as_ref().map(|model| &model.name);
+    writeln!(out, "model: {model:?}").unwrap();
+    writeln!(out, "instructions: {:?}", plan.instructions).unwrap();
+    for item in &plan.history {
         serde_json::from_str::<Value>(item).unwrap();
         writeln!(out, "history: {item}").unwrap();
     }
-    for item in &brief.input {
-        match item {
-            InputItem::Text(text) => writeln!(out, "input: {text:?}").unwrap(),
-            InputItem::Attachment(number) => writeln!(out, "input: attachment {number}").unwrap(),
-        }
-    }
-    if let Some(schema) = &brief.output_schema {
-        writeln!(out, "output schema: {schema}").unwrap();
+    for brief in &plan.briefs {
+        show_brief(out, brief);
     }
     writeln!(out, "notes: {}", plan.notes).unwrap();
     writeln!(out, "ignored: {}", plan.ignored.join(", ")).unwrap();
+}
+
+fn show_brief(out: &mut String, brief: &Brief) {
+    let asked = |wish: &Option<Wish>| {
+        let wish = wish.as_ref();
+        wish.map(|wish| format!("{} ({})", wish.name, wish.param))
+            .unwrap_or_default()
+    };
+    writeln!(
+        out,
+        "brief: model {:?}, effort {:?}, summary {:?}",
+        asked(&brief.model),
+        asked(&brief.effort),
+        brief.summary.as_deref().unwrap_or_default()
+    )
+    .unwrap();
+    if !brief.instructions.is_empty() {
+        writeln!(out, "  instructions: {:?}", brief.instructions).unwrap();
+    }
+    for item in &brief.input {
+        match item {
+            InputItem::Text(text) => writeln!(out, "  input: {text:?}").unwrap(),
+            InputItem::Attachment(number) => {
+                writeln!(out, "  input: attachment {number}").unwrap();
+            }
+        }
+    }
+    if let Some(schema) = &brief.output_schema {
+        writeln!(out, "  output schema: {schema}").unwrap();
+    }
 }
 
 fn show_frames(out: &mut String, frames: &[Frame]) {
@@ -213,46 +263,56 @@ fn show_problem(out: &mut String, problem: &Problem) {
 }
 
 fn event(told: Told) -> Event {
-    let mut source = 0;
-    let text = |message, phase, text| {
-        EventKind::Text(Text {
-            message,
-            phase,
-            text,
-        })
-    };
-    let kind = match told {
-        Told::Text(message, words) => text(message, None, words),
-        Told::Commentary(message, words) => text(message, Some(Phase::Commentary), words),
-        Told::FinalAnswer(message, words) => text(message, Some(Phase::FinalAnswer), words),
-        Told::Elsewhere(message, words) => {
-            source = 1;
-            text(message, None, words)
+    let (source, at, kind) = match told {
+        Told::Opened(source, model, at) => (source, at, EventKind::Opened(model)),
+        Told::Said(source, message, words) => (source, 0, text(message, None, words)),
+        Told::Remarked(source, message, words) => {
+            (source, 0, text(message, Some(Phase::Commentary), words))
         }
-        Told::Summary(part, text) => EventKind::Reasoning(Reasoning {
-            part,
-            raw: false,
-            text,
-        }),
-        Told::Raw(part, text) => EventKind::Reasoning(Reasoning {
-            part,
-            raw: true,
-            text,
-        }),
-        Told::Usage(input, cached, output, reasoning) => EventKind::Usage(Usage {
-            input,
-            cached,
-            output,
-            reasoning,
-        }),
-        Told::Restarted(messages) => EventKind::Restarted(messages),
-        Told::Other(method, params) => EventKind::Other(Notification { method, params }),
+        Told::Thought(source, part, words) => (source, 0, reasoning(part, false, words)),
+        Told::Used(source, input, cached, output, reasoning) => {
+            (source, 0, usage(input, cached, output, reasoning))
+        }
+        Told::Voided(source, messages) => (source, 0, EventKind::Restarted(messages)),
+        Told::Settled(source, how, at) => (source, at, EventKind::Settled(end(&how))),
+        Told::Picked(candidate, extra) => (0, 0, EventKind::Picked(Choice { candidate, extra })),
+        Told::Text(message, words) => (0, 0, text(message, None, words)),
+        Told::Commentary(message, words) => (0, 0, text(message, Some(Phase::Commentary), words)),
+        Told::FinalAnswer(message, words) => (0, 0, text(message, Some(Phase::FinalAnswer), words)),
+        Told::Summary(part, words) => (0, 0, reasoning(part, false, words)),
+        Told::Raw(part, words) => (0, 0, reasoning(part, true, words)),
+        Told::Usage(input, cached, output, reasoning) => {
+            (0, 0, usage(input, cached, output, reasoning))
+        }
+        Told::Restarted(messages) => (0, 0, EventKind::Restarted(messages)),
+        Told::Other(method, params) => (0, 0, EventKind::Other(Notification { method, params })),
     };
     Event {
         source,
-        at: ARRIVED,
+        at: ARRIVED + at,
         kind,
     }
+}
+
+fn text(message: u32, phase: Option<Phase>, text: String) -> EventKind {
+    EventKind::Text(Text {
+        message,
+        phase,
+        text,
+    })
+}
+
+fn reasoning(part: u32, raw: bool, text: String) -> EventKind {
+    EventKind::Reasoning(Reasoning { part, raw, text })
+}
+
+fn usage(input: u64, cached: u64, output: u64, reasoning: u64) -> EventKind {
+    EventKind::Usage(Usage {
+        input,
+        cached,
+        output,
+        reasoning,
+    })
 }
 
 fn end(ending: &End) -> Ending {

@@ -1,16 +1,32 @@
 //! The chunks of a stream, written by hand around a heading that is written once: this is the hot path.
 
-use super::{Heading, UsageObject};
+use serde::Serialize;
+
+use super::Heading;
+use super::airlock::Airlock;
+use super::candidates::Fault;
+use super::messages::Messages;
+use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::json;
+
+/// The end of a delta.
+const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
+
+/// The choice of a chunk that tells of a candidate, up to what is told: a client that does not know it skips it.
+const TOLD: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
+
+/// Bytes of what is told of a candidate besides its text, at most.
+const TOLD_OVERHEAD: usize = 400;
 
 /// Writes the chunks of one stream.
 #[derive(Debug)]
 pub(super) struct Chunks {
     /// Everything before the choices.
     heading: String,
-    /// Everything after them. Where usage was asked for, every chunk but the last says null.
+    /// Everything after them and what is particular to a chunk. Where usage was asked for, every chunk but the last
+    /// says null.
     tail: &'static str,
 }
 
@@ -19,6 +35,16 @@ pub(super) struct Chunks {
 pub(super) enum Field {
     Content,
     Reasoning,
+}
+
+impl Field {
+    /// The beginning of a delta.
+    fn before(self) -> &'static str {
+        match self {
+            Self::Content => r#"{"index":0,"delta":{"content":"#,
+            Self::Reasoning => r#"{"index":0,"delta":{"reasoning_content":"#,
+        }
+    }
 }
 
 impl Chunks {
@@ -33,46 +59,69 @@ impl Chunks {
         Self {
             heading: text,
             tail: if include_usage {
-                r#"],"usage":null}"#
+                r#","usage":null}"#
             } else {
-                "]}"
+                "}"
             },
         }
     }
 
     /// The first chunk, which says who speaks.
     pub(super) fn role(&self) -> Frame {
-        self.choice(
-            r#"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}"#,
-        )
+        self.chunk(&[
+            r#"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]"#,
+        ])
     }
 
     /// A piece of the answer or of its reasoning.
     pub(super) fn delta(&self, field: Field, text: &str) -> Frame {
-        let before = match field {
-            Field::Content => r#"{"index":0,"delta":{"content":"#,
-            Field::Reasoning => r#"{"index":0,"delta":{"reasoning_content":"#,
-        };
-        let after = r#"},"logprobs":null,"finish_reason":null}"#;
-        let length = self.heading.len()
-            + before.len()
-            + json::text_length(text)
-            + after.len()
-            + self.tail.len();
-        let mut data = String::with_capacity(length);
-        data.push_str(&self.heading);
-        data.push_str(before);
-        json::push_text(&mut data, text);
-        data.push_str(after);
-        data.push_str(self.tail);
-        frame(data)
+        self.text(&[field.before()], text, &[AFTER])
     }
 
-    /// The last chunk with a choice, which says why the answer ends.
-    pub(super) fn finish(&self, reason: &str) -> Frame {
-        self.choice(&format!(
-            r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}"#
-        ))
+    /// A piece of a fan-out's answer: told as such, and then as any answer is.
+    pub(super) fn gather(&self, text: &str) -> [Frame; 2] {
+        const BEFORE: &str = r#"{"type":"codex_gather","text":"#;
+        let told = self.text(&[TOLD, BEFORE], text, &["}"]);
+        // What was escaped once is copied.
+        let start = self.heading.len() + TOLD.len() + BEFORE.len();
+        let end = told.data.len() - self.tail.len() - 1;
+        let delta = self.chunk(&[Field::Content.before(), &told.data[start..end], AFTER]);
+        [told, delta]
+    }
+
+    /// A candidate was asked for.
+    pub(super) fn tab_open(&self, tab: u32, total: u32, model: &str) -> Frame {
+        let event = Tab::Open { tab, total, model };
+        self.told(&event, json::text_length(model))
+    }
+
+    /// A piece of a candidate's text.
+    pub(super) fn tab_chunk(&self, tab: u32, text: &str) -> Frame {
+        let before = r#"{"type":"codex_tab_chunk","tab":"#;
+        let tab = tab.to_string();
+        self.text(&[TOLD, before, &tab, r#","text":"#], text, &["}"])
+    }
+
+    /// A candidate has answered.
+    pub(super) fn tab_close(&self, tab: u32, text: &Messages, usage: Option<Usage>) -> Frame {
+        let usage = usage.map(UsageObject::of);
+        let event = Tab::Close { tab, text, usage };
+        self.told(&event, text.json_length())
+    }
+
+    /// A candidate ended without an answer.
+    pub(super) fn tab_error(&self, tab: u32, fault: Fault) -> Frame {
+        self.told(&Tab::Error { tab, fault }, 0)
+    }
+
+    /// The last chunk with a choice, which says why the answer ends, and of a fan-out how it was found.
+    pub(super) fn finish(&self, reason: &str, airlock: Option<&Airlock<'_>>) -> Frame {
+        let choice =
+            format!(r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#);
+        match airlock {
+            None => self.chunk(&[&choice]),
+            Some(airlock) => self.chunk(&[&choice, r#","airlock":"#, &json::to_line(airlock)]),
+        }
     }
 
     /// The chunk after the last choice, for a client that asked for it.
@@ -81,9 +130,71 @@ impl Chunks {
         frame(format!(r#"{}],"usage":{usage}}}"#, self.heading))
     }
 
-    fn choice(&self, choice: &str) -> Frame {
-        frame([self.heading.as_str(), choice, self.tail].concat())
+    /// A chunk of these parts.
+    fn chunk(&self, parts: &[&str]) -> Frame {
+        let length = self.heading.len() + total(parts) + self.tail.len();
+        let mut data = String::with_capacity(length);
+        data.push_str(&self.heading);
+        data.extend(parts.iter().copied());
+        data.push_str(self.tail);
+        frame(data)
     }
+
+    /// A chunk with a text in it.
+    fn text(&self, before: &[&str], text: &str, after: &[&str]) -> Frame {
+        let length = self.heading.len()
+            + total(before)
+            + json::text_length(text)
+            + total(after)
+            + self.tail.len();
+        let mut data = String::with_capacity(length);
+        data.push_str(&self.heading);
+        data.extend(before.iter().copied());
+        json::push_text(&mut data, text);
+        data.extend(after.iter().copied());
+        data.push_str(self.tail);
+        frame(data)
+    }
+
+    /// A chunk that tells of a candidate. `length` is that of the texts in it, as JSON.
+    fn told(&self, event: &Tab<'_>, length: usize) -> Frame {
+        let length = self.heading.len() + TOLD.len() + length + TOLD_OVERHEAD + self.tail.len();
+        let mut data = Vec::with_capacity(length);
+        data.extend_from_slice(self.heading.as_bytes());
+        data.extend_from_slice(TOLD.as_bytes());
+        // Writing plain structs to memory cannot fail.
+        let _ = serde_json::to_writer(&mut data, event);
+        data.extend_from_slice(self.tail.as_bytes());
+        frame(String::from_utf8(data).unwrap_or_default())
+    }
+}
+
+/// What is told of a candidate, once each.
+#[derive(Serialize)]
+#[serde(tag = "type")]
+enum Tab<'a> {
+    #[serde(rename = "codex_tab_open")]
+    Open {
+        tab: u32,
+        total: u32,
+        model: &'a str,
+    },
+    #[serde(rename = "codex_tab_close")]
+    Close {
+        tab: u32,
+        text: &'a Messages,
+        usage: Option<UsageObject>,
+    },
+    #[serde(rename = "codex_tab_error")]
+    Error {
+        tab: u32,
+        #[serde(flatten)]
+        fault: Fault,
+    },
+}
+
+fn total(parts: &[&str]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 /// The frame that ends every stream.

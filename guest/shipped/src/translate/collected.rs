@@ -1,9 +1,15 @@
 //! A reply as one JSON body.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
+use super::airlock::Airlock;
+use super::candidates::Candidates;
+use super::messages::Messages;
 use super::transcript::Transcript;
-use super::{Heading, UsageObject, check_object, finish_reason};
+use super::usage::UsageObject;
+use super::{ANSWER, Heading, check_object, finish_reason};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::json;
 use crate::notes::{Notes, Structure};
@@ -17,63 +23,92 @@ pub(super) struct Collected {
     notes: Notes,
     heading: Heading,
     transcript: Transcript,
-    /// The answer's messages, by their numbers within the turn.
-    messages: Vec<(u32, String)>,
+    /// The answer's messages.
+    messages: Messages,
     reasoning: String,
     usage: Option<Usage>,
+    /// The turns besides the answer's, where there are any.
+    candidates: Option<Candidates>,
 }
 
 impl Collected {
-    pub(super) fn new(heading: Heading, notes: Notes) -> Self {
+    pub(super) fn new(heading: Heading, mut notes: Notes) -> Self {
         Self {
+            candidates: Candidates::of(&mut notes, true),
             notes,
             heading,
             transcript: Transcript::default(),
-            messages: Vec::new(),
+            messages: Messages::default(),
             reasoning: String::new(),
             usage: None,
         }
     }
 
-    pub(super) fn feed(&mut self, events: impl Iterator<Item = Event>) {
+    pub(super) fn feed(&mut self, events: Vec<Event>) {
         for event in events {
-            match event.kind {
-                EventKind::Text(text) => {
-                    // What separates messages is written at the end, when it is known which of them stand.
-                    if self.transcript.admit_text(&text, self.notes).is_none() {
-                        continue;
-                    }
-                    match self.messages.last_mut() {
-                        Some((number, told)) if *number == text.message => {
-                            told.push_str(&text.text);
-                        }
-                        _ => self.messages.push((text.message, text.text)),
-                    }
-                }
-                EventKind::Reasoning(reasoning) => {
-                    if let Some(separator) = self.transcript.admit_reasoning(&reasoning, self.notes)
-                    {
-                        self.reasoning.push_str(separator);
-                        self.reasoning.push_str(&reasoning.text);
-                    }
-                }
-                EventKind::Usage(usage) => self.usage = Some(usage),
-                EventKind::Restarted(void) => {
-                    self.messages.retain(|(number, _)| !void.contains(number));
-                }
-                EventKind::Other(_) => {}
+            if event.source == ANSWER {
+                self.hear_answer(event.kind);
+            } else if let Some(candidates) = &mut self.candidates {
+                candidates.hear(event, &self.notes);
             }
+        }
+    }
+
+    fn hear_answer(&mut self, kind: EventKind) {
+        match kind {
+            EventKind::Text(text) => {
+                // What separates messages is written at the end, when it is known which of them stand.
+                if self.transcript.admit_text(&text, &self.notes).is_some() {
+                    self.messages.push(text.message, Cow::Owned(text.text));
+                }
+            }
+            EventKind::Reasoning(reasoning) => {
+                if let Some(separator) = self.transcript.admit_reasoning(&reasoning, &self.notes) {
+                    self.reasoning.push_str(separator);
+                    self.reasoning.push_str(&reasoning.text);
+                }
+            }
+            EventKind::Usage(usage) => self.usage = Some(usage),
+            EventKind::Restarted(void) => self.messages.forget(&void),
+            EventKind::Settled(_) => self.begin_again(),
+            EventKind::Picked(choice) => {
+                if let Some(candidates) = &mut self.candidates {
+                    candidates.pick(choice);
+                }
+            }
+            EventKind::Opened(_) | EventKind::Other(_) => {}
+        }
+    }
+
+    /// The answer came to nothing, and another follows.
+    fn begin_again(&mut self) {
+        if let Some(candidates) = &mut self.candidates {
+            candidates.add_void(self.usage.take());
+            self.transcript = Transcript::default();
+            self.messages = Messages::default();
+            self.reasoning = String::new();
         }
     }
 
     pub(super) fn finish(self, ending: Ending) -> Result<String, Problem> {
         let completed = ending == Ending::Completed;
         let finish_reason = finish_reason(ending)?;
-        let content = join(self.messages);
+        let content = &self.messages;
         if completed && self.notes.structure == Structure::Object {
-            check_object(&content)?;
+            check_object(&content.to_text())?;
         }
-        let size = json::text_length(&content) + json::text_length(&self.reasoning) + BODY_OVERHEAD;
+        let candidates = self.candidates.as_ref();
+        let airlock = candidates.map(|candidates| {
+            Airlock::of(candidates, self.usage).with_candidates(candidates, content)
+        });
+        let usage = match candidates {
+            None => self.usage,
+            Some(candidates) => candidates.usage(self.usage),
+        };
+        let size = content.json_length()
+            + json::text_length(&self.reasoning)
+            + airlock.as_ref().map_or(0, Airlock::json_length)
+            + BODY_OVERHEAD;
         let completion = Completion {
             id: &self.heading.id,
             object: "chat.completion",
@@ -84,7 +119,7 @@ impl Collected {
                 index: 0,
                 message: Message {
                     role: "assistant",
-                    content: &content,
+                    content,
                     reasoning_content: (!self.reasoning.is_empty())
                         .then_some(self.reasoning.as_str()),
                     refusal: None,
@@ -93,20 +128,11 @@ impl Collected {
                 logprobs: None,
                 finish_reason,
             }],
-            usage: self.usage.map(UsageObject::of),
+            usage: usage.map(UsageObject::of),
+            airlock,
         };
         Ok(json::to_line_sized(&completion, size))
     }
-}
-
-/// The messages in order, a blank line between them.
-fn join(mut messages: Vec<(u32, String)>) -> String {
-    if messages.len() == 1 {
-        // The usual answer, which may be large, is not copied.
-        return messages.pop().map(|(_, text)| text).unwrap_or_default();
-    }
-    let texts: Vec<&str> = messages.iter().map(|(_, text)| text.as_str()).collect();
-    texts.join("\n\n")
 }
 
 #[derive(Serialize)]
@@ -120,6 +146,9 @@ struct Completion<'a> {
     /// Absent when nobody told: a client must not take it for nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
+    /// Of a fan-out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airlock: Option<Airlock<'a>>,
 }
 
 #[derive(Serialize)]
@@ -133,7 +162,7 @@ struct Choice<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a str,
+    content: &'a Messages,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     refusal: Option<&'a str>,

@@ -1,8 +1,10 @@
 //! A reply as server-sent events.
 
+use super::airlock::Airlock;
+use super::candidates::{Candidates, News};
 use super::chunks::{self, Chunks, Field};
 use super::transcript::Transcript;
-use super::{Heading, check_object, finish_reason, upstream};
+use super::{ANSWER, Heading, check_object, finish_reason, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
 use crate::notes::{Notes, Structure};
@@ -21,81 +23,88 @@ pub(super) struct Streamed {
     answer: String,
     /// Words that were told have become void, which a stream cannot take back.
     spoiled: bool,
+    /// The turns besides the answer's, where there are any.
+    candidates: Option<Candidates>,
+    /// Whether the client is shown the candidates.
+    shown: bool,
+}
+
+/// Where text is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Answer(Field),
+    Candidate(u32),
+}
+
+/// Text, where it is told, and what must be written before it.
+type Piece = (Place, &'static str, String);
+
+/// The frames of one batch, and the text that the next one begins with.
+#[derive(Debug, Default)]
+struct Batch {
+    frames: Vec<Frame>,
+    pending: Option<(Place, String)>,
 }
 
 impl Streamed {
-    pub(super) fn new(heading: &Heading, notes: Notes) -> Self {
+    pub(super) fn new(heading: &Heading, mut notes: Notes) -> Self {
+        let shown = notes.fan_out.as_ref().is_some_and(|asked| asked.shown);
         Self {
-            notes,
             chunks: Chunks::new(heading, notes.include_usage),
+            candidates: Candidates::of(&mut notes, shown),
+            notes,
             transcript: Transcript::default(),
             begun: false,
             usage: None,
             answer: String::new(),
             spoiled: false,
+            shown,
         }
     }
 
-    /// Text of the same field that stands side by side in a batch becomes one chunk.
-    pub(super) fn feed(&mut self, events: impl Iterator<Item = Event>) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        let mut pending: Option<(Field, String)> = None;
+    /// Text of the same place that stands side by side in a batch becomes one chunk.
+    pub(super) fn feed(&mut self, events: Vec<Event>) -> Vec<Frame> {
+        let mut batch = Batch::default();
         for event in events {
-            let (field, separator, text) = match event.kind {
-                EventKind::Text(text) => {
-                    let Some(separator) = self.transcript.admit_text(&text, self.notes) else {
-                        continue;
-                    };
-                    (Field::Content, separator, text.text)
-                }
-                EventKind::Reasoning(reasoning) => {
-                    let Some(separator) = self.transcript.admit_reasoning(&reasoning, self.notes)
-                    else {
-                        continue;
-                    };
-                    (Field::Reasoning, separator, reasoning.text)
-                }
-                EventKind::Usage(usage) => {
-                    self.usage = Some(usage);
-                    continue;
-                }
-                EventKind::Restarted(messages) => {
-                    self.spoiled |= !messages.is_empty();
-                    continue;
-                }
-                EventKind::Other(_) => continue,
+            let piece = if event.source == ANSWER {
+                self.hear_answer(event.kind)
+            } else {
+                self.hear_other(event, &mut batch)
             };
-            if self.spoiled {
+            let Some((place, separator, text)) = piece else {
                 continue;
-            }
-            match &mut pending {
-                Some((last, told)) if *last == field => {
+            };
+            match &mut batch.pending {
+                Some((last, told)) if *last == place => {
                     told.push_str(separator);
                     told.push_str(&text);
                 }
                 _ => {
-                    self.tell(pending.take(), &mut frames);
+                    self.tell(&mut batch);
                     let text = if separator.is_empty() {
                         text
                     } else {
                         [separator, &text].concat()
                     };
-                    pending = Some((field, text));
+                    batch.pending = Some((place, text));
                 }
             }
         }
-        self.tell(pending, &mut frames);
-        frames
+        self.tell(&mut batch);
+        batch.frames
     }
 
     pub(super) fn finish(mut self, ending: Ending) -> Closing {
         let mut frames = Vec::new();
+        self.end_candidates(&mut frames);
         let body = match self.conclude(ending) {
             Ok(reason) => {
                 self.begin(&mut frames);
-                frames.push(self.chunks.finish(reason));
+                let candidates = self.candidates.as_ref();
+                let airlock = candidates.map(|candidates| Airlock::of(candidates, self.usage));
+                frames.push(self.chunks.finish(reason, airlock.as_ref()));
                 // A client cannot count on this chunk, since a stream may break: none is better than one without numbers.
-                if let Some(usage) = self.usage.filter(|_| self.notes.include_usage) {
+                if let Some(usage) = self.usage().filter(|_| self.notes.include_usage) {
                     frames.push(self.chunks.usage(usage));
                 }
                 Ok(String::new())
@@ -107,6 +116,108 @@ impl Streamed {
         };
         frames.push(chunks::done());
         Closing { frames, body }
+    }
+
+    fn hear_answer(&mut self, kind: EventKind) -> Option<Piece> {
+        let (field, separator, text) = match kind {
+            EventKind::Text(text) => {
+                let separator = self.transcript.admit_text(&text, &self.notes)?;
+                (Field::Content, separator, text.text)
+            }
+            EventKind::Reasoning(reasoning) => {
+                let separator = self.transcript.admit_reasoning(&reasoning, &self.notes)?;
+                (Field::Reasoning, separator, reasoning.text)
+            }
+            EventKind::Usage(usage) => {
+                self.usage = Some(usage);
+                return None;
+            }
+            EventKind::Restarted(messages) => {
+                self.spoiled |= !messages.is_empty();
+                return None;
+            }
+            EventKind::Settled(_) => {
+                self.begin_again();
+                return None;
+            }
+            EventKind::Picked(choice) => {
+                if let Some(candidates) = &mut self.candidates {
+                    candidates.pick(choice);
+                }
+                return None;
+            }
+            EventKind::Opened(_) | EventKind::Other(_) => return None,
+        };
+        (!self.spoiled).then_some((Place::Answer(field), separator, text))
+    }
+
+    fn hear_other(&mut self, event: Event, batch: &mut Batch) -> Option<Piece> {
+        let tab = event.source;
+        let candidates = self.candidates.as_mut()?;
+        let news = candidates.hear(event, &self.notes)?;
+        if !self.shown {
+            return None;
+        }
+        let candidate = candidates.get(tab)?;
+        let frame = match news {
+            News::Said(separator, text) => return Some((Place::Candidate(tab), separator, text)),
+            News::Opened => {
+                let total = candidates.asked.candidates;
+                self.chunks.tab_open(tab, total, &candidate.model)
+            }
+            News::Ended => {
+                let frame = match candidate.fault() {
+                    None => {
+                        let (text, usage) = (&candidate.messages, candidate.usage);
+                        self.chunks.tab_close(tab, text, usage)
+                    }
+                    Some(fault) => self.chunks.tab_error(tab, fault),
+                };
+                candidates.drop_text(tab);
+                frame
+            }
+        };
+        self.tell(batch);
+        self.begin(&mut batch.frames);
+        batch.frames.push(frame);
+        None
+    }
+
+    /// The answer came to nothing, and another follows.
+    fn begin_again(&mut self) {
+        let Some(candidates) = &mut self.candidates else {
+            return;
+        };
+        candidates.add_void(self.usage.take());
+        // The host does not let another answer follow one whose text was told.
+        self.spoiled |= self.transcript.has_text();
+        self.transcript.begin_again();
+        self.answer = String::new();
+    }
+
+    /// No tab stays open, should the response end before its candidates.
+    fn end_candidates(&mut self, frames: &mut Vec<Frame>) {
+        let Some(candidates) = self.candidates.as_ref().filter(|_| self.shown) else {
+            return;
+        };
+        let open = candidates
+            .iter()
+            .filter(|(_, candidate)| candidate.is_open());
+        for (tab, candidate) in open {
+            frames.extend(
+                candidate
+                    .fault()
+                    .map(|fault| self.chunks.tab_error(tab, fault)),
+            );
+        }
+    }
+
+    /// What all turns used.
+    fn usage(&self) -> Option<Usage> {
+        match &self.candidates {
+            None => self.usage,
+            Some(candidates) => candidates.usage(self.usage),
+        }
     }
 
     /// Why the answer ends, if it ends well.
@@ -125,11 +236,20 @@ impl Streamed {
         Ok(reason)
     }
 
-    fn tell(&mut self, pending: Option<(Field, String)>, frames: &mut Vec<Frame>) {
-        let Some((field, text)) = pending else { return };
+    /// Writes what is pending.
+    fn tell(&mut self, batch: &mut Batch) {
+        let Some((place, text)) = batch.pending.take() else {
+            return;
+        };
+        let frames = &mut batch.frames;
         self.begin(frames);
-        frames.push(self.chunks.delta(field, &text));
-        if field == Field::Content && self.notes.structure == Structure::Object {
+        match place {
+            Place::Candidate(tab) => frames.push(self.chunks.tab_chunk(tab, &text)),
+            Place::Answer(Field::Content) if self.shown => frames.extend(self.chunks.gather(&text)),
+            Place::Answer(field) => frames.push(self.chunks.delta(field, &text)),
+        }
+        let is_content = place == Place::Answer(Field::Content);
+        if is_content && self.notes.structure == Structure::Object {
             self.answer.push_str(&text);
         }
     }

@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod fan_out;
+
 use serde_json::Value;
 
 use super::*;
-use crate::bindings::airlock::policy::types::{EventKind, Phase, Reasoning, Text};
+use crate::bindings::airlock::policy::types::{EventKind, Phase, Reasoning, Text, Usage};
 use crate::notes::Structure;
 
-fn reply(notes: Notes) -> Reply {
+fn reply(notes: &Notes) -> Reply {
     Reply::new(&Context {
         id: "req_1".to_owned(),
         arrived: 1_999,
@@ -63,9 +65,9 @@ fn turn() -> Vec<Event> {
 }
 
 /// The events in batches whose ends are the set bits of `cuts`.
-fn batches(cuts: usize) -> Vec<Vec<Event>> {
+fn batches(events: Vec<Event>, cuts: usize) -> Vec<Vec<Event>> {
     let mut batches = vec![Vec::new()];
-    for (index, event) in turn().into_iter().enumerate() {
+    for (index, event) in events.into_iter().enumerate() {
         batches.last_mut().unwrap().push(event);
         if cuts & (1 << index) != 0 {
             batches.push(Vec::new());
@@ -119,15 +121,16 @@ fn batches_change_nothing_that_a_client_hears() {
             include_usage: true,
             reasoning: true,
             structure,
+            ..Notes::default()
         };
         let whole = Notes {
             streaming: false,
-            ..notes
+            ..notes.clone()
         };
         for cuts in 0..1 << turn().len() {
-            let (mut streamed, mut collected) = (reply(notes), reply(whole));
+            let (mut streamed, mut collected) = (reply(&notes), reply(&whole));
             let mut frames = Vec::new();
-            for batch in batches(cuts) {
+            for batch in batches(turn(), cuts) {
                 frames.extend(streamed.feed(batch.clone()));
                 assert_eq!(collected.feed(batch), []);
             }
@@ -182,13 +185,13 @@ fn an_object_is_one_object_and_nothing_else() {
 #[test]
 fn a_large_answer_arrives_whole() {
     let large = "0123456789abcde\n".repeat(512 * 1024);
-    let mut collected = reply(Notes::default());
+    let mut collected = reply(&Notes::default());
     collected.feed(vec![text(0, None, &large)]);
     let body: Value =
         serde_json::from_str(&collected.finish(Ending::Completed).body.unwrap()).unwrap();
     assert_eq!(body["choices"][0]["message"]["content"], large.as_str());
 
-    let mut streamed = reply(Notes {
+    let mut streamed = reply(&Notes {
         streaming: true,
         ..Notes::default()
     });

@@ -4,7 +4,10 @@ use crate::bindings::airlock::policy::types::{Phase, Reasoning, Text};
 use crate::notes::{Notes, Structure};
 
 /// Between the messages of a turn, and between the parts of a summary.
-const PARAGRAPH: &str = "\n\n";
+pub(super) const PARAGRAPH: &str = "\n\n";
+
+/// Stands for the reasoning of a turn before this one. No part has this number.
+const EARLIER: u32 = u32::MAX;
 
 /// Selects and separates the words of one reply, in the order of its events.
 #[derive(Debug, Default)]
@@ -20,7 +23,7 @@ pub(super) struct Transcript {
 impl Transcript {
     /// What must be written before this text: nothing within a message, a blank line before the next one. None when
     /// the text is not part of the answer.
-    pub(super) fn admit_text(&mut self, text: &Text, notes: Notes) -> Option<&'static str> {
+    pub(super) fn admit_text(&mut self, text: &Text, notes: &Notes) -> Option<&'static str> {
         // A client that parses the answer cannot have the model's remarks in front of it.
         let remark = text.phase == Some(Phase::Commentary) && notes.structure != Structure::Free;
         if remark || text.text.is_empty() {
@@ -34,7 +37,7 @@ impl Transcript {
     pub(super) fn admit_reasoning(
         &mut self,
         reasoning: &Reasoning,
-        notes: Notes,
+        notes: &Notes,
     ) -> Option<&'static str> {
         if !notes.reasoning || reasoning.text.is_empty() {
             return None;
@@ -43,6 +46,19 @@ impl Transcript {
             return None;
         }
         Some(separator(&mut self.part, reasoning.part))
+    }
+
+    /// Whether any text belongs to the answer so far.
+    pub(super) fn has_text(&self) -> bool {
+        self.message.is_some()
+    }
+
+    /// Another turn takes the place of this one, whose reasoning has been told and stays.
+    pub(super) fn begin_again(&mut self) {
+        *self = Self {
+            part: self.part.map(|_| EARLIER),
+            ..Self::default()
+        };
     }
 }
 

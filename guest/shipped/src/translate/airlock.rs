@@ -1,0 +1,153 @@
+//! `airlock` in the answer to a fan-out: how the answer was found, what the candidates said, and what it all used.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::candidates::{Candidate, Candidates, Fault};
+use super::messages::Messages;
+use super::usage::UsageObject;
+use crate::bindings::airlock::policy::types::Usage;
+
+/// Bytes of a candidate's object besides its text and its model, at most.
+const CANDIDATE_OVERHEAD: usize = 640;
+
+/// The object `airlock`.
+#[derive(Debug, Serialize)]
+pub(super) struct Airlock<'a> {
+    synthesis: Synthesis<'a>,
+    /// Absent in a stream, which has told them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<Vec<CandidateObject<'a>>>,
+    usage: Breakdown,
+}
+
+#[derive(Debug, Serialize)]
+struct Synthesis<'a> {
+    strategy: &'a str,
+    /// The one that was picked. None where the answer was written from several.
+    candidate: Option<u32>,
+    #[serde(flatten)]
+    extra: BTreeMap<String, &'a RawValue>,
+}
+
+#[derive(Debug, Serialize)]
+struct CandidateObject<'a> {
+    tab: u32,
+    model: &'a str,
+    status: &'static str,
+    text: &'a Messages,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Fault>,
+    usage: Option<UsageObject>,
+    duration_ms: Option<u64>,
+}
+
+/// None where nobody told.
+#[derive(Debug, Serialize)]
+struct Breakdown {
+    candidates: Option<UsageObject>,
+    synthesis: Option<UsageObject>,
+}
+
+impl<'a> Airlock<'a> {
+    /// Without the candidates themselves. `usage` is what the answer's own turn used.
+    pub(super) fn of(candidates: &'a Candidates, usage: Option<Usage>) -> Self {
+        let choice = candidates.choice();
+        let extra = choice.and_then(|choice| choice.extra.as_deref());
+        Self {
+            synthesis: Synthesis {
+                strategy: &candidates.asked.strategy,
+                candidate: choice.map(|choice| choice.candidate),
+                extra: extra.map(members).unwrap_or_default(),
+            },
+            candidates: None,
+            usage: Breakdown {
+                candidates: candidates.own_usage().map(UsageObject::of),
+                synthesis: candidates.synthesis_usage(usage).map(UsageObject::of),
+            },
+        }
+    }
+
+    /// Adds the candidates. The text of one that was picked is `answer`.
+    pub(super) fn with_candidates(mut self, from: &'a Candidates, answer: &'a Messages) -> Self {
+        let picked = self.synthesis.candidate;
+        let objects = from.iter().map(|(tab, candidate)| {
+            let text = if picked == Some(tab) {
+                answer
+            } else {
+                &candidate.messages
+            };
+            CandidateObject::of(tab, candidate, text)
+        });
+        self.candidates = Some(objects.collect());
+        self
+    }
+
+    /// Bytes of the whole object, or a few more.
+    pub(super) fn json_length(&self) -> usize {
+        let extra = self.synthesis.extra.iter();
+        let extra = extra.map(|(name, value)| 6 * name.len() + value.get().len() + 4);
+        let candidates = self.candidates.iter().flatten();
+        let candidates = candidates.map(|candidate| {
+            candidate.text.json_length() + 6 * candidate.model.len() + CANDIDATE_OVERHEAD
+        });
+        let fixed = 2 * CANDIDATE_OVERHEAD + 6 * self.synthesis.strategy.len();
+        fixed + extra.sum::<usize>() + candidates.sum::<usize>()
+    }
+}
+
+impl<'a> CandidateObject<'a> {
+    fn of(tab: u32, candidate: &'a Candidate, text: &'a Messages) -> Self {
+        Self {
+            tab,
+            model: &candidate.model,
+            status: candidate.status(),
+            text,
+            error: candidate.fault(),
+            usage: candidate.usage.map(UsageObject::of),
+            duration_ms: candidate.duration(),
+        }
+    }
+}
+
+/// The members of the JSON object that a panel gave, but for those that are ours to say. None of what is no object.
+fn members(extra: &str) -> BTreeMap<String, &RawValue> {
+    let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(extra).unwrap_or_default();
+    for ours in ["strategy", "candidate"] {
+        members.remove(ours);
+    }
+    members
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extra_words_are_an_objects_members_or_nothing() {
+        let found =
+            members(r#"{"b": [1, {"c": 1e999}], "strategy": "x", "candid\u0061te": 9, "a": "é"}"#);
+        let found: Vec<(&str, &str)> = found
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.get()))
+            .collect();
+        assert_eq!(found, [("a", "\"é\""), ("b", "[1, {\"c\": 1e999}]")]);
+        for wrong in [
+            "",
+            "[]",
+            "null",
+            "1",
+            "{\"a\":1",
+            "{\"a\":}",
+            "{} {}",
+            "{\"a\":1}}",
+            "}",
+        ] {
+            assert!(members(wrong).is_empty(), "{wrong}");
+        }
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(members(&deep).len(), 1);
+    }
+}

@@ -1,0 +1,375 @@
+//! The same of a fan-out: whatever its batches, a client hears the same of every candidate and of the answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::candidates::Candidates;
+use super::*;
+use crate::bindings::airlock::policy::types::Choice;
+use crate::notes::FanOut;
+
+const HOSTILE: &str = "\n\ndata: [DONE]\r\n\n\"}}],{\\\u{0}\u{2028}";
+
+fn notes(streaming: bool, structure: Structure) -> Notes {
+    Notes {
+        streaming,
+        include_usage: true,
+        reasoning: true,
+        structure,
+        fan_out: Some(FanOut {
+            candidates: 3,
+            shown: true,
+            strategy: "merge".to_owned(),
+            ..FanOut::default()
+        }),
+    }
+}
+
+fn of(source: u32, at: u64, kind: EventKind) -> Event {
+    Event { source, at, kind }
+}
+
+fn opened(source: u32, at: u64) -> Event {
+    of(source, at, EventKind::Opened("m".to_owned()))
+}
+
+fn said(source: u32, message: u32, words: &str) -> Event {
+    Event {
+        source,
+        ..text(message, None, words)
+    }
+}
+
+fn used(source: u32, output: u64) -> Event {
+    let usage = Usage {
+        input: 1,
+        cached: 0,
+        output,
+        reasoning: 0,
+    };
+    of(source, 0, EventKind::Usage(usage))
+}
+
+fn settled(source: u32, at: u64, ending: Ending) -> Event {
+    of(source, at, EventKind::Settled(ending))
+}
+
+fn failure() -> Ending {
+    Ending::Failed(Problem {
+        kind: ProblemKind::Timeout,
+        ..upstream("secret_code", "secret words")
+    })
+}
+
+fn picked(candidate: u32, extra: Option<&str>) -> Event {
+    let extra = extra.map(str::to_owned);
+    of(0, 0, EventKind::Picked(Choice { candidate, extra }))
+}
+
+/// Three candidates, of which one has a second telling and one fails; an answer that comes to nothing; the answer.
+fn turns() -> Vec<Event> {
+    vec![
+        opened(1, 5),
+        opened(2, 5),
+        opened(3, 5),
+        said(1, 0, "{\"a\""),
+        said(2, 0, HOSTILE),
+        said(1, 0, ": 1}"),
+        of(1, 7, EventKind::Restarted(vec![0])),
+        used(1, 7),
+        said(1, 1, "{\"a\": 2}"),
+        settled(2, 12, failure()),
+        settled(1, 15, Ending::Completed),
+        settled(3, 16, Ending::Interrupted),
+        used(0, 100),
+        settled(0, 17, failure()),
+        said(0, 0, "{\"b\""),
+        said(0, 0, ": 3}"),
+    ]
+}
+
+/// All that a client hears of a stream: text by tab, what closed each tab, pieces told as the answer, content.
+#[derive(Debug, Default, PartialEq)]
+struct Heard {
+    tabs: BTreeMap<u64, String>,
+    ends: BTreeMap<u64, Value>,
+    gathered: String,
+    content: String,
+    airlock: Value,
+    usage: Value,
+}
+
+fn listen(frames: &[Frame]) -> Heard {
+    let mut heard = Heard::default();
+    let (last, chunks) = frames.split_last().unwrap();
+    assert_eq!(last.data, "[DONE]");
+    for frame in chunks {
+        assert!(!frame.data.contains(['\n', '\r']), "a frame is one line");
+        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
+        let told = &chunk["_toolEvent"];
+        if chunk["choices"].get(0).is_none() {
+            heard.usage = chunk["usage"].clone();
+            continue;
+        }
+        let choice = &chunk["choices"][0];
+        let words = choice["delta"]["content"].as_str().unwrap_or_default();
+        heard.content.push_str(words);
+        if !choice["finish_reason"].is_null() {
+            heard.airlock = chunk["airlock"].clone();
+        }
+        let Some(kind) = told["type"].as_str() else {
+            assert_eq!(heard.gathered, heard.content, "one goes before the other");
+            continue;
+        };
+        assert_eq!(choice["delta"], json!({}), "{told}");
+        let tab = told["tab"].as_u64().unwrap_or_default();
+        let words = told["text"].as_str().unwrap_or_default();
+        match kind {
+            "codex_gather" => heard.gathered.push_str(words),
+            "codex_tab_open" => assert_eq!(heard.tabs.insert(tab, String::new()), None),
+            "codex_tab_chunk" => {
+                assert!(!heard.ends.contains_key(&tab), "nothing after its end");
+                heard.tabs.get_mut(&tab).unwrap().push_str(words);
+            }
+            "codex_tab_close" | "codex_tab_error" => {
+                assert!(heard.tabs.contains_key(&tab), "opened before it ends");
+                assert_eq!(heard.ends.insert(tab, told.clone()), None, "ends once");
+            }
+            _ => panic!("{told}"),
+        }
+    }
+    heard
+}
+
+/// What comes of the events in batches that the set bits of `cuts` end.
+fn told(notes: &Notes, events: &[Event], cuts: usize, ending: Ending) -> (Vec<Frame>, Closing) {
+    let mut reply = reply(notes);
+    let mut frames = Vec::new();
+    for batch in batches(events.to_vec(), cuts) {
+        frames.extend(reply.feed(batch));
+    }
+    let closing = reply.finish(ending);
+    frames.extend(closing.frames.iter().cloned());
+    (frames, closing)
+}
+
+fn whole(structure: Structure, events: &[Event]) -> Value {
+    let notes = notes(false, structure);
+    let (frames, closing) = told(&notes, events, 0, Ending::Completed);
+    assert_eq!(frames, []);
+    serde_json::from_str(&closing.body.unwrap()).unwrap()
+}
+
+#[test]
+fn batches_change_nothing_that_a_client_hears_of_a_fan_out() {
+    let expected = Heard {
+        tabs: BTreeMap::from([
+            (1, "{\"a\": 1}\n\n{\"a\": 2}".to_owned()),
+            (2, HOSTILE.to_owned()),
+            (3, String::new()),
+        ]),
+        ends: BTreeMap::from([
+            (
+                1,
+                json!({"type": "codex_tab_close", "tab": 1, "text": "{\"a\": 2}", "usage": tokens(1, 7)}),
+            ),
+            (
+                2,
+                json!({"type": "codex_tab_error", "tab": 2, "message": "it took too long", "exception_type": "server_error"}),
+            ),
+            (
+                3,
+                json!({"type": "codex_tab_error", "tab": 3, "message": "stopped: it was no longer needed", "exception_type": "interrupted"}),
+            ),
+        ]),
+        gathered: "{\"b\": 3}".to_owned(),
+        content: "{\"b\": 3}".to_owned(),
+        airlock: json!({
+            "synthesis": {"strategy": "merge", "candidate": null},
+            "usage": {"candidates": tokens(1, 7), "synthesis": tokens(1, 100)},
+        }),
+        usage: tokens(2, 107),
+    };
+    let body = whole(Structure::Object, &turns());
+    // The openings come at once, so the first two events end no batch.
+    for cuts in (0..1 << (turns().len() - 1)).step_by(1 << 2) {
+        let notes = notes(true, Structure::Object);
+        let (frames, closing) = told(&notes, &turns(), cuts, Ending::Completed);
+        assert_eq!(closing.body, Ok(String::new()));
+        assert_eq!(listen(&frames), expected, "cuts {cuts:b}");
+        if cuts % 64 == 0 {
+            let collected = Notes {
+                streaming: false,
+                ..notes
+            };
+            let (_, closing) = told(&collected, &turns(), cuts, Ending::Completed);
+            let again: Value = serde_json::from_str(&closing.body.unwrap()).unwrap();
+            assert_eq!(again, body, "cuts {cuts:b}");
+        }
+    }
+    assert_eq!(body["choices"][0]["message"]["content"], "{\"b\": 3}");
+    assert_eq!(body["usage"], expected.usage);
+    assert_eq!(body["airlock"]["usage"], expected.airlock["usage"]);
+    let candidates = &body["airlock"]["candidates"];
+    assert_eq!(candidates[0]["text"], "{\"a\": 2}");
+    assert_eq!(candidates[0]["duration_ms"], 10);
+    assert_eq!(candidates[1]["text"], HOSTILE);
+    assert_eq!(candidates[1]["error"]["message"], "it took too long");
+    assert_eq!(candidates[2]["status"], "interrupted");
+    assert!(!body.to_string().contains("secret"));
+}
+
+fn tokens(input: u64, output: u64) -> Value {
+    json!({
+        "prompt_tokens": input,
+        "completion_tokens": output,
+        "total_tokens": input + output,
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
+    })
+}
+
+#[test]
+fn the_order_of_candidates_is_that_of_their_events() {
+    let mut reply = reply(&notes(true, Structure::Free));
+    reply.feed(vec![opened(1, 0), opened(2, 0)]);
+    let frames = reply.feed(vec![
+        said(1, 0, "a"),
+        said(1, 0, "b"),
+        said(2, 0, "c"),
+        said(3, 0, "never opened"),
+        said(4, 0, "consulted"),
+        said(1, 1, "d"),
+        settled(1, 0, Ending::Completed),
+        said(1, 1, "too late"),
+        settled(1, 0, Ending::Interrupted),
+        said(2, 0, "e"),
+    ]);
+    let pieces: Vec<(u64, String)> = frames
+        .iter()
+        .map(|frame| {
+            let chunk: Value = serde_json::from_str(&frame.data).unwrap();
+            let told = &chunk["_toolEvent"];
+            let words = told["text"].as_str().unwrap();
+            (told["tab"].as_u64().unwrap(), words.to_owned())
+        })
+        .collect();
+    let expected = [(1, "ab"), (2, "c"), (1, "\n\nd"), (1, "ab\n\nd"), (2, "e")];
+    assert_eq!(pieces, expected.map(|(tab, words)| (tab, words.to_owned())));
+}
+
+#[test]
+fn no_tab_stays_open_however_the_response_ends() {
+    for count in 0..turns().len() {
+        for ending in [Ending::Completed, Ending::Interrupted, failure()] {
+            let notes = notes(true, Structure::Free);
+            let (frames, closing) = told(&notes, &turns()[..count], 0, ending.clone());
+            let errors = frames
+                .iter()
+                .filter(|frame| frame.data.starts_with("{\"error\""));
+            let fine = ending == Ending::Completed;
+            assert_eq!(errors.count(), usize::from(!fine));
+            assert_eq!(closing.body.is_ok(), fine);
+            let chunks: Vec<Frame> = frames
+                .into_iter()
+                .filter(|frame| !frame.data.starts_with("{\"error\""))
+                .collect();
+            let heard = listen(&chunks);
+            assert!(heard.tabs.keys().eq(heard.ends.keys()), "{count} events");
+        }
+    }
+}
+
+#[test]
+fn a_client_that_wants_no_candidates_sees_a_plain_stream() {
+    let mut hidden = notes(true, Structure::Object);
+    if let Some(asked) = &mut hidden.fan_out {
+        asked.shown = false;
+    }
+    let (frames, _) = told(&hidden, &turns(), 0, Ending::Completed);
+    assert!(
+        frames
+            .iter()
+            .all(|frame| !frame.data.contains("_toolEvent"))
+    );
+    let contents = frames
+        .iter()
+        .filter(|frame| frame.data.contains("content\":\"{"));
+    assert_eq!(contents.count(), 1);
+    assert!(
+        frames
+            .iter()
+            .any(|frame| frame.data.contains("\"airlock\":{\"synthesis\""))
+    );
+}
+
+#[test]
+fn an_answer_whose_text_was_told_is_not_replaced_in_a_stream() {
+    let events = [
+        said(0, 0, "told"),
+        settled(0, 0, failure()),
+        said(0, 0, "other"),
+    ];
+    for cuts in 0..1 << events.len() {
+        let notes = notes(true, Structure::Free);
+        let (_, closing) = told(&notes, &events, cuts, Ending::Completed);
+        let problem = closing.body.unwrap_err();
+        assert_eq!(problem.code.as_deref(), Some("stream_restarted"));
+    }
+    let body = whole(Structure::Free, &events);
+    assert_eq!(body["choices"][0]["message"]["content"], "other");
+}
+
+#[test]
+fn what_a_panel_adds_cannot_break_a_frame() {
+    let cases = [
+        (None, json!({})),
+        (Some("not JSON"), json!({})),
+        (Some("[1]"), json!({})),
+        (Some("{}} , {"), json!({})),
+        (Some("{\"a\":\n[1,\r\n2]}"), json!({"a": [1, 2]})),
+        (
+            Some("{\"strategy\":\"x\",\"candidate\":7,\"reasons\":\"\\n\"}"),
+            json!({"reasons": "\n"}),
+        ),
+    ];
+    for (extra, added) in cases {
+        let events = [
+            opened(2, 0),
+            said(2, 0, "yes"),
+            settled(2, 1, Ending::Completed),
+            picked(2, extra),
+            said(0, 0, "yes"),
+        ];
+        let mut expected = json!({"strategy": "merge", "candidate": 2});
+        let members = added.as_object().unwrap().clone();
+        expected.as_object_mut().unwrap().extend(members);
+        let notes = notes(true, Structure::Free);
+        let (frames, _) = told(&notes, &events, 0, Ending::Completed);
+        assert_eq!(listen(&frames).airlock["synthesis"], expected, "{extra:?}");
+        let body = whole(Structure::Free, &events);
+        assert_eq!(body["airlock"]["synthesis"], expected, "{extra:?}");
+        assert_eq!(body["airlock"]["candidates"][0]["text"], "yes");
+    }
+}
+
+#[test]
+fn no_more_text_is_held_than_is_wanted() {
+    let heard = [opened(1, 0), said(1, 0, "much"), used(1, 1)];
+    for kept in [true, false] {
+        let mut notes = notes(true, Structure::Free);
+        let mut candidates = Candidates::of(&mut notes, kept).unwrap();
+        let news = heard.clone().map(|event| candidates.hear(event, &notes));
+        assert_eq!(news[1].is_some(), kept);
+        let text = candidates.get(1).unwrap().messages.to_text();
+        assert_eq!(text, if kept { "much" } else { "" });
+        assert!(candidates.own_usage().is_some());
+        candidates.hear(settled(1, 1, Ending::Completed), &notes);
+        candidates.pick(Choice {
+            candidate: 1,
+            extra: None,
+        });
+        assert_eq!(candidates.get(1).unwrap().messages.to_text(), "");
+    }
+}
