@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 
-use crate::bindings::airlock::policy::types::{Ending, Event, Model, Problem, Request};
+use crate::bindings::airlock::policy::types::{Context, Ending, Event, Model, Problem, Request};
+use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, Context, Frame, GuestReply, Reply as ReplyHandle,
+    Closing, Frame, GuestReply, Reply as ReplyHandle,
 };
-use crate::bindings::exports::airlock::policy::{admit, prompt, translate};
+use crate::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 
 /// What the shipped component exports.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ impl translate::Guest for Shipped {
     }
 }
 
+impl synthesize::Guest for Shipped {
+    type Panel = Panel;
+}
+
 /// A reply behind the handle that the host holds. Exported methods take `&self`; a component runs one call at a
 /// time, so the cell is never borrowed twice.
 #[derive(Debug)]
@@ -52,5 +57,30 @@ impl GuestReply for Reply {
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         reply.into_inner::<Self>().0.into_inner().finish(ending)
+    }
+}
+
+/// A panel behind the handle that the host holds, as `Reply` is.
+#[derive(Debug)]
+pub struct Panel(RefCell<crate::panel::Panel>);
+
+impl GuestPanel for Panel {
+    fn new(context: Context, candidates: u32) -> Self {
+        let strategies = crate::panel::strategies();
+        Self(RefCell::new(crate::panel::Panel::new(
+            &context, candidates, strategies,
+        )))
+    }
+
+    fn wake(&self, now: u64) -> Verdict {
+        self.0.borrow_mut().wake(now)
+    }
+
+    fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        self.0.borrow_mut().settle(candidate, outcome, now)
+    }
+
+    fn judged(&self, outcome: Outcome, now: u64) -> Verdict {
+        self.0.borrow_mut().judged(outcome, now)
     }
 }

@@ -7,6 +7,7 @@ pub mod bindings;
 
 pub mod admit;
 pub mod models;
+pub mod panel;
 pub mod prompt;
 pub mod translate;
 

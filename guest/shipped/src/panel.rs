@@ -1,0 +1,279 @@
+//! Sits over the candidates of a fan-out: when enough of them have answered, and what becomes of the answers.
+//!
+//! The panel does what all strategies share: it collects, waits for quorum and grace, watches the deadline, passes a
+//! lone answer on, says why nobody answered, and falls back when a synthesis fails. What several answers come to is
+//! the strategy's. It is a pure state machine: times are arguments.
+
+mod answer;
+mod draw;
+mod exhibits;
+mod failed;
+mod first;
+mod judge;
+mod merge;
+mod strategy;
+mod table;
+mod vote;
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use crate::bindings::airlock::policy::types::{Choice, Context, Problem, ProblemKind, Shortfall};
+use crate::bindings::exports::airlock::policy::synthesize::{Outcome, Verdict};
+use crate::notes::Notes;
+
+use answer::Found;
+use failed::Failure;
+
+pub use answer::Answer;
+pub use first::First;
+pub use judge::Judge;
+pub use merge::Merge;
+pub use strategy::{Step, Strategy};
+pub use table::Table;
+pub use vote::Vote;
+
+/// What a choice says for itself where the synthesis came to nothing.
+const FALLBACK: &str = r#"{"fallback":true}"#;
+
+/// The strategies of the shipped policy, the default first.
+pub fn strategies() -> Vec<Box<dyn Strategy>> {
+    vec![
+        Box::new(Merge),
+        Box::new(Judge),
+        Box::new(Vote::default()),
+        Box::new(First),
+    ]
+}
+
+/// One fan-out, from its first candidate to its answer. It gives exactly one verdict on the candidates; only a
+/// turn that this verdict asked for can call for another one.
+#[derive(Debug)]
+pub struct Panel {
+    /// None where the notes name one that the policy does not have.
+    strategy: Option<Box<dyn Strategy>>,
+    table: Table,
+    stage: Stage,
+    /// The candidates that have ended.
+    settled: BTreeSet<u32>,
+    failures: Vec<Failure>,
+    /// The best of the answers that the model cut short.
+    stunted: Option<Stunted>,
+    quorum: usize,
+    grace_ms: u64,
+    deadline_ms: Option<u64>,
+    woken: bool,
+    /// When the grace time is over, once there is a quorum. Unix milliseconds, as all times here.
+    grace_end: Option<u64>,
+    /// When the candidates' time is up, once it runs.
+    deadline: Option<u64>,
+}
+
+/// What the panel waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Candidates.
+    Collecting,
+    /// A turn that the strategy consults.
+    Consulting,
+    /// A turn whose text is the answer, in case that it fails.
+    Showing,
+    /// Nothing any more.
+    Decided,
+}
+
+/// An answer that the model cut short. The greatest is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Stunted {
+    /// Only its length was at fault.
+    too_long: bool,
+    /// In characters.
+    length: usize,
+    candidate: Reverse<u32>,
+}
+
+impl Panel {
+    /// The panel over this many candidates, numbered from 1. The notes name one of the strategies; where two have
+    /// the same name the first counts, so a policy may put its own in front of `strategies()`.
+    pub fn new(context: &Context, candidates: u32, strategies: Vec<Box<dyn Strategy>>) -> Self {
+        let notes = Notes::from_text(&context.notes);
+        let fan_out = notes.fan_out.unwrap_or_default();
+        let quorum = fan_out.quorum.clamp(1, candidates.max(1));
+        Self {
+            strategy: strategies
+                .into_iter()
+                .find(|strategy| strategy.name() == fan_out.strategy),
+            stage: Stage::Collecting,
+            settled: BTreeSet::new(),
+            failures: Vec::new(),
+            stunted: None,
+            quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
+            grace_ms: fan_out.grace_ms,
+            deadline_ms: fan_out.deadline_ms,
+            woken: false,
+            grace_end: None,
+            deadline: None,
+            table: Table::new(&context.id, candidates, notes.structure, fan_out),
+        }
+    }
+
+    /// All candidates have been asked for, or a time that the panel waits for has come.
+    pub fn wake(&mut self, now: u64) -> Verdict {
+        if !self.woken {
+            self.woken = true;
+            self.deadline = self.deadline_ms.map(|after| now.saturating_add(after));
+        }
+        self.consider(now, false)
+    }
+
+    /// A candidate ended. A number that there is not, or a second ending, changes nothing.
+    pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        let awaited = self.stage == Stage::Collecting
+            && (1..=self.table.candidates()).contains(&candidate)
+            && self.settled.insert(candidate);
+        if !awaited {
+            return self.consider(now, false);
+        }
+        match answer::read(outcome, self.table.structure()) {
+            Found::Answer(text) => {
+                self.table.add(Answer::new(candidate, text));
+                if self.grace_end.is_none() && self.table.answers().len() >= self.quorum {
+                    self.grace_end = Some(now.saturating_add(self.grace_ms));
+                }
+                return self.consider(now, true);
+            }
+            Found::Stunted(shortfall, length) => {
+                let stunted = Stunted {
+                    too_long: shortfall == Shortfall::MaxOutputTokens,
+                    length,
+                    candidate: Reverse(candidate),
+                };
+                self.stunted = self.stunted.max(Some(stunted));
+            }
+            Found::Nothing(failure) => self.failures.push(failure),
+        }
+        self.consider(now, false)
+    }
+
+    /// A turn that a verdict asked for ended: one that was consulted, or one that was shown and failed before any of
+    /// its text had left.
+    pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
+        let step = match (self.stage, &mut self.strategy) {
+            (Stage::Consulting, Some(strategy)) => {
+                strategy.judged(&self.table, answer::said(outcome).as_deref())
+            }
+            (Stage::Showing, _) => Step::Fallback,
+            _ => return Verdict::Wait(None),
+        };
+        self.act(step)
+    }
+
+    /// Decides when it is time to, else says how long to wait. `answered` when there is a new answer.
+    fn consider(&mut self, now: u64, answered: bool) -> Verdict {
+        if self.stage != Stage::Collecting {
+            return Verdict::Wait(None);
+        }
+        let Some(strategy) = &mut self.strategy else {
+            return self.fail(unknown_strategy());
+        };
+        let passed = |time: Option<u64>| time.is_some_and(|time| time <= now);
+        let all = u32::try_from(self.settled.len()).is_ok_and(|n| n == self.table.candidates());
+        let enough = answered && strategy.enough(&self.table);
+        if all || enough || passed(self.grace_end) || passed(self.deadline) {
+            return self.decide(all);
+        }
+        Verdict::Wait(self.grace_end.into_iter().chain(self.deadline).min())
+    }
+
+    /// Decides with what is there. `all` when no candidate runs any more.
+    fn decide(&mut self, all: bool) -> Verdict {
+        match (self.table.answers(), &mut self.strategy) {
+            ([], _) => match self.stunted {
+                Some(stunted) => self.pick(Choice {
+                    candidate: stunted.candidate.0,
+                    extra: None,
+                }),
+                None if all => {
+                    let problem = failed::summary(&self.failures);
+                    self.fail(problem)
+                }
+                None => self.fail(too_late()),
+            },
+            ([only], _) => {
+                let choice = Choice {
+                    candidate: only.candidate(),
+                    extra: None,
+                };
+                self.pick(choice)
+            }
+            (_, Some(strategy)) => {
+                let step = strategy.decide(&self.table);
+                self.act(step)
+            }
+            (_, None) => self.fail(unknown_strategy()),
+        }
+    }
+
+    /// Does what the strategy wants, as far as there is such an answer.
+    fn act(&mut self, step: Step) -> Verdict {
+        match step {
+            Step::Show(brief) => {
+                self.stage = Stage::Showing;
+                // A fallback needs no more than their lengths.
+                self.table.forget_texts();
+                Verdict::Show(brief)
+            }
+            Step::Consult(brief) => {
+                self.stage = Stage::Consulting;
+                Verdict::Consult(brief)
+            }
+            Step::Pick(choice) if self.table.has(choice.candidate) => self.pick(choice),
+            Step::Pick(_) | Step::Fallback => match self.table.best() {
+                Some(candidate) => self.pick(Choice {
+                    candidate,
+                    extra: Some(FALLBACK.to_owned()),
+                }),
+                None => {
+                    let problem = failed::summary(&self.failures);
+                    self.fail(problem)
+                }
+            },
+            Step::Fail(problem) => self.fail(problem),
+        }
+    }
+
+    fn pick(&mut self, choice: Choice) -> Verdict {
+        self.stage = Stage::Decided;
+        self.table.forget_texts();
+        Verdict::Pick(choice)
+    }
+
+    fn fail(&mut self, problem: Problem) -> Verdict {
+        self.stage = Stage::Decided;
+        self.table.forget_texts();
+        Verdict::Fail(problem)
+    }
+}
+
+/// The time is up, and nobody has answered.
+fn too_late() -> Problem {
+    Problem {
+        kind: ProblemKind::Timeout,
+        code: Some("deadline_exceeded".to_owned()),
+        message: "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned(),
+        param: Some("airlock.deadline_ms".to_owned()),
+        retry_after_seconds: None,
+    }
+}
+
+/// The policy's prompt and its panel do not fit together.
+fn unknown_strategy() -> Problem {
+    Problem {
+        kind: ProblemKind::Internal,
+        code: Some("unknown_strategy".to_owned()),
+        message: "the policy's panel does not know the strategy that its prompt has let through"
+            .to_owned(),
+        param: None,
+        retry_after_seconds: None,
+    }
+}

@@ -1,0 +1,214 @@
+//! What a candidate's outcome is worth: an answer, the beginning of one, or nothing.
+
+use super::exhibits::{self, Excerpt};
+use super::failed::Failure;
+use crate::bindings::airlock::policy::types::{Ending, Phase, Shortfall};
+use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
+use crate::notes::Structure;
+use crate::translate;
+
+/// A candidate's complete answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    candidate: u32,
+    /// What is kept of it.
+    text: String,
+    /// Where its middle is missing, in bytes of `text`.
+    gap: Option<usize>,
+    /// Of the whole, in characters.
+    length: usize,
+}
+
+impl Answer {
+    /// Keeps no more of the text than a model can be given at all: its beginning and its end.
+    pub(super) fn new(candidate: u32, text: String) -> Self {
+        let length = text.chars().count();
+        let (text, gap) = if length <= exhibits::CHARACTERS_AT_MOST {
+            (text, None)
+        } else {
+            let (front, back) = Excerpt::whole(&text, length).ends(exhibits::CHARACTERS_AT_MOST);
+            ([front, back].concat(), Some(front.len()))
+        };
+        Self {
+            candidate,
+            text,
+            gap,
+            length,
+        }
+    }
+
+    /// Who gave it, from 1.
+    pub fn candidate(&self) -> u32 {
+        self.candidate
+    }
+
+    /// Its text. Of one of more than 1,000,000 characters the middle is missing.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// How long it is, in characters, whatever is missing of `text`.
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) fn excerpt(&self) -> Excerpt<'_> {
+        Excerpt {
+            text: &self.text,
+            gap: self.gap,
+            length: self.length,
+        }
+    }
+
+    pub(super) fn forget_text(&mut self) {
+        self.text = String::new();
+        self.gap = None;
+    }
+}
+
+/// What there is of a candidate that ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum Found {
+    Answer(String),
+    /// The model cut it short after so many characters.
+    Stunted(Shortfall, usize),
+    Nothing(Failure),
+}
+
+/// Reads a candidate's outcome.
+pub(super) fn read(outcome: Outcome, structure: Structure) -> Found {
+    let shortfall = match outcome.ending {
+        Ending::Completed => None,
+        Ending::Incomplete(shortfall) => Some(shortfall),
+        Ending::Interrupted => return Found::Nothing(Failure::interrupted()),
+        Ending::Failed(problem) => return Found::Nothing(Failure::of(problem)),
+    };
+    let text = join(outcome.messages, structure != Structure::Free);
+    match shortfall {
+        _ if text.trim().is_empty() => Found::Nothing(Failure::empty()),
+        Some(shortfall) => Found::Stunted(shortfall, text.chars().count()),
+        None if structure == Structure::Object => match translate::check_object(&text) {
+            Ok(()) => Found::Answer(text),
+            Err(problem) => Found::Nothing(Failure::unreadable(problem)),
+        },
+        None => Found::Answer(text),
+    }
+}
+
+/// What a consulted turn answered. None when it failed, stopped short or said nothing.
+pub(super) fn said(outcome: Outcome) -> Option<String> {
+    if outcome.ending != Ending::Completed {
+        return None;
+    }
+    Some(join(outcome.messages, true)).filter(|text| !text.trim().is_empty())
+}
+
+/// The messages as a client would read them: a blank line between them, and the model's remarks only where nobody
+/// parses the answer.
+fn join(messages: Vec<Message>, parsed: bool) -> String {
+    let mut texts: Vec<String> = messages
+        .into_iter()
+        .filter(|message| !(parsed && message.phase == Some(Phase::Commentary)))
+        .map(|message| message.text)
+        .filter(|text| !text.is_empty())
+        .collect();
+    if texts.len() == 1 {
+        // The usual answer, which may be large, is not copied.
+        return texts.pop().unwrap_or_default();
+    }
+    texts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(ending: Ending, messages: &[(Option<Phase>, &str)]) -> Outcome {
+        let message = |(phase, text): &(Option<Phase>, &str)| Message {
+            phase: *phase,
+            text: (*text).to_owned(),
+        };
+        Outcome {
+            ending,
+            messages: messages.iter().map(message).collect(),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_what_a_client_would_read() {
+        let messages = [
+            (Some(Phase::Commentary), "I look."),
+            (Some(Phase::FinalAnswer), ""),
+            (Some(Phase::FinalAnswer), "{\"a\":1}"),
+        ];
+        for (structure, text) in [
+            (Structure::Free, "I look.\n\n{\"a\":1}"),
+            (Structure::Object, "{\"a\":1}"),
+            (Structure::Schema, "{\"a\":1}"),
+        ] {
+            assert_eq!(
+                read(outcome(Ending::Completed, &messages), structure),
+                Found::Answer(text.to_owned())
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_said_is_no_answer() {
+        for (messages, structure) in [
+            (&[][..], Structure::Free),
+            (&[(None, " \n")][..], Structure::Free),
+            (&[(Some(Phase::Commentary), "hm")][..], Structure::Schema),
+        ] {
+            for ending in [
+                Ending::Completed,
+                Ending::Incomplete(Shortfall::ContentFilter),
+            ] {
+                assert_eq!(
+                    read(outcome(ending, messages), structure),
+                    Found::Nothing(Failure::empty())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_object_must_be_one_but_a_stunted_one_cannot() {
+        let prose = [(None, "Sure: {}")];
+        assert!(matches!(
+            read(outcome(Ending::Completed, &prose), Structure::Object),
+            Found::Nothing(_)
+        ));
+        let shortfall = Shortfall::MaxOutputTokens;
+        assert_eq!(
+            read(
+                outcome(Ending::Incomplete(shortfall), &prose),
+                Structure::Object
+            ),
+            Found::Stunted(shortfall, 8)
+        );
+    }
+
+    #[test]
+    fn a_consulted_turn_says_what_it_completed() {
+        let messages = [(Some(Phase::Commentary), "Let me see."), (None, "A")];
+        assert_eq!(
+            said(outcome(Ending::Completed, &messages)).as_deref(),
+            Some("A")
+        );
+        let stopped = Ending::Incomplete(Shortfall::MaxOutputTokens);
+        assert_eq!(said(outcome(stopped, &messages)), None);
+        assert_eq!(said(outcome(Ending::Completed, &[(None, " ")])), None);
+    }
+
+    #[test]
+    fn of_a_huge_answer_the_ends_are_kept_and_the_length_is_known() {
+        let most = exhibits::CHARACTERS_AT_MOST;
+        let text = ["ä".repeat(most), "middle".to_owned(), "ö".repeat(most)].concat();
+        let answer = Answer::new(3, text);
+        assert_eq!(answer.length(), 2 * most + 6);
+        assert_eq!(answer.text().chars().count(), most);
+        assert!(answer.text().starts_with('ä') && answer.text().ends_with('ö'));
+        assert!(!answer.text().contains("middle"));
+    }
+}

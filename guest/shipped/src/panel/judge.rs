@@ -1,0 +1,110 @@
+//! The strategy `judge`: a turn of its own chooses one of the answers, and says why.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Step, Strategy, Table};
+use crate::bindings::airlock::policy::types::{Brief, Choice};
+use crate::json;
+
+/// Consults a judge and takes the answer that it names.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Judge;
+
+const WORDS: &str = "\
+Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
+Do not answer the user yourself. Judge the candidates, and name the one whose answer the user should get as it stands.
+- Correctness comes first: check what they claim, above all where they contradict one another. The majority may be wrong.
+- Then how fully it does what the user and your other instructions ask for, including the language and the form.
+- Then clarity. Neither length nor order is a merit.
+Give your reasons in at most five sentences and in the user's language, calling each candidate by its label alone, and then the label of the best.";
+
+/// What the judge must answer. Reasons come first, so that the choice follows from them.
+#[derive(Deserialize)]
+struct Ruling {
+    reasons: String,
+    best: String,
+}
+
+/// What the client learns besides the answer.
+#[derive(Serialize)]
+struct Extra<'a> {
+    reasons: &'a str,
+    /// Which candidate each label of the reasons stands for.
+    labels: BTreeMap<String, u32>,
+}
+
+/// The schema of a ruling, in the strict form that models enforce.
+#[derive(Serialize)]
+struct Schema {
+    r#type: &'static str,
+    properties: Properties,
+    required: [&'static str; 2],
+    #[serde(rename = "additionalProperties")]
+    additional_properties: bool,
+}
+
+#[derive(Serialize)]
+struct Properties {
+    reasons: Text,
+    best: Text,
+}
+
+#[derive(Serialize)]
+struct Text {
+    r#type: &'static str,
+    #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
+    one_of: Vec<String>,
+}
+
+impl Text {
+    fn of(one_of: Vec<String>) -> Self {
+        Self {
+            r#type: "string",
+            one_of,
+        }
+    }
+}
+
+impl Strategy for Judge {
+    fn name(&self) -> &'static str {
+        "judge"
+    }
+
+    fn decide(&mut self, table: &Table) -> Step {
+        let labels = table.labels().into_iter().map(|(label, _)| label).collect();
+        let schema = Schema {
+            r#type: "object",
+            properties: Properties {
+                reasons: Text::of(Vec::new()),
+                best: Text::of(labels),
+            },
+            required: ["reasons", "best"],
+            additional_properties: false,
+        };
+        Step::Consult(Brief {
+            output_schema: Some(json::to_line(&schema)),
+            ..table.question(WORDS, &[])
+        })
+    }
+
+    fn judged(&mut self, table: &Table, said: Option<&str>) -> Step {
+        let ruling = said.and_then(|said| serde_json::from_str::<Ruling>(said).ok());
+        let labels: BTreeMap<String, u32> = table.labels().into_iter().collect();
+        let chosen = ruling.and_then(|ruling| {
+            let candidate = *labels.get(ruling.best.trim())?;
+            Some((candidate, ruling.reasons))
+        });
+        match chosen {
+            Some((candidate, reasons)) => Step::Pick(Choice {
+                candidate,
+                extra: Some(json::to_line(&Extra {
+                    reasons: &reasons,
+                    labels,
+                })),
+            }),
+            None => Step::Fallback,
+        }
+    }
+}

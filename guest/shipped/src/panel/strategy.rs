@@ -1,0 +1,41 @@
+//! What a strategy is. Another policy adds its own by implementing this.
+
+use std::fmt;
+
+use super::Table;
+use crate::bindings::airlock::policy::types::{Brief, Choice, Problem};
+
+/// What several answers come to. One value serves one fan-out.
+pub trait Strategy: fmt::Debug {
+    /// The name by which a request asks for it, in `airlock.synthesis`.
+    fn name(&self) -> &'static str;
+
+    /// Whether the answers so far decide already, so that no other is waited for. Asked after each new answer.
+    fn enough(&mut self, _table: &Table) -> bool {
+        false
+    }
+
+    /// It is time to decide. There are at least two answers.
+    fn decide(&mut self, table: &Table) -> Step;
+
+    /// A turn that a step consulted ended. `said` is its answer, None when it failed or stopped short.
+    fn judged(&mut self, _table: &Table, _said: Option<&str>) -> Step {
+        Step::Fallback
+    }
+}
+
+/// What a strategy wants done next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Run this brief and send its text to the client as the answer. Should it fail before any of its text has left,
+    /// the panel falls back.
+    Show(Brief),
+    /// Run this brief and bring back what it says, to `judged`.
+    Consult(Brief),
+    /// Take this candidate's answer. One that has not answered is taken for `Fallback`.
+    Pick(Choice),
+    /// There is no answer.
+    Fail(Problem),
+    /// Take the longest answer, and tell the client that it is a makeshift.
+    Fallback,
+}

@@ -1,0 +1,87 @@
+//! The panel from outside: every order of events that it can meet, and the prompts that it writes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[path = "panel/orders.rs"]
+mod orders;
+#[path = "panel/prompts.rs"]
+mod prompts;
+#[path = "panel/rules.rs"]
+mod rules;
+
+use airlock_policy::bindings::airlock::policy::types::{
+    Choice, Context, Ending, Problem, ProblemKind, Shortfall,
+};
+use airlock_policy::bindings::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
+use airlock_policy::panel::{self, Panel};
+use serde_json::{Value, json};
+
+/// A panel whose notes hold these members of `fan_out`.
+fn panel(candidates: u32, fan_out: Value) -> Panel {
+    structured(candidates, fan_out, "free")
+}
+
+/// A panel over candidates whose answers have this structure.
+fn structured(candidates: u32, fan_out: Value, structure: &str) -> Panel {
+    let notes = [("structure", Value::from(structure)), ("fan_out", fan_out)];
+    let context = Context {
+        id: "req_7".to_owned(),
+        arrived: 0,
+        dialect: airlock_policy::DIALECT.to_owned(),
+        model: "gpt-5.5".to_owned(),
+        notes: Value::from_iter(notes).to_string(),
+    };
+    Panel::new(&context, candidates, panel::strategies())
+}
+
+fn ended(ending: Ending, text: &str) -> Outcome {
+    let message = Message {
+        phase: None,
+        text: text.to_owned(),
+    };
+    Outcome {
+        ending,
+        messages: vec![message],
+    }
+}
+
+fn said(text: &str) -> Outcome {
+    ended(Ending::Completed, text)
+}
+
+fn stunted(shortfall: Shortfall, text: &str) -> Outcome {
+    ended(Ending::Incomplete(shortfall), text)
+}
+
+fn failed(kind: ProblemKind, code: &str) -> Outcome {
+    Outcome {
+        ending: Ending::Failed(Problem {
+            kind,
+            code: Some(code.to_owned()),
+            message: "the cause".to_owned(),
+            param: None,
+            retry_after_seconds: None,
+        }),
+        messages: Vec::new(),
+    }
+}
+
+fn picked(candidate: u32, extra: Option<&str>) -> Verdict {
+    Verdict::Pick(Choice {
+        candidate,
+        extra: extra.map(str::to_owned),
+    })
+}
+
+/// The code of the problem that a verdict fails with.
+fn code(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Fail(problem) => problem.code.unwrap(),
+        other => panic!("{other:?}"),
+    }
+}

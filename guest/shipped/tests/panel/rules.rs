@@ -1,0 +1,234 @@
+//! One rule a test: when a panel decides, and for what.
+
+use super::*;
+
+const FALLBACK: Option<&str> = Some(r#"{"fallback":true}"#);
+
+#[test]
+fn grace_begins_with_the_quorum_and_ends_by_itself() {
+    let mut panel = panel(
+        3,
+        json!({"strategy": "vote", "quorum": 2, "grace_ms": 100, "deadline_ms": 1_000}),
+    );
+    assert_eq!(panel.wake(10), Verdict::Wait(Some(1_010)));
+    assert_eq!(panel.settle(3, said("a"), 20), Verdict::Wait(Some(1_010)));
+    assert_eq!(panel.settle(1, said("b"), 30), Verdict::Wait(Some(130)));
+    assert_eq!(panel.wake(129), Verdict::Wait(Some(130)));
+    assert!(matches!(panel.wake(130), Verdict::Pick(choice) if choice.candidate == 3));
+    assert_eq!(panel.settle(2, said("b"), 131), Verdict::Wait(None));
+    assert_eq!(panel.wake(1_010), Verdict::Wait(None));
+}
+
+#[test]
+fn without_grace_the_quorum_decides() {
+    let mut panel = panel(5, json!({"strategy": "merge", "quorum": 2}));
+    assert_eq!(panel.wake(0), Verdict::Wait(None));
+    assert_eq!(panel.settle(1, said("a"), 1), Verdict::Wait(None));
+    assert!(matches!(panel.settle(5, said("b"), 2), Verdict::Show(_)));
+}
+
+#[test]
+fn the_deadline_takes_what_is_there() {
+    let late = |outcomes: &[Outcome]| {
+        let mut panel = panel(
+            3,
+            json!({"strategy": "merge", "quorum": 3, "deadline_ms": 50}),
+        );
+        panel.wake(0);
+        for (number, outcome) in (1..).zip(outcomes) {
+            assert_eq!(
+                panel.settle(number, outcome.clone(), 10),
+                Verdict::Wait(Some(50))
+            );
+        }
+        panel.wake(50)
+    };
+    assert_eq!(code(late(&[])), "deadline_exceeded");
+    let broken = failed(ProblemKind::Upstream, "upstream_error");
+    assert_eq!(
+        code(late(std::slice::from_ref(&broken))),
+        "deadline_exceeded"
+    );
+    assert_eq!(late(&[broken, said("a")]), picked(2, None));
+    assert!(matches!(late(&[said("a"), said("b")]), Verdict::Show(_)));
+    let short = stunted(Shortfall::MaxOutputTokens, "a");
+    assert_eq!(late(&[short]), picked(1, None));
+}
+
+#[test]
+fn a_deadline_is_a_timeout() {
+    let mut panel = panel(2, json!({"strategy": "judge", "deadline_ms": 1}));
+    panel.wake(0);
+    let Verdict::Fail(problem) = panel.wake(1) else {
+        panic!("must fail");
+    };
+    assert_eq!(problem.kind, ProblemKind::Timeout);
+}
+
+#[test]
+fn a_lone_answer_needs_no_synthesis() {
+    for strategy in ["merge", "judge", "vote", "first"] {
+        let mut panel = panel(3, json!({"strategy": strategy, "quorum": 3}));
+        panel.wake(0);
+        panel.settle(1, said("  \n"), 1);
+        panel.settle(2, failed(ProblemKind::Upstream, "upstream_error"), 2);
+        assert_eq!(panel.settle(3, said("a"), 3), picked(3, None), "{strategy}");
+    }
+}
+
+#[test]
+fn what_is_cut_short_counts_only_where_nothing_is_complete() {
+    let filtered = stunted(Shortfall::ContentFilter, "the longest of all");
+    let long = stunted(Shortfall::MaxOutputTokens, "longer");
+    let short = stunted(Shortfall::MaxOutputTokens, "short");
+    let last = |outcomes: [Outcome; 4]| {
+        let mut panel = panel(4, json!({"strategy": "merge", "quorum": 4}));
+        let verdicts = (1..)
+            .zip(outcomes)
+            .map(|(number, outcome)| panel.settle(number, outcome, 1));
+        verdicts.last().unwrap()
+    };
+    assert_eq!(
+        last([filtered.clone(), short.clone(), long.clone(), long.clone()]),
+        picked(3, None)
+    );
+    assert_eq!(
+        last([
+            filtered.clone(),
+            filtered.clone(),
+            said(""),
+            filtered.clone()
+        ]),
+        picked(1, None)
+    );
+    assert_eq!(last([filtered, short, said("a"), long]), picked(3, None));
+}
+
+#[test]
+fn where_all_fail_alike_the_client_gets_that_failure() {
+    let mut same = panel(2, json!({"strategy": "first", "quorum": 2}));
+    same.settle(1, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 1);
+    let verdict = same.settle(2, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 2);
+    assert_eq!(code(verdict), "codex_not_signed_in");
+
+    let mut silent = panel(2, json!({"strategy": "vote", "quorum": 2}));
+    silent.settle(1, said(""), 1);
+    assert_eq!(code(silent.settle(2, said("\n"), 2)), "empty_answer");
+
+    let mut mixed = panel(2, json!({"strategy": "merge", "quorum": 2}));
+    mixed.settle(1, said(""), 1);
+    let verdict = mixed.settle(
+        2,
+        failed(ProblemKind::RateLimited, "rate_limit_exceeded"),
+        2,
+    );
+    let Verdict::Fail(problem) = verdict else {
+        panic!("must fail");
+    };
+    assert_eq!(problem.kind, ProblemKind::Upstream);
+    assert_eq!(problem.code.as_deref(), Some("all_candidates_failed"));
+    assert!(
+        !problem.message.contains("the cause"),
+        "{}",
+        problem.message
+    );
+}
+
+#[test]
+fn only_an_object_is_an_answer_where_one_was_asked_for() {
+    let mut panel = structured(2, json!({"strategy": "vote", "quorum": 2}), "object");
+    panel.settle(1, said("Here you are: {\"a\": 1}"), 1);
+    assert_eq!(panel.settle(2, said("{\"a\": 1}"), 2), picked(2, None));
+}
+
+#[test]
+fn a_failed_synthesis_falls_back_to_the_longest_answer_once() {
+    let mut panel = panel(3, json!({"strategy": "merge", "quorum": 3}));
+    panel.settle(3, said("äöü"), 1);
+    panel.settle(2, said("abc"), 2);
+    assert!(matches!(panel.settle(1, said("a"), 3), Verdict::Show(_)));
+    let broken = failed(ProblemKind::Upstream, "upstream_error");
+    assert_eq!(panel.judged(broken.clone(), 4), picked(2, FALLBACK));
+    assert_eq!(panel.judged(broken, 5), Verdict::Wait(None));
+}
+
+#[test]
+fn a_ruling_picks_and_maps_its_labels() {
+    let consulted = || {
+        let mut panel = panel(3, json!({"strategy": "judge", "quorum": 3}));
+        panel.settle(1, said("a"), 1);
+        panel.settle(2, failed(ProblemKind::Upstream, "upstream_error"), 2);
+        assert!(matches!(
+            panel.settle(3, said("longer"), 3),
+            Verdict::Consult(_)
+        ));
+        panel
+    };
+    let ruling = r#"{"reasons": "A is \"right\"", "best": "A"}"#;
+    let Verdict::Pick(choice) = consulted().judged(said(ruling), 4) else {
+        panic!("must pick");
+    };
+    let extra: Value = serde_json::from_str(&choice.extra.unwrap()).unwrap();
+    assert_eq!(extra["reasons"], "A is \"right\"");
+    assert_eq!(extra["labels"]["A"], choice.candidate);
+    assert_eq!(extra["labels"].as_object().unwrap().len(), 2);
+
+    for unfit in [
+        said("B"),
+        said(r#"{"best": "A"}"#),
+        said(r#"{"reasons": "", "best": "C"}"#),
+        said(""),
+        stunted(Shortfall::MaxOutputTokens, ruling),
+        failed(ProblemKind::Upstream, "upstream_error"),
+    ] {
+        assert_eq!(consulted().judged(unfit, 4), picked(3, FALLBACK));
+    }
+}
+
+#[test]
+fn a_majority_of_all_candidates_need_not_wait() {
+    let mut panel = panel(5, json!({"strategy": "vote", "quorum": 5}));
+    panel.wake(0);
+    for (candidate, text) in [(5, "Paris"), (2, "London"), (4, "paris.")] {
+        assert_eq!(panel.settle(candidate, said(text), 1), Verdict::Wait(None));
+    }
+    let votes = r#"{"votes":[{"candidates":[3,4,5],"count":3},{"candidates":[2],"count":1}]}"#;
+    assert_eq!(
+        panel.settle(3, said("**Paris**"), 2),
+        picked(3, Some(votes))
+    );
+}
+
+#[test]
+fn what_is_not_awaited_changes_nothing() {
+    let mut panel = panel(
+        2,
+        json!({"strategy": "merge", "quorum": 2, "deadline_ms": 9}),
+    );
+    panel.wake(0);
+    for candidate in [0, 3, u32::MAX] {
+        assert_eq!(
+            panel.settle(candidate, said("a"), 1),
+            Verdict::Wait(Some(9))
+        );
+    }
+    assert_eq!(panel.judged(said("a"), 1), Verdict::Wait(None));
+    panel.settle(1, said("a"), 2);
+    assert_eq!(panel.settle(1, said("b"), 3), Verdict::Wait(Some(9)));
+    assert_eq!(panel.wake(4), Verdict::Wait(Some(9)));
+    assert!(matches!(panel.settle(2, said("c"), 5), Verdict::Show(_)));
+}
+
+#[test]
+fn notes_that_fit_no_strategy_fail_at_once() {
+    for notes in [json!({"strategy": "sing"}), Value::Null] {
+        assert_eq!(code(panel(2, notes).wake(0)), "unknown_strategy");
+    }
+}
+
+#[test]
+fn the_prompt_knows_what_the_panel_knows() {
+    let strategies = panel::strategies();
+    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
+    assert_eq!(names, airlock_policy::prompt::STRATEGIES);
+}
