@@ -1,0 +1,216 @@
+//! An example of a policy: the shipped one with a fifth strategy, `critique`, which is its default.
+//!
+//! A strategy is one `impl Strategy`. The rest of this file names it to the prompt, hands it to the panel, and exports
+//! everything else as it is shipped. The host does not change.
+
+use std::cell::RefCell;
+
+use airlock_policy::bindings::airlock::policy::types::{Context, Model, Problem, Request};
+use airlock_policy::bindings::exports::airlock::policy::synthesize::{
+    GuestPanel, Outcome, Verdict,
+};
+use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use airlock_policy::component::Reply;
+use airlock_policy::panel::{self, Merge, Panel, Step, Strategy, Table};
+
+/// Consults a critic, then shows an answer that was written with the candidates and the critique at hand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Critique;
+
+/// What the critic is told.
+const CRITIC: &str = "\
+Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
+Do not answer the user. Write a critique for the author of the final answer:
+- Agreements: what the candidates agree on, and whether it holds.
+- Contradictions: where they contradict one another, and which of them is right. Check it yourself.
+- Errors: what is wrong, with the correction.
+- Gaps: what the user needs and no candidate says.
+Call each candidate by its label. Be brief: findings, no praise.";
+
+/// What the author of the answer is told.
+const AUTHOR: &str = "\
+Your task now: several candidates have each answered the user's last message in the conversation, and a critic has examined them. \
+Write the one answer that the user will read.
+- Keep what holds, correct the errors, settle the contradictions and fill the gaps. The critic may be wrong too: check what matters.
+- Answer the user directly, in the user's language, and in the form and at the length that the conversation and your other instructions ask for.
+- Never mention candidates, a critique or this task: the user must read an answer as if you had written it alone.";
+
+impl Strategy for Critique {
+    fn name(&self) -> &'static str {
+        "critique"
+    }
+
+    fn decide(&mut self, table: &Table) -> Step {
+        Step::Consult(table.question(CRITIC, &[]))
+    }
+
+    fn judged(&mut self, table: &Table, said: Option<&str>) -> Step {
+        match said {
+            Some(critique) => Step::Show(table.synthesis(AUTHOR, &[("critique", critique)])),
+            // Without a critic the candidates are merged as they are.
+            None => Merge.decide(table),
+        }
+    }
+}
+
+/// The strategies of this policy, the default first.
+fn strategies() -> Vec<Box<dyn Strategy>> {
+    let mut strategies: Vec<Box<dyn Strategy>> = vec![Box::new(Critique)];
+    strategies.extend(panel::strategies());
+    strategies
+}
+
+/// What this component exports.
+#[derive(Debug)]
+pub struct Policy;
+
+#[cfg(target_arch = "wasm32")]
+airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+
+impl admit::Guest for Policy {
+    fn decide(load: admit::Load) -> admit::Admission {
+        airlock_policy::admit::decide(load)
+    }
+}
+
+impl prompt::Guest for Policy {
+    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+        let strategies = strategies();
+        let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
+        airlock_policy::prompt::render_with(&request, &names)
+    }
+}
+
+impl translate::Guest for Policy {
+    type Reply = Reply;
+
+    fn list_models(_dialect: String, models: Vec<Model>) -> String {
+        airlock_policy::models::list(&models)
+    }
+
+    fn show_model(_dialect: String, model: Model) -> String {
+        airlock_policy::models::show(&model)
+    }
+}
+
+impl synthesize::Guest for Policy {
+    type Panel = Seat;
+}
+
+/// A panel behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
+/// twice.
+#[derive(Debug)]
+pub struct Seat(RefCell<Panel>);
+
+impl GuestPanel for Seat {
+    fn new(context: Context, candidates: u32) -> Self {
+        Self(RefCell::new(Panel::new(&context, candidates, strategies())))
+    }
+
+    fn wake(&self, now: u64) -> Verdict {
+        self.0.borrow_mut().wake(now)
+    }
+
+    fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        self.0.borrow_mut().settle(candidate, outcome, now)
+    }
+
+    fn judged(&self, outcome: Outcome, now: u64) -> Verdict {
+        self.0.borrow_mut().judged(outcome, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests")]
+
+    use airlock_policy::bindings::airlock::policy::types::{Brief, Choice, Ending, InputItem};
+    use airlock_policy::bindings::exports::airlock::policy::synthesize::Message;
+
+    use super::*;
+
+    fn said(text: &str) -> Outcome {
+        Outcome {
+            ending: Ending::Completed,
+            messages: vec![Message {
+                phase: None,
+                text: text.to_owned(),
+            }],
+        }
+    }
+
+    fn failed() -> Outcome {
+        Outcome {
+            ending: Ending::Interrupted,
+            messages: Vec::new(),
+        }
+    }
+
+    /// A panel that has consulted the critic, and what it asked.
+    fn consulted() -> (Seat, Brief) {
+        let context = Context {
+            id: "req_1".to_owned(),
+            arrived: 0,
+            dialect: airlock_policy::DIALECT.to_owned(),
+            model: "gpt-5.5".to_owned(),
+            notes: r#"{"fan_out":{"strategy":"critique","quorum":2,"schema":"{}"}}"#.to_owned(),
+        };
+        let seat = Seat::new(context, 2);
+        assert_eq!(seat.wake(0), Verdict::Wait(None));
+        assert_eq!(seat.settle(2, said("four"), 1), Verdict::Wait(None));
+        match seat.settle(1, said("about four"), 2) {
+            Verdict::Consult(brief) => (seat, brief),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn input(brief: &Brief) -> &str {
+        match brief.input.as_slice() {
+            [InputItem::Text(text)] => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn shown(verdict: Verdict) -> Brief {
+        match verdict {
+            Verdict::Show(brief) => brief,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_answer_is_written_with_candidates_and_critique() {
+        let (seat, question) = consulted();
+        assert!(question.instructions.starts_with(CRITIC));
+        assert!(input(&question).contains("\nabout four\n"));
+        assert_eq!(question.output_schema, None);
+
+        let answer = shown(seat.judged(said("A is vague"), 3));
+        assert!(answer.instructions.starts_with(AUTHOR));
+        assert_eq!(answer.output_schema.as_deref(), Some("{}"));
+        for text in ["\nfour\n", "\nabout four\n", "\nA is vague\n"] {
+            assert!(input(&answer).contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn without_a_critique_the_candidates_are_merged() {
+        let (seat, _) = consulted();
+        let answer = shown(seat.judged(failed(), 3));
+        assert!(!answer.instructions.starts_with(AUTHOR));
+        assert!(input(&answer).contains("\nabout four\n"));
+
+        // And should that fail too, the longer one is passed on.
+        let choice = Choice {
+            candidate: 1,
+            extra: Some(r#"{"fallback":true}"#.to_owned()),
+        };
+        assert_eq!(seat.judged(failed(), 4), Verdict::Pick(choice));
+    }
+
+    #[test]
+    fn a_request_finds_it_first_and_the_shipped_ones_too() {
+        let names: Vec<_> = strategies().iter().map(|it| it.name()).collect();
+        assert_eq!(names, ["critique", "merge", "judge", "vote", "first"]);
+    }
+}
