@@ -1,17 +1,21 @@
 //! The component's exports: the shipped policy's, with the deeds in front.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use airlock_policy::bindings;
 use airlock_policy::bindings::airlock::policy::types::{
-    Ending, Event, EventKind, Model, Problem, Request,
+    Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Problem, Request,
+};
+use airlock_policy::bindings::exports::airlock::policy::synthesize::{
+    GuestPanel, Outcome, Verdict,
 };
 use airlock_policy::bindings::exports::airlock::policy::translate::{
-    Closing, Context, Frame, GuestReply, Reply as ReplyHandle,
+    Closing, Frame, GuestReply, Reply as ReplyHandle,
 };
-use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, translate};
+use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use airlock_policy::component;
 
-use crate::{Deed, Place, SMUGGLED, smuggle};
+use crate::{Deed, Place, SMUGGLED, Whim, smuggle};
 
 struct Hostile;
 
@@ -30,10 +34,12 @@ impl prompt::Guest for Hostile {
         }
         let mut plan = airlock_policy::prompt::render(&request)?;
         if smuggle(&request.body, "history") {
-            plan.brief.history.push(SMUGGLED.to_owned());
+            plan.history.push(SMUGGLED.to_owned());
         }
         if smuggle(&request.body, "schema") {
-            plan.brief.output_schema = Some(SMUGGLED.to_owned());
+            for brief in &mut plan.briefs {
+                brief.output_schema = Some(SMUGGLED.to_owned());
+            }
         }
         // The translator takes notes that it cannot read for none, so they are only replaced where asked.
         if Place::Feed
@@ -106,5 +112,69 @@ impl GuestReply for Reply {
             deed.happen();
         }
         state.reply.finish(ending)
+    }
+}
+
+impl synthesize::Guest for Hostile {
+    type Panel = Panel;
+}
+
+/// The shipped panel, until a candidate's answer asks for something else.
+struct Panel {
+    inner: component::Panel,
+    whim: Cell<Option<Whim>>,
+}
+
+impl GuestPanel for Panel {
+    fn new(context: Context, candidates: u32) -> Self {
+        Self {
+            inner: component::Panel::new(context, candidates),
+            whim: Cell::new(None),
+        }
+    }
+
+    fn wake(&self, now: u64) -> Verdict {
+        self.inner.wake(now)
+    }
+
+    fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        for message in &outcome.messages {
+            if let Some(deed) = Place::Panel.deed_in(&message.text) {
+                deed.happen();
+            }
+            self.whim
+                .set(self.whim.get().or(Whim::named_in(&message.text)));
+        }
+        match self.whim.get() {
+            Some(whim) => whim.verdict(),
+            None => self.inner.settle(candidate, outcome, now),
+        }
+    }
+
+    fn judged(&self, outcome: Outcome, now: u64) -> Verdict {
+        match self.whim.get() {
+            Some(whim) => whim.verdict(),
+            None => self.inner.judged(outcome, now),
+        }
+    }
+}
+
+impl Whim {
+    fn verdict(self) -> Verdict {
+        match self {
+            Self::Wait => Verdict::Wait(None),
+            Self::Absent => Verdict::Pick(Choice {
+                candidate: 99,
+                extra: None,
+            }),
+            Self::Endless => Verdict::Consult(Brief {
+                model: None,
+                effort: None,
+                summary: None,
+                instructions: String::new(),
+                input: vec![InputItem::Text("and now?".to_owned())],
+                output_schema: None,
+            }),
+        }
     }
 }

@@ -1,9 +1,10 @@
 //! The shipped policy, which traps, loops or hoards memory when a request says so.
 //!
-//! A body, or a piece of the answer, that holds `hostile:PLACE:DEED` makes it happen: the places are `render`, `feed`
-//! and `finish`, the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
+//! A body, or a piece of the answer, that holds `hostile:PLACE:DEED` makes it happen: the places are `render`, `feed`,
+//! `finish` and `panel` (where a candidate's answer holds it), the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
 //! from where it travels in the notes, or in the answer's text. `hostile:smuggle:history` and `hostile:smuggle:schema`
-//! put a message of the policy's own into JSON that goes to Codex.
+//! put a message of the policy's own into JSON that goes to Codex. In a candidate's answer, `hostile:verdict:WHIM` gives
+//! verdicts that no panel may give: `wait`, `absent` and `endless`.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
@@ -17,6 +18,33 @@ pub enum Place {
     Feed,
     /// While the reply ends.
     Finish,
+    /// While the panel hears what came of a candidate.
+    Panel,
+}
+
+/// A verdict that breaks the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whim {
+    /// To wait, also when nothing runs any more.
+    Wait,
+    /// To pick a candidate that there is not.
+    Absent,
+    /// To consult a turn, and another, without end.
+    Endless,
+}
+
+impl Whim {
+    /// Finds the whim that a candidate's answer asks for.
+    pub fn named_in(text: &str) -> Option<Self> {
+        let (_, rest) = text.split_once("hostile:verdict:")?;
+        [
+            ("wait", Self::Wait),
+            ("absent", Self::Absent),
+            ("endless", Self::Endless),
+        ]
+        .into_iter()
+        .find_map(|(word, whim)| rest.starts_with(word).then_some(whim))
+    }
 }
 
 /// What happens.
@@ -50,6 +78,7 @@ impl Place {
             Self::Render => "hostile:render:",
             Self::Feed => "hostile:feed:",
             Self::Finish => "hostile:finish:",
+            Self::Panel => "hostile:panel:",
         };
         let (_, rest) = text.split_once(name)?;
         [
@@ -97,5 +126,11 @@ mod tests {
             Some(Deed::Trap)
         );
         assert_eq!(Place::Render.deed_in("hostile:render:sing"), None);
+        assert_eq!(Place::Panel.deed_in("hostile:panel:trap"), Some(Deed::Trap));
+        assert_eq!(
+            Whim::named_in("hostile:verdict:endless"),
+            Some(Whim::Endless)
+        );
+        assert_eq!(Whim::named_in("hostile:verdict:sing"), None);
     }
 }
