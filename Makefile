@@ -28,10 +28,10 @@ test: setup nextest sdk build ## set everything up and run all tests
 	cargo nextest run --locked --workspace $(NEXTEST)
 	cargo test --doc --locked --workspace --quiet
 
-figures: setup ## measure the README's figures on a release build
+figures: setup ## measure the README's figures on a release build; ONLY=fan-out measures one
 	cargo build --locked --release -p airlock
 	cargo build --locked --workspace --bins
-	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/figures 2> /dev/null
+	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/figures $(ONLY) 2> /dev/null
 
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins

@@ -1,8 +1,10 @@
 //! End-to-end tests: the real gateway between a client and a Codex, scripted or real.
 
 mod answers; // what a client gets
+mod demo; // the example client
 mod extras; // reasoning, usage, and the form of an answer
 mod failures; // what it gets when something fails
+mod fan_out; // several candidates, one answer
 mod harness; // the scripted parties against the real ones
 mod leaving; // clients that go
 mod lifecycle; // starting, ending and dying

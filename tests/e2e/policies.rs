@@ -1,4 +1,5 @@
-//! Policies that misbehave: each costs its own request a clean error and nothing else.
+//! Policies besides the embedded one: those that misbehave, each of which costs its own request a clean error and nothing
+//! else, and the example that brings a strategy of its own.
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script};
 use anyhow::{Context, Result};
@@ -129,5 +130,58 @@ async fn a_policy_that_cannot_be_loaded_stops_the_start() -> Result<()> {
         .await?;
     assert_ne!(refused.code.context("a signal")?, 0);
     assert!(refused.log.contains("policy"), "{}", refused.log);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_panel_that_fails_or_breaks_its_contract_is_a_500() -> Result<()> {
+    let (fake, gateway) = hostile(&Gate::new()).await?;
+    let deeds = DEEDS.map(|deed| format!("hostile:panel:{deed}"));
+    let whims = ["wait", "absent", "endless"].map(|whim| format!("hostile:verdict:{whim}"));
+    for word in deeds.iter().chain(&whims) {
+        // The scripted Codex repeats what it is told, so each candidate's answer asks for it.
+        let messages = json!([{"role": "user", "content": word}]);
+        let body = json!({"parallel_calls": 2, "messages": messages});
+        let reply = gateway.client().chat(body).await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("code")),
+            (500, &json!("policy_failed")),
+            "{word}: {}",
+            reply.body
+        );
+        assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
+    }
+    let starts = fake.told("turn/start");
+    let consulted = starts
+        .iter()
+        .filter(|start| start["params"]["input"].to_string().contains("and now?"));
+    assert_eq!(consulted.count(), 8, "as many as a panel may ask for");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result<()> {
+    let script = Script::new()
+        .when_instructed("Write a critique", |turn| turn.text("the second forgets"))
+        .when_instructed("a critic has examined", |turn| turn.text("the answer"));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .flag("--policy")
+        .flag(env!("AIRLOCK_CRITIQUE_POLICY"))
+        .over_fake(&fake)
+        .await?;
+    let told = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!(told.text, "the answer");
+    assert_eq!(told.airlock["synthesis"]["strategy"], "critique");
+    let starts = fake.told("turn/start");
+    let last = starts.last().context("no turn")?["params"]["input"].to_string();
+    assert!(last.contains("the second forgets"), "{last}");
+    // What the critic used counts to the synthesis.
+    let consulted = &told.airlock["usage"]["synthesis"]["completion_tokens"];
+    assert_eq!(consulted, 2);
+    // The shipped strategies are still there.
+    let body = json!({"airlock": {"synthesis": "first"}});
+    let told = gateway.client().fan_out(2, body).await?;
+    assert_eq!(told.airlock["synthesis"]["strategy"], "first");
     Ok(())
 }

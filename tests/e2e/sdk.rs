@@ -1,7 +1,7 @@
 //! The official packages, unmodified: whole, streamed, and errors as their exception classes.
 
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, programs, soon};
 use anyhow::{Result, ensure};
@@ -34,18 +34,7 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
         .settings("[limits]\nheartbeat = \"10ms\"")
         .over_fake(&fake)
         .await?;
-    let base = format!("{}/v1", gateway.client().base());
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .args([base.as_str(), KEY])
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    // A proxy of this machine must not come between.
-    command
-        .env("NO_PROXY", "*")
-        .env_remove("HTTP_PROXY")
-        .env_remove("http_proxy");
+    let mut command = asking(program, arguments, &gateway);
     // Heartbeats are in the scripts' stream once a stream beside it, that is as silent, has had some.
     let opening = async {
         fake.expect_asked("slowly").await?;
@@ -63,15 +52,36 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
         tokio::join!(command.output(), opening)
     })
     .await?;
-    let output = output?;
+    succeeded(output?)?;
+    opened?;
+    Ok((fake, gateway))
+}
+
+/// A script that asks this gateway.
+fn asking(program: PathBuf, arguments: &[&str], gateway: &Gateway) -> Command {
+    let base = format!("{}/v1", gateway.client().base());
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .args([base.as_str(), KEY])
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    // A proxy of this machine must not come between.
+    command
+        .env("NO_PROXY", "*")
+        .env_remove("HTTP_PROXY")
+        .env_remove("http_proxy");
+    command
+}
+
+fn succeeded(output: Output) -> Result<()> {
     let said = [output.stdout, output.stderr].concat();
     ensure!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&said)
     );
-    opened?;
-    Ok((fake, gateway))
+    Ok(())
 }
 
 #[tokio::test]
@@ -80,6 +90,26 @@ async fn the_python_package_cannot_tell_it_from_openai() -> Result<()> {
     programs::tool("python/stamp")?;
     let file = programs::workspace().join("tests/sdk/chat.py");
     run(python, &[&file.to_string_lossy()]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_python_package_reads_a_fan_out_as_one_answer() -> Result<()> {
+    let python = programs::tool("python/bin/python")?;
+    programs::tool("python/stamp")?;
+    let file = programs::workspace().join("tests/sdk/fan_out.py");
+    let script = Script::new()
+        .when("a draft", |turn| turn.text("the one ").text("answer"))
+        .every_turn(|turn| turn.text("a ").text("draft"));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .environment("AIRLOCK_API_KEY", KEY)
+        .over_fake(&fake)
+        .await?;
+    let mut command = asking(python, &[&file.to_string_lossy()], &gateway);
+    succeeded(soon("the script's end", command.output()).await??)?;
+    // Twenty, twenty and three candidates, and a synthesis of each.
+    assert_eq!(fake.told("turn/start").len(), 46);
     Ok(())
 }
 

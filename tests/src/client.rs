@@ -1,5 +1,6 @@
 //! A small client: asks the gateway as an SDK does, and sees every byte of the answer.
 
+mod fan_out; // candidates, and the answer from them
 mod frames; // server-sent events, with what SDKs do not show
 
 use std::net::SocketAddr;
@@ -9,6 +10,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
+pub use fan_out::{FanOut, Tab, TabEnd, angle, fan_out};
 pub use frames::{Frame, Stream};
 
 use crate::soon;
@@ -98,6 +100,13 @@ impl Client {
         Ok(Stream::new(
             soon("the headers of a stream", request.send()).await??,
         ))
+    }
+
+    /// Asks for a streamed fan-out of so many candidates, each with its `angle` as a hint, and reads it to the end.
+    pub async fn fan_out(&self, candidates: usize, more: Value) -> Result<FanOut> {
+        let mut stream = self.stream(fan_out(candidates, more)).await?;
+        let frames = stream.frames().await?;
+        FanOut::read(&frames)
     }
 
     /// A request to build on.

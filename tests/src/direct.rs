@@ -28,6 +28,17 @@ pub struct AppServer {
 impl AppServer {
     /// Starts `binary` with `home` as its Codex home.
     pub async fn start(binary: impl AsRef<OsStr>, home: &Path) -> Result<Self> {
+        let client = json!({"name": "direct", "title": null, "version": "1"});
+        let params = json!({"clientInfo": client, "capabilities": {"experimentalApi": true}});
+        Self::start_as(binary, home, params).await
+    }
+
+    /// The same, introduced with these parameters of `initialize`.
+    pub async fn start_as(
+        binary: impl AsRef<OsStr>,
+        home: &Path,
+        introduction: Value,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("airlock-direct-")
             .tempdir()?;
@@ -53,13 +64,7 @@ impl AppServer {
             last: 0,
             kept: VecDeque::new(),
         };
-        let client = json!({"name": "direct", "title": null, "version": "1"});
-        server
-            .call(
-                "initialize",
-                json!({"clientInfo": client, "capabilities": {"experimentalApi": true}}),
-            )
-            .await?;
+        server.call("initialize", introduction).await?;
         server.send(&json!({"method": "initialized"})).await?;
         Ok(server)
     }

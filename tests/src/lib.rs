@@ -12,7 +12,7 @@ mod gate; // what a script waits for
 mod journal; // what happened, in order
 mod patience; // how long a test waits
 
-pub use client::{Client, Frame, Reply, Stream};
+pub use client::{Client, FanOut, Frame, Reply, Stream, TabEnd, angle, fan_out};
 pub use fake::{Answer, FakeCodex, Script, TurnPlan, Usage};
 pub use gate::Gate;
 pub use gateway::{Gateway, GatewayBuilder};

@@ -22,7 +22,7 @@ pub use answer::ModelAnswer;
 pub use home::{CodexHome, KEY, KEY_VARIABLE};
 
 use crate::{Journal, soon};
-use answer::Answers;
+use answer::{Answers, Sign};
 
 /// Bytes of a request's body that the model reads.
 const BODY_LIMIT: usize = 64 << 20;
@@ -85,9 +85,15 @@ impl ScriptedModel {
         self.answers(|answers| answers.next.push_back(answer));
     }
 
-    /// The answer to each request whose last user message contains `needle`.
+    /// The answer to each request whose last user message contains `needle`, as that of a synthesis contains the
+    /// candidates. Of several that claim a request, in this way or another, the first has it.
     pub fn when(&self, needle: &str, answer: ModelAnswer) {
-        self.answers(|answers| answers.matching.push((needle.to_owned(), answer)));
+        self.matched(Sign::Said(needle.to_owned()), answer);
+    }
+
+    /// The answer to each request whose instructions contain `needle`, as those of a candidate contain its hint.
+    pub fn when_instructed(&self, needle: &str, answer: ModelAnswer) {
+        self.matched(Sign::Instructed(needle.to_owned()), answer);
     }
 
     /// The answer to every other request.
@@ -118,6 +124,21 @@ impl ScriptedModel {
     /// Every request so far.
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.all()
+    }
+
+    /// Waits until there were `count` requests in all, and returns them.
+    pub async fn expect_calls(&self, count: usize) -> Result<Vec<Call>> {
+        if let Some(last) = count.checked_sub(1) {
+            self.shared
+                .calls
+                .nth(&format!("{count} requests to the model"), last, |_| true)
+                .await?;
+        }
+        Ok(self.calls())
+    }
+
+    fn matched(&self, sign: Sign, answer: ModelAnswer) {
+        self.answers(|answers| answers.matching.push((sign, answer)));
     }
 
     fn answers(&self, change: impl FnOnce(&mut Answers)) {
@@ -158,6 +179,21 @@ impl Call {
         messages
             .map(|item| (text_at(item, "role"), text_of(item)))
             .collect()
+    }
+
+    /// What the model was told to be: Codex's instructions, which it sends as the first message of the developer.
+    pub fn instructions(&self) -> String {
+        let told = self.messages().into_iter();
+        let told = told.take_while(|(role, _)| role == "developer" || role == "system");
+        let first = text_at(&self.body, "instructions");
+        std::iter::once(first)
+            .chain(told.map(|(_, text)| text))
+            .collect()
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> String {
+        text_at(&self.body, "model")
     }
 
     /// The text of the last message of the user.
@@ -214,7 +250,7 @@ async fn take(shared: &Shared, request: axum::extract::Request) -> Result<Respon
         .answers
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .take(&call.said());
+        .take(&call);
     shared.calls.record(call.clone());
     match answer.refusal {
         Some(refusal) => refusal.response(),

@@ -91,6 +91,12 @@ pub fn peak(pid: u32) -> Result<u64> {
     memory(pid, "VmHWM:")
 }
 
+/// Lets `peak` begin anew. An error where the kernel does not allow it.
+pub fn forget_peak(pid: u32) -> Result<()> {
+    // 5: reset the peak resident set size (proc_pid_clear_refs(5)).
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("resetting the peak")
+}
+
 fn memory(pid: u32, row: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status

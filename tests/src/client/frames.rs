@@ -87,6 +87,34 @@ impl Stream {
         bail!("a stream that ends without text")
     }
 
+    /// What becomes of a candidate next, whatever else comes before it.
+    pub async fn next_tool_event(&mut self) -> Result<Value> {
+        let frames = self.frames_until(|frame| frame.tool_event().is_some());
+        let event = frames.await?.last().and_then(Frame::tool_event).cloned();
+        event.context("no event of a candidate")
+    }
+
+    /// Every frame up to the first that `is` so, and that one. Heartbeats do not prolong the wait.
+    pub async fn frames_until(&mut self, is: impl Fn(&Frame) -> bool) -> Result<Vec<Frame>> {
+        let mut frames = Vec::new();
+        let read = async {
+            while let Some(frame) = self.next().await? {
+                if let Some(error) = frame.error() {
+                    bail!("an error in place of what was expected: {error}");
+                }
+                let found = is(&frame);
+                frames.push(frame);
+                if found {
+                    return Ok(());
+                }
+            }
+            bail!("a stream that ends without what was expected")
+        };
+        soon("what was expected of a stream", read).await??;
+        frames.retain(|frame| !matches!(frame, Frame::Comment(_)));
+        Ok(frames)
+    }
+
     /// Every frame to the end, without comments.
     pub async fn frames(&mut self) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
@@ -134,6 +162,28 @@ impl Frame {
     /// Why the answer ended, where the chunk says so.
     pub fn finish_reason(&self) -> &str {
         self.choice("/choices/0/finish_reason")
+    }
+
+    /// Whether a candidate of a fan-out has answered.
+    pub fn closes_tab(&self) -> bool {
+        self.tool_event().is_some_and(|event| {
+            event.get("type").and_then(Value::as_str) == Some("codex_tab_close")
+        })
+    }
+
+    /// What became of a candidate of a fan-out, where the chunk says so. Clients that do not know it skip it.
+    pub fn tool_event(&self) -> Option<&Value> {
+        self.data()?.get("_toolEvent")
+    }
+
+    /// What the last chunk of a fan-out says of it.
+    pub fn airlock(&self) -> Option<&Value> {
+        self.data()?.get("airlock")
+    }
+
+    /// The tokens that the chunk tells.
+    pub fn usage(&self) -> Option<&Value> {
+        self.data()?.get("usage").filter(|usage| !usage.is_null())
     }
 
     /// The error that the frame carries.

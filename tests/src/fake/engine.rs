@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::items::Items;
 use super::output::Output;
 use super::player::Player;
-use super::script::{Answer, Script};
+use super::script::{Answer, Script, Spoken};
 use super::shapes;
 use super::threads::{Asked, Running, Thread, Threads};
 use crate::Journal;
@@ -193,6 +193,8 @@ impl Engine {
             id.clone(),
             Thread {
                 subscribed: true,
+                instructions: text_at(params, "baseInstructions").to_owned(),
+                model: model.to_owned(),
                 ..Thread::default()
             },
         );
@@ -269,16 +271,20 @@ impl Engine {
                 json!({"turn": shapes::turn(&running.turn, "inProgress", &Value::Null, &[], 0, 0)}),
             ));
         }
-        let spoken = if spoken.is_empty() {
-            thread.said.clone()
-        } else {
-            spoken
+        let spoken = Spoken {
+            said: if spoken.is_empty() {
+                &thread.said
+            } else {
+                &spoken
+            },
+            instructions: &thread.instructions,
+            model: &thread.model,
         };
         let plan = self
             .script
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take_turn(&spoken);
+            .take_turn(spoken);
         let cancel = CancellationToken::new();
         thread.running = Some(Running {
             turn: turn.clone(),

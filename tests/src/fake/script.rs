@@ -14,8 +14,40 @@ pub struct Script {
     pub(super) models: Vec<Value>,
     answers: HashMap<String, Answers>,
     turns: VecDeque<TurnPlan>,
-    matching: Vec<(String, TurnPlan)>,
+    matching: Vec<(Sign, TurnPlan)>,
     otherwise: Option<TurnPlan>,
+}
+
+/// What tells a turn from others.
+#[derive(Clone, Debug)]
+enum Sign {
+    /// Its input contains this.
+    Said(String),
+    /// Its thread's instructions contain this.
+    Instructed(String),
+    /// Its thread's model is this.
+    Model(String),
+}
+
+/// A turn that is about to start.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spoken<'a> {
+    /// What the user says: the input, or where it is empty the last message of the user that was injected.
+    pub(super) said: &'a str,
+    /// The thread's instructions.
+    pub(super) instructions: &'a str,
+    /// The thread's model.
+    pub(super) model: &'a str,
+}
+
+impl Sign {
+    fn is_in(&self, spoken: Spoken<'_>) -> bool {
+        match self {
+            Self::Said(needle) => spoken.said.contains(needle),
+            Self::Instructed(needle) => spoken.instructions.contains(needle),
+            Self::Model(name) => spoken.model == name,
+        }
+    }
 }
 
 /// How one request is answered.
@@ -97,12 +129,23 @@ impl Script {
         self
     }
 
-    /// Each turn whose input contains `needle`.
+    /// Each turn whose input contains `needle`, as that of a synthesis contains the candidates. Of several that
+    /// claim a turn, in this way or another, the first has it.
     #[must_use]
-    pub fn when(mut self, needle: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
-        self.matching
-            .push((needle.to_owned(), plan(TurnPlan::default())));
-        self
+    pub fn when(self, needle: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
+        self.matched(Sign::Said(needle.to_owned()), plan)
+    }
+
+    /// Each turn whose thread's instructions contain `needle`, as those of a candidate contain its hint.
+    #[must_use]
+    pub fn when_instructed(self, needle: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
+        self.matched(Sign::Instructed(needle.to_owned()), plan)
+    }
+
+    /// Each turn whose thread has this model.
+    #[must_use]
+    pub fn when_model(self, name: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
+        self.matched(Sign::Model(name.to_owned()), plan)
     }
 
     /// Each turn for which nothing else is said, in place of the echo.
@@ -135,16 +178,17 @@ impl Script {
         answers.next.pop_front().or_else(|| answers.always.clone())
     }
 
-    pub(super) fn take_turn(&mut self, said: &str) -> TurnPlan {
-        if let Some((_, plan)) = self
-            .matching
-            .iter()
-            .find(|(needle, _)| said.contains(needle))
-        {
+    pub(super) fn take_turn(&mut self, spoken: Spoken<'_>) -> TurnPlan {
+        if let Some((_, plan)) = self.matching.iter().find(|(sign, _)| sign.is_in(spoken)) {
             return plan.clone();
         }
         let next = self.turns.pop_front().or_else(|| self.otherwise.clone());
-        next.unwrap_or_else(|| echo(said))
+        next.unwrap_or_else(|| echo(spoken.said))
+    }
+
+    fn matched(mut self, sign: Sign, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
+        self.matching.push((sign, plan(TurnPlan::default())));
+        self
     }
 }
 

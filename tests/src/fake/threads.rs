@@ -20,6 +20,9 @@ pub(super) struct Thread {
     pub(super) running: Option<Running>,
     /// What the user said last, in items that were injected.
     pub(super) said: String,
+    /// What the model was told to be.
+    pub(super) instructions: String,
+    pub(super) model: String,
     /// Tokens of all its turns.
     pub(super) total: Usage,
 }

@@ -1,12 +1,14 @@
 //! What the scripted model answers: steps of a stream and how it ends, or an HTTP status in its place.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::body::Body;
 use axum::http::Response;
 use serde_json::{Value, json};
 
+use super::Call;
 use crate::Gate;
 use crate::fake::Usage;
 
@@ -24,7 +26,15 @@ pub(super) enum Step {
     Text(String),
     Message(Option<&'static str>),
     Whole(String),
-    Reasoning { text: String, raw: bool },
+    /// So many deltas, one each time that the interval is over.
+    Paced {
+        count: usize,
+        interval: Duration,
+    },
+    Reasoning {
+        text: String,
+        raw: bool,
+    },
     Hold(Gate),
     Hang,
 }
@@ -55,25 +65,39 @@ pub(super) struct Refusal {
     body: Value,
 }
 
+/// What tells a request from others.
+#[derive(Clone, Debug)]
+pub(super) enum Sign {
+    /// The user's last message contains this.
+    Said(String),
+    /// The instructions contain this.
+    Instructed(String),
+}
+
+impl Sign {
+    fn is_in(&self, call: &Call) -> bool {
+        match self {
+            Self::Said(needle) => call.said().contains(needle),
+            Self::Instructed(needle) => call.instructions().contains(needle),
+        }
+    }
+}
+
 /// The answers of a model: those for certain questions, a queue, and one for the rest.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    pub(super) matching: Vec<(String, ModelAnswer)>,
+    pub(super) matching: Vec<(Sign, ModelAnswer)>,
     pub(super) next: VecDeque<ModelAnswer>,
     pub(super) otherwise: Option<ModelAnswer>,
 }
 
 impl Answers {
-    pub(super) fn take(&mut self, said: &str) -> ModelAnswer {
-        if let Some((_, answer)) = self
-            .matching
-            .iter()
-            .find(|(needle, _)| said.contains(needle))
-        {
+    pub(super) fn take(&mut self, call: &Call) -> ModelAnswer {
+        if let Some((_, answer)) = self.matching.iter().find(|(sign, _)| sign.is_in(call)) {
             return answer.clone();
         }
         let next = self.next.pop_front().or_else(|| self.otherwise.clone());
-        next.unwrap_or_else(|| ModelAnswer::words(&format!("You said: {said}")))
+        next.unwrap_or_else(|| ModelAnswer::words(&format!("You said: {}", call.said())))
     }
 }
 
@@ -131,6 +155,13 @@ impl ModelAnswer {
     #[must_use]
     pub fn message(self, phase: Option<&'static str>) -> Self {
         self.step(Step::Message(phase))
+    }
+
+    /// `count` deltas of one word, the next each time that `interval` is over, as a model speaks. Only for what is
+    /// measured: a test waits for what happens, not for time.
+    #[must_use]
+    pub fn paced(self, count: usize, interval: Duration) -> Self {
+        self.step(Step::Paced { count, interval })
     }
 
     /// A message without deltas.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::body::{Body, Bytes};
@@ -89,6 +90,7 @@ impl Teller {
                 Step::Text(delta) => self.text(delta).await,
                 Step::Message(phase) => self.message(*phase).await,
                 Step::Whole(text) => self.whole(text).await,
+                Step::Paced { count, interval } => self.paced(*count, *interval).await,
                 Step::Reasoning { text, raw } => self.reasoning(text, *raw).await,
                 Step::Hold(gate) => gate.pass().await,
                 Step::Hang => std::future::pending().await,
@@ -182,6 +184,17 @@ impl Teller {
             json!({"content_index": 0, "delta": delta}),
         )
         .await;
+    }
+
+    /// Deltas on a schedule: one that is late does not delay those behind it.
+    async fn paced(&mut self, count: usize, interval: Duration) {
+        let mut schedule = tokio::time::interval(interval);
+        // The first tick is at once.
+        schedule.tick().await;
+        for _ in 0..count {
+            schedule.tick().await;
+            self.text("word ").await;
+        }
     }
 
     /// As some upstreams do: only the finished item.

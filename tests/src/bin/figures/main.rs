@@ -1,7 +1,10 @@
-//! Measures the figures of the README: start, memory, time added before the first token, CPU for each chunk.
+//! Measures the figures of the README: start, memory, time added before the first token, CPU for each chunk, fan-outs.
 //!
-//! `make figures` builds the gateway for release and runs this. Everything is measured in one run on one machine, what
-//! is compared takes turns, and medians are told: machines are noisy, ratios less so.
+//! `make figures` builds the gateway for release and runs this; names as arguments measure only those. Everything is
+//! measured in one run on one machine, what is compared takes turns, and medians are told: machines are noisy, ratios
+//! less so.
+
+mod fan_out; // candidates side by side, and what a client that leaves stops
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,8 +12,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use airlock_tests::direct::AppServer;
-use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, programs};
-use anyhow::{Context, Result};
+use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, process, programs};
+use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
@@ -25,9 +28,13 @@ const DELTAS: usize = 500;
 /// `USER_HZ`: what `/proc/PID/stat` counts in, on every Linux that Airlock runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// What can be measured by itself: `figures fan-out`.
+const NAMES: [&str; 4] = ["start", "first-token", "chunks", "fan-out"];
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
+    let names: Vec<_> = std::env::args().skip(1).collect();
+    match run(&names).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("figures: {error:#}"));
@@ -36,16 +43,39 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<()> {
-    start_without_child().await?;
+/// Measures what is named, or all of it.
+async fn run(names: &[String]) -> Result<()> {
+    if let Some(name) = names.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        bail!("there is no figure {name}: {}", NAMES.join(", "));
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     let model = ScriptedModel::start().await?;
-    start_with_child(&model).await?;
-    let gateway = ready(&model).await?;
-    say(&format!(
-        "resident, idle: {} MiB",
-        resident(gateway.pid())? >> 10
-    ));
-    first_token("the real Codex", &gateway, programs::real_codex()?).await?;
+    if wanted("start") {
+        start_without_child().await?;
+        start_with_child(&model).await?;
+    }
+    if wanted("first-token") || wanted("chunks") {
+        let gateway = ready(&model).await?;
+        say(&format!("resident, idle: {}", resident(&gateway)?));
+        if wanted("first-token") {
+            first_tokens(&gateway).await?;
+        }
+        if wanted("chunks") {
+            chunks(&gateway, &model).await?;
+        }
+        say(&format!(
+            "resident, after all of it: {}",
+            resident(&gateway)?
+        ));
+    }
+    if wanted("fan-out") {
+        fan_out::measure().await?;
+    }
+    Ok(())
+}
+
+async fn first_tokens(gateway: &Gateway) -> Result<()> {
+    first_token("the real Codex", gateway, programs::real_codex()?).await?;
     let scripted = Gateway::with().over(programs::fake_codex()?).await?;
     scripted.logged("codex is ready").await?;
     first_token(
@@ -53,13 +83,7 @@ async fn run() -> Result<()> {
         &scripted,
         programs::fake_codex()?,
     )
-    .await?;
-    chunks(&gateway, &model).await?;
-    say(&format!(
-        "resident, after all of it: {} MiB",
-        resident(gateway.pid())? >> 10
-    ));
-    Ok(())
+    .await
 }
 
 /// From the start of the process until it listens.
@@ -198,18 +222,13 @@ fn cpu(pid: u32) -> Result<f64> {
     Ok(ticks / TICKS_PER_SECOND)
 }
 
-/// KiB that a process holds.
-fn resident(pid: u32) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("no VmRSS")?;
-    Ok(line
-        .split_whitespace()
-        .next()
-        .context("no number")?
-        .parse()?)
+/// What a gateway holds now, in MiB.
+fn resident(gateway: &Gateway) -> Result<String> {
+    Ok(mebibytes(process::resident(gateway.pid())?))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
 }
 
 fn median(taken: &mut [Duration]) -> Duration {

@@ -1,0 +1,262 @@
+//! How many candidates at once, how long they may wait, and how much they may say.
+
+use airlock_tests::{
+    FakeCodex, FanOut, Frame, Gate, Gateway, Script, angle, fan_out, process, soon,
+};
+use anyhow::{Context, Result};
+use futures_util::future::try_join_all;
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpSocket;
+
+use super::{DRAFT, drafts, is_candidate};
+
+const MIB: u64 = 1 << 20;
+
+#[tokio::test]
+async fn more_candidates_than_turns_are_refused_at_once() -> Result<()> {
+    let script = Script::new().every_turn(|turn| turn.text("a").hang());
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nturns = 2")
+        .over_fake(&fake)
+        .await?;
+    // Whatever else runs: it is not a matter of waiting.
+    let mut running = gateway.client().stream(json!({})).await?;
+    running.next_text().await?;
+    for stream in [false, true] {
+        let body = fan_out(3, json!({"stream": stream}));
+        let reply = gateway.client().chat(body).await?;
+        assert_eq!(
+            (
+                reply.status.as_u16(),
+                reply.error("code"),
+                reply.error("param")
+            ),
+            (400, &json!("too_many_turns"), &json!("parallel_calls")),
+            "{}",
+            reply.body
+        );
+        let message = reply.error("message").to_string();
+        assert!(message.contains('2'), "how many it runs: {message}");
+    }
+    assert_eq!(fake.told("thread/start").len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fan_out_takes_its_turns_together_or_waits() -> Result<()> {
+    let gate = Gate::new();
+    let script = Script::new()
+        .when(DRAFT, |turn| turn.text("the answer"))
+        .every_turn(|turn| turn.hold(&gate).text(DRAFT));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nturns = 3\nqueue = 1")
+        .over_fake(&fake)
+        .await?;
+    let first = gateway.client().chat(fan_out(2, json!({})));
+    let rest = async {
+        fake.expect_count("turn/start", 2).await?;
+        // One turn is free, and each of these wants two: one waits in line, one is refused.
+        let (one, two) = (
+            gateway.client().chat(fan_out(2, json!({}))),
+            gateway.client().chat(fan_out(2, json!({}))),
+        );
+        tokio::pin!(one, two);
+        let (refused, is_one) = tokio::select! {
+            reply = &mut one => (reply?, true),
+            reply = &mut two => (reply?, false),
+        };
+        assert_eq!(refused.status.as_u16(), 503, "{}", refused.body);
+        assert_eq!(
+            fake.told("thread/start").len(),
+            2,
+            "whoever waits has started nothing"
+        );
+        gate.open();
+        let waited = if is_one { two.await? } else { one.await? };
+        assert_eq!(waited.text()?, "the answer");
+        anyhow::Ok(())
+    };
+    let (first, rest) = tokio::join!(first, rest);
+    rest?;
+    assert_eq!(first?.text()?, "the answer");
+    assert_eq!(fake.told("turn/start").len(), 6);
+    Ok(())
+}
+
+#[tokio::test]
+async fn fan_outs_that_do_not_fit_together_run_after_each_other() -> Result<()> {
+    let fake = FakeCodex::start(drafts(3, |turn| turn.text("the answer")))?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nturns = 4\nqueue = 16")
+        .over_fake(&fake)
+        .await?;
+    let all = (0..8).map(|number| gateway.client().chat(fan_out(2 + number % 2, json!({}))));
+    for reply in try_join_all(all).await? {
+        assert_eq!(reply.text()?, "the answer", "{}", reply.body);
+    }
+    assert_eq!(
+        gateway.client().ask("and now?").await?,
+        "You said: and now?"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn as_many_candidates_as_turns_leave_room_for_the_synthesis() -> Result<()> {
+    let fake = FakeCodex::start(drafts(3, |turn| turn.text("the answer")))?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nturns = 3\nqueue = 16")
+        .over_fake(&fake)
+        .await?;
+    let all = (0..4).map(|_| gateway.client().chat(fan_out(3, json!({}))));
+    for reply in try_join_all(all).await? {
+        assert_eq!(reply.text()?, "the answer", "{}", reply.body);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_candidate_that_says_too_much_ends_alone() -> Result<()> {
+    let script = Script::new()
+        .when(DRAFT, |turn| turn.text("the answer"))
+        .when_instructed(&angle(2), |turn| turn.burst(100, 100).hang())
+        .every_turn(|turn| turn.text(DRAFT));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\ncandidate_bytes = \"4KiB\"")
+        .over_fake(&fake)
+        .await?;
+    for (count, stream) in [(1, true), (2, false)] {
+        if stream {
+            let told = gateway.client().fan_out(3, json!({})).await?;
+            assert_eq!(told.text, "the answer");
+            assert!(told.failed(2).is_some(), "{told:?}");
+            assert!(told.tabs[1].pieces.len() <= 8 << 10, "{told:?}");
+            assert_eq!((told.closed(1), told.closed(3)), (Some(DRAFT), Some(DRAFT)));
+        } else {
+            let reply = gateway.client().chat(fan_out(3, json!({}))).await?;
+            assert_eq!(reply.text()?, "the answer");
+            assert_eq!(reply.body["airlock"]["candidates"][1]["status"], "failed");
+        }
+        fake.expect_endings("interrupted", count).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fan_out_that_says_too_much_loses_who_goes_over() -> Result<()> {
+    let gates: [Gate; 3] = std::array::from_fn(|_| Gate::new());
+    let [second, third, more] = &gates;
+    let script = Script::new()
+        .when("abcdef", |turn| turn.text("the answer"))
+        .when_instructed(&angle(1), |turn| turn.burst(1, 2000))
+        .when_instructed(&angle(2), |turn| turn.hold(second).burst(1, 2000))
+        .when_instructed(&angle(3), |turn| {
+            turn.hold(third)
+                .burst(1, 2000)
+                .hold(more)
+                .burst(1, 2300)
+                .hang()
+        });
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\ncandidate_bytes = \"8KiB\"\nfan_out_bytes = \"8KiB\"")
+        .over_fake(&fake)
+        .await?;
+    let mut stream = gateway.client().stream(fan_out(3, json!({}))).await?;
+    let mut frames = Vec::new();
+    for gate in [second, third] {
+        frames.extend(stream.frames_until(Frame::closes_tab).await?);
+        gate.open();
+    }
+    // Read before there is more, so that it is not the wait for a slow client that ends it.
+    let talks = |frame: &Frame| frame.tool_event().is_some_and(|event| event["tab"] == 3);
+    frames.extend(stream.frames_until(talks).await?);
+    more.open();
+    frames.extend(stream.frames().await?);
+    let told = FanOut::read(&frames)?;
+    assert_eq!(told.text, "the answer");
+    for candidate in [1, 2] {
+        assert_eq!(told.closed(candidate).map(str::len), Some(2000));
+    }
+    assert_eq!(told.tabs[2].pieces.len(), 2000);
+    assert_eq!(told.failed(3), Some("server_error"), "{told:?}");
+    fake.expect_endings("interrupted", 1).await
+}
+
+#[tokio::test]
+async fn what_the_judge_is_given_fits_codex() -> Result<()> {
+    // Together more than the 1,048,576 characters that one input of Codex may have.
+    let script = Script::new()
+        .when("abcdef", |turn| turn.text("the answer"))
+        .every_turn(|turn| turn.burst(700, 1000));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
+    assert_eq!(reply.text()?, "the answer");
+    let starts = fake.told("turn/start");
+    let synthesis = starts.iter().find(|start| !is_candidate(start));
+    let synthesis = synthesis.context("no synthesis")?;
+    let input = synthesis["params"]["input"][0]["text"]
+        .as_str()
+        .context("no text")?;
+    let length = input.chars().count();
+    assert!((900_000..=1_048_576).contains(&length), "{length}");
+    assert!(input.contains("characters left out"), "it is marked");
+    Ok(())
+}
+
+/// It reads neither headers nor frames: up to 20 MB are on their way to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_never_reads_costs_bounded_memory_and_hears_the_end() -> Result<()> {
+    let script = Script::new()
+        .when("abcdef", |turn| turn.text("the answer"))
+        .when("never read", |turn| turn.burst(5_000, 1000));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    assert_eq!(gateway.client().ask("warm up").await?, "You said: warm up");
+    let before = process::resident(gateway.pid())?;
+
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?;
+    let mut silent = socket.connect(gateway.address()).await?;
+    let messages = json!([{"role": "user", "content": "never read"}]);
+    let body =
+        json!({"model": "gpt-5.5", "stream": true, "parallel_calls": 4, "messages": messages});
+    let body = body.to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n",
+        gateway.address(),
+        body.len()
+    );
+    silent.write_all(format!("{head}{body}").as_bytes()).await?;
+    fake.expect_count("turn/start", 5).await?;
+    for number in 0..5 {
+        let question = format!("are you there? {number}");
+        assert_eq!(
+            gateway.client().ask(&question).await?,
+            format!("You said: {question}")
+        );
+    }
+    let mut told = Vec::new();
+    soon("the end of what it was sent", silent.read_to_end(&mut told)).await??;
+    let peak = process::peak(gateway.pid())?;
+    assert!(
+        peak < before + 160 * MIB,
+        "{} MiB before, {} MiB at most",
+        before / MIB,
+        peak / MIB
+    );
+    let told = String::from_utf8_lossy(&told);
+    let ends = told.matches("codex_tab_close").count() + told.matches("codex_tab_error").count();
+    assert!(
+        ends == 4 || told.contains("client_too_slow"),
+        "{ends} tabs end"
+    );
+    assert!(told.contains("data: [DONE]"), "terminal events never drop");
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Fan-outs on the real Codex: what the model is asked, and what the client reads.
+
+mod ending; // failures, deadlines and clients that go
+
+use airlock_tests::model::Call;
+use airlock_tests::{FanOut, Gate, Gateway, ModelAnswer, ScriptedModel, angle, fan_out};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+/// What a synthesis is recognised by: each candidate says it.
+const DRAFT: &str = "a draft";
+
+/// A model whose candidates say `a draft by N.`, and whose synthesis says this.
+fn drafts(model: &ScriptedModel, candidates: usize, synthesis: ModelAnswer) {
+    model.when(DRAFT, synthesis);
+    for candidate in 1..=candidates {
+        let answer = ModelAnswer::words(&draft(candidate));
+        model.when_instructed(&angle(candidate), answer);
+    }
+}
+
+fn draft(candidate: usize) -> String {
+    format!("{DRAFT} by {candidate}.")
+}
+
+fn by(synthesis: &str) -> Value {
+    json!({"airlock": {"synthesis": synthesis}})
+}
+
+/// The requests of the candidates, in their order, and the others.
+fn sorted(model: &ScriptedModel, candidates: usize) -> Result<(Vec<Call>, Vec<Call>)> {
+    let mut calls = model.calls();
+    let mut sorted = Vec::new();
+    for candidate in 1..=candidates {
+        let of = |call: &Call| call.instructions().contains(&angle(candidate));
+        let place = calls.iter().position(of);
+        let place = place.with_context(|| format!("candidate {candidate} asked nothing"))?;
+        sorted.push(calls.remove(place));
+        ensure!(!calls.iter().any(of), "candidate {candidate} asked twice");
+    }
+    Ok((sorted, calls))
+}
+
+/// A fan-out that merges: each candidate asks once, the synthesis once, and the client reads all of it.
+async fn merges(candidates: usize) -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    drafts(&model, candidates, ModelAnswer::words("All of it, in one."));
+    let gateway = Gateway::over_real(&model).await?;
+    let messages = json!([{"role": "system", "content": "You are terse."}, {"role": "user", "content": "one"},
+        {"role": "assistant", "content": "two"}, {"role": "user", "content": "three"}]);
+    let body = json!({"messages": messages, "stream_options": {"include_usage": true}});
+    let told = gateway.client().fan_out(candidates, body.clone()).await?;
+    assert_eq!(
+        (told.text.as_str(), told.finish_reason.as_str()),
+        ("All of it, in one.", "stop")
+    );
+    assert_eq!(told.tabs.len(), candidates);
+    for candidate in 1..=candidates {
+        assert_eq!(told.closed(candidate), Some(draft(candidate).as_str()));
+        assert_eq!(told.tabs[candidate - 1].pieces, draft(candidate));
+    }
+    assert_eq!(
+        told.airlock["synthesis"],
+        json!({"strategy": "merge", "candidate": null})
+    );
+    let tokens = 100 * (candidates + 1);
+    assert_eq!(told.usage.context("no usage")?["prompt_tokens"], tokens);
+
+    let (asked, rest) = sorted(&model, candidates)?;
+    let talk = ["one", "two", "three"];
+    for call in &asked {
+        assert!(call.instructions().contains("You are terse."));
+        assert_eq!(texts(call), talk);
+        assert_eq!(call.body["text"]["format"], Value::Null);
+    }
+    let [synthesis] = rest.as_slice() else {
+        anyhow::bail!("not one synthesis: {}", rest.len())
+    };
+    assert!(synthesis.instructions().contains("You are terse."));
+    let heard = texts(synthesis);
+    assert_eq!(heard[..3], talk);
+    for candidate in 1..=candidates {
+        assert_eq!(heard[3].matches(&draft(candidate)).count(), 1);
+    }
+    Ok(())
+}
+
+/// What was said after the instructions.
+fn texts(call: &Call) -> Vec<String> {
+    let said = call.messages().into_iter();
+    said.filter(|(role, _)| role != "developer")
+        .map(|(_, text)| text)
+        .collect()
+}
+
+#[tokio::test]
+async fn two_candidates_are_merged() -> Result<()> {
+    merges(2).await
+}
+
+#[tokio::test]
+async fn five_candidates_are_merged() -> Result<()> {
+    merges(5).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_candidates_are_merged() -> Result<()> {
+    merges(20).await
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_streamed_has_its_candidates_beside_it() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    drafts(&model, 5, ModelAnswer::words("All of it."));
+    let gateway = Gateway::over_real(&model).await?;
+    let reply = gateway.client().chat(fan_out(5, json!({}))).await?;
+    assert_eq!(reply.text()?, "All of it.", "{}", reply.body);
+    let candidates = reply.body["airlock"]["candidates"].as_array();
+    let candidates = candidates.context("no candidates")?;
+    assert_eq!(candidates.len(), 5);
+    for (index, candidate) in candidates.iter().enumerate() {
+        assert_eq!(candidate["text"], draft(index + 1), "{candidate}");
+        assert_eq!(candidate["status"], "completed");
+        assert_eq!(candidate["usage"]["total_tokens"], 105);
+    }
+    assert_eq!(reply.body["usage"]["total_tokens"], 630);
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_judge_is_asked_in_a_form_and_its_choice_is_the_answer() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let verdict = json!({"best": "B", "reasons": "It is the clearest."}).to_string();
+    drafts(&model, 5, ModelAnswer::new().text(&verdict));
+    let gateway = Gateway::over_real(&model).await?;
+    let told = gateway.client().fan_out(5, by("judge")).await?;
+    let synthesis = &told.airlock["synthesis"];
+    let best = synthesis["candidate"].as_u64().context("nobody")?;
+    assert_eq!(told.text, draft(best.try_into()?));
+    assert!(synthesis["fallback"].is_null(), "{synthesis}");
+    let (_, rest) = sorted(&model, 5)?;
+    let [judge] = rest.as_slice() else {
+        anyhow::bail!("not one judge: {}", rest.len())
+    };
+    let format = &judge.body["text"]["format"];
+    assert_eq!(
+        (&format["type"], &format["strict"]),
+        (&json!("json_schema"), &json!(true))
+    );
+    assert_eq!(
+        format["schema"]["properties"]["best"]["enum"],
+        json!(["A", "B", "C", "D", "E"])
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_majority_is_the_answer_and_no_model_is_asked() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    for (candidate, text) in [(1, "Paris."), (2, "London"), (3, "paris"), (4, "\"Paris\"")] {
+        model.when_instructed(&angle(candidate), ModelAnswer::words(text));
+    }
+    model.when_instructed(&angle(5), ModelAnswer::words("Rome"));
+    let gateway = Gateway::over_real(&model).await?;
+    let told = gateway.client().fan_out(5, by("vote")).await?;
+    let normal = told.text.to_lowercase();
+    assert!(normal.contains("paris"), "{}", told.text);
+    assert_eq!(told.airlock["synthesis"]["votes"][0]["count"], 3);
+    let (_, rest) = sorted(&model, 5)?;
+    assert!(rest.is_empty(), "{rest:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_answer_closes_the_others_connections() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gate = Gate::new();
+    model.when_instructed(&angle(2), ModelAnswer::new().hold(&gate).text("here"));
+    model.otherwise(ModelAnswer::new().text("let me ").hang());
+    let gateway = Gateway::over_real(&model).await?;
+    let mut stream = gateway.client().stream(fan_out(5, by("first"))).await?;
+    model.expect_calls(5).await?;
+    gate.open();
+    let told = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(told.text, "here");
+    assert_eq!(told.airlock["synthesis"]["candidate"], 2);
+    let (asked, rest) = sorted(&model, 5)?;
+    assert!(rest.is_empty(), "{rest:?}");
+    for (index, call) in asked.iter().enumerate() {
+        if index == 1 {
+            assert!(!call.was_left());
+        } else {
+            call.left().await?;
+            assert_eq!(told.failed(index + 1), Some("interrupted"));
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_quorum_closes_the_connections_of_the_rest() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    drafts(&model, 3, ModelAnswer::words("The answer."));
+    model.otherwise(ModelAnswer::new().text("let me ").hang());
+    let gateway = Gateway::over_real(&model).await?;
+    let hints: Vec<_> = (1..=5)
+        .map(|number| json!({"hint": angle(number)}))
+        .collect();
+    let airlock = json!({"quorum": 3, "grace_ms": 50, "candidates": hints});
+    let told = gateway
+        .client()
+        .fan_out(5, json!({"airlock": airlock}))
+        .await?;
+    assert_eq!(told.text, "The answer.");
+    let (asked, rest) = sorted(&model, 5)?;
+    for candidate in [4, 5] {
+        asked[candidate - 1].left().await?;
+        assert_eq!(told.failed(candidate), Some("interrupted"));
+    }
+    let [synthesis] = rest.as_slice() else {
+        anyhow::bail!("not one synthesis: {}", rest.len())
+    };
+    assert_eq!(synthesis.said().matches(DRAFT).count(), 3);
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! A fan-out through the gateway against the same turns on an app-server of their own, and how fast leaving stops one.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use airlock_tests::direct::AppServer;
+use airlock_tests::{
+    FakeCodex, FanOut, Gateway, ModelAnswer, Script, ScriptedModel, TurnPlan, process, programs,
+    soon,
+};
+use anyhow::{Context, Result, bail, ensure};
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use crate::{mebibytes, median, ready, say, told};
+
+/// Rounds of each kind.
+const ROUNDS: usize = 10;
+/// Candidates of the fan-out.
+const CANDIDATES: usize = 20;
+/// What each turn says: so many deltas, so far apart.
+const DELTAS: usize = 100;
+const PACE: Duration = Duration::from_millis(20);
+
+/// What a gateway asks of Codex for a fan-out, message by message.
+struct Asked {
+    introduction: Value,
+    candidate: Turn,
+    synthesis: Turn,
+}
+
+/// The parameters of a turn's calls. The thread's id is put in anew.
+struct Turn {
+    thread: Value,
+    items: Option<Value>,
+    start: Value,
+}
+
+/// What a call was for.
+#[derive(Clone, Copy)]
+enum Call {
+    Thread,
+    Items,
+    Start,
+}
+
+pub(crate) async fn measure() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = ready(&model).await?;
+    compare(&gateway, &model).await?;
+    leave(&gateway, &model).await
+}
+
+/// The time from the request to the end of the answer, and what the gateway holds at most meanwhile.
+async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
+    let asked = Asked::by_a_gateway().await?;
+    let mut direct = AppServer::start_as(
+        programs::real_codex()?,
+        &gateway.codex_home(),
+        asked.introduction.clone(),
+    )
+    .await?;
+    model.otherwise(ModelAnswer::new().paced(DELTAS, PACE));
+    let (mut through, mut without, mut peak) = (Vec::new(), Vec::new(), 0);
+    let anew = process::forget_peak(gateway.pid()).is_ok();
+    for round in 0..=ROUNDS {
+        let one = run_through(gateway).await?;
+        let other = run_without(&mut direct, &asked).await?;
+        peak = peak.max(process::peak(gateway.pid())?);
+        // The first of each warms up.
+        if round > 0 {
+            through.push(one);
+            without.push(other);
+        }
+    }
+    let calls = 2 * (ROUNDS + 1) * (CANDIDATES + 1);
+    ensure!(model.calls().len() == calls, "not the same turns");
+    let ratio = median(&mut through).as_secs_f64() / median(&mut without).as_secs_f64();
+    say(&format!(
+        "fan-out, {CANDIDATES} candidates of {DELTAS} deltas {PACE:?} apart, merged by a turn of as many"
+    ));
+    say(&format!("  through the gateway: {}", told(through)));
+    say(&format!(
+        "  from the app-server directly: {}",
+        told(without)
+    ));
+    say(&format!("  ratio of the medians: {ratio:.3}"));
+    let since = if anew { "during it" } else { "since the start" };
+    say(&format!(
+        "  resident at most, the gateway {since}: {}",
+        mebibytes(peak)
+    ));
+    Ok(())
+}
+
+async fn run_through(gateway: &Gateway) -> Result<Duration> {
+    let began = Instant::now();
+    let mut stream = gateway.client().stream(body()).await?;
+    let frames = stream.frames().await?;
+    let taken = began.elapsed();
+    let told = FanOut::read(&frames)?;
+    ensure!(told.text == text(), "not the answer: {:?}", told.error);
+    for candidate in 1..=CANDIDATES {
+        let closed = told.closed(candidate);
+        ensure!(closed == Some(text().as_str()), "{candidate}: {closed:?}");
+    }
+    Ok(taken)
+}
+
+async fn run_without(direct: &mut AppServer, asked: &Asked) -> Result<Duration> {
+    let began = Instant::now();
+    let candidates: Vec<_> = (0..CANDIDATES).map(|_| &asked.candidate).collect();
+    let mut threads = drive(direct, &candidates).await?;
+    threads.extend(drive(direct, &[&asked.synthesis]).await?);
+    let taken = began.elapsed();
+    for thread in threads {
+        direct
+            .call("thread/unsubscribe", json!({ "threadId": thread }))
+            .await?;
+    }
+    Ok(taken)
+}
+
+/// Runs these turns at once, each on its own thread, until the last has completed. Returns the threads.
+async fn drive(direct: &mut AppServer, turns: &[&Turn]) -> Result<Vec<String>> {
+    let mut calls = HashMap::new();
+    let mut threads = vec![String::new(); turns.len()];
+    for (number, turn) in turns.iter().enumerate() {
+        let id = direct.request("thread/start", turn.thread.clone()).await?;
+        calls.insert(id, (number, Call::Thread));
+    }
+    let mut running = turns.len();
+    while running > 0 {
+        let message = direct.next().await?;
+        if message["method"] == "turn/completed" {
+            let thread = message["params"]["threadId"].as_str().unwrap_or_default();
+            // Another's, of the round before, may still come.
+            if threads.iter().any(|known| known == thread) {
+                let status = &message["params"]["turn"]["status"];
+                ensure!(status == "completed", "a turn ended as {status}");
+                running -= 1;
+            }
+            continue;
+        }
+        let answered = message["id"].as_u64().and_then(|id| calls.remove(&id));
+        let Some((number, call)) = answered else {
+            continue;
+        };
+        if let Some(error) = message.get("error") {
+            bail!("a call failed: {error}");
+        }
+        if let Call::Thread = call {
+            let id = message["result"]["thread"]["id"].as_str();
+            id.context("no thread")?.clone_into(&mut threads[number]);
+        }
+        let turn = turns[number];
+        let (method, params, next) = match (call, &turn.items) {
+            (Call::Thread, Some(items)) => ("thread/inject_items", items, Call::Items),
+            (Call::Thread, None) | (Call::Items, _) => ("turn/start", &turn.start, Call::Start),
+            (Call::Start, _) => continue,
+        };
+        let mut params = params.clone();
+        params["threadId"] = json!(threads[number]);
+        calls.insert(direct.request(method, params).await?, (number, next));
+    }
+    Ok(threads)
+}
+
+impl Asked {
+    /// What a gateway asks of a scripted Codex that says the same words, so that nothing of it is made up here.
+    async fn by_a_gateway() -> Result<Self> {
+        let words = |plan| (0..DELTAS).fold(plan, |plan: TurnPlan, _| plan.text("word "));
+        let fake = FakeCodex::start(Script::new().every_turn(words))?;
+        let gateway = Gateway::over_fake(&fake).await?;
+        let mut stream = gateway.client().stream(body()).await?;
+        let answer = FanOut::read(&stream.frames().await?)?;
+        ensure!(answer.text == text(), "{:?}", answer.error);
+        let starts = fake.told("turn/start");
+        ensure!(starts.len() == CANDIDATES + 1, "{} turns", starts.len());
+        let introductions = fake.told("initialize");
+        let introduction = introductions.first().context("no introduction")?;
+        Ok(Self {
+            introduction: introduction["params"].clone(),
+            candidate: Turn::told(&fake, 0)?,
+            synthesis: Turn::told(&fake, CANDIDATES)?,
+        })
+    }
+}
+
+impl Turn {
+    /// The turn that was started as this one, from 0. Threads that differ in nothing need not be told apart.
+    fn told(fake: &FakeCodex, number: usize) -> Result<Self> {
+        let nth = |method| fake.told(method).into_iter().nth(number);
+        let start = nth("turn/start").context("no turn")?["params"].take();
+        let items = fake.told("thread/inject_items").into_iter();
+        let mut items = items.filter(|items| items["params"]["threadId"] == start["threadId"]);
+        Ok(Self {
+            thread: nth("thread/start").context("no thread")?["params"].take(),
+            items: items.next().map(|mut items| items["params"].take()),
+            start,
+        })
+    }
+}
+
+/// How long after its client has left a fan-out's last connection to the model is closed.
+async fn leave(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
+    model.otherwise(ModelAnswer::new().text("word ").hang());
+    let mut taken = Vec::new();
+    for round in 0..=ROUNDS {
+        let before = model.calls().len();
+        let mut stream = gateway.client().stream(body()).await?;
+        let mut talking = 0;
+        while talking < CANDIDATES {
+            let event = stream.next_tool_event().await?;
+            talking += usize::from(event["type"] == "codex_tab_chunk");
+        }
+        let calls = model.calls().split_off(before);
+        let gone = Instant::now();
+        drop(stream);
+        let all = try_join_all(calls.iter().map(|call| call.left()));
+        soon("the end of all connections", all).await??;
+        if round > 0 {
+            taken.push(gone.elapsed());
+        }
+    }
+    say(&format!(
+        "fan-out, from its client's leaving until the last of {CANDIDATES} connections to the model is closed: {}",
+        told(taken)
+    ));
+    Ok(())
+}
+
+fn body() -> Value {
+    json!({"parallel_calls": CANDIDATES})
+}
+
+/// What each turn says.
+fn text() -> String {
+    "word ".repeat(DELTAS)
+}
