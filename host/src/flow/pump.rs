@@ -88,8 +88,8 @@ impl Pump {
         self
     }
 
-    /// Waits for the first text, reasoning or good ending, at most this long. A request that fails before anything of
-    /// it was told is a failure: the model's own refusals come about a second after Codex has accepted a turn.
+    /// Waits for the first text, the first reasoning or the end of it all, at most this long. A request that fails before
+    /// anything of it was told is a failure: the model's own refusals come about a second after Codex has accepted a turn.
     pub(super) async fn until_first(mut self, wait: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + wait;
         while !self.batch.iter().any(tells) {
@@ -266,9 +266,8 @@ fn tells(event: &Event) -> bool {
     match &event.kind {
         EventKind::Text(text) => !text.text.is_empty(),
         EventKind::Reasoning(reasoning) => !reasoning.text.is_empty(),
-        EventKind::Settled(Ending::Completed | Ending::Incomplete(_)) => true,
-        // That one of several has failed says nothing yet of the answer.
-        EventKind::Settled(Ending::Failed(_) | Ending::Interrupted)
+        // That one of several has ended without a word says nothing yet of the answer.
+        EventKind::Settled(_)
         | EventKind::Opened(_)
         | EventKind::Usage(_)
         | EventKind::Restarted(_)
