@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{Response, StatusCode};
+use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::post;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -43,6 +43,7 @@ pub struct Call {
     pub body: Value,
     /// Its `Authorization`, to prove which key was used.
     pub authorization: Option<String>,
+    headers: HeaderMap,
     left: CancellationToken,
 }
 
@@ -153,6 +154,11 @@ impl ScriptedModel {
 }
 
 impl Call {
+    /// A header of the request, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// Waits until Codex closed the connection before the answer was over: what an interrupt comes to.
     pub async fn left(&self) -> Result<()> {
         soon(
@@ -240,6 +246,7 @@ async fn take(shared: &Shared, request: axum::extract::Request) -> Result<Respon
     let body: Bytes = axum::body::to_bytes(body, BODY_LIMIT).await?;
     let call = Call {
         body: serde_json::from_slice(&body).context("a request that is no JSON")?,
+        headers: head.headers.clone(),
         authorization: head
             .headers
             .get("authorization")

@@ -70,10 +70,19 @@ enum Stage {
     Collecting,
     /// A turn of this source is to be brought back to the panel.
     Consulting(u32, Heard),
-    /// A turn is the answer. True once any of its text may have reached the client.
-    Showing(bool),
+    /// A turn is the answer, unless it comes to nothing.
+    Showing(Shown),
     /// The answer is known.
     Over,
+}
+
+/// What is known of the turn that is shown.
+#[derive(Clone, Copy, Default)]
+struct Shown {
+    /// It has said something.
+    said: bool,
+    /// Some of its text may have reached the client.
+    left: bool,
 }
 
 impl FanOut {
@@ -134,8 +143,7 @@ impl FanOut {
         self.keep(batch, settled, turns);
         let mut end = None;
         for one in settled.drain(..) {
-            let failed = matches!(one.outcome.ending, Ending::Failed(_) | Ending::Interrupted);
-            if one.source == ANSWER && (!failed || matches!(self.stage, Stage::Showing(true))) {
+            if one.source == ANSWER && self.stands(&one.outcome.ending) {
                 end = Some(one.outcome);
                 continue;
             }
@@ -148,6 +156,17 @@ impl FanOut {
         }
         batch.sort_by_key(|event| event.at);
         end
+    }
+
+    /// Whether the answer ends so. If not, it came to nothing, and the panel may find another.
+    fn stands(&self, ending: &Ending) -> bool {
+        let Stage::Showing(Shown { said, left }) = self.stage else {
+            return false;
+        };
+        match ending {
+            Ending::Completed | Ending::Incomplete(_) => said || left,
+            Ending::Interrupted | Ending::Failed(_) => left,
+        }
     }
 
     /// Hands the panel one thing that it has not heard of, and does what it says. What comes back is the end of the
@@ -227,7 +246,7 @@ impl FanOut {
         self.permits.truncate(1);
         let ending = match verdict {
             Verdict::Show(brief) => {
-                self.stage = Stage::Showing(false);
+                self.stage = Stage::Showing(Shown::default());
                 self.ask(ANSWER, brief, turns, batch)?;
                 return Ok(None);
             }
@@ -325,10 +344,11 @@ impl FanOut {
         );
         let mut over = Vec::new();
         batch.retain(|event| {
-            if let (ANSWER, EventKind::Text(text), Stage::Showing(told)) =
+            if let (ANSWER, EventKind::Text(text), Stage::Showing(shown)) =
                 (event.source, &event.kind, &mut self.stage)
             {
-                *told |= self.means.streaming && !text.text.is_empty();
+                shown.said |= !text.text.trim().is_empty();
+                shown.left |= self.means.streaming && !text.text.is_empty();
                 return true;
             }
             let heard = match (

@@ -184,26 +184,56 @@ async fn what_only_a_fan_out_has_is_named_where_there_is_none() -> Result<()> {
 
 #[tokio::test]
 async fn a_candidates_own_request_cannot_fan_out_again() -> Result<()> {
-    let fake = FakeCodex::start(Script::new())?;
+    let fake = FakeCodex::start(Script::new().when("long", |turn| turn.text("Once").hang()))?;
     let gateway = Gateway::over_fake(&fake).await?;
-    for (calls, status) in [(2, 400), (20, 400), (1, 200)] {
+    let long = json!({"messages": [{"role": "user", "content": "a long one"}]});
+    let mut running = gateway.client().stream(long).await?;
+    running.next_text().await?;
+    let started = fake.told("turn/start");
+    let thread = started.first().context("no turn")?["params"]["threadId"]
+        .as_str()
+        .context("no thread")?;
+    let ask = async |calls: u32, name: &str, value: &str| {
         let body = json!({"model": "gpt-5.5", "parallel_calls": calls,
             "messages": [{"role": "user", "content": "hi"}]});
         let request = gateway
             .client()
             .request(Method::POST, "/v1/chat/completions")
-            .header("x-airlock-depth", "1")
+            .header(name, value)
             .json(&body);
-        let reply = send(request).await?;
-        assert_eq!(reply.status.as_u16(), status, "{calls}: {}", reply.body);
-        if status == 400 {
+        send(request).await
+    };
+    // How a gateway behind a home's provider is told, what Codex sends by itself, and a thread that runs here.
+    let marks = [
+        ("x-airlock-depth", "1"),
+        ("originator", "airlock"),
+        ("thread-id", thread),
+    ];
+    for (name, value) in marks {
+        for calls in [2, 20] {
+            let reply = ask(calls, name, value).await?;
             assert_eq!(
-                (reply.error("code"), reply.error("param")),
-                (&json!("nested_fan_out"), &json!("parallel_calls"))
+                (
+                    reply.status.as_u16(),
+                    reply.error("code"),
+                    reply.error("param")
+                ),
+                (400, &json!("nested_fan_out"), &json!("parallel_calls")),
+                "{name}: {}",
+                reply.body
             );
         }
+        let reply = ask(1, name, value).await?;
+        assert_eq!(reply.status.as_u16(), 200, "{name}: {}", reply.body);
     }
-    assert_eq!(fake.told("turn/start").len(), 1);
+    for (name, value) in [
+        ("x-airlock-depth", "0"),
+        ("originator", "codex_cli_rs"),
+        ("thread-id", "another"),
+    ] {
+        let reply = ask(2, name, value).await?;
+        assert_eq!(reply.status.as_u16(), 200, "{name}: {}", reply.body);
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Candidates and syntheses that fail, and clients that go: what it costs, and what it does not.
 
-use airlock_tests::{FakeCodex, FanOut, Gate, Gateway, Script, TabEnd, angle, fan_out};
+use airlock_tests::{FakeCodex, FanOut, Gate, Gateway, Script, TabEnd, TurnPlan, angle, fan_out};
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
@@ -172,6 +172,30 @@ async fn a_synthesis_that_fails_before_its_first_word_gives_way_to_the_best_cand
     let reply = gateway.client().chat(fan_out(3, json!({}))).await?;
     assert_eq!(reply.text()?, longest);
     assert_eq!(reply.body["airlock"]["synthesis"], expected);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_synthesis_that_says_nothing_gives_way_too() -> Result<()> {
+    let fake = FakeCodex::start(drafts(2, |turn| turn))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let expected = json!({"strategy": "merge", "candidate": 1, "fallback": true});
+    let told = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!((told.text, told.error), (draft(1), None));
+    assert_eq!(told.airlock["synthesis"], expected);
+    let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
+    assert_eq!(reply.text()?, draft(1));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_synthesis_that_fails_late_gives_way_where_nothing_of_it_has_left() -> Result<()> {
+    let synthesis = |turn: TurnPlan| turn.text("The ans").fail("other", SECRET);
+    let fake = FakeCodex::start(drafts(2, synthesis))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
+    assert_eq!(reply.text()?, draft(1));
+    assert_eq!(reply.body["airlock"]["synthesis"]["fallback"], true);
     Ok(())
 }
 

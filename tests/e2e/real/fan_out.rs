@@ -223,3 +223,16 @@ async fn a_quorum_closes_the_connections_of_the_rest() -> Result<()> {
     assert_eq!(synthesis.said().matches(DRAFT).count(), 3);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_candidates_ask_says_where_it_comes_from() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    gateway.client().fan_out(2, by("first")).await?;
+    let call = model.call().await?;
+    // By these a gateway that is a model provider of another knows not to fan out again.
+    assert_eq!(call.header("x-airlock-depth"), Some("1"));
+    assert_eq!(call.header("originator"), Some("airlock"));
+    assert!(call.header("thread-id").is_some());
+    Ok(())
+}
