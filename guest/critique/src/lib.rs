@@ -1,17 +1,12 @@
 //! An example of a policy: the shipped one with a fifth strategy, `critique`, which is its default.
 //!
-//! A strategy is one `impl Strategy`. The rest of this file names it to the prompt, hands it to the panel, and exports
+//! A strategy is one `impl Strategy`, and `impl Strategies` says which ones the policy has. The rest of this file exports
 //! everything else as it is shipped. The host does not change.
 
-use std::cell::RefCell;
-
-use airlock_policy::bindings::airlock::policy::types::{Context, Model, Problem, Request};
-use airlock_policy::bindings::exports::airlock::policy::synthesize::{
-    GuestPanel, Outcome, Verdict,
-};
+use airlock_policy::bindings::airlock::policy::types::{Model, Problem, Request};
 use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
-use airlock_policy::component::Reply;
-use airlock_policy::panel::{self, Merge, Panel, Step, Strategy, Table};
+use airlock_policy::component::{Panel, Reply};
+use airlock_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
 
 /// Consults a critic, then shows an answer that was written with the candidates and the critique at hand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,19 +48,20 @@ impl Strategy for Critique {
     }
 }
 
-/// The strategies of this policy, the default first.
-fn strategies() -> Vec<Box<dyn Strategy>> {
-    let mut strategies: Vec<Box<dyn Strategy>> = vec![Box::new(Critique)];
-    strategies.extend(panel::strategies());
-    strategies
-}
-
 /// What this component exports.
 #[derive(Debug)]
 pub struct Policy;
 
 #[cfg(target_arch = "wasm32")]
 airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+
+impl Strategies for Policy {
+    fn all() -> Vec<Box<dyn Strategy>> {
+        let mut all = panel::strategies();
+        all.insert(0, Box::new(Critique));
+        all
+    }
+}
 
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
@@ -75,9 +71,7 @@ impl admit::Guest for Policy {
 
 impl prompt::Guest for Policy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        let strategies = strategies();
-        let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
-        airlock_policy::prompt::render_with(&request, &names)
+        airlock_policy::prompt::render_with(&request, &Self::all())
     }
 }
 
@@ -94,40 +88,40 @@ impl translate::Guest for Policy {
 }
 
 impl synthesize::Guest for Policy {
-    type Panel = Seat;
-}
-
-/// A panel behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
-/// twice.
-#[derive(Debug)]
-pub struct Seat(RefCell<Panel>);
-
-impl GuestPanel for Seat {
-    fn new(context: Context, candidates: u32) -> Self {
-        Self(RefCell::new(Panel::new(&context, candidates, strategies())))
-    }
-
-    fn wake(&self, now: u64) -> Verdict {
-        self.0.borrow_mut().wake(now)
-    }
-
-    fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
-        self.0.borrow_mut().settle(candidate, outcome, now)
-    }
-
-    fn judged(&self, outcome: Outcome, now: u64) -> Verdict {
-        self.0.borrow_mut().judged(outcome, now)
-    }
+    type Panel = Panel<Self>;
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic, reason = "tests")]
+    #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-    use airlock_policy::bindings::airlock::policy::types::{Brief, Choice, Ending, InputItem};
-    use airlock_policy::bindings::exports::airlock::policy::synthesize::Message;
+    use airlock_policy::bindings::airlock::policy::types::{
+        Brief, Choice, Context, Ending, InputItem,
+    };
+    use airlock_policy::bindings::exports::airlock::policy::synthesize::{
+        GuestPanel, Message, Outcome, Verdict,
+    };
 
     use super::*;
+
+    /// What a client asks for that names no strategy.
+    const BODY: &str = r#"{
+        "model": "gpt-5.5", "parallel_calls": 2, "messages": [{"role": "user", "content": "2 + 2?"}],
+        "response_format": {"type": "json_schema", "json_schema": {"name": "sum", "schema": {}}}
+    }"#;
+
+    fn plan(body: &str) -> Result<prompt::Plan, Problem> {
+        let request = Request {
+            id: "req_1".to_owned(),
+            arrived: 0,
+            dialect: airlock_policy::DIALECT.to_owned(),
+            body: body.to_owned(),
+            attachments: Vec::new(),
+            settings: String::new(),
+            nested: false,
+        };
+        <Policy as prompt::Guest>::render(request)
+    }
 
     fn said(text: &str) -> Outcome {
         Outcome {
@@ -147,19 +141,19 @@ mod tests {
     }
 
     /// A panel that has consulted the critic, and what it asked.
-    fn consulted() -> (Seat, Brief) {
+    fn consulted() -> (Panel<Policy>, Brief) {
         let context = Context {
             id: "req_1".to_owned(),
             arrived: 0,
             dialect: airlock_policy::DIALECT.to_owned(),
             model: "gpt-5.5".to_owned(),
-            notes: r#"{"fan_out":{"strategy":"critique","quorum":2,"schema":"{}"}}"#.to_owned(),
+            notes: plan(BODY).unwrap().notes,
         };
-        let seat = Seat::new(context, 2);
-        assert_eq!(seat.wake(0), Verdict::Wait(None));
-        assert_eq!(seat.settle(2, said("four"), 1), Verdict::Wait(None));
-        match seat.settle(1, said("about four"), 2) {
-            Verdict::Consult(brief) => (seat, brief),
+        let panel = Panel::<Policy>::new(context, 2);
+        assert_eq!(panel.wake(0), Verdict::Wait(None));
+        assert_eq!(panel.settle(2, said("four"), 1), Verdict::Wait(None));
+        match panel.settle(1, said("about four"), 2) {
+            Verdict::Consult(brief) => (panel, brief),
             other => panic!("{other:?}"),
         }
     }
@@ -180,12 +174,12 @@ mod tests {
 
     #[test]
     fn the_answer_is_written_with_candidates_and_critique() {
-        let (seat, question) = consulted();
+        let (panel, question) = consulted();
         assert!(question.instructions.starts_with(CRITIC));
         assert!(input(&question).contains("\nabout four\n"));
         assert_eq!(question.output_schema, None);
 
-        let answer = shown(seat.judged(said("A is vague"), 3));
+        let answer = shown(panel.judged(said("A is vague"), 3));
         assert!(answer.instructions.starts_with(AUTHOR));
         assert_eq!(answer.output_schema.as_deref(), Some("{}"));
         for text in ["\nfour\n", "\nabout four\n", "\nA is vague\n"] {
@@ -195,8 +189,8 @@ mod tests {
 
     #[test]
     fn without_a_critique_the_candidates_are_merged() {
-        let (seat, _) = consulted();
-        let answer = shown(seat.judged(failed(), 3));
+        let (panel, _) = consulted();
+        let answer = shown(panel.judged(failed(), 3));
         assert!(!answer.instructions.starts_with(AUTHOR));
         assert!(input(&answer).contains("\nabout four\n"));
 
@@ -205,12 +199,16 @@ mod tests {
             candidate: 1,
             extra: Some(r#"{"fallback":true}"#.to_owned()),
         };
-        assert_eq!(seat.judged(failed(), 4), Verdict::Pick(choice));
+        assert_eq!(panel.judged(failed(), 4), Verdict::Pick(choice));
     }
 
     #[test]
     fn a_request_finds_it_first_and_the_shipped_ones_too() {
-        let names: Vec<_> = strategies().iter().map(|it| it.name()).collect();
+        let names: Vec<_> = Policy::all().iter().map(|it| it.name()).collect();
         assert_eq!(names, ["critique", "merge", "judge", "vote", "first"]);
+        for name in names {
+            let airlock = format!(r#"{{"airlock": {{"synthesis": "{name}"}},"#);
+            plan(&BODY.replacen('{', &airlock, 1)).unwrap();
+        }
     }
 }

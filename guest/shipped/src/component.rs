@@ -1,6 +1,7 @@
 //! The component's exports: each one hands over to the plain function that does the work.
 
 use std::cell::RefCell;
+use std::marker::PhantomData;
 
 use crate::bindings::airlock::policy::types::{Context, Ending, Event, Model, Problem, Request};
 use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
@@ -8,10 +9,17 @@ use crate::bindings::exports::airlock::policy::translate::{
     Closing, Frame, GuestReply, Reply as ReplyHandle,
 };
 use crate::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use crate::panel::{Strategies, Strategy};
 
 /// What the shipped component exports.
 #[derive(Debug)]
 pub struct Shipped;
+
+impl Strategies for Shipped {
+    fn all() -> Vec<Box<dyn Strategy>> {
+        crate::panel::strategies()
+    }
+}
 
 impl admit::Guest for Shipped {
     fn decide(load: admit::Load) -> admit::Admission {
@@ -21,7 +29,7 @@ impl admit::Guest for Shipped {
 
 impl prompt::Guest for Shipped {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        crate::prompt::render(&request)
+        crate::prompt::render_with(&request, &Self::all())
     }
 }
 
@@ -60,27 +68,32 @@ impl GuestReply for Reply {
     }
 }
 
-/// A panel behind the handle that the host holds, as `Reply` is.
+/// A panel with the strategies of `S` behind the handle that the host holds, as `Reply` is. Another policy exports
+/// `Panel<Itself>`.
 #[derive(Debug)]
-pub struct Panel(RefCell<crate::panel::Panel>);
+pub struct Panel<S = Shipped> {
+    panel: RefCell<crate::panel::Panel>,
+    strategies: PhantomData<S>,
+}
 
-impl GuestPanel for Panel {
+impl<S: Strategies + 'static> GuestPanel for Panel<S> {
     fn new(context: Context, candidates: u32) -> Self {
-        let strategies = crate::panel::strategies();
-        Self(RefCell::new(crate::panel::Panel::new(
-            &context, candidates, strategies,
-        )))
+        let panel = crate::panel::Panel::new(&context, candidates, S::all());
+        Self {
+            panel: RefCell::new(panel),
+            strategies: PhantomData,
+        }
     }
 
     fn wake(&self, now: u64) -> Verdict {
-        self.0.borrow_mut().wake(now)
+        self.panel.borrow_mut().wake(now)
     }
 
     fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
-        self.0.borrow_mut().settle(candidate, outcome, now)
+        self.panel.borrow_mut().settle(candidate, outcome, now)
     }
 
     fn judged(&self, outcome: Outcome, now: u64) -> Verdict {
-        self.0.borrow_mut().judged(outcome, now)
+        self.panel.borrow_mut().judged(outcome, now)
     }
 }

@@ -16,6 +16,35 @@ pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String 
     }
 }
 
+/// A JSON object on one line, its members as they were. None of what is no object.
+pub(crate) fn object_to_line(text: &str) -> Option<String> {
+    if !is_object(text) {
+        return None;
+    }
+    let mut line = String::with_capacity(text.len());
+    let mut quoted = false;
+    let mut escaped = false;
+    for character in text.chars() {
+        // Space between tokens means nothing, and within a string there is no line break.
+        if !quoted && character.is_ascii_whitespace() {
+            continue;
+        }
+        quoted ^= character == '"' && !escaped;
+        escaped = character == '\\' && !escaped;
+        line.push(character);
+    }
+    Some(line)
+}
+
+/// Whether a text is one JSON object, whatever is in it and however deep.
+pub(crate) fn is_object(text: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Object {}
+
+    // Unread fields are skipped without recursion. An array would be read too.
+    text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
+}
+
 /// Appends `text` as a JSON string, quotes included.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
@@ -69,6 +98,25 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn an_object_is_made_one_line_and_anything_else_nothing() {
+        let object = "\t{ \"a \\\" b\\\\\" :\r\n [1e999, 2 ,\n3], \"c\": \" \\n {\" }\n";
+        let line = "{\"a \\\" b\\\\\":[1e999,2,3],\"c\":\" \\n {\"}";
+        assert_eq!(object_to_line(object).as_deref(), Some(line));
+        assert_eq!(object_to_line(line).as_deref(), Some(line));
+        for text in [
+            "",
+            "[1]",
+            "[]",
+            "null",
+            "{} {}",
+            "{\"a\":}",
+            "{\"a\":\"\n\"}",
+        ] {
+            assert_eq!(object_to_line(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn any_text_comes_back_and_its_length_was_known() {

@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 
 use crate::bindings::airlock::policy::types::{Choice, Context, Problem, ProblemKind, Shortfall};
 use crate::bindings::exports::airlock::policy::synthesize::{Outcome, Verdict};
+use crate::json;
 use crate::notes::Notes;
 
 use answer::Found;
@@ -29,7 +30,7 @@ pub use answer::Answer;
 pub use first::First;
 pub use judge::Judge;
 pub use merge::Merge;
-pub use strategy::{Step, Strategy};
+pub use strategy::{Step, Strategies, Strategy};
 pub use table::Table;
 pub use vote::Vote;
 
@@ -62,7 +63,8 @@ pub struct Panel {
     quorum: usize,
     grace_ms: u64,
     deadline_ms: Option<u64>,
-    woken: bool,
+    /// Whether the deadline's time runs, if there is one.
+    started: bool,
     /// When the grace time is over, once there is a quorum. Unix milliseconds, as all times here.
     grace_end: Option<u64>,
     /// When the candidates' time is up, once it runs.
@@ -110,7 +112,7 @@ impl Panel {
             quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
             grace_ms: fan_out.grace_ms,
             deadline_ms: fan_out.deadline_ms,
-            woken: false,
+            started: false,
             grace_end: None,
             deadline: None,
             table: Table::new(&context.id, candidates, notes.structure, fan_out),
@@ -119,15 +121,13 @@ impl Panel {
 
     /// All candidates have been asked for, or a time that the panel waits for has come.
     pub fn wake(&mut self, now: u64) -> Verdict {
-        if !self.woken {
-            self.woken = true;
-            self.deadline = self.deadline_ms.map(|after| now.saturating_add(after));
-        }
+        self.start(now);
         self.consider(now, false)
     }
 
     /// A candidate ended. A number that there is not, or a second ending, changes nothing.
     pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        self.start(now);
         let awaited = self.stage == Stage::Collecting
             && (1..=self.table.candidates()).contains(&candidate)
             && self.settled.insert(candidate);
@@ -155,8 +155,8 @@ impl Panel {
         self.consider(now, false)
     }
 
-    /// A turn that a verdict asked for ended: one that was consulted, or one that was shown and failed before any of
-    /// its text had left.
+    /// A turn that a verdict asked for ended: one that was consulted, or one that was shown and came to nothing before
+    /// any of its text had left, however it ended.
     pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
         let step = match (self.stage, &mut self.strategy) {
             (Stage::Consulting, Some(strategy)) => {
@@ -166,6 +166,14 @@ impl Panel {
             _ => return Verdict::Wait(None),
         };
         self.act(step)
+    }
+
+    /// The candidates' time runs from the first that is heard of them.
+    fn start(&mut self, now: u64) {
+        if !self.started {
+            self.started = true;
+            self.deadline = self.deadline_ms.map(|after| now.saturating_add(after));
+        }
     }
 
     /// Decides when it is time to, else says how long to wait. `answered` when there is a new answer.
@@ -197,7 +205,10 @@ impl Panel {
                     let problem = failed::summary(&self.failures);
                     self.fail(problem)
                 }
-                None => self.fail(too_late()),
+                None => {
+                    let problem = failed::too_late(&self.failures, self.table.candidates());
+                    self.fail(problem)
+                }
             },
             ([only], _) => {
                 let choice = Choice {
@@ -242,7 +253,9 @@ impl Panel {
         }
     }
 
-    fn pick(&mut self, choice: Choice) -> Verdict {
+    fn pick(&mut self, mut choice: Choice) -> Verdict {
+        // The host takes one line, and the translator an object.
+        choice.extra = choice.extra.as_deref().and_then(json::object_to_line);
         self.stage = Stage::Decided;
         self.table.forget_texts();
         Verdict::Pick(choice)
@@ -252,17 +265,6 @@ impl Panel {
         self.stage = Stage::Decided;
         self.table.forget_texts();
         Verdict::Fail(problem)
-    }
-}
-
-/// The time is up, and nobody has answered.
-fn too_late() -> Problem {
-    Problem {
-        kind: ProblemKind::Timeout,
-        code: Some("deadline_exceeded".to_owned()),
-        message: "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned(),
-        param: Some("airlock.deadline_ms".to_owned()),
-        retry_after_seconds: None,
     }
 }
 

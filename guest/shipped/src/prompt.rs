@@ -21,6 +21,7 @@ use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request, Wish};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{FanOut, Notes, Structure};
+use crate::panel::{self, Strategy};
 
 use body::Body;
 use format::Format;
@@ -28,7 +29,6 @@ use reader::Reader;
 use settings::Settings;
 use shape::Reading;
 
-pub use fan_out::STRATEGIES;
 pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
 
 /// The model's name that stands for the default of Codex's home.
@@ -46,30 +46,28 @@ const JSON_OBJECT_INSTRUCTIONS: &str = "Answer with exactly one valid JSON objec
 ///
 /// As `render_with`.
 pub fn render(request: &Request) -> Result<Plan, Problem> {
-    render_with(request, STRATEGIES)
+    render_with(request, &panel::strategies())
 }
 
-/// Turns a client's request into a plan, for a policy whose panel knows these strategies. The first is the default of
+/// Turns a client's request into a plan, for a policy whose panel has these strategies. The first is the default of
 /// a request and of settings that name none. Without any there is no fan-out.
 ///
 /// # Errors
 ///
 /// `not-found` for another dialect; `invalid-request` where the body is wrong and `unsupported` where it asks for
 /// what this gateway does not do, both with the path of the field at fault; `internal` for unreadable settings.
-pub fn render_with(request: &Request, strategies: &[&str]) -> Result<Plan, Problem> {
+pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Result<Plan, Problem> {
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));
     }
     let settings = Settings::read(&request.settings, strategies)?;
     let mut reader = Reader::new(&request.attachments, strategies, settings.strict);
     let body = read(&request.body, &mut reader)?;
-    let default = settings.synthesis.as_deref();
-    plan(
-        body,
-        reader,
-        request.nested,
-        default.or(strategies.first().copied()),
-    )
+    let default = match &settings.synthesis {
+        Some(name) => fan_out::named(strategies, name),
+        None => strategies.first().map(AsRef::as_ref),
+    };
+    plan(body, reader, request.nested, default)
 }
 
 /// Reads the body in one pass.
@@ -89,7 +87,7 @@ fn plan(
     body: Body<'_>,
     mut reader: Reader<'_>,
     nested: bool,
-    strategy: Option<&str>,
+    strategy: Option<&dyn Strategy>,
 ) -> Result<Plan, Problem> {
     let Some(model) = body.model else {
         return Err(missing("model", "name a model of /v1/models, or `default`"));

@@ -13,12 +13,14 @@ mod orders;
 mod prompts;
 #[path = "panel/rules.rs"]
 mod rules;
+#[path = "panel/votes.rs"]
+mod votes;
 
 use airlock_policy::bindings::airlock::policy::types::{
     Choice, Context, Ending, Problem, ProblemKind, Shortfall,
 };
 use airlock_policy::bindings::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
-use airlock_policy::panel::{self, Panel};
+use airlock_policy::panel::{self, Panel, Step, Strategy, Table};
 use serde_json::{Value, json};
 
 /// A panel whose notes hold these members of `fan_out`.
@@ -28,15 +30,19 @@ fn panel(candidates: u32, fan_out: Value) -> Panel {
 
 /// A panel over candidates whose answers have this structure.
 fn structured(candidates: u32, fan_out: Value, structure: &str) -> Panel {
+    let context = context(fan_out, structure);
+    Panel::new(&context, candidates, panel::strategies())
+}
+
+fn context(fan_out: Value, structure: &str) -> Context {
     let notes = [("structure", Value::from(structure)), ("fan_out", fan_out)];
-    let context = Context {
+    Context {
         id: "req_7".to_owned(),
         arrived: 0,
         dialect: airlock_policy::DIALECT.to_owned(),
         model: "gpt-5.5".to_owned(),
         notes: Value::from_iter(notes).to_string(),
-    };
-    Panel::new(&context, candidates, panel::strategies())
+    }
 }
 
 fn ended(ending: Ending, text: &str) -> Outcome {

@@ -1,5 +1,6 @@
 //! What a candidate's outcome is worth: an answer, the beginning of one, or nothing.
 
+use super::draw;
 use super::exhibits::{self, Excerpt};
 use super::failed::Failure;
 use crate::bindings::airlock::policy::types::{Ending, Phase, Shortfall};
@@ -17,12 +18,15 @@ pub struct Answer {
     gap: Option<usize>,
     /// Of the whole, in characters.
     length: usize,
+    /// Of the whole, but for the spaces around it.
+    digest: u64,
 }
 
 impl Answer {
     /// Keeps no more of the text than a model can be given at all: its beginning and its end.
     pub(super) fn new(candidate: u32, text: String) -> Self {
         let length = text.chars().count();
+        let digest = draw::hash(text.trim().bytes());
         let (text, gap) = if length <= exhibits::CHARACTERS_AT_MOST {
             (text, None)
         } else {
@@ -34,6 +38,7 @@ impl Answer {
             text,
             gap,
             length,
+            digest,
         }
     }
 
@@ -50,6 +55,16 @@ impl Answer {
     /// How long it is, in characters, whatever is missing of `text`.
     pub fn length(&self) -> usize {
         self.length
+    }
+
+    /// Whether the middle of `text` is missing.
+    pub(super) fn is_cut(&self) -> bool {
+        self.gap.is_some()
+    }
+
+    /// The same for answers that are the same to the letter, but for the spaces around them.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest
     }
 
     pub(super) fn excerpt(&self) -> Excerpt<'_> {

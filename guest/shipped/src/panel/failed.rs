@@ -1,5 +1,8 @@
 //! Why nobody answered, once no candidate has.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::problem;
 
@@ -48,49 +51,86 @@ impl Failure {
     }
 }
 
-/// The one problem that all have, or else a list of the reasons.
+/// The one problem that all have, or at least its kind, or else a list of the reasons. The same failures are always told
+/// the same way, whichever came first.
 pub(super) fn summary(failures: &[Failure]) -> Problem {
     let problems = || failures.iter().map(|failure| &failure.problem);
     let Some(first) = problems().next() else {
         return upstream("all_candidates_failed", "there was no candidate");
     };
-    if problems().all(|problem| problem.kind == first.kind && problem.code == first.code) {
-        return Problem {
-            // A field of one candidate is not at fault for the others.
-            param: first
-                .param
-                .clone()
-                .filter(|param| problems().all(|problem| problem.param.as_ref() == Some(param))),
-            retry_after_seconds: problems()
-                .filter_map(|problem| problem.retry_after_seconds)
-                .max(),
-            ..first.clone()
-        };
+    let count = failures.len();
+    let list = reasons(failures);
+    if problems().any(|problem| problem.kind != first.kind) {
+        let message = format!("all {count} candidates failed: {list}; send the request again");
+        return upstream("all_candidates_failed", &message);
     }
-    let mut reasons: Vec<(&str, usize)> = Vec::new();
-    for failure in failures {
-        match reasons
-            .iter_mut()
-            .find(|(reason, _)| *reason == failure.reason)
-        {
-            Some((_, count)) => *count += 1,
-            None => reasons.push((failure.reason, 1)),
-        }
+    let alike = problems().all(|it| it.code == first.code && it.message == first.message);
+    Problem {
+        kind: first.kind,
+        code: commonest_code(failures),
+        message: if alike {
+            first.message.clone()
+        } else {
+            format!("all {count} candidates failed: {list}")
+        },
+        // A field of one candidate is not at fault for the others.
+        param: first
+            .param
+            .clone()
+            .filter(|param| problems().all(|problem| problem.param.as_ref() == Some(param))),
+        retry_after_seconds: problems()
+            .filter_map(|problem| problem.retry_after_seconds)
+            .max(),
     }
-    // Whichever ended first: the same failures are always told in the same words.
-    reasons.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(other.0)));
-    let list: Vec<String> = reasons
-        .iter()
+}
+
+/// The time is up, and none of so many candidates has answered, for these reasons as far as they are known.
+pub(super) fn too_late(failures: &[Failure], candidates: u32) -> Problem {
+    let mut message = "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
+    if !failures.is_empty() {
+        let (count, list) = (failures.len(), reasons(failures));
+        message.push_str(&format!(
+            ". {count} of {candidates} candidates had failed: {list}"
+        ));
+    }
+    Problem {
+        kind: ProblemKind::Timeout,
+        code: Some("deadline_exceeded".to_owned()),
+        message,
+        param: Some("airlock.deadline_ms".to_owned()),
+        retry_after_seconds: None,
+    }
+}
+
+/// The reasons in generic words, each with how often it was given, the most frequent first.
+fn reasons(failures: &[Failure]) -> String {
+    let list = tally(failures.iter().map(|failure| failure.reason));
+    let list = list.into_iter();
+    let list: Vec<String> = list
         .map(|(reason, count)| format!("{reason} ({count})"))
         .collect();
-    upstream(
-        "all_candidates_failed",
-        &format!(
-            "all {} candidates failed: {}; send the request again",
-            failures.len(),
-            list.join(", ")
-        ),
-    )
+    list.join(", ")
+}
+
+/// The code that most give who give one; of several the first in the alphabet.
+fn commonest_code(failures: &[Failure]) -> Option<String> {
+    let codes = failures
+        .iter()
+        .filter_map(|failure| failure.problem.code.as_deref());
+    let commonest = tally(codes).into_iter().next();
+    commonest.map(|(code, _)| code.to_owned())
+}
+
+/// How often each word occurs, the most frequent first, and words as frequent by the alphabet.
+fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for word in words {
+        *counts.entry(word).or_default() += 1;
+    }
+    let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
+    // Stable: the map has put them into the order of the alphabet.
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    counts
 }
 
 fn upstream(code: &str, message: &str) -> Problem {
@@ -130,6 +170,61 @@ mod tests {
         assert_eq!(problem.message, "secret cause");
         assert_eq!(problem.param.as_deref(), Some("model"));
         assert_eq!(problem.retry_after_seconds, Some(20));
+    }
+
+    #[test]
+    fn one_kind_with_several_codes_keeps_its_status() {
+        let limit = |code: &str, retry| failure(ProblemKind::RateLimited, code, "model", retry);
+        let mut failures = vec![
+            limit("rate_limit_exceeded", Some(5)),
+            limit("insufficient_quota", Some(20)),
+        ];
+        let problem = summary(&failures);
+        failures.reverse();
+        assert_eq!(summary(&failures), problem);
+        assert_eq!(problem.kind, ProblemKind::RateLimited);
+        assert_eq!(problem.code.as_deref(), Some("insufficient_quota"));
+        assert_eq!(problem.retry_after_seconds, Some(20));
+        assert_eq!(problem.param.as_deref(), Some("model"));
+        let words = "all 2 candidates failed: the model's limit was reached (2)";
+        assert_eq!(problem.message, words);
+
+        failures.push(limit("rate_limit_exceeded", None));
+        let code = summary(&failures).code;
+        assert_eq!(code.as_deref(), Some("rate_limit_exceeded"));
+        for failure in &mut failures {
+            failure.problem.code = None;
+        }
+        assert_eq!(summary(&failures).code, None);
+    }
+
+    #[test]
+    fn other_words_of_one_problem_are_told_the_same_whichever_came_first() {
+        let after = |message: &str| {
+            let mut failure = failure(ProblemKind::RateLimited, "quota", "model", None);
+            message.clone_into(&mut failure.problem.message);
+            failure
+        };
+        let problem = summary(&[after("in 5 seconds"), after("in 6 seconds")]);
+        let other = summary(&[after("in 6 seconds"), after("in 5 seconds")]);
+        assert_eq!(problem, other);
+        assert_eq!(problem.code.as_deref(), Some("quota"));
+        assert!(!problem.message.contains("seconds"), "{}", problem.message);
+    }
+
+    #[test]
+    fn what_failed_before_the_deadline_is_counted() {
+        let none = too_late(&[], 3).message;
+        assert!(none.ends_with("send the request again"), "{none}");
+        let failures = [
+            failure(ProblemKind::RateLimited, "quota", "model", None),
+            Failure::empty(),
+        ];
+        let problem = too_late(&failures, 3);
+        assert_eq!(problem.kind, ProblemKind::Timeout);
+        let known =
+            "2 of 3 candidates had failed: an empty answer (1), the model's limit was reached (1)";
+        assert_eq!(problem.message, format!("{none}. {known}"));
     }
 
     #[test]

@@ -12,6 +12,10 @@ impl Strategy for First {
         "first"
     }
 
+    fn waits(&self) -> bool {
+        false
+    }
+
     fn enough(&mut self, table: &Table) -> bool {
         !table.answers().is_empty()
     }

@@ -90,10 +90,9 @@ impl Strategy for Judge {
     }
 
     fn judged(&mut self, table: &Table, said: Option<&str>) -> Step {
-        let ruling = said.and_then(|said| serde_json::from_str::<Ruling>(said).ok());
         let labels: BTreeMap<String, u32> = table.labels().into_iter().collect();
-        let chosen = ruling.and_then(|ruling| {
-            let candidate = *labels.get(ruling.best.trim())?;
+        let chosen = said.and_then(ruling).and_then(|ruling| {
+            let candidate = *labels.get(&label(&ruling.best))?;
             Some((candidate, ruling.reasons))
         });
         match chosen {
@@ -107,4 +106,22 @@ impl Strategy for Judge {
             None => Step::Fallback,
         }
     }
+}
+
+/// Reads a ruling. A model that no schema binds may put a fence or some words around it.
+fn ruling(said: &str) -> Option<Ruling> {
+    let start = said.find('{')?;
+    let end = said.rfind('}')?;
+    serde_json::from_str(said.get(start..=end)?).ok()
+}
+
+/// The label that is meant: `candidate a` is A.
+fn label(best: &str) -> String {
+    const PREFIX: &str = "candidate ";
+    let best = best.trim();
+    let bare = match best.get(..PREFIX.len()) {
+        Some(start) if start.eq_ignore_ascii_case(PREFIX) => &best[PREFIX.len()..],
+        Some(_) | None => best,
+    };
+    bare.trim().to_ascii_uppercase()
 }

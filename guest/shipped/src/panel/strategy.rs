@@ -10,6 +10,12 @@ pub trait Strategy: fmt::Debug {
     /// The name by which a request asks for it, in `airlock.synthesis`.
     fn name(&self) -> &'static str;
 
+    /// Whether it waits for several answers. Where it does not, neither a quorum nor a grace time means anything to it,
+    /// and a request that gives them is told so.
+    fn waits(&self) -> bool {
+        true
+    }
+
     /// Whether the answers so far decide already, so that no other is waited for. Asked after each new answer.
     fn enough(&mut self, _table: &Table) -> bool {
         false
@@ -24,6 +30,12 @@ pub trait Strategy: fmt::Debug {
     }
 }
 
+/// The strategies that a policy has.
+pub trait Strategies {
+    /// One of each, the default first. Where two have the same name the first counts.
+    fn all() -> Vec<Box<dyn Strategy>>;
+}
+
 /// What a strategy wants done next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
@@ -32,7 +44,8 @@ pub enum Step {
     Show(Brief),
     /// Run this brief and bring back what it says, to `judged`.
     Consult(Brief),
-    /// Take this candidate's answer. One that has not answered is taken for `Fallback`.
+    /// Take this candidate's answer. One that has not answered is taken for `Fallback`. `extra` must be a JSON object:
+    /// the client gets its members, and of anything else nothing. It may have several lines, of which one is made.
     Pick(Choice),
     /// There is no answer.
     Fail(Problem),

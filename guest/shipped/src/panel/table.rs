@@ -8,6 +8,8 @@ use crate::notes::{FanOut, Structure};
 
 /// What the input of every brief begins with.
 const OPENING: &str = "The texts that your instructions speak of follow.\n\n";
+/// What a brief says whose answer is not for the client. The plan's instructions may ask for one JSON object.
+const FORM: &str = "Your other instructions may ask for a certain form of the answer, such as one JSON object and nothing else. That is the form of the answer to the user: it does not bind what you write now.";
 
 /// The answers of one fan-out and what it was asked to do.
 #[derive(Debug)]
@@ -55,9 +57,25 @@ impl Table {
         (0..).map(label).zip(candidates).collect()
     }
 
-    /// A brief that puts the answers before a model for its opinion: `words` say what to do with them. Further
-    /// exhibits are pairs of a name and a text.
+    /// A brief that puts the answers before a model for its opinion: `words` say what to do with them. The form that
+    /// the request asks of the answer does not bind it. Further exhibits are pairs of a name and a text.
     pub fn question(&self, words: &str, further: &[(&str, &str)]) -> Brief {
+        self.brief(&[words, FORM], further)
+    }
+
+    /// A brief whose answer is for the client: as a `question`, but with the form, the schema and the reasoning summary
+    /// that the client has asked for.
+    pub fn synthesis(&self, words: &str, further: &[(&str, &str)]) -> Brief {
+        let brief = self.brief(&[words], further);
+        Brief {
+            summary: self.fan_out.summary.clone().or(brief.summary),
+            output_schema: self.fan_out.schema.clone(),
+            ..brief
+        }
+    }
+
+    /// A brief of these paragraphs and of what is on the table.
+    fn brief(&self, words: &[&str], further: &[(&str, &str)]) -> Brief {
         let further = further.iter().map(|(name, text)| Exhibit {
             name: (*name).to_owned(),
             excerpt: Excerpt::whole(text, text.chars().count()),
@@ -85,20 +103,9 @@ impl Table {
                 .map(|(name, param)| Wish { name, param }),
             // Nobody sees what it thinks.
             summary: Some("none".to_owned()),
-            instructions: [words, &caution(&laid.tag)].join("\n\n"),
+            instructions: [words, &[&caution(&laid.tag)]].concat().join("\n\n"),
             input: vec![InputItem::Text([OPENING, &laid.text].concat())],
             output_schema: None,
-        }
-    }
-
-    /// A brief whose answer is for the client: a `question` with the schema and the reasoning summary that the
-    /// client has asked for.
-    pub fn synthesis(&self, words: &str, further: &[(&str, &str)]) -> Brief {
-        let question = self.question(words, further);
-        Brief {
-            summary: self.fan_out.summary.clone().or(question.summary),
-            output_schema: self.fan_out.schema.clone(),
-            ..question
         }
     }
 

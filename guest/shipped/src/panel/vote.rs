@@ -1,82 +1,127 @@
 //! The strategy `vote`: what most candidates answer is the answer. It asks no model.
 
+mod values;
+mod words;
+
 use std::cmp::Reverse;
 
 use serde::Serialize;
-use serde_json::Value;
 
-use super::{Answer, Step, Strategy, Table, draw};
+use super::{Answer, Step, Strategy, Table};
 use crate::bindings::airlock::policy::types::Choice;
 use crate::json;
 
 /// How long an answer may be whose meaning is compared, in bytes. Of a longer one every character counts.
 const COMPARED_AT_MOST: usize = 64 * 1024;
-/// Quotation marks and emphasis, which mean nothing around a whole answer.
-const PAIRS: &[(char, char)] = &[
-    ('"', '"'),
-    ('\'', '\''),
-    ('`', '`'),
-    ('*', '*'),
-    ('_', '_'),
-    ('“', '”'),
-    ('„', '“'),
-    ('‘', '’'),
-    ('«', '»'),
-    ('»', '«'),
-];
-/// What may end an answer and means nothing there. Nothing is taken from its beginning: -5 and .5 are not 5.
-const ENDS: &[char] = &['.', ',', ';', ':', '!', '?', '…', '。'];
-
 /// Counts equal answers. Ends the waiting once more than half of all candidates agree.
 #[derive(Clone, Debug, Default)]
 pub struct Vote {
-    groups: Vec<Group>,
-    /// How many answers are in groups.
-    counted: usize,
+    /// In the order in which the answers were complete.
+    ballots: Vec<Ballot>,
 }
 
-/// Candidates whose answers are taken for equal.
+/// What one answer counts for.
 #[derive(Clone, Debug)]
-struct Group {
-    key: String,
-    candidates: Vec<u32>,
-    /// How many answers there were when its last one came.
-    complete: usize,
+struct Ballot {
+    candidate: u32,
+    /// The same for answers that are taken for equal.
+    meaning: String,
+    /// The meaning with the capitals that may matter: 5 MW is not 5 mW.
+    spelling: String,
+    /// The same for answers that are equal to the letter.
+    digest: u64,
 }
 
 /// What the client learns besides the answer.
 #[derive(Serialize)]
-struct Extra<'a> {
+struct Extra {
     /// The winner first.
-    votes: Vec<Votes<'a>>,
+    votes: Vec<Votes>,
 }
 
 #[derive(Serialize)]
-struct Votes<'a> {
-    candidates: &'a [u32],
+struct Votes {
+    candidates: Vec<u32>,
     count: usize,
 }
 
 impl Vote {
-    /// Puts the answers that are new into groups.
+    /// Takes the answers that are new.
     fn count(&mut self, table: &Table) {
-        for answer in table.answers().iter().skip(self.counted) {
-            self.counted += 1;
-            let key = key(answer, table.is_structured());
-            match self.groups.iter_mut().find(|group| group.key == key) {
-                Some(group) => {
-                    group.candidates.push(answer.candidate());
-                    group.candidates.sort_unstable();
-                    group.complete = self.counted;
-                }
-                None => self.groups.push(Group {
-                    key,
-                    candidates: vec![answer.candidate()],
-                    complete: self.counted,
-                }),
-            }
+        for answer in table.answers().iter().skip(self.ballots.len()) {
+            self.ballots.push(Ballot::of(answer, table.is_structured()));
         }
     }
+
+    /// Ballots that mean the same, the most first; of groups of one size, the one that had it first.
+    fn groups(&self) -> Vec<Vec<&Ballot>> {
+        let mut groups: Vec<(usize, Vec<&Ballot>)> = Vec::new();
+        for (place, ballot) in self.ballots.iter().enumerate() {
+            let same = |group: &[&Ballot]| group.iter().any(|it| it.meaning == ballot.meaning);
+            match groups.iter_mut().find(|(_, group)| same(group)) {
+                Some((last, group)) => {
+                    *last = place;
+                    group.push(ballot);
+                }
+                None => groups.push((place, vec![ballot])),
+            }
+        }
+        groups.sort_by_key(|(last, group)| (Reverse(group.len()), *last));
+        groups.into_iter().map(|(_, group)| group).collect()
+    }
+}
+
+impl Ballot {
+    fn of(answer: &Answer, structured: bool) -> Self {
+        let candidate = answer.candidate();
+        let digest = answer.digest();
+        let text = answer.text().trim();
+        let exact = if answer.is_cut() || text.len() > COMPARED_AT_MOST {
+            // The line break keeps it apart from short answers.
+            Some(format!("\n{digest:016x}"))
+        } else {
+            structured.then(|| values::canonical(text)).flatten()
+        };
+        let (meaning, spelling) = match exact {
+            Some(exact) => (exact.clone(), exact),
+            None => {
+                let words = words::plain(text);
+                (words.to_lowercase(), words::spelling(&words))
+            }
+        };
+        Self {
+            candidate,
+            meaning,
+            spelling,
+            digest,
+        }
+    }
+}
+
+/// Whose answer stands for a group: one whose spelling most have, and among those one that most have to the letter, so
+/// that nobody gets what fewer have said. Else the lowest number.
+fn speaker(group: &[&Ballot]) -> Option<u32> {
+    let best = group.iter().min_by_key(|ballot| {
+        let spelt = alike(group, |other| other.spelling == ballot.spelling);
+        let exact = alike(group, |other| other.digest == ballot.digest);
+        (Reverse(spelt), Reverse(exact), ballot.candidate)
+    });
+    best.map(|ballot| ballot.candidate)
+}
+
+/// Whether no spelling of a group can become more frequent than the one that is now, with so many ballots to come.
+fn is_spelt(group: &[&Ballot], missing: usize) -> bool {
+    let count = |ballot: &Ballot| alike(group, |other| other.spelling == ballot.spelling);
+    let Some(lead) = group.iter().max_by_key(|ballot| count(ballot)) else {
+        return false;
+    };
+    let others = group.iter().filter(|it| it.spelling != lead.spelling);
+    let second = others.map(|ballot| count(ballot)).max().unwrap_or(0);
+    second + missing <= count(lead)
+}
+
+fn alike(group: &[&Ballot], same: impl Fn(&Ballot) -> bool) -> usize {
+    group.iter().filter(|ballot| same(ballot)).count()
 }
 
 impl Strategy for Vote {
@@ -86,139 +131,51 @@ impl Strategy for Vote {
 
     fn enough(&mut self, table: &Table) -> bool {
         self.count(table);
-        let most = self.groups.iter().map(|group| group.candidates.len()).max();
-        most.and_then(|most| u32::try_from(most).ok())
-            .is_some_and(|most| most > table.candidates() / 2)
+        let all = usize::try_from(table.candidates()).unwrap_or(usize::MAX);
+        let missing = all.saturating_sub(self.ballots.len());
+        self.groups()
+            .first()
+            .is_some_and(|group| group.len() > all / 2 && is_spelt(group, missing))
     }
 
     fn decide(&mut self, table: &Table) -> Step {
         self.count(table);
-        // Of groups of one size, the one that had it first.
-        self.groups
-            .sort_by_key(|group| (Reverse(group.candidates.len()), group.complete));
-        let votes = self.groups.iter().map(|group| Votes {
-            candidates: &group.candidates,
-            count: group.candidates.len(),
+        let groups = self.groups();
+        let Some(candidate) = groups.first().and_then(|group| speaker(group)) else {
+            return Step::Fallback;
+        };
+        let votes = groups.iter().map(|group| {
+            let mut candidates: Vec<u32> = group.iter().map(|ballot| ballot.candidate).collect();
+            candidates.sort_unstable();
+            let count = candidates.len();
+            Votes { candidates, count }
         });
-        let extra = json::to_line(&Extra {
+        let extra = Extra {
             votes: votes.collect(),
-        });
-        let winner = self
-            .groups
-            .first()
-            .and_then(|group| group.candidates.first());
-        winner.map_or(Step::Fallback, |candidate| {
-            Step::Pick(Choice {
-                candidate: *candidate,
-                extra: Some(extra),
-            })
+        };
+        Step::Pick(Choice {
+            candidate,
+            extra: Some(json::to_line(&extra)),
         })
     }
-}
-
-/// What answers of one meaning have in common. Short, whatever the answer.
-fn key(answer: &Answer, structured: bool) -> String {
-    let text = answer.text().trim();
-    if text.len() > COMPARED_AT_MOST {
-        // The line break keeps it apart from the keys of short answers.
-        let missing = answer.length() - answer.text().chars().count();
-        return format!("\n{missing} {:016x}", draw::hash(text.bytes()));
-    }
-    if structured && let Ok(mut value) = serde_json::from_str::<Value>(text) {
-        value.sort_all_objects();
-        return value.to_string();
-    }
-    plain(text)
-}
-
-/// The words without capitals, superfluous spaces, and what stands around them.
-fn plain(text: &str) -> String {
-    let words: Vec<&str> = text.split_whitespace().collect();
-    let whole = words.join(" ").to_lowercase();
-    let mut bare = whole.as_str();
-    loop {
-        let before = bare;
-        bare = without_end(bare).trim();
-        for (open, close) in PAIRS {
-            let inner = bare
-                .strip_prefix(*open)
-                .and_then(|rest| rest.strip_suffix(*close));
-            bare = inner.unwrap_or(bare).trim();
-        }
-        if bare == before {
-            break;
-        }
-    }
-    // An answer of nothing but marks is its marks.
-    if bare.is_empty() {
-        whole
-    } else {
-        bare.to_owned()
-    }
-}
-
-/// The words without what ends them. The factorial of a number is not the number.
-fn without_end(mut words: &str) -> &str {
-    while let Some(rest) = words.strip_suffix(ENDS) {
-        if words.ends_with('!') && rest.ends_with(|last: char| last.is_ascii_digit()) {
-            break;
-        }
-        words = rest;
-    }
-    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::panel::exhibits::CHARACTERS_AT_MOST;
 
     fn same(one: &str, other: &str, structured: bool) -> bool {
-        let key = |text: &str| key(&Answer::new(1, text.to_owned()), structured);
-        key(one) == key(other)
+        let of = |text: &str| Ballot::of(&Answer::new(1, text.to_owned()), structured);
+        of(one).meaning == of(other).meaning
     }
 
     #[test]
-    fn answers_that_mean_the_same_are_equal() {
-        for (one, other) in [
-            ("Paris", " paris.\n"),
-            ("**Paris**", "\"Paris!\""),
-            ("**Paris.**", "Paris"),
-            ("„Zum  Löwen“", "zum\nlöwen"),
-            ("`x = 1`", "x = 1"),
-            ("_“Yes”_.", "yes"),
-            ("...", "..."),
-        ] {
-            assert!(same(one, other, false), "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn answers_that_mean_something_else_are_not() {
-        for (one, other) in [
-            ("5", "-5"),
-            ("5", ".5"),
-            ("5", "5%"),
-            ("5", "5!"),
-            ("C", "C++"),
-            ("x", "!x"),
-            ("p", "*p"),
-            ("?", "!"),
-            ("Paris", "Paris or London"),
-        ] {
-            assert!(!same(one, other, false), "{one} {other}");
-        }
-    }
-
-    #[test]
-    fn json_is_compared_by_its_values() {
-        assert!(same(
-            r#"{"a":1,"b":[{"c":2,"d":3}]}"#,
-            "{ \"b\":[{\"d\":3,\"c\":2}], \"a\":1 }",
-            true
-        ));
-        assert!(!same(r#"{"a":"X"}"#, r#"{"a":"x"}"#, true));
-        assert!(!same(r#"{"a":[1,2]}"#, r#"{"a":[2,1]}"#, true));
+    fn json_is_compared_by_its_values_and_all_else_by_its_words() {
+        assert!(same("{\"a\":1.0}", "{ \"a\": 1 }", true));
+        assert!(!same("{\"a\":1.0}", "{ \"a\": 1 }", false));
         assert!(same("not JSON.", "Not json", true));
+        assert!(!same("{\"a\":\"X\"}", "{\"a\":\"x\"}", true));
     }
 
     #[test]
@@ -226,12 +183,28 @@ mod tests {
         let long = "word ".repeat(COMPARED_AT_MOST / 4);
         assert!(same(&long, &format!("\n{long}"), false));
         assert!(!same(&long, &long.to_uppercase(), false));
-        assert!(key(&Answer::new(1, long), false).len() < 40);
+        let ballot = Ballot::of(&Answer::new(1, long), false);
+        assert!(ballot.meaning.len() < 40 && ballot.spelling.len() < 40);
+    }
+
+    #[test]
+    fn what_is_not_kept_of_an_answer_counts_too() {
+        let huge = |fill: &str, middle: &str| {
+            let fill = fill.repeat(CHARACTERS_AT_MOST);
+            [&fill, middle, &fill].concat()
+        };
+        for fill in ["a", " "] {
+            let (one, other) = (huge(fill, "yes"), huge(fill, "not"));
+            assert!(same(&one, &one, false));
+            assert!(!same(&one, &other, false));
+        }
     }
 
     #[test]
     fn hostile_json_costs_no_more_than_its_text() {
         let deep = "[".repeat(COMPARED_AT_MOST);
         assert!(same(&deep, &deep, true));
+        let closed = ["[".repeat(20_000), "]".repeat(20_000)].concat();
+        assert!(same(&closed, &closed, true));
     }
 }

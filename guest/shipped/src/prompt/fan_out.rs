@@ -13,12 +13,8 @@ use super::shape::{Optional, Scalar, Shape, Whole};
 use super::{DEFAULT_MODEL, invalid};
 use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Wish};
 use crate::notes::FanOut;
+use crate::panel::Strategy;
 
-/// The names of the shipped policy's strategies. The first is the default.
-pub const STRATEGIES: &[&str] = &["merge", "judge", "vote", FIRST];
-
-/// The strategy that takes the first good answer, so that neither a quorum nor a grace time means anything to it.
-const FIRST: &str = "first";
 /// The most attempts at one request.
 pub(super) const ATTEMPTS_AT_MOST: u32 = 20;
 /// How long others may still take once a quorum has answered, unless the request says otherwise. Milliseconds.
@@ -105,17 +101,37 @@ impl<'de> Shape<'de> for Synthesis {
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
-        let strategies = reader.strategies;
         match scalar {
-            _ if strategies.is_empty() => Err(reader.unsupported(NO_STRATEGIES)),
-            Scalar::Text(name) if strategies.contains(&name.as_ref()) => Ok(name),
-            Scalar::Text(other) => Err(reader.invalid(&format!(
-                "expected {}, found `{}`",
-                one_of(strategies),
-                quoted(&other)
-            ))),
-            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+            Scalar::Text(name) if named(reader.strategies, &name).is_some() => Ok(name),
+            Scalar::Text(other) => Err(Self::none(reader, &format!("`{}`", quoted(&other)))),
+            other => Err(Self::none(reader, other.kind())),
         }
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        _: A,
+    ) -> Result<Self::Value, A::Error> {
+        Err(Self::none(reader, "an array"))
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        _: A,
+    ) -> Result<Self::Value, A::Error> {
+        Err(Self::none(reader, "an object"))
+    }
+}
+
+impl Synthesis {
+    /// What was found names no strategy.
+    fn none<E: de::Error>(reader: &mut Reader<'_>, found: &str) -> E {
+        if reader.strategies.is_empty() {
+            return reader.unsupported(NO_STRATEGIES);
+        }
+        reader.wrong(&one_of(reader.strategies), found)
     }
 }
 
@@ -182,7 +198,7 @@ impl Airlock<'_> {
     pub(super) fn terms(
         &self,
         attempts: u32,
-        default: Option<&str>,
+        default: Option<&dyn Strategy>,
         reader: &mut Reader<'_>,
     ) -> Result<Option<FanOut>, Problem> {
         let entries = count(&self.candidates);
@@ -205,7 +221,11 @@ impl Airlock<'_> {
             }
             return Ok(None);
         }
-        let Some(strategy) = self.synthesis.as_deref().or(default) else {
+        let strategy = match &self.synthesis {
+            Some(name) => named(reader.strategies, name),
+            None => default,
+        };
+        let Some(strategy) = strategy else {
             let path = "parallel_calls".to_owned();
             return Err(problem(ProblemKind::Unsupported, path, NO_STRATEGIES));
         };
@@ -217,7 +237,7 @@ impl Airlock<'_> {
             );
             return Err(invalid("airlock.quorum", &message));
         }
-        if strategy == FIRST {
+        if !strategy.waits() {
             (quorum, grace_ms) = (attempts, GRACE_MS);
             for (path, given) in [
                 ("airlock.quorum", self.quorum.is_some()),
@@ -230,7 +250,7 @@ impl Airlock<'_> {
         }
         Ok(Some(FanOut {
             candidates: attempts,
-            strategy: strategy.to_owned(),
+            strategy: strategy.name().to_owned(),
             quorum,
             grace_ms: grace_ms.into(),
             deadline_ms: self.deadline_ms.map(u64::from),
@@ -305,7 +325,22 @@ fn count(candidates: &[Candidate<'_>]) -> u32 {
     u32::try_from(candidates.len()).unwrap_or(u32::MAX)
 }
 
+/// The strategy of this name. Of two the first counts.
+pub(super) fn named<'s>(
+    strategies: &'s [Box<dyn Strategy>],
+    name: &str,
+) -> Option<&'s dyn Strategy> {
+    let mut all = strategies.iter().map(AsRef::as_ref);
+    all.find(|strategy| strategy.name() == name)
+}
+
 /// Names to choose from, as a message has them.
-pub(super) fn one_of(strategies: &[&str]) -> String {
-    format!("one of `{}`", strategies.join("`, `"))
+pub(super) fn one_of(strategies: &[Box<dyn Strategy>]) -> String {
+    let mut names: Vec<&str> = Vec::with_capacity(strategies.len());
+    for strategy in strategies {
+        if !names.contains(&strategy.name()) {
+            names.push(strategy.name());
+        }
+    }
+    format!("one of `{}`", names.join("`, `"))
 }

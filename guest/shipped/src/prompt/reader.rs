@@ -6,6 +6,7 @@ use serde::de;
 
 use super::shape::{Reading, Seen, SeenValue, Shape, Text};
 use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
+use crate::panel::Strategy;
 
 /// How many ignored parameters are named; they end up in a response header.
 const NAMED_AT_MOST: usize = 32;
@@ -21,8 +22,8 @@ const STRICT: &str =
 pub(super) struct Reader<'r> {
     /// What the host lifted out of the body.
     pub(super) attachments: &'r [Attachment],
-    /// The names of the strategies that the policy has for a fan-out.
-    pub(super) strategies: &'r [&'r str],
+    /// The strategies that the policy has for a fan-out.
+    pub(super) strategies: &'r [Box<dyn Strategy>],
     strict: bool,
     trail: Vec<Step>,
     problem: Option<Problem>,
@@ -40,7 +41,7 @@ impl<'r> Reader<'r> {
     /// `strict` refuses what would be ignored.
     pub(super) fn new(
         attachments: &'r [Attachment],
-        strategies: &'r [&'r str],
+        strategies: &'r [Box<dyn Strategy>],
         strict: bool,
     ) -> Self {
         Self {

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
-use super::fan_out::one_of;
+use super::fan_out::{named, one_of};
 use super::reader::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+use crate::panel::Strategy;
 
 /// What the host may set.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -22,7 +23,7 @@ impl Settings {
     /// # Errors
     ///
     /// `internal` where it cannot be read, or names a strategy that is none of these.
-    pub(super) fn read(text: &str, strategies: &[&str]) -> Result<Self, Problem> {
+    pub(super) fn read(text: &str, strategies: &[Box<dyn Strategy>]) -> Result<Self, Problem> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
@@ -33,7 +34,7 @@ impl Settings {
             .and_then(|text| serde_json::from_str::<Self>(text).ok())
             .ok_or_else(|| invalid_settings("they must be an object like {\"strict\": true}"))?;
         match settings.synthesis.as_deref() {
-            Some(name) if !strategies.contains(&name) => Err(invalid_settings(&format!(
+            Some(name) if named(strategies, name).is_none() => Err(invalid_settings(&format!(
                 "`synthesis` must be {}, not `{}`",
                 one_of(strategies),
                 quoted(name)
@@ -58,13 +59,16 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::panel::{Merge, Vote};
 
-    const STRATEGIES: &[&str] = &["merge", "vote"];
+    fn strategies() -> [Box<dyn Strategy>; 2] {
+        [Box::new(Merge), Box::new(Vote::default())]
+    }
 
     #[test]
     fn what_is_absent_is_the_default() {
         for text in ["", " \n", "{}", r#"{"synthesis":null,"else":1}"#] {
-            let settings = Settings::read(text, STRATEGIES).unwrap();
+            let settings = Settings::read(text, &strategies()).unwrap();
             assert_eq!(settings, Settings::default(), "{text}");
         }
         let expected = Settings {
@@ -72,7 +76,7 @@ mod tests {
             synthesis: Some("vote".to_owned()),
         };
         let text = r#"{"synthesis":"vote","strict":true}"#;
-        assert_eq!(Settings::read(text, STRATEGIES), Ok(expected));
+        assert_eq!(Settings::read(text, &strategies()), Ok(expected));
     }
 
     #[test]
@@ -87,12 +91,12 @@ mod tests {
             r#"{"synthesis":"judge"}"#,
             r#"{"synthesis":"Vote"}"#,
         ] {
-            let problem = Settings::read(text, STRATEGIES).unwrap_err();
+            let problem = Settings::read(text, &strategies()).unwrap_err();
             assert_eq!(problem.kind, ProblemKind::Internal, "{text}");
             assert_eq!(problem.code.as_deref(), Some("invalid_settings"), "{text}");
             assert_eq!(problem.param, None, "{text}");
         }
-        let problem = Settings::read(r#"{"synthesis":"judge"}"#, STRATEGIES).unwrap_err();
+        let problem = Settings::read(r#"{"synthesis":"judge"}"#, &strategies()).unwrap_err();
         assert!(
             problem
                 .message

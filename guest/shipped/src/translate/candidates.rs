@@ -34,7 +34,7 @@ pub(super) struct Candidates {
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) model: String,
-    /// What it has said, if that is kept.
+    /// What it has said, if that is kept. Nothing any more once it has failed or was interrupted.
     pub(super) messages: Messages,
     pub(super) usage: Option<Usage>,
     transcript: Transcript,
@@ -110,6 +110,10 @@ impl Candidates {
                 None
             }
             EventKind::Settled(ending) => {
+                if matches!(ending, Ending::Failed(_) | Ending::Interrupted) {
+                    // It is no answer, and the host gives its share of the fan-out's bytes to others.
+                    candidate.messages = Messages::default();
+                }
                 candidate.ended = Some((at, ending));
                 Some(News::Ended)
             }
@@ -122,9 +126,7 @@ impl Candidates {
     }
 
     /// A candidate's answer is the answer, and is told again as such. It is not held twice.
-    pub(super) fn pick(&mut self, mut choice: Choice) {
-        // Line breaks between the tokens of JSON are mere space. A frame has none.
-        choice.extra = choice.extra.map(|extra| extra.replace(['\n', '\r'], " "));
+    pub(super) fn pick(&mut self, choice: Choice) {
         if let Some(candidate) = self.opened.get_mut(&choice.candidate) {
             candidate.messages = Messages::default();
         }

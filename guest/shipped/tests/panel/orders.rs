@@ -77,9 +77,7 @@ struct Seen<'a> {
 impl Seen<'_> {
     fn wake(&mut self, now: u64) -> Option<u64> {
         let woken = self.panel.wake(now);
-        if self.deadline.is_none() {
-            self.deadline = self.run.deadline.map(|after| now + after);
-        }
+        self.start(now);
         self.check(woken, now, false)
     }
 
@@ -91,12 +89,20 @@ impl Seen<'_> {
             Fate::IsStunted => stunted(Shortfall::ContentFilter, "cut"),
         };
         let verdict = self.panel.settle(candidate, outcome, now);
+        self.start(now);
         self.settled.push((candidate, fate));
         let quorum = usize::try_from(self.run.quorum).unwrap();
         if fate == Fate::Answers && self.with(Fate::Answers).len() == quorum {
             self.grace_end = Some(now + self.run.grace);
         }
         self.check(verdict, now, fate == Fate::Answers)
+    }
+
+    /// The deadline runs from whatever the panel hears first.
+    fn start(&mut self, now: u64) {
+        if self.deadline.is_none() {
+            self.deadline = self.run.deadline.map(|after| now + after);
+        }
     }
 
     /// Checks one verdict, and returns the time that the host must watch.

@@ -1,5 +1,8 @@
 //! One rule a test: when a panel decides, and for what.
 
+use airlock_policy::bindings::exports::airlock::policy::synthesize::GuestPanel;
+use airlock_policy::component;
+
 use super::*;
 
 const FALLBACK: Option<&str> = Some(r#"{"fallback":true}"#);
@@ -45,14 +48,25 @@ fn the_deadline_takes_what_is_there() {
     };
     assert_eq!(code(late(&[])), "deadline_exceeded");
     let broken = failed(ProblemKind::Upstream, "upstream_error");
-    assert_eq!(
-        code(late(std::slice::from_ref(&broken))),
-        "deadline_exceeded"
-    );
+    let Verdict::Fail(problem) = late(std::slice::from_ref(&broken)) else {
+        panic!("must fail");
+    };
+    assert_eq!(problem.code.as_deref(), Some("deadline_exceeded"));
+    let known = "1 of 3 candidates had failed: Codex or the model failed (1)";
+    assert!(problem.message.ends_with(known), "{}", problem.message);
     assert_eq!(late(&[broken, said("a")]), picked(2, None));
     assert!(matches!(late(&[said("a"), said("b")]), Verdict::Show(_)));
     let short = stunted(Shortfall::MaxOutputTokens, "a");
     assert_eq!(late(&[short]), picked(1, None));
+}
+
+#[test]
+fn the_deadline_runs_from_whatever_is_heard_first() {
+    let notes = json!({"strategy": "merge", "quorum": 2, "deadline_ms": 50});
+    let mut panel = panel(2, notes);
+    assert_eq!(panel.settle(1, said("a"), 10), Verdict::Wait(Some(60)));
+    assert_eq!(panel.wake(20), Verdict::Wait(Some(60)));
+    assert_eq!(panel.wake(60), picked(1, None));
 }
 
 #[test]
@@ -111,6 +125,20 @@ fn where_all_fail_alike_the_client_gets_that_failure() {
     let verdict = same.settle(2, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 2);
     assert_eq!(code(verdict), "codex_not_signed_in");
 
+    // One kind, two codes: both are a rate limit.
+    let mut limited = panel(2, json!({"strategy": "merge", "quorum": 2}));
+    limited.settle(
+        1,
+        failed(ProblemKind::RateLimited, "rate_limit_exceeded"),
+        1,
+    );
+    let quota = failed(ProblemKind::RateLimited, "insufficient_quota");
+    let Verdict::Fail(problem) = limited.settle(2, quota, 2) else {
+        panic!("must fail");
+    };
+    assert_eq!(problem.kind, ProblemKind::RateLimited);
+    assert_eq!(problem.code.as_deref(), Some("insufficient_quota"));
+
     let mut silent = panel(2, json!({"strategy": "vote", "quorum": 2}));
     silent.settle(1, said(""), 1);
     assert_eq!(code(silent.settle(2, said("\n"), 2)), "empty_answer");
@@ -153,6 +181,25 @@ fn a_failed_synthesis_falls_back_to_the_longest_answer_once() {
 }
 
 #[test]
+fn a_synthesis_that_ends_without_a_word_has_failed() {
+    let silent = Outcome {
+        ending: Ending::Completed,
+        messages: Vec::new(),
+    };
+    for outcome in [
+        silent,
+        said(" "),
+        stunted(Shortfall::ContentFilter, ""),
+        ended(Ending::Interrupted, ""),
+    ] {
+        let mut panel = panel(2, json!({"strategy": "merge", "quorum": 2}));
+        panel.settle(1, said("a"), 1);
+        assert!(matches!(panel.settle(2, said("ab"), 2), Verdict::Show(_)));
+        assert_eq!(panel.judged(outcome, 3), picked(2, FALLBACK));
+    }
+}
+
+#[test]
 fn a_ruling_picks_and_maps_its_labels() {
     let consulted = || {
         let mut panel = panel(3, json!({"strategy": "judge", "quorum": 3}));
@@ -168,14 +215,29 @@ fn a_ruling_picks_and_maps_its_labels() {
     let Verdict::Pick(choice) = consulted().judged(said(ruling), 4) else {
         panic!("must pick");
     };
-    let extra: Value = serde_json::from_str(&choice.extra.unwrap()).unwrap();
+    let extra: Value = serde_json::from_str(choice.extra.as_ref().unwrap()).unwrap();
     assert_eq!(extra["reasons"], "A is \"right\"");
     assert_eq!(extra["labels"]["A"], choice.candidate);
     assert_eq!(extra["labels"].as_object().unwrap().len(), 2);
 
+    for fit in [
+        "```json\n{\"reasons\": \"A is \\\"right\\\"\", \"best\": \"A\"}\n```",
+        "My ruling: {\"reasons\": \"A is \\\"right\\\"\", \"best\": \"Candidate A\"} is final.",
+        r#"{"reasons": "A is \"right\"", "best": " candidate a "}"#,
+    ] {
+        let Verdict::Pick(other) = consulted().judged(said(fit), 4) else {
+            panic!("must pick");
+        };
+        assert_eq!(other.candidate, choice.candidate, "{fit}");
+        let extra: Value = serde_json::from_str(&other.extra.unwrap()).unwrap();
+        assert_eq!(extra["reasons"], "A is \"right\"", "{fit}");
+    }
+
     for unfit in [
         said("B"),
         said(r#"{"best": "A"}"#),
+        said(r#"{"reasons": "", "best": "candidate"}"#),
+        said("} {"),
         said(r#"{"reasons": "", "best": "C"}"#),
         said(""),
         stunted(Shortfall::MaxOutputTokens, ruling),
@@ -183,20 +245,6 @@ fn a_ruling_picks_and_maps_its_labels() {
     ] {
         assert_eq!(consulted().judged(unfit, 4), picked(3, FALLBACK));
     }
-}
-
-#[test]
-fn a_majority_of_all_candidates_need_not_wait() {
-    let mut panel = panel(5, json!({"strategy": "vote", "quorum": 5}));
-    panel.wake(0);
-    for (candidate, text) in [(5, "Paris"), (2, "London"), (4, "paris.")] {
-        assert_eq!(panel.settle(candidate, said(text), 1), Verdict::Wait(None));
-    }
-    let votes = r#"{"votes":[{"candidates":[3,4,5],"count":3},{"candidates":[2],"count":1}]}"#;
-    assert_eq!(
-        panel.settle(3, said("**Paris**"), 2),
-        picked(3, Some(votes))
-    );
 }
 
 #[test]
@@ -226,9 +274,53 @@ fn notes_that_fit_no_strategy_fail_at_once() {
     }
 }
 
+/// What another policy may write into a choice.
+#[derive(Debug)]
+struct Wordy(&'static str);
+
+impl Strategy for Wordy {
+    fn name(&self) -> &'static str {
+        "wordy"
+    }
+
+    fn decide(&mut self, _: &Table) -> Step {
+        Step::Pick(Choice {
+            candidate: 1,
+            extra: Some(self.0.to_owned()),
+        })
+    }
+}
+
 #[test]
-fn the_prompt_knows_what_the_panel_knows() {
-    let strategies = panel::strategies();
-    let names: Vec<&str> = strategies.iter().map(|strategy| strategy.name()).collect();
-    assert_eq!(names, airlock_policy::prompt::STRATEGIES);
+fn what_a_strategy_adds_to_a_pick_is_an_object_on_one_line() {
+    for (extra, expected) in [
+        (
+            "{\n  \"why\": \"\\n so\",\r\n  \"n\": [1, 2]\n}\n",
+            Some(r#"{"why":"\n so","n":[1,2]}"#),
+        ),
+        ("{}", Some("{}")),
+        ("why not\n", None),
+        ("[1]", None),
+        ("{\"a\":1", None),
+    ] {
+        let notes = json!({"strategy": "wordy", "quorum": 2});
+        let mut panel = Panel::new(&context(notes, "free"), 2, vec![Box::new(Wordy(extra))]);
+        panel.settle(1, said("a"), 1);
+        assert_eq!(panel.settle(2, said("b"), 2), picked(1, expected));
+    }
+}
+
+/// Another policy's panel around the shipped one.
+struct Seat {
+    inner: component::Panel,
+}
+
+#[test]
+fn another_policy_may_sit_over_the_shipped_panel() {
+    let context = context(json!({"strategy": "first", "quorum": 2}), "free");
+    let seat = Seat {
+        inner: component::Panel::new(context, 2),
+    };
+    assert_eq!(seat.inner.wake(0), Verdict::Wait(None));
+    assert_eq!(seat.inner.settle(2, said("a"), 1), picked(2, None));
 }

@@ -9,6 +9,7 @@ use crate::DIALECT;
 use crate::bindings::airlock::policy::types::Request;
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{Notes, Structure};
+use crate::panel::{Step, Table};
 use crate::prompt::{render, render_with};
 
 const USER: &str = r#""messages":[{"role":"user","content":"x"}]"#;
@@ -113,9 +114,9 @@ fn what_is_not_said_is_the_default() {
 #[test]
 fn terms_at_their_bounds_are_taken() {
     let whole = |airlock: &str| terms(&plan(&with_airlock(airlock)));
-    for strategy in STRATEGIES {
+    for strategy in ["merge", "judge", "vote", "first"] {
         let terms = whole(&format!(r#""synthesis":"{strategy}""#));
-        assert_eq!(terms.strategy, *strategy);
+        assert_eq!(terms.strategy, strategy);
     }
     for quorum in 1..=3 {
         assert_eq!(whole(&format!(r#""quorum":{quorum}"#)).quorum, quorum);
@@ -290,9 +291,47 @@ fn candidates_are_shown_unless_that_is_declined() {
     );
 }
 
+/// A strategy of another policy.
+#[derive(Debug)]
+struct Other(&'static str, bool);
+
+impl Strategy for Other {
+    fn name(&self) -> &'static str {
+        self.0
+    }
+
+    fn waits(&self) -> bool {
+        self.1
+    }
+
+    fn decide(&mut self, _: &Table) -> Step {
+        Step::Fallback
+    }
+}
+
+#[test]
+fn a_strategy_that_does_not_wait_has_no_use_for_a_quorum() {
+    let strategies: [Box<dyn Strategy>; 2] = [
+        Box::new(Other("hasty", false)),
+        Box::new(Other("first", true)),
+    ];
+    let ignored = |airlock: &str| {
+        let request = request(&with_airlock(&format!("{airlock}\"quorum\":1")), "");
+        render_with(&request, &strategies).unwrap().ignored
+    };
+    assert_eq!(ignored(""), ["airlock.quorum"]);
+    assert_eq!(ignored(r#""synthesis":"hasty","#), ["airlock.quorum"]);
+    assert_eq!(ignored(r#""synthesis":"first","#), [""; 0]);
+}
+
 #[test]
 fn a_policy_brings_its_own_strategies_and_settings_their_default() {
-    let strategies = ["critique", "merge"];
+    // The second `critique` is hidden by the first.
+    let strategies: [Box<dyn Strategy>; 3] = [
+        Box::new(Other("critique", true)),
+        Box::new(Other("merge", true)),
+        Box::new(Other("critique", false)),
+    ];
     let chosen = |airlock: &str, settings: &str| {
         let request = request(&with_airlock(airlock), settings);
         render_with(&request, &strategies).map(|plan| terms(&plan).strategy)
