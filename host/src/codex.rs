@@ -32,7 +32,6 @@ pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
 use self::supervisor::{Ready, State, Supervisor};
 pub(crate) use self::turn::{Outcome, Permit, Terms, Turn};
-use crate::attachments::Attachments;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::task::Tasks;
@@ -114,10 +113,9 @@ impl Codex {
         &self,
         conversation: &Conversation,
         briefs: &[Brief],
-        attachments: &Attachments,
     ) -> Result<Vec<String>, Failure> {
         let child = self.child().await?;
-        let check = |brief| child.catalogue.check(conversation, brief, attachments);
+        let check = |brief| child.catalogue.check(conversation, brief);
         briefs.iter().map(check).collect()
     }
 
@@ -144,12 +142,11 @@ impl Codex {
         &self,
         conversation: Arc<Conversation>,
         brief: Brief,
-        attachments: &Attachments,
         terms: Terms,
     ) -> Result<Turn, Failure> {
         let mut child = self.child().await?;
-        child.catalogue.check(&conversation, &brief, attachments)?;
-        let prompt = Arc::new(Prompt::new(conversation, brief, attachments)?);
+        child.catalogue.check(&conversation, &brief)?;
+        let prompt = Arc::new(Prompt::new(conversation, brief)?);
         let mut left = CHILDREN;
         loop {
             let connection = child.connection.clone();

@@ -7,6 +7,7 @@ pub mod gateway; // one running gateway
 mod attachments; // what a body carries besides words
 mod clock; // what time it is
 mod codex; // who does the work
+mod events; // events that wait
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes
 mod http; // what clients see

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::connection::{CallError, Connection};
 use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
-use crate::attachments::Attachments;
 use crate::failure::Failure;
 use crate::wit::{Brief, Model, ProblemKind, Wish};
 
@@ -81,7 +80,6 @@ impl Catalogue {
         &self,
         conversation: &Conversation,
         brief: &Brief,
-        attachments: &Attachments,
     ) -> Result<String, Failure> {
         let wished = brief.model.as_ref().or(conversation.model.as_ref());
         let name = self.name(wished);
@@ -111,7 +109,7 @@ impl Catalogue {
                 "unsupported_value",
                 format!("the model `{name}` takes no images; GET /v1/models says which do"),
             );
-            return Err(match attachments.path(number) {
+            return Err(match conversation.path(number) {
                 Some(path) => failure.at(path),
                 None => failure,
             });
@@ -152,6 +150,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::attachments::Attachments;
     use crate::wit::InputItem;
 
     fn catalogue(open: bool) -> Catalogue {
@@ -188,11 +187,11 @@ mod tests {
     }
 
     fn conversation(model: Option<Wish>, history: Vec<String>) -> Conversation {
-        Conversation::new(model, String::new(), history, &attachments()).unwrap()
+        Conversation::new(model, String::new(), history, attachments(), None).unwrap()
     }
 
     fn refusal(open: bool, history: Vec<String>, brief: &Brief) -> Option<crate::wit::Problem> {
-        let checked = catalogue(open).check(&conversation(None, history), brief, &attachments());
+        let checked = catalogue(open).check(&conversation(None, history), brief);
         checked.err().map(|failure| failure.problem)
     }
 
@@ -237,13 +236,13 @@ mod tests {
         silent.model = None;
         let none = conversation(None, Vec::new());
         let catalogue = Catalogue::new(models(), Some("b".to_owned()), true);
-        assert!(catalogue.check(&none, &silent, &attachments()).is_err());
+        assert!(catalogue.check(&none, &silent).is_err());
         let unlisted = Catalogue::new(models(), Some("c".to_owned()), false);
-        let checked = unlisted.check(&none, &silent, &attachments());
+        let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
         // What the plan names stands behind every brief that names nothing.
         let plans = conversation(Some(wish("a", "model")), Vec::new());
-        let checked = catalogue.check(&plans, &silent, &attachments());
+        let checked = catalogue.check(&plans, &silent);
         assert_eq!(checked.unwrap(), "a");
     }
 

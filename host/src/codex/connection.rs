@@ -10,7 +10,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::decode::{self, Line};
@@ -23,6 +23,13 @@ use crate::task::Tasks;
 /// Lines that may wait for the child's stdin. Calls are capped far below, so only a child that has stopped reading
 /// while it asks and asks can fill it.
 const LINES: usize = 1024;
+
+/// KiB of messages under way to the child at once, as far as they are large: each is as large again while it is written,
+/// and twenty candidates say the same.
+const ROOM_KIB: u32 = 64 << 10;
+
+/// Bytes up to which lines that wait are written together.
+const TOGETHER: usize = 64 << 10;
 
 /// Bytes read from the child at once.
 const READ_BYTES: usize = 256 << 10;
@@ -65,6 +72,7 @@ struct Inner {
     pending: Mutex<Pending>,
     turns: Mutex<HashMap<String, Arc<Shared>>>,
     in_flight: Semaphore,
+    room: Semaphore,
     call_timeout: Duration,
     /// Lines that the child has written.
     heard: AtomicU64,
@@ -90,6 +98,7 @@ impl Connection {
                 pending: Mutex::default(),
                 turns: Mutex::default(),
                 in_flight: Semaphore::new(bounds.calls_in_flight),
+                room: Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)),
                 call_timeout: bounds.call_timeout,
                 heard: AtomicU64::new(0),
                 closed: CancellationToken::new(),
@@ -136,6 +145,13 @@ impl Connection {
         let place = self.inner.in_flight.acquire().await;
         let _place = place.map_err(|_closed| CallError::Closed)?;
         self.ask(method, params).await
+    }
+
+    /// Room for a call of about so many bytes, to be kept until it is answered. Small ones need none.
+    pub(super) async fn room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, CallError> {
+        let kib = u32::try_from(bytes >> 10).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+        let room = self.inner.room.acquire_many(kib).await;
+        room.map_err(|_closed| CallError::Closed)
     }
 
     /// Asks past the cap on calls in flight, for the one who must know whether the child still answers.
@@ -230,6 +246,7 @@ impl Inner {
         self.hang_up.cancel();
         lock(&self.pending).close();
         self.in_flight.close();
+        self.room.close();
         for (_, turn) in lock(&self.turns).drain() {
             turn.lost();
         }
@@ -336,17 +353,37 @@ async fn write(
         if count == 0 {
             return stdin.shutdown().await;
         }
-        let text = match &*batch {
-            [line] => line.clone(),
-            many => many.concat().into(),
-        };
-        batch.clear();
-        tokio::select! {
-            () = hang_up.cancelled() => return Ok(()),
-            written = stdin.write_all(&text) => written?,
+        for text in together(batch.drain(..)) {
+            tokio::select! {
+                () = hang_up.cancelled() => return Ok(()),
+                written = stdin.write_all(&text) => written?,
+            }
         }
         stdin.flush().await?;
     }
+}
+
+/// Lines to write at once: small ones as one, for a write each is what costs; large ones as they are.
+fn together(lines: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut lines = lines.peekable();
+    std::iter::from_fn(move || {
+        let first = lines.next()?;
+        let mut text = BytesMut::new();
+        while let Some(next) =
+            lines.next_if(|next| first.len() + text.len() + next.len() <= TOGETHER)
+        {
+            if text.is_empty() {
+                text.reserve(TOGETHER);
+                text.extend_from_slice(&first);
+            }
+            text.extend_from_slice(&next);
+        }
+        Some(if text.is_empty() {
+            first
+        } else {
+            text.freeze()
+        })
+    })
 }
 
 /// Reads lines to the end. A line beyond the bound is an error: what follows it cannot be trusted.

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
-use tokio::sync::oneshot;
+use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{CallError, Connection};
@@ -35,9 +34,6 @@ const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 
-/// Bytes of history that one `thread/inject_items` carries (0.169.0 took 4 MiB).
-const INJECT_BYTES: usize = 2 << 20;
-
 /// Why there is no turn, for whoever asked for one.
 pub(super) enum NotStarted {
     /// The child went before `turn/start` was written: nothing ran, so another child may be asked.
@@ -45,7 +41,8 @@ pub(super) enum NotStarted {
     Failed(Failure),
 }
 
-/// Starts a turn, which may take this long. When this future is dropped, whatever of the turn exists by then is ended and freed.
+/// Starts a turn, which may take this long. When this future is dropped, whatever of the turn exists by then is ended
+/// and freed.
 pub(super) async fn start(
     connection: Connection,
     prompt: Arc<Prompt>,
@@ -55,7 +52,7 @@ pub(super) async fn start(
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&connection, &prompt, &terms, time, opened).await;
+        keep(&connection, prompt, &terms, time, opened).await;
         drop(terms.permit);
     });
     turn.await
@@ -66,14 +63,14 @@ type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
 
 async fn keep(
     connection: &Connection,
-    prompt: &Prompt,
+    prompt: Arc<Prompt>,
     terms: &Terms,
     time: Duration,
     opened: Opened,
 ) {
     let deadline = Instant::now() + time;
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
-    let thread = start_thread(connection, prompt).await;
+    let thread = start_thread(connection, &prompt).await;
     let thread = match thread {
         Ok(thread) => thread,
         Err(unstarted) => return drop(opened.send(Err(unstarted.report()))),
@@ -81,7 +78,10 @@ async fn keep(
     let id = thread.thread.id.as_str();
     let shared = Shared::new(terms);
     connection.register(id, &shared);
-    match start_turn(connection, prompt, &thread, &shared, &opened).await {
+    let started = start_turn(connection, &prompt, &thread, &shared, &opened).await;
+    // It may be large, and Codex has it now.
+    drop(prompt);
+    match started {
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.
             let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
@@ -122,7 +122,10 @@ async fn start_thread(
         environments: [],
         base_instructions: &prompt.instructions,
     };
-    let thread: ThreadStartResponse = call(connection, "thread/start", &params).await?;
+    let thread: ThreadStartResponse = {
+        let _room = room(connection, prompt.instructions.len()).await?;
+        call(connection, "thread/start", &params).await?
+    };
     if thread.is_confined() {
         return Ok(thread);
     }
@@ -167,14 +170,19 @@ async fn start_turn(
     opened: &Opened,
 ) -> Result<bool, Unstarted> {
     let thread_id = thread.thread.id.as_str();
-    let history = portions(&prompt.conversation.history);
-    for items in history.chain(portions(&prompt.further)) {
+    for portion in prompt.portions() {
+        let _room = room(connection, portion.bytes).await?;
         if opened.is_closed() {
             return Ok(false);
         }
-        let params = InjectItemsParams { thread_id, items };
+        let items = portion.written().map_err(Unstarted::Never)?;
+        let params = InjectItemsParams {
+            thread_id,
+            items: &items,
+        };
         let _: Ignored = call(connection, "thread/inject_items", &params).await?;
     }
+    let _room = room(connection, prompt.input_bytes()).await?;
     if opened.is_closed() {
         return Ok(false);
     }
@@ -236,6 +244,12 @@ async fn see_out(connection: &Connection, thread: &str, shared: &Shared, deadlin
     }
 }
 
+/// Waits for room for a call of so many bytes.
+async fn room(connection: &Connection, bytes: usize) -> Result<SemaphorePermit<'_>, Unstarted> {
+    let room = connection.room(bytes).await;
+    room.map_err(|_closed| Unstarted::Gone)
+}
+
 /// Calls what comes before `turn/start`.
 async fn call<R: DeserializeOwned>(
     connection: &Connection,
@@ -276,52 +290,5 @@ async fn retry_overloaded<R: DeserializeOwned>(
             return result;
         }
         pause *= 2;
-    }
-}
-
-/// Cuts the history into portions that one call can carry. An item is never cut.
-fn portions(items: &[Box<RawValue>]) -> impl Iterator<Item = &[Box<RawValue>]> {
-    let mut rest = items;
-    std::iter::from_fn(move || {
-        let mut bytes = 0;
-        let count = rest
-            .iter()
-            .take_while(|item| {
-                let first = bytes == 0;
-                bytes += item.get().len();
-                first || bytes <= INJECT_BYTES
-            })
-            .count();
-        let (portion, further) = rest.split_at(count);
-        rest = further;
-        (!portion.is_empty()).then_some(portion)
-    })
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    fn item(bytes: usize) -> Box<RawValue> {
-        RawValue::from_string(format!("\"{}\"", "x".repeat(bytes - 2))).unwrap()
-    }
-
-    fn cut(sizes: &[usize]) -> Vec<Vec<usize>> {
-        let items: Vec<_> = sizes.iter().map(|size| item(*size)).collect();
-        let sizes =
-            |portion: &[Box<RawValue>]| portion.iter().map(|item| item.get().len()).collect();
-        portions(&items).map(sizes).collect()
-    }
-
-    #[test]
-    fn the_history_is_cut_between_items() {
-        assert!(cut(&[]).is_empty());
-        assert_eq!(cut(&[10, 20]), [[10, 20]]);
-        let half = INJECT_BYTES / 2;
-        assert_eq!(
-            cut(&[half, half, 10, 3 * half, 10]),
-            vec![vec![half, half], vec![10], vec![3 * half], vec![10]]
-        );
     }
 }

@@ -1,9 +1,11 @@
 //! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::protocol::{INPUT_CHARS, UserInput};
 use crate::attachments::Attachments;
@@ -13,15 +15,33 @@ use crate::wit::{Brief, InputItem, ProblemKind, Wish};
 /// How an attachment is named where JSON holds it.
 const ATTACHMENT: &str = "attachment:";
 
-/// What all turns of a request share: built once, and held once however many they are.
+/// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
+const INJECT_BYTES: usize = 2 << 20;
+
+/// What all turns of a request share: held once, however many they are, and its attachments with it.
 #[derive(Debug)]
 pub(crate) struct Conversation {
     /// The model of turns that name none of their own.
     pub(super) model: Option<Wish>,
     pub(super) instructions: Arc<str>,
-    pub(super) history: Vec<Box<RawValue>>,
+    history: Vec<Item>,
     /// The first attachment that the history names.
     pub(super) image: Option<u32>,
+    attachments: Attachments,
+    /// The request's share of what all bodies may take up, given back with the conversation itself.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// An item of the history.
+#[derive(Debug)]
+enum Item {
+    Plain(Box<RawValue>),
+    /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
+    Illustrated {
+        item: Value,
+        /// Bytes with the attachments.
+        bytes: usize,
+    },
 }
 
 impl Conversation {
@@ -30,32 +50,76 @@ impl Conversation {
         model: Option<Wish>,
         instructions: String,
         history: Vec<String>,
-        attachments: &Attachments,
+        attachments: Attachments,
+        memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Failure> {
         let mut image = None;
         let mut items = Vec::with_capacity(history.len());
-        for item in history {
-            items.push(history_item(item, attachments, &mut image)?);
+        for text in history {
+            if !text.contains(ATTACHMENT) {
+                items.push(Item::Plain(verbatim(text)?));
+                continue;
+            }
+            let mut bytes = text.len();
+            let item: Value =
+                serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+            for number in parts(&item).filter_map(named) {
+                image.get_or_insert(number);
+                bytes += url(&attachments, number)?.len();
+            }
+            items.push(Item::Illustrated { item, bytes });
         }
         Ok(Self {
             model,
             instructions: instructions.into(),
             history: items,
             image,
+            attachments,
+            _memory: memory,
         })
+    }
+
+    /// Where an attachment stood in the request.
+    pub(super) fn path(&self, attachment: u32) -> Option<&str> {
+        self.attachments.path(attachment)
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(item) => item.get().len(),
+            Self::Illustrated { bytes, .. } => *bytes,
+        }
+    }
+
+    /// As it is sent.
+    fn written(&self, attachments: &Attachments) -> Result<Cow<'_, RawValue>, Failure> {
+        let mut item = match self {
+            Self::Plain(item) => return Ok(Cow::Borrowed(item)),
+            Self::Illustrated { item, .. } => item.clone(),
+        };
+        if let Some(parts) = item["content"].as_array_mut() {
+            for part in parts {
+                if let Some(number) = named(part) {
+                    part["image_url"] = url(attachments, number)?.into();
+                }
+            }
+        }
+        raw(&item).map(Cow::Owned)
     }
 }
 
 /// What one turn is given.
 #[derive(Debug)]
 pub(super) struct Prompt {
-    pub(super) conversation: Arc<Conversation>,
+    conversation: Arc<Conversation>,
     pub(super) model: Option<String>,
     pub(super) effort: Option<String>,
     pub(super) summary: Option<String>,
     pub(super) instructions: Arc<str>,
     /// What follows the conversation's history.
-    pub(super) further: Vec<Box<RawValue>>,
+    further: Option<Item>,
     pub(super) output_schema: Option<Box<RawValue>>,
     input: Vec<Input>,
 }
@@ -68,24 +132,23 @@ enum Input {
 
 impl Prompt {
     /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
-    pub(super) fn new(
-        conversation: Arc<Conversation>,
-        brief: Brief,
-        attachments: &Attachments,
-    ) -> Result<Self, Failure> {
+    pub(super) fn new(conversation: Arc<Conversation>, brief: Brief) -> Result<Self, Failure> {
+        let attachments = &conversation.attachments;
         let input = brief.input.into_iter().map(|item| match item {
             InputItem::Text(text) => Ok(Input::Text(text)),
-            InputItem::Attachment(number) => url(attachments, number).map(Input::Image),
+            InputItem::Attachment(number) => {
+                url(attachments, number).map(|url| Input::Image(url.to_owned()))
+            }
         });
         let mut input = input.collect::<Result<Vec<_>, _>>()?;
-        let mut further = Vec::new();
+        let mut further = None;
         let characters: usize = input.iter().map(Input::characters).sum();
         if characters > INPUT_CHARS {
             // More than `turn/start` takes; as an injected item the model sees exactly the same.
-            further.push(raw(&as_message(&input))?);
+            further = Some(Item::Plain(raw(&as_message(&input))?));
             input.clear();
         }
-        if conversation.history.is_empty() && further.is_empty() && input.is_empty() {
+        if conversation.history.is_empty() && further.is_none() && input.is_empty() {
             return Err(broken("the brief asks nothing"));
         }
         let output_schema = match brief.output_schema {
@@ -103,6 +166,30 @@ impl Prompt {
             output_schema,
             input,
         })
+    }
+
+    /// The items to inject, in portions that one call each can carry.
+    pub(super) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
+        let items: Vec<&Item> = self
+            .conversation
+            .history
+            .iter()
+            .chain(&self.further)
+            .collect();
+        let sizes: Vec<usize> = items.iter().map(|item| item.bytes()).collect();
+        let mut items = items.into_iter();
+        portions(sizes)
+            .into_iter()
+            .map(move |(count, bytes)| Portion {
+                items: items.by_ref().take(count).collect(),
+                bytes,
+                attachments: &self.conversation.attachments,
+            })
+    }
+
+    /// Bytes of the input, about.
+    pub(super) fn input_bytes(&self) -> usize {
+        self.input.iter().map(Input::bytes).sum()
     }
 
     /// The input of `turn/start`. Empty when the history already ends with what is asked.
@@ -125,6 +212,12 @@ fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
 }
 
 impl Input {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Image(text) => text.len(),
+        }
+    }
+
     fn characters(&self) -> usize {
         match self {
             Input::Text(text) => text.chars().count(),
@@ -141,25 +234,35 @@ fn as_message(input: &[Input]) -> Value {
     json!({ "type": "message", "role": "user", "content": parts.collect::<Vec<_>>() })
 }
 
-/// An item of the history, with the attachments that it names. `first` becomes the first of them.
-fn history_item(
-    item: String,
-    attachments: &Attachments,
-    first: &mut Option<u32>,
-) -> Result<Box<RawValue>, Failure> {
-    if !item.contains(ATTACHMENT) {
-        return verbatim(item);
+/// Some items of a history.
+pub(super) struct Portion<'a> {
+    items: Vec<&'a Item>,
+    /// Of all of them, about.
+    pub(super) bytes: usize,
+    attachments: &'a Attachments,
+}
+
+impl<'a> Portion<'a> {
+    /// The items as they are sent: not made before there is room for them.
+    pub(super) fn written(&self) -> Result<Vec<Cow<'a, RawValue>>, Failure> {
+        let items = self.items.iter();
+        items.map(|item| item.written(self.attachments)).collect()
     }
-    let mut item: Value = serde_json::from_str(&item).map_err(|error| broken(error.to_string()))?;
-    if let Some(parts) = item["content"].as_array_mut() {
-        for part in parts {
-            if let Some(number) = named(part) {
-                first.get_or_insert(number);
-                part["image_url"] = url(attachments, number)?.into();
+}
+
+/// How many items of these sizes each portion has, and how many bytes.
+fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
+    let mut portions: Vec<(usize, usize)> = Vec::new();
+    for size in sizes {
+        match portions.last_mut() {
+            Some((count, bytes)) if *bytes + size <= INJECT_BYTES => {
+                *count += 1;
+                *bytes += size;
             }
+            _ => portions.push((1, size)),
         }
     }
-    raw(&item)
+    portions
 }
 
 /// The first attachment that a turn would show its model.
@@ -169,6 +272,11 @@ pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Op
         InputItem::Text(_) => None,
     });
     conversation.image.or(own)
+}
+
+/// The parts of a message.
+fn parts(item: &Value) -> impl Iterator<Item = &Value> {
+    item["content"].as_array().into_iter().flatten()
 }
 
 /// The attachment that a part of a message names.
@@ -196,11 +304,10 @@ fn raw(value: &Value) -> Result<Box<RawValue>, Failure> {
     serde_json::value::to_raw_value(value).map_err(|error| broken(error.to_string()))
 }
 
-fn url(attachments: &Attachments, number: u32) -> Result<String, Failure> {
-    let url = attachments
+fn url(attachments: &Attachments, number: u32) -> Result<&str, Failure> {
+    attachments
         .url(number)
-        .ok_or_else(|| broken("an attachment that does not exist"))?;
-    Ok(url.to_owned())
+        .ok_or_else(|| broken("an attachment that does not exist"))
 }
 
 fn broken(cause: impl Into<String>) -> Failure {
@@ -237,15 +344,24 @@ mod tests {
     fn prompt(history: &[String], brief: Brief) -> Result<Prompt, Failure> {
         let (_, attachments) =
             Attachments::lift(format!(r#"{{"input":{{"image_url":"{IMAGE}"}}}}"#));
-        let conversation =
-            Conversation::new(None, "be kind".to_owned(), history.to_vec(), &attachments)?;
-        Prompt::new(Arc::new(conversation), brief, &attachments)
+        let conversation = Conversation::new(
+            None,
+            "be kind".to_owned(),
+            history.to_vec(),
+            attachments,
+            None,
+        )?;
+        Prompt::new(Arc::new(conversation), brief)
     }
 
     fn history(prompt: &Prompt) -> Vec<Value> {
-        let items = prompt.conversation.history.iter().chain(&prompt.further);
-        items
-            .map(|item| serde_json::from_str(item.get()).unwrap())
+        let portions = prompt.portions();
+        portions
+            .flat_map(|portion| {
+                let items = portion.written().unwrap().into_iter();
+                let read = items.map(|item| serde_json::from_str(item.get()).unwrap());
+                read.collect::<Vec<_>>()
+            })
             .collect()
     }
 
@@ -262,6 +378,22 @@ mod tests {
         assert_eq!(built.conversation.image, Some(0));
         let input = serde_json::to_value(built.input()).unwrap();
         assert_eq!(input, json!([{"type": "image", "url": IMAGE}]));
+    }
+
+    #[test]
+    fn the_history_is_cut_between_items() {
+        assert!(portions(vec![]).is_empty());
+        assert_eq!(portions(vec![10, 20]), [(2, 30)]);
+        let half = INJECT_BYTES / 2;
+        assert_eq!(
+            portions(vec![half, half, 10, 3 * half, 10]),
+            [(2, 2 * half), (1, 10), (1, 3 * half), (1, 10)]
+        );
+        // An image counts, though it stands in its item only when that is sent.
+        let said = json!({"content": [{"type": "input_image", "image_url": "attachment:0"}]});
+        let built = prompt(&[said.to_string()], brief(text("hi"))).unwrap();
+        let portion = built.portions().next().unwrap();
+        assert_eq!(portion.bytes, said.to_string().len() + IMAGE.len());
     }
 
     #[test]
@@ -303,7 +435,8 @@ mod tests {
         // Read and written again, an item has no line breaks but within its texts.
         let named = smuggled.replace("777", "\"attachment:0\"");
         let built = prompt(&[named], brief(text("hi"))).unwrap();
-        assert!(!built.conversation.history[0].get().contains('\n'));
+        let portion = built.portions().next().unwrap();
+        assert!(!portion.written().unwrap()[0].get().contains('\n'));
     }
 
     #[test]

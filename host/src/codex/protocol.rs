@@ -1,5 +1,7 @@
 //! The app-server's JSON, as far as we speak it. Names are Codex's own (0.169.0, `generate-json-schema`).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -103,7 +105,7 @@ impl ThreadStartResponse {
 #[serde(rename_all = "camelCase")]
 pub(super) struct InjectItemsParams<'a> {
     pub(super) thread_id: &'a str,
-    pub(super) items: &'a [Box<RawValue>],
+    pub(super) items: &'a [Cow<'a, RawValue>],
 }
 
 #[derive(Debug, Serialize)]

@@ -16,14 +16,12 @@ pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::decode::{self, Report, Status};
 use super::failure;
 use super::telling::Telling;
+use crate::events;
 use crate::failure::Failure;
 use crate::wit::{Ending, Event, EventKind, Notification, ProblemKind};
 
 /// Events beyond which pieces of the same message are joined.
 const EVENTS: usize = 256;
-
-/// What an event costs besides its text, in bytes, so that many small ones count too.
-const EVENT_COST: usize = 64;
 
 /// Bytes of one answer. Retries are recognised by comparing, so an answer is kept while it is told.
 const ANSWER_BYTES: usize = 64 << 20;
@@ -304,47 +302,17 @@ impl State {
                 "the answer is larger than the gateway passes on",
             ));
         }
-        let cost = EVENT_COST + size(&event.kind);
+        let cost = events::cost(&event.kind);
         self.queued_bytes += cost;
         self.largest = self.largest.max(cost);
         if self.queue.len() >= EVENTS
             && let Some(last) = self.queue.back_mut()
-            && join(&mut last.kind, &event.kind)
+            && events::join(&mut last.kind, &event.kind)
         {
             return Ok(());
         }
         self.queue.push_back(event);
         Ok(())
-    }
-}
-
-fn size(kind: &EventKind) -> usize {
-    match kind {
-        EventKind::Text(text) => text.text.len(),
-        EventKind::Reasoning(reasoning) => reasoning.text.len(),
-        EventKind::Other(other) => other.method.len() + other.params.len(),
-        EventKind::Usage(_)
-        | EventKind::Restarted(_)
-        | EventKind::Opened(_)
-        | EventKind::Settled(_)
-        | EventKind::Picked(_) => 0,
-    }
-}
-
-/// Appends `next` to `last` if it continues the same message or the same part of the reasoning.
-fn join(last: &mut EventKind, next: &EventKind) -> bool {
-    match (last, next) {
-        (EventKind::Text(last), EventKind::Text(next)) if last.message == next.message => {
-            last.text.push_str(&next.text);
-            true
-        }
-        (EventKind::Reasoning(last), EventKind::Reasoning(next))
-            if last.part == next.part && last.raw == next.raw =>
-        {
-            last.text.push_str(&next.text);
-            true
-        }
-        _ => false,
     }
 }
 
