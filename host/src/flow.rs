@@ -2,6 +2,7 @@
 
 mod admission; // who may start
 mod fan_out; // several turns, one answer
+mod feed; // what a body reads
 mod pump; // from events to frames
 mod turns; // several turns, heard as one
 
@@ -10,14 +11,17 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::admission::Admission;
-use self::fan_out::{ANSWER, FanOut, Means};
-pub(crate) use self::pump::{Piece, Pump};
-use self::turns::Turns;
+use self::fan_out::{FanOut, Means};
+pub(crate) use self::feed::Feed;
+pub(crate) use self::pump::Piece;
+use self::pump::Pump;
+use self::turns::{ANSWER, Turns};
 use crate::attachments::Attachments;
 use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::policy::{Release, Session};
+use crate::task::Tasks;
 use crate::wit::{Brief, Context, Problem, ProblemKind, Request};
 
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
@@ -30,6 +34,7 @@ pub(crate) struct Flow {
     codex: Codex,
     admission: Arc<Admission>,
     limits: Arc<Limits>,
+    tasks: Tasks,
     /// The policy's settings, a JSON object.
     settings: Arc<str>,
 }
@@ -44,7 +49,7 @@ pub(crate) struct Incoming {
     pub(crate) dialect: &'static str,
     /// JSON, unread.
     pub(crate) body: String,
-    /// The memory that the body takes up, given back as soon as Codex has it.
+    /// The memory that the body takes up, given back as soon as no turn can need it any more.
     pub(crate) memory: Option<OwnedSemaphorePermit>,
     /// It comes from a turn of a gateway like this one, maybe our own.
     pub(crate) nested: bool,
@@ -53,7 +58,6 @@ pub(crate) struct Incoming {
 /// A request that has been let in.
 struct Asked {
     conversation: Arc<Conversation>,
-    attachments: Arc<Attachments>,
     /// At least one.
     briefs: Vec<Brief>,
     /// The model of each.
@@ -61,7 +65,6 @@ struct Asked {
     /// One for each.
     permits: Vec<Permit>,
     streaming: bool,
-    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What a client gets.
@@ -74,20 +77,21 @@ pub(crate) struct Reply {
 
 /// An answer, in the form that the client asked for.
 pub(crate) enum Answer {
-    /// Frames as they come. Dropping the pump stops the turn. Boxed: it is some hundred bytes more than the other.
-    Stream(Box<Pump>),
+    /// Frames as they come. Dropping it stops the turns.
+    Stream(Feed),
     /// The finished response, as JSON.
     Whole(String),
 }
 
 impl Flow {
     /// Brings together what requests need.
-    pub(crate) fn new(config: &Config, release: Release, codex: Codex) -> Self {
+    pub(crate) fn new(config: &Config, release: Release, codex: Codex, tasks: &Tasks) -> Self {
         Self {
             release,
             codex,
             admission: Arc::new(Admission::new(&config.limits)),
             limits: Arc::new(config.limits.clone()),
+            tasks: tasks.clone(),
             settings: config.for_policy().into(),
         }
     }
@@ -110,12 +114,16 @@ impl Flow {
         let plan = session.render(&request).await?;
         // Before the line: who cannot be served at all must not wait to hear so.
         self.codex.wait_ready().await?;
-        let conversation =
-            Conversation::new(plan.model, plan.instructions, plan.history, &attachments)?;
-        let models = self
-            .codex
-            .check(&conversation, &plan.briefs, &attachments)
-            .await?;
+        // What was not lifted out of it is in the plan now.
+        drop(request.body);
+        let conversation = Conversation::new(
+            plan.model,
+            plan.instructions,
+            plan.history,
+            attachments,
+            incoming.memory,
+        )?;
+        let models = self.codex.check(&conversation, &plan.briefs).await?;
         let permits = self
             .admission
             .enter(&mut session, plan.briefs.len())
@@ -127,26 +135,26 @@ impl Flow {
             model: self.codex.model_name(&conversation, None),
             notes: plan.notes,
         };
-        // What was not lifted out of it is in the plan now.
-        drop(request.body);
         let asked = Asked {
             conversation: Arc::new(conversation),
-            attachments: Arc::new(attachments),
             briefs: plan.briefs,
             models,
             permits,
             streaming: plan.streaming,
-            memory: incoming.memory,
         };
-        let pump = if asked.briefs.len() > 1 {
+        let fans_out = asked.briefs.len() > 1;
+        let pump = if fans_out {
             self.fan_out(session, context, asked).await?
         } else {
             self.single(session, context, asked).await?
         };
         let answer = if plan.streaming {
-            Answer::Stream(Box::new(
-                pump.until_first(self.limits.first_event_wait).await?,
-            ))
+            let pump = pump.until_first(self.limits.first_event_wait).await?;
+            Answer::Stream(if fans_out {
+                Feed::driven(pump, &self.tasks)
+            } else {
+                Feed::direct(pump)
+            })
         } else {
             Answer::Whole(pump.whole().await?)
         };
@@ -179,12 +187,10 @@ impl Flow {
         };
         let turn = self
             .codex
-            .start_turn(asked.conversation, brief, &asked.attachments, terms)
+            .start_turn(asked.conversation, brief, terms)
             .await?;
         tracing::Span::current().record("model", turn.model());
         turn.model().clone_into(&mut context.model);
-        // The body and its images are as large as anything here, and Codex has them now.
-        drop((asked.attachments, asked.memory));
         session.open(&context).await?;
         let turns = Turns::of(turn, ANSWER, bell);
         Ok(Pump::new(
@@ -208,13 +214,17 @@ impl Flow {
         let means = Means {
             codex: self.codex.clone(),
             conversation: asked.conversation,
-            attachments: asked.attachments,
-            memory: asked.memory,
-            limits: self.limits.clone(),
-            streaming: asked.streaming,
+            bell: turns.bell(),
+            permits: asked.permits,
         };
-        let (fan_out, opened) =
-            FanOut::begin(means, asked.briefs, asked.models, asked.permits, &mut turns);
+        let briefs = asked.briefs.into_iter().zip(asked.models).collect();
+        let (fan_out, opened) = FanOut::begin(
+            means,
+            self.limits.clone(),
+            asked.streaming,
+            briefs,
+            &mut turns,
+        );
         session.convene(&context, fan_out.candidates()).await?;
         let pump = Pump::new(session, turns, asked.streaming, self.limits.heartbeat);
         Ok(pump.over(fan_out, opened))

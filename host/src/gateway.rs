@@ -150,7 +150,7 @@ async fn serve(
     let launch = Launch::prepare(config, model.as_ref().map(|model| model.base_url.as_str()))
         .map_err(|error| StartError::Home(error.into()))?;
     let codex = Codex::start(&config.limits, launch, tasks);
-    let router = http::router(config, Flow::new(config, release, codex));
+    let router = http::router(config, Flow::new(config, release, codex, tasks));
     let listen = |source| StartError::Listen {
         address: config.listen,
         source,

@@ -1,27 +1,23 @@
 //! A fan-out: candidates side by side, and what the policy's panel makes of them. It starts, limits, times and stops
 //! turns; every choice is the panel's, and no text is made here.
 
-mod heard; // what a candidate has said
+mod heard; // what one turn has said
+mod kept; // what is kept of all
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use self::heard::Heard;
-use super::turns::{Settled, Turns};
-use crate::attachments::Attachments;
+use self::kept::Kept;
+use super::turns::{ANSWER, Settled, Turns};
 use crate::clock;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
 use crate::config::Limits;
-use crate::failure::Failure;
 use crate::policy::{Fault, Session};
-use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, ProblemKind, Text, Verdict};
-
-/// The source whose text is the answer.
-pub(super) const ANSWER: u32 = 0;
+use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
 /// Turns that a panel may ask for, one after the other.
 const ASKED: u32 = 8;
@@ -29,28 +25,15 @@ const ASKED: u32 = 8;
 /// The shortest wait of a panel, so that one which never waits long cannot keep a thread busy.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// What turns of a fan-out are asked for with.
-pub(super) struct Means {
-    pub(super) codex: Codex,
-    pub(super) conversation: Arc<Conversation>,
-    pub(super) attachments: Arc<Attachments>,
-    /// The memory that the request takes up, given back when no further turn can be asked for.
-    pub(super) memory: Option<OwnedSemaphorePermit>,
-    pub(super) limits: Arc<Limits>,
-    /// What has been told has left: the answer goes out as it comes.
-    pub(super) streaming: bool,
-}
-
 /// One fan-out.
 pub(super) struct FanOut {
-    means: Means,
-    bell: Arc<Notify>,
-    /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
-    permits: Vec<Permit>,
-    /// Candidate 1 is the first.
-    candidates: Vec<Candidate>,
-    /// Bytes of all that the candidates have said.
-    kept: usize,
+    /// None once no further turn can be asked for.
+    means: Option<Means>,
+    limits: Arc<Limits>,
+    /// What has been told has left: the answer goes out as it comes.
+    streaming: bool,
+    candidates: u32,
+    kept: Kept,
     stage: Stage,
     /// Turns that have ended and that the panel has not heard of.
     ended: VecDeque<Settled>,
@@ -59,17 +42,21 @@ pub(super) struct FanOut {
     asked: u32,
 }
 
-enum Candidate {
-    Running(Heard),
-    /// Empty messages where it failed.
-    Ended(Outcome),
+/// What turns are asked for with.
+pub(super) struct Means {
+    pub(super) codex: Codex,
+    pub(super) conversation: Arc<Conversation>,
+    /// What every turn rings.
+    pub(super) bell: Arc<Notify>,
+    /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
+    pub(super) permits: Vec<Permit>,
 }
 
 enum Stage {
     /// The candidates answer.
     Collecting,
-    /// A turn of this source is to be brought back to the panel.
-    Consulting(u32, Heard),
+    /// A turn is to be brought back to the panel.
+    Consulting,
     /// A turn is the answer, unless it comes to nothing.
     Showing(Shown),
     /// The answer is known.
@@ -86,40 +73,38 @@ struct Shown {
 }
 
 impl FanOut {
-    /// Asks for all candidates at once. `models` names the model of each; there is a permit for each.
+    /// Asks for all candidates at once. There are a model and a permit for each brief. What comes back is told first.
     pub(super) fn begin(
         means: Means,
-        briefs: Vec<Brief>,
-        models: Vec<String>,
-        permits: Vec<Permit>,
+        limits: Arc<Limits>,
+        streaming: bool,
+        briefs: Vec<(Brief, String)>,
         turns: &mut Turns,
     ) -> (Self, Vec<Event>) {
-        let mut fan_out = Self {
-            means,
-            bell: turns.bell(),
-            permits,
-            candidates: Vec::with_capacity(briefs.len()),
-            kept: 0,
+        let mut opened = Vec::with_capacity(briefs.len());
+        let kept = Kept::new(briefs.len(), &limits);
+        let permits = means.permits.clone();
+        for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
+            opened.push(event(source, EventKind::Opened(model)));
+            means.start(source, brief, permit, limits.turn_buffer_bytes, turns);
+        }
+        let fan_out = Self {
+            means: Some(means),
+            limits,
+            streaming,
+            candidates: u32::try_from(opened.len()).unwrap_or(u32::MAX),
+            kept,
             stage: Stage::Collecting,
             ended: VecDeque::new(),
             wake: Some(Instant::now()),
             asked: 0,
         };
-        let mut opened = Vec::with_capacity(briefs.len());
-        let places = fan_out.permits.clone();
-        for (((source, brief), model), permit) in (1..).zip(briefs).zip(models).zip(places) {
-            opened.push(event(source, EventKind::Opened(model)));
-            fan_out
-                .candidates
-                .push(Candidate::Running(Heard::default()));
-            fan_out.start(source, brief, permit, turns);
-        }
         (fan_out, opened)
     }
 
     /// How many candidates there are.
     pub(super) fn candidates(&self) -> u32 {
-        u32::try_from(self.candidates.len()).unwrap_or(u32::MAX)
+        self.candidates
     }
 
     /// When the panel is to be woken.
@@ -132,29 +117,58 @@ impl FanOut {
         !self.ended.is_empty() || self.wake.is_some_and(|wake| wake <= Instant::now())
     }
 
-    /// Keeps what the panel will be told, within the limits, and tells the reply which turns have ended. What comes
+    /// The reply has heard events of this cost, or all that waited.
+    pub(super) fn told(&mut self, cost: usize, all: bool) {
+        self.kept.told(cost, all);
+    }
+
+    /// Keeps what the panel will be told, within the limits, and has the reply told which turns have ended. What comes
     /// back is the end of the answer itself.
     pub(super) fn absorb(
         &mut self,
-        batch: &mut Vec<Event>,
-        settled: &mut Vec<Settled>,
+        fresh: Vec<Event>,
+        mut settled: Vec<Settled>,
         turns: &mut Turns,
+        waiting: &mut Vec<Event>,
     ) -> Option<codex::Outcome> {
-        self.keep(batch, settled, turns);
+        if let Stage::Showing(shown) = &mut self.stage {
+            for event in &fresh {
+                if let (ANSWER, EventKind::Text(text)) = (event.source, &event.kind) {
+                    shown.said |= !text.text.trim().is_empty();
+                    shown.left |= self.streaming && !text.text.is_empty();
+                }
+            }
+        }
+        // Those that have ended come behind the last event of their own, whatever a clock said.
+        let latest = fresh.last().map_or(0, |event| event.at);
+        let before = waiting.len();
+        for (source, failure) in self.kept.hear(fresh, waiting) {
+            turns.stop(source);
+            settled.retain(|settled| settled.source != source);
+            let mut outcome = codex::Outcome::from(failure);
+            outcome.at = outcome.at.max(latest);
+            settled.push(Settled { source, outcome });
+        }
         let mut end = None;
-        for one in settled.drain(..) {
+        for one in settled {
             if one.source == ANSWER && self.stands(&one.outcome.ending) {
                 end = Some(one.outcome);
                 continue;
             }
-            batch.push(Event {
+            one.log();
+            waiting.push(Event {
                 source: one.source,
                 at: one.outcome.at,
                 kind: EventKind::Settled(one.outcome.ending.clone()),
             });
             self.ended.push_back(one);
         }
-        batch.sort_by_key(|event| event.at);
+        if let Some(fresh) = waiting.get_mut(before..) {
+            fresh.sort_by_key(|event| event.at);
+        }
+        if end.is_some() || matches!(self.stage, Stage::Showing(Shown { left: true, .. })) {
+            self.release();
+        }
         end
     }
 
@@ -175,52 +189,39 @@ impl FanOut {
         &mut self,
         session: &mut Session,
         turns: &mut Turns,
-        batch: &mut Vec<Event>,
+        waiting: &mut Vec<Event>,
     ) -> Result<Option<Ending>, Fault> {
         let now = clock::unix_ms();
         let Some(Settled { source, outcome }) = self.ended.pop_front() else {
             self.wake = None;
             let verdict = session.wake(now).await?;
-            return self.follow(verdict, turns, batch);
+            return self.follow(verdict, turns, waiting);
         };
-        if let Ending::Failed(problem) = &outcome.ending {
-            let (code, cause) = (problem.code.as_deref(), outcome.cause.as_deref());
-            tracing::warn!(source, code, cause, "a turn of a fan-out failed");
-        }
-        let verdict = match &mut self.stage {
+        let verdict = match &self.stage {
             Stage::Collecting => {
-                let Some(candidate) = self.candidates.get_mut(place(source)) else {
+                let Some(told) = self.kept.settle(source, outcome.ending) else {
                     return Ok(None);
                 };
-                let Candidate::Running(heard) = candidate else {
-                    return Ok(None);
-                };
-                let heard = std::mem::take(heard);
-                let bytes = heard.bytes();
-                let told = heard.outcome(outcome.ending);
-                if told.messages.is_empty() {
-                    self.kept -= bytes;
-                }
-                let verdict = session.settle(source, &told, now).await?;
-                *candidate = Candidate::Ended(told);
-                if self.permits.len() > 1 {
-                    // Its turn is over, so another may have its place; the others give theirs back as they end.
-                    self.permits.swap(0, place(source));
-                    self.permits.truncate(1);
+                let verdict = session.settle(source, told, now).await?;
+                if let Some(means) = &mut self.means {
+                    means.take_place_of(source);
                 }
                 verdict
             }
-            Stage::Consulting(_, heard) => {
-                let told = std::mem::take(heard).outcome(outcome.ending);
+            Stage::Consulting => {
+                let told = self.kept.consulted(outcome.ending);
                 session.judged(&told, now).await?
             }
             Stage::Showing(_) => {
-                let told = Heard::default().outcome(outcome.ending);
+                let told = Outcome {
+                    ending: outcome.ending,
+                    messages: Vec::new(),
+                };
                 session.judged(&told, now).await?
             }
             Stage::Over => return Ok(None),
         };
-        self.follow(verdict, turns, batch)
+        self.follow(verdict, turns, waiting)
     }
 
     /// Does what the panel says.
@@ -228,7 +229,7 @@ impl FanOut {
         &mut self,
         verdict: Verdict,
         turns: &mut Turns,
-        batch: &mut Vec<Event>,
+        waiting: &mut Vec<Event>,
     ) -> Result<Option<Ending>, Fault> {
         self.wake = None;
         if let Verdict::Wait(until) = verdict {
@@ -241,54 +242,51 @@ impl FanOut {
         // Whoever still runs is no longer needed.
         self.ended.clear();
         for source in turns.stop_all() {
-            batch.push(event(source, EventKind::Settled(Ending::Interrupted)));
+            waiting.push(event(source, EventKind::Settled(Ending::Interrupted)));
         }
-        self.permits.truncate(1);
         let ending = match verdict {
             Verdict::Show(brief) => {
                 self.stage = Stage::Showing(Shown::default());
-                self.ask(ANSWER, brief, turns, batch)?;
-                return Ok(None);
+                return self.ask(ANSWER, brief, turns, waiting).map(|()| None);
             }
             Verdict::Consult(brief) => {
-                let source = self
-                    .candidates()
-                    .saturating_add(1)
-                    .saturating_add(self.asked);
-                self.stage = Stage::Consulting(source, Heard::default());
-                self.ask(source, brief, turns, batch)?;
-                return Ok(None);
+                let beyond = self.candidates.saturating_add(self.asked);
+                let source = beyond.saturating_add(1);
+                self.stage = Stage::Consulting;
+                self.kept.consult(source);
+                return self.ask(source, brief, turns, waiting).map(|()| None);
             }
-            Verdict::Pick(choice) => self.pick(choice, batch)?,
+            Verdict::Pick(choice) => self.pick(choice, waiting)?,
             Verdict::Fail(problem) => Ending::Failed(problem),
             Verdict::Wait(_) => return Ok(None),
         };
         self.stage = Stage::Over;
-        self.candidates.clear();
-        self.permits.clear();
-        self.means.memory = None;
+        self.release();
         Ok(Some(ending))
     }
 
+    /// Gives back what only a further turn, or a further verdict, could need.
+    fn release(&mut self) {
+        self.means = None;
+        self.kept.forget();
+    }
+
     /// Tells a candidate's answer once more, as the answer.
-    fn pick(&mut self, choice: Choice, batch: &mut Vec<Event>) -> Result<Ending, Fault> {
+    fn pick(&mut self, choice: Choice, waiting: &mut Vec<Event>) -> Result<Ending, Fault> {
         let number = choice.candidate;
-        let Some(Candidate::Ended(outcome)) = self.candidates.get_mut(place(number)) else {
-            return Err(broken(format!("candidate {number} has not ended")));
-        };
-        if outcome.messages.is_empty() {
+        let Some((messages, ending)) = self.kept.answer(number) else {
             return Err(broken(format!("candidate {number} has no answer")));
-        }
-        batch.push(event(ANSWER, EventKind::Picked(choice)));
-        for (message, said) in (0..).zip(outcome.messages.drain(..)) {
+        };
+        waiting.push(event(ANSWER, EventKind::Picked(choice)));
+        for (message, said) in (0..).zip(messages) {
             let text = Text {
                 message,
                 phase: said.phase,
                 text: said.text,
             };
-            batch.push(event(ANSWER, EventKind::Text(text)));
+            waiting.push(event(ANSWER, EventKind::Text(text)));
         }
-        Ok(outcome.ending.clone())
+        Ok(ending)
     }
 
     /// Asks for a turn that the panel wants.
@@ -297,103 +295,70 @@ impl FanOut {
         source: u32,
         brief: Brief,
         turns: &mut Turns,
-        batch: &mut Vec<Event>,
+        waiting: &mut Vec<Event>,
     ) -> Result<(), Fault> {
         self.asked += 1;
-        let Some(permit) = self.permits.first().filter(|_| self.asked <= ASKED) else {
+        if self.asked > ASKED {
             return Err(broken(format!(
                 "the panel asks for more than {ASKED} turns"
             )));
-        };
-        let permit = permit.clone();
-        let wished = brief.model.as_ref();
-        let model = self
-            .means
-            .codex
-            .model_name(&self.means.conversation, wished);
-        batch.push(event(source, EventKind::Opened(model)));
-        self.start(source, brief, permit, turns);
-        Ok(())
-    }
-
-    fn start(&self, source: u32, brief: Brief, permit: Permit, turns: &mut Turns) {
-        let limits = &self.means.limits;
-        // Together they may wait for a slow client with no more than what is kept of them.
-        let share = limits.fan_out_bytes / self.permits.len().max(1);
-        let terms = Terms {
-            source,
-            permit,
-            bell: self.bell.clone(),
-            buffer_bytes: limits.turn_buffer_bytes.min(share),
-        };
-        let codex = self.means.codex.clone();
-        let conversation = self.means.conversation.clone();
-        let attachments = self.means.attachments.clone();
-        turns.add(source, async move {
-            codex
-                .start_turn(conversation, brief, &attachments, terms)
-                .await
-        });
-    }
-
-    /// Keeps what candidates and consulted turns say. One that says more than is kept ends there.
-    fn keep(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>, turns: &mut Turns) {
-        let (each, all) = (
-            self.means.limits.candidate_bytes,
-            self.means.limits.fan_out_bytes,
-        );
-        let mut over = Vec::new();
-        batch.retain(|event| {
-            if let (ANSWER, EventKind::Text(text), Stage::Showing(shown)) =
-                (event.source, &event.kind, &mut self.stage)
-            {
-                shown.said |= !text.text.trim().is_empty();
-                shown.left |= self.means.streaming && !text.text.is_empty();
-                return true;
-            }
-            let heard = match (
-                &mut self.stage,
-                self.candidates.get_mut(place(event.source)),
-            ) {
-                (Stage::Consulting(source, heard), _) if *source == event.source => heard,
-                (Stage::Collecting, Some(Candidate::Running(heard))) => heard,
-                _ => return true,
-            };
-            if over.contains(&event.source) {
-                return false;
-            }
-            let before = heard.bytes();
-            heard.hear(&event.kind);
-            self.kept = self.kept - before.min(self.kept) + heard.bytes();
-            if heard.bytes() <= each && self.kept <= all {
-                return true;
-            }
-            over.push(event.source);
-            false
-        });
-        for source in over {
-            turns.stop(source);
-            settled.retain(|settled| settled.source != source);
-            let outcome = Failure::new(
-                ProblemKind::Upstream,
-                "candidate_too_large",
-                "the candidate's answer is larger than the gateway keeps of one, or of all together",
-            )
-            .into();
-            settled.push(Settled { source, outcome });
         }
+        let Some((means, permit)) = self.means.as_mut().and_then(Means::permit) else {
+            return Err(broken(
+                "the panel asks for a turn after the answer".to_owned(),
+            ));
+        };
+        let wished = brief.model.as_ref();
+        let model = means.codex.model_name(&means.conversation, wished);
+        waiting.push(event(source, EventKind::Opened(model)));
+        means.start(source, brief, permit, self.limits.turn_buffer_bytes, turns);
+        Ok(())
     }
 
     /// The moment of this time, at the latest when a turn would have taken too long.
     fn instant(&self, unix_ms: u64) -> Instant {
         let left = Duration::from_millis(unix_ms.saturating_sub(clock::unix_ms()));
-        Instant::now() + left.clamp(SHORTEST_WAIT, self.means.limits.turn_timeout)
+        Instant::now() + left.clamp(SHORTEST_WAIT, self.limits.turn_timeout)
     }
 }
 
-/// Where a candidate of this number stands.
-fn place(candidate: u32) -> usize {
-    usize::try_from(candidate).map_or(usize::MAX, |number| number.wrapping_sub(1))
+impl Means {
+    /// Asks for a turn.
+    fn start(
+        &self,
+        source: u32,
+        brief: Brief,
+        permit: Permit,
+        buffer_bytes: usize,
+        turns: &mut Turns,
+    ) {
+        let terms = Terms {
+            source,
+            permit,
+            bell: self.bell.clone(),
+            buffer_bytes,
+        };
+        let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
+        turns.add(source, async move {
+            codex.start_turn(conversation, brief, terms).await
+        });
+    }
+
+    /// A candidate's turn is over, so a later one may have its place. The others give theirs back as they end.
+    fn take_place_of(&mut self, candidate: u32) {
+        let place = usize::try_from(candidate).map_or(0, |number| number.saturating_sub(1));
+        if self.permits.len() > 1 && place < self.permits.len() {
+            self.permits.swap(0, place);
+            self.permits.truncate(1);
+        }
+    }
+
+    /// The permit of a further turn.
+    fn permit(&mut self) -> Option<(&Self, Permit)> {
+        self.permits.truncate(1);
+        let permit = self.permits.first()?.clone();
+        Some((self, permit))
+    }
 }
 
 /// Something that the host itself tells, now.

@@ -1,19 +1,23 @@
 //! The pump: takes what the turns of a request tell as it comes and gives frames, for as long as somebody asks for them.
 //!
-//! It is a value, not a task. The response's body drives it, so a client that reads slowly slows only its own turns,
-//! and dropping the body drops the turns, which interrupts them, and the session.
+//! It is a value, not a task. Whoever holds it drives it, and dropping it drops the turns, which interrupts them, and the
+//! session.
 
 use std::error::Error;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::fan_out::{ANSWER, FanOut};
-use super::turns::{Settled, Turns};
+use super::fan_out::FanOut;
+use super::turns::{ANSWER, Settled, Turns};
 use crate::codex::Outcome;
+use crate::events;
 use crate::failure::Failure;
 use crate::policy::{Fault, Session};
 use crate::wit::{Closing, Ending, Event, EventKind, Frame, Problem, ProblemKind};
+
+/// What one call tells the policy at most, by the events' cost in bytes. It needs several times as much of its memory.
+const FEED_BYTES: usize = 1 << 20;
 
 /// One reply on its way.
 pub(crate) struct Pump {
@@ -29,6 +33,8 @@ pub(crate) struct Pump {
     /// What came out before the headers.
     early: Vec<Frame>,
     early_closing: Option<Closing>,
+    /// The panel failed, and so will the reply once it has told what came before.
+    fault: Option<Fault>,
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
     streaming: bool,
@@ -70,6 +76,7 @@ impl Pump {
             fan_out: None,
             batch: Vec::new(),
             ending: None,
+            fault: None,
             early: Vec::new(),
             early_closing: None,
             cause: None,
@@ -162,35 +169,76 @@ impl Pump {
 
     /// Whether there is something to do before the turns are waited for.
     fn has_work(&self) -> bool {
-        !self.batch.is_empty()
-            || self.ending.is_some()
-            || self
-                .fan_out
-                .as_ref()
-                .is_some_and(|fan_out| fan_out.is_due())
+        let due = self.fan_out.as_ref().is_some_and(|one| one.is_due());
+        due || !self.batch.is_empty() || self.is_over()
+    }
+
+    /// Whether there is something to tell the client, or will be once the policy has heard of it.
+    pub(super) fn has_news(&self) -> bool {
+        let early = !self.early.is_empty() || self.early_closing.is_some();
+        early || !self.batch.is_empty() || self.is_over()
+    }
+
+    /// Whether nothing more can arrive.
+    pub(super) fn is_over(&self) -> bool {
+        self.ending.is_some() || self.fault.is_some() || self.done
     }
 
     /// Brings the reply one step further: what has arrived is fed, else the panel hears of it, else the ending is told.
     async fn work(&mut self) -> Result<Work, Fault> {
         if !self.batch.is_empty() {
-            let frames = self.session.feed(&self.batch).await?;
-            self.batch.clear();
-            return Ok(Work::Frames(frames));
+            return self.feed().await.map(Work::Frames);
+        }
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
         }
         if let Some(ending) = self.ending.take() {
             record_ending(&ending);
             return Ok(Work::Closed(self.session.finish(&ending).await?));
         }
-        if let Some(fan_out) = &mut self.fan_out {
-            let decided = fan_out.decide(&mut self.session, &mut self.turns, &mut self.batch);
-            self.ending = decided.await?;
-        }
+        self.decide().await;
         Ok(Work::Frames(Vec::new()))
     }
 
+    /// Tells the policy what waits, or as much of it as one call may tell.
+    async fn feed(&mut self) -> Result<Vec<Frame>, Fault> {
+        let mut cost = 0;
+        let costs = self.batch.iter().map(|event| {
+            cost += events::cost(&event.kind);
+            cost
+        });
+        // At least one, however large.
+        let count = costs.take_while(|cost| *cost <= FEED_BYTES).count().max(1);
+        let (now, later) = self.batch.split_at(count.min(self.batch.len()));
+        let frames = self.session.feed(now).await?;
+        if let Some(fan_out) = &mut self.fan_out {
+            let cost = now.iter().map(|event| events::cost(&event.kind)).sum();
+            fan_out.told(cost, later.is_empty());
+        }
+        self.batch.drain(..count);
+        Ok(frames)
+    }
+
+    /// Has the panel hear of everything that it is due to hear of.
+    pub(super) async fn decide(&mut self) {
+        let Some(fan_out) = &mut self.fan_out else {
+            return;
+        };
+        while self.ending.is_none() && self.fault.is_none() && fan_out.is_due() {
+            let decided = fan_out.decide(&mut self.session, &mut self.turns, &mut self.batch);
+            match decided.await {
+                Ok(ending) => self.ending = ending,
+                Err(fault) => {
+                    self.turns.stop_all();
+                    self.fault = Some(fault);
+                }
+            }
+        }
+    }
+
     /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
-    /// a turn may take is its keeper's to watch.
-    async fn wait(&mut self) -> bool {
+    /// a turn may take is its keeper's to watch. Cancel safe.
+    pub(super) async fn wait(&mut self) -> bool {
         let beat = self.spoke + self.heartbeat;
         tokio::select! {
             biased;
@@ -205,24 +253,25 @@ impl Pump {
     /// Waits until there is work. Cancel safe.
     async fn receive(&mut self) {
         let wake = self.fan_out.as_ref().and_then(|fan_out| fan_out.wake());
-        let mut settled = Vec::new();
+        let (mut fresh, mut settled) = (Vec::new(), Vec::new());
         tokio::select! {
             biased;
-            () = self.turns.hear(&mut self.batch, &mut settled) => {}
+            // It fills them only as it completes.
+            () = self.turns.hear(&mut fresh, &mut settled) => {}
             () = until(wake) => {}
         }
-        self.absorb(settled);
+        self.absorb(fresh, settled);
     }
 
     /// Sorts what has arrived into what the reply, the panel and the log will hear.
-    fn absorb(&mut self, mut settled: Vec<Settled>) {
+    fn absorb(&mut self, mut fresh: Vec<Event>, mut settled: Vec<Settled>) {
         // What a stream has told cannot be taken back, so an answer that starts over ends here.
-        let restart = self.batch.iter().position(|event| {
+        let restart = fresh.iter().position(|event| {
             event.source == ANSWER && matches!(event.kind, EventKind::Restarted(_))
         });
         if let Some(restart) = restart.filter(|_| self.streaming) {
             let mut index = 0;
-            self.batch.retain(|event| {
+            fresh.retain(|event| {
                 index += 1;
                 index <= restart || event.source != ANSWER
             });
@@ -239,8 +288,11 @@ impl Pump {
             });
         }
         let end = match &mut self.fan_out {
-            Some(fan_out) => fan_out.absorb(&mut self.batch, &mut settled, &mut self.turns),
-            None => settled.pop().map(|settled| settled.outcome),
+            Some(fan_out) => fan_out.absorb(fresh, settled, &mut self.turns, &mut self.batch),
+            None => {
+                self.batch.append(&mut fresh);
+                settled.pop().map(|settled| settled.outcome)
+            }
         };
         if let Some(Outcome { ending, cause, .. }) = end {
             self.ending = Some(ending);

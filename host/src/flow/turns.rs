@@ -3,13 +3,16 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 
 use crate::codex::{Outcome, Turn};
 use crate::failure::Failure;
-use crate::wit::Event;
+use crate::wit::{Ending, Event, ProblemKind};
+
+/// The source whose text is the answer.
+pub(super) const ANSWER: u32 = 0;
 
 /// A turn on its way to begin.
 type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send>>;
@@ -29,6 +32,24 @@ pub(super) struct Turns {
 pub(super) struct Settled {
     pub(super) source: u32,
     pub(super) outcome: Outcome,
+}
+
+impl Settled {
+    /// Tells the log of a turn that failed while others go on, for which the request does not fail.
+    pub(super) fn log(&self) {
+        let Ending::Failed(problem) = &self.outcome.ending else {
+            return;
+        };
+        let (source, code) = (self.source, problem.code.as_deref());
+        let cause = self.outcome.cause.as_deref();
+        let cause = cause.map(|cause| cause as &(dyn std::error::Error + 'static));
+        match problem.kind {
+            ProblemKind::Internal | ProblemKind::Upstream | ProblemKind::Timeout => {
+                tracing::warn!(source, code, cause, "a turn of a fan-out failed");
+            }
+            _ => tracing::info!(source, code, cause, "a turn of a fan-out failed"),
+        }
+    }
 }
 
 impl Turns {
@@ -62,10 +83,9 @@ impl Turns {
         self.running.is_empty() && self.awaited.is_empty()
     }
 
-    /// Ends a turn from our side. One that has not begun does not begin, or is ended as soon as it has.
+    /// Ends a turn that has begun from our side.
     pub(super) fn stop(&mut self, source: u32) {
         self.running.retain(|(running, _)| *running != source);
-        self.awaited.retain(|awaited| *awaited != source);
     }
 
     /// Ends them all, and names those that had not ended.
@@ -83,26 +103,28 @@ impl Turns {
         loop {
             let bell = self.bell.clone();
             let rung = bell.notified();
-            if self.take(batch, settled) || self.is_empty() {
+            // Looked after first: others may talk without a pause, and who has begun must be heard like them.
+            while let Some(Some(begun)) = self.starting.next().now_or_never() {
+                self.adopt(begun, settled);
+            }
+            if self.take(batch, settled) || !settled.is_empty() || self.is_empty() {
                 return;
             }
             tokio::select! {
                 () = rung => {}
-                Some((source, turn)) = self.starting.next() => {
-                    // Stopped meanwhile: nobody wants it, so it ends here.
-                    if !self.awaited.contains(&source) {
-                        continue;
-                    }
-                    self.awaited.retain(|awaited| *awaited != source);
-                    match turn {
-                        Ok(turn) => self.running.push((source, turn)),
-                        Err(failure) => {
-                            settled.push(Settled { source, outcome: failure.into() });
-                            return;
-                        }
-                    }
-                }
+                Some(begun) = self.starting.next() => self.adopt(begun, settled),
             }
+        }
+    }
+
+    fn adopt(&mut self, (source, turn): (u32, Result<Turn, Failure>), settled: &mut Vec<Settled>) {
+        self.awaited.retain(|awaited| *awaited != source);
+        match turn {
+            Ok(turn) => self.running.push((source, turn)),
+            Err(failure) => settled.push(Settled {
+                source,
+                outcome: failure.into(),
+            }),
         }
     }
 
@@ -122,9 +144,7 @@ impl Turns {
         if let Some(fresh) = batch.get_mut(before..) {
             fresh.sort_by_key(|event| event.at);
         }
-        if let Some(fresh) = settled.get_mut(ended_before..) {
-            fresh.sort_by_key(|settled| settled.outcome.at);
-        }
+        settled.sort_by_key(|settled| settled.outcome.at);
         batch.len() > before || settled.len() > ended_before
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn complete(
     };
     let reply = front.flow.start(incoming).await?;
     let mut response = match reply.answer {
-        Answer::Stream(pump) => streamed(sse::body(pump)),
+        Answer::Stream(feed) => streamed(sse::body(feed)),
         Answer::Whole(body) => json(StatusCode::OK, body),
     };
     if let Some(names) = ignored(&reply.ignored) {

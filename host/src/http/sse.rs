@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use futures_util::stream::unfold;
 
 use super::failure::{envelope, log};
-use crate::flow::{Piece, Pump};
+use crate::flow::{Feed, Piece};
 use crate::wit::Frame;
 
 /// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
@@ -16,11 +16,11 @@ const BEAT: &str = ": ping\n\n";
 /// What ends a stream.
 const DONE: &str = "data: [DONE]\n\n";
 
-/// A body that asks the pump for more whenever the client has taken what was there.
-pub(super) fn body(pump: Box<Pump>) -> Body {
-    Body::from_stream(unfold(pump, async |mut pump| {
-        let bytes = encode(pump.next().await?);
-        Some((Ok::<_, Infallible>(bytes), pump))
+/// A body that asks for more whenever the client has taken what was there.
+pub(super) fn body(feed: Feed) -> Body {
+    Body::from_stream(unfold(feed, async |mut feed| {
+        let bytes = encode(feed.next().await?);
+        Some((Ok::<_, Infallible>(bytes), feed))
     }))
 }
 

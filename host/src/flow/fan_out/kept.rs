@@ -1,0 +1,196 @@
+//! What is kept of a fan-out: what its turns have said, for the panel, and what its reply has not heard, for a client
+//! that reads slowly. Both within limits.
+
+use super::heard::Heard;
+use crate::config::Limits;
+use crate::events;
+use crate::failure::Failure;
+use crate::wit::{Ending, Event, EventKind, Message, Outcome, ProblemKind};
+
+/// Events that wait, beyond which pieces of the same thing are joined.
+const WAITING: usize = 4096;
+
+/// What is kept. A turn that is not asked after is not kept.
+pub(super) struct Kept {
+    /// Candidate 1 is the first.
+    candidates: Vec<Candidate>,
+    /// The turn that the panel consults.
+    consulted: Option<(u32, Heard)>,
+    /// Bytes of all that the candidates have said.
+    bytes: usize,
+    /// What the events cost that the reply has not heard.
+    waiting: usize,
+    /// How many of them there may be before they are joined again.
+    patience: usize,
+    /// Bytes of one turn, of all candidates, and of what waits.
+    most: Most,
+}
+
+enum Candidate {
+    Running(Heard),
+    /// Without messages where it failed.
+    Ended(Outcome),
+}
+
+#[derive(Clone, Copy)]
+struct Most {
+    each: usize,
+    all: usize,
+    waiting: usize,
+}
+
+impl Kept {
+    /// Nothing yet, of so many candidates.
+    pub(super) fn new(candidates: usize, limits: &Limits) -> Self {
+        Self {
+            candidates: (0..candidates)
+                .map(|_| Candidate::Running(Heard::default()))
+                .collect(),
+            consulted: None,
+            bytes: 0,
+            waiting: 0,
+            patience: WAITING,
+            most: Most {
+                each: limits.candidate_bytes,
+                all: limits.fan_out_bytes,
+                // All that candidates may say, and as much of the answer as of any.
+                waiting: limits
+                    .fan_out_bytes
+                    .saturating_add(limits.turn_buffer_bytes),
+            },
+        }
+    }
+
+    /// Keeps what fresh events say, and has them wait with the others. What comes back are the sources of which more
+    /// would have to be kept than may be, and why: nothing more of them is taken.
+    pub(super) fn hear(
+        &mut self,
+        fresh: Vec<Event>,
+        waiting: &mut Vec<Event>,
+    ) -> Vec<(u32, Failure)> {
+        let mut over: Vec<(u32, Failure)> = Vec::new();
+        for event in fresh {
+            if over.iter().any(|(source, _)| *source == event.source) {
+                continue;
+            }
+            let cost = events::cost(&event.kind);
+            // One event may be as large as a line: an answer that comes whole is not a client's slowness.
+            if self.waiting > 0 && self.waiting + cost > self.most.waiting {
+                over.push((event.source, too_slow()));
+            } else if !self.note(&event) {
+                over.push((event.source, too_large()));
+            } else {
+                self.waiting += cost;
+                waiting.push(event);
+            }
+        }
+        if waiting.len() > self.patience {
+            events::compact(waiting);
+            self.patience = WAITING.max(2 * waiting.len());
+            self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
+        }
+        over
+    }
+
+    /// The reply has heard events of this cost, or all that waited.
+    pub(super) fn told(&mut self, cost: usize, all: bool) {
+        self.waiting = if all {
+            0
+        } else {
+            self.waiting.saturating_sub(cost)
+        };
+    }
+
+    /// A turn is consulted from now on.
+    pub(super) fn consult(&mut self, source: u32) {
+        self.consulted = Some((source, Heard::default()));
+    }
+
+    /// What came of the turn that was consulted.
+    pub(super) fn consulted(&mut self, ending: Ending) -> Outcome {
+        let heard = self.consulted.take().map(|(_, heard)| heard);
+        heard.unwrap_or_default().outcome(ending)
+    }
+
+    /// What came of a candidate, from 1. None where it is none, or has ended before.
+    pub(super) fn settle(&mut self, candidate: u32, ending: Ending) -> Option<&Outcome> {
+        let place = self.candidates.get_mut(place(candidate))?;
+        let Candidate::Running(heard) = place else {
+            return None;
+        };
+        let heard = std::mem::take(heard);
+        let bytes = heard.bytes();
+        let outcome = heard.outcome(ending);
+        if outcome.messages.is_empty() {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+        *place = Candidate::Ended(outcome);
+        match place {
+            Candidate::Ended(outcome) => Some(outcome),
+            Candidate::Running(_) => None,
+        }
+    }
+
+    /// A candidate's answer and how it ended. None where it has none.
+    pub(super) fn answer(&mut self, candidate: u32) -> Option<(Vec<Message>, Ending)> {
+        match self.candidates.get_mut(place(candidate))? {
+            Candidate::Ended(outcome) if !outcome.messages.is_empty() => Some((
+                std::mem::take(&mut outcome.messages),
+                outcome.ending.clone(),
+            )),
+            Candidate::Ended(_) | Candidate::Running(_) => None,
+        }
+    }
+
+    /// Forgets what the turns have said.
+    pub(super) fn forget(&mut self) {
+        self.candidates.clear();
+        self.consulted = None;
+        self.bytes = 0;
+    }
+
+    /// Takes what concerns the words of a turn that is asked after. False where there is no room for it.
+    fn note(&mut self, event: &Event) -> bool {
+        if !matches!(event.kind, EventKind::Text(_) | EventKind::Restarted(_)) {
+            return true;
+        }
+        if let Some((source, heard)) = &mut self.consulted {
+            if *source == event.source {
+                heard.hear(&event.kind);
+                return heard.bytes() <= self.most.each;
+            }
+            return true;
+        }
+        let Some(Candidate::Running(heard)) = self.candidates.get_mut(place(event.source)) else {
+            return true;
+        };
+        let before = heard.bytes();
+        heard.hear(&event.kind);
+        self.bytes = self.bytes.saturating_sub(before) + heard.bytes();
+        heard.bytes() <= self.most.each && self.bytes <= self.most.all
+    }
+}
+
+/// Where a candidate of this number stands.
+fn place(candidate: u32) -> usize {
+    usize::try_from(candidate).map_or(usize::MAX, |number| number.wrapping_sub(1))
+}
+
+fn too_large() -> Failure {
+    Failure::new(
+        ProblemKind::Upstream,
+        "candidate_too_large",
+        "a turn said more than the gateway keeps of one, or of all candidates together",
+    )
+}
+
+fn too_slow() -> Failure {
+    Failure::new(
+        ProblemKind::Upstream,
+        "client_too_slow",
+        "the answer was read too slowly: more of it waited than the gateway keeps",
+    )
+}
+
+#[cfg(test)]
+mod tests;
