@@ -1,5 +1,7 @@
 //! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
 
+mod write; // lines to a child's stdin
+
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,10 +11,11 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::write::write;
 use super::decode::{self, Line};
 use super::pending::{Answer, Pending, RpcError};
 use super::protocol::Nothing;
@@ -27,9 +30,6 @@ const LINES: usize = 1024;
 /// KiB of messages under way to the child at once, as far as they are large: each is as large again while it is written,
 /// and twenty candidates say the same.
 const ROOM_KIB: u32 = 64 << 10;
-
-/// Bytes up to which lines that wait are written together.
-const TOGETHER: usize = 64 << 10;
 
 /// Bytes read from the child at once.
 const READ_BYTES: usize = 256 << 10;
@@ -336,54 +336,6 @@ fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes lines, as many at once as are waiting, until it is told to hang up.
-async fn write(
-    mut stdin: impl AsyncWrite + Unpin,
-    mut lines: mpsc::Receiver<Bytes>,
-    hang_up: &CancellationToken,
-) -> io::Result<()> {
-    let mut batch = Vec::new();
-    loop {
-        let count = tokio::select! {
-            () = hang_up.cancelled() => 0,
-            count = lines.recv_many(&mut batch, LINES) => count,
-        };
-        if count == 0 {
-            return stdin.shutdown().await;
-        }
-        for text in together(batch.drain(..)) {
-            tokio::select! {
-                () = hang_up.cancelled() => return Ok(()),
-                written = stdin.write_all(&text) => written?,
-            }
-        }
-        stdin.flush().await?;
-    }
-}
-
-/// Lines to write at once: small ones as one, for a write each is what costs; large ones as they are.
-fn together(lines: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
-    let mut lines = lines.peekable();
-    std::iter::from_fn(move || {
-        let first = lines.next()?;
-        let mut text = BytesMut::new();
-        while let Some(next) =
-            lines.next_if(|next| first.len() + text.len() + next.len() <= TOGETHER)
-        {
-            if text.is_empty() {
-                text.reserve(TOGETHER);
-                text.extend_from_slice(&first);
-            }
-            text.extend_from_slice(&next);
-        }
-        Some(if text.is_empty() {
-            first
-        } else {
-            text.freeze()
-        })
-    })
 }
 
 /// Reads lines to the end. A line beyond the bound is an error: what follows it cannot be trusted.

@@ -1,114 +1,19 @@
 //! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
 
-use std::borrow::Cow;
+mod conversation; // what turns of a request share
+
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::OwnedSemaphorePermit;
 
+pub(crate) use self::conversation::Conversation;
+pub(super) use self::conversation::Portion;
+use self::conversation::{Item, portions};
 use super::protocol::{INPUT_CHARS, UserInput};
 use crate::attachments::Attachments;
 use crate::failure::Failure;
-use crate::wit::{Brief, InputItem, ProblemKind, Wish};
-
-/// How an attachment is named where JSON holds it.
-const ATTACHMENT: &str = "attachment:";
-
-/// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
-const INJECT_BYTES: usize = 2 << 20;
-
-/// What all turns of a request share: held once, however many they are, and its attachments with it.
-#[derive(Debug)]
-pub(crate) struct Conversation {
-    /// The model of turns that name none of their own.
-    pub(super) model: Option<Wish>,
-    pub(super) instructions: Arc<str>,
-    history: Vec<Item>,
-    /// The first attachment that the history names.
-    pub(super) image: Option<u32>,
-    attachments: Attachments,
-    /// The request's share of what all bodies may take up, given back with the conversation itself.
-    _memory: Option<OwnedSemaphorePermit>,
-}
-
-/// An item of the history.
-#[derive(Debug)]
-enum Item {
-    Plain(Box<RawValue>),
-    /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
-    Illustrated {
-        item: Value,
-        /// Bytes with the attachments.
-        bytes: usize,
-    },
-}
-
-impl Conversation {
-    /// Puts the shared part of a plan into Codex's terms. Fails on what a policy must not write: that is its fault.
-    pub(crate) fn new(
-        model: Option<Wish>,
-        instructions: String,
-        history: Vec<String>,
-        attachments: Attachments,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> Result<Self, Failure> {
-        let mut image = None;
-        let mut items = Vec::with_capacity(history.len());
-        for text in history {
-            if !text.contains(ATTACHMENT) {
-                items.push(Item::Plain(verbatim(text)?));
-                continue;
-            }
-            let mut bytes = text.len();
-            let item: Value =
-                serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
-            for number in parts(&item).filter_map(named) {
-                image.get_or_insert(number);
-                bytes += url(&attachments, number)?.len();
-            }
-            items.push(Item::Illustrated { item, bytes });
-        }
-        Ok(Self {
-            model,
-            instructions: instructions.into(),
-            history: items,
-            image,
-            attachments,
-            _memory: memory,
-        })
-    }
-
-    /// Where an attachment stood in the request.
-    pub(super) fn path(&self, attachment: u32) -> Option<&str> {
-        self.attachments.path(attachment)
-    }
-}
-
-impl Item {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Plain(item) => item.get().len(),
-            Self::Illustrated { bytes, .. } => *bytes,
-        }
-    }
-
-    /// As it is sent.
-    fn written(&self, attachments: &Attachments) -> Result<Cow<'_, RawValue>, Failure> {
-        let mut item = match self {
-            Self::Plain(item) => return Ok(Cow::Borrowed(item)),
-            Self::Illustrated { item, .. } => item.clone(),
-        };
-        if let Some(parts) = item["content"].as_array_mut() {
-            for part in parts {
-                if let Some(number) = named(part) {
-                    part["image_url"] = url(attachments, number)?.into();
-                }
-            }
-        }
-        raw(&item).map(Cow::Owned)
-    }
-}
+use crate::wit::{Brief, InputItem, ProblemKind};
 
 /// What one turn is given.
 #[derive(Debug)]
@@ -234,37 +139,6 @@ fn as_message(input: &[Input]) -> Value {
     json!({ "type": "message", "role": "user", "content": parts.collect::<Vec<_>>() })
 }
 
-/// Some items of a history.
-pub(super) struct Portion<'a> {
-    items: Vec<&'a Item>,
-    /// Of all of them, about.
-    pub(super) bytes: usize,
-    attachments: &'a Attachments,
-}
-
-impl<'a> Portion<'a> {
-    /// The items as they are sent: not made before there is room for them.
-    pub(super) fn written(&self) -> Result<Vec<Cow<'a, RawValue>>, Failure> {
-        let items = self.items.iter();
-        items.map(|item| item.written(self.attachments)).collect()
-    }
-}
-
-/// How many items of these sizes each portion has, and how many bytes.
-fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
-    let mut portions: Vec<(usize, usize)> = Vec::new();
-    for size in sizes {
-        match portions.last_mut() {
-            Some((count, bytes)) if *bytes + size <= INJECT_BYTES => {
-                *count += 1;
-                *bytes += size;
-            }
-            _ => portions.push((1, size)),
-        }
-    }
-    portions
-}
-
 /// The first attachment that a turn would show its model.
 pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Option<u32> {
     let own = brief.input.iter().find_map(|item| match item {
@@ -272,23 +146,6 @@ pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Op
         InputItem::Text(_) => None,
     });
     conversation.image.or(own)
-}
-
-/// The parts of a message.
-fn parts(item: &Value) -> impl Iterator<Item = &Value> {
-    item["content"].as_array().into_iter().flatten()
-}
-
-/// The attachment that a part of a message names.
-fn named(part: &Value) -> Option<u32> {
-    if part["type"] != "input_image" {
-        return None;
-    }
-    part["image_url"]
-        .as_str()?
-        .strip_prefix(ATTACHMENT)?
-        .parse()
-        .ok()
 }
 
 /// JSON as a policy wrote it, with the order of its members. It must be one line: Codex's messages are lines, so a line
@@ -322,6 +179,7 @@ fn broken(cause: impl Into<String>) -> Failure {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use super::conversation::INJECT_BYTES;
     use super::*;
 
     const IMAGE: &str = "data:image/png;base64,AAAA";

@@ -1,0 +1,159 @@
+//! What all turns of a request share: its conversation as items to inject, and the attachments that they name.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{broken, raw, url, verbatim};
+use crate::attachments::Attachments;
+use crate::failure::Failure;
+use crate::wit::Wish;
+
+/// How an attachment is named where JSON holds it.
+const ATTACHMENT: &str = "attachment:";
+
+/// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
+pub(super) const INJECT_BYTES: usize = 2 << 20;
+
+/// What all turns of a request share: held once, however many they are, and its attachments with it.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// The model of turns that name none of their own.
+    pub(in crate::codex) model: Option<Wish>,
+    pub(super) instructions: Arc<str>,
+    pub(super) history: Vec<Item>,
+    /// The first attachment that the history names.
+    pub(super) image: Option<u32>,
+    pub(super) attachments: Attachments,
+    /// The request's share of what all bodies may take up, given back with the conversation itself.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+/// An item of the history.
+#[derive(Debug)]
+pub(super) enum Item {
+    Plain(Box<RawValue>),
+    /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
+    Illustrated {
+        item: Value,
+        /// Bytes with the attachments.
+        bytes: usize,
+    },
+}
+
+impl Conversation {
+    /// Puts the shared part of a plan into Codex's terms. Fails on what a policy must not write: that is its fault.
+    pub(crate) fn new(
+        model: Option<Wish>,
+        instructions: String,
+        history: Vec<String>,
+        attachments: Attachments,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Result<Self, Failure> {
+        let mut image = None;
+        let mut items = Vec::with_capacity(history.len());
+        for text in history {
+            if !text.contains(ATTACHMENT) {
+                items.push(Item::Plain(verbatim(text)?));
+                continue;
+            }
+            let mut bytes = text.len();
+            let item: Value =
+                serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+            for number in parts(&item).filter_map(named) {
+                image.get_or_insert(number);
+                bytes += url(&attachments, number)?.len();
+            }
+            items.push(Item::Illustrated { item, bytes });
+        }
+        Ok(Self {
+            model,
+            instructions: instructions.into(),
+            history: items,
+            image,
+            attachments,
+            _memory: memory,
+        })
+    }
+
+    /// Where an attachment stood in the request.
+    pub(in crate::codex) fn path(&self, attachment: u32) -> Option<&str> {
+        self.attachments.path(attachment)
+    }
+}
+
+impl Item {
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Plain(item) => item.get().len(),
+            Self::Illustrated { bytes, .. } => *bytes,
+        }
+    }
+
+    /// As it is sent.
+    fn written(&self, attachments: &Attachments) -> Result<Cow<'_, RawValue>, Failure> {
+        let mut item = match self {
+            Self::Plain(item) => return Ok(Cow::Borrowed(item)),
+            Self::Illustrated { item, .. } => item.clone(),
+        };
+        if let Some(parts) = item["content"].as_array_mut() {
+            for part in parts {
+                if let Some(number) = named(part) {
+                    part["image_url"] = url(attachments, number)?.into();
+                }
+            }
+        }
+        raw(&item).map(Cow::Owned)
+    }
+}
+
+/// Some items of a history.
+pub(in crate::codex) struct Portion<'a> {
+    pub(super) items: Vec<&'a Item>,
+    /// Of all of them, about.
+    pub(in crate::codex) bytes: usize,
+    pub(super) attachments: &'a Attachments,
+}
+
+impl<'a> Portion<'a> {
+    /// The items as they are sent: not made before there is room for them.
+    pub(in crate::codex) fn written(&self) -> Result<Vec<Cow<'a, RawValue>>, Failure> {
+        let items = self.items.iter();
+        items.map(|item| item.written(self.attachments)).collect()
+    }
+}
+
+/// How many items of these sizes each portion has, and how many bytes.
+pub(super) fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
+    let mut portions: Vec<(usize, usize)> = Vec::new();
+    for size in sizes {
+        match portions.last_mut() {
+            Some((count, bytes)) if *bytes + size <= INJECT_BYTES => {
+                *count += 1;
+                *bytes += size;
+            }
+            _ => portions.push((1, size)),
+        }
+    }
+    portions
+}
+
+/// The parts of a message.
+fn parts(item: &Value) -> impl Iterator<Item = &Value> {
+    item["content"].as_array().into_iter().flatten()
+}
+
+/// The attachment that a part of a message names.
+fn named(part: &Value) -> Option<u32> {
+    if part["type"] != "input_image" {
+        return None;
+    }
+    part["image_url"]
+        .as_str()?
+        .strip_prefix(ATTACHMENT)?
+        .parse()
+        .ok()
+}
