@@ -29,7 +29,7 @@ const LINES: usize = 1024;
 
 /// KiB of messages under way to the child at once, as far as they are large: each is as large again while it is written,
 /// and twenty candidates say the same.
-const ROOM_KIB: u32 = 64 << 10;
+const ROOM_KIB: u32 = 32 << 10;
 
 /// Bytes read from the child at once.
 const READ_BYTES: usize = 256 << 10;

@@ -245,6 +245,30 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_hears_the_end() -> R
     Ok(())
 }
 
+/// Twenty candidates are shown the same image of 12 MiB: they share it, and are not told it all at once.
+#[tokio::test]
+async fn a_large_image_is_not_held_for_each_candidate() -> Result<()> {
+    let fake = FakeCodex::start(Script::new().when("what is this", |turn| turn.text("an image")))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    assert_eq!(gateway.client().ask("warm up").await?, "You said: warm up");
+    let before = process::resident(gateway.pid())?;
+    // The first bytes of a PNG, and then as many zeros.
+    let image = ["data:image/png;base64,iVBORw0KGgoA", &"A".repeat(12 << 20)].concat();
+    let content = json!([{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": image}}]);
+    let messages = json!([{"role": "user", "content": content}]);
+    let body =
+        json!({"messages": messages, "parallel_calls": 20, "airlock": {"synthesis": "vote"}});
+    assert_eq!(gateway.client().chat(body).await?.text()?, "an image");
+    let peak = process::peak(gateway.pid())?;
+    assert!(
+        peak < before + 240 * MIB,
+        "{} MiB before, {} MiB at most",
+        before / MIB,
+        peak / MIB
+    );
+    Ok(())
+}
+
 /// The verdict stops the losers, and their places are free, although the client has not taken what was said before.
 #[tokio::test]
 async fn a_verdict_does_not_wait_for_its_client_to_read() -> Result<()> {
@@ -253,8 +277,7 @@ async fn a_verdict_does_not_wait_for_its_client_to_read() -> Result<()> {
         .when_instructed(&angle(2), |turn| turn.text("Hm").hang())
         .when_instructed(&angle(3), |turn| turn.burst(8_000, 1000));
     let fake = FakeCodex::start(script)?;
-    let settings =
-        "[limits]\nturns = 3\ncandidate_bytes = \"32MiB\"\nfan_out_bytes = \"64MiB\"";
+    let settings = "[limits]\nturns = 3\ncandidate_bytes = \"32MiB\"\nfan_out_bytes = \"64MiB\"";
     let gateway = Gateway::with().settings(settings);
     let gateway = gateway.over_fake(&fake).await?;
     let more = fan_out(
