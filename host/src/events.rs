@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use crate::wit::{Event, EventKind};
 
 /// What an event costs besides its text, in bytes, so that many small ones count too.
-const COST: usize = 64;
+pub(crate) const COST: usize = 128;
+
+/// Bytes of text up to which pieces are joined, so that no call into a policy has to carry a huge one.
+const JOINED: usize = 256 << 10;
 
 /// What an event that waits costs, in bytes.
 pub(crate) fn cost(kind: &EventKind) -> usize {
@@ -25,18 +28,24 @@ pub(crate) fn cost(kind: &EventKind) -> usize {
 /// Appends `next` to `last` if it continues the same message or the same part of the reasoning.
 pub(crate) fn join(last: &mut EventKind, next: &EventKind) -> bool {
     match (last, next) {
-        (EventKind::Text(last), EventKind::Text(next)) if last.message == next.message => {
+        (EventKind::Text(last), EventKind::Text(next))
+            if last.message == next.message && fits(&last.text, &next.text) =>
+        {
             last.text.push_str(&next.text);
             true
         }
         (EventKind::Reasoning(last), EventKind::Reasoning(next))
-            if last.part == next.part && last.raw == next.raw =>
+            if last.part == next.part && last.raw == next.raw && fits(&last.text, &next.text) =>
         {
             last.text.push_str(&next.text);
             true
         }
         _ => false,
     }
+}
+
+fn fits(last: &str, next: &str) -> bool {
+    last.len() + next.len() <= JOINED
 }
 
 /// Joins pieces of the same thing, source by source: each source keeps its order, and what it says moves to where it
@@ -99,5 +108,17 @@ mod tests {
             said(1, 0, "d"),
         ];
         assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn pieces_are_joined_only_to_a_size_that_one_call_can_carry() {
+        let piece = "x".repeat(JOINED / 4);
+        let mut events: Vec<Event> = (0..10).map(|_| said(1, 0, &piece)).collect();
+        compact(&mut events);
+        let sizes: Vec<usize> = events
+            .iter()
+            .map(|event| cost(&event.kind) - COST)
+            .collect();
+        assert_eq!(sizes, [JOINED, JOINED, JOINED / 2]);
     }
 }

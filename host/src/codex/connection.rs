@@ -30,6 +30,7 @@ const LINES: usize = 1024;
 /// KiB of messages under way to the child at once, as far as they are large: each is as large again while it is written,
 /// and twenty candidates say the same.
 const ROOM_KIB: u32 = 32 << 10;
+const ROOMLESS_KIB: u32 = 256;
 
 /// Bytes read from the child at once.
 const READ_BYTES: usize = 256 << 10;
@@ -147,9 +148,14 @@ impl Connection {
         self.ask(method, params).await
     }
 
-    /// Room for a call of about so many bytes, to be kept until it is answered. Small ones need none.
+    /// Room for a call of about so many bytes, to be kept until it is answered. One of less than 256 KiB needs none, and
+    /// so never waits behind large ones.
     pub(super) async fn room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, CallError> {
-        let kib = u32::try_from(bytes >> 10).unwrap_or(ROOM_KIB).min(ROOM_KIB);
+        let kib = match u32::try_from(bytes >> 10) {
+            Ok(kib) if kib < ROOMLESS_KIB => 0,
+            Ok(kib) => kib.min(ROOM_KIB),
+            Err(_) => ROOM_KIB,
+        };
         let room = self.inner.room.acquire_many(kib).await;
         room.map_err(|_closed| CallError::Closed)
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{SemaphorePermit, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::connection::{CallError, Connection};
 use super::failure;
@@ -61,6 +61,28 @@ pub(super) async fn start(
 
 type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
 
+/// Who waits for the turn, and until when it must be over.
+struct Wanted {
+    opened: Opened,
+    deadline: Instant,
+}
+
+impl Wanted {
+    /// Waits for room for a call of so many bytes. None: whoever wanted the turn has left.
+    async fn room<'a>(
+        &mut self,
+        connection: &'a Connection,
+        bytes: usize,
+    ) -> Result<Option<SemaphorePermit<'a>>, Unstarted> {
+        tokio::select! {
+            biased;
+            () = self.opened.closed() => Ok(None),
+            room = connection.room(bytes) => room.map(Some).map_err(|_closed| Unstarted::Gone),
+            () = sleep_until(self.deadline) => Err(Unstarted::Never(failure::too_slow())),
+        }
+    }
+}
+
 async fn keep(
     connection: &Connection,
     prompt: Arc<Prompt>,
@@ -69,16 +91,18 @@ async fn keep(
     opened: Opened,
 ) {
     let deadline = Instant::now() + time;
+    let mut wanted = Wanted { opened, deadline };
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
-    let thread = start_thread(connection, &prompt).await;
-    let thread = match thread {
-        Ok(thread) => thread,
-        Err(unstarted) => return drop(opened.send(Err(unstarted.report()))),
+    let thread = match start_thread(connection, &prompt, &mut wanted).await {
+        Ok(Some(thread)) => thread,
+        Ok(None) => return,
+        Err(unstarted) => return drop(wanted.opened.send(Err(unstarted.report()))),
     };
     let id = thread.thread.id.as_str();
     let shared = Shared::new(terms);
     connection.register(id, &shared);
-    let started = start_turn(connection, &prompt, &thread, &shared, &opened).await;
+    let started = start_turn(connection, &prompt, &thread, &shared, &mut wanted).await;
+    let opened = wanted.opened;
     // It may be large, and Codex has it now.
     drop(prompt);
     match started {
@@ -109,11 +133,12 @@ async fn give_back(connection: &Connection, thread: &str) {
     }
 }
 
-/// Starts a thread, and checks that Codex confines it as we asked.
+/// Starts a thread, and checks that Codex confines it as we asked. None: the client left before.
 async fn start_thread(
     connection: &Connection,
     prompt: &Prompt,
-) -> Result<ThreadStartResponse, Unstarted> {
+    wanted: &mut Wanted,
+) -> Result<Option<ThreadStartResponse>, Unstarted> {
     let params = ThreadStartParams {
         model: prompt.model.as_deref(),
         ephemeral: true,
@@ -123,11 +148,13 @@ async fn start_thread(
         base_instructions: &prompt.instructions,
     };
     let thread: ThreadStartResponse = {
-        let _room = room(connection, prompt.instructions.len()).await?;
+        let Some(_room) = wanted.room(connection, prompt.instructions.len()).await? else {
+            return Ok(None);
+        };
         call(connection, "thread/start", &params).await?
     };
     if thread.is_confined() {
-        return Ok(thread);
+        return Ok(Some(thread));
     }
     give_back(connection, &thread.thread.id).await;
     let failure = Failure::new(
@@ -167,14 +194,13 @@ async fn start_turn(
     prompt: &Prompt,
     thread: &ThreadStartResponse,
     shared: &Shared,
-    opened: &Opened,
+    wanted: &mut Wanted,
 ) -> Result<bool, Unstarted> {
     let thread_id = thread.thread.id.as_str();
     for portion in prompt.portions() {
-        let _room = room(connection, portion.bytes).await?;
-        if opened.is_closed() {
+        let Some(_room) = wanted.room(connection, portion.bytes).await? else {
             return Ok(false);
-        }
+        };
         let items = portion.written().map_err(Unstarted::Never)?;
         let params = InjectItemsParams {
             thread_id,
@@ -182,9 +208,11 @@ async fn start_turn(
         };
         let _: Ignored = call(connection, "thread/inject_items", &params).await?;
     }
-    let _room = room(connection, prompt.input_bytes()).await?;
-    if opened.is_closed() {
+    let Some(_room) = wanted.room(connection, prompt.input_bytes()).await? else {
         return Ok(false);
+    };
+    if Instant::now() >= wanted.deadline {
+        return Err(Unstarted::Never(failure::too_slow()));
     }
     let input = prompt.input();
     let params = TurnStartParams {
@@ -196,7 +224,7 @@ async fn start_turn(
     };
     // From here on the turn counts as started: it is never run a second time. Only what Codex has explicitly turned
     // away is asked again.
-    let wanted = || !opened.is_closed();
+    let wanted = || !wanted.opened.is_closed();
     match retry_overloaded(connection, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
             shared.named(turn.id);
@@ -242,12 +270,6 @@ async fn see_out(connection: &Connection, thread: &str, shared: &Shared, deadlin
         let _ = timeout(pause, further).await;
         pause = (pause * 2).min(Duration::from_secs(2));
     }
-}
-
-/// Waits for room for a call of so many bytes.
-async fn room(connection: &Connection, bytes: usize) -> Result<SemaphorePermit<'_>, Unstarted> {
-    let room = connection.room(bytes).await;
-    room.map_err(|_closed| Unstarted::Gone)
 }
 
 /// Calls what comes before `turn/start`.

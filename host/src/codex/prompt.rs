@@ -32,7 +32,8 @@ pub(super) struct Prompt {
 #[derive(Debug)]
 enum Input {
     Text(String),
-    Image(String),
+    /// The attachment of this number.
+    Image(u32),
 }
 
 impl Prompt {
@@ -42,7 +43,7 @@ impl Prompt {
         let input = brief.input.into_iter().map(|item| match item {
             InputItem::Text(text) => Ok(Input::Text(text)),
             InputItem::Attachment(number) => {
-                url(attachments, number).map(|url| Input::Image(url.to_owned()))
+                url(attachments, number).map(|_exists| Input::Image(number))
             }
         });
         let mut input = input.collect::<Result<Vec<_>, _>>()?;
@@ -50,7 +51,7 @@ impl Prompt {
         let characters: usize = input.iter().map(Input::characters).sum();
         if characters > INPUT_CHARS {
             // More than `turn/start` takes; as an injected item the model sees exactly the same.
-            further = Some(Item::Plain(raw(&as_message(&input))?));
+            further = Some(Item::Plain(raw(&as_message(&input, attachments))?));
             input.clear();
         }
         if conversation.history.is_empty() && further.is_none() && input.is_empty() {
@@ -92,16 +93,30 @@ impl Prompt {
             })
     }
 
-    /// Bytes of the input, about.
+    /// Bytes of what the turn is started with, about.
     pub(super) fn input_bytes(&self) -> usize {
-        self.input.iter().map(Input::bytes).sum()
+        let schema = self
+            .output_schema
+            .as_ref()
+            .map_or(0, |schema| schema.get().len());
+        let input = self.input().into_iter().map(|item| match item {
+            UserInput::Text { text } => text.len(),
+            UserInput::Image { url } => url.len(),
+        });
+        schema + input.sum::<usize>()
     }
 
     /// The input of `turn/start`. Empty when the history already ends with what is asked.
     pub(super) fn input(&self) -> Vec<UserInput<'_>> {
         let items = self.input.iter().map(|item| match item {
             Input::Text(text) => UserInput::Text { text },
-            Input::Image(url) => UserInput::Image { url },
+            Input::Image(number) => UserInput::Image {
+                url: self
+                    .conversation
+                    .attachments
+                    .url(*number)
+                    .unwrap_or_default(),
+            },
         });
         items.collect()
     }
@@ -117,12 +132,6 @@ fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
 }
 
 impl Input {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Text(text) | Self::Image(text) => text.len(),
-        }
-    }
-
     fn characters(&self) -> usize {
         match self {
             Input::Text(text) => text.chars().count(),
@@ -131,10 +140,12 @@ impl Input {
     }
 }
 
-fn as_message(input: &[Input]) -> Value {
+fn as_message(input: &[Input], attachments: &Attachments) -> Value {
     let parts = input.iter().map(|item| match item {
         Input::Text(text) => json!({ "type": "input_text", "text": text }),
-        Input::Image(url) => json!({ "type": "input_image", "image_url": url }),
+        Input::Image(number) => {
+            json!({ "type": "input_image", "image_url": attachments.url(*number) })
+        }
     });
     json!({ "type": "message", "role": "user", "content": parts.collect::<Vec<_>>() })
 }
@@ -236,6 +247,19 @@ mod tests {
         assert_eq!(built.conversation.image, Some(0));
         let input = serde_json::to_value(built.input()).unwrap();
         assert_eq!(input, json!([{"type": "image", "url": IMAGE}]));
+    }
+
+    #[test]
+    fn an_item_that_is_no_message_is_sent_as_it_is() {
+        for item in [
+            r#""attachment:0""#,
+            r#"["attachment:0"]"#,
+            r#"{"x":"attachment:0"}"#,
+        ] {
+            let built = prompt(&[item.to_owned()], brief(text("hi"))).unwrap();
+            let portion = built.portions().next().unwrap();
+            assert_eq!(portion.written().unwrap()[0].get(), item);
+        }
     }
 
     #[test]

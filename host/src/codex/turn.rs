@@ -303,14 +303,15 @@ impl State {
             ));
         }
         let cost = events::cost(&event.kind);
-        self.queued_bytes += cost;
         self.largest = self.largest.max(cost);
         if self.queue.len() >= EVENTS
             && let Some(last) = self.queue.back_mut()
             && events::join(&mut last.kind, &event.kind)
         {
+            self.queued_bytes += cost - events::COST;
             return Ok(());
         }
+        self.queued_bytes += cost;
         self.queue.push_back(event);
         Ok(())
     }

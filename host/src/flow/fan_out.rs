@@ -117,9 +117,9 @@ impl FanOut {
         !self.ended.is_empty() || self.wake.is_some_and(|wake| wake <= Instant::now())
     }
 
-    /// The reply has heard events of this cost, or all that waited.
-    pub(super) fn told(&mut self, cost: usize, all: bool) {
-        self.kept.told(cost, all);
+    /// The reply has heard all but these.
+    pub(super) fn told(&mut self, waiting: &[Event]) {
+        self.kept.told(waiting);
     }
 
     /// Keeps what the panel will be told, within the limits, and has the reply told which turns have ended. What comes
@@ -131,23 +131,23 @@ impl FanOut {
         turns: &mut Turns,
         waiting: &mut Vec<Event>,
     ) -> Option<codex::Outcome> {
-        if let Stage::Showing(shown) = &mut self.stage {
-            for event in &fresh {
-                if let (ANSWER, EventKind::Text(text)) = (event.source, &event.kind) {
-                    shown.said |= !text.text.trim().is_empty();
-                    shown.left |= self.streaming && !text.text.is_empty();
-                }
-            }
-        }
         // Those that have ended come behind the last event of their own, whatever a clock said.
         let latest = fresh.last().map_or(0, |event| event.at);
-        let before = waiting.len();
-        for (source, failure) in self.kept.hear(fresh, waiting) {
+        let (mut taken, over) = self.kept.hear(fresh);
+        for (source, failure) in over {
             turns.stop(source);
             settled.retain(|settled| settled.source != source);
             let mut outcome = codex::Outcome::from(failure);
             outcome.at = outcome.at.max(latest);
             settled.push(Settled { source, outcome });
+        }
+        if let Stage::Showing(shown) = &mut self.stage {
+            for event in &taken {
+                if let (ANSWER, EventKind::Text(text)) = (event.source, &event.kind) {
+                    shown.said |= !text.text.trim().is_empty();
+                    shown.left |= self.streaming && !text.text.is_empty();
+                }
+            }
         }
         let mut end = None;
         for one in settled {
@@ -156,16 +156,16 @@ impl FanOut {
                 continue;
             }
             one.log();
-            waiting.push(Event {
+            taken.push(Event {
                 source: one.source,
                 at: one.outcome.at,
                 kind: EventKind::Settled(one.outcome.ending.clone()),
             });
             self.ended.push_back(one);
         }
-        if let Some(fresh) = waiting.get_mut(before..) {
-            fresh.sort_by_key(|event| event.at);
-        }
+        taken.sort_by_key(|event| event.at);
+        waiting.append(&mut taken);
+        self.kept.compact(waiting);
         if end.is_some() || matches!(self.stage, Stage::Showing(Shown { left: true, .. })) {
             self.release();
         }

@@ -61,6 +61,9 @@ async fn drive(mut pump: Pump, pieces: mpsc::Sender<Piece>) {
                     Some(piece) => place.send(piece),
                     None => return,
                 }
+                if pump.is_done() {
+                    return;
+                }
             }
             beat = pump.wait(), if !pump.is_over() => {
                 if beat {

@@ -158,7 +158,7 @@ impl Pump {
                 }
                 Err(fault) => {
                     self.done = true;
-                    self.turns.stop_all();
+                    self.stop();
                     break Piece::Broken(fault.into());
                 }
             }
@@ -169,19 +169,29 @@ impl Pump {
 
     /// Whether there is something to do before the turns are waited for.
     fn has_work(&self) -> bool {
-        let due = self.fan_out.as_ref().is_some_and(|one| one.is_due());
-        due || !self.batch.is_empty() || self.is_over()
+        self.is_due() || !self.batch.is_empty() || self.is_over()
     }
 
     /// Whether there is something to tell the client, or will be once the policy has heard of it.
     pub(super) fn has_news(&self) -> bool {
-        let early = !self.early.is_empty() || self.early_closing.is_some();
-        early || !self.batch.is_empty() || self.is_over()
+        !self.early.is_empty() || !self.batch.is_empty() || self.is_over()
     }
 
     /// Whether nothing more can arrive.
     pub(super) fn is_over(&self) -> bool {
-        self.ending.is_some() || self.fault.is_some() || self.done
+        self.ending.is_some() || self.fault.is_some() || self.early_closing.is_some() || self.done
+    }
+
+    /// Whether the last piece has been given.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether the panel has something to hear.
+    fn is_due(&self) -> bool {
+        self.fan_out
+            .as_ref()
+            .is_some_and(|fan_out| fan_out.is_due())
     }
 
     /// Brings the reply one step further: what has arrived is fed, else the panel hears of it, else the ending is told.
@@ -212,8 +222,7 @@ impl Pump {
         let (now, later) = self.batch.split_at(count.min(self.batch.len()));
         let frames = self.session.feed(now).await?;
         if let Some(fan_out) = &mut self.fan_out {
-            let cost = now.iter().map(|event| events::cost(&event.kind)).sum();
-            fan_out.told(cost, later.is_empty());
+            fan_out.told(later);
         }
         self.batch.drain(..count);
         Ok(frames)
@@ -221,19 +230,25 @@ impl Pump {
 
     /// Has the panel hear of everything that it is due to hear of.
     pub(super) async fn decide(&mut self) {
-        let Some(fan_out) = &mut self.fan_out else {
-            return;
-        };
-        while self.ending.is_none() && self.fault.is_none() && fan_out.is_due() {
+        while !self.is_over() && self.is_due() {
+            let Some(fan_out) = &mut self.fan_out else {
+                return;
+            };
             let decided = fan_out.decide(&mut self.session, &mut self.turns, &mut self.batch);
             match decided.await {
                 Ok(ending) => self.ending = ending,
                 Err(fault) => {
-                    self.turns.stop_all();
+                    self.stop();
                     self.fault = Some(fault);
                 }
             }
         }
+    }
+
+    /// Ends whatever runs, and gives back what only turns could need.
+    fn stop(&mut self) {
+        self.turns.stop_all();
+        self.fan_out = None;
     }
 
     /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
@@ -298,7 +313,7 @@ impl Pump {
             self.ending = Some(ending);
             self.cause = cause;
         }
-        if self.turns.is_empty() && !self.has_work() {
+        if self.turns.is_empty() && !self.is_over() && !self.is_due() {
             // Ended without an ending is our own mistake; it must not become a loop.
             self.ending = Some(Ending::Interrupted);
         }

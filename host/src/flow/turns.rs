@@ -43,8 +43,9 @@ impl Settled {
         let (source, code) = (self.source, problem.code.as_deref());
         let cause = self.outcome.cause.as_deref();
         let cause = cause.map(|cause| cause as &(dyn std::error::Error + 'static));
+        // What has no cause is a limit of ours, or the client's own slowness.
         match problem.kind {
-            ProblemKind::Internal | ProblemKind::Upstream | ProblemKind::Timeout => {
+            ProblemKind::Internal | ProblemKind::Upstream if cause.is_some() => {
                 tracing::warn!(source, code, cause, "a turn of a fan-out failed");
             }
             _ => tracing::info!(source, code, cause, "a turn of a fan-out failed"),

@@ -295,6 +295,28 @@ async fn a_verdict_does_not_wait_for_its_client_to_read() -> Result<()> {
     Ok(())
 }
 
+/// The same where the panel traps: there is no verdict, but an end.
+#[tokio::test]
+async fn a_panel_that_fails_frees_its_places_though_nobody_reads() -> Result<()> {
+    let script = Script::new().when("never read", |turn| {
+        turn.burst(7_000, 1000)
+            .message(None)
+            .text("hostile:panel:trap")
+    });
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nturns = 2")
+        .flag("--policy")
+        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .over_fake(&fake)
+        .await?;
+    let silent = ask_without_reading(&gateway, 2, "never read", json!({})).await?;
+    fake.expect_count("turn/start", 2).await?;
+    assert_eq!(gateway.client().ask("next").await?, "You said: next");
+    drop(silent);
+    Ok(())
+}
+
 /// Sends a streamed fan-out over a connection with little room, and reads nothing of what comes back.
 async fn ask_without_reading(
     gateway: &Gateway,

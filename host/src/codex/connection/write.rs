@@ -44,7 +44,7 @@ fn together(lines: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
         let first = lines.next()?;
         let mut text = BytesMut::new();
         while let Some(next) =
-            lines.next_if(|next| first.len() + text.len() + next.len() <= TOGETHER)
+            lines.next_if(|next| text.len().max(first.len()) + next.len() <= TOGETHER)
         {
             if text.is_empty() {
                 text.reserve(TOGETHER);

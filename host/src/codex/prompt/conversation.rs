@@ -99,7 +99,8 @@ impl Item {
             Self::Plain(item) => return Ok(Cow::Borrowed(item)),
             Self::Illustrated { item, .. } => item.clone(),
         };
-        if let Some(parts) = item["content"].as_array_mut() {
+        // Not by index, which panics where a policy wrote something that is no object.
+        if let Some(parts) = item.get_mut("content").and_then(Value::as_array_mut) {
             for part in parts {
                 if let Some(number) = named(part) {
                     part["image_url"] = url(attachments, number)?.into();

@@ -61,13 +61,10 @@ impl Kept {
         }
     }
 
-    /// Keeps what fresh events say, and has them wait with the others. What comes back are the sources of which more
-    /// would have to be kept than may be, and why: nothing more of them is taken.
-    pub(super) fn hear(
-        &mut self,
-        fresh: Vec<Event>,
-        waiting: &mut Vec<Event>,
-    ) -> Vec<(u32, Failure)> {
+    /// Keeps what fresh events say, and gives back those that the reply may hear. With them come the sources of which
+    /// more would have to be kept than may be, and why: nothing more of them is taken.
+    pub(super) fn hear(&mut self, fresh: Vec<Event>) -> (Vec<Event>, Vec<(u32, Failure)>) {
+        let mut taken = Vec::with_capacity(fresh.len());
         let mut over: Vec<(u32, Failure)> = Vec::new();
         for event in fresh {
             if over.iter().any(|(source, _)| *source == event.source) {
@@ -81,24 +78,24 @@ impl Kept {
                 over.push((event.source, too_large()));
             } else {
                 self.waiting += cost;
-                waiting.push(event);
+                taken.push(event);
             }
         }
+        (taken, over)
+    }
+
+    /// Joins what waits where it has become too much.
+    pub(super) fn compact(&mut self, waiting: &mut Vec<Event>) {
         if waiting.len() > self.patience {
             events::compact(waiting);
             self.patience = WAITING.max(2 * waiting.len());
-            self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
+            self.told(waiting);
         }
-        over
     }
 
-    /// The reply has heard events of this cost, or all that waited.
-    pub(super) fn told(&mut self, cost: usize, all: bool) {
-        self.waiting = if all {
-            0
-        } else {
-            self.waiting.saturating_sub(cost)
-        };
+    /// The reply has heard all but these.
+    pub(super) fn told(&mut self, waiting: &[Event]) {
+        self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
     }
 
     /// A turn is consulted from now on.

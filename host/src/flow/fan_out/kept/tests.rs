@@ -35,23 +35,22 @@ fn codes(over: &[(u32, Failure)]) -> Vec<(u32, &str)> {
 #[test]
 fn a_candidate_that_says_too_much_is_cut_off_and_gives_its_room_back() {
     let mut kept = kept(10, 15, 1 << 20);
-    let mut waiting = Vec::new();
     let fresh = vec![
         said(1, "12345678"),
         said(2, "1234"),
         said(1, "901"),
         said(1, "2"),
     ];
-    let over = kept.hear(fresh, &mut waiting);
+    let (taken, over) = kept.hear(fresh);
     assert_eq!(codes(&over), [(1, "candidate_too_large")]);
-    assert_eq!(waiting.len(), 2, "nothing more of it is passed on");
+    assert_eq!(taken.len(), 2, "nothing more of it is passed on");
     // Together they are 15 with the third, and no more.
-    let over = kept.hear(vec![said(3, "1")], &mut waiting);
+    let (_, over) = kept.hear(vec![said(3, "1")]);
     assert_eq!(codes(&over), [(3, "candidate_too_large")]);
     for failed in [1, 3] {
         kept.settle(failed, Ending::Interrupted).unwrap();
     }
-    assert!(kept.hear(vec![said(2, "567890")], &mut waiting).is_empty());
+    assert!(kept.hear(vec![said(2, "567890")]).1.is_empty());
     let outcome = kept.settle(2, Ending::Completed).unwrap();
     assert_eq!(outcome.messages[0].text, "1234567890");
 }
@@ -59,7 +58,7 @@ fn a_candidate_that_says_too_much_is_cut_off_and_gives_its_room_back() {
 #[test]
 fn a_candidate_ends_once_and_answers_once() {
     let mut kept = kept(100, 100, 1 << 20);
-    kept.hear(vec![said(1, "one"), said(2, "two")], &mut Vec::new());
+    kept.hear(vec![said(1, "one"), said(2, "two")]);
     assert!(kept.settle(1, Ending::Completed).is_some());
     assert!(kept.settle(1, Ending::Completed).is_none());
     assert!(kept.settle(0, Ending::Completed).is_none());
@@ -78,11 +77,10 @@ fn a_candidate_ends_once_and_answers_once() {
 fn a_consulted_turn_is_kept_apart() {
     let mut kept = kept(4, 100, 1 << 20);
     kept.consult(4);
-    let mut waiting = Vec::new();
-    assert!(kept.hear(vec![said(4, "1234")], &mut waiting).is_empty());
+    assert!(kept.hear(vec![said(4, "1234")]).1.is_empty());
     assert_eq!(kept.consulted(Ending::Completed).messages[0].text, "1234");
     kept.consult(5);
-    let over = kept.hear(vec![said(5, "12345")], &mut waiting);
+    let (_, over) = kept.hear(vec![said(5, "12345")]);
     assert_eq!(codes(&over), [(5, "candidate_too_large")]);
     assert!(kept.consulted(Ending::Interrupted).messages.is_empty());
 }
@@ -92,15 +90,18 @@ fn what_waits_is_bounded_and_joined() {
     let mut kept = kept(1 << 20, 1 << 20, 0);
     let mut waiting = Vec::new();
     for _ in 0..3 * WAITING {
-        let fresh = vec![said(1, "a"), said(2, "b")];
-        assert!(kept.hear(fresh, &mut waiting).is_empty());
+        let (taken, over) = kept.hear(vec![said(1, "a"), said(2, "b")]);
+        assert!(over.is_empty());
+        waiting.extend(taken);
+        kept.compact(&mut waiting);
     }
     assert!(waiting.len() <= WAITING + 2, "{} events", waiting.len());
+    kept.told(&[]);
     // The answer is not kept for the panel, but waits like the rest.
     let half = "x".repeat(1 << 19);
-    assert!(kept.hear(vec![said(0, &half)], &mut waiting).is_empty());
-    let over = kept.hear(vec![said(0, &half), said(1, "c")], &mut waiting);
+    assert!(kept.hear(vec![said(0, &half)]).1.is_empty());
+    let (_, over) = kept.hear(vec![said(0, &half), said(1, "c")]);
     assert_eq!(codes(&over), [(0, "client_too_slow")]);
-    kept.told(0, true);
-    assert!(kept.hear(vec![said(0, &half)], &mut waiting).is_empty());
+    kept.told(&[]);
+    assert!(kept.hear(vec![said(0, &half)]).1.is_empty());
 }
