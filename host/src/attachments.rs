@@ -7,6 +7,8 @@ mod tests;
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 use self::scan::Place;
 use crate::wit;
 
@@ -29,6 +31,8 @@ struct Attachment {
     media_type: String,
     /// Bytes, decoded.
     size: u64,
+    /// SHA-256 of the URL.
+    digest: String,
     path: String,
 }
 
@@ -66,6 +70,7 @@ impl Attachments {
         let described = self.0.iter().map(|attachment| wit::Attachment {
             media_type: attachment.media_type.clone(),
             size: attachment.size,
+            digest: attachment.digest.clone(),
             path: attachment.path.clone(),
         });
         described.collect()
@@ -119,6 +124,7 @@ impl Attachment {
         };
         Some(Self {
             size,
+            digest: format!("{:x}", Sha256::digest(&url)),
             media_type,
             path,
             url,

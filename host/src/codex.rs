@@ -11,6 +11,7 @@ mod decode; // a line of stdout
 mod failure; // its failures, for clients
 mod keeper; // a turn's life
 mod pending; // calls that wait
+mod plain; // models for threads with tools
 mod prompt; // a brief in its terms
 mod protocol; // its JSON
 mod requests; // what it asks of us
@@ -26,12 +27,12 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::connection::Bounds;
-use self::keeper::NotStarted;
+use self::keeper::{NotStarted, Patience};
 use self::launch::Launch;
 pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
 use self::supervisor::{Ready, State, Supervisor};
-pub(crate) use self::turn::{Outcome, Permit, Terms, Turn};
+pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::task::Tasks;
@@ -54,8 +55,7 @@ const CHILDREN: usize = 3;
 #[derive(Debug, Clone)]
 pub(crate) struct Codex {
     state: watch::Receiver<State>,
-    /// How long a turn may take.
-    turn_timeout: Duration,
+    patience: Patience,
     tasks: Tasks,
 }
 
@@ -76,7 +76,10 @@ impl Codex {
         tasks.spawn("codex", supervisor.run(sender));
         Self {
             state,
-            turn_timeout: limits.turn_timeout,
+            patience: Patience {
+                turn: limits.turn_timeout,
+                call: limits.call_silence,
+            },
             tasks: tasks.clone(),
         }
     }
@@ -115,7 +118,7 @@ impl Codex {
         briefs: &[Brief],
     ) -> Result<Vec<String>, Failure> {
         let child = self.child().await?;
-        let check = |brief| child.catalogue.check(conversation, brief);
+        let check = |brief| child.check(conversation, brief);
         briefs.iter().map(check).collect()
     }
 
@@ -145,16 +148,15 @@ impl Codex {
         terms: Terms,
     ) -> Result<Turn, Failure> {
         let mut child = self.child().await?;
-        child.catalogue.check(&conversation, &brief)?;
+        child.check(&conversation, &brief)?;
         let prompt = Arc::new(Prompt::new(conversation, brief)?);
         let mut left = CHILDREN;
         loop {
-            let connection = child.connection.clone();
             let started = keeper::start(
-                connection,
+                child,
                 prompt.clone(),
                 terms.clone(),
-                self.turn_timeout,
+                self.patience,
                 &self.tasks,
             );
             match started.await {

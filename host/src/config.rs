@@ -97,6 +97,12 @@ pub struct Limits {
     pub heartbeat: Duration,
     /// How long a turn may take.
     pub turn_timeout: Duration,
+    /// Turns that may wait for the results of their client's tools, each with a thread of Codex's. 0: none waits.
+    pub parked_turns: usize,
+    /// How long each of them may wait.
+    pub park_time: Duration,
+    /// How long a model that has called a tool may be silent before Codex is asked whether its stream still runs.
+    pub call_silence: Duration,
     /// How long a call to Codex may take.
     pub call_timeout: Duration,
     /// Calls to one child that may be unanswered at once. Beyond about 200 Codex may never answer.
@@ -175,6 +181,9 @@ impl Default for Limits {
             first_event_wait: Duration::from_secs(15),
             heartbeat: Duration::from_secs(10),
             turn_timeout: Duration::from_secs(30 * 60),
+            parked_turns: 64,
+            park_time: Duration::from_secs(5 * 60),
+            call_silence: Duration::from_secs(30),
             call_timeout: Duration::from_secs(30),
             calls_in_flight: 100,
             turn_buffer_bytes: 4 << 20,

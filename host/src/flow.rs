@@ -3,6 +3,7 @@
 mod admission; // who may start
 mod fan_out; // several turns, one answer
 mod feed; // what a body reads
+mod parking; // turns that wait for their client
 mod pump; // from events to frames
 mod turns; // several turns, heard as one
 
@@ -13,16 +14,17 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::admission::Admission;
 use self::fan_out::{FanOut, Means};
 pub(crate) use self::feed::Feed;
+use self::parking::Lot;
 pub(crate) use self::pump::Piece;
 use self::pump::Pump;
 use self::turns::{ANSWER, Turns};
 use crate::attachments::Attachments;
-use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms};
+use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms, Turn};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::policy::{Release, Session};
 use crate::task::Tasks;
-use crate::wit::{Brief, Context, Problem, ProblemKind, Request};
+use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
@@ -34,6 +36,7 @@ pub(crate) struct Flow {
     codex: Codex,
     admission: Arc<Admission>,
     limits: Arc<Limits>,
+    lot: Lot,
     tasks: Tasks,
     /// The policy's settings, a JSON object.
     settings: Arc<str>,
@@ -65,14 +68,27 @@ struct Asked {
     /// One for each.
     permits: Vec<Permit>,
     streaming: bool,
+    /// What it brings to a turn that waits.
+    resume: Option<Resume>,
 }
 
 /// What a client gets.
 pub(crate) struct Reply {
     /// Parameters of the request that are not honoured.
     pub(crate) ignored: Vec<String>,
+    /// What became of the turn whose calls' results the request brings.
+    pub(crate) continued: Option<Continued>,
     /// The answer.
     pub(crate) answer: Answer,
+}
+
+/// How a turn goes on with the results of its calls. The answer is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Continued {
+    /// It was still there.
+    Resumed,
+    /// It was not, and another has its conversation.
+    Rebuilt,
 }
 
 /// An answer, in the form that the client asked for.
@@ -91,6 +107,7 @@ impl Flow {
             codex,
             admission: Arc::new(Admission::new(&config.limits)),
             limits: Arc::new(config.limits.clone()),
+            lot: Lot::new(&config.limits, tasks),
             tasks: tasks.clone(),
             settings: config.for_policy().into(),
         }
@@ -120,6 +137,7 @@ impl Flow {
             plan.model,
             plan.instructions,
             plan.history,
+            plan.tools,
             attachments,
             incoming.memory,
         )?;
@@ -141,10 +159,11 @@ impl Flow {
             models,
             permits,
             streaming: plan.streaming,
+            resume: plan.resume,
         };
         let fans_out = asked.briefs.len() > 1;
-        let pump = if fans_out {
-            self.fan_out(session, context, asked).await?
+        let (pump, continued) = if fans_out {
+            (self.fan_out(session, context, asked).await?, None)
         } else {
             self.single(session, context, asked).await?
         };
@@ -160,17 +179,18 @@ impl Flow {
         };
         Ok(Reply {
             ignored: plan.ignored,
+            continued,
             answer,
         })
     }
 
-    /// One turn, which has begun when this returns.
+    /// One turn, which has begun or goes on when this returns.
     async fn single(
         &self,
         mut session: Session,
         mut context: Context,
         mut asked: Asked,
-    ) -> Result<Pump, Failure> {
+    ) -> Result<(Pump, Option<Continued>), Failure> {
         let (Some(brief), Some(permit)) = (asked.briefs.pop(), asked.permits.pop()) else {
             return Err(Failure::new(
                 ProblemKind::Internal,
@@ -178,27 +198,48 @@ impl Flow {
                 "The plan has no brief.",
             ));
         };
-        let bell = Arc::default();
-        let terms = Terms {
-            source: ANSWER,
-            permit,
-            bell: Arc::clone(&bell),
-            buffer_bytes: self.limits.turn_buffer_bytes,
+        let resumed = match &asked.resume {
+            Some(resume) => self.resume(resume, &asked.conversation, &permit).await?,
+            None => None,
         };
-        let turn = self
-            .codex
-            .start_turn(asked.conversation, brief, terms)
-            .await?;
+        let continued = asked.resume.as_ref().map(|_| match resumed {
+            Some(_) => Continued::Resumed,
+            None => Continued::Rebuilt,
+        });
+        let turn = match resumed {
+            Some(turn) => turn,
+            None => {
+                let terms = Terms {
+                    source: ANSWER,
+                    permit,
+                    bell: Arc::default(),
+                    buffer_bytes: self.limits.turn_buffer_bytes,
+                };
+                let conversation = asked.conversation;
+                self.codex.start_turn(conversation, brief, terms).await?
+            }
+        };
         tracing::Span::current().record("model", turn.model());
         turn.model().clone_into(&mut context.model);
         session.open(&context).await?;
-        let turns = Turns::of(turn, ANSWER, bell);
-        Ok(Pump::new(
-            session,
-            turns,
-            asked.streaming,
-            self.limits.heartbeat,
-        ))
+        let turns = Turns::of(turn, ANSWER);
+        let lot = self.lot.clone();
+        let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
+        Ok((pump, continued))
+    }
+
+    /// The turn that waits for these results, if it goes on with them.
+    async fn resume(
+        &self,
+        resume: &Resume,
+        conversation: &Conversation,
+        permit: &Permit,
+    ) -> Result<Option<Turn>, Failure> {
+        let Some(parked) = self.lot.take(&resume.key) else {
+            return Ok(None);
+        };
+        let answers = conversation.answers(&resume.results)?;
+        Ok(parked.resume(answers, permit.clone(), ANSWER).await)
     }
 
     /// Several turns, which are about to begin, and the panel over them.
@@ -226,7 +267,8 @@ impl Flow {
             &mut turns,
         );
         session.convene(&context, fan_out.candidates()).await?;
-        let pump = Pump::new(session, turns, asked.streaming, self.limits.heartbeat);
+        let lot = self.lot.clone();
+        let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
         Ok(pump.over(fan_out, opened))
     }
 

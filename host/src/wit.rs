@@ -17,10 +17,10 @@ mod generated {
 
 pub(crate) use generated::airlock::policy::types::{
     Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
-    Phase, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Wish,
+    Phase, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Tool, Usage, Wish,
 };
 pub(crate) use generated::exports::airlock::policy::admit::{Admission, Load};
-pub(crate) use generated::exports::airlock::policy::prompt::Plan;
+pub(crate) use generated::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
 pub(crate) use generated::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
-pub(crate) use generated::exports::airlock::policy::translate::{Closing, Frame};
+pub(crate) use generated::exports::airlock::policy::translate::{Closing, Frame, Handoff, Told};
 pub(crate) use generated::{Policy, PolicyPre};

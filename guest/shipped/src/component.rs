@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::bindings::airlock::policy::types::{Context, Ending, Event, Model, Problem, Request};
 use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, Frame, GuestReply, Reply as ReplyHandle,
+    Closing, GuestReply, Reply as ReplyHandle, Told,
 };
 use crate::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 use crate::panel::{Strategies, Strategy};
@@ -59,7 +59,7 @@ impl GuestReply for Reply {
         Self(RefCell::new(crate::translate::Reply::new(&context)))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Vec<Frame> {
+    fn feed(&self, events: Vec<Event>) -> Told {
         self.0.borrow_mut().feed(events)
     }
 

@@ -16,6 +16,7 @@ pub mod component;
 mod json;
 mod notes;
 mod problem;
+mod tools;
 
 /// The one dialect that this policy speaks, as the host's route names it.
 pub const DIALECT: &str = "chat-completions";

@@ -37,6 +37,8 @@ struct Entry<'a> {
     reasoning_efforts: &'a [String],
     default_reasoning_effort: Option<&'a str>,
     input_modalities: Vec<&'a str>,
+    /// Whether `tools` may be given.
+    supports_tools: bool,
 }
 
 impl<'a> Entry<'a> {
@@ -58,6 +60,7 @@ impl<'a> Entry<'a> {
             reasoning_efforts: &model.efforts,
             default_reasoning_effort: model.default_effort.as_deref(),
             input_modalities,
+            supports_tools: model.tools,
         }
     }
 }
@@ -76,6 +79,7 @@ mod tests {
             efforts: vec!["low".to_owned(), "high".to_owned()],
             default_effort: Some("low".to_owned()),
             inputs: vec!["text".to_owned()],
+            tools: true,
         };
         let silent = Model {
             id: "local".to_owned(),
@@ -85,9 +89,10 @@ mod tests {
             efforts: Vec::new(),
             default_effort: None,
             inputs: Vec::new(),
+            tools: false,
         };
-        let known_json = r#"{"id":"gpt-5.5","object":"model","created":0,"owned_by":"openai","display_name":"GPT-5.5","description":"For \"hard\" things","is_default":true,"reasoning_efforts":["low","high"],"default_reasoning_effort":"low","input_modalities":["text"]}"#;
-        let silent_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"]}"#;
+        let known_json = r#"{"id":"gpt-5.5","object":"model","created":0,"owned_by":"openai","display_name":"GPT-5.5","description":"For \"hard\" things","is_default":true,"reasoning_efforts":["low","high"],"default_reasoning_effort":"low","input_modalities":["text"],"supports_tools":true}"#;
+        let silent_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"],"supports_tools":false}"#;
         assert_eq!(show(&known), known_json);
         assert_eq!(
             list(&[known, silent]),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::json;
+use crate::tools::Tools;
 
 /// The plan's notes. Absent fields mean no.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +24,9 @@ pub(crate) struct Notes {
     /// What a fan-out was asked to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fan_out: Option<FanOut>,
+    /// The functions that the model may call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tools: Option<Tools>,
 }
 
 /// What a fan-out was asked to do.
@@ -95,6 +99,7 @@ fn is_no(flag: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tools::Offered;
 
     /// A fan-out of which everything was asked, and one of which nothing was.
     fn fan_outs() -> [FanOut; 2] {
@@ -118,18 +123,34 @@ mod tests {
         [all, none]
     }
 
+    fn tools() -> Tools {
+        let strict = Some(r#"{"a":"\"\u0000"}"#.to_owned());
+        Tools {
+            offered: ["a.b", "c"]
+                .map(|name| Offered {
+                    name: name.to_owned(),
+                    strict: strict.clone().filter(|_| name == "c"),
+                })
+                .to_vec(),
+            required: true,
+            single: true,
+            conversation: "0f".to_owned(),
+        }
+    }
+
     #[test]
     fn notes_come_back_as_written() {
         let fan_outs = fan_outs().map(Some);
         for structure in [Structure::Free, Structure::Object, Structure::Schema] {
             for fan_out in fan_outs.iter().chain([&None]) {
-                for bits in 0..8 {
+                for bits in 0..16 {
                     let notes = Notes {
                         streaming: bits & 1 != 0,
                         include_usage: bits & 2 != 0,
                         reasoning: bits & 4 != 0,
                         structure,
                         fan_out: fan_out.clone(),
+                        tools: (bits & 8 != 0).then(tools),
                     };
                     assert_eq!(Notes::from_text(&notes.to_text()), notes);
                 }

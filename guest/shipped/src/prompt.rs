@@ -1,7 +1,9 @@
 //! What a chat completion becomes: a brief for Codex, or several of a fan-out.
 
 mod body;
+mod calls;
 mod content;
+mod continuation;
 mod conversation;
 mod fan_out;
 mod format;
@@ -14,6 +16,8 @@ mod settings;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod tool_choice;
+mod tools;
 
 use serde::de::DeserializeSeed;
 
@@ -24,10 +28,13 @@ use crate::notes::{FanOut, Notes, Structure};
 use crate::panel::{self, Strategy};
 
 use body::Body;
+use continuation::Terms;
+use fan_out::Airlock;
 use format::Format;
 use reader::Reader;
 use settings::Settings;
 use shape::Reading;
+use tools::Function;
 
 pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
 
@@ -109,9 +116,13 @@ fn plan(
         return Err(nested_fan_out());
     }
     let terms = body.airlock.terms(attempts, strategy, &mut reader)?;
+    let mut offer = body.tool_choice.offer(body.tools)?;
     let talk = match terms {
-        None => conversation.finish(),
-        Some(_) => conversation.finish_as_history(),
+        None => conversation.finish(reader.attachments),
+        Some(_) => {
+            offer.withdraw(&mut reader)?;
+            conversation.finish_as_history(reader.attachments)
+        }
     };
     let Some(mut talk) = talk else {
         return Err(invalid(
@@ -128,6 +139,9 @@ fn plan(
         }
         Format::JsonSchema(schema) => (Structure::Schema, Some(schema)),
     };
+    if let Some(demand) = &offer.demand {
+        conversation::push_paragraph(&mut talk.instructions, demand);
+    }
     let summary = body
         .reasoning
         .summary
@@ -143,51 +157,95 @@ fn plan(
         instructions: String::new(),
         input: talk.input,
         output_schema,
+        tools: !offer.functions.is_empty(),
     };
-    let mut model = (model != DEFAULT_MODEL)
+    let model = (model != DEFAULT_MODEL)
         .then_some(model.into_owned())
         .and_then(|name| wish(Some(name), "model"));
-    let (briefs, fan_out) = match terms {
-        None => {
-            let mut briefs = body.airlock.briefs(attempts, model.as_ref(), answer)?;
-            // The only turn's model is the one that the answer is said to come from.
-            if let Some(own) = briefs.iter_mut().find_map(|brief| brief.model.take()) {
-                model = Some(own);
-            }
-            (briefs, None)
-        }
-        Some(terms) => {
-            let candidate = Brief {
-                // Nobody sees the reasoning of a candidate.
-                summary: Some(NO_SUMMARY.to_owned()),
-                ..answer.clone()
-            };
-            let briefs = body.airlock.briefs(attempts, model.as_ref(), candidate)?;
-            let terms = FanOut {
-                shown: options.include_candidates,
-                effort: answer.effort.map(|effort| (effort.name, effort.param)),
-                summary: answer.summary,
-                schema: answer.output_schema,
-                ..terms
-            };
-            (briefs, Some(terms))
-        }
-    };
-    let notes = Notes {
+    let mut turns = turns(&body.airlock, attempts, model, answer, terms)?;
+    if let Some(terms) = &mut turns.fan_out {
+        terms.shown = options.include_candidates;
+    }
+
+    let mut notes = Notes {
         streaming: body.stream,
         include_usage: options.include_usage,
         reasoning: summary.is_some(),
         structure,
-        fan_out,
+        fan_out: turns.fan_out,
+        tools: None,
     };
+    let mut resume = None;
+    if let ([brief], false) = (turns.briefs.as_slice(), offer.functions.is_empty()) {
+        let terms = Terms {
+            model: turns.model.as_ref(),
+            instructions: &talk.instructions,
+            brief,
+            offer: &offer,
+        };
+        let single = body.parallel_tool_calls == Some(false);
+        notes.tools = Some(terms.tools(&talk.digest, single));
+        resume = talk.answered.map(|answered| terms.resume(answered));
+    }
     Ok(Plan {
         streaming: body.stream,
-        model,
+        model: turns.model,
         instructions: talk.instructions,
         history: talk.history,
-        briefs,
+        tools: offer
+            .functions
+            .into_iter()
+            .map(Function::into_tool)
+            .collect(),
+        resume,
+        briefs: turns.briefs,
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
+    })
+}
+
+/// The turns of a plan.
+struct Turns {
+    model: Option<Wish>,
+    briefs: Vec<Brief>,
+    fan_out: Option<FanOut>,
+}
+
+/// What each turn gets, where the answer's gets `answer`. `terms` are those of a fan-out; `model` is what the request
+/// names, where that is not the home's default.
+fn turns(
+    airlock: &Airlock<'_>,
+    attempts: u32,
+    model: Option<Wish>,
+    answer: Brief,
+    terms: Option<FanOut>,
+) -> Result<Turns, Problem> {
+    let Some(terms) = terms else {
+        let mut briefs = airlock.briefs(attempts, model.as_ref(), answer)?;
+        // The only turn's model is the one that the answer is said to come from.
+        let own = briefs.iter_mut().find_map(|brief| brief.model.take());
+        return Ok(Turns {
+            model: own.or(model),
+            briefs,
+            fan_out: None,
+        });
+    };
+    let candidate = Brief {
+        // Nobody sees the reasoning of a candidate.
+        summary: Some(NO_SUMMARY.to_owned()),
+        ..answer.clone()
+    };
+    let briefs = airlock.briefs(attempts, model.as_ref(), candidate)?;
+    let terms = FanOut {
+        effort: answer.effort.map(|effort| (effort.name, effort.param)),
+        summary: answer.summary,
+        schema: answer.output_schema,
+        ..terms
+    };
+    Ok(Turns {
+        model,
+        briefs,
+        fan_out: Some(terms),
     })
 }
 

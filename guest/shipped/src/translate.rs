@@ -1,11 +1,13 @@
 //! What Codex reports, in the client's dialect: one reply from its first event to its ending.
 
 mod airlock;
+mod calls;
 mod candidates;
 mod chunks;
 mod collected;
 mod messages;
 mod streamed;
+mod strict;
 #[cfg(test)]
 mod tests;
 mod transcript;
@@ -14,7 +16,7 @@ mod usage;
 use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, Problem, ProblemKind, Shortfall,
 };
-use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Told};
 use crate::json;
 use crate::notes::Notes;
 
@@ -46,25 +48,27 @@ impl Reply {
         })
     }
 
-    /// Translates a batch, in order. No frames where the client did not ask for a stream.
-    pub fn feed(&mut self, events: Vec<Event>) -> Vec<Frame> {
+    /// Translates a batch, in order. No frames where the client did not ask for a stream. After a handoff nothing is
+    /// heard any more.
+    pub fn feed(&mut self, events: Vec<Event>) -> Told {
         match &mut self.0 {
             Kind::Streamed(streamed) => streamed.feed(events),
-            Kind::Collected(collected) => {
-                collected.feed(events);
-                Vec::new()
-            }
+            Kind::Collected(collected) => Told {
+                frames: Vec::new(),
+                handoff: collected.feed(events),
+            },
         }
     }
 
     /// Ends the response. Where it failed, `body` is the problem even of a stream, for a host that has sent nothing
     /// yet; the body of a stream that went well is empty.
+    #[expect(clippy::needless_pass_by_value, reason = "the host gives it away")]
     pub fn finish(self, ending: Ending) -> Closing {
         match self.0 {
-            Kind::Streamed(streamed) => streamed.finish(ending),
+            Kind::Streamed(streamed) => streamed.finish(&ending),
             Kind::Collected(collected) => Closing {
                 frames: Vec::new(),
-                body: collected.finish(ending),
+                body: collected.finish(&ending),
             },
         }
     }
@@ -91,17 +95,22 @@ impl Heading {
 }
 
 /// Why an answer ends, in OpenAI's words, or what went wrong.
-fn finish_reason(ending: Ending) -> Result<&'static str, Problem> {
+fn finish_reason(ending: &Ending) -> Result<&'static str, Problem> {
     match ending {
         Ending::Completed => Ok("stop"),
+        Ending::HandedOff => Ok("tool_calls"),
         Ending::Incomplete(Shortfall::MaxOutputTokens) => Ok("length"),
         Ending::Incomplete(Shortfall::ContentFilter) => Ok("content_filter"),
-        Ending::Interrupted => Err(upstream(
-            "turn_interrupted",
-            "the turn was interrupted before the answer was complete; send the request again",
-        )),
-        Ending::Failed(problem) => Err(problem),
+        Ending::Interrupted => Err(interrupted()),
+        Ending::Failed(problem) => Err(problem.clone()),
     }
+}
+
+fn interrupted() -> Problem {
+    upstream(
+        "turn_interrupted",
+        "the turn was interrupted before the answer was complete; send the request again",
+    )
 }
 
 /// Fails where `text` is not one JSON object.

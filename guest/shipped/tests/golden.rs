@@ -1,7 +1,8 @@
 //! Whole translations, there and back. A case is a file in `cases/`; adding one is adding a file.
 //!
 //! A case holds a `body` (JSON, or text for what is not), and may hold `attachments`, `settings`, `nested`, the
-//! turn's `batches` of events and its `ending`, and what the notes say of a `fan_out`. Beside it lies what must come out.
+//! turn's `batches` of events and its `ending`, and what the notes say of a `fan_out` or of
+//! `tools`. Beside it lies what must come out.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,20 +11,24 @@
     reason = "tests"
 )]
 
+#[path = "golden/show.rs"]
+mod show;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use airlock_policy::bindings::airlock::policy::types::{
-    Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Notification, Phase,
-    Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Wish,
+    Attachment, Choice, Context, Ending, Event, EventKind, Notification, Phase, Problem,
+    ProblemKind, Reasoning, Request, Shortfall, Text, Usage,
 };
 use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::bindings::exports::airlock::policy::translate::Frame;
 use airlock_policy::{DIALECT, prompt, translate};
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use show::{show_frames, show_handoff, show_plan, show_problem};
 
 const ARRIVED: u64 = 1_760_000_000_123;
 
@@ -48,6 +53,9 @@ struct Case {
     /// Goes into the plan's notes.
     #[serde(default)]
     fan_out: Option<Value>,
+    /// As `fan_out`.
+    #[serde(default)]
+    tools: Option<Value>,
 }
 
 /// An event, as short as it can be written. The first ones are of the answer's turn; from `Opened` on they begin with
@@ -63,6 +71,10 @@ enum Told {
     Usage(u64, u64, u64, u64),
     Restarted(Vec<u32>),
     Other(String, String),
+    /// A call by its id: the name that the model uses, and the arguments.
+    Call(String, String, String),
+    /// The model's response is whole.
+    Response(String),
     /// The model and a time.
     Opened(u32, String, u64),
     /// Text of a message.
@@ -88,6 +100,7 @@ enum End {
     ContentFilter,
     Interrupted,
     RateLimited,
+    HandedOff,
 }
 
 #[test]
@@ -123,9 +136,11 @@ fn run(case: Case) -> String {
         Ok(text) => text,
         Err(_) => case.body.get().to_owned(),
     };
-    let attachments = case.attachments.into_iter().map(|media_type| Attachment {
+    let attachments = case.attachments.into_iter().enumerate();
+    let attachments = attachments.map(|(number, media_type)| Attachment {
         media_type,
         size: 68,
+        digest: format!("digest {number}"),
         path: String::new(),
     });
     let rendered = prompt::render(&Request {
@@ -148,10 +163,8 @@ fn run(case: Case) -> String {
         }
         Ok(plan) => plan,
     };
-    let plan = match case.fan_out {
-        Some(fan_out) => with_fan_out(plan, fan_out),
-        None => plan,
-    };
+    let plan = with_notes(plan, "fan_out", case.fan_out);
+    let plan = with_notes(plan, "tools", case.tools);
     show_plan(&mut out, &plan);
     let Some(ending) = case.ending else {
         return out;
@@ -166,10 +179,11 @@ fn run(case: Case) -> String {
     });
     for batch in case.batches {
         out.push_str("--- feed\n");
-        show_frames(
-            &mut out,
-            &reply.feed(batch.into_iter().map(event).collect()),
-        );
+        let told = reply.feed(batch.into_iter().map(event).collect());
+        show_frames(&mut out, &told.frames);
+        if let Some(handoff) = &told.handoff {
+            show_handoff(&mut out, handoff);
+        }
     }
     out.push_str("--- finish\n");
     let closing = reply.finish(end(&ending));
@@ -186,80 +200,14 @@ fn run(case: Case) -> String {
     out
 }
 
-/// The plan with notes of a fan-out, whatever its body asks for.
-fn with_fan_out(mut plan: Plan, fan_out: Value) -> Plan {
-    let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();
-    notes["fan_out"] = fan_out;
-    plan.notes = notes.to_string();
+/// The plan with this in its notes, whatever its body asks for.
+fn with_notes(mut plan: Plan, name: &str, value: Option<Value>) -> Plan {
+    if let Some(value) = value {
+        let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();
+        notes[name] = value;
+        plan.notes = notes.to_string();
+    }
     plan
-}
-
-fn show_plan(out: &mut String, plan: &Plan) {
-    writeln!(out, "streaming: {}", plan.streaming).unwrap();
-    let model = plan.model.as_ref().map(|model| &model.name);
-    writeln!(out, "model: {model:?}").unwrap();
-    writeln!(out, "instructions: {:?}", plan.instructions).unwrap();
-    for item in &plan.history {
-        serde_json::from_str::<Value>(item).unwrap();
-        writeln!(out, "history: {item}").unwrap();
-    }
-    for brief in &plan.briefs {
-        show_brief(out, brief);
-    }
-    writeln!(out, "notes: {}", plan.notes).unwrap();
-    writeln!(out, "ignored: {}", plan.ignored.join(", ")).unwrap();
-}
-
-fn show_brief(out: &mut String, brief: &Brief) {
-    let asked = |wish: &Option<Wish>| {
-        let wish = wish.as_ref();
-        wish.map(|wish| format!("{} ({})", wish.name, wish.param))
-            .unwrap_or_default()
-    };
-    writeln!(
-        out,
-        "brief: model {:?}, effort {:?}, summary {:?}",
-        asked(&brief.model),
-        asked(&brief.effort),
-        brief.summary.as_deref().unwrap_or_default()
-    )
-    .unwrap();
-    if !brief.instructions.is_empty() {
-        writeln!(out, "  instructions: {:?}", brief.instructions).unwrap();
-    }
-    for item in &brief.input {
-        match item {
-            InputItem::Text(text) => writeln!(out, "  input: {text:?}").unwrap(),
-            InputItem::Attachment(number) => {
-                writeln!(out, "  input: attachment {number}").unwrap();
-            }
-        }
-    }
-    if let Some(schema) = &brief.output_schema {
-        writeln!(out, "  output schema: {schema}").unwrap();
-    }
-}
-
-fn show_frames(out: &mut String, frames: &[Frame]) {
-    for frame in frames {
-        assert_eq!(frame.event, None);
-        assert!(
-            !frame.data.is_empty() && !frame.data.contains(['\n', '\r']),
-            "{:?}",
-            frame.data
-        );
-        if frame.data != "[DONE]" {
-            serde_json::from_str::<Value>(&frame.data).unwrap();
-        }
-        writeln!(out, "data: {}", frame.data).unwrap();
-    }
-}
-
-fn show_problem(out: &mut String, problem: &Problem) {
-    writeln!(out, "problem: {:?}", problem.kind).unwrap();
-    writeln!(out, "code: {:?}", problem.code).unwrap();
-    writeln!(out, "param: {:?}", problem.param).unwrap();
-    writeln!(out, "message: {}", problem.message).unwrap();
 }
 
 fn event(told: Told) -> Event {
@@ -285,6 +233,15 @@ fn event(told: Told) -> Event {
             (0, 0, usage(input, cached, output, reasoning))
         }
         Told::Restarted(messages) => (0, 0, EventKind::Restarted(messages)),
+        Told::Call(id, name, arguments) => (0, 0, call(&id, &name, &arguments)),
+        Told::Response(id) => (
+            0,
+            0,
+            notification(
+                "rawResponse/completed",
+                &json!({"threadId": "t", "turnId": "u", "responseId": id, "usage": null}),
+            ),
+        ),
         Told::Other(method, params) => (0, 0, EventKind::Other(Notification { method, params })),
     };
     Event {
@@ -306,6 +263,26 @@ fn reasoning(part: u32, raw: bool, text: String) -> EventKind {
     EventKind::Reasoning(Reasoning { part, raw, text })
 }
 
+fn call(id: &str, name: &str, arguments: &str) -> EventKind {
+    let item = json!({
+        "type": "function_call",
+        "status": "completed",
+        "id": format!("fc_{id}"),
+        "name": name,
+        "arguments": arguments,
+        "call_id": id,
+    });
+    let params = json!({"threadId": "t", "turnId": "u", "item": item});
+    notification("rawResponseItem/completed", &params)
+}
+
+fn notification(method: &str, params: &Value) -> EventKind {
+    EventKind::Other(Notification {
+        method: method.to_owned(),
+        params: params.to_string(),
+    })
+}
+
 fn usage(input: u64, cached: u64, output: u64, reasoning: u64) -> EventKind {
     EventKind::Usage(Usage {
         input,
@@ -321,6 +298,7 @@ fn end(ending: &End) -> Ending {
         End::MaxOutputTokens => Ending::Incomplete(Shortfall::MaxOutputTokens),
         End::ContentFilter => Ending::Incomplete(Shortfall::ContentFilter),
         End::Interrupted => Ending::Interrupted,
+        End::HandedOff => Ending::HandedOff,
         End::RateLimited => Ending::Failed(Problem {
             kind: ProblemKind::RateLimited,
             code: Some("rate_limit_exceeded".to_owned()),

@@ -31,7 +31,14 @@ fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
             r#""attachment:1""#,
         );
     assert_eq!(rest, expected);
-    let described = |media_type: &str, size, path: &str| wit::Attachment {
+    let digests: Vec<String> = attachments
+        .described()
+        .into_iter()
+        .map(|one| one.digest)
+        .collect();
+    assert!(digests.iter().all(|digest| digest.len() == 64) && digests[0] != digests[1]);
+    let described = |media_type: &str, number: usize, size, path: &str| wit::Attachment {
+        digest: digests[number].clone(),
         media_type: media_type.to_owned(),
         size,
         path: path.to_owned(),
@@ -39,8 +46,8 @@ fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
     assert_eq!(
         attachments.described(),
         [
-            described("image/png", 8, "messages[0].content[1].image_url.url"),
-            described("image/jpeg", 3, "messages[0].content[2].image_url"),
+            described("image/png", 0, 8, "messages[0].content[1].image_url.url"),
+            described("image/jpeg", 1, 3, "messages[0].content[2].image_url"),
         ]
     );
     assert_eq!(

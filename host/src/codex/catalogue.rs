@@ -25,8 +25,12 @@ pub(super) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Asks the child. `open`: names outside the list are passed on.
-    pub(super) async fn read(connection: &Connection, open: bool) -> Result<Self, CallError> {
+    /// Asks the child. `open`: names outside the list are passed on. `tools`: turns may call the client's.
+    pub(super) async fn read(
+        connection: &Connection,
+        open: bool,
+        tools: bool,
+    ) -> Result<Self, CallError> {
         let mut models = Vec::new();
         let mut cursor = None;
         for _ in 0..PAGES {
@@ -47,18 +51,23 @@ impl Catalogue {
             tracing::warn!(%error, "the home's model could not be read");
             None
         });
-        Ok(Self::new(models, configured, open))
+        Ok(Self::new(models, configured, open, tools))
     }
 
     /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
-    fn new(models: Vec<protocol::Model>, configured: Option<String>, open: bool) -> Self {
+    fn new(
+        models: Vec<protocol::Model>,
+        configured: Option<String>,
+        open: bool,
+        tools: bool,
+    ) -> Self {
         let chosen = models.iter().find(|model| model.is_default);
         let default = configured.or(chosen.map(|model| model.id.clone()));
         let (hidden, visible): (Vec<_>, Vec<_>) =
             models.into_iter().partition(|model| model.hidden);
         let model = |found: protocol::Model| {
             let is_default = default.as_ref() == Some(&found.id);
-            model(found, is_default)
+            model(found, is_default, tools)
         };
         Self {
             visible: visible.into_iter().map(model).collect(),
@@ -131,7 +140,7 @@ fn unknown(wished: &Wish) -> Failure {
     Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&wished.param)
 }
 
-fn model(model: protocol::Model, is_default: bool) -> Model {
+fn model(model: protocol::Model, is_default: bool, tools: bool) -> Model {
     let efforts = model.supported_reasoning_efforts.into_iter();
     Model {
         id: model.id,
@@ -141,6 +150,7 @@ fn model(model: protocol::Model, is_default: bool) -> Model {
         efforts: efforts.map(|effort| effort.reasoning_effort).collect(),
         default_effort: model.default_reasoning_effort,
         inputs: model.input_modalities.unwrap_or_default(),
+        tools,
     }
 }
 
@@ -161,7 +171,7 @@ mod tests {
             {"id": "silent"},
             {"id": "secret", "hidden": true},
         ]);
-        Catalogue::new(serde_json::from_value(models).unwrap(), None, open)
+        Catalogue::new(serde_json::from_value(models).unwrap(), None, open, false)
     }
 
     fn wish(name: &str, param: &str) -> Wish {
@@ -179,6 +189,7 @@ mod tests {
             instructions: String::new(),
             input,
             output_schema: None,
+            tools: false,
         }
     }
 
@@ -187,7 +198,15 @@ mod tests {
     }
 
     fn conversation(model: Option<Wish>, history: Vec<String>) -> Conversation {
-        Conversation::new(model, String::new(), history, attachments(), None).unwrap()
+        Conversation::new(
+            model,
+            String::new(),
+            history,
+            Vec::new(),
+            attachments(),
+            None,
+        )
+        .unwrap()
     }
 
     fn refusal(open: bool, history: Vec<String>, brief: &Brief) -> Option<crate::wit::Problem> {
@@ -224,7 +243,7 @@ mod tests {
             json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
         let models = || serde_json::from_value(models.clone()).unwrap();
         let default = |configured: Option<&str>| {
-            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true);
+            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true, false);
             let marked = catalogue.visible.iter().filter(|model| model.is_default);
             marked.map(|model| model.id.clone()).collect::<String>()
         };
@@ -235,9 +254,9 @@ mod tests {
         let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
         silent.model = None;
         let none = conversation(None, Vec::new());
-        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true);
+        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true, false);
         assert!(catalogue.check(&none, &silent).is_err());
-        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false);
+        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false, false);
         let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
         // What the plan names stands behind every brief that names nothing.

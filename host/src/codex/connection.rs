@@ -1,5 +1,6 @@
 //! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
 
+mod message; // what we say, as lines
 mod write; // lines to a child's stdin
 
 use std::collections::HashMap;
@@ -11,14 +12,16 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::message::{Call, Notice, Reply, encode};
 use self::write::write;
 use super::decode::{self, Line};
 use super::pending::{Answer, Pending, RpcError};
-use super::protocol::Nothing;
+use super::protocol::{Nothing, TOOL_CALL};
 use super::requests;
 use super::turn::{Heard, Shared};
 use crate::task::Tasks;
@@ -186,6 +189,13 @@ impl Connection {
         answer.await.map_err(|_closed| CallError::Closed)
     }
 
+    /// Answers a request of Codex's.
+    pub(super) async fn answer(&self, id: &RawValue, result: &RawValue) -> Result<(), CallError> {
+        let line = encode(&Reply { id, result })?;
+        let sent = self.inner.lines.send(line).await;
+        sent.map_err(|_closed| CallError::Closed)
+    }
+
     /// Sends a notification.
     pub(super) async fn notify(&self, method: &'static str) -> Result<(), CallError> {
         let line = encode(&Notice { method })?;
@@ -267,7 +277,10 @@ impl Inner {
                     tracing::debug!(id, "codex answered a call that nobody waits for");
                 }
             }
-            Ok(Line::Request { id, method }) => {
+            Ok(Line::Request { id, method, params }) => {
+                if method == TOOL_CALL && self.is_called(id, params) {
+                    return;
+                }
                 tracing::warn!(%method, "refused what codex asked");
                 let mut line = requests::refusal(id, &method).into_bytes();
                 line.push(b'\n');
@@ -293,6 +306,15 @@ impl Inner {
             }
         }
     }
+
+    /// Whether this is a call of a tool, of a turn that has tools: its answer is for later.
+    fn is_called(&self, id: &RawValue, params: &RawValue) -> bool {
+        let Some(call) = decode::tool_call(params) else {
+            return false;
+        };
+        let turn = lock(&self.turns).get(call.thread_id.as_ref()).cloned();
+        turn.is_some_and(|turn| turn.called(&call, id))
+    }
 }
 
 /// Closes the connection when its reader ends, in whatever way.
@@ -314,30 +336,6 @@ impl Drop for Forget<'_> {
     fn drop(&mut self) {
         lock(self.pending).forget(self.id);
     }
-}
-
-#[derive(Serialize)]
-struct Call<'a, P> {
-    id: u64,
-    method: &'static str,
-    params: &'a P,
-}
-
-#[derive(Serialize)]
-struct Notice {
-    method: &'static str,
-}
-
-/// A message as one line. JSON that was taken over verbatim may hold line breaks: what follows one would be a message
-/// of somebody else's making, so none leaves.
-fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
-    let mut line = serde_json::to_vec(message).map_err(CallError::Malformed)?;
-    if memchr::memchr2(b'\n', b'\r', &line).is_some() {
-        let error = serde::ser::Error::custom("a line break within a message");
-        return Err(CallError::Malformed(error));
-    }
-    line.push(b'\n');
-    Ok(line.into())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

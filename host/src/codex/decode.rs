@@ -20,6 +20,7 @@ pub(super) enum Line<'a> {
     Request {
         id: &'a RawValue,
         method: Cow<'a, str>,
+        params: &'a RawValue,
     },
     Notification {
         method: Cow<'a, str>,
@@ -50,11 +51,12 @@ pub(super) fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
     let envelope: Envelope<'_> = serde_json::from_slice(text)?;
     let unknown = || serde::de::Error::custom("neither an answer, a request nor a notification");
     let method = envelope.method;
+    let params = envelope.params.unwrap_or(RawValue::NULL);
     match (method.is_empty(), envelope.id) {
-        (false, Some(id)) => Ok(Line::Request { id, method }),
+        (false, Some(id)) => Ok(Line::Request { id, method, params }),
         (false, None) => Ok(Line::Notification {
             method,
-            params: envelope.params.unwrap_or(RawValue::NULL),
+            params,
             at: envelope.emitted_at_ms,
         }),
         (true, Some(id)) => {
@@ -105,8 +107,14 @@ pub(super) enum Report<'a> {
         item: Cow<'a, str>,
         summary: Vec<String>,
     },
-    /// What we said ourselves, images and all.
+    /// What we said ourselves, images and all, or what is told besides.
     Echo,
+    /// The model called a tool. Only of turns with tools, as are the next two.
+    Called,
+    /// What came of a call goes to the model.
+    Returned,
+    /// A response of the model is whole, and what it used.
+    Responded(Option<Usage>),
     /// Codex begins to summarise the conversation, because it no longer fits.
     Compacting,
     /// What the thread has used so far. It comes once for each of the model's responses.
@@ -201,15 +209,21 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
             Item::UserMessage => Some(Report::Echo),
             Item::ContextCompaction | Item::Unknown => None,
         }),
-        "thread/tokenUsage/updated" => parse(params).map(|UsageOf { token_usage }| {
-            let total = token_usage.total;
-            Report::Usage(Usage {
-                input: total.input_tokens,
-                cached: total.cached_input_tokens,
-                output: total.output_tokens,
-                reasoning: total.reasoning_output_tokens,
-            })
+        "thread/tokenUsage/updated" => {
+            parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
+        }
+        "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
+            let RawItem { kind } = item;
+            match kind.as_ref() {
+                "function_call" => Report::Called,
+                "function_call_output" => Report::Returned,
+                _ => Report::Echo,
+            }
         }),
+        "rawResponse/completed" => {
+            let used = parse(params).and_then(|RawResponse { usage }| usage);
+            Some(Report::Responded(used.map(Usage::from)))
+        }
         "error" => parse(params).map(|ErrorOf { error, will_retry }| {
             if will_retry {
                 Report::Retrying(error)
@@ -227,6 +241,23 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
         _ => None,
     };
     report.unwrap_or(Report::Other)
+}
+
+/// A call of a tool, as Codex asks us for its result.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ToolCall<'a> {
+    #[serde(borrow)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) turn_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) call_id: Cow<'a, str>,
+}
+
+/// What Codex asks with `item/tool/call`.
+pub(super) fn tool_call(params: &RawValue) -> Option<ToolCall<'_>> {
+    parse(params.get())
 }
 
 fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Option<T> {
@@ -262,9 +293,20 @@ struct ReasoningPart<'a> {
 }
 
 #[derive(Deserialize)]
-struct ItemOf<'a> {
-    #[serde(borrow)]
-    item: Item<'a>,
+struct ItemOf<T> {
+    item: T,
+}
+
+/// An item of the Responses API. It may be large, and only its type counts.
+#[derive(Deserialize)]
+struct RawItem<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct RawResponse {
+    usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
@@ -309,6 +351,17 @@ struct Tokens {
     cached_input_tokens: u64,
     output_tokens: u64,
     reasoning_output_tokens: u64,
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input: tokens.input_tokens,
+            cached: tokens.cached_input_tokens,
+            output: tokens.output_tokens,
+            reasoning: tokens.reasoning_output_tokens,
+        }
+    }
 }
 
 #[derive(Deserialize)]

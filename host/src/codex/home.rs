@@ -115,6 +115,15 @@ impl Home {
         })
     }
 
+    /// Writes a file of our own beside Codex's.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub(crate) fn keep(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
+        let path = self.path.join(name);
+        files::replace(&path, text).map(|()| path)
+    }
+
     /// The file that holds the login, whether it exists or not.
     pub(crate) fn login_file(&self) -> PathBuf {
         self.login.file.clone()

@@ -16,10 +16,11 @@ use super::failure;
 use super::pending::RpcError;
 use super::prompt::Prompt;
 use super::protocol::{
-    Ignored, InjectItemsParams, OVERLOADED, ThreadStartParams, ThreadStartResponse,
+    Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams, ThreadStartResponse,
     ThreadUnsubscribeParams, TurnInterruptParams, TurnStartParams, TurnStartResponse,
 };
-use super::turn::{Shared, Terms, Turn};
+use super::supervisor::Ready;
+use super::turn::{Given, Progress, Shared, Terms, Turn};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::ProblemKind;
@@ -41,19 +42,26 @@ pub(super) enum NotStarted {
     Failed(Failure),
 }
 
-/// Starts a turn, which may take this long. When this future is dropped, whatever of the turn exists by then is ended
-/// and freed.
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// A turn, until it ends or waits for its client.
+    pub(super) turn: Duration,
+    /// A model that has called a tool, to say more or that its response is whole.
+    pub(super) call: Duration,
+}
+
+/// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
 pub(super) async fn start(
-    connection: Connection,
+    child: Arc<Ready>,
     prompt: Arc<Prompt>,
     terms: Terms,
-    time: Duration,
+    patience: Patience,
     tasks: &Tasks,
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&connection, prompt, &terms, time, opened).await;
-        drop(terms.permit);
+        keep(&child, prompt, terms, patience, opened).await;
     });
     turn.await
         .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
@@ -84,22 +92,23 @@ impl Wanted {
 }
 
 async fn keep(
-    connection: &Connection,
+    child: &Ready,
     prompt: Arc<Prompt>,
-    terms: &Terms,
-    time: Duration,
+    terms: Terms,
+    patience: Patience,
     opened: Opened,
 ) {
-    let deadline = Instant::now() + time;
+    let connection = &child.connection;
+    let deadline = Instant::now() + patience.turn;
     let mut wanted = Wanted { opened, deadline };
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
-    let thread = match start_thread(connection, &prompt, &mut wanted).await {
+    let thread = match start_thread(child, &prompt, &mut wanted).await {
         Ok(Some(thread)) => thread,
         Ok(None) => return,
         Err(unstarted) => return drop(wanted.opened.send(Err(unstarted.report()))),
     };
     let id = thread.thread.id.as_str();
-    let shared = Shared::new(terms);
+    let shared = Shared::new(terms, !prompt.tools().is_empty());
     connection.register(id, &shared);
     let started = start_turn(connection, &prompt, &thread, &shared, &mut wanted).await;
     let opened = wanted.opened;
@@ -109,17 +118,22 @@ async fn keep(
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.
             let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
-            see_out(connection, id, &shared, deadline).await;
+            see_through(connection, &shared, deadline, patience).await;
+            see_out(connection, id, &shared).await;
         }
         Ok(false) => {}
-        Err(Unstarted::Gone) => return drop(opened.send(Err(NotStarted::Gone))),
+        Err(Unstarted::Gone) => {
+            shared.leave();
+            return drop(opened.send(Err(NotStarted::Gone)));
+        }
         Err(Unstarted::Never(failure)) => drop(opened.send(Err(NotStarted::Failed(failure)))),
         Err(Unstarted::Perhaps(failure)) => {
             shared.abandon();
             let _ = opened.send(Err(NotStarted::Failed(failure)));
-            see_out(connection, id, &shared, deadline).await;
+            see_out(connection, id, &shared).await;
         }
     }
+    shared.leave();
     connection.release(id);
     give_back(connection, id).await;
 }
@@ -135,10 +149,13 @@ async fn give_back(connection: &Connection, thread: &str) {
 
 /// Starts a thread, and checks that Codex confines it as we asked. None: the client left before.
 async fn start_thread(
-    connection: &Connection,
+    child: &Ready,
     prompt: &Prompt,
     wanted: &mut Wanted,
 ) -> Result<Option<ThreadStartResponse>, Unstarted> {
+    let connection = &child.connection;
+    let has_tools = !prompt.tools().is_empty();
+    let plain = child.plain.as_deref().filter(|_| has_tools);
     let params = ThreadStartParams {
         model: prompt.model.as_deref(),
         ephemeral: true,
@@ -146,9 +163,12 @@ async fn start_thread(
         sandbox: "read-only",
         environments: [],
         base_instructions: &prompt.instructions,
+        config: plain.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
+        dynamic_tools: prompt.tools(),
+        experimental_raw_events: has_tools,
     };
     let thread: ThreadStartResponse = {
-        let Some(_room) = wanted.room(connection, prompt.instructions.len()).await? else {
+        let Some(_room) = wanted.room(connection, prompt.opening_bytes()).await? else {
             return Ok(None);
         };
         call(connection, "thread/start", &params).await?
@@ -237,14 +257,65 @@ async fn start_turn(
     }
 }
 
-/// Waits until the turn has ended; interrupts it once nobody wants it, or once it has taken too long.
-async fn see_out(connection: &Connection, thread: &str, shared: &Shared, deadline: Instant) {
+/// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
+/// client takes no time, and has all of it again when it goes on.
+async fn see_through(
+    connection: &Connection,
+    shared: &Shared,
+    mut deadline: Instant,
+    patience: Patience,
+) {
     let mut progress = shared.progress();
-    let over = progress.wait_for(|progress| progress.ended || progress.abandoned);
-    // Kept here and not by the reply: a client that does not read asks its reply for nothing.
-    if timeout_at(deadline, over).await.is_err() {
-        shared.end(failure::too_slow());
+    let over = |now: &Progress| now.ended || now.abandoned;
+    // Looks at how things are and never at how they have become so: they may change faster than this task runs.
+    loop {
+        let now = *progress.borrow_and_update();
+        if over(&now) {
+            return;
+        }
+        if now.answers {
+            let (answers, goes_on) = shared.answers();
+            if goes_on {
+                deadline = Instant::now() + patience.turn;
+            }
+            if timeout_at(deadline, give(connection, answers)).await != Ok(true) {
+                // Its reader says so, too.
+                return shared.end(failure::exited());
+            }
+            continue;
+        }
+        if now.parked {
+            let _ = progress.changed().await;
+            continue;
+        }
+        // Kept here and not by the reply: a client that does not read asks its reply for nothing.
+        let silence = now.pending.then(|| Instant::now() + patience.call);
+        let until = silence.map_or(deadline, |silence| silence.min(deadline));
+        if timeout_at(until, progress.changed()).await.is_err() {
+            if Instant::now() >= deadline {
+                return shared.end(failure::too_slow());
+            }
+            shared.probe();
+        }
     }
+}
+
+/// Answers what Codex has asked. False: it cannot be answered any more.
+async fn give(connection: &Connection, answers: Vec<Given>) -> bool {
+    for (request, result) in answers {
+        let Ok(_room) = connection.room(result.get().len()).await else {
+            return false;
+        };
+        if connection.answer(&request, &result).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Interrupts a turn that has not ended, until it has.
+async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
+    let mut progress = shared.progress();
     let deadline = Instant::now() + INTERRUPT_DEADLINE;
     let mut pause = INTERRUPT_PAUSE;
     while !progress.borrow().ended {

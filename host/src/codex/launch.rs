@@ -86,7 +86,8 @@ impl Launch {
             path: path.clone(),
             cause,
         };
-        let printed = timeout(binary::VERSION_DEADLINE, self.version(&path))
+        let version = self.printed(&path, &["--version"], VERSION_BYTES);
+        let printed = timeout(binary::VERSION_DEADLINE, version)
             .await
             .map_err(|_| {
                 unusable(format!(
@@ -95,7 +96,7 @@ impl Launch {
                 ))
             })?
             .map_err(|error| unusable(error.to_string()))?;
-        binary::judge(&path, &printed)
+        binary::judge(&path, &String::from_utf8_lossy(&printed))
     }
 
     /// Starts `codex ARGUMENTS` with pipes for stdin, stdout and stderr. Dropping the child kills it.
@@ -124,8 +125,24 @@ impl Launch {
         Ok(spawner::spawn(command).await?)
     }
 
-    async fn version(&self, path: &Path) -> std::io::Result<String> {
-        let mut command = self.command(path, &["--version"]);
+    /// What `codex ARGUMENTS` prints, at most so many bytes.
+    ///
+    /// # Errors
+    /// That there is no Codex that fits, that it fails, or that it takes too long.
+    pub(crate) async fn print(&self, arguments: &[&str], bytes: u64) -> std::io::Result<Vec<u8>> {
+        let path = binary::find(&self.codex, self.environment.raw("PATH"))
+            .map_err(std::io::Error::other)?;
+        let printed = self.printed(&path, arguments, bytes);
+        timeout(binary::VERSION_DEADLINE, printed).await?
+    }
+
+    async fn printed(
+        &self,
+        path: &Path,
+        arguments: &[&str],
+        bytes: u64,
+    ) -> std::io::Result<Vec<u8>> {
+        let mut command = self.command(path, arguments);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -134,14 +151,15 @@ impl Launch {
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let mut printed = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            stdout.take(VERSION_BYTES).read_to_end(&mut printed).await?;
+            stdout.take(bytes).read_to_end(&mut printed).await?;
         }
         let status = child.wait().await?;
         group.0 = None;
         match status.success() {
-            true => Ok(String::from_utf8_lossy(&printed).into_owned()),
+            true => Ok(printed),
             false => Err(std::io::Error::other(format!(
-                "--version ended with {status}"
+                "{} ended with {status}",
+                arguments.join(" ")
             ))),
         }
     }

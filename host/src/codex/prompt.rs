@@ -1,16 +1,18 @@
 //! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
 
 mod conversation; // what turns of a request share
+mod tools; // what they may call
 
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 pub(crate) use self::conversation::Conversation;
 pub(super) use self::conversation::Portion;
 use self::conversation::{Item, portions};
-use super::protocol::{INPUT_CHARS, UserInput};
+use super::protocol::{DynamicTool, INPUT_CHARS, UserInput};
 use crate::attachments::Attachments;
 use crate::failure::Failure;
 use crate::wit::{Brief, InputItem, ProblemKind};
@@ -26,6 +28,8 @@ pub(super) struct Prompt {
     /// What follows the conversation's history.
     further: Option<Item>,
     pub(super) output_schema: Option<Box<RawValue>>,
+    /// Whether it may call the conversation's tools.
+    calls: bool,
     input: Vec<Input>,
 }
 
@@ -70,6 +74,7 @@ impl Prompt {
             conversation,
             further,
             output_schema,
+            calls: brief.tools,
             input,
         })
     }
@@ -91,6 +96,24 @@ impl Prompt {
                 bytes,
                 attachments: &self.conversation.attachments,
             })
+    }
+
+    /// What the turn may call.
+    pub(super) fn tools(&self) -> &[DynamicTool] {
+        if self.calls {
+            &self.conversation.tools
+        } else {
+            &[]
+        }
+    }
+
+    /// Bytes of what the thread is started with, about.
+    pub(super) fn opening_bytes(&self) -> usize {
+        let tools = self
+            .tools()
+            .iter()
+            .map(|tool| tool.name.len() + tool.description.len() + tool.input_schema.get().len());
+        self.instructions.len() + tools.sum::<usize>()
     }
 
     /// Bytes of what the turn is started with, about.
@@ -168,7 +191,7 @@ fn verbatim(json: String) -> Result<Box<RawValue>, Failure> {
     RawValue::from_string(json).map_err(|error| broken(error.to_string()))
 }
 
-fn raw(value: &Value) -> Result<Box<RawValue>, Failure> {
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Failure> {
     serde_json::value::to_raw_value(value).map_err(|error| broken(error.to_string()))
 }
 
@@ -203,6 +226,7 @@ mod tests {
             instructions: String::new(),
             input,
             output_schema: None,
+            tools: false,
         }
     }
 
@@ -217,6 +241,7 @@ mod tests {
             None,
             "be kind".to_owned(),
             history.to_vec(),
+            Vec::new(),
             attachments,
             None,
         )?;

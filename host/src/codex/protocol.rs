@@ -1,6 +1,7 @@
 //! The app-server's JSON, as far as we speak it. Names are Codex's own (0.169.0, `generate-json-schema`).
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,6 +24,9 @@ pub(super) const OVERLOADED: i64 = -32001;
 /// -32602: of all parameters that we send, only too long an input is answered so (`input_too_large`, 0.169.0).
 pub(super) const INVALID_PARAMS: i64 = -32602;
 
+/// What Codex asks when the model calls a tool of the thread's.
+pub(super) const TOOL_CALL: &str = "item/tool/call";
+
 /// Characters of text that one `turn/start` takes (protocol, `input_too_large`).
 pub(super) const INPUT_CHARS: usize = 1_048_576;
 
@@ -43,7 +47,7 @@ pub(super) struct ClientInfo {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Capabilities {
-    /// `environments` needs it.
+    /// `environments` and `dynamicTools` need it.
     pub(super) experimental_api: bool,
     pub(super) opt_out_notification_methods: &'static [&'static str],
 }
@@ -67,6 +71,47 @@ pub(super) struct ThreadStartParams<'a> {
     pub(super) environments: [(); 0],
     /// Replaces Codex's 17 KB of its own; empty removes them.
     pub(super) base_instructions: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) config: Option<ThreadConfig<'a>>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) dynamic_tools: &'a [DynamicTool],
+    /// What the model said as it said it: without this, nothing tells when all calls of a response are there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) experimental_raw_events: bool,
+}
+
+/// Settings of one thread. They keep the spelling of `config.toml`.
+#[derive(Debug, Serialize)]
+pub(super) struct ThreadConfig<'a> {
+    pub(super) model_catalog_json: &'a Path,
+}
+
+/// A function that the model may call, and we answer.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename = "function", rename_all = "camelCase")]
+pub(super) struct DynamicTool {
+    pub(super) name: String,
+    pub(super) description: String,
+    pub(super) input_schema: Box<RawValue>,
+}
+
+/// What came of a call.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ToolCallResponse<'a> {
+    pub(super) content_items: Vec<ContentItem<'a>>,
+    pub(super) success: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(
+    tag = "type",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
+pub(super) enum ContentItem<'a> {
+    InputText { text: &'a str },
+    InputImage { image_url: &'a str },
 }
 
 #[derive(Debug, Deserialize)]

@@ -12,10 +12,12 @@ use super::child::{Child, StartError};
 use super::connection::{Bounds, CallError, Connection};
 use super::failure;
 use super::launch::Launch;
+use super::plain;
+use super::prompt::Conversation;
 use super::protocol::{AccountReadResponse, Nothing};
 use crate::failure::Failure;
 use crate::task::Tasks;
-use crate::wit::{Problem, ProblemKind};
+use crate::wit::{Brief, Problem, ProblemKind};
 
 /// Pauses between starts: the first after a child that ran well, doubling up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -53,8 +55,27 @@ pub(super) struct Ready {
     pub(super) connection: Connection,
     pub(super) version: String,
     pub(super) catalogue: Catalogue,
+    /// The catalogue for threads with tools. Without it there are none.
+    pub(super) plain: Option<PathBuf>,
     /// The home's provider wants an OpenAI login, and there is none.
     pub(super) signed_out: bool,
+}
+
+impl Ready {
+    /// The model that a turn of this brief runs on, once it is known to be possible.
+    pub(super) fn check(
+        &self,
+        conversation: &Conversation,
+        brief: &Brief,
+    ) -> Result<String, Failure> {
+        let has_tools = brief.tools && conversation.has_tools();
+        if has_tools && self.plain.is_none() {
+            let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
+            let kind = ProblemKind::Unsupported;
+            return Err(Failure::new(kind, "tools_unavailable", message).at("tools"));
+        }
+        self.catalogue.check(conversation, brief)
+    }
 }
 
 /// What it takes to start a child.
@@ -112,12 +133,21 @@ impl Supervisor {
     /// Starts a child and publishes it.
     async fn start(&self, state: &watch::Sender<State>) -> Result<Child, StartError> {
         let began = Instant::now();
-        let child = Child::start(&self.launch, self.bounds, &self.tasks).await?;
+        let plain = async {
+            tokio::select! {
+                plain = plain::prepare(&self.launch) => plain,
+                () = self.tasks.stopping() => None,
+            }
+        };
+        let child = Child::start(&self.launch, self.bounds, &self.tasks);
+        let (child, plain) = tokio::join!(child, plain);
+        let child = child?;
         let connection = child.connection.clone();
         let open = self.launch.home().custom_provider;
         let asked = async {
             let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
-            let (catalogue, account) = tokio::join!(Catalogue::read(&connection, open), account);
+            let catalogue = Catalogue::read(&connection, open, plain.is_some());
+            let (catalogue, account) = tokio::join!(catalogue, account);
             Ok((catalogue?, account))
         };
         let asked = tokio::select! {
@@ -157,6 +187,7 @@ impl Supervisor {
             connection,
             version,
             catalogue,
+            plain,
             signed_out,
         })));
         Ok(child)

@@ -4,6 +4,7 @@
 //! past the byte bound the turn ends for its client, and is interrupted. The ending has a place of its own: a full
 //! buffer cannot lose it.
 
+mod parked; // waiting for its client
 mod terms; // what it is asked for with, and what comes of it
 
 use std::collections::VecDeque;
@@ -12,6 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 
+use self::parked::Calls;
+pub(super) use self::parked::Given;
+pub(crate) use self::parked::{Answer, Parked};
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::decode::{self, Report, Status};
 use super::failure;
@@ -83,8 +87,8 @@ pub(super) struct Shared {
     state: Mutex<State>,
     /// Rung when events or the ending have arrived.
     bell: Arc<Notify>,
-    /// What its events name as their source.
-    source: u32,
+    /// Whether its model may call tools of the client.
+    tools: bool,
     /// What the keeper waits for.
     progress: watch::Sender<Progress>,
     /// Bytes of events that may wait.
@@ -98,6 +102,11 @@ struct State {
     /// Bytes of the largest event that came since the queue was empty.
     largest: usize,
     telling: Telling,
+    calls: Calls,
+    /// What its events name as their source.
+    source: u32,
+    /// Its place among those that run. Given back when Codex has ended the turn, or while the turn waits.
+    permit: Option<Permit>,
     /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
     at: u64,
     /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
@@ -125,14 +134,27 @@ pub(super) struct Progress {
     pub(super) ended: bool,
     /// Nobody wants it any more.
     pub(super) abandoned: bool,
+    /// It waits for its client.
+    pub(super) parked: bool,
+    /// Calls whose results Codex waits for.
+    pub(super) open: usize,
+    /// It waits for some although the model's response is not whole.
+    pub(super) pending: bool,
+    /// There are answers to give to Codex.
+    pub(super) answers: bool,
 }
 
 impl Shared {
-    pub(super) fn new(terms: &Terms) -> Arc<Self> {
-        Arc::new(Self {
-            state: Mutex::default(),
-            bell: terms.bell.clone(),
+    pub(super) fn new(terms: Terms, tools: bool) -> Arc<Self> {
+        let state = State {
             source: terms.source,
+            permit: Some(terms.permit),
+            ..State::default()
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            bell: terms.bell,
+            tools,
             progress: watch::Sender::default(),
             bound: terms.buffer_bytes,
         })
@@ -176,6 +198,11 @@ impl Shared {
         self.bell.notify_one();
     }
 
+    /// The turn is over: its place is free.
+    pub(super) fn leave(&self) {
+        self.lock().permit = None;
+    }
+
     /// The child is gone, and the turn with it.
     pub(super) fn lost(&self) {
         self.end(failure::exited());
@@ -195,6 +222,8 @@ impl Shared {
         let mut events = Vec::new();
         let mut outcome: Option<Outcome> = None;
         let mut heard = Heard::Turn;
+        // Nothing after this is for anybody.
+        let mut last = false;
         let mut progress = *self.progress.borrow();
         match report {
             Report::TurnStarted { turn } => {
@@ -223,7 +252,27 @@ impl Shared {
             }
             Report::Usage(usage) => {
                 state.telling.settle(&mut events);
-                events.push(EventKind::Usage(usage));
+                // Of a turn that waits for tools, Codex tells it only when it goes on.
+                if !self.tools {
+                    events.push(EventKind::Usage(usage));
+                }
+            }
+            // Codex repeats what was injected before the turn began.
+            Report::Called if progress.started => {
+                state.calls.called();
+                events.push(verbatim(method, params));
+            }
+            Report::Returned if state.calls.is_probed() => {
+                last = true;
+                events.push(verbatim(method, params));
+            }
+            Report::Responded(usage) => {
+                progress.pending = false;
+                last = state.calls.responded();
+                state.telling.settle(&mut events);
+                let used = usage.map(|usage| state.calls.count(usage));
+                events.extend(used.map(EventKind::Usage));
+                events.push(verbatim(method, params));
             }
             Report::Retrying(error) => match failure::shortfall(&error) {
                 Some(shortfall) => {
@@ -238,7 +287,7 @@ impl Shared {
                 progress.abandoned = true;
                 outcome = Some(failure::too_long().into());
             }
-            Report::Failing | Report::Echo => {}
+            Report::Failing | Report::Echo | Report::Called | Report::Returned => {}
             Report::TurnCompleted { status, error } => {
                 heard = match status {
                     Status::Completed => Heard::AccountTaken,
@@ -254,14 +303,11 @@ impl Shared {
                     Status::Failed | Status::Unknown => failure::of_turn(error.as_ref()),
                 });
             }
-            Report::Other => events.push(EventKind::Other(Notification {
-                method: method.to_owned(),
-                params: params.get().to_owned(),
-            })),
+            Report::Other => events.push(verbatim(method, params)),
         }
         if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
             for kind in events {
-                let source = self.source;
+                let source = state.source;
                 if let Err(full) = state.push(Event { source, at, kind }, self.bound) {
                     // Even of a turn that is complete: its answer is not.
                     outcome = Some(full.into());
@@ -270,18 +316,29 @@ impl Shared {
                 }
             }
         }
+        progress.abandoned |= last;
         drop(state);
         match outcome {
             Some(outcome) => self.end(outcome),
             None => self.bell.notify_one(),
         }
         self.progress.send_if_modified(|known| {
-            // Only we set `started` and `ended`; `abandoned` may have been set meanwhile.
+            // Only we set `started` and `ended`; the others may have been set meanwhile.
             progress.abandoned |= known.abandoned;
+            progress.parked = known.parked;
+            progress.open = known.open;
+            progress.answers = known.answers;
             std::mem::replace(known, progress) != progress
         });
         heard
     }
+}
+
+fn verbatim(method: &str, params: &RawValue) -> EventKind {
+    EventKind::Other(Notification {
+        method: method.to_owned(),
+        params: params.get().to_owned(),
+    })
 }
 
 impl State {

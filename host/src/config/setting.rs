@@ -84,6 +84,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
     // 15 s is what the impatient proxies between a client and us leave us.
     Setting::new("limits.heartbeat", |c| Slot::Wait(&mut c.limits.heartbeat), "How long a stream may be silent before a heartbeat.").range(10, 15_000),
     Setting::new("limits.turn_timeout", |c| Slot::Wait(&mut c.limits.turn_timeout), "How long a turn may take.").range(100, DAY),
+    Setting::new("limits.parked_turns", |c| Slot::Count(&mut c.limits.parked_turns), "Turns that may wait for the results of their client's tools; of more, the oldest ends. 0: none waits. A turn that did not wait is built anew.").range(0, 10_000),
+    Setting::new("limits.park_time", |c| Slot::Wait(&mut c.limits.park_time), "How long each of them may wait.").range(1, DAY),
+    Setting::new("limits.call_silence", |c| Slot::Wait(&mut c.limits.call_silence), "How long a model that has called a tool may be silent before Codex is asked whether its stream still runs; its turn then does not wait.").range(10, HOUR),
     Setting::new("limits.call_timeout", |c| Slot::Wait(&mut c.limits.call_timeout), "How long a call to Codex may take.").range(100, HOUR),
     // At about 200 unanswered calls Codex 0.169 refuses, and at 400 some are never answered.
     Setting::new("limits.calls_in_flight", |c| Slot::Count(&mut c.limits.calls_in_flight), "Calls to Codex that may be unanswered at once.").range(1, 150),

@@ -179,7 +179,7 @@ impl FanOut {
         };
         match ending {
             Ending::Completed | Ending::Incomplete(_) => said || left,
-            Ending::Interrupted | Ending::Failed(_) => left,
+            Ending::Interrupted | Ending::Failed(_) | Ending::HandedOff => left,
         }
     }
 

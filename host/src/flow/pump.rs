@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fan_out::FanOut;
+use super::parking::Lot;
 use super::turns::{ANSWER, Settled, Turns};
 use crate::codex::Outcome;
 use crate::events;
 use crate::failure::Failure;
 use crate::policy::{Fault, Session};
-use crate::wit::{Closing, Ending, Event, EventKind, Frame, Problem, ProblemKind};
+use crate::wit::{Closing, Ending, Event, EventKind, Frame, Handoff, Problem, ProblemKind};
 
 /// What one call tells the policy at most, by the events' cost in bytes. It needs several times as much of its memory.
 const FEED_BYTES: usize = 1 << 20;
@@ -37,6 +38,8 @@ pub(crate) struct Pump {
     fault: Option<Fault>,
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
+    /// Where a turn may wait for its client.
+    lot: Lot,
     streaming: bool,
     heartbeat: Duration,
     /// When the client last heard something.
@@ -67,6 +70,7 @@ impl Pump {
     pub(super) fn new(
         session: Session,
         turns: Turns,
+        lot: Lot,
         streaming: bool,
         heartbeat: Duration,
     ) -> Self {
@@ -80,6 +84,7 @@ impl Pump {
             early: Vec::new(),
             early_closing: None,
             cause: None,
+            lot,
             streaming,
             heartbeat,
             spoke: Instant::now(),
@@ -220,12 +225,27 @@ impl Pump {
         // At least one, however large.
         let count = costs.take_while(|cost| *cost <= FEED_BYTES).count().max(1);
         let (now, later) = self.batch.split_at(count.min(self.batch.len()));
-        let frames = self.session.feed(now).await?;
+        let told = self.session.feed(now).await?;
         if let Some(fan_out) = &mut self.fan_out {
             fan_out.told(later);
         }
         self.batch.drain(..count);
-        Ok(frames)
+        if let Some(handoff) = told.handoff {
+            self.hand_off(handoff);
+        }
+        Ok(told.frames)
+    }
+
+    /// The answer is whole: its turn waits for the client, or ends.
+    fn hand_off(&mut self, handoff: Handoff) {
+        let turn = self.turns.take_out(handoff.source);
+        self.stop();
+        self.batch.clear();
+        self.ending = Some(Ending::HandedOff);
+        if let (Some(turn), Some(key)) = (turn, handoff.key) {
+            // Before the client hears of the calls: it may be quick.
+            self.lot.park(key, turn);
+        }
     }
 
     /// Has the panel hear of everything that it is due to hear of.
@@ -358,6 +378,7 @@ fn record_ending(ending: &Ending) {
         Ending::Incomplete(_) => "incomplete",
         Ending::Interrupted => "interrupted",
         Ending::Failed(_) => "failed",
+        Ending::HandedOff => "handed off",
     };
     tracing::Span::current().record("ending", word);
 }

@@ -54,10 +54,10 @@ impl Settled {
 }
 
 impl Turns {
-    /// The turn of a plain request, which has begun with this bell.
-    pub(super) fn of(turn: Turn, source: u32, bell: Arc<Notify>) -> Self {
+    /// The turn of a plain request, which has begun.
+    pub(super) fn of(turn: Turn, source: u32) -> Self {
         Self {
-            bell,
+            bell: turn.bell(),
             running: vec![(source, turn)],
             ..Self::default()
         }
@@ -87,6 +87,15 @@ impl Turns {
     /// Ends a turn that has begun from our side.
     pub(super) fn stop(&mut self, source: u32) {
         self.running.retain(|(running, _)| *running != source);
+    }
+
+    /// Takes a turn that runs out of those that are heard.
+    pub(super) fn take_out(&mut self, source: u32) -> Option<Turn> {
+        let place = self
+            .running
+            .iter()
+            .position(|(running, _)| *running == source)?;
+        Some(self.running.swap_remove(place).1)
     }
 
     /// Ends them all, and names those that had not ended.

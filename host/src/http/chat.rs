@@ -8,9 +8,12 @@ use axum::response::Response;
 use super::failure::{Refusal, json};
 use super::record::Received;
 use super::{Front, body, sse};
-use crate::flow::{Answer, Incoming};
+use crate::flow::{Answer, Continued, Incoming};
 
 pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
+
+/// Whether the turn that waited for the results that the request brings went on, or was built anew.
+const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
 
 /// The name under which policies know this route.
 const DIALECT: &str = "chat-completions";
@@ -42,6 +45,14 @@ pub(super) async fn complete(
     };
     if let Some(names) = ignored(&reply.ignored) {
         response.headers_mut().insert(IGNORED, names);
+    }
+    if let Some(continued) = reply.continued {
+        let word = match continued {
+            Continued::Resumed => "resumed",
+            Continued::Rebuilt => "rebuilt",
+        };
+        let word = HeaderValue::from_static(word);
+        response.headers_mut().insert(TURN, word);
     }
     Ok(response)
 }

@@ -1,10 +1,16 @@
 //! What a policy must give back. Whatever breaks this never reaches a client or Codex.
 
 use super::fault::Fault;
-use crate::wit::{Brief, Frame, InputItem, Plan, Request, Verdict};
+use crate::wit::{Brief, Frame, InputItem, Plan, Request, Resume, Told, Tool, Verdict};
 
 /// Turns that one request may run side by side.
 const CANDIDATES: usize = 20;
+
+/// Characters of a tool's name (the Responses API takes no more).
+const TOOL_NAME: usize = 64;
+
+/// Bytes of what a handed-off turn is known by.
+const KEY_BYTES: usize = 256;
 
 /// Checks the plan for a request.
 pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
@@ -15,8 +21,28 @@ pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
     if request.nested && count > 1 {
         return broken("a nested request fans out".to_owned());
     }
+    let attachments = request.attachments.len();
     let mut briefs = plan.briefs.iter();
-    briefs.try_for_each(|asked| brief(asked, request.attachments.len()))
+    briefs.try_for_each(|asked| brief(asked, attachments))?;
+    plan.tools.iter().try_for_each(tool)?;
+    let resume = plan.resume.as_ref();
+    resume.map_or(Ok(()), |asked| resumed(asked, count, attachments))
+}
+
+fn tool(tool: &Tool) -> Result<(), Fault> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !(1..=TOOL_NAME).contains(&tool.name.len()) || !tool.name.bytes().all(known) {
+        return broken(format!("a tool named {:?}", tool.name));
+    }
+    Ok(())
+}
+
+fn resumed(resume: &Resume, briefs: usize, attachments: usize) -> Result<(), Fault> {
+    if briefs > 1 {
+        return broken("a fan-out resumes a turn".to_owned());
+    }
+    let mut results = resume.results.iter();
+    results.try_for_each(|result| exist(&result.output, attachments))
 }
 
 /// Checks what a panel decided.
@@ -31,7 +57,11 @@ pub(super) fn verdict(verdict: &Verdict, attachments: usize) -> Result<(), Fault
 }
 
 fn brief(brief: &Brief, attachments: usize) -> Result<(), Fault> {
-    for item in &brief.input {
+    exist(&brief.input, attachments)
+}
+
+fn exist(input: &[InputItem], attachments: usize) -> Result<(), Fault> {
+    for item in input {
         if let InputItem::Attachment(number) = item
             && usize::try_from(*number).is_ok_and(|number| number >= attachments)
         {
@@ -39,6 +69,19 @@ fn brief(brief: &Brief, attachments: usize) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Checks what a batch became.
+pub(super) fn told(told: &Told) -> Result<(), Fault> {
+    if let Some(handoff) = &told.handoff
+        && handoff
+            .key
+            .as_deref()
+            .is_some_and(|key| key.len() > KEY_BYTES)
+    {
+        return broken(format!("a key of more than {KEY_BYTES} bytes"));
+    }
+    frames(&told.frames)
 }
 
 /// Checks frames: each must be one event on the wire, and nothing else.
@@ -88,6 +131,7 @@ mod tests {
             instructions: String::new(),
             input,
             output_schema: None,
+            tools: false,
         }
     }
 
@@ -97,6 +141,8 @@ mod tests {
             model: None,
             instructions: String::new(),
             history: Vec::new(),
+            tools: Vec::new(),
+            resume: None,
             briefs,
             notes: String::new(),
             ignored: Vec::new(),
@@ -107,6 +153,7 @@ mod tests {
         let attachment = Attachment {
             media_type: "image/png".to_owned(),
             size: 1,
+            digest: String::new(),
             path: String::new(),
         };
         Request {

@@ -11,8 +11,8 @@ use super::fault::Fault;
 use super::sandbox::Sandbox;
 use crate::failure::Failure;
 use crate::wit::{
-    Admission, Closing, Context, Ending, Event, Frame, Load, Model, Outcome, Plan, Policy,
-    PolicyPre, Request, Verdict,
+    Admission, Closing, Context, Ending, Event, Load, Model, Outcome, Plan, Policy, PolicyPre,
+    Request, Told, Verdict,
 };
 
 /// A policy at work on one request.
@@ -86,12 +86,12 @@ impl Session {
     }
 
     /// Translates a batch of events. Needs an open reply.
-    pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Vec<Frame>, Fault> {
+    pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
         let translate = self.policy.airlock_policy_translate().reply();
-        let frames = call!(self, translate.call_feed(&mut self.store, reply, events))?;
-        contract::frames(&frames)?;
-        Ok(frames)
+        let told = call!(self, translate.call_feed(&mut self.store, reply, events))?;
+        contract::told(&told)?;
+        Ok(told)
     }
 
     /// Ends the reply.

@@ -107,7 +107,7 @@ async fn a_thread_is_unloaded_after_its_turn() -> Result<()> {
     let codex = folder.path().join("codex");
     let real = airlock_tests::programs::real_codex()?;
     let text = format!(
-        "#!/bin/bash\nexec '{}' \"$@\" > >(tee '{}')\n",
+        "#!/bin/bash\n[ \"$1\" = app-server ] || exec '{0}' \"$@\"\nexec '{0}' \"$@\" > >(tee '{1}')\n",
         real.display(),
         pipe.display()
     );

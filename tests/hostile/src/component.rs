@@ -10,7 +10,7 @@ use airlock_policy::bindings::exports::airlock::policy::synthesize::{
     GuestPanel, Outcome, Verdict,
 };
 use airlock_policy::bindings::exports::airlock::policy::translate::{
-    Closing, Frame, GuestReply, Reply as ReplyHandle,
+    Closing, GuestReply, Reply as ReplyHandle, Told,
 };
 use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 use airlock_policy::component;
@@ -92,7 +92,7 @@ impl GuestReply for Reply {
         }))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Vec<Frame> {
+    fn feed(&self, events: Vec<Event>) -> Told {
         let mut state = self.0.borrow_mut();
         for event in &events {
             if let EventKind::Text(text) = &event.kind {
@@ -174,6 +174,7 @@ impl Whim {
                 instructions: String::new(),
                 input: vec![InputItem::Text("and now?".to_owned())],
                 output_schema: None,
+                tools: false,
             }),
         }
     }

@@ -95,7 +95,9 @@ pub(super) fn read(outcome: Outcome, structure: Structure) -> Found {
     let shortfall = match outcome.ending {
         Ending::Completed => None,
         Ending::Incomplete(shortfall) => Some(shortfall),
-        Ending::Interrupted => return Found::Nothing(Failure::interrupted()),
+        Ending::Interrupted | Ending::HandedOff => {
+            return Found::Nothing(Failure::interrupted());
+        }
         Ending::Failed(problem) => return Found::Nothing(Failure::of(problem)),
     };
     let text = join(outcome.messages, structure != Structure::Free);

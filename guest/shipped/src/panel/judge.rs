@@ -85,6 +85,7 @@ impl Strategy for Judge {
         };
         Step::Consult(Brief {
             output_schema: Some(json::to_line(&schema)),
+            tools: false,
             ..table.question(WORDS, &[])
         })
     }

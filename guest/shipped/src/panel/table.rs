@@ -70,6 +70,7 @@ impl Table {
         Brief {
             summary: self.fan_out.summary.clone().or(brief.summary),
             output_schema: self.fan_out.schema.clone(),
+            tools: false,
             ..brief
         }
     }
@@ -106,6 +107,7 @@ impl Table {
             instructions: [words, &[&caution(&laid.tag)]].concat().join("\n\n"),
             input: vec![InputItem::Text([OPENING, &laid.text].concat())],
             output_schema: None,
+            tools: false,
         }
     }
 

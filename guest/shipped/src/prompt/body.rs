@@ -12,6 +12,8 @@ use super::options::{Effort, Name, Reasoning, ReasoningShape, StreamOptions, Str
 use super::parameters::{Parameter, Treatment, Verdict};
 use super::reader::{Reader, Step};
 use super::shape::{Boolean, Optional, Reading, Seen, Shape, Whole};
+use super::tool_choice::{ToolChoice, ToolChoiceShape};
+use super::tools::{Function, ToolsShape};
 
 /// What a body says, read and checked field by field. What depends on several fields is checked by who uses it.
 #[derive(Default)]
@@ -24,6 +26,10 @@ pub(super) struct Body<'de> {
     pub(super) reasoning: Reasoning,
     pub(super) include_reasoning: bool,
     pub(super) format: Format,
+    pub(super) tools: Vec<Function<'de>>,
+    pub(super) tool_choice: ToolChoice<'de>,
+    /// Whether several calls at once may reach the client, where the body says so.
+    pub(super) parallel_tool_calls: Option<bool>,
     /// How many attempts to make, where the body says so.
     pub(super) parallel_calls: Option<u32>,
     pub(super) airlock: Airlock<'de>,
@@ -101,6 +107,19 @@ impl<'de> Body<'de> {
                 self.format = reader
                     .field(fields, name, Optional(FormatShape))?
                     .unwrap_or_default();
+            }
+            "tools" => {
+                self.tools = reader
+                    .field(fields, name, Optional(ToolsShape))?
+                    .unwrap_or_default();
+            }
+            "tool_choice" => {
+                self.tool_choice = reader
+                    .field(fields, name, Optional(ToolChoiceShape))?
+                    .unwrap_or_default();
+            }
+            "parallel_tool_calls" => {
+                self.parallel_tool_calls = reader.field(fields, name, Optional(Boolean))?;
             }
             "parallel_calls" => {
                 let shape = Optional(Whole(1, ATTEMPTS_AT_MOST));

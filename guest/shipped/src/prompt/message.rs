@@ -4,12 +4,15 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::calls::CallsShape;
 use super::content::{Content, ContentShape, Part};
-use super::conversation::{Conversation, Message, Role};
+use super::conversation::{Conversation, Entry, Message, Misplaced, Role};
+use super::options::Name;
 use super::reader::{Reader, Step, quoted};
 use super::shape::{Optional, Reading, Seen, Shape, Text};
 
-const NO_TOOLS: &str = "function tools are not supported yet: send the conversation as messages of roles `system`, `developer`, `user` and `assistant`";
+const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
+const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
 
 /// `messages`. Each goes into the conversation as soon as it is read, so that a long one is held once.
 pub(super) struct MessagesShape;
@@ -26,8 +29,13 @@ impl<'de> Shape<'de> for MessagesShape {
         let mut conversation = Conversation::default();
         let mut index = 0;
         while let Some(message) = reader.member(&mut members, index, MessageShape)? {
-            conversation.push(message);
+            if let Err(misplaced) = conversation.push(message, reader.attachments) {
+                return Err(misplaced_at(reader, &misplaced));
+            }
             index += 1;
+        }
+        if let Err(misplaced) = conversation.check_answered() {
+            return Err(misplaced_at(reader, &misplaced));
         }
         if index == 0 {
             return Err(
@@ -38,20 +46,39 @@ impl<'de> Shape<'de> for MessagesShape {
     }
 }
 
+fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &Misplaced) -> E {
+    match *misplaced {
+        Misplaced::Result(message, why) => {
+            let place = [Step::Index(message), Step::Key("tool_call_id")];
+            reader.invalid_at(&place, why)
+        }
+        Misplaced::Call(message, call, why) => {
+            let place = [
+                Step::Index(message),
+                Step::Key("tool_calls"),
+                Step::Index(call),
+                Step::Key("id"),
+            ];
+            reader.invalid_at(&place, why)
+        }
+    }
+}
+
 struct MessageShape;
 
 impl<'de> Shape<'de> for MessageShape {
-    type Value = Message<'de>;
+    type Value = Entry<'de>;
     const EXPECTED: &'static str = "a message object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Message<'de>, A::Error> {
+    ) -> Result<Entry<'de>, A::Error> {
         let mut role = None;
         let mut content = Content::Nothing;
-        let mut refusal = None;
+        let (mut refusal, mut calls, mut answers) = (None, None, None);
+        let mut named = false;
         while let Some(key) = reader.key(&mut fields)? {
             match key.as_ref() {
                 "role" => role = Some(reader.field(&mut fields, "role", RoleShape)?),
@@ -61,29 +88,59 @@ impl<'de> Shape<'de> for MessageShape {
                         .unwrap_or_default();
                 }
                 "refusal" => refusal = reader.field(&mut fields, "refusal", Optional(Text))?,
-                "tool_calls" => nothing_in(reader, &mut fields, "tool_calls", NO_TOOLS)?,
-                "function_call" => nothing_in(reader, &mut fields, "function_call", NO_TOOLS)?,
+                "tool_calls" => {
+                    calls = reader.field(&mut fields, "tool_calls", Optional(CallsShape))?;
+                }
+                "tool_call_id" => {
+                    answers = reader.field(&mut fields, "tool_call_id", Optional(Name))?;
+                }
+                "function_call" => nothing_in(reader, &mut fields, "function_call", OLD_FORM)?,
                 "audio" => nothing_in(reader, &mut fields, "audio", "audio is not supported")?,
                 "name" => {
-                    if reader.field(&mut fields, "name", Optional(Text))?.is_some() {
-                        reader.ignore("name")?;
-                    }
+                    named = reader.field(&mut fields, "name", Optional(Text))?.is_some();
                 }
                 // What an answer of ours carries and clients send back. Codex keeps reasoning to itself.
-                "annotations" | "reasoning_content" => {
+                "annotations" | "parsed" | "reasoning_content" => {
                     fields.next_value::<de::IgnoredAny>()?;
                 }
                 other => reader.unknown(&mut fields, other)?,
             }
         }
         let Some(role) = role else {
-            return reader.at(Step::Key("role"), |reader| {
-                Err(reader.invalid("required: `system`, `developer`, `user` or `assistant`"))
-            });
+            let message = format!("required: {ROLES}");
+            return Err(reader.invalid_at(&[Step::Key("role")], &message));
         };
+        // A result's name is its call's.
+        if named && role.is_some() {
+            reader.ignore("name")?;
+        }
+        let calls = calls.unwrap_or_default();
+        if !calls.is_empty() && role != Some(Role::Assistant) {
+            let message = "only messages of role `assistant` may hold calls";
+            return Err(reader.invalid_at(&[Step::Key("tool_calls")], message));
+        }
         let parts = check(reader, role, content, refusal)?;
-        Ok(Message { role, parts })
+        match (role, answers) {
+            (Some(role), None) => Ok(Entry::Message(Message { role, parts, calls })),
+            (None, Some(call)) => Ok(Entry::Result(call, told(parts))),
+            (wrong, _) => {
+                let message = match wrong {
+                    Some(_) => "only messages of role `tool` answer a call",
+                    None => "required: the id of the call that this answers",
+                };
+                Err(reader.invalid_at(&[Step::Key("tool_call_id")], message))
+            }
+        }
     }
+}
+
+/// The parts of a result that say something, or one: Codex leaves the others out, but not of a turn that has waited.
+fn told(mut parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+    let silent = |part: &Part<'_>| matches!(part, Part::Text(text) if text.is_empty());
+    let last = parts.pop();
+    parts.retain(|part| !silent(part));
+    parts.extend(last.filter(|last| parts.is_empty() || !silent(last)));
+    parts
 }
 
 /// A field of OpenAI's messages that we take only when there is nothing in it.
@@ -106,10 +163,10 @@ fn nothing_in<'de, A: MapAccess<'de>>(
     })
 }
 
-/// What a message of this role may hold.
+/// What a message of this role may hold. None is a tool's.
 fn check<'de, E: de::Error>(
     reader: &mut Reader<'_>,
-    role: Role,
+    role: Option<Role>,
     content: Content<'de>,
     refusal: Option<Cow<'de, str>>,
 ) -> Result<Vec<Part<'de>>, E> {
@@ -119,17 +176,17 @@ fn check<'de, E: de::Error>(
             Content::Parts(parts) => parts,
             Content::Nothing => Vec::new(),
         };
-        if parts.is_empty() && role != Role::Assistant {
+        if parts.is_empty() && role != Some(Role::Assistant) {
             return Err(
                 reader.invalid("required: a string, or an array of parts with something in it")
             );
         }
         for (index, part) in parts.iter().enumerate() {
             reader.at(Step::Index(index), |reader| match part {
-                Part::Image(_) if role != Role::User => {
-                    Err(reader.invalid("only messages of role `user` may hold images"))
+                Part::Image(_) if !matches!(role, Some(Role::User) | None) => {
+                    Err(reader.invalid("only messages of role `user` or `tool` may hold images"))
                 }
-                Part::Refusal(_) if role != Role::Assistant => {
+                Part::Refusal(_) if role != Some(Role::Assistant) => {
                     Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
                 }
                 Part::Text(_) | Part::Image(_) | Part::Refusal(_) => Ok(()),
@@ -138,7 +195,7 @@ fn check<'de, E: de::Error>(
         Ok(parts)
     })?;
     match refusal {
-        Some(refusal) if role == Role::Assistant => parts.push(Part::Refusal(refusal)),
+        Some(refusal) if role == Some(Role::Assistant) => parts.push(Part::Refusal(refusal)),
         Some(refusal) if !refusal.is_empty() => {
             return reader.at(Step::Key("refusal"), |reader| {
                 Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
@@ -149,27 +206,26 @@ fn check<'de, E: de::Error>(
     Ok(parts)
 }
 
+/// Who speaks. None is a tool.
 struct RoleShape;
 
 impl<'de> Shape<'de> for RoleShape {
-    type Value = Role;
+    type Value = Option<Role>;
     const EXPECTED: &'static str = "a string";
 
     fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
         scalar: super::shape::Scalar<'de>,
-    ) -> Result<Role, E> {
+    ) -> Result<Option<Role>, E> {
         let role = Text.scalar(reader, scalar)?;
         match role.as_ref() {
-            "system" | "developer" => Ok(Role::Developer),
-            "user" => Ok(Role::User),
-            "assistant" => Ok(Role::Assistant),
-            "tool" | "function" => Err(reader.unsupported(NO_TOOLS)),
-            other => Err(reader.invalid(&format!(
-                "expected `system`, `developer`, `user` or `assistant`, found `{}`",
-                quoted(other)
-            ))),
+            "system" | "developer" => Ok(Some(Role::Developer)),
+            "user" => Ok(Some(Role::User)),
+            "assistant" => Ok(Some(Role::Assistant)),
+            "tool" => Ok(None),
+            "function" => Err(reader.unsupported(OLD_FORM)),
+            other => Err(reader.invalid(&format!("expected {ROLES}, found `{}`", quoted(other)))),
         }
     }
 }

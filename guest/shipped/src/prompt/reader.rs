@@ -157,6 +157,12 @@ impl<'r> Reader<'r> {
         self.fail_at(ProblemKind::InvalidRequest, path, message)
     }
 
+    /// What lies at the end of these steps from where we stand is wrong, or is missing.
+    pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[Step], message: &str) -> E {
+        self.trail.extend_from_slice(steps);
+        self.invalid(message)
+    }
+
     /// The value where we stand is right, but asks for what this gateway does not do.
     pub(super) fn unsupported<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();

@@ -1,9 +1,12 @@
 //! A client's JSON Schema, checked so that Codex can read it and put on one line. The order of its keys is kept:
 //! models write an object's properties in the order of its schema.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 /// How deep a schema may nest, in objects and arrays. OpenAI takes ten levels of objects, about three of these each.
 const DEPTH_AT_MOST: usize = 64;
@@ -14,6 +17,8 @@ const BYTES_AT_MOST: usize = 512 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     NotAnObject,
+    /// It describes something else than an object.
+    OtherType,
     TooLong,
     TooDeep,
     /// A number that no program can hold, or half a surrogate pair.
@@ -24,6 +29,9 @@ impl fmt::Display for Fault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnObject => out.write_str("expected a JSON Schema object"),
+            Self::OtherType => out.write_str(
+                "expected a JSON Schema of `\"type\": \"object\"`: a function's arguments are an object",
+            ),
             Self::TooLong => write!(out, "the schema is longer than {BYTES_AT_MOST} bytes"),
             Self::TooDeep => write!(out, "the schema nests deeper than {DEPTH_AT_MOST} levels"),
             Self::Unreadable => out
@@ -52,6 +60,20 @@ pub(super) fn compact(raw: &str) -> Result<String, Fault> {
         Ok(()) => Ok(without_whitespace(raw)),
         Err(_) if too_deep => Err(Fault::TooDeep),
         Err(_) => Err(Fault::Unreadable),
+    }
+}
+
+/// As `compact`, of a schema that describes an object, where it says what it describes at all.
+pub(super) fn compact_of_object(raw: &str) -> Result<String, Fault> {
+    let schema = compact(raw)?;
+    // Of a member given twice the last one counts, as JSON parsers have it.
+    let members = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(&schema)
+        .map_err(|_| Fault::Unreadable)?;
+    let described = members.get("type").map(|kind| kind.get());
+    match described.map(serde_json::from_str::<Cow<'_, str>>) {
+        None => Ok(schema),
+        Some(Ok(kind)) if kind == "object" => Ok(schema),
+        Some(_) => Err(Fault::OtherType),
     }
 }
 

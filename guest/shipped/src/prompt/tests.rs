@@ -14,9 +14,12 @@ use crate::bindings::airlock::policy::types::Attachment;
 const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"include_candidates":false,"x":1},
 "messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","name":"ann","content":[{"type":"text","text":"a\u00fc\n"},
 {"type":"image_url","image_url":{"url":"attachment:0","detail":"low"}}]},{"role":"assistant","content":null,"refusal":"No.","tool_calls":[]},
-{"role":"user","content":"x"}],"reasoning":{"effort":"low","summary":"auto"},"reasoning_effort":"high","include_reasoning":false,
+{"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f.g","arguments":"{}"}}]},
+{"role":"tool","tool_call_id":"c","content":[{"type":"text","text":"r"}]},{"role":"user","content":"x"}],
+"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"},"strict":true}}],
+"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"f"}}]}},"reasoning":{"effort":"low","summary":"auto"},"reasoning_effort":"high","include_reasoning":false,
 "response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","properties":{"a":{"enum":[1,-2.5e3,null]}}}}},
-"temperature":0.5,"n":1,"stop":[],"tools":[],"modalities":["text"],"metadata":{"a":"b"},"made_up":[[]],
+"temperature":0.5,"n":1,"stop":[],"parallel_tool_calls":true,"modalities":["text"],"metadata":{"a":"b"},"made_up":[[]],
 "parallel_calls":2,"airlock":{"synthesis":"judge","quorum":1,"grace_ms":0,"deadline_ms":1,"candidates":[{"model":"o","effort":"low","hint":"h"},null]}}"#;
 
 fn request(body: &str) -> Request {
@@ -28,6 +31,7 @@ fn request(body: &str) -> Request {
         attachments: vec![Attachment {
             media_type: "image/png".to_owned(),
             size: 68,
+            digest: String::new(),
             path: "messages[1].content[1].image_url.url".to_owned(),
         }],
         settings: String::new(),
@@ -115,7 +119,17 @@ fn depth_is_no_danger_anywhere() {
             format!(r#"{{"messages":[{{"content":{deep}}}]}}"#),
             Some("messages[0].content[0]"),
         ),
-        (with(&format!(r#""tools":{deep}"#)), Some("tools")),
+        (with(&format!(r#""tools":{deep}"#)), Some("tools[0]")),
+        (
+            with(&format!(
+                r#""tools":[{{"type":"function","function":{{"name":"f","parameters":{{"a":{deep}}}}}}}]"#
+            )),
+            Some("tools[0].function.parameters"),
+        ),
+        (
+            with(&format!(r#""tool_choice":{deep}"#)),
+            Some("tool_choice"),
+        ),
         (
             with(&format!(r#""parallel_calls":{deep}"#)),
             Some("parallel_calls"),
@@ -169,6 +183,8 @@ fn what_is_repeated_to_a_client_is_short() {
         format!(r#"{{"verbosity":"{word}"}}"#),
         format!(r#"{{"response_format":{{"type":"{word}"}}}}"#),
         format!(r#"{{"stream":"{word}"}}"#),
+        format!(r#"{{"tool_choice":"{word}"}}"#),
+        format!(r#"{{"tools":[{{"type":"{word}"}}]}}"#),
         format!(r#"{{"airlock":{{"synthesis":"{word}"}}}}"#),
         format!(r#"{{"airlock":{{"candidates":[{{"effort":"{word}"}}]}}}}"#),
     ] {

@@ -110,7 +110,7 @@ impl Candidates {
                 None
             }
             EventKind::Settled(ending) => {
-                if matches!(ending, Ending::Failed(_) | Ending::Interrupted) {
+                if !matches!(ending, Ending::Completed | Ending::Incomplete(_)) {
                     // It is no answer, and the host gives its share of the fan-out's bytes to others.
                     candidate.messages = Messages::default();
                 }
@@ -203,7 +203,7 @@ impl Candidate {
             Some((_, Ending::Completed)) => "completed",
             Some((_, Ending::Incomplete(_))) => "incomplete",
             Some((_, Ending::Failed(_))) => "failed",
-            Some((_, Ending::Interrupted)) | None => "interrupted",
+            Some((_, Ending::Interrupted | Ending::HandedOff)) | None => "interrupted",
         }
     }
 
@@ -217,7 +217,7 @@ impl Candidate {
                 exception_type: problem::type_name(problem.kind),
             }),
             // Whatever still runs when the response ends is not needed either.
-            Some((_, Ending::Interrupted)) | None => Some(Fault {
+            Some((_, Ending::Interrupted | Ending::HandedOff)) | None => Some(Fault {
                 message: "stopped: it was no longer needed",
                 exception_type: "interrupted",
             }),

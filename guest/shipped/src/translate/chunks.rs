@@ -10,6 +10,7 @@ use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::json;
+use crate::tools::Call;
 
 /// The end of a delta.
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
@@ -87,6 +88,24 @@ impl Chunks {
         let end = told.data.len() - self.tail.len() - 1;
         let delta = self.chunk(&[Field::Content.before(), &told.data[start..end], AFTER]);
         [told, delta]
+    }
+
+    /// A call, the `index`th of the answer: who is called, and then with what, unless that is nothing. Clients put the
+    /// arguments together from all its chunks.
+    pub(super) fn call(&self, index: usize, call: &Call<'_>) -> impl Iterator<Item = Frame> {
+        const BEFORE: &str = r#"{"index":0,"delta":{"tool_calls":[{"index":"#;
+        let index = index.to_string();
+        let mut named = String::from(r#","id":"#);
+        json::push_text(&mut named, &call.id);
+        named.push_str(r#","type":"function","function":{"name":"#);
+        json::push_text(&mut named, &call.name);
+        named.push_str(r#","arguments":""}}]"#);
+        let called = self.chunk(&[BEFORE, &index, &named, AFTER]);
+        let with = (!call.arguments.is_empty()).then(|| {
+            let before = [BEFORE, &index, r#","function":{"arguments":"#];
+            self.text(&before, &call.arguments, &["}}]", AFTER])
+        });
+        [Some(called), with].into_iter().flatten()
     }
 
     /// A candidate was asked for.

@@ -5,17 +5,23 @@ use std::borrow::Cow;
 use serde::Serialize;
 
 use super::airlock::Airlock;
+use super::calls::Calls;
 use super::candidates::Candidates;
 use super::messages::Messages;
 use super::transcript::Transcript;
 use super::usage::UsageObject;
 use super::{ANSWER, Heading, check_object, finish_reason};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
+use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::json;
 use crate::notes::{Notes, Structure};
+use crate::tools::Call;
 
 /// Bytes of a completion besides its texts, at least.
 const BODY_OVERHEAD: usize = 1024;
+
+/// Bytes of a call besides its texts, at most.
+const CALL_OVERHEAD: usize = 80;
 
 /// What the turn has said so far.
 #[derive(Debug)]
@@ -27,6 +33,7 @@ pub(super) struct Collected {
     messages: Messages,
     reasoning: String,
     usage: Option<Usage>,
+    calls: Calls,
     /// The turns besides the answer's, where there are any.
     candidates: Option<Candidates>,
 }
@@ -34,6 +41,7 @@ pub(super) struct Collected {
 impl Collected {
     pub(super) fn new(heading: Heading, mut notes: Notes) -> Self {
         Self {
+            calls: Calls::of(&heading, &mut notes),
             candidates: Candidates::of(&mut notes, true),
             notes,
             heading,
@@ -44,17 +52,24 @@ impl Collected {
         }
     }
 
-    pub(super) fn feed(&mut self, events: Vec<Event>) {
+    pub(super) fn feed(&mut self, events: Vec<Event>) -> Option<Handoff> {
         for event in events {
+            if self.calls.are_whole() {
+                break;
+            }
             if event.source == ANSWER {
-                self.hear_answer(event.kind);
+                let handoff = self.hear_answer(event.kind);
+                if handoff.is_some() {
+                    return handoff;
+                }
             } else if let Some(candidates) = &mut self.candidates {
                 candidates.hear(event, &self.notes);
             }
         }
+        None
     }
 
-    fn hear_answer(&mut self, kind: EventKind) {
+    fn hear_answer(&mut self, kind: EventKind) -> Option<Handoff> {
         match kind {
             EventKind::Text(text) => {
                 // What separates messages is written at the end, when it is known which of them stand.
@@ -76,8 +91,14 @@ impl Collected {
                     candidates.pick(choice);
                 }
             }
-            EventKind::Opened(_) | EventKind::Other(_) => {}
+            EventKind::Other(notification) => {
+                if self.calls.hear(&notification) {
+                    return Some(self.calls.hand_off(Some(self.messages.digest())));
+                }
+            }
+            EventKind::Opened(_) => {}
         }
+        None
     }
 
     /// The answer came to nothing, and another follows.
@@ -90,11 +111,14 @@ impl Collected {
         }
     }
 
-    pub(super) fn finish(self, ending: Ending) -> Result<String, Problem> {
-        let completed = ending == Ending::Completed;
-        let finish_reason = finish_reason(ending)?;
+    pub(super) fn finish(self, ending: &Ending) -> Result<String, Problem> {
+        let finish_reason = self.calls.conclude(ending, finish_reason(ending)?)?;
+        let calls = self.calls.told();
         let content = &self.messages;
-        if completed && self.notes.structure == Structure::Object {
+        if *ending == Ending::Completed
+            && calls.is_empty()
+            && self.notes.structure == Structure::Object
+        {
             check_object(&content.to_text())?;
         }
         let candidates = self.candidates.as_ref();
@@ -108,6 +132,7 @@ impl Collected {
         let size = content.json_length()
             + json::text_length(&self.reasoning)
             + airlock.as_ref().map_or(0, Airlock::json_length)
+            + calls.iter().map(json_length).sum::<usize>()
             + BODY_OVERHEAD;
         let completion = Completion {
             id: &self.heading.id,
@@ -119,11 +144,12 @@ impl Collected {
                 index: 0,
                 message: Message {
                     role: "assistant",
-                    content,
+                    content: (calls.is_empty() || !content.is_empty()).then_some(content),
                     reasoning_content: (!self.reasoning.is_empty())
                         .then_some(self.reasoning.as_str()),
                     refusal: None,
                     annotations: [],
+                    tool_calls: calls.iter().map(ToolCall::of).collect(),
                 },
                 logprobs: None,
                 finish_reason,
@@ -162,9 +188,48 @@ struct Choice<'a> {
 #[derive(Serialize)]
 struct Message<'a> {
     role: &'static str,
-    content: &'a Messages,
+    /// None of an answer that is nothing but calls.
+    content: Option<&'a Messages>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,
     refusal: Option<&'a str>,
     annotations: [(); 0],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<ToolCall<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToolCall<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    arguments: &'a str,
+}
+
+impl<'a> ToolCall<'a> {
+    fn of(call: &'a Call<'_>) -> Self {
+        Self {
+            id: &call.id,
+            r#type: "function",
+            function: Function {
+                name: &call.name,
+                arguments: &call.arguments,
+            },
+        }
+    }
+}
+
+/// Bytes of a call as JSON, or a few more.
+fn json_length(call: &Call<'_>) -> usize {
+    let texts = [&call.id, &call.name, &call.arguments];
+    CALL_OVERHEAD
+        + texts
+            .map(|text| json::text_length(text))
+            .iter()
+            .sum::<usize>()
 }

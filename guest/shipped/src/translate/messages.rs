@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::transcript::PARAGRAPH;
 use crate::json;
+use crate::tools;
 
 /// Bytes by which a long message grows.
 const PIECE: usize = 64 * 1024;
@@ -50,6 +51,20 @@ impl Messages {
                 Cow::Owned(text)
             }
         }
+    }
+
+    /// Whether nothing was said.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The digest of the whole text, a blank line between messages.
+    pub(super) fn digest(&self) -> String {
+        let mut digest = tools::Text::default();
+        for piece in self.pieces() {
+            digest.update(piece);
+        }
+        digest.finish()
     }
 
     /// Bytes of the whole text as a JSON string, or a few more.
@@ -117,6 +132,7 @@ mod tests {
             }
             let expected = word.repeat(count);
             assert_eq!(messages.to_text(), expected);
+            assert_eq!(messages.digest(), tools::text_digest(&expected));
             let line = serde_json::to_string(&messages).unwrap();
             assert_eq!(line, serde_json::to_string(&expected).unwrap());
             assert_eq!(messages.json_length(), line.len());
@@ -129,10 +145,12 @@ mod tests {
     fn messages_stand_apart_and_void_ones_are_gone() {
         let mut messages = Messages::default();
         assert_eq!(messages.to_text(), "");
+        assert!(messages.is_empty());
         for (number, text) in [(0, "a"), (1, "b"), (1, "c"), (2, "d")] {
             messages.push(number, Cow::Borrowed(text));
         }
         assert_eq!(messages.to_text(), "a\n\nbc\n\nd");
+        assert_eq!(messages.digest(), tools::text_digest("a\n\nbc\n\nd"));
         messages.forget(&[0, 2]);
         assert_eq!(messages.to_text(), "bc");
         messages.push(2, Cow::Owned("e".to_owned()));
@@ -140,5 +158,6 @@ mod tests {
         assert_eq!(messages.to_string(), "bc\n\ne");
         messages.forget(&[1, 2]);
         assert_eq!(messages.to_text(), "");
+        assert!(messages.is_empty());
     }
 }

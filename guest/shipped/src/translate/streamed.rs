@@ -1,14 +1,16 @@
 //! A reply as server-sent events.
 
 use super::airlock::Airlock;
+use super::calls::Calls;
 use super::candidates::{Candidates, News};
 use super::chunks::{self, Chunks, Field};
 use super::transcript::Transcript;
 use super::{ANSWER, Heading, check_object, finish_reason, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
-use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Told};
 use crate::notes::{Notes, Structure};
 use crate::problem;
+use crate::tools;
 
 /// What a stream has told so far, as far as the next frame depends on it.
 #[derive(Debug)]
@@ -23,6 +25,9 @@ pub(super) struct Streamed {
     answer: String,
     /// Words that were told have become void, which a stream cannot take back.
     spoiled: bool,
+    calls: Calls,
+    /// What was told as content, where calls may follow it.
+    said: Option<tools::Text>,
     /// The turns besides the answer's, where there are any.
     candidates: Option<Candidates>,
     /// Whether the client is shown the candidates.
@@ -49,8 +54,11 @@ struct Batch {
 impl Streamed {
     pub(super) fn new(heading: &Heading, mut notes: Notes) -> Self {
         let shown = notes.fan_out.as_ref().is_some_and(|asked| asked.shown);
+        let calls = Calls::of(heading, &mut notes);
         Self {
             chunks: Chunks::new(heading, notes.include_usage),
+            said: calls.are_expected().then(tools::Text::default),
+            calls,
             candidates: Candidates::of(&mut notes, shown),
             notes,
             transcript: Transcript::default(),
@@ -63,9 +71,18 @@ impl Streamed {
     }
 
     /// Text of the same place that stands side by side in a batch becomes one chunk.
-    pub(super) fn feed(&mut self, events: Vec<Event>) -> Vec<Frame> {
+    pub(super) fn feed(&mut self, events: Vec<Event>) -> Told {
         let mut batch = Batch::default();
+        let mut handoff = None;
         for event in events {
+            if self.calls.are_whole() {
+                break;
+            }
+            if self.hears_calls(&event) {
+                self.tell(&mut batch);
+                handoff = Some(self.hand_off(&mut batch.frames));
+                break;
+            }
             let piece = if event.source == ANSWER {
                 self.hear_answer(event.kind)
             } else {
@@ -91,10 +108,13 @@ impl Streamed {
             }
         }
         self.tell(&mut batch);
-        batch.frames
+        Told {
+            frames: batch.frames,
+            handoff,
+        }
     }
 
-    pub(super) fn finish(mut self, ending: Ending) -> Closing {
+    pub(super) fn finish(mut self, ending: &Ending) -> Closing {
         let mut frames = Vec::new();
         self.end_candidates(&mut frames);
         let body = match self.conclude(ending) {
@@ -116,6 +136,28 @@ impl Streamed {
         };
         frames.push(chunks::done());
         Closing { frames, body }
+    }
+
+    /// Whether the answer's calls are whole with this event.
+    fn hears_calls(&mut self, event: &Event) -> bool {
+        match &event.kind {
+            EventKind::Other(notification) if event.source == ANSWER => {
+                self.calls.hear(notification)
+            }
+            _ => false,
+        }
+    }
+
+    fn hand_off(&mut self, frames: &mut Vec<Frame>) -> Handoff {
+        let said = self.said.take().filter(|_| !self.spoiled);
+        let handoff = self.calls.hand_off(said.map(tools::Text::finish));
+        if !self.calls.told().is_empty() {
+            self.begin(frames);
+        }
+        for (index, call) in self.calls.told().iter().enumerate() {
+            frames.extend(self.chunks.call(index, call));
+        }
+        handoff
     }
 
     fn hear_answer(&mut self, kind: EventKind) -> Option<Piece> {
@@ -221,8 +263,7 @@ impl Streamed {
     }
 
     /// Why the answer ends, if it ends well.
-    fn conclude(&self, ending: Ending) -> Result<&'static str, Problem> {
-        let completed = ending == Ending::Completed;
+    fn conclude(&self, ending: &Ending) -> Result<&'static str, Problem> {
         let reason = finish_reason(ending)?;
         if self.spoiled {
             return Err(upstream(
@@ -230,6 +271,8 @@ impl Streamed {
                 "the model's stream broke and its second telling differs from what was sent; send the request again",
             ));
         }
+        let reason = self.calls.conclude(ending, reason)?;
+        let completed = *ending == Ending::Completed && self.calls.told().is_empty();
         if completed && self.notes.structure == Structure::Object {
             check_object(&self.answer)?;
         }
@@ -249,6 +292,9 @@ impl Streamed {
             Place::Answer(field) => frames.push(self.chunks.delta(field, &text)),
         }
         let is_content = place == Place::Answer(Field::Content);
+        if let Some(said) = self.said.as_mut().filter(|_| is_content) {
+            said.update(&text);
+        }
         if is_content && self.notes.structure == Structure::Object {
             self.answer.push_str(&text);
         }

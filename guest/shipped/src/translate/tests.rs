@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod calls;
 mod fan_out;
 
 use serde_json::Value;
 
 use super::*;
 use crate::bindings::airlock::policy::types::{EventKind, Phase, Reasoning, Text, Usage};
+use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::notes::Structure;
 
 fn reply(notes: &Notes) -> Reply {
@@ -131,8 +133,8 @@ fn batches_change_nothing_that_a_client_hears() {
             let (mut streamed, mut collected) = (reply(&notes), reply(&whole));
             let mut frames = Vec::new();
             for batch in batches(turn(), cuts) {
-                frames.extend(streamed.feed(batch.clone()));
-                assert_eq!(collected.feed(batch), []);
+                frames.extend(streamed.feed(batch.clone()).frames);
+                assert_eq!(collected.feed(batch).frames, []);
             }
             let closing = streamed.finish(Ending::Completed);
             assert_eq!(closing.body, Ok(String::new()));
@@ -195,7 +197,7 @@ fn a_large_answer_arrives_whole() {
         streaming: true,
         ..Notes::default()
     });
-    let frames = streamed.feed(vec![text(0, None, &large)]);
+    let frames = streamed.feed(vec![text(0, None, &large)]).frames;
     assert_eq!(frames.len(), 2);
     assert!(frames[1].data.len() > large.len());
 }

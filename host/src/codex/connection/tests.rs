@@ -175,7 +175,7 @@ async fn requests_of_codex_are_refused_under_their_own_id() {
 #[tokio::test]
 async fn the_end_fails_calls_only_after_all_was_read() {
     let (connection, mut far) = pair(BOUNDS);
-    let turn = Shared::new(&Terms::alone(0, 1 << 20));
+    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
     connection.register("t", &turn);
     let codex = async {
         far.next().await;
@@ -197,7 +197,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
     let (stdin, far_stdin) = tokio::io::duplex(64);
     let (stdout, mut far_stdout) = tokio::io::duplex(64 << 10);
     let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
-    let turn = Shared::new(&Terms::alone(0, 1 << 20));
+    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
     connection.register("t", &turn);
     drop(far_stdin);
     let unsent = connection.call::<Value>("m", &()).await;

@@ -30,7 +30,8 @@ fn answers_requests_and_notifications_are_told_apart() {
         (error.code, error.message.as_str()),
         (-32001, "Server overloaded; retry later.")
     );
-    let Line::Request { id, method } = line(r#"{"id":0,"method":"item/tool/call","params":{}}"#)
+    let Line::Request { id, method, .. } =
+        line(r#"{"id":0,"method":"item/tool/call","params":{}}"#)
     else {
         panic!("not a request")
     };

@@ -92,7 +92,7 @@ fn share(lock: &File, home: &Path) -> Result<(), HomeError> {
 }
 
 /// Writes a private file in one step: a reader sees the old text or the new one.
-fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
     let fresh = path.with_extension(format!("{}.new", std::process::id()));
     let write = || {
         let mut options = OpenOptions::new();

@@ -7,13 +7,18 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{broken, raw, url, verbatim};
+use super::{broken, raw, tools, url, verbatim};
 use crate::attachments::Attachments;
+use crate::codex::protocol::DynamicTool;
+use crate::codex::turn::Answer;
 use crate::failure::Failure;
-use crate::wit::Wish;
+use crate::wit::{Tool, ToolResult, Wish};
 
 /// How an attachment is named where JSON holds it.
 const ATTACHMENT: &str = "attachment:";
+
+/// The members that may hold parts: of a `message`, and of a `function_call_output`.
+const PARTS: [&str; 2] = ["content", "output"];
 
 /// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
 pub(super) const INJECT_BYTES: usize = 2 << 20;
@@ -25,6 +30,8 @@ pub(crate) struct Conversation {
     pub(in crate::codex) model: Option<Wish>,
     pub(super) instructions: Arc<str>,
     pub(super) history: Vec<Item>,
+    /// What turns may call whose brief says so.
+    pub(super) tools: Vec<DynamicTool>,
     /// The first attachment that the history names.
     pub(super) image: Option<u32>,
     pub(super) attachments: Attachments,
@@ -50,6 +57,7 @@ impl Conversation {
         model: Option<Wish>,
         instructions: String,
         history: Vec<String>,
+        tools: Vec<Tool>,
         attachments: Attachments,
         memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Failure> {
@@ -73,10 +81,21 @@ impl Conversation {
             model,
             instructions: instructions.into(),
             history: items,
+            tools: tools::specs(tools)?,
             image,
             attachments,
             _memory: memory,
         })
+    }
+
+    /// Whether turns may be given tools.
+    pub(in crate::codex) fn has_tools(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
+    /// What came of the calls of a turn that waits for it.
+    pub(crate) fn answers(&self, results: &[ToolResult]) -> Result<Vec<Answer>, Failure> {
+        tools::answers(results, &self.attachments)
     }
 
     /// Where an attachment stood in the request.
@@ -99,9 +118,10 @@ impl Item {
             Self::Plain(item) => return Ok(Cow::Borrowed(item)),
             Self::Illustrated { item, .. } => item.clone(),
         };
-        // Not by index, which panics where a policy wrote something that is no object.
-        if let Some(parts) = item.get_mut("content").and_then(Value::as_array_mut) {
-            for part in parts {
+        for member in PARTS {
+            // Not by index, which panics where a policy wrote something that is no object.
+            let parts = item.get_mut(member).and_then(Value::as_array_mut);
+            for part in parts.into_iter().flatten() {
                 if let Some(number) = named(part) {
                     part["image_url"] = url(attachments, number)?.into();
                 }
@@ -142,9 +162,10 @@ pub(super) fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
     portions
 }
 
-/// The parts of a message.
+/// The parts of a message, or of what came of a call.
 fn parts(item: &Value) -> impl Iterator<Item = &Value> {
-    item["content"].as_array().into_iter().flatten()
+    let lists = PARTS.iter().filter_map(|member| item[*member].as_array());
+    lists.flatten()
 }
 
 /// The attachment that a part of a message names.

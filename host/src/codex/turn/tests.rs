@@ -65,7 +65,7 @@ fn text(events: &[Event]) -> String {
 
 #[test]
 fn events_keep_order_and_time_and_the_ending_comes_last() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     delta(&shared, "a", "one ");
     observe(
@@ -91,7 +91,7 @@ fn events_keep_order_and_time_and_the_ending_comes_last() {
 
 #[test]
 fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     for number in 0..10_000 {
         delta(&shared, "a", &format!("{number} "));
@@ -105,7 +105,7 @@ fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
 
 #[test]
 fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
-    let shared = Shared::new(&Terms::alone(0, 1000));
+    let shared = Shared::new(Terms::alone(0, 1000), false);
     let mut turn = Reply::of(&shared);
     for _ in 0..100 {
         delta(&shared, "a", &"x".repeat(100));
@@ -122,7 +122,7 @@ fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
 
 #[test]
 fn one_event_larger_than_the_bound_arrives_whole() {
-    let shared = Shared::new(&Terms::alone(0, 1000));
+    let shared = Shared::new(Terms::alone(0, 1000), false);
     let mut turn = Reply::of(&shared);
     let whole = "y".repeat(1 << 20);
     let item = json!({"type": "agentMessage", "id": "a", "text": whole, "phase": null});
@@ -138,7 +138,7 @@ fn one_event_larger_than_the_bound_arrives_whole() {
 
 #[test]
 fn another_turns_events_are_not_ours() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     shared.named("u".to_owned());
     observe(
@@ -153,7 +153,7 @@ fn another_turns_events_are_not_ours() {
 
 #[test]
 fn a_content_filter_ends_the_turn_at_its_first_retry() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     let error = json!({
         "message": "Reconnecting... 1/5",
@@ -178,7 +178,7 @@ fn a_content_filter_ends_the_turn_at_its_first_retry() {
 
 #[test]
 fn a_conversation_that_codex_would_summarise_is_too_long() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     let item = json!({"type": "contextCompaction", "id": "c"});
     observe(
@@ -197,14 +197,14 @@ fn a_conversation_that_codex_would_summarise_is_too_long() {
 
 #[test]
 fn a_dropped_turn_is_abandoned() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     drop(Turn::new(shared.clone(), "m".to_owned()));
     assert!(shared.progress().borrow().abandoned);
 }
 
 #[test]
 fn the_childs_end_is_the_turns_end() {
-    let shared = Shared::new(&Terms::alone(0, 1 << 20));
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     delta(&shared, "a", "half");
     shared.lost();
@@ -218,7 +218,7 @@ fn the_childs_end_is_the_turns_end() {
 #[test]
 fn events_name_their_source_and_never_go_back_in_time() {
     let terms = Terms::alone(3, 1 << 20);
-    let shared = Shared::new(&terms);
+    let shared = Shared::new(terms.clone(), false);
     let mut turn = Reply::of(&shared);
     for (at, text) in [(50, "one "), (20, "two "), (60, "three")] {
         let params = json!({"threadId": "t", "turnId": "u", "itemId": "a", "delta": text});

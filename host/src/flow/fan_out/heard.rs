@@ -51,7 +51,7 @@ impl Heard {
     pub(super) fn outcome(self, ending: Ending) -> Outcome {
         let messages = match ending {
             Ending::Completed | Ending::Incomplete(_) => self.messages,
-            Ending::Interrupted | Ending::Failed(_) => Vec::new(),
+            Ending::Interrupted | Ending::Failed(_) | Ending::HandedOff => Vec::new(),
         };
         Outcome {
             ending,

@@ -82,7 +82,8 @@ async fn a_stream_from_request_to_done() {
     assert_eq!(session.decide(load).await.unwrap(), Admission::Run);
 
     session.open(&context(&plan)).await.unwrap();
-    let mut frames = session.feed(&[text("Hel"), text("lo")]).await.unwrap();
+    let told = session.feed(&[text("Hel"), text("lo")]).await.unwrap();
+    let mut frames = told.frames;
     let closing = session.finish(&Ending::Completed).await.unwrap();
     frames.extend(closing.frames);
     assert_eq!(
@@ -120,10 +121,8 @@ async fn a_whole_response_has_text_and_usage() {
         output: 5,
         reasoning: 2,
     });
-    assert_eq!(
-        session.feed(&[text("Hello"), event(usage)]).await.unwrap(),
-        []
-    );
+    let told = session.feed(&[text("Hello"), event(usage)]).await.unwrap();
+    assert_eq!((told.frames.len(), told.handoff), (0, None));
     let body = session
         .finish(&Ending::Completed)
         .await
@@ -178,6 +177,7 @@ async fn models_are_written_in_the_dialect() {
         efforts: vec!["low".to_owned()],
         default_effort: None,
         inputs: vec!["text".to_owned()],
+        tools: true,
     };
     let mut session = release().session().await.unwrap();
     let list = session

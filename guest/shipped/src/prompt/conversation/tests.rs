@@ -3,20 +3,65 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::tools::{seen_name, text_digest};
 
-fn message(role: Role, text: &str) -> Message<'_> {
-    Message {
-        role,
-        parts: vec![Part::Text(Cow::Borrowed(text))],
-    }
+fn text(text: &str) -> Part<'_> {
+    Part::Text(Cow::Borrowed(text))
 }
 
-fn talk(messages: Vec<Message<'_>>) -> Option<Talk> {
+fn of(role: Role, parts: Vec<Part<'_>>) -> Entry<'_> {
+    Entry::Message(Message {
+        role,
+        parts,
+        calls: Vec::new(),
+    })
+}
+
+fn message(role: Role, words: &str) -> Entry<'_> {
+    of(role, vec![text(words)])
+}
+
+fn calls<'a>(words: &'a str, calls: &[&'a str]) -> Entry<'a> {
+    let call = |id: &&'a str| Call {
+        id: Cow::Borrowed(*id),
+        name: Cow::Borrowed("a.b"),
+        arguments: Cow::Borrowed("{\"n\":\n1}"),
+    };
+    Entry::Message(Message {
+        role: Role::Assistant,
+        parts: vec![text(words)],
+        calls: calls.iter().map(call).collect(),
+    })
+}
+
+fn result<'a>(call: &'a str, words: &'a str) -> Entry<'a> {
+    Entry::Result(Cow::Borrowed(call), vec![text(words)])
+}
+
+fn conversation(entries: Vec<Entry<'_>>) -> Conversation<'_> {
     let mut conversation = Conversation::default();
-    for message in messages {
-        conversation.push(message);
+    for entry in entries {
+        conversation.push(entry, &[]).unwrap();
     }
-    conversation.finish()
+    conversation.check_answered().unwrap();
+    conversation
+}
+
+fn talk(entries: Vec<Entry<'_>>) -> Option<Talk<'_>> {
+    conversation(entries).finish(&[])
+}
+
+/// What is found wrong with these, at the last of them or at the end.
+fn misplaced(entries: Vec<Entry<'_>>) -> Misplaced {
+    let mut conversation = Conversation::default();
+    let mut found = Ok(());
+    for entry in entries {
+        assert_eq!(found, Ok(()));
+        found = conversation.push(entry, &[]);
+    }
+    found
+        .and_then(|()| conversation.check_answered())
+        .unwrap_err()
 }
 
 #[test]
@@ -34,21 +79,17 @@ fn only_leading_system_messages_are_instructions() {
             r#"{{"type":"message","role":"{role}","content":[{{"type":"input_text","text":"{text}"}}]}}"#
         )
     };
-    let expected = Talk {
-        instructions: "a\n\nb".to_owned(),
-        history: vec![item("user", "c"), item("developer", "d")],
-        input: vec![InputItem::Text("e".to_owned())],
-    };
-    assert_eq!(talk, Some(expected));
+    let talk = talk.unwrap();
+    assert_eq!(talk.instructions, "a\n\nb");
+    assert_eq!(talk.history, [item("user", "c"), item("developer", "d")]);
+    assert_eq!(talk.input, [InputItem::Text("e".to_owned())]);
+    assert_eq!(talk.answered, None);
 }
 
 #[test]
 fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
     let talk = talk(vec![
-        Message {
-            role: Role::Assistant,
-            parts: Vec::new(),
-        },
+        of(Role::Assistant, Vec::new()),
         message(Role::Developer, "a"),
         message(Role::User, "b"),
     ])
@@ -86,22 +127,19 @@ fn input_longer_than_codex_takes_travels_as_history() {
 #[test]
 fn as_history_the_last_message_stands_at_its_end() {
     let asked = || {
-        let mut conversation = Conversation::default();
-        conversation.push(message(Role::Developer, "a"));
-        conversation.push(message(Role::Assistant, "b"));
-        conversation.push(Message {
-            role: Role::User,
-            parts: vec![Part::Text(Cow::Borrowed("c\n")), Part::Image(3)],
-        });
-        conversation
+        conversation(vec![
+            message(Role::Developer, "a"),
+            message(Role::Assistant, "b"),
+            of(Role::User, vec![text("c\n"), Part::Image(3)]),
+        ])
     };
-    let talk = asked().finish_as_history().unwrap();
+    let talk = asked().finish_as_history(&[]).unwrap();
     assert_eq!(talk.instructions, "a");
     assert_eq!(talk.input, []);
     let [earlier, last] = talk.history.as_slice() else {
         unreachable!("two messages");
     };
-    assert_eq!(Some(earlier), asked().finish().unwrap().history.first());
+    assert_eq!(Some(earlier), asked().finish(&[]).unwrap().history.first());
     assert_eq!(
         last,
         r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"c\n"},{"type":"input_image","image_url":"attachment:3"}]}"#
@@ -110,10 +148,143 @@ fn as_history_the_last_message_stands_at_its_end() {
 
 #[test]
 fn nobody_to_answer_as_history() {
-    assert_eq!(Conversation::default().finish_as_history(), None);
-    for (role, text) in [(Role::Developer, "a"), (Role::Assistant, "")] {
-        let mut conversation = Conversation::default();
-        conversation.push(message(role, text));
-        assert_eq!(conversation.finish_as_history(), None);
+    assert_eq!(Conversation::default().finish_as_history(&[]), None);
+    for (role, words) in [(Role::Developer, "a"), (Role::Assistant, "")] {
+        let conversation = conversation(vec![message(role, words)]);
+        assert_eq!(conversation.finish_as_history(&[]), None);
+    }
+}
+
+#[test]
+fn calls_and_results_are_items_in_the_order_of_the_calls() {
+    let talk = talk(vec![
+        message(Role::User, "x"),
+        calls("", &["1", "2"]),
+        result("2", "b"),
+        Entry::Result(Cow::Borrowed("1"), vec![text("a"), Part::Image(0)]),
+        calls("So:", &["3"]),
+        result("3", ""),
+    ])
+    .unwrap();
+    assert_eq!(talk.input, []);
+    let seen = seen_name("a.b");
+    let call = |id: &str| {
+        format!(
+            r#"{{"type":"function_call","call_id":"{id}","name":"{seen}","arguments":"{{\"n\":\n1}}"}}"#
+        )
+    };
+    let expected = [
+        r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"x"}]}"#.to_owned(),
+        call("1"),
+        call("2"),
+        r#"{"type":"function_call_output","call_id":"1","output":[{"type":"input_text","text":"a"},{"type":"input_image","image_url":"attachment:0","detail":"high"}]}"#.to_owned(),
+        r#"{"type":"function_call_output","call_id":"2","output":"b"}"#.to_owned(),
+        r#"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"So:"}]}"#.to_owned(),
+        call("3"),
+        r#"{"type":"function_call_output","call_id":"3","output":""}"#.to_owned(),
+    ];
+    assert_eq!(talk.history, expected);
+    let answered = talk.answered.unwrap();
+    assert_eq!(answered.text, text_digest("So:"));
+    let results = [ToolResult {
+        call: "3".to_owned(),
+        output: vec![InputItem::Text(String::new())],
+    }];
+    assert_eq!(answered.results, results);
+}
+
+#[test]
+fn only_results_at_the_very_end_can_be_what_a_turn_waits_for() {
+    let talk = talk(vec![
+        message(Role::User, "x"),
+        calls("", &["1"]),
+        result("1", "a"),
+        message(Role::User, "y"),
+    ])
+    .unwrap();
+    assert_eq!(talk.answered, None);
+    assert_eq!(talk.input, [InputItem::Text("y".to_owned())]);
+}
+
+#[test]
+fn a_digest_is_that_of_the_same_conversation_before_it_went_on() {
+    let asked = || vec![message(Role::User, "x")];
+    let then = |mut entries: Vec<Entry<'static>>, more: [Entry<'static>; 2]| {
+        entries.extend(more);
+        entries
+    };
+    let first = || then(asked(), [calls("", &["1"]), result("1", "a")]);
+    let second = || then(first(), [calls("b", &["2"]), result("2", "c")]);
+    for (earlier, later) in [(asked(), first()), (first(), second())] {
+        let earlier = talk(earlier).unwrap().digest;
+        let later = talk(later).unwrap();
+        assert_eq!(later.answered.unwrap().before, earlier);
+        assert_ne!(later.digest, earlier);
+    }
+    // As input or as history: the same.
+    let as_history = conversation(asked()).finish_as_history(&[]).unwrap();
+    assert_eq!(as_history.digest, talk(asked()).unwrap().digest);
+}
+
+#[test]
+fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
+    let user = || message(Role::User, "x");
+    for (entries, message) in [
+        (vec![user(), result("1", "a")], 1),
+        (vec![user(), calls("", &["1"]), result("2", "a")], 2),
+        (
+            vec![
+                user(),
+                calls("", &["1"]),
+                result("1", "a"),
+                result("1", "a"),
+            ],
+            3,
+        ),
+        (
+            vec![
+                user(),
+                calls("", &["1"]),
+                result("1", "a"),
+                user(),
+                result("1", "a"),
+            ],
+            4,
+        ),
+        (
+            vec![
+                user(),
+                calls("", &["1"]),
+                result("1", "a"),
+                calls("", &["2"]),
+                result("1", "a"),
+            ],
+            4,
+        ),
+    ] {
+        assert!(matches!(misplaced(entries), Misplaced::Result(at, _) if at == message));
+    }
+    for (entries, call) in [
+        (vec![calls("", &["1", "2"])], (0, 0)),
+        (vec![calls("", &["1", "2"]), result("1", "a")], (0, 1)),
+        (
+            vec![calls("", &["1", "2"]), result("2", "a"), user()],
+            (0, 0),
+        ),
+        (vec![user(), calls("", &["1"]), calls("", &["2"])], (1, 0)),
+        (vec![user(), calls("", &["1", "1"])], (1, 1)),
+        (
+            vec![
+                user(),
+                calls("", &["1"]),
+                result("1", "a"),
+                calls("", &["2", "1"]),
+            ],
+            (3, 1),
+        ),
+    ] {
+        assert!(
+            matches!(misplaced(entries), Misplaced::Call(message, place, _) if (message, place) == call)
+        );
     }
 }

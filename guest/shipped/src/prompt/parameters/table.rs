@@ -8,7 +8,7 @@ use super::{Harmless, Parameter, Treatment, Values};
 #[rustfmt::skip] // A table reads by its rows.
 pub const PARAMETERS: &[Parameter] = &[
     // Said in the answer.
-    row("messages", Values::Array, Honoured, "roles system, developer, user and assistant; text and images"),
+    row("messages", Values::Array, Honoured, "roles system, developer, user, assistant and tool; text and images"),
     row("model", Values::Text, Honoured, "required; `default` is the home's default model"),
     row("stream", Values::Boolean, Honoured, "server-sent events"),
     row("stream_options", Values::Object, Honoured, "`include_usage`, `include_candidates`; only with `stream: true`"),
@@ -16,6 +16,9 @@ pub const PARAMETERS: &[Parameter] = &[
     row("reasoning", Values::Object, Honoured, "`effort` and `summary` as in the Responses API; `reasoning_effort` goes first"),
     row("include_reasoning", Values::Boolean, Honoured, "true asks for `reasoning_content`, as `reasoning.summary: \"auto\"` does"),
     row("response_format", Values::Object, Honoured, "`json_schema` is enforced by the model, always strictly; `json_object` is asked for in the instructions and checked"),
+    row("tools", Values::Array, Honoured, "functions of the client, at most 128; see Tools"),
+    row("tool_choice", Values::TextOrObject, Honoured, "`auto`, `none`, `required`, a function, or `allowed_tools`; see Tools"),
+    row("parallel_tool_calls", Values::Boolean, Honoured, "false returns only the first call; see Tools"),
     row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see Fan-out"),
     row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see Fan-out"),
     // Nothing is lost.
@@ -26,7 +29,6 @@ pub const PARAMETERS: &[Parameter] = &[
     row("service_tier", Values::Text, Accepted, "the account decides"),
     row("prompt_cache_key", Values::Text, Accepted, "Codex chooses its own"),
     row("prompt_cache_retention", Values::Text, Accepted, "Codex chooses its own"),
-    row("parallel_tool_calls", Values::Boolean, Accepted, "there are no tools to call"),
     // Hints.
     row("temperature", Values::Number(0, 2), Ignored, SAMPLING),
     row("top_p", Values::Number(0, 1), Ignored, SAMPLING),
@@ -48,10 +50,8 @@ pub const PARAMETERS: &[Parameter] = &[
     row("stop", Values::TextOrArray, Refused(Empty), "Codex cannot stop at a word"),
     row("modalities", Values::Array, Refused(OnlyText), "there is only text"),
     row("audio", Values::Object, Refused(Never), "there is only text"),
-    row("tools", Values::Array, Refused(Empty), "functions of the client cannot be called yet"),
-    row("tool_choice", Values::TextOrObject, Refused(Harmless::OneOf(&["none", "auto"])), "functions of the client cannot be called yet"),
-    row("functions", Values::Array, Refused(Empty), "functions of the client cannot be called yet"),
-    row("function_call", Values::TextOrObject, Refused(Harmless::OneOf(&["none", "auto"])), "functions of the client cannot be called yet"),
+    row("functions", Values::Array, Refused(Empty), "`tools` has taken its place"),
+    row("function_call", Values::TextOrObject, Refused(Harmless::OneOf(&["none", "auto"])), "`tools` and `tool_choice` have taken its place"),
     row("web_search_options", Values::Object, Refused(Never), "web search is switched off"),
 ];
 

@@ -24,6 +24,7 @@ fn notes(streaming: bool, structure: Structure) -> Notes {
             strategy: "merge".to_owned(),
             ..FanOut::default()
         }),
+        tools: None,
     }
 }
 
@@ -148,7 +149,7 @@ fn told(notes: &Notes, events: &[Event], cuts: usize, ending: Ending) -> (Vec<Fr
     let mut reply = reply(notes);
     let mut frames = Vec::new();
     for batch in batches(events.to_vec(), cuts) {
-        frames.extend(reply.feed(batch));
+        frames.extend(reply.feed(batch).frames);
     }
     let closing = reply.finish(ending);
     frames.extend(closing.frames.iter().cloned());
@@ -235,18 +236,20 @@ fn tokens(input: u64, output: u64) -> Value {
 fn the_order_of_candidates_is_that_of_their_events() {
     let mut reply = reply(&notes(true, Structure::Free));
     reply.feed(vec![opened(1, 0), opened(2, 0)]);
-    let frames = reply.feed(vec![
-        said(1, 0, "a"),
-        said(1, 0, "b"),
-        said(2, 0, "c"),
-        said(3, 0, "never opened"),
-        said(4, 0, "consulted"),
-        said(1, 1, "d"),
-        settled(1, 0, Ending::Completed),
-        said(1, 1, "too late"),
-        settled(1, 0, Ending::Interrupted),
-        said(2, 0, "e"),
-    ]);
+    let frames = reply
+        .feed(vec![
+            said(1, 0, "a"),
+            said(1, 0, "b"),
+            said(2, 0, "c"),
+            said(3, 0, "never opened"),
+            said(4, 0, "consulted"),
+            said(1, 1, "d"),
+            settled(1, 0, Ending::Completed),
+            said(1, 1, "too late"),
+            settled(1, 0, Ending::Interrupted),
+            said(2, 0, "e"),
+        ])
+        .frames;
     let pieces: Vec<(u64, String)> = frames
         .iter()
         .map(|frame| {

@@ -1,0 +1,111 @@
+//! `tool_calls` of an assistant's message: what the model called earlier.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+
+use super::options::Name;
+use super::reader::{Reader, Step};
+use super::shape::{Shape, Text};
+use super::tools::{FunctionName, check_type};
+use crate::tools::Call;
+
+pub(super) struct CallsShape;
+
+impl<'de> Shape<'de> for CallsShape {
+    type Value = Vec<Call<'de>>;
+    const EXPECTED: &'static str = "an array of calls";
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut calls = Vec::new();
+        while let Some(call) = reader.member(&mut members, calls.len(), CallShape)? {
+            calls.push(call);
+        }
+        Ok(calls)
+    }
+}
+
+struct CallShape;
+
+impl<'de> Shape<'de> for CallShape {
+    type Value = Call<'de>;
+    const EXPECTED: &'static str = "a call object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Call<'de>, A::Error> {
+        let (mut id, mut kind, mut function) = (None, None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "id" => id = Some(reader.field(&mut fields, "id", Name)?),
+                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
+                "function" => {
+                    function = Some(reader.field(&mut fields, "function", CalledShape)?);
+                }
+                // `index` is left over from a stream. Of `custom` the type, which may come later, says why it is refused.
+                "index" | "custom" => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        check_type(reader, kind.as_deref(), "calls")?;
+        let Some(id) = id else {
+            return Err(reader.invalid_at(&[Step::Key("id")], "required: the call's id"));
+        };
+        let Some((name, arguments)) = function else {
+            let message = "required: an object with `name` and `arguments`";
+            return Err(reader.invalid_at(&[Step::Key("function")], message));
+        };
+        Ok(Call {
+            id,
+            name,
+            arguments,
+        })
+    }
+}
+
+/// What was called: the name and the arguments, as the model wrote them.
+struct CalledShape;
+
+impl<'de> Shape<'de> for CalledShape {
+    type Value = (Cow<'de, str>, Cow<'de, str>);
+    const EXPECTED: &'static str = "an object with `name` and `arguments`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let (mut name, mut arguments) = (None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
+                "arguments" => {
+                    arguments = Some(reader.field(&mut fields, "arguments", Text)?);
+                }
+                // OpenAI's own library leaves this in what it parsed.
+                "parsed_arguments" => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        let Some(name) = name else {
+            return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
+        };
+        match arguments {
+            Some(arguments) => Ok((name, arguments)),
+            None => Err(reader.invalid_at(
+                &[Step::Key("arguments")],
+                "required: a string, as the model wrote it",
+            )),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Items of the Responses API, each one line of JSON: how Codex is told of what was said earlier.
+
+use super::{Message, Part, Role};
+use crate::json;
+use crate::tools::{Call, seen_name};
+
+/// What Codex (0.169) says of the images in a result that a turn has waited for.
+const DETAIL: &str = r#","detail":"high""#;
+
+/// A guess at the bytes of an item besides its text, so that most are written without growing.
+const ITEM_OVERHEAD: usize = 96;
+
+/// A message.
+pub(super) fn message(message: &Message<'_>) -> String {
+    let (role, kind) = match message.role {
+        Role::Developer => ("developer", "input_text"),
+        Role::User => ("user", "input_text"),
+        Role::Assistant => ("assistant", "output_text"),
+    };
+    let mut item = sized_for(&message.parts);
+    item.push_str(r#"{"type":"message","role":""#);
+    item.push_str(role);
+    item.push_str(r#"","content":"#);
+    push_parts(&mut item, &message.parts, kind, "");
+    item.push('}');
+    item
+}
+
+/// A call that the model made.
+pub(super) fn call(call: &Call<'_>) -> String {
+    let name = seen_name(&call.name);
+    let length = json::text_length(&call.arguments) + call.id.len() + name.len();
+    let mut item = String::with_capacity(length + ITEM_OVERHEAD);
+    item.push_str(r#"{"type":"function_call","call_id":"#);
+    json::push_text(&mut item, &call.id);
+    item.push_str(r#","name":"#);
+    json::push_text(&mut item, &name);
+    item.push_str(r#","arguments":"#);
+    json::push_text(&mut item, &call.arguments);
+    item.push('}');
+    item
+}
+
+/// What came of the call of this id: a text, or parts where one text does not say it.
+pub(super) fn result(call: &str, parts: &[Part<'_>]) -> String {
+    let mut item = sized_for(parts);
+    item.push_str(r#"{"type":"function_call_output","call_id":"#);
+    json::push_text(&mut item, call);
+    item.push_str(r#","output":"#);
+    match parts {
+        [Part::Text(text) | Part::Refusal(text)] => json::push_text(&mut item, text),
+        _ => push_parts(&mut item, parts, "input_text", DETAIL),
+    }
+    item.push('}');
+    item
+}
+
+/// An empty line with room for parts of this length.
+fn sized_for(parts: &[Part<'_>]) -> String {
+    let length: usize = parts
+        .iter()
+        .map(|part| json::text_length(part.text()))
+        .sum();
+    String::with_capacity(length + ITEM_OVERHEAD * (parts.len() + 1))
+}
+
+/// `kind` is the type of a part that is text, `detail` what is said of an image besides.
+fn push_parts(item: &mut String, parts: &[Part<'_>], kind: &str, detail: &str) {
+    item.push('[');
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            item.push(',');
+        }
+        match part {
+            Part::Text(text) | Part::Refusal(text) => {
+                item.push_str(r#"{"type":""#);
+                item.push_str(kind);
+                item.push_str(r#"","text":"#);
+                json::push_text(item, text);
+                item.push('}');
+            }
+            Part::Image(number) => {
+                item.push_str(r#"{"type":"input_image","image_url":"attachment:"#);
+                item.push_str(&number.to_string());
+                item.push('"');
+                item.push_str(detail);
+                item.push('}');
+            }
+        }
+    }
+    item.push(']');
+}

@@ -1,0 +1,240 @@
+//! `tool_choice`: which of the functions the model may call, and whether it must.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+
+use super::invalid;
+use super::reader::{Reader, Step, quoted};
+use super::shape::{Optional, Scalar, Shape, Text};
+use super::tools::{Function, Named, OfFunction, check_type};
+use crate::bindings::airlock::policy::types::Problem;
+use crate::tools::seen_name;
+
+/// How the model is told that it must call, which Codex has no field for.
+const MUST_CALL: &str = "You must answer by calling at least one of the functions that you are given, even where you could answer without. Do nothing else: no text before the call or after it.";
+
+/// As `MUST_CALL`, of one function. Its name stands between the two.
+const MUST_CALL_ONE: (&str, &str) = (
+    "You must answer by calling the function `",
+    "`, even where you could answer without. Do nothing else: no text before the call or after it.",
+);
+
+const EXPECTED: &str =
+    "`auto`, `none`, `required`, or an object of `type` `function` or `allowed_tools`";
+
+/// What the request says of calls.
+#[derive(Default)]
+pub(super) enum ToolChoice<'de> {
+    #[default]
+    Auto,
+    None,
+    Required,
+    Function(Cow<'de, str>),
+    Allowed(Allowed<'de>),
+}
+
+/// Some of the functions.
+pub(super) struct Allowed<'de> {
+    required: bool,
+    names: Vec<Cow<'de, str>>,
+}
+
+/// What the model is offered.
+#[derive(Default)]
+pub(super) struct Offer<'de> {
+    pub(super) functions: Vec<Function<'de>>,
+    /// It must call. What it is told of that.
+    pub(super) demand: Option<String>,
+}
+
+impl<'de> ToolChoice<'de> {
+    /// What is offered of these functions.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` where there is nothing to choose from, or a name is none of them.
+    pub(super) fn offer(self, mut functions: Vec<Function<'de>>) -> Result<Offer<'de>, Problem> {
+        if functions.is_empty() && !matches!(self, Self::Auto | Self::None) {
+            let message = "there is nothing to choose from: give `tools`, or leave it out";
+            return Err(invalid("tool_choice", message));
+        }
+        let demand = match self {
+            Self::Auto => None,
+            Self::None => return Ok(Offer::default()),
+            Self::Required => Some(MUST_CALL.to_owned()),
+            Self::Function(name) => {
+                check_known(&functions, &name, "tool_choice.function.name")?;
+                functions.retain(|function| function.name == name);
+                Some([MUST_CALL_ONE.0, &seen_name(&name), MUST_CALL_ONE.1].concat())
+            }
+            Self::Allowed(allowed) => {
+                for (index, name) in allowed.names.iter().enumerate() {
+                    let path = format!("tool_choice.allowed_tools.tools[{index}].function.name");
+                    check_known(&functions, name, &path)?;
+                }
+                functions.retain(|function| allowed.names.contains(&function.name));
+                allowed.required.then(|| MUST_CALL.to_owned())
+            }
+        };
+        Ok(Offer { functions, demand })
+    }
+}
+
+impl Offer<'_> {
+    /// Takes back what is offered, for a fan-out: its candidates call nothing.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` where a call is required, `unsupported` where tools would be ignored under `strict`.
+    pub(super) fn withdraw(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
+        if self.demand.is_some() {
+            let message = "the candidates of a fan-out call no functions: leave it out, give `auto` or `none`, or make one attempt with `parallel_calls: 1`";
+            return Err(invalid("tool_choice", message));
+        }
+        if !self.functions.is_empty() {
+            reader.ignore_after_all("tools")?;
+        }
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+fn check_known(functions: &[Function<'_>], name: &str, path: &str) -> Result<(), Problem> {
+    if functions.iter().any(|function| function.name == name) {
+        return Ok(());
+    }
+    let message = format!("no function of `tools` is called `{}`", quoted(name));
+    Err(invalid(path, &message))
+}
+
+pub(super) struct ToolChoiceShape;
+
+impl<'de> Shape<'de> for ToolChoiceShape {
+    type Value = ToolChoice<'de>;
+    const EXPECTED: &'static str = EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<ToolChoice<'de>, E> {
+        let Scalar::Text(word) = scalar else {
+            return Err(reader.wrong(EXPECTED, scalar.kind()));
+        };
+        match word.as_ref() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" => Ok(ToolChoice::Required),
+            other => Err(reader.wrong(EXPECTED, &format!("`{}`", quoted(other)))),
+        }
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<ToolChoice<'de>, A::Error> {
+        let (mut kind, mut function, mut allowed) = (None, None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
+                "function" => function = reader.field(&mut fields, "function", Optional(Named))?,
+                "allowed_tools" => {
+                    allowed = reader.field(&mut fields, "allowed_tools", Optional(AllowedShape))?;
+                }
+                // The type, which may come later, says why this is refused.
+                "custom" => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        let (choice, name) = match kind.as_deref() {
+            Some("allowed_tools") => (allowed.map(ToolChoice::Allowed), "allowed_tools"),
+            other => {
+                check_type(reader, other, "choices")?;
+                (function.map(ToolChoice::Function), "function")
+            }
+        };
+        choice.ok_or_else(|| {
+            let message = format!("required with `type: \"{name}\"`");
+            reader.invalid_at(&[Step::Key(name)], &message)
+        })
+    }
+}
+
+struct AllowedShape;
+
+impl<'de> Shape<'de> for AllowedShape {
+    type Value = Allowed<'de>;
+    const EXPECTED: &'static str = "an object with `mode` and `tools`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Allowed<'de>, A::Error> {
+        let (mut required, mut names) = (None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "mode" => required = Some(reader.field(&mut fields, "mode", Mode)?),
+                "tools" => names = Some(reader.field(&mut fields, "tools", Names)?),
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        let Some(required) = required else {
+            return Err(reader.invalid_at(&[Step::Key("mode")], "required: `auto` or `required`"));
+        };
+        match names {
+            Some(names) if !names.is_empty() => Ok(Allowed { required, names }),
+            Some(_) | None => {
+                let message = "required: at least one of the functions of `tools`";
+                Err(reader.invalid_at(&[Step::Key("tools")], message))
+            }
+        }
+    }
+}
+
+/// True for `required`.
+struct Mode;
+
+impl<'de> Shape<'de> for Mode {
+    type Value = bool;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
+        let mode = Text.scalar(reader, scalar)?;
+        match mode.as_ref() {
+            "auto" => Ok(false),
+            "required" => Ok(true),
+            other => {
+                let found = format!("`{}`", quoted(other));
+                Err(reader.wrong("`auto` or `required`", &found))
+            }
+        }
+    }
+}
+
+struct Names;
+
+impl<'de> Shape<'de> for Names {
+    type Value = Vec<Cow<'de, str>>;
+    const EXPECTED: &'static str = "an array of functions";
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut names = Vec::new();
+        let shape = || OfFunction {
+            shape: Named,
+            what: "tools",
+        };
+        while let Some(name) = reader.member(&mut members, names.len(), shape())? {
+            names.push(name);
+        }
+        Ok(names)
+    }
+}

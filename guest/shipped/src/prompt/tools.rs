@@ -1,0 +1,320 @@
+//! `tools`: the functions of the client that the model may call.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+use serde_json::value::RawValue;
+
+use super::conversation::push_paragraph;
+use super::reader::{Reader, Step, quoted};
+use super::schema;
+use super::shape::{Boolean, Optional, Scalar, Shape, Text};
+use crate::bindings::airlock::policy::types::Tool;
+use crate::tools::{Offered, seen_name};
+
+#[cfg(test)]
+mod tests;
+
+/// The most functions of one request.
+const TOOLS_AT_MOST: usize = 128;
+/// The longest name of a function, in characters.
+const NAME_AT_MOST: usize = 128;
+/// Bytes of a schema that Codex (0.169) passes on whole.
+const WHOLE_AT_MOST: usize = 5_000;
+/// What Codex (0.169) leaves out of a schema however short it is, as far as it means something.
+const LOST: &[&str] = &[
+    "contains",
+    "default",
+    "dependentRequired",
+    "dependentSchemas",
+    "else",
+    "examples",
+    "exclusiveMaximum",
+    "exclusiveMinimum",
+    "format",
+    "if",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "multipleOf",
+    "not",
+    "nullable",
+    "pattern",
+    "patternProperties",
+    "prefixItems",
+    "propertyNames",
+    "then",
+    "uniqueItems",
+];
+/// In front of a schema in a description.
+const SCHEMA: &str = "The arguments satisfy this JSON Schema: ";
+/// The schema of a function that says nothing of its arguments.
+const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
+
+/// A function of the client.
+pub(super) struct Function<'de> {
+    /// As the client calls it.
+    pub(super) name: Cow<'de, str>,
+    pub(super) description: Cow<'de, str>,
+    /// JSON Schema of its arguments, on one line.
+    pub(super) parameters: String,
+    /// Every call's arguments must satisfy the schema.
+    pub(super) strict: bool,
+}
+
+impl Function<'_> {
+    /// As Codex takes it.
+    pub(super) fn into_tool(self) -> Tool {
+        Tool {
+            name: seen_name(&self.name).into_owned(),
+            description: described(&self.description, &self.parameters),
+            parameters: self.parameters,
+        }
+    }
+
+    /// As the translator must know it.
+    pub(super) fn offered(&self) -> Offered {
+        Offered {
+            name: self.name.clone().into_owned(),
+            strict: self.strict.then(|| self.parameters.clone()),
+        }
+    }
+}
+
+/// A description that says what Codex leaves out of the schema.
+fn described(description: &str, schema: &str) -> String {
+    let mut text = description.to_owned();
+    if loses(schema) {
+        push_paragraph(&mut text, SCHEMA);
+        text.push_str(schema);
+    }
+    text
+}
+
+/// Whether Codex would not pass all of a schema on.
+fn loses(schema: &str) -> bool {
+    if schema.len() > WHOLE_AT_MOST {
+        return true;
+    }
+    // Within a text, the quote in front of a colon is escaped.
+    let mut rest = schema;
+    while let Some(end) = rest.find("\":") {
+        let key = rest[..end].rsplit('"').next().unwrap_or_default();
+        if LOST.contains(&key) {
+            return true;
+        }
+        rest = &rest[end + 2..];
+    }
+    false
+}
+
+pub(super) struct ToolsShape;
+
+impl<'de> Shape<'de> for ToolsShape {
+    type Value = Vec<Function<'de>>;
+    const EXPECTED: &'static str = "an array of tools";
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut functions: Vec<Function<'de>> = Vec::new();
+        while let Some(function) = reader.member(&mut members, functions.len(), ToolShape)? {
+            let index = functions.len();
+            if index == TOOLS_AT_MOST {
+                return Err(reader.invalid(&format!("at most {TOOLS_AT_MOST} functions")));
+            }
+            let seen = seen_name(&function.name);
+            let taken = functions
+                .iter()
+                .position(|other| seen_name(&other.name) == seen);
+            if let Some(taken) = taken {
+                let message = format!("`tools[{taken}]` has this name already");
+                let place = [Step::Index(index), Step::Key("function"), Step::Key("name")];
+                return Err(reader.invalid_at(&place, &message));
+            }
+            functions.push(function);
+        }
+        Ok(functions)
+    }
+}
+
+/// What names a function: an object of `type: "function"` with a member `function` of this shape.
+pub(super) struct OfFunction<S> {
+    pub(super) shape: S,
+    /// What such an object is, for the message when it is of another type.
+    pub(super) what: &'static str,
+}
+
+impl<'de, S: Shape<'de> + Copy> Shape<'de> for OfFunction<S> {
+    type Value = S::Value;
+    const EXPECTED: &'static str = "an object of `type: \"function\"`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<S::Value, A::Error> {
+        let mut kind = None;
+        let mut function = None;
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
+                "function" => {
+                    function = Some(reader.field(&mut fields, "function", self.shape)?);
+                }
+                // The type, which may come later, says why this is refused.
+                "custom" => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        check_type(reader, kind.as_deref(), self.what)?;
+        match function {
+            Some(function) => Ok(function),
+            None => Err(reader.invalid_at(
+                &[Step::Key("function")],
+                "required with `type: \"function\"`",
+            )),
+        }
+    }
+}
+
+/// Fails for any type but `function`. The reader stands where the type does.
+pub(super) fn check_type<E: de::Error>(
+    reader: &mut Reader<'_>,
+    kind: Option<&str>,
+    what: &str,
+) -> Result<(), E> {
+    let place = Step::Key("type");
+    match kind {
+        Some("function") => Ok(()),
+        Some(other) => reader.at(place, |reader| {
+            Err(reader.unsupported(&format!(
+                "{what} of type `{}` are not supported; the type must be `function`",
+                quoted(other)
+            )))
+        }),
+        None => Err(reader.invalid_at(&[place], "required: `function`")),
+    }
+}
+
+struct ToolShape;
+
+impl<'de> Shape<'de> for ToolShape {
+    type Value = Function<'de>;
+    const EXPECTED: &'static str = "a tool object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        fields: A,
+    ) -> Result<Function<'de>, A::Error> {
+        let of_function = OfFunction {
+            shape: FunctionShape,
+            what: "tools",
+        };
+        of_function.object(reader, fields)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct FunctionShape;
+
+impl<'de> Shape<'de> for FunctionShape {
+    type Value = Function<'de>;
+    const EXPECTED: &'static str = "an object with a `name`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Function<'de>, A::Error> {
+        let (mut name, mut description, mut parameters, mut strict) = (None, None, None, None);
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
+                "description" => {
+                    description = reader.field(&mut fields, "description", Optional(Text))?;
+                }
+                "parameters" => {
+                    let raw = fields.next_value::<&RawValue>()?;
+                    parameters =
+                        reader.at(Step::Key("parameters"), |reader| schema_of(reader, raw))?;
+                }
+                "strict" => strict = reader.field(&mut fields, "strict", Optional(Boolean))?,
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        let Some(name) = name else {
+            return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
+        };
+        Ok(Function {
+            name,
+            description: description.unwrap_or_default(),
+            parameters: parameters.unwrap_or_else(|| NO_ARGUMENTS.to_owned()),
+            strict: strict.unwrap_or_default(),
+        })
+    }
+}
+
+/// The schema of a function's arguments. None for null.
+fn schema_of<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<Option<String>, E> {
+    if raw.get() == "null" {
+        return Ok(None);
+    }
+    schema::compact_of_object(raw.get())
+        .map(Some)
+        .map_err(|fault| reader.invalid(&fault.to_string()))
+}
+
+/// The name of a function, as the client calls it.
+pub(super) struct FunctionName;
+
+impl<'de> Shape<'de> for FunctionName {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = Text::EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let name = Text.scalar(reader, scalar)?;
+        let fits = !name.is_empty() && name.chars().nth(NAME_AT_MOST).is_none();
+        if !fits {
+            return Err(reader.invalid(&format!("expected 1 to {NAME_AT_MOST} characters")));
+        }
+        Ok(name)
+    }
+}
+
+/// An object with the name of a function, and nothing else.
+#[derive(Clone, Copy)]
+pub(super) struct Named;
+
+impl<'de> Shape<'de> for Named {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = "an object with a `name`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut name = None;
+        while let Some(key) = reader.key(&mut fields)? {
+            match key.as_ref() {
+                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
+                other => reader.unknown(&mut fields, other)?,
+            }
+        }
+        name.ok_or_else(|| reader.invalid_at(&[Step::Key("name")], "required: the function's name"))
+    }
+}

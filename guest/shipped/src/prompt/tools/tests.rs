@@ -1,0 +1,234 @@
+//! What is offered to the model. What is refused is in `refused`.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod refused;
+
+use crate::DIALECT;
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
+use crate::bindings::exports::airlock::policy::prompt::Plan;
+use crate::notes::Notes;
+use crate::prompt::render;
+use crate::prompt::tools::described;
+use crate::tools::{Tools, seen_name};
+
+const USER: &str = r#"{"role":"user","content":"x"}"#;
+
+fn request(messages: &str, fields: &str, settings: &str) -> Request {
+    Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: DIALECT.to_owned(),
+        body: format!(r#"{{"model":"m","messages":[{messages}]{fields}}}"#),
+        attachments: Vec::new(),
+        settings: settings.to_owned(),
+        nested: false,
+    }
+}
+
+fn plan(fields: &str) -> Plan {
+    render(&request(USER, fields, "")).unwrap()
+}
+
+fn tools_of(plan: &Plan) -> Option<Tools> {
+    Notes::from_text(&plan.notes).tools
+}
+
+fn assert_refused(result: Result<Plan, Problem>, kind: ProblemKind, param: &str, words: &str) {
+    let problem = result.unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some(param), "{}", problem.message);
+    assert_eq!(problem.kind, kind, "{}", problem.message);
+    assert!(
+        problem.message.starts_with(param) && problem.message.contains(words),
+        "{}",
+        problem.message
+    );
+}
+
+fn assert_invalid(fields: &str, param: &str, words: &str) {
+    let result = render(&request(USER, fields, ""));
+    assert_refused(result, ProblemKind::InvalidRequest, param, words);
+}
+
+fn function(fields: &str) -> String {
+    format!(r#"{{"type":"function","function":{{{fields}}}}}"#)
+}
+
+/// `tools` of functions of these names.
+fn tools(names: &[&str]) -> String {
+    let functions: Vec<String> = names
+        .iter()
+        .map(|name| function(&format!("\"name\":{name:?}")))
+        .collect();
+    format!(r#","tools":[{}]"#, functions.join(","))
+}
+
+#[test]
+fn nothing_is_no_tools() {
+    let plain = plan("");
+    for fields in [
+        r#","tools":[]"#,
+        r#","tools":null"#,
+        r#","tools":[],"tool_choice":"auto","parallel_tool_calls":false"#,
+        r#","tool_choice":"none","parallel_tool_calls":null"#,
+        r#","functions":[],"function_call":"none""#,
+    ] {
+        assert_eq!(plan(fields), plain, "{fields}");
+    }
+    let unused = plan(&format!(r#"{},"tool_choice":"none""#, tools(&["f"])));
+    assert_eq!(unused, plain);
+}
+
+#[test]
+fn functions_become_tools() {
+    let fields = format!(
+        r#","tools":[{},{},{}],"parallel_tool_calls":false"#,
+        function(
+            r#""name":"get.weather","description":"Tells.","parameters":{ "properties" : {"b":{},"a":{}} },"strict":true"#
+        ),
+        function(r#""strict":null,"description":null,"parameters":null,"name":"f""#),
+        function(r#""name":"g","parameters":{"\u0074ype":"ob\u006aect"},"strict":false"#),
+    );
+    let plan = plan(&fields);
+    let told: Vec<_> = plan
+        .tools
+        .iter()
+        .map(|tool| {
+            (
+                tool.name.as_str(),
+                tool.description.as_str(),
+                tool.parameters.as_str(),
+            )
+        })
+        .collect();
+    let schema = r#"{"properties":{"b":{},"a":{}}}"#;
+    let seen = seen_name("get.weather");
+    assert_eq!(
+        told,
+        [
+            (seen.as_ref(), "Tells.", schema),
+            ("f", "", r#"{"type":"object","properties":{}}"#),
+            ("g", "", r#"{"\u0074ype":"ob\u006aect"}"#),
+        ]
+    );
+    assert!(plan.briefs.iter().all(|brief| brief.tools));
+    assert_eq!(plan.instructions, "");
+    assert_eq!(plan.ignored, [""; 0]);
+    let noted = tools_of(&plan).unwrap();
+    assert!(noted.single && !noted.required);
+    let names: Vec<&str> = noted
+        .offered
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    assert_eq!(names, ["get.weather", "f", "g"]);
+    assert_eq!(noted.offered[0].strict.as_deref(), Some(schema));
+    assert_eq!(noted.offered[1].strict, None);
+}
+
+#[test]
+fn a_choice_offers_and_demands() {
+    let all = tools(&["f", "exec_command", "g"]);
+    let seen = seen_name("exec_command");
+    let named = |name: &str| function(&format!("\"name\":{name:?}"));
+    let allowed = |mode: &str| {
+        format!(
+            r#"{{"type":"allowed_tools","allowed_tools":{{"mode":"{mode}","tools":[{},{}]}}}}"#,
+            named("g"),
+            named("f")
+        )
+    };
+    for (choice, offered, demand) in [
+        (r#""auto""#.to_owned(), vec!["f", seen.as_ref(), "g"], None),
+        ("null".to_owned(), vec!["f", seen.as_ref(), "g"], None),
+        (
+            r#""required""#.to_owned(),
+            vec!["f", seen.as_ref(), "g"],
+            Some("at least one of the functions"),
+        ),
+        (
+            named("exec_command"),
+            vec![seen.as_ref()],
+            Some(seen.as_ref()),
+        ),
+        (allowed("auto"), vec!["f", "g"], None),
+        (allowed("required"), vec!["f", "g"], Some("at least one")),
+    ] {
+        let plan = plan(&format!(r#"{all},"tool_choice":{choice}"#));
+        let names: Vec<&str> = plan.tools.iter().map(|tool| tool.name.as_str()).collect();
+        assert_eq!(names, offered, "{choice}");
+        let noted = tools_of(&plan).unwrap();
+        assert_eq!(noted.offered.len(), offered.len(), "{choice}");
+        assert_eq!(noted.required, demand.is_some(), "{choice}");
+        match demand {
+            Some(words) => assert!(plan.instructions.contains(words), "{choice}"),
+            None => assert_eq!(plan.instructions, "", "{choice}"),
+        }
+    }
+}
+
+#[test]
+fn a_fan_out_offers_nothing_and_says_so() {
+    let fan_out = format!(r#"{},"parallel_calls":2"#, tools(&["f"]));
+    let ignored = plan(&fan_out);
+    assert_eq!(ignored.ignored, ["tools"]);
+    assert_eq!(ignored.tools, []);
+    assert_eq!(tools_of(&ignored), None);
+    assert!(ignored.briefs.iter().all(|brief| !brief.tools));
+    let unused = plan(&format!(r#"{fan_out},"tool_choice":"none""#));
+    assert_eq!(unused.ignored, [""; 0]);
+
+    let strict = render(&request(USER, &fan_out, r#"{"strict":true}"#));
+    assert_refused(
+        strict,
+        ProblemKind::Unsupported,
+        "tools",
+        "cannot be honoured",
+    );
+    let choices = [r#""required""#.to_owned(), function(r#""name":"f""#)];
+    for choice in choices {
+        let fields = format!(r#"{fan_out},"tool_choice":{choice}"#);
+        assert_invalid(&fields, "tool_choice", "fan-out");
+    }
+
+    let results = r#"{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"r"}"#;
+    let brought = render(&request(results, r#","parallel_calls":2"#, "")).unwrap();
+    assert_eq!(brought.history.len(), 2);
+    assert_eq!(brought.resume, None);
+}
+
+#[test]
+fn what_libraries_leave_in_a_call_is_nothing() {
+    let messages = r#"{"role":"assistant","tool_calls":[{"index":0,"id":"1","type":"function","function":{"name":"f","arguments":"{}","parsed_arguments":{"a":[]}}}]},{"role":"tool","tool_call_id":"1","content":"r"}"#;
+    let plan = render(&request(messages, &tools(&["f"]), r#"{"strict":true}"#)).unwrap();
+    assert_eq!(plan.ignored, [""; 0]);
+    assert_eq!(plan.history.len(), 2);
+    assert!(plan.resume.is_some());
+}
+
+#[test]
+fn what_codex_leaves_out_of_a_schema_is_described() {
+    let long = format!(
+        r#"{{"type":"object","description":"{}"}}"#,
+        "x".repeat(5_000)
+    );
+    for schema in [
+        r#"{"properties":{"a":{"type":"string","pattern":"^x$"}}}"#,
+        r#"{"properties":{"a":{"type":"integer","minimum":1}}}"#,
+        long.as_str(),
+    ] {
+        let told = described("Looks up.", schema);
+        assert_eq!(
+            told,
+            format!("Looks up.\n\nThe arguments satisfy this JSON Schema: {schema}")
+        );
+        assert!(described("", schema).starts_with("The arguments"));
+    }
+    for schema in [
+        "{}",
+        r#"{"type":"object","title":"T","properties":{"a":{"enum":["format"]}},"required":["pattern"]}"#,
+        r#"{"description":"say \"format\": yes"}"#,
+    ] {
+        assert_eq!(described("Looks up.", schema), "Looks up.");
+    }
+}

@@ -1,0 +1,245 @@
+//! The client's functions: what the model calls them, what the client calls them, and what a turn that waits for their
+//! results is known by.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+/// Characters of a name that the model may see.
+const NAME_AT_MOST: usize = 64;
+
+/// Characters of the digest in a name that had to be changed.
+const NAME_DIGEST: usize = 8;
+
+/// Arguments that are taken apart to be compared, in bytes: their values take many times the room of their text.
+const MEANING_AT_MOST: usize = 1024 * 1024;
+
+/// Names that Codex (0.169) keeps for tools of its own: a call of one would not reach us, or be refused as a tool.
+const RESERVED: &[&str] = &["exec_command", "mcp", "request_user_input", "shell_command"];
+
+/// What the names of MCP servers' tools begin with.
+const RESERVED_PREFIX: &str = "mcp__";
+
+/// What the translator must know of a request's tools.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Tools {
+    /// What the model may call.
+    pub(crate) offered: Vec<Offered>,
+    /// The answer must be a call.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) required: bool,
+    /// Of several calls only the first reaches the client.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) single: bool,
+    /// The digest of all that the request asks, so that another request can be known to continue it.
+    pub(crate) conversation: String,
+}
+
+/// A function that the model may call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Offered {
+    /// As the client calls it.
+    pub(crate) name: String,
+    /// The schema that every call's arguments must satisfy, where the client asked for that (`strict`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) strict: Option<String>,
+}
+
+/// A call as the client knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Call<'a> {
+    pub(crate) id: Cow<'a, str>,
+    pub(crate) name: Cow<'a, str>,
+    /// As the model wrote them; JSON, as a rule.
+    pub(crate) arguments: Cow<'a, str>,
+}
+
+impl Tools {
+    /// The tool that the model calls so.
+    pub(crate) fn called(&self, seen: &str) -> Option<&Offered> {
+        self.offered
+            .iter()
+            .find(|offered| seen_name(&offered.name) == seen)
+    }
+}
+
+/// What the model calls a function that the client calls `name`. One that Codex would refuse is changed, always in the
+/// same way, and so that no two become one.
+pub(crate) fn seen_name(name: &str) -> Cow<'_, str> {
+    let known = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
+    let fits = !name.is_empty() && name.len() <= NAME_AT_MOST && name.chars().all(known);
+    if fits && !is_reserved(name) {
+        return Cow::Borrowed(name);
+    }
+    let plain = name
+        .chars()
+        .map(|character| if known(character) { character } else { '_' });
+    let plain: String = plain.take(NAME_AT_MOST - NAME_DIGEST - 3).collect();
+    // Whatever it begins with, it is of no server's.
+    let mut seen = if plain.starts_with(RESERVED_PREFIX) {
+        ["x_", &plain].concat()
+    } else {
+        plain
+    };
+    seen.push('_');
+    seen.extend(hex(&Sha256::digest(name)).chars().take(NAME_DIGEST));
+    Cow::Owned(seen)
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX)
+}
+
+/// A digest of parts. Parts are told apart: `ab`, `c` is not `a`, `bc`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Digest(Sha256);
+
+impl Digest {
+    pub(crate) fn push(&mut self, part: &str) {
+        self.0.update((part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    /// Hexadecimal digits.
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+/// The digest of a text that comes in pieces, wherever it is cut.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Text(Sha256);
+
+impl Text {
+    pub(crate) fn update(&mut self, piece: &str) {
+        self.0.update(piece);
+    }
+
+    /// Hexadecimal digits.
+    pub(crate) fn finish(self) -> String {
+        hex(&self.0.finalize())
+    }
+}
+
+/// As `Text`, of a text that is there as a whole. No text counts as the empty one.
+pub(crate) fn text_digest(text: &str) -> String {
+    let mut digest = Text::default();
+    digest.update(text);
+    digest.finish()
+}
+
+/// What a turn is known by that has said `text` (of which this is the digest) and made these calls in the conversation
+/// of this digest. Arguments count by their meaning: clients write them anew.
+pub(crate) fn key(conversation: &str, text: &str, calls: &[Call<'_>]) -> String {
+    let mut digest = Digest::default();
+    digest.push(conversation);
+    digest.push(text);
+    for call in calls {
+        digest.push(&call.id);
+        digest.push(&call.name);
+        digest.push(&meaning(&call.arguments));
+    }
+    digest.finish()
+}
+
+/// Arguments in the one way in which they are compared: without spaces, members in the order of their names. What is no
+/// JSON, or too long to be worth it, stays.
+pub(crate) fn meaning(arguments: &str) -> Cow<'_, str> {
+    if arguments.len() > MEANING_AT_MOST {
+        return Cow::Borrowed(arguments);
+    }
+    match serde_json::from_str::<Value>(arguments) {
+        Ok(arguments) => Cow::Owned(arguments.to_string()),
+        Err(_) => Cow::Borrowed(arguments),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_codex_takes_stay() {
+        for name in ["f", "get_weather", "a-B_9", &"x".repeat(64)] {
+            assert_eq!(seen_name(name), name);
+        }
+    }
+
+    #[test]
+    fn other_names_become_such_and_stay_apart() {
+        let long = "x".repeat(65);
+        let longer = "x".repeat(66);
+        let odd = ["", "a.b", "a/b", "é", "request_user_input", &long, &longer];
+        let mut seen: Vec<String> = odd
+            .iter()
+            .map(|name| seen_name(name).into_owned())
+            .collect();
+        for name in &seen {
+            assert!(
+                name.len() <= 64 && seen_name(name) == name.as_str(),
+                "{name}"
+            );
+        }
+        seen.sort();
+        seen.dedup();
+        assert_eq!(seen.len(), odd.len());
+    }
+
+    #[test]
+    fn a_text_has_one_digest_however_it_is_cut() {
+        for pieces in [&["ab", "c"][..], &["a", "", "bc"], &["abc"]] {
+            let mut digest = Text::default();
+            for piece in pieces {
+                digest.update(piece);
+            }
+            assert_eq!(digest.finish(), text_digest("abc"));
+        }
+        assert_eq!(Text::default().finish(), text_digest(""));
+        assert_ne!(text_digest("abc"), text_digest("ab"));
+    }
+
+    #[test]
+    fn a_key_tells_conversations_apart() {
+        let call = |id: &'static str, arguments: &'static str| Call {
+            id: id.into(),
+            name: "f".into(),
+            arguments: arguments.into(),
+        };
+        let own = key("c", "t", &[call("1", r#"{"a":1,"b":2}"#)]);
+        assert_eq!(own, key("c", "t", &[call("1", r#"{ "b": 2, "a": 1 }"#)]));
+        for other in [
+            key("d", "t", &[call("1", r#"{"a":1,"b":2}"#)]),
+            key("c", "u", &[call("1", r#"{"a":1,"b":2}"#)]),
+            key("c", "t", &[call("2", r#"{"a":1,"b":2}"#)]),
+            key("c", "t", &[call("1", r#"{"a":1,"b":3}"#)]),
+            key("ct", "", &[call("1", r#"{"a":1,"b":2}"#)]),
+            key("c", "t", &[]),
+        ] {
+            assert_ne!(own, other);
+        }
+    }
+    #[test]
+    fn arguments_are_the_same_where_they_mean_the_same() {
+        assert_eq!(
+            meaning("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
+            r#"{"a":"a","b":2}"#
+        );
+        let long = format!("[{}1]", " ".repeat(MEANING_AT_MOST));
+        for stays in ["", "{", "not JSON ", "[1e999]", &long] {
+            assert_eq!(meaning(stays), stays);
+        }
+    }
+}

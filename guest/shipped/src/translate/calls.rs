@@ -1,0 +1,219 @@
+//! The calls of the client's functions: collected as the model makes them, and handed to the client once its response is
+//! whole. Shared by both kinds of reply.
+//!
+//! Codex tells of each call in `rawResponseItem/completed` and of the end of a response in `rawResponse/completed`. Where
+//! the model's stream breaks, that end never comes, and the calls come again. So none is told before its response is whole.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::strict::{self, Steps};
+use super::{ANSWER, Heading, interrupted, upstream};
+use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
+use crate::bindings::exports::airlock::policy::translate::Handoff;
+use crate::notes::Notes;
+use crate::tools::{self, Call, Tools};
+
+/// The calls of one reply.
+#[derive(Debug)]
+pub(super) struct Calls {
+    tools: Tools,
+    /// The request's name, for ids that Codex does not give.
+    request: String,
+    /// What the response in progress has called so far: the client's functions, by the client's names.
+    heard: Vec<Call<'static>>,
+    /// Something else than a call of the client's, or than a call told once, is in the response.
+    odd: bool,
+    /// A response with calls is whole: what it holds is told, and there is no more.
+    whole: bool,
+    /// Why the calls are not told after all.
+    unmet: Option<Problem>,
+}
+
+/// Of `rawResponseItem/completed`, what matters here.
+#[derive(Deserialize)]
+struct Params {
+    item: Item,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    r#type: String,
+    namespace: Option<String>,
+    name: Option<String>,
+    arguments: Option<String>,
+    call_id: Option<String>,
+}
+
+impl Calls {
+    /// Of the functions that the notes offer. A fan-out has none.
+    pub(super) fn of(heading: &Heading, notes: &mut Notes) -> Self {
+        let tools = notes.tools.take().filter(|_| notes.fan_out.is_none());
+        let request = heading.id.strip_prefix("chatcmpl-").unwrap_or(&heading.id);
+        Self {
+            tools: tools.unwrap_or_default(),
+            request: request.to_owned(),
+            heard: Vec::new(),
+            odd: false,
+            whole: false,
+            unmet: None,
+        }
+    }
+
+    /// Whether there may be calls.
+    pub(super) fn are_expected(&self) -> bool {
+        !self.tools.offered.is_empty()
+    }
+
+    /// Whether a response with calls is whole. Nothing is to be heard after that.
+    pub(super) fn are_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Takes in what Codex says of the answer's turn. True once a response with calls is whole: then they are to be handed
+    /// off. A response without any leaves the turn going.
+    pub(super) fn hear(&mut self, notification: &Notification) -> bool {
+        if !self.are_expected() {
+            return false;
+        }
+        match notification.method.as_str() {
+            "rawResponseItem/completed" => self.hear_item(&notification.params),
+            "rawResponse/completed" => self.end(),
+            _ => {}
+        }
+        self.whole
+    }
+
+    fn hear_item(&mut self, params: &str) {
+        let Ok(Params { item }) = serde_json::from_str(params) else {
+            self.odd = true;
+            return;
+        };
+        match item.r#type.as_str() {
+            "function_call" => {}
+            // The stream broke: what was called until then is all there will be, and Codex waits for none of it.
+            "function_call_output" => {
+                self.odd = true;
+                return self.end();
+            }
+            _ => return,
+        }
+        let name = item.name.filter(|_| item.namespace.is_none());
+        let Some(offered) = name.and_then(|name| self.tools.called(&name)) else {
+            // Codex answers this one.
+            self.odd = true;
+            return;
+        };
+        let call = Call {
+            id: item.call_id.unwrap_or_default().into(),
+            name: offered.name.clone().into(),
+            arguments: item.arguments.unwrap_or_default().into(),
+        };
+        self.add(call);
+    }
+
+    /// There is no more of this response. One without calls leaves the turn going.
+    fn end(&mut self) {
+        self.whole = !self.heard.is_empty();
+        self.odd &= self.whole;
+    }
+
+    /// A call that is told again takes the place of the first telling. Whether Codex waits for both is not known.
+    fn add(&mut self, call: Call<'static>) {
+        let before = self.heard.len();
+        self.heard
+            .retain(|heard| heard.id.is_empty() || heard.id != call.id);
+        self.odd |= self.heard.len() < before;
+        self.heard.push(call);
+    }
+
+    /// Hands the calls to the client. `text` is the digest of what was told as content; None where that is void, and then
+    /// no call is told.
+    pub(super) fn hand_off(&mut self, text: Option<String>) -> Handoff {
+        let nameless = self.heard.iter().any(|call| call.id.is_empty());
+        self.name_nameless();
+        let cut = self.tools.single && self.heard.len() > 1;
+        if cut {
+            self.heard.truncate(1);
+        }
+        let steps = Steps::default();
+        self.unmet = self
+            .heard
+            .iter()
+            .find_map(|call| self.unmet_by(call, &steps));
+        if self.unmet.is_some() || text.is_none() {
+            self.heard.clear();
+        }
+        let readable = self.heard.iter().all(|call| is_json(&call.arguments));
+        let stays = readable && !(self.heard.is_empty() || self.odd || nameless || cut);
+        let key = text
+            .filter(|_| stays)
+            .map(|text| tools::key(&self.tools.conversation, &text, &self.heard));
+        Handoff {
+            source: ANSWER,
+            key,
+        }
+    }
+
+    /// Gives ids to calls that have none: clients match results by them.
+    fn name_nameless(&mut self) {
+        for index in 0..self.heard.len() {
+            if self.heard.get(index).is_none_or(|call| !call.id.is_empty()) {
+                continue;
+            }
+            let mut id = format!("call_{}_{index}", self.request);
+            while self.heard.iter().any(|call| call.id == id) {
+                id.push('_');
+            }
+            if let Some(call) = self.heard.get_mut(index) {
+                call.id = id.into();
+            }
+        }
+    }
+
+    /// What is wrong with the arguments of a call that must satisfy a schema.
+    fn unmet_by(&self, call: &Call<'_>, steps: &Steps) -> Option<Problem> {
+        let offered = self.tools.offered.iter();
+        let schema = offered
+            .filter(|offered| offered.name == call.name)
+            .find_map(|offered| offered.strict.as_deref())?;
+        let fault = strict::check(schema, &call.arguments, steps).err()?;
+        let message = format!(
+            "the model called `{}` with arguments that its `strict` schema does not allow: {fault}; send the request again",
+            call.name
+        );
+        Some(upstream("strict_unmet", &message))
+    }
+
+    /// The calls that the client is told. None before they are whole.
+    pub(super) fn told(&self) -> &[Call<'static>] {
+        if self.whole { &self.heard } else { &[] }
+    }
+
+    /// Why the answer ends, where `reason` is what the ending alone says.
+    pub(super) fn conclude(
+        &self,
+        ending: &Ending,
+        reason: &'static str,
+    ) -> Result<&'static str, Problem> {
+        if let Some(problem) = &self.unmet {
+            return Err(problem.clone());
+        }
+        match ending {
+            Ending::Completed | Ending::HandedOff if !self.told().is_empty() => Ok("tool_calls"),
+            Ending::HandedOff => Err(interrupted()),
+            Ending::Completed if self.tools.required => Err(upstream(
+                "tool_choice_unmet",
+                "the model answered without the function call that `tool_choice` asks for; send the request again, or allow an answer in words with `tool_choice: \"auto\"`",
+            )),
+            Ending::Completed | Ending::Incomplete(_) | Ending::Interrupted | Ending::Failed(_) => {
+                Ok(reason)
+            }
+        }
+    }
+}
+
+/// As Codex reads arguments.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok()
+}

@@ -1,0 +1,293 @@
+//! Whether the arguments of a call satisfy the schema that a client gave with `strict`.
+//!
+//! What is checked is what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
+//! `additionalProperties`, `items`, `anyOf`, `$ref` within the schema, and the bounds of numbers, texts and arrays. Other
+//! words, `pattern` and `format` among them, are not. What cannot be read in a schema counts as satisfied, for the schema
+//! is the client's; so does what is left when the work has become too much.
+
+mod bounds;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// How deep schemas may apply within one another. A value nests up to 127 levels, and an alternative of each takes two.
+const DEEPEST: usize = 256;
+
+/// Steps for all calls of a response: some hundredths of a second. A schema can be made so that it takes as many as there
+/// are atoms.
+const STEPS: u32 = 200_000;
+
+/// Bytes of a text, or elements, that are looked at in one step.
+const SIZE_OF_STEP: usize = 32;
+
+/// Characters of a place, or of a name, that are told.
+const PLACE_AT_MOST: usize = 200;
+
+/// Where arguments fail, and how. It tells none of their values.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// From the inside out: `.name` or `[1]`.
+    place: Vec<String>,
+    what: String,
+}
+
+impl Fault {
+    fn of(what: impl Into<String>) -> Self {
+        Self {
+            place: Vec::new(),
+            what: what.into(),
+        }
+    }
+
+    fn at(mut self, step: String) -> Self {
+        self.place.push(step);
+        self
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place: String = self.place.iter().rev().map(String::as_str).collect();
+        let place = place.strip_prefix('.').unwrap_or(&place);
+        if place.is_empty() {
+            return write!(formatter, "they {}", self.what);
+        }
+        write!(formatter, "at `{}` they {}", short(place), self.what)
+    }
+}
+
+/// The work that may still be done.
+#[derive(Debug)]
+pub(super) struct Steps(Cell<u32>);
+
+impl Default for Steps {
+    fn default() -> Self {
+        Self(Cell::new(STEPS))
+    }
+}
+
+impl Steps {
+    /// Takes a step, and one more for every so many of `size`, if there is one left.
+    fn take(&self, size: usize) -> bool {
+        let left = self.0.get();
+        let more = u32::try_from(size / SIZE_OF_STEP).unwrap_or(u32::MAX);
+        self.0.set(left.saturating_sub(more.saturating_add(1)));
+        left > 0
+    }
+}
+
+/// Fails where `arguments` are no JSON or do not satisfy `schema`.
+pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), Fault> {
+    let Ok(arguments) = serde_json::from_str(arguments) else {
+        return Err(Fault::of("are not JSON"));
+    };
+    let Ok(root) = serde_json::from_str(schema) else {
+        return Ok(());
+    };
+    let check = Check { root: &root, steps };
+    check.value(&root, &arguments, 0)
+}
+
+/// One check of one value.
+struct Check<'a> {
+    root: &'a Value,
+    steps: &'a Steps,
+}
+
+impl Check<'_> {
+    fn value(&self, schema: &Value, value: &Value, depth: usize) -> Result<(), Fault> {
+        let mut schema = schema;
+        // A reference may stand beside other words, and lead to another one.
+        while depth < DEEPEST && self.steps.take(size(value)) {
+            let words = match schema {
+                Value::Bool(false) => return Err(Fault::of("hold what is not allowed")),
+                Value::Object(words) => words,
+                _ => return Ok(()),
+            };
+            self.itself(words, value)?;
+            self.alternatives(words, value, depth)?;
+            match value {
+                Value::Object(members) => self.members(words, members, depth)?,
+                Value::Array(items) => self.items(words, items, depth)?,
+                _ => {}
+            }
+            let Some(target) = words.get("$ref").and_then(|to| self.target(to)) else {
+                return Ok(());
+            };
+            schema = target;
+        }
+        Ok(())
+    }
+
+    /// What a reference within the schema leads to.
+    fn target(&self, reference: &Value) -> Option<&Value> {
+        let pointer = reference.as_str()?.strip_prefix('#')?;
+        self.root
+            .pointer(pointer)
+            .filter(|_| self.steps.take(pointer.len()))
+    }
+
+    /// What a schema says of a value, whatever is in it.
+    fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Fault> {
+        if let Some(kind) = words.get("type")
+            && self.steps.take(size(kind))
+            && !is_of(kind, value)
+        {
+            return Err(Fault::of("have the wrong type"));
+        }
+        if let Some(Value::Array(allowed)) = words.get("enum")
+            && !allowed.iter().any(|allowed| self.equal(allowed, value))
+        {
+            return Err(Fault::of("are none of the values of `enum`"));
+        }
+        if let Some(only) = words.get("const")
+            && !self.equal(only, value)
+        {
+            return Err(Fault::of("are not the value of `const`"));
+        }
+        match bounds::broken(words, value) {
+            Some(bound) => Err(Fault::of(format!("do not keep to `{bound}`"))),
+            None => Ok(()),
+        }
+    }
+
+    fn alternatives(
+        &self,
+        words: &Map<String, Value>,
+        value: &Value,
+        depth: usize,
+    ) -> Result<(), Fault> {
+        let Some(Value::Array(schemas)) = words.get("anyOf") else {
+            return Ok(());
+        };
+        let fits = |schema| self.value(schema, value, depth + 1).is_ok();
+        if schemas.is_empty() || schemas.iter().any(fits) {
+            return Ok(());
+        }
+        Err(Fault::of("satisfy no schema of `anyOf`"))
+    }
+
+    fn members(
+        &self,
+        words: &Map<String, Value>,
+        members: &Map<String, Value>,
+        depth: usize,
+    ) -> Result<(), Fault> {
+        if let Some(Value::Array(required)) = words.get("required") {
+            for name in required.iter().filter_map(Value::as_str) {
+                if self.steps.take(name.len()) && !members.contains_key(name) {
+                    return Err(Fault::of(format!("lack `{}`", short(name))));
+                }
+            }
+        }
+        let known = words.get("properties").and_then(Value::as_object);
+        // A pattern may allow any name.
+        let others = words
+            .get("additionalProperties")
+            .filter(|_| !words.contains_key("patternProperties"));
+        for (name, member) in members {
+            let schema = match known.and_then(|known| known.get(name)) {
+                Some(schema) => schema,
+                None if others == Some(&Value::Bool(false)) => {
+                    return Err(Fault::of("have a member that is not in `properties`"));
+                }
+                None => match others {
+                    Some(schema) => schema,
+                    None => continue,
+                },
+            };
+            self.value(schema, member, depth + 1)
+                .map_err(|fault| fault.at(format!(".{name}")))?;
+        }
+        Ok(())
+    }
+
+    fn items(
+        &self,
+        words: &Map<String, Value>,
+        items: &[Value],
+        depth: usize,
+    ) -> Result<(), Fault> {
+        let Some(schema) = words.get("items") else {
+            return Ok(());
+        };
+        // The first ones may have schemas of their own.
+        let first = words.get("prefixItems").and_then(Value::as_array);
+        let first = first.map_or(0, Vec::len);
+        for (index, item) in items.iter().enumerate().skip(first) {
+            self.value(schema, item, depth + 1)
+                .map_err(|fault| fault.at(format!("[{index}]")))?;
+        }
+        Ok(())
+    }
+
+    /// Whether two values are the same, where 1 and 1.0 are. They are taken for the same where no step is left.
+    fn equal(&self, one: &Value, other: &Value) -> bool {
+        if !self.steps.take(size(other)) {
+            return true;
+        }
+        match (one, other) {
+            (Value::Number(one), Value::Number(other)) => {
+                bounds::compare(one, other).is_some_and(std::cmp::Ordering::is_eq)
+            }
+            (Value::Array(one), Value::Array(other)) => {
+                let mut pairs = one.iter().zip(other);
+                one.len() == other.len() && pairs.all(|(one, other)| self.equal(one, other))
+            }
+            (Value::Object(one), Value::Object(other)) => {
+                let mut members = one.iter();
+                one.len() == other.len()
+                    && members.all(|(name, one)| {
+                        other.get(name).is_some_and(|other| self.equal(one, other))
+                    })
+            }
+            _ => one == other,
+        }
+    }
+}
+
+/// As much of a place or a name as is told.
+fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(PLACE_AT_MOST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// Bytes of a text, elements of anything else.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.len(),
+        Value::Object(members) => members.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
+
+/// Whether a value is of a type, or of one of several.
+fn is_of(kind: &Value, value: &Value) -> bool {
+    let fits = |kind: &Value| kind.as_str().is_none_or(|name| is_of_type(name, value));
+    match kind {
+        Value::Array(kinds) => kinds.iter().any(fits),
+        _ => fits(kind),
+    }
+}
+
+fn is_of_type(name: &str, value: &Value) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        "number" => value.is_number(),
+        "integer" => value.as_number().is_some_and(bounds::is_whole),
+        // No type of JSON Schema.
+        _ => true,
+    }
+}

@@ -1,0 +1,294 @@
+//! What satisfies a schema, what does not and where, and that no schema is too much.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+fn fault(schema: &str, arguments: &str) -> String {
+    check(schema, arguments, &Steps::default())
+        .err()
+        .map_or_else(String::new, |fault| fault.to_string())
+}
+
+fn yes(schema: &str, arguments: &[&str]) {
+    for arguments in arguments {
+        assert_eq!(fault(schema, arguments), "", "{schema} {arguments}");
+    }
+}
+
+fn no(schema: &str, arguments: &[&str], expected: &str) {
+    for arguments in arguments {
+        assert_eq!(fault(schema, arguments), expected, "{schema} {arguments}");
+    }
+}
+
+#[test]
+fn types() {
+    let cases: [(&str, &[&str], &[&str]); 8] = [
+        ("\"object\"", &["{}"], &["[]", "null", "1"]),
+        ("\"array\"", &["[]", "[1]"], &["{}", "\"\""]),
+        ("\"string\"", &["\"\""], &["1", "null"]),
+        ("\"boolean\"", &["true", "false"], &["0", "\"true\""]),
+        ("\"null\"", &["null"], &["0", "{}"]),
+        ("\"number\"", &["1", "-1.5", "1e300"], &["\"1\"", "true"]),
+        (
+            "\"integer\"",
+            &["1", "1.0", "-3", "1e3", "18446744073709551615"],
+            &["1.5", "\"1\""],
+        ),
+        ("[\"string\",\"null\"]", &["null", "\"a\""], &["1", "[]"]),
+    ];
+    for (kind, good, bad) in cases {
+        let schema = format!("{{\"type\":{kind}}}");
+        yes(&schema, good);
+        no(&schema, bad, "they have the wrong type");
+    }
+}
+
+#[test]
+fn members() {
+    let schema = r#"{"type":"object","properties":{"a":{"type":"string"},"b":{"type":"array","items":{"type":"object",
+        "properties":{"c":{"type":"integer"}},"required":["c"]}}},"required":["a"],"additionalProperties":false}"#;
+    yes(
+        schema,
+        &[
+            r#"{"a":""}"#,
+            r#"{"a":"","b":[]}"#,
+            r#"{"a":"","b":[{"c":1,"d":2}]}"#,
+        ],
+    );
+    no(schema, &["{}", r#"{"b":[]}"#], "they lack `a`");
+    no(schema, &[r#"{"a":1}"#], "at `a` they have the wrong type");
+    no(
+        schema,
+        &[r#"{"a":"","secret":1}"#],
+        "they have a member that is not in `properties`",
+    );
+    no(
+        schema,
+        &[r#"{"a":"","b":[{"c":1},{"c":"secret"}]}"#],
+        "at `b[1].c` they have the wrong type",
+    );
+    no(schema, &[r#"{"a":"","b":[{}]}"#], "at `b[0]` they lack `c`");
+    let others = r#"{"additionalProperties":{"type":"null"}}"#;
+    yes(others, &["{}", r#"{"a":null}"#]);
+    no(others, &[r#"{"a":1}"#], "at `a` they have the wrong type");
+    yes(
+        r#"{"patternProperties":{"^a":{}},"additionalProperties":false}"#,
+        &[r#"{"a":1}"#],
+    );
+    yes(
+        r#"{"prefixItems":[{}],"items":{"type":"null"}}"#,
+        &["[1]", "[1,null]"],
+    );
+    no(
+        r#"{"prefixItems":[{}],"items":{"type":"null"}}"#,
+        &["[1,2]"],
+        "at `[1]` they have the wrong type",
+    );
+}
+
+#[test]
+fn values_and_alternatives() {
+    let colours = r#"{"enum":["red",1,null,[1.0,{"a":2}]]}"#;
+    yes(colours, &["\"red\"", "1", "1.0", "null", "[1,{\"a\":2.0}]"]);
+    no(
+        colours,
+        &["\"blue\"", "2", "[1,{\"a\":3}]", "[1]", "{}"],
+        "they are none of the values of `enum`",
+    );
+    yes(r#"{"const":{"a":[]}}"#, &["{\"a\":[]}"]);
+    no(
+        r#"{"const":{"a":[]}}"#,
+        &["{\"a\":[1]}", "{\"b\":[]}", "{}"],
+        "they are not the value of `const`",
+    );
+    let any = r#"{"properties":{"a":{"anyOf":[{"type":"null"},{"type":"string","maxLength":1}]}}}"#;
+    yes(any, &[r#"{"a":null}"#, r#"{"a":"x"}"#]);
+    no(
+        any,
+        &[r#"{"a":1}"#, r#"{"a":"xx"}"#],
+        "at `a` they satisfy no schema of `anyOf`",
+    );
+    no("false", &["1"], "they hold what is not allowed");
+    no(
+        r#"{"properties":{"a":false}}"#,
+        &[r#"{"a":1}"#],
+        "at `a` they hold what is not allowed",
+    );
+}
+
+#[test]
+fn references() {
+    let list = r##"{"$defs":{"node":{"type":"object","properties":{"value":{"type":"integer"},
+        "next":{"anyOf":[{"$ref":"#/$defs/node"},{"type":"null"}]}},"required":["value","next"],"additionalProperties":false}},
+        "type":"object","properties":{"head":{"$ref":"#/$defs/node","description":"first"}},"required":["head"]}"##;
+    yes(
+        list,
+        &[r#"{"head":{"value":1,"next":{"value":2,"next":null}}}"#],
+    );
+    no(
+        list,
+        &[r#"{"head":{"value":"x","next":null}}"#],
+        "at `head.value` they have the wrong type",
+    );
+    no(
+        list,
+        &[r#"{"head":{"value":1,"next":{"value":2}}}"#],
+        "at `head.next` they satisfy no schema of `anyOf`",
+    );
+    let tree =
+        r##"{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#"}}}}"##;
+    yes(tree, &[r#"{"children":[{"children":[]}]}"#]);
+    no(
+        tree,
+        &[r#"{"children":[{"children":[{"children":1}]}]}"#],
+        "at `children[0].children[0].children` they have the wrong type",
+    );
+    let escaped = r##"{"definitions":{"a/b~c":{"type":"null"}},"$ref":"#/definitions/a~1b~0c"}"##;
+    no(escaped, &["1"], "they have the wrong type");
+}
+
+#[test]
+fn sizes_and_numbers() {
+    let cases = [
+        (
+            r#"{"minLength":2,"maxLength":3}"#,
+            &["\"éé\"", "\"漢漢🦀\"", "1"][..],
+            &["\"é\""][..],
+            "minLength",
+        ),
+        (r#"{"maxLength":3}"#, &["\"\""], &["\"aaaa\""], "maxLength"),
+        (r#"{"minItems":1}"#, &["[0]", "{}"], &["[]"], "minItems"),
+        (r#"{"maxItems":1}"#, &["[]"], &["[0,0]"], "maxItems"),
+        (
+            r#"{"minimum":1}"#,
+            &["1", "1.0", "1e300", "\"\""],
+            &["0", "0.999", "-1"],
+            "minimum",
+        ),
+        (
+            r#"{"maximum":9007199254740992}"#,
+            &["9007199254740992"],
+            &["9007199254740993"],
+            "maximum",
+        ),
+        (
+            r#"{"exclusiveMinimum":0}"#,
+            &["0.001"],
+            &["0", "-0.0"],
+            "exclusiveMinimum",
+        ),
+        (
+            r#"{"exclusiveMaximum":1.5}"#,
+            &["1"],
+            &["1.5", "2"],
+            "exclusiveMaximum",
+        ),
+        (
+            r#"{"multipleOf":3}"#,
+            &["0", "-9", "6.0"],
+            &["4", "1.5"],
+            "multipleOf",
+        ),
+        (
+            r#"{"multipleOf":0.01}"#,
+            &["19.99", "4", "1e300"],
+            &["0.001"],
+            "multipleOf",
+        ),
+    ];
+    for (schema, good, bad, bound) in cases {
+        yes(schema, good);
+        no(schema, bad, &format!("they do not keep to `{bound}`"));
+    }
+}
+
+#[test]
+fn what_cannot_be_read_counts_as_satisfied() {
+    let any = ["{}", "1", "null", "[{\"a\":1}]"];
+    for schema in [
+        "not JSON",
+        "1",
+        "[]",
+        "null",
+        "true",
+        "{}",
+        "\"string\"",
+        r#"{"type":7}"#,
+        r#"{"type":[["string"]]}"#,
+        r#"{"type":"text"}"#,
+        r#"{"enum":"a","required":"a","properties":[],"items":1,"anyOf":{}}"#,
+        r#"{"anyOf":[]}"#,
+        r#"{"multipleOf":0}"#,
+        r#"{"multipleOf":-1,"minimum":"a","maxItems":null}"#,
+        r#"{"exclusiveMinimum":true,"pattern":"(","format":"date"}"#,
+        r#"{"required":[1,null]}"#,
+        r##"{"$ref":"#/nowhere"}"##,
+        r#"{"$ref":"https://example.com/x"}"#,
+        r##"{"$ref":"#anchor"}"##,
+        r#"{"$ref":1}"#,
+        r##"{"$ref":"#"}"##,
+        r##"{"anyOf":[{"$ref":"#"}]}"##,
+    ] {
+        yes(schema, &any);
+    }
+    no(
+        "{}",
+        &["", "{", "{\"a\":1e999}", "{} {}"],
+        "they are not JSON",
+    );
+}
+
+/// Runs it with little stack, as there is in the sandbox.
+fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
+    let thread = std::thread::Builder::new().stack_size(512 * 1024);
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn what_is_deep_or_has_no_end_is_bounded() {
+    on_a_small_stack(|| {
+        let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        let tree = r##"{"anyOf":[{"type":"null"},{"type":"array","items":{"$ref":"#"}}]}"##;
+        assert_eq!(
+            fault(tree, &nested(60)),
+            "they satisfy no schema of `anyOf`"
+        );
+        let list = r##"{"type":"array","items":{"$ref":"#"}}"##;
+        let place = "[0]".repeat(120);
+        let shown: String = place.chars().take(200).collect();
+        assert_eq!(
+            fault(list, &nested(120)),
+            format!("at `{shown}…` they have the wrong type")
+        );
+        assert_eq!(fault(list, &nested(100_000)), "they are not JSON");
+        let deep = format!("{}{}", "{\"items\":".repeat(100_000), "}".repeat(100_000));
+        yes(&deep, &["[[[]]]"]);
+        // Twice as many ways with each level, and each comes to nothing: the steps are used up.
+        let ways =
+            r##"{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}}"##;
+        let chain = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+        assert_eq!(
+            fault(ways, &chain(10)),
+            "at `a` they satisfy no schema of `anyOf`"
+        );
+        yes(ways, &[&chain(100)]);
+        // As often as there are steps, through what is long.
+        let long = "x".repeat(100_000);
+        let branch = format!("{{\"enum\":[\"{long}y\"],\"maxLength\":5}},").repeat(20);
+        yes(
+            &format!("{{\"anyOf\":[{branch}{{\"$ref\":\"#\"}}]}}"),
+            &[&format!("\"{long}z\"")],
+        );
+    });
+}
+
+#[test]
+fn names_in_a_fault_are_short() {
+    let name = "é".repeat(10_000);
+    let schema =
+        format!("{{\"required\":[\"{name}\"],\"additionalProperties\":{{\"type\":\"null\"}}}}");
+    assert!(fault(&schema, "{}").chars().count() < 300);
+    assert!(fault(&schema, &format!("{{\"{name}\":1}}")).chars().count() < 300);
+}

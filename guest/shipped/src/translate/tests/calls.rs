@@ -1,0 +1,337 @@
+//! Calls of the client's functions: what is told of them, and how a turn that waits for them is known.
+
+mod checks;
+mod hostile;
+
+use serde_json::json;
+
+use super::*;
+use crate::bindings::airlock::policy::types::Notification;
+use crate::bindings::exports::airlock::policy::translate::Handoff;
+use crate::notes::FanOut;
+use crate::tools::{self, Call, Offered, Tools};
+
+fn tools() -> Tools {
+    let offer = |name: &str, strict: Option<&str>| Offered {
+        name: name.to_owned(),
+        strict: strict.map(str::to_owned),
+    };
+    let strict = r#"{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}"#;
+    Tools {
+        offered: vec![
+            offer("f", None),
+            offer("get.weather", None),
+            offer("s", Some(strict)),
+        ],
+        conversation: "c".to_owned(),
+        ..Tools::default()
+    }
+}
+
+fn notes(streaming: bool, tools: Tools) -> Notes {
+    Notes {
+        streaming,
+        tools: Some(tools),
+        ..Notes::default()
+    }
+}
+
+fn other(method: &str, params: &str) -> Event {
+    event(EventKind::Other(Notification {
+        method: method.to_owned(),
+        params: params.to_owned(),
+    }))
+}
+
+fn item(item: &Value) -> Event {
+    let params = json!({"threadId": "t", "turnId": "u", "item": item});
+    other("rawResponseItem/completed", &params.to_string())
+}
+
+fn call(id: &str, name: &str, arguments: &str) -> Event {
+    let seen = tools::seen_name(name);
+    item(&json!({
+        "type": "function_call", "id": "fc_1", "name": seen, "arguments": arguments, "call_id": id,
+    }))
+}
+
+fn whole() -> Event {
+    other("rawResponse/completed", r#"{"responseId":"r","usage":{}}"#)
+}
+
+/// A call as text: id, name, arguments.
+type Told = (String, String, String);
+
+/// All that comes of one reply.
+#[derive(Debug, PartialEq)]
+struct Heard {
+    handoff: Option<Handoff>,
+    content: String,
+    calls: Vec<Told>,
+    reason: Result<String, Problem>,
+}
+
+fn owned(calls: &[(&str, &str, &str)]) -> Vec<Told> {
+    let told = calls.iter();
+    told.map(|(id, name, arguments)| {
+        (
+            (*id).to_owned(),
+            (*name).to_owned(),
+            (*arguments).to_owned(),
+        )
+    })
+    .collect()
+}
+
+/// What the `tool_calls` of a stream come to, held to what clients insist on.
+fn put_together(frames: &[Frame]) -> (String, Vec<Told>, Option<String>) {
+    let (mut content, mut calls, mut reason) = (String::new(), Vec::<Told>::new(), None);
+    let (last, chunks) = frames.split_last().unwrap();
+    assert_eq!(last.data, "[DONE]");
+    for frame in chunks {
+        let chunk: Value = serde_json::from_str(&frame.data).unwrap();
+        let Some(choice) = chunk["choices"].get(0) else {
+            continue;
+        };
+        let delta = &choice["delta"];
+        content.push_str(delta["content"].as_str().unwrap_or_default());
+        if let Some(told) = choice["finish_reason"].as_str() {
+            assert_eq!(reason.replace(told.to_owned()), None, "there is one reason");
+        }
+        let Some(told) = delta.get("tool_calls") else {
+            continue;
+        };
+        let [told] = told.as_array().unwrap().as_slice() else {
+            panic!("{told}")
+        };
+        let index = usize::try_from(told["index"].as_u64().unwrap()).unwrap();
+        let arguments = told["function"]["arguments"].as_str().unwrap();
+        if let Some(id) = told.get("id") {
+            assert_eq!(index, calls.len(), "indices count from 0");
+            assert_eq!(told["type"], "function");
+            let id = id.as_str().unwrap();
+            assert!(!id.is_empty());
+            let name = told["function"]["name"].as_str().unwrap();
+            calls.push((id.to_owned(), name.to_owned(), String::new()));
+        }
+        calls[index].2.push_str(arguments);
+    }
+    (content, calls, reason)
+}
+
+fn streamed(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+    let mut reply = reply(&notes(true, tools.clone()));
+    let (mut frames, mut handoff) = (Vec::new(), None);
+    for batch in batches(events.to_vec(), cuts) {
+        let told = reply.feed(batch);
+        assert!(handoff.is_none() || told.frames.is_empty());
+        frames.extend(told.frames);
+        if let Some(told) = told.handoff {
+            assert_eq!(handoff.replace(told), None, "there is one handoff");
+        }
+    }
+    let closing = reply.finish(ending);
+    if let Err(problem) = &closing.body {
+        assert_eq!(closing.frames[0].data, crate::problem::envelope(problem));
+        frames.extend(closing.frames.into_iter().skip(1));
+    } else {
+        frames.extend(closing.frames);
+    }
+    let (content, calls, reason) = put_together(&frames);
+    Heard {
+        handoff,
+        content,
+        calls,
+        reason: closing.body.map(|_| reason.unwrap()),
+    }
+}
+
+fn collected(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+    let mut reply = reply(&notes(false, tools.clone()));
+    let mut handoff = None;
+    for batch in batches(events.to_vec(), cuts) {
+        let told = reply.feed(batch);
+        assert_eq!(told.frames, []);
+        if let Some(told) = told.handoff {
+            assert_eq!(handoff.replace(told), None, "there is one handoff");
+        }
+    }
+    let body = reply
+        .finish(ending)
+        .body
+        .map(|body| serde_json::from_str::<Value>(&body).unwrap()["choices"][0].clone());
+    let message = body
+        .as_ref()
+        .map_or(&Value::Null, |choice| &choice["message"]);
+    let calls = message.get("tool_calls").map(|calls| {
+        let calls = calls.as_array().unwrap();
+        assert!(!calls.is_empty());
+        assert_ne!(message["content"], "");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let told = calls.iter().map(|call| {
+            assert_eq!(call["type"], "function");
+            let function = &call["function"];
+            (
+                text(&call["id"]),
+                text(&function["name"]),
+                text(&function["arguments"]),
+            )
+        });
+        told.collect()
+    });
+    Heard {
+        handoff,
+        content: message["content"].as_str().unwrap_or_default().to_owned(),
+        calls: calls.unwrap_or_default(),
+        reason: body.map(|choice| choice["finish_reason"].as_str().unwrap().to_owned()),
+    }
+}
+
+/// What both kinds of reply say, however the events are batched. Content is not compared where there is a problem.
+fn hear(tools: &Tools, events: &[Event], ending: &Ending) -> Heard {
+    let heard = collected(tools, events, 0, ending.clone());
+    for cuts in 0..1 << events.len() {
+        assert_eq!(collected(tools, events, cuts, ending.clone()), heard);
+        let mut streamed = streamed(tools, events, cuts, ending.clone());
+        if heard.reason.is_err() {
+            streamed.content.clear();
+        }
+        assert_eq!(streamed, heard, "cuts {cuts:b}");
+    }
+    heard
+}
+
+fn key(text: &str, calls: &[(&str, &str, &str)]) -> Option<String> {
+    let calls: Vec<Call<'_>> = calls
+        .iter()
+        .map(|(id, name, arguments)| Call {
+            id: (*id).into(),
+            name: (*name).into(),
+            arguments: (*arguments).into(),
+        })
+        .collect();
+    Some(tools::key("c", &tools::text_digest(text), &calls))
+}
+
+/// What is told of calls that a turn waits for.
+fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> Heard {
+    Heard {
+        handoff: Some(Handoff { source: 0, key }),
+        content: text.to_owned(),
+        calls: owned(calls),
+        reason: Ok("tool_calls".to_owned()),
+    }
+}
+
+fn code(heard: &Heard) -> Option<&str> {
+    heard.reason.as_ref().err()?.code.as_deref()
+}
+
+#[test]
+fn calls_after_text_are_handed_off_by_the_clients_names() {
+    let told = [
+        ("1", "get.weather", "{\"city\": \"\u{e9}\\n\"}"),
+        ("2", "f", "{}"),
+        ("3", "get.weather", "[]"),
+    ];
+    let mut events = vec![
+        text(0, None, "Let me"),
+        text(0, None, " see."),
+        text(1, None, "So:"),
+    ];
+    events.extend(told.map(|(id, name, arguments)| call(id, name, arguments)));
+    events.extend([
+        whole(),
+        text(2, None, "too late"),
+        call("4", "f", "{}"),
+        whole(),
+    ]);
+    let text = "Let me see.\n\nSo:";
+    let expected = handed(text, &told, key(text, &told));
+    assert_eq!(hear(&tools(), &events, &Ending::HandedOff), expected);
+}
+
+#[test]
+fn a_call_alone_has_no_content() {
+    let told = [("1", "f", "{}")];
+    let events = [call("1", "f", "{}"), other("item/started", "{}"), whole()];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(heard, handed("", &told, key("", &told)));
+    let mut reply = reply(&notes(false, tools()));
+    reply.feed(events.to_vec());
+    let body: Value = serde_json::from_str(&reply.finish(Ending::HandedOff).body.unwrap()).unwrap();
+    let message = &body["choices"][0]["message"];
+    assert_eq!(message.get("content"), Some(&Value::Null));
+}
+
+#[test]
+fn a_response_without_calls_of_the_clients_leaves_the_turn_going() {
+    let foreign = item(&json!({
+        "type": "function_call", "name": "shell", "arguments": "{}", "call_id": "0",
+    }));
+    let told = [("1", "f", "{}")];
+    let events = [
+        whole(),
+        foreign.clone(),
+        whole(),
+        text(0, None, "a"),
+        whole(),
+        call("1", "f", "{}"),
+        whole(),
+    ];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(heard, handed("a", &told, key("a", &told)));
+    let heard = hear(&tools(), &events[..5], &Ending::Completed);
+    assert_eq!((heard.handoff, heard.calls), (None, Vec::new()));
+    assert_eq!(heard.reason.as_deref(), Ok("stop"));
+    // One of both kinds.
+    for events in [
+        [foreign.clone(), call("1", "f", "{}"), whole()],
+        [call("1", "f", "{}"), foreign, whole()],
+    ] {
+        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(heard, handed("", &told, None));
+    }
+}
+
+#[test]
+fn what_cannot_be_waited_for_is_told_all_the_same() {
+    for arguments in ["", "{", "{\"a\":1}x", "not JSON\u{0}\"\n"] {
+        let told = [("1", "f", "{}"), ("2", "f", arguments)];
+        let events = [call("1", "f", "{}"), call("2", "f", arguments), whole()];
+        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(heard, handed("", &told, None), "{arguments:?}");
+    }
+}
+
+#[test]
+fn ids_are_made_where_there_are_none() {
+    let without = item(&json!({"type": "function_call", "name": "f", "arguments": "{}"}));
+    let events = [
+        call("", "f", "1"),
+        call("call_1_0", "f", "2"),
+        without,
+        whole(),
+    ];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let expected = [
+        ("call_1_0_", "f", "1"),
+        ("call_1_0", "f", "2"),
+        ("call_1_2", "f", "{}"),
+    ];
+    assert_eq!(heard.calls, owned(&expected));
+    assert_eq!(heard.handoff.unwrap().key, None);
+}
+
+#[test]
+fn a_call_that_comes_again_is_told_once() {
+    let events = [
+        call("1", "f", "1"),
+        call("2", "f", "2"),
+        call("1", "f", "3"),
+        whole(),
+    ];
+    let told = [("2", "f", "2"), ("1", "f", "3")];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(heard, handed("", &told, None));
+}

@@ -1,0 +1,83 @@
+//! What Codex never says, and turns that may not call.
+
+use super::*;
+
+#[test]
+fn garbage_is_survived_and_never_waited_for() {
+    let long = format!("{{\"item\":{}", "[".repeat(100_000));
+    for params in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "{\"item\":null}",
+        "{\"item\":{}}",
+        "{\"item\":{\"type\":\"function_call\"}}",
+        "{\"item\":{\"type\":\"function_call\",\"name\":7}}",
+        "{\"item\":{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":{},\"call_id\":\"1\"}}",
+        "{\"item\":{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"{}\",\"call_id\":\"1\",\"namespace\":\"n\"}}",
+        &long,
+    ] {
+        let garbage = other("rawResponseItem/completed", params);
+        let heard = hear(&tools(), &[garbage.clone(), whole()], &Ending::Completed);
+        assert_eq!((heard.handoff, heard.reason.as_deref()), (None, Ok("stop")));
+        let events = [garbage, call("9", "f", "{}"), whole()];
+        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(heard, handed("", &[("9", "f", "{}")], None), "{params}");
+    }
+}
+
+#[test]
+fn other_items_and_missing_parts_are_taken_as_they_are() {
+    let message = item(&json!({"type": "message", "role": "assistant"}));
+    let bare = item(&json!({
+        "type": "function_call", "name": "f", "arguments": null, "call_id": null, "namespace": null,
+    }));
+    let events = [message, bare, other("rawResponse/completed", "garbage")];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(heard.calls, owned(&[("call_1_0", "f", "")]));
+    assert_eq!(heard.handoff.unwrap().key, None);
+}
+
+#[test]
+fn large_arguments_arrive_whole() {
+    let large = format!("{{\"a\":\"{}\"}}", "\\n\u{e9}".repeat(1 << 20));
+    let events = [call("1", "f", &large), whole()];
+    let told = [("1", "f", large.as_str())];
+    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(heard, handed("", &told, key("", &told)));
+}
+
+#[test]
+fn nobody_calls_where_nothing_is_offered() {
+    let events = [text(0, None, "a"), call("1", "f", "{}"), whole()];
+    let none = hear(&Tools::default(), &events, &Ending::Completed);
+    assert_eq!((none.handoff, none.reason.as_deref()), (None, Ok("stop")));
+    let claimed = hear(&tools(), &events[..1], &Ending::HandedOff);
+    assert_eq!(code(&claimed), Some("turn_interrupted"));
+}
+
+#[test]
+fn candidates_hand_nothing_off() {
+    let mut events = vec![
+        Event {
+            source: 1,
+            ..event(EventKind::Opened("m".to_owned()))
+        },
+        call("1", "f", "{}"),
+        whole(),
+    ];
+    for fan_out in [None, Some(FanOut::default())] {
+        for event in &mut events {
+            event.source = u32::from(fan_out.is_none());
+        }
+        for streaming in [false, true] {
+            let notes = Notes {
+                fan_out: fan_out.clone(),
+                ..notes(streaming, tools())
+            };
+            let mut reply = reply(&notes);
+            assert_eq!(reply.feed(events.clone()).handoff, None);
+        }
+    }
+}

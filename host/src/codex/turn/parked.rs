@@ -1,0 +1,233 @@
+//! A turn that has called tools of the client and waits for what came of them.
+//!
+//! It gives its place to others meanwhile, and its keeper does not count the time. Codex itself waits without end
+//! (0.169.0, recording `36b_client_tool_never_answered_45s`): whoever holds the turn here watches how long.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::{Permit, Shared, State, Turn};
+use crate::codex::decode::ToolCall;
+use crate::wit::Usage;
+
+/// How long Codex may take to ask for the results of calls that it has told.
+const ASK_WAIT: Duration = Duration::from_secs(2);
+
+/// A turn that waits. Dropping it ends the turn.
+#[derive(Debug)]
+pub(crate) struct Parked(Turn);
+
+/// What came of a call, as Codex takes it.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The call's id.
+    pub(crate) call: String,
+    /// A `DynamicToolCallResponse`.
+    pub(in crate::codex) result: Box<RawValue>,
+}
+
+/// A request of Codex's, and our answer.
+pub(in crate::codex) type Given = (Box<RawValue>, Box<RawValue>);
+
+/// What a turn with tools has besides.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    /// Calls that Codex waits for: their ids, and those of its requests.
+    open: Vec<(String, Box<RawValue>)>,
+    /// What the keeper is to answer.
+    answers: Vec<Given>,
+    /// Of all responses since the turn began or went on.
+    used: Option<Usage>,
+    /// Whether the model's response is, with the calls that it made.
+    whole: bool,
+    /// Codex was answered before the client: the turn cannot wait for it any more.
+    probed: bool,
+}
+
+impl Turn {
+    /// Has the turn wait, if it can.
+    pub(crate) fn park(self) -> Option<Parked> {
+        let mut state = self.shared.lock();
+        if state.calls.probed {
+            return None;
+        }
+        state.permit = None;
+        drop(state);
+        self.shared
+            .progress
+            .send_modify(|progress| progress.parked = true);
+        Some(Parked(self)).filter(Parked::waits)
+    }
+
+    /// Rung whenever the turn has something to tell.
+    pub(crate) fn bell(&self) -> Arc<Notify> {
+        self.shared.bell.clone()
+    }
+}
+
+impl Parked {
+    /// Whether the turn is still there.
+    pub(crate) fn waits(&self) -> bool {
+        let progress = *self.0.shared.progress.borrow();
+        !progress.ended && !progress.abandoned
+    }
+
+    /// Has the turn go on with these answers, in a place of its own, as if it had just begun. None: it does not wait for
+    /// just these, or Codex has not taken them; the turn is gone then.
+    pub(crate) async fn resume(
+        self,
+        answers: Vec<Answer>,
+        permit: Permit,
+        source: u32,
+    ) -> Option<Turn> {
+        let shared = &self.0.shared;
+        // Codex may ask for a result a little after it has said that the calls are all there (0.169.0).
+        let mut progress = shared.progress();
+        let asked = progress.wait_for(|now| now.open >= answers.len() || now.ended);
+        timeout(ASK_WAIT, asked).await.ok()?.ok()?;
+        shared.go_on(answers, permit, source)?;
+        shared.heard().await.then_some(self.0)
+    }
+}
+
+impl Shared {
+    /// None: these are not the answers to what Codex asks.
+    fn go_on(&self, answers: Vec<Answer>, permit: Permit, source: u32) -> Option<()> {
+        let mut state = self.lock();
+        let given = answers.into_iter();
+        let mut results: HashMap<String, Box<RawValue>> =
+            given.map(|answer| (answer.call, answer.result)).collect();
+        let open = std::mem::take(&mut state.calls.open).into_iter();
+        let answers = open.map(|(call, request)| Some((request, results.remove(&call)?)));
+        let answers = answers.collect::<Option<Vec<_>>>()?;
+        if !results.is_empty() {
+            return None;
+        }
+        state.begin_again();
+        state.permit = Some(permit);
+        state.source = source;
+        state.calls.answers = answers;
+        drop(state);
+        self.progress.send_modify(|progress| {
+            progress.parked = false;
+            progress.open = 0;
+            progress.answers = true;
+        });
+        Some(())
+    }
+
+    /// Waits until Codex says something of the turn. False: it went without a word.
+    async fn heard(&self) -> bool {
+        loop {
+            let rung = self.bell.notified();
+            let (heard, over) = {
+                let state = self.lock();
+                (!state.queue.is_empty(), state.outcome.is_some())
+            };
+            if heard || over {
+                return heard;
+            }
+            rung.await;
+        }
+    }
+
+    /// Codex asks for the result of a call. False: this turn has no tools, or is not the one that asks.
+    pub(in crate::codex) fn called(&self, call: &ToolCall<'_>, request: &RawValue) -> bool {
+        let mut state = self.lock();
+        let ours = state.turn.as_deref();
+        if !self.tools || ours.is_some_and(|ours| ours != call.turn_id) {
+            return false;
+        }
+        let calls = &mut state.calls;
+        let id = call.call_id.clone().into_owned();
+        calls.open.push((id, request.to_owned()));
+        let (open, pending) = (calls.open.len(), !calls.whole);
+        drop(state);
+        self.progress.send_modify(|progress| {
+            progress.open = open;
+            progress.pending = pending;
+        });
+        true
+    }
+
+    /// Gives Codex something for every call that it waits for. It says what it hides while it waits: whether the model's
+    /// stream is over without being whole (0.169.0). Whatever it does next, the turn ends there.
+    pub(in crate::codex) fn probe(&self) {
+        let mut state = self.lock();
+        let calls = &mut state.calls;
+        calls.probed = true;
+        let open = std::mem::take(&mut calls.open).into_iter();
+        calls.answers = open.map(|(_, request)| (request, nothing())).collect();
+        drop(state);
+        self.progress.send_modify(|progress| {
+            progress.pending = false;
+            progress.answers = true;
+        });
+    }
+
+    /// What the keeper is to answer: Codex's requests and our results. With them, whether the turn goes on, and so has
+    /// all of its time again.
+    pub(in crate::codex) fn answers(&self) -> (Vec<Given>, bool) {
+        self.progress
+            .send_modify(|progress| progress.answers = false);
+        let calls = &mut self.lock().calls;
+        (std::mem::take(&mut calls.answers), !calls.probed)
+    }
+}
+
+impl State {
+    /// What was told belongs to a request that is over.
+    fn begin_again(&mut self) {
+        self.queue.clear();
+        self.queued_bytes = 0;
+        self.largest = 0;
+        self.telling = super::Telling::default();
+        self.calls = Calls::default();
+    }
+}
+
+/// The answer to a call whose answer nobody will read.
+fn nothing() -> Box<RawValue> {
+    RawValue::from_string(r#"{"contentItems":[],"success":false}"#.to_owned())
+        .unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+impl Calls {
+    /// The model calls a tool: its response goes on.
+    pub(super) fn called(&mut self) {
+        self.whole = false;
+    }
+
+    /// The model's response is whole. True: the turn ends here.
+    pub(super) fn responded(&mut self) -> bool {
+        self.whole = true;
+        self.probed
+    }
+
+    pub(super) fn is_probed(&self) -> bool {
+        self.probed
+    }
+
+    /// Counts a response of the model.
+    pub(super) fn count(&mut self, response: Usage) -> Usage {
+        let sum = match self.used {
+            None => response,
+            Some(before) => Usage {
+                input: before.input + response.input,
+                cached: before.cached + response.cached,
+                output: before.output + response.output,
+                reasoning: before.reasoning + response.reasoning,
+            },
+        };
+        self.used = Some(sum);
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests;
