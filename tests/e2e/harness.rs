@@ -3,6 +3,7 @@
 mod fake; // the fake against the real Codex
 mod model; // the model's failures, as the real Codex sees them
 mod own; // what only the fake can do
+mod tools; // calls of tools, fake and real
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{CodexHome, FakeCodex, Script, ScriptedModel, programs};

@@ -15,3 +15,4 @@ mod requests; // what is refused, ignored and passed on
 mod retries; // what is asked again, and what never
 mod safety; // who may ask, and what Codex may do
 mod sdk; // the official packages
+mod tools; // functions that the client runs

@@ -2,6 +2,7 @@
 
 mod fan_out; // candidates, and the answer from them
 mod frames; // server-sent events, with what SDKs do not show
+mod tools; // calls that the client runs
 
 use std::net::SocketAddr;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 pub use fan_out::{FanOut, Tab, TabEnd, angle, fan_out};
 pub use frames::{Frame, Stream};
+pub use tools::{Completion, Conversation, ToolCall, tool};
 
 use crate::soon;
 

@@ -113,8 +113,16 @@ impl AppServer {
 
     /// Starts a thread as a gateway does, and returns its id.
     pub async fn thread(&mut self, model: &str) -> Result<String> {
-        let params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
+        self.thread_with(model, json!({})).await
+    }
+
+    /// The same, with these further parameters.
+    pub async fn thread_with(&mut self, model: &str, more: Value) -> Result<String> {
+        let mut params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
             "environments": [], "baseInstructions": "Answer."});
+        if let (Some(params), Value::Object(more)) = (params.as_object_mut(), more) {
+            params.extend(more);
+        }
         let result = self.call("thread/start", params).await?;
         let id = result
             .pointer("/thread/id")

@@ -3,15 +3,19 @@
 pub mod relay; // the process that the gateway starts
 pub mod standalone; // the same without a test
 
+mod calls; // what the model asks of the client
 mod connection; // one process's line to the test
 mod engine; // the app-server's side of the protocol
+mod history; // what is injected
 mod items; // messages and reasoning
 mod output; // what is written
 mod plan; // what a turn does
 mod player; // a turn
 mod script; // what is answered
 mod shapes; // Codex's JSON
+mod teller; // whose it is
 mod threads; // what is loaded and runs
+mod tools; // those that a client brings
 
 use std::collections::HashMap;
 use std::fs;
@@ -25,7 +29,8 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
-pub use engine::Engine;
+pub use calls::CallResult;
+pub use engine::{Engine, Records};
 pub use output::{Out, Output};
 pub use plan::{TurnPlan, Usage};
 pub use relay::Hello;
@@ -70,7 +75,7 @@ impl FakeCodex {
         let shared = Shared {
             script: Arc::new(Mutex::new(script)),
             journal: Journal::default(),
-            endings: Journal::default(),
+            records: Records::default(),
             latest: Arc::default(),
         };
         let mut tasks = JoinSet::new();
@@ -202,12 +207,37 @@ impl FakeCodex {
     pub async fn expect_endings(&self, status: &str, count: usize) -> Result<()> {
         if let Some(last) = count.checked_sub(1) {
             self.shared
+                .records
                 .endings
                 .nth(&format!("{count} turns {status}"), last, |ended| {
                     *ended == status
                 })
                 .await?;
         }
+        Ok(())
+    }
+
+    /// Waits for the next result of a call, in the order in which they came, that was not handed out before.
+    pub async fn expect_result(&self) -> Result<CallResult> {
+        let number = self.hand_out("(result)");
+        let results = &self.shared.records.results;
+        results.nth("the result of a call", number, |_| true).await
+    }
+
+    /// Every result of a call so far.
+    pub fn results(&self) -> Vec<CallResult> {
+        self.shared.records.results.all()
+    }
+
+    /// Waits until every thread that was started so far is given back.
+    pub async fn expect_threads_returned(&self) -> Result<()> {
+        let count = self.told("thread/start").len();
+        self.expect_count("thread/unsubscribe", count).await?;
+        let returned = self.told("thread/unsubscribe").len();
+        anyhow::ensure!(
+            returned == count,
+            "{returned} threads given back of {count}"
+        );
         Ok(())
     }
 

@@ -12,8 +12,11 @@ mod gate; // what a script waits for
 mod journal; // what happened, in order
 mod patience; // how long a test waits
 
-pub use client::{Client, FanOut, Frame, Reply, Stream, TabEnd, angle, fan_out};
-pub use fake::{Answer, FakeCodex, Script, TurnPlan, Usage};
+pub use client::{
+    Client, Completion, Conversation, FanOut, Frame, Reply, Stream, TabEnd, ToolCall, angle,
+    fan_out, tool,
+};
+pub use fake::{Answer, CallResult, FakeCodex, Script, TurnPlan, Usage};
 pub use gate::Gate;
 pub use gateway::{Gateway, GatewayBuilder};
 pub use journal::Journal;

@@ -1,6 +1,7 @@
 //! The scripted model: the Responses API that the real Codex asks, on a loopback port.
 
 mod answer; // what it answers
+mod call; // what it is asked
 mod home; // a Codex home that names it
 mod stream; // the answer as events
 
@@ -11,17 +12,17 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{Response, StatusCode};
 use axum::routing::post;
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use answer::ModelAnswer;
+pub use call::Call;
 pub use home::{CodexHome, KEY, KEY_VARIABLE};
 
-use crate::{Journal, soon};
+use crate::Journal;
 use answer::{Answers, Sign};
 
 /// Bytes of a request's body that the model reads.
@@ -34,17 +35,6 @@ pub struct ScriptedModel {
     shared: Shared,
     handed_out: Mutex<usize>,
     _server: JoinSet<()>,
-}
-
-/// One request to the model.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// The request's body.
-    pub body: Value,
-    /// Its `Authorization`, to prove which key was used.
-    pub authorization: Option<String>,
-    headers: HeaderMap,
-    left: CancellationToken,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -95,6 +85,11 @@ impl ScriptedModel {
     /// The answer to each request whose instructions contain `needle`, as those of a candidate contain its hint.
     pub fn when_instructed(&self, needle: &str, answer: ModelAnswer) {
         self.matched(Sign::Instructed(needle.to_owned()), answer);
+    }
+
+    /// The answer to each request that ends with the result of this call, and maybe of others after it.
+    pub fn when_answered(&self, call: &str, answer: ModelAnswer) {
+        self.matched(Sign::Answered(call.to_owned()), answer);
     }
 
     /// The answer to every other request.
@@ -151,83 +146,6 @@ impl ScriptedModel {
                 .unwrap_or_else(PoisonError::into_inner),
         );
     }
-}
-
-impl Call {
-    /// A header of the request, where it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// Waits until Codex closed the connection before the answer was over: what an interrupt comes to.
-    pub async fn left(&self) -> Result<()> {
-        soon(
-            "Codex to close its connection to the model",
-            self.left.cancelled(),
-        )
-        .await
-    }
-
-    /// Whether Codex closed the connection early.
-    pub fn was_left(&self) -> bool {
-        self.left.is_cancelled()
-    }
-
-    /// Role and text of each message, in order.
-    pub fn messages(&self) -> Vec<(String, String)> {
-        let items = self
-            .body
-            .get("input")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let messages = items.iter().filter(|item| item.get("role").is_some());
-        messages
-            .map(|item| (text_at(item, "role"), text_of(item)))
-            .collect()
-    }
-
-    /// What the model was told to be: Codex's instructions, which it sends as the first message of the developer.
-    pub fn instructions(&self) -> String {
-        let told = self.messages().into_iter();
-        let told = told.take_while(|(role, _)| role == "developer" || role == "system");
-        let first = text_at(&self.body, "instructions");
-        std::iter::once(first)
-            .chain(told.map(|(_, text)| text))
-            .collect()
-    }
-
-    /// The model's name.
-    pub fn model(&self) -> String {
-        text_at(&self.body, "model")
-    }
-
-    /// The text of the last message of the user.
-    pub fn said(&self) -> String {
-        let said = self
-            .messages()
-            .into_iter()
-            .rev()
-            .find(|(role, _)| role == "user");
-        said.map(|(_, text)| text).unwrap_or_default()
-    }
-}
-
-fn text_at(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn text_of(item: &Value) -> String {
-    let parts = item
-        .get("content")
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    parts.iter().map(|part| text_at(part, "text")).collect()
 }
 
 async fn respond(State(shared): State<Shared>, request: axum::extract::Request) -> Response<Body> {

@@ -68,9 +68,14 @@ fn run(options: Options) -> io::Result<i32> {
         writeln!(io::stdout(), "{version}")?;
         return Ok(0);
     }
+    if options.arguments.starts_with(&["debug".to_owned()]) {
+        // The gateway changes it and gives it back. The fake itself has no use for it.
+        writeln!(io::stdout(), r#"{{"models":[{{"slug":"gpt-5.5"}}]}}"#)?;
+        return Ok(0);
+    }
     if !options.arguments.iter().any(|word| word == "app-server") {
         return Err(io::Error::other(
-            "only `app-server` and `--version` are known",
+            "only `app-server`, `debug models` and `--version` are known",
         ));
     }
     match options.control {

@@ -126,6 +126,14 @@ impl Stream {
         Ok(frames)
     }
 
+    /// What is left of the body, as it is: an error's, where the answer is no stream.
+    pub async fn rest(&mut self) -> Result<String> {
+        while let Some(bytes) = self.chunk().await? {
+            self.buffer.extend_from_slice(&bytes);
+        }
+        Ok(String::from_utf8(std::mem::take(&mut self.buffer))?)
+    }
+
     /// Reads to the end, and returns all text.
     pub async fn text(&mut self) -> Result<String> {
         Ok(self.frames().await?.iter().map(Frame::text).collect())

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Event;
-use super::engine::Engine;
+use super::engine::{Engine, Records};
 use super::output::{Out, Output};
 use super::relay::{Hello, Tag, framed};
 use super::script::Script;
@@ -22,7 +22,7 @@ use crate::Journal;
 pub(super) struct Shared {
     pub(super) script: Arc<Mutex<Script>>,
     pub(super) journal: Journal<Event>,
-    pub(super) endings: Journal<&'static str>,
+    pub(super) records: Records,
     /// The process that started last, and the way to it.
     pub(super) latest: Arc<Mutex<Option<(u32, Output)>>>,
 }
@@ -39,7 +39,7 @@ async fn attend(stream: UnixStream, shared: Shared) {
     let Shared {
         script,
         journal,
-        endings,
+        records,
         latest,
     } = shared;
     let (from, to) = stream.into_split();
@@ -56,7 +56,7 @@ async fn attend(stream: UnixStream, shared: Shared) {
     // It ends when the process is gone, and that is what the test wants to know.
     let _ = listen(
         &mut from,
-        &mut Engine::new(script, output, endings),
+        &mut Engine::new(script, output, records),
         &journal,
     )
     .await;

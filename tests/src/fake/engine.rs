@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::calls::{CallResult, Calls};
+use super::history::{self, said};
 use super::items::Items;
 use super::output::Output;
-use super::player::Player;
+use super::player::{Player, Response};
 use super::script::{Answer, Script, Spoken};
 use super::shapes;
+use super::teller::Teller;
 use super::threads::{Asked, Running, Thread, Threads};
+use super::tools;
 use crate::Journal;
 
 /// The code of nearly every error of Codex.
@@ -27,9 +31,18 @@ pub struct Engine {
     output: Output,
     threads: Threads,
     asked: Asked,
-    endings: Journal<&'static str>,
+    records: Records,
     initialized: bool,
     tasks: JoinSet<()>,
+}
+
+/// Where the test sees what came of turns. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// How each turn ended: `completed`, `failed` or `interrupted`.
+    pub endings: Journal<&'static str>,
+    /// What the client said came of calls.
+    pub results: Journal<CallResult>,
 }
 
 /// Why a request failed: Codex's number and words.
@@ -55,14 +68,14 @@ fn refused<T>(message: impl Into<String>) -> Result<T, Refusal> {
 }
 
 impl Engine {
-    /// A process that has just started. It records in `endings` how each of its turns ended.
-    pub fn new(script: Arc<Mutex<Script>>, output: Output, endings: Journal<&'static str>) -> Self {
+    /// A process that has just started.
+    pub fn new(script: Arc<Mutex<Script>>, output: Output, records: Records) -> Self {
         Self {
             script,
             output,
             threads: Threads::default(),
             asked: Asked::default(),
-            endings,
+            records,
             initialized: false,
             tasks: JoinSet::new(),
         }
@@ -107,7 +120,7 @@ impl Engine {
         let answered = match method {
             "initialize" => self.initialize(params),
             "thread/start" => self.start_thread(params),
-            "thread/inject_items" => self.inject(params),
+            "thread/inject_items" => self.inject(params).await,
             "turn/start" => match self.start_turn(id, params) {
                 // The turn answers for itself, where its plan says.
                 Ok(None) => return,
@@ -184,6 +197,7 @@ impl Engine {
         if !params.is_object() {
             return refused("Invalid request: missing field `params`");
         }
+        let tools = tools::names(params).map_err(|words| Refusal(INVALID, words))?;
         let id = new_id();
         let model = params
             .get("model")
@@ -195,6 +209,8 @@ impl Engine {
                 subscribed: true,
                 instructions: text_at(params, "baseInstructions").to_owned(),
                 model: model.to_owned(),
+                tools,
+                raw: params.get("experimentalRawEvents") == Some(&json!(true)),
                 ..Thread::default()
             },
         );
@@ -206,39 +222,37 @@ impl Engine {
         })
     }
 
-    fn inject(&mut self, params: &Value) -> Answered {
+    async fn inject(&mut self, params: &Value) -> Answered {
         let items = params
             .get("items")
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        if items.is_empty() {
-            return refused("items must not be empty");
-        }
-        let mut threads = self.threads.lock();
         let name = text_at(params, "threadId");
-        let Some(thread) = threads.get_mut(name) else {
-            return refused(format!("thread not found: {name}"));
+        let raw = {
+            let mut threads = self.threads.lock();
+            let Some(thread) = threads.get_mut(name) else {
+                return refused(format!("thread not found: {name}"));
+            };
+            history::check(items).map_err(|words| Refusal(INVALID, words))?;
+            let mut latest = items.iter().rev();
+            if let Some(last) = latest.find(|item| text_at(item, "role") == "user") {
+                thread.said = said(last.get("content"));
+            }
+            thread.raw
         };
-        for (number, item) in items.iter().enumerate() {
-            if item.get("type").is_none() {
-                return refused(format!(
-                    "items[{number}] is not a valid response item: missing field `type`"
-                ));
-            }
-            if item
-                .get("content")
-                .is_some_and(|content| !content.is_array())
-            {
-                return refused(format!(
-                    "items[{number}] is not a valid response item: invalid type, expected a sequence"
-                ));
-            }
-            if text_at(item, "role") == "user" {
-                thread.said = said(item.get("content"));
-            }
-        }
+        let teller = self.teller(name, history::INJECTED, raw);
+        history::echo(&teller, items).await;
         done(json!({}))
+    }
+
+    fn teller(&self, thread: &str, turn: &str, raw: bool) -> Teller {
+        Teller {
+            thread: thread.to_owned(),
+            turn: turn.to_owned(),
+            output: self.output.clone(),
+            raw,
+        }
     }
 
     /// None when the turn has started: then it answers for itself.
@@ -293,16 +307,24 @@ impl Engine {
             interrupts: Vec::new(),
             cancel: cancel.clone(),
         });
+        let (raw, tools) = (thread.raw, thread.tools.clone());
         drop(threads);
+        let teller = self.teller(&thread_id, &turn, raw);
         let player = Player {
-            items: Items::new(&thread_id, &turn, self.output.clone()),
-            thread: thread_id,
-            turn,
+            items: Items::new(teller.clone()),
+            calls: Calls {
+                teller: teller.clone(),
+                asked: self.asked.clone(),
+                tools,
+                results: self.records.results.clone(),
+                calls: Vec::new(),
+            },
+            response: Response::default(),
+            teller,
             request: id.clone(),
-            output: self.output.clone(),
             threads: self.threads.clone(),
             asked: self.asked.clone(),
-            endings: self.endings.clone(),
+            endings: self.records.endings.clone(),
             started: shapes::now(),
         };
         let input = input.clone();
@@ -365,13 +387,4 @@ fn new_id() -> String {
 
 fn text_at<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// The text of input items or content parts.
-fn said(parts: Option<&Value>) -> String {
-    let parts = parts
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    parts.iter().map(|part| text_at(part, "text")).collect()
 }

@@ -2,17 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::output::Output;
 use super::shapes;
+use super::teller::Teller;
 
 /// Deltas of a burst that are written at once.
 const BURST_BATCH: usize = 256;
 
 /// The items of one turn. At most one is open.
 pub(super) struct Items {
-    thread: String,
-    turn: String,
-    output: Output,
+    teller: Teller,
     open: Option<Open>,
     /// The last message that was completed.
     last: Option<Value>,
@@ -48,14 +46,25 @@ impl Open {
             }
         }
     }
+
+    async fn tell_raw(&self, teller: &Teller) {
+        let (item, passed) = match &self.kind {
+            Kind::Message { text, phase } => (
+                shapes::raw_message(&self.id, text, *phase),
+                json!({"content_item_kinds": ["unknown"]}),
+            ),
+            Kind::Reasoning { summary, raw } => {
+                (shapes::raw_reasoning(&self.id, summary, raw), json!({}))
+            }
+        };
+        teller.raw_item(item, passed).await;
+    }
 }
 
 impl Items {
-    pub(super) fn new(thread: &str, turn: &str, output: Output) -> Self {
+    pub(super) fn new(teller: Teller) -> Self {
         Self {
-            thread: thread.to_owned(),
-            turn: turn.to_owned(),
-            output,
+            teller,
             open: None,
             last: None,
             made: 0,
@@ -74,11 +83,15 @@ impl Items {
 
     pub(super) async fn user_message(&mut self, input: &[Value]) {
         let id = self.id("user");
+        let passed = json!({"create_time": shapes::seconds(), "content_item_kinds": ["user.text"],
+            "content_item_metadata": [{"provenance": {"type": "user"}}]});
+        let raw = shapes::raw_user(&format!("msg_{id}"), input);
+        self.teller.raw_item(raw, passed).await;
         let started = shapes::now();
-        self.begun(shapes::user_message(&id, input, started, None))
-            .await;
+        let item = shapes::user_message(&id, input, started, None);
+        self.teller.item_started(item).await;
         let item = shapes::user_message(&id, input, started, Some(shapes::now()));
-        self.completed(item).await;
+        self.teller.item_completed(item).await;
     }
 
     pub(super) async fn message(&mut self, phase: Option<&'static str>) {
@@ -97,11 +110,12 @@ impl Items {
     pub(super) async fn text(&mut self, delta: &str) {
         self.talk().await;
         let id = self.grow(delta);
-        self.delta(
-            "item/agentMessage/delta",
-            json!({"itemId": id, "delta": delta}),
-        )
-        .await;
+        self.teller
+            .notify(
+                "item/agentMessage/delta",
+                json!({"itemId": id, "delta": delta}),
+            )
+            .await;
     }
 
     pub(super) async fn whole(&mut self, whole: &str, phase: Option<&'static str>) {
@@ -149,14 +163,16 @@ impl Items {
         if is_raw {
             raw.push_str(delta);
             let params = json!({"itemId": id, "delta": delta, "contentIndex": 0});
-            self.delta("item/reasoning/textDelta", params).await;
+            self.teller.notify("item/reasoning/textDelta", params).await;
         } else {
             let index = summary.len().saturating_sub(1);
             if let Some(part) = summary.last_mut() {
                 part.push_str(delta);
             }
             let params = json!({"itemId": id, "delta": delta, "summaryIndex": index});
-            self.delta("item/reasoning/summaryTextDelta", params).await;
+            self.teller
+                .notify("item/reasoning/summaryTextDelta", params)
+                .await;
         }
     }
 
@@ -171,7 +187,9 @@ impl Items {
         };
         summary.push(String::new());
         let params = json!({"itemId": id, "summaryIndex": summary.len() - 1});
-        self.delta("item/reasoning/summaryPartAdded", params).await;
+        self.teller
+            .notify("item/reasoning/summaryPartAdded", params)
+            .await;
     }
 
     /// `count` deltas of `bytes` each, many to a write.
@@ -190,13 +208,13 @@ impl Items {
                 let line = format!(
                     "{{\"method\":\"item/agentMessage/delta\",\"params\":{{\"threadId\":\"{}\",\"turnId\":\"{}\",\
                      \"itemId\":\"{id}\",\"delta\":\"{text}\"}},\"emittedAtMs\":{}}}\n",
-                    self.thread,
-                    self.turn,
+                    self.teller.thread,
+                    self.teller.turn,
                     shapes::now()
                 );
                 batch.extend_from_slice(line.as_bytes());
             }
-            self.output.bytes(batch).await;
+            self.teller.output.bytes(batch).await;
         }
     }
 
@@ -207,7 +225,8 @@ impl Items {
         if let Kind::Message { .. } = open.kind {
             self.last = Some(item.clone());
         }
-        self.completed(item).await;
+        self.teller.item_completed(item).await;
+        open.tell_raw(&self.teller).await;
     }
 
     /// Forgets the open item: it is never completed.
@@ -259,32 +278,12 @@ impl Items {
             started: shapes::now(),
             kind,
         };
-        self.begun(open.shape(None)).await;
+        self.teller.item_started(open.shape(None)).await;
         self.open = Some(open);
-    }
-
-    async fn begun(&self, item: Value) {
-        let at = item.get("startedAtMs").cloned();
-        self.delta("item/started", json!({"item": item, "startedAtMs": at}))
-            .await;
-    }
-
-    async fn completed(&self, item: Value) {
-        let at = item.get("completedAtMs").cloned();
-        let params = json!({"item": item, "contentTokenCount": null, "completedAtMs": at});
-        self.delta("item/completed", params).await;
-    }
-
-    async fn delta(&self, method: &str, mut params: Value) {
-        if let Some(members) = params.as_object_mut() {
-            members.insert("threadId".to_owned(), json!(self.thread));
-            members.insert("turnId".to_owned(), json!(self.turn));
-        }
-        self.output.notify(method, params).await;
     }
 
     fn id(&mut self, kind: &str) -> String {
         self.made += 1;
-        format!("{kind}_{}_{}", self.turn, self.made)
+        format!("{kind}_{}_{}", self.teller.turn, self.made)
     }
 }

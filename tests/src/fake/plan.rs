@@ -49,6 +49,14 @@ pub(super) enum Step {
     /// A further part of the reasoning's summary.
     ReasoningPart,
     Usage(Usage),
+    /// The model calls a tool.
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
+    /// The response of the model is whole.
+    EndResponse,
     /// So many deltas of so many bytes, as fast as they can be written.
     Burst {
         count: usize,
@@ -71,7 +79,7 @@ pub(super) enum Step {
 /// What the turn says about tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum UsageReport {
-    /// 100 of input, and one of output for each delta.
+    /// For each response of the model 100 of input, and one of output for each delta and each call.
     #[default]
     AtTheEnd,
     /// What the steps say, which may be nothing.
@@ -137,11 +145,29 @@ impl TurnPlan {
         })
     }
 
-    /// Usage of one upstream request, here. Several add up, and replace the one at the end.
+    /// Usage of one upstream request, here. Several add up, and replace the one at the end. After calls it is told once
+    /// they are answered, as Codex does.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = UsageReport::AsScripted;
         self.step(Step::Usage(usage))
+    }
+
+    /// The model calls a tool, in the response that it is telling. Several in a row are one batch. What follows other than
+    /// calls is the next response, and waits until the calls are answered. `arguments` need not be JSON.
+    #[must_use]
+    pub fn call(self, id: &str, name: &str, arguments: impl Into<String>) -> Self {
+        self.step(Step::Call {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.into(),
+        })
+    }
+
+    /// The model's response ends here, and the next begins once its calls are answered.
+    #[must_use]
+    pub fn respond(self) -> Self {
+        self.step(Step::EndResponse)
     }
 
     /// No usage at all, as when the upstream reports none.

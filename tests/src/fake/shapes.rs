@@ -14,6 +14,12 @@ pub(super) fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Unix seconds now, with a fraction.
+pub(super) fn seconds() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
+}
+
 pub(super) fn initialized(client: &str) -> Value {
     json!({
         "userAgent": format!("{client}/0.169.0 (Debian 12.0.0; x86_64) unknown"),
@@ -127,14 +133,63 @@ pub(super) fn turn_error(message: &str, info: &Value, details: Option<&str>) -> 
 }
 
 pub(super) fn token_usage(total: Usage, last: Usage) -> Value {
-    let one = |usage: Usage| {
-        json!({
-            "totalTokens": usage.input + usage.output, "inputTokens": usage.input,
-            "cachedInputTokens": usage.cached, "cacheWriteInputTokens": 0,
-            "outputTokens": usage.output, "reasoningOutputTokens": usage.reasoning,
-        })
-    };
-    json!({"total": one(total), "last": one(last), "modelContextWindow": 258_400})
+    json!({"total": tokens(total), "last": tokens(last), "modelContextWindow": 258_400})
+}
+
+fn tokens(usage: Usage) -> Value {
+    json!({
+        "totalTokens": usage.input + usage.output, "inputTokens": usage.input,
+        "cachedInputTokens": usage.cached, "cacheWriteInputTokens": 0,
+        "outputTokens": usage.output, "reasoningOutputTokens": usage.reasoning,
+    })
+}
+
+/// The end of a response of the model, in the words of Codex and of the model's API.
+pub(super) fn response(id: &str, usage: Option<Usage>) -> Value {
+    let metadata = usage.map(|usage| {
+        let told = json!({
+            "input_tokens": usage.input, "input_tokens_details": {"cached_tokens": usage.cached},
+            "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
+            "total_tokens": usage.input + usage.output,
+        });
+        json!({"amount": null, "metadata": told})
+    });
+    json!({"responseId": id, "usage": usage.map(tokens), "usageMetadata": metadata})
+}
+
+pub(super) fn raw_user(id: &str, content: &[Value]) -> Value {
+    let parts = content.iter().map(|item| match item.get("text") {
+        Some(text) => json!({"type": "input_text", "text": text}),
+        None => json!({"type": "input_image", "image_url": item.get("url"), "detail": "original"}),
+    });
+    json!({"type": "message", "id": id, "role": "user", "content": parts.collect::<Vec<_>>()})
+}
+
+pub(super) fn raw_message(id: &str, text: &str, phase: Option<&str>) -> Value {
+    let part = json!({"type": "output_text", "text": text, "annotations": []});
+    let mut item = json!({"type": "message", "status": "completed", "id": id, "role": "assistant", "content": [part]});
+    if let (Some(phase), Some(members)) = (phase, item.as_object_mut()) {
+        members.insert("phase".to_owned(), json!(phase));
+    }
+    item
+}
+
+pub(super) fn raw_reasoning(id: &str, summary: &[String], raw: &str) -> Value {
+    let summary = summary
+        .iter()
+        .map(|text| json!({"type": "summary_text", "text": text}));
+    let content = (!raw.is_empty()).then(|| json!([{"type": "reasoning_text", "text": raw}]));
+    json!({"type": "reasoning", "id": id, "summary": summary.collect::<Vec<_>>(), "content": content,
+        "encrypted_content": null})
+}
+
+pub(super) fn raw_call(id: &str, name: &str, arguments: &str) -> Value {
+    json!({"type": "function_call", "status": "completed", "id": format!("fc_{id}"), "name": name,
+        "arguments": arguments, "call_id": id})
+}
+
+pub(super) fn raw_output(id: &str, output: &Value) -> Value {
+    json!({"type": "function_call_output", "id": format!("fco_{id}"), "call_id": id, "output": output})
 }
 
 pub(super) fn rate_limits() -> Value {

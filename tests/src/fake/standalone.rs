@@ -6,10 +6,9 @@ use std::thread;
 
 use tokio::sync::mpsc;
 
-use super::engine::Engine;
+use super::engine::{Engine, Records};
 use super::output::{Out, Output};
 use super::script::Script;
-use crate::Journal;
 
 /// Lines that may wait to be answered.
 const LINES: usize = 64;
@@ -28,7 +27,7 @@ pub fn run(script: Script) -> io::Result<i32> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let mut engine = Engine::new(Arc::new(Mutex::new(script)), output, Journal::default());
+        let mut engine = Engine::new(Arc::new(Mutex::new(script)), output, Records::default());
         while let Some(line) = lines.recv().await {
             engine.receive(&line).await;
         }

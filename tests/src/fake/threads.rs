@@ -23,8 +23,14 @@ pub(super) struct Thread {
     /// What the model was told to be.
     pub(super) instructions: String,
     pub(super) model: String,
+    /// Names of the tools that the client brought.
+    pub(super) tools: Vec<String>,
+    /// The client wants raw events.
+    pub(super) raw: bool,
     /// Tokens of all its turns.
     pub(super) total: Usage,
+    /// Those of the last response that reported any.
+    pub(super) last: Option<Usage>,
 }
 
 /// The turn that runs in a thread.

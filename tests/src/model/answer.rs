@@ -35,6 +35,11 @@ pub(super) enum Step {
         text: String,
         raw: bool,
     },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
     Hold(Gate),
     Hang,
 }
@@ -72,6 +77,8 @@ pub(super) enum Sign {
     Said(String),
     /// The instructions contain this.
     Instructed(String),
+    /// The conversation ends with results, and this call's is among them.
+    Answered(String),
 }
 
 impl Sign {
@@ -79,6 +86,7 @@ impl Sign {
         match self {
             Self::Said(needle) => call.said().contains(needle),
             Self::Instructed(needle) => call.instructions().contains(needle),
+            Self::Answered(id) => call.brings(id),
         }
     }
 }
@@ -185,6 +193,16 @@ impl ModelAnswer {
         self.step(Step::Reasoning {
             text: delta.to_owned(),
             raw: true,
+        })
+    }
+
+    /// A call of a tool. Several in a row are one batch. `arguments` need not be JSON.
+    #[must_use]
+    pub fn call(self, id: &str, name: &str, arguments: impl Into<String>) -> Self {
+        self.step(Step::Call {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            arguments: arguments.into(),
         })
     }
 

@@ -1,5 +1,8 @@
 //! An answer as the Responses API streams it.
 
+mod call; // calls of tools
+mod reasoning; // what the model thinks
+
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -92,6 +95,11 @@ impl Teller {
                 Step::Whole(text) => self.whole(text).await,
                 Step::Paced { count, interval } => self.paced(*count, *interval).await,
                 Step::Reasoning { text, raw } => self.reasoning(text, *raw).await,
+                Step::Call {
+                    id,
+                    name,
+                    arguments,
+                } => self.call(id, name, arguments).await,
                 Step::Hold(gate) => gate.pass().await,
                 Step::Hang => std::future::pending().await,
             }
@@ -217,49 +225,6 @@ impl Teller {
         self.output.push(item);
     }
 
-    async fn reasoning(&mut self, delta: &str, is_raw: bool) {
-        if !matches!(&self.open, Some(Open::Reasoning { .. })) {
-            self.close().await;
-            let id = self.item_id("rs");
-            let item = json!({"id": &id, "type": "reasoning", "summary": []});
-            let index = self.output.len();
-            self.event(
-                "response.output_item.added",
-                json!({"output_index": index, "item": item}),
-            )
-            .await;
-            self.open = Some(Open::Reasoning {
-                id,
-                summary: String::new(),
-                raw: String::new(),
-            });
-        }
-        let Some(Open::Reasoning { id, summary, raw }) = &mut self.open else {
-            return;
-        };
-        let id = id.clone();
-        if is_raw {
-            raw.push_str(delta);
-            self.part(
-                "response.reasoning_text.delta",
-                &id,
-                json!({"content_index": 0, "delta": delta}),
-            )
-            .await;
-            return;
-        }
-        let first = summary.is_empty();
-        summary.push_str(delta);
-        if first {
-            let part = json!({"summary_index": 0, "part": {"type": "summary_text", "text": ""}});
-            self.part("response.reasoning_summary_part.added", &id, part)
-                .await;
-        }
-        let delta = json!({"summary_index": 0, "delta": delta});
-        self.part("response.reasoning_summary_text.delta", &id, delta)
-            .await;
-    }
-
     /// Finishes the item that is being told, if any.
     async fn close(&mut self) {
         let item = match self.open.take() {
@@ -298,34 +263,6 @@ impl Teller {
         )
         .await;
         self.output.push(item);
-    }
-
-    async fn reasoned(&mut self, id: &str, summary: &str, raw: &str) -> Value {
-        let mut item = json!({"id": id, "type": "reasoning", "summary": []});
-        let part = json!({"type": "summary_text", "text": summary});
-        if !summary.is_empty() {
-            self.part(
-                "response.reasoning_summary_text.done",
-                id,
-                json!({"summary_index": 0, "text": summary}),
-            )
-            .await;
-            let done = json!({"summary_index": 0, "part": &part});
-            self.part("response.reasoning_summary_part.done", id, done)
-                .await;
-        }
-        if let Some(members) = item.as_object_mut() {
-            if !summary.is_empty() {
-                members.insert("summary".to_owned(), json!([part]));
-            }
-            if !raw.is_empty() {
-                members.insert(
-                    "content".to_owned(),
-                    json!([{"type": "reasoning_text", "text": raw}]),
-                );
-            }
-        }
-        item
     }
 
     /// An event of a part of the item that is being told.

@@ -1,0 +1,109 @@
+//! Turns that wait and do not go on: what comes then is told anew, and the model hears the same.
+
+use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel};
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{OSLO, WEATHER, asking, outcome, output};
+
+/// A model that calls once, and says `It is cold.` to the result.
+async fn weather() -> Result<ScriptedModel> {
+    let model = ScriptedModel::start().await?;
+    model.when_answered("call_1", ModelAnswer::words("It is cold."));
+    model.otherwise(ModelAnswer::new().call("call_1", WEATHER, OSLO));
+    Ok(model)
+}
+
+async fn expect_rebuilt(model: &ScriptedModel, talk: &mut Conversation) -> Result<()> {
+    let told = talk.answer(&[("call_1", "7 degrees")]).await?;
+    assert_eq!(outcome(&told), ("rebuilt", "stop", "It is cold."));
+    let asked = model.calls().pop().context("none")?;
+    assert_eq!(
+        asked.calls(),
+        [("call_1".to_owned(), WEATHER.to_owned(), OSLO.to_owned())]
+    );
+    assert_eq!(asked.outputs(), [output("call_1", "7 degrees")]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
+    let model = weather().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    let mut talk = asking(&gateway, json!({}));
+    talk.ask().await?;
+    talk.messages[0]["content"] = json!("How is Oslo today?");
+    expect_rebuilt(&model, &mut talk).await?;
+    assert_eq!(model.calls()[1].said(), "How is Oslo today?");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_gateway_that_was_restarted_tells_anew() -> Result<()> {
+    for streaming in [false, true] {
+        let model = weather().await?;
+        let gateway = Gateway::over_real(&model).await?;
+        let mut talk = asking(&gateway, json!({})).streaming(streaming);
+        talk.ask().await?;
+        drop(gateway);
+        let gateway = Gateway::over_real(&model).await?;
+        expect_rebuilt(&model, &mut talk.at(gateway.client())).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_child_that_is_killed_takes_its_turns_with_it() -> Result<()> {
+    let model = weather().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    let mut talk = asking(&gateway, json!({}));
+    talk.ask().await?;
+    for process in gateway.processes() {
+        process.kill();
+    }
+    expect_rebuilt(&model, &mut talk).await
+}
+
+#[tokio::test]
+async fn a_turn_that_waits_too_long_is_ended() -> Result<()> {
+    let model = weather().await?;
+    let gateway = Gateway::with()
+        .settings("[limits]\npark_time = \"1ms\"")
+        .over_real(&model)
+        .await?;
+    let mut talk = asking(&gateway, json!({}));
+    talk.ask().await?;
+    // A turn of the real Codex takes longer than that.
+    model.when("else", ModelAnswer::words("Nothing."));
+    assert_eq!(gateway.client().ask("And else?").await?, "Nothing.");
+    expect_rebuilt(&model, &mut talk).await
+}
+
+#[tokio::test]
+async fn of_too_many_turns_that_wait_the_oldest_are_told_anew() -> Result<()> {
+    const ALL: usize = 12;
+    const BOUND: usize = 4;
+    let model = weather().await?;
+    let gateway = Gateway::with()
+        .settings(&format!("[limits]\nparked_turns = {BOUND}"))
+        .over_real(&model)
+        .await?;
+    let mut talks = Vec::new();
+    for number in 0..ALL {
+        let mut talk = asking(&gateway, json!({}));
+        talk.messages[0]["content"] = json!(format!("How is Oslo on day {number}?"));
+        talk.ask().await?;
+        talks.push(talk);
+    }
+    for (number, talk) in talks.iter_mut().enumerate() {
+        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
+        let turn = if number < ALL - BOUND {
+            "rebuilt"
+        } else {
+            "resumed"
+        };
+        assert_eq!(outcome(&told), (turn, "stop", "It is cold."), "{number}");
+    }
+    assert_eq!(model.calls().len(), 2 * ALL);
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A request to the scripted model, as Codex sent it.
+
+use anyhow::Result;
+use axum::http::HeaderMap;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::soon;
+
+/// Functions that Codex offers besides those of the client.
+const OWN: [&str; 1] = ["request_user_input"];
+
+/// Members of an item that differ from thread to thread.
+const MADE_UP: [&str; 3] = ["id", "status", "internal_chat_message_metadata_passthrough"];
+
+/// One request to the model.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The request's body.
+    pub body: Value,
+    /// Its `Authorization`, to prove which key was used.
+    pub authorization: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) left: CancellationToken,
+}
+
+impl Call {
+    /// A header of the request, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Waits until Codex closed the connection before the answer was over: what an interrupt comes to.
+    pub async fn left(&self) -> Result<()> {
+        soon(
+            "Codex to close its connection to the model",
+            self.left.cancelled(),
+        )
+        .await
+    }
+
+    /// Whether Codex closed the connection early.
+    pub fn was_left(&self) -> bool {
+        self.left.is_cancelled()
+    }
+
+    /// Role and text of each message, in order.
+    pub fn messages(&self) -> Vec<(String, String)> {
+        let items = array_at(&self.body, "input");
+        let messages = items.iter().filter(|item| item.get("role").is_some());
+        messages
+            .map(|item| (text_at(item, "role"), text_of(item)))
+            .collect()
+    }
+
+    /// What the model was told to be: Codex's instructions, which it sends as the first message of the developer.
+    pub fn instructions(&self) -> String {
+        let told = self.messages().into_iter();
+        let told = told.take_while(|(role, _)| role == "developer" || role == "system");
+        let first = text_at(&self.body, "instructions");
+        std::iter::once(first)
+            .chain(told.map(|(_, text)| text))
+            .collect()
+    }
+
+    /// The functions that were offered, in order, without those of Codex's own.
+    pub fn tools(&self) -> Vec<Value> {
+        let offered = array_at(&self.body, "tools").iter().filter(|tool| {
+            text_at(tool, "type") == "function" && !OWN.contains(&text_at(tool, "name").as_str())
+        });
+        offered.cloned().collect()
+    }
+
+    /// Their names.
+    pub fn tool_names(&self) -> Vec<String> {
+        let tools = self.tools();
+        tools.iter().map(|tool| text_at(tool, "name")).collect()
+    }
+
+    /// Id, name and arguments of each call in the conversation, in order.
+    pub fn calls(&self) -> Vec<(String, String, String)> {
+        let calls = self.items_of("function_call");
+        calls
+            .map(|item| {
+                (
+                    text_at(item, "call_id"),
+                    text_at(item, "name"),
+                    text_at(item, "arguments"),
+                )
+            })
+            .collect()
+    }
+
+    /// The call's id and the output of each result in the conversation, in order.
+    pub fn outputs(&self) -> Vec<(String, Value)> {
+        let outputs = self.items_of("function_call_output");
+        outputs
+            .map(|item| {
+                let output = item.get("output").cloned();
+                (text_at(item, "call_id"), output.unwrap_or_default())
+            })
+            .collect()
+    }
+
+    /// Whether the conversation ends with results, and this call's is among them.
+    pub fn brings(&self, call: &str) -> bool {
+        let items = array_at(&self.body, "input").iter().rev();
+        let mut last = items.take_while(|item| text_at(item, "type") == "function_call_output");
+        last.any(|item| text_at(item, "call_id") == call)
+    }
+
+    /// The conversation, without what Codex makes up anew in each thread: ids of items, and notes about them.
+    pub fn items(&self) -> Vec<Value> {
+        let mut items = array_at(&self.body, "input").to_vec();
+        for item in &mut items {
+            if let Some(members) = item.as_object_mut() {
+                for made_up in MADE_UP {
+                    members.remove(made_up);
+                }
+                // A model's own message has a list of them, empty here.
+                let parts = members.get_mut("content").and_then(Value::as_array_mut);
+                for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
+                    part.remove("annotations");
+                }
+            }
+        }
+        items
+    }
+
+    /// The form that the answer must have.
+    pub fn format(&self) -> Option<&Value> {
+        self.body.pointer("/text/format")
+    }
+
+    fn items_of(&self, kind: &'static str) -> impl Iterator<Item = &Value> {
+        let items = array_at(&self.body, "input").iter();
+        items.filter(move |item| text_at(item, "type") == kind)
+    }
+
+    /// The model's name.
+    pub fn model(&self) -> String {
+        text_at(&self.body, "model")
+    }
+
+    /// The text of the last message of the user.
+    pub fn said(&self) -> String {
+        let said = self
+            .messages()
+            .into_iter()
+            .rev()
+            .find(|(role, _)| role == "user");
+        said.map(|(_, text)| text).unwrap_or_default()
+    }
+}
+
+fn text_at(value: &Value, key: &str) -> String {
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn array_at<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    let array = value.get(key).and_then(Value::as_array);
+    array.map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text_of(item: &Value) -> String {
+    let parts = array_at(item, "content");
+    parts.iter().map(|part| text_at(part, "text")).collect()
+}
