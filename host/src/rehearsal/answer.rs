@@ -15,7 +15,10 @@ const SENTENCE: &str =
 /// An answer, and what was thought before it.
 pub(super) struct Answer {
     pub(super) summary: Option<String>,
-    pub(super) text: String,
+    /// None where it only calls.
+    pub(super) text: Option<String>,
+    /// Names of functions, and their arguments.
+    pub(super) calls: Vec<(String, String)>,
 }
 
 /// The answer to a request.
@@ -23,6 +26,18 @@ pub(super) fn to(asked: &Asked) -> Answer {
     let summary = asked.wants_summary().then(|| {
         "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
     });
+    let calls = asked.wanted().into_iter().map(|tool| {
+        let arguments = schema::instance(&tool.parameters);
+        (tool.name.clone(), arguments.to_string())
+    });
+    let calls: Vec<_> = calls.collect();
+    if !calls.is_empty() {
+        return Answer {
+            summary,
+            text: None,
+            calls,
+        };
+    }
     let text = match asked.schema() {
         Some(schema) => schema::instance(schema).to_string(),
         None if asked.wants_object() => {
@@ -30,7 +45,11 @@ pub(super) fn to(asked: &Asked) -> Answer {
         }
         None => words(asked),
     };
-    Answer { summary, text }
+    Answer {
+        summary,
+        text: Some(text),
+        calls,
+    }
 }
 
 fn words(asked: &Asked) -> String {
@@ -44,6 +63,9 @@ fn words(asked: &Asked) -> String {
     }
     if asked.images() > 0 {
         text.push_str(&format!(" You sent {}.", counted(asked.images(), "image")));
+    }
+    for (name, result) in asked.results() {
+        text.push_str(&format!(" {name} returned: “{}”.", quoted(&result)));
     }
     if question.trim().is_empty() {
         text.push_str(" You said nothing.");

@@ -3,6 +3,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+/// A tool that Codex (0.169) always offers, and answers itself.
+const CODEXS_OWN: &str = "request_user_input";
+
 /// A request, as far as the answer depends on it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -10,6 +13,7 @@ pub(super) struct Asked {
     pub(super) model: String,
     instructions: Option<String>,
     input: Vec<Item>,
+    tools: Vec<Tool>,
     text: Text,
     reasoning: Option<Reasoning>,
     /// Bytes of the request, from which its tokens are guessed.
@@ -20,8 +24,23 @@ pub(super) struct Asked {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Item {
+    r#type: String,
     role: String,
     content: Vec<Part>,
+    /// Of a call.
+    name: String,
+    call_id: String,
+    /// Of what came of a call: a text, or parts.
+    output: Value,
+}
+
+/// A function that may be called.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Tool {
+    r#type: String,
+    pub(super) name: String,
+    pub(super) parameters: Value,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -72,6 +91,47 @@ impl Asked {
             .join("\n")
     }
 
+    /// The functions to call: those that the user's last words name. Where a call is demanded, one in any case.
+    pub(super) fn wanted(&self) -> Vec<&Tool> {
+        let offered = || {
+            let functions = self.tools.iter().filter(|tool| tool.r#type == "function");
+            functions.filter(|tool| tool.name != CODEXS_OWN)
+        };
+        let question = self.question();
+        let named: Vec<_> = offered()
+            .filter(|tool| question.contains(&tool.name))
+            .collect();
+        let demanded = self
+            .told()
+            .any(|line| line.starts_with("You must answer by calling"));
+        if !self.results().is_empty() {
+            Vec::new()
+        } else if named.is_empty() && demanded {
+            offered().take(1).collect()
+        } else {
+            named
+        }
+    }
+
+    /// What came of calls since the user's last words: the function's name, and its result as text.
+    pub(super) fn results(&self) -> Vec<(&str, String)> {
+        let last = self.input.iter().rposition(|item| item.role == "user");
+        let since = self.input.iter().skip(last.map_or(0, |last| last + 1));
+        let results = since.filter(|item| item.r#type == "function_call_output");
+        let named = results.map(|result| {
+            let call = self
+                .input
+                .iter()
+                .find(|item| item.r#type == "function_call" && item.call_id == result.call_id);
+            let text = match &result.output {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            (call.map_or("a function", |call| call.name.as_str()), text)
+        });
+        named.collect()
+    }
+
     /// Images in the user's last message.
     pub(super) fn images(&self) -> usize {
         let last = self.user_messages().next_back();
@@ -98,6 +158,14 @@ impl Asked {
     /// Whether the instructions want one JSON object as the answer. Codex has no field for it, so a policy asks in
     /// words: a line that speaks of a JSON object and of nothing else.
     pub(super) fn wants_object(&self) -> bool {
+        self.told().any(|line| {
+            let line = line.to_lowercase();
+            line.contains("json object") && line.contains("nothing else")
+        })
+    }
+
+    /// The lines of the instructions.
+    fn told(&self) -> impl Iterator<Item = &str> {
         let developers = self.input.iter();
         let told = developers
             .filter(|item| matches!(item.role.as_str(), "developer" | "system"))
@@ -105,10 +173,6 @@ impl Asked {
             .map(|part| part.text.as_str());
         told.chain(self.instructions.as_deref())
             .flat_map(str::lines)
-            .any(|line| {
-                let line = line.to_lowercase();
-                line.contains("json object") && line.contains("nothing else")
-            })
     }
 
     /// Whether a summary of the reasoning is wanted.

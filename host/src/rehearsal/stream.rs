@@ -43,11 +43,18 @@ pub(super) fn script(asked: &Asked, answer: &Answer) -> Vec<Value> {
     if let Some(summary) = &answer.summary {
         script.reasoning(&format!("rs_{id}"), summary);
     }
-    script.message(&format!("msg_{id}"), &answer.text);
+    if let Some(text) = &answer.text {
+        script.message(&format!("msg_{id}"), text);
+    }
+    for (index, (name, arguments)) in answer.calls.iter().enumerate() {
+        script.call(&format!("{id}_{index}"), name, arguments);
+    }
 
     let mut whole = response("completed");
     let reasoning = answer.summary.as_deref().map_or(0, tokens);
-    let output = tokens(&answer.text) + reasoning;
+    let calls = answer.calls.iter().map(|(_, arguments)| tokens(arguments));
+    let text = answer.text.as_deref().map_or(0, tokens);
+    let output = text + calls.sum::<usize>() + reasoning;
     let input = asked.bytes.div_ceil(TOKEN_BYTES);
     whole["output"] = Value::Array(std::mem::take(&mut script.output));
     whole["usage"] = json!({
@@ -129,6 +136,27 @@ impl Script {
             part(text),
         ));
         self.done(item("completed", json!([part(text)])));
+    }
+
+    fn call(&mut self, id: &str, name: &str, arguments: &str) {
+        let index = self.output.len();
+        let place = |kind: &str| json!({ "type": kind, "item_id": format!("fc_{id}"), "output_index": index });
+        let item = |status: &str, arguments: &str| {
+            json!({ "id": format!("fc_{id}"), "type": "function_call", "status": status,
+                "call_id": format!("call_{id}"), "name": name, "arguments": arguments })
+        };
+        self.added(&item("in_progress", ""));
+        self.say(with(
+            place("response.function_call_arguments.delta"),
+            "delta",
+            arguments.into(),
+        ));
+        self.say(with(
+            place("response.function_call_arguments.done"),
+            "arguments",
+            arguments.into(),
+        ));
+        self.done(item("completed", arguments));
     }
 
     fn added(&mut self, item: &Value) {

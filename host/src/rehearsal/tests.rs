@@ -173,3 +173,47 @@ async fn only_who_knows_the_secret_finds_it() {
     assert_ne!(secret(&first), secret(&second));
     tasks.stop().await;
 }
+
+#[test]
+fn it_calls_the_functions_that_are_named_and_tells_what_they_returned() {
+    let function = |name: &str| {
+        let city = json!({"type": "string", "enum": ["Oslo"]});
+        json!({"type": "function", "name": name, "parameters":
+            {"type": "object", "properties": {"city": city}, "required": ["city"]}})
+    };
+    let mut request = request();
+    request["tools"] = json!([
+        function("request_user_input"),
+        function("weather"),
+        function("traffic")
+    ]);
+    let calls = |request: &Value| -> Vec<String> {
+        let script = script(request);
+        let items = script
+            .iter()
+            .filter(|event| event["type"] == "response.output_item.done");
+        let calls = items.filter(|event| event["item"]["type"] == "function_call");
+        calls
+            .map(|event| {
+                let item = &event["item"];
+                assert_eq!(item["arguments"], r#"{"city":"Oslo"}"#);
+                item["name"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    assert!(calls(&request).is_empty(), "none is named");
+    request["input"][4]["content"][0]["text"] = "weather and traffic, please".into();
+    assert_eq!(calls(&request), ["weather", "traffic"]);
+    request["input"][4]["content"][0]["text"] = "please".into();
+    request["input"][0]["content"][0]["text"] = "You must answer by calling a function.".into();
+    assert_eq!(calls(&request), ["weather"]);
+
+    let input = request["input"].as_array_mut().unwrap();
+    input.push(
+        json!({"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}),
+    );
+    input.push(json!({"type": "function_call_output", "call_id": "c", "output": "7 degrees"}));
+    assert!(calls(&request).is_empty());
+    let told = text(&script(&request), "response.output_text.delta");
+    assert!(told.contains("weather returned: “7 degrees”."), "{told}");
+}
