@@ -81,6 +81,11 @@ impl Attachments {
         self.get(number).map(|attachment| attachment.url.as_str())
     }
 
+    /// Bytes of all of them, as data URLs.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.iter().map(|attachment| attachment.url.len()).sum()
+    }
+
     /// Where an attachment stood in the body: `messages[0].content[1].image_url.url`.
     pub(crate) fn path(&self, number: u32) -> Option<&str> {
         self.get(number).map(|attachment| attachment.path.as_str())

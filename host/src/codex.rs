@@ -152,6 +152,8 @@ impl Codex {
         let prompt = Arc::new(Prompt::new(conversation, brief)?);
         let mut left = CHILDREN;
         loop {
+            // Another child may be another Codex.
+            child.check_tools(!prompt.tools().is_empty())?;
             let started = keeper::start(
                 child,
                 prompt.clone(),

@@ -239,7 +239,9 @@ impl Flow {
             return Ok(None);
         };
         let answers = conversation.answers(&resume.results)?;
-        Ok(parked.resume(answers, permit.clone(), ANSWER).await)
+        let wait = self.limits.call_timeout;
+        let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);
+        Ok(resumed.await)
     }
 
     /// Several turns, which are about to begin, and the panel over them.

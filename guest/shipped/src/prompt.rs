@@ -176,7 +176,7 @@ fn plan(
         tools: None,
     };
     let mut resume = None;
-    if let ([brief], false) = (turns.briefs.as_slice(), offer.functions.is_empty()) {
+    if let ([brief], None) = (turns.briefs.as_slice(), &notes.fan_out) {
         let terms = Terms {
             model: turns.model.as_ref(),
             instructions: &talk.instructions,
@@ -184,7 +184,9 @@ fn plan(
             offer: &offer,
         };
         let single = body.parallel_tool_calls == Some(false);
-        notes.tools = Some(terms.tools(&talk.digest, single));
+        let offers = !offer.functions.is_empty();
+        notes.tools = offers.then(|| terms.tools(&talk.digest, single));
+        // Whether a turn waits for these results, its key will tell.
         resume = talk.answered.map(|answered| terms.resume(answered));
     }
     Ok(Plan {

@@ -13,8 +13,12 @@ const NAME_AT_MOST: usize = 64;
 /// Characters of the digest in a name that had to be changed.
 const NAME_DIGEST: usize = 8;
 
-/// Arguments that are taken apart to be compared, in bytes: their values take many times the room of their text.
-const MEANING_AT_MOST: usize = 1024 * 1024;
+/// Arguments that are taken apart to be compared, in bytes, of all calls that count together: it takes long, and their
+/// values take many times the room of their text.
+const MEANINGS_AT_MOST: usize = 512 * 1024;
+
+/// Up to here every whole number is one of JavaScript's, whose clients write it without a fraction.
+const WHOLE_AT_MOST: f64 = 9_007_199_254_740_992.0;
 
 /// Names that Codex (0.169) keeps for tools of its own: a call of one would not reach us, or be refused as a tool.
 const RESERVED: &[&str] = &["exec_command", "mcp", "request_user_input", "shell_command"];
@@ -138,23 +142,62 @@ pub(crate) fn key(conversation: &str, text: &str, calls: &[Call<'_>]) -> String 
     let mut digest = Digest::default();
     digest.push(conversation);
     digest.push(text);
+    let mut meanings = Meanings::default();
     for call in calls {
         digest.push(&call.id);
         digest.push(&call.name);
-        digest.push(&meaning(&call.arguments));
+        digest.push(&meanings.of(&call.arguments));
     }
     digest.finish()
 }
 
-/// Arguments in the one way in which they are compared: without spaces, members in the order of their names. What is no
-/// JSON, or too long to be worth it, stays.
-pub(crate) fn meaning(arguments: &str) -> Cow<'_, str> {
-    if arguments.len() > MEANING_AT_MOST {
-        return Cow::Borrowed(arguments);
+/// Arguments in the one way in which they are compared: without spaces, members in the order of their names, whole
+/// numbers without a fraction. What is no JSON, or beyond what may be taken apart, stays. So calls that come first are
+/// always told alike, whatever follows.
+#[derive(Debug)]
+pub(crate) struct Meanings {
+    left: usize,
+}
+
+impl Default for Meanings {
+    fn default() -> Self {
+        Self {
+            left: MEANINGS_AT_MOST,
+        }
     }
-    match serde_json::from_str::<Value>(arguments) {
-        Ok(arguments) => Cow::Owned(arguments.to_string()),
-        Err(_) => Cow::Borrowed(arguments),
+}
+
+impl Meanings {
+    pub(crate) fn of<'a>(&mut self, arguments: &'a str) -> Cow<'a, str> {
+        let Some(left) = self.left.checked_sub(arguments.len()) else {
+            self.left = 0;
+            return Cow::Borrowed(arguments);
+        };
+        self.left = left;
+        match serde_json::from_str::<Value>(arguments) {
+            Ok(mut arguments) => {
+                unify(&mut arguments);
+                Cow::Owned(arguments.to_string())
+            }
+            Err(_) => Cow::Borrowed(arguments),
+        }
+    }
+}
+
+/// Writes whole numbers as such. A value nests at most 127 levels.
+fn unify(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let float = number.as_f64().unwrap_or_default();
+            if float.fract() == 0.0 && float.abs() <= WHOLE_AT_MOST {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole and fits")]
+                let whole = float as i64;
+                *number = whole.into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(unify),
+        Value::Object(members) => members.values_mut().for_each(unify),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -182,7 +225,18 @@ mod tests {
     fn other_names_become_such_and_stay_apart() {
         let long = "x".repeat(65);
         let longer = "x".repeat(66);
-        let odd = ["", "a.b", "a/b", "é", "request_user_input", &long, &longer];
+        let reserved = ["exec_command", "mcp", "mcp__a", "request_user_input"];
+        let shaped = [
+            "",
+            "a.b",
+            "a/b",
+            "é",
+            "mcp__a.b",
+            "x_mcp__a.b",
+            &long,
+            &longer,
+        ];
+        let odd = [&reserved[..], &shaped].concat();
         let mut seen: Vec<String> = odd
             .iter()
             .map(|name| seen_name(name).into_owned())
@@ -192,6 +246,7 @@ mod tests {
                 name.len() <= 64 && seen_name(name) == name.as_str(),
                 "{name}"
             );
+            assert!(!is_reserved(name), "{name}");
         }
         seen.sort();
         seen.dedup();
@@ -234,12 +289,45 @@ mod tests {
     #[test]
     fn arguments_are_the_same_where_they_mean_the_same() {
         assert_eq!(
-            meaning("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
+            Meanings::default().of("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
             r#"{"a":"a","b":2}"#
         );
-        let long = format!("[{}1]", " ".repeat(MEANING_AT_MOST));
+        let long = format!("[{}1]", " ".repeat(MEANINGS_AT_MOST));
         for stays in ["", "{", "not JSON ", "[1e999]", &long] {
-            assert_eq!(meaning(stays), stays);
+            assert_eq!(Meanings::default().of(stays), stays);
         }
+    }
+
+    #[test]
+    fn whole_numbers_are_told_as_javascript_writes_them() {
+        for (python, javascript) in [
+            (r#"{"a": 1.0, "b": [1e2, -0.0]}"#, r#"{"a":1,"b":[100,0]}"#),
+            ("[1.5,1e300]", "[1.5,1e+300]"),
+        ] {
+            assert_eq!(
+                Meanings::default().of(python),
+                Meanings::default().of(javascript)
+            );
+        }
+        assert_ne!(Meanings::default().of("1"), Meanings::default().of("1.5"));
+    }
+
+    #[test]
+    fn what_comes_first_is_told_alike_whatever_follows() {
+        let long = format!("[{} 1.0]", " ".repeat(MEANINGS_AT_MOST - 20));
+        let mut meanings = Meanings::default();
+        let told = [
+            meanings.of("1.0").into_owned(),
+            meanings.of(&long).into_owned(),
+        ];
+        assert_eq!(told, ["1", "[1]"]);
+        for _ in 0..2 {
+            assert_eq!(
+                meanings.of("[ 1.0 ,             2.0]"),
+                "[ 1.0 ,             2.0]"
+            );
+        }
+        // Nor does a short one fit when a long one did not.
+        assert_eq!(meanings.of("1.0"), "1.0");
     }
 }

@@ -1,10 +1,15 @@
 //! One line of Codex's stdout, decoded: an answer, a request, or a report about a turn. Pure.
 
+mod shapes; // what is in a notification
+
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use self::shapes::{
+    Delta, ErrorOf, Item, ItemOf, RawItem, RawResponse, ReasoningPart, TurnOf, UsageOf,
+};
 use super::pending::RpcError;
 use super::protocol::TurnError;
 use crate::wit::{Phase, Usage};
@@ -109,6 +114,8 @@ pub(super) enum Report<'a> {
     },
     /// What we said ourselves, images and all, or what is told besides.
     Echo,
+    /// Codex has taken what came of a call.
+    Taken,
     /// The model called a tool. Only of turns with tools, as are the next two.
     Called,
     /// What came of a call goes to the model.
@@ -128,6 +135,22 @@ pub(super) enum Report<'a> {
         error: Option<TurnError>,
     },
     Other,
+}
+
+impl Report<'_> {
+    /// Whether the model itself says something.
+    pub(super) fn is_of_model(&self) -> bool {
+        matches!(
+            self,
+            Self::MessageStarted { .. }
+                | Self::MessageDelta { .. }
+                | Self::MessageCompleted { .. }
+                | Self::ReasoningDelta { .. }
+                | Self::ReasoningCompleted { .. }
+                | Self::Called
+                | Self::Responded(_)
+        )
+    }
 }
 
 /// How Codex says that a turn ended.
@@ -194,7 +217,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
                 phase: phase.as_deref().and_then(phase_of),
             }),
             Item::ContextCompaction => Some(Report::Compacting),
-            Item::UserMessage => Some(Report::Echo),
+            Item::UserMessage | Item::DynamicToolCall => Some(Report::Echo),
             Item::Reasoning { .. } | Item::Unknown => None,
         }),
         "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
@@ -207,6 +230,7 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
                 Some(Report::ReasoningCompleted { item: id, summary })
             }
             Item::UserMessage => Some(Report::Echo),
+            Item::DynamicToolCall => Some(Report::Taken),
             Item::ContextCompaction | Item::Unknown => None,
         }),
         "thread/tokenUsage/updated" => {
@@ -270,120 +294,6 @@ fn phase_of(name: &str) -> Option<Phase> {
         "final_answer" => Some(Phase::FinalAnswer),
         _ => None,
     }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Delta<'a> {
-    #[serde(borrow)]
-    item_id: Cow<'a, str>,
-    #[serde(borrow)]
-    delta: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ReasoningPart<'a> {
-    #[serde(borrow)]
-    item_id: Cow<'a, str>,
-    #[serde(borrow)]
-    delta: Cow<'a, str>,
-    summary_index: Option<u32>,
-    content_index: Option<u32>,
-}
-
-#[derive(Deserialize)]
-struct ItemOf<T> {
-    item: T,
-}
-
-/// An item of the Responses API. It may be large, and only its type counts.
-#[derive(Deserialize)]
-struct RawItem<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Cow<'a, str>,
-}
-
-#[derive(Deserialize)]
-struct RawResponse {
-    usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
-enum Item<'a> {
-    AgentMessage {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(borrow, default)]
-        phase: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        text: Cow<'a, str>,
-    },
-    Reasoning {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(default)]
-        summary: Vec<String>,
-    },
-    ContextCompaction,
-    UserMessage,
-    #[serde(other)]
-    Unknown,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageOf {
-    token_usage: TokenUsage,
-}
-
-#[derive(Deserialize)]
-struct TokenUsage {
-    total: Tokens,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
-struct Tokens {
-    input_tokens: u64,
-    cached_input_tokens: u64,
-    output_tokens: u64,
-    reasoning_output_tokens: u64,
-}
-
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
-        Self {
-            input: tokens.input_tokens,
-            cached: tokens.cached_input_tokens,
-            output: tokens.output_tokens,
-            reasoning: tokens.reasoning_output_tokens,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorOf {
-    error: TurnError,
-    #[serde(default)]
-    will_retry: bool,
-}
-
-#[derive(Deserialize)]
-struct TurnOf<'a> {
-    #[serde(borrow)]
-    turn: TurnState<'a>,
-}
-
-#[derive(Deserialize)]
-struct TurnState<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    status: Status,
-    error: Option<TurnError>,
 }
 
 #[cfg(test)]

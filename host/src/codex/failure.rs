@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::connection::CallError;
 use super::pending::RpcError;
-use super::protocol::{INVALID_PARAMS, OVERLOADED, TurnError};
+use super::protocol::{DynamicTool, INVALID_PARAMS, OVERLOADED, TurnError};
 use super::stderr;
 use super::turn::Outcome;
 use crate::failure::Failure;
@@ -207,6 +207,16 @@ pub(super) fn too_slow() -> Failure {
     )
 }
 
+/// The model called tools, and the policy that offered them took no notice.
+pub(super) fn unanswered() -> Failure {
+    Failure::new(
+        ProblemKind::Internal,
+        "policy_failed",
+        "the gateway's policy could not handle what the model asked for",
+    )
+    .because("the policy handed no turn off although the model had called its tools".to_owned())
+}
+
 /// A call that Codex refused, or never answered.
 pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
     let failure = match &error {
@@ -229,6 +239,33 @@ pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
         }
     };
     failure.because(Called { method, error })
+}
+
+/// A refused `thread/start`, where it is one of these tools that Codex does not take. It says so of the tool's schema:
+/// `dynamic tool input schema is not supported for NAME: REASON` (0.169.0).
+pub(super) fn of_tools(failure: Failure, tools: &[DynamicTool]) -> Failure {
+    let called = failure.cause.as_ref();
+    let called = called.and_then(|cause| cause.downcast_ref::<Called>());
+    let Some(CallError::Refused(refusal)) = called.map(|called| &called.error) else {
+        return failure;
+    };
+    let refused = tools.iter().find_map(|tool| {
+        let before = format!("not supported for {}: ", tool.name);
+        let (_, reason) = refusal.message.split_once(&before)?;
+        Some((tool, reason))
+    });
+    let Some((tool, reason)) = refused else {
+        return failure;
+    };
+    let kind = ProblemKind::InvalidRequest;
+    let message = format!("Codex cannot read this schema: {reason}");
+    let param = tool.param.as_str();
+    Failure {
+        problem: Failure::new(kind, "invalid_function_parameters", message)
+            .at(param)
+            .problem,
+        cause: failure.cause,
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

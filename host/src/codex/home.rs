@@ -115,13 +115,16 @@ impl Home {
         })
     }
 
-    /// Writes a file of our own beside Codex's.
+    /// Writes a file of our own beside Codex's, if it is not there: its name stands for its text.
     ///
     /// # Errors
     /// That it cannot be written.
     pub(crate) fn keep(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
         let path = self.path.join(name);
-        files::replace(&path, text).map(|()| path)
+        if !path.exists() {
+            files::replace(&path, text)?;
+        }
+        Ok(path)
     }
 
     /// The file that holds the login, whether it exists or not.

@@ -3,33 +3,30 @@
 //! The task owns the permit, so a place is free again only when Codex has really ended the turn, and it sees every
 //! turn out: completed, or interrupted because its reply was dropped.
 
+mod watch; // while it runs
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{SemaphorePermit, oneshot};
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use self::watch::{see_out, see_through};
 use super::connection::{CallError, Connection};
 use super::failure;
 use super::pending::RpcError;
 use super::prompt::Prompt;
 use super::protocol::{
-    Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams, ThreadStartResponse,
-    ThreadUnsubscribeParams, TurnInterruptParams, TurnStartParams, TurnStartResponse,
+    DynamicTool, Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams,
+    ThreadStartResponse, ThreadUnsubscribeParams, TurnStartParams, TurnStartResponse,
 };
 use super::supervisor::Ready;
-use super::turn::{Given, Progress, Shared, Terms, Turn};
+use super::turn::{Shared, Terms, Turn};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::ProblemKind;
-
-/// How long an interrupted turn may take to end, before its place is given to another all the same.
-const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
-
-/// How long after an interrupt that did not hold the next follows. Doubles each time.
-const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long calls that Codex was too busy for are made again. Doubles each time, with jitter.
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
@@ -171,7 +168,8 @@ async fn start_thread(
         let Some(_room) = wanted.room(connection, prompt.opening_bytes()).await? else {
             return Ok(None);
         };
-        call(connection, "thread/start", &params).await?
+        let started = call(connection, "thread/start", &params).await;
+        started.map_err(|unstarted| unstarted.of_tools(prompt.tools()))?
     };
     if thread.is_confined() {
         return Ok(Some(thread));
@@ -200,6 +198,14 @@ enum Unstarted {
 }
 
 impl Unstarted {
+    /// A refusal of one of these tools names it: it is the client's.
+    fn of_tools(self, tools: &[DynamicTool]) -> Self {
+        match self {
+            Self::Never(failure) => Self::Never(failure::of_tools(failure, tools)),
+            other => other,
+        }
+    }
+
     fn report(self) -> NotStarted {
         match self {
             Self::Gone => NotStarted::Gone,
@@ -254,92 +260,6 @@ async fn start_turn(
             Err(Unstarted::Never(failure::of_call("turn/start", error)))
         }
         Err(error) => Err(Unstarted::Perhaps(failure::of_call("turn/start", error))),
-    }
-}
-
-/// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
-/// client takes no time, and has all of it again when it goes on.
-async fn see_through(
-    connection: &Connection,
-    shared: &Shared,
-    mut deadline: Instant,
-    patience: Patience,
-) {
-    let mut progress = shared.progress();
-    let over = |now: &Progress| now.ended || now.abandoned;
-    // Looks at how things are and never at how they have become so: they may change faster than this task runs.
-    loop {
-        let now = *progress.borrow_and_update();
-        if over(&now) {
-            return;
-        }
-        if now.answers {
-            let (answers, goes_on) = shared.answers();
-            if goes_on {
-                deadline = Instant::now() + patience.turn;
-            }
-            if timeout_at(deadline, give(connection, answers)).await != Ok(true) {
-                // Its reader says so, too.
-                return shared.end(failure::exited());
-            }
-            continue;
-        }
-        if now.parked {
-            let _ = progress.changed().await;
-            continue;
-        }
-        // Kept here and not by the reply: a client that does not read asks its reply for nothing.
-        let silence = now.pending.then(|| Instant::now() + patience.call);
-        let until = silence.map_or(deadline, |silence| silence.min(deadline));
-        if timeout_at(until, progress.changed()).await.is_err() {
-            if Instant::now() >= deadline {
-                return shared.end(failure::too_slow());
-            }
-            shared.probe();
-        }
-    }
-}
-
-/// Answers what Codex has asked. False: it cannot be answered any more.
-async fn give(connection: &Connection, answers: Vec<Given>) -> bool {
-    for (request, result) in answers {
-        let Ok(_room) = connection.room(result.get().len()).await else {
-            return false;
-        };
-        if connection.answer(&request, &result).await.is_err() {
-            return false;
-        }
-    }
-    true
-}
-
-/// Interrupts a turn that has not ended, until it has.
-async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
-    let mut progress = shared.progress();
-    let deadline = Instant::now() + INTERRUPT_DEADLINE;
-    let mut pause = INTERRUPT_PAUSE;
-    while !progress.borrow().ended {
-        if Instant::now() >= deadline {
-            tracing::error!("a turn goes on although it was interrupted");
-            return;
-        }
-        let turn = shared.turn();
-        let params = TurnInterruptParams {
-            thread_id: thread,
-            turn_id: &turn,
-        };
-        let interrupted = connection.call::<Ignored>("turn/interrupt", &params).await;
-        // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
-        // asked again as soon as the turn has started, and after a pause in any case.
-        let started = progress.borrow().started;
-        match interrupted {
-            Err(CallError::Closed) => return,
-            Err(error) => tracing::debug!(%error, "an interrupt did not hold"),
-            Ok(_) => {}
-        }
-        let further = progress.wait_for(|progress| progress.ended || progress.started != started);
-        let _ = timeout(pause, further).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
     }
 }
 

@@ -6,13 +6,19 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
 
 use super::launch::Launch;
 
 /// Bytes of Codex's own catalogue that are read. 0.169.0 has 745 KB.
 const CATALOGUE_BYTES: u64 = 16 << 20;
+
+/// How long Codex may take to print it. 0.169.0 takes 0.02 s.
+const PRINT_DEADLINE: Duration = Duration::from_secs(5);
 
 /// More tokens than any conversation has: none is cut or summarised before the model itself says that it is too long.
 const NO_LIMIT: u64 = 1_000_000_000_000;
@@ -20,22 +26,25 @@ const NO_LIMIT: u64 = 1_000_000_000_000;
 /// Writes the catalogue for threads with tools, made from the one that this Codex has built in. None: it cannot be made,
 /// and no request may have tools.
 pub(super) async fn prepare(launch: &Launch) -> Option<PathBuf> {
-    let prepared = async {
-        let printed = launch
-            .print(&["debug", "models", "--bundled"], CATALOGUE_BYTES)
-            .await?;
-        let text = plain(&printed)?;
-        let home = launch.home().clone();
-        let write = move || home.keep("models.json", &text);
-        tokio::task::spawn_blocking(write)
-            .await
-            .map_err(io::Error::other)?
-            .map_err(io::Error::other)
-    };
-    let prepared: io::Result<PathBuf> = prepared.await;
+    let mut prepared = try_to(launch).await;
+    if prepared.is_err() {
+        prepared = try_to(launch).await;
+    }
     prepared
         .inspect_err(|error| tracing::warn!(%error, "requests with tools are refused"))
         .ok()
+}
+
+async fn try_to(launch: &Launch) -> io::Result<PathBuf> {
+    let arguments = ["debug", "models", "--bundled"];
+    let printed = launch.print(&arguments, CATALOGUE_BYTES);
+    let text = plain(&timeout(PRINT_DEADLINE, printed).await??)?;
+    let home = launch.home().clone();
+    // By its content: another gateway in this home may run another Codex.
+    let name = format!("models-{:.16}.json", format!("{:x}", Sha256::digest(&text)));
+    let write = move || home.keep(&name, &text);
+    let written = tokio::task::spawn_blocking(write).await;
+    written.map_err(io::Error::other)?.map_err(io::Error::other)
 }
 
 /// The catalogue with every model's own ways switched off, and without the texts that our instructions replace.

@@ -17,6 +17,9 @@ use crate::attachments::Attachments;
 use crate::failure::Failure;
 use crate::wit::{Brief, InputItem, ProblemKind};
 
+/// How often a turn may be told all that was attached.
+const NAMED_AT_MOST: usize = 2;
+
 /// What one turn is given.
 #[derive(Debug)]
 pub(super) struct Prompt {
@@ -44,10 +47,11 @@ impl Prompt {
     /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
     pub(super) fn new(conversation: Arc<Conversation>, brief: Brief) -> Result<Self, Failure> {
         let attachments = &conversation.attachments;
+        let mut expansion = Expansion::of(attachments);
         let input = brief.input.into_iter().map(|item| match item {
             InputItem::Text(text) => Ok(Input::Text(text)),
             InputItem::Attachment(number) => {
-                url(attachments, number).map(|_exists| Input::Image(number))
+                expansion.url(number).map(|_fits| Input::Image(number))
             }
         });
         let mut input = input.collect::<Result<Vec<_>, _>>()?;
@@ -201,6 +205,26 @@ fn url(attachments: &Attachments, number: u32) -> Result<&str, Failure> {
         .ok_or_else(|| broken("an attachment that does not exist"))
 }
 
+/// What attachments take up where they are named. A policy may name one more than once, but not without end.
+struct Expansion<'a> {
+    attachments: &'a Attachments,
+    left: usize,
+}
+
+impl<'a> Expansion<'a> {
+    fn of(attachments: &'a Attachments) -> Self {
+        let left = attachments.bytes().saturating_mul(NAMED_AT_MOST);
+        Self { attachments, left }
+    }
+
+    fn url(&mut self, number: u32) -> Result<&'a str, Failure> {
+        let url = url(self.attachments, number)?;
+        let left = self.left.checked_sub(url.len());
+        self.left = left.ok_or_else(|| broken("attachments named over and over"))?;
+        Ok(url)
+    }
+}
+
 fn broken(cause: impl Into<String>) -> Failure {
     Failure::new(
         ProblemKind::Internal,
@@ -350,8 +374,9 @@ mod tests {
     fn what_a_policy_must_not_write_is_its_own_failure() {
         let none = prompt(&[], brief(vec![]));
         let absent = prompt(&[], brief(vec![InputItem::Attachment(7)]));
+        let endless = prompt(&[], brief(vec![InputItem::Attachment(0); 3]));
         let broken = prompt(&["{".to_owned()], brief(text("hi")));
-        for refused in [none, absent, broken] {
+        for refused in [none, absent, endless, broken] {
             assert_eq!(
                 refused.unwrap_err().problem.code.as_deref(),
                 Some("policy_failed")

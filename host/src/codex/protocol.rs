@@ -93,6 +93,9 @@ pub(super) struct DynamicTool {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) input_schema: Box<RawValue>,
+    /// The request's field that the schema came from.
+    #[serde(skip)]
+    pub(super) param: String,
 }
 
 /// What came of a call.

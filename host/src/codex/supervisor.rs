@@ -68,13 +68,18 @@ impl Ready {
         conversation: &Conversation,
         brief: &Brief,
     ) -> Result<String, Failure> {
-        let has_tools = brief.tools && conversation.has_tools();
-        if has_tools && self.plain.is_none() {
+        self.check_tools(brief.tools && conversation.has_tools())?;
+        self.catalogue.check(conversation, brief)
+    }
+
+    /// Fails for a turn with tools where there cannot be any.
+    pub(super) fn check_tools(&self, wanted: bool) -> Result<(), Failure> {
+        if wanted && self.plain.is_none() {
             let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
             let kind = ProblemKind::Unsupported;
             return Err(Failure::new(kind, "tools_unavailable", message).at("tools"));
         }
-        self.catalogue.check(conversation, brief)
+        Ok(())
     }
 }
 

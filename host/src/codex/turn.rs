@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use self::parked::Calls;
 pub(super) use self::parked::Given;
@@ -95,7 +96,7 @@ pub(super) struct Shared {
     bound: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     queue: VecDeque<Event>,
     queued_bytes: usize,
@@ -107,6 +108,8 @@ struct State {
     source: u32,
     /// Its place among those that run. Given back when Codex has ended the turn, or while the turn waits.
     permit: Option<Permit>,
+    /// When anything was last said of it.
+    heard: Instant,
     /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
     at: u64,
     /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
@@ -138,8 +141,6 @@ pub(super) struct Progress {
     pub(super) parked: bool,
     /// Calls whose results Codex waits for.
     pub(super) open: usize,
-    /// It waits for some although the model's response is not whole.
-    pub(super) pending: bool,
     /// There are answers to give to Codex.
     pub(super) answers: bool,
 }
@@ -149,7 +150,16 @@ impl Shared {
         let state = State {
             source: terms.source,
             permit: Some(terms.permit),
-            ..State::default()
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            largest: 0,
+            telling: Telling::default(),
+            calls: Calls::default(),
+            heard: Instant::now(),
+            at: 0,
+            turn: None,
+            outcome: None,
+            told_outcome: false,
         };
         Arc::new(Self {
             state: Mutex::new(state),
@@ -205,8 +215,8 @@ impl Shared {
 
     /// The child is gone, and the turn with it.
     pub(super) fn lost(&self) {
-        self.end(failure::exited());
         self.progress.send_modify(|progress| progress.ended = true);
+        self.end(failure::exited());
     }
 
     /// Takes a notification of this turn's thread. Called by the reader alone, so it only computes.
@@ -225,6 +235,9 @@ impl Shared {
         // Nothing after this is for anybody.
         let mut last = false;
         let mut progress = *self.progress.borrow();
+        state.heard = Instant::now();
+        // A turn that waits says nothing of its own: this one runs, and has no place.
+        progress.abandoned |= progress.parked && report.is_of_model();
         match report {
             Report::TurnStarted { turn } => {
                 state.turn.get_or_insert_with(|| turn.into_owned());
@@ -258,6 +271,7 @@ impl Shared {
                 }
             }
             // Codex repeats what was injected before the turn began.
+            Report::Taken => state.calls.taken(),
             Report::Called if progress.started => {
                 state.calls.called();
                 events.push(verbatim(method, params));
@@ -267,7 +281,6 @@ impl Shared {
                 events.push(verbatim(method, params));
             }
             Report::Responded(usage) => {
-                progress.pending = false;
                 last = state.calls.responded();
                 state.telling.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::fan_out::FanOut;
 use super::parking::Lot;
 use super::turns::{ANSWER, Settled, Turns};
-use crate::codex::Outcome;
+use crate::codex::{Outcome, Turn};
 use crate::events;
 use crate::failure::Failure;
 use crate::policy::{Fault, Session};
@@ -40,6 +40,8 @@ pub(crate) struct Pump {
     cause: Option<Box<dyn Error + Send + Sync>>,
     /// Where a turn may wait for its client.
     lot: Lot,
+    /// The turn that will, once the answer is finished.
+    waiting: Option<(String, Turn)>,
     streaming: bool,
     heartbeat: Duration,
     /// When the client last heard something.
@@ -85,6 +87,7 @@ impl Pump {
             early_closing: None,
             cause: None,
             lot,
+            waiting: None,
             streaming,
             heartbeat,
             spoke: Instant::now(),
@@ -209,7 +212,12 @@ impl Pump {
         }
         if let Some(ending) = self.ending.take() {
             record_ending(&ending);
-            return Ok(Work::Closed(self.session.finish(&ending).await?));
+            let closing = self.session.finish(&ending).await?;
+            // Before the client hears of the calls: it may be quick.
+            if let Some((key, turn)) = self.waiting.take() {
+                self.lot.park(key, turn);
+            }
+            return Ok(Work::Closed(closing));
         }
         self.decide().await;
         Ok(Work::Frames(Vec::new()))
@@ -242,10 +250,7 @@ impl Pump {
         self.stop();
         self.batch.clear();
         self.ending = Some(Ending::HandedOff);
-        if let (Some(turn), Some(key)) = (turn, handoff.key) {
-            // Before the client hears of the calls: it may be quick.
-            self.lot.park(key, turn);
-        }
+        self.waiting = handoff.key.zip(turn);
     }
 
     /// Has the panel hear of everything that it is due to hear of.

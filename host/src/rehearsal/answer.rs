@@ -8,6 +8,9 @@ use super::schema;
 /// Characters of the question that are repeated.
 const QUOTED: usize = 400;
 
+/// Results that are repeated.
+const RESULTS: usize = 3;
+
 /// What every answer in words begins with.
 const SENTENCE: &str =
     "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine.";
@@ -64,8 +67,13 @@ fn words(asked: &Asked) -> String {
     if asked.images() > 0 {
         text.push_str(&format!(" You sent {}.", counted(asked.images(), "image")));
     }
-    for (name, result) in asked.results() {
-        text.push_str(&format!(" {name} returned: “{}”.", quoted(&result)));
+    let results = asked.results();
+    for (name, result) in results.iter().take(RESULTS) {
+        text.push_str(&format!(" {name} returned: “{}”.", quoted(result)));
+    }
+    if results.len() > RESULTS {
+        let more = counted(results.len() - RESULTS, "more result");
+        text.push_str(&format!(" There are {more}."));
     }
     if question.trim().is_empty() {
         text.push_str(" You said nothing.");

@@ -15,7 +15,7 @@ use airlock_policy::bindings::exports::airlock::policy::translate::{
 use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 use airlock_policy::component;
 
-use crate::{Deed, Place, SMUGGLED, Whim, smuggle};
+use crate::{Deed, Place, SMUGGLED, Whim, smuggle, wants_candidates};
 
 struct Hostile;
 
@@ -41,16 +41,35 @@ impl prompt::Guest for Hostile {
                 brief.output_schema = Some(SMUGGLED.to_owned());
             }
         }
+        // What goes on with results is one turn: the candidate's.
+        if wants_candidates(&request.body) && plan.resume.is_none() {
+            plan.briefs = plan
+                .briefs
+                .into_iter()
+                .cycle()
+                .zip(1..=CANDIDATES)
+                .map(|(brief, number)| numbered(brief, number))
+                .collect();
+        }
         // The translator takes notes that it cannot read for none, so they are only replaced where asked.
         if Place::Feed
             .deed_in(&request.body)
             .or(Place::Finish.deed_in(&request.body))
             .is_some()
+            || wants_candidates(&request.body)
         {
             plan.notes = [plan.notes.as_str(), SEPARATOR, &request.body].concat();
         }
         Ok(plan)
     }
+}
+
+/// How many candidates there are where a request wants them. The last is the one that the client hears.
+const CANDIDATES: u32 = 2;
+
+fn numbered(mut brief: Brief, number: u32) -> Brief {
+    brief.instructions = format!("You are candidate {number}.");
+    brief
 }
 
 /// Between the shipped policy's notes and the body that follows them.
@@ -74,6 +93,8 @@ struct State {
     reply: airlock_policy::translate::Reply,
     feed: Option<Deed>,
     finish: Option<Deed>,
+    /// The turn whose calls and text are the answer.
+    answer: u32,
 }
 
 impl GuestReply for Reply {
@@ -83,18 +104,28 @@ impl GuestReply for Reply {
             .split_once(SEPARATOR)
             .unwrap_or((&context.notes, ""));
         let (feed, finish) = (Place::Feed.deed_in(body), Place::Finish.deed_in(body));
+        let answer = if wants_candidates(body) {
+            CANDIDATES
+        } else {
+            0
+        };
         context.notes = notes.to_owned();
         let reply = airlock_policy::translate::Reply::new(&context);
         Self(RefCell::new(State {
             reply,
             feed,
             finish,
+            answer,
         }))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Told {
+    fn feed(&self, mut events: Vec<Event>) -> Told {
         let mut state = self.0.borrow_mut();
-        for event in &events {
+        let mut heard = None;
+        for event in &mut events {
+            if event.source == state.answer {
+                heard = Some(std::mem::take(&mut event.source));
+            }
             if let EventKind::Text(text) = &event.kind {
                 state.feed = state.feed.or(Place::Feed.deed_in(&text.text));
                 state.finish = state.finish.or(Place::Finish.deed_in(&text.text));
@@ -103,7 +134,11 @@ impl GuestReply for Reply {
         if let Some(deed) = state.feed {
             deed.happen();
         }
-        state.reply.feed(events)
+        let mut told = state.reply.feed(events);
+        if let (Some(handoff), Some(source)) = (&mut told.handoff, heard) {
+            handoff.source = source;
+        }
+        told
     }
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
@@ -127,14 +162,19 @@ struct Panel {
 
 impl GuestPanel for Panel {
     fn new(context: Context, candidates: u32) -> Self {
+        // Until one of them calls.
+        let whim = wants_candidates(&context.notes).then_some(Whim::Wait);
         Self {
             inner: component::Panel::new(context, candidates),
-            whim: Cell::new(None),
+            whim: Cell::new(whim),
         }
     }
 
     fn wake(&self, now: u64) -> Verdict {
-        self.inner.wake(now)
+        match self.whim.get() {
+            Some(whim) => whim.verdict(),
+            None => self.inner.wake(now),
+        }
     }
 
     fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {

@@ -4,7 +4,8 @@
 //! `finish` and `panel` (where a candidate's answer holds it), the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
 //! from where it travels in the notes, or in the answer's text. `hostile:smuggle:history` and `hostile:smuggle:schema`
 //! put a message of the policy's own into JSON that goes to Codex. In a candidate's answer, `hostile:verdict:WHIM` gives
-//! verdicts that no panel may give: `wait`, `absent` and `endless`.
+//! verdicts that no panel may give: `wait`, `absent` and `endless`. `hostile:candidates` in a request harms nobody: it makes
+//! two candidates of one turn, each with the request's tools, and what the last of them calls is the answer.
 
 #[cfg(target_arch = "wasm32")]
 mod component;
@@ -69,6 +70,11 @@ pub const SMUGGLED: &str = concat!(
 pub fn smuggle(body: &str, place: &str) -> bool {
     body.split_once("hostile:smuggle:")
         .is_some_and(|(_, rest)| rest.starts_with(place))
+}
+
+/// Whether a request wants candidates with tools.
+pub fn wants_candidates(body: &str) -> bool {
+    body.contains("hostile:candidates")
 }
 
 impl Place {

@@ -298,9 +298,9 @@ fn no_nulls(value: &Value) -> Result<()> {
     match value {
         Value::Null => bail!("a null"),
         Value::Array(values) => values.iter().try_for_each(no_nulls),
-        // OpenAI's own first chunk says `"refusal": null`.
+        // OpenAI's own first chunk says `"refusal": null`, and of an answer without words `"content": null`.
         Value::Object(members) => members.iter().try_for_each(|(name, value)| {
-            if name == "refusal" && value.is_null() {
+            if value.is_null() && (name == "refusal" || name == "content") {
                 return Ok(());
             }
             no_nulls(value).with_context(|| format!("in the member {name}"))

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::content::Part;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::tools::{Call, Digest, meaning};
+use crate::tools::{Call, Digest, Meanings};
 
 use batch::Batch;
 
@@ -51,6 +51,7 @@ pub(super) struct Conversation<'de> {
     history: Vec<String>,
     /// The digest of the history, in which attachments count by their own.
     digest: Digest,
+    meanings: Meanings,
     /// The last message, until it is known whether another follows.
     last: Option<Message<'de>>,
     /// In its place: the assistant's calls and what came of them so far.
@@ -237,7 +238,8 @@ impl<'de> Conversation<'de> {
     fn remember_batch(&mut self, batch: &Batch<'_>, attachments: &[Attachment]) {
         self.remember(&batch.said, attachments);
         for call in &batch.calls {
-            for part in ["call", &call.id, &call.name, &meaning(&call.arguments)] {
+            let meaning = self.meanings.of(&call.arguments);
+            for part in ["call", &call.id, &call.name, &meaning] {
                 self.digest.push(part);
             }
             self.history.push(item::call(call));

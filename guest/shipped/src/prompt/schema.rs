@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::tools::NO_ARGUMENTS;
+
 /// How deep a schema may nest, in objects and arrays. OpenAI takes ten levels of objects, about three of these each.
 const DEPTH_AT_MOST: usize = 64;
 /// How long a schema may be, in bytes of JSON.
@@ -63,7 +65,7 @@ pub(super) fn compact(raw: &str) -> Result<String, Fault> {
     }
 }
 
-/// As `compact`, of a schema that describes an object, where it says what it describes at all.
+/// As `compact`, of a schema that describes an object, or does not say what it describes.
 pub(super) fn compact_of_object(raw: &str) -> Result<String, Fault> {
     let schema = compact(raw)?;
     // Of a member given twice the last one counts, as JSON parsers have it.
@@ -71,7 +73,9 @@ pub(super) fn compact_of_object(raw: &str) -> Result<String, Fault> {
         .map_err(|_| Fault::Unreadable)?;
     let described = members.get("type").map(|kind| kind.get());
     match described.map(serde_json::from_str::<Cow<'_, str>>) {
-        None => Ok(schema),
+        // OpenAI wants it said.
+        None if members.is_empty() => Ok(NO_ARGUMENTS.to_owned()),
+        None => Ok([r#"{"type":"object","#, &schema[1..]].concat()),
         Some(Ok(kind)) if kind == "object" => Ok(schema),
         Some(_) => Err(Fault::OtherType),
     }

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::conversation::push_paragraph;
 use super::reader::{Reader, Step, quoted};
 use super::schema;
 use super::shape::{Boolean, Optional, Scalar, Shape, Text};
 use crate::bindings::airlock::policy::types::Tool;
 use crate::tools::{Offered, seen_name};
 
+use described::described;
+
+mod described;
 #[cfg(test)]
 mod tests;
 
@@ -19,41 +21,10 @@ mod tests;
 const TOOLS_AT_MOST: usize = 128;
 /// The longest name of a function, in characters.
 const NAME_AT_MOST: usize = 128;
-/// Bytes of a schema that Codex (0.169) passes on whole.
-const WHOLE_AT_MOST: usize = 5_000;
-/// What Codex (0.169) leaves out of a schema however short it is, as far as it means something.
-const LOST: &[&str] = &[
-    "contains",
-    "default",
-    "dependentRequired",
-    "dependentSchemas",
-    "else",
-    "examples",
-    "exclusiveMaximum",
-    "exclusiveMinimum",
-    "format",
-    "if",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "multipleOf",
-    "not",
-    "nullable",
-    "pattern",
-    "patternProperties",
-    "prefixItems",
-    "propertyNames",
-    "then",
-    "uniqueItems",
-];
-/// In front of a schema in a description.
-const SCHEMA: &str = "The arguments satisfy this JSON Schema: ";
+/// Bytes of all schemas together: each is read, and told, more than once.
+const SCHEMAS_AT_MOST: usize = 2 * 1024 * 1024;
 /// The schema of a function that says nothing of its arguments.
-const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
+pub(super) const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// A function of the client.
 pub(super) struct Function<'de> {
@@ -64,6 +35,8 @@ pub(super) struct Function<'de> {
     pub(super) parameters: String,
     /// Every call's arguments must satisfy the schema.
     pub(super) strict: bool,
+    /// Which of the request's tools it is, from 0.
+    index: usize,
 }
 
 impl Function<'_> {
@@ -73,6 +46,7 @@ impl Function<'_> {
             name: seen_name(&self.name).into_owned(),
             description: described(&self.description, &self.parameters),
             parameters: self.parameters,
+            param: format!("tools[{}].function.parameters", self.index),
         }
     }
 
@@ -83,33 +57,6 @@ impl Function<'_> {
             strict: self.strict.then(|| self.parameters.clone()),
         }
     }
-}
-
-/// A description that says what Codex leaves out of the schema.
-fn described(description: &str, schema: &str) -> String {
-    let mut text = description.to_owned();
-    if loses(schema) {
-        push_paragraph(&mut text, SCHEMA);
-        text.push_str(schema);
-    }
-    text
-}
-
-/// Whether Codex would not pass all of a schema on.
-fn loses(schema: &str) -> bool {
-    if schema.len() > WHOLE_AT_MOST {
-        return true;
-    }
-    // Within a text, the quote in front of a colon is escaped.
-    let mut rest = schema;
-    while let Some(end) = rest.find("\":") {
-        let key = rest[..end].rsplit('"').next().unwrap_or_default();
-        if LOST.contains(&key) {
-            return true;
-        }
-        rest = &rest[end + 2..];
-    }
-    false
 }
 
 pub(super) struct ToolsShape;
@@ -124,8 +71,15 @@ impl<'de> Shape<'de> for ToolsShape {
         mut members: A,
     ) -> Result<Self::Value, A::Error> {
         let mut functions: Vec<Function<'de>> = Vec::new();
-        while let Some(function) = reader.member(&mut members, functions.len(), ToolShape)? {
+        let mut bytes = 0;
+        while let Some(mut function) = reader.member(&mut members, functions.len(), ToolShape)? {
             let index = functions.len();
+            function.index = index;
+            bytes += function.parameters.len();
+            if bytes > SCHEMAS_AT_MOST {
+                let message = format!("all schemas together have at most {SCHEMAS_AT_MOST} bytes");
+                return Err(reader.invalid(&message));
+            }
             if index == TOOLS_AT_MOST {
                 return Err(reader.invalid(&format!("at most {TOOLS_AT_MOST} functions")));
             }
@@ -260,6 +214,7 @@ impl<'de> Shape<'de> for FunctionShape {
             description: description.unwrap_or_default(),
             parameters: parameters.unwrap_or_else(|| NO_ARGUMENTS.to_owned()),
             strict: strict.unwrap_or_default(),
+            index: 0,
         })
     }
 }

@@ -5,7 +5,7 @@
 //! the model's stream breaks, that end never comes, and the calls come again. So none is told before its response is whole.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use super::strict::{self, Steps};
 use super::{ANSWER, Heading, interrupted, upstream};
@@ -13,6 +13,9 @@ use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::notes::Notes;
 use crate::tools::{self, Call, Tools};
+
+/// The namespace that a model may put before a plain function. Codex (0.169) takes it for none.
+const NAMESPACE: &str = "functions";
 
 /// The calls of one reply.
 #[derive(Debug)]
@@ -98,7 +101,10 @@ impl Calls {
             }
             _ => return,
         }
-        let name = item.name.filter(|_| item.namespace.is_none());
+        let ours = item
+            .namespace
+            .is_none_or(|namespace| namespace == NAMESPACE);
+        let name = item.name.filter(|_| ours);
         let Some(offered) = name.and_then(|name| self.tools.called(&name)) else {
             // Codex answers this one.
             self.odd = true;
@@ -215,5 +221,5 @@ impl Calls {
 
 /// As Codex reads arguments.
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok()
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

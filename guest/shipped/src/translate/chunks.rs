@@ -74,6 +74,13 @@ impl Chunks {
         ])
     }
 
+    /// As `role`, of an answer without words: clients then have a message whose content is null, as with OpenAI.
+    pub(super) fn wordless(&self) -> Frame {
+        self.chunk(&[
+            r#"{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]"#,
+        ])
+    }
+
     /// A piece of the answer or of its reasoning.
     pub(super) fn delta(&self, field: Field, text: &str) -> Frame {
         self.text(&[field.before()], text, &[AFTER])

@@ -151,8 +151,9 @@ impl Streamed {
     fn hand_off(&mut self, frames: &mut Vec<Frame>) -> Handoff {
         let said = self.said.take().filter(|_| !self.spoiled);
         let handoff = self.calls.hand_off(said.map(tools::Text::finish));
-        if !self.calls.told().is_empty() {
-            self.begin(frames);
+        if !self.calls.told().is_empty() && !self.begun {
+            self.begun = true;
+            frames.push(self.chunks.wordless());
         }
         for (index, call) in self.calls.told().iter().enumerate() {
             frames.extend(self.chunks.call(index, call));

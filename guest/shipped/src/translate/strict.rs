@@ -25,6 +25,9 @@ const STEPS: u32 = 200_000;
 /// Bytes of a text, or elements, that are looked at in one step.
 const SIZE_OF_STEP: usize = 32;
 
+/// To read a byte costs as much as to look at so many.
+const READING: usize = 4;
+
 /// Characters of a place, or of a name, that are told.
 const PLACE_AT_MOST: usize = 200;
 
@@ -83,6 +86,11 @@ impl Steps {
 
 /// Fails where `arguments` are no JSON or do not satisfy `schema`.
 pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), Fault> {
+    // To read takes time too, and room.
+    let read = schema.len().saturating_add(arguments.len());
+    if !steps.take(read.saturating_mul(READING)) {
+        return Ok(());
+    }
     let Ok(arguments) = serde_json::from_str(arguments) else {
         return Err(Fault::of("are not JSON"));
     };
@@ -134,6 +142,10 @@ impl Check<'_> {
 
     /// What a schema says of a value, whatever is in it.
     fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Fault> {
+        // As OpenAPI says it.
+        if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
+            return Ok(());
+        }
         if let Some(kind) = words.get("type")
             && self.steps.take(size(kind))
             && !is_of(kind, value)

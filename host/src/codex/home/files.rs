@@ -93,12 +93,11 @@ fn share(lock: &File, home: &Path) -> Result<(), HomeError> {
 
 /// Writes a private file in one step: a reader sees the old text or the new one.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
-    let fresh = path.with_extension(format!("{}.new", std::process::id()));
+    let fresh = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
     let write = || {
         let mut options = OpenOptions::new();
         let mut file = options
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .write(true)
             .mode(0o600)
             .open(&fresh)?;

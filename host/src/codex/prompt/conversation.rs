@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{broken, raw, tools, url, verbatim};
+use super::{Expansion, broken, raw, tools, url, verbatim};
 use crate::attachments::Attachments;
 use crate::codex::protocol::DynamicTool;
 use crate::codex::turn::Answer;
@@ -63,6 +63,7 @@ impl Conversation {
     ) -> Result<Self, Failure> {
         let mut image = None;
         let mut items = Vec::with_capacity(history.len());
+        let mut expansion = Expansion::of(&attachments);
         for text in history {
             if !text.contains(ATTACHMENT) {
                 items.push(Item::Plain(verbatim(text)?));
@@ -73,7 +74,7 @@ impl Conversation {
                 serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
             for number in parts(&item).filter_map(named) {
                 image.get_or_insert(number);
-                bytes += url(&attachments, number)?.len();
+                bytes += expansion.url(number)?.len();
             }
             items.push(Item::Illustrated { item, bytes });
         }

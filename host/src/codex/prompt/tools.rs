@@ -1,6 +1,6 @@
 //! The client's tools in Codex's terms: what a thread may call, and what came of its calls.
 
-use super::{raw, url, verbatim};
+use super::{Expansion, raw, verbatim};
 use crate::attachments::Attachments;
 use crate::codex::protocol::{ContentItem, DynamicTool, ToolCallResponse};
 use crate::codex::turn::Answer;
@@ -14,6 +14,7 @@ pub(super) fn specs(tools: Vec<Tool>) -> Result<Vec<DynamicTool>, Failure> {
             name: tool.name,
             description: tool.description,
             input_schema: verbatim(tool.parameters)?,
+            param: tool.param,
         })
     };
     tools.into_iter().map(spec).collect()
@@ -24,11 +25,13 @@ pub(super) fn answers(
     results: &[ToolResult],
     attachments: &Attachments,
 ) -> Result<Vec<Answer>, Failure> {
-    let answer = |result: &ToolResult| {
+    let mut expansion = Expansion::of(attachments);
+    let mut answer = |result: &ToolResult| {
         let items = result.output.iter().map(|item| match item {
             InputItem::Text(text) => Ok(ContentItem::InputText { text }),
             InputItem::Attachment(number) => {
-                url(attachments, *number).map(|image_url| ContentItem::InputImage { image_url })
+                let url = expansion.url(*number);
+                url.map(|image_url| ContentItem::InputImage { image_url })
             }
         });
         let response = ToolCallResponse {
@@ -40,5 +43,5 @@ pub(super) fn answers(
             result: raw(&response)?,
         })
     };
-    results.iter().map(answer).collect()
+    results.iter().map(&mut answer).collect()
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
 use crate::codex::decode::ToolCall;
@@ -43,8 +43,12 @@ pub(super) struct Calls {
     answers: Vec<Given>,
     /// Of all responses since the turn began or went on.
     used: Option<Usage>,
-    /// Whether the model's response is, with the calls that it made.
+    /// Whether the model has made any.
+    made: bool,
+    /// Whether the model's response is whole, with the calls that it made.
     whole: bool,
+    /// Whether Codex has taken an answer.
+    taken: bool,
     /// Codex was answered before the client: the turn cannot wait for it any more.
     probed: bool,
 }
@@ -53,7 +57,8 @@ impl Turn {
     /// Has the turn wait, if it can.
     pub(crate) fn park(self) -> Option<Parked> {
         let mut state = self.shared.lock();
-        if state.calls.probed {
+        let calls = &state.calls;
+        if calls.probed || !calls.made || !calls.whole {
             return None;
         }
         state.permit = None;
@@ -77,13 +82,14 @@ impl Parked {
         !progress.ended && !progress.abandoned
     }
 
-    /// Has the turn go on with these answers, in a place of its own, as if it had just begun. None: it does not wait for
-    /// just these, or Codex has not taken them; the turn is gone then.
+    /// Has the turn go on with these answers, in a place of its own, as if it had just begun. Codex may take `wait` to take
+    /// them. None: the turn does not wait for just these, or its child went before it took any; the turn is gone then.
     pub(crate) async fn resume(
         self,
         answers: Vec<Answer>,
         permit: Permit,
         source: u32,
+        wait: Duration,
     ) -> Option<Turn> {
         let shared = &self.0.shared;
         // Codex may ask for a result a little after it has said that the calls are all there (0.169.0).
@@ -91,7 +97,9 @@ impl Parked {
         let asked = progress.wait_for(|now| now.open >= answers.len() || now.ended);
         timeout(ASK_WAIT, asked).await.ok()?.ok()?;
         shared.go_on(answers, permit, source)?;
-        shared.heard().await.then_some(self.0)
+        // Who says nothing for so long is the keeper's to end.
+        let taken = timeout(wait, shared.takes()).await;
+        taken.unwrap_or(true).then_some(self.0)
     }
 }
 
@@ -105,7 +113,7 @@ impl Shared {
         let open = std::mem::take(&mut state.calls.open).into_iter();
         let answers = open.map(|(call, request)| Some((request, results.remove(&call)?)));
         let answers = answers.collect::<Option<Vec<_>>>()?;
-        if !results.is_empty() {
+        if answers.is_empty() || !results.is_empty() {
             return None;
         }
         state.begin_again();
@@ -121,16 +129,17 @@ impl Shared {
         Some(())
     }
 
-    /// Waits until Codex says something of the turn. False: it went without a word.
-    async fn heard(&self) -> bool {
+    /// Waits until Codex has taken an answer. False: its child went without a word.
+    async fn takes(&self) -> bool {
         loop {
             let rung = self.bell.notified();
-            let (heard, over) = {
+            let (taken, over) = {
                 let state = self.lock();
-                (!state.queue.is_empty(), state.outcome.is_some())
+                let taken = state.calls.taken || !state.queue.is_empty();
+                (taken, state.outcome.is_some())
             };
-            if heard || over {
-                return heard;
+            if taken || over {
+                return taken || !self.progress.borrow().ended;
             }
             rung.await;
         }
@@ -146,28 +155,39 @@ impl Shared {
         let calls = &mut state.calls;
         let id = call.call_id.clone().into_owned();
         calls.open.push((id, request.to_owned()));
-        let (open, pending) = (calls.open.len(), !calls.whole);
+        let open = calls.open.len();
         drop(state);
         self.progress.send_modify(|progress| {
             progress.open = open;
-            progress.pending = pending;
         });
         true
     }
 
-    /// Gives Codex something for every call that it waits for. It says what it hides while it waits: whether the model's
-    /// stream is over without being whole (0.169.0). Whatever it does next, the turn ends there.
-    pub(in crate::codex) fn probe(&self) {
+    /// When Codex last said anything of the turn.
+    pub(in crate::codex) fn last_heard(&self) -> Instant {
+        self.lock().heard
+    }
+
+    /// The calls have stood open for long. Where the model's response is whole, whoever hears of the turn should have taken
+    /// it by now, and has not: false.
+    ///
+    /// Else Codex is given something for every call. It says what it hides while it waits: whether the model's stream is
+    /// over without being whole (0.169.0). Whatever it does next, the turn ends there.
+    pub(in crate::codex) fn probe(&self) -> bool {
         let mut state = self.lock();
         let calls = &mut state.calls;
+        if calls.whole {
+            return false;
+        }
         calls.probed = true;
         let open = std::mem::take(&mut calls.open).into_iter();
         calls.answers = open.map(|(_, request)| (request, nothing())).collect();
         drop(state);
         self.progress.send_modify(|progress| {
-            progress.pending = false;
+            progress.open = 0;
             progress.answers = true;
         });
+        true
     }
 
     /// What the keeper is to answer: Codex's requests and our results. With them, whether the turn goes on, and so has
@@ -200,7 +220,13 @@ fn nothing() -> Box<RawValue> {
 impl Calls {
     /// The model calls a tool: its response goes on.
     pub(super) fn called(&mut self) {
+        self.made = true;
         self.whole = false;
+    }
+
+    /// Codex has taken an answer.
+    pub(super) fn taken(&mut self) {
+        self.taken = true;
     }
 
     /// The model's response is whole. True: the turn ends here.
@@ -218,10 +244,10 @@ impl Calls {
         let sum = match self.used {
             None => response,
             Some(before) => Usage {
-                input: before.input + response.input,
-                cached: before.cached + response.cached,
-                output: before.output + response.output,
-                reasoning: before.reasoning + response.reasoning,
+                input: before.input.saturating_add(response.input),
+                cached: before.cached.saturating_add(response.cached),
+                output: before.output.saturating_add(response.output),
+                reasoning: before.reasoning.saturating_add(response.reasoning),
             },
         };
         self.used = Some(sum);

@@ -9,7 +9,6 @@ use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::Notes;
 use crate::prompt::render;
-use crate::prompt::tools::described;
 use crate::tools::{Tools, seen_name};
 
 const USER: &str = r#"{"role":"user","content":"x"}"#;
@@ -101,7 +100,7 @@ fn functions_become_tools() {
             )
         })
         .collect();
-    let schema = r#"{"properties":{"b":{},"a":{}}}"#;
+    let schema = r#"{"type":"object","properties":{"b":{},"a":{}}}"#;
     let seen = seen_name("get.weather");
     assert_eq!(
         told,
@@ -207,28 +206,33 @@ fn what_libraries_leave_in_a_call_is_nothing() {
 }
 
 #[test]
-fn what_codex_leaves_out_of_a_schema_is_described() {
-    let long = format!(
-        r#"{{"type":"object","description":"{}"}}"#,
-        "x".repeat(5_000)
-    );
-    for schema in [
-        r#"{"properties":{"a":{"type":"string","pattern":"^x$"}}}"#,
-        r#"{"properties":{"a":{"type":"integer","minimum":1}}}"#,
-        long.as_str(),
+fn schemas_are_bounded_together() {
+    let tools = |count: usize| {
+        let text = "x".repeat(500 * 1024);
+        let schema = format!(r#"{{"type":"object","description":"{text}"}}"#);
+        let tools = (0..count).map(|index| {
+            format!(
+                r#"{{"type":"function","function":{{"name":"f{index}","parameters":{schema}}}}}"#
+            )
+        });
+        let fields = format!(r#","tools":[{}]"#, tools.collect::<Vec<_>>().join(","));
+        render(&request(USER, &fields, ""))
+    };
+    assert_eq!(tools(4).unwrap().tools.len(), 4);
+    assert_eq!(tools(5).unwrap_err().param.as_deref(), Some("tools"));
+}
+
+#[test]
+fn a_schema_without_a_type_is_one_of_an_object() {
+    for (given, told) in [
+        ("{}", r#"{"type":"object","properties":{}}"#),
+        (r#"{"anyOf":[]}"#, r#"{"type":"object","anyOf":[]}"#),
+        (r#"{"x":1,"type":"object"}"#, r#"{"x":1,"type":"object"}"#),
     ] {
-        let told = described("Looks up.", schema);
-        assert_eq!(
-            told,
-            format!("Looks up.\n\nThe arguments satisfy this JSON Schema: {schema}")
-        );
-        assert!(described("", schema).starts_with("The arguments"));
-    }
-    for schema in [
-        "{}",
-        r#"{"type":"object","title":"T","properties":{"a":{"enum":["format"]}},"required":["pattern"]}"#,
-        r#"{"description":"say \"format\": yes"}"#,
-    ] {
-        assert_eq!(described("Looks up.", schema), "Looks up.");
+        let tool =
+            format!(r#"{{"type":"function","function":{{"name":"f","parameters":{given}}}}}"#);
+        let plan = plan(&format!(r#","tools":[{tool}]"#));
+        assert_eq!(plan.tools[0].parameters, told);
+        assert_eq!(plan.tools[0].param, "tools[0].function.parameters");
     }
 }

@@ -57,8 +57,9 @@ fn answer(call: &str) -> Answer {
 
 /// Has Codex say something, so that the turn is known to go on.
 fn alive(shared: &Shared) {
-    let params = raw(&json!({"threadId": "t", "turnId": "u"}));
-    shared.observe("item/other", "u", &params, 7);
+    let item = json!({"type": "dynamicToolCall", "id": "a", "contentItems": []});
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+    shared.observe("item/completed", "u", &params, 7);
 }
 
 /// Waits until the turn goes on, or does not.
@@ -67,6 +68,16 @@ async fn decided(shared: &Shared) {
     let decided = progress.wait_for(|now| !now.parked || now.abandoned);
     decided.await.unwrap();
 }
+
+/// Has the model call once more, and its response be whole.
+fn called(shared: &Shared) {
+    started(shared);
+    item(shared, "function_call");
+    responded(shared, 1);
+}
+
+/// How long Codex may take to take an answer.
+const WAIT: Duration = Duration::from_secs(30);
 
 fn place() -> Permit {
     Terms::alone(0, 0).permit
@@ -82,6 +93,7 @@ async fn a_turn_goes_on_with_just_its_calls() {
         (&["a", "a"], false),
     ] {
         let (shared, turn, _) = begun();
+        called(&shared);
         let parked = turn.park().unwrap();
         let answers = given.iter().map(|call| answer(call)).collect();
         let late = async {
@@ -91,7 +103,7 @@ async fn a_turn_goes_on_with_just_its_calls() {
             decided(&shared).await;
             alive(&shared);
         };
-        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0), late);
+        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), late);
         assert_eq!(resumed.is_some(), fits, "{given:?}");
         assert_eq!(shared.progress().borrow().abandoned, !fits);
     }
@@ -100,15 +112,17 @@ async fn a_turn_goes_on_with_just_its_calls() {
 #[tokio::test]
 async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
     let (shared, turn, _) = begun();
+    called(&shared);
     call(&shared, "u", "a", 0);
     let parked = turn.park().unwrap();
     let lost = async {
         decided(&shared).await;
         shared.lost();
     };
-    let (resumed, ()) = tokio::join!(parked.resume(vec![answer("a")], place(), 0), lost);
+    let (resumed, ()) = tokio::join!(parked.resume(vec![answer("a")], place(), 0, WAIT), lost);
     assert!(resumed.is_none());
     let (shared, turn, _) = begun();
+    called(&shared);
     let parked = turn.park().unwrap();
     assert!(parked.waits());
     shared.lost();
@@ -124,17 +138,17 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     call(&shared, "u", "a", 4);
     call(&shared, "u", "b", 5);
     // Nobody has heard of this, and nobody will.
-    responded(&shared, 1);
+    called(&shared);
     let parked = turn.park().unwrap();
     assert!(permit.upgrade().is_none(), "its place is free");
     assert!(shared.progress().borrow().parked);
 
     let again = place();
     let held = Arc::downgrade(&again);
-    let on = parked.resume(vec![answer("b"), answer("a")], again, 0);
+    let on = parked.resume(vec![answer("b"), answer("a")], again, 0, WAIT);
     let then = async {
         decided(&shared).await;
-        responded(&shared, 100);
+        alive(&shared);
     };
     let (turn, ()) = tokio::join!(on, then);
     let mut turn = turn.unwrap();
@@ -147,6 +161,7 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
         .map(|(request, result)| (request.get(), result.get()))
         .collect();
     assert_eq!(told, [("4", r#"{"of":"a"}"#), ("5", r#"{"of":"b"}"#)]);
+    responded(&shared, 100);
     assert_eq!(used(&mut turn), [(0, 100)]);
     shared.leave();
     assert!(held.upgrade().is_none());
@@ -161,8 +176,46 @@ fn a_turn_without_tools_is_not_called() {
 #[test]
 fn a_turn_that_waits_and_is_dropped_is_abandoned() {
     let (shared, turn, _) = begun();
+    called(&shared);
     drop(turn.park());
     assert!(shared.progress().borrow().abandoned);
+}
+
+#[test]
+fn only_a_turn_whose_response_ends_with_calls_can_wait() {
+    let (_, turn, _) = begun();
+    assert!(turn.park().is_none(), "nothing was said");
+    let (shared, turn, _) = begun();
+    started(&shared);
+    responded(&shared, 1);
+    assert!(turn.park().is_none(), "nothing was called");
+    let (shared, turn, _) = begun();
+    called(&shared);
+    item(&shared, "function_call");
+    assert!(turn.park().is_none(), "the model goes on");
+}
+
+#[test]
+fn a_turn_that_speaks_while_it_waits_is_abandoned() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    let parked = turn.park().unwrap();
+    alive(&shared);
+    assert!(parked.waits());
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "m", "delta": "x"}));
+    shared.observe("item/agentMessage/delta", "u", &params, 7);
+    assert!(!parked.waits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_codex_that_swallows_the_answers_keeps_nobody_waiting() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    call(&shared, "u", "a", 0);
+    let parked = turn.park().unwrap();
+    let resumed = parked.resume(vec![answer("a")], place(), 0, WAIT).await;
+    // It goes on, as any turn of which nothing is heard.
+    assert!(resumed.is_some());
 }
 
 /// An item of the Responses API, as Codex repeats it.
@@ -220,23 +273,21 @@ fn of_items_only_what_the_model_calls_crosses() {
 }
 
 #[test]
-fn calls_are_pending_until_the_response_is_whole() {
+fn calls_that_are_whole_are_not_probed() {
     let (shared, turn, _) = begun();
-    let pending = |shared: &Shared| {
-        let now = *shared.progress().borrow();
-        (now.open, now.pending)
-    };
+    let open = |shared: &Shared| shared.progress().borrow().open;
     started(&shared);
     item(&shared, "function_call");
     call(&shared, "u", "a", 0);
     item(&shared, "function_call");
     call(&shared, "u", "b", 1);
-    assert_eq!(pending(&shared), (2, true));
+    assert_eq!(open(&shared), 2);
     item(&shared, "function_call");
     responded(&shared, 1);
     // Codex may ask only after it has said so.
     call(&shared, "u", "c", 2);
-    assert_eq!(pending(&shared), (3, false));
+    assert_eq!(open(&shared), 3);
+    assert!(!shared.probe());
     assert!(turn.park().is_some());
 }
 
@@ -253,13 +304,13 @@ fn a_turn_that_was_probed_ends_with_its_response() {
         started(&shared);
         item(&shared, "function_call");
         call(&shared, "u", "a", 9);
-        shared.probe();
+        assert!(shared.probe());
         let (answers, goes_on) = shared.answers();
         assert_eq!(
             (answers.len(), answers[0].0.get(), goes_on),
             (1, "9", false)
         );
-        assert!(!shared.progress().borrow().pending);
+        assert_eq!(shared.progress().borrow().open, 0);
         match ending {
             "" => responded(&shared, 1),
             kind => item(&shared, kind),

@@ -28,6 +28,16 @@ fn garbage_is_survived_and_never_waited_for() {
 }
 
 #[test]
+fn a_plain_function_may_stand_in_a_namespace() {
+    let spaced = item(&json!({
+        "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1", "namespace": "functions",
+    }));
+    let told = [("1", "f", "{}")];
+    let heard = hear(&tools(), &[spaced, whole()], &Ending::HandedOff);
+    assert_eq!(heard, handed("", &told, key("", &told)));
+}
+
+#[test]
 fn other_items_and_missing_parts_are_taken_as_they_are() {
     let message = item(&json!({"type": "message", "role": "assistant"}));
     let bare = item(&json!({

@@ -1,0 +1,124 @@
+//! The shapes of what Codex notifies, as far as a turn is told by them.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::Status;
+use crate::codex::protocol::TurnError;
+use crate::wit::Usage;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Delta<'a> {
+    #[serde(borrow)]
+    pub(super) item_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) delta: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ReasoningPart<'a> {
+    #[serde(borrow)]
+    pub(super) item_id: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) delta: Cow<'a, str>,
+    pub(super) summary_index: Option<u32>,
+    pub(super) content_index: Option<u32>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ItemOf<T> {
+    pub(super) item: T,
+}
+
+/// An item of the Responses API. It may be large, and only its type counts.
+#[derive(Deserialize)]
+pub(super) struct RawItem<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct RawResponse {
+    pub(super) usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+pub(super) enum Item<'a> {
+    AgentMessage {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(borrow, default)]
+        phase: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        text: Cow<'a, str>,
+    },
+    Reasoning {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(default)]
+        summary: Vec<String>,
+    },
+    ContextCompaction,
+    DynamicToolCall,
+    UserMessage,
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageOf {
+    pub(super) token_usage: TokenUsage,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TokenUsage {
+    pub(super) total: Tokens,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+pub(super) struct Tokens {
+    pub(super) input_tokens: u64,
+    pub(super) cached_input_tokens: u64,
+    pub(super) output_tokens: u64,
+    pub(super) reasoning_output_tokens: u64,
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input: tokens.input_tokens,
+            cached: tokens.cached_input_tokens,
+            output: tokens.output_tokens,
+            reasoning: tokens.reasoning_output_tokens,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ErrorOf {
+    pub(super) error: TurnError,
+    #[serde(default)]
+    pub(super) will_retry: bool,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TurnOf<'a> {
+    #[serde(borrow)]
+    pub(super) turn: TurnState<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct TurnState<'a> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+    pub(super) status: Status,
+    pub(super) error: Option<TurnError>,
+}

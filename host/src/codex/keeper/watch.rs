@@ -1,0 +1,115 @@
+//! A turn that runs: its time, the answers that it is to be given, and its end.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::Patience;
+use crate::codex::connection::{CallError, Connection};
+use crate::codex::failure;
+use crate::codex::protocol::{Ignored, TurnInterruptParams};
+use crate::codex::turn::{Given, Progress, Shared};
+
+/// How long an interrupted turn may take to end, before its place is given to another all the same.
+const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
+
+/// How long after an interrupt that did not hold the next follows. Doubles each time.
+const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
+/// client takes no time, and has all of it again when it goes on.
+pub(super) async fn see_through(
+    connection: &Connection,
+    shared: &Shared,
+    mut deadline: Instant,
+    patience: Patience,
+) {
+    let mut progress = shared.progress();
+    let over = |now: &Progress| now.ended || now.abandoned;
+    // Looks at how things are and never at how they have become so: they may change faster than this task runs.
+    loop {
+        let now = *progress.borrow_and_update();
+        if over(&now) {
+            return;
+        }
+        if now.answers {
+            let (answers, goes_on) = shared.answers();
+            if goes_on {
+                deadline = Instant::now() + patience.turn;
+            }
+            let given = tokio::select! {
+                biased;
+                _ = progress.wait_for(over) => return,
+                given = timeout_at(deadline, give(connection, answers)) => given,
+            };
+            if given != Ok(true) {
+                // Its reader says so, too.
+                return shared.end(failure::exited());
+            }
+            continue;
+        }
+        if now.parked {
+            let _ = progress.changed().await;
+            continue;
+        }
+        // Kept here and not by the reply: a client that does not read asks its reply for nothing.
+        let silent = || shared.last_heard() + patience.call;
+        let until = if now.open > 0 {
+            silent().min(deadline)
+        } else {
+            deadline
+        };
+        if timeout_at(until, progress.changed()).await.is_ok() {
+            continue;
+        }
+        if Instant::now() >= deadline {
+            return shared.end(failure::too_slow());
+        }
+        if Instant::now() >= silent() && !shared.probe() {
+            return shared.end(failure::unanswered());
+        }
+    }
+}
+
+/// Answers what Codex has asked. False: it cannot be answered any more.
+async fn give(connection: &Connection, answers: Vec<Given>) -> bool {
+    for (request, result) in answers {
+        let Ok(_room) = connection.room(result.get().len()).await else {
+            return false;
+        };
+        if connection.answer(&request, &result).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Interrupts a turn that has not ended, until it has.
+pub(super) async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
+    let mut progress = shared.progress();
+    let deadline = Instant::now() + INTERRUPT_DEADLINE;
+    let mut pause = INTERRUPT_PAUSE;
+    while !progress.borrow().ended {
+        if Instant::now() >= deadline {
+            tracing::error!("a turn goes on although it was interrupted");
+            return;
+        }
+        let turn = shared.turn();
+        let params = TurnInterruptParams {
+            thread_id: thread,
+            turn_id: &turn,
+        };
+        let interrupted = connection.call::<Ignored>("turn/interrupt", &params).await;
+        // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
+        // asked again as soon as the turn has started, and after a pause in any case.
+        let started = progress.borrow().started;
+        match interrupted {
+            Err(CallError::Closed) => return,
+            Err(error) => tracing::debug!(%error, "an interrupt did not hold"),
+            Ok(_) => {}
+        }
+        let further = progress.wait_for(|progress| progress.ended || progress.started != started);
+        let _ = timeout(pause, further).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
