@@ -53,7 +53,7 @@ wasm:
 nextest:
 	@cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
 
-sdk: ## install the official OpenAI packages that the tests use into .tools/
+sdk: ## install the OpenAI packages and pydantic-ai that the tests use into .tools/
 	@tests/sdk/install.sh
 
 tools: nextest sdk $(DENY) ## install whatever .ci/run needs

@@ -1,5 +1,7 @@
 //! The official packages, unmodified: whole, streamed, and errors as their exception classes.
 
+mod tools; // their helpers for functions
+
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 

@@ -1,9 +1,13 @@
 //! Functions that the client runs, on the scripted Codex.
 
+mod broken; // streams that break after a call, or are slow
 mod calling; // what is offered, and what the client gets
+mod candidates; // those of a fan-out, where a policy gives them tools
+mod many; // a thousand that wait
 mod parked; // turns that wait, and go on
 mod rebuilt; // turns that are told anew
 mod refused; // wrong use, and promises that the model breaks
+mod unavailable; // a Codex that cannot be brought to plain functions
 
 use airlock_tests::{Completion, Conversation, FakeCodex, Gateway, tool};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the official OpenAI packages, pinned, into .tools/: what the end-to-end tests in e2e/sdk.rs run.
+# Installs the official OpenAI packages and an agent framework, pinned, into .tools/: what the end-to-end tests in
+# e2e/sdk.rs run.
 # With nothing changed it does nothing.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +15,7 @@ need() {
 }
 
 if ! fresh "$tools/python/stamp" "$here/requirements.txt"; then
-    need python3 "install Python 3.9 or later with venv (Debian: apt-get install python3-venv)"
+    need python3 "install Python 3.11 or later with venv (Debian: apt-get install python3-venv)"
     rm -rf "$tools/python"
     python3 -m venv "$tools/python"
     "$tools/python/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"

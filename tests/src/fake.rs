@@ -282,8 +282,13 @@ fn write_program(folder: &Path, socket: &Path, script: &Script) -> Result<()> {
     } else {
         ("", "")
     };
+    let bundled = if script.bundled {
+        ""
+    } else {
+        " --no-bundled-models"
+    };
     let text = format!(
-        "#!/bin/sh\n{trap}exec '{}' --control '{}' --print-version '{}'{stubborn} \"$@\"\n",
+        "#!/bin/sh\n{trap}exec '{}' --control '{}' --print-version '{}'{stubborn}{bundled} \"$@\"\n",
         program.display(),
         socket.display(),
         script.version

@@ -92,6 +92,17 @@ impl ScriptedModel {
         self.matched(Sign::Answered(call.to_owned()), answer);
     }
 
+    /// The answers to a question that contains `needle`, one after the other: the next once the calls of those before are
+    /// in the conversation, behind the question.
+    pub fn rounds(&self, needle: &str, answers: impl IntoIterator<Item = ModelAnswer>) {
+        let mut made = 0;
+        for answer in answers {
+            let calls = answer.calls();
+            self.matched(Sign::Round(needle.to_owned(), made), answer);
+            made += calls;
+        }
+    }
+
     /// The answer to every other request.
     pub fn otherwise(&self, answer: ModelAnswer) {
         self.answers(|answers| answers.otherwise = Some(answer));

@@ -161,39 +161,6 @@ async fn of_too_many_turns_that_wait_the_oldest_is_ended() -> Result<()> {
 }
 
 #[tokio::test]
-async fn many_turns_that_wait_stay_within_their_bound() -> Result<()> {
-    const ALL: usize = 60;
-    const BOUND: usize = 10;
-    let mut script = Script::new();
-    for _ in 0..ALL {
-        script = script.turn(|turn| turn.call("call_1", WEATHER, OSLO).text("Waited."));
-    }
-    let fake = FakeCodex::start(script.every_turn(|turn| turn.text("Cold.")))?;
-    let gateway = Gateway::with()
-        .settings(&format!("[limits]\nparked_turns = {BOUND}"))
-        .over_fake(&fake)
-        .await?;
-    let mut talks = Vec::new();
-    for number in 0..ALL {
-        let mut talk = asking(&gateway, &format!("question {number}"));
-        talk.ask().await?;
-        talks.push(talk);
-    }
-    fake.expect_endings("interrupted", ALL - BOUND).await?;
-    for (number, talk) in talks.iter_mut().enumerate().rev() {
-        let told = talk.answer(&[("call_1", "7")]).await?;
-        let expected = if number < ALL - BOUND {
-            ("rebuilt", "stop", "Cold.")
-        } else {
-            ("resumed", "stop", "Waited.")
-        };
-        assert_eq!(outcome(&told), expected, "question {number}");
-    }
-    fake.expect_endings("completed", ALL).await?;
-    fake.expect_threads_returned().await
-}
-
-#[tokio::test]
 async fn where_no_turn_may_wait_each_is_told_anew() -> Result<()> {
     for streaming in [false, true] {
         let fake = FakeCodex::start(twice())?;

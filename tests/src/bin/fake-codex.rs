@@ -13,6 +13,7 @@ struct Options {
     control: Option<PathBuf>,
     version: Option<String>,
     stubborn: bool,
+    no_bundled_models: bool,
     deltas: usize,
     delta_bytes: usize,
     arguments: Vec<String>,
@@ -40,6 +41,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
             "--control" => options.control = words.next().map(PathBuf::from),
             "--print-version" => options.version = words.next(),
             "--stubborn" => options.stubborn = true,
+            "--no-bundled-models" => options.no_bundled_models = true,
             "--deltas" => options.deltas = number(words.next(), options.deltas),
             "--delta-bytes" => options.delta_bytes = number(words.next(), options.delta_bytes),
             _ => {
@@ -69,6 +71,9 @@ fn run(options: Options) -> io::Result<i32> {
         return Ok(0);
     }
     if options.arguments.starts_with(&["debug".to_owned()]) {
+        if options.no_bundled_models {
+            return Err(io::Error::other("no such command: debug models"));
+        }
         // The gateway changes it and gives it back. The fake itself has no use for it.
         writeln!(io::stdout(), r#"{{"models":[{{"slug":"gpt-5.5"}}]}}"#)?;
         return Ok(0);

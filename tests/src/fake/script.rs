@@ -11,6 +11,7 @@ use super::plan::TurnPlan;
 pub struct Script {
     pub(super) version: String,
     pub(super) stubborn: bool,
+    pub(super) bundled: bool,
     pub(super) models: Vec<Value>,
     answers: HashMap<String, Answers>,
     turns: VecDeque<TurnPlan>,
@@ -93,6 +94,7 @@ impl Script {
         Self {
             version: "codex-cli 0.169.0".to_owned(),
             stubborn: false,
+            bundled: true,
             models,
             answers: HashMap::new(),
             turns: VecDeque::new(),
@@ -112,6 +114,13 @@ impl Script {
     #[must_use]
     pub fn stubborn(mut self) -> Self {
         self.stubborn = true;
+        self
+    }
+
+    /// It cannot print the catalogue that it has built in: `debug models` fails.
+    #[must_use]
+    pub fn no_bundled_models(mut self) -> Self {
+        self.bundled = false;
         self
     }
 

@@ -79,6 +79,8 @@ pub(super) enum Sign {
     Instructed(String),
     /// The conversation ends with results, and this call's is among them.
     Answered(String),
+    /// The user's last message contains this, and so many calls follow it.
+    Round(String, usize),
 }
 
 impl Sign {
@@ -87,6 +89,7 @@ impl Sign {
             Self::Said(needle) => call.said().contains(needle),
             Self::Instructed(needle) => call.instructions().contains(needle),
             Self::Answered(id) => call.brings(id),
+            Self::Round(needle, made) => call.said().contains(needle) && call.made() == *made,
         }
     }
 }
@@ -258,6 +261,12 @@ impl ModelAnswer {
     pub fn eof(mut self) -> Self {
         self.ending = Ending::Eof;
         self
+    }
+
+    /// How many calls it makes.
+    pub(super) fn calls(&self) -> usize {
+        let is_call = |step: &&Step| matches!(step, Step::Call { .. });
+        self.steps.iter().filter(is_call).count()
     }
 
     fn step(mut self, step: Step) -> Self {

@@ -102,6 +102,22 @@ impl Call {
             .collect()
     }
 
+    /// How many calls follow the last message of the user.
+    pub(super) fn made(&self) -> usize {
+        let items = array_at(&self.body, "input").iter().rev();
+        let since = items.take_while(|item| text_at(item, "role") != "user");
+        since
+            .filter(|item| text_at(item, "type") == "function_call")
+            .count()
+    }
+
+    /// The call's id and the text of each result that the conversation ends with.
+    pub fn brought(&self) -> Vec<(String, String)> {
+        let outputs = self.outputs().into_iter();
+        let brought = outputs.filter(|(id, _)| self.brings(id));
+        brought.map(|(id, output)| (id, whole(&output))).collect()
+    }
+
     /// Whether the conversation ends with results, and this call's is among them.
     pub fn brings(&self, call: &str) -> bool {
         let items = array_at(&self.body, "input").iter().rev();
@@ -169,4 +185,13 @@ fn array_at<'a>(value: &'a Value, key: &str) -> &'a [Value] {
 fn text_of(item: &Value) -> String {
     let parts = array_at(item, "content");
     parts.iter().map(|part| text_at(part, "text")).collect()
+}
+
+/// The text of an output, which is a string or an array of parts.
+fn whole(output: &Value) -> String {
+    match output {
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => parts.iter().map(|part| text_at(part, "text")).collect(),
+        _ => String::new(),
+    }
 }

@@ -1,0 +1,98 @@
+//! A model whose stream breaks after a call, and one that is only slow between two: the real Codex says nothing of either
+//! until the call is answered.
+
+use airlock_tests::{Gate, Gateway, ModelAnswer, ScriptedModel};
+use anyhow::{Context, Result};
+use futures_util::future::try_join;
+use serde_json::json;
+
+use super::overheard::Overheard;
+use super::{BERGEN, OSLO, WEATHER, asking, outcome, output};
+
+/// A model that is silent for so long is looked after.
+const SILENCE: &str = "[limits]\ncall_silence = \"200ms\"";
+
+#[tokio::test]
+async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
+    type Break = fn(ModelAnswer) -> ModelAnswer;
+    let rows: [(bool, u32, Break); 4] = [
+        (false, 0, ModelAnswer::disconnect),
+        (true, 2, ModelAnswer::disconnect),
+        (false, 2, ModelAnswer::eof),
+        (true, 0, ModelAnswer::eof),
+    ];
+    for (streaming, retries, breaks) in rows {
+        let codex = Overheard::new()?;
+        let model = ScriptedModel::start().await?;
+        let gateway = Gateway::with()
+            .settings(SILENCE)
+            .retries(retries)
+            .over_real_at(codex.program(), &model)
+            .await?;
+        let gate = Gate::new();
+        let answer = ModelAnswer::words("Let me see.").call("call_1", WEATHER, OSLO);
+        model.next(breaks(answer.hold(&gate)));
+        model.when_answered("call_1", ModelAnswer::words("It is cold."));
+        let mut talk = asking(&gateway, json!({})).streaming(streaming);
+        // What is on its way when a connection breaks may be lost.
+        let breaking = async {
+            codex.expect_asked().await?;
+            gate.open();
+            anyhow::Ok(())
+        };
+        let (told, ()) = try_join(talk.ask(), breaking).await?;
+        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
+        assert_eq!(told.call()?.arguments, OSLO);
+        codex.expect_closed(1).await?;
+
+        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&told), ("rebuilt", "stop", "It is cold."));
+        codex.expect_closed(2).await?;
+        let calls = model.calls();
+        let last = calls.last().context("none")?;
+        assert_eq!(last.outputs(), [output("call_1", "7 degrees")]);
+        assert_eq!(calls.len(), 2, "nobody asked behind the client's back");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
+    for streaming in [false, true] {
+        let codex = Overheard::new()?;
+        let model = ScriptedModel::start().await?;
+        let gateway = Gateway::with()
+            .settings(SILENCE)
+            .over_real_at(codex.program(), &model)
+            .await?;
+        let gate = Gate::new();
+        let answer = ModelAnswer::new()
+            .call("call_1", WEATHER, OSLO)
+            .hold(&gate)
+            .call("call_2", WEATHER, BERGEN);
+        model.next(answer);
+        let mut talk = asking(&gateway, json!({})).streaming(streaming);
+        // It says more only once Codex was asked.
+        let speaking = async {
+            codex.expect_answered().await?;
+            gate.open();
+            anyhow::Ok(())
+        };
+        let (told, ()) = try_join(talk.ask(), speaking).await?;
+        assert_eq!(outcome(&told), ("", "tool_calls", ""));
+        assert_eq!(told.ids(), ["call_1", "call_2"]);
+
+        model.when_answered("call_2", ModelAnswer::words("Both cold."));
+        let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+        assert_eq!(outcome(&told), ("rebuilt", "stop", "Both cold."));
+        let calls = model.calls();
+        let last = calls.last().context("none")?;
+        assert_eq!(
+            last.outputs(),
+            [output("call_1", "7"), output("call_2", "9")]
+        );
+        assert_eq!(calls.len(), 2);
+        codex.expect_closed(2).await?;
+    }
+    Ok(())
+}

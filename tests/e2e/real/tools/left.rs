@@ -1,0 +1,115 @@
+//! What is left behind: nothing. Codex itself says of each thread when it is unloaded.
+
+use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::overheard::Overheard;
+use super::{BERGEN, OSLO, WEATHER, asking, outcome};
+
+/// A model that calls once about each question, and says `Cold.` to the result.
+async fn weather() -> Result<ScriptedModel> {
+    let model = ScriptedModel::start().await?;
+    model.when_answered("call_1", ModelAnswer::words("Cold."));
+    let endless = ModelAnswer::new().text("Let me see.").hang();
+    model.when("leave", endless.clone());
+    model.when_answered("call_left", endless);
+    model.otherwise(ModelAnswer::new().call("call_1", WEATHER, OSLO));
+    Ok(model)
+}
+
+/// Brings the result, and wants the turn to have gone on, or to be told anew.
+async fn expect(talk: &mut Conversation, turn: &str) -> Result<()> {
+    let told = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(
+        outcome(&told),
+        (turn, "stop", "Cold."),
+        "{}",
+        talk.messages[0]
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_thread_is_left_behind() -> Result<()> {
+    let codex = Overheard::new()?;
+    let model = weather().await?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nparked_turns = 1")
+        .over_real_at(codex.program(), &model)
+        .await?;
+    let about = |question: &str, more: Value| {
+        let mut talk = asking(&gateway, more);
+        talk.messages[0]["content"] = json!(question);
+        talk
+    };
+    let mut threads = 0;
+    for streaming in [false, true] {
+        let about = |question: &str, more| about(question, more).streaming(streaming);
+        // It goes on in its thread.
+        let mut resumed = about("resumed", json!({}));
+        resumed.ask().await?;
+        expect(&mut resumed, "resumed").await?;
+        threads += 1;
+        codex.expect_closed(threads).await?;
+
+        // Three stop at their calls, where one may wait: and of the first the client edits what was said.
+        let mut edited = about("edited", json!({}));
+        edited.ask().await?;
+        edited.messages[0]["content"] = json!("another");
+        expect(&mut edited, "rebuilt").await?;
+        let mut displaced = about("displaced", json!({}));
+        displaced.ask().await?;
+        let mut newest = about("newest", json!({}));
+        newest.ask().await?;
+        expect(&mut newest, "resumed").await?;
+        expect(&mut displaced, "rebuilt").await?;
+        threads += 5;
+        codex.expect_closed(threads).await?;
+
+        // These may not wait.
+        model.next(
+            ModelAnswer::new()
+                .call("call_1", WEATHER, OSLO)
+                .call("call_2", WEATHER, BERGEN),
+        );
+        let mut single = about("single", json!({"parallel_tool_calls": false}));
+        assert_eq!(single.ask().await?.ids(), ["call_1"]);
+        model.next(ModelAnswer::new().call("call_1", WEATHER, "not json"));
+        let told = about("unreadable", json!({})).ask().await?;
+        assert_eq!(told.call()?.arguments, "not json");
+        threads += 2;
+        codex.expect_closed(threads).await?;
+
+        // The client leaves before the calls, and after it has brought the results.
+        let leaving = about("leave", json!({}));
+        let mut stream = gateway.client().stream(leaving.request()).await?;
+        stream.next_text().await?;
+        drop(stream);
+        model.next(ModelAnswer::new().call("call_left", WEATHER, OSLO));
+        let mut leaving = about("later", json!({}));
+        leaving.ask().await?;
+        leaving.result("call_left", "7");
+        let mut stream = gateway.client().stream(leaving.request()).await?;
+        stream.next_text().await?;
+        drop(stream);
+        threads += 2;
+        codex.expect_closed(threads).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_thread_waits_for_ever() -> Result<()> {
+    let codex = Overheard::new()?;
+    let model = weather().await?;
+    let gateway = Gateway::with()
+        .settings("[limits]\npark_time = \"1ms\"")
+        .over_real_at(codex.program(), &model)
+        .await?;
+    let mut talk = asking(&gateway, json!({}));
+    talk.ask().await?;
+    codex.expect_closed(1).await?;
+    expect(&mut talk, "rebuilt").await?;
+    codex.expect_closed(2).await
+}

@@ -1,0 +1,98 @@
+//! The real Codex with a listener: a copy of what it says goes to the test.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use airlock_tests::{Journal, programs};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::unix::pipe;
+use tokio::task::JoinSet;
+
+/// The real Codex, and all that it says.
+pub(super) struct Overheard {
+    codex: PathBuf,
+    said: Journal<Value>,
+    _folder: TempDir,
+    _reader: JoinSet<()>,
+}
+
+impl Overheard {
+    /// Gets ready to listen.
+    pub(super) fn new() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let pipe = folder.path().join("said");
+        ensure!(Command::new("mkfifo").arg(&pipe).status()?.success());
+        let from = pipe::OpenOptions::new()
+            .read_write(true)
+            .open_receiver(&pipe)?;
+        let said = Journal::default();
+        let mut reader = JoinSet::new();
+        reader.spawn(read(from, said.clone()));
+
+        let codex = folder.path().join("codex");
+        let text = format!(
+            "#!/bin/bash\n[ \"$1\" = app-server ] || exec '{0}' \"$@\"\nexec '{0}' \"$@\" > >(tee '{1}')\n",
+            programs::real_codex()?.display(),
+            pipe.display()
+        );
+        std::fs::write(&codex, text)?;
+        std::fs::set_permissions(&codex, std::fs::Permissions::from_mode(0o755))?;
+        Ok(Self {
+            codex,
+            said,
+            _folder: folder,
+            _reader: reader,
+        })
+    }
+
+    /// The program that becomes it.
+    pub(super) fn program(&self) -> PathBuf {
+        self.codex.clone()
+    }
+
+    /// Waits until Codex asks for the result of a call.
+    pub(super) async fn expect_asked(&self) -> Result<()> {
+        let is = |said: &Value| said["method"] == "item/tool/call";
+        self.said.nth("a call", 0, is).await?;
+        Ok(())
+    }
+
+    /// Waits until a call of a tool has an answer, whoever gave it.
+    pub(super) async fn expect_answered(&self) -> Result<()> {
+        let is = |said: &Value| {
+            said["method"] == "item/completed"
+                && said["params"]["item"]["type"] == "dynamicToolCall"
+        };
+        self.said.nth("the answer to a call", 0, is).await?;
+        Ok(())
+    }
+
+    /// How many threads Codex has started, by its answers to `thread/start`.
+    fn started(&self) -> usize {
+        self.said
+            .count(|said| said["result"]["thread"]["id"].is_string())
+    }
+
+    /// Waits until so many threads in all are unloaded, and wants no more than that to have been started.
+    pub(super) async fn expect_closed(&self, count: usize) -> Result<()> {
+        let last = count.saturating_sub(1);
+        let what = format!("{count} threads unloaded");
+        let is = |said: &Value| said["method"] == "thread/closed";
+        self.said.nth(&what, last, is).await?;
+        assert_eq!((self.started(), self.said.count(is)), (count, count));
+        Ok(())
+    }
+}
+
+async fn read(from: pipe::Receiver, said: Journal<Value>) {
+    let mut lines = BufReader::new(from).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if let Ok(message) = serde_json::from_str(&line) {
+            said.record(message);
+        }
+    }
+}

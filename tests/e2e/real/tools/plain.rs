@@ -1,0 +1,63 @@
+//! Models to which Codex offers nothing but a JavaScript tool by itself: functions reach them as functions.
+
+use airlock_tests::{Gateway, ModelAnswer, ScriptedModel};
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{BERGEN, OSLO, WEATHER, asking, outcome, output};
+
+const CODE_MODE: &str = "gpt-5.6-sol";
+
+#[tokio::test]
+async fn a_model_in_code_mode_gets_plain_functions() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    model.next(ModelAnswer::words("Nothing to call."));
+    let plain = json!({"model": CODE_MODE});
+    gateway.client().chat(plain).await?.text()?;
+    let alone = model.call().await?;
+    // What the test is about: without tools of the client's this model is in code mode.
+    assert!(has_additional_tools(&alone.body), "{}", alone.body["input"]);
+
+    for streaming in [false, true] {
+        model.next(
+            ModelAnswer::new()
+                .call("call_1", WEATHER, OSLO)
+                .call("call_2", WEATHER, BERGEN),
+        );
+        model.next(ModelAnswer::words("Both cold."));
+        let mut talk = asking(&gateway, json!({"model": CODE_MODE})).streaming(streaming);
+        let told = talk.ask().await?;
+        assert_eq!(outcome(&told), ("", "tool_calls", ""));
+        assert_eq!(told.ids(), ["call_1", "call_2"]);
+        let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+        assert_eq!(outcome(&told), ("resumed", "stop", "Both cold."));
+        for number in 0..2 {
+            let asked = model.call().await?;
+            assert_eq!(asked.model(), CODE_MODE);
+            assert_eq!(asked.tool_names(), [WEATHER]);
+            assert!(!has_additional_tools(&asked.body), "request {number}");
+            if number == 1 {
+                let outputs = [output("call_1", "7"), output("call_2", "9")];
+                assert_eq!(asked.outputs(), outputs);
+            }
+        }
+    }
+    assert_eq!(model.calls().len(), 5);
+    Ok(())
+}
+
+fn has_additional_tools(body: &serde_json::Value) -> bool {
+    body.to_string().contains("additional_tools")
+}
+
+#[tokio::test]
+async fn the_list_says_that_such_a_model_takes_tools() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    let list = gateway.client().get("/v1/models").await?.body;
+    let models = list["data"].as_array().context("no list")?;
+    let found = models.iter().find(|model| model["id"] == CODE_MODE);
+    assert_eq!(found.context("not listed")?["supports_tools"], true);
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Candidates of a fan-out that have tools: the shipped policy gives them none, but another may.
+
+use airlock_tests::{FakeCodex, Gateway, Script};
+use anyhow::Result;
+use serde_json::json;
+
+use super::{OSLO, WEATHER, asking_with, outcome};
+
+#[tokio::test]
+async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> {
+    for streaming in [false, true] {
+        let script = Script::new()
+            .when_instructed("candidate 1", |turn| turn.text("Still thinking.").hang())
+            .when_instructed("candidate 2", |turn| {
+                turn.text("Let me see.")
+                    .call("call_1", WEATHER, OSLO)
+                    .text("Cold.")
+            });
+        let fake = FakeCodex::start(script)?;
+        let gateway = Gateway::with()
+            .settings("[limits]\nturns = 2")
+            .flag("--policy")
+            .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+            .over_fake(&fake)
+            .await?;
+        let more = json!({"user": "hostile:candidates"});
+        let mut talk = asking_with(&gateway, "How is Oslo?", more).streaming(streaming);
+        let told = talk.ask().await?;
+        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
+        let started = fake.told("thread/start");
+        assert_eq!(started.len(), 2);
+        for started in started {
+            assert_eq!(started["params"]["dynamicTools"][0]["name"], WEATHER);
+        }
+        // The other ends, and this one holds no place.
+        fake.expect_endings("interrupted", 1).await?;
+        assert_eq!(fake.told("turn/interrupt").len(), 1);
+
+        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+        assert_eq!(fake.told("turn/start").len(), 2);
+        assert_eq!(fake.expect_result().await?.output, "7 degrees");
+        fake.expect_threads_returned().await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! A thousand conversations that stop at their calls: how many wait, which, and that none is left behind.
+
+use airlock_tests::{Conversation, FakeCodex, Gateway, Script};
+use anyhow::Result;
+use futures_util::future::try_join_all;
+
+use super::{OSLO, WEATHER, asking, outcome};
+
+const ALL: usize = 1000;
+/// What may wait where the configuration says nothing.
+const BOUND: usize = 64;
+/// Clients that ask at once, so that they need not all wait for one another.
+const AT_ONCE: usize = 8;
+
+async fn ask(mut talk: Conversation) -> Result<Conversation> {
+    talk.ask().await?;
+    Ok(talk)
+}
+
+/// Brings the result, and wants the turn to have gone on, or to be told anew.
+async fn expect(talk: &mut Conversation, turn: &str, text: &str) -> Result<()> {
+    let told = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(outcome(&told), (turn, "stop", text), "{}", talk.messages[0]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn of_a_thousand_turns_that_wait_the_newest_go_on() -> Result<()> {
+    let mut script = Script::new();
+    for _ in 0..ALL {
+        script = script.turn(|turn| turn.call("call_1", WEATHER, OSLO).text("Waited."));
+    }
+    let fake = FakeCodex::start(script.every_turn(|turn| turn.text("Cold.")))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let numbers: Vec<_> = (0..ALL).collect();
+    let (before, newest) = numbers.split_at(ALL - BOUND);
+    let mut older = Vec::new();
+    for numbers in before.chunks(AT_ONCE) {
+        let talks = numbers.iter().map(|number| {
+            let talk = asking(&gateway, &format!("question {number}"));
+            ask(talk)
+        });
+        older.extend(try_join_all(talks).await?);
+    }
+    let mut talks = Vec::new();
+    for number in newest {
+        let talk = asking(&gateway, &format!("question {number}"));
+        talks.push(ask(talk).await?);
+    }
+    // What waits is open, and no more than that.
+    fake.expect_count("thread/unsubscribe", ALL - BOUND).await?;
+    fake.expect_endings("interrupted", ALL - BOUND).await?;
+    assert_eq!(fake.told("thread/start").len(), ALL);
+    assert_eq!(fake.told("thread/unsubscribe").len(), ALL - BOUND);
+
+    for talk in talks.iter_mut().rev() {
+        expect(talk, "resumed", "Waited.").await?;
+    }
+    assert_eq!(fake.results().len(), BOUND);
+    for number in [0, older.len() / 2, older.len() - 1] {
+        expect(&mut older[number], "rebuilt", "Cold.").await?;
+    }
+    fake.expect_endings("completed", BOUND + 3).await?;
+    fake.expect_threads_returned().await
+}
