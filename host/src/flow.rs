@@ -103,11 +103,11 @@ impl Flow {
     /// Brings together what requests need.
     pub(crate) fn new(config: &Config, release: Release, codex: Codex, tasks: &Tasks) -> Self {
         Self {
+            lot: Lot::new(&config.limits, release.digest(), tasks),
             release,
             codex,
             admission: Arc::new(Admission::new(&config.limits)),
             limits: Arc::new(config.limits.clone()),
-            lot: Lot::new(&config.limits, tasks),
             tasks: tasks.clone(),
             settings: config.for_policy().into(),
         }

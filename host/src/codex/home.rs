@@ -115,16 +115,17 @@ impl Home {
         })
     }
 
-    /// Writes a file of our own beside Codex's, if it is not there: its name stands for its text.
+    /// Writes a file of our own beside Codex's, if it is not there already.
     ///
     /// # Errors
     /// That it cannot be written.
     pub(crate) fn keep(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
         let path = self.path.join(name);
-        if !path.exists() {
-            files::replace(&path, text)?;
+        let there = std::fs::read_to_string(&path);
+        if there.is_ok_and(|there| there == text) {
+            return Ok(path);
         }
-        Ok(path)
+        files::replace(&path, text).map(|()| path)
     }
 
     /// The file that holds the login, whether it exists or not.

@@ -26,10 +26,13 @@ const NO_LIMIT: u64 = 1_000_000_000_000;
 /// Writes the catalogue for threads with tools, made from the one that this Codex has built in. None: it cannot be made,
 /// and no request may have tools.
 pub(super) async fn prepare(launch: &Launch) -> Option<PathBuf> {
-    let mut prepared = try_to(launch).await;
-    if prepared.is_err() {
-        prepared = try_to(launch).await;
-    }
+    let prepared = timeout(PRINT_DEADLINE, async {
+        match try_to(launch).await {
+            Err(_once) => try_to(launch).await,
+            prepared => prepared,
+        }
+    });
+    let prepared = prepared.await.unwrap_or_else(|late| Err(late.into()));
     prepared
         .inspect_err(|error| tracing::warn!(%error, "requests with tools are refused"))
         .ok()
@@ -38,7 +41,7 @@ pub(super) async fn prepare(launch: &Launch) -> Option<PathBuf> {
 async fn try_to(launch: &Launch) -> io::Result<PathBuf> {
     let arguments = ["debug", "models", "--bundled"];
     let printed = launch.print(&arguments, CATALOGUE_BYTES);
-    let text = plain(&timeout(PRINT_DEADLINE, printed).await??)?;
+    let text = plain(&printed.await?)?;
     let home = launch.home().clone();
     // By its content: another gateway in this home may run another Codex.
     let name = format!("models-{:.16}.json", format!("{:x}", Sha256::digest(&text)));

@@ -331,10 +331,7 @@ impl Shared {
         }
         progress.abandoned |= last;
         drop(state);
-        match outcome {
-            Some(outcome) => self.end(outcome),
-            None => self.bell.notify_one(),
-        }
+        // First, so that whoever hears of the ending knows whether Codex itself has ended it.
         self.progress.send_if_modified(|known| {
             // Only we set `started` and `ended`; the others may have been set meanwhile.
             progress.abandoned |= known.abandoned;
@@ -343,6 +340,10 @@ impl Shared {
             progress.answers = known.answers;
             std::mem::replace(known, progress) != progress
         });
+        match outcome {
+            Some(outcome) => self.end(outcome),
+            None => self.bell.notify_one(),
+        }
         heard
     }
 }

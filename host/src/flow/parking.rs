@@ -1,6 +1,6 @@
 //! The parking lot: turns that have called tools of their client and wait for the request that brings the results.
 //!
-//! A turn here belongs to no request. It keeps nothing of a policy but the key that its reply gave it, and it waits for a
+//! A turn here belongs to no request. It keeps nothing of a policy but its name and the key that its reply gave, and waits for a
 //! bounded time among a bounded number: what is dropped is interrupted, and its conversation is laid before a new turn
 //! when its client comes back.
 
@@ -19,6 +19,8 @@ use crate::task::Tasks;
 #[derive(Clone)]
 pub(super) struct Lot {
     shared: Arc<Shared>,
+    /// The digest of the policy whose keys these are. Another policy may say the same of something else.
+    release: Arc<str>,
     most: usize,
     time: Duration,
 }
@@ -31,6 +33,8 @@ struct Shared {
 }
 
 struct Space {
+    /// The policy that began the turn.
+    release: Arc<str>,
     key: String,
     turn: Parked,
     until: Instant,
@@ -38,7 +42,7 @@ struct Space {
 
 impl Lot {
     /// An empty one, and the task that watches the time.
-    pub(super) fn new(limits: &Limits, tasks: &Tasks) -> Self {
+    pub(super) fn new(limits: &Limits, release: &str, tasks: &Tasks) -> Self {
         let shared = Arc::new(Shared {
             spaces: Mutex::default(),
             opened: Notify::new(),
@@ -52,6 +56,7 @@ impl Lot {
         });
         Self {
             shared,
+            release: release.into(),
             most: limits.parked_turns,
             time: limits.park_time,
         }
@@ -63,6 +68,7 @@ impl Lot {
             return;
         };
         let space = Space {
+            release: self.release.clone(),
             key,
             turn,
             until: Instant::now() + self.time,
@@ -86,7 +92,8 @@ impl Lot {
     /// The turn of this key, if it is still there.
     pub(super) fn take(&self, key: &str) -> Option<Parked> {
         let mut spaces = self.shared.lock();
-        let here = |space: &Space| space.key == key && space.turn.waits();
+        let here =
+            |space: &Space| space.key == key && space.release == self.release && space.turn.waits();
         let place = spaces.iter().position(here)?;
         spaces.remove(place).map(|space| space.turn)
     }

@@ -5,7 +5,7 @@
 //! the model's stream breaks, that end never comes, and the calls come again. So none is told before its response is whole.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::strict::{self, Steps};
 use super::{ANSWER, Heading, interrupted, upstream};
@@ -16,6 +16,9 @@ use crate::tools::{self, Call, Tools};
 
 /// The namespace that a model may put before a plain function. Codex (0.169) takes it for none.
 const NAMESPACE: &str = "functions";
+
+/// Bytes of arguments that are read to see whether their turn can wait: values take many times the room of their text.
+const READ_AT_MOST: usize = 1024 * 1024;
 
 /// The calls of one reply.
 #[derive(Debug)]
@@ -219,7 +222,7 @@ impl Calls {
     }
 }
 
-/// As Codex reads arguments.
+/// As Codex reads arguments: whole values, no deeper than serde goes, and no half of a surrogate pair.
 fn is_json(text: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(text).is_ok()
+    text.len() <= READ_AT_MOST && serde_json::from_str::<Value>(text).is_ok()
 }

@@ -117,6 +117,10 @@ impl Check<'_> {
                 Value::Object(words) => words,
                 _ => return Ok(()),
             };
+            // As OpenAPI says it.
+            if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
+                return Ok(());
+            }
             self.itself(words, value)?;
             self.alternatives(words, value, depth)?;
             match value {
@@ -142,10 +146,6 @@ impl Check<'_> {
 
     /// What a schema says of a value, whatever is in it.
     fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Fault> {
-        // As OpenAPI says it.
-        if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
-            return Ok(());
-        }
         if let Some(kind) = words.get("type")
             && self.steps.take(size(kind))
             && !is_of(kind, value)

@@ -102,9 +102,12 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
             .mode(0o600)
             .open(&fresh)?;
         file.write_all(text.as_bytes())?;
+        file.sync_all()?;
         fs::rename(&fresh, path)
     };
-    write().map_err(fault("write", path))
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&fresh)))
+        .map_err(fault("write", path))
 }
 
 /// Makes `auth.json` the shared login or our own. Codex follows a link when it writes the file and keeps it (seen

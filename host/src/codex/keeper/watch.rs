@@ -42,11 +42,12 @@ pub(super) async fn see_through(
                 _ = progress.wait_for(over) => return,
                 given = timeout_at(deadline, give(connection, answers)) => given,
             };
-            if given != Ok(true) {
-                // Its reader says so, too.
-                return shared.end(failure::exited());
+            match given {
+                Ok(true) => continue,
+                // Nothing more can be written to the child, which is on its way out.
+                Ok(false) => return shared.lost(),
+                Err(_elapsed) => return shared.end(failure::too_slow()),
             }
-            continue;
         }
         if now.parked {
             let _ = progress.changed().await;

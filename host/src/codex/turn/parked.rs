@@ -78,8 +78,9 @@ impl Turn {
 impl Parked {
     /// Whether the turn is still there.
     pub(crate) fn waits(&self) -> bool {
-        let progress = *self.0.shared.progress.borrow();
-        !progress.ended && !progress.abandoned
+        let shared = &self.0.shared;
+        let progress = *shared.progress.borrow();
+        !progress.ended && !progress.abandoned && shared.lock().outcome.is_none()
     }
 
     /// Has the turn go on with these answers, in a place of its own, as if it had just begun. Codex may take `wait` to take

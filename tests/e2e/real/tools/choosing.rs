@@ -114,3 +114,23 @@ async fn an_answer_keeps_its_form_after_a_result() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_schema_that_codex_cannot_read_is_the_clients_to_mend() -> Result<()> {
+    let model = ScriptedModel::start().await?;
+    let gateway = Gateway::over_real(&model).await?;
+    for wrong in [
+        json!({"type": "object", "required": true}),
+        json!({"type": "object", "properties": {"a": {"type": "array", "items": []}}}),
+    ] {
+        let mut unread = tool("unread");
+        unread["function"]["parameters"] = wrong;
+        let tools = json!([tool(WEATHER), unread]);
+        let reply = gateway.client().chat(json!({"tools": tools})).await?;
+        assert_eq!(reply.status.as_u16(), 400, "{}", reply.body);
+        assert_eq!(reply.error("code"), "invalid_function_parameters");
+        assert_eq!(reply.error("param"), "tools[1].function.parameters");
+    }
+    assert!(model.calls().is_empty());
+    Ok(())
+}

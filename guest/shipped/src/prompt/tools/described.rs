@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::prompt::conversation::push_paragraph;
 
-/// Bytes of a schema that Codex does not cut down.
-const WHOLE_AT_MOST: usize = 5_000;
+/// Bytes of a schema that Codex does not cut down: it takes 5,000 of its own way of writing it, which is longer.
+const WHOLE_AT_MOST: usize = 4_000;
 
 /// How deep a schema is looked into. One of `WHOLE_AT_MOST` bytes may nest deeper, and is then described.
 const DEEPEST: usize = 64;
@@ -14,6 +14,7 @@ const DEEPEST: usize = 64;
 /// What Codex leaves out wherever it stands, as far as it means something.
 const LOST: &[&str] = &[
     "contains",
+    "dependencies",
     "dependentRequired",
     "dependentSchemas",
     "else",
@@ -22,10 +23,12 @@ const LOST: &[&str] = &[
     "exclusiveMinimum",
     "format",
     "if",
+    "maxContains",
     "maxItems",
     "maxLength",
     "maxProperties",
     "maximum",
+    "minContains",
     "minLength",
     "minProperties",
     "minimum",
@@ -37,7 +40,14 @@ const LOST: &[&str] = &[
     "prefixItems",
     "propertyNames",
     "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
     "uniqueItems",
+];
+
+/// The types that Codex knows.
+const TYPES: &[&str] = &[
+    "array", "boolean", "integer", "null", "number", "object", "string",
 ];
 
 /// Without one of these a schema says nothing to Codex.
@@ -106,12 +116,17 @@ fn changes(words: &Map<String, Value>) -> bool {
     };
     // A choice without a type is taken for one of texts, and an array of anything for one of texts.
     let choice = words.get("enum").and_then(Value::as_array);
-    let untyped = !words.contains_key("type")
-        && choice.is_some_and(|choice| !choice.iter().all(Value::is_string));
+    let only = words.get("const");
+    let mut choices = choice.into_iter().flatten().chain(only);
+    let untyped = !words.contains_key("type") && !choices.all(Value::is_string);
+    let foreign = match words.get("type") {
+        Some(Value::String(kind)) => !TYPES.contains(&kind.as_str()),
+        _ => false,
+    };
     let open = is("array") && !words.contains_key("items");
     let lonely =
         words.contains_key("description") && !TELLING.iter().any(|word| words.contains_key(*word));
-    untyped || open || lonely
+    untyped || foreign || open || lonely
 }
 
 #[cfg(test)]
@@ -130,6 +145,8 @@ mod tests {
             r#"{"properties":{"a":{"default":"x","type":"string"}}}"#,
             r#"{"properties":{"a":{"enum":[1,2]}}}"#,
             r#"{"properties":{"a":{"type":["null","array"]}}}"#,
+            r#"{"properties":{"a":{"const":1}}}"#,
+            r#"{"properties":{"a":{"type":"any"}}}"#,
             r#"{"properties":{"a":true}}"#,
             r#"{"properties":{"a":{"description":"anything"}}}"#,
             r##"{"$defs":{"d":{"not":{"type":"null"}}},"properties":{"a":{"$ref":"#/$defs/d"}}}"##,
@@ -150,7 +167,8 @@ mod tests {
             "{}",
             r#"{"type":"object","properties":{}}"#,
             r#"{"type":"object","title":"T","properties":{"a":{"enum":["format"]}},"required":["pattern"]}"#,
-            r#"{"properties":{"format":{"type":"string"},"default":{"type":"null"},"not":{"const":1}}}"#,
+            r#"{"properties":{"format":{"type":"string"},"default":{"type":"null"},"not":{"const":"x","description":"y"}}}"#,
+            r##"{"properties":{"a":{"$ref":"#/$defs/d","description":"kept"}},"$defs":{"d":{"type":"string"}}}"##,
             r#"{"properties":{"a":{"anyOf":[{"type":"string"},{"type":"null"}],"default":null,"title":"A"}}}"#,
             r#"{"description":"say \"format\": yes","type":"object","additionalProperties":false}"#,
             r#"{"properties":{"a":{"type":"array","items":{"type":"number","enum":[1,2]}}}}"#,

@@ -51,11 +51,23 @@ fn other_items_and_missing_parts_are_taken_as_they_are() {
 
 #[test]
 fn large_arguments_arrive_whole() {
-    let large = format!("{{\"a\":\"{}\"}}", "\\n\u{e9}".repeat(1 << 20));
-    let events = [call("1", "f", &large), whole()];
-    let told = [("1", "f", large.as_str())];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
-    assert_eq!(heard, handed("", &told, key("", &told)));
+    for (repeats, waits) in [(1 << 17, true), (1 << 20, false)] {
+        let large = format!("{{\"a\":\"{}\"}}", "\\n\u{e9}".repeat(repeats));
+        let events = [call("1", "f", &large), whole()];
+        let told = [("1", "f", large.as_str())];
+        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(heard, handed("", &told, key("", &told).filter(|_| waits)));
+    }
+}
+
+#[test]
+fn arguments_that_codex_does_not_read_are_not_waited_for() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for arguments in [r#"{"a":"\ud800"}"#, deep.as_str(), "{", ""] {
+        let events = [call("1", "f", arguments), whole()];
+        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(heard, handed("", &[("1", "f", arguments)], None));
+    }
 }
 
 #[test]
