@@ -114,7 +114,7 @@ fn broken<T>(what: String) -> Result<T, Fault> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::wit::{Attachment, Choice};
+    use crate::wit::{Attachment, Choice, Handoff, ToolResult};
 
     fn frame(event: Option<&str>, data: &str) -> Frame {
         Frame {
@@ -218,5 +218,61 @@ mod tests {
         };
         pick("{}").unwrap();
         assert!(pick("{\n}").is_err());
+    }
+
+    #[test]
+    fn a_tools_name_is_one_that_codex_takes() {
+        let named = |name: &str| {
+            let mut asked = plan_with(vec![brief_with(Vec::new())]);
+            asked.tools.push(Tool {
+                name: name.to_owned(),
+                description: String::new(),
+                parameters: "{}".to_owned(),
+                param: String::new(),
+            });
+            plan(&asked, &request(0, false)).is_ok()
+        };
+        assert!(
+            ["f", "a-B_9", &"x".repeat(64)]
+                .iter()
+                .all(|name| named(name))
+        );
+        let broken = ["", "a.b", "a b", "é", "a\n", &"x".repeat(65)];
+        assert!(!broken.iter().any(|name| named(name)));
+    }
+
+    #[test]
+    fn one_turn_resumes_with_results_that_exist() {
+        let resuming = |briefs: usize, attachment: u32| {
+            let mut asked = plan_with(vec![brief_with(Vec::new()); briefs]);
+            let result = ToolResult {
+                call: "call_1".to_owned(),
+                output: vec![InputItem::Attachment(attachment)],
+            };
+            asked.resume = Some(Resume {
+                key: String::new(),
+                results: vec![result],
+            });
+            plan(&asked, &request(1, false)).is_ok()
+        };
+        assert!(resuming(1, 0));
+        assert!(!resuming(1, 1) && !resuming(2, 0));
+    }
+
+    #[test]
+    fn a_key_is_bounded() {
+        let handed = |bytes: usize| {
+            let handoff = Handoff {
+                source: 0,
+                key: Some("k".repeat(bytes)),
+            };
+            let frames = Vec::new();
+            told(&Told {
+                frames,
+                handoff: Some(handoff),
+            })
+        };
+        handed(KEY_BYTES).unwrap();
+        assert!(handed(KEY_BYTES + 1).is_err());
     }
 }

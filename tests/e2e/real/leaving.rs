@@ -1,14 +1,13 @@
 //! Clients that go and children that die, with the real Codex: down to the model's socket and the process table.
 
-use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use airlock_tests::{Frame, Gateway, ModelAnswer, ScriptedModel, soon};
+use airlock_tests::{Frame, Gateway, ModelAnswer, ScriptedModel};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::unix::pipe;
+use serde_json::json;
+
+use super::overheard::Overheard;
 
 #[tokio::test]
 async fn a_client_that_leaves_mid_stream_closes_the_models_connection() -> Result<()> {
@@ -92,48 +91,11 @@ async fn a_gateway_that_is_killed_takes_codex_with_it() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_is_unloaded_after_its_turn() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let pipe = folder.path().join("told");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
-    assert!(made.success(), "mkfifo: {made}");
-    let mut told = BufReader::new(
-        pipe::OpenOptions::new()
-            .read_write(true)
-            .open_receiver(&pipe)?,
-    )
-    .lines();
-
-    // Codex itself, with a copy of what it says for the test.
-    let codex = folder.path().join("codex");
-    let real = airlock_tests::programs::real_codex()?;
-    let text = format!(
-        "#!/bin/bash\n[ \"$1\" = app-server ] || exec '{0}' \"$@\"\nexec '{0}' \"$@\" > >(tee '{1}')\n",
-        real.display(),
-        pipe.display()
-    );
-    std::fs::write(&codex, text)?;
-    std::fs::set_permissions(&codex, std::fs::Permissions::from_mode(0o755))?;
-
+    let codex = Overheard::new()?;
     let model = ScriptedModel::start().await?;
-    let gateway = Gateway::with().over_real_at(codex, &model).await?;
+    let gateway = Gateway::with()
+        .over_real_at(codex.program(), &model)
+        .await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
-    let mut thread = None;
-    let closed = async {
-        while let Some(line) = told.next_line().await? {
-            let Ok(message) = serde_json::from_str::<Value>(&line) else {
-                continue;
-            };
-            match message["method"].as_str() {
-                Some("turn/started") => {
-                    thread = message["params"]["threadId"].as_str().map(str::to_owned);
-                }
-                Some("thread/closed") => return Ok(message["params"]["threadId"].clone()),
-                _ => {}
-            }
-        }
-        bail!("Codex ended")
-    };
-    let closed = soon("Codex to unload the thread", closed).await??;
-    assert_eq!(closed.as_str(), thread.as_deref());
-    Ok(())
+    codex.expect_unloaded().await
 }

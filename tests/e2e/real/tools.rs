@@ -4,7 +4,6 @@ mod broken; // streams that break after a call, or are slow
 mod choosing; // what must be called, and what may not
 mod ending; // turns that wait and do not go on
 mod left; // what is left behind
-mod overheard; // Codex with a listener
 mod plain; // models in code mode
 
 use airlock_tests::{Completion, Conversation, Gateway, ModelAnswer, ScriptedModel, tool};

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use futures_util::future::try_join;
 use serde_json::json;
 
-use super::overheard::Overheard;
 use super::{BERGEN, OSLO, WEATHER, asking, outcome, output};
+use crate::real::overheard::Overheard;
 
 /// A model that is silent for so long is looked after.
 const SILENCE: &str = "[limits]\ncall_silence = \"200ms\"";

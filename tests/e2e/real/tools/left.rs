@@ -4,8 +4,8 @@ use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::overheard::Overheard;
 use super::{BERGEN, OSLO, WEATHER, asking, outcome};
+use crate::real::overheard::Overheard;
 
 /// A model that calls once about each question, and says `Cold.` to the result.
 async fn weather() -> Result<ScriptedModel> {

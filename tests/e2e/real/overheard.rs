@@ -71,6 +71,22 @@ impl Overheard {
         Ok(())
     }
 
+    /// Waits until Codex unloads a thread, and wants it to be the one that a turn ran in.
+    pub(super) async fn expect_unloaded(&self) -> Result<()> {
+        let closed = self.said.nth("a thread unloaded", 0, |said| {
+            said["method"] == "thread/closed"
+        });
+        let closed = closed.await?;
+        let started = self
+            .said
+            .nth("a turn", 0, |said| said["method"] == "turn/started");
+        let started = started.await?;
+        let thread = &started["params"]["threadId"];
+        ensure!(thread.is_string(), "a turn of no thread: {started}");
+        assert_eq!(&closed["params"]["threadId"], thread);
+        Ok(())
+    }
+
     /// How many threads Codex has started, by its answers to `thread/start`.
     fn started(&self) -> usize {
         self.said
