@@ -7,20 +7,49 @@
     reason = "bindgen-generated code; the documentation is in wit/"
 )]
 mod generated {
-    wasmtime::component::bindgen!({
-        world: "policy",
-        path: "../wit",
-        exports: { default: async },
-        additional_derives: [PartialEq],
-    });
+    /// The newest version. All of the host speaks it.
+    pub mod newest {
+        wasmtime::component::bindgen!({
+            world: "policy",
+            path: "../wit",
+            exports: { default: async },
+            additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        });
+    }
+
+    /// The first version, whose vocabulary is still the newest one's.
+    pub mod first {
+        wasmtime::component::bindgen!({
+            world: "policy",
+            path: "../wit/frozen/0.1",
+            exports: { default: async },
+            with: { "airlock:policy/types@0.1.0": super::newest::airlock::policy::types },
+            additional_derives: [PartialEq],
+        });
+    }
 }
 
-pub(crate) use generated::airlock::policy::types::{
+pub(crate) use generated::newest::airlock::policy::types::{
     Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
     Phase, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Tool, Usage, Wish,
 };
-pub(crate) use generated::exports::airlock::policy::admit::{Admission, Load};
-pub(crate) use generated::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
-pub(crate) use generated::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
-pub(crate) use generated::exports::airlock::policy::translate::{Closing, Frame, Handoff, Told};
-pub(crate) use generated::{Policy, PolicyPre};
+pub(crate) use generated::newest::exports::airlock::policy::admit::{Admission, Load};
+pub(crate) use generated::newest::exports::airlock::policy::manifest::{
+    Description, Setting, Takes,
+};
+pub(crate) use generated::newest::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
+pub(crate) use generated::newest::exports::airlock::policy::synthesize::{
+    Message, Outcome, Verdict,
+};
+pub(crate) use generated::newest::exports::airlock::policy::translate::{
+    Closing, Frame, Handoff, Told,
+};
+pub(crate) use generated::newest::{Policy, PolicyPre};
+
+/// The first version's, for the one place that converts them.
+pub(crate) mod first {
+    pub(crate) use super::generated::first::exports::airlock::policy::{
+        admit, prompt, synthesize, translate,
+    };
+    pub(crate) use super::generated::first::{Policy, PolicyPre};
+}

@@ -4,7 +4,9 @@
 //! everything else as it is shipped. The host does not change.
 
 use airlock_policy::bindings::airlock::policy::types::{Model, Problem, Request};
-use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use airlock_policy::bindings::exports::airlock::policy::{
+    admit, manifest, prompt, synthesize, translate,
+};
 use airlock_policy::component::{Panel, Reply};
 use airlock_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
 
@@ -60,6 +62,19 @@ impl Strategies for Policy {
         let mut all = panel::strategies();
         all.insert(0, Box::new(Critique));
         all
+    }
+}
+
+impl manifest::Guest for Policy {
+    fn describe() -> manifest::Description {
+        manifest::Description {
+            name: "critique".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary:
+                "The shipped policy; a critic reads the candidates before the answer is written."
+                    .to_owned(),
+            ..airlock_policy::manifest::describe(&Self::all())
+        }
     }
 }
 

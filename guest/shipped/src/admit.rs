@@ -44,8 +44,11 @@ fn too_many(load: Load) -> Problem {
 }
 
 fn busy(load: Load) -> Problem {
-    // About a second for each time that the whole capacity must turn over before this request would run.
+    // About a second for each time that the whole capacity must turn over before this request would run, and no less
+    // than others wait already.
     let rounds = load.waiting.checked_div(load.capacity).unwrap_or_default();
+    let waited = u32::try_from(load.longest_wait / 1000).unwrap_or(u32::MAX);
+    let seconds = rounds.max(waited).saturating_add(1).min(RETRY_AT_MOST);
     Problem {
         kind: ProblemKind::Overloaded,
         code: Some("gateway_busy".to_owned()),
@@ -54,7 +57,7 @@ fn busy(load: Load) -> Problem {
             load.running, load.waiting
         ),
         param: None,
-        retry_after_seconds: Some(rounds.saturating_add(1).min(RETRY_AT_MOST)),
+        retry_after_seconds: Some(seconds),
     }
 }
 
@@ -71,6 +74,7 @@ mod tests {
             waiting,
             capacity: 4,
             room: 2,
+            longest_wait: 0,
         }
     }
 
@@ -103,6 +107,12 @@ mod tests {
         };
         let problem = refused(long_line);
         assert_eq!(problem.retry_after_seconds, Some(RETRY_AT_MOST));
+
+        let slow_line = Load {
+            longest_wait: 7_900,
+            ..load(1, 4, 2)
+        };
+        assert_eq!(refused(slow_line).retry_after_seconds, Some(8));
     }
 
     fn refused(load: Load) -> Problem {

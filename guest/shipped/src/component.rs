@@ -8,7 +8,7 @@ use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome,
 use crate::bindings::exports::airlock::policy::translate::{
     Closing, GuestReply, Reply as ReplyHandle, Told,
 };
-use crate::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use crate::bindings::exports::airlock::policy::{admit, manifest, prompt, synthesize, translate};
 use crate::panel::{Strategies, Strategy};
 
 /// What the shipped component exports.
@@ -18,6 +18,12 @@ pub struct Shipped;
 impl Strategies for Shipped {
     fn all() -> Vec<Box<dyn Strategy>> {
         crate::panel::strategies()
+    }
+}
+
+impl manifest::Guest for Shipped {
+    fn describe() -> manifest::Description {
+        crate::manifest::describe(&Self::all())
     }
 }
 

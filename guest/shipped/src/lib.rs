@@ -6,6 +6,7 @@
 pub mod bindings;
 
 pub mod admit;
+pub mod manifest;
 pub mod models;
 pub mod panel;
 pub mod prompt;

@@ -4,12 +4,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::codex::Permit;
 use crate::config::Limits;
@@ -23,9 +23,8 @@ const RETRY_AT_MOST: u64 = 10;
 /// The turns that may run, and the line in front of them.
 pub(super) struct Admission {
     turns: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    line: Line,
     capacity: usize,
-    room: usize,
     longest_wait: Duration,
 }
 
@@ -33,9 +32,11 @@ impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             turns: Arc::new(Semaphore::new(limits.turns)),
-            waiting: AtomicUsize::new(0),
+            line: Line {
+                waiting: Mutex::default(),
+                room: limits.queue,
+            },
             capacity: limits.turns,
-            room: limits.queue,
             longest_wait: limits.queue_wait,
         }
     }
@@ -53,14 +54,26 @@ impl Admission {
         }
     }
 
+    /// How many turns run, and how many requests wait for some.
+    pub(super) fn turns(&self) -> (u64, u64) {
+        let (waiting, _) = self.line.length();
+        (self.running() as u64, waiting as u64)
+    }
+
+    fn running(&self) -> usize {
+        self.capacity.saturating_sub(self.turns.available_permits())
+    }
+
     fn load(&self, wanted: usize) -> Load {
-        let running = self.capacity.saturating_sub(self.turns.available_permits());
+        let running = self.running();
+        let (waiting, longest_wait) = self.line.length();
         Load {
             wanted: count(wanted),
             running: count(running),
-            waiting: count(self.waiting.load(Ordering::Relaxed)),
+            waiting: count(waiting),
             capacity: count(self.capacity),
-            room: count(self.room),
+            room: count(self.line.room),
+            longest_wait: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
@@ -74,7 +87,8 @@ impl Admission {
             return Ok(each(permits));
         }
         let _place = self
-            .line_up()
+            .line
+            .enter()
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
         let permits = Arc::clone(&self.turns).acquire_many_owned(many);
         match timeout(self.longest_wait, permits).await {
@@ -82,14 +96,6 @@ impl Admission {
             // Nobody closes the semaphore.
             Ok(Err(_)) | Err(_) => Err(self.busy("No turn came free in time")),
         }
-    }
-
-    fn line_up(&self) -> Option<Place<'_>> {
-        let place = |waiting: usize| (waiting < self.room).then_some(waiting + 1);
-        self.waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, place)
-            .ok()?;
-        Some(Place(&self.waiting))
     }
 
     fn too_many(&self, wanted: usize) -> Failure {
@@ -111,12 +117,46 @@ impl Admission {
     }
 }
 
+/// Who waits, and since when.
+struct Line {
+    /// By the order in which they came.
+    waiting: Mutex<BTreeMap<u64, Instant>>,
+    room: usize,
+}
+
+impl Line {
+    fn enter(&self) -> Option<Place<'_>> {
+        let mut waiting = self.lock();
+        if waiting.len() >= self.room {
+            return None;
+        }
+        let number = waiting.last_key_value().map_or(0, |(last, _)| last + 1);
+        waiting.insert(number, Instant::now());
+        Some(Place { line: self, number })
+    }
+
+    /// How many wait, and how long the first of them has.
+    fn length(&self) -> (usize, Duration) {
+        let waiting = self.lock();
+        let first = waiting.first_key_value().map(|(_, since)| since.elapsed());
+        (waiting.len(), first.unwrap_or_default())
+    }
+
+    /// A standard mutex: it is held for a few instructions and never across an await.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A place in the line, given up when dropped: also by a client that leaves.
-struct Place<'a>(&'a AtomicUsize);
+struct Place<'a> {
+    line: &'a Line,
+    number: u64,
+}
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.line.lock().remove(&self.number);
     }
 }
 

@@ -12,7 +12,9 @@ use airlock_policy::bindings::exports::airlock::policy::synthesize::{
 use airlock_policy::bindings::exports::airlock::policy::translate::{
     Closing, GuestReply, Reply as ReplyHandle, Told,
 };
-use airlock_policy::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use airlock_policy::bindings::exports::airlock::policy::{
+    admit, manifest, prompt, synthesize, translate,
+};
 use airlock_policy::component;
 
 use crate::{Deed, Place, SMUGGLED, Whim, smuggle, wants_candidates};
@@ -20,6 +22,15 @@ use crate::{Deed, Place, SMUGGLED, Whim, smuggle, wants_candidates};
 struct Hostile;
 
 bindings::export!(Hostile with_types_in bindings);
+
+impl manifest::Guest for Hostile {
+    fn describe() -> manifest::Description {
+        manifest::Description {
+            name: "hostile".to_owned(),
+            ..airlock_policy::manifest::describe(&airlock_policy::panel::strategies())
+        }
+    }
+}
 
 impl admit::Guest for Hostile {
     fn decide(load: admit::Load) -> admit::Admission {

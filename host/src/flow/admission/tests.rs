@@ -53,6 +53,22 @@ async fn nobody_waits_longer_than_the_deadline() {
     assert_eq!(admission.load(1).waiting, 0);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_line_knows_how_long_its_first_has_waited() {
+    let admission = admission(1, 4, Duration::from_secs(60));
+    assert_eq!(admission.load(1).longest_wait, 0);
+    let _running = admission.permits(1).await.unwrap();
+    let mut first = Box::pin(admission.permits(1));
+    assert!((&mut first).now_or_never().is_none());
+    tokio::time::advance(Duration::from_millis(700)).await;
+    let mut second = Box::pin(admission.permits(1));
+    assert!((&mut second).now_or_never().is_none());
+    tokio::time::advance(Duration::from_millis(300)).await;
+    assert_eq!(admission.load(1).longest_wait, 1000);
+    drop(first);
+    assert_eq!(admission.load(1).longest_wait, 300);
+}
+
 #[tokio::test]
 async fn who_leaves_the_line_makes_room() {
     let admission = admission(1, 1, Duration::from_secs(60));

@@ -1,0 +1,39 @@
+//! What the policy says of itself.
+
+use crate::DIALECT;
+use crate::bindings::exports::airlock::policy::manifest::{Description, Setting, Takes};
+use crate::panel::Strategy;
+
+/// The shipped policy with these strategies.
+pub fn describe(strategies: &[Box<dyn Strategy>]) -> Description {
+    let names: Vec<String> = strategies.iter().map(|it| it.name().to_owned()).collect();
+    Description {
+        name: "shipped".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        summary: "OpenAI's chat completions over Codex, with a panel over several answers."
+            .to_owned(),
+        dialects: vec![DIALECT.to_owned()],
+        settings: settings(&names),
+        strategies: names,
+    }
+}
+
+fn settings(strategies: &[String]) -> Vec<Setting> {
+    vec![
+        Setting {
+            name: "strict".to_owned(),
+            summary:
+                "Refuse parameters that cannot be honoured, in place of ignoring and naming them."
+                    .to_owned(),
+            takes: Takes::Flag,
+            default: Some("false".to_owned()),
+        },
+        Setting {
+            name: "synthesis".to_owned(),
+            summary: "The strategy of fan-outs that name none.".to_owned(),
+            takes: Takes::Choice(strategies.to_vec()),
+            // The first one, as always.
+            default: None,
+        },
+    ]
+}
