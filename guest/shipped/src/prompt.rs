@@ -117,12 +117,13 @@ fn plan(
     }
     let terms = body.airlock.terms(attempts, strategy, &mut reader)?;
     let mut offer = body.tool_choice.offer(body.tools)?;
+    if terms.is_some() {
+        offer.withdraw(&mut reader)?;
+    }
+    let offers = !offer.functions.is_empty();
     let talk = match terms {
-        None => conversation.finish(reader.attachments),
-        Some(_) => {
-            offer.withdraw(&mut reader)?;
-            conversation.finish_as_history(reader.attachments)
-        }
+        None => conversation.finish(reader.attachments, offers),
+        Some(_) => conversation.finish_as_history(reader.attachments, offers),
     };
     let Some(mut talk) = talk else {
         return Err(invalid(
@@ -157,7 +158,7 @@ fn plan(
         instructions: String::new(),
         input: talk.input,
         output_schema,
-        tools: !offer.functions.is_empty(),
+        tools: offers,
     };
     let model = (model != DEFAULT_MODEL)
         .then_some(model.into_owned())
@@ -184,8 +185,8 @@ fn plan(
             offer: &offer,
         };
         let single = body.parallel_tool_calls == Some(false);
-        let offers = !offer.functions.is_empty();
-        notes.tools = offers.then(|| terms.tools(&talk.digest, single));
+        let digest = talk.digest.as_deref();
+        notes.tools = digest.map(|digest| terms.tools(digest, single));
         // Whether a turn waits for these results, its key will tell.
         resume = talk.answered.map(|answered| terms.resume(answered));
     }

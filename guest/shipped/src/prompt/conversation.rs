@@ -1,6 +1,7 @@
 //! How a conversation is laid before Codex: instructions, earlier items, and what the user says now.
 
 mod batch;
+mod history;
 mod item;
 #[cfg(test)]
 mod tests;
@@ -11,9 +12,10 @@ use std::collections::BTreeMap;
 use super::content::Part;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::tools::{Call, Digest, Meanings};
+use crate::tools::Call;
 
 use batch::Batch;
+use history::History;
 
 /// Characters of input that Codex (0.169) takes in one turn. It takes more than that as earlier items.
 const INPUT_AT_MOST: usize = 1_048_576;
@@ -42,22 +44,22 @@ pub(super) struct Message<'de> {
     pub(super) calls: Vec<Call<'de>>,
 }
 
-/// A conversation as it is read, message by message.
+/// A conversation as it is read, message by message. Texts are the body's own where JSON lets them be.
 #[derive(Default)]
 pub(super) struct Conversation<'de> {
     /// How many messages there have been.
     messages: usize,
     instructions: String,
-    history: Vec<String>,
-    /// The digest of the history, in which attachments count by their own.
-    digest: Digest,
-    meanings: Meanings,
-    /// The last message, until it is known whether another follows.
-    last: Option<Message<'de>>,
-    /// In its place: the assistant's calls and what came of them so far.
-    batch: Option<Batch<'de>>,
+    said: Vec<Said<'de>>,
     /// Where each call stands: its message and its place in it.
     calls: BTreeMap<Cow<'de, str>, (usize, usize)>,
+}
+
+/// What stands in a conversation after its instructions.
+enum Said<'de> {
+    Message(Message<'de>),
+    /// The assistant's calls and what came of them so far.
+    Batch(Batch<'de>),
 }
 
 /// What is wrong with calls and results: where it stands, and what it is.
@@ -75,8 +77,8 @@ pub(super) struct Talk<'de> {
     pub(super) instructions: String,
     pub(super) history: Vec<String>,
     pub(super) input: Vec<InputItem>,
-    /// The digest of the history and the input.
-    pub(super) digest: String,
+    /// The digest of the history and the input, where functions are offered: nobody else asks for it.
+    pub(super) digest: Option<String>,
     /// What it ends with, where that is results.
     pub(super) answered: Option<Answered<'de>>,
 }
@@ -94,23 +96,19 @@ pub(super) struct Answered<'de> {
 }
 
 impl<'de> Conversation<'de> {
-    /// Adds the next message. `attachments` are the request's.
+    /// Adds the next message.
     ///
     /// # Errors
     ///
     /// Where a result has no call, or a call is left without one.
-    pub(super) fn push(
-        &mut self,
-        entry: Entry<'de>,
-        attachments: &[Attachment],
-    ) -> Result<(), Misplaced> {
+    pub(super) fn push(&mut self, entry: Entry<'de>) -> Result<(), Misplaced> {
         let index = self.messages;
         self.messages += 1;
         match entry {
             Entry::Result(call, parts) => self.answer(index, &call, parts),
             Entry::Message(message) => {
                 self.check_answered()?;
-                self.say(index, message, attachments)
+                self.say(index, message)
             }
         }
     }
@@ -119,71 +117,107 @@ impl<'de> Conversation<'de> {
     ///
     /// Where a call is left without a result.
     pub(super) fn check_answered(&self) -> Result<(), Misplaced> {
-        match &self.batch {
-            Some(batch) => batch.check_answered(),
-            None => Ok(()),
+        match self.said.last() {
+            Some(Said::Batch(batch)) => batch.check_answered(),
+            Some(Said::Message(_)) | None => Ok(()),
         }
     }
 
     /// The whole, or None when nobody has said anything that could be answered. All calls have their results.
-    pub(super) fn finish(mut self, attachments: &[Attachment]) -> Option<Talk<'de>> {
-        let asked = self
-            .last
-            .take_if(|last| last.role == Role::User && characters(last) <= INPUT_AT_MOST);
-        let input = match asked {
-            Some(message) => {
-                push_message(&mut self.digest, &message, attachments);
-                into_input(message.parts)
+    /// `attachments` are the request's; `offers` says whether it offers functions.
+    pub(super) fn finish(mut self, attachments: &[Attachment], offers: bool) -> Option<Talk<'de>> {
+        let asked = match self.said.pop() {
+            Some(Said::Message(last))
+                if last.role == Role::User && characters(&last) <= INPUT_AT_MOST =>
+            {
+                Some(last)
             }
-            None => Vec::new(),
+            other => {
+                self.said.extend(other);
+                None
+            }
         };
-        self.finish_with(input, attachments)
+        self.finish_with(asked, attachments, offers)
     }
 
     /// As `finish`, but all of it is history, what the user says now too: every turn of a fan-out answers it.
-    pub(super) fn finish_as_history(self, attachments: &[Attachment]) -> Option<Talk<'de>> {
-        self.finish_with(Vec::new(), attachments)
+    pub(super) fn finish_as_history(
+        self,
+        attachments: &[Attachment],
+        offers: bool,
+    ) -> Option<Talk<'de>> {
+        self.finish_with(None, attachments, offers)
     }
 
+    /// `asked` is what becomes the input.
     fn finish_with(
         mut self,
-        input: Vec<InputItem>,
+        asked: Option<Message<'de>>,
         attachments: &[Attachment],
+        offers: bool,
     ) -> Option<Talk<'de>> {
-        let answered = self.batch.take().map(|batch| {
-            let before = self.digest.clone().finish();
-            self.remember_batch(&batch, attachments);
-            batch.into_answered(before)
-        });
-        self.settle(attachments);
-        if self.history.is_empty() && input.is_empty() {
+        let results = match asked {
+            Some(_) => None,
+            None => self.take_results(),
+        };
+        let mut history = if offers || results.is_some() {
+            History::digested(attachments)
+        } else {
+            History::default()
+        };
+        // Each is dropped as soon as its items are written: a long conversation is not held twice.
+        for said in self.said {
+            match said {
+                Said::Message(message) => history.remember(&message),
+                Said::Batch(batch) => history.remember_batch(&batch),
+            }
+        }
+        let mut answered = None;
+        if let Some(batch) = results {
+            let before = history.digest();
+            // The results of a request that offers nothing are nobody's to wait for.
+            if !offers {
+                history.reckoning = None;
+            }
+            history.remember_batch(&batch);
+            answered = before.map(|before| batch.into_answered(before));
+        }
+        if let Some(message) = &asked {
+            history.reckon(message);
+        }
+        let input = asked.map_or_else(Vec::new, |message| into_input(message.parts));
+        if history.items.is_empty() && input.is_empty() {
             return None;
         }
         Some(Talk {
             instructions: self.instructions,
-            history: self.history,
+            digest: history.digest(),
+            history: history.items,
             input,
-            digest: self.digest.finish(),
             answered,
         })
     }
 
-    fn say(
-        &mut self,
-        index: usize,
-        mut message: Message<'de>,
-        attachments: &[Attachment],
-    ) -> Result<(), Misplaced> {
-        let first = self.last.is_none() && self.batch.is_none() && self.history.is_empty();
-        if first && message.role == Role::Developer {
+    /// The calls and results that it ends with.
+    fn take_results(&mut self) -> Option<Batch<'de>> {
+        match self.said.pop() {
+            Some(Said::Batch(batch)) => Some(batch),
+            other => {
+                self.said.extend(other);
+                None
+            }
+        }
+    }
+
+    fn say(&mut self, index: usize, mut message: Message<'de>) -> Result<(), Misplaced> {
+        if self.said.is_empty() && message.role == Role::Developer {
             for part in &message.parts {
                 push_paragraph(&mut self.instructions, part.text());
             }
             return Ok(());
         }
-        self.settle(attachments);
         if message.calls.is_empty() {
-            self.last = Some(message);
+            self.said.push(Said::Message(message));
             return Ok(());
         }
         for (place, call) in message.calls.iter().enumerate() {
@@ -193,7 +227,8 @@ impl<'de> Conversation<'de> {
             }
         }
         let calls = std::mem::take(&mut message.calls);
-        self.batch = Some(Batch::new(index, message, calls));
+        self.said
+            .push(Said::Batch(Batch::new(index, message, calls)));
         Ok(())
     }
 
@@ -202,8 +237,8 @@ impl<'de> Conversation<'de> {
         let Some(&(message, place)) = self.calls.get(call) else {
             return wrong("no call before it has this id");
         };
-        match &mut self.batch {
-            Some(batch) if batch.message == message => {
+        match self.said.last_mut() {
+            Some(Said::Batch(batch)) if batch.message == message => {
                 if batch.answer(place, parts) {
                     Ok(())
                 } else {
@@ -213,42 +248,6 @@ impl<'de> Conversation<'de> {
             Some(_) | None => wrong(
                 "the call of this id is further up: results follow directly on the message with their calls",
             ),
-        }
-    }
-
-    /// Remembers what was last.
-    fn settle(&mut self, attachments: &[Attachment]) {
-        if let Some(last) = self.last.take() {
-            self.remember(&last, attachments);
-        }
-        if let Some(batch) = self.batch.take() {
-            self.remember_batch(&batch, attachments);
-        }
-    }
-
-    fn remember(&mut self, message: &Message<'_>, attachments: &[Attachment]) {
-        // An assistant that only called tools, or said nothing at all, has left no message.
-        let silent = message.parts.iter().all(|part| part.is_empty());
-        if !(silent && message.role == Role::Assistant) {
-            push_message(&mut self.digest, message, attachments);
-            self.history.push(item::message(message));
-        }
-    }
-
-    fn remember_batch(&mut self, batch: &Batch<'_>, attachments: &[Attachment]) {
-        self.remember(&batch.said, attachments);
-        for call in &batch.calls {
-            let meaning = self.meanings.of(&call.arguments);
-            for part in ["call", &call.id, &call.name, &meaning] {
-                self.digest.push(part);
-            }
-            self.history.push(item::call(call));
-        }
-        for (id, parts) in batch.results() {
-            self.digest.push("result");
-            self.digest.push(id);
-            push_parts(&mut self.digest, parts, attachments);
-            self.history.push(item::result(id, parts));
         }
     }
 }
@@ -262,34 +261,6 @@ pub(super) fn push_paragraph(out: &mut String, text: &str) {
         out.push_str("\n\n");
     }
     out.push_str(text);
-}
-
-fn push_message(digest: &mut Digest, message: &Message<'_>, attachments: &[Attachment]) {
-    digest.push(match message.role {
-        Role::Developer => "developer",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-    });
-    push_parts(digest, &message.parts, attachments);
-}
-
-fn push_parts(digest: &mut Digest, parts: &[Part<'_>], attachments: &[Attachment]) {
-    digest.push(&parts.len().to_string());
-    for part in parts {
-        match part {
-            Part::Text(text) | Part::Refusal(text) => {
-                digest.push("text");
-                digest.push(text);
-            }
-            Part::Image(number) => {
-                let attachment = usize::try_from(*number)
-                    .ok()
-                    .and_then(|index| attachments.get(index));
-                digest.push("image");
-                digest.push(attachment.map_or("", |attachment| &attachment.digest));
-            }
-        }
-    }
 }
 
 fn into_input(parts: Vec<Part<'_>>) -> Vec<InputItem> {

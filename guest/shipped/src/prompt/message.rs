@@ -14,7 +14,7 @@ use super::shape::{Optional, Reading, Seen, Shape, Text};
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
 const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
 
-/// `messages`. Each goes into the conversation as soon as it is read, so that a long one is held once.
+/// `messages`. Each goes into the conversation as soon as it is read, which says at once what is misplaced.
 pub(super) struct MessagesShape;
 
 impl<'de> Shape<'de> for MessagesShape {
@@ -29,7 +29,7 @@ impl<'de> Shape<'de> for MessagesShape {
         let mut conversation = Conversation::default();
         let mut index = 0;
         while let Some(message) = reader.member(&mut members, index, MessageShape)? {
-            if let Err(misplaced) = conversation.push(message, reader.attachments) {
+            if let Err(misplaced) = conversation.push(message) {
                 return Err(misplaced_at(reader, &misplaced));
             }
             index += 1;

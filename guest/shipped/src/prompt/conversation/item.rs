@@ -7,8 +7,12 @@ use crate::tools::{Call, seen_name};
 /// What Codex (0.169) says of the images in a result that a turn has waited for.
 const DETAIL: &str = r#","detail":"high""#;
 
-/// A guess at the bytes of an item besides its text, so that most are written without growing.
-const ITEM_OVERHEAD: usize = 96;
+/// Bytes of an item besides its parts and names, at most.
+const ITEM_OVERHEAD: usize = 64;
+
+/// Bytes of a part besides its text, as a rule: what is short is not to take far more room than it needs, and most
+/// items are to be written without growing.
+const PART_OVERHEAD: usize = 40;
 
 /// A message.
 pub(super) fn message(message: &Message<'_>) -> String {
@@ -17,7 +21,7 @@ pub(super) fn message(message: &Message<'_>) -> String {
         Role::User => ("user", "input_text"),
         Role::Assistant => ("assistant", "output_text"),
     };
-    let mut item = sized_for(&message.parts);
+    let mut item = sized_for(0, &message.parts);
     item.push_str(r#"{"type":"message","role":""#);
     item.push_str(role);
     item.push_str(r#"","content":"#);
@@ -43,7 +47,7 @@ pub(super) fn call(call: &Call<'_>) -> String {
 
 /// What came of the call of this id: a text, or parts where one text does not say it.
 pub(super) fn result(call: &str, parts: &[Part<'_>]) -> String {
-    let mut item = sized_for(parts);
+    let mut item = sized_for(call.len(), parts);
     item.push_str(r#"{"type":"function_call_output","call_id":"#);
     json::push_text(&mut item, call);
     item.push_str(r#","output":"#);
@@ -55,13 +59,13 @@ pub(super) fn result(call: &str, parts: &[Part<'_>]) -> String {
     item
 }
 
-/// An empty line with room for parts of this length.
-fn sized_for(parts: &[Part<'_>]) -> String {
+/// An empty line with room for a name of this length and for these parts.
+fn sized_for(name: usize, parts: &[Part<'_>]) -> String {
     let length: usize = parts
         .iter()
         .map(|part| json::text_length(part.text()))
         .sum();
-    String::with_capacity(length + ITEM_OVERHEAD * (parts.len() + 1))
+    String::with_capacity(ITEM_OVERHEAD + name + length + PART_OVERHEAD * parts.len())
 }
 
 /// `kind` is the type of a part that is text, `detail` what is said of an image besides.

@@ -41,14 +41,14 @@ fn result<'a>(call: &'a str, words: &'a str) -> Entry<'a> {
 fn conversation(entries: Vec<Entry<'_>>) -> Conversation<'_> {
     let mut conversation = Conversation::default();
     for entry in entries {
-        conversation.push(entry, &[]).unwrap();
+        conversation.push(entry).unwrap();
     }
     conversation.check_answered().unwrap();
     conversation
 }
 
 fn talk(entries: Vec<Entry<'_>>) -> Option<Talk<'_>> {
-    conversation(entries).finish(&[])
+    conversation(entries).finish(&[], true)
 }
 
 /// What is found wrong with these, at the last of them or at the end.
@@ -57,7 +57,7 @@ fn misplaced(entries: Vec<Entry<'_>>) -> Misplaced {
     let mut found = Ok(());
     for entry in entries {
         assert_eq!(found, Ok(()));
-        found = conversation.push(entry, &[]);
+        found = conversation.push(entry);
     }
     found
         .and_then(|()| conversation.check_answered())
@@ -133,13 +133,16 @@ fn as_history_the_last_message_stands_at_its_end() {
             of(Role::User, vec![text("c\n"), Part::Image(3)]),
         ])
     };
-    let talk = asked().finish_as_history(&[]).unwrap();
+    let talk = asked().finish_as_history(&[], true).unwrap();
     assert_eq!(talk.instructions, "a");
     assert_eq!(talk.input, []);
     let [earlier, last] = talk.history.as_slice() else {
         unreachable!("two messages");
     };
-    assert_eq!(Some(earlier), asked().finish(&[]).unwrap().history.first());
+    assert_eq!(
+        Some(earlier),
+        asked().finish(&[], true).unwrap().history.first()
+    );
     assert_eq!(
         last,
         r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"c\n"},{"type":"input_image","image_url":"attachment:3"}]}"#
@@ -148,10 +151,10 @@ fn as_history_the_last_message_stands_at_its_end() {
 
 #[test]
 fn nobody_to_answer_as_history() {
-    assert_eq!(Conversation::default().finish_as_history(&[]), None);
+    assert_eq!(Conversation::default().finish_as_history(&[], true), None);
     for (role, words) in [(Role::Developer, "a"), (Role::Assistant, "")] {
         let conversation = conversation(vec![message(role, words)]);
-        assert_eq!(conversation.finish_as_history(&[]), None);
+        assert_eq!(conversation.finish_as_history(&[], true), None);
     }
 }
 
@@ -218,12 +221,49 @@ fn a_digest_is_that_of_the_same_conversation_before_it_went_on() {
     for (earlier, later) in [(asked(), first()), (first(), second())] {
         let earlier = talk(earlier).unwrap().digest;
         let later = talk(later).unwrap();
-        assert_eq!(later.answered.unwrap().before, earlier);
+        assert_eq!(Some(later.answered.unwrap().before), earlier);
         assert_ne!(later.digest, earlier);
     }
     // As input or as history: the same.
-    let as_history = conversation(asked()).finish_as_history(&[]).unwrap();
+    let as_history = conversation(asked()).finish_as_history(&[], true).unwrap();
     assert_eq!(as_history.digest, talk(asked()).unwrap().digest);
+}
+
+#[test]
+fn only_what_offers_functions_has_a_digest() {
+    let finishes: [fn(Conversation<'static>, bool) -> Option<Talk<'static>>; 2] = [
+        |conversation, offers| conversation.finish(&[], offers),
+        |conversation, offers| conversation.finish_as_history(&[], offers),
+    ];
+    let asked = || vec![message(Role::User, "x")];
+    let said = || {
+        vec![
+            message(Role::User, "x"),
+            calls("", &["1"]),
+            result("1", "a"),
+        ]
+    };
+    let gone_on = || {
+        let mut entries = said();
+        entries.push(message(Role::User, "y"));
+        entries
+    };
+    for finish in finishes {
+        for (entries, same) in [(asked(), asked()), (gone_on(), gone_on())] {
+            let plain = finish(conversation(entries), false).unwrap();
+            assert_eq!((plain.digest, plain.answered), (None, None));
+            let offers = finish(conversation(same), true).unwrap();
+            assert!(offers.digest.is_some_and(|digest| !digest.is_empty()));
+        }
+        // Results at the end are what a turn may wait for, whatever is offered now: by what was before them.
+        let plain = finish(conversation(said()), false).unwrap();
+        let offers = finish(conversation(said()), true).unwrap();
+        assert_eq!(plain.digest, None);
+        assert_eq!(plain.answered, offers.answered);
+        let before = finish(conversation(asked()), true).unwrap().digest;
+        assert_eq!(plain.answered.map(|answered| answered.before), before);
+        assert_eq!(plain.history, offers.history);
+    }
 }
 
 #[test]
