@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use environment::Environment;
 pub use load::{ConfigError, Flags, Loaded, Source};
 pub(crate) use setting::{SETTINGS, Setting};
-pub(crate) use value::Slot;
+pub(crate) use value::{Slot, read_bytes, read_wait};
 
 /// Everything that the gateway may be told, interpreted and checked.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The key that clients must present as `Authorization: Bearer …`. None: no key is asked for.
     pub api_key: Option<Secret>,
+    /// The key for the admin routes, presented likewise. None: there are no such routes.
+    pub admin_key: Option<Secret>,
     /// Further names that clients may give as `Host`, besides loopback's and `listen`.
     pub allowed_hosts: Vec<String>,
     /// Further web origins that may call, besides the gateway's own and every page on loopback.
@@ -41,6 +43,10 @@ pub struct Config {
     pub limits: Limits,
     /// What a policy may use.
     pub sandbox: Sandbox,
+    /// Which policies are loaded, and how.
+    pub policies: Policies,
+    /// When a release is taken back by itself.
+    pub rollback: Rollback,
     /// What the log says and how.
     pub log: Log,
     /// The process's environment as it was at the start. Not a setting.
@@ -126,8 +132,42 @@ pub struct Sandbox {
     pub memory_bytes: usize,
     /// How long one call into a policy may take.
     pub call_timeout: Duration,
+    /// CPU time of all calls for one request.
+    pub request_time: Duration,
+    /// Bytes of the frames that one event may become.
+    pub event_bytes: usize,
+    /// Bytes of all that one request may give out.
+    pub output_bytes: usize,
     /// Requests that may hold a sandbox at once.
     pub instances: u32,
+}
+
+/// Which policies are loaded, and how.
+#[derive(Clone, Debug)]
+pub struct Policies {
+    /// Load what comes into the folder of policies, without being told to.
+    pub watch: bool,
+    /// Policies may import WASI, of which they get nothing granted.
+    pub wasi: bool,
+    /// Refuse policies without a good signature. The embedded one needs none.
+    pub require_signature: bool,
+    /// The minisign keys whose signatures are good, in base64.
+    pub public_keys: Vec<String>,
+    /// How long compiling one may take.
+    pub compile_timeout: Duration,
+    /// Bytes of address space that compiling one may take.
+    pub compile_memory_bytes: usize,
+}
+
+/// When a release is taken back by itself.
+#[derive(Clone, Debug)]
+pub struct Rollback {
+    /// How far back requests count.
+    pub window: Duration,
+    /// Requests of a window that failed by the policy's fault, from which on it is taken back. 0: it never is.
+    pub faults: usize,
+    /// The share that they must be of the window's requests, in percent.
+    pub percent: usize,
 }
 
 impl Config {
@@ -136,6 +176,7 @@ impl Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),
             api_key: None,
+            admin_key: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             policy: None,
@@ -151,6 +192,8 @@ impl Config {
             },
             limits: Limits::default(),
             sandbox: Sandbox::default(),
+            policies: Policies::default(),
+            rollback: Rollback::default(),
             log: Log {
                 filter: "info".to_owned(),
                 json: false,
@@ -163,11 +206,17 @@ impl Config {
 impl Config {
     /// What the policy is told of them: a JSON object.
     pub(crate) fn for_policy(&self) -> String {
-        let mut settings = serde_json::json!({ "strict": self.strict });
+        serde_json::Value::Object(self.common_settings()).to_string()
+    }
+
+    /// What all policies are told that take it.
+    pub(crate) fn common_settings(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut settings = serde_json::Map::new();
+        settings.insert("strict".to_owned(), self.strict.into());
         if let Some(synthesis) = &self.synthesis {
-            settings["synthesis"] = synthesis.as_str().into();
+            settings.insert("synthesis".to_owned(), synthesis.as_str().into());
         }
-        settings.to_string()
+        settings
     }
 }
 
@@ -200,7 +249,33 @@ impl Default for Sandbox {
         Self {
             memory_bytes: 128 << 20,
             call_timeout: Duration::from_millis(250),
+            request_time: Duration::from_secs(30),
+            event_bytes: 16 << 20,
+            output_bytes: 256 << 20,
             instances: 1000,
+        }
+    }
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        Self {
+            watch: false,
+            wasi: true,
+            require_signature: false,
+            public_keys: Vec::new(),
+            compile_timeout: Duration::from_secs(120),
+            compile_memory_bytes: 4 << 30,
+        }
+    }
+}
+
+impl Default for Rollback {
+    fn default() -> Self {
+        Self {
+            window: Duration::from_secs(60),
+            faults: 5,
+            percent: 5,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Tasks: named, traced, and waited for at shutdown. The only place that says `tokio::spawn`.
 
+pub(crate) mod spawner; // what starts processes
+
 use std::future::Future;
 
 use tokio_util::sync::CancellationToken;

@@ -1,7 +1,5 @@
 //! How a Codex process is started. Every one goes through here: `--version`, `app-server`, whatever comes.
 
-mod spawner;
-
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::Stdio;
@@ -14,6 +12,7 @@ use tokio::time::timeout;
 use super::binary::{self, Binary, BinaryError};
 use super::home::{Home, HomeError};
 use crate::config::{CodexConfig, Config, Environment};
+use crate::task::spawner;
 
 /// The command of ours that sets the parent-death signal and becomes Codex.
 pub(crate) const LAUNCH: &str = "__launch";

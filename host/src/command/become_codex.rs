@@ -15,7 +15,7 @@ pub(super) fn run(matches: &ArgMatches) -> Error {
         .get_many::<OsString>("command")
         .into_iter()
         .flatten();
-    let (Some(parent), Some(binary)) = (parent.and_then(Pid::from_raw), command.next()) else {
+    let (Some(parent), Some(binary)) = (parent, command.next()) else {
         return anyhow!("no parent or no command");
     };
     if let Err(error) = die_with(parent) {
@@ -25,7 +25,12 @@ pub(super) fn run(matches: &ArgMatches) -> Error {
     Error::from(Command::new(binary).args(command).exec()).context("cannot run codex")
 }
 
-fn die_with(parent: Pid) -> Result<(), Error> {
+/// Has this process killed when the one with this number ends, which must be its parent.
+///
+/// # Errors
+/// It has ended already, or is another's.
+pub(super) fn die_with(parent: i32) -> Result<(), Error> {
+    let parent = Pid::from_raw(parent).context("no process has the parent's number")?;
     set_parent_process_death_signal(Some(Signal::KILL))
         .context("cannot set the parent-death signal")?;
     // The parent may have ended before the signal was set; then nothing would ever tell us.

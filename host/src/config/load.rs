@@ -259,6 +259,13 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             config.listen
         )));
     }
+    let keys = config.admin_key.as_ref().zip(config.api_key.as_ref());
+    if keys.is_some_and(|(admin, api)| admin.expose() == api.expose()) {
+        return Err(ConfigError::Conflict(
+            "admin_key is the same as api_key, so every client could change policies: set another"
+                .to_owned(),
+        ));
+    }
     if config.codex.data_dir.as_os_str().is_empty() {
         return Err(ConfigError::Conflict(
             "codex.data_dir has no default because HOME is not set: set it with --data-dir"
@@ -294,6 +301,12 @@ fn warnings(config: &Config) -> Vec<String> {
             "sandbox.instances ({}) is less than limits.turns + limits.queue ({held}), so the queue cannot fill",
             config.sandbox.instances
         ));
+    }
+    if config.policies.require_signature && config.policies.public_keys.is_empty() {
+        warnings.push(
+            "policies.require_signature is on and policies.public_keys is empty, so no policy but the embedded one is loaded"
+                .to_owned(),
+        );
     }
     if config.rehearsal && config.codex.home.is_some() {
         warnings.push("codex.home is not used in rehearsal".to_owned());

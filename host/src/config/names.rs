@@ -1,4 +1,4 @@
-//! Hosts and origins as they stand in requests. What is spelled otherwise would be compared with every request and
+//! Hosts and origins as they stand in requests, and keys as they stand in files. What is spelled otherwise would be compared with every request and
 //! never match, so it is refused at the start, with the spelling that was probably meant.
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -42,6 +42,16 @@ pub(super) fn origin(text: &str) -> Result<(), String> {
     let fault = "an origin is scheme and host, with a port only where it is not the usual one";
     let meant = is_origin(&meant).then_some(meant);
     Err(refusal(text, fault, meant, "https://chat.example"))
+}
+
+/// Checks a public key as minisign writes it.
+pub(super) fn key(text: &str) -> Result<(), String> {
+    match minisign_verify::PublicKey::from_base64(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "has {text:?}, which is no minisign key; write the second line of minisign.pub, 56 characters that begin with RW"
+        )),
+    }
 }
 
 fn is_host(text: &str) -> bool {

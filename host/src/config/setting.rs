@@ -65,6 +65,7 @@ const GIB: u64 = 1 << 30;
 pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("listen", |c| Slot::Address(&mut c.listen), "Address and port to listen on; port 0 takes a free one. Anything but loopback needs api_key.").flag("listen"),
     Setting::new("api_key", |c| Slot::Secret(&mut c.api_key), "The key that clients must present as `Authorization: Bearer …`. Without one, none is asked for."),
+    Setting::new("admin_key", |c| Slot::Secret(&mut c.admin_key), "The key for the admin routes, presented likewise; it must differ from api_key. Without one, there are no such routes."),
     Setting::new("allowed_hosts", |c| Slot::Hosts(&mut c.allowed_hosts), "Further names that clients may give as Host, without a port, besides loopback's and listen: box.example"),
     Setting::new("allowed_origins", |c| Slot::Origins(&mut c.allowed_origins), "Further web origins that may call: https://chat.example. The gateway's own, and pages that this machine serves on loopback, whatever their port, always may."),
     Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
@@ -97,7 +98,20 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("limits.drain", |c| Slot::Wait(&mut c.limits.drain), "How long running replies may go on once the gateway is told to stop.").range(0, HOUR),
     Setting::new("sandbox.memory_bytes", |c| Slot::Bytes(&mut c.sandbox.memory_bytes), "Memory that a policy may use for one request.").range(MIB, 4 * GIB),
     Setting::new("sandbox.call_timeout", |c| Slot::Wait(&mut c.sandbox.call_timeout), "How long one call into a policy may take.").range(1, 60_000),
+    Setting::new("sandbox.request_time", |c| Slot::Wait(&mut c.sandbox.request_time), "CPU time that all calls of one request into a policy may take together.").range(1, HOUR),
+    Setting::new("sandbox.event_bytes", |c| Slot::Bytes(&mut c.sandbox.event_bytes), "What a policy may give out at one event.").range(KIB, GIB),
+    Setting::new("sandbox.output_bytes", |c| Slot::Bytes(&mut c.sandbox.output_bytes), "What a policy may give out for one request.").range(KIB, 64 * GIB),
     Setting::new("sandbox.instances", |c| Slot::Instances(&mut c.sandbox.instances), "Requests that may hold a sandbox at once; each reserves address space, not memory.").range(1, 100_000),
+    Setting::new("policies.watch", |c| Slot::Switch(&mut c.policies.watch), "Load policies that come into the folder of policies, or change there, without being told to."),
+    Setting::new("policies.wasi", |c| Slot::Switch(&mut c.policies.wasi), "Policies may import WASI, of which they get a clock that stands still, random bytes that are always the same, and a way to the log. Without it, those that do are refused."),
+    Setting::new("policies.require_signature", |c| Slot::Switch(&mut c.policies.require_signature), "Refuse policies that no key of policies.public_keys has signed. The embedded one needs no signature."),
+    Setting::new("policies.public_keys", |c| Slot::Keys(&mut c.policies.public_keys), "The minisign keys whose signatures are good, as the second line of minisign.pub has them. With any, a signature that is there must be good, required or not."),
+    Setting::new("policies.compile_timeout", |c| Slot::Wait(&mut c.policies.compile_timeout), "How long compiling a policy may take.").range(100, HOUR),
+    // The program itself takes some hundred MiB of it.
+    Setting::new("policies.compile_memory_bytes", |c| Slot::Bytes(&mut c.policies.compile_memory_bytes), "Address space that compiling a policy may take, in a process of its own.").range(256 * MIB, 1024 * GIB),
+    Setting::new("rollback.window", |c| Slot::Wait(&mut c.rollback.window), "How far back requests count that fail by their policy's fault: traps, timeouts, broken contracts.").range(1000, HOUR),
+    Setting::new("rollback.faults", |c| Slot::Count(&mut c.rollback.faults), "So many of them in a window, and a policy is taken back to the one before. 0: it never is.").range(0, 1_000_000),
+    Setting::new("rollback.percent", |c| Slot::Count(&mut c.rollback.percent), "The share that they must be of the window's requests, too, in percent.").range(0, 100),
     Setting::new("log.filter", |c| Slot::Filter(&mut c.log.filter), "What Airlock logs to stderr, as a RUST_LOG filter: `info`, `airlock=debug,warn`.").also("RUST_LOG"),
     Setting::new("log.json", |c| Slot::Switch(&mut c.log.json), "Log one JSON object a line, in place of text."),
 ];

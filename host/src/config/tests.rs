@@ -50,15 +50,17 @@ fn another(setting: &Setting, existing: &Path) -> String {
         Slot::Word(_) => "vote",
         Slot::Hosts(_) => "one,two",
         Slot::Origins(_) => "https://one.example,http://two.example:3000",
+        Slot::Keys(_) => "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7",
         Slot::File(_) => return existing.join("file").display().to_string(),
         Slot::Directory(_) => return existing.display().to_string(),
         Slot::Path(_) | Slot::Folder(_) => "/somewhere/else",
-        Slot::Switch(_) => "true",
+        Slot::Switch(on) => return (!*on).to_string(),
         Slot::Login(_) => "separate",
         Slot::Filter(_) => "error",
         Slot::Count(_) | Slot::Instances(_) => "77",
         // Twice the largest body, at least.
         Slot::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
+        Slot::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
         Slot::Bytes(_) => "3MiB",
         Slot::Wait(_) => "7s",
     }

@@ -20,6 +20,8 @@ pub(crate) enum Slot<'a> {
     Hosts(&'a mut Vec<String>),
     /// A list of web origins; separated by commas outside the file.
     Origins(&'a mut Vec<String>),
+    /// A list of minisign's public keys; separated by commas outside the file.
+    Keys(&'a mut Vec<String>),
     /// An existing file.
     File(&'a mut Option<PathBuf>),
     /// An existing folder.
@@ -59,6 +61,7 @@ impl Slot<'_> {
             Slot::Word(_) => "name",
             Slot::Hosts(_) => "list of hosts",
             Slot::Origins(_) => "list of origins",
+            Slot::Keys(_) => "list of minisign keys",
             Slot::File(_) => "existing file",
             Slot::Directory(_) => "existing folder",
             Slot::Path(_) | Slot::Folder(_) => "path",
@@ -112,6 +115,7 @@ impl Slot<'_> {
             }
             Slot::Hosts(slot) => *slot = texts(value, names::host)?,
             Slot::Origins(slot) => *slot = texts(value, names::origin)?,
+            Slot::Keys(slot) => *slot = texts(value, names::key)?,
             Slot::File(slot) => {
                 let path = place.resolve(text(value)?)?;
                 if !path.is_file() {
@@ -161,7 +165,7 @@ impl Slot<'_> {
                 .as_ref()
                 .map(|_| Value::String("(secret)".to_owned()))?,
             Slot::Word(slot) => Value::String((*slot).clone()?),
-            Slot::Hosts(slot) | Slot::Origins(slot) => {
+            Slot::Hosts(slot) | Slot::Origins(slot) | Slot::Keys(slot) => {
                 Value::Array(slot.iter().cloned().map(Value::String).collect())
             }
             Slot::File(slot) | Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
@@ -248,6 +252,16 @@ fn bytes(value: &Value) -> Result<u64, String> {
         other => number(other).ok(),
     };
     size.ok_or_else(|| "must be a size: 4194304 or \"4MiB\"".to_owned())
+}
+
+/// A size that stands in another file than the configuration: `"16MiB"`, or a number of bytes.
+pub(crate) fn read_bytes(value: &Value) -> Result<usize, String> {
+    narrow(bytes(value)?)
+}
+
+/// A wait that stands in another file: `"50ms"`.
+pub(crate) fn read_wait(value: &Value) -> Result<Duration, String> {
+    millis(value).map(Duration::from_millis)
 }
 
 fn millis(value: &Value) -> Result<u64, String> {

@@ -1,5 +1,6 @@
 //! The engine that compiles and runs policies: sandboxes from a pool, and a clock that preempts them.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::thread;
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use super::sandbox::TABLE_ELEMENTS;
 use crate::config::Sandbox;
 
 /// How often a running policy can be stopped, and so how long one call can hold a worker thread.
-const TICK: Duration = Duration::from_millis(5);
+pub(super) const TICK: Duration = Duration::from_millis(5);
 
 /// How many times its own time a call may take by the clock on the wall, with all that other requests do meanwhile.
 /// It also ends a policy that waits, which takes no time of its own.
-const WALL: u32 = 20;
+pub(super) const WALL: u32 = 20;
 
-/// Core instances, memories and tables of one component. A policy made of several parts has several.
+/// Core instances, memories and tables of one component. A policy that is composed has a memory for each part: five
+/// roles and a base.
 const CORE_INSTANCES: u32 = 32;
-const MEMORIES: u32 = 4;
+const MEMORIES: u32 = 6;
 const TABLES: u32 = 16;
 
 /// Address space of one memory such that no access needs a check: all that 32 bits can reach. It costs no memory.
@@ -27,9 +29,8 @@ const WIDE: u64 = 4 << 30;
 #[derive(Clone)]
 pub(crate) struct Engine {
     pub(super) inner: wasmtime::Engine,
-    pub(super) memory_bytes: usize,
-    pub(super) ticks: u64,
-    pub(super) wall: Duration,
+    /// Address space of one memory, in bytes. Compiled code depends on it.
+    pub(super) reservation: u64,
 }
 
 /// The machine cannot run policies as configured.
@@ -60,25 +61,57 @@ impl Engine {
     pub(crate) fn new(sandbox: &Sandbox) -> Result<Self, EngineError> {
         let enough = u64::try_from(sandbox.memory_bytes).unwrap_or(u64::MAX);
         // Containers may limit address space: then checks on each access are the price.
-        let inner = wasmtime::Engine::new(&settings(sandbox, WIDE.max(enough)))
-            .or_else(|_| wasmtime::Engine::new(&settings(sandbox, enough)))
-            .map_err(|error| EngineError::Refused {
-                instances: sandbox.instances,
-                memory_bytes: sandbox.memory_bytes,
-                detail: format!("{error:#}"),
-            })?;
+        let make = |reservation| {
+            wasmtime::Engine::new(&pooled(sandbox, reservation)).map(|inner| (inner, reservation))
+        };
+        let (inner, reservation) =
+            make(WIDE.max(enough))
+                .or_else(|_| make(enough))
+                .map_err(|error| EngineError::Refused {
+                    instances: sandbox.instances,
+                    memory_bytes: sandbox.memory_bytes,
+                    detail: format!("{error:#}"),
+                })?;
         tick(&inner)?;
-        let ticks = sandbox.call_timeout.as_nanos().div_ceil(TICK.as_nanos());
-        Ok(Self {
-            inner,
-            memory_bytes: sandbox.memory_bytes,
-            ticks: u64::try_from(ticks).unwrap_or(u64::MAX),
-            wall: sandbox.call_timeout.saturating_mul(WALL),
-        })
+        Ok(Self { inner, reservation })
+    }
+
+    /// What compiled code must have been made for to run here: 16 hexadecimal digits. Two that differ by chance in
+    /// the engine and not in this are told apart when the code is loaded.
+    pub(super) fn compatibility(&self) -> String {
+        compatibility(&self.inner)
     }
 }
 
-fn settings(sandbox: &Sandbox, reservation: u64) -> Config {
+/// An engine that only compiles, for an engine with this reservation. It reserves nothing and runs nothing, so it
+/// fits under a limit of address space. `parallel`: on every core.
+///
+/// # Errors
+/// The engine's own, when it refuses the configuration.
+pub(super) fn compiler(reservation: u64, parallel: bool) -> wasmtime::Result<wasmtime::Engine> {
+    let mut config = settings(reservation);
+    config.parallel_compilation(parallel);
+    wasmtime::Engine::new(&config)
+}
+
+fn compatibility(engine: &wasmtime::Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// What compiled code depends on, the same for whoever compiles and whoever runs.
+fn settings(reservation: u64) -> Config {
+    let mut config = Config::new();
+    config
+        .memory_reservation(reservation)
+        .memory_init_cow(true)
+        .epoch_interruption(true);
+    config
+}
+
+/// The settings of an engine that runs: with a pool, of which compiled code does not know.
+fn pooled(sandbox: &Sandbox, reservation: u64) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandbox.instances)
         .total_core_instances(sandbox.instances.saturating_mul(CORE_INSTANCES))
@@ -90,12 +123,8 @@ fn settings(sandbox: &Sandbox, reservation: u64) -> Config {
         .max_tables_per_component(TABLES)
         .max_memory_size(sandbox.memory_bytes)
         .table_elements(TABLE_ELEMENTS);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_reservation(reservation)
-        .memory_init_cow(true)
-        .epoch_interruption(true);
+    let mut config = settings(reservation);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
 }
 
@@ -119,3 +148,6 @@ fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
         .spawn(clock)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,6 +86,26 @@ fn refusals_name_the_key_and_the_way_out() {
             &["allowed_origins", "write \"https://x.example\""],
         ),
         (
+            "api_key = \"words\"\nadmin_key = \"words\"",
+            &[],
+            &["admin_key", "api_key", "set another"],
+        ),
+        (
+            "[policies]\npublic_keys = [\"RWQf\"]",
+            &[],
+            &["policies.public_keys", "\"RWQf\"", "minisign.pub"],
+        ),
+        (
+            "[policies]\ncompile_memory_bytes = \"1MiB\"",
+            &[],
+            &["policies.compile_memory_bytes", "between 256MiB"],
+        ),
+        (
+            "[rollback]\npercent = 101",
+            &[],
+            &["rollback.percent", "between 0 and 100"],
+        ),
+        (
             "allowed_origins = [\"*\"]",
             &[],
             &["allowed_origins", "\"*\"", "no wildcards"],
@@ -172,10 +192,12 @@ fn without_a_home_the_data_folder_must_be_named() {
 
 #[test]
 fn what_is_probably_not_meant_is_told() {
-    let loaded = load("[sandbox]\ninstances = 10", &[("AIRLOCK_TURNS", "3")], &[]).unwrap();
-    assert_eq!(loaded.warnings.len(), 2, "{:?}", loaded.warnings);
+    let file = "[sandbox]\ninstances = 10\n[policies]\nrequire_signature = true";
+    let loaded = load(file, &[("AIRLOCK_TURNS", "3")], &[]).unwrap();
+    assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);
     assert!(
         loaded.warnings[0].contains("AIRLOCK_TURNS")
             && loaded.warnings[1].contains("sandbox.instances")
+            && loaded.warnings[2].contains("policies.public_keys")
     );
 }

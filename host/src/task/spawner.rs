@@ -20,7 +20,7 @@ struct Job {
 }
 
 /// Spawns the command from the thread that never ends.
-pub(super) async fn spawn(command: Command) -> io::Result<Child> {
+pub(crate) async fn spawn(command: Command) -> io::Result<Child> {
     static JOBS: OnceLock<Option<SyncSender<Job>>> = OnceLock::new();
     let refused = || io::Error::other("the spawning thread does not answer");
     let jobs = JOBS.get_or_init(start).as_ref().ok_or_else(refused)?;
@@ -36,7 +36,7 @@ pub(super) async fn spawn(command: Command) -> io::Result<Child> {
 
 fn start() -> Option<SyncSender<Job>> {
     let (jobs, waiting) = sync_channel(WAITING);
-    let thread = std::thread::Builder::new().name("codex-spawner".to_owned());
+    let thread = std::thread::Builder::new().name("spawner".to_owned());
     thread.spawn(move || work(&waiting)).ok()?;
     Some(jobs)
 }

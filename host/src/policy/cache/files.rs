@@ -1,0 +1,232 @@
+//! The folder of compiled code and its files: who may write them, how they are written, and which go.
+
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::OFlags;
+use rustix::process::geteuid;
+use sha2::{Digest as _, Sha256};
+
+use super::CacheError;
+
+/// The ending of a file with code.
+pub(super) const CODE: &str = "cwasm";
+
+/// The ending of the file beside it that notes the code's SHA-256.
+const SUM: &str = "sha256";
+
+/// The ending of a file that is being written.
+const DRAFT: &str = "new";
+
+/// After how long nobody can be writing a file any more: the longest that compiling may be allowed.
+const STALE: Duration = Duration::from_secs(60 * 60);
+
+/// Permission bits that let others write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Names the file and what was tried with it.
+pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
+    move |cause| CacheError::Files {
+        action,
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+/// Makes the folder for us alone, or checks that the one that is there is ours alone. Its real path.
+pub(super) fn private_folder(data_dir: &Path, name: &str) -> Result<PathBuf, CacheError> {
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+        .recursive(true)
+        .create(data_dir)
+        .map_err(fault("make", data_dir))?;
+    let path = data_dir
+        .canonicalize()
+        .map_err(fault("read", data_dir))?
+        .join(name);
+    match builder.recursive(false).create(&path) {
+        Err(cause) if cause.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(fault("make", &path)(cause));
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let found = fs::symlink_metadata(&path).map_err(fault("read", &path))?;
+    if found.is_symlink() {
+        return Err(exposed(&path, "it is a symbolic link"));
+    }
+    if !found.is_dir() {
+        return Err(exposed(&path, "it is not a folder"));
+    }
+    ours_alone(&path, &found)?;
+    Ok(path)
+}
+
+/// Opens a file for reading that only we can have written, if there is one.
+pub(super) fn open_private(path: &Path) -> Result<Option<File>, CacheError> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(fault("read", path))?,
+    };
+    let found = file.metadata().map_err(fault("read", path))?;
+    if !found.is_file() {
+        return Err(exposed(path, "it is not a file"));
+    }
+    ours_alone(path, &found)?;
+    Ok(Some(file))
+}
+
+fn ours_alone(path: &Path, found: &Metadata) -> Result<(), CacheError> {
+    let us = geteuid().as_raw();
+    if found.uid() != us {
+        let owner = found.uid();
+        let fault = format!("it belongs to user {owner} and not to {us}, as whom airlock runs");
+        return Err(exposed(path, fault));
+    }
+    if found.mode() & OTHERS_WRITE != 0 {
+        let mode = found.mode() & 0o7777;
+        return Err(exposed(
+            path,
+            format!("others may write it (mode {mode:04o})"),
+        ));
+    }
+    Ok(())
+}
+
+fn exposed(path: &Path, fault: impl Into<String>) -> CacheError {
+    CacheError::Exposed {
+        path: path.to_owned(),
+        fault: fault.into(),
+    }
+}
+
+/// A name that no other file has.
+pub(super) fn draft_name() -> String {
+    format!("{:016x}.{DRAFT}", rand::random::<u64>())
+}
+
+/// Makes a file for us alone.
+pub(super) fn create(path: &Path) -> Result<File, CacheError> {
+    OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(fault("make", path))
+}
+
+/// The file beside one of code that notes its sum.
+pub(super) fn beside(path: &Path) -> PathBuf {
+    path.with_extension(format!("{CODE}.{SUM}"))
+}
+
+/// The SHA-256 of what follows in a file, in hexadecimal digits.
+pub(super) fn sum(mut file: &File) -> io::Result<String> {
+    let mut hasher = Sha256::new();
+    io::copy(&mut file, &mut hasher)?;
+    let sum = hasher.finalize();
+    Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The sum that a file notes, if there is one.
+pub(super) fn noted(path: &Path) -> Result<Option<String>, CacheError> {
+    let Some(file) = open_private(path)? else {
+        return Ok(None);
+    };
+    io::read_to_string(file)
+        .map(|text| Some(text.trim_end().to_owned()))
+        .map_err(fault("read", path))
+}
+
+/// Notes a sum in one step.
+pub(super) fn note(folder: &Path, path: &Path, sum: &str) -> Result<(), CacheError> {
+    let draft = folder.join(draft_name());
+    let write = || {
+        let mut file = OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&draft)?;
+        writeln!(file, "{sum}")?;
+        file.sync_all()?;
+        fs::rename(&draft, path)
+    };
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&draft)))
+        .map_err(fault("write", path))
+}
+
+/// Makes names last over a crash.
+pub(super) fn sync(folder: &Path) -> Result<(), CacheError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(fault("write", folder))
+}
+
+/// Notes that a file was used now.
+pub(super) fn touch(file: &File) {
+    let now = FileTimes::new().set_modified(SystemTime::now());
+    if let Err(error) = file.set_times(now) {
+        tracing::debug!(%error, "cannot note the use of compiled code");
+    }
+}
+
+/// Removes a file of code and what stands beside it.
+pub(super) fn remove(path: &Path) -> Result<(), CacheError> {
+    for path in [path, beside(path).as_path()] {
+        gone(fs::remove_file(path)).map_err(fault("remove", path))?;
+    }
+    Ok(())
+}
+
+/// Another gateway may have been faster.
+fn gone(removed: io::Result<()>) -> io::Result<()> {
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes drafts that nobody finished.
+pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
+    let now = SystemTime::now();
+    for (path, modified) in with_ending(folder, DRAFT)? {
+        if now.duration_since(modified).is_ok_and(|age| age > STALE) {
+            gone(fs::remove_file(&path)).map_err(fault("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes all code but that which was used last.
+pub(super) fn prune(folder: &Path, kept: usize) -> Result<(), CacheError> {
+    let mut files = with_ending(folder, CODE)?;
+    files.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
+    files
+        .iter()
+        .skip(kept)
+        .try_for_each(|(path, _)| remove(path))
+}
+
+/// Files with this ending, and when they were modified.
+fn with_ending(folder: &Path, ending: &str) -> Result<Vec<(PathBuf, SystemTime)>, CacheError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fault("read", folder))? {
+        let path = entry.map_err(fault("read", folder))?.path();
+        if path.extension().is_none_or(|extension| extension != ending) {
+            continue;
+        }
+        // One that is gone meanwhile needs nothing.
+        if let Ok(modified) = fs::symlink_metadata(&path).and_then(|found| found.modified()) {
+            found.push((path, modified));
+        }
+    }
+    Ok(found)
+}
