@@ -22,24 +22,24 @@ use crate::attachments::Attachments;
 use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms, Turn};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
-use crate::policy::{Release, Session};
+use crate::metrics::Trail;
+use crate::policy::{Chosen, Recorder, Rollout, Session, Tally};
 use crate::task::Tasks;
 use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
 
-/// All that requests share: one policy, one Codex, one line to wait in. Clones share it.
+/// All that requests share: the releases to choose from, one Codex, one line to wait in. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Flow {
-    release: Release,
+    rollout: Rollout,
+    recorder: Recorder,
     codex: Codex,
     admission: Arc<Admission>,
     limits: Arc<Limits>,
     lot: Lot,
     tasks: Tasks,
-    /// The policy's settings, a JSON object.
-    settings: Arc<str>,
 }
 
 /// A request as it came in.
@@ -48,6 +48,10 @@ pub(crate) struct Incoming {
     pub(crate) id: String,
     /// Unix milliseconds.
     pub(crate) arrived: u64,
+    /// By which a canary tells requests apart: the client's own id for it, if it gives one.
+    pub(crate) key: String,
+    /// What is counted of it.
+    pub(crate) trail: Trail,
     /// The API that the client speaks, named by its route.
     pub(crate) dialect: &'static str,
     /// JSON, unread.
@@ -101,15 +105,15 @@ pub(crate) enum Answer {
 
 impl Flow {
     /// Brings together what requests need.
-    pub(crate) fn new(config: &Config, release: Release, codex: Codex, tasks: &Tasks) -> Self {
+    pub(crate) fn new(config: &Config, rollout: Rollout, codex: Codex, tasks: &Tasks) -> Self {
         Self {
-            lot: Lot::new(&config.limits, release.digest(), tasks),
-            release,
+            lot: Lot::new(&config.limits, tasks),
+            rollout,
+            recorder: Recorder::new(&config.codex.data_dir, tasks),
             codex,
             admission: Arc::new(Admission::new(&config.limits)),
             limits: Arc::new(config.limits.clone()),
             tasks: tasks.clone(),
-            settings: config.for_policy().into(),
         }
     }
 
@@ -117,7 +121,10 @@ impl Flow {
     ///
     /// Dropping the future, or the reply that it gives, stops whatever runs for this request.
     pub(crate) async fn start(&self, incoming: Incoming) -> Result<Reply, Failure> {
-        let mut session = self.release.session().await?;
+        // Once, and for all of the request.
+        let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
+        incoming.trail.served_by(release.meter());
+        let mut session = release.session().await?;
         let (body, attachments) = Attachments::lift(incoming.body);
         let request = Request {
             id: incoming.id,
@@ -125,9 +132,14 @@ impl Flow {
             dialect: incoming.dialect.to_owned(),
             body,
             attachments: attachments.described(),
-            settings: self.settings.as_ref().to_owned(),
+            settings: release.settings().to_owned(),
             nested: incoming.nested,
         };
+        if let Some(shadow) = shadow {
+            shadow.follow(&mut session, &request.id, request.body.len());
+        }
+        self.recorder
+            .follow(&mut session, &request.id, request.body.len());
         let plan = session.render(&request).await?;
         // Before the line: who cannot be served at all must not wait to hear so.
         self.codex.wait_ready().await?;
@@ -199,7 +211,11 @@ impl Flow {
             ));
         };
         let resumed = match &asked.resume {
-            Some(resume) => self.resume(resume, &asked.conversation, &permit).await?,
+            Some(resume) => {
+                let lot = self.lot.of(session.release());
+                self.resume(&lot, resume, &asked.conversation, &permit)
+                    .await?
+            }
             None => None,
         };
         let continued = asked.resume.as_ref().map(|_| match resumed {
@@ -223,7 +239,7 @@ impl Flow {
         turn.model().clone_into(&mut context.model);
         session.open(&context).await?;
         let turns = Turns::of(turn, ANSWER);
-        let lot = self.lot.clone();
+        let lot = self.lot.of(session.release());
         let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
         Ok((pump, continued))
     }
@@ -231,11 +247,12 @@ impl Flow {
     /// The turn that waits for these results, if it goes on with them.
     async fn resume(
         &self,
+        lot: &Lot,
         resume: &Resume,
         conversation: &Conversation,
         permit: &Permit,
     ) -> Result<Option<Turn>, Failure> {
-        let Some(parked) = self.lot.take(&resume.key) else {
+        let Some(parked) = lot.take(&resume.key) else {
             return Ok(None);
         };
         let answers = conversation.answers(&resume.results)?;
@@ -269,7 +286,7 @@ impl Flow {
             &mut turns,
         );
         session.convene(&context, fan_out.candidates()).await?;
-        let lot = self.lot.clone();
+        let lot = self.lot.of(session.release());
         let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
         Ok(pump.over(fan_out, opened))
     }
@@ -277,7 +294,7 @@ impl Flow {
     /// The list of models as JSON.
     pub(crate) async fn models(&self) -> Result<String, Failure> {
         let models = self.codex.models().await?;
-        let mut session = self.release.session().await?;
+        let mut session = self.rollout.choose("").release.session().await?;
         Ok(session.list_models(MODELS_DIALECT, &models).await?)
     }
 
@@ -291,7 +308,7 @@ impl Flow {
                 Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model"),
             );
         };
-        let mut session = self.release.session().await?;
+        let mut session = self.rollout.choose("").release.session().await?;
         Ok(session.show_model(MODELS_DIALECT, model).await?)
     }
 
@@ -301,6 +318,23 @@ impl Flow {
         header(DEPTH_HEADER).is_some_and(|depth| depth.trim() != "0")
             || header("originator") == Some(CLIENT_NAME)
             || header("thread-id").is_some_and(|thread| self.codex.runs(thread))
+    }
+
+    /// How many turns run, and how many requests wait for some.
+    pub(crate) fn turns(&self) -> (u64, u64) {
+        self.admission.turns()
+    }
+
+    /// The number of the shadow's release, and what it has compared.
+    pub(crate) fn shadow(&self) -> Option<(u64, Tally)> {
+        let roles = self.rollout.roles();
+        let shadow = roles.shadow.as_ref()?;
+        Some((shadow.release.about().number, shadow.tally()))
+    }
+
+    /// What makes tapes of requests.
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// The version of the Codex that answers, or what stands between a request and a turn.

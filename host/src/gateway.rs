@@ -1,10 +1,8 @@
 //! One running gateway: everything started in order, and stopped in order.
 
 use std::error::Error;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -15,7 +13,8 @@ use crate::codex::launch::Launch;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::http::{self, Server};
-use crate::policy::{self, Engine, Release};
+use crate::metrics::Metrics;
+use crate::policy::Registry;
 use crate::rehearsal;
 use crate::task::Tasks;
 
@@ -32,17 +31,6 @@ pub struct Gateway {
 /// Why a gateway did not start. The sources have the details.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The machine cannot run policies as configured.
-    #[error("cannot start the sandbox")]
-    Sandbox(#[source] Box<dyn Error + Send + Sync>),
-    /// The policy's file cannot be read.
-    #[error("cannot read the policy {}", path.display())]
-    PolicyFile {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
     /// The policy cannot serve.
     #[error("cannot load the policy")]
     Policy(#[source] Box<dyn Error + Send + Sync>),
@@ -68,17 +56,25 @@ impl Gateway {
     /// # Errors
     /// What a person must put right before a start can succeed. A missing Codex is none of these.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let tasks = Tasks::default();
+        let metrics = Metrics::default();
         // Compiling takes long, so it comes before there is a socket for clients to wait on.
-        let release = load(&config)?;
-        let accepted = release.accepts(&config.for_policy()).await;
-        accepted.map_err(|error| StartError::Policy(error.into()))?;
+        let registry = match Registry::open(&config, &metrics, &tasks).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                stop(&tasks).await;
+                return Err(StartError::Policy(error));
+            }
+        };
         let listen = |source| StartError::Listen {
             address: config.listen,
             source,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
-        let tasks = Tasks::default();
-        match serve(&config, release, listener, &tasks).await {
+        let started = match TcpListener::bind(config.listen).await {
+            Ok(listener) => serve(&config, registry, metrics, listener, &tasks).await,
+            Err(error) => Err(listen(error)),
+        };
+        match started {
             Ok(server) => Ok(Self {
                 server,
                 tasks,
@@ -106,36 +102,11 @@ impl Gateway {
     }
 }
 
-/// The policy that this gateway serves with.
-fn load(config: &Config) -> Result<Release, StartError> {
-    let engine = Engine::new(&config.sandbox).map_err(|error| StartError::Sandbox(error.into()))?;
-    let loaded = match &config.policy {
-        None => Release::load(&engine, "embedded", policy::EMBEDDED),
-        Some(path) => {
-            let bytes = fs::read(path).map_err(|source| StartError::PolicyFile {
-                path: path.clone(),
-                source,
-            })?;
-            let name = path
-                .file_name()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy();
-            Release::load(&engine, &name, &bytes)
-        }
-    };
-    let release = loaded.map_err(|error| StartError::Policy(error.into()))?;
-    tracing::info!(
-        name = release.name(),
-        digest = release.digest(),
-        "policy loaded"
-    );
-    Ok(release)
-}
-
 /// From the model outwards to the socket.
 async fn serve(
     config: &Config,
-    release: Release,
+    registry: Registry,
+    metrics: Metrics,
     listener: TcpListener,
     tasks: &Tasks,
 ) -> Result<Server, StartError> {
@@ -150,7 +121,10 @@ async fn serve(
     let launch = Launch::prepare(config, model.as_ref().map(|model| model.base_url.as_str()))
         .map_err(|error| StartError::Home(error.into()))?;
     let codex = Codex::start(&config.limits, launch, tasks);
-    let router = http::router(config, Flow::new(config, release, codex, tasks));
+    let router = {
+        let flow = Flow::new(config, registry.rollout(), codex, tasks);
+        http::router(config, flow, registry, metrics)
+    };
     let listen = |source| StartError::Listen {
         address: config.listen,
         source,

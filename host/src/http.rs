@@ -1,5 +1,6 @@
 //! What clients see: routes, and the layers that every request passes. The only place that knows HTTP.
 
+mod admin; // /admin
 mod body; // what a request holds
 mod chat; // POST /v1/chat/completions
 mod failure; // problems as statuses
@@ -7,6 +8,7 @@ mod guard; // who may call from where
 mod health; // GET /healthz, GET /readyz
 mod key; // who may call at all
 mod listen; // the socket
+mod metrics; // GET /metrics
 mod models; // GET /v1/models
 mod record; // ids, headers and log lines of every request
 mod sse; // frames as bytes
@@ -26,6 +28,8 @@ use self::guard::Guard;
 pub(crate) use self::listen::{Server, serve};
 use crate::config::Config;
 use crate::flow::Flow;
+use crate::metrics::Metrics;
+use crate::policy::Registry;
 
 /// What handlers share.
 #[derive(Clone)]
@@ -36,7 +40,7 @@ struct Front {
 }
 
 /// The whole gateway as one service.
-pub(crate) fn router(config: &Config, flow: Flow) -> Router {
+pub(crate) fn router(config: &Config, flow: Flow, registry: Registry, metrics: Metrics) -> Router {
     let front = Front {
         flow,
         bodies: Bodies::new(config.limits.body_bytes),
@@ -60,13 +64,35 @@ pub(crate) fn router(config: &Config, flow: Flow) -> Router {
         .route("/v1/models/{*id}", get(models::show))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(key, key::check));
+        .layer(from_fn_with_state(key.clone(), key::check));
 
-    keyed.merge(open).with_state(front).layer(
+    let watcher = config
+        .admin_key
+        .clone()
+        .map(Arc::new)
+        .or_else(|| key.clone());
+    let gauges = metrics::Gauges {
+        metrics: metrics.clone(),
+        flow: front.flow.clone(),
+    };
+    let metered = metrics::routes(gauges, watcher);
+    let admin = config.admin_key.clone().map(|admin_key| {
+        let front = front.clone();
+        admin::routes(admin::Desk { registry, front }, admin_key)
+    });
+    let all = keyed
+        .merge(open)
+        .merge(metered)
+        .merge(admin.unwrap_or_default());
+    let recording = record::Recording {
+        rehearsal: config.rehearsal,
+        metrics,
+    };
+    all.with_state(front).layer(
         // From the outside in.
         ServiceBuilder::new()
             // First, so that whatever answers, the answer has an id and the log has its line.
-            .layer(from_fn_with_state(config.rehearsal, record::record))
+            .layer(from_fn_with_state(recording, record::record))
             // Before anything reads the request: a page from elsewhere must learn nothing at all.
             .layer(from_fn_with_state(Arc::new(guard), guard::check))
             // Around all that could panic, and inside of what must survive it.

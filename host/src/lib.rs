@@ -5,12 +5,14 @@ pub mod config; // what they may set
 pub mod gateway; // one running gateway
 
 mod attachments; // what a body carries besides words
+mod author; // what somebody needs who writes a policy
 mod clock; // what time it is
 mod codex; // who does the work
 mod events; // events that wait
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes
 mod http; // what clients see
+mod metrics; // what is counted
 mod policy; // who decides the words
 mod rehearsal; // the model for a first run
 mod task; // what runs beside requests

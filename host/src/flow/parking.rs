@@ -1,6 +1,6 @@
 //! The parking lot: turns that have called tools of their client and wait for the request that brings the results.
 //!
-//! A turn here belongs to no request. It keeps nothing of a policy but its name and the key that its reply gave, and waits for a
+//! A turn here belongs to no request. It keeps nothing of a policy but its digest and the key that its reply gave, and waits for a
 //! bounded time among a bounded number: what is dropped is interrupted, and its conversation is laid before a new turn
 //! when its client comes back.
 
@@ -13,13 +13,14 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::codex::{Parked, Turn};
 use crate::config::Limits;
+use crate::policy::Release;
 use crate::task::Tasks;
 
 /// The turns that wait. Clones are the same lot.
 #[derive(Clone)]
 pub(super) struct Lot {
     shared: Arc<Shared>,
-    /// The digest of the policy whose keys these are. Another policy may say the same of something else.
+    /// The digest of the release whose keys these are. Another one may say the same of something else.
     release: Arc<str>,
     most: usize,
     time: Duration,
@@ -33,7 +34,7 @@ struct Shared {
 }
 
 struct Space {
-    /// The policy that began the turn.
+    /// The release that began the turn.
     release: Arc<str>,
     key: String,
     turn: Parked,
@@ -42,7 +43,7 @@ struct Space {
 
 impl Lot {
     /// An empty one, and the task that watches the time.
-    pub(super) fn new(limits: &Limits, release: &str, tasks: &Tasks) -> Self {
+    pub(super) fn new(limits: &Limits, tasks: &Tasks) -> Self {
         let shared = Arc::new(Shared {
             spaces: Mutex::default(),
             opened: Notify::new(),
@@ -56,9 +57,17 @@ impl Lot {
         });
         Self {
             shared,
-            release: release.into(),
+            release: "".into(),
             most: limits.parked_turns,
             time: limits.park_time,
+        }
+    }
+
+    /// The same lot, for the turns of this release.
+    pub(super) fn of(&self, release: &Release) -> Self {
+        Self {
+            release: release.about().digest.as_str().into(),
+            ..self.clone()
         }
     }
 

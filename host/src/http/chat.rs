@@ -33,6 +33,8 @@ pub(super) async fn complete(
     let incoming = Incoming {
         id: received.id,
         arrived: received.arrived,
+        key: received.shown,
+        trail: received.trail.clone(),
         dialect: DIALECT,
         body,
         memory,
@@ -40,7 +42,7 @@ pub(super) async fn complete(
     };
     let reply = front.flow.start(incoming).await?;
     let mut response = match reply.answer {
-        Answer::Stream(feed) => streamed(sse::body(feed)),
+        Answer::Stream(feed) => streamed(sse::body(feed, received.trail.open())),
         Answer::Whole(body) => json(StatusCode::OK, body),
     };
     if let Some(names) = ignored(&reply.ignored) {

@@ -14,6 +14,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use crate::clock;
+use crate::metrics::{Metrics, Trail};
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -23,6 +24,14 @@ pub(super) const REHEARSAL: HeaderName = HeaderName::from_static("x-airlock-rehe
 const ID_LENGTH: usize = 128;
 const PATH_LENGTH: usize = 128;
 
+/// What all requests are recorded with.
+#[derive(Clone, Debug)]
+pub(super) struct Recording {
+    /// A scripted model answers.
+    pub(super) rehearsal: bool,
+    pub(super) metrics: Metrics,
+}
+
 /// A request as the gateway knows it.
 #[derive(Clone, Debug)]
 pub(super) struct Received {
@@ -30,20 +39,28 @@ pub(super) struct Received {
     pub(super) id: String,
     /// Unix milliseconds.
     pub(super) arrived: u64,
+    /// What the client calls it, or else the id: a request that is sent again has the same one.
+    pub(super) shown: String,
+    /// What is counted of it.
+    pub(super) trail: Trail,
 }
 
 /// Names the request, serves it, and names the response.
 pub(super) async fn record(
-    State(rehearsal): State<bool>,
+    State(recording): State<Recording>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let received = Received {
-        id: format!("req_{}", uuid::Uuid::now_v7().simple()),
-        arrived: clock::unix_ms(),
-    };
+    let id = format!("req_{}", uuid::Uuid::now_v7().simple());
     // What a client calls its request is what it will look for, in the response and in the log.
-    let shown = clients_id(request.headers()).unwrap_or_else(|| received.id.clone());
+    let shown = clients_id(request.headers()).unwrap_or_else(|| id.clone());
+    let trail = recording.metrics.request(request.uri().path());
+    let received = Received {
+        id,
+        arrived: clock::unix_ms(),
+        shown: shown.clone(),
+        trail: trail.clone(),
+    };
     let path: String = request.uri().path().chars().take(PATH_LENGTH).collect();
     let span = tracing::info_span!(
         "request",
@@ -60,6 +77,7 @@ pub(super) async fn record(
     request.extensions_mut().insert(received);
     let mut line = Line {
         span: span.clone(),
+        trail,
         quiet: is_probe(&path),
         started: Instant::now(),
         status: None,
@@ -74,7 +92,7 @@ pub(super) async fn record(
     if let Ok(shown) = HeaderValue::from_str(&shown) {
         headers.insert(REQUEST_ID, shown);
     }
-    if rehearsal {
+    if recording.rehearsal {
         headers.insert(REHEARSAL, HeaderValue::from_static("true"));
     }
     response.map(|body| Body::new(Recorded { body, line }))
@@ -99,6 +117,7 @@ fn milliseconds(since: Instant) -> u64 {
 /// The request's line in the log, written when the last of it is gone: answered, or left.
 struct Line {
     span: Span,
+    trail: Trail,
     quiet: bool,
     started: Instant,
     status: Option<u16>,
@@ -110,6 +129,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         let _inside = self.span.enter();
         let Line { status, whole, .. } = *self;
+        self.trail.over(status, whole);
         let ms = milliseconds(self.started);
         if self.quiet {
             tracing::debug!(status, whole, ms, "request over");

@@ -7,6 +7,7 @@ use futures_util::stream::unfold;
 
 use super::failure::{envelope, log};
 use crate::flow::{Feed, Piece};
+use crate::metrics::{Open, Trail};
 use crate::wit::Frame;
 
 /// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
@@ -17,11 +18,20 @@ const BEAT: &str = ": ping\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// A body that asks for more whenever the client has taken what was there.
-pub(super) fn body(feed: Feed) -> Body {
-    Body::from_stream(unfold(feed, async |mut feed| {
-        let bytes = encode(feed.next().await?);
-        Some((Ok::<_, Infallible>(bytes), feed))
+pub(super) fn body(feed: Feed, open: Open) -> Body {
+    Body::from_stream(unfold((feed, open), async |(mut feed, open)| {
+        let piece = feed.next().await?;
+        count(&piece, open.trail());
+        Some((Ok::<_, Infallible>(encode(piece)), (feed, open)))
     }))
+}
+
+fn count(piece: &Piece, trail: &Trail) {
+    match piece {
+        Piece::Beat => {}
+        Piece::Frames(_) | Piece::Last(_, None) => trail.spoke(),
+        Piece::Last(_, Some(_)) | Piece::Broken(_) => trail.failed(),
+    }
 }
 
 fn encode(piece: Piece) -> Bytes {

@@ -23,6 +23,9 @@ pub(crate) enum Fault {
     /// It answered, but not what the contract asks for.
     #[error("the policy broke its contract: {0}")]
     Contract(String),
+    /// It said more than it may.
+    #[error("the policy gave out too much: {0}")]
+    TooLong(String),
     /// Every sandbox is in use.
     #[error("no sandbox is free: {0}")]
     Exhausted(String),
@@ -42,6 +45,20 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// A word for counting. None: the policy is not to blame.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        match self {
+            Fault::Trapped(_) => Some("trap"),
+            Fault::TimedOut => Some("timeout"),
+            Fault::OutOfMemory => Some("memory"),
+            Fault::Contract(_) => Some("contract"),
+            Fault::TooLong(_) => Some("output"),
+            Fault::Exhausted(_) => None,
+        }
+    }
+}
+
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         let failure = match fault {
@@ -51,13 +68,15 @@ impl From<Fault> for Failure {
                 "The gateway serves as many requests as it can. Try again in a moment.",
             )
             .retry_after(RETRY_SECONDS),
-            Fault::Trapped(_) | Fault::TimedOut | Fault::OutOfMemory | Fault::Contract(_) => {
-                Failure::new(
-                    ProblemKind::Internal,
-                    "policy_failed",
-                    "The gateway's policy failed on this request. The log has the cause under the request's id.",
-                )
-            }
+            Fault::Trapped(_)
+            | Fault::TimedOut
+            | Fault::OutOfMemory
+            | Fault::Contract(_)
+            | Fault::TooLong(_) => Failure::new(
+                ProblemKind::Internal,
+                "policy_failed",
+                "The gateway's policy failed on this request. The log has the cause under the request's id.",
+            ),
         };
         failure.because(fault)
     }

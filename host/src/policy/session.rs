@@ -1,17 +1,22 @@
 //! One request's sandbox: one store, one instance, one release. Dropping it frees everything.
 
+use std::time::{Duration, Instant};
+
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
 use super::contract;
-use super::engine::Engine;
+use super::engine::WALL;
 use super::fault::Fault;
+use super::release::Release;
 use super::sandbox::Sandbox;
+use super::step::{Answer, Observer, Seen, Step};
+use super::world::Exports;
 use crate::failure::Failure;
 use crate::wit::{
-    Admission, Closing, Context, Ending, Event, Load, Model, Outcome, Plan, Policy, PolicyPre,
+    Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Plan,
     Request, Told, Verdict,
 };
 
@@ -20,43 +25,79 @@ use crate::wit::{
 /// Calls take microseconds and yield to other requests when they do not. A call that failed, or whose future was
 /// dropped, leaves the session good for nothing: every later call fails.
 pub(crate) struct Session {
+    release: Release,
     store: Store<Sandbox>,
-    policy: Policy,
+    exports: Box<dyn Exports>,
     reply: Option<ResourceAny>,
     panel: Option<ResourceAny>,
     /// How many the request has.
     attachments: usize,
-    engine: Engine,
+    /// Bytes that it has given out.
+    output: usize,
+    /// Who sees every call.
+    observers: Vec<Observer>,
 }
 
 /// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
 macro_rules! call {
-    ($session:ident, $call:expr) => {{
-        begin(&mut $session.store, &$session.engine);
-        let outcome = timeout($session.engine.wall, $call).await;
+    ($session:ident, $call:ident($($argument:expr),*)) => {{
+        begin(&mut $session.store, &$session.release);
+        let began = Instant::now();
+        let call = $session.exports.$call(&mut $session.store, $($argument),*);
+        let outcome = timeout(wall(&$session.release), call).await;
+        let took = began.elapsed();
+        $session.release.meter().calls().$call.observe(took);
         settle(outcome, &$session.store)
     }};
 }
 
 impl Session {
-    pub(super) async fn new(engine: &Engine, ready: &PolicyPre<Sandbox>) -> Result<Self, Fault> {
-        let mut store = Store::new(&engine.inner, Sandbox::new(engine.memory_bytes));
+    pub(super) async fn new(release: &Release) -> Result<Self, Fault> {
+        let allowance = release.allowance();
+        let mut store = Store::new(release.engine(), Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);
         store.epoch_deadline_callback(Sandbox::tick);
         // What a policy hands out must fit the memory that it has. Without this bound a short list of references to
         // one long text would make the host allocate without end.
-        store.set_hostcall_fuel(engine.memory_bytes);
-        begin(&mut store, engine);
-        let outcome = timeout(engine.wall, ready.instantiate_async(&mut store)).await;
-        let policy = settle(outcome, &store)?;
+        store.set_hostcall_fuel(allowance.memory_bytes);
+        begin(&mut store, release);
+        let began = Instant::now();
+        let outcome = timeout(wall(release), release.world().instantiate(&mut store)).await;
+        let meter = release.meter();
+        meter.calls().instantiate.observe(began.elapsed());
+        let exports = settle(outcome, &store).inspect_err(|fault| meter.failed(fault.kind()));
+        release.health().met(exports.as_ref().err());
         Ok(Self {
+            release: release.clone(),
             store,
-            policy,
+            exports: exports?,
             reply: None,
             panel: None,
             attachments: 0,
-            engine: engine.clone(),
+            output: 0,
+            observers: Vec::new(),
         })
+    }
+
+    /// The release that serves the request.
+    pub(crate) fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes()
+    }
+
+    /// Has this one see every call from now on.
+    pub(crate) fn observe(&mut self, observer: Observer) {
+        self.observers.push(observer);
+    }
+
+    /// What the policy says of itself. None: its version of the world does not ask it.
+    pub(crate) async fn describe(&mut self) -> Result<Option<Description>, Fault> {
+        let described = call!(self, describe());
+        self.counted(described)
     }
 
     /// What the request becomes.
@@ -64,43 +105,49 @@ impl Session {
     /// # Errors
     /// The policy's own refusal of the request, or its fault.
     pub(crate) async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
-        let prompt = self.policy.airlock_policy_prompt();
-        let plan = call!(self, prompt.call_render(&mut self.store, request))??;
         self.attachments = request.attachments.len();
-        contract::plan(&plan, request)?;
-        Ok(plan)
+        let rendered = call!(self, render(request)).and_then(|rendered| {
+            if let Ok(plan) = &rendered {
+                contract::plan(plan, request)?;
+            }
+            Ok(rendered)
+        });
+        Ok(self.seen(rendered, || Step::Render(request.clone()))??)
     }
 
     /// Whether the request may start now.
     pub(crate) async fn decide(&mut self, load: Load) -> Result<Admission, Fault> {
-        let admit = self.policy.airlock_policy_admit();
-        call!(self, admit.call_decide(&mut self.store, load))
+        let admission = call!(self, decide(load));
+        self.seen(admission, || Step::Decide(load))
     }
 
     /// Begins the reply. A session has one.
     pub(crate) async fn open(&mut self, context: &Context) -> Result<(), Fault> {
-        let translate = self.policy.airlock_policy_translate().reply();
-        let reply = call!(self, translate.call_constructor(&mut self.store, context))?;
-        self.reply = Some(reply);
-        Ok(())
+        let reply = call!(self, open(context)).map(|reply| self.reply = Some(reply));
+        self.seen(reply, || Step::Open(context.clone()))
     }
 
     /// Translates a batch of events. Needs an open reply.
     pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
-        let translate = self.policy.airlock_policy_translate().reply();
-        let told = call!(self, translate.call_feed(&mut self.store, reply, events))?;
-        contract::told(&told)?;
-        Ok(told)
+        let told = call!(self, feed(reply, events)).and_then(|told| {
+            contract::told(&told)?;
+            self.give_out(&told.frames, events.len(), 0)?;
+            Ok(told)
+        });
+        self.seen(told, || Step::Feed(events.to_vec()))
     }
 
     /// Ends the reply.
     pub(crate) async fn finish(&mut self, ending: &Ending) -> Result<Closing, Fault> {
         let reply = self.reply.take().ok_or_else(not_open)?;
-        let translate = self.policy.airlock_policy_translate().reply();
-        let closing = call!(self, translate.call_finish(&mut self.store, reply, ending))?;
-        contract::frames(&closing.frames)?;
-        Ok(closing)
+        let closing = call!(self, finish(reply, ending)).and_then(|closing| {
+            contract::frames(&closing.frames)?;
+            let body = closing.body.as_ref().map_or(0, String::len);
+            self.give_out(&closing.frames, 1, body)?;
+            Ok(closing)
+        });
+        self.seen(closing, || Step::Finish(ending.clone()))
     }
 
     /// Convenes the panel over so many candidates. A session has one.
@@ -109,22 +156,16 @@ impl Session {
         context: &Context,
         candidates: u32,
     ) -> Result<(), Fault> {
-        let synthesize = self.policy.airlock_policy_synthesize().panel();
-        let panel = call!(
-            self,
-            synthesize.call_constructor(&mut self.store, context, candidates)
-        )?;
-        self.panel = Some(panel);
-        Ok(())
+        let panel = call!(self, convene(context, candidates));
+        let panel = panel.map(|panel| self.panel = Some(panel));
+        self.seen(panel, || Step::Convene(context.clone(), candidates))
     }
 
     /// Tells the panel that it is time. Needs one, as the two calls below do. `now`: Unix milliseconds.
     pub(crate) async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
-        let synthesize = self.policy.airlock_policy_synthesize().panel();
-        let verdict = call!(self, synthesize.call_wake(&mut self.store, panel, now))?;
-        contract::verdict(&verdict, self.attachments)?;
-        Ok(verdict)
+        let verdict = call!(self, wake(panel, now));
+        self.decided(verdict, || Step::Wake(now))
     }
 
     /// Tells the panel what came of a candidate.
@@ -135,25 +176,15 @@ impl Session {
         now: u64,
     ) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
-        let synthesize = self.policy.airlock_policy_synthesize().panel();
-        let verdict = call!(
-            self,
-            synthesize.call_settle(&mut self.store, panel, candidate, outcome, now)
-        )?;
-        contract::verdict(&verdict, self.attachments)?;
-        Ok(verdict)
+        let verdict = call!(self, settle(panel, (candidate, outcome), now));
+        self.decided(verdict, || Step::Settle(candidate, outcome.clone(), now))
     }
 
     /// Tells the panel what came of a turn that it asked for.
     pub(crate) async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
-        let synthesize = self.policy.airlock_policy_synthesize().panel();
-        let verdict = call!(
-            self,
-            synthesize.call_judged(&mut self.store, panel, outcome, now)
-        )?;
-        contract::verdict(&verdict, self.attachments)?;
-        Ok(verdict)
+        let verdict = call!(self, judged(panel, outcome, now));
+        self.decided(verdict, || Step::Judged(outcome.clone(), now))
     }
 
     /// The list of models as JSON, in the dialect.
@@ -162,11 +193,8 @@ impl Session {
         dialect: &str,
         models: &[Model],
     ) -> Result<String, Fault> {
-        let translate = self.policy.airlock_policy_translate();
-        call!(
-            self,
-            translate.call_list_models(&mut self.store, dialect, models)
-        )
+        let list = call!(self, list_models(dialect, models));
+        self.counted(list)
     }
 
     /// One model as JSON, in the dialect.
@@ -175,18 +203,80 @@ impl Session {
         dialect: &str,
         model: &Model,
     ) -> Result<String, Fault> {
-        let translate = self.policy.airlock_policy_translate();
-        call!(
-            self,
-            translate.call_show_model(&mut self.store, dialect, model)
-        )
+        let shown = call!(self, show_model(dialect, model));
+        self.counted(shown)
+    }
+
+    fn decided(
+        &mut self,
+        verdict: Result<Verdict, Fault>,
+        step: impl FnOnce() -> Step,
+    ) -> Result<Verdict, Fault> {
+        let verdict = verdict.and_then(|verdict| {
+            contract::verdict(&verdict, self.attachments)?;
+            Ok(verdict)
+        });
+        self.seen(verdict, step)
+    }
+
+    /// Shows a call to whoever watches.
+    fn seen<T>(
+        &mut self,
+        outcome: Result<T, Fault>,
+        step: impl FnOnce() -> Step,
+    ) -> Result<T, Fault>
+    where
+        Answer: for<'a> From<&'a T>,
+    {
+        if !self.observers.is_empty() {
+            let answer = match &outcome {
+                Ok(answer) => Answer::from(answer),
+                Err(fault) => Answer::Fault(fault.to_string()),
+            };
+            let seen = Seen::new(step(), answer);
+            self.observers.retain(|observer| observer.see(&seen));
+        }
+        self.counted(outcome)
+    }
+
+    /// Counts a fault against the release.
+    fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        outcome.inspect_err(|fault| {
+            self.release.meter().failed(fault.kind());
+            self.release.health().failed(fault);
+        })
+    }
+
+    /// Counts what goes out, for `events`, with a body of this many bytes besides.
+    fn give_out(&mut self, frames: &[Frame], events: usize, body: usize) -> Result<(), Fault> {
+        let allowance = self.release.allowance();
+        let length = |frame: &Frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len);
+        let bytes: usize = frames.iter().map(length).sum();
+        if bytes > allowance.event_bytes.saturating_mul(events.max(1)) {
+            return Err(Fault::TooLong(format!(
+                "{bytes} bytes of frames for {events} events"
+            )));
+        }
+        self.output = self.output.saturating_add(bytes).saturating_add(body);
+        if self.output > allowance.output_bytes {
+            return Err(Fault::TooLong(format!(
+                "{} bytes for one request",
+                self.output
+            )));
+        }
+        Ok(())
     }
 }
 
 /// Gives the coming call its time.
-fn begin(store: &mut Store<Sandbox>, engine: &Engine) {
-    store.data_mut().ticks_left = engine.ticks;
+fn begin(store: &mut Store<Sandbox>, release: &Release) {
+    store.data_mut().begin_call(release.allowance().call_time);
     store.set_epoch_deadline(1);
+}
+
+/// How long a call may take by the clock on the wall.
+fn wall(release: &Release) -> Duration {
+    release.allowance().call_time.saturating_mul(WALL)
 }
 
 /// What a call came to.

@@ -15,12 +15,16 @@ use super::*;
 
 /// A route that answers with the id that it was given.
 async fn served(rehearsal: bool, id: Option<&str>) -> Response {
+    let recording = Recording {
+        rehearsal,
+        metrics: Metrics::default(),
+    };
     let router = Router::new()
         .route(
             "/",
             get(async |Extension(received): Extension<Received>| received.id),
         )
-        .layer(from_fn_with_state(rehearsal, record));
+        .layer(from_fn_with_state(recording, record));
     let mut request = Request::get("/");
     if let Some(id) = id {
         request = request.header(REQUEST_ID, id);
@@ -72,6 +76,7 @@ async fn a_clients_id_is_repeated_if_it_is_sane_and_never_becomes_ours() {
 #[tokio::test]
 async fn a_body_sent_to_its_end_is_whole_and_one_that_is_left_is_not() {
     let line = || Line {
+        trail: Metrics::default().request("/"),
         span: Span::none(),
         quiet: true,
         started: Instant::now(),

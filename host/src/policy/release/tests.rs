@@ -3,26 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::config;
+use crate::config::{self, Environment};
 use crate::policy::EMBEDDED;
 
 /// The shipped policy with parts appended that do harm as it starts.
-pub(in crate::policy) mod hostile {
+pub(crate) mod hostile {
     /// `(module (func $f (loop br 0)) (start $f))`
-    pub(in crate::policy) const LOOPS: &[u8] =
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
+    pub(crate) const LOOPS: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
         \x0a\x09\x01\x07\0\x03\x40\x0c\0\x0b\x0b";
     /// `(module (func $f unreachable) (start $f))`
-    pub(in crate::policy) const TRAPS: &[u8] =
-        b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
+    pub(crate) const TRAPS: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
         \x0a\x05\x01\x03\0\0\x0b";
     /// Takes 16 pages of memory at a time until it is refused, then traps.
-    pub(in crate::policy) const HOARDS: &[u8] =
+    pub(crate) const HOARDS: &[u8] =
         b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\
         \x08\x01\0\x0a\x11\x01\x0f\0\x03\x40\x41\x10\x40\0\x41\x7f\x47\x0d\0\x0b\0\x0b";
 
     /// A policy that has this core module instantiated with it.
-    pub(in crate::policy) fn with(policy: &[u8], module: &[u8]) -> Vec<u8> {
+    pub(crate) fn with(policy: &[u8], module: &[u8]) -> Vec<u8> {
         let number = u8::try_from(modules(policy)).unwrap();
         let mut bytes = policy.to_vec();
         bytes.extend(section(1, module));
@@ -46,7 +44,7 @@ pub(in crate::policy) mod hostile {
         count
     }
 
-    pub(in crate::policy) fn section(kind: u8, content: &[u8]) -> Vec<u8> {
+    pub(crate) fn section(kind: u8, content: &[u8]) -> Vec<u8> {
         assert!(content.len() < 128, "a length of one byte");
         [&[kind, u8::try_from(content.len()).unwrap()], content].concat()
     }
@@ -60,6 +58,13 @@ fn engine() -> Engine {
         ..config::Sandbox::default()
     })
     .unwrap()
+}
+
+/// What holds where nobody says otherwise.
+pub(crate) fn terms() -> Terms {
+    Terms::of(&Config::defaults(Environment::from_iter(
+        [] as [(&str, &str); 0]
+    )))
 }
 
 fn component(sections: &[Vec<u8>]) -> Vec<u8> {
@@ -84,7 +89,7 @@ fn importing(name: &str) -> Vec<u8> {
 }
 
 fn refused(bytes: &[u8]) -> LoadError {
-    match Release::load(&engine(), "bad", bytes) {
+    match Release::load(&engine(), "bad", bytes, terms()) {
         Err(error) => error,
         Ok(_) => panic!("must be refused"),
     }
@@ -104,10 +109,12 @@ fn the_shipped_policy_imports_no_function() {
 #[test]
 fn releases_are_told_apart() {
     let engine = engine();
-    let one = Release::load(&engine, "embedded", EMBEDDED).unwrap();
-    let other = Release::load(&engine, "other", &hostile::with(EMBEDDED, hostile::TRAPS)).unwrap();
-    assert_eq!((one.name(), one.digest().len()), ("embedded", 12));
-    assert_ne!(one.digest(), other.digest());
+    let one = Release::load(&engine, "embedded", EMBEDDED, terms()).unwrap();
+    let trapping = hostile::with(EMBEDDED, hostile::TRAPS);
+    let other = Release::load(&engine, "other", &trapping, terms()).unwrap();
+    let (one, other) = (one.about(), other.about());
+    assert_eq!((one.name.as_str(), one.digest.len()), ("embedded", 64));
+    assert_ne!(one.digest, other.digest);
 }
 
 #[test]
@@ -141,7 +148,7 @@ fn a_missing_export_is_said_by_name() {
     let error = refused(&component(&[]));
     assert!(matches!(error, LoadError::Misfit { .. }), "{error}");
     assert!(
-        error.to_string().contains("airlock:policy/admit"),
+        error.to_string().contains("airlock:policy/manifest"),
         "{error}"
     );
 }

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::super::release::tests::hostile;
-use super::super::{EMBEDDED, Release};
+use super::super::release::tests::{hostile, terms};
+use super::super::sandbox::Allowance;
+use super::super::{EMBEDDED, Engine, Release, Terms};
 use super::*;
 use crate::config;
 use crate::wit::{EventKind, InputItem, ProblemKind, Text, Usage};
@@ -17,8 +18,13 @@ fn release_of(bytes: &[u8], instances: u32) -> Release {
         memory_bytes: MEMORY,
         call_timeout: Duration::from_millis(100),
         instances,
+        ..config::Sandbox::default()
     };
-    Release::load(&Engine::new(&sandbox).unwrap(), "test", bytes).unwrap()
+    let terms = Terms {
+        allowance: Allowance::of(&sandbox),
+        ..terms()
+    };
+    Release::load(&Engine::new(&sandbox).unwrap(), "test", bytes, terms).unwrap()
 }
 
 fn release() -> Release {
@@ -78,6 +84,7 @@ async fn a_stream_from_request_to_done() {
         waiting: 0,
         capacity: 1,
         room: 0,
+        longest_wait: 0,
     };
     assert_eq!(session.decide(load).await.unwrap(), Admission::Run);
 

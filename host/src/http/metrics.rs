@@ -1,0 +1,57 @@
+//! `GET /metrics`, for Prometheus. Behind the admin key where one is configured, else behind the clients' key.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::failure::Refusal;
+use super::{Front, key};
+use crate::config::Secret;
+use crate::failure::Failure;
+use crate::flow::Flow;
+use crate::metrics::{Metrics, Scrape};
+use crate::wit::ProblemKind;
+
+/// What the text is, as its specification wants it said.
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// What a scrape reads.
+#[derive(Clone)]
+pub(super) struct Gauges {
+    pub(super) metrics: Metrics,
+    pub(super) flow: Flow,
+}
+
+/// The route, behind this key. None: open, as everything else is then.
+pub(super) fn routes(gauges: Gauges, key: Option<Arc<Secret>>) -> Router<Front> {
+    Router::new()
+        .route("/metrics", get(scrape))
+        .method_not_allowed_fallback(super::no_method)
+        .layer(from_fn_with_state(key, key::check))
+        .with_state(gauges)
+}
+
+async fn scrape(State(gauges): State<Gauges>) -> Result<Response, Refusal> {
+    let (running, waiting) = gauges.flow.turns();
+    let scrape = Scrape {
+        metrics: gauges.metrics,
+        running,
+        waiting,
+        shadow: gauges.flow.shadow(),
+    };
+    match scrape.text() {
+        Ok(text) => Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()),
+        Err(error) => {
+            let message = "The metrics cannot be written.";
+            let failure = Failure::new(ProblemKind::Internal, "internal_error", message);
+            Err(failure.because(error).into())
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What is counted for those who watch over many gateways. Counting costs an atomic addition; reading does the work.
+
+mod histogram; // times
+mod meter; // what one release does
+mod scrape; // all of it as text
+mod trail; // one request
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use self::histogram::Histogram;
+use self::meter::Calls;
+pub(crate) use self::meter::Meter;
+pub(crate) use self::scrape::Scrape;
+pub(crate) use self::trail::{Open, Trail};
+
+/// Bounds for the first frame in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
+const FIRST: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Bounds for whole requests in seconds, as OpenTelemetry advises for `gen_ai.server.request.duration`.
+const WHOLE: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+
+/// What a release was when it was taken back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Role {
+    Active,
+    Canary,
+    Shadow,
+}
+
+impl Role {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Active, "active"),
+        (Self::Canary, "canary"),
+        (Self::Shadow, "shadow"),
+    ];
+}
+
+/// The counts of one gateway. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metrics(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// Requests for which no release was chosen.
+    none: Arc<Meter>,
+    /// By number: as many as are remembered.
+    releases: Mutex<BTreeMap<u64, Arc<Meter>>>,
+    /// Shared by all releases.
+    calls: Arc<Calls>,
+    /// Completions that are being served.
+    running: AtomicU64,
+    /// Streams among them whose headers are out.
+    streams: AtomicU64,
+    first: Histogram,
+    whole: Histogram,
+    swaps: AtomicU64,
+    /// By `Role`.
+    rollbacks: [AtomicU64; Role::ALL.len()],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            none: Arc::default(),
+            releases: Mutex::default(),
+            calls: Arc::default(),
+            running: AtomicU64::default(),
+            streams: AtomicU64::default(),
+            first: Histogram::new(FIRST),
+            whole: Histogram::new(WHOLE),
+            swaps: AtomicU64::default(),
+            rollbacks: Default::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// What is counted of the release of this number, from its first load on.
+    pub(crate) fn release(&self, number: u64) -> Arc<Meter> {
+        let mut releases = self.releases();
+        let meter = releases.entry(number);
+        meter
+            .or_insert_with(|| Arc::new(Meter::with(self.0.calls.clone())))
+            .clone()
+    }
+
+    /// Drops the counts of releases that nobody remembers, so that there are never more than are remembered.
+    pub(crate) fn keep(&self, is_kept: impl Fn(u64) -> bool) {
+        self.releases().retain(|number, _| is_kept(*number));
+    }
+
+    /// A request to this path has come in.
+    pub(crate) fn request(&self, path: &str) -> Trail {
+        Trail::new(self.clone(), path)
+    }
+
+    /// Another release has become the active one.
+    pub(crate) fn swapped(&self) {
+        self.0.swaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A release was taken back because it failed.
+    pub(crate) fn took_back(&self, role: Role) {
+        self.0.rollbacks[role as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A standard mutex: it is held for a few instructions, and for no request.
+    fn releases(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Meter>>> {
+        self.0
+            .releases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

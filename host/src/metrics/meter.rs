@@ -1,0 +1,106 @@
+//! What is counted of one release. It outlives the release's code, which may be freed and loaded again.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::histogram::Histogram;
+use super::trail::{Outcome, Route};
+
+/// Bounds for calls in seconds: most take microseconds, and the longest is `sandbox.call_timeout`.
+const CALL: &[f64] = &[
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025,
+    0.05, 0.1, 0.25, 0.5, 1.0,
+];
+
+/// How a policy may fail, as `Fault::kind` has it.
+pub(super) const KINDS: [&str; 5] = ["trap", "timeout", "memory", "contract", "output"];
+
+/// The counts of one release.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    /// By route, and then by outcome.
+    pub(super) requests: [[AtomicU64; Outcome::ALL.len()]; Route::ALL.len()],
+    /// By kind.
+    pub(super) faults: [AtomicU64; KINDS.len()],
+    /// Requests that it served as a canary.
+    pub(super) canary: AtomicU64,
+    /// How often it is in memory: more than once while old requests run on with other settings.
+    pub(super) resident: AtomicU64,
+    /// How long calls take, over all releases of a gateway.
+    calls: Arc<Calls>,
+}
+
+/// How long the calls into policies take, by export.
+macro_rules! calls {
+    ($($export:ident),*) => {
+        #[derive(Debug)]
+        pub(crate) struct Calls {
+            $(pub(crate) $export: Histogram,)*
+        }
+
+        impl Default for Calls {
+            fn default() -> Self {
+                Self { $($export: Histogram::new(CALL),)* }
+            }
+        }
+
+        impl Calls {
+            pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
+                [$((stringify!($export), &self.$export)),*].into_iter()
+            }
+        }
+    };
+}
+
+calls!(
+    instantiate,
+    describe,
+    render,
+    decide,
+    open,
+    feed,
+    finish,
+    convene,
+    wake,
+    settle,
+    judged,
+    list_models,
+    show_model
+);
+
+impl Meter {
+    pub(super) fn with(calls: Arc<Calls>) -> Self {
+        Self {
+            calls,
+            ..Self::default()
+        }
+    }
+
+    /// How long its calls take.
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    /// A call has failed in this way. None: not by the policy's fault.
+    pub(crate) fn failed(&self, kind: Option<&str>) {
+        let kind = KINDS.iter().position(|known| Some(*known) == kind);
+        if let Some(kind) = kind {
+            self.faults[kind].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// It was chosen as a canary.
+    pub(crate) fn chosen_as_canary(&self) {
+        self.canary.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It is in memory.
+    pub(crate) fn came(&self) {
+        self.resident.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// It was freed.
+    pub(crate) fn went(&self) {
+        self.resident.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,236 @@
+//! All counts as OpenMetrics text, which Prometheus reads. Names are OpenTelemetry's where it has some.
+
+use std::fmt;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::meter::{KINDS, Meter};
+use super::trail::{Outcome, Route};
+use super::{Metrics, Role};
+use crate::policy::Tally;
+
+/// The counts, and what is looked up when they are read.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    pub(crate) metrics: Metrics,
+    /// Turns that run.
+    pub(crate) running: u64,
+    /// Requests that wait for turns.
+    pub(crate) waiting: u64,
+    /// The shadow's release, and what it has compared.
+    pub(crate) shadow: Option<(u64, Tally)>,
+}
+
+/// A series: its labels, and its value.
+type Series<const N: usize> = ([(&'static str, String); N], u64);
+
+impl Scrape {
+    /// All of it.
+    ///
+    /// # Errors
+    /// None that can be expected: it is written into memory.
+    pub(crate) fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        let counts = &self.metrics.0;
+        let meters: Vec<(String, Arc<Meter>)> = {
+            let releases = self.metrics.releases();
+            let releases = releases.iter();
+            releases
+                .map(|(number, meter)| (number.to_string(), meter.clone()))
+                .collect()
+        };
+        page.requests(&counts.none, &meters)?;
+        page.policies(&meters)?;
+        let help = "Requests that were chosen for the canary, by release";
+        let canary = meters
+            .iter()
+            .map(|(release, meter)| ([("release", release.clone())], read(&meter.canary)));
+        page.counters("airlock_canary_requests", help, happened(canary))?;
+        self.shadow(&mut page)?;
+        let help = "Times that another release became the active one";
+        page.counters("airlock_policy_swaps", help, [([], read(&counts.swaps))])?;
+        let rollbacks = Role::ALL.map(|(role, word)| {
+            let count = read(&counts.rollbacks[role as usize]);
+            ([("role", word.to_owned())], count)
+        });
+        let help = "Releases that were taken back because they failed too often, by what they were";
+        page.counters("airlock_policy_rollbacks", help, rollbacks)?;
+
+        let help = "Time of calls into policies, by export";
+        let mut calls = page.0.encode_descriptor(
+            "airlock_policy_call",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        for (export, times) in counts.calls.all() {
+            times.encode(calls.encode_family(&[("export", export)])?)?;
+        }
+        let help = "Time from a request to the first frame of its stream";
+        let first = "gen_ai_server_time_to_first_token";
+        let histogram = MetricType::Histogram;
+        let seconds = Some(&Unit::Seconds);
+        let times = page.0.encode_descriptor(first, help, seconds, histogram)?;
+        counts.first.encode(times)?;
+        let help = "Time from a request for a completion to the end of its answer";
+        let whole = "gen_ai_server_request_duration";
+        let times = page.0.encode_descriptor(whole, help, seconds, histogram)?;
+        counts.whole.encode(times)?;
+
+        let help = "Requests for completions that are being served";
+        page.gauge("http_server_active_requests", help, read(&counts.running))?;
+        let help = "Streams that are open";
+        page.gauge("airlock_open_streams", help, read(&counts.streams))?;
+        let help = "Turns that run";
+        page.gauge("airlock_running_turns", help, self.running)?;
+        let help = "Requests that wait for a turn";
+        page.gauge("airlock_waiting_requests", help, self.waiting)?;
+        page.process()
+    }
+}
+
+impl Scrape {
+    fn shadow(&self, page: &mut Page<'_>) -> fmt::Result {
+        let series = self.shadow.iter().flat_map(|(release, tally)| {
+            let words = [
+                ("same", tally.same),
+                ("different", tally.different.values().sum()),
+                ("failed", tally.failed),
+                ("cut", tally.cut),
+                ("behind", tally.behind),
+                ("passed", tally.passed),
+            ];
+            words.map(|(outcome, count)| {
+                let labels = [
+                    ("release", release.to_string()),
+                    ("outcome", outcome.to_owned()),
+                ];
+                (labels, count)
+            })
+        });
+        let help = "Requests that the current shadow was shown, by what came of it";
+        page.counters("airlock_shadow_requests", help, series)
+    }
+}
+
+/// What is written to.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+impl Page<'_> {
+    fn requests(&mut self, none: &Arc<Meter>, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+        let none = (String::new(), none.clone());
+        let mut series = Vec::new();
+        for (release, meter) in meters.iter().chain([&none]) {
+            for (route, path) in Route::ALL {
+                for (outcome, word) in Outcome::ALL {
+                    let labels = [
+                        ("route", path.to_owned()),
+                        ("status", word.to_owned()),
+                        ("release", release.clone()),
+                    ];
+                    let count = &meter.requests[route as usize][outcome as usize];
+                    series.push((labels, read(count)));
+                }
+            }
+        }
+        let help = "Requests that are over, by route, outcome and policy release";
+        self.counters("airlock_requests", help, happened(series))
+    }
+
+    fn policies(&mut self, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+        let faults = meters.iter().flat_map(|(release, meter)| {
+            KINDS.iter().zip(&meter.faults).map(|(kind, count)| {
+                let labels = [("release", release.clone()), ("kind", (*kind).to_owned())];
+                (labels, read(count))
+            })
+        });
+        let help = "Calls into a policy that failed by its fault, by release and kind";
+        self.counters("airlock_policy_faults", help, happened(faults))?;
+        let resident = meters
+            .iter()
+            .filter(|(_, meter)| read(&meter.resident) > 0)
+            .count();
+        let help = "Policy releases in memory";
+        self.gauge("airlock_resident_releases", help, resident as u64)
+    }
+
+    fn process(&mut self) -> fmt::Result {
+        if let Some(bytes) = resident_bytes() {
+            let help = "Resident memory of the gateway's own process in bytes";
+            self.gauge("process_resident_memory_bytes", help, bytes)?;
+        }
+        if let Ok(folder) = fs::read_dir("/proc/self/fd") {
+            // One of them reads the folder.
+            let open = folder.count().saturating_sub(1) as u64;
+            self.gauge("process_open_fds", "Open file descriptors", open)?;
+        }
+        let labels = [("version", env!("CARGO_PKG_VERSION"))];
+        let help = "The gateway's version";
+        let mut build =
+            self.0
+                .encode_descriptor("airlock_build_info", help, None, MetricType::Gauge)?;
+        build.encode_family(&labels)?.encode_gauge(&1_u64)
+    }
+
+    fn counters<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = Series<N>>,
+    ) -> fmt::Result {
+        let counter = MetricType::Counter;
+        let mut metric = self.0.encode_descriptor(name, help, None, counter)?;
+        for (labels, count) in series {
+            if N == 0 {
+                metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            } else {
+                let mut metric = metric.encode_family(&labels)?;
+                metric.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let gauge = MetricType::Gauge;
+        let mut metric = self.0.encode_descriptor(name, help, None, gauge)?;
+        metric.encode_gauge(&value)
+    }
+}
+
+/// Only what has ever happened: there are many releases, and most combinations never come.
+fn happened<const N: usize>(
+    series: impl IntoIterator<Item = Series<N>>,
+) -> impl Iterator<Item = Series<N>> {
+    series.into_iter().filter(|(_, count)| *count > 0)
+}
+
+fn read(count: &AtomicU64) -> u64 {
+    count.load(Ordering::Relaxed)
+}
+
+/// Bytes of this process that are resident now.
+fn resident_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let row = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = row.trim().trim_end_matches("kB").trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,400 @@
+//! The policies of a gateway: where builds come from, which of them are releases, and which of those serve.
+//!
+//! Everything here happens beside requests. What they see is the `Rollout`, whose pointer a change replaces at its end.
+
+mod asked; // by whom, and why it cannot be
+mod desk; // what changes are made with
+mod find; // which build is meant
+mod folder; // what operators put there
+mod load; // from a file to a release
+mod report; // what operators see
+mod state; // what is remembered
+mod watch; // what happens by itself
+
+use std::error::Error;
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use wasmtime::component::Component;
+
+pub(crate) use self::asked::{By, RegistryError};
+use self::desk::{Desk, Loaded};
+use self::find::{Finder, Found};
+pub(crate) use self::folder::is_name;
+pub(crate) use self::report::Report;
+use self::state::State;
+pub(crate) use self::state::{Activation, Record};
+use super::cache::Cache;
+use super::compile::{self, Compiler};
+use super::engine::Engine;
+use super::release::Release;
+use super::rollout::{Canary, Roles, Rollout};
+use super::shadow::Shadow;
+use super::trust::Trust;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::task::Tasks;
+
+/// The folder of the data directory that operators put policies into.
+const FOLDER: &str = "policies";
+
+/// The components of all releases that are remembered, by digest: a file may be overwritten, and rolled back.
+const STORE: &str = "policy-store";
+
+/// The state's file.
+const STATE: &str = "policies.json";
+
+/// The policies of a gateway. Clones share them.
+#[derive(Clone)]
+pub(crate) struct Registry(Arc<Shared>);
+
+struct Shared {
+    config: Config,
+    engine: Engine,
+    compiler: Compiler,
+    trust: Trust,
+    metrics: Metrics,
+    rollout: Rollout,
+    /// Held for the whole of a change, so that changes come one after the other.
+    desk: Mutex<Desk>,
+    /// Rung when any release fails.
+    alarm: Arc<Notify>,
+    tasks: Tasks,
+}
+
+impl Registry {
+    /// Loads the policy to begin with: the configured file, else what was active last, else the embedded one.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or the data directory cannot be used.
+    pub(crate) async fn open(
+        config: &Config,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let engine = Engine::new(&config.sandbox)?;
+        let trust = Trust::new(
+            &config.policies.public_keys,
+            config.policies.require_signature,
+        )?;
+        let data = &config.codex.data_dir;
+        for folder in [data.clone(), data.join(FOLDER), data.join(STORE)] {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)?;
+        }
+        let compiler = compiler(&engine, config)?;
+        let state = State::open(data.join(STATE)).map_err(|cause| {
+            io::Error::other(format!(
+                "{}: {cause}; put it right, or remove it to forget which policy was active",
+                data.join(STATE).display()
+            ))
+        })?;
+        if !state.is_ours() {
+            tracing::warn!(
+                "another gateway has this data directory: it remembers which policies are active, and this one does not"
+            );
+        }
+        let mut desk = Desk {
+            state,
+            loaded: Vec::new(),
+        };
+        let alarm = Arc::<Notify>::default();
+        let loader = load::Loader {
+            config,
+            engine: &engine,
+            compiler: &compiler.hurried(),
+            trust: &trust,
+            metrics,
+            alarm: &alarm,
+        };
+        let (release, by) = loader.first(&mut desk).await?;
+        let rollout = Rollout::new(release.clone());
+        if let Some(by) = by {
+            desk.note(&release, by, false);
+        }
+        if let Err(error) = desk.state.save() {
+            tracing::error!(%error, "what is active cannot be remembered over a restart");
+        }
+        let registry = Self(Arc::new(Shared {
+            config: config.clone(),
+            engine,
+            compiler,
+            trust,
+            metrics: metrics.clone(),
+            rollout,
+            desk: Mutex::new(desk),
+            alarm,
+            tasks: tasks.clone(),
+        }));
+        registry.watch();
+        Ok(registry)
+    }
+
+    /// What requests choose from.
+    pub(crate) fn rollout(&self) -> Rollout {
+        self.0.rollout.clone()
+    }
+
+    /// Makes a build of this policy the active one. `digest`: its first digits, where the name is not enough.
+    ///
+    /// # Errors
+    /// There is no such build, or it cannot serve. Then nothing has changed.
+    pub(crate) async fn activate(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        by: By,
+    ) -> Result<Activation, RegistryError> {
+        let (mut desk, release) = self.obtain(name, digest, false).await?;
+        release.health().forget_lately();
+        desk.state.failed(release.about().number, false);
+        Ok(self.swap(&mut desk, &release, by, false))
+    }
+
+    /// Makes the release active again that was before the current one.
+    ///
+    /// # Errors
+    /// There was none, or none can be loaded any more.
+    pub(crate) async fn rollback(&self, by: By) -> Result<Activation, RegistryError> {
+        let active = self.active();
+        let nothing = "there is no other release to go back to";
+        let mut error = RegistryError::Unclear(nothing.to_owned());
+        for previous in self.before(active).await {
+            match self.go_back(active, &previous, by.clone()).await {
+                Ok(activation) => return Ok(activation),
+                // Of the shipped policy there is but that of this gateway.
+                Err(RegistryError::NotFound(why)) => error = RegistryError::NotFound(why),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(error)
+    }
+
+    /// What the active release may be left for, the best first.
+    async fn before(&self, active: u64) -> Vec<Activation> {
+        self.desk().await.state.before(active)
+    }
+
+    /// Makes a former release active, if the active one is still that which is to be left.
+    async fn go_back(
+        &self,
+        active: u64,
+        previous: &Activation,
+        by: By,
+    ) -> Result<Activation, RegistryError> {
+        let digest = Some(previous.digest.as_str());
+        let (mut desk, release) = self.obtain(&previous.name, digest, true).await?;
+        if self.active() != active {
+            return Err(RegistryError::Unclear(
+                "another release has become the active one meanwhile".to_owned(),
+            ));
+        }
+        Ok(self.swap(&mut desk, &release, by, true))
+    }
+
+    /// The number of the active release.
+    fn active(&self) -> u64 {
+        self.0.rollout.roles().active.about().number
+    }
+
+    /// The build that is meant, as a release, and the desk to give it a role at. Finding it, compiling it and trying it
+    /// out takes long and leaves the desk to others: what fails can be taken back meanwhile, and operators can look.
+    /// `lenient`: as for `take_in`.
+    async fn obtain(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        lenient: bool,
+    ) -> Result<(MutexGuard<'_, Desk>, Release), RegistryError> {
+        let known = self.known().await;
+        let finder = Finder {
+            config: &self.0.config,
+            known: &known,
+        };
+        if let Some(unread) = digest.and_then(|digits| finder.unread(name, digits))
+            && let Some(code) = self.0.compiler.kept(&unread.digest).await.ok().flatten()
+            && let Some(before) = self.loaded(&unread).await
+        {
+            return self
+                .take_in(unread, Some(before), Some(code), lenient)
+                .await;
+        }
+        let found = finder.find(name, digest).await?;
+        let before = self.loaded(&found).await;
+        self.take_in(found, before, None, lenient).await
+    }
+
+    /// What this process knows of a build.
+    async fn loaded(&self, found: &Found) -> Option<Loaded> {
+        let desk = self.desk().await;
+        desk.loaded(&found.name, &found.digest)
+    }
+
+    /// `before`: what this process knows of the build. `code`: it, where that is at hand. `lenient`: settings that it does
+    /// not take any more are those that it had.
+    async fn take_in(
+        &self,
+        found: Found,
+        before: Option<Loaded>,
+        code: Option<Component>,
+        lenient: bool,
+    ) -> Result<(MutexGuard<'_, Desk>, Release), RegistryError> {
+        let ready = self.loader().ready(found, before, code, lenient).await?;
+        let mut desk = self.desk().await;
+        let release = self.loader().adopt(&mut desk, ready)?;
+        Ok((desk, release))
+    }
+
+    async fn known(&self) -> Vec<Record> {
+        self.desk().await.state.kept.releases.clone()
+    }
+
+    /// Has a build serve so many of 100 requests.
+    ///
+    /// # Errors
+    /// As `activate`.
+    pub(crate) async fn canary(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        percent: f64,
+    ) -> Result<(), RegistryError> {
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(RegistryError::Unclear(
+                "percent must be from 0 to 100".to_owned(),
+            ));
+        }
+        let (desk, release) = self.obtain(name, digest, false).await?;
+        let about = release.about().clone();
+        if about.number == self.active() {
+            return Err(RegistryError::Unclear(format!(
+                "{} is the active policy: it serves all requests already",
+                about.name
+            )));
+        }
+        release.health().forget_lately();
+        self.set(|roles| roles.canary = Some(Canary { release, percent }));
+        self.save(&desk);
+        tracing::info!(
+            name = about.name,
+            release = about.number,
+            percent,
+            "canary begun"
+        );
+        Ok(())
+    }
+
+    /// Ends the canary. False: there is none.
+    pub(crate) async fn end_canary(&self) -> bool {
+        let _desk = self.0.desk.lock().await;
+        let had = self.0.rollout.roles().canary.is_some();
+        self.set(|roles| roles.canary = None);
+        had
+    }
+
+    /// Has a build answer beside the active one, unseen.
+    ///
+    /// # Errors
+    /// As `activate`.
+    pub(crate) async fn shadow(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+    ) -> Result<(), RegistryError> {
+        let (desk, release) = self.obtain(name, digest, false).await?;
+        let about = release.about().clone();
+        if about.number == self.active() {
+            return Err(RegistryError::Unclear(format!(
+                "{} is the active policy: beside itself it has nothing to show",
+                about.name
+            )));
+        }
+        release.health().forget_lately();
+        let shadow = Shadow::new(release, &self.0.tasks);
+        self.set(|roles| roles.shadow = Some(shadow));
+        self.save(&desk);
+        tracing::info!(name = about.name, release = about.number, "shadow begun");
+        Ok(())
+    }
+
+    /// Ends the shadow. False: there is none.
+    pub(crate) async fn end_shadow(&self) -> bool {
+        let _desk = self.0.desk.lock().await;
+        let had = self.0.rollout.roles().shadow.is_some();
+        self.set(|roles| roles.shadow = None);
+        had
+    }
+
+    /// What serves, what could, and what has been.
+    pub(crate) async fn report(&self) -> Report {
+        let desk = self.desk().await;
+        report::make(&self.0, &desk)
+    }
+
+    /// The swap itself: one pointer, and then what is remembered of it.
+    fn swap(&self, desk: &mut Desk, release: &Release, by: By, back: bool) -> Activation {
+        let number = release.about().number;
+        if self.active() != number {
+            self.0.metrics.swapped();
+        }
+        self.set(|roles| {
+            // A canary or a shadow that becomes the active one has done its work.
+            let is_other = |it: &Release| it.about().number != number;
+            roles.canary = roles.canary.take().filter(|it| is_other(&it.release));
+            roles.shadow = roles.shadow.take().filter(|it| is_other(&it.release));
+            roles.active = release.clone();
+        });
+        let activation = desk.note(release, by, back);
+        self.save(desk);
+        activation
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Roles)) {
+        let mut roles = Roles::clone(&self.0.rollout.roles());
+        change(&mut roles);
+        self.0.rollout.set(roles);
+    }
+
+    fn save(&self, desk: &Desk) {
+        let state = &desk.state;
+        self.0.metrics.keep(|number| state.remembers(number));
+        if let Err(error) = desk.state.save() {
+            tracing::error!(%error, "what is active cannot be remembered over a restart");
+        }
+    }
+
+    fn loader(&self) -> load::Loader<'_> {
+        let shared = &self.0;
+        load::Loader {
+            config: &shared.config,
+            engine: &shared.engine,
+            compiler: &shared.compiler,
+            trust: &shared.trust,
+            metrics: &shared.metrics,
+            alarm: &shared.alarm,
+        }
+    }
+
+    /// The folder that operators put policies into.
+    fn folder(&self) -> PathBuf {
+        self.0.config.codex.data_dir.join(FOLDER)
+    }
+
+    async fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.0.desk.lock().await
+    }
+}
+
+fn compiler(engine: &Engine, config: &Config) -> Result<Compiler, Box<dyn Error + Send + Sync>> {
+    let cache = Cache::open(&config.codex.data_dir)?;
+    let limits = compile::Limits {
+        timeout: config.policies.compile_timeout,
+        memory_bytes: config.policies.compile_memory_bytes,
+    };
+    Ok(Compiler::new(engine.clone(), cache, limits))
+}

@@ -1,0 +1,91 @@
+//! A request's calls once more, on a release of one's choice: what a shadow does live, and `airlock policy replay` later.
+
+use super::Fault;
+use super::release::Release;
+use super::session::Session;
+use super::step::{Answer, Step};
+use crate::failure::Failure;
+use crate::wit::Context;
+
+/// A session that is told what another was told. What it gives leads to nothing.
+pub(crate) struct Replay {
+    session: Session,
+    /// Its own plan's.
+    notes: String,
+}
+
+impl Replay {
+    /// A session of this release.
+    ///
+    /// # Errors
+    /// As a request's would.
+    pub(crate) async fn on(release: &Release) -> Result<Self, Fault> {
+        Ok(Self {
+            session: release.session().await?,
+            notes: String::new(),
+        })
+    }
+
+    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.session.memory_bytes()
+    }
+
+    /// Makes the call, with the settings and the notes that this release has.
+    pub(crate) async fn step(&mut self, step: &Step) -> Answer {
+        let session = &mut self.session;
+        match step {
+            Step::Render(request) => {
+                let mut request = request.clone();
+                session
+                    .release()
+                    .settings()
+                    .clone_into(&mut request.settings);
+                match session.render(&request).await {
+                    Ok(plan) => {
+                        plan.notes.clone_into(&mut self.notes);
+                        Answer::Plan(Box::new(plan))
+                    }
+                    Err(Failure { problem, cause }) => match cause {
+                        // Only a fault has a cause here.
+                        Some(cause) => Answer::Fault(cause.to_string()),
+                        None => Answer::Refused(problem),
+                    },
+                }
+            }
+            Step::Decide(load) => answer(session.decide(*load).await),
+            Step::Open(context) => {
+                let context = self.noted(context);
+                answer(self.session.open(&context).await)
+            }
+            Step::Feed(events) => answer(session.feed(events).await),
+            Step::Finish(ending) => answer(session.finish(ending).await),
+            Step::Convene(context, candidates) => {
+                let context = self.noted(context);
+                answer(self.session.convene(&context, *candidates).await)
+            }
+            Step::Wake(now) => answer(session.wake(*now).await),
+            Step::Settle(candidate, outcome, now) => {
+                answer(session.settle(*candidate, outcome, *now).await)
+            }
+            Step::Judged(outcome, now) => answer(session.judged(outcome, *now).await),
+        }
+    }
+
+    fn noted(&self, context: &Context) -> Context {
+        Context {
+            notes: self.notes.clone(),
+            ..context.clone()
+        }
+    }
+}
+
+fn answer<T>(outcome: Result<T, Fault>) -> Answer
+where
+    Answer: for<'a> From<&'a T>,
+{
+    match outcome {
+        Ok(given) => Answer::from(&given),
+        Err(fault) => Answer::Fault(fault.to_string()),
+    }
+}
