@@ -13,6 +13,11 @@ use wit_component::ComponentEncoder;
 /// What policies are compiled for: nothing in it can reach the outside.
 const TARGET: &str = "wasm32-unknown-unknown";
 
+/// What they are compiled for with the feature `wasi`: its standard library reaches for files, the network and more,
+/// and cargo's output is a component already.
+const WASI_TARGET: &str = "wasm32-wasip2";
+const WASI: &str = "wasi";
+
 /// Variables by which cargo, clippy and coverage tools reach into the builds below them. They are meant for the
 /// outer build: its flags are for another target, and its target folder is locked.
 const NOT_OURS: &[&str] = &[
@@ -32,12 +37,12 @@ const NOT_OURS: &[&str] = &[
     "CLIPPY_CONF_DIR",
 ];
 
-/// Builds the package and returns the path of its component. Cargo runs the build script again when the sources of
+/// Builds the package with these features and returns the path of its component. Cargo runs the build script again when the sources of
 /// the package or of a policy that it builds on, the WIT, or the lock file change, and only then.
 ///
 /// # Errors
 /// That the target is missing (one sentence with the way out), or that the build fails.
-pub(crate) fn build(package: &str) -> Result<PathBuf> {
+pub(crate) fn build(package: &str, features: &[&str]) -> Result<PathBuf> {
     let workspace = workspace()?;
     let out = PathBuf::from(
         std::env::var_os("OUT_DIR")
@@ -46,25 +51,40 @@ pub(crate) fn build(package: &str) -> Result<PathBuf> {
     watch(package, &workspace);
 
     let target = target_folder(&workspace, &out).join("policies");
-    compile(package, &workspace, &target)?;
+    let triple = if features.contains(&WASI) {
+        WASI_TARGET
+    } else {
+        TARGET
+    };
+    compile(package, features, triple, &workspace, &target)?;
 
     let module = target
-        .join(TARGET)
+        .join(triple)
         .join("policy")
         .join(format!("{}.wasm", package.replace('-', "_")));
     let bytes =
         std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let component = if triple == WASI_TARGET {
+        bytes
+    } else {
+        encoded(&bytes)?
+    };
+    let name = [&[package], features].concat().join("-");
+    let path = out.join(format!("{name}.wasm"));
+    std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(path)
+}
+
+/// The component that a module becomes.
+fn encoded(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
     let encoder = encoder
         .validate(true)
-        .module(&bytes)
+        .module(module)
         .context("the policy is no module that can be a component")?;
-    let component = encoder
+    encoder
         .encode()
-        .context("the policy cannot be made a component")?;
-    let path = out.join(format!("{package}.wasm"));
-    std::fs::write(&path, component).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+        .context("the policy cannot be made a component")
 }
 
 /// The folder of the workspace's manifest, above the crate whose build script runs.
@@ -92,7 +112,11 @@ fn watch(package: &str, workspace: &Path) {
     let mut folders = vec!["guest/shipped"];
     folders.extend(match package {
         "airlock-critique" => Some("guest/critique"),
+        "airlock-redact" => Some("guest/redact"),
+        "airlock-house-voice" => Some("guest/house-voice"),
+        "airlock-majority" => Some("guest/majority"),
         "airlock-hostile" => Some("tests/hostile"),
+        "airlock-stamp" => Some("tests/stamp"),
         _ => None,
     });
     for folder in folders {
@@ -108,7 +132,13 @@ fn watch(package: &str, workspace: &Path) {
     }
 }
 
-fn compile(package: &str, workspace: &Path, target: &Path) -> Result<()> {
+fn compile(
+    package: &str,
+    features: &[&str],
+    triple: &str,
+    workspace: &Path,
+    target: &Path,
+) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace);
@@ -119,10 +149,11 @@ fn compile(package: &str, workspace: &Path, target: &Path) -> Result<()> {
         "--profile",
         "policy",
         "--target",
-        TARGET,
+        triple,
         "--package",
         package,
     ]);
+    command.arg("--features").arg(features.join(","));
     command.arg("--target-dir").arg(target);
     for variable in NOT_OURS {
         command.env_remove(variable);
@@ -132,9 +163,9 @@ fn compile(package: &str, workspace: &Path, target: &Path) -> Result<()> {
         return Ok(());
     }
     let errors = String::from_utf8_lossy(&output.stderr);
-    if errors.contains("E0463") && errors.contains(TARGET) {
+    if errors.contains("E0463") && errors.contains(triple) {
         bail!(
-            "policies are built for {TARGET}, which is not installed: run `rustup target add {TARGET}`"
+            "policies are built for {triple}, which is not installed: run `rustup target add {triple}`"
         );
     }
     bail!("the policy {package} does not build:\n{errors}");

@@ -1,9 +1,12 @@
-//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`.
+//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`, `airlock policy`, `airlock tape`.
 
 mod arguments;
 mod become_codex;
+mod compile_policy;
 mod doctor;
+mod policy;
 mod serve;
+mod tape;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -16,6 +19,7 @@ use tokio::runtime::Runtime;
 
 use crate::codex::launch::LAUNCH;
 use crate::config::{Config, Environment, Loaded};
+use crate::policy::compile::child::COMMAND as COMPILE;
 
 /// Wrong usage or configuration; clap's own errors have it too.
 const USAGE: u8 = 2;
@@ -23,7 +27,7 @@ const USAGE: u8 = 2;
 /// Runs one command. What was asked for goes to `out`, errors go to `err`.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
     err: &mut dyn Write,
 ) -> ExitCode {
     let matches = match arguments::command().try_get_matches_from(arguments) {
@@ -67,7 +71,7 @@ impl From<io::Error> for Stop {
 
 fn dispatch(
     matches: &ArgMatches,
-    out: &mut dyn Write,
+    out: &mut (dyn Write + Send),
     err: &mut dyn Write,
 ) -> Result<ExitCode, Stop> {
     let Some((name, matches)) = matches.subcommand() else {
@@ -77,6 +81,15 @@ fn dispatch(
     };
     if name == LAUNCH {
         return Err(Stop::Failure(become_codex::run(matches)));
+    }
+    if name == COMPILE {
+        return compile_policy::run(matches, out, err).map_err(Stop::Failure);
+    }
+    if name == "policy" {
+        return policy::run(matches, out, err);
+    }
+    if name == "tape" {
+        return tape::run(matches, out);
     }
     let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
     if name == "doctor" {
@@ -97,17 +110,17 @@ fn show(loaded: &Loaded, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-fn with_runtime(work: impl FnOnce(&Runtime) -> Result<ExitCode, Stop>) -> Result<ExitCode, Stop> {
+fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Stop>) -> Result<T, Stop> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
     let runtime = runtime
         .context("cannot start the runtime")
         .map_err(Stop::Failure)?;
-    let code = work(&runtime);
+    let done = work(&runtime);
     // Dropping it would wait for blocking work without end.
     runtime.shutdown_timeout(SHUTDOWN);
-    code
+    done
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use toml::Value;
 
+use super::{policy, tape};
 use crate::codex::launch::LAUNCH;
 use crate::config::{Config, Environment, Flags, SETTINGS, Slot};
+use crate::policy::compile::child;
 
 const ABOUT: &str = "A gateway between OpenAI's HTTP dialects and the Codex CLI";
 
@@ -20,6 +22,9 @@ Examples:
   airlock serve                        with the login of your own Codex (`codex login`)
   airlock doctor                       what is missing, and how to get it
   airlock config > airlock.toml        every setting with its unit and default, to start a file from
+  airlock policy new brief             a policy of your own to start from
+  airlock policy check my-policy.wasm  is it fit to serve?
+  airlock tape record                  requests of a running gateway, to play again
 
 A request:
   curl http://127.0.0.1:8787/v1/chat/completions -H 'content-type: application/json' \\
@@ -77,6 +82,8 @@ pub(super) fn command() -> Command {
                 .about("Checks what a gateway needs")
                 .after_help(DOCTOR),
         ))
+        .subcommand(policy::command())
+        .subcommand(tape::command())
         .subcommand(
             Command::new(LAUNCH)
                 .hide(true)
@@ -95,6 +102,17 @@ pub(super) fn command() -> Command {
                         .value_parser(value_parser!(std::ffi::OsString)),
                 ),
         )
+        .subcommand(compile_policy())
+}
+
+fn compile_policy() -> Command {
+    let argument = |name: &'static str| Arg::new(name).required(true);
+    let number = |name| argument(name).value_parser(value_parser!(u64));
+    Command::new(child::COMMAND)
+        .hide(true)
+        .about("Compiles a policy within limits, and dies with its parent. Only airlock itself uses it")
+        .arg(argument("parent").value_parser(value_parser!(i32)))
+        .args(["reservation", "memory", "seconds", "nice"].map(number))
 }
 
 /// What the flags say.
@@ -120,7 +138,7 @@ pub(super) fn flags(matches: &ArgMatches) -> Flags {
 }
 
 /// The flags that all commands share, so that `config` and `doctor` tell of the very `serve` that is meant.
-fn options(mut command: Command) -> Command {
+pub(super) fn options(mut command: Command) -> Command {
     // Folders below the user's are shown as people write them.
     let mut sample = Config::defaults(Environment::from_iter([("HOME", "~")]));
     for setting in SETTINGS {

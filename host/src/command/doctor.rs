@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, ConfigError, Loaded};
-use crate::policy::{EMBEDDED, Engine, Release};
+use crate::policy::{EMBEDDED, Engine, Release, Terms};
 
 /// What a check found, with what a person should know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ fn policy(config: &Config) -> Finding {
         Ok(engine) => engine,
         Err(error) => return Finding::Broken(chain(&error)),
     };
-    match Release::load(&engine, &name, &bytes) {
+    match Release::load(&engine, &name, &bytes, Terms::of(config)) {
         Ok(_) => Finding::Fine(format!("{name}, compiled for the sandbox")),
         Err(error) => Finding::Broken(format!(
             "{}; leave --policy out to run the embedded one",

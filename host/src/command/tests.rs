@@ -60,6 +60,7 @@ fn help_teaches_and_hides_what_is_not_for_people() {
         assert!(out.contains(word), "no {word} in:\n{out}");
     }
     assert!(!out.contains(LAUNCH) && err.is_empty(), "{out}{err}");
+    assert!(!out.contains(COMPILE), "{out}");
     assert_eq!(code, format!("{:?}", ExitCode::SUCCESS));
 }
 

@@ -1,0 +1,141 @@
+//! Core modules as wit-bindgen would make them, whose functions trap.
+
+use std::path::Path;
+
+use wit_component::{StringEncoding, decode, embed_component_metadata};
+
+use crate::policy::EMBEDDED;
+
+/// Folders of the contract, and its versions.
+pub(super) type Version = (&'static str, &'static str);
+pub(super) const NEWEST: Version = ("../wit", "0.2.0");
+pub(super) const OLDEST: Version = ("../wit/frozen/0.1", "0.1.0");
+
+/// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64).
+type Function = (&'static str, String);
+
+/// A module that exports these interfaces, with the component-type section.
+pub(super) fn module(version: Version, interfaces: &[&str]) -> Vec<u8> {
+    let (folder, number) = version;
+    let functions = interfaces.iter().flat_map(|interface| {
+        functions(interface, number)
+            .into_iter()
+            .map(move |(name, parameters)| {
+                (
+                    format!("airlock:policy/{interface}@{number}#{name}"),
+                    parameters,
+                )
+            })
+    });
+    let mut bytes = core(&functions.collect::<Vec<_>>());
+    // An empty set of packages, of a type that only the crate below names.
+    let decoded = decode(EMBEDDED).unwrap();
+    let mut packages = empty(decoded.resolve());
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let (package, _) = packages.push_dir(folder).unwrap();
+    for interface in interfaces {
+        let world = match *interface {
+            "manifest" => "describer",
+            "admit" => "admitter",
+            "prompt" => "prompter",
+            "translate" => "translator",
+            _ => "synthesizer",
+        };
+        let world = packages.select_world(&[package], Some(world)).unwrap();
+        embed_component_metadata(&mut bytes, &packages, world, StringEncoding::UTF8).unwrap();
+    }
+    bytes
+}
+
+fn empty<T: Default>(_: &T) -> T {
+    T::default()
+}
+
+/// Replaces a name by one of the same length.
+pub(super) fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let mut bytes = bytes.to_vec();
+    let (from, to) = (from.as_bytes(), to.as_bytes());
+    for start in 0..=bytes.len() - from.len() {
+        if bytes[start..].starts_with(from) {
+            bytes[start..start + to.len()].copy_from_slice(to);
+        }
+    }
+    bytes
+}
+
+fn functions(interface: &str, version: &str) -> Vec<Function> {
+    let i = |count: usize| "i".repeat(count);
+    // An id, a time, a dialect, a model and notes.
+    let context = format!("iiI{}", i(6));
+    let load = if version == "0.1.0" {
+        "iiiii"
+    } else {
+        "iiiiiI"
+    };
+    match interface {
+        "manifest" => vec![("describe", String::new())],
+        "admit" => vec![("decide", load.to_owned())],
+        "prompt" => vec![("render", format!("iiI{}", i(9)))],
+        "translate" => vec![
+            ("list-models", i(4)),
+            ("show-model", i(1)),
+            ("[constructor]reply", context),
+            ("[method]reply.feed", i(3)),
+            ("[static]reply.finish", i(13)),
+        ],
+        _ => vec![
+            ("[constructor]panel", format!("{context}i")),
+            ("[method]panel.wake", "iI".to_owned()),
+            ("[method]panel.settle", i(1)),
+            ("[method]panel.judged", format!("{}I", i(15))),
+        ],
+    }
+}
+
+/// A core module with these functions, each of which returns 32 bits, or would; and a memory.
+fn core(functions: &[(String, String)]) -> Vec<u8> {
+    let mut all = functions.to_vec();
+    all.push(("cabi_realloc".to_owned(), "iiii".to_owned()));
+    let types = all.iter().map(|(_, parameters)| {
+        let codes = parameters.bytes();
+        let codes: Vec<u8> = codes
+            .map(|it| if it == b'I' { 0x7e } else { 0x7f })
+            .collect();
+        [&[0x60], length(codes.len()).as_slice(), &codes, &[1, 0x7f]].concat()
+    });
+    let types: Vec<_> = types.collect();
+    let indices: Vec<_> = (0..all.len()).map(length).collect();
+    let mut exports = vec![b"\x06memory\x02\0".to_vec()];
+    for (index, (name, _)) in all.iter().enumerate() {
+        let name = [length(name.len()).as_slice(), name.as_bytes()].concat();
+        exports.push([&name, &[0][..], &length(index)].concat());
+    }
+    // Two bytes of code: no locals; unreachable; end.
+    let bodies = vec![b"\x03\0\0\x0b".to_vec(); all.len()];
+    let sections = [
+        section(1, &types),
+        section(3, &indices),
+        section(5, &[b"\0\x01".to_vec()]),
+        section(7, &exports),
+        section(10, &bodies),
+    ];
+    [b"\0asm\x01\0\0\0".as_slice(), &sections.concat()].concat()
+}
+
+fn section(kind: u8, items: &[Vec<u8>]) -> Vec<u8> {
+    let content = [length(items.len()), items.concat()].concat();
+    [&[kind], length(content.len()).as_slice(), &content].concat()
+}
+
+/// An unsigned number in LEB128.
+fn length(number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut left = number;
+    while left > 0x7f {
+        bytes.push(u8::try_from(left & 0x7f).unwrap() | 0x80);
+        left >>= 7;
+    }
+    bytes.push(u8::try_from(left).unwrap());
+    bytes
+}

@@ -1,0 +1,348 @@
+//! The strings within a JSON text, each with where its characters stand: so that they can be looked at as they are meant,
+//! and overwritten as they are written.
+
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+
+/// Members that only a JSON Schema has.
+const SCHEMA: [&str; 6] = [
+    "properties",
+    "description",
+    "$ref",
+    "anyOf",
+    "oneOf",
+    "allOf",
+];
+
+/// What a JSON Schema says the type of something is.
+const TYPES: [&str; 7] = [
+    "string", "object", "number", "integer", "boolean", "array", "null",
+];
+
+/// A text, and where each of its characters comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// As it is meant, without escapes.
+    pub(super) text: String,
+    /// Where it begins in what was read.
+    from: usize,
+    /// For each escape, where it ends in `text` and in what was read, in order. All else stands in both as it is.
+    escapes: Vec<(u32, u32)>,
+}
+
+/// What stands in a JSON text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) what: What,
+    /// The name that it is the value of, alone or in a list. A name is a string too, without one.
+    pub(super) name: Option<String>,
+    /// An object that it is in has a name of those that hide.
+    pub(super) hidden: bool,
+}
+
+/// A value without parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    String(Written),
+    Number(Range<usize>),
+}
+
+/// A list or an object that has not ended.
+#[derive(Clone, Debug, Default)]
+struct Open {
+    /// What its members are called: those of an object have names of their own.
+    name: Option<String>,
+    hidden: bool,
+}
+
+impl Written {
+    /// Where this part of the text was read from, whole characters. None: it is empty.
+    pub(super) fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
+        (!part.is_empty()).then(|| self.read_at(part.start)..self.read_at(part.end))
+    }
+
+    fn read_at(&self, at: usize) -> usize {
+        let before = self.escapes.partition_point(|(end, _)| *end as usize <= at);
+        match before
+            .checked_sub(1)
+            .and_then(|last| self.escapes.get(last))
+        {
+            Some((meant, read)) => *read as usize + (at - *meant as usize),
+            None => self.from + at,
+        }
+    }
+}
+
+/// Shows all strings and numbers of a JSON text, one by one: a long text has many. `hides` says of an object's name whether
+/// all that it holds is hidden; a JSON Schema never is. None: it is no JSON, and nothing was shown.
+pub(super) fn scan(
+    text: &str,
+    hides: &dyn Fn(&str) -> bool,
+    show: &mut dyn FnMut(Found),
+) -> Option<()> {
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    // What the next value is called, and what it stands in.
+    let mut name: Option<String> = None;
+    let mut open: Vec<Open> = vec![Open::default()];
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        let around = open.last()?;
+        let hidden = around.hidden;
+        let mut called = || name.take().or_else(|| around.name.clone());
+        match byte {
+            b'"' => {
+                let (written, end) = string(text, at + 1)?;
+                at = end;
+                let is_name = text.get(end..)?.trim_start().starts_with(':');
+                let called = if is_name { None } else { called() };
+                if is_name {
+                    name = Some(written.text.clone());
+                }
+                show(Found {
+                    what: What::String(written),
+                    name: called,
+                    hidden: hidden && !is_name,
+                });
+                continue;
+            }
+            b'[' => {
+                let name = called();
+                open.push(Open { name, hidden });
+            }
+            b'{' => {
+                let secret = called().is_some_and(|name| hides(&name));
+                let hidden = hidden || (secret && !is_schema(text, at + 1));
+                open.push(Open { name: None, hidden });
+            }
+            b']' | b'}' => {
+                open.pop();
+            }
+            b'-' | b'0'..=b'9' => {
+                let length = bytes[at..]
+                    .iter()
+                    .take_while(|byte| {
+                        matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
+                    })
+                    .count();
+                show(Found {
+                    what: What::Number(at..at + length),
+                    name: called(),
+                    hidden,
+                });
+                at += length;
+                continue;
+            }
+            b't' | b'f' | b'n' => {
+                name = None;
+                // Their letters are no values.
+                at += 4;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Some(())
+}
+
+/// Whether the object that begins here, after its brace, is a JSON Schema.
+fn is_schema(text: &str, from: usize) -> bool {
+    let bytes = text.as_bytes();
+    let mut name = "";
+    let mut depth = 0;
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                let begun = at + 1;
+                at = begun;
+                while let Some(byte) = bytes.get(at).filter(|byte| **byte != b'"') {
+                    at += if *byte == b'\\' { 2 } else { 1 };
+                }
+                let inside = text.get(begun..at).unwrap_or_default();
+                let rest = text.get(at + 1..).unwrap_or_default();
+                if depth == 0 && rest.trim_start().starts_with(':') {
+                    name = inside;
+                    if SCHEMA.contains(&name) {
+                        return true;
+                    }
+                } else if depth == 0 && name == "type" && TYPES.contains(&inside) {
+                    return true;
+                }
+            }
+            // Several types.
+            b'[' if depth == 0 && name == "type" => return true,
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' if depth == 0 => return false,
+            b']' | b'}' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    false
+}
+
+/// The string that begins here, after its quote, and where its other quote ends.
+fn string(text: &str, from: usize) -> Option<(Written, usize)> {
+    let mut written = Written {
+        from,
+        ..Written::default()
+    };
+    let mut at = from;
+    loop {
+        let rest = text.get(at..)?;
+        let plain = rest.find(['"', '\\'])?;
+        written.text.push_str(rest.get(..plain)?);
+        at += plain + 1;
+        if rest.as_bytes().get(plain) == Some(&b'"') {
+            return Some((written, at));
+        }
+        let (meant, length) = escape(text.get(at..)?)?;
+        at += length;
+        written.text.push(meant);
+        let ends = (u32::try_from(written.text.len()), u32::try_from(at));
+        written.escapes.push((ends.0.ok()?, ends.1.ok()?));
+    }
+}
+
+/// What an escape means, and its bytes after the backslash. Half a surrogate pair means nothing, and stands for itself.
+fn escape(rest: &str) -> Option<(char, usize)> {
+    let meant = match rest.chars().next()? {
+        'n' => '\n',
+        't' => '\t',
+        'r' => '\r',
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'u' => {
+            let high = unit(rest)?;
+            let low = rest
+                .get(5..)
+                .and_then(|more| unit(more.strip_prefix('\\')?));
+            let mut pair = char::decode_utf16([high].into_iter().chain(low));
+            return match pair.next()? {
+                Ok(meant) => Some((meant, if meant.len_utf16() == 2 { 11 } else { 5 })),
+                Err(_) => Some((char::REPLACEMENT_CHARACTER, 5)),
+            };
+        }
+        plain => plain,
+    };
+    Some((meant, 1))
+}
+
+/// `uXXXX`
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix('u')?.get(..4)?;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// All that is found, as it is meant, with its name and whether it is hidden.
+    fn all(text: &str) -> Option<Vec<(String, Option<String>, bool)>> {
+        let mut all = Vec::new();
+        scan(text, &|name| name == "key", &mut |found| {
+            let meant = match found.what {
+                What::String(written) => {
+                    let raw = written.place(0..written.text.len());
+                    let raw = raw.map_or("", |place| &text[place]);
+                    let meant: String = serde_json::from_str(&format!("\"{raw}\""))
+                        .unwrap_or_else(|_| written.text.clone());
+                    assert_eq!(meant, written.text);
+                    written.text
+                }
+                What::Number(place) => text[place].to_owned(),
+            };
+            all.push((meant, found.name, found.hidden));
+        })?;
+        Some(all)
+    }
+
+    fn hidden(text: &str) -> Vec<String> {
+        let all = all(text).unwrap().into_iter();
+        all.filter(|(_, _, hidden)| *hidden)
+            .map(|(text, ..)| text)
+            .collect()
+    }
+
+    #[test]
+    fn strings_have_their_names_and_places() {
+        let text = r#"{"a":"x\u002dy","b":[1,"in \"b\"",{"c":-1.5e3}],"d":{"e":"\ud83e\udd80\ud800"},"f":true,"g":"🦀","h":null,"i":[["j"],false,2]}"#;
+        let named =
+            |text: &str, name: Option<&str>| (text.to_owned(), name.map(str::to_owned), false);
+        assert_eq!(
+            all(text).unwrap(),
+            [
+                named("a", None),
+                named("x-y", Some("a")),
+                named("b", None),
+                named("1", Some("b")),
+                named("in \"b\"", Some("b")),
+                named("c", None),
+                named("-1.5e3", Some("c")),
+                named("d", None),
+                named("e", None),
+                named("🦀\u{fffd}", Some("e")),
+                named("f", None),
+                named("g", None),
+                named("🦀", Some("g")),
+                named("h", None),
+                named("i", None),
+                named("j", Some("i")),
+                named("2", Some("i")),
+            ]
+        );
+        assert_eq!(all("{"), None);
+    }
+
+    #[test]
+    fn every_part_of_a_string_has_its_place() {
+        let text = r#""a\nb\u00fc\\ü\"🦀\ud83e\udd80c""#;
+        let (written, _) = string(text, 1).unwrap();
+        assert_eq!(written.text, "a\nbü\\ü\"🦀🦀c");
+        for (start, _) in written.text.char_indices() {
+            for (end, last) in written.text[start..].char_indices() {
+                let part = start..start + end + last.len_utf8();
+                let place = written.place(part.clone()).unwrap();
+                let meant: String = serde_json::from_str(&format!("\"{}\"", &text[place])).unwrap();
+                assert_eq!(meant, written.text[part]);
+            }
+        }
+        assert_eq!(written.place(3..3), None);
+    }
+
+    #[test]
+    fn a_long_text_takes_little() {
+        let (written, _) =
+            string(&format!("{}\\n{}\"", "a".repeat(999), "ü".repeat(999)), 0).unwrap();
+        assert_eq!((written.escapes.len(), written.text.len()), (1, 2998));
+    }
+
+    #[test]
+    fn what_an_object_hides_is_all_that_it_holds_but_no_schema() {
+        let text =
+            r#"{"key":{"a":"1","b":[2,{"c":["3"]}]},"x":"4","key":[{"a":"5"}],"a":{"key":"6"}}"#;
+        assert_eq!(hidden(text), ["1", "2", "3", "5"]);
+        assert_eq!(
+            hidden(r#"{"key":{"type":"bearer","a":"\"}"}}"#),
+            ["bearer", "\"}"]
+        );
+        assert_eq!(hidden(r#"{"key":{"a":{"type":"string"}}}"#), ["string"]);
+        for schema in [
+            r#"{"type":"string"}"#,
+            r#"{"a":{"b":["}"]},"type":["string","null"],"enum":["a"]}"#,
+            r#"{"properties":{"key":{"type":"string"}}}"#,
+            r##"{"$ref":"#/$defs/a"}"##,
+        ] {
+            assert_eq!(
+                hidden(&format!(r#"{{"key":{schema}}}"#)),
+                [""; 0],
+                "{schema}"
+            );
+        }
+    }
+}
