@@ -8,13 +8,13 @@ CODEX_VERSION := 0.169.0
 CODEX := .codex/node_modules/.bin/codex
 NEXTEST_VERSION := 0.9.143
 DENY := .tools/deny/bin/cargo-deny
-WASM := wasm32-unknown-unknown
+WASM := wasm32-unknown-unknown wasm32-wasip2
 
 # Where the demo listens, and where it keeps its files.
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo
 
-.PHONY: help demo test figures build setup codex wasm nextest sdk tools
+.PHONY: help demo test figures proof build setup codex wasm nextest sdk haiku tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ demo: setup build ## set everything up and serve a rehearsal: no account, no net
 	target/debug/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
 	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
 
-test: setup nextest sdk build ## set everything up and run all tests
+test: setup nextest sdk haiku build ## set everything up and run all tests
 	cargo nextest run --locked --workspace $(NEXTEST)
 	cargo test --doc --locked --workspace --quiet
 
@@ -33,10 +33,15 @@ figures: setup ## measure the README's figures on a release build; ONLY=fan-out 
 	cargo build --locked --workspace --bins
 	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/figures $(ONLY) 2> /dev/null
 
+proof: setup ## prove what swaps promise on a release build, and print the figures
+	cargo build --locked --release -p airlock
+	cargo build --locked --workspace --bins
+	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/proof $(PROOF)
+
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins
 
-setup: codex wasm ## the pinned Codex and the policies' target
+setup: codex wasm ## the pinned Codex and the policies' targets
 
 codex: ## install the pinned Codex into .codex/
 	@if [ "$$($(CODEX) --version 2> /dev/null)" != "codex-cli $(CODEX_VERSION)" ]; then \
@@ -48,13 +53,18 @@ codex: ## install the pinned Codex into .codex/
 
 wasm:
 	@command -v rustup > /dev/null || command -v cargo > /dev/null || { echo "Rust is missing: install it from https://rustup.rs" >&2; exit 1; }
-	@if [ ! -d "$$(rustc --print sysroot)/lib/rustlib/$(WASM)" ]; then rustup target add $(WASM); fi
+	@for target in $(WASM); do \
+		if [ ! -d "$$(rustc --print sysroot)/lib/rustlib/$$target" ]; then rustup target add $$target; fi; \
+	done
 
 nextest:
 	@cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
 
 sdk: ## install the OpenAI packages and pydantic-ai that the tests use into .tools/
 	@tests/sdk/install.sh
+
+haiku: ## build the JavaScript example
+	@guest/haiku/build.sh
 
 tools: nextest sdk $(DENY) ## install whatever .ci/run needs
 

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Builds the example policy in JavaScript into target/policies-js/haiku.wasm, with a pinned componentize-js that goes to
+# .tools/haiku.
+# With nothing changed it does nothing.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+tools=$root/.tools/haiku
+out=$root/target/policies-js
+mkdir -p "$tools" "$out"
+
+# A stamp is written last, so that what was interrupted is done again.
+if ! cmp -s "$tools/stamp" "$here/package-lock.json"; then
+    command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or later (Debian: apt-get install npm)" >&2; exit 1; }
+    echo "installing componentize-js into .tools/haiku/"
+    rm -rf "$tools/node_modules"
+    cp "$here/package.json" "$here/package-lock.json" "$tools/"
+    npm ci --prefix "$tools" --no-audit --no-fund --loglevel=error
+    cp "$here/package-lock.json" "$tools/stamp"
+fi
+
+# All that the component is made of.
+inputs=$(cat "$here/haiku.js" "$here/build.sh" "$here/package-lock.json" "$root"/wit/*.wit | sha256sum)
+if [ ! -f "$out/haiku.wasm" ] || [ "$(cat "$out/stamp" 2> /dev/null)" != "$inputs" ]; then
+    echo "building target/policies-js/haiku.wasm"
+    rm -f "$out/stamp"
+    # Without the engine's own features it imports nothing. They are named one by one: the tool has no word for all.
+    "$tools/node_modules/.bin/componentize-js" "$here/haiku.js" \
+        --wit "$root/wit" --world-name policy \
+        --disable stdio random clocks http fetch-event \
+        --out "$out/haiku.wasm.new"
+    mv "$out/haiku.wasm.new" "$out/haiku.wasm"
+    echo "$inputs" > "$out/stamp"
+fi

@@ -1,0 +1,102 @@
+//! An example of a policy: the shipped one with the house's own words before the system's, and a list of what it
+//! refuses.
+//!
+//! It takes two settings besides the shipped ones. `voice` is put before the system prompt of each request: "You speak
+//! for Example Ltd. Answer briefly." `refuse` is a list of words and phrases; a request whose last message of the user
+//! holds one of them is refused, with status 400 and the code `content_policy_violation`. Capitals do not matter, nor how
+//! words are spaced, and only whole words count: `bomb` is not in `bombastic`.
+//!
+//! Without settings it is the shipped policy. With settings that it cannot read it serves nobody: a house that means to
+//! refuse must not serve all by a slip.
+
+mod settings;
+mod words;
+
+use airlock_policy::bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
+use airlock_policy::bindings::exports::airlock::policy::{
+    admit, manifest, prompt, synthesize, translate,
+};
+use airlock_policy::component::{Panel, Reply};
+use airlock_policy::panel;
+
+use settings::Settings;
+
+/// What this component exports.
+#[derive(Debug)]
+pub struct Policy;
+
+#[cfg(target_arch = "wasm32")]
+airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+
+impl manifest::Guest for Policy {
+    fn describe() -> manifest::Description {
+        let mut shipped = airlock_policy::manifest::describe(&panel::strategies());
+        shipped.settings.extend(settings::described());
+        manifest::Description {
+            name: "house-voice".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "The shipped policy with a voice of the house's, and what it refuses."
+                .to_owned(),
+            ..shipped
+        }
+    }
+}
+
+impl admit::Guest for Policy {
+    fn decide(load: admit::Load) -> admit::Admission {
+        airlock_policy::admit::decide(load)
+    }
+}
+
+impl prompt::Guest for Policy {
+    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+        let settings = Settings::read(&request.settings)?;
+        // First, so that what is wrong with a request is said in the shipped policy's words.
+        let mut plan = airlock_policy::prompt::render(&request)?;
+        if !settings.refuse.is_empty() {
+            let said = words::last_said(&plan);
+            let found = settings.refuse.iter().find(|it| words::hold(&said, it));
+            if let Some(phrase) = found {
+                return Err(refusal(phrase));
+            }
+        }
+        if !settings.voice.is_empty() {
+            plan.instructions = match plan.instructions.as_str() {
+                "" => settings.voice,
+                system => [&settings.voice, "\n\n", system].concat(),
+            };
+        }
+        Ok(plan)
+    }
+}
+
+impl translate::Guest for Policy {
+    type Reply = Reply;
+
+    fn list_models(_dialect: String, models: Vec<Model>) -> String {
+        airlock_policy::models::list(&models)
+    }
+
+    fn show_model(_dialect: String, model: Model) -> String {
+        airlock_policy::models::show(&model)
+    }
+}
+
+impl synthesize::Guest for Policy {
+    type Panel = Panel;
+}
+
+fn refusal(phrase: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::InvalidRequest,
+        code: Some("content_policy_violation".to_owned()),
+        message: format!(
+            "this house does not answer questions about `{phrase}`: ask for something else"
+        ),
+        param: Some("messages".to_owned()),
+        retry_after_seconds: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

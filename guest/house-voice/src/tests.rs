@@ -1,0 +1,112 @@
+//! Tests of the policy with settings of its own.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use airlock_policy::bindings::airlock::policy::types::Attachment;
+use manifest::Takes;
+
+use super::*;
+
+fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
+    <Policy as prompt::Guest>::render(Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: airlock_policy::DIALECT.to_owned(),
+        body: format!(r#"{{"model":"m","messages":{messages},"logit_bias":{{"1":1}}}}"#),
+        attachments: vec![Attachment {
+            media_type: "image/png".to_owned(),
+            path: "image.png".to_owned(),
+            digest: "00".repeat(32),
+            size: 1,
+        }],
+        settings: settings.to_owned(),
+        nested: false,
+    })
+}
+
+const ASKED: &str = r#"[{"role":"system","content":"Be exact."},{"role":"user","content":"hi"}]"#;
+
+#[test]
+fn the_voice_comes_before_the_system_prompt() {
+    let voice = r#"{"voice":"You speak for Example Ltd.","strict":false}"#;
+    let plan = render(voice, ASKED).unwrap();
+    assert_eq!(plan.instructions, "You speak for Example Ltd.\n\nBe exact.");
+    let alone = render(voice, r#"[{"role":"user","content":"hi"}]"#).unwrap();
+    assert_eq!(alone.instructions, "You speak for Example Ltd.");
+}
+
+#[test]
+fn without_settings_it_is_the_shipped_policy() {
+    for settings in ["", "{}", r#"{"voice":"","refuse":[],"synthesis":"vote"}"#] {
+        let plan = render(settings, ASKED).unwrap();
+        assert_eq!(plan.instructions, "Be exact.", "{settings}");
+        assert_eq!(plan.ignored, ["logit_bias"], "{settings}");
+    }
+}
+
+#[test]
+fn the_shipped_settings_stand_beside_its_own() {
+    let strict = render(r#"{"voice":"v","strict":true}"#, ASKED).unwrap_err();
+    assert_eq!(strict.param.as_deref(), Some("logit_bias"));
+    let names: Vec<String> = <Policy as manifest::Guest>::describe()
+        .settings
+        .into_iter()
+        .map(|setting| setting.name)
+        .collect();
+    assert_eq!(names, ["strict", "synthesis", "voice", "refuse"]);
+    let takes = settings::described().map(|setting| setting.takes);
+    assert_eq!(takes, [Takes::Text, Takes::Texts]);
+}
+
+#[test]
+fn only_what_the_user_said_last_is_refused() {
+    let refuse = r#"{"refuse":["trade secrets","bomb"]}"#;
+    let parts = r#"[{"role":"user","content":[{"type":"text","text":"Any trade"},{"type":"text","text":"SECRETS?"}]}]"#;
+    let problem = render(refuse, parts).unwrap_err();
+    assert_eq!(problem.kind, ProblemKind::InvalidRequest);
+    assert_eq!(problem.code.as_deref(), Some("content_policy_violation"));
+    assert!(
+        problem.message.contains("`trade secrets`"),
+        "{}",
+        problem.message
+    );
+
+    let body = r#"[{"role":"user","content":"a BOMB"}],"parallel_calls":3"#;
+    let fan_out = render(refuse, body).unwrap_err();
+    assert_eq!(fan_out.code.as_deref(), Some("content_policy_violation"));
+
+    let earlier = r#"[{"role":"user","content":"a bomb"},{"role":"assistant","content":"bomb?"},{"role":"user","content":"thanks"}]"#;
+    assert!(render(refuse, earlier).is_ok());
+
+    // Neither is what was said before a message without words.
+    let image = r#"[{"role":"user","content":"a bomb"},{"role":"assistant","content":"No."},{"role":"user","content":[{"type":"image_url","image_url":{"url":"attachment:0"}}]}]"#;
+    render(refuse, image).unwrap();
+    let fan_out = format!(r#"{image},"parallel_calls":3"#);
+    render(refuse, &fan_out).unwrap();
+}
+
+#[test]
+fn a_wrong_request_is_told_what_is_wrong_first() {
+    let problem = render(r#"{"refuse":["hi"]}"#, "[]").unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some("messages"));
+    assert_ne!(problem.code.as_deref(), Some("content_policy_violation"));
+}
+
+#[test]
+fn settings_that_cannot_be_read_are_the_gateways_fault() {
+    for settings in [
+        "[]",
+        "{",
+        r#"{"voice":1}"#,
+        r#"{"refuse":"bomb"}"#,
+        r#"{"refuse":["bomb",2]}"#,
+        r#"{"refuse":["?"]}"#,
+    ] {
+        let problem = render(settings, ASKED).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Internal, "{settings}");
+        assert_eq!(
+            problem.code.as_deref(),
+            Some("invalid_settings"),
+            "{settings}"
+        );
+    }
+}

@@ -1,0 +1,32 @@
+//! The boundary's types, generated from the two worlds that this part has a hand in. Its only unsafe code.
+#![allow(
+    unsafe_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    clippy::needless_pass_by_value,
+    clippy::semicolon_if_nothing_returned,
+    clippy::str_to_string,
+    reason = "wit-bindgen's output; its documentation is in wit/"
+)]
+
+wit_bindgen::generate!({
+    inline: "
+        package airlock:majority;
+        world majority {
+            include airlock:policy/describer@0.2.0;
+            include airlock:policy/synthesizer@0.2.0;
+        }
+    ",
+    path: "../../wit",
+    world: "airlock:majority/majority",
+    generate_all,
+    additional_derives: [PartialEq],
+});
+
+// Native builds cannot link a component's exports.
+#[cfg(target_arch = "wasm32")]
+use crate::Majority;
+#[cfg(target_arch = "wasm32")]
+export!(Majority);

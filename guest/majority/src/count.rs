@@ -1,0 +1,176 @@
+//! Counts voices: who has answered, who agrees with whom, and whether that decides.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use crate::bindings::airlock::policy::types::{Ending, Phase, Problem, ProblemKind};
+use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
+use crate::plain::plain;
+
+/// The candidates of one fan-out, as far as they have been heard.
+#[derive(Debug)]
+pub(crate) struct Count {
+    candidates: u32,
+    settled: BTreeSet<u32>,
+    /// In the order in which their first voices came.
+    opinions: Vec<Opinion>,
+    /// Who was cut short, and after how many bytes.
+    cut: Vec<(usize, u32)>,
+    problems: Vec<Problem>,
+    decided: bool,
+}
+
+/// Answers that agree.
+#[derive(Debug)]
+struct Opinion {
+    plain: String,
+    voices: u32,
+    /// The longest of them, and its length in characters.
+    length: usize,
+    candidate: u32,
+}
+
+/// What there is to do now.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Heard {
+    /// Wait for more.
+    Undecided,
+    /// Take this candidate's answer.
+    Agreed {
+        /// From 1.
+        candidate: u32,
+        /// How many said the same, itself counted.
+        voices: u32,
+        /// How many complete answers there were.
+        answers: u32,
+    },
+    /// There is no answer.
+    Nobody(Problem),
+}
+
+impl Count {
+    pub(crate) fn new(candidates: u32) -> Self {
+        Self {
+            candidates,
+            settled: BTreeSet::new(),
+            opinions: Vec::new(),
+            cut: Vec::new(),
+            problems: Vec::new(),
+            decided: false,
+        }
+    }
+
+    /// A candidate ended. What comes after the decision, comes twice or from nobody changes nothing.
+    pub(crate) fn hear(&mut self, candidate: u32, outcome: Outcome) -> Heard {
+        let known = (1..=self.candidates).contains(&candidate);
+        if self.decided || !known || !self.settled.insert(candidate) {
+            return Heard::Undecided;
+        }
+        let text = answer(&outcome.messages);
+        match outcome.ending {
+            Ending::Completed if !text.trim().is_empty() => self.add(candidate, &text),
+            Ending::Incomplete(_) if !text.trim().is_empty() => {
+                self.cut.push((text.len(), candidate));
+            }
+            Ending::Failed(problem) => self.problems.push(problem),
+            Ending::Completed | Ending::Incomplete(_) | Ending::Interrupted | Ending::HandedOff => {
+            }
+        }
+        let heard = self.decide();
+        self.decided = heard != Heard::Undecided;
+        heard
+    }
+
+    fn add(&mut self, candidate: u32, text: &str) {
+        let (plain, length) = (plain(text), text.chars().count());
+        let same = self.opinions.iter_mut().find(|one| one.plain == plain);
+        match same {
+            Some(opinion) => {
+                opinion.voices += 1;
+                // Of answers as long the one with the lowest number: the order of arrival is chance.
+                if (length, Reverse(candidate)) > (opinion.length, Reverse(opinion.candidate)) {
+                    opinion.length = length;
+                    opinion.candidate = candidate;
+                }
+            }
+            None => self.opinions.push(Opinion {
+                plain,
+                voices: 1,
+                length,
+                candidate,
+            }),
+        }
+    }
+
+    fn decide(&self) -> Heard {
+        let rank = |one: &&Opinion| (one.voices, one.length, Reverse(one.candidate));
+        let most = self.opinions.iter().max_by_key(rank);
+        let all = self.settled.len() >= usize::try_from(self.candidates).unwrap_or(usize::MAX);
+        match most {
+            Some(most) if all || most.voices > self.candidates / 2 => Heard::Agreed {
+                candidate: most.candidate,
+                voices: most.voices,
+                answers: self.opinions.iter().map(|one| one.voices).sum(),
+            },
+            _ if !all => Heard::Undecided,
+            _ => self.without_answers(),
+        }
+    }
+
+    /// All have ended, and none with a complete answer.
+    fn without_answers(&self) -> Heard {
+        let longest = self
+            .cut
+            .iter()
+            .max_by_key(|(size, one)| (size, Reverse(one)));
+        match longest {
+            Some(&(_, candidate)) => Heard::Agreed {
+                candidate,
+                voices: 0,
+                answers: 0,
+            },
+            None => Heard::Nobody(self.problem()),
+        }
+    }
+
+    /// The one problem that all have; else that there are several, without telling whose.
+    fn problem(&self) -> Problem {
+        let all = usize::try_from(self.candidates) == Ok(self.problems.len());
+        match self.problems.as_slice() {
+            [first, rest @ ..] if all && rest.iter().all(|one| one == first) => first.clone(),
+            problems => Problem {
+                kind: ProblemKind::Upstream,
+                code: Some("all_candidates_failed".to_owned()),
+                message: format!(
+                    "none of {} candidates gave an answer ({} failed, the others said nothing or were stopped); send the request again",
+                    self.candidates,
+                    problems.len()
+                ),
+                param: None,
+                retry_after_seconds: problems
+                    .iter()
+                    .filter_map(|it| it.retry_after_seconds)
+                    .max(),
+            },
+        }
+    }
+}
+
+/// What a candidate answers: its messages without remarks, where it says anything else.
+fn answer(messages: &[Message]) -> String {
+    let join = |remarks: bool| {
+        let wanted = |one: &&Message| remarks || one.phase != Some(Phase::Commentary);
+        let texts: Vec<&str> = messages
+            .iter()
+            .filter(wanted)
+            .map(|one| one.text.as_str())
+            .collect();
+        texts.join("\n\n")
+    };
+    let said = join(false);
+    if said.trim().is_empty() {
+        join(true)
+    } else {
+        said
+    }
+}

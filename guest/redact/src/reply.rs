@@ -1,0 +1,223 @@
+//! A reply of the shipped policy that is told no secrets: of the answer, of candidates, and of the model's reasoning.
+
+use std::collections::BTreeMap;
+use std::mem;
+
+use airlock_policy::bindings::airlock::policy::types::{
+    Context, Ending, Event, EventKind, Phase, Problem, Reasoning, Text,
+};
+use airlock_policy::bindings::exports::airlock::policy::translate::{Closing, Told};
+use airlock_policy::translate;
+use serde_json::Value;
+
+use crate::stream::{Redactor, redacted};
+
+/// The turn whose text is the answer.
+const ANSWER: u32 = 0;
+
+/// What Codex says when the model has called, and nothing more of a message comes: the shipped reply may end with it.
+const CALLED: [&str; 2] = ["rawResponseItem/completed", "rawResponse/completed"];
+
+/// The shipped reply, and what it is not told yet.
+#[derive(Debug)]
+pub struct Reply {
+    inner: translate::Reply,
+    turns: BTreeMap<u32, Turn>,
+}
+
+/// The texts of one turn that have not ended.
+#[derive(Debug, Default)]
+struct Turn {
+    message: Option<Open<Option<Phase>>>,
+    /// The summary of the reasoning, and the reasoning itself.
+    reasoning: [Option<Open<bool>>; 2],
+}
+
+/// A text that has not ended: its number, and what else an event says of it.
+#[derive(Debug)]
+struct Open<T> {
+    number: u32,
+    about: T,
+    redactor: Redactor,
+}
+
+impl Reply {
+    /// The reply to the request that the context describes.
+    pub fn new(context: &Context) -> Self {
+        Self {
+            inner: translate::Reply::new(context),
+            turns: BTreeMap::new(),
+        }
+    }
+
+    /// As the shipped reply does.
+    pub fn feed(&mut self, events: Vec<Event>) -> Told {
+        let mut clean = Vec::with_capacity(events.len());
+        for event in events {
+            self.pass(event, &mut clean);
+        }
+        self.inner.feed(clean)
+    }
+
+    /// As the shipped reply does, after what was held.
+    pub fn finish(mut self, ending: Ending) -> Closing {
+        let mut held = Vec::new();
+        for (source, mut turn) in mem::take(&mut self.turns) {
+            turn.end(&mut |kind| held.push(event(source, 0, kind)));
+        }
+        let mut frames = self.inner.feed(held).frames;
+        let closing = self.inner.finish(self::ending(ending));
+        frames.extend(closing.frames);
+        Closing { frames, ..closing }
+    }
+
+    fn pass(&mut self, told: Event, clean: &mut Vec<Event>) {
+        let Event { source, at, kind } = told;
+        let turn = self.turns.entry(source).or_default();
+        let mut pass = |kind| clean.push(event(source, at, kind));
+        match kind {
+            EventKind::Text(text) => turn.hear_text(text, &mut pass),
+            EventKind::Reasoning(reasoning) => turn.hear_reasoning(reasoning, &mut pass),
+            EventKind::Restarted(void) => {
+                turn.message.take_if(|open| void.contains(&open.number));
+                pass(EventKind::Restarted(void));
+            }
+            EventKind::Settled(ending) => {
+                // What the answer's turn told is void.
+                if source != ANSWER {
+                    turn.end(&mut pass);
+                }
+                *turn = Turn::default();
+                pass(EventKind::Settled(self::ending(ending)));
+            }
+            EventKind::Picked(mut choice) => {
+                choice.extra = choice.extra.map(|extra| values(&extra));
+                pass(EventKind::Picked(choice));
+            }
+            EventKind::Other(notification) => {
+                if CALLED.contains(&notification.method.as_str()) {
+                    turn.end(&mut pass);
+                }
+                pass(EventKind::Other(notification));
+            }
+            EventKind::Opened(_) | EventKind::Usage(_) => pass(kind),
+        }
+    }
+}
+
+impl Turn {
+    fn hear_text(&mut self, text: Text, pass: &mut dyn FnMut(EventKind)) {
+        // The reasoning comes before what it leads to.
+        self.end_reasoning(pass);
+        let Text {
+            message,
+            phase,
+            text,
+        } = text;
+        if let Some(mut ended) = self.message.take_if(|open| open.number != message) {
+            pass_text(message_of(&ended), ended.redactor.finish(), pass);
+        }
+        let open = self
+            .message
+            .get_or_insert_with(|| Open::new(message, phase));
+        pass_text((message, phase), open.redactor.push(&text), pass);
+    }
+
+    fn hear_reasoning(&mut self, told: Reasoning, pass: &mut dyn FnMut(EventKind)) {
+        let Reasoning { part, raw, text } = told;
+        let slot = &mut self.reasoning[usize::from(raw)];
+        if let Some(mut ended) = slot.take_if(|open| open.number != part) {
+            pass_reasoning(ended.number, raw, ended.redactor.finish(), pass);
+        }
+        let open = slot.get_or_insert_with(|| Open::new(part, raw));
+        pass_reasoning(part, raw, open.redactor.push(&text), pass);
+    }
+
+    /// Lets go of what was held: no text goes on.
+    fn end(&mut self, pass: &mut dyn FnMut(EventKind)) {
+        self.end_reasoning(pass);
+        if let Some(mut ended) = self.message.take() {
+            pass_text(message_of(&ended), ended.redactor.finish(), pass);
+        }
+    }
+
+    fn end_reasoning(&mut self, pass: &mut dyn FnMut(EventKind)) {
+        for mut ended in self.reasoning.iter_mut().filter_map(Option::take) {
+            pass_reasoning(ended.number, ended.about, ended.redactor.finish(), pass);
+        }
+    }
+}
+
+impl<T> Open<T> {
+    fn new(number: u32, about: T) -> Self {
+        Self {
+            number,
+            about,
+            redactor: Redactor::default(),
+        }
+    }
+}
+
+fn message_of(open: &Open<Option<Phase>>) -> (u32, Option<Phase>) {
+    (open.number, open.about)
+}
+
+fn pass_text(of: (u32, Option<Phase>), text: String, pass: &mut dyn FnMut(EventKind)) {
+    if !text.is_empty() {
+        let (message, phase) = of;
+        pass(EventKind::Text(Text {
+            message,
+            phase,
+            text,
+        }));
+    }
+}
+
+fn pass_reasoning(part: u32, raw: bool, text: String, pass: &mut dyn FnMut(EventKind)) {
+    if !text.is_empty() {
+        pass(EventKind::Reasoning(Reasoning { part, raw, text }));
+    }
+}
+
+fn event(source: u32, at: u64, kind: EventKind) -> Event {
+    Event { source, at, kind }
+}
+
+/// Upstreams repeat keys in what they say of them.
+fn ending(ending: Ending) -> Ending {
+    match ending {
+        Ending::Failed(failed) => Ending::Failed(problem(failed)),
+        Ending::Completed | Ending::Incomplete(_) | Ending::Interrupted | Ending::HandedOff => {
+            ending
+        }
+    }
+}
+
+fn problem(problem: Problem) -> Problem {
+    Problem {
+        message: redacted(&problem.message),
+        ..problem
+    }
+}
+
+/// JSON with clean texts. What is no JSON is a text.
+fn values(json: &str) -> String {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = redacted(text),
+            Value::Array(values) => values.iter_mut().for_each(clean),
+            Value::Object(members) => members.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    match serde_json::from_str::<Value>(json) {
+        Ok(mut value) => {
+            clean(&mut value);
+            value.to_string()
+        }
+        Err(_) => redacted(json),
+    }
+}
+
+#[cfg(test)]
+mod tests;
