@@ -3,16 +3,22 @@
 #[path = "../host/build/policy.rs"]
 mod policy;
 
-/// Each package, and the variable in which the tests find its component.
-const POLICIES: [(&str, &str); 2] = [
-    ("airlock-critique", "AIRLOCK_CRITIQUE_POLICY"),
-    ("airlock-hostile", "AIRLOCK_HOSTILE_POLICY"),
+/// Each package, its features, and the variable in which the tests find its component.
+const POLICIES: [(&str, &[&str], &str); 8] = [
+    ("airlock-critique", &[], "AIRLOCK_CRITIQUE_POLICY"),
+    ("airlock-redact", &[], "AIRLOCK_REDACT_POLICY"),
+    ("airlock-house-voice", &[], "AIRLOCK_HOUSE_VOICE_POLICY"),
+    ("airlock-majority", &[], "AIRLOCK_MAJORITY_PART"),
+    ("airlock-hostile", &[], "AIRLOCK_HOSTILE_POLICY"),
+    ("airlock-stamp", &[], "AIRLOCK_STAMP_POLICY"),
+    ("airlock-stamp", &["first"], "AIRLOCK_ELDER_STAMP_POLICY"),
+    ("airlock-stamp", &["wasi"], "AIRLOCK_WASI_STAMP_POLICY"),
 ];
 
 fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-changed=../host/build/policy.rs");
-    for (package, variable) in POLICIES {
-        let component = policy::build(package)?;
+    for (package, features, variable) in POLICIES {
+        let component = policy::build(package, features)?;
         println!("cargo::rustc-env={variable}={}", component.display());
     }
     Ok(())

@@ -72,6 +72,12 @@ impl Client {
             .await
     }
 
+    /// The same for a request that the client calls so.
+    pub async fn chat_as(&self, id: &str, body: Value) -> Result<Reply> {
+        let request = self.request(Method::POST, "/v1/chat/completions");
+        send(request.header("x-request-id", id).json(&complete(body))).await
+    }
+
     /// Asks one question, and returns the text of the answer.
     pub async fn ask(&self, question: &str) -> Result<String> {
         let reply = self
@@ -92,16 +98,23 @@ impl Client {
 
     /// Asks for a streamed chat completion, and returns once the headers are there.
     pub async fn stream(&self, body: Value) -> Result<Stream> {
-        let mut body = complete(body);
-        if let Some(members) = body.as_object_mut() {
-            members.insert("stream".to_owned(), json!(true));
-        }
         let request = self
             .request(Method::POST, "/v1/chat/completions")
-            .json(&body);
+            .json(&streamed(body));
+        Self::open(request).await
+    }
+
+    async fn open(request: RequestBuilder) -> Result<Stream> {
         Ok(Stream::new(
             soon("the headers of a stream", request.send()).await??,
         ))
+    }
+
+    /// Asks for a streamed chat completion that the client calls so.
+    pub async fn stream_as(&self, id: &str, body: Value) -> Result<Stream> {
+        let request = self.request(Method::POST, "/v1/chat/completions");
+        let body = streamed(body);
+        Self::open(request.header("x-request-id", id).json(&body)).await
     }
 
     /// Asks for a streamed fan-out of so many candidates, each with its `angle` as a hint, and reads it to the end.
@@ -162,6 +175,14 @@ pub async fn send(request: RequestBuilder) -> Result<Reply> {
         })
     };
     soon("the gateway's answer", exchange).await?
+}
+
+fn streamed(body: Value) -> Value {
+    let mut body = complete(body);
+    if let Some(members) = body.as_object_mut() {
+        members.insert("stream".to_owned(), json!(true));
+    }
+    body
 }
 
 /// What nearly every test would repeat.

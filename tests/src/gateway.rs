@@ -1,25 +1,29 @@
 //! The gateway under test: the real program, in folders of its own, with nothing left behind.
 
 mod builder; // how it is started
+mod warm; // what it need not compile
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Result;
 use rustix::process::Signal;
 use tempfile::TempDir;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 pub use builder::GatewayBuilder;
 
 use crate::process::{self, Process};
-use crate::{Client, CodexHome, FakeCodex, Journal, ScriptedModel, soon};
+use crate::{Admin, Client, CodexHome, FakeCodex, Journal, ScriptedModel, programs, soon, within};
 
 /// How long what the gateway started may outlive it.
 const AFTERLIFE: Duration = Duration::from_secs(1);
+
+/// How long a command may take: it may have the gateway compile a policy.
+const COMMAND: Duration = Duration::from_secs(90);
 
 /// A running gateway. Dropping it kills it, and checks that it left no process behind.
 #[derive(Debug)]
@@ -31,8 +35,20 @@ pub struct Gateway {
     output: Output,
     /// All of its files are here, and all of its processes mention it.
     folder: TempDir,
+    data: PathBuf,
     _home: Option<CodexHome>,
     _readers: JoinSet<()>,
+}
+
+/// What a command said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// Its exit code. None: a signal.
+    pub code: Option<i32>,
+    /// Everything that it wrote to its standard output.
+    pub out: String,
+    /// Likewise for its standard error.
+    pub err: String,
 }
 
 /// What it wrote, line by line.
@@ -70,7 +86,44 @@ impl Gateway {
 
     /// The Codex home that it wrote.
     pub fn codex_home(&self) -> PathBuf {
-        self.folder.path().join("data/codex-home")
+        self.data.join("codex-home")
+    }
+
+    /// Its data directory.
+    pub fn data_dir(&self) -> &Path {
+        &self.data
+    }
+
+    /// Runs another command of the same program, with the same configuration file and the address of this gateway.
+    pub async fn command(&self, arguments: &[&str]) -> Result<Said> {
+        let mut command = Command::new(programs::airlock()?);
+        command
+            .args(arguments)
+            .arg("--config")
+            .arg(self.folder.path().join("airlock.toml"))
+            .args(["--listen", &self.address.to_string()])
+            .env_clear()
+            .env("HOME", self.folder.path().join("home"))
+            .env("USER", "tester")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = within(COMMAND, "the end of a command", command.output()).await??;
+        Ok(Said {
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        })
+    }
+
+    /// Its operator: it must have been started with `administered`.
+    pub fn admin(&self) -> Admin {
+        Admin::new(&self.client)
+    }
+
+    /// The folder that operators put policies into.
+    pub fn policies_folder(&self) -> PathBuf {
+        self.data.join("policies")
     }
 
     /// Its process.

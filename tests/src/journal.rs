@@ -1,11 +1,12 @@
 //! A journal: what happened, in order, for a test to await.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
-use crate::patience::soon;
+use crate::patience::{PATIENCE, within};
 
 /// Entries in the order in which they happened. Clones are the same journal.
 #[derive(Debug)]
@@ -56,6 +57,17 @@ impl<T: Clone> Journal<T> {
 
     /// Waits for the `number`th entry, from 0, that satisfies `is`. The error says `what` is missing.
     pub async fn nth(&self, what: &str, number: usize, is: impl Fn(&T) -> bool) -> Result<T> {
+        self.nth_within(PATIENCE, what, number, is).await
+    }
+
+    /// The same, with a patience of its own.
+    pub async fn nth_within(
+        &self,
+        limit: Duration,
+        what: &str,
+        number: usize,
+        is: impl Fn(&T) -> bool,
+    ) -> Result<T> {
         let mut length = self.length.subscribe();
         let find = async {
             loop {
@@ -66,7 +78,7 @@ impl<T: Clone> Journal<T> {
                 length.changed().await.context("the journal is gone")?;
             }
         };
-        soon(what, find).await?
+        within(limit, what, find).await?
     }
 
     fn find(&self, number: usize, is: impl Fn(&T) -> bool) -> Option<T> {

@@ -56,6 +56,29 @@ pub fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
+/// Where cargo, rustc and their crates are: what a build needs that shall know nothing of the build around it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the harness has no configuration but these names"
+)]
+pub fn rust() -> Vec<(&'static str, OsString)> {
+    ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"]
+        .into_iter()
+        .filter_map(|name| Some((name, std::env::var_os(name)?)))
+        .collect()
+}
+
+/// The target folder that these tests were built into, wherever it is.
+pub fn target() -> Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let found = own
+        .ancestors()
+        .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    Ok(found
+        .context("tests that lie in no target folder")?
+        .to_owned())
+}
+
 fn named(variable: &str, otherwise: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
     #[expect(
         clippy::disallowed_methods,

@@ -1,5 +1,7 @@
 //! What a scripted turn does, step by step.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::Gate;
@@ -71,6 +73,7 @@ pub(super) enum Step {
     /// A server request. The turn waits for its answer.
     Ask(String, Value),
     Hold(Gate),
+    Pause(Duration),
     Respond,
     Hang,
     Exit(i32),
@@ -213,6 +216,12 @@ impl TurnPlan {
     #[must_use]
     pub fn hold(self, gate: &Gate) -> Self {
         self.step(Step::Hold(gate.clone()))
+    }
+
+    /// Lets this time pass, as a model does between two words. For what is measured at a model's pace.
+    #[must_use]
+    pub fn pause(self, time: Duration) -> Self {
+        self.step(Step::Pause(time))
     }
 
     /// Goes on for ever: only an interrupt ends it.

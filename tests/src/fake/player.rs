@@ -161,6 +161,7 @@ impl Player {
                 self.calls.ask().await;
                 gate.pass().await;
             }
+            Step::Pause(time) => tokio::time::sleep(*time).await,
             Step::Respond => self.respond().await,
             Step::Hang => {
                 self.calls.ask().await;

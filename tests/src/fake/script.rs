@@ -131,6 +131,15 @@ impl Script {
         self.always("account/read", Answer::Result(account))
     }
 
+    /// Every model that it offers is described so.
+    #[must_use]
+    pub fn describe_models(mut self, text: &str) -> Self {
+        for model in self.models.iter_mut().filter_map(Value::as_object_mut) {
+            model.insert("description".to_owned(), json!(text));
+        }
+        self
+    }
+
     /// The next turn that no `when` claims.
     #[must_use]
     pub fn turn(mut self, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {

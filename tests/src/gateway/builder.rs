@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -12,8 +13,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use super::{Gateway, Output};
-use crate::{Client, CodexHome, FakeCodex, Journal, ScriptedModel, model, programs, soon};
+use super::{Gateway, Output, warm};
+use crate::admin::ADMIN_KEY;
+use crate::{
+    Client, CodexHome, FakeCodex, Journal, PATIENCE, ScriptedModel, model, programs, soon,
+};
 
 /// What the gateway says once it listens.
 const GREETING: &str = "Airlock listens on http://";
@@ -27,6 +31,10 @@ pub struct GatewayBuilder {
     retries: u32,
     provider: String,
     listen: Option<String>,
+    patience: Option<Duration>,
+    data: Option<PathBuf>,
+    cold: bool,
+    policy_files: Vec<(String, Vec<u8>)>,
 }
 
 /// What a gateway that refuses to start says.
@@ -83,6 +91,40 @@ impl GatewayBuilder {
         self
     }
 
+    /// How long its start may take, in place of `PATIENCE`: a large policy is compiled first.
+    #[must_use]
+    pub fn patience(mut self, limit: Duration) -> Self {
+        self.patience = Some(limit);
+        self
+    }
+
+    /// Has it compile its policies itself.
+    #[must_use]
+    pub fn cold(mut self) -> Self {
+        self.cold = true;
+        self
+    }
+
+    /// Its data directory, in place of one that goes with it.
+    #[must_use]
+    pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.data = Some(folder.into());
+        self
+    }
+
+    /// Gives it admin routes, with the key that `Gateway::admin` presents.
+    #[must_use]
+    pub fn administered(self) -> Self {
+        self.environment("AIRLOCK_ADMIN_KEY", ADMIN_KEY)
+    }
+
+    /// Puts a file into its folder of policies: `NAME.wasm`, or one beside it.
+    #[must_use]
+    pub fn policy_file(mut self, name: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.policy_files.push((name.to_owned(), bytes.into()));
+        self
+    }
+
     /// Starts it over a fake Codex.
     pub async fn over_fake(self, fake: &FakeCodex) -> Result<Gateway> {
         self.over(fake.binary()).await
@@ -108,12 +150,14 @@ impl GatewayBuilder {
     /// Starts it over this program, whatever it is.
     pub async fn over(self, codex: PathBuf) -> Result<Gateway> {
         let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
+        let data = self.data_in(&folder);
         let mut child = self.spawn(&folder, codex)?;
         let (output, readers) = read(&mut child)?;
         let pid = child.id().context("a gateway that ended at once")?;
+        let limit = self.patience.unwrap_or(PATIENCE);
         let greeting = async {
             tokio::select! {
-                line = output.lines.nth("the gateway's first line", 0, |_| true) => line,
+                line = output.lines.nth_within(limit, "the gateway's first line", 0, |_| true) => line,
                 status = child.wait() => bail!("the gateway ended: {}", status?),
             }
         };
@@ -121,6 +165,7 @@ impl GatewayBuilder {
             Ok(line) => line,
             Err(error) => bail!("{error:#}\n{}", output.log.all().join("\n")),
         };
+        warm::keep(&data)?;
         let address = line
             .strip_prefix(GREETING)
             .with_context(|| format!("not a greeting: {line:?}"))?;
@@ -133,6 +178,7 @@ impl GatewayBuilder {
             client,
             output,
             folder,
+            data,
             _home: None,
             _readers: readers,
         })
@@ -154,11 +200,24 @@ impl GatewayBuilder {
         })
     }
 
+    fn data_in(&self, folder: &TempDir) -> PathBuf {
+        let own = || folder.path().join("data");
+        self.data.clone().unwrap_or_else(own)
+    }
+
     fn spawn(&self, folder: &TempDir, codex: PathBuf) -> Result<Child> {
         let home = folder.path().join("home");
         fs::create_dir(&home)?;
+        if !self.cold {
+            warm::fill(&self.data_in(folder))?;
+        }
         let settings = folder.path().join("airlock.toml");
         fs::write(&settings, &self.settings)?;
+        let policies = self.data_in(folder).join("policies");
+        for (name, bytes) in &self.policy_files {
+            fs::create_dir_all(&policies)?;
+            fs::write(policies.join(name), bytes)?;
+        }
         let mut command = Command::new(programs::airlock()?);
         command
             .arg("serve")
@@ -166,7 +225,7 @@ impl GatewayBuilder {
             .arg("--codex-bin")
             .arg(codex)
             .arg("--data-dir")
-            .arg(folder.path().join("data"))
+            .arg(self.data_in(folder))
             .arg("--config")
             .arg(settings)
             .args(&self.flags)

@@ -5,6 +5,7 @@
 //! less so.
 
 mod fan_out; // candidates side by side, and what a client that leaves stops
+mod policy; // what the sandbox costs
 
 use std::fs;
 use std::path::PathBuf;
@@ -29,7 +30,7 @@ const DELTAS: usize = 500;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What can be measured by itself: `figures fan-out`.
-const NAMES: [&str; 4] = ["start", "first-token", "chunks", "fan-out"];
+const NAMES: [&str; 5] = ["start", "first-token", "chunks", "fan-out", "policy"];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -70,6 +71,9 @@ async fn run(names: &[String]) -> Result<()> {
     }
     if wanted("fan-out") {
         fan_out::measure().await?;
+    }
+    if wanted("policy") {
+        policy::measure().await?;
     }
     Ok(())
 }

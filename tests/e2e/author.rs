@@ -1,0 +1,207 @@
+//! The author's kit: a new project of each role builds with one command, passes its own tests, and serves.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use airlock_tests::{FakeCodex, Gateway, Script, angle, programs, within};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// How long cargo may take for what it builds for the first time, on a busy machine.
+const BUILD: Duration = Duration::from_secs(500);
+
+/// A folder for projects.
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Result<Self> {
+        Ok(Self(tempfile::tempdir()?))
+    }
+
+    /// Runs a program in a folder, with nothing of the outer build but where Rust and its crates are. The target
+    /// folder is shared: every project needs the same dependencies. Returns its output and its errors.
+    async fn run(&self, command: &mut Command, folder: &Path) -> Result<(bool, String, String)> {
+        let target = programs::target()?.join("author");
+        command
+            .current_dir(folder)
+            .env_clear()
+            .envs(programs::rust())
+            .env("CARGO_TARGET_DIR", target)
+            // What the lock file names is here already: this workspace is built with it.
+            .env("CARGO_NET_OFFLINE", "true")
+            .kill_on_drop(true);
+        let output = within(BUILD, "a build", command.output()).await??;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok((
+            output.status.success(),
+            text(&output.stdout),
+            text(&output.stderr),
+        ))
+    }
+
+    async fn airlock(&self, arguments: &[&str]) -> Result<(bool, String, String)> {
+        let mut command = Command::new(programs::airlock()?);
+        command.arg("policy").args(arguments);
+        self.run(&mut command, self.0.path()).await
+    }
+
+    /// A new project, with the versions of dependencies and the compiler of this workspace.
+    async fn project(&self, name: &str, role: &str) -> Result<PathBuf> {
+        let (done, _, errors) = self.airlock(&["new", name, "--role", role]).await?;
+        ensure!(done, "{errors}");
+        let project = self.0.path().join(name);
+        for file in ["Cargo.lock", "rust-toolchain.toml"] {
+            fs::copy(programs::workspace().join(file), project.join(file))?;
+        }
+        Ok(project)
+    }
+
+    /// Builds a project, and returns the policy and what was said of it.
+    async fn built(&self, role: &str) -> Result<(PathBuf, String)> {
+        let name = format!("a-{role}");
+        let project = self.project(&name, role).await?;
+        let (done, told, errors) = self.airlock(&["build", &name]).await?;
+        ensure!(done, "{role}: {errors}");
+        // Warnings of a project that nobody has touched are faults of ours.
+        ensure!(!errors.contains("warning: "), "{role}: {errors}");
+        Ok((project.join(format!("{name}.wasm")), told))
+    }
+
+    /// Runs a project's own tests. In release, for then its dependencies are built already.
+    async fn passes(&self, role: &str) -> Result<()> {
+        let mut cargo = Command::new("cargo");
+        cargo.args(["test", "--release", "--quiet"]);
+        let folder = self.0.path().join(format!("a-{role}"));
+        let (done, told, errors) = self.run(&mut cargo, &folder).await?;
+        ensure!(done && told.contains("test result: ok"), "{told}\n{errors}");
+        Ok(())
+    }
+}
+
+/// Three candidates, of which the second is the briefest.
+fn script() -> Script {
+    [
+        (1, "Four, as anybody can see."),
+        (2, "Four."),
+        (3, "It is four."),
+    ]
+    .into_iter()
+    .fold(Script::new(), |script, (candidate, text)| {
+        script.when_instructed(&angle(candidate), |turn| turn.text(text))
+    })
+}
+
+async fn serving(policy: &Path) -> Result<(FakeCodex, Gateway)> {
+    let fake = FakeCodex::start(script())?;
+    let gateway = Gateway::with()
+        .flag("--policy")
+        .flag(OsString::from(policy))
+        .over_fake(&fake)
+        .await?;
+    Ok((fake, gateway))
+}
+
+#[tokio::test]
+async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
+    let desk = Desk::new()?;
+    let (policy, told) = desk.built("synthesize").await?;
+    for words in [
+        "from a-synthesize: manifest, synthesize",
+        "from the shipped policy: admit, prompt, translate",
+        "sha256:",
+    ] {
+        ensure!(told.contains(words), "{told}");
+    }
+    desk.passes("synthesize").await?;
+    let (_fake, gateway) = serving(&policy).await?;
+    let told = gateway.client().fan_out(3, json!({})).await?;
+    assert_eq!(told.text, "Four.");
+    let synthesis = &told.airlock["synthesis"];
+    assert_eq!(synthesis["candidate"], 2);
+    assert_eq!(
+        (&synthesis["characters"], &synthesis["of"]),
+        (&json!(5), &json!(3))
+    );
+
+    // What cargo made can be composed by hand, with the same outcome.
+    let module =
+        programs::target()?.join("author/wasm32-unknown-unknown/release/a_synthesize.wasm");
+    let module = module.to_str().context("a path that is no text")?;
+    let (done, _, errors) = desk
+        .airlock(&["compose", module, "-o", "by-hand.wasm"])
+        .await?;
+    ensure!(done, "{errors}");
+    assert!(fs::read(desk.0.path().join("by-hand.wasm"))? == fs::read(&policy)?);
+    let twice = ["compose", module, module, "-o", "twice.wasm"];
+    let (done, _, errors) = desk.airlock(&twice).await?;
+    assert!(!done && errors.contains("manifest"), "{errors}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
+    let desk = Desk::new()?;
+    for role in ["translate", "prompt", "admit", "all"] {
+        let (policy, _) = desk.built(role).await?;
+        desk.passes(role).await?;
+        let (fake, gateway) = serving(&policy).await?;
+        let client = gateway.client();
+        assert_eq!(client.ask("fine").await?, "You said: fine", "{role}");
+        let messages = json!([{"role": "user", "content": "fine"}]);
+        let mut stream = client.stream(json!({"messages": messages})).await?;
+        assert_eq!(stream.text().await?, "You said: fine", "{role}");
+        let threads = fake.told("thread/start");
+        let ruled = threads.iter().all(|it| {
+            it["params"]["baseInstructions"]
+                .to_string()
+                .contains("five sentences")
+        });
+        assert_eq!(ruled, ["prompt", "all"].contains(&role), "{role}");
+        let models = client.get("/v1/models").await?;
+        assert!(
+            models.body["data"]
+                .as_array()
+                .is_some_and(|it| !it.is_empty())
+        );
+        if role == "all" {
+            // All candidates say the same, so the first of them is the shortest.
+            let body = json!({"messages": messages, "parallel_calls": 2});
+            let reply = client.chat(body).await?;
+            assert_eq!(reply.text()?, "You said: fine");
+            assert_eq!(fake.told("turn/start").len(), 4);
+            assert_eq!(
+                reply.body["airlock"],
+                Value::Null,
+                "its own translator is plain"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_project_that_does_not_compile_is_said_so_in_the_compilers_words() -> Result<()> {
+    let desk = Desk::new()?;
+    // A name of its own: tests run at the same time, in one target folder.
+    let project = desk.project("a-broken", "admit").await?;
+    let file = project.join("src/admit.rs");
+    let source = fs::read_to_string(&file)?;
+    fs::write(
+        &file,
+        source.replace("load.longest_wait <", "load.longest_weight <"),
+    )?;
+    let (done, told, errors) = desk.airlock(&["build", "a-broken"]).await?;
+    assert!(!done && told.is_empty(), "{told}");
+    assert!(errors.contains("longest_weight"), "{errors}");
+    let last = errors.lines().last().context("nothing")?;
+    assert_eq!(
+        last,
+        "airlock: a-broken does not build; cargo's words are above"
+    );
+    assert!(!project.join("a-broken.wasm").exists());
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Policies that do harm, or cannot be loaded: each has its own clear error, and who is served beside it never notices.
+
+mod refused; // what is not loaded, and why
+mod signed; // who vouches for it
+mod worldly; // policies that reach for the outside
+
+use airlock_tests::policies::stamped;
+use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, Stream, process};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+const MIB: u64 = 1 << 20;
+
+/// A fault is a request's own affair here: nothing is taken back.
+const FOREVER: &str = "[rollback]\nfaults = 0";
+
+/// A gateway that runs the stamping policy, and a client that is in the middle of its reply.
+struct Arena {
+    gate: Gate,
+    beside: Stream,
+    gateway: Gateway,
+    _fake: FakeCodex,
+}
+
+impl Arena {
+    async fn open(settings: &str) -> Result<Self> {
+        let gate = Gate::new();
+        let script = Script::new()
+            .describe_models("stamp:trap:models")
+            .when("beside", |turn| {
+                turn.text("before ").hold(&gate).text("after")
+            });
+        let fake = FakeCodex::start(script)?;
+        let gateway = Gateway::with()
+            .administered()
+            .settings(FOREVER)
+            .settings(settings)
+            .policy_file("stamp.wasm", stamped("STAMP-0001")?)
+            .over_fake(&fake)
+            .await?;
+        gateway.admin().activate("stamp", None).await?;
+        let mut beside = gateway.client().stream(saying("beside")).await?;
+        assert_eq!(beside.next_text().await?, "before ");
+        Ok(Self {
+            gate,
+            beside,
+            gateway,
+            _fake: fake,
+        })
+    }
+
+    /// Asks for a whole answer, which must fail, for a reason of which the log says this. More stands in the body.
+    async fn fails(&self, word: &str, why: &str, more: Value) -> Result<()> {
+        let mut body = saying(word);
+        if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
+            body.extend(more.clone());
+        }
+        let reply = self.gateway.client().chat_as(&id(word), body).await?;
+        ensure!(
+            reply.status == 500 && reply.error("code") == "policy_failed",
+            "{word}: {} {}",
+            reply.status,
+            reply.body
+        );
+        self.logged(word, why)
+    }
+
+    /// Asks for a stream, which must end in an error, for a reason of which the log says this.
+    async fn stream_fails(&self, word: &str, why: &str) -> Result<()> {
+        let mut stream = self
+            .gateway
+            .client()
+            .stream_as(&id(word), saying(word))
+            .await?;
+        let code = if stream.status() == 200 {
+            let frames = stream.frames().await?;
+            ensure!(frames.last() == Some(&Frame::Done), "{word}: {frames:?}");
+            let error = frames.iter().find_map(Frame::error).cloned();
+            error.unwrap_or_default()["code"].clone()
+        } else {
+            let body: Value = serde_json::from_str(&stream.rest().await?)?;
+            body["error"]["code"].clone()
+        };
+        ensure!(code == "policy_failed", "{word}: {code}");
+        self.logged(word, why)
+    }
+
+    /// A line of the log names the request and the reason.
+    fn logged(&self, word: &str, why: &str) -> Result<()> {
+        let log = self.gateway.log();
+        let id = id(word);
+        let mut lines = log.lines().filter(|line| line.contains(&id));
+        ensure!(
+            lines.any(|line| line.contains(why)),
+            "{word}: the log does not say {why:?}"
+        );
+        Ok(())
+    }
+
+    /// Who was served all the while is served to the end, and so is who comes next.
+    async fn holds(mut self) -> Result<()> {
+        self.gate.open();
+        assert_eq!(self.beside.text().await?, "after");
+        let reply = self.gateway.client().chat(saying("fine")).await?;
+        assert_eq!(reply.text()?, "You said: fine");
+        assert_eq!(reply.body["stamp"], "STAMP-0001");
+        Ok(())
+    }
+}
+
+/// What the request is called, in the log too: a beginning of what it says.
+fn id(word: &str) -> String {
+    let plain = |letter: char| {
+        if letter.is_ascii_alphanumeric() {
+            letter
+        } else {
+            '-'
+        }
+    };
+    word.chars().take(32).map(plain).collect()
+}
+
+fn saying(text: &str) -> Value {
+    json!({"messages": [{"role": "user", "content": text}]})
+}
+
+#[tokio::test]
+async fn each_export_may_trap_loop_or_overflow_its_stack() -> Result<()> {
+    let arena = Arena::open("[sandbox]\ncall_timeout = \"100ms\"").await?;
+    for (deed, why) in [
+        ("trap", "trapped"),
+        ("loop", "used up its time"),
+        ("stack", "call stack exhausted"),
+    ] {
+        for place in ["render", "decide", "open", "feed", "finish"] {
+            let word = format!("stamp:{deed}:{place}");
+            arena.fails(&word, why, json!({})).await?;
+        }
+        let word = format!("stamp:{deed}:panel");
+        let several = json!({"parallel_calls": 2});
+        arena.fails(&word, why, several).await?;
+    }
+    for path in ["/v1/models", "/v1/models/gpt-5.5"] {
+        let reply = arena.gateway.client().get(path).await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("code")),
+            (500, &json!("policy_failed")),
+            "{path}: {}",
+            reply.body
+        );
+    }
+    arena.holds().await
+}
+
+#[tokio::test]
+async fn a_frame_as_large_as_memory_allows_costs_its_own_request_alone() -> Result<()> {
+    let arena = Arena::open("[sandbox]\nevent_bytes = \"1MiB\"").await?;
+    let pid = arena.gateway.pid();
+    let before = process::resident(pid)?;
+    process::forget_peak(pid)?;
+    for round in 0..3 {
+        let word = format!("{round} stamp:giant:feed");
+        arena.stream_fails(&word, "the policy").await?;
+    }
+    // One sandbox's memory, its frame, and some room.
+    let grown = process::peak(pid)?.saturating_sub(before) / MIB;
+    assert!(grown < 400, "the gateway grew by {grown} MiB");
+    arena.holds().await
+}
+
+#[tokio::test]
+async fn a_frame_of_1_gib_costs_its_own_request_alone() -> Result<()> {
+    let arena = Arena::open("[sandbox]\nmemory_bytes = \"3GiB\"\ncall_timeout = \"10s\"").await?;
+    let word = "stamp:giant:feed";
+    arena.stream_fails(word, "gave out too much: 10737").await?;
+    arena.holds().await
+}
+
+#[tokio::test]
+async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
+    let arena = Arena::open("[sandbox]\nmemory_bytes = \"1GiB\"").await?;
+    // 64 frames of 1 MiB for one event.
+    arena
+        .stream_fails("stamp:flood:feed", "gave out too much")
+        .await?;
+    arena.holds().await?;
+
+    let arena = Arena::open("[sandbox]\nevent_bytes = \"1KiB\"").await?;
+    let long = "x".repeat(20_000);
+    arena.stream_fails(&long, "frames for").await?;
+    arena.holds().await?;
+
+    let arena = Arena::open("[sandbox]\noutput_bytes = \"4KiB\"").await?;
+    // Each word is a chunk that is small by itself.
+    let many = "word ".repeat(100);
+    arena
+        .stream_fails(many.trim_end(), "bytes for one request")
+        .await?;
+    // A whole answer counts too.
+    let long = "y".repeat(5000);
+    arena
+        .fails(&long, "bytes for one request", json!({}))
+        .await?;
+    arena.holds().await
+}
+
+#[tokio::test]
+async fn all_calls_of_a_request_together_have_their_time() -> Result<()> {
+    let arena = Arena::open("[sandbox]\nrequest_time = \"20ms\"").await?;
+    // Some milliseconds at each word.
+    let many = format!("stamp:slow:feed{}", " word".repeat(200));
+    arena.stream_fails(&many, "used up its time").await?;
+    arena.fails(&many, "used up its time", json!({})).await?;
+    arena.holds().await
+}
+
+#[tokio::test]
+async fn more_memory_than_there_is_costs_its_own_request_alone() -> Result<()> {
+    let gate = Gate::new();
+    let script = Script::new().when("beside", |turn| {
+        turn.text("before ").hold(&gate).text("after")
+    });
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[sandbox]\nmemory_bytes = \"16MiB\"")
+        .flag("--policy")
+        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .over_fake(&fake)
+        .await?;
+    let mut beside = gateway.client().stream(saying("beside")).await?;
+    assert_eq!(beside.next_text().await?, "before ");
+    let body = json!({"user": "hostile:render:hoard"});
+    let reply = gateway.client().chat_as("the-hoarder", body).await?;
+    assert_eq!(reply.error("code"), "policy_failed", "{}", reply.body);
+    let log = gateway.log();
+    let mut lines = log.lines().filter(|line| line.contains("the-hoarder"));
+    let why = lines.find(|line| line.contains("used up its memory"));
+    why.context("the log does not say that memory was used up")?;
+    gate.open();
+    assert_eq!(beside.text().await?, "after");
+    Ok(())
+}

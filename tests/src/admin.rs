@@ -1,0 +1,113 @@
+//! The operator's side: asks a gateway's admin routes.
+
+use anyhow::{Result, ensure};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::send;
+use crate::{Client, Reply, soon};
+
+/// The admin key of a gateway under test.
+pub const ADMIN_KEY: &str = "an-admin-key-for-tests";
+
+/// An operator of one gateway. Clones share connections.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    client: Client,
+}
+
+impl Admin {
+    /// An operator of the gateway that this client asks.
+    pub fn new(client: &Client) -> Self {
+        Self {
+            client: client.with_key(ADMIN_KEY),
+        }
+    }
+
+    /// Makes a build active, and fails where the gateway refuses. `digest`: none where the name says enough.
+    pub async fn activate(&self, name: &str, digest: Option<&str>) -> Result<Value> {
+        good(self.try_activate(name, digest).await?)
+    }
+
+    /// The same, whatever the gateway says.
+    pub async fn try_activate(&self, name: &str, digest: Option<&str>) -> Result<Reply> {
+        let path = format!("/admin/policies/{name}/active");
+        self.tell(Method::PUT, &path, &json!({ "digest": digest }))
+            .await
+    }
+
+    /// Makes the release before active again.
+    pub async fn rollback(&self) -> Result<Value> {
+        good(
+            self.tell(Method::POST, "/admin/policies/rollback", &json!({}))
+                .await?,
+        )
+    }
+
+    /// Has a build serve so many of 100 requests.
+    pub async fn canary(&self, name: &str, digest: &str, percent: f64) -> Result<Value> {
+        let body = json!({"name": name, "digest": digest, "percent": percent});
+        good(
+            self.tell(Method::PUT, "/admin/rollout/canary", &body)
+                .await?,
+        )
+    }
+
+    /// Ends the canary.
+    pub async fn end_canary(&self) -> Result<Value> {
+        good(
+            self.tell(Method::DELETE, "/admin/rollout/canary", &json!({}))
+                .await?,
+        )
+    }
+
+    /// Has a build answer unseen beside the active one.
+    pub async fn shadow(&self, name: &str, digest: &str) -> Result<Value> {
+        let body = json!({"name": name, "digest": digest});
+        good(
+            self.tell(Method::PUT, "/admin/rollout/shadow", &body)
+                .await?,
+        )
+    }
+
+    /// Ends the shadow.
+    pub async fn end_shadow(&self) -> Result<Value> {
+        good(
+            self.tell(Method::DELETE, "/admin/rollout/shadow", &json!({}))
+                .await?,
+        )
+    }
+
+    /// What serves, what could, and what has been.
+    pub async fn report(&self) -> Result<Value> {
+        good(self.client.get("/admin/policies").await?)
+    }
+
+    /// Waits until the report `is` so, and returns it. `what` is what the error says did not come.
+    pub async fn reported(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        let look = async {
+            loop {
+                let report = self.report().await?;
+                if is(&report) {
+                    return anyhow::Ok(report);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(what, look).await?
+    }
+
+    async fn tell(&self, method: Method, path: &str, body: &Value) -> Result<Reply> {
+        send(self.client.request(method, path).json(body)).await
+    }
+}
+
+fn good(reply: Reply) -> Result<Value> {
+    ensure!(
+        reply.status.is_success(),
+        "the gateway refuses: {} {}",
+        reply.status,
+        reply.body
+    );
+    Ok(reply.body)
+}

@@ -1,0 +1,171 @@
+//! Proves what swaps promise, and prints the figures. Fails where a promise is not kept.
+//!
+//! `make proof` builds the gateway for release and runs this. `--swaps` and `--streams` make the proof smaller or larger,
+//! `--rounds` measures the times more often; 0 leaves them out.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use airlock_tests::proof::{self, Disturbance, Latency, Size, Swaps, median};
+use anyhow::{Context, Result, bail, ensure};
+
+/// How much the gateway may grow after the mark.
+const GROWTH: f64 = 0.05;
+
+/// The median of a swap's time, without that of a call that does nothing.
+const SWAP: Duration = Duration::from_millis(1);
+
+/// How much longer the gaps of running streams may be while a component is loaded.
+const DISTURBANCE: f64 = 1.25;
+
+/// Swaps after which the resident size is compared.
+const MARK: usize = 500;
+
+/// Swaps whose time is measured for each round of the disturbance, which takes seconds.
+const SWAPS_A_ROUND: usize = 20;
+
+struct Asked {
+    swaps: usize,
+    streams: usize,
+    rounds: usize,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("proof: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let asked = asked(std::env::args().skip(1))?;
+    let mut broken = Vec::new();
+    let mut check = |outcome: Result<()>| {
+        if let Err(error) = outcome {
+            broken.push(format!("{error:#}"));
+        }
+    };
+    if asked.swaps > 0 {
+        let size = Size {
+            swaps: asked.swaps,
+            streams: asked.streams,
+            mark: MARK.min(asked.swaps / 2),
+        };
+        let swaps = proof::swaps(size).await?;
+        tell_swaps(&size, &swaps);
+        check(swaps.holds());
+        let growth = swaps.growth() * 100.0;
+        let most = GROWTH * 100.0;
+        check(within(growth <= most, || {
+            format!("the gateway grew by {growth:.1} %, and may by {most} %")
+        }));
+    }
+    if asked.rounds > 0 {
+        let latency = proof::latency(asked.rounds * SWAPS_A_ROUND).await?;
+        tell_latency(&latency)?;
+        let call = median(&latency.swap).context("no swap")?;
+        let swap = call.saturating_sub(median(&latency.bare).context("no call")?);
+        check(within(swap < SWAP, || {
+            format!("a swap takes {swap:.2?}, and may take {SWAP:?}")
+        }));
+        let disturbance = proof::disturbance(asked.rounds).await?;
+        let ratio = disturbance.ratio().context("no round")?;
+        tell_disturbance(&disturbance, ratio);
+        check(within(ratio <= DISTURBANCE, || {
+            format!("loading makes gaps {ratio:.2} times as long, and may {DISTURBANCE} times")
+        }));
+    }
+    if broken.is_empty() {
+        say("every promise is kept");
+        return Ok(());
+    }
+    bail!("{}", broken.join("; "))
+}
+
+fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked> {
+    let mut asked = Asked {
+        swaps: 10_000,
+        streams: 50,
+        rounds: 15,
+    };
+    while let Some(name) = arguments.next() {
+        let value = arguments.next();
+        let value = value.with_context(|| format!("{name} needs a number"))?;
+        let value = value
+            .parse()
+            .with_context(|| format!("{name} needs a number, and not {value}"))?;
+        match name.as_str() {
+            "--swaps" => asked.swaps = value,
+            "--streams" => asked.streams = value,
+            "--rounds" => asked.rounds = value,
+            _ => bail!("there is no {name}: --swaps, --streams, --rounds"),
+        }
+    }
+    ensure!(asked.streams > 0, "a proof needs streams");
+    Ok(asked)
+}
+
+fn within(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
+    if holds { Ok(()) } else { bail!(otherwise()) }
+}
+
+fn tell_swaps(size: &Size, swaps: &Swaps) {
+    let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    row("swaps", &format!("{} in {:.1?}", size.swaps, swaps.taken));
+    row("streams at every moment", &size.streams.to_string());
+    let crossed = format!("{} ({} saw a swap)", swaps.replies, swaps.crossed);
+    row("replies", &crossed);
+    for (stamp, replies) in &swaps.served {
+        row(&format!("  of {stamp}"), &replies.to_string());
+    }
+    row("requests that failed", &swaps.failed.len().to_string());
+    row("replies of two releases", &swaps.mixed.len().to_string());
+    let mark = format!("resident after {} swaps", size.mark);
+    row(&mark, &mebibytes(swaps.resident_at_mark));
+    row("resident at the end", &mebibytes(swaps.resident_at_end));
+    row("growth", &format!("{:+.1} %", swaps.growth() * 100.0));
+    row("old releases in memory", &swaps.left.len().to_string());
+    row("components mapped", &swaps.mapped.to_string());
+}
+
+fn tell_latency(latency: &Latency) -> Result<()> {
+    let middle = |taken: &[Duration]| median(taken).context("nothing measured");
+    let (first, plain) = (middle(&latency.first)?, middle(&latency.plain)?);
+    row(
+        "a swap's call, median",
+        &format!("{:.2?}", middle(&latency.swap)?),
+    );
+    row(
+        "a call that does nothing, median",
+        &format!("{:.2?}", middle(&latency.bare)?),
+    );
+    row(
+        "call to the first word on it, median",
+        &format!("{first:.2?}"),
+    );
+    row("first word without a swap, median", &format!("{plain:.2?}"));
+    Ok(())
+}
+
+fn tell_disturbance(disturbance: &Disturbance, ratio: f64) {
+    let (without, with): (Vec<_>, Vec<_>) = disturbance.rounds.iter().copied().unzip();
+    let middle = |taken: &[Duration]| format!("{:.2?}", median(taken).unwrap_or_default());
+    let loads = format!("{} of {} KiB", disturbance.loads, disturbance.size >> 10);
+    row("components loaded beside streams", &loads);
+    row("p99 of the gaps, alone", &middle(&without));
+    row("p99 of the gaps, while loading", &middle(&with));
+    row("ratio, median of rounds", &format!("{ratio:.2}"));
+}
+
+fn row(name: &str, value: &str) {
+    say(&format!("{name:<40}{value}"));
+}
+
+#[expect(clippy::print_stdout, reason = "this program is its output")]
+fn say(line: &str) {
+    println!("{line}");
+}

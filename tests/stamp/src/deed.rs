@@ -1,0 +1,177 @@
+//! What a request may make this policy do, and where.
+
+use std::hint::black_box;
+
+/// What comes before a deed and its place: `stamp:trap:feed`.
+const SIGN: &str = "stamp:";
+
+/// Rounds of arithmetic that slow one event down. Some milliseconds.
+const SLOWNESS: u64 = 4_000_000;
+
+/// Where it happens, as a request spells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// While the request is read.
+    Render,
+    /// While a reply is made.
+    Open,
+    /// While a reply is fed, at each text of the answer.
+    Feed,
+    /// While a reply ends.
+    Finish,
+    /// While it is decided whether the request may start.
+    Decide,
+    /// While the panel hears what came of a candidate.
+    Panel,
+    /// While models are listed or shown.
+    Models,
+}
+
+const PLACES: [(&str, Place); 7] = [
+    ("render", Place::Render),
+    ("open", Place::Open),
+    ("feed", Place::Feed),
+    ("finish", Place::Finish),
+    ("decide", Place::Decide),
+    ("panel", Place::Panel),
+    ("models", Place::Models),
+];
+
+/// What happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// The call traps.
+    Trap,
+    /// The call never returns.
+    Loop,
+    /// The call recurses until its stack is used up.
+    Stack,
+    /// The call takes some milliseconds more.
+    Slow,
+    /// Many large frames. In `feed` only.
+    Flood,
+    /// One frame, as large as memory allows. In `feed` only.
+    Giant,
+}
+
+const DEEDS: [(&str, Deed); 6] = [
+    ("trap", Deed::Trap),
+    ("loop", Deed::Loop),
+    ("stack", Deed::Stack),
+    ("slow", Deed::Slow),
+    ("flood", Deed::Flood),
+    ("giant", Deed::Giant),
+];
+
+/// A deed and its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What shall happen.
+    pub deed: Deed,
+    /// Where.
+    pub place: Place,
+}
+
+impl Asked {
+    /// Finds the first `stamp:DEED:PLACE` in a text.
+    pub fn in_text(text: &str) -> Option<Self> {
+        text.split(SIGN).skip(1).find_map(|rest| {
+            let (deed, rest) = named(&DEEDS, rest)?;
+            let (place, _) = named(&PLACES, rest.strip_prefix(':')?)?;
+            Some(Self { deed, place })
+        })
+    }
+
+    /// As a request spells it.
+    pub(crate) fn to_text(self) -> String {
+        let deed = spelled(&DEEDS, self.deed);
+        let place = spelled(&PLACES, self.place);
+        [SIGN, deed, ":", place].concat()
+    }
+
+    /// Does it, if this is the place. What frames shall tell is left to the reply.
+    pub fn happen_at(self, place: Place) {
+        if self.place == place {
+            self.deed.happen();
+        }
+    }
+}
+
+impl Deed {
+    #[expect(clippy::panic, reason = "to trap is one of the things it is for")]
+    fn happen(self) {
+        match self {
+            Self::Trap => panic!("as asked"),
+            Self::Loop => loop {
+                std::hint::spin_loop();
+            },
+            Self::Stack => {
+                black_box(deeper(black_box(1)));
+            }
+            Self::Slow => {
+                for round in 0..SLOWNESS {
+                    black_box(round);
+                }
+            }
+            Self::Flood | Self::Giant => {}
+        }
+    }
+}
+
+/// Calls itself as often as the stack allows.
+fn deeper(depth: u64) -> u64 {
+    if depth == 0 {
+        return 0;
+    }
+    black_box(deeper(black_box(depth + 1))) ^ depth
+}
+
+/// The value whose word begins the text, and what follows it.
+fn named<'a, T: Copy>(words: &[(&str, T)], text: &'a str) -> Option<(T, &'a str)> {
+    let mut words = words.iter();
+    words.find_map(|(word, value)| Some((*value, text.strip_prefix(word)?)))
+}
+
+fn spelled<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    let mut words = words.iter();
+    words
+        .find_map(|(word, named)| (*named == value).then_some(*word))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_spelled_whole_is_asked_for() {
+        let asked = |deed, place| Some(Asked { deed, place });
+        for (text, expected) in [
+            ("stamp:trap:render", asked(Deed::Trap, Place::Render)),
+            ("please stamp:flood:feed!", asked(Deed::Flood, Place::Feed)),
+            (
+                "stamp:sing:feed, stamp:loop:decide",
+                asked(Deed::Loop, Place::Decide),
+            ),
+            ("stamp:trap", None),
+            ("stamp:trap:", None),
+            ("stamp:trap:nowhere", None),
+            ("trap:render", None),
+        ] {
+            assert_eq!(Asked::in_text(text), expected, "{text}");
+            let spelled = expected.map(Asked::to_text).unwrap_or_default();
+            assert_eq!(Asked::in_text(&spelled), expected, "{spelled}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "as asked")]
+    fn it_happens_in_its_place_alone() {
+        let asked = Asked {
+            deed: Deed::Trap,
+            place: Place::Panel,
+        };
+        asked.happen_at(Place::Feed);
+        asked.happen_at(Place::Panel);
+    }
+}

@@ -1,0 +1,145 @@
+//! A small policy of its own words, for proofs: every frame of it, and every whole answer, carries a stamp.
+//!
+//! It speaks chat completions in their simplest form: `model`, `messages` (of which it hears the last of the user),
+//! `stream` and `parallel_calls`. The stamp is ten bytes that stand exactly once in the component, so a test that
+//! patches them has a policy of the same size and speed with another digest.
+//!
+//! A request whose text holds `stamp:DEED:PLACE` makes the policy misbehave there. The deeds are `trap`, `loop`, `stack`
+//! (it recurses without end), `slow` (some milliseconds more), and in `feed` besides `flood` (64 frames of 1 MiB,
+//! once) and `giant` (one frame as large as memory allows). The places are `render`, `decide`, `open`, `feed`, `finish`,
+//! `panel` and `models`; for the last the word stands in the description of a model that the home offers.
+//!
+//! With the feature `first` the same policy speaks the first version of the world, which is frozen. With the feature
+//! `wasi` it reaches for the outside when a request says `stamp:outside`, and its answer begins with what it got.
+
+pub mod bindings;
+pub mod deed;
+
+mod dialect;
+#[cfg(feature = "wasi")]
+mod outside;
+mod panel;
+mod render;
+mod reply;
+
+use std::cell::Cell;
+use std::hint::black_box;
+
+use bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
+#[cfg(not(feature = "first"))]
+use bindings::exports::airlock::policy::manifest;
+use bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
+use deed::{Asked, Place};
+
+pub use panel::Panel;
+pub use reply::Reply;
+
+/// The one dialect that it speaks.
+const DIALECT: &str = "chat-completions";
+
+/// What is patched. Nothing else in the component may contain these bytes.
+#[used]
+static STAMP: [u8; 10] = *b"STAMP-0000";
+
+/// What this component exports.
+#[derive(Debug)]
+pub struct Policy;
+
+thread_local! {
+    /// What the request asks for, for the one call that is told nothing of it.
+    static ASKED: Cell<Option<Asked>> = const { Cell::new(None) };
+}
+
+/// The stamp as it stands in the component, whatever the compiler knew of it.
+pub fn stamp() -> String {
+    String::from_utf8_lossy(black_box(&STAMP)).into_owned()
+}
+
+#[cfg(not(feature = "first"))]
+impl manifest::Guest for Policy {
+    fn describe() -> manifest::Description {
+        manifest::Description {
+            name: "stamp".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            summary: "Chat completions in their simplest form, each with a stamp, for proofs."
+                .to_owned(),
+            dialects: vec![DIALECT.to_owned()],
+            strategies: vec!["first".to_owned()],
+            settings: vec![manifest::Setting {
+                name: "greeting".to_owned(),
+                summary: "What each answer begins with.".to_owned(),
+                takes: manifest::Takes::Text,
+                default: Some("\"\"".to_owned()),
+            }],
+        }
+    }
+}
+
+impl admit::Guest for Policy {
+    fn decide(load: admit::Load) -> admit::Admission {
+        if let Some(asked) = ASKED.get() {
+            asked.happen_at(Place::Decide);
+        }
+        if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
+            return admit::Admission::Run;
+        }
+        if load.wanted <= load.capacity && load.waiting < load.room {
+            return admit::Admission::Wait;
+        }
+        admit::Admission::Refuse(Problem {
+            retry_after_seconds: Some(1),
+            ..problem(
+                ProblemKind::Overloaded,
+                "gateway_busy",
+                "the gateway is busy: try again in a moment",
+            )
+        })
+    }
+}
+
+impl prompt::Guest for Policy {
+    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+        let (plan, asked) = render::render(&request)?;
+        ASKED.set(asked);
+        if let Some(asked) = asked {
+            asked.happen_at(Place::Render);
+        }
+        Ok(plan)
+    }
+}
+
+impl translate::Guest for Policy {
+    type Reply = Reply;
+
+    fn list_models(_dialect: String, models: Vec<Model>) -> String {
+        dialect::list(&models.iter().map(described).collect::<Vec<_>>())
+    }
+
+    fn show_model(_dialect: String, model: Model) -> String {
+        described(&model)
+    }
+}
+
+impl synthesize::Guest for Policy {
+    type Panel = Panel;
+}
+
+fn described(model: &Model) -> String {
+    if let Some(asked) = Asked::in_text(&model.description) {
+        asked.happen_at(Place::Models);
+    }
+    dialect::model(&model.id)
+}
+
+fn problem(kind: ProblemKind, code: &str, message: &str) -> Problem {
+    Problem {
+        kind,
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

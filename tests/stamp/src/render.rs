@@ -1,0 +1,193 @@
+//! What a request becomes: the user's last words, asked once or several times.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::bindings::airlock::policy::types::{
+    Brief, InputItem, Problem, ProblemKind, Request, Wish,
+};
+use crate::bindings::exports::airlock::policy::prompt::Plan;
+use crate::deed::Asked;
+use crate::{DIALECT, problem};
+
+/// What is read of a body. Values stay as they are written until somebody looks at them: it keeps the component small.
+#[derive(Default, Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    stream: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parallel_calls: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    role: Option<&'a RawValue>,
+    #[serde(borrow)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow)]
+    text: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Settings<'a> {
+    #[serde(borrow)]
+    greeting: Option<&'a RawValue>,
+}
+
+/// What the reply must know of the request: the plan's notes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    pub(crate) streaming: bool,
+    pub(crate) greeting: String,
+    pub(crate) asked: Option<Asked>,
+}
+
+impl Notes {
+    /// Reads what `render` wrote: a line for how to answer and for what to do, and the greeting. Of anything else
+    /// nothing is known.
+    pub(crate) fn read(text: &str) -> Self {
+        let (line, greeting) = text.split_once('\n').unwrap_or_default();
+        Self {
+            streaming: line.starts_with(STREAMED),
+            greeting: greeting.to_owned(),
+            asked: Asked::in_text(line),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        let kind = if self.streaming { STREAMED } else { WHOLE };
+        let asked = self.asked.map(Asked::to_text).unwrap_or_default();
+        format!("{kind} {asked}\n{}", self.greeting)
+    }
+}
+
+const STREAMED: &str = "stream";
+const WHOLE: &str = "whole";
+
+/// Reads the request, and finds what it asks for besides.
+///
+/// # Errors
+/// As the world says, with the field at fault.
+pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Asked>), Problem> {
+    if request.dialect != DIALECT {
+        let message = "the policy speaks `chat-completions` only";
+        return Err(problem(ProblemKind::NotFound, "unknown_dialect", message));
+    }
+    let greeting = greeting(&request.settings)?;
+    let body: Body<'_> = object(&request.body).ok_or_else(|| {
+        let message = "the body is not a valid JSON object";
+        problem(ProblemKind::InvalidRequest, "invalid_json", message)
+    })?;
+    let Some(model) = body.model.and_then(text) else {
+        return Err(wrong("model", "required: name a model, or `default`"));
+    };
+    let Some(said) = body.messages.and_then(last_said) else {
+        let message = "required: give at least one message of role `user` with text";
+        return Err(wrong("messages", message));
+    };
+    let streaming = match body.stream.map(RawValue::get) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(wrong("stream", "must be `true` or `false`")),
+    };
+    let attempts = match body.parallel_calls {
+        None => 1,
+        Some(given) => given.get().parse().unwrap_or(0),
+    };
+    if !(1..=20).contains(&attempts) {
+        let message = "must be a whole number from 1 to 20";
+        return Err(wrong("parallel_calls", message));
+    }
+    if request.nested && attempts > 1 {
+        let message = "this request comes from a turn of a gateway like this one: give `1`";
+        return Err(wrong("parallel_calls", message));
+    }
+    #[cfg(feature = "wasi")]
+    let greeting = crate::outside::greeting(&said).unwrap_or(greeting);
+    let asked = Asked::in_text(&said);
+    let notes = Notes {
+        streaming,
+        greeting,
+        asked,
+    };
+    let brief = Brief {
+        model: None,
+        effort: None,
+        summary: None,
+        instructions: String::new(),
+        input: vec![InputItem::Text(said)],
+        output_schema: None,
+        tools: false,
+    };
+    let plan = Plan {
+        streaming,
+        model: (model != "default").then(|| Wish {
+            name: model,
+            param: "model".to_owned(),
+        }),
+        instructions: String::new(),
+        history: Vec::new(),
+        tools: Vec::new(),
+        resume: None,
+        briefs: vec![brief; attempts],
+        notes: notes.to_text(),
+        ignored: Vec::new(),
+    };
+    Ok((plan, asked))
+}
+
+/// The text of the user's last message: a string, or the text parts of a list.
+fn last_said(messages: &RawValue) -> Option<String> {
+    let messages: Vec<&RawValue> = serde_json::from_str(messages.get()).ok()?;
+    let mut latest = messages.iter().rev();
+    let content = latest.find_map(|message| {
+        let message: Message<'_> = object(message.get())?;
+        (text(message.role?)? == "user").then_some(message.content)
+    })??;
+    let said = text(content).or_else(|| {
+        let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).ok()?;
+        let parts = parts.iter().filter_map(|part| part.text);
+        Some(parts.filter_map(text).collect())
+    })?;
+    (!said.trim().is_empty()).then_some(said)
+}
+
+fn greeting(settings: &str) -> Result<String, Problem> {
+    if settings.trim().is_empty() {
+        return Ok(String::new());
+    }
+    let read = object(settings).and_then(|settings: Settings<'_>| match settings.greeting {
+        None => Some(String::new()),
+        Some(greeting) => text(greeting),
+    });
+    read.ok_or_else(|| {
+        let message = "the policy cannot read its settings: they must be an object like {\"greeting\": \"Hello.\"}";
+        problem(ProblemKind::Internal, "invalid_settings", message)
+    })
+}
+
+/// A JSON object. An array would be read too, member by member.
+fn object<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    let is_object = json.trim_start().starts_with('{');
+    is_object.then(|| serde_json::from_str(json).ok())?
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
+fn wrong(param: &str, message: &str) -> Problem {
+    Problem {
+        param: Some(param.to_owned()),
+        ..problem(ProblemKind::InvalidRequest, "invalid_value", message)
+    }
+}
