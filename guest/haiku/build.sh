@@ -9,6 +9,17 @@ tools=$root/.tools/haiku
 out=$root/target/policies-js
 mkdir -p "$tools" "$out"
 
+# The tool needs Node.js 20. Where the system's is older, one comes from the npm registry for this build alone.
+if ! node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2> /dev/null; then
+    command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or later (Debian: apt-get install npm)" >&2; exit 1; }
+    case $(uname -m) in x86_64) arch=x64 ;; aarch64) arch=arm64 ;; *) arch=$(uname -m) ;; esac
+    if [ ! -x "$tools/node/node_modules/node-linux-$arch/bin/node" ]; then
+        echo "installing Node.js 20 into .tools/haiku/node/"
+        npm install --prefix "$tools/node" --no-save --no-audit --no-fund --loglevel=error "node-linux-$arch@20.8.0"
+    fi
+    PATH=$tools/node/node_modules/node-linux-$arch/bin:$PATH
+fi
+
 # A stamp is written last, so that what was interrupted is done again.
 if ! cmp -s "$tools/stamp" "$here/package-lock.json"; then
     command -v npm > /dev/null || { echo "npm is missing: install Node.js 20 or later (Debian: apt-get install npm)" >&2; exit 1; }
