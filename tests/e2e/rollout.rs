@@ -1,5 +1,7 @@
 //! Which release serves a request: canaries, shadows, what is taken back by itself, and policies of an older world.
 
+mod back; // rollbacks, and a watched folder
+
 use airlock_tests::policies::{digest, elder, reworded, stamped};
 use airlock_tests::{Admin, FakeCodex, Gateway, Reply, Script};
 use anyhow::{Context, Result, ensure};

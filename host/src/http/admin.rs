@@ -5,6 +5,7 @@ mod tapes; // requests to be played again
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
@@ -82,9 +83,15 @@ async fn list(State(desk): State<Desk>) -> Result<Response, Refusal> {
 
 async fn activate(
     State(desk): State<Desk>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Refusal> {
+    // No policy has a name that is no text.
+    let Ok(Path(name)) = name else {
+        let message = "The policy's name is no text.";
+        let failure = Failure::new(ProblemKind::NotFound, "policy_not_found", message);
+        return Err(failure.into());
+    };
     let which: Which = read(request, &desk.front).await?;
     let activated = desk
         .registry

