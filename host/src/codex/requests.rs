@@ -3,6 +3,9 @@
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+/// Why, for whoever reads it.
+const REFUSAL: &str = "the gateway refuses this";
+
 /// The answer to a request of Codex's, one line without its end.
 ///
 /// Approvals are declined: the model hears so and goes on. All else (tools, questions to the user, tokens, …) gets an
@@ -13,9 +16,10 @@ pub(super) fn refusal(id: &RawValue, method: &str) -> String {
             json!({ "result": { "decision": "decline" } })
         }
         "execCommandApproval" | "applyPatchApproval" => {
-            json!({ "result": { "decision": "denied" } })
+            // An object since before 0.163.0, as the schema tells.
+            json!({ "result": { "decision": { "denied": { "rejection": REFUSAL } } } })
         }
-        _ => json!({ "error": { "code": -32601, "message": "the gateway refuses this" } }),
+        _ => json!({ "error": { "code": -32601, "message": REFUSAL } }),
     };
     // The id is Codex's own and goes back exactly as it came, be it a number or a text.
     let body = match &answer {
@@ -50,7 +54,7 @@ mod tests {
         );
         assert_eq!(
             answer("1", "applyPatchApproval"),
-            json!({"id": 1, "result": {"decision": "denied"}})
+            json!({"id": 1, "result": {"decision": {"denied": {"rejection": REFUSAL}}}})
         );
     }
 
