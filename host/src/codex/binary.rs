@@ -20,8 +20,14 @@ const OLDEST: Version = Version {
 /// The last minor version that the tests have run against; its patches are taken to fit.
 const NEWEST_MINOR: u32 = 169;
 
+/// The version that is installed where nobody names another.
+pub(crate) const PINNED: &str = "0.169.0";
+
+/// The versions that the tests run against, for people.
+pub(crate) const TESTED: &str = "0.163.0 to 0.169.x";
+
 /// What an operator types to get a version that fits.
-const INSTALL: &str = "`npm install -g @openai/codex@0.169.0` installs one that is";
+const INSTALL: &str = "`airlock codex install` installs 0.169.0";
 
 /// npm's name and Rust's name of each platform that Codex is published for.
 const PLATFORMS: &[(&str, &str, &str, &str)] = &[
@@ -73,13 +79,13 @@ pub(crate) struct Binary {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BinaryError {
     /// Nobody named one, and none of the usual places has one.
-    #[error("no codex in {} nor in PATH; `npm install -g @openai/codex@0.169.0` installs it, or name one with --codex-bin", .0.display())]
+    #[error("no codex in {} nor in PATH; `airlock codex install` installs 0.169.0 (as does `npm install -g @openai/codex@0.169.0`), or name one with --codex-bin", .0.display())]
     NotFound(PathBuf),
     /// The one that was named is not there.
     #[error("there is no file {}, which --codex-bin, CODEX_BIN or the configuration names", .0.display())]
     Missing(PathBuf),
     /// npm's script is there, the package with the binary is not.
-    #[error("{} is npm's script, and the package @openai/{package} with the binary is not installed beside it; install Codex again", .script.display())]
+    #[error("{} is npm's script, and the package @openai/{package} with the binary is not installed beside it; {INSTALL}", .script.display())]
     Incomplete {
         /// The script.
         script: PathBuf,
@@ -95,13 +101,42 @@ pub(crate) enum BinaryError {
         cause: String,
     },
     /// Its version is older than the protocol that we speak.
-    #[error("{} is Codex {version}, older than {OLDEST}; {INSTALL} supported", .path.display())]
+    #[error("{} is Codex {version}, older than {OLDEST}; {INSTALL}", .path.display())]
     TooOld {
         /// The file.
         path: PathBuf,
         /// What it says.
         version: String,
     },
+    /// It tells a protocol that lacks what we use.
+    #[error("{} is Codex {version}, whose protocol lacks what airlock uses: {}; Codex {TESTED} works: {INSTALL}, `airlock doctor --protocol` shows it all", .path.display(), few(.faults))]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+        /// What is missing, or something else.
+        faults: Vec<String>,
+    },
+    /// It is newer than those that were tested, and does not tell its protocol.
+    #[error("{} is Codex {version}, newer than what airlock was tested with, and does not tell its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
+    Untold {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// The first of these, and how many more there are.
+fn few(faults: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = faults.iter().take(SHOWN).cloned();
+    let more = faults.len().saturating_sub(SHOWN);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
 }
 
 impl BinaryError {
@@ -110,7 +145,7 @@ impl BinaryError {
         let (code, message) = match self {
             Self::NotFound(_) | Self::Missing(_) | Self::Incomplete { .. } => (
                 "codex_not_installed",
-                "the gateway finds no Codex; install it there with `npm install -g @openai/codex@0.169.0`, then see `airlock doctor`".to_owned(),
+                "the gateway finds no Codex; install it there with `airlock codex install`, then see `airlock doctor`".to_owned(),
             ),
             Self::Unusable { .. } => (
                 "codex_not_installed",
@@ -118,7 +153,11 @@ impl BinaryError {
             ),
             Self::TooOld { version, .. } => (
                 "codex_unsupported_version",
-                format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} supported"),
+                format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} there"),
+            ),
+            Self::Misfit { .. } | Self::Untold { .. } => (
+                "codex_unsupported_version",
+                format!("the gateway's Codex speaks another protocol than the gateway; Codex {TESTED} works: {INSTALL} there"),
             ),
         };
         Problem {
@@ -231,6 +270,14 @@ pub(crate) fn judge(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
         version: text.to_owned(),
         supported,
     })
+}
+
+/// Whether a version, as Codex says it, is this one or a newer. What is no version is taken to be new.
+pub(super) fn is_since(version: &str, first: &str) -> bool {
+    match (Version::parse(version), Version::parse(first)) {
+        (Some(version), Some(first)) => version >= first,
+        _ => true,
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

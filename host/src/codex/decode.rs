@@ -117,9 +117,13 @@ pub(super) enum Report<'a> {
     /// Codex has taken what came of a call.
     Taken,
     /// The model called a tool. Only of turns with tools, as are the next two.
-    Called,
+    Called {
+        call: Cow<'a, str>,
+    },
     /// What came of a call goes to the model.
-    Returned,
+    Returned {
+        call: Cow<'a, str>,
+    },
     /// A response of the model is whole, and what it used.
     Responded(Option<Usage>),
     /// Codex begins to summarise the conversation, because it no longer fits.
@@ -147,7 +151,7 @@ impl Report<'_> {
                 | Self::MessageCompleted { .. }
                 | Self::ReasoningDelta { .. }
                 | Self::ReasoningCompleted { .. }
-                | Self::Called
+                | Self::Called { .. }
                 | Self::Responded(_)
         )
     }
@@ -237,10 +241,12 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
             parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
         }
         "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
-            let RawItem { kind } = item;
+            let RawItem { kind, call_id } = item;
+            // What came of some calls names none (schema of 0.169.0).
+            let call = call_id.unwrap_or_default();
             match kind.as_ref() {
-                "function_call" => Report::Called,
-                "function_call_output" => Report::Returned,
+                "function_call" => Report::Called { call },
+                "function_call_output" => Report::Returned { call },
                 _ => Report::Echo,
             }
         }),

@@ -1,6 +1,7 @@
 //! `airlock doctor`: one line for each thing that a gateway needs, and the way out of each fault.
 
 mod codex;
+pub(super) mod protocol;
 
 use std::io::{self, Write};
 use std::net::TcpListener;

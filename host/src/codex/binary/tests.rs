@@ -6,15 +6,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::config::Login;
+use crate::config::{Config, Environment};
 
 fn config(data_dir: &Path, bin: Option<PathBuf>) -> CodexConfig {
     CodexConfig {
         bin,
-        home: None,
         data_dir: data_dir.to_owned(),
-        login: Login::Shared,
-        log: "warn".to_owned(),
+        ..Config::defaults(Environment::default()).codex
     }
 }
 

@@ -33,11 +33,13 @@ pub(super) struct ItemOf<T> {
     pub(super) item: T,
 }
 
-/// An item of the Responses API. It may be large, and only its type counts.
+/// An item of the Responses API. It may be large, and only its type counts, and which call it is.
 #[derive(Deserialize)]
 pub(super) struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) call_id: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
-use super::{Finding, Report, chain};
+use super::{Finding, Report, chain, protocol};
 use crate::codex::Codex;
 use crate::codex::binary::Binary;
 use crate::codex::home::Home;
@@ -39,7 +39,12 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
         Ok(binary) => {
             report.add("binary", &Finding::Fine(binary.path.display().to_string()));
             report.add("version", &version(&binary));
-            answers(config, launch, &tasks, report).await;
+            let protocol = protocol::finding(&launch, &binary).await;
+            report.add("protocol", &protocol);
+            // It would not be started, which the line above says.
+            if !matches!(protocol, Finding::Broken(_)) {
+                answers(config, launch, &tasks, report).await;
+            }
         }
         Err(error) => report.add("binary", &Finding::Broken(error.to_string())),
     }
@@ -92,7 +97,7 @@ fn version(binary: &Binary) -> Finding {
     match binary.supported {
         true => Finding::Fine(format!("{}, tested", binary.version)),
         false => Finding::Doubtful(format!(
-            "{} is newer than what airlock was tested with; should anything fail, `npm install -g @openai/codex@0.169.0`",
+            "{} is newer than what airlock was tested with; should anything fail, `airlock codex install`",
             binary.version
         )),
     }
@@ -101,7 +106,10 @@ fn version(binary: &Binary) -> Finding {
 async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Report<'_>) {
     let login = !launch.home().custom_provider && !launch.home().rehearsal;
     let home = launch.home().clone();
-    let codex = Codex::start(&config.limits, launch, tasks);
+    // One child tells all that there is to know.
+    let mut config = config.clone();
+    config.fleet.spare = false;
+    let codex = Codex::start(&config, launch, tasks);
     let ready = ready(&codex).await;
     // Whoever is not signed in has a Codex that answers all the same.
     let signed_out =

@@ -1,0 +1,399 @@
+//! The JSON Schema that Codex generates, walked by paths. Pure.
+//!
+//! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those of them whose
+//! `type` is `text`. A schema is seen as the alternatives that it allows, each merged from its references, `allOf` and
+//! `anyOf`, so that it does not matter how a generator writes them down.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::shape::{Kinds, Shape};
+
+/// References that lead to references. 0.169.0 has 2.
+const DEPTH: usize = 32;
+
+/// All that Codex generates (`codex_app_server_protocol.schemas.json`).
+#[derive(Debug)]
+pub(super) struct Document {
+    root: Value,
+}
+
+/// A method or a notification.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Method<'a> {
+    pub(super) params: Option<&'a Value>,
+    /// Whether it may not be sent without parameters.
+    pub(super) wants_params: bool,
+}
+
+/// One of the things that a value may be.
+#[derive(Clone, Debug)]
+struct Alternative<'a> {
+    kinds: Kinds,
+    texts: Option<BTreeSet<&'a str>>,
+    members: BTreeMap<&'a str, Vec<&'a Value>>,
+    required: BTreeSet<&'a str>,
+    /// What members may be that are not named.
+    others: Vec<&'a Value>,
+    elements: Vec<&'a Value>,
+}
+
+/// The values at a path.
+#[derive(Clone, Debug)]
+pub(super) struct Place<'a> {
+    document: &'a Document,
+    alternatives: Vec<Alternative<'a>>,
+    optional: bool,
+}
+
+impl Document {
+    /// None: it is no such document.
+    pub(super) fn new(root: Value) -> Option<Self> {
+        let document = Self { root };
+        let unions = [
+            "ClientNotification",
+            "ClientRequest",
+            "ServerNotification",
+            "ServerRequest",
+        ];
+        unions
+            .iter()
+            .all(|union| document.definition(union).is_some())
+            .then_some(document)
+    }
+
+    /// A type by its name. Those of the protocol's second version lie below `v2` (0.163.0 to 0.169.0).
+    pub(super) fn definition(&self, name: &str) -> Option<&Value> {
+        let definitions = self.root.get("definitions")?;
+        let second = definitions.get("v2").and_then(|second| second.get(name));
+        definitions.get(name).or(second)
+    }
+
+    /// A member of one of the unions: `ClientRequest`, `ServerNotification`, ….
+    pub(super) fn method(&self, union: &str, name: &str) -> Option<Method<'_>> {
+        let members = self.choices(self.definition(union)?, 0);
+        let is_named = |member: &&Value| {
+            let names = member.pointer("/properties/method/enum");
+            let names = names.and_then(Value::as_array);
+            names.is_some_and(|names| names.iter().any(|known| known == name))
+                || member
+                    .pointer("/properties/method/const")
+                    .is_some_and(|known| known == name)
+        };
+        let found = members.into_iter().find(is_named)?;
+        let required = found.get("required").and_then(Value::as_array);
+        Some(Method {
+            params: found.pointer("/properties/params"),
+            wants_params: required.is_some_and(|names| names.iter().any(|name| name == "params")),
+        })
+    }
+
+    /// What a union may be, however it is written down.
+    fn choices<'a>(&'a self, schema: &'a Value, depth: usize) -> Vec<&'a Value> {
+        if depth >= DEPTH {
+            return Vec::new();
+        }
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            let target = reference.strip_prefix('#');
+            let target = target.and_then(|pointer| self.root.pointer(pointer));
+            return target.map_or_else(Vec::new, |target| self.choices(target, depth + 1));
+        }
+        match schema.get("oneOf").or(schema.get("anyOf")) {
+            Some(Value::Array(parts)) => {
+                let choices = parts.iter().map(|part| self.choices(part, depth + 1));
+                choices.flatten().collect()
+            }
+            _ => vec![schema],
+        }
+    }
+
+    /// What a schema says of the place at a path below it. The error is the part of the path that is not there.
+    pub(super) fn walk<'a>(&'a self, schema: &'a Value, path: &str) -> Result<Place<'a>, String> {
+        let mut place = Place {
+            document: self,
+            alternatives: self.expand(&[schema], 0),
+            optional: false,
+        };
+        let mut walked = String::new();
+        for step in steps(path) {
+            place = place.step(step);
+            let dot = match step {
+                Step::Member(_) if !walked.is_empty() => ".",
+                _ => "",
+            };
+            walked.push_str(&match step {
+                Step::Member(name) => format!("{dot}{name}"),
+                Step::Elements => "[]".to_owned(),
+                Step::Tagged(tag) => format!("<{tag}>"),
+            });
+            if place.alternatives.is_empty() {
+                return Err(walked);
+            }
+        }
+        Ok(place)
+    }
+
+    fn expand<'a>(&'a self, schemas: &[&'a Value], depth: usize) -> Vec<Alternative<'a>> {
+        schemas
+            .iter()
+            .fold(vec![Alternative::anything()], |found, schema| {
+                cross(&found, &self.alternatives(schema, depth))
+            })
+    }
+
+    fn alternatives<'a>(&'a self, schema: &'a Value, depth: usize) -> Vec<Alternative<'a>> {
+        let members = match schema {
+            Value::Object(members) if depth < DEPTH => members,
+            Value::Bool(true) => return vec![Alternative::anything()],
+            _ => return Vec::new(),
+        };
+        let mut found = vec![Alternative::of(members)];
+        if let Some(reference) = members.get("$ref").and_then(Value::as_str) {
+            let target = reference.strip_prefix('#');
+            let target = target.and_then(|pointer| self.root.pointer(pointer));
+            let target = target.map(|target| self.alternatives(target, depth + 1));
+            found = cross(&found, &target.unwrap_or_default());
+        }
+        for part in parts(members, "allOf") {
+            found = cross(&found, &self.alternatives(part, depth + 1));
+        }
+        for union in ["anyOf", "oneOf"] {
+            if members.contains_key(union) {
+                let choices: Vec<_> = parts(members, union)
+                    .flat_map(|part| self.alternatives(part, depth + 1))
+                    .collect();
+                found = cross(&found, &choices);
+            }
+        }
+        found
+    }
+}
+
+fn parts<'a>(members: &'a Map<String, Value>, name: &str) -> impl Iterator<Item = &'a Value> {
+    members
+        .get(name)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+}
+
+/// Whatever is one of these and one of those.
+fn cross<'a>(these: &[Alternative<'a>], those: &[Alternative<'a>]) -> Vec<Alternative<'a>> {
+    these
+        .iter()
+        .flat_map(|one| those.iter().map(move |other| one.and(other)))
+        .filter(|both| !both.kinds.is_empty())
+        .collect()
+}
+
+impl<'a> Alternative<'a> {
+    fn anything() -> Self {
+        Self {
+            kinds: Kinds::ANY,
+            texts: None,
+            members: BTreeMap::new(),
+            required: BTreeSet::new(),
+            others: Vec::new(),
+            elements: Vec::new(),
+        }
+    }
+
+    /// What a schema says itself, without what it refers to.
+    fn of(schema: &'a Map<String, Value>) -> Self {
+        let mut this = Self::anything();
+        let named = |name: &Value| name.as_str().and_then(Kinds::named);
+        let kinds = match schema.get("type") {
+            Some(Value::Array(names)) => {
+                Some(names.iter().filter_map(named).fold(Kinds::NONE, Kinds::or))
+            }
+            Some(name) => named(name),
+            None if schema.contains_key("properties") => Some(Kinds::OBJECT),
+            None => None,
+        };
+        this.kinds = kinds.unwrap_or(Kinds::ANY);
+        let values = match (schema.get("enum"), schema.get("const")) {
+            (Some(Value::Array(values)), _) => Some(values.iter().collect::<Vec<_>>()),
+            (_, Some(value)) => Some(vec![value]),
+            _ => None,
+        };
+        if let Some(values) = values {
+            let kinds = values.iter().map(|value| kind_of(value));
+            this.kinds = this.kinds.and(kinds.fold(Kinds::NONE, Kinds::or));
+            this.texts = Some(values.into_iter().filter_map(Value::as_str).collect());
+        }
+        if let Some(Value::Object(members)) = schema.get("properties") {
+            this.members = members
+                .iter()
+                .map(|(name, schema)| (name.as_str(), vec![schema]))
+                .collect();
+        }
+        this.required = parts(schema, "required")
+            .filter_map(Value::as_str)
+            .collect();
+        this.others = match schema.get("additionalProperties") {
+            None | Some(Value::Bool(false)) => Vec::new(),
+            Some(others) => vec![others],
+        };
+        this.elements = schema.get("items").into_iter().collect();
+        this
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        let mut both = self.clone();
+        both.kinds = self.kinds.and(other.kinds);
+        both.texts = match (&self.texts, &other.texts) {
+            (Some(these), Some(those)) => Some(these & those),
+            (these, those) => these.clone().or_else(|| those.clone()),
+        };
+        for (name, schemas) in &other.members {
+            both.members.entry(name).or_default().extend(schemas);
+        }
+        both.required.extend(&other.required);
+        both.others.extend(&other.others);
+        both.elements.extend(&other.elements);
+        both
+    }
+
+    fn says_nothing(&self) -> bool {
+        self.kinds == Kinds::ANY && self.members.is_empty()
+    }
+}
+
+fn kind_of(value: &Value) -> Kinds {
+    let name = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "fraction",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    Kinds::named(name).unwrap_or(Kinds::ANY)
+}
+
+impl<'a> Place<'a> {
+    fn step(&self, step: Step<'_>) -> Self {
+        let mut next = Place {
+            document: self.document,
+            alternatives: Vec::new(),
+            optional: false,
+        };
+        for alternative in &self.alternatives {
+            let found = match step {
+                Step::Tagged(tag) => self
+                    .is_tagged(alternative, tag)
+                    .then(|| vec![alternative.clone()]),
+                Step::Elements if !alternative.kinds.has(Kinds::ARRAY) => None,
+                Step::Elements => Some(self.document.expand(&alternative.elements, 0)),
+                Step::Member(_) if !alternative.kinds.has(Kinds::OBJECT) => None,
+                Step::Member(name) => {
+                    next.optional |= !alternative.required.contains(name);
+                    match alternative.members.get(name) {
+                        Some(schemas) => Some(self.document.expand(schemas, 0)),
+                        None if alternative.says_nothing() || !alternative.others.is_empty() => {
+                            Some(self.document.expand(&alternative.others, 0))
+                        }
+                        None => None,
+                    }
+                }
+            };
+            next.alternatives.extend(found.into_iter().flatten());
+        }
+        next
+    }
+
+    fn is_tagged(&self, alternative: &Alternative<'_>, tag: &str) -> bool {
+        let Some(schemas) = alternative.members.get("type") else {
+            return false;
+        };
+        let kinds = self.document.expand(schemas, 0);
+        kinds
+            .iter()
+            .any(|kind| kind.texts.as_ref().is_some_and(|texts| texts.contains(tag)))
+    }
+
+    /// What it may hold.
+    pub(super) fn shape(&self) -> Shape {
+        let mut shape = Shape {
+            kinds: Kinds::NONE,
+            optional: self.optional,
+            texts: BTreeSet::new(),
+            spare: BTreeSet::new(),
+            open: false,
+        };
+        for alternative in &self.alternatives {
+            shape.kinds = shape.kinds.or(alternative.kinds);
+            if alternative.kinds.has(Kinds::STRING) {
+                match &alternative.texts {
+                    Some(texts) => shape
+                        .texts
+                        .extend(texts.iter().map(|text| (*text).to_owned())),
+                    None => shape.open = true,
+                }
+            }
+        }
+        shape
+    }
+
+    /// The members that an object here must have besides these, of the alternative that asks for the fewest.
+    pub(super) fn requires_besides(&self, sent: &BTreeSet<&str>) -> BTreeSet<&'a str> {
+        let objects = self
+            .alternatives
+            .iter()
+            .filter(|alternative| alternative.kinds.has(Kinds::OBJECT));
+        let asked = objects.map(|alternative| {
+            let besides = alternative.required.iter();
+            let besides = besides.filter(|name| !sent.contains(**name));
+            besides.copied().collect::<BTreeSet<_>>()
+        });
+        asked.min_by_key(BTreeSet::len).unwrap_or_default()
+    }
+
+    /// Whether it is one of several kinds of objects.
+    pub(super) fn is_union(&self) -> bool {
+        let objects = self.alternatives.iter();
+        let objects = objects.filter(|alternative| !alternative.members.is_empty());
+        objects.count() > 1
+    }
+
+    /// The members that an object here may have.
+    pub(super) fn members(&self) -> BTreeSet<&'a str> {
+        let members = self.alternatives.iter().map(|found| found.members.keys());
+        members.flatten().copied().collect()
+    }
+}
+
+/// A part of a path.
+#[derive(Clone, Copy, Debug)]
+enum Step<'p> {
+    Member(&'p str),
+    Elements,
+    Tagged(&'p str),
+}
+
+fn steps(path: &str) -> Vec<Step<'_>> {
+    let mut steps = Vec::new();
+    for segment in path.split('.').filter(|segment| !segment.is_empty()) {
+        let end = segment.find(['[', '<']).unwrap_or(segment.len());
+        let (name, mut rest) = segment.split_at(end);
+        if !name.is_empty() {
+            steps.push(Step::Member(name));
+        }
+        while !rest.is_empty() {
+            if let Some(after) = rest.strip_prefix("[]") {
+                steps.push(Step::Elements);
+                rest = after;
+            } else if let Some((tag, after)) =
+                rest.strip_prefix('<').and_then(|rest| rest.split_once('>'))
+            {
+                steps.push(Step::Tagged(tag));
+                rest = after;
+            } else {
+                break;
+            }
+        }
+    }
+    steps
+}

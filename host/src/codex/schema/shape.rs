@@ -1,0 +1,193 @@
+//! What a value may be: kinds of JSON, texts that have a meaning, and whether it may be absent. Pure.
+//!
+//! The text form is that of the tables: `string|null?: never, on-request`. A `?` after the kinds: it may be absent; a
+//! `?` after a text: good to have, but not needed. A last `…`: other texts may come too.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Kinds of JSON values, as a set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kinds(u8);
+
+/// Each kind with its name. A whole number is told from others.
+const NAMES: [(u8, &str); 7] = [
+    (1, "object"),
+    (2, "array"),
+    (4, "string"),
+    (8, "integer"),
+    (16, "fraction"),
+    (32, "boolean"),
+    (64, "null"),
+];
+
+impl Kinds {
+    pub(super) const ANY: Self = Self(127);
+    pub(super) const NONE: Self = Self(0);
+    pub(super) const OBJECT: Self = Self(1);
+    pub(super) const ARRAY: Self = Self(2);
+    pub(super) const STRING: Self = Self(4);
+    pub(super) const NULL: Self = Self(64);
+
+    /// By a name of JSON Schema.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "any" => Some(Self::ANY),
+            "number" => Some(Self(8 | 16)),
+            _ => NAMES
+                .iter()
+                .find(|(_, known)| *known == name)
+                .map(|(bit, _)| Self(*bit)),
+        }
+    }
+
+    pub(super) fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    pub(super) fn has(self, other: Self) -> bool {
+        self.and(other) == other
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Kinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::ANY {
+            return f.write_str("any");
+        }
+        let number = Self(8 | 16);
+        let mut names: Vec<&str> = Vec::new();
+        for (bit, name) in NAMES {
+            match bit {
+                8 if self.has(number) => names.push("number"),
+                16 if self.has(number) => {}
+                _ if self.0 & bit != 0 => names.push(name),
+                _ => {}
+            }
+        }
+        f.write_str(&names.join("|"))
+    }
+}
+
+/// What a place may hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) kinds: Kinds,
+    /// It may be absent.
+    pub(super) optional: bool,
+    /// The texts that are named.
+    pub(super) texts: BTreeSet<String>,
+    /// Of [`Self::texts`], those that we can do without. Only in what we use.
+    pub(super) spare: BTreeSet<String>,
+    /// Other texts may come too.
+    pub(super) open: bool,
+}
+
+impl Shape {
+    /// From the text form.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (head, tail) = match text.split_once(": ") {
+            Some((head, tail)) => (head, Some(tail)),
+            None => (text, None),
+        };
+        let (names, optional) = match head.strip_suffix('?') {
+            Some(names) => (names, true),
+            None => (head, false),
+        };
+        let mut kinds = Kinds::NONE;
+        for name in names.split('|') {
+            kinds = kinds.or(Kinds::named(name)?);
+        }
+        let mut shape = Self {
+            kinds,
+            optional,
+            texts: BTreeSet::new(),
+            spare: BTreeSet::new(),
+            open: tail.is_none() && kinds.has(Kinds::STRING),
+        };
+        for word in tail.into_iter().flat_map(|tail| tail.split(", ")) {
+            if word == "…" {
+                shape.open = true;
+                continue;
+            }
+            let (word, spare) = match word.strip_suffix('?') {
+                Some(word) => (word, true),
+                None => (word, false),
+            };
+            shape.texts.insert(word.to_owned());
+            if spare {
+                shape.spare.insert(word.to_owned());
+            }
+        }
+        Some(shape)
+    }
+
+    /// What keeps us from reading it, where this is what we can read. Codex may say less than it could.
+    pub(super) fn unreadable_as(&self, ours: &Self) -> Option<String> {
+        if self.optional && !ours.optional {
+            return Some("may be absent".to_owned());
+        }
+        let absent = if ours.optional {
+            Kinds::NULL
+        } else {
+            Kinds::NONE
+        };
+        let strange = self.kinds.without(ours.kinds).without(absent);
+        (!strange.is_empty())
+            .then(|| format!("is {}, where airlock reads {}", self.kinds, ours.kinds))
+    }
+
+    /// What keeps Codex from taking it, where this is what we send.
+    pub(super) fn refused_as(&self, ours: &Self) -> Option<String> {
+        let strange = ours.kinds.without(self.kinds);
+        if !strange.is_empty() && ours.kinds != Kinds::ANY {
+            return Some(format!(
+                "is {}, where airlock sends {}",
+                self.kinds, ours.kinds
+            ));
+        }
+        let narrowed = ours.texts.is_empty() && ours.kinds.has(Kinds::STRING) && !self.open;
+        narrowed.then(|| {
+            let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+            format!("is only {}, where airlock sends any text", texts.join(", "))
+        })
+    }
+
+    /// The texts that we need and that are not named any more. Where none is named, nobody can tell.
+    pub(super) fn lacks<'a>(&'a self, ours: &'a Self) -> impl Iterator<Item = &'a str> {
+        let unknown = self.open && self.texts.is_empty();
+        let needed = ours.texts.difference(&ours.spare);
+        needed
+            .filter(move |text| !unknown && !self.texts.contains(*text))
+            .map(String::as_str)
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kinds)?;
+        if self.optional {
+            f.write_str("?")?;
+        }
+        if !self.texts.is_empty() {
+            let texts: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+            write!(f, ": {}", texts.join(", "))?;
+            if self.open {
+                f.write_str(", …")?;
+            }
+        }
+        Ok(())
+    }
+}
