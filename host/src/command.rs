@@ -1,10 +1,14 @@
-//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`, `airlock policy`, `airlock tape`.
+//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`, `airlock codex`, `airlock policy`, `airlock
+//! tape`, and `airlock login`, `airlock logout`, `airlock status`.
 
+mod account;
 mod arguments;
 mod become_codex;
+mod codex;
 mod compile_policy;
 mod doctor;
 mod policy;
+mod remote;
 mod serve;
 mod tape;
 
@@ -88,15 +92,27 @@ fn dispatch(
     if name == "policy" {
         return policy::run(matches, out, err);
     }
+    if name == "codex" {
+        return codex::run(matches, out);
+    }
     if name == "tape" {
         return tape::run(matches, out);
     }
     let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
+    if name == "doctor" && matches.get_flag("protocol") {
+        let json = matches.get_flag("json");
+        return with_runtime(|runtime| doctor::protocol::run(runtime, loaded, json, out));
+    }
     if name == "doctor" {
         return with_runtime(|runtime| Ok(doctor::run(runtime, loaded, out)?));
     }
     let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
     match name {
+        "login" => {
+            with_runtime(|runtime| account::login(runtime, &loaded.config, matches, out, err))
+        }
+        "logout" => with_runtime(|runtime| account::logout(runtime, &loaded.config, out)),
+        "status" => with_runtime(|runtime| account::status(runtime, &loaded.config, matches, out)),
         "serve" => with_runtime(|runtime| serve::run(runtime, loaded, out)),
         _ => show(&loaded, out, err),
     }

@@ -3,7 +3,9 @@
 mod admin; // /admin
 mod body; // what a request holds
 mod chat; // POST /v1/chat/completions
+mod codex; // /api/codex: is it there, who is signed in
 mod failure; // problems as statuses
+mod fleet; // GET /admin/fleet
 mod guard; // who may call from where
 mod health; // GET /healthz, GET /readyz
 mod key; // who may call at all
@@ -26,6 +28,7 @@ use self::body::Bodies;
 use self::failure::Refusal;
 use self::guard::Guard;
 pub(crate) use self::listen::{Server, serve};
+use crate::codex::Codex;
 use crate::config::Config;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
@@ -40,7 +43,13 @@ struct Front {
 }
 
 /// The whole gateway as one service.
-pub(crate) fn router(config: &Config, flow: Flow, registry: Registry, metrics: Metrics) -> Router {
+pub(crate) fn router(
+    config: &Config,
+    flow: Flow,
+    codex: Codex,
+    registry: Registry,
+    metrics: Metrics,
+) -> Router {
     let front = Front {
         flow,
         bodies: Bodies::new(config.limits.body_bytes),
@@ -75,6 +84,10 @@ pub(crate) fn router(config: &Config, flow: Flow, registry: Registry, metrics: M
         metrics: metrics.clone(),
         flow: front.flow.clone(),
     };
+    let signing = codex::routes(
+        codex::Desk::new(config, codex, front.clone()),
+        watcher.clone(),
+    );
     let metered = metrics::routes(gauges, watcher);
     let admin = config.admin_key.clone().map(|admin_key| {
         let front = front.clone();
@@ -82,6 +95,7 @@ pub(crate) fn router(config: &Config, flow: Flow, registry: Registry, metrics: M
     });
     let all = keyed
         .merge(open)
+        .merge(signing)
         .merge(metered)
         .merge(admin.unwrap_or_default());
     let recording = record::Recording {

@@ -1,12 +1,13 @@
 //! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
 
+mod account; // what concerns the account, and who hears it
 mod message; // what we say, as lines
 mod write; // lines to a child's stdin
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::account::AccountLine;
 use self::message::{Call, Notice, Reply, encode};
 use self::write::write;
 use super::decode::{self, Line};
@@ -85,6 +87,8 @@ struct Inner {
     hang_up: CancellationToken,
     /// Whether the last turn that tells failed because the account was refused.
     refused: watch::Sender<bool>,
+    /// Who hears what concerns the account.
+    account: OnceLock<mpsc::Sender<AccountLine>>,
 }
 
 impl Connection {
@@ -108,6 +112,7 @@ impl Connection {
                 closed: CancellationToken::new(),
                 hang_up: CancellationToken::new(),
                 refused: watch::Sender::default(),
+                account: OnceLock::new(),
             }),
         };
         let inner = connection.inner.clone();
@@ -281,6 +286,9 @@ impl Inner {
                 if method == TOOL_CALL && self.is_called(id, params) {
                     return;
                 }
+                if self.asks_of_account(&method, id, params) {
+                    return;
+                }
                 tracing::warn!(%method, "refused what codex asked");
                 let mut line = requests::refusal(id, &method).into_bytes();
                 line.push(b'\n');
@@ -291,7 +299,7 @@ impl Inner {
             }
             Ok(Line::Notification { method, params, at }) => {
                 let Some(address) = decode::address(params) else {
-                    return;
+                    return self.tells_of_account(&method, params);
                 };
                 let turn = lock(&self.turns).get(address.thread_id.as_ref()).cloned();
                 let heard = turn.map(|turn| turn.observe(&method, &address.turn_id, params, at));

@@ -2,6 +2,8 @@
 //!
 //! Codes are those that Codex 0.169.0 was seen to give for each failure of the model (recordings `17_fail_*`).
 
+mod refresh; // tokens that could not be renewed
+
 use serde_json::Value;
 
 use super::connection::CallError;
@@ -66,6 +68,12 @@ pub(super) fn shortfall(error: &TurnError) -> Option<Shortfall> {
     }
 }
 
+/// Whether a failure that Codex means to get over by asking again will be the same each time: the model said that it
+/// will not go on, or there is no token for it.
+pub(super) fn is_final(error: &TurnError) -> bool {
+    shortfall(error).is_some() || refresh::of(error).is_some()
+}
+
 /// Codex's name for a failure, with the upstream's status where it has one.
 fn named(error: &TurnError) -> (&str, Option<u64>) {
     match &error.codex_error_info {
@@ -79,6 +87,9 @@ fn named(error: &TurnError) -> (&str, Option<u64>) {
 }
 
 fn classify(error: &TurnError) -> Failure {
+    if let Some(failure) = refresh::of(error) {
+        return failure;
+    }
     match named(error) {
         ("usageLimitExceeded", _) => Failure::new(
             ProblemKind::RateLimited,

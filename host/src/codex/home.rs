@@ -1,6 +1,7 @@
 //! Airlock's own Codex home: our settings, and of somebody's existing home the login, the model and its provider.
 
 mod files;
+mod login; // what is signed in with
 mod settings;
 
 use std::fs::File;
@@ -88,7 +89,7 @@ impl Home {
         let workspace = files::folder(&data.join("workspace"))?;
         let temporary = files::folder(&data.join("tmp"))?;
 
-        let (taken, shared) = match (rehearsal, &config.codex.home) {
+        let (mut taken, shared) = match (rehearsal, &config.codex.home) {
             (Some(_), _) => (settings::Taken::rehearsal(), None),
             (None, None) => (settings::Taken::default(), shared_login(config, &path)?),
             (None, Some(home)) => {
@@ -96,6 +97,11 @@ impl Home {
                 (taken, shared_login(config, &path)?)
             }
         };
+        if rehearsal.is_none()
+            && let Some(workspace) = &config.codex.workspace
+        {
+            taken.restrict(workspace);
+        }
         let text = settings::render(&taken);
         let login = shared.as_ref().map(|login| login.file.as_path());
         let lock = files::claim(&path, &text, login)?;
@@ -126,6 +132,11 @@ impl Home {
             return Ok(path);
         }
         files::replace(&path, text).map(|()| path)
+    }
+
+    /// Whether the login is also that of another home.
+    pub(crate) fn shares_login(&self) -> bool {
+        self.login.file != self.path.join("auth.json")
     }
 
     /// The file that holds the login, whether it exists or not.

@@ -1,6 +1,12 @@
 //! Codex's stderr, into the log: without colours, without secrets, line by line and never without bound.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::mpsc;
+
+use crate::secrets;
 
 /// Bytes of one line that are kept.
 const LINE_BYTES: u64 = 4096;
@@ -8,8 +14,26 @@ const LINE_BYTES: u64 = 4096;
 /// Characters of one line that are logged.
 const LINE_CHARS: usize = 500;
 
-/// Logs what arrives until it ends.
-pub(super) async fn trace(stderr: impl AsyncRead + Unpin) {
+/// Values of an OAuth exchange, which nobody but Codex and its issuer may know.
+static EXCHANGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    valued(
+        r"(?:code_?verifier|code_?challenge|device_?auth_?id|authorization_?code|auth_?code|user_?code|device_?code)",
+    )
+});
+
+/// The same under names that mean something else outside of a sign-in.
+static SIGN_IN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| valued(r"(?:verifier|challenge|login_?id|state|code)"));
+
+/// What stands behind one of these names.
+fn valued(names: &str) -> Option<Regex> {
+    let pattern =
+        format!(r#"(?i)\b({names}["']?\s*[:=]\s*(?:Some\()?\\*["']?)[A-Za-z0-9._~+/%-]+"#);
+    Regex::new(&pattern).ok()
+}
+
+/// Logs what arrives until it ends, and tells it to `ear` as long as there is room.
+pub(super) async fn trace(stderr: impl AsyncRead + Unpin, ear: Option<mpsc::Sender<String>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
@@ -23,16 +47,37 @@ pub(super) async fn trace(stderr: impl AsyncRead + Unpin) {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
-        let text = clean(&String::from_utf8_lossy(&line));
+        let text = String::from_utf8_lossy(&line);
+        // Who has an ear for it signs somebody in.
+        let text = match &ear {
+            Some(_) => clean_strictly(&text),
+            None => clean(&text),
+        };
         if !text.is_empty() {
             tracing::debug!(target: "airlock::codex::stderr", "{text}");
+            if let Some(ear) = &ear {
+                let _ = ear.try_send(text);
+            }
         }
+    }
+}
+
+/// As [`clean`], also without what is secret in a sign-in alone.
+pub(super) fn clean_strictly(line: &str) -> String {
+    without(&SIGN_IN, &clean(line))
+}
+
+/// The text without the values of these names. Should the pattern be none, without all.
+fn without(names: &LazyLock<Option<Regex>>, text: &str) -> String {
+    match names.as_ref() {
+        Some(names) => names.replace_all(text, "${1}(secret)").into_owned(),
+        None => String::new(),
     }
 }
 
 /// A text of Codex's on one line, without colours, and with every word that may be a secret or a path replaced.
 pub(super) fn clean(line: &str) -> String {
-    let words = plain(line);
+    let words = without(&EXCHANGE, &secrets::blotted(&plain(line)));
     let mut cleaned = String::new();
     let mut bearer = false;
     for word in words.split_whitespace().map(redact) {
@@ -49,7 +94,7 @@ pub(super) fn clean(line: &str) -> String {
 }
 
 /// Drops terminal control sequences: `ESC [ … letter`.
-fn plain(line: &str) -> String {
+pub(super) fn plain(line: &str) -> String {
     let mut plain = String::new();
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
@@ -101,7 +146,31 @@ fn is_time(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::clean;
+    use super::{EXCHANGE, SIGN_IN, clean, clean_strictly};
+
+    #[test]
+    fn what_is_secret_in_a_sign_in_does_not_pass() {
+        assert!(EXCHANGE.is_some() && SIGN_IN.is_some());
+        for (said, expected) in [
+            (
+                "\u{1b}[31mcode_verifier=abc\u{1b}[0m x",
+                "code_verifier=(secret) x",
+            ),
+            (
+                "{\"device_auth_id\":\"devauth-1\"}",
+                "{\"device_auth_id\":\"(secret)\"}",
+            ),
+            ("code: code-1", "code: (secret)"),
+            ("user_code = MOCK-1234.", "user_code = (secret)"),
+            (
+                "a verifier: Some(\"x-y\")",
+                "a verifier: Some(\"(secret)\")",
+            ),
+            ("status code 400 Bad Request", "status code 400 Bad Request"),
+        ] {
+            assert_eq!(clean_strictly(said), expected, "{said}");
+        }
+    }
 
     #[test]
     fn colours_go() {
@@ -116,12 +185,12 @@ mod tests {
         assert_eq!(clean("key sk-abc123, done"), "key (secret) done");
         assert_eq!(
             clean("Authorization: Bearer abc.def"),
-            "Authorization: Bearer (secret)"
+            "Authorization: (secret) (secret)"
         );
-        assert_eq!(clean("token=eyJhbGciOi.x.y end"), "(secret) end");
+        assert_eq!(clean("token=eyJhbGciOi.x.y end"), "token=(secret) end");
         assert_eq!(
             clean("read /home/someone/.codex/auth.json failed"),
-            "read (path) failed"
+            "read (secret) failed"
         );
         assert_eq!(clean("path=\"/tmp/x\" bad"), "(path) bad");
         assert_eq!(
@@ -138,7 +207,7 @@ mod tests {
         );
         assert_eq!(
             clean("{\"authorization\":\"Bearer abc\"}"),
-            "{\"authorization\":\"Bearer (secret)"
+            "{\"authorization\":\"(secret)\"}"
         );
     }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use toml::Value;
 
-use super::{policy, tape};
+use super::{account, codex, policy, tape};
 use crate::codex::launch::LAUNCH;
 use crate::config::{Config, Environment, Flags, SETTINGS, Slot};
 use crate::policy::compile::child;
@@ -20,6 +20,9 @@ const EXAMPLES: &str = "\
 Examples:
   airlock serve --rehearsal            try it: no account, no network, no cost
   airlock serve                        with the login of your own Codex (`codex login`)
+  airlock codex install                the Codex that airlock is tested with, into its data directory
+  airlock login                        sign in to ChatGPT with a code, while it serves or not
+  airlock status                       is Codex there, who is signed in, what is used of the plan
   airlock doctor                       what is missing, and how to get it
   airlock config > airlock.toml        every setting with its unit and default, to start a file from
   airlock policy new brief             a policy of your own to start from
@@ -56,7 +59,20 @@ value comes from the file, the environment or a flag. Secrets are masked. The ou
 
 const DOCTOR: &str = "\
 Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault. It starts Codex once
-and asks for its models, but runs no turn. The exit code is 1 if any check fails.";
+and asks for its models, but runs no turn. The exit code is 1 if any check fails.
+
+Examples:
+  airlock doctor
+  airlock doctor --protocol         what the installed Codex says of each method and notification that airlock uses
+  airlock doctor --protocol --json  the same for programs
+
+With --protocol, one line for each that is as tested, and one for each difference:
+  ok        as tested
+  added     the tested Codex does not have it, which does no harm
+  missing   a method, a field or a value is gone
+  retyped   a field is something else
+  required  Codex demands a field that airlock does not send
+An airlock starts no Codex with a line of the last three; `airlock codex install` installs one that fits.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -80,8 +96,23 @@ pub(super) fn command() -> Command {
         .subcommand(options(
             Command::new("doctor")
                 .about("Checks what a gateway needs")
+                .arg(
+                    Arg::new("protocol")
+                        .long("protocol")
+                        .action(ArgAction::SetTrue)
+                        .help("Compares the installed Codex's protocol with the tested one, and nothing else"),
+                )
+                .arg(
+                    Arg::new("json")
+                        .long("json")
+                        .action(ArgAction::SetTrue)
+                        .requires("protocol")
+                        .help("Prints the comparison as JSON"),
+                )
                 .after_help(DOCTOR),
         ))
+        .subcommand(codex::command())
+        .subcommands(account::commands())
         .subcommand(policy::command())
         .subcommand(tape::command())
         .subcommand(

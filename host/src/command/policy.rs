@@ -7,7 +7,6 @@ mod compose;
 mod list;
 mod new;
 mod offline;
-pub(super) mod remote;
 mod replay;
 mod rollout;
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Stop;
 use super::arguments::options;
-use super::policy::remote::Remote;
+use super::remote::Remote;
 
 const EXAMPLES: &str = "\
 Examples:

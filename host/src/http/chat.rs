@@ -59,7 +59,7 @@ pub(super) async fn complete(
     Ok(response)
 }
 
-fn streamed(body: axum::body::Body) -> Response {
+pub(super) fn streamed(body: axum::body::Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

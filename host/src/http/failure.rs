@@ -74,6 +74,11 @@ impl Refusal {
         Self::with(StatusCode::BAD_REQUEST, code, message.to_owned())
     }
 
+    /// What cannot be now, because of how things are.
+    pub(super) fn conflict(code: &str, message: &str) -> Self {
+        Self::with(StatusCode::CONFLICT, code, message.to_owned())
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!(
             "The request is larger than the {limit} bytes that this gateway takes (limits.body_bytes)."

@@ -8,8 +8,10 @@ use serde_json::json;
 use super::Front;
 use super::failure::{self, Refusal};
 
+/// It says what answers, so that nobody's key goes to something else that has taken the port.
 pub(super) async fn live() -> Response {
-    failure::json(StatusCode::OK, json!({ "status": "ok" }).to_string())
+    let body = json!({ "status": "ok", "service": "airlock" });
+    failure::json(StatusCode::OK, body.to_string())
 }
 
 /// 503 says, in the same words as a request would hear them, what stands in the way.

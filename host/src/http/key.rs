@@ -12,8 +12,11 @@ use subtle::ConstantTimeEq as _;
 use super::failure::Refusal;
 use crate::config::Secret;
 
+/// A key, where one is configured.
+pub(super) type Key = Option<Arc<Secret>>;
+
 pub(super) async fn check(
-    State(key): State<Option<Arc<Secret>>>,
+    State(key): State<Key>,
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
@@ -21,6 +24,26 @@ pub(super) async fn check(
         verify(request.headers(), &key)?;
     }
     Ok(next.run(request).await)
+}
+
+/// The same where either of two keys opens, and none is asked for unless the first is configured.
+pub(super) async fn check_either(
+    State((key, other)): State<(Key, Key)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if let Some(key) = key {
+        let other = other.filter(|other| is(request.headers(), other));
+        if other.is_none() {
+            verify(request.headers(), &key)?;
+        }
+    }
+    Ok(next.run(request).await)
+}
+
+/// Whether the request presents this key.
+pub(super) fn is(headers: &HeaderMap, key: &Secret) -> bool {
+    verify(headers, key).is_ok()
 }
 
 fn verify(headers: &HeaderMap, key: &Secret) -> Result<(), Refusal> {

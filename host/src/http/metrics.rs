@@ -1,4 +1,4 @@
-//! `GET /metrics`, for Prometheus. Behind the admin key where one is configured, else behind the clients' key.
+//! `GET /metrics`, for Prometheus, and beside it `GET /admin/fleet`. Behind the admin key where one is configured, else behind the clients' key.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::failure::Refusal;
-use super::{Front, key};
+use super::{Front, fleet, key};
 use crate::config::Secret;
 use crate::failure::Failure;
 use crate::flow::Flow;
@@ -33,17 +33,17 @@ pub(super) struct Gauges {
 pub(super) fn routes(gauges: Gauges, key: Option<Arc<Secret>>) -> Router<Front> {
     Router::new()
         .route("/metrics", get(scrape))
+        .route("/admin/fleet", get(fleet::list))
         .method_not_allowed_fallback(super::no_method)
         .layer(from_fn_with_state(key, key::check))
         .with_state(gauges)
 }
 
 async fn scrape(State(gauges): State<Gauges>) -> Result<Response, Refusal> {
-    let (running, waiting) = gauges.flow.turns();
     let scrape = Scrape {
         metrics: gauges.metrics,
-        running,
-        waiting,
+        turns: gauges.flow.turns(),
+        fleet: gauges.flow.fleet(),
         shadow: gauges.flow.shadow(),
     };
     match scrape.text() {

@@ -12,7 +12,7 @@ use crate::wit::Frame;
 
 /// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
 /// else here: with one, some clients fail on comments.
-const BEAT: &str = ": ping\n\n";
+pub(super) const BEAT: &str = ": ping\n\n";
 
 /// What ends a stream.
 const DONE: &str = "data: [DONE]\n\n";

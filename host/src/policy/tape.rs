@@ -3,7 +3,6 @@
 mod json; // strings within JSON
 mod recorder; // what makes them
 mod redact; // what is not on them
-mod secrets; // what looks like a secret
 
 use std::fs::File;
 use std::io::{self, Read as _};

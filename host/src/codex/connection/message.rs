@@ -20,6 +20,18 @@ pub(super) struct Reply<'a> {
 }
 
 #[derive(Serialize)]
+pub(super) struct Refusal<'a> {
+    pub(super) id: &'a RawValue,
+    pub(super) error: Fault<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Fault<'a> {
+    pub(super) code: i64,
+    pub(super) message: &'a str,
+}
+
+#[derive(Serialize)]
 pub(super) struct Notice {
     pub(super) method: &'static str,
 }

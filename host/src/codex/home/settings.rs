@@ -85,6 +85,15 @@ impl Taken {
         Ok(Self(taken))
     }
 
+    /// Lets only this workspace sign in, whatever was taken. A login that comes into the file by itself is held to it
+    /// too.
+    pub(super) fn restrict(&mut self, workspace: &str) {
+        self.0.insert(
+            "forced_chatgpt_workspace_id".to_owned(),
+            Value::String(workspace.to_owned()),
+        );
+    }
+
     /// Whether another than OpenAI answers.
     pub(super) fn custom_provider(&self) -> bool {
         self.0

@@ -7,8 +7,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use hyper::Method;
 use serde_json::Value;
 
-use super::remote::Remote;
 use crate::clock;
+use crate::command::remote::Remote;
 use crate::command::{Stop, arguments};
 
 pub(super) const NAME: &str = "list";

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::list::short;
 use super::plain;
-use super::remote::Remote;
+use crate::command::remote::Remote;
 use crate::command::{Stop, arguments};
 use crate::policy::is_name;
 

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::json::{What, Written, scan};
-use super::secrets;
 use crate::policy::step::Step;
+use crate::secrets;
 use crate::wit::{Ending, EventKind, Outcome, Problem};
 
 /// How deep JSON may stand in strings of JSON, to be read as such.

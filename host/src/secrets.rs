@@ -1,4 +1,4 @@
-//! What looks like a secret in a text. Too much rather than too little: a tape loses nothing that a policy cares for.
+//! What looks like a secret in a text. Too much rather than too little: neither a tape nor a log loses what it is for.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -62,7 +62,7 @@ static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(&format!("(?i){NAMES}s?$")).ok());
 
 /// Where secrets stand in a text, in bytes. They may overlap.
-pub(super) fn find(text: &str) -> Vec<Range<usize>> {
+pub(crate) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for pattern in PATTERNS.iter() {
         for one in pattern.captures_iter(text) {
@@ -72,13 +72,34 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
+/// The text with all of its secrets gone, for a log.
+pub(crate) fn blotted(text: &str) -> String {
+    let mut found = find(text);
+    found.sort_unstable_by_key(|range| range.start);
+    let mut clean = String::with_capacity(text.len());
+    let mut told = 0;
+    for range in found {
+        if range.end <= told {
+            continue;
+        }
+        // One that begins within the one before only makes that longer.
+        if range.start >= told {
+            clean.push_str(&text[told..range.start]);
+            clean.push_str("(secret)");
+        }
+        told = range.end;
+    }
+    clean.push_str(&text[told..]);
+    clean
+}
+
 /// Whether what is called so is a secret, whatever it looks like.
-pub(super) fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     NAME.as_ref().is_some_and(|names| names.is_match(name))
 }
 
 /// The same for a number: how many tokens there are is none.
-pub(super) fn is_name_of_number(name: &str) -> bool {
+pub(crate) fn is_name_of_number(name: &str) -> bool {
     is_name(name) && !COUNTS.as_ref().is_some_and(|counts| counts.is_match(name))
 }
 
@@ -86,12 +107,27 @@ pub(super) fn is_name_of_number(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn blotted(text: &str) -> String {
+    fn inked(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         for range in find(text) {
             bytes[range].fill(b'x');
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    #[test]
+    fn a_log_line_loses_its_secrets_and_nothing_else() {
+        let body = "A1b2C3d4E5f6G7h8I9j0";
+        assert_eq!(
+            blotted(&format!("a token={body} and sk-{body}, ä end")),
+            "a token=(secret) and (secret), ä end"
+        );
+        // Found twice, as a value and by its form.
+        assert_eq!(
+            blotted(&format!("key: api_key=sk-{body}.")),
+            "key: api_key=(secret)"
+        );
+        assert_eq!(blotted("nothing"), "nothing");
     }
 
     #[test]
@@ -125,7 +161,7 @@ mod tests {
         ] {
             let text = format!("before {secret} after");
             assert_eq!(
-                blotted(&text),
+                inked(&text),
                 format!("before {} after", x(&secret)),
                 "{text}"
             );
@@ -152,7 +188,7 @@ mod tests {
             ),
         ] {
             let text = format!("{before}{secret}{after}");
-            assert_eq!(blotted(&text), format!("{before}{}{after}", x(secret)));
+            assert_eq!(inked(&text), format!("{before}{}{after}", x(secret)));
         }
     }
 
@@ -166,10 +202,10 @@ mod tests {
             "/homework/alice",
             "the bear er ran",
         ] {
-            assert_eq!(blotted(text), text);
+            assert_eq!(inked(text), text);
         }
         let within = format!("a folder src/{}/x", "root");
-        assert_eq!(blotted(&within), within);
+        assert_eq!(inked(&within), within);
         assert!(is_name("clientSecret") && is_name("API-Keys") && is_name("token"));
         assert!(!is_name("secretary") && !is_name("key") && !is_name_of_number("max_tokens"));
         for count in ["n_tokens", "max_completion_tokens", "cachedInputTokens"] {

@@ -1,4 +1,6 @@
-//! The gateway that runs with the same configuration, as its admin routes show it.
+//! The gateway that runs with the same configuration, as those see it who may do more than clients.
+
+mod events; // an answer that comes event by event
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -15,60 +17,115 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::command::{Stop, arguments, with_runtime};
+pub(super) use self::events::Events;
+use super::{Stop, arguments, with_runtime};
 use crate::config::{Config, Environment, Secret};
 
 /// How long everything besides compiling may take.
 const WAIT: Duration = Duration::from_secs(30);
 
+/// How long it may take to say whether it is there.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long it may take to say what it is, also where it has much to do.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Bytes of that.
+const GREETING: usize = 4 << 10;
+
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 64 << 20;
 
 /// A gateway to speak to.
-pub(in crate::command) struct Remote {
+pub(super) struct Remote {
     address: SocketAddr,
-    key: Secret,
+    key: Option<Secret>,
     wait: Duration,
     /// Who speaks to it: the user's name, where the environment has it.
-    pub(in crate::command) user: Option<String>,
+    pub(super) user: Option<String>,
 }
 
 impl Remote {
     /// The gateway that `airlock serve` with these arguments is.
-    pub(in crate::command) fn of(matches: &ArgMatches) -> Result<Self, Stop> {
+    pub(super) fn of(matches: &ArgMatches) -> Result<Self, Stop> {
         let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
         let config = loaded.map_err(|error| Stop::Usage(error.into()))?.config;
         Self::with(&config).map_err(Stop::Usage)
     }
 
     fn with(config: &Config) -> anyhow::Result<Self> {
-        let Some(key) = config.admin_key.clone() else {
+        if config.admin_key.is_none() {
             bail!(
                 "no admin key is configured, so the gateway has no admin routes: set `admin_key` in the configuration file, \
                  or AIRLOCK_ADMIN_KEY, for `airlock serve` and for this command"
             );
-        };
+        }
+        Self::reached(config)
+    }
+
+    /// The gateway of this configuration, for routes that need no admin key where none is configured.
+    ///
+    /// # Errors
+    /// The configuration does not say where it listens.
+    pub(super) fn reached(config: &Config) -> anyhow::Result<Self> {
         if config.listen.port() == 0 {
             bail!("the system chose the gateway's port: say which with --listen");
         }
         let user = config.environment.raw("USER");
         Ok(Self {
             address: reachable(config.listen),
-            key,
+            key: config.admin_key.clone().or_else(|| config.api_key.clone()),
             wait: WAIT.saturating_add(config.policies.compile_timeout),
             user: user.map(|user| user.to_string_lossy().into_owned()),
         })
     }
 
+    /// Where it is, as an origin.
+    pub(super) fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Whether a gateway listens there. It is asked without any key.
+    ///
+    /// # Errors
+    /// Something else listens there.
+    pub(super) async fn listens(&self) -> anyhow::Result<bool> {
+        let connected = timeout(CONNECT, TcpStream::connect(self.address)).await;
+        let Ok(Ok(stream)) = connected else {
+            return Ok(false);
+        };
+        let asked = async {
+            let request = Request::builder().uri("/healthz");
+            let request = request.header(HOST, self.address.to_string());
+            let request = request.body(Body::empty())?;
+            let (status, body) = exchanged(stream, request, GREETING).await?;
+            let body: Value = serde_json::from_slice(&body)?;
+            anyhow::Ok(status.is_success() && body["service"] == "airlock")
+        };
+        match timeout(HELLO, asked).await {
+            Ok(Ok(true)) => Ok(true),
+            Ok(Ok(false) | Err(_)) | Err(_) => bail!(
+                "what listens on {} does not answer as a gateway of this version does: free port {} or restart the gateway \
+                 that has it, or say where it is with --listen",
+                self.address,
+                self.address.port()
+            ),
+        }
+    }
+
     /// Makes one call. It has until the gateway could have compiled a policy.
-    pub(in crate::command) fn ask(
+    pub(super) fn ask(
         &self,
         method: Method,
         path: &str,
         body: Option<Value>,
     ) -> Result<Value, Stop> {
         with_runtime(|runtime| {
-            let call = self.call(method, path, body);
+            let call = async {
+                // A stranger hears no key. That nobody listens is for the call to say.
+                self.listens().await?;
+                self.call(method, path, body).await
+            };
             runtime.block_on(call).map_err(Stop::Failure)
         })
     }
@@ -77,7 +134,7 @@ impl Remote {
     ///
     /// # Errors
     /// Nobody answers, in time, or what the gateway says where it refuses.
-    pub(in crate::command) async fn call(
+    pub(super) async fn call(
         &self,
         method: Method,
         path: &str,
@@ -112,12 +169,24 @@ impl Remote {
                 self.address
             )
         })?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let request = self.request(method, path, body)?;
+        let answer = exchanged(stream, request, ANSWER).await;
+        answer.with_context(|| format!("the gateway at {} does not answer", self.address))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> anyhow::Result<Request<Body>> {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(HOST, self.address.to_string())
-            .header(AUTHORIZATION, format!("Bearer {}", self.key.expose()));
+            .header(HOST, self.address.to_string());
+        if let Some(key) = &self.key {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
+        }
         let body = match body {
             Some(body) => {
                 request = request.header(CONTENT_TYPE, "application/json");
@@ -125,24 +194,14 @@ impl Remote {
             }
             None => Body::empty(),
         };
-        let request = request.body(body)?;
-        let exchange = async move {
-            let response = sender.send_request(request).await?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER).collect().await;
-            let body = body.map_err(|error| anyhow!("its answer: {error}"))?;
-            anyhow::Ok((status, body.to_bytes()))
-        };
-        // The connection ends once its sender, which the exchange has, is gone.
-        let (answer, _) = tokio::join!(exchange, connection);
-        answer.with_context(|| format!("the gateway at {} does not answer", self.address))
+        Ok(request.body(body)?)
     }
 
     fn refusal(&self, status: StatusCode, answer: Option<&Value>) -> anyhow::Error {
         let error = |member: &str| answer?.get("error")?.get(member)?.as_str();
         match (error("code"), error("message")) {
             (Some("invalid_api_key"), _) => anyhow!(
-                "the gateway at {} has another admin key than this configuration",
+                "the gateway at {} has another key than this configuration",
                 self.address
             ),
             (Some("unknown_url"), _) => anyhow!(
@@ -150,13 +209,37 @@ impl Remote {
                 self.address
             ),
             // It may quote a policy.
-            (_, Some(message)) => anyhow!(super::plain(message)),
+            (_, Some(message)) => anyhow!(
+                message
+                    .chars()
+                    .filter(|it| !it.is_control())
+                    .collect::<String>()
+            ),
             (_, None) => anyhow!(
                 "{} answers {status}, but not as a gateway does",
                 self.address
             ),
         }
     }
+}
+
+/// Asks once, and reads an answer of so many bytes at most.
+async fn exchanged(
+    stream: TcpStream,
+    request: Request<Body>,
+    longest: usize,
+) -> anyhow::Result<(StatusCode, Bytes)> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let exchange = async move {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), longest).collect().await;
+        let body = body.map_err(|error| anyhow!("its answer: {error}"))?;
+        anyhow::Ok((status, body.to_bytes()))
+    };
+    // The connection ends once its sender, which the exchange has, is gone.
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer
 }
 
 /// Where one that listens there is reached from this machine.
@@ -206,6 +289,29 @@ mod tests {
         assert!(error.contains("--listen"), "{error}");
     }
 
+    #[tokio::test]
+    async fn a_stranger_on_the_port_is_named_and_hears_no_key() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut config = config();
+        config.listen = listener.local_addr().unwrap();
+        let remote = Remote::reached(&config).ok().unwrap();
+        let stranger = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut heard = vec![0; 4096];
+            let length = stream.read(&mut heard).await.unwrap();
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&heard[..length]).to_lowercase()
+        };
+        let (answer, heard) = tokio::join!(remote.listens(), stranger);
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains(&config.listen.port().to_string()), "{error}");
+        assert!(!heard.contains("authorization"), "{heard}");
+        drop(listener);
+        assert!(!remote.listens().await.unwrap());
+    }
+
     #[test]
     fn a_refusal_is_the_gateways_own_words() {
         let remote = Remote::with(&config()).ok().unwrap();
@@ -217,7 +323,7 @@ mod tests {
                 .to_string()
         };
         assert_eq!(said("policy_not_found"), "No.");
-        assert!(said("invalid_api_key").contains("another admin key"));
+        assert!(said("invalid_api_key").contains("another key"));
         assert!(said("unknown_url").contains("admin_key"));
         let other = remote.refusal(StatusCode::BAD_GATEWAY, None).to_string();
         assert!(other.contains("502"), "{other}");

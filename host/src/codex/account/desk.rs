@@ -1,0 +1,178 @@
+//! The Codex that one sign-in has for itself, so that those which serve are not disturbed.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::flow::{Reason, Trouble};
+use super::staging::Staging;
+use super::wire::{LoginCancel, LoginCompleted, Workspace};
+use super::{Inner, STEP, TokenFault, words};
+use crate::codex::child::{Child, StartError};
+use crate::codex::connection::{AccountLine, CallError};
+use crate::codex::protocol::{AccountReadResponse, Ignored, Nothing};
+
+/// How long a login may take to be given up, and each of the four steps of ending the child: 2 s are what it has in all.
+const CANCEL: Duration = Duration::from_millis(300);
+const END: Duration = Duration::from_millis(400);
+
+/// A sign-in's Codex, from before it has started until it has ended.
+pub(super) struct Desk {
+    pub(super) staging: Staging,
+    child: Option<Child>,
+    heard: Option<mpsc::Receiver<AccountLine>>,
+    /// The login that Codex waits for.
+    pub(super) pending: Option<String>,
+}
+
+/// What Codex says of a login that it has made.
+pub(super) struct Made {
+    pub(super) read: AccountReadResponse,
+    /// The workspace that it belongs to.
+    pub(super) workspace: Option<String>,
+}
+
+impl Desk {
+    pub(super) fn at(staging: Staging) -> Self {
+        Self {
+            staging,
+            child: None,
+            heard: None,
+            pending: None,
+        }
+    }
+
+    /// Starts Codex. What it mutters goes to `ear`.
+    pub(super) async fn open(
+        &mut self,
+        inner: &Inner,
+        ear: mpsc::Sender<String>,
+    ) -> Result<(), Trouble> {
+        let mut settings = Vec::new();
+        if inner.launch.home().custom_provider {
+            // One of another name has no account.
+            settings.push("model_provider=\"openai\"".to_owned());
+        }
+        let launch = inner.launch.in_home(self.staging.path(), settings);
+        let started = Child::start_heard(&launch, inner.bounds, &inner.tasks, Some(ear)).await;
+        let child = started.map_err(|error| match error {
+            StartError::Stopping => Trouble::of(Reason::Stopping),
+            StartError::Unfit(problem) => {
+                Trouble::saying(Reason::CodexUnavailable, problem.message)
+            }
+            error @ (StartError::Spawn(_) | StartError::Initialize(_)) => {
+                tracing::warn!(%error, "codex did not start for a sign-in");
+                Trouble::of(Reason::CodexUnavailable)
+            }
+        })?;
+        self.heard = Some(child.connection.hear_account());
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Calls Codex. What it refuses has a reason in its words.
+    pub(super) async fn call<R: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &(impl Serialize + Sync),
+    ) -> Result<R, Trouble> {
+        let Some(child) = &self.child else {
+            return Err(Trouble::of(Reason::CodexUnavailable));
+        };
+        match timeout(STEP, child.connection.call(method, params)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(CallError::Refused(refusal))) => Err(Trouble::said(&refusal.message)),
+            Ok(Err(CallError::Closed)) => Err(Trouble::of(Reason::CodexUnavailable)),
+            Ok(Err(CallError::TimedOut)) | Err(_) => Err(Trouble::of(Reason::NetworkUnreachable)),
+            Ok(Err(CallError::Malformed(_))) => Err(Trouble::of(Reason::InvalidResponse)),
+        }
+    }
+
+    /// Waits until Codex says what became of the login that was begun, at most so long.
+    pub(super) async fn completed(&mut self, wait: Duration) -> Result<(), Trouble> {
+        let completed = match timeout(wait, self.hear_completed()).await {
+            Ok(Some(completed)) => completed,
+            Ok(None) => return Err(Trouble::of(Reason::CodexUnavailable)),
+            Err(_) => return Err(Trouble::of(Reason::Expired)),
+        };
+        self.pending = None;
+        match completed.success {
+            true => Ok(()),
+            false => Err(Trouble::said(
+                completed.error.as_deref().unwrap_or_default(),
+            )),
+        }
+    }
+
+    async fn hear_completed(&mut self) -> Option<LoginCompleted> {
+        let (child, heard) = (self.child.as_ref()?, self.heard.as_mut()?);
+        loop {
+            let line = tokio::select! {
+                line = heard.recv() => line?,
+                () = child.connection.closed() => return None,
+            };
+            if let AccountLine::Asked { id, .. } = &line {
+                // These tokens are the ones that it shall try.
+                let fault = TokenFault::NoSource;
+                let refused = child.connection.refuse(id, fault.code(), fault.told());
+                let _ = refused.await;
+                continue;
+            }
+            let completed = completed(&line);
+            if let Some(completed) = completed.filter(|it| it.login_id == self.pending) {
+                return Some(completed);
+            }
+        }
+    }
+
+    /// Asks Codex whether somebody is signed in now.
+    pub(super) async fn made(&self) -> Result<Made, Trouble> {
+        let whole: serde_json::Value = self.call("account/read", &Nothing {}).await?;
+        let workspace = serde_json::from_value::<Workspace>(whole.clone()).ok();
+        let workspace = workspace.and_then(|read| read.workspace_routing?.chatgpt_account_id);
+        match serde_json::from_value::<AccountReadResponse>(whole) {
+            Ok(read) if read.account.is_some() => Ok(Made { read, workspace }),
+            Ok(_) | Err(_) => Err(Trouble::of(Reason::InvalidResponse)),
+        }
+    }
+
+    /// Ends it all, within 2 s: the login that Codex waits for, Codex, and its home.
+    pub(super) async fn close(mut self) {
+        if let Some(child) = self.child.take() {
+            if let Some(login_id) = self.pending.take() {
+                let params = LoginCancel {
+                    login_id: &login_id,
+                };
+                let cancelled = child
+                    .connection
+                    .call::<Ignored>("account/login/cancel", &params);
+                // Its end ends the login too.
+                let _ = timeout(CANCEL, cancelled).await;
+            }
+            child.end_within(END).await;
+        }
+        self.staging.remove().await;
+    }
+}
+
+/// What became of a login, where a line says so.
+pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
+    match line {
+        AccountLine::Told { method, params } if method == "account/login/completed" => {
+            serde_json::from_str(params.get()).ok()
+        }
+        AccountLine::Told { .. } | AccountLine::Asked { .. } => None,
+    }
+}
+
+impl Trouble {
+    /// What Codex says stands in the way.
+    fn said(words: &str) -> Self {
+        let mut trouble = Self::of(words::reason(words));
+        trouble.codex = Some(words.to_owned()).filter(|words| !words.is_empty());
+        trouble
+    }
+}

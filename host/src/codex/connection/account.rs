@@ -1,0 +1,78 @@
+//! What Codex says and asks of its account, beside any thread, and who hears it.
+
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+
+use super::message::{Fault, Refusal, encode};
+use super::{CallError, Connection, Inner};
+
+/// Lines that may wait to be heard. As many turns can ask for a token at once; what is beyond is refused.
+const LINES: usize = 256;
+
+/// What Codex asks when the model refuses the token that we gave it.
+const REFRESH: &str = "account/chatgptAuthTokens/refresh";
+
+/// What concerns the account.
+#[derive(Debug)]
+pub(in crate::codex) enum AccountLine {
+    /// A notification of `account/…`.
+    Told {
+        method: String,
+        params: Box<RawValue>,
+    },
+    /// It wants a fresh ChatGPT token, under this id.
+    Asked {
+        id: Box<RawValue>,
+        params: Box<RawValue>,
+    },
+}
+
+impl Connection {
+    /// From here on, what Codex says of its account comes here. Only the first who asks gets it; until then questions
+    /// are refused, as all others are.
+    pub(in crate::codex) fn hear_account(&self) -> mpsc::Receiver<AccountLine> {
+        let (ear, heard) = mpsc::channel(LINES);
+        // A second one hears nothing: its sender is gone at once.
+        let _ = self.inner.account.set(ear);
+        heard
+    }
+
+    /// Answers a request of Codex's with an error.
+    pub(in crate::codex) async fn refuse(
+        &self,
+        id: &RawValue,
+        code: i64,
+        message: &str,
+    ) -> Result<(), CallError> {
+        let error = Fault { code, message };
+        let line = encode(&Refusal { id, error })?;
+        let sent = self.inner.lines.send(line).await;
+        sent.map_err(|_closed| CallError::Closed)
+    }
+}
+
+impl Inner {
+    /// Whether this is a question for whoever hears the account, and is on its way there.
+    pub(super) fn asks_of_account(&self, method: &str, id: &RawValue, params: &RawValue) -> bool {
+        method == REFRESH
+            && self.to_account(|| AccountLine::Asked {
+                id: id.to_owned(),
+                params: params.to_owned(),
+            })
+    }
+
+    /// Hands a notification on, where it is one about the account and somebody hears it.
+    pub(super) fn tells_of_account(&self, method: &str, params: &RawValue) {
+        if method.starts_with("account/") {
+            self.to_account(|| AccountLine::Told {
+                method: method.to_owned(),
+                params: params.to_owned(),
+            });
+        }
+    }
+
+    fn to_account(&self, line: impl FnOnce() -> AccountLine) -> bool {
+        let ear = self.account.get();
+        ear.is_some_and(|ear| ear.try_send(line()).is_ok())
+    }
+}

@@ -1,0 +1,49 @@
+//! A sign-in as server-sent events. The body holds it: a client that leaves ends it.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use futures_util::stream::unfold;
+use tokio::time::timeout;
+
+use crate::codex::account::{Event, Flow};
+use crate::http::sse::BEAT;
+
+/// Events as they come, and a comment where none has come for so long.
+pub(super) fn body(flow: Flow, heartbeat: Duration) -> Body {
+    Body::from_stream(unfold((flow, heartbeat), async |(mut flow, heartbeat)| {
+        let piece = match timeout(heartbeat, flow.next()).await {
+            Ok(event) => encode(&event?),
+            Err(_) => Bytes::from_static(BEAT.as_bytes()),
+        };
+        Some((Ok::<_, Infallible>(piece), (flow, heartbeat)))
+    }))
+}
+
+fn encode(event: &Event) -> Bytes {
+    // Texts always become JSON.
+    let data = serde_json::to_string(event).unwrap_or_default();
+    format!("data: {data}\n\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_what_the_documents_say() {
+        let code = Event::DeviceCode {
+            url: "https://auth.openai.com/codex/device".to_owned(),
+            code: "AB-1".to_owned(),
+            expires: 7,
+        };
+        assert_eq!(
+            encode(&code),
+            "data: {\"type\":\"device_code\",\"url\":\"https://auth.openai.com/codex/device\",\"code\":\"AB-1\",\"expires\":7}\n\n"
+        );
+        let text = "{\"type\":\"error\",\"reason\":\"url_not_allowed\",\"message\":\"no\"}";
+        let error = serde_json::from_str::<Event>(text);
+        assert!(error.is_ok_and(|error| encode(&error) == format!("data: {text}\n\n")));
+    }
+}
