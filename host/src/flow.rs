@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use self::admission::Admission;
+pub(crate) use self::admission::Occupancy;
 use self::fan_out::{FanOut, Means};
 pub(crate) use self::feed::Feed;
 use self::parking::Lot;
@@ -19,7 +20,9 @@ pub(crate) use self::pump::Piece;
 use self::pump::Pump;
 use self::turns::{ANSWER, Turns};
 use crate::attachments::Attachments;
-use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, Permit, Terms, Turn};
+use crate::codex::{
+    CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, Permit, Terms, Turn,
+};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::metrics::Trail;
@@ -106,12 +109,20 @@ pub(crate) enum Answer {
 impl Flow {
     /// Brings together what requests need.
     pub(crate) fn new(config: &Config, rollout: Rollout, codex: Codex, tasks: &Tasks) -> Self {
+        let admission = Arc::new(Admission::new(&config.limits));
+        let (followed, pace, stopping) = (admission.clone(), codex.pace(), tasks.clone());
+        tasks.spawn("capacity", async move {
+            tokio::select! {
+                () = followed.follow(pace) => {}
+                () = stopping.stopping() => {}
+            }
+        });
         Self {
             lot: Lot::new(&config.limits, tasks),
             rollout,
             recorder: Recorder::new(&config.codex.data_dir, tasks),
             codex,
-            admission: Arc::new(Admission::new(&config.limits)),
+            admission,
             limits: Arc::new(config.limits.clone()),
             tasks: tasks.clone(),
         }
@@ -320,9 +331,14 @@ impl Flow {
             || header("thread-id").is_some_and(|thread| self.codex.runs(thread))
     }
 
-    /// How many turns run, and how many requests wait for some.
-    pub(crate) fn turns(&self) -> (u64, u64) {
+    /// The turns that run, and the requests that wait for some.
+    pub(crate) fn turns(&self) -> Occupancy {
         self.admission.turns()
+    }
+
+    /// The children of Codex.
+    pub(crate) fn fleet(&self) -> FleetReport {
+        self.codex.report()
     }
 
     /// The number of the shadow's release, and what it has compared.

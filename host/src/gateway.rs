@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::timeout;
 
 use crate::codex::Codex;
+use crate::codex::account::Account;
 use crate::codex::launch::Launch;
 use crate::config::Config;
 use crate::flow::Flow;
@@ -24,6 +25,7 @@ const STOP: Duration = Duration::from_secs(20);
 /// A gateway that serves. Dropping it stops nothing: `drain` does.
 pub struct Gateway {
     server: Server,
+    account: Account,
     tasks: Tasks,
     drain: Duration,
 }
@@ -75,8 +77,9 @@ impl Gateway {
             Err(error) => Err(listen(error)),
         };
         match started {
-            Ok(server) => Ok(Self {
+            Ok((server, account)) => Ok(Self {
                 server,
+                account,
                 tasks,
                 drain: config.limits.drain,
             }),
@@ -95,7 +98,9 @@ impl Gateway {
     /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, then ends
     /// Codex.
     pub async fn drain(self) {
-        if !self.server.drain(self.drain).await {
+        // A sign-in waits for a person, and nobody waits for that.
+        let (drained, ()) = tokio::join!(self.server.drain(self.drain), self.account.stop());
+        if !drained {
             tracing::warn!("replies that had not ended in time are cut");
         }
         stop(&self.tasks).await;
@@ -109,7 +114,7 @@ async fn serve(
     metrics: Metrics,
     listener: TcpListener,
     tasks: &Tasks,
-) -> Result<Server, StartError> {
+) -> Result<(Server, Account), StartError> {
     let model = match config.rehearsal {
         true => Some(
             rehearsal::start(tasks)
@@ -120,16 +125,18 @@ async fn serve(
     };
     let launch = Launch::prepare(config, model.as_ref().map(|model| model.base_url.as_str()))
         .map_err(|error| StartError::Home(error.into()))?;
-    let codex = Codex::start(&config.limits, launch, tasks);
+    let codex = Codex::start(config, launch, tasks);
+    let account = codex.account().clone();
     let router = {
-        let flow = Flow::new(config, registry.rollout(), codex, tasks);
-        http::router(config, flow, registry, metrics)
+        let flow = Flow::new(config, registry.rollout(), codex.clone(), tasks);
+        http::router(config, flow, codex, registry, metrics)
     };
     let listen = |source| StartError::Listen {
         address: config.listen,
         source,
     };
-    http::serve(listener, router, tasks).map_err(listen)
+    let server = http::serve(listener, router, tasks).map_err(listen)?;
+    Ok((server, account))
 }
 
 async fn stop(tasks: &Tasks) {

@@ -1,5 +1,6 @@
 //! What is counted for those who watch over many gateways. Counting costs an atomic addition; reading does the work.
 
+mod fleet; // the children of Codex
 mod histogram; // times
 mod meter; // what one release does
 mod scrape; // all of it as text

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::connection::{Bounds, CallError, Connection};
-use super::launch::{Launch, LaunchError};
+use super::launch::{Group, Launch, LaunchError};
 use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
 use super::stderr;
 use crate::task::Tasks;
@@ -49,6 +50,16 @@ impl Child {
         bounds: Bounds,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
+        Self::start_heard(launch, bounds, tasks, None).await
+    }
+
+    /// The same; what it mutters goes also to `ear`, as it goes to the log, as long as there is room.
+    pub(super) async fn start_heard(
+        launch: &Launch,
+        bounds: Bounds,
+        tasks: &Tasks,
+        ear: Option<mpsc::Sender<String>>,
+    ) -> Result<Self, StartError> {
         let spawned = tokio::select! {
             spawned = launch.spawn(&["app-server"]) => spawned,
             () = tasks.stopping() => return Err(StartError::Stopping),
@@ -58,11 +69,12 @@ impl Child {
             LaunchError::Spawn(error) => StartError::Spawn(error),
         })?;
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let mut guard = Group(group);
         let missing = || StartError::Spawn(std::io::Error::other("a pipe is missing"));
         let stdin = process.stdin.take().ok_or_else(missing)?;
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
-        tasks.spawn("codex-stderr", stderr::trace(stderr));
+        tasks.spawn("codex-stderr", stderr::trace(stderr, ear));
         let connection = Connection::open(stdin, stdout, bounds, tasks);
         let mut child = Self {
             process,
@@ -70,6 +82,8 @@ impl Child {
             connection,
             version: String::new(),
         };
+        // It is the child's own task now.
+        guard.0 = None;
         let initialized = tokio::select! {
             initialized = child.initialize() => initialized.map_err(StartError::from),
             () = tasks.stopping() => Err(StartError::Stopping),
@@ -84,6 +98,11 @@ impl Child {
                 Err(error)
             }
         }
+    }
+
+    /// The process's number, as long as nobody has waited for its end.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.id()
     }
 
     async fn initialize(&self) -> Result<String, CallError> {
@@ -111,21 +130,28 @@ impl Child {
 
     /// Ends the child: by the end of its stdin, by SIGTERM, by SIGKILL, each with its time. Its whole process group
     /// goes with it.
-    pub(super) async fn end(mut self) {
+    pub(super) async fn end(self) {
+        self.end_within(END_STEP).await;
+    }
+
+    /// The same, with so much time for each of the four steps.
+    pub(super) async fn end_within(mut self, step: Duration) {
         self.connection.hang_up();
-        if timeout(END_STEP, self.process.wait()).await.is_err() {
+        if timeout(step, self.process.wait()).await.is_err() {
             self.signal(Signal::TERM);
-            if timeout(END_STEP, self.process.wait()).await.is_err() {
+            if timeout(step, self.process.wait()).await.is_err() {
                 tracing::warn!("codex ignores SIGTERM");
             }
         }
         // Whatever the child started, or the child itself.
         self.signal(Signal::KILL);
-        if timeout(END_STEP, self.process.wait()).await.is_err() {
+        if timeout(step, self.process.wait()).await.is_err() {
             tracing::error!("codex cannot be killed");
         }
+        // From here on the number may come to mean others.
+        self.group = None;
         // Whoever inherited its stdout is gone too, so all that was said has been read.
-        let _ = timeout(END_STEP, self.connection.closed()).await;
+        let _ = timeout(step, self.connection.closed()).await;
     }
 
     fn signal(&self, signal: Signal) {
@@ -133,5 +159,12 @@ impl Child {
             // An error means that no such group exists any more, which is what we want.
             let _ = kill_process_group(group, signal);
         }
+    }
+}
+
+/// Whoever drops a child that has not been ended, as it starts or as it ends, leaves nothing of its group.
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
     }
 }

@@ -272,13 +272,15 @@ impl Shared {
             }
             // Codex repeats what was injected before the turn began.
             Report::Taken => state.calls.taken(),
-            Report::Called if progress.started => {
-                state.calls.called();
+            Report::Called { call } if progress.started => {
+                state.calls.called(&call);
                 events.push(verbatim(method, params));
             }
-            Report::Returned if state.calls.is_probed() => {
-                last = true;
-                events.push(verbatim(method, params));
+            Report::Returned { call } => {
+                last = state.calls.returned(&call);
+                if last {
+                    events.push(verbatim(method, params));
+                }
             }
             Report::Responded(usage) => {
                 last = state.calls.responded();
@@ -287,20 +289,20 @@ impl Shared {
                 events.extend(used.map(EventKind::Usage));
                 events.push(verbatim(method, params));
             }
-            Report::Retrying(error) => match failure::shortfall(&error) {
-                Some(shortfall) => {
-                    // Codex would ask five times more; the model has already said that it will not.
+            Report::Retrying(error) => match failure::is_final(&error) {
+                true => {
+                    // Codex would ask five times more, and hear the same each time.
                     progress.abandoned = true;
-                    outcome = Some(Ending::Incomplete(shortfall).into());
+                    outcome = Some(failure::of_turn(Some(&error)));
                 }
-                None => state.telling.retry(),
+                false => state.telling.retry(),
             },
             Report::Compacting => {
                 // It cannot be switched off (0.169.0), and the answer would be to a summary nobody asked for.
                 progress.abandoned = true;
                 outcome = Some(failure::too_long().into());
             }
-            Report::Failing | Report::Echo | Report::Called | Report::Returned => {}
+            Report::Failing | Report::Echo | Report::Called { .. } => {}
             Report::TurnCompleted { status, error } => {
                 heard = match status {
                     Status::Completed => Heard::AccountTaken,

@@ -5,39 +5,61 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use serde::Serialize;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::codex::Permit;
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::places::Places;
 use crate::policy::Session;
 use crate::wit::{self, Load, ProblemKind};
 
 /// The longest wait that a client is told, in seconds. SDKs wait up to a minute and try only twice more.
 const RETRY_AT_MOST: u64 = 10;
 
+/// Turns and the line in front of them, as operators see them.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Occupancy {
+    /// Turns that run.
+    pub(crate) running: u64,
+    /// How many may run at once now: it follows what Codex is seen to manage.
+    pub(crate) capacity: u64,
+    /// How many ever may (`limits.turns`).
+    pub(crate) limit: u64,
+    /// Requests that wait for turns.
+    pub(crate) waiting: u64,
+    /// How long the first of them has waited.
+    pub(crate) longest_wait_ms: u64,
+}
+
 /// The turns that may run, and the line in front of them.
 pub(super) struct Admission {
-    turns: Arc<Semaphore>,
+    places: Places,
     line: Line,
-    capacity: usize,
     longest_wait: Duration,
 }
 
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            turns: Arc::new(Semaphore::new(limits.turns)),
+            places: Places::new(limits.turns),
             line: Line {
                 waiting: Mutex::default(),
                 room: limits.queue,
             },
-            capacity: limits.turns,
             longest_wait: limits.queue_wait,
+        }
+    }
+
+    /// Has as many places as this says, as long as whoever says it is there.
+    pub(super) async fn follow(&self, mut pace: watch::Receiver<usize>) {
+        while pace.changed().await.is_ok() {
+            self.places.resize(*pace.borrow_and_update());
         }
     }
 
@@ -54,24 +76,25 @@ impl Admission {
         }
     }
 
-    /// How many turns run, and how many requests wait for some.
-    pub(super) fn turns(&self) -> (u64, u64) {
-        let (waiting, _) = self.line.length();
-        (self.running() as u64, waiting as u64)
-    }
-
-    fn running(&self) -> usize {
-        self.capacity.saturating_sub(self.turns.available_permits())
+    /// The turns that run, and the requests that wait for some.
+    pub(super) fn turns(&self) -> Occupancy {
+        let (waiting, longest_wait) = self.line.length();
+        Occupancy {
+            running: self.places.taken() as u64,
+            capacity: self.places.capacity() as u64,
+            limit: self.places.most() as u64,
+            waiting: waiting as u64,
+            longest_wait_ms: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     fn load(&self, wanted: usize) -> Load {
-        let running = self.running();
         let (waiting, longest_wait) = self.line.length();
         Load {
             wanted: count(wanted),
-            running: count(running),
+            running: count(self.places.taken()),
             waiting: count(waiting),
-            capacity: count(self.capacity),
+            capacity: count(self.places.capacity()),
             room: count(self.line.room),
             longest_wait: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
         }
@@ -79,29 +102,24 @@ impl Admission {
 
     /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
     async fn permits(&self, wanted: usize) -> Result<Vec<Permit>, Failure> {
-        if wanted > self.capacity {
+        if wanted > self.places.most() {
             return Err(self.too_many(wanted));
         }
-        let many = count(wanted);
-        if let Ok(permits) = Arc::clone(&self.turns).try_acquire_many_owned(many) {
-            return Ok(each(permits));
+        if let Some(permits) = self.places.try_take(wanted) {
+            return Ok(permits);
         }
         let _place = self
             .line
             .enter()
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
-        let permits = Arc::clone(&self.turns).acquire_many_owned(many);
-        match timeout(self.longest_wait, permits).await {
-            Ok(Ok(permits)) => Ok(each(permits)),
-            // Nobody closes the semaphore.
-            Ok(Err(_)) | Err(_) => Err(self.busy("No turn came free in time")),
-        }
+        let permits = timeout(self.longest_wait, self.places.take(wanted)).await;
+        permits.map_err(|_elapsed| self.busy("No turn came free in time"))
     }
 
     fn too_many(&self, wanted: usize) -> Failure {
         let message = format!(
             "This request needs {wanted} turns at once, and the gateway runs at most {}.",
-            self.capacity
+            self.places.most()
         );
         Failure::new(ProblemKind::Unsupported, "too_many_turns", message)
     }
@@ -158,15 +176,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.line.lock().remove(&self.number);
     }
-}
-
-/// Many permits as one each.
-fn each(mut permits: OwnedSemaphorePermit) -> Vec<Permit> {
-    let mut single = Vec::with_capacity(permits.num_permits());
-    while let Some(permit) = permits.split(1) {
-        single.push(Arc::new(permit));
-    }
-    single
 }
 
 fn count(number: usize) -> u32 {

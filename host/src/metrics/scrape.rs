@@ -13,22 +13,23 @@ use prometheus_client::registry::{Registry, Unit};
 use super::meter::{KINDS, Meter};
 use super::trail::{Outcome, Route};
 use super::{Metrics, Role};
+use crate::codex::FleetReport;
+use crate::flow::Occupancy;
 use crate::policy::Tally;
+use crate::task;
 
 /// The counts, and what is looked up when they are read.
 #[derive(Debug)]
 pub(crate) struct Scrape {
     pub(crate) metrics: Metrics,
-    /// Turns that run.
-    pub(crate) running: u64,
-    /// Requests that wait for turns.
-    pub(crate) waiting: u64,
+    pub(crate) turns: Occupancy,
+    pub(crate) fleet: FleetReport,
     /// The shadow's release, and what it has compared.
     pub(crate) shadow: Option<(u64, Tally)>,
 }
 
 /// A series: its labels, and its value.
-type Series<const N: usize> = ([(&'static str, String); N], u64);
+pub(super) type Series<const N: usize> = ([(&'static str, String); N], u64);
 
 impl Scrape {
     /// All of it.
@@ -97,10 +98,13 @@ impl Collector for Scrape {
         page.gauge("http_server_active_requests", help, read(&counts.running))?;
         let help = "Streams that are open";
         page.gauge("airlock_open_streams", help, read(&counts.streams))?;
-        let help = "Turns that run";
-        page.gauge("airlock_running_turns", help, self.running)?;
+        let turns = &self.turns;
+        page.gauge("airlock_running_turns", "Turns that run", turns.running)?;
+        let help = "Turns that may run at once, as Codex is seen to manage";
+        page.gauge("airlock_turn_capacity", help, turns.capacity)?;
         let help = "Requests that wait for a turn";
-        page.gauge("airlock_waiting_requests", help, self.waiting)?;
+        page.gauge("airlock_waiting_requests", help, turns.waiting)?;
+        page.fleet(&self.fleet)?;
         page.process()
     }
 }
@@ -130,7 +134,7 @@ impl Scrape {
 }
 
 /// What is written to.
-struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn requests(&mut self, none: &Arc<Meter>, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
@@ -171,7 +175,7 @@ impl Page<'_> {
     }
 
     fn process(&mut self) -> fmt::Result {
-        if let Some(bytes) = resident_bytes() {
+        if let Some(bytes) = task::resident_bytes(None) {
             let help = "Resident memory of the gateway's own process in bytes";
             self.gauge("process_resident_memory_bytes", help, bytes)?;
         }
@@ -188,7 +192,7 @@ impl Page<'_> {
         build.encode_family(&labels)?.encode_gauge(&1_u64)
     }
 
-    fn counters<const N: usize>(
+    pub(super) fn counters<const N: usize>(
         &mut self,
         name: &str,
         help: &str,
@@ -207,7 +211,21 @@ impl Page<'_> {
         Ok(())
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    pub(super) fn gauges<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        series: impl IntoIterator<Item = Series<N>>,
+    ) -> fmt::Result {
+        let gauge = MetricType::Gauge;
+        let mut metric = self.0.encode_descriptor(name, help, None, gauge)?;
+        for (labels, value) in series {
+            metric.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let gauge = MetricType::Gauge;
         let mut metric = self.0.encode_descriptor(name, help, None, gauge)?;
         metric.encode_gauge(&value)
@@ -223,14 +241,4 @@ fn happened<const N: usize>(
 
 fn read(count: &AtomicU64) -> u64 {
     count.load(Ordering::Relaxed)
-}
-
-/// Bytes of this process that are resident now.
-fn resident_bytes() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let row = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = row.trim().trim_end_matches("kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }

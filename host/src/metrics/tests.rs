@@ -5,13 +5,19 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
+use crate::codex::FleetReport;
+use crate::flow::Occupancy;
 use crate::policy::Tally;
 
 fn text(metrics: &Metrics) -> String {
     let scrape = Scrape {
         metrics: metrics.clone(),
-        running: 3,
-        waiting: 2,
+        turns: Occupancy {
+            running: 3,
+            waiting: 2,
+            ..Occupancy::default()
+        },
+        fleet: FleetReport::default(),
         shadow: None,
     };
     scrape.text().unwrap()
@@ -112,8 +118,8 @@ fn times_are_counted_in_buckets() {
 fn a_shadows_tally_is_told() {
     let scrape = Scrape {
         metrics: Metrics::default(),
-        running: 0,
-        waiting: 0,
+        turns: Occupancy::default(),
+        fleet: FleetReport::default(),
         shadow: Some((
             4,
             Tally {

@@ -43,6 +43,10 @@ pub(super) struct Calls {
     answers: Vec<Given>,
     /// Of all responses since the turn began or went on.
     used: Option<Usage>,
+    /// Results that Codex has not asked for yet. 0.163.0 asks for one after the other, 0.169.0 for all at once.
+    later: HashMap<String, Box<RawValue>>,
+    /// The model's calls of which nothing has come yet.
+    pending: Vec<String>,
     /// Whether the model has made any.
     made: bool,
     /// Whether the model's response is whole, with the calls that it made.
@@ -95,9 +99,12 @@ impl Parked {
         let shared = &self.0.shared;
         // Codex may ask for a result a little after it has said that the calls are all there (0.169.0).
         let mut progress = shared.progress();
-        let asked = progress.wait_for(|now| now.open >= answers.len() || now.ended);
+        let whole = shared.is_whole(&answers)?;
+        // Where these are all calls that there are, the others may be asked for once the first is answered (0.163.0).
+        let enough = if whole { 1 } else { answers.len() };
+        let asked = progress.wait_for(|now| now.open >= enough || now.ended);
         timeout(ASK_WAIT, asked).await.ok()?.ok()?;
-        shared.go_on(answers, permit, source)?;
+        shared.go_on(answers, whole, permit, source)?;
         // Who says nothing for so long is the keeper's to end.
         let taken = timeout(wait, shared.takes()).await;
         taken.unwrap_or(true).then_some(self.0)
@@ -105,8 +112,31 @@ impl Parked {
 }
 
 impl Shared {
-    /// None: these are not the answers to what Codex asks.
-    fn go_on(&self, answers: Vec<Answer>, permit: Permit, source: u32) -> Option<()> {
+    /// Whether Codex has ended it.
+    pub(in crate::codex) fn has_ended(&self) -> bool {
+        self.progress.borrow().ended
+    }
+
+    /// A turn that waits for its client is wanted no more. One that has gone on meanwhile is.
+    pub(in crate::codex) fn abandon_parked(&self) {
+        self.progress.send_if_modified(|progress| {
+            progress.abandoned |= progress.parked;
+            progress.parked
+        });
+    }
+
+    /// Whether these are the answers to the very calls that the model has made. None: some call would have none.
+    fn is_whole(&self, answers: &[Answer]) -> Option<bool> {
+        let state = self.lock();
+        let pending = &state.calls.pending;
+        let is_given = |call: &String| answers.iter().any(|answer| answer.call == *call);
+        let whole = answers.len() == pending.len();
+        pending.iter().all(is_given).then_some(whole)
+    }
+
+    /// None: these are not the answers to what Codex asks. `whole`: it will ask for those that it has not asked for. None also where
+    /// it is too late for them.
+    fn go_on(&self, answers: Vec<Answer>, whole: bool, permit: Permit, source: u32) -> Option<()> {
         let mut state = self.lock();
         let given = answers.into_iter();
         let mut results: HashMap<String, Box<RawValue>> =
@@ -114,20 +144,26 @@ impl Shared {
         let open = std::mem::take(&mut state.calls.open).into_iter();
         let answers = open.map(|(call, request)| Some((request, results.remove(&call)?)));
         let answers = answers.collect::<Option<Vec<_>>>()?;
-        if answers.is_empty() || !results.is_empty() {
+        if answers.is_empty() || !(whole || results.is_empty()) {
             return None;
         }
         state.begin_again();
         state.permit = Some(permit);
         state.source = source;
         state.calls.answers = answers;
+        state.calls.later = results;
         drop(state);
+        // Its child may have been told to leave just now.
+        let mut goes_on = false;
         self.progress.send_modify(|progress| {
-            progress.parked = false;
-            progress.open = 0;
-            progress.answers = true;
+            goes_on = !progress.abandoned && !progress.ended;
+            if goes_on {
+                progress.parked = false;
+                progress.open = 0;
+                progress.answers = true;
+            }
         });
-        Some(())
+        goes_on.then_some(())
     }
 
     /// Waits until Codex has taken an answer. False: its child went without a word.
@@ -155,11 +191,21 @@ impl Shared {
         }
         let calls = &mut state.calls;
         let id = call.call_id.clone().into_owned();
-        calls.open.push((id, request.to_owned()));
+        let known = match calls.probed {
+            // Whoever got nothing for one call gets nothing for the next.
+            true => Some(nothing()),
+            false => calls.later.remove(&id),
+        };
+        let answered = known.is_some();
+        match known {
+            Some(result) => calls.answers.push((request.to_owned(), result)),
+            None => calls.open.push((id, request.to_owned())),
+        }
         let open = calls.open.len();
         drop(state);
         self.progress.send_modify(|progress| {
             progress.open = open;
+            progress.answers |= answered;
         });
         true
     }
@@ -220,9 +266,16 @@ fn nothing() -> Box<RawValue> {
 
 impl Calls {
     /// The model calls a tool: its response goes on.
-    pub(super) fn called(&mut self) {
+    pub(super) fn called(&mut self, call: &str) {
+        self.pending.push(call.to_owned());
         self.made = true;
         self.whole = false;
+    }
+
+    /// Something has come of a call. True: of one that was probed, and the turn ends here.
+    pub(super) fn returned(&mut self, call: &str) -> bool {
+        self.pending.retain(|pending| pending != call);
+        self.probed
     }
 
     /// Codex has taken an answer.
@@ -233,10 +286,6 @@ impl Calls {
     /// The model's response is whole. True: the turn ends here.
     pub(super) fn responded(&mut self) -> bool {
         self.whole = true;
-        self.probed
-    }
-
-    pub(super) fn is_probed(&self) -> bool {
         self.probed
     }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::failure::Failure;
+use crate::places::Place;
 use crate::wit::Ending;
 
 /// The right to run a turn. Turns that never run at once may share one: a place is free again when all have ended.
-pub(crate) type Permit = Arc<OwnedSemaphorePermit>;
+pub(crate) type Permit = Arc<Place>;
 
 /// What a turn has besides its brief.
 #[derive(Debug, Clone)]
@@ -60,10 +61,10 @@ impl From<Failure> for Outcome {
 impl Terms {
     /// Those of a turn that is alone, of this source, whose events may take up so many bytes.
     pub(crate) fn alone(source: u32, buffer_bytes: usize) -> Self {
-        let places = Arc::new(tokio::sync::Semaphore::new(1));
+        let mut places = crate::places::Places::new(1).try_take(1).unwrap();
         Self {
             source,
-            permit: Arc::new(places.try_acquire_owned().unwrap()),
+            permit: places.remove(0),
             bell: Arc::default(),
             buffer_bytes,
         }

@@ -13,11 +13,7 @@ fn raw(value: &Value) -> Box<RawValue> {
 }
 
 /// A turn with tools, whose id is known.
-fn begun() -> (
-    Arc<Shared>,
-    Turn,
-    std::sync::Weak<tokio::sync::OwnedSemaphorePermit>,
-) {
+fn begun() -> (Arc<Shared>, Turn, std::sync::Weak<crate::places::Place>) {
     let terms = Terms::alone(3, 1 << 20);
     let permit = Arc::downgrade(&terms.permit);
     let shared = Shared::new(terms, true);
@@ -81,6 +77,47 @@ const WAIT: Duration = Duration::from_secs(30);
 
 fn place() -> Permit {
     Terms::alone(0, 0).permit
+}
+
+/// 0.163.0 asks for the second result once it has the first, in any order.
+#[tokio::test(start_paused = true)]
+async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
+    for (given, fits) in [
+        (&["a", "b"][..], true),
+        (&["b"], false),
+        (&["b", "c"], false),
+    ] {
+        let (shared, turn, _) = begun();
+        started(&shared);
+        for id in ["a", "b"] {
+            let item = json!({"type": "function_call", "call_id": id});
+            let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+            shared.observe("rawResponseItem/completed", "u", &params, 7);
+        }
+        assert!(call(&shared, "u", "b", 4));
+        responded(&shared, 1);
+        let parked = turn.park().unwrap();
+        let answers = given.iter().map(|call| answer(call)).collect();
+        let codex = async {
+            decided(&shared).await;
+            alive(&shared);
+        };
+        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), codex);
+        // A call that nobody answers keeps the turn from going on: only one of the two is asked for now.
+        assert_eq!(resumed.is_some(), fits, "{given:?}");
+        if fits {
+            let said = |answers: Vec<Given>| {
+                let answers = answers.into_iter();
+                let pairs = answers.map(|(request, result)| format!("{request} {result}"));
+                pairs.collect::<Vec<_>>()
+            };
+            assert_eq!(said(shared.answers().0), [r#"4 {"of":"b"}"#]);
+            assert!(call(&shared, "u", "a", 5));
+            let progress = *shared.progress().borrow();
+            assert!(progress.answers && progress.open == 0);
+            assert_eq!(said(shared.answers().0), [r#"5 {"of":"a"}"#]);
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

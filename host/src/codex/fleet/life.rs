@@ -1,0 +1,299 @@
+//! One child's life: started, introduced, asked for its account and its models; watched; and ended once nobody needs it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::circuit::RAN_WELL;
+use super::login::Login;
+use super::{Member, Reason, Shared, Tally};
+use crate::codex::ahead::Stock;
+use crate::codex::catalogue::Catalogue;
+use crate::codex::catalogues;
+use crate::codex::child::{Child, StartError};
+use crate::codex::connection::{CallError, Connection};
+use crate::codex::log;
+use crate::codex::protocol::{AccountReadResponse, Nothing};
+
+/// How often the login's file is looked at while nobody is signed in.
+const LOGIN_POLL: Duration = Duration::from_secs(2);
+
+/// How often a child is asked whether it is still there, and how long it may take to say so.
+const PROBE_PAUSE: Duration = Duration::from_secs(5);
+const PROBE_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a child that reads no more may go on to speak.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Why a child is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Useless {
+    /// It ended, or hangs.
+    Broken,
+    /// Nothing is wrong with it, but that it knows an old login.
+    Outdated,
+    /// It has been told to leave.
+    Replaced,
+    /// The gateway stops.
+    Stopping,
+}
+
+/// Starts a child and sees it out.
+pub(super) async fn live(shared: &Shared, number: u64) {
+    let began = Instant::now();
+    // Looked at before the start: a login that comes while a child starts is one that it may not know of.
+    let mut generation = shared.account.generation();
+    let login = Login::look(shared.launch.home().login_file()).await;
+    // Not raced with the stop: a child that has been spawned is ended step by step.
+    let started = start(shared, number).await;
+    let (child, member) = {
+        let mut state = shared.lock();
+        state.roster.starting -= 1;
+        match started {
+            Ok((child, member)) => {
+                state.circuit.started();
+                state.roster.seat(number, member.clone());
+                shared.settle(&mut state);
+                (child, member)
+            }
+            Err(error) => {
+                match error {
+                    StartError::Stopping => {}
+                    StartError::Unfit(problem) => state.circuit.unfit(problem, Instant::now()),
+                    error => {
+                        let error: &(dyn std::error::Error + 'static) = &error;
+                        tracing::error!(error, "codex did not start");
+                        state.circuit.failed(Instant::now());
+                    }
+                }
+                drop(state);
+                return shared.ring();
+            }
+        }
+    };
+    shared.counts.started.fetch_add(1, Ordering::Relaxed);
+    shared.ring();
+    let useless = tokio::select! {
+        useless = watch(shared, &member, login) => useless,
+        () = member.stock.keep(&member.connection, || member.count_thread()) => Useless::Broken,
+        // Who sends outlives us.
+        _ = generation.changed() => Useless::Outdated,
+    };
+    match useless {
+        Useless::Broken => {
+            if began.elapsed() < RAN_WELL && !member.tally.is_useful() {
+                shared.lock().circuit.failed(Instant::now());
+            }
+            shared.leave(&member, Reason::Broken);
+        }
+        Useless::Outdated => shared.leave(&member, Reason::Login),
+        Useless::Replaced | Useless::Stopping => {}
+    }
+    if matches!(useless, Useless::Outdated | Useless::Replaced) {
+        // Every turn has a deadline, and so has this.
+        tokio::select! {
+            () = member.idle() => {}
+            () = fails(&member.connection) => {}
+            () = shared.tasks.stopping() => {}
+        }
+    }
+    child.end().await;
+    let mut state = shared.lock();
+    // At once, so that nobody counts them twice.
+    let threads = member.tally.threads();
+    shared.counts.threads.fetch_add(threads, Ordering::Relaxed);
+    state.roster.remove(number);
+    drop(state);
+    shared.ring();
+}
+
+/// Starts a child and asks it what it knows.
+async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), StartError> {
+    let began = Instant::now();
+    let (launch, tasks) = (&shared.launch, &shared.tasks);
+    let catalogues = async {
+        tokio::select! {
+            catalogues = catalogues::prepare(launch) => catalogues,
+            () = tasks.stopping() => None,
+        }
+    };
+    let child = Child::start(launch, shared.bounds, tasks);
+    let (child, catalogues) = tokio::join!(child, catalogues);
+    let child = child?;
+    let log = log::bytes(&launch.home().path);
+    shared.counts.log.store(log, Ordering::Relaxed);
+    let catalogues = shared.remember(catalogues, &child.version);
+    let connection = child.connection.clone();
+    let open = launch.home().custom_provider;
+    let asked = async {
+        shared.account.introduce(&connection).await;
+        let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
+        let catalogue = Catalogue::read(&connection, open, catalogues.as_deref());
+        let (catalogue, account) = tokio::join!(catalogue, account);
+        Ok((catalogue?, account))
+    };
+    let asked = tokio::select! {
+        asked = asked => asked.map_err(|error: CallError| StartError::from(error)),
+        () = tasks.stopping() => Err(StartError::Stopping),
+    };
+    let (catalogue, account) = match asked {
+        Ok(answers) => answers,
+        Err(error) => {
+            child.end().await;
+            return Err(error);
+        }
+    };
+    // With a ChatGPT login and no network, `account/read` fails although somebody is signed in (0.169.0); the
+    // turn itself will then say what is wrong.
+    let account = account
+        .inspect_err(|error| tracing::warn!(%error, "the account could not be read"))
+        .ok();
+    shared.account.learn(account.as_ref());
+    let signed_out = account
+        .as_ref()
+        .is_some_and(|read| read.requires_openai_auth && read.account.is_none());
+    let kind = account
+        .and_then(|read| read.account)
+        .map(|account| account.kind);
+    tracing::info!(
+        child = number,
+        version = child.version,
+        models = catalogue.visible().len(),
+        account = kind.as_deref().unwrap_or("none"),
+        milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "codex is ready"
+    );
+    if signed_out {
+        tracing::warn!("codex is not signed in: every completion answers 503 until it is");
+    }
+    let member = Arc::new(Member {
+        number,
+        pid: child.pid(),
+        since: Instant::now(),
+        connection,
+        version: child.version.clone(),
+        catalogue,
+        catalogues,
+        stock: Stock::new(shared.terms.threads_ahead),
+        live_models: kind
+            .as_deref()
+            .is_some_and(|kind| kind.starts_with("chatgpt")),
+        signed_out,
+        leaving: CancellationToken::new(),
+        pace: shared.pace.clone(),
+        tally: Tally::new(shared.terms.recycle_threads as u64, shared.wake.clone()),
+    });
+    Ok((child, member))
+}
+
+/// Waits until a child is of no more use. `login` is what there was before it started.
+async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
+    let connection = &member.connection;
+    // Codex rewrites the file itself when it refreshes tokens. So a change means something only as long as
+    // nobody is signed in, or the account is refused.
+    let signed_in_anew = async {
+        let mut refused = connection.refused();
+        loop {
+            if !member.signed_out && refused.wait_for(|refused| *refused).await.is_err() {
+                // The connection is gone, which another arm sees.
+                std::future::pending::<()>().await;
+            }
+            if login.has_changed().await {
+                return;
+            }
+            tokio::time::sleep(LOGIN_POLL).await;
+        }
+    };
+    tokio::select! {
+        () = fails(connection) => Useless::Broken,
+        () = signed_in_anew => {
+            tracing::info!("a login appeared; starting codex again with it");
+            shared.account.renewed();
+            Useless::Outdated
+        }
+        () = member.leaving.cancelled() => Useless::Replaced,
+        () = shared.tasks.stopping() => Useless::Stopping,
+    }
+}
+
+/// Completes when a child has ended or hangs.
+async fn fails(connection: &Connection) {
+    tokio::select! {
+        () = connection.closed() => tracing::warn!("codex ended"),
+        () = connection.hung_up() => {
+            tracing::warn!("codex reads no more");
+            // What it still has to say belongs to replies that are nearly done.
+            let _ = timeout(LAST_WORDS, connection.closed()).await;
+        }
+        () = falls_silent(connection) => tracing::error!("codex hangs"),
+    }
+}
+
+/// Completes when a child twice in a row has not answered a question that costs it nothing, and has said nothing else
+/// either: one that is merely busy still speaks. An error is an answer too.
+async fn falls_silent(connection: &Connection) {
+    let mut silences = 0;
+    while silences < 2 {
+        tokio::time::sleep(PROBE_PAUSE).await;
+        let heard = connection.heard();
+        let _ = timeout(PROBE_WAIT, connection.probe("thread/loaded/list")).await;
+        silences = if connection.heard() == heard {
+            silences + 1
+        } else {
+            0
+        };
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex, split};
+
+    use super::*;
+    use crate::codex::connection::Bounds;
+    use crate::task::Tasks;
+
+    const BOUNDS: Bounds = Bounds {
+        call_timeout: Duration::from_secs(30),
+        calls_in_flight: 8,
+        line_bytes: 1 << 20,
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_hangs_is_noticed() {
+        let (near, _far) = duplex(64 << 10);
+        let (stdout, stdin) = split(near);
+        let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+        let noticed = timeout(Duration::from_secs(60), falls_silent(&connection)).await;
+        assert!(noticed.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_answers_anything_does_not_hang() {
+        let (near, far) = duplex(64 << 10);
+        let (stdout, stdin) = split(near);
+        let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+        let (read, mut write) = split(far);
+        let answers = async {
+            let mut lines = BufReader::new(read).lines();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                let call: serde_json::Value = serde_json::from_str(&line).unwrap();
+                let error = serde_json::json!({"code": -32600, "message": "unknown"});
+                let answer = serde_json::json!({"id": call["id"], "error": error});
+                write
+                    .write_all(format!("{answer}\n").as_bytes())
+                    .await
+                    .unwrap();
+            }
+        };
+        let watched = tokio::select! {
+            () = answers => unreachable!("the far end ended"),
+            noticed = timeout(Duration::from_secs(600), falls_silent(&connection)) => noticed,
+        };
+        assert!(watched.is_err());
+    }
+}

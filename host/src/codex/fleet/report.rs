@@ -1,0 +1,129 @@
+//! What operators see of a home's children: for `/admin/fleet`, `/metrics` and `airlock status`.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::roster::{Place, Reason};
+use super::{Fleet, Sitter as _};
+
+/// The children of one home, as they are now.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct FleetReport {
+    pub(crate) circuit: CircuitReport,
+    pub(crate) children: Vec<ChildReport>,
+    /// Children that are being started.
+    pub(crate) starting: usize,
+    /// Children that were started since the gateway was.
+    pub(crate) started: u64,
+    /// Children that were replaced, by reason.
+    pub(crate) replaced: Vec<Replaced>,
+    /// Threads that were started since the gateway was.
+    pub(crate) threads: u64,
+    /// Bytes of Codex's own log.
+    pub(crate) log_bytes: u64,
+}
+
+/// Whether children are started.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct CircuitReport {
+    /// `closed`, `open`, or `half_open` while a probe runs.
+    pub(crate) state: &'static str,
+    /// In a row.
+    pub(crate) failures: u32,
+    /// Until the next start is tried.
+    pub(crate) retry_in_ms: u64,
+    /// What requests are told while it is open.
+    pub(crate) problem: Option<String>,
+}
+
+/// One child.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct ChildReport {
+    pub(crate) number: u64,
+    pub(crate) pid: Option<u32>,
+    /// `spare`, `serving` or `leaving`.
+    pub(crate) state: Place,
+    /// Why it is to be replaced.
+    pub(crate) due: Option<Reason>,
+    pub(crate) version: String,
+    pub(crate) age_seconds: u64,
+    /// Threads that it has started.
+    pub(crate) threads: u64,
+    /// Threads that wait for a request.
+    pub(crate) threads_ahead: usize,
+    /// Turns that it has, those that wait for their client among them.
+    pub(crate) turns: usize,
+    /// When last looked at.
+    pub(crate) resident_bytes: u64,
+    pub(crate) signed_out: bool,
+}
+
+/// How many were replaced for this reason.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Replaced {
+    pub(crate) reason: &'static str,
+    pub(crate) children: u64,
+}
+
+impl Fleet {
+    /// The children as they are now.
+    pub(in crate::codex) fn report(&self) -> FleetReport {
+        let (shared, now) = (&self.shared, Instant::now());
+        let counts = &shared.counts;
+        let state = shared.lock();
+        let circuit = &state.circuit;
+        let until = circuit.until().unwrap_or(now);
+        let wait = until.saturating_duration_since(now);
+        let children: Vec<ChildReport> = state
+            .roster
+            .seats
+            .iter()
+            .map(|seat| {
+                let member = &*seat.member;
+                ChildReport {
+                    number: seat.number,
+                    pid: member.pid,
+                    state: seat.place,
+                    due: seat.due,
+                    version: member.version.clone(),
+                    age_seconds: (now - member.since).as_secs(),
+                    threads: member.tally.threads(),
+                    threads_ahead: member.stock.len(),
+                    turns: member.turns(),
+                    resident_bytes: member.tally.resident.load(Ordering::Relaxed),
+                    signed_out: member.signed_out,
+                }
+            })
+            .collect();
+        // With a child that serves nobody is turned away.
+        let problem = circuit.problem();
+        let problem = problem.filter(|_| state.roster.least().is_none());
+        let here: u64 = children.iter().map(|child| child.threads).sum();
+        FleetReport {
+            circuit: CircuitReport {
+                state: match problem {
+                    None => "closed",
+                    Some(_) if state.roster.starting > 0 => "half_open",
+                    Some(_) => "open",
+                },
+                failures: circuit.failures(),
+                retry_in_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+                problem: problem.map(|problem| problem.message.clone()),
+            },
+            children,
+            starting: state.roster.starting,
+            started: counts.started.load(Ordering::Relaxed),
+            replaced: Reason::ALL
+                .into_iter()
+                .map(|(reason, name)| Replaced {
+                    reason: name,
+                    children: counts.replaced[reason as usize].load(Ordering::Relaxed),
+                })
+                .collect(),
+            threads: counts.threads.load(Ordering::Relaxed) + here,
+            log_bytes: counts.log.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Processes of an earlier gateway that outlived it: recognised by our own mark, and ended.
+//!
+//! A child dies with its gateway, by the parent-death signal. What it has started itself does not, and a system may
+//! lose the signal. So every process of ours carries a mark in its environment, which its own children inherit: the
+//! home, and the gateway's number with the time at which it began. No other process has that mark, and whoever's
+//! gateway still runs is left alone.
+
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use sha2::{Digest as _, Sha256};
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, sleep, timeout};
+
+/// The variable that holds the mark.
+pub(super) const MARK: &str = "AIRLOCK_CHILD_OF";
+
+/// How long an orphan has to end at each signal: SIGTERM, SIGKILL.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is looked at meanwhile.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Who started a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Mark {
+    /// The home it is for, as a digest: a path is nobody else's business.
+    home: String,
+    gateway: i32,
+    /// In clock ticks since the system's start, which with the number makes a process unique.
+    began: u64,
+}
+
+impl Mark {
+    /// That of this process's children in this home. None where the system does not tell when a process began.
+    pub(super) fn ours(home: &Path) -> Option<Self> {
+        let gateway = std::process::id().cast_signed();
+        Some(Self {
+            home: digest(home),
+            gateway,
+            began: began(gateway)?,
+        })
+    }
+
+    /// `HOME:GATEWAY:BEGAN`
+    pub(super) fn text(&self) -> String {
+        format!("{}:{}:{}", self.home, self.gateway, self.began)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let mark = Self {
+            home: parts.next()?.to_owned(),
+            gateway: parts.next()?.parse().ok()?,
+            began: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(mark)
+    }
+
+    fn of(process: i32) -> Option<Self> {
+        let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
+        let prefix = format!("{MARK}=");
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value = variables.find_map(|variable| variable.strip_prefix(prefix.as_bytes()))?;
+        Self::parse(std::str::from_utf8(value).ok()?)
+    }
+}
+
+/// A process that outlived its gateway.
+struct Orphan {
+    number: i32,
+    /// It cannot come to mean another process, as the number could.
+    handle: OwnedFd,
+    mark: Mark,
+}
+
+/// Ends what gateways that are gone have left in this home, and says how many processes that were. They are given some
+/// seconds.
+pub(super) async fn reap(home: &Path) -> usize {
+    let home = digest(home);
+    let look = move || {
+        let found = processes().filter_map(|number| Orphan::find(number, &home));
+        found.collect::<Vec<_>>()
+    };
+    // A process that the system is at work on may hold up whoever looks at it.
+    let orphans = timeout(PATIENCE, spawn_blocking(look)).await;
+    let orphans = orphans.map(Result::unwrap_or_default).unwrap_or_default();
+    for orphan in &orphans {
+        let pid = orphan.number;
+        tracing::warn!(pid, "ending a process that an earlier gateway has left");
+    }
+    let ended = join_all(orphans.iter().map(Orphan::end)).await;
+    let left = ended.iter().filter(|ended| !**ended).count();
+    if left > 0 {
+        tracing::error!(left, "processes of an earlier gateway cannot be killed");
+    }
+    orphans.len()
+}
+
+impl Orphan {
+    fn find(number: i32, home: &str) -> Option<Self> {
+        // Numbers of another namespace, as a container's, say nothing here.
+        if number == std::process::id().cast_signed() || namespace(number)? != namespace_of_ours()?
+        {
+            return None;
+        }
+        let mark = Mark::of(number)?;
+        if mark.home != home || began(mark.gateway) == Some(mark.began) {
+            return None;
+        }
+        let handle = pidfd_open(Pid::from_raw(number)?, PidfdFlags::empty()).ok()?;
+        // From here on the number is this process's as long as it lives; is it still the one that was looked at?
+        (Mark::of(number)? == mark).then_some(Self {
+            number,
+            handle,
+            mark,
+        })
+    }
+
+    /// Has it end. False: it does not.
+    async fn end(&self) -> bool {
+        for signal in [Signal::TERM, Signal::KILL] {
+            // An error says that it has ended.
+            let _ = pidfd_send_signal(&self.handle, signal);
+            let until = Instant::now() + PATIENCE;
+            while Instant::now() < until {
+                if Mark::of(self.number).as_ref() != Some(&self.mark) {
+                    return true;
+                }
+                sleep(PAUSE).await;
+            }
+        }
+        false
+    }
+}
+
+fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// When a process began, in clock ticks since the system's start (`proc_pid_stat(5)`, field 22). None: there is none.
+fn began(process: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The second field is a name in brackets, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut fields = rest.split_ascii_whitespace();
+    // The third, and the first of the rest. A zombie has ended.
+    let ended = matches!(fields.next()?, "Z" | "X");
+    let began = fields.nth(18)?.parse().ok()?;
+    (!ended).then_some(began)
+}
+
+/// In which namespace a process has its number (`pid_namespaces(7)`).
+fn namespace(process: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
+}
+
+fn namespace_of_ours() -> Option<PathBuf> {
+    fs::read_link("/proc/self/ns/pid").ok()
+}
+
+fn digest(home: &Path) -> String {
+    let digest = Sha256::digest(home.as_os_str().as_encoded_bytes());
+    format!("{digest:x}")[..16].to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    fn sleeper(mark: Option<&Mark>) -> Child {
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        if let Some(mark) = mark {
+            command.env(MARK, mark.text());
+        }
+        command.spawn().unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_carries_the_mark_of_a_gateway_that_is_gone_is_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let ours = Mark::ours(home.path()).unwrap();
+        let gone = Mark {
+            began: ours.began + 1,
+            ..ours.clone()
+        };
+        let elsewhere = Mark {
+            home: digest(Path::new("elsewhere")),
+            ..gone.clone()
+        };
+        let mut stay = [
+            sleeper(None),
+            sleeper(Some(&ours)),
+            sleeper(Some(&elsewhere)),
+        ];
+        let mut orphan = sleeper(Some(&gone));
+        // A process has its environment only once it has become what it runs.
+        while Mark::of(orphan.id().cast_signed()).as_ref() != Some(&gone) {
+            std::thread::yield_now();
+        }
+        assert_eq!(reap(home.path()).await, 1);
+        assert!(orphan.wait().unwrap().code().is_none());
+        for other in &mut stay {
+            assert!(other.try_wait().unwrap().is_none());
+            other.kill().unwrap();
+            other.wait().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        let mark = Mark::ours(Path::new("home")).unwrap();
+        assert_eq!(Mark::parse(&mark.text()), Some(mark));
+        for text in ["", "a:b:c", "a:1", "a:1:2:3", "a:-:2"] {
+            assert_eq!(Mark::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! The children of Codex, as counts.
+
+use std::fmt;
+
+use super::scrape::Page;
+use crate::codex::FleetReport;
+
+impl Page<'_> {
+    /// All of a home's children. A child's own figures have its state for a label and not its number, which would grow
+    /// without bound.
+    pub(super) fn fleet(&mut self, fleet: &FleetReport) -> fmt::Result {
+        let states = ["spare", "serving", "leaving"];
+        let mut children = states.map(|state| ([("state", state.to_owned())], 0));
+        let mut resident = children.clone();
+        for child in &fleet.children {
+            let place = child.state as usize;
+            children[place].1 += 1;
+            resident[place].1 += child.resident_bytes;
+        }
+        self.gauges(
+            "airlock_codex_children",
+            "Children of Codex, by what they do",
+            children,
+        )?;
+        let help = "Resident memory of Codex's children in bytes, by what they do";
+        self.gauges("airlock_codex_resident_bytes", help, resident)?;
+        let help = "Children of Codex that were started";
+        self.counters("airlock_codex_starts", help, [([], fleet.started)])?;
+        let help = "Threads of Codex that were started";
+        self.counters("airlock_codex_threads", help, [([], fleet.threads)])?;
+        let replaced = fleet.replaced.iter();
+        let replaced = replaced.map(|one| ([("reason", one.reason.to_owned())], one.children));
+        let help = "Children of Codex that were replaced, by reason";
+        self.counters("airlock_codex_replaced", help, replaced)?;
+        let help = "Whether requests are turned away because Codex fails again and again";
+        let open = u64::from(fleet.circuit.state != "closed");
+        self.gauge("airlock_codex_circuit_open", help, open)?;
+        let help = "Starts of Codex, or soon ended children, that failed in a row";
+        let failures = u64::from(fleet.circuit.failures);
+        self.gauge("airlock_codex_failures_in_a_row", help, failures)?;
+        let help = "Codex's own log in bytes";
+        self.gauge("airlock_codex_log_bytes", help, fleet.log_bytes)
+    }
+}
