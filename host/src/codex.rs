@@ -1,39 +1,45 @@
-//! Codex: a supervised `codex app-server`, and turns on it. The only place that knows its JSON.
+//! Codex: supervised `codex app-server` processes, and turns on them. The only place that knows its JSON.
 
+pub(crate) mod account; // who is signed in
 pub(crate) mod binary; // which Codex
 pub(crate) mod home; // what it may read
 pub(crate) mod launch; // how it is started
+pub(crate) mod schema; // whether it speaks our protocol
 
+mod ahead; // threads before they are needed
 mod catalogue; // what models it offers
+mod catalogues; // what threads are told of models
+mod certificates; // what it trusts
 mod child; // one process
 mod connection; // its stdin and stdout
 mod decode; // a line of stdout
 mod failure; // its failures, for clients
+mod fleet; // a home's children
 mod keeper; // a turn's life
+mod log; // what it writes of itself
+mod orphans; // what an earlier gateway left
 mod pending; // calls that wait
-mod plain; // models for threads with tools
 mod prompt; // a brief in its terms
 mod protocol; // its JSON
 mod requests; // what it asks of us
 mod stderr; // what it mutters
-mod supervisor; // the next process
 mod telling; // what was told, against retries
 mod turn; // a turn's events
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::timeout;
 
+use self::account::Account;
 use self::connection::Bounds;
+use self::fleet::Fleet;
+pub(crate) use self::fleet::FleetReport;
 use self::keeper::{NotStarted, Patience};
 use self::launch::Launch;
 pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
-use self::supervisor::{Ready, State, Supervisor};
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::{Brief, Model, Problem, Wish};
@@ -45,70 +51,73 @@ pub(crate) const CLIENT_NAME: &str = "airlock";
 /// knows our turns.
 pub(crate) const DEPTH_HEADER: &str = "x-airlock-depth";
 
-/// How long a request waits for a child that is starting.
-const START_WAIT: Duration = Duration::from_secs(10);
-
 /// Children that one request is offered to, should they go before they have begun it.
 const CHILDREN: usize = 3;
 
-/// A supervised child. Clones share it.
+/// One home: its login, and its children. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Codex {
-    state: watch::Receiver<State>,
+    fleet: Fleet,
     patience: Patience,
+    account: Account,
     tasks: Tasks,
 }
 
 impl Codex {
     /// Starts supervising. A missing Codex fails nothing here: `ready` says so, and it is looked for again.
-    pub(crate) fn start(limits: &Limits, launch: Launch, tasks: &Tasks) -> Self {
-        let (sender, state) = watch::channel(State::Starting);
-        let bounds = Bounds {
-            call_timeout: limits.call_timeout,
-            calls_in_flight: limits.calls_in_flight,
-            line_bytes: limits.line_bytes,
-        };
-        let supervisor = Supervisor {
-            launch,
-            bounds,
-            tasks: tasks.clone(),
-        };
-        tasks.spawn("codex", supervisor.run(sender));
+    pub(crate) fn start(config: &Config, launch: Launch, tasks: &Tasks) -> Self {
+        let limits = &config.limits;
+        let bounds = Bounds::of(limits);
+        let account = Account::new(config, launch.clone(), tasks);
         Self {
-            state,
+            fleet: Fleet::start(config, bounds, launch, account.clone(), tasks),
             patience: Patience {
                 turn: limits.turn_timeout,
                 call: limits.call_silence,
             },
+            account,
             tasks: tasks.clone(),
         }
     }
 
+    /// Who is signed in.
+    pub(crate) fn account(&self) -> &Account {
+        &self.account
+    }
+
     /// What stands between a request and a turn, as a client may hear it.
     pub(crate) fn ready(&self) -> Result<(), Problem> {
-        let child = supervisor::usable(&self.state.borrow())?;
-        if child.connection.is_open() {
-            return Ok(());
-        }
-        supervisor::usable(&State::Starting).map(drop)
+        self.fleet.now().map(drop)
+    }
+
+    /// How many turns may run at once, as it changes: never more than `limits.turns`.
+    pub(crate) fn pace(&self) -> watch::Receiver<usize> {
+        self.fleet.pace()
+    }
+
+    /// The children, as operators see them.
+    pub(crate) fn report(&self) -> FleetReport {
+        self.fleet.report()
     }
 
     /// As `ready`, but waits a little while a child is starting.
     pub(crate) async fn wait_ready(&self) -> Result<(), Problem> {
-        self.child().await.map(drop)
+        self.fleet.child().await.map(drop)
     }
 
     /// The version of the child that answers.
     pub(crate) fn version(&self) -> Option<String> {
-        match &*self.state.borrow() {
-            State::Ready(ready) => Some(ready.version.clone()),
-            State::Starting | State::Down(_) => None,
-        }
+        Some(self.fleet.any()?.version.clone())
+    }
+
+    /// The models that the child offers, where one answers now.
+    fn offered(&self) -> Option<Arc<[Model]>> {
+        Some(self.fleet.any()?.catalogue.visible())
     }
 
     /// The models that the child offers.
     pub(crate) async fn models(&self) -> Result<Arc<[Model]>, Failure> {
-        Ok(self.child().await?.catalogue.visible())
+        Ok(self.fleet.child().await?.catalogue.visible())
     }
 
     /// The models that turns of these briefs run on, once each has been checked against the catalogue.
@@ -117,7 +126,7 @@ impl Codex {
         conversation: &Conversation,
         briefs: &[Brief],
     ) -> Result<Vec<String>, Failure> {
-        let child = self.child().await?;
+        let child = self.fleet.child().await?;
         let check = |brief| child.check(conversation, brief);
         briefs.iter().map(check).collect()
     }
@@ -125,19 +134,16 @@ impl Codex {
     /// The name of the model that a turn of this wish would run on, as far as a child has told its models.
     pub(crate) fn model_name(&self, conversation: &Conversation, wished: Option<&Wish>) -> String {
         let wished = wished.or(conversation.model.as_ref());
-        match (&*self.state.borrow(), wished) {
-            (State::Ready(ready), _) => ready.catalogue.name(wished),
-            (State::Starting | State::Down(_), Some(wished)) => wished.name.clone(),
-            (State::Starting | State::Down(_), None) => "default".to_owned(),
+        match (self.fleet.now(), wished) {
+            (Ok(child), _) => child.catalogue.name(wished),
+            (Err(_), Some(wished)) => wished.name.clone(),
+            (Err(_), None) => "default".to_owned(),
         }
     }
 
     /// Whether a turn of ours runs on this thread.
     pub(crate) fn runs(&self, thread: &str) -> bool {
-        match &*self.state.borrow() {
-            State::Ready(ready) => ready.connection.has_turn(thread),
-            State::Starting | State::Down(_) => false,
-        }
+        self.fleet.runs(thread)
     }
 
     /// Starts a turn, once the brief has been checked against the catalogue.
@@ -147,7 +153,7 @@ impl Codex {
         brief: Brief,
         terms: Terms,
     ) -> Result<Turn, Failure> {
-        let mut child = self.child().await?;
+        let mut child = self.fleet.lease().await?;
         child.check(&conversation, &brief)?;
         let prompt = Arc::new(Prompt::new(conversation, brief)?);
         let mut left = CHILDREN;
@@ -171,22 +177,17 @@ impl Codex {
             if left == 0 {
                 return Err(failure::exited());
             }
-            child = self.child().await?;
+            child = self.fleet.lease().await?;
         }
     }
+}
 
-    /// The child to use. One that has just ended, which the supervisor is about to see, is waited past.
-    async fn child(&self) -> Result<Arc<Ready>, Problem> {
-        let mut state = self.state.clone();
-        let settled = state.wait_for(|state| match state {
-            State::Starting => false,
-            State::Ready(ready) => ready.connection.is_open(),
-            State::Down(_) => true,
-        });
-        match timeout(START_WAIT, settled).await {
-            Ok(Ok(state)) => supervisor::usable(&state),
-            // Still starting, or the gateway stops.
-            Err(_) | Ok(Err(_)) => supervisor::usable(&State::Starting),
+impl Bounds {
+    fn of(limits: &Limits) -> Self {
+        Self {
+            call_timeout: limits.call_timeout,
+            calls_in_flight: limits.calls_in_flight,
+            line_bytes: limits.line_bytes,
         }
     }
 }

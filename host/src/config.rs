@@ -39,6 +39,8 @@ pub struct Config {
     pub rehearsal: bool,
     /// How Codex is found and kept.
     pub codex: CodexConfig,
+    /// How many children of Codex there are, and when each is replaced.
+    pub fleet: Fleet,
     /// Sizes, counts and waits.
     pub limits: Limits,
     /// What a policy may use.
@@ -66,6 +68,37 @@ pub struct CodexConfig {
     pub login: Login,
     /// What Codex writes to its own log, as a `RUST_LOG` filter.
     pub log: String,
+    /// Origins of the pages that a person may be sent to for signing in: scheme, host, and port where it is unusual.
+    pub sign_in_origins: Vec<String>,
+    /// The only ChatGPT workspace that may sign in. None: whichever the home's own settings allow.
+    pub workspace: Option<String>,
+    /// A program with its arguments that prints ChatGPT tokens. Empty: none.
+    pub token_command: Vec<String>,
+    /// A URL that answers with ChatGPT tokens.
+    pub token_url: Option<String>,
+    /// The key for it, presented as `Authorization: Bearer …`.
+    pub token_url_key: Option<Secret>,
+    /// How long the program or the URL may take.
+    pub token_timeout: Duration,
+}
+
+/// How many children of Codex there are, and when each is replaced by another, which cuts no reply.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    /// Children that take turns.
+    pub children: usize,
+    /// Whether one more stands by, for when one of them goes.
+    pub spare: bool,
+    /// Threads that are started ahead of the requests that will need them, for each child.
+    pub threads_ahead: usize,
+    /// Threads that a child may start.
+    pub recycle_threads: usize,
+    /// Bytes that a child may have in memory.
+    pub recycle_resident_bytes: usize,
+    /// Bytes that Codex's own log may have.
+    pub recycle_log_bytes: usize,
+    /// How long a child may run.
+    pub recycle_age: Duration,
 }
 
 /// What the log says and how.
@@ -189,7 +222,16 @@ impl Config {
                 data_dir: environment.data_dir(),
                 login: Login::Shared,
                 log: "warn".to_owned(),
+                sign_in_origins: ["https://auth.openai.com", "https://chatgpt.com"]
+                    .map(str::to_owned)
+                    .to_vec(),
+                workspace: None,
+                token_command: Vec::new(),
+                token_url: None,
+                token_url_key: None,
+                token_timeout: Duration::from_secs(9),
             },
+            fleet: Fleet::default(),
             limits: Limits::default(),
             sandbox: Sandbox::default(),
             policies: Policies::default(),
@@ -217,6 +259,20 @@ impl Config {
             settings.insert("synthesis".to_owned(), synthesis.as_str().into());
         }
         settings
+    }
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        Self {
+            children: 1,
+            spare: true,
+            threads_ahead: 4,
+            recycle_threads: 2000,
+            recycle_resident_bytes: 512 << 20,
+            recycle_log_bytes: 32 << 20,
+            recycle_age: Duration::from_secs(12 * 3600),
+        }
     }
 }
 

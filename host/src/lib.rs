@@ -13,8 +13,10 @@ mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes
 mod http; // what clients see
 mod metrics; // what is counted
+mod places; // how many turns at once
 mod policy; // who decides the words
 mod rehearsal; // the model for a first run
+mod secrets; // what looks like a secret
 mod task; // what runs beside requests
 mod telemetry; // what the log says
 mod wit; // the vocabulary

@@ -16,7 +16,7 @@ use crate::{model, soon};
 /// A running, initialized app-server. It is killed when dropped.
 #[derive(Debug)]
 pub struct AppServer {
-    _child: Child,
+    child: Child,
     _folder: TempDir,
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
@@ -57,7 +57,7 @@ impl AppServer {
         let input = child.stdin.take().context("no input")?;
         let output = BufReader::new(child.stdout.take().context("no output")?).lines();
         let mut server = Self {
-            _child: child,
+            child,
             _folder: folder,
             input,
             output,
@@ -67,6 +67,11 @@ impl AppServer {
         server.call("initialize", introduction).await?;
         server.send(&json!({"method": "initialized"})).await?;
         Ok(server)
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// Sends a request and waits for its result. Notifications in between are kept.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::catalogues::Catalogues;
 use super::connection::{CallError, Connection};
 use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
@@ -25,11 +26,11 @@ pub(super) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Asks the child. `open`: names outside the list are passed on. `tools`: turns may call the client's.
+    /// Asks the child. `open`: names outside the list are passed on. `catalogues`: turns may call the client's tools.
     pub(super) async fn read(
         connection: &Connection,
         open: bool,
-        tools: bool,
+        catalogues: Option<&Catalogues>,
     ) -> Result<Self, CallError> {
         let mut models = Vec::new();
         let mut cursor = None;
@@ -51,7 +52,7 @@ impl Catalogue {
             tracing::warn!(%error, "the home's model could not be read");
             None
         });
-        Ok(Self::new(models, configured, open, tools))
+        Ok(Self::new(models, configured, open, catalogues))
     }
 
     /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
@@ -59,7 +60,7 @@ impl Catalogue {
         models: Vec<protocol::Model>,
         configured: Option<String>,
         open: bool,
-        tools: bool,
+        catalogues: Option<&Catalogues>,
     ) -> Self {
         let chosen = models.iter().find(|model| model.is_default);
         let default = configured.or(chosen.map(|model| model.id.clone()));
@@ -67,6 +68,7 @@ impl Catalogue {
             models.into_iter().partition(|model| model.hidden);
         let model = |found: protocol::Model| {
             let is_default = default.as_ref() == Some(&found.id);
+            let tools = catalogues.is_some_and(|catalogues| catalogues.reaches(&found.id));
             model(found, is_default, tools)
         };
         Self {
@@ -126,6 +128,13 @@ impl Catalogue {
         Ok(name)
     }
 
+    /// The model that this name leads to, if Codex says which that is, and whether it is one of the list.
+    pub(super) fn resolve<'a>(&'a self, named: Option<&'a str>) -> Option<(&'a str, bool)> {
+        let name = named.or(self.default.as_deref())?;
+        let mut models = self.visible.iter().chain(&self.hidden);
+        Some((name, models.any(|model| model.id == name)))
+    }
+
     /// The name of the model that this wish leads to. Where neither it nor Codex says one, it is `default`.
     pub(super) fn name(&self, wished: Option<&Wish>) -> String {
         let name = wished.map(|wish| &wish.name).or(self.default.as_ref());
@@ -171,7 +180,7 @@ mod tests {
             {"id": "silent"},
             {"id": "secret", "hidden": true},
         ]);
-        Catalogue::new(serde_json::from_value(models).unwrap(), None, open, false)
+        Catalogue::new(serde_json::from_value(models).unwrap(), None, open, None)
     }
 
     fn wish(name: &str, param: &str) -> Wish {
@@ -243,7 +252,7 @@ mod tests {
             json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
         let models = || serde_json::from_value(models.clone()).unwrap();
         let default = |configured: Option<&str>| {
-            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true, false);
+            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true, None);
             let marked = catalogue.visible.iter().filter(|model| model.is_default);
             marked.map(|model| model.id.clone()).collect::<String>()
         };
@@ -254,9 +263,9 @@ mod tests {
         let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
         silent.model = None;
         let none = conversation(None, Vec::new());
-        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true, false);
+        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true, None);
         assert!(catalogue.check(&none, &silent).is_err());
-        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false, false);
+        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false, None);
         let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
         // What the plan names stands behind every brief that names nothing.

@@ -16,13 +16,13 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::watch::{see_out, see_through};
 use super::connection::{CallError, Connection};
 use super::failure;
+use super::fleet::{Lease, Member};
 use super::pending::RpcError;
 use super::prompt::Prompt;
 use super::protocol::{
     DynamicTool, Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams,
     ThreadStartResponse, ThreadUnsubscribeParams, TurnStartParams, TurnStartResponse,
 };
-use super::supervisor::Ready;
 use super::turn::{Shared, Terms, Turn};
 use crate::failure::Failure;
 use crate::task::Tasks;
@@ -31,6 +31,9 @@ use crate::wit::ProblemKind;
 /// How long calls that Codex was too busy for are made again. Doubles each time, with jitter.
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The calls whose time tells whether Codex keeps up. Injecting a history takes as long as it is large.
+const BEGINNING: [&str; 2] = ["thread/start", "turn/start"];
 
 /// Why there is no turn, for whoever asked for one.
 pub(super) enum NotStarted {
@@ -50,7 +53,7 @@ pub(super) struct Patience {
 
 /// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
 pub(super) async fn start(
-    child: Arc<Ready>,
+    child: Lease,
     prompt: Arc<Prompt>,
     terms: Terms,
     patience: Patience,
@@ -89,7 +92,7 @@ impl Wanted {
 }
 
 async fn keep(
-    child: &Ready,
+    child: &Member,
     prompt: Arc<Prompt>,
     terms: Terms,
     patience: Patience,
@@ -104,10 +107,10 @@ async fn keep(
         Ok(None) => return,
         Err(unstarted) => return drop(wanted.opened.send(Err(unstarted.report()))),
     };
-    let id = thread.thread.id.as_str();
+    let id = thread.id.as_str();
     let shared = Shared::new(terms, !prompt.tools().is_empty());
     connection.register(id, &shared);
-    let started = start_turn(connection, &prompt, &thread, &shared, &mut wanted).await;
+    let started = start_turn(child, &prompt, &thread, &shared, &mut wanted).await;
     let opened = wanted.opened;
     // It may be large, and Codex has it now.
     drop(prompt);
@@ -115,7 +118,10 @@ async fn keep(
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.
             let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
-            see_through(connection, &shared, deadline, patience).await;
+            see_through(child, &shared, deadline, patience).await;
+            if shared.has_ended() && connection.is_open() {
+                child.was_useful();
+            }
             see_out(connection, id, &shared).await;
         }
         Ok(false) => {}
@@ -144,15 +150,32 @@ async fn give_back(connection: &Connection, thread: &str) {
     }
 }
 
-/// Starts a thread, and checks that Codex confines it as we asked. None: the client left before.
+/// A thread for one turn.
+struct Thread {
+    id: String,
+    /// The model that answers.
+    model: String,
+}
+
+impl From<ThreadStartResponse> for Thread {
+    fn from(started: ThreadStartResponse) -> Self {
+        Self {
+            id: started.thread.id,
+            model: started.model,
+        }
+    }
+}
+
+/// Takes a thread that was started ahead or starts one, and checks that Codex confines it as we asked. None: the client
+/// left before.
 async fn start_thread(
-    child: &Ready,
+    child: &Member,
     prompt: &Prompt,
     wanted: &mut Wanted,
-) -> Result<Option<ThreadStartResponse>, Unstarted> {
+) -> Result<Option<Thread>, Unstarted> {
     let connection = &child.connection;
     let has_tools = !prompt.tools().is_empty();
-    let plain = child.plain.as_deref().filter(|_| has_tools);
+    let catalogue = child.catalogue_of_threads(prompt.model.as_deref(), has_tools);
     let params = ThreadStartParams {
         model: prompt.model.as_deref(),
         ephemeral: true,
@@ -160,19 +183,23 @@ async fn start_thread(
         sandbox: "read-only",
         environments: [],
         base_instructions: &prompt.instructions,
-        config: plain.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
+        config: catalogue.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
         dynamic_tools: prompt.tools(),
         experimental_raw_events: has_tools,
     };
+    if let Some(started) = child.stock.take(prompt.opening_bytes(), &params) {
+        return Ok(Some(started.into()));
+    }
     let thread: ThreadStartResponse = {
         let Some(_room) = wanted.room(connection, prompt.opening_bytes()).await? else {
             return Ok(None);
         };
-        let started = call(connection, "thread/start", &params).await;
+        child.count_thread();
+        let started = call(child, "thread/start", &params).await;
         started.map_err(|unstarted| unstarted.of_tools(prompt.tools()))?
     };
     if thread.is_confined() {
-        return Ok(Some(thread));
+        return Ok(Some(thread.into()));
     }
     give_back(connection, &thread.thread.id).await;
     let failure = Failure::new(
@@ -216,13 +243,14 @@ impl Unstarted {
 
 /// Injects the history and starts the turn. False: the client left before, so nothing was started.
 async fn start_turn(
-    connection: &Connection,
+    child: &Member,
     prompt: &Prompt,
-    thread: &ThreadStartResponse,
+    thread: &Thread,
     shared: &Shared,
     wanted: &mut Wanted,
 ) -> Result<bool, Unstarted> {
-    let thread_id = thread.thread.id.as_str();
+    let connection = &child.connection;
+    let thread_id = thread.id.as_str();
     for portion in prompt.portions() {
         let Some(_room) = wanted.room(connection, portion.bytes).await? else {
             return Ok(false);
@@ -232,7 +260,7 @@ async fn start_turn(
             thread_id,
             items: &items,
         };
-        let _: Ignored = call(connection, "thread/inject_items", &params).await?;
+        let _: Ignored = call(child, "thread/inject_items", &params).await?;
     }
     let Some(_room) = wanted.room(connection, prompt.input_bytes()).await? else {
         return Ok(false);
@@ -251,7 +279,7 @@ async fn start_turn(
     // From here on the turn counts as started: it is never run a second time. Only what Codex has explicitly turned
     // away is asked again.
     let wanted = || !wanted.opened.is_closed();
-    match retry_overloaded(connection, "turn/start", &params, wanted).await {
+    match retry_overloaded(child, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
             shared.named(turn.id);
             Ok(true)
@@ -265,11 +293,11 @@ async fn start_turn(
 
 /// Calls what comes before `turn/start`.
 async fn call<R: DeserializeOwned>(
-    connection: &Connection,
+    child: &Member,
     method: &'static str,
     params: &(impl Serialize + Sync),
 ) -> Result<R, Unstarted> {
-    let result = retry_overloaded(connection, method, params, || true).await;
+    let result = retry_overloaded(child, method, params, || true).await;
     result.map_err(|error| match error {
         CallError::Closed => Unstarted::Gone,
         error => Unstarted::Never(failure::of_call(method, error)),
@@ -278,7 +306,7 @@ async fn call<R: DeserializeOwned>(
 
 /// Calls, and calls again as long as Codex explicitly turns the call away because it is busy and the call is wanted.
 async fn retry_overloaded<R: DeserializeOwned>(
-    connection: &Connection,
+    child: &Member,
     method: &'static str,
     params: &(impl Serialize + Sync),
     wanted: impl Fn() -> bool,
@@ -286,19 +314,27 @@ async fn retry_overloaded<R: DeserializeOwned>(
     let deadline = Instant::now() + OVERLOAD_DEADLINE;
     let mut pause = OVERLOAD_PAUSE;
     loop {
-        let result = connection.call(method, params).await;
-        let Err(CallError::Refused(RpcError {
-            code: OVERLOADED, ..
-        })) = result
-        else {
-            return result;
-        };
+        let asked = Instant::now();
+        let result = child.connection.call(method, params).await;
+        if result.is_ok() && BEGINNING.contains(&method) {
+            child.pace.began(asked.elapsed());
+        }
+        match result {
+            Err(CallError::Refused(RpcError {
+                code: OVERLOADED, ..
+            })) => child.pace.refused(),
+            Err(CallError::TimedOut) => {
+                child.pace.refused();
+                return result;
+            }
+            _ => return result,
+        }
         let jittered = pause.mul_f64(rand::random_range(0.5..1.5));
         if Instant::now() + jittered >= deadline || !wanted() {
             return result;
         }
         // The connection's end cuts the pause short; the next call then says so.
-        let _ = timeout(jittered, connection.closed()).await;
+        let _ = timeout(jittered, child.connection.closed()).await;
         if !wanted() {
             return result;
         }

@@ -1,7 +1,7 @@
 //! How a Codex process is started. Every one goes through here: `--version`, `app-server`, whatever comes.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -10,7 +10,11 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use super::binary::{self, Binary, BinaryError};
+use super::certificates::{self, Certificates};
 use super::home::{Home, HomeError};
+use super::log;
+use super::orphans::{self, Mark};
+use super::schema::Gate;
 use crate::config::{CodexConfig, Config, Environment};
 use crate::task::spawner;
 
@@ -28,6 +32,9 @@ const PASSED: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "CODEX_CA_CERTIFICATE",
+    // Where Codex signs in and renews its tokens, in place of OpenAI's own servers (0.169.0).
+    "CODEX_APP_SERVER_LOGIN_ISSUER",
+    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
 ];
 
 /// As [`PASSED`], in both spellings. Not in rehearsal, whose model is on this machine.
@@ -36,12 +43,22 @@ const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
 /// Bytes of what `codex --version` prints that are read.
 const VERSION_BYTES: u64 = 4096;
 
+/// The first Codex that goes on without its log. Newer ones than were tested may not.
+const SILENT: &str = "0.169.0";
+
 /// What it takes to start Codex: where it is looked for, its home, its environment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Launch {
     codex: CodexConfig,
     environment: Environment,
     home: Home,
+    /// None: Codex looks for them itself.
+    certificates: Option<Certificates>,
+    /// Bytes that Codex's log of itself may have.
+    log_bytes: u64,
+    /// By which a later gateway knows what this one has left.
+    mark: Option<String>,
+    gate: Gate,
 }
 
 /// Why a Codex process did not start.
@@ -66,8 +83,19 @@ impl Launch {
         Ok(Self {
             codex: config.codex.clone(),
             environment: config.environment.clone(),
+            certificates: certificates::prepare(&home, &config.environment),
+            log_bytes: config.fleet.recycle_log_bytes as u64,
+            mark: Mark::ours(&home.path).map(|mark| mark.text()),
             home,
+            gate: Gate::default(),
         })
+    }
+
+    /// Looks whether the system's certificates have changed. Blocks for some milliseconds.
+    pub(super) fn refresh_certificates(&self) {
+        if self.certificates.is_some() {
+            certificates::refresh(&self.home, &self.environment);
+        }
     }
 
     /// The home that Codex runs in.
@@ -75,12 +103,28 @@ impl Launch {
         &self.home
     }
 
+    /// The same for a Codex in another folder, with these settings besides: `key=value`.
+    pub(super) fn in_home(&self, path: &Path, settings: Vec<String>) -> Self {
+        let mut launch = self.clone();
+        path.clone_into(&mut launch.home.path);
+        launch.home.overrides.extend(settings);
+        launch
+    }
+
+    /// Where the binary is, whatever it is.
+    ///
+    /// # Errors
+    /// That there is none.
+    pub(super) fn found(&self) -> Result<PathBuf, BinaryError> {
+        binary::find(&self.codex, self.environment.raw("PATH"))
+    }
+
     /// Finds the binary and asks for its version.
     ///
     /// # Errors
     /// That there is none, or none that fits.
     pub(crate) async fn binary(&self) -> Result<Binary, BinaryError> {
-        let path = binary::find(&self.codex, self.environment.raw("PATH"))?;
+        let path = self.found()?;
         let unusable = |cause: String| BinaryError::Unusable {
             path: path.clone(),
             cause,
@@ -98,21 +142,33 @@ impl Launch {
         binary::judge(&path, &String::from_utf8_lossy(&printed))
     }
 
+    /// The same, where its protocol fits too.
+    ///
+    /// # Errors
+    /// As `binary`, and that its protocol lacks what we use.
+    pub(crate) async fn fitting(&self) -> Result<Binary, BinaryError> {
+        let binary = self.binary().await?;
+        self.gate.admit(self, &binary).await?;
+        Ok(binary)
+    }
+
     /// Starts `codex ARGUMENTS` with pipes for stdin, stdout and stderr. Dropping the child kills it.
     ///
     /// # Errors
     /// That there is no Codex that fits, or that the system refuses.
     pub(crate) async fn spawn(&self, arguments: &[&str]) -> Result<Child, LaunchError> {
         let binary = self
-            .binary()
+            .fitting()
             .await
             .inspect_err(|error| tracing::warn!(%error, "there is no codex to run"))?;
         if !binary.supported {
             tracing::warn!(
                 version = binary.version,
-                "this codex is newer than those that airlock was tested with"
+                "this codex is newer than those that airlock was tested with; its protocol fits"
             );
         }
+        let silent = binary.supported && binary::is_since(&binary.version, SILENT);
+        log::prepare(&self.home.path, self.log_bytes, silent);
         let mut command = self.command(&binary.path, arguments);
         for setting in &self.home.overrides {
             command.args(["-c", setting]);
@@ -129,12 +185,37 @@ impl Launch {
     /// # Errors
     /// That there is no Codex that fits, or that it fails.
     pub(crate) async fn print(&self, arguments: &[&str], bytes: u64) -> std::io::Result<Vec<u8>> {
-        let path = binary::find(&self.codex, self.environment.raw("PATH"))
-            .map_err(std::io::Error::other)?;
+        let path = self.found().map_err(std::io::Error::other)?;
         self.printed(&path, arguments, bytes).await
     }
 
-    async fn printed(
+    /// What `codex ARGUMENTS` says on its standard error, at most so many bytes, whatever its exit code is.
+    ///
+    /// # Errors
+    /// That there is no Codex, or that the system refuses.
+    pub(super) async fn said(&self, arguments: &[&str], bytes: u64) -> std::io::Result<String> {
+        let path = self.found().map_err(std::io::Error::other)?;
+        let mut command = self.command(&path, arguments);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut child = spawner::spawn(command).await?;
+        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let mut said = Vec::new();
+        if let Some(stderr) = child.stderr.take() {
+            stderr.take(bytes).read_to_end(&mut said).await?;
+        }
+        child.wait().await?;
+        group.0 = None;
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// What this binary prints, at most so many bytes.
+    ///
+    /// # Errors
+    /// That it cannot be started, or fails.
+    pub(super) async fn printed(
         &self,
         path: &Path,
         arguments: &[&str],
@@ -189,15 +270,29 @@ impl Launch {
                 || (proxy && !home.rehearsal)
                 || home.env_keys.iter().any(|key| key == name)
         };
+        let mark = self.mark.as_deref().unwrap_or_default();
         let ours = [
             ("CODEX_HOME", home.path.as_os_str()),
             ("TMPDIR", home.temporary.as_os_str()),
             ("RUST_LOG", OsStr::new(&self.codex.log)),
             ("NO_COLOR", OsStr::new("1")),
+            (orphans::MARK, OsStr::new(mark)),
         ];
+        let certificates = self.certificates.as_ref().map(|certificates| {
+            let own = self.environment.raw("CODEX_CA_CERTIFICATE");
+            let one = own.unwrap_or(certificates.one.as_os_str());
+            [
+                ("SSL_CERT_FILE", certificates.all.as_os_str()),
+                ("CODEX_CA_CERTIFICATE", one),
+            ]
+        });
+        // The file has what was in the folder.
+        let folder = |name: &str| self.certificates.is_some() && name == "SSL_CERT_DIR";
         // Ours come last, so that no provider's variable takes their place.
-        let theirs = self.environment.iter().filter(|(name, _)| passed(name));
+        let theirs = self.environment.iter();
+        let theirs = theirs.filter(|(name, _)| passed(name) && !folder(name));
         theirs
+            .chain(certificates.into_iter().flatten())
             .chain(ours)
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
@@ -205,7 +300,7 @@ impl Launch {
 }
 
 /// A process group that is killed unless it has ended. What is named as Codex may be a script with children.
-struct Group(Option<Pid>);
+pub(super) struct Group(pub(super) Option<Pid>);
 
 impl Drop for Group {
     fn drop(&mut self) {

@@ -263,6 +263,9 @@ pub(super) struct Account {
     /// `apiKey`, `chatgpt`
     #[serde(rename = "type")]
     pub(super) kind: String,
+    /// `plus`, `pro`, …; only of ChatGPT.
+    #[serde(default, rename = "planType")]
+    pub(super) plan_type: Option<String>,
 }
 
 /// Parameters of a call that takes none.

@@ -272,6 +272,12 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                 .to_owned(),
         ));
     }
+    if config.codex.token_url.is_some() && !config.codex.token_command.is_empty() {
+        return Err(ConfigError::Conflict(
+            "codex.token_command and codex.token_url are both set: leave one of them out"
+                .to_owned(),
+        ));
+    }
     // Codex repeats what it is told in one line, and a line beyond the limit costs every turn of its child.
     let (body, line) = (config.limits.body_bytes, config.limits.line_bytes);
     if line / 2 < body {

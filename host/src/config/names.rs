@@ -54,6 +54,35 @@ pub(super) fn key(text: &str) -> Result<(), String> {
     }
 }
 
+/// Checks a URL that we ask with a key: over TLS, or on this machine.
+pub(super) fn url(text: &str) -> Result<(), String> {
+    let fault = |fault: &str| {
+        Err(format!(
+            "has {fault}; write https://tokens.example/codex, or http:// on loopback"
+        ))
+    };
+    let Ok(uri) = text.parse::<hyper::Uri>() else {
+        return fault("what is no URL");
+    };
+    let Some(authority) = uri.authority() else {
+        return fault("no host");
+    };
+    if authority.as_str().contains('@') {
+        return fault("a name or a password in it");
+    }
+    let bare = authority.host().trim_matches(['[', ']']);
+    let loopback = bare == "localhost"
+        || bare
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    match uri.scheme_str() {
+        Some("https") => Ok(()),
+        Some("http") if loopback => Ok(()),
+        Some("http") => fault("a host that is reached without encryption"),
+        _ => fault("another scheme than https"),
+    }
+}
+
 fn is_host(text: &str) -> bool {
     match text
         .strip_prefix('[')

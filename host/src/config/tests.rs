@@ -48,6 +48,8 @@ fn another(setting: &Setting, existing: &Path) -> String {
         Slot::Address(_) => "127.0.0.1:9999",
         Slot::Secret(_) => "key-1",
         Slot::Word(_) => "vote",
+        Slot::Url(_) => "https://tokens.example/codex",
+        Slot::Command(_) => "tokens --json",
         Slot::Hosts(_) => "one,two",
         Slot::Origins(_) => "https://one.example,http://two.example:3000",
         Slot::Keys(_) => "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7",
@@ -61,6 +63,7 @@ fn another(setting: &Setting, existing: &Path) -> String {
         // Twice the largest body, at least.
         Slot::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
         Slot::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
+        Slot::Bytes(_) if setting.key == "fleet.recycle_resident_bytes" => "1GiB",
         Slot::Bytes(_) => "3MiB",
         Slot::Wait(_) => "7s",
     }

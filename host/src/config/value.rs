@@ -22,6 +22,10 @@ pub(crate) enum Slot<'a> {
     Origins(&'a mut Vec<String>),
     /// A list of minisign's public keys; separated by commas outside the file.
     Keys(&'a mut Vec<String>),
+    /// An http or https URL.
+    Url(&'a mut Option<String>),
+    /// A program with its arguments; separated by spaces outside the file.
+    Command(&'a mut Vec<String>),
     /// An existing file.
     File(&'a mut Option<PathBuf>),
     /// An existing folder.
@@ -62,6 +66,8 @@ impl Slot<'_> {
             Slot::Hosts(_) => "list of hosts",
             Slot::Origins(_) => "list of origins",
             Slot::Keys(_) => "list of minisign keys",
+            Slot::Url(_) => "URL",
+            Slot::Command(_) => "program and arguments",
             Slot::File(_) => "existing file",
             Slot::Directory(_) => "existing folder",
             Slot::Path(_) | Slot::Folder(_) => "path",
@@ -112,6 +118,18 @@ impl Slot<'_> {
                     return Err("must not be empty".to_owned());
                 }
                 *slot = Some(word.to_owned());
+            }
+            Slot::Url(slot) => {
+                let url = text(value)?;
+                names::url(url)?;
+                *slot = Some(url.to_owned());
+            }
+            Slot::Command(slot) => {
+                let words = match value {
+                    Value::String(words) => words.split_whitespace().map(str::to_owned).collect(),
+                    list => texts(list, |_| Ok(()))?,
+                };
+                *slot = words;
             }
             Slot::Hosts(slot) => *slot = texts(value, names::host)?,
             Slot::Origins(slot) => *slot = texts(value, names::origin)?,
@@ -164,7 +182,9 @@ impl Slot<'_> {
             Slot::Secret(slot) => slot
                 .as_ref()
                 .map(|_| Value::String("(secret)".to_owned()))?,
-            Slot::Word(slot) => Value::String((*slot).clone()?),
+            Slot::Word(slot) | Slot::Url(slot) => Value::String((*slot).clone()?),
+            Slot::Command(slot) if slot.is_empty() => return None,
+            Slot::Command(slot) => Value::Array(slot.iter().cloned().map(Value::String).collect()),
             Slot::Hosts(slot) | Slot::Origins(slot) | Slot::Keys(slot) => {
                 Value::Array(slot.iter().cloned().map(Value::String).collect())
             }

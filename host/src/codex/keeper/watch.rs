@@ -7,6 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Patience;
 use crate::codex::connection::{CallError, Connection};
 use crate::codex::failure;
+use crate::codex::fleet::Member;
 use crate::codex::protocol::{Ignored, TurnInterruptParams};
 use crate::codex::turn::{Given, Progress, Shared};
 
@@ -19,11 +20,12 @@ const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 /// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
 /// client takes no time, and has all of it again when it goes on.
 pub(super) async fn see_through(
-    connection: &Connection,
+    child: &Member,
     shared: &Shared,
     mut deadline: Instant,
     patience: Patience,
 ) {
+    let connection = &child.connection;
     let mut progress = shared.progress();
     let over = |now: &Progress| now.ended || now.abandoned;
     // Looks at how things are and never at how they have become so: they may change faster than this task runs.
@@ -50,7 +52,11 @@ pub(super) async fn see_through(
             }
         }
         if now.parked {
-            let _ = progress.changed().await;
+            tokio::select! {
+                _ = progress.changed() => {}
+                // Whoever comes with the results has them laid before another child.
+                () = child.leaving.cancelled() => shared.abandon_parked(),
+            }
             continue;
         }
         // Kept here and not by the reply: a client that does not read asks its reply for nothing.

@@ -6,6 +6,7 @@
 
 mod fan_out; // candidates side by side, and what a client that leaves stops
 mod policy; // what the sandbox costs
+mod turns; // what a turn on the real Codex costs
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,15 @@ const DELTAS: usize = 500;
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What can be measured by itself: `figures fan-out`.
-const NAMES: [&str; 5] = ["start", "first-token", "chunks", "fan-out", "policy"];
+const NAMES: [&str; 7] = [
+    "start",
+    "first-token",
+    "chunks",
+    "fan-out",
+    "policy",
+    "turns",
+    "recycling",
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -74,6 +83,12 @@ async fn run(names: &[String]) -> Result<()> {
     }
     if wanted("policy") {
         policy::measure().await?;
+    }
+    if wanted("turns") {
+        turns::measure().await?;
+    }
+    if wanted("recycling") {
+        turns::recycling().await?;
     }
     Ok(())
 }
