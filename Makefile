@@ -6,6 +6,11 @@ SHELL := /bin/bash
 
 CODEX_VERSION := 0.169.0
 CODEX := .codex/node_modules/.bin/codex
+# The oldest that works. The tests that need a real Codex run with both, but for those that hold the scripted Codex
+# against the real one: it is a likeness of the pinned one.
+OLDEST_VERSION := 0.163.0
+OLDEST := .codex/0.163/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex
+REAL := test(/^real::/) + test(/^harness::model::/)
 NEXTEST_VERSION := 0.9.143
 DENY := .tools/deny/bin/cargo-deny
 WASM := wasm32-unknown-unknown wasm32-wasip2
@@ -25,7 +30,10 @@ demo: setup build ## set everything up and serve a rehearsal: no account, no net
 	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
 
 test: setup nextest sdk haiku build ## set everything up and run all tests
+	@printf '\n==> all tests, with %s\n' "$$($(CODEX) --version)"
 	cargo nextest run --locked --workspace $(NEXTEST)
+	@printf '\n==> those that need a real Codex, with %s\n' "$$($(OLDEST) --version)"
+	AIRLOCK_TEST_CODEX=$(CURDIR)/$(OLDEST) cargo nextest run --locked --workspace $(NEXTEST) -E '$(REAL)'
 	cargo test --doc --locked --workspace --quiet
 
 figures: setup ## measure the README's figures on a release build; ONLY=fan-out measures one
@@ -41,15 +49,21 @@ proof: setup ## prove what swaps promise on a release build, and print the figur
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins
 
-setup: codex wasm ## the pinned Codex and the policies' targets
+setup: codex wasm ## both Codexes and the policies' targets
 
-codex: ## install the pinned Codex into .codex/
-	@if [ "$$($(CODEX) --version 2> /dev/null)" != "codex-cli $(CODEX_VERSION)" ]; then \
-		command -v npm > /dev/null || { echo "npm is missing: install Node.js 16 or later (Debian: apt-get install npm)" >&2; exit 1; }; \
-		echo "installing Codex $(CODEX_VERSION) into .codex/"; \
-		mkdir -p .codex && cp tests/codex/package.json tests/codex/package-lock.json .codex/ && \
-		npm ci --prefix .codex --no-audit --no-fund --loglevel=error; \
-	fi
+codex: ## install the pinned Codex into .codex/, and the oldest that works into .codex/0.163/
+	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
+	@$(call install,.codex/0.163,tests/codex/0.163,$(OLDEST_VERSION),$(OLDEST))
+
+# The folder, where its package.json is, the version, and the program that says it.
+define install
+if [ "$$($(4) --version 2> /dev/null)" != "codex-cli $(3)" ]; then \
+	command -v npm > /dev/null || { echo "npm is missing: install Node.js 16 or later (Debian: apt-get install npm)" >&2; exit 1; }; \
+	echo "installing Codex $(3) into $(1)/"; \
+	mkdir -p $(1) && cp $(2)/package.json $(2)/package-lock.json $(1)/ && \
+	npm ci --prefix $(1) --prefer-offline --no-audit --no-fund --loglevel=error; \
+fi
+endef
 
 wasm:
 	@command -v rustup > /dev/null || command -v cargo > /dev/null || { echo "Rust is missing: install it from https://rustup.rs" >&2; exit 1; }

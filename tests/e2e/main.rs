@@ -1,5 +1,6 @@
 //! End-to-end tests: the real gateway between a client and a Codex, scripted or real.
 
+mod account; // signing in and out, as the scripted Codex has it
 mod admin; // what operators ask of a running gateway
 mod answers; // what a client gets
 mod author; // what somebody needs who writes a policy
@@ -8,8 +9,10 @@ mod examples; // policies that show how one is written
 mod extras; // reasoning, usage, and the form of an answer
 mod failures; // what it gets when something fails
 mod fan_out; // several candidates, one answer
+mod fleet; // the children of Codex
 mod harness; // the scripted parties against the real ones
 mod hostile; // policies that are meant to do harm, or cannot be loaded
+mod install; // Codex from npm
 mod leaving; // clients that go
 mod lifecycle; // starting, ending and dying
 mod limits; // slow, large and many
@@ -23,3 +26,4 @@ mod safety; // who may ask, and what Codex may do
 mod sdk; // the official packages
 mod tapes; // requests, played again
 mod tools; // functions that the client runs
+mod upgrade; // Codexes of another protocol

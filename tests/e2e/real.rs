@@ -1,8 +1,11 @@
-//! The same on the real, pinned Codex, with a scripted model behind it.
+//! The same on a real Codex, the pinned one or that of `AIRLOCK_TEST_CODEX`, with a scripted model behind it.
 
+mod account; // who is signed in, down to the sign-in servers
 mod answers; // what reaches the model, and what comes back
 mod failures; // each failure of the model
 mod fan_out; // several candidates, one answer
+mod killed; // children that die at any moment
 mod leaving; // interrupts, down to the model's socket
 mod overheard; // Codex with a listener
+mod protocol; // what it says of it
 mod tools; // functions that the client runs

@@ -208,8 +208,9 @@ async fn whatever_codex_asks_of_us_is_refused() -> Result<()> {
         let refused = answer.get("error").is_some()
             || matches!(
                 result["decision"].as_str(),
-                Some("decline" | "cancel" | "denied" | "abort")
+                Some("decline" | "cancel" | "abort")
             )
+            || result["decision"]["denied"].is_object()
             || result["success"] == json!(false)
             || result["action"] == json!("decline");
         assert!(refused, "{method}: {answer}");

@@ -97,6 +97,31 @@ impl Admin {
         soon(what, look).await?
     }
 
+    /// All that is counted, as text.
+    pub async fn metrics(&self) -> Result<String> {
+        let response = self.client.request(Method::GET, "/metrics").send().await?;
+        Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// The children of Codex.
+    pub async fn fleet(&self) -> Result<Value> {
+        Ok(good(self.client.get("/admin/fleet").await?)?["homes"][0].take())
+    }
+
+    /// Waits until the fleet `is` so, and returns it. `what` is what the error says did not come.
+    pub async fn fleet_is(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
+        let look = async {
+            loop {
+                let fleet = self.fleet().await?;
+                if is(&fleet) {
+                    return anyhow::Ok(fleet);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(what, look).await?
+    }
+
     async fn tell(&self, method: Method, path: &str, body: &Value) -> Result<Reply> {
         send(self.client.request(method, path).json(body)).await
     }

@@ -104,6 +104,11 @@ impl Client {
         Self::open(request).await
     }
 
+    /// Posts JSON to this path for a stream of events, and returns once the headers are there.
+    pub async fn events(&self, path: &str, body: &Value) -> Result<Stream> {
+        Self::open(self.request(Method::POST, path).json(body)).await
+    }
+
     async fn open(request: RequestBuilder) -> Result<Stream> {
         Ok(Stream::new(
             soon("the headers of a stream", request.send()).await??,

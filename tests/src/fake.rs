@@ -11,6 +11,7 @@ mod items; // messages and reasoning
 mod output; // what is written
 mod plan; // what a turn does
 mod player; // a turn
+mod schema; // what it tells of its protocol
 mod script; // what is answered
 mod shapes; // Codex's JSON
 mod teller; // whose it is
@@ -34,6 +35,7 @@ pub use engine::{Engine, Records};
 pub use output::{Out, Output};
 pub use plan::{TurnPlan, Usage};
 pub use relay::Hello;
+pub use schema::Protocol;
 pub use script::{Answer, Script};
 
 use crate::{Journal, process, programs};
@@ -287,8 +289,17 @@ fn write_program(folder: &Path, socket: &Path, script: &Script) -> Result<()> {
     } else {
         " --no-bundled-models"
     };
+    let schema = match &script.protocol {
+        None => " --no-schema".to_owned(),
+        Some(protocol) if *protocol == Protocol::tested() => String::new(),
+        Some(protocol) => {
+            let file = folder.join("schema.json");
+            fs::write(&file, protocol.schema().to_string())?;
+            format!(" --schema '{}'", file.display())
+        }
+    };
     let text = format!(
-        "#!/bin/sh\n{trap}exec '{}' --control '{}' --print-version '{}'{stubborn}{bundled} \"$@\"\n",
+        "#!/bin/sh\n{trap}exec '{}' --control '{}' --print-version '{}'{stubborn}{bundled}{schema} \"$@\"\n",
         program.display(),
         socket.display(),
         script.version

@@ -5,6 +5,7 @@ pub mod client; // asks the gateway
 pub mod direct; // an app-server without a gateway
 pub mod fake; // a Codex that does as it is told
 pub mod gateway; // the gateway under test
+pub mod issuer; // the servers that people sign in on
 pub mod model; // the model behind the real Codex
 pub mod policies; // builds of the stamping policy
 pub mod process; // what runs on this machine
@@ -23,6 +24,7 @@ pub use client::{
 pub use fake::{Answer, CallResult, FakeCodex, Script, TurnPlan, Usage};
 pub use gate::Gate;
 pub use gateway::{Gateway, GatewayBuilder};
+pub use issuer::Issuer;
 pub use journal::Journal;
 pub use model::{CodexHome, ModelAnswer, ScriptedModel};
 pub use patience::{PATIENCE, soon, within};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -24,7 +25,7 @@ pub fn fake_codex() -> Result<PathBuf> {
         .context("no scripted Codex: build it with `cargo build -p airlock-tests --bins`")
 }
 
-/// The real, pinned Codex: `AIRLOCK_TEST_CODEX`, or the install in the workspace.
+/// The real Codex: `AIRLOCK_TEST_CODEX`, or the pinned one in the workspace.
 pub fn real_codex() -> Result<PathBuf> {
     let installed = || {
         let package =
@@ -33,6 +34,13 @@ pub fn real_codex() -> Result<PathBuf> {
     };
     named("AIRLOCK_TEST_CODEX", installed)
         .context("no Codex to test with: install the pinned one with `make codex`, or name it in AIRLOCK_TEST_CODEX")
+}
+
+/// Whether that is the oldest Codex that works, which has fewer names for failures (0.163.0).
+pub fn real_codex_is_oldest() -> Result<bool> {
+    let output = Command::new(real_codex()?).arg("--version").output()?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    Ok(version.trim_end().ends_with(" 0.163.0"))
 }
 
 /// A program that `tests/sdk/install.sh` put into the workspace.

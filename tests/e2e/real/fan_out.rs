@@ -157,12 +157,23 @@ async fn the_judge_is_asked_in_a_form_and_its_choice_is_the_answer() -> Result<(
 #[tokio::test]
 async fn the_majority_is_the_answer_and_no_model_is_asked() -> Result<()> {
     let model = ScriptedModel::start().await?;
-    for (candidate, text) in [(1, "Paris."), (2, "London"), (3, "paris"), (4, "\"Paris\"")] {
-        model.when_instructed(&angle(candidate), ModelAnswer::words(text));
+    // Three that agree end the vote: none of them may speak before all were asked.
+    let gate = Gate::new();
+    let texts = ["Paris.", "London", "paris", "\"Paris\"", "Rome"];
+    for (candidate, text) in (1..).zip(texts) {
+        let answer = ModelAnswer::new().hold(&gate).text(text);
+        model.when_instructed(&angle(candidate), answer);
     }
-    model.when_instructed(&angle(5), ModelAnswer::words("Rome"));
     let gateway = Gateway::over_real(&model).await?;
-    let told = gateway.client().fan_out(5, by("vote")).await?;
+    let client = gateway.client();
+    let asked = async {
+        model.expect_calls(5).await?;
+        gate.open();
+        anyhow::Ok(())
+    };
+    let (told, asked) = tokio::join!(client.fan_out(5, by("vote")), asked);
+    asked?;
+    let told = told?;
     let normal = told.text.to_lowercase();
     assert!(normal.contains("paris"), "{}", told.text);
     assert_eq!(told.airlock["synthesis"]["votes"][0]["count"], 3);

@@ -1,10 +1,12 @@
 //! `fake-codex`: a `codex` that a test plays over a socket, or that answers every turn by itself.
 
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use airlock_tests::fake::{Script, relay, standalone};
+use airlock_tests::fake::{Protocol, Script, relay, standalone};
+use serde_json::json;
 
 /// Its own options come before those that the gateway gives.
 #[derive(Default)]
@@ -14,6 +16,9 @@ struct Options {
     version: Option<String>,
     stubborn: bool,
     no_bundled_models: bool,
+    /// A file to tell as its protocol, in place of the tested one.
+    schema: Option<PathBuf>,
+    no_schema: bool,
     deltas: usize,
     delta_bytes: usize,
     arguments: Vec<String>,
@@ -42,6 +47,8 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
             "--print-version" => options.version = words.next(),
             "--stubborn" => options.stubborn = true,
             "--no-bundled-models" => options.no_bundled_models = true,
+            "--schema" => options.schema = words.next().map(PathBuf::from),
+            "--no-schema" => options.no_schema = true,
             "--deltas" => options.deltas = number(words.next(), options.deltas),
             "--delta-bytes" => options.delta_bytes = number(words.next(), options.delta_bytes),
             _ => {
@@ -75,12 +82,23 @@ fn run(options: Options) -> io::Result<i32> {
             return Err(io::Error::other("no such command: debug models"));
         }
         // The gateway changes it and gives it back. The fake itself has no use for it.
-        writeln!(io::stdout(), r#"{{"models":[{{"slug":"gpt-5.5"}}]}}"#)?;
+        let models = json!([
+            {"slug": "gpt-6.1-sol", "visibility": "list", "tool_mode": "code_mode_only"},
+            {"slug": "gpt-5.5", "visibility": "list"},
+        ]);
+        writeln!(io::stdout(), "{}", json!({ "models": models }))?;
         return Ok(0);
+    }
+    if options
+        .arguments
+        .iter()
+        .any(|word| word == "generate-json-schema")
+    {
+        return tell_protocol(&options);
     }
     if !options.arguments.iter().any(|word| word == "app-server") {
         return Err(io::Error::other(
-            "only `app-server`, `debug models` and `--version` are known",
+            "only `app-server`, `app-server generate-json-schema`, `debug models` and `--version` are known",
         ));
     }
     match options.control {
@@ -91,4 +109,22 @@ fn run(options: Options) -> io::Result<i32> {
             standalone::run(script)
         }
     }
+}
+
+/// `generate-json-schema --out DIR`: of the files that Codex writes, the one with everything in it.
+fn tell_protocol(options: &Options) -> io::Result<i32> {
+    let mut words = options.arguments.iter().skip_while(|word| *word != "--out");
+    let folder = words
+        .nth(1)
+        .ok_or_else(|| io::Error::other("--out is missing"))?;
+    if options.no_schema {
+        return Err(io::Error::other("no such command: generate-json-schema"));
+    }
+    let schema = match &options.schema {
+        Some(file) => fs::read_to_string(file)?,
+        None => Protocol::tested().schema().to_string(),
+    };
+    let file = Path::new(folder).join("codex_app_server_protocol.schemas.json");
+    fs::write(file, schema)?;
+    Ok(0)
 }

@@ -153,6 +153,14 @@ impl Engine {
             }
             "account/read" => done(json!({"account": {"type": "apiKey"}, "userId": null,
                 "requiresOpenaiAuth": true, "workspaceRouting": null})),
+            "account/login/cancel" => done(json!({"status": "canceled"})),
+            "account/logout" => Ok(Done {
+                result: json!({}),
+                then: vec![(
+                    "account/updated",
+                    json!({"authMode": null, "planType": null}),
+                )],
+            }),
             _ => refused(format!("Invalid request: unknown variant `{method}`")),
         };
         match answered {

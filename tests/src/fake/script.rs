@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use serde_json::{Value, json};
 
 use super::plan::TurnPlan;
+use super::schema::Protocol;
 
 /// How the fake behaves from its start on. Without orders it answers every turn with what the user said.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Script {
     pub(super) version: String,
     pub(super) stubborn: bool,
     pub(super) bundled: bool,
+    /// What it tells of its protocol. None: it does not.
+    pub(super) protocol: Option<Protocol>,
     pub(super) models: Vec<Value>,
     answers: HashMap<String, Answers>,
     turns: VecDeque<TurnPlan>,
@@ -95,6 +98,7 @@ impl Script {
             version: "codex-cli 0.169.0".to_owned(),
             stubborn: false,
             bundled: true,
+            protocol: Some(Protocol::tested()),
             models,
             answers: HashMap::new(),
             turns: VecDeque::new(),
@@ -121,6 +125,20 @@ impl Script {
     #[must_use]
     pub fn no_bundled_models(mut self) -> Self {
         self.bundled = false;
+        self
+    }
+
+    /// It fails to tell its protocol, as old ones and broken ones do.
+    #[must_use]
+    pub fn no_schema(mut self) -> Self {
+        self.protocol = None;
+        self
+    }
+
+    /// It tells its protocol with this change.
+    #[must_use]
+    pub fn protocol(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
+        change(self.protocol.get_or_insert_with(Protocol::tested));
         self
     }
 

@@ -125,18 +125,30 @@ impl GatewayBuilder {
         self
     }
 
-    /// Starts it over a fake Codex.
+    /// Starts it over a fake Codex. Unless a test says otherwise there is just one, and what it is told is of requests alone.
     pub async fn over_fake(self, fake: &FakeCodex) -> Result<Gateway> {
-        self.over(fake.binary()).await
+        self.quiet().over(fake.binary()).await
+    }
+
+    fn quiet(mut self) -> Self {
+        for (name, quiet) in [("SPARE", "false"), ("THREADS_AHEAD", "0")] {
+            let name = format!("AIRLOCK_FLEET_{name}");
+            self.environment.entry(name).or_insert_with(|| quiet.into());
+        }
+        self
     }
 
     /// Starts it over the real Codex with a scripted model behind.
     pub async fn over_real(self, model: &ScriptedModel) -> Result<Gateway> {
-        self.over_real_at(programs::real_codex()?, model).await
+        self.over_home(programs::real_codex()?, model).await
     }
 
-    /// The same, where `codex` is a program that becomes the real Codex.
+    /// The same, where `codex` is a program that becomes the real Codex. As with a fake, there is just one.
     pub async fn over_real_at(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
+        self.quiet().over_home(codex, model).await
+    }
+
+    async fn over_home(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
         let home = CodexHome::new(model, self.retries, &self.provider)?;
         let with_home = self
             .flag("--codex-home")

@@ -1,0 +1,220 @@
+//! `airlock codex install`: from the registry, and over an npm that fails in each of its ways.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use airlock_tests::{FakeCodex, Script, programs, within};
+use anyhow::{Context as _, Result};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// How long it may take to fetch 100 MB.
+const DOWNLOAD: Duration = Duration::from_secs(110);
+
+/// Where npm puts the binary, and its script.
+const BINARY: &str =
+    "node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
+const SCRIPT: &str = "node_modules/@openai/codex/bin/codex.js";
+
+/// A data directory, and a folder for programs.
+struct Desk {
+    folder: TempDir,
+    path: OsString,
+}
+
+/// What the command said, and whether it went well.
+struct Said {
+    done: bool,
+    out: String,
+    err: String,
+}
+
+impl Desk {
+    /// With this shell script as npm. It runs in the folder to install into.
+    fn with_npm(script: &str) -> Result<Self> {
+        let desk = Self::without_npm()?;
+        let npm = desk.folder.path().join("bin/npm");
+        fs::write(&npm, format!("#!/bin/sh\n{script}\n"))?;
+        fs::set_permissions(&npm, fs::Permissions::from_mode(0o755))?;
+        Ok(desk)
+    }
+
+    fn without_npm() -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let programs = folder.path().join("bin");
+        fs::create_dir(&programs)?;
+        for name in ["sh", "mkdir", "cp", "cat", "chmod", "dirname"] {
+            let found = std::env::split_paths(&programs::search_path())
+                .map(|folder| folder.join(name))
+                .find(|file| file.exists())
+                .context(name)?;
+            symlink(found, programs.join(name))?;
+        }
+        let path = programs.into_os_string();
+        Ok(Self { folder, path })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn install(&self, more: &[&str]) -> Result<Said> {
+        let mut command = Command::new(programs::airlock()?);
+        command
+            .args(["codex", "install", "--data-dir"])
+            .arg(self.data())
+            .args(more)
+            .env_clear()
+            .env("PATH", &self.path)
+            .env("HOME", self.folder.path())
+            .kill_on_drop(true);
+        said(&mut command).await
+    }
+
+    /// What is in the data directory besides the lock.
+    fn left(&self) -> Result<Vec<String>> {
+        let entries = fs::read_dir(self.data())?.flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| name != "codex-install.lock").collect())
+    }
+}
+
+async fn said(command: &mut Command) -> Result<Said> {
+    let output = within(DOWNLOAD, "the end of an install", command.output()).await??;
+    Ok(Said {
+        done: output.status.success(),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
+/// An npm that installs this program as Codex.
+fn npm_of(program: &Path) -> String {
+    format!(
+        "mkdir -p $(dirname {BINARY}) $(dirname {SCRIPT}) && cp '{}' {BINARY} && echo > {SCRIPT}",
+        program.display()
+    )
+}
+
+#[tokio::test]
+async fn what_npm_fails_with_is_told_with_the_way_out_and_nothing_is_left() -> Result<()> {
+    let fail = |code: &str| format!("echo 'npm error code {code}' >&2; exit 1");
+    let rows = [
+        (fail("ENOTFOUND"), "the registry cannot be reached"),
+        (fail("EINTEGRITY"), "not what airlock was built to install"),
+        (fail("ENOSPC"), "the disk is full"),
+        (fail("EACCES"), "npm may not write"),
+        ("exit 3".to_owned(), "npm failed and did not say why"),
+        (
+            format!("mkdir -p $(dirname {SCRIPT}) && echo > {SCRIPT}"),
+            "npm left out the package with the binary",
+        ),
+        (
+            format!(
+                "mkdir -p $(dirname {BINARY}) $(dirname {SCRIPT}) && echo > {SCRIPT}; echo x > {BINARY}; chmod +x {BINARY}"
+            ),
+            "cannot run",
+        ),
+    ];
+    for (npm, words) in rows {
+        let desk = Desk::with_npm(&npm)?;
+        let said = desk.install(&[]).await?;
+        assert!(
+            !said.done && said.err.contains(words),
+            "{npm}: {}",
+            said.err
+        );
+        assert_eq!(desk.left()?, [""; 0], "{npm}");
+    }
+    let desk = Desk::without_npm()?;
+    let said = desk.install(&[]).await?;
+    assert!(
+        !said.done && said.err.contains("apt install npm"),
+        "{}",
+        said.err
+    );
+    let said = desk.install(&["--version", "latest"]).await?;
+    assert!(!said.done && said.err.contains("0.169.0"), "{}", said.err);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<()> {
+    let fitting = FakeCodex::start(Script::new())?;
+    let another = FakeCodex::start(Script::new().version("codex-cli 0.168.0"))?;
+    let lacking = Script::new().protocol(|protocol| protocol.remove("turn/start"));
+    let lacking = FakeCodex::start(lacking)?;
+    let desk = Desk::with_npm(&npm_of(&fitting.binary()))?;
+    let old = desk.data().join("codex/old");
+    fs::create_dir_all(&old)?;
+
+    for (npm, words) in [
+        (another, "it says that it is 0.168.0"),
+        (lacking, "turn/start missing"),
+    ] {
+        let unfit = Desk::with_npm(&npm_of(&npm.binary()))?;
+        fs::create_dir_all(unfit.data().join("codex/old"))?;
+        let said = unfit.install(&[]).await?;
+        assert!(!said.done && said.err.contains(words), "{}", said.err);
+        assert_eq!(unfit.left()?, ["codex"]);
+        assert!(unfit.data().join("codex/old").exists());
+    }
+
+    let said = desk.install(&[]).await?;
+    assert!(said.done, "{}{}", said.out, said.err);
+    for line in [
+        "fetching Codex 0.169.0",
+        "verifying it",
+        "Codex 0.169.0 is installed",
+    ] {
+        assert!(said.out.contains(line), "no {line} in {}", said.out);
+    }
+    assert!(!old.exists() && desk.data().join("codex").join(BINARY).exists());
+    assert_eq!(desk.left()?, ["codex"]);
+    let npm = desk.folder.path().join("bin/npm");
+    fs::remove_file(npm)?;
+    let said = desk.install(&[]).await?;
+    assert!(
+        said.done && said.out.contains("is installed already"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+
+    // Where nobody names another, it is the one that is run.
+    let mut doctor = Command::new(programs::airlock()?);
+    doctor
+        .args(["doctor", "--protocol", "--data-dir"])
+        .arg(desk.data())
+        .env_clear()
+        .env("PATH", &desk.path)
+        .env("HOME", desk.folder.path());
+    let found = self::said(&mut doctor).await?;
+    assert!(
+        found.done && found.out.contains("it fits"),
+        "{}{}",
+        found.out,
+        found.err
+    );
+    Ok(())
+}
+
+/// The one test that needs the registry, or npm's cache of it.
+#[tokio::test]
+async fn the_pinned_codex_comes_from_the_registry() -> Result<()> {
+    let data = tempfile::tempdir()?;
+    let mut command = Command::new(programs::airlock()?);
+    command
+        .args(["codex", "install", "--data-dir"])
+        .arg(data.path())
+        .kill_on_drop(true);
+    let said = said(&mut command).await?;
+    assert!(said.done, "{}{}", said.out, said.err);
+    let binary = data.path().join("codex").join(BINARY);
+    let version = Command::new(&binary).arg("--version").output().await?;
+    assert_eq!(version.stdout, b"codex-cli 0.169.0\n");
+    Ok(())
+}
