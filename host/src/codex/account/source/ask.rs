@@ -167,3 +167,60 @@ async fn exchange(
     let (answer, _) = tokio::join!(exchange, connection);
     answer
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Asks a server that answers once, and gives what it was asked, too.
+    async fn asked(answer: &str) -> (Result<Bytes, TokenFault>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/tokens", listener.local_addr().unwrap());
+        let means = Means::Url(url, Some(Secret::new("url-key")));
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut question = Vec::new();
+            // Its body ends with the only brace that closes.
+            while !question.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut question).await.unwrap(), 0);
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(question).unwrap()
+        };
+        let both = async { tokio::join!(means.ask(Some("acc-1")), serving) };
+        timeout(Duration::from_secs(20), both).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_url_is_asked_with_its_key_and_answers() {
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+        let (tokens, question) = asked(answer).await;
+        assert_eq!(tokens.unwrap(), "{}");
+        let question = question.to_lowercase();
+        assert!(question.starts_with("post /tokens http/1.1"), "{question}");
+        assert!(
+            question.contains("authorization: bearer url-key"),
+            "{question}"
+        );
+        let body = r#"{"previousaccountid":"acc-1","reason":"unauthorized"}"#;
+        assert!(question.ends_with(body), "{question}");
+    }
+
+    #[tokio::test]
+    async fn a_url_that_sends_elsewhere_or_fails_is_a_fault() {
+        for head in [
+            "302 Found\r\nlocation: http://127.0.0.1:1/",
+            "500 Internal Server Error",
+        ] {
+            let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
+            let (tokens, _) = asked(&answer).await;
+            assert!(matches!(tokens, Err(TokenFault::Failed)), "{head}");
+        }
+    }
+}
