@@ -1,7 +1,6 @@
 //! Children that are killed at any moment: each request ends exactly once, and none is run twice.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use airlock_tests::process::signal;
 use airlock_tests::{FakeCodex, Script};
@@ -17,9 +16,7 @@ const REQUESTS: usize = 200;
 
 #[tokio::test]
 async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
-    let pace = Duration::from_millis(2);
-    let script =
-        Script::new().every_turn(|turn| turn.text("a").pause(pace).text("b").pause(pace).text("c"));
+    let script = Script::new().every_turn(|turn| turn.text("a").text("b").text("c"));
     let fake = FakeCodex::start(script)?;
     let gateway = spared()
         .settings("[fleet]\nchildren = 2")
