@@ -85,6 +85,8 @@ struct Counts {
     started: AtomicU64,
     /// Threads of children that are gone.
     threads: AtomicU64,
+    /// Turns that they had begun.
+    turns: AtomicU64,
     /// Children that were replaced, by `Reason`.
     replaced: [AtomicU64; Reason::ALL.len()],
     /// Bytes of the home's log, when last looked at.

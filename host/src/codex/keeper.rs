@@ -281,6 +281,7 @@ async fn start_turn(
     let wanted = || !wanted.opened.is_closed();
     match retry_overloaded(child, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
+            child.count_turn();
             shared.named(turn.id);
             Ok(true)
         }

@@ -28,6 +28,8 @@ impl Page<'_> {
         self.counters("airlock_codex_starts", help, [([], fleet.started)])?;
         let help = "Threads of Codex that were started";
         self.counters("airlock_codex_threads", help, [([], fleet.threads)])?;
+        let help = "Turns that Codex has begun";
+        self.counters("airlock_codex_turns", help, [([], fleet.turns_begun)])?;
         let replaced = fleet.replaced.iter();
         let replaced = replaced.map(|one| ([("reason", one.reason.to_owned())], one.children));
         let help = "Children of Codex that were replaced, by reason";

@@ -105,6 +105,8 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     // At once, so that nobody counts them twice.
     let threads = member.tally.threads();
     shared.counts.threads.fetch_add(threads, Ordering::Relaxed);
+    let begun = member.tally.begun();
+    shared.counts.turns.fetch_add(begun, Ordering::Relaxed);
     state.roster.remove(number);
     drop(state);
     shared.ring();

@@ -57,6 +57,8 @@ pub(super) struct Tally {
     pub(super) turns: watch::Sender<usize>,
     /// Threads that it has started.
     threads: AtomicU64,
+    /// Turns that it has begun.
+    begun: AtomicU64,
     /// Whether it has ended a turn by itself.
     useful: AtomicBool,
     /// Bytes that it has in memory, when last looked at.
@@ -73,6 +75,7 @@ impl Tally {
         Self {
             turns: watch::Sender::default(),
             threads: AtomicU64::default(),
+            begun: AtomicU64::default(),
             useful: AtomicBool::default(),
             resident: AtomicU64::default(),
             most,
@@ -87,6 +90,10 @@ impl Tally {
 
     pub(super) fn threads(&self) -> u64 {
         self.threads.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -140,6 +147,11 @@ impl Member {
         if before + 1 == self.tally.most {
             self.tally.wake.notify_one();
         }
+    }
+
+    /// It has begun one more turn.
+    pub(in crate::codex) fn count_turn(&self) {
+        self.tally.begun.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It has ended a turn.

@@ -21,6 +21,8 @@ pub(crate) struct FleetReport {
     pub(crate) replaced: Vec<Replaced>,
     /// Threads that were started since the gateway was.
     pub(crate) threads: u64,
+    /// Turns that were begun since the gateway was started.
+    pub(crate) turns_begun: u64,
     /// Bytes of Codex's own log.
     pub(crate) log_bytes: u64,
 }
@@ -101,6 +103,8 @@ impl Fleet {
         let problem = circuit.problem();
         let problem = problem.filter(|_| state.roster.least().is_none());
         let here: u64 = children.iter().map(|child| child.threads).sum();
+        let seats = state.roster.seats.iter();
+        let begun: u64 = seats.map(|seat| seat.member.tally.begun()).sum();
         FleetReport {
             circuit: CircuitReport {
                 state: match problem {
@@ -123,6 +127,7 @@ impl Fleet {
                 })
                 .collect(),
             threads: counts.threads.load(Ordering::Relaxed) + here,
+            turns_begun: counts.turns.load(Ordering::Relaxed) + begun,
             log_bytes: counts.log.load(Ordering::Relaxed),
         }
     }
