@@ -5,6 +5,7 @@ mod fan_out; // several turns, one answer
 mod feed; // what a body reads
 mod parking; // turns that wait for their client
 mod pump; // from events to frames
+mod turn; // one turn, counted
 mod turns; // several turns, heard as one
 
 use std::sync::Arc;
@@ -18,11 +19,10 @@ pub(crate) use self::feed::Feed;
 use self::parking::Lot;
 pub(crate) use self::pump::Piece;
 use self::pump::Pump;
+use self::turn::Turn;
 use self::turns::{ANSWER, Turns};
 use crate::attachments::Attachments;
-use crate::codex::{
-    CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, Permit, Terms, Turn,
-};
+use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, Permit, Terms};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::metrics::Trail;
@@ -77,6 +77,8 @@ struct Asked {
     streaming: bool,
     /// What it brings to a turn that waits.
     resume: Option<Resume>,
+    /// What is counted of it.
+    trail: Trail,
 }
 
 /// What a client gets.
@@ -167,7 +169,7 @@ impl Flow {
         let models = self.codex.check(&conversation, &plan.briefs).await?;
         let permits = self
             .admission
-            .enter(&mut session, plan.briefs.len())
+            .enter(&mut session, plan.briefs.len(), &incoming.trail)
             .await?;
         let context = Context {
             id: request.id,
@@ -183,6 +185,7 @@ impl Flow {
             permits,
             streaming: plan.streaming,
             resume: plan.resume,
+            trail: incoming.trail,
         };
         let fans_out = asked.briefs.len() > 1;
         let (pump, continued) = if fans_out {
@@ -224,8 +227,7 @@ impl Flow {
         let resumed = match &asked.resume {
             Some(resume) => {
                 let lot = self.lot.of(session.release());
-                self.resume(&lot, resume, &asked.conversation, &permit)
-                    .await?
+                self.resume(&lot, resume, &asked, &permit).await?
             }
             None => None,
         };
@@ -242,8 +244,9 @@ impl Flow {
                     bell: Arc::default(),
                     buffer_bytes: self.limits.turn_buffer_bytes,
                 };
-                let conversation = asked.conversation;
-                self.codex.start_turn(conversation, brief, terms).await?
+                let (conversation, trail) = (asked.conversation, asked.trail.asks());
+                let turn = self.codex.start_turn(conversation, brief, terms).await?;
+                Turn::new(turn, trail)
             }
         };
         tracing::Span::current().record("model", turn.model());
@@ -260,16 +263,17 @@ impl Flow {
         &self,
         lot: &Lot,
         resume: &Resume,
-        conversation: &Conversation,
+        asked: &Asked,
         permit: &Permit,
     ) -> Result<Option<Turn>, Failure> {
         let Some(parked) = lot.take(&resume.key) else {
             return Ok(None);
         };
-        let answers = conversation.answers(&resume.results)?;
+        let answers = asked.conversation.answers(&resume.results)?;
         let wait = self.limits.call_timeout;
+        let trail = asked.trail.asks();
         let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);
-        Ok(resumed.await)
+        Ok(resumed.await.map(|turn| Turn::new(turn, trail)))
     }
 
     /// Several turns, which are about to begin, and the panel over them.
@@ -287,6 +291,7 @@ impl Flow {
             conversation: asked.conversation,
             bell: turns.bell(),
             permits: asked.permits,
+            trail: asked.trail,
         };
         let briefs = asked.briefs.into_iter().zip(asked.models).collect();
         let (fan_out, opened) = FanOut::begin(

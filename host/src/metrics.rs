@@ -1,20 +1,26 @@
 //! What is counted for those who watch over many gateways. Counting costs an atomic addition; reading does the work.
 
+mod fan_out; // several candidates for one answer
 mod fleet; // the children of Codex
-mod histogram; // times
+mod histogram; // times and numbers
 mod meter; // what one release does
+mod process; // ours
 mod scrape; // all of it as text
+mod tokens; // what turns use
 mod trail; // one request
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::fan_out::FanOutTrail;
+use self::fan_out::FanOuts;
 use self::histogram::Histogram;
 use self::meter::Calls;
 pub(crate) use self::meter::Meter;
 pub(crate) use self::scrape::Scrape;
-pub(crate) use self::trail::{Open, Trail};
+use self::tokens::Tokens;
+pub(crate) use self::trail::{Open, Trail, TurnTrail};
 
 /// Bounds for the first frame in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
 const FIRST: &[f64] = &[
@@ -24,6 +30,17 @@ const FIRST: &[f64] = &[
 /// Bounds for whole requests in seconds, as OpenTelemetry advises for `gen_ai.server.request.duration`.
 const WHOLE: &[f64] = &[
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+
+/// Bounds for what the gateway itself adds, in seconds: mostly below a millisecond.
+const OVERHEAD: &[f64] = &[
+    0.000_1, 0.000_2, 0.000_3, 0.000_4, 0.000_5, 0.000_75, 0.001, 0.001_5, 0.002, 0.003, 0.005,
+    0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+];
+
+/// Bounds for the time in line in seconds: mostly none, and at most `limits.queue_wait`.
+const QUEUE: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
 /// What a release was when it was taken back.
@@ -60,6 +77,12 @@ struct Counts {
     streams: AtomicU64,
     first: Histogram,
     whole: Histogram,
+    overhead: Histogram,
+    queue: Histogram,
+    /// Frames that went to clients of streams.
+    chunks: AtomicU64,
+    tokens: Tokens,
+    fan_outs: FanOuts,
     swaps: AtomicU64,
     /// By `Role`.
     rollbacks: [AtomicU64; Role::ALL.len()],
@@ -75,6 +98,11 @@ impl Default for Counts {
             streams: AtomicU64::default(),
             first: Histogram::new(FIRST),
             whole: Histogram::new(WHOLE),
+            overhead: Histogram::new(OVERHEAD),
+            queue: Histogram::new(QUEUE),
+            chunks: AtomicU64::default(),
+            tokens: Tokens::default(),
+            fan_outs: FanOuts::default(),
             swaps: AtomicU64::default(),
             rollbacks: Default::default(),
         }

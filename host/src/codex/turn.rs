@@ -267,6 +267,7 @@ impl Shared {
                 state.telling.settle(&mut events);
                 // Of a turn that waits for tools, Codex tells it only when it goes on.
                 if !self.tools {
+                    state.calls.spent(usage);
                     events.push(EventKind::Usage(usage));
                 }
             }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::codex::Permit;
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::metrics::Trail;
 use crate::places::Places;
 use crate::policy::Session;
 use crate::wit::{self, Load, ProblemKind};
@@ -69,9 +70,10 @@ impl Admission {
         &self,
         session: &mut Session,
         wanted: usize,
+        trail: &Trail,
     ) -> Result<Vec<Permit>, Failure> {
         match session.decide(self.load(wanted)).await? {
-            wit::Admission::Run | wit::Admission::Wait => self.permits(wanted).await,
+            wit::Admission::Run | wit::Admission::Wait => self.permits(wanted, trail).await,
             wit::Admission::Refuse(problem) => Err(problem.into()),
         }
     }
@@ -101,16 +103,17 @@ impl Admission {
     }
 
     /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
-    async fn permits(&self, wanted: usize) -> Result<Vec<Permit>, Failure> {
+    async fn permits(&self, wanted: usize, trail: &Trail) -> Result<Vec<Permit>, Failure> {
         if wanted > self.places.most() {
             return Err(self.too_many(wanted));
         }
         if let Some(permits) = self.places.try_take(wanted) {
+            trail.queued(Duration::ZERO);
             return Ok(permits);
         }
         let _place = self
             .line
-            .enter()
+            .enter(trail)
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
         let permits = timeout(self.longest_wait, self.places.take(wanted)).await;
         permits.map_err(|_elapsed| self.busy("No turn came free in time"))
@@ -143,14 +146,18 @@ struct Line {
 }
 
 impl Line {
-    fn enter(&self) -> Option<Place<'_>> {
+    fn enter<'a>(&'a self, trail: &'a Trail) -> Option<Place<'a>> {
         let mut waiting = self.lock();
         if waiting.len() >= self.room {
             return None;
         }
         let number = waiting.last_key_value().map_or(0, |(last, _)| last + 1);
         waiting.insert(number, Instant::now());
-        Some(Place { line: self, number })
+        Some(Place {
+            line: self,
+            number,
+            trail,
+        })
     }
 
     /// How many wait, and how long the first of them has.
@@ -170,11 +177,16 @@ impl Line {
 struct Place<'a> {
     line: &'a Line,
     number: u64,
+    /// Whose place it is.
+    trail: &'a Trail,
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.line.lock().remove(&self.number);
+        let since = self.line.lock().remove(&self.number);
+        if let Some(since) = since {
+            self.trail.queued(since.elapsed());
+        }
     }
 }
 

@@ -12,10 +12,12 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::kept::Kept;
+use super::turn::Turn;
 use super::turns::{ANSWER, Settled, Turns};
 use crate::clock;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
 use crate::config::Limits;
+use crate::metrics::{FanOutTrail, Trail};
 use crate::policy::{Fault, Session};
 use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
@@ -33,6 +35,8 @@ pub(super) struct FanOut {
     /// What has been told has left: the answer goes out as it comes.
     streaming: bool,
     candidates: u32,
+    /// What is counted of it.
+    trail: FanOutTrail,
     kept: Kept,
     stage: Stage,
     /// Turns that have ended and that the panel has not heard of.
@@ -50,6 +54,8 @@ pub(super) struct Means {
     pub(super) bell: Arc<Notify>,
     /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
     pub(super) permits: Vec<Permit>,
+    /// What is counted of the request.
+    pub(super) trail: Trail,
 }
 
 enum Stage {
@@ -88,11 +94,13 @@ impl FanOut {
             opened.push(event(source, EventKind::Opened(model)));
             means.start(source, brief, permit, limits.turn_buffer_bytes, turns);
         }
+        let candidates = u32::try_from(opened.len()).unwrap_or(u32::MAX);
         let fan_out = Self {
+            trail: means.trail.fanned_out(candidates),
             means: Some(means),
             limits,
             streaming,
-            candidates: u32::try_from(opened.len()).unwrap_or(u32::MAX),
+            candidates,
             kept,
             stage: Stage::Collecting,
             ended: VecDeque::new(),
@@ -152,6 +160,7 @@ impl FanOut {
         let mut end = None;
         for one in settled {
             if one.source == ANSWER && self.stands(&one.outcome.ending) {
+                self.trail.answered(one.outcome.heard);
                 end = Some(one.outcome);
                 continue;
             }
@@ -202,6 +211,7 @@ impl FanOut {
                 let Some(told) = self.kept.settle(source, outcome.ending) else {
                     return Ok(None);
                 };
+                self.trail.heard(!told.messages.is_empty());
                 let verdict = session.settle(source, told, now).await?;
                 if let Some(means) = &mut self.means {
                     means.take_place_of(source);
@@ -239,6 +249,7 @@ impl FanOut {
             self.wake = until.map(|until| self.instant(until));
             return Ok(None);
         }
+        self.trail.decided();
         // Whoever still runs is no longer needed.
         self.ended.clear();
         for source in turns.stop_all() {
@@ -286,6 +297,7 @@ impl FanOut {
             };
             waiting.push(event(ANSWER, EventKind::Text(text)));
         }
+        self.trail.answered(Instant::now().into_std());
         Ok(ending)
     }
 
@@ -339,8 +351,11 @@ impl Means {
             buffer_bytes,
         };
         let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
+        let trail = self.trail.clone();
         turns.add(source, async move {
-            codex.start_turn(conversation, brief, terms).await
+            let trail = trail.asks();
+            let turn = codex.start_turn(conversation, brief, terms).await?;
+            Ok(Turn::new(turn, trail))
         });
     }
 

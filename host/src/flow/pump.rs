@@ -247,6 +247,7 @@ impl Pump {
     /// The answer is whole: its turn waits for the client, or ends.
     fn hand_off(&mut self, handoff: Handoff) {
         let turn = self.turns.take_out(handoff.source);
+        let turn = turn.and_then(|turn| turn.hand_off());
         self.stop();
         self.batch.clear();
         self.ending = Some(Ending::HandedOff);

@@ -7,7 +7,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::Notify;
 
-use crate::codex::{Outcome, Turn};
+use super::turn::Turn;
+use crate::codex::Outcome;
 use crate::failure::Failure;
 use crate::wit::{Ending, Event, ProblemKind};
 

@@ -27,10 +27,18 @@ pub(super) fn body(feed: Feed, open: Open) -> Body {
 }
 
 fn count(piece: &Piece, trail: &Trail) {
-    match piece {
-        Piece::Beat => {}
-        Piece::Frames(_) | Piece::Last(_, None) => trail.spoke(),
-        Piece::Last(_, Some(_)) | Piece::Broken(_) => trail.failed(),
+    let (frames, failed) = match piece {
+        Piece::Beat => return,
+        Piece::Frames(frames) => (frames.len(), false),
+        Piece::Last(frames, failure) => (frames.len(), failure.is_some()),
+        // The error, and what ends the stream.
+        Piece::Broken(_) => (2, true),
+    };
+    trail.sent(frames);
+    if failed {
+        trail.failed();
+    } else {
+        trail.spoke();
     }
 }
 

@@ -1,4 +1,4 @@
-//! Times in buckets. Adding one takes no lock.
+//! Times and numbers in buckets. Adding one takes no lock.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,33 +6,61 @@ use std::time::Duration;
 
 use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 
-/// How often something took how long.
+/// Nanoseconds of a second.
+const SECOND: f64 = 1e9;
+
+/// How often something took how long, or was how large.
 #[derive(Debug)]
 pub(crate) struct Histogram {
-    /// In seconds, rising.
+    /// In seconds, or numbers as they are; rising.
     bounds: &'static [f64],
     /// One for each bound, and one for what is above all of them.
     buckets: Box<[AtomicU64]>,
-    nanoseconds: AtomicU64,
+    /// Of all that was added: nanoseconds, or numbers as they are.
+    sum: AtomicU64,
+    /// By what the sum is divided when it is told.
+    unit: f64,
 }
 
 impl Histogram {
-    /// An empty one with these bounds, in seconds.
+    /// An empty one of times with these bounds, in seconds.
     pub(super) fn new(bounds: &'static [f64]) -> Self {
         Self {
             bounds,
             buckets: (0..=bounds.len()).map(|_| AtomicU64::default()).collect(),
-            nanoseconds: AtomicU64::default(),
+            sum: AtomicU64::default(),
+            unit: SECOND,
+        }
+    }
+
+    /// An empty one of numbers with these bounds.
+    pub(super) fn of_numbers(bounds: &'static [f64]) -> Self {
+        Self {
+            unit: 1.0,
+            ..Self::new(bounds)
         }
     }
 
     /// Adds a time.
     pub(crate) fn observe(&self, took: Duration) {
-        let seconds = took.as_secs_f64();
-        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.add(took.as_secs_f64(), nanoseconds);
+    }
+
+    /// Adds a number.
+    pub(super) fn count(&self, number: u64) {
+        self.add(number as f64, number);
+    }
+
+    /// The sum of all numbers that were added.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, value: f64, part: u64) {
+        let bucket = self.bounds.partition_point(|bound| *bound < value);
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(part, Ordering::Relaxed);
     }
 
     pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
@@ -41,7 +69,7 @@ impl Histogram {
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         // From the buckets, so that both always agree.
         let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64();
+        let sum = self.sum() as f64 / self.unit;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }
 }

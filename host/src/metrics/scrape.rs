@@ -1,7 +1,6 @@
 //! All counts as OpenMetrics text, which Prometheus reads. Names are OpenTelemetry's where it has some.
 
 use std::fmt;
-use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,13 +9,13 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::histogram::Histogram;
 use super::meter::{KINDS, Meter};
 use super::trail::{Outcome, Route};
-use super::{Metrics, Role};
+use super::{Counts, Metrics, Role};
 use crate::codex::FleetReport;
 use crate::flow::Occupancy;
 use crate::policy::Tally;
-use crate::task;
 
 /// The counts, and what is looked up when they are read.
 #[derive(Debug)]
@@ -73,26 +72,15 @@ impl Collector for Scrape {
         let help = "Releases that were taken back because they failed too often, by what they were";
         page.counters("airlock_policy_rollbacks", help, rollbacks)?;
 
-        let help = "Time of calls into policies, by export";
-        let mut calls = page.0.encode_descriptor(
-            "airlock_policy_call",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        for (export, times) in counts.calls.all() {
-            times.encode(calls.encode_family(&[("export", export)])?)?;
-        }
-        let help = "Time from a request to the first frame of its stream";
-        let first = "gen_ai_server_time_to_first_token";
-        let histogram = MetricType::Histogram;
         let seconds = Some(&Unit::Seconds);
-        let times = page.0.encode_descriptor(first, help, seconds, histogram)?;
-        counts.first.encode(times)?;
-        let help = "Time from a request for a completion to the end of its answer";
-        let whole = "gen_ai_server_request_duration";
-        let times = page.0.encode_descriptor(whole, help, seconds, histogram)?;
-        counts.whole.encode(times)?;
+        let help = "Time of calls into policies, by export";
+        let calls = counts.calls.all();
+        page.histograms("airlock_policy_call", help, seconds, "export", calls)?;
+        page.times(counts)?;
+        page.tokens(&counts.tokens)?;
+        page.fan_outs(&counts.fan_outs)?;
+        let help = "Frames that went to clients of streams";
+        page.counters("airlock_chunks", help, [([], read(&counts.chunks))])?;
 
         let help = "Requests for completions that are being served";
         page.gauge("http_server_active_requests", help, read(&counts.running))?;
@@ -105,7 +93,8 @@ impl Collector for Scrape {
         let help = "Requests that wait for a turn";
         page.gauge("airlock_waiting_requests", help, turns.waiting)?;
         page.fleet(&self.fleet)?;
-        page.process()
+        page.process()?;
+        page.version()
     }
 }
 
@@ -134,7 +123,7 @@ impl Scrape {
 }
 
 /// What is written to.
-pub(super) struct Page<'a>(DescriptorEncoder<'a>);
+pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     fn requests(&mut self, none: &Arc<Meter>, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
@@ -174,22 +163,56 @@ impl Page<'_> {
         self.gauge("airlock_resident_releases", help, resident as u64)
     }
 
-    fn process(&mut self) -> fmt::Result {
-        if let Some(bytes) = task::resident_bytes(None) {
-            let help = "Resident memory of the gateway's own process in bytes";
-            self.gauge("process_resident_memory_bytes", help, bytes)?;
-        }
-        if let Ok(folder) = fs::read_dir("/proc/self/fd") {
-            // One of them reads the folder.
-            let open = folder.count().saturating_sub(1) as u64;
-            self.gauge("process_open_fds", "Open file descriptors", open)?;
-        }
+    /// How long requests take.
+    fn times(&mut self, counts: &Counts) -> fmt::Result {
+        let seconds = Some(&Unit::Seconds);
+        let help = "Time from a request to the first frame of its stream";
+        let name = "gen_ai_server_time_to_first_token";
+        self.histogram(name, help, seconds, &counts.first)?;
+        let help = "Time from a request for a completion to the end of its answer";
+        let name = "gen_ai_server_request_duration";
+        self.histogram(name, help, seconds, &counts.whole)?;
+        let help = "What of that time was neither Codex's nor spent in line";
+        self.histogram("airlock_overhead", help, seconds, &counts.overhead)?;
+        let help = "Time in line for turns; none where there were some at once";
+        self.histogram("airlock_queue", help, seconds, &counts.queue)
+    }
+
+    fn version(&mut self) -> fmt::Result {
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
-        let help = "The gateway's version";
-        let mut build =
-            self.0
-                .encode_descriptor("airlock_build_info", help, None, MetricType::Gauge)?;
+        let (name, help) = ("airlock_build_info", "The gateway's version");
+        let gauge = MetricType::Gauge;
+        let mut build = self.0.encode_descriptor(name, help, None, gauge)?;
         build.encode_family(&labels)?.encode_gauge(&1_u64)
+    }
+
+    /// Times or numbers. The unit, where there is one, is the end of the name.
+    pub(super) fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        values: &Histogram,
+    ) -> fmt::Result {
+        let histogram = MetricType::Histogram;
+        values.encode(self.0.encode_descriptor(name, help, unit, histogram)?)
+    }
+
+    /// Several of them, told apart by this label.
+    pub(super) fn histograms<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<&Unit>,
+        label: &str,
+        series: impl IntoIterator<Item = (&'static str, &'a Histogram)>,
+    ) -> fmt::Result {
+        let histogram = MetricType::Histogram;
+        let mut metric = self.0.encode_descriptor(name, help, unit, histogram)?;
+        for (word, values) in series {
+            values.encode(metric.encode_family(&[(label, word)])?)?;
+        }
+        Ok(())
     }
 
     pub(super) fn counters<const N: usize>(

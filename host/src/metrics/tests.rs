@@ -1,13 +1,18 @@
 //! What is counted, and what is written of it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod closed; // names and labels
+
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::codex::FleetReport;
 use crate::flow::Occupancy;
 use crate::policy::Tally;
+use crate::wit::Usage;
+
+const CHAT: &str = "/v1/chat/completions";
 
 fn text(metrics: &Metrics) -> String {
     let scrape = Scrape {
@@ -17,7 +22,10 @@ fn text(metrics: &Metrics) -> String {
             waiting: 2,
             ..Occupancy::default()
         },
-        fleet: FleetReport::default(),
+        fleet: FleetReport {
+            turns_begun: 4,
+            ..FleetReport::default()
+        },
         shadow: None,
     };
     scrape.text().unwrap()
@@ -27,22 +35,28 @@ fn has(text: &str, line: &str) -> bool {
     text.lines().any(|it| it == line)
 }
 
+fn assert_has(metrics: &Metrics, lines: &[&str]) {
+    let text = text(metrics);
+    for line in lines {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+}
+
 #[test]
 fn requests_are_counted_by_route_outcome_and_release() {
     let metrics = Metrics::default();
-    let chat = "/v1/chat/completions";
     let seven = metrics.release(7);
     for (status, whole) in [(Some(200), true), (Some(200), true), (Some(503), true)] {
-        let trail = metrics.request(chat);
+        let trail = metrics.request(CHAT);
         trail.served_by(&seven);
         trail.over(status, whole);
     }
     metrics.request("/v1/models/a").over(Some(401), true);
     metrics.request("/no/such/path").over(Some(200), false);
-    let broken = metrics.request(chat);
+    let broken = metrics.request(CHAT);
     broken.failed();
     broken.over(Some(200), true);
-    let gone = metrics.request(chat);
+    let gone = metrics.request(CHAT);
     assert!(has(&text(&metrics), "http_server_active_requests 1"));
     gone.over(None, false);
     let text = text(&metrics);
@@ -93,7 +107,7 @@ fn times_are_counted_in_buckets() {
     for micros in [10, 30, 2_000_000] {
         calls.calls().feed.observe(Duration::from_micros(micros));
     }
-    let trail = metrics.request("/v1/chat/completions");
+    let trail = metrics.request(CHAT);
     let open = trail.open();
     trail.spoke();
     trail.spoke();
@@ -134,5 +148,136 @@ fn a_shadows_tally_is_told() {
         let line =
             format!("airlock_shadow_requests_total{{release=\"4\",outcome=\"{outcome}\"}} {count}");
         assert!(has(&text, &line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn overhead_is_told_of_completions_that_reached_codex() {
+    let metrics = Metrics::default();
+    let refused = metrics.request(CHAT);
+    refused.queued(Duration::ZERO);
+    refused.over(Some(503), true);
+    assert_has(&metrics, &["airlock_overhead_seconds_count 0"]);
+
+    let answered = metrics.request(CHAT);
+    let mut turn = answered.asks();
+    turn.ended(Instant::now());
+    drop(turn);
+    answered.over(Some(200), true);
+    // The client is gone before Codex is done with it.
+    let left = metrics.request(CHAT);
+    let _turn = left.asks();
+    left.over(Some(200), false);
+    assert_has(
+        &metrics,
+        &[
+            "airlock_overhead_seconds_count 2",
+            r#"airlock_overhead_seconds_bucket{le="5.0"} 2"#,
+            "gen_ai_server_request_duration_seconds_count 3",
+            "airlock_codex_turns_total 4",
+        ],
+    );
+}
+
+#[test]
+fn time_in_line_and_frames_are_counted() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    for waited in [0, 700, 90_000] {
+        trail.queued(Duration::from_millis(waited));
+    }
+    trail.sent(3);
+    trail.sent(2);
+    assert_has(
+        &metrics,
+        &[
+            "airlock_queue_seconds_count 3",
+            "airlock_queue_seconds_sum 90.7",
+            r#"airlock_queue_seconds_bucket{le="0.001"} 1"#,
+            r#"airlock_queue_seconds_bucket{le="1.0"} 2"#,
+            r#"airlock_queue_seconds_bucket{le="60.0"} 2"#,
+            "airlock_chunks_total 5",
+        ],
+    );
+}
+
+#[test]
+fn tokens_are_counted_by_turn_and_by_kind() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    for input in [1_000, 70_000_000] {
+        trail.asks().spent(Usage {
+            input,
+            cached: 600,
+            output: 20,
+            reasoning: 8,
+        });
+    }
+    assert_has(
+        &metrics,
+        &[
+            r#"gen_ai_client_token_usage_count{gen_ai_token_type="input"} 2"#,
+            r#"gen_ai_client_token_usage_sum{gen_ai_token_type="input"} 70001000.0"#,
+            r#"gen_ai_client_token_usage_bucket{le="256.0",gen_ai_token_type="input"} 0"#,
+            r#"gen_ai_client_token_usage_bucket{le="1024.0",gen_ai_token_type="input"} 1"#,
+            r#"gen_ai_client_token_usage_bucket{le="67108864.0",gen_ai_token_type="input"} 1"#,
+            r#"gen_ai_client_token_usage_bucket{le="64.0",gen_ai_token_type="output"} 2"#,
+            r#"airlock_tokens_total{kind="input"} 70001000"#,
+            r#"airlock_tokens_total{kind="cached_input"} 1200"#,
+            r#"airlock_tokens_total{kind="output"} 40"#,
+            r#"airlock_tokens_total{kind="reasoning_output"} 16"#,
+        ],
+    );
+}
+
+#[test]
+fn each_candidate_is_counted_once() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    let mut fan_out = trail.fanned_out(5);
+    fan_out.heard(true);
+    fan_out.heard(true);
+    fan_out.heard(false);
+    fan_out.decided();
+    // A verdict on what the first has asked for.
+    fan_out.decided();
+    fan_out.answered(Instant::now());
+    drop(fan_out);
+    // The client leaves.
+    let mut fan_out = trail.fanned_out(3);
+    fan_out.heard(true);
+    drop(fan_out);
+    // There is no answer.
+    trail.fanned_out(2).decided();
+    assert_has(
+        &metrics,
+        &[
+            "airlock_fan_out_candidates_count 3",
+            "airlock_fan_out_candidates_sum 10.0",
+            r#"airlock_fan_out_candidates_bucket{le="2.0"} 1"#,
+            r#"airlock_fan_out_candidates_bucket{le="4.0"} 2"#,
+            r#"airlock_fan_out_candidates_bucket{le="5.0"} 3"#,
+            r#"airlock_candidates_total{outcome="answered"} 3"#,
+            r#"airlock_candidates_total{outcome="failed"} 1"#,
+            r#"airlock_candidates_total{outcome="stopped"} 6"#,
+            "airlock_synthesis_seconds_count 1",
+        ],
+    );
+}
+
+#[test]
+fn the_process_is_told_of() {
+    let text = text(&Metrics::default());
+    for name in [
+        "process_cpu_seconds_total",
+        "process_start_time_seconds",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+    ] {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value: f64 = value.unwrap_or_default().parse().unwrap_or(-1.0);
+        assert!(value >= 0.0, "no {name} in\n{text}");
     }
 }

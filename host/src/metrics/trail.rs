@@ -1,11 +1,12 @@
 //! One request, from its arrival to the end of its answer.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::Metrics;
 use super::meter::Meter;
+use super::{FanOutTrail, Metrics};
+use crate::wit::Usage;
 
 /// Where a request went. A closed list: paths come from clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,29 @@ struct Notes {
     meter: OnceLock<Arc<Meter>>,
     spoke: AtomicBool,
     failed: AtomicBool,
+    /// Time in line, in nanoseconds.
+    queued: AtomicU64,
+    /// When Codex was first asked for a turn.
+    asked: OnceLock<Instant>,
+    /// Turns that Codex is at.
+    turns: AtomicUsize,
+    /// When the last of those that it is not at any more ended, in nanoseconds since the request came.
+    told: AtomicU64,
+}
+
+impl Notes {
+    /// What of its time was neither Codex's nor spent in line. None: Codex was never asked.
+    fn overhead(&self, whole: Duration) -> Option<Duration> {
+        let asked = self.asked.get()?.saturating_duration_since(self.began);
+        let told = match self.turns.load(Ordering::Relaxed) {
+            0 => Duration::from_nanos(self.told.load(Ordering::Relaxed)),
+            // The client has left while Codex was at it.
+            _ => whole,
+        };
+        let codex = told.saturating_sub(asked);
+        let queued = Duration::from_nanos(self.queued.load(Ordering::Relaxed));
+        Some(whole.saturating_sub(codex).saturating_sub(queued))
+    }
 }
 
 impl Trail {
@@ -91,6 +115,10 @@ impl Trail {
             meter: OnceLock::new(),
             spoke: AtomicBool::new(false),
             failed: AtomicBool::new(false),
+            queued: AtomicU64::default(),
+            asked: OnceLock::new(),
+            turns: AtomicUsize::default(),
+            told: AtomicU64::default(),
         }))
     }
 
@@ -100,11 +128,43 @@ impl Trail {
         let _ = self.0.meter.set(meter.clone());
     }
 
+    /// It has been in line for turns, maybe for no time.
+    pub(crate) fn queued(&self, waited: Duration) {
+        let notes = &self.0;
+        notes
+            .queued
+            .fetch_add(nanoseconds(waited), Ordering::Relaxed);
+        notes.metrics.0.queue.observe(waited);
+    }
+
+    /// Codex is asked for a turn now, or to go on with one.
+    pub(crate) fn asks(&self) -> TurnTrail {
+        let notes = &self.0;
+        notes.turns.fetch_add(1, Ordering::Relaxed);
+        notes.asked.get_or_init(Instant::now);
+        TurnTrail {
+            trail: self.clone(),
+            ended: None,
+        }
+    }
+
+    /// It fans out over so many candidates.
+    pub(crate) fn fanned_out(&self, candidates: u32) -> FanOutTrail {
+        FanOutTrail::new(self.0.metrics.clone(), candidates)
+    }
+
     /// A frame is ready. Only the first of a request counts.
     pub(crate) fn spoke(&self) {
-        if !self.0.spoke.swap(true, Ordering::Relaxed) {
+        let spoke = &self.0.spoke;
+        if !spoke.load(Ordering::Relaxed) && !spoke.swap(true, Ordering::Relaxed) {
             self.0.metrics.0.first.observe(self.0.began.elapsed());
         }
+    }
+
+    /// So many frames of its stream went out.
+    pub(crate) fn sent(&self, frames: usize) {
+        let chunks = &self.0.metrics.0.chunks;
+        chunks.fetch_add(frames as u64, Ordering::Relaxed);
     }
 
     /// Its stream ended with an error, whatever its status was.
@@ -130,13 +190,51 @@ impl Trail {
             Some(_) | None => Outcome::Left,
         };
         if notes.route == Route::Chat {
+            let whole = notes.began.elapsed();
             counts.running.fetch_sub(1, Ordering::Relaxed);
-            counts.whole.observe(notes.began.elapsed());
+            counts.whole.observe(whole);
+            if let Some(overhead) = notes.overhead(whole) {
+                counts.overhead.observe(overhead);
+            }
         }
         let meter = notes.meter.get().unwrap_or(&counts.none);
         let count = &meter.requests[notes.route as usize][outcome as usize];
         count.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+/// A turn of Codex that a request has asked for, or has had go on. Until this is dropped, Codex is at it.
+#[derive(Debug)]
+pub(crate) struct TurnTrail {
+    trail: Trail,
+    /// When Codex had said all of it. None: it is cut short, or never began.
+    ended: Option<Instant>,
+}
+
+impl TurnTrail {
+    /// Codex had said all of it then, whenever that is heard of.
+    pub(crate) fn ended(&mut self, when: Instant) {
+        self.ended = Some(when);
+    }
+
+    /// What it has used for this request, to be said once.
+    pub(crate) fn spent(&self, used: Usage) {
+        self.trail.0.metrics.0.tokens.add(used);
+    }
+}
+
+impl Drop for TurnTrail {
+    fn drop(&mut self) {
+        let notes = &self.trail.0;
+        let ended = self.ended.unwrap_or_else(Instant::now);
+        let told = nanoseconds(ended.saturating_duration_since(notes.began));
+        notes.told.fetch_max(told, Ordering::Relaxed);
+        notes.turns.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A stream that is open.
@@ -153,5 +251,26 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.0.metrics.0.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overhead_is_what_neither_codex_nor_the_line_took() {
+        let Trail(notes) = Metrics::default().request("/v1/chat/completions");
+        let mut notes = Arc::into_inner(notes).unwrap();
+        let milliseconds = Duration::from_millis;
+        assert_eq!(notes.overhead(milliseconds(100)), None);
+        notes.asked = OnceLock::from(notes.began + milliseconds(10));
+        notes.told = AtomicU64::new(nanoseconds(milliseconds(60)));
+        notes.queued = AtomicU64::new(nanoseconds(milliseconds(5)));
+        assert_eq!(notes.overhead(milliseconds(100)), Some(milliseconds(45)));
+        // Codex is still at it.
+        notes.turns = AtomicUsize::new(1);
+        assert_eq!(notes.overhead(milliseconds(100)), Some(milliseconds(5)));
     }
 }

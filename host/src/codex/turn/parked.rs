@@ -41,7 +41,7 @@ pub(super) struct Calls {
     open: Vec<(String, Box<RawValue>)>,
     /// What the keeper is to answer.
     answers: Vec<Given>,
-    /// Of all responses since the turn began or went on.
+    /// What the turn, with tools or without, has used since it began or went on.
     used: Option<Usage>,
     /// Results that Codex has not asked for yet. 0.163.0 asks for one after the other, 0.169.0 for all at once.
     later: HashMap<String, Box<RawValue>>,
@@ -71,6 +71,16 @@ impl Turn {
             .progress
             .send_modify(|progress| progress.parked = true);
         Some(Parked(self)).filter(Parked::waits)
+    }
+
+    /// When Codex last said anything of it.
+    pub(crate) fn last_heard(&self) -> std::time::Instant {
+        self.shared.last_heard().into_std()
+    }
+
+    /// The tokens that it has used since it began or went on. None: Codex has not said.
+    pub(crate) fn used(&self) -> Option<Usage> {
+        self.shared.lock().calls.used
     }
 
     /// Rung whenever the turn has something to tell.
@@ -287,6 +297,11 @@ impl Calls {
     pub(super) fn responded(&mut self) -> bool {
         self.whole = true;
         self.probed
+    }
+
+    /// All responses of a turn without tools have used so much.
+    pub(super) fn spent(&mut self, all: Usage) {
+        self.used = Some(all);
     }
 
     /// Counts a response of the model.

@@ -1,6 +1,7 @@
 //! What a turn is asked for with besides its brief, and what comes of it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::Notify;
 
@@ -30,6 +31,8 @@ pub(crate) struct Terms {
 pub(crate) struct Outcome {
     /// When, in Unix milliseconds.
     pub(crate) at: u64,
+    /// When it was known here.
+    pub(crate) heard: Instant,
     /// What the policy is told.
     pub(crate) ending: Ending,
     /// What Codex said, for the log alone.
@@ -40,6 +43,7 @@ impl From<Ending> for Outcome {
     fn from(ending: Ending) -> Self {
         Self {
             at: clock::unix_ms(),
+            heard: Instant::now(),
             ending,
             cause: None,
         }
@@ -50,6 +54,7 @@ impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         Self {
             at: clock::unix_ms(),
+            heard: Instant::now(),
             ending: Ending::Failed(failure.problem),
             cause: failure.cause,
         }

@@ -196,6 +196,23 @@ fn a_conversation_that_codex_would_summarise_is_too_long() {
 }
 
 #[test]
+fn a_turn_has_used_what_codex_told_last() {
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let turn = Reply::of(&shared).turn;
+    assert_eq!(turn.used(), None);
+    for input in [10, 30] {
+        let usage = json!({"total": {"inputTokens": input, "outputTokens": 1}});
+        observe(
+            &shared,
+            "thread/tokenUsage/updated",
+            &json!({"threadId": "t", "turnId": "u", "tokenUsage": usage}),
+        );
+    }
+    completed(&shared, "completed", &Value::Null);
+    assert_eq!(turn.used().map(|used| used.input), Some(30));
+}
+
+#[test]
 fn a_dropped_turn_is_abandoned() {
     let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     drop(Turn::new(shared.clone(), "m".to_owned()));

@@ -172,6 +172,7 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     responded(&shared, 10);
     responded(&shared, 20);
     assert_eq!(used(&mut turn), [(3, 10), (3, 30)]);
+    assert_eq!(turn.used().map(|used| used.input), Some(30));
     call(&shared, "u", "a", 4);
     call(&shared, "u", "b", 5);
     // Nobody has heard of this, and nobody will.
@@ -189,6 +190,7 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     };
     let (turn, ()) = tokio::join!(on, then);
     let mut turn = turn.unwrap();
+    assert_eq!(turn.used(), None);
     assert!(!shared.progress().borrow().parked);
     assert!(shared.progress().borrow().answers);
     let (answers, goes_on) = shared.answers();
@@ -200,6 +202,7 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     assert_eq!(told, [("4", r#"{"of":"a"}"#), ("5", r#"{"of":"b"}"#)]);
     responded(&shared, 100);
     assert_eq!(used(&mut turn), [(0, 100)]);
+    assert_eq!(turn.used().map(|used| used.input), Some(100));
     shared.leave();
     assert!(held.upgrade().is_none());
 }

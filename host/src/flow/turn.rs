@@ -1,0 +1,64 @@
+//! A turn as the request has it that asked for it: what it takes and uses is noted of that request, however it ends.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::codex::{self, Outcome};
+use crate::metrics::TurnTrail;
+use crate::wit::Event;
+
+/// A turn that has begun or gone on. Dropping it before its end interrupts it.
+pub(super) struct Turn {
+    /// None only once it is handed off.
+    turn: Option<codex::Turn>,
+    trail: TurnTrail,
+}
+
+impl Turn {
+    /// What was asked for with this trail.
+    pub(super) fn new(turn: codex::Turn, trail: TurnTrail) -> Self {
+        let turn = Some(turn);
+        Self { turn, trail }
+    }
+
+    /// The model that Codex chose.
+    pub(super) fn model(&self) -> &str {
+        self.turn.as_ref().map_or("", codex::Turn::model)
+    }
+
+    /// Rung whenever the turn has something to tell.
+    pub(super) fn bell(&self) -> Arc<Notify> {
+        let turn = self.turn.as_ref();
+        turn.map(codex::Turn::bell).unwrap_or_default()
+    }
+
+    /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits.
+    pub(super) fn take(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
+        let outcome = self.turn.as_mut()?.take(batch)?;
+        self.trail.ended(outcome.heard);
+        Some(outcome)
+    }
+
+    /// The turn itself, whose part in this request is over.
+    pub(super) fn hand_off(mut self) -> Option<codex::Turn> {
+        let turn = self.turn.take()?;
+        self.trail.ended(turn.last_heard());
+        self.spent(&turn);
+        Some(turn)
+    }
+
+    fn spent(&self, turn: &codex::Turn) {
+        if let Some(used) = turn.used() {
+            self.trail.spent(used);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(turn) = &self.turn {
+            self.spent(turn);
+        }
+    }
+}
