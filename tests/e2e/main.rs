@@ -16,6 +16,7 @@ mod install; // Codex from npm
 mod leaving; // clients that go
 mod lifecycle; // starting, ending and dying
 mod limits; // slow, large and many
+mod metrics; // what is counted
 mod policies; // policies that misbehave
 mod proof; // what swaps promise
 mod real; // the same on the real Codex

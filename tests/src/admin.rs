@@ -1,6 +1,6 @@
 //! The operator's side: asks a gateway's admin routes.
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -101,6 +101,28 @@ impl Admin {
     pub async fn metrics(&self) -> Result<String> {
         let response = self.client.request(Method::GET, "/metrics").send().await?;
         Ok(response.error_for_status()?.text().await?)
+    }
+
+    /// Asks for that until it has all of these lines, and returns it: what is counted at a request's end comes a moment
+    /// after it.
+    pub async fn measured(&self, lines: &[&str]) -> Result<String> {
+        let mut told = String::new();
+        let missing = |told: &str| -> Vec<&str> {
+            let is_missing = |line: &&&str| told.lines().all(|it| it != **line);
+            lines.iter().filter(is_missing).copied().collect()
+        };
+        let look = async {
+            while !missing(&told).is_empty() {
+                tokio::task::yield_now().await;
+                told = self.metrics().await?;
+            }
+            anyhow::Ok(())
+        };
+        let looked = soon("metrics", look).await;
+        match looked {
+            Ok(looked) => looked.map(|()| told),
+            Err(_) => bail!("no {:?} in\n{told}", missing(&told)),
+        }
     }
 
     /// The children of Codex.
