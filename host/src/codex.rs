@@ -1,4 +1,5 @@
-//! Codex: supervised `codex app-server` processes, and turns on them. The only place that knows its JSON.
+//! Codex: supervised `codex app-server` processes, and turns on them. The only place that knows
+//! its JSON, of which the crate `airlock-wire` decodes what comes on stdout.
 
 pub(crate) mod account; // who is signed in
 pub(crate) mod binary; // which Codex
@@ -12,7 +13,6 @@ mod catalogues; // what threads are told of models
 mod certificates; // what it trusts
 mod child; // one process
 mod connection; // its stdin and stdout
-mod decode; // a line of stdout
 mod failure; // its failures, for clients
 mod fleet; // a home's children
 mod keeper; // a turn's life
@@ -25,6 +25,7 @@ mod requests; // what it asks of us
 mod stderr; // what it mutters
 mod telling; // what was told, against retries
 mod turn; // a turn's events
+mod vocabulary; // what it tells, in the boundary's words
 
 use std::sync::Arc;
 

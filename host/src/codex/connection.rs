@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use airlock_wire::decode::{self, Line, RpcError};
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,8 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::account::AccountLine;
 use self::message::{Call, Notice, Reply, encode};
 use self::write::write;
-use super::decode::{self, Line};
-use super::pending::{Answer, Pending, RpcError};
+use super::pending::{Answer, Pending};
 use super::protocol::{Nothing, TOOL_CALL};
 use super::requests;
 use super::turn::{Heard, Shared};

@@ -4,11 +4,11 @@
 
 mod refresh; // tokens that could not be renewed
 
+use airlock_wire::decode::{RpcError, TurnError};
 use serde_json::Value;
 
 use super::connection::CallError;
-use super::pending::RpcError;
-use super::protocol::{DynamicTool, INVALID_PARAMS, OVERLOADED, TurnError};
+use super::protocol::{DynamicTool, INVALID_PARAMS, OVERLOADED};
 use super::stderr;
 use super::turn::Outcome;
 use crate::failure::Failure;

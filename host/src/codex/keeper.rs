@@ -8,6 +8,7 @@ mod watch; // while it runs
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlock_wire::decode::RpcError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{SemaphorePermit, oneshot};
@@ -17,7 +18,6 @@ use self::watch::{see_out, see_through};
 use super::connection::{CallError, Connection};
 use super::failure;
 use super::fleet::{Lease, Member};
-use super::pending::RpcError;
 use super::prompt::Prompt;
 use super::protocol::{
     DynamicTool, Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams,

@@ -2,21 +2,12 @@
 
 use std::collections::HashMap;
 
+use airlock_wire::decode::RpcError;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
 /// What Codex answered: a result, or an error of its own.
 pub(super) type Answer = Result<Box<RawValue>, RpcError>;
-
-/// An error that Codex answered with. Almost all carry -32600, so the text matters too.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize, thiserror::Error)]
-#[error("codex answered error {code}: {message}")]
-pub(super) struct RpcError {
-    /// -32600 for nearly everything, -32001 for overload.
-    pub(super) code: i64,
-    #[serde(default)]
-    pub(super) message: String,
-}
 
 /// The calls of one connection, by our own ids. Codex numbers its requests independently: those never come here.
 #[derive(Debug, Default)]

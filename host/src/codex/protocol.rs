@@ -276,16 +276,6 @@ pub(super) struct Nothing {}
 #[derive(Debug, Deserialize)]
 pub(super) struct Ignored {}
 
-/// Why a turn failed (`TurnError`).
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TurnError {
-    #[serde(default)]
-    pub(super) message: String,
-    pub(super) codex_error_info: Option<serde_json::Value>,
-    pub(super) additional_details: Option<String>,
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -306,5 +296,23 @@ mod tests {
         assert!(!echo(r#""never""#, r#"{"type":"readOnly","networkAccess":true}"#).is_confined());
         assert!(!echo(r#""never""#, r#"{"type":"workspaceWrite"}"#).is_confined());
         assert!(!echo(r#""never""#, r#"{"type":"dangerFullAccess"}"#).is_confined());
+    }
+
+    #[test]
+    fn nothing_that_is_decoded_is_switched_off() {
+        let decoded = [
+            "item/agentMessage/delta",
+            "item/reasoning/summaryTextDelta",
+            "item/reasoning/textDelta",
+            "item/started",
+            "item/completed",
+            "thread/tokenUsage/updated",
+            "error",
+            "turn/started",
+            "turn/completed",
+        ];
+        for method in decoded {
+            assert!(!UNREAD.contains(&method), "{method}");
+        }
     }
 }

@@ -10,6 +10,7 @@ mod terms; // what it is asked for with, and what comes of it
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use airlock_wire::decode::{self, Report, Status};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -18,12 +19,11 @@ use self::parked::Calls;
 pub(super) use self::parked::Given;
 pub(crate) use self::parked::{Answer, Parked};
 pub(crate) use self::terms::{Outcome, Permit, Terms};
-use super::decode::{self, Report, Status};
 use super::failure;
 use super::telling::Telling;
 use crate::events;
 use crate::failure::Failure;
-use crate::wit::{Ending, Event, EventKind, Notification, ProblemKind};
+use crate::wit::{Ending, Event, EventKind, Notification, Phase, ProblemKind};
 
 /// Events beyond which pieces of the same message are joined.
 const EVENTS: usize = 256;
@@ -244,10 +244,12 @@ impl Shared {
                 progress.started = true;
             }
             Report::MessageStarted { item, phase } => {
+                let phase = phase.map(Phase::from);
                 state.telling.started(&item, phase, &mut events);
             }
             Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
             Report::MessageCompleted { item, phase, text } => {
+                let phase = phase.map(Phase::from);
                 state.telling.completed(&item, phase, &text, &mut events);
             }
             Report::ReasoningDelta {
@@ -267,6 +269,7 @@ impl Shared {
                 state.telling.settle(&mut events);
                 // Of a turn that waits for tools, Codex tells it only when it goes on.
                 if !self.tools {
+                    let usage: Usage = usage.into();
                     state.calls.spent(usage);
                     events.push(EventKind::Usage(usage));
                 }
@@ -286,7 +289,7 @@ impl Shared {
             Report::Responded(usage) => {
                 last = state.calls.responded();
                 state.telling.settle(&mut events);
-                let used = usage.map(|usage| state.calls.count(usage));
+                let used = usage.map(|usage| state.calls.count(usage.into()));
                 events.extend(used.map(EventKind::Usage));
                 events.push(verbatim(method, params));
             }

@@ -59,20 +59,12 @@ fn encode(piece: Piece) -> Bytes {
     }
 }
 
-/// All frames in one piece: one write, one packet.
+/// All frames in one piece.
 fn events(frames: &[Frame]) -> Bytes {
-    let size = frames
+    let events = frames
         .iter()
-        .map(|frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len) + 16)
-        .sum();
-    let mut text = String::with_capacity(size);
-    for Frame { event, data } in frames {
-        if let Some(event) = event {
-            text.extend(["event: ", event, "\n"]);
-        }
-        text.extend(["data: ", data, "\n\n"]);
-    }
-    text.into()
+        .map(|Frame { event, data }| (event.as_deref(), data.as_str()));
+    airlock_wire::sse::events(events).into()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Turns that end because the ChatGPT token that we give Codex could not be renewed.
 
-use super::TurnError;
+use airlock_wire::decode::TurnError;
+
 use crate::codex::account::TokenFault;
 use crate::failure::Failure;
 use crate::wit::ProblemKind;

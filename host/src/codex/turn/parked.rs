@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use airlock_wire::decode::ToolCall;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
-use crate::codex::decode::ToolCall;
 use crate::wit::Usage;
 
 /// How long Codex may take to ask for the results of calls that it has told.

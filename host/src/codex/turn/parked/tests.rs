@@ -1,10 +1,10 @@
 //! What a turn keeps while it waits, and what it has forgotten when it goes on.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use airlock_wire::decode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::codex::decode;
 use crate::codex::turn::Terms;
 use crate::wit::EventKind;
 

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::Status;
-use crate::codex::protocol::TurnError;
-use crate::wit::Usage;
+use super::{Status, TurnError, Usage};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

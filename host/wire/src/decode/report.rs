@@ -1,115 +1,63 @@
-//! One line of Codex's stdout, decoded: an answer, a request, or a report about a turn. Pure.
-
-mod shapes; // what is in a notification
+//! What a notification says about a turn.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::shapes::{
+use super::TurnError;
+use super::parse;
+use super::shapes::{
     Delta, ErrorOf, Item, ItemOf, RawItem, RawResponse, ReasoningPart, TurnOf, UsageOf,
 };
-use super::pending::RpcError;
-use super::protocol::TurnError;
-use crate::wit::{Phase, Usage};
-
-/// One line.
-#[derive(Debug)]
-pub(super) enum Line<'a> {
-    Answer {
-        id: u64,
-        result: Result<&'a RawValue, RpcError>,
-    },
-    /// Codex asks something of us. Its ids are its own, so they stay as they came.
-    Request {
-        id: &'a RawValue,
-        method: Cow<'a, str>,
-        params: &'a RawValue,
-    },
-    Notification {
-        method: Cow<'a, str>,
-        params: &'a RawValue,
-        at: u64,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    /// Empty when there is none: serde borrows a `Cow`, but not one inside an `Option`.
-    #[serde(borrow, default)]
-    method: Cow<'a, str>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    error: Option<RpcError>,
-    #[serde(default)]
-    emitted_at_ms: u64,
-}
-
-/// Decodes a line; an error says what it was not.
-pub(super) fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
-    let envelope: Envelope<'_> = serde_json::from_slice(text)?;
-    let unknown = || serde::de::Error::custom("neither an answer, a request nor a notification");
-    let method = envelope.method;
-    let params = envelope.params.unwrap_or(RawValue::NULL);
-    match (method.is_empty(), envelope.id) {
-        (false, Some(id)) => Ok(Line::Request { id, method, params }),
-        (false, None) => Ok(Line::Notification {
-            method,
-            params,
-            at: envelope.emitted_at_ms,
-        }),
-        (true, Some(id)) => {
-            // We only ever send whole numbers, so no other id can be ours.
-            let id = id.get().parse().map_err(|_| unknown())?;
-            match (envelope.error, envelope.result) {
-                (Some(error), _) => Ok(Line::Answer {
-                    id,
-                    result: Err(error),
-                }),
-                (None, Some(result)) => Ok(Line::Answer {
-                    id,
-                    result: Ok(result),
-                }),
-                (None, None) => Err(unknown()),
-            }
-        }
-        (true, None) => Err(unknown()),
-    }
-}
 
 /// What a notification says about a turn.
 #[derive(Debug)]
-pub(super) enum Report<'a> {
+pub enum Report<'a> {
+    /// It begins.
     TurnStarted {
+        /// Its id.
         turn: Cow<'a, str>,
     },
+    /// A message begins. It has no text yet.
     MessageStarted {
+        /// The message's id, as of all items.
         item: Cow<'a, str>,
+        /// What it is for.
         phase: Option<Phase>,
     },
+    /// A piece of a message.
     MessageDelta {
+        /// The message's id.
         item: Cow<'a, str>,
+        /// What is added.
         text: Cow<'a, str>,
     },
+    /// A message is whole.
     MessageCompleted {
+        /// The message's id.
         item: Cow<'a, str>,
+        /// What it is for.
         phase: Option<Phase>,
+        /// All of it.
         text: Cow<'a, str>,
     },
+    /// A piece of the model's reasoning.
     ReasoningDelta {
+        /// The reasoning's id.
         item: Cow<'a, str>,
+        /// Which part of it.
         index: u32,
+        /// Whether it is the reasoning itself, and not a summary of it.
         raw: bool,
+        /// What is added.
         text: Cow<'a, str>,
     },
+    /// Some of the model's reasoning is whole.
     ReasoningCompleted {
+        /// The reasoning's id.
         item: Cow<'a, str>,
+        /// Its summary, part by part.
         summary: Vec<String>,
     },
     /// What we said ourselves, images and all, or what is told besides.
@@ -118,10 +66,12 @@ pub(super) enum Report<'a> {
     Taken,
     /// The model called a tool. Only of turns with tools, as are the next two.
     Called {
+        /// The call's id.
         call: Cow<'a, str>,
     },
     /// What came of a call goes to the model.
     Returned {
+        /// The call's id.
         call: Cow<'a, str>,
     },
     /// A response of the model is whole, and what it used.
@@ -134,16 +84,20 @@ pub(super) enum Report<'a> {
     Retrying(TurnError),
     /// Announces the failure that `TurnCompleted` will bring.
     Failing,
+    /// It has ended.
     TurnCompleted {
+        /// How.
         status: Status,
+        /// Why, where it failed.
         error: Option<TurnError>,
     },
+    /// What we do not know, or what is not as we know it.
     Other,
 }
 
 impl Report<'_> {
     /// Whether the model itself says something.
-    pub(super) fn is_of_model(&self) -> bool {
+    pub fn is_of_model(&self) -> bool {
         matches!(
             self,
             Self::MessageStarted { .. }
@@ -160,35 +114,44 @@ impl Report<'_> {
 /// How Codex says that a turn ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Status {
+pub enum Status {
+    /// It came to its end.
     Completed,
+    /// It was told to end.
     Interrupted,
+    /// It could not go on.
     Failed,
+    /// In a way that we do not know.
     #[serde(other)]
     Unknown,
 }
 
-/// Where a notification belongs. Empty where it names no thread, or no turn.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Address<'a> {
-    #[serde(borrow, default)]
-    pub(super) thread_id: Cow<'a, str>,
-    #[serde(borrow, default)]
-    pub(super) turn_id: Cow<'a, str>,
+/// What a message is for, where the model says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// On the way to the answer.
+    Commentary,
+    /// The answer.
+    FinalAnswer,
 }
 
-/// The address of a notification; `None` when it concerns no thread.
-///
-/// `turn/started` and `turn/completed` name their turn elsewhere; `report` tells which.
-pub(super) fn address(params: &RawValue) -> Option<Address<'_>> {
-    parse(params.get()).filter(|found: &Address<'_>| !found.thread_id.is_empty())
+/// Tokens used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Those that the model read.
+    pub input: u64,
+    /// Of `input`, those read from the model's cache.
+    pub cached: u64,
+    /// Those that the model wrote.
+    pub output: u64,
+    /// Of `output`, those spent on reasoning.
+    pub reasoning: u64,
 }
 
 /// Decodes what a notification of a thread says.
 ///
 /// What we do not know, or what is not as we know it, is `Other`: it still crosses to the policy verbatim.
-pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
+pub fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
     let params = params.get();
     let report = match method {
         "item/agentMessage/delta" => {
@@ -273,27 +236,6 @@ pub(super) fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
     report.unwrap_or(Report::Other)
 }
 
-/// A call of a tool, as Codex asks us for its result.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ToolCall<'a> {
-    #[serde(borrow)]
-    pub(super) thread_id: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) turn_id: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) call_id: Cow<'a, str>,
-}
-
-/// What Codex asks with `item/tool/call`.
-pub(super) fn tool_call(params: &RawValue) -> Option<ToolCall<'_>> {
-    parse(params.get())
-}
-
-fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Option<T> {
-    serde_json::from_str(params).ok()
-}
-
 fn phase_of(name: &str) -> Option<Phase> {
     match name {
         "commentary" => Some(Phase::Commentary),
@@ -301,6 +243,3 @@ fn phase_of(name: &str) -> Option<Phase> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -140,24 +140,3 @@ fn what_is_unknown_or_odd_stays_verbatim() {
     assert!(matches!(report("item/completed", &user), Report::Echo));
     assert!(address(&raw(&json!({"rateLimits": {}}))).is_none());
 }
-
-#[test]
-fn nothing_that_is_decoded_is_switched_off() {
-    let decoded = [
-        "item/agentMessage/delta",
-        "item/reasoning/summaryTextDelta",
-        "item/reasoning/textDelta",
-        "item/started",
-        "item/completed",
-        "thread/tokenUsage/updated",
-        "error",
-        "turn/started",
-        "turn/completed",
-    ];
-    for method in decoded {
-        assert!(
-            !crate::codex::protocol::UNREAD.contains(&method),
-            "{method}"
-        );
-    }
-}

@@ -1,0 +1,50 @@
+//! Frames as server-sent events.
+
+/// Bytes that an event has at most besides its name and its data.
+const AROUND: usize = "event: \ndata: \n\n".len();
+
+/// All events in one piece, so that they are one write and one packet: the name of each, where it has one, and its data.
+///
+/// Neither name nor data may hold a line's end.
+pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> String {
+    let size = events
+        .clone()
+        .map(|(name, data)| name.map_or(0, str::len) + data.len() + AROUND)
+        .sum();
+    let mut text = String::with_capacity(size);
+    for (name, data) in events {
+        if let Some(name) = name {
+            for part in ["event: ", name, "\n"] {
+                text.push_str(part);
+            }
+        }
+        for part in ["data: ", data, "\n\n"] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_one_piece_of_complete_events() {
+        let batch = [(None, "{\"a\":1}"), (Some("done"), "{}"), (None, "[DONE]")];
+        let text = events(batch.into_iter());
+        assert_eq!(
+            text,
+            "data: {\"a\":1}\n\nevent: done\ndata: {}\n\ndata: [DONE]\n\n"
+        );
+        assert_eq!(events([].into_iter()), "");
+    }
+
+    #[test]
+    fn a_piece_is_never_copied_as_it_grows() {
+        let batch = [(Some("a"), "b"); 16];
+        let text = events(batch.into_iter());
+        assert!(text.capacity() <= 16 * (AROUND + 2));
+        assert_eq!(text.len(), 16 * (AROUND + 2));
+    }
+}
