@@ -297,21 +297,32 @@ impl Inner {
                     self.hang_up.cancel();
                 }
             }
+            Ok(Line::Delta(piece)) => self.tell(&piece.thread, |running| {
+                running.observe(&piece.turn, piece.report, None, piece.at)
+            }),
             Ok(Line::Notification { method, params, at }) => {
                 let Some(address) = decode::address(params) else {
                     return self.tells_of_account(&method, params);
                 };
-                let turn = lock(&self.turns).get(address.thread_id.as_ref()).cloned();
-                let heard = turn.map(|turn| turn.observe(&method, &address.turn_id, params, at));
-                match heard {
-                    Some(Heard::AccountRefused) => drop(self.refused.send_replace(true)),
-                    Some(Heard::AccountTaken) => drop(self.refused.send_replace(false)),
-                    Some(Heard::Turn) | None => {}
-                }
+                self.tell(&address.thread_id, |running| {
+                    let report = decode::report(&method, params);
+                    let told = (method.as_ref(), params);
+                    running.observe(&address.turn_id, report, Some(told), at)
+                });
             }
             Err(error) => {
                 tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
             }
+        }
+    }
+
+    /// Tells the turn of a thread what Codex says of it, if one runs.
+    fn tell(&self, thread: &str, tell: impl FnOnce(&Shared) -> Heard) {
+        let turn = lock(&self.turns).get(thread).cloned();
+        match turn.map(|turn| tell(&turn)) {
+            Some(Heard::AccountRefused) => drop(self.refused.send_replace(true)),
+            Some(Heard::AccountTaken) => drop(self.refused.send_replace(false)),
+            Some(Heard::Turn) | None => {}
         }
     }
 

@@ -10,7 +10,7 @@ mod terms; // what it is asked for with, and what comes of it
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use airlock_wire::decode::{self, Report, Status};
+use airlock_wire::decode::{Report, Status};
 use serde_json::value::RawValue;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -21,9 +21,10 @@ pub(crate) use self::parked::{Answer, Parked};
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::failure;
 use super::telling::Telling;
+use super::vocabulary::verbatim;
 use crate::events;
 use crate::failure::Failure;
-use crate::wit::{Ending, Event, EventKind, Notification, Phase, ProblemKind};
+use crate::wit::{Ending, Event, EventKind, Phase, ProblemKind};
 
 /// Events beyond which pieces of the same message are joined.
 const EVENTS: usize = 256;
@@ -219,9 +220,15 @@ impl Shared {
         self.end(failure::exited());
     }
 
-    /// Takes a notification of this turn's thread. Called by the reader alone, so it only computes.
-    pub(super) fn observe(&self, method: &str, turn: &str, params: &RawValue, at: u64) -> Heard {
-        let report = decode::report(method, params);
+    /// Takes what a notification of this turn's thread says, and where it may have to be passed on as it is, its method
+    /// and parameters. Called by the reader alone, so it only computes.
+    pub(super) fn observe(
+        &self,
+        turn: &str,
+        report: Report<'_>,
+        told: Option<(&str, &RawValue)>,
+        at: u64,
+    ) -> Heard {
         let mut state = self.lock();
         // Threads are not shared between turns; this guards against answers leaking should Codex ever do so.
         if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
@@ -244,13 +251,15 @@ impl Shared {
                 progress.started = true;
             }
             Report::MessageStarted { item, phase } => {
-                let phase = phase.map(Phase::from);
-                state.telling.started(&item, phase, &mut events);
+                state
+                    .telling
+                    .started(&item, phase.map(Phase::from), &mut events);
             }
             Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
             Report::MessageCompleted { item, phase, text } => {
-                let phase = phase.map(Phase::from);
-                state.telling.completed(&item, phase, &text, &mut events);
+                state
+                    .telling
+                    .completed(&item, phase.map(Phase::from), &text, &mut events);
             }
             Report::ReasoningDelta {
                 item,
@@ -278,12 +287,12 @@ impl Shared {
             Report::Taken => state.calls.taken(),
             Report::Called { call } if progress.started => {
                 state.calls.called(&call);
-                events.push(verbatim(method, params));
+                events.extend(told.map(verbatim));
             }
             Report::Returned { call } => {
                 last = state.calls.returned(&call);
                 if last {
-                    events.push(verbatim(method, params));
+                    events.extend(told.map(verbatim));
                 }
             }
             Report::Responded(usage) => {
@@ -291,7 +300,7 @@ impl Shared {
                 state.telling.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage.into()));
                 events.extend(used.map(EventKind::Usage));
-                events.push(verbatim(method, params));
+                events.extend(told.map(verbatim));
             }
             Report::Retrying(error) => match failure::is_final(&error) {
                 true => {
@@ -322,7 +331,7 @@ impl Shared {
                     Status::Failed | Status::Unknown => failure::of_turn(error.as_ref()),
                 });
             }
-            Report::Other => events.push(verbatim(method, params)),
+            Report::Other => events.extend(told.map(verbatim)),
         }
         if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
             for kind in events {
@@ -352,13 +361,6 @@ impl Shared {
         }
         heard
     }
-}
-
-fn verbatim(method: &str, params: &RawValue) -> EventKind {
-    EventKind::Other(Notification {
-        method: method.to_owned(),
-        params: params.get().to_owned(),
-    })
 }
 
 impl State {

@@ -1,8 +1,17 @@
 //! What Codex tells, in the boundary's words.
 
 use airlock_wire::decode;
+use serde_json::value::RawValue;
 
-use crate::wit::{Phase, Usage};
+use crate::wit::{EventKind, Notification, Phase, Usage};
+
+/// What has no words of its own: a notification's method and parameters.
+pub(super) fn verbatim((method, params): (&str, &RawValue)) -> EventKind {
+    EventKind::Other(Notification {
+        method: method.to_owned(),
+        params: params.get().to_owned(),
+    })
+}
 
 impl From<decode::Phase> for Phase {
     fn from(phase: decode::Phase) -> Self {

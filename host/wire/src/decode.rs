@@ -1,5 +1,6 @@
 //! One line of Codex's stdout, decoded: an answer, a request, or a report about a turn. Pure.
 
+mod delta; // a piece of an answer, in one pass
 mod error; // what Codex fails with
 mod report; // what a notification says about a turn
 mod shapes; // what is in a notification
@@ -9,6 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+pub use self::delta::Delta;
 pub use self::error::{RpcError, TurnError};
 pub use self::report::{Phase, Report, Status, Usage, report};
 
@@ -31,7 +33,9 @@ pub enum Line<'a> {
         /// JSON; `null` where there is none.
         params: &'a RawValue,
     },
-    /// Codex tells something.
+    /// Codex tells a piece of an answer.
+    Delta(Delta<'a>),
+    /// Codex tells something else, or a piece of an answer that is not as we know it.
     Notification {
         /// What it tells.
         method: Cow<'a, str>,
@@ -64,7 +68,16 @@ struct Envelope<'a> {
 /// # Errors
 /// It is none; the error says what it was not.
 pub fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
-    let envelope: Envelope<'_> = serde_json::from_slice(text)?;
+    let text = std::str::from_utf8(text).map_err(serde::de::Error::custom)?;
+    match delta::delta(text) {
+        Some(delta) => Ok(Line::Delta(delta)),
+        None => any(text),
+    }
+}
+
+/// Decodes a line in the general way: whichever it is, in whatever order its members stand.
+fn any(text: &str) -> Result<Line<'_>, serde_json::Error> {
+    let envelope: Envelope<'_> = serde_json::from_str(text)?;
     let unknown = || serde::de::Error::custom("neither an answer, a request nor a notification");
     let method = envelope.method;
     let params = envelope.params.unwrap_or(RawValue::NULL);

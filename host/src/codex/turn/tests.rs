@@ -1,19 +1,24 @@
 //! A turn's buffer: order, coalescing, the bound, and the ending that is never lost.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use airlock_wire::decode;
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
 
+impl Shared {
+    /// Takes a notification.
+    pub(super) fn told(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
+        let report = decode::report(method, params);
+        self.observe(turn, report, Some((method, params)), at);
+    }
+}
+
 fn observe(shared: &Shared, method: &str, params: &Value) {
     let raw = RawValue::from_string(params.to_string()).unwrap();
-    shared.observe(
-        method,
-        params["turnId"].as_str().unwrap_or_default(),
-        &raw,
-        7,
-    );
+    let turn = params["turnId"].as_str().unwrap_or_default();
+    shared.told(method, turn, &raw, 7);
 }
 
 fn delta(shared: &Shared, item: &str, text: &str) {
@@ -240,7 +245,7 @@ fn events_name_their_source_and_never_go_back_in_time() {
     for (at, text) in [(50, "one "), (20, "two "), (60, "three")] {
         let params = json!({"threadId": "t", "turnId": "u", "itemId": "a", "delta": text});
         let raw = RawValue::from_string(params.to_string()).unwrap();
-        shared.observe("item/agentMessage/delta", "u", &raw, at);
+        shared.told("item/agentMessage/delta", "u", &raw, at);
     }
     completed(&shared, "completed", &Value::Null);
     let events = drain(&mut turn);

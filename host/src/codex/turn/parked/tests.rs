@@ -30,7 +30,7 @@ fn call(shared: &Shared, turn: &str, call: &str, request: u32) -> bool {
 fn responded(shared: &Shared, input: u32) {
     let usage = json!({"inputTokens": input, "outputTokens": 1});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "usage": usage}));
-    shared.observe("rawResponse/completed", "u", &params, 7);
+    shared.told("rawResponse/completed", "u", &params, 7);
 }
 
 /// What the turn says it has used, each time.
@@ -55,7 +55,7 @@ fn answer(call: &str) -> Answer {
 fn alive(shared: &Shared) {
     let item = json!({"type": "dynamicToolCall", "id": "a", "contentItems": []});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-    shared.observe("item/completed", "u", &params, 7);
+    shared.told("item/completed", "u", &params, 7);
 }
 
 /// Waits until the turn goes on, or does not.
@@ -92,7 +92,7 @@ async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
         for id in ["a", "b"] {
             let item = json!({"type": "function_call", "call_id": id});
             let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-            shared.observe("rawResponseItem/completed", "u", &params, 7);
+            shared.told("rawResponseItem/completed", "u", &params, 7);
         }
         assert!(call(&shared, "u", "b", 4));
         responded(&shared, 1);
@@ -243,7 +243,7 @@ fn a_turn_that_speaks_while_it_waits_is_abandoned() {
     alive(&shared);
     assert!(parked.waits());
     let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "m", "delta": "x"}));
-    shared.observe("item/agentMessage/delta", "u", &params, 7);
+    shared.told("item/agentMessage/delta", "u", &params, 7);
     assert!(!parked.waits());
 }
 
@@ -262,12 +262,12 @@ async fn a_codex_that_swallows_the_answers_keeps_nobody_waiting() {
 fn item(shared: &Shared, kind: &str) {
     let item = json!({"type": kind, "call_id": "a", "name": "f", "arguments": "{}", "output": ""});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-    shared.observe("rawResponseItem/completed", "u", &params, 7);
+    shared.told("rawResponseItem/completed", "u", &params, 7);
 }
 
 fn started(shared: &Shared) {
     let params = raw(&json!({"threadId": "t", "turn": {"id": "u", "status": "inProgress"}}));
-    shared.observe("turn/started", "", &params, 7);
+    shared.told("turn/started", "", &params, 7);
 }
 
 /// What crosses verbatim: the types of items, or methods.
