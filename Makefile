@@ -12,6 +12,9 @@ OLDEST_VERSION := 0.163.0
 OLDEST := .codex/0.163/node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex
 REAL := test(/^real::/) + test(/^harness::model::/)
 NEXTEST_VERSION := 0.9.143
+# That of the library too: gungraun in Cargo.toml.
+GUNGRAUN_VERSION := 0.20.0
+GUNGRAUN_RUNNER := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin/gungraun-runner
 DENY := .tools/deny/bin/cargo-deny
 WASM := wasm32-unknown-unknown wasm32-wasip2
 
@@ -19,7 +22,7 @@ WASM := wasm32-unknown-unknown wasm32-wasip2
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo
 
-.PHONY: help demo test figures proof build setup codex wasm nextest sdk haiku tools
+.PHONY: help demo test figures proof counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +48,12 @@ proof: setup ## prove what swaps promise on a release build, and print the figur
 	cargo build --locked --release -p airlock
 	cargo build --locked --workspace --bins
 	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/proof $(PROOF)
+
+counts: valgrind gungraun ## count the instructions of the hot pieces, against their baseline
+	@set -o pipefail; \
+	GUNGRAUN_RUNNER=$(GUNGRAUN_RUNNER) cargo bench --locked -p airlock-counts --features callgrind --bench instructions \
+		-- --output-format=json \
+	| cargo run --locked --quiet -p airlock-counts
 
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins
@@ -73,6 +82,16 @@ wasm:
 
 nextest:
 	@cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
+
+valgrind:
+	@command -v valgrind > /dev/null || { \
+		[ "$$(id -u)" = 0 ] || { echo "Valgrind is missing (Debian: apt-get install valgrind)" >&2; exit 1; }; \
+		apt-get update && apt-get install --yes --no-install-recommends valgrind; \
+	}
+
+gungraun:
+	@[ "$$($(GUNGRAUN_RUNNER) --version 2> /dev/null)" = "gungraun-runner $(GUNGRAUN_VERSION)" ] \
+		|| cargo install --locked --debug gungraun-runner --version $(GUNGRAUN_VERSION)
 
 sdk: ## install the OpenAI packages and pydantic-ai that the tests use into .tools/
 	@tests/sdk/install.sh

@@ -1,0 +1,61 @@
+//! What the hot pieces cost natively, in instructions. `make counts` holds it against the baseline.
+//!
+//! Each function is run once, under Callgrind. What its arguments take, and what it takes to drop what it returns, is
+//! not counted.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "what fails must not be counted, and the harness is generated"
+)]
+
+mod inputs;
+
+use std::hint::black_box;
+
+use airlock_policy::bindings::airlock::policy::types::Request;
+use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_policy::bindings::exports::airlock::policy::translate::Told;
+use airlock_policy::translate::Reply;
+use airlock_wire::decode::Line;
+use gungraun::Callgrind;
+use gungraun::prelude::*;
+
+#[library_benchmark]
+#[bench::delta(inputs::DELTA)]
+#[bench::completed_turn(inputs::COMPLETED)]
+fn decode(line: &'static [u8]) -> Line<'static> {
+    airlock_wire::decode::line(black_box(line)).unwrap()
+}
+
+#[library_benchmark]
+#[bench::one_frame(&[inputs::FRAME])]
+#[bench::sixteen_frames(&[inputs::FRAME; 16])]
+fn encode(frames: &[&str]) -> String {
+    inputs::encode(black_box(frames))
+}
+
+#[library_benchmark]
+#[bench::four_kib(inputs::request(4 << 10))]
+#[bench::one_mib(inputs::request(1 << 20))]
+fn render(request: Request) -> (Plan, Request) {
+    let plan = airlock_policy::prompt::render(black_box(&request)).unwrap();
+    (plan, request)
+}
+
+#[library_benchmark]
+#[bench::one_event(inputs::reply(1))]
+#[bench::sixteen_events(inputs::reply(16))]
+#[bench::sixty_four_events(inputs::reply(64))]
+fn feed((mut reply, events): inputs::Begun) -> (Told, Reply) {
+    let told = reply.feed(black_box(events));
+    (told, reply)
+}
+
+library_benchmark_group!(name = pieces, benchmarks = [decode, encode, render, feed]);
+
+main!(
+    // The caches are not simulated: it is instructions that a noisy machine cannot change.
+    config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
+    library_benchmark_groups = pieces
+);

@@ -1,0 +1,169 @@
+//! Counts that do not depend on how busy a machine is, held against a baseline that is checked in.
+//!
+//! A count that grows is a regression, or worth it: then the baseline changes with what made it grow.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+
+/// What a count may differ from its baseline by, in hundredths of it.
+const TOLERANCE: u64 = 5;
+
+/// What was counted, by its name.
+pub type Counts = BTreeMap<String, u64>;
+
+/// Holds counts against the baseline in a file, and tells what came of it. Where `AIRLOCK_BLESS` is set they become
+/// the baseline.
+///
+/// # Errors
+/// One has grown, is new, or was not counted; or the file cannot be read, or written.
+pub fn hold(file: &Path, counted: &Counts) -> Result<String> {
+    let text = fs::read_to_string(file).with_context(|| format!("no {}", file.display()))?;
+    let baseline: Counts =
+        toml::from_str(&text).with_context(|| format!("{} is no baseline", file.display()))?;
+    if blesses() {
+        fs::write(file, written(&text, counted))?;
+        return Ok(format!("{} is written anew\n", file.display()));
+    }
+    let Verdict { told, holds } = compare(&baseline, counted);
+    if !holds {
+        bail!(
+            "{told}The counts are not those of {}. If that is as it should be, AIRLOCK_BLESS=1 writes it anew.",
+            file.display()
+        );
+    }
+    Ok(told)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a tool of the workspace has no configuration"
+)]
+fn blesses() -> bool {
+    std::env::var_os("AIRLOCK_BLESS").is_some()
+}
+
+/// A table for people, and whether the baseline holds.
+struct Verdict {
+    told: String,
+    holds: bool,
+}
+
+fn compare(baseline: &Counts, counted: &Counts) -> Verdict {
+    let mut told = String::new();
+    let mut holds = true;
+    let names = baseline.keys().chain(counted.keys());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let (before, now) = (baseline.get(name), counted.get(name));
+        let remark = remark(before, now);
+        holds &= !matches!(remark, Remark::Fails(_));
+        let (Remark::Fails(words) | Remark::Holds(words)) = remark;
+        let shown = |count: Option<&u64>| count.map_or_else(|| "-".to_owned(), u64::to_string);
+        let line = format!(
+            "{name:<32} {:>12} {:>12}  {words}",
+            shown(before),
+            shown(now)
+        );
+        told.push_str(line.trim_end());
+        told.push('\n');
+    }
+    Verdict { told, holds }
+}
+
+enum Remark {
+    Holds(String),
+    Fails(String),
+}
+
+fn remark(before: Option<&u64>, now: Option<&u64>) -> Remark {
+    let (before, now) = match (before, now) {
+        (Some(before), Some(now)) => (u128::from(*before), u128::from(*now)),
+        (None, _) => return Remark::Fails("has no baseline".to_owned()),
+        (_, None) => return Remark::Fails("was not counted".to_owned()),
+    };
+    let tolerance = before * u128::from(TOLERANCE);
+    let share = |difference: u128| {
+        // For people: a tenth of a hundredth is enough.
+        let tenths = difference * 1000 / before.max(1);
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    };
+    match now.checked_sub(before) {
+        Some(more) if more * 100 > tolerance => Remark::Fails(format!("GREW by {}", share(more))),
+        Some(0) => Remark::Holds(String::new()),
+        Some(more) => Remark::Holds(format!("+{}", share(more))),
+        None => {
+            let less = before - now;
+            let hint = match less * 100 > tolerance {
+                true => ": its baseline can be lowered",
+                false => "",
+            };
+            Remark::Holds(format!("-{}{hint}", share(less)))
+        }
+    }
+}
+
+/// The file with other counts, under the remarks that it began with.
+fn written(before: &str, counted: &Counts) -> String {
+    let remarks = before.lines().take_while(|line| line.starts_with('#'));
+    let mut text: String = remarks.flat_map(|line| [line, "\n"]).collect();
+    for (name, count) in counted {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{name:?} = {count}");
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn counts(all: &[(&str, u64)]) -> Counts {
+        all.iter()
+            .map(|(name, count)| ((*name).to_owned(), *count))
+            .collect()
+    }
+
+    fn holds(before: u64, now: u64) -> bool {
+        compare(&counts(&[("a", before)]), &counts(&[("a", now)])).holds
+    }
+
+    #[test]
+    fn what_grows_by_more_than_a_twentieth_fails() {
+        assert!(holds(1000, 1000) && holds(1000, 1050) && holds(1000, 1));
+        assert!(!holds(1000, 1051) && !holds(10, 11) && !holds(0, 1));
+        assert!(holds(u64::MAX, u64::MAX) && !holds(1, u64::MAX));
+    }
+
+    #[test]
+    fn what_shrinks_is_told_and_holds() {
+        let said = |now| compare(&counts(&[("a", 1000)]), &counts(&[("a", now)])).told;
+        assert!(said(949).ends_with("-5.1 %: its baseline can be lowered\n"));
+        assert!(said(950).ends_with("-5.0 %\n"));
+        assert!(said(1051).ends_with("GREW by 5.1 %\n"));
+    }
+
+    #[test]
+    fn what_is_new_or_gone_fails() {
+        let (one, both) = (counts(&[("a", 1)]), counts(&[("a", 1), ("b", 2)]));
+        let (new, gone) = (compare(&one, &both), compare(&both, &one));
+        assert!(!new.holds && new.told.contains("has no baseline"));
+        assert!(!gone.holds && gone.told.contains("was not counted"));
+    }
+
+    #[test]
+    fn a_baseline_written_anew_keeps_its_remarks_and_is_read_again() {
+        let text = written("# one\n# two\n\"a\" = 1\n", &counts(&[("b c", 2)]));
+        assert_eq!(text, "# one\n# two\n\"b c\" = 2\n");
+        assert_eq!(
+            toml::from_str::<Counts>(&text).unwrap(),
+            counts(&[("b c", 2)])
+        );
+    }
+}
