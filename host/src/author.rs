@@ -1,6 +1,6 @@
 //! The author's kit: what somebody needs who writes a policy.
 
-mod bench; // how fast it is
+pub(crate) mod bench; // how fast it is
 mod build; // a project becomes a policy
 mod check; // whether it is fit to serve
 mod component; // what a file holds, and a file that is written whole

@@ -3,6 +3,8 @@
 pub mod command; // what operators type
 pub mod config; // what they may set
 pub mod gateway; // one running gateway
+#[doc(hidden)]
+pub mod measure; // what `cargo bench` measures
 
 mod attachments; // what a body carries besides words
 mod author; // what somebody needs who writes a policy

@@ -6,6 +6,8 @@ mod conformance; // what every policy must do
 mod contract; // what it must give back
 mod engine; // what runs it
 mod fault; // how it fails
+#[cfg(test)]
+mod fuel; // what its calls burn
 mod health; // how often it does
 mod registry; // which there are
 mod release; // one loaded component

@@ -16,7 +16,7 @@ const TIME: Duration = Duration::from_millis(1500);
 const ROUNDS: usize = 300;
 
 /// Events of a round.
-const EVENTS: usize = 960;
+pub(crate) const EVENTS: usize = 960;
 
 const DIALECT: &str = "chat-completions";
 
@@ -49,8 +49,14 @@ pub(crate) async fn bench(
     add(measured("instantiate", async || instantiated(release).await).await?);
     add(measured("render 4 KiB", async || rendered(release, 4 << 10).await).await?);
     add(measured("render 1 MiB", async || rendered(release, 1 << 20).await).await?);
-    add(measured("feed by 1, an event", async || fed(release, 1).await).await?);
-    add(measured("feed by 16, an event", async || fed(release, 16).await).await?);
+    add(measured("feed by 1, an event", async || {
+        fed(release, 1).await.map(each)
+    })
+    .await?);
+    add(measured("feed by 16, an event", async || {
+        fed(release, 16).await.map(each)
+    })
+    .await?);
     add(measured("finish a stream", async || finished(release, true).await).await?);
     add(measured("finish a whole answer", async || {
         finished(release, false).await
@@ -82,29 +88,36 @@ async fn measured(
     })
 }
 
-async fn instantiated(release: &Release) -> Result<Duration, String> {
+/// The time in which a sandbox starts.
+pub(crate) async fn instantiated(release: &Release) -> Result<Duration, String> {
     let began = Instant::now();
     let session = release.session().await;
     let time = began.elapsed();
     session.map(|_| time).map_err(|fault| fault.to_string())
 }
 
-async fn rendered(release: &Release, bytes: usize) -> Result<Duration, String> {
+/// The time in which a request of about so many bytes is rendered.
+pub(crate) async fn rendered(release: &Release, bytes: usize) -> Result<Duration, String> {
     let mut replay = Replay::on(release)
         .await
         .map_err(|fault| fault.to_string())?;
     timed(&mut replay, &Step::Render(request(true, bytes))).await
 }
 
-/// The time of one event, on an average over a round's.
-async fn fed(release: &Release, batch: usize) -> Result<Duration, String> {
+/// The time in which a round's events are fed, so many at once.
+pub(crate) async fn fed(release: &Release, batch: usize) -> Result<Duration, String> {
     let mut replay = opened(release, true).await?;
     let step = Step::Feed(vec![event(); batch]);
     let mut all = Duration::ZERO;
     for _ in 0..EVENTS / batch {
         all += timed(&mut replay, &step).await?;
     }
-    Ok(all / u32::try_from(EVENTS).unwrap_or(u32::MAX))
+    Ok(all)
+}
+
+/// The time of one event, on an average over a round's.
+fn each(all: Duration) -> Duration {
+    all / u32::try_from(EVENTS).unwrap_or(u32::MAX)
 }
 
 async fn finished(release: &Release, streaming: bool) -> Result<Duration, String> {
