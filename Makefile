@@ -22,7 +22,7 @@ WASM := wasm32-unknown-unknown wasm32-wasip2
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo
 
-.PHONY: help demo test figures proof counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
+.PHONY: help demo test bench proof counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,10 +39,9 @@ test: setup nextest sdk haiku build ## set everything up and run all tests
 	AIRLOCK_TEST_CODEX=$(CURDIR)/$(OLDEST) cargo nextest run --locked --workspace $(NEXTEST) -E '$(REAL)'
 	cargo test --doc --locked --workspace --quiet
 
-figures: setup ## measure the README's figures on a release build; ONLY=fan-out measures one
-	cargo build --locked --release -p airlock
-	cargo build --locked --workspace --bins
-	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/figures $(ONLY) 2> /dev/null
+bench: setup ## measure Airlock against the limit, on a release build, in about 5 minutes; ONLY=loads measures a part
+	cargo build --locked --release --workspace --bins
+	target/release/bench $(ONLY) 2> target/bench.log
 
 proof: setup ## prove what swaps promise on a release build, and print the figures
 	cargo build --locked --release -p airlock
@@ -51,7 +50,7 @@ proof: setup ## prove what swaps promise on a release build, and print the figur
 
 counts: valgrind gungraun ## count the instructions of the hot pieces, against their baseline
 	@set -o pipefail; \
-	GUNGRAUN_RUNNER=$(GUNGRAUN_RUNNER) cargo bench --locked -p airlock-counts --features callgrind --bench instructions \
+	GUNGRAUN_RUNNER=$(GUNGRAUN_RUNNER) cargo bench --locked --profile counts -p airlock-counts --features callgrind --bench instructions \
 		-- --output-format=json \
 	| cargo run --locked --quiet -p airlock-counts
 

@@ -28,9 +28,18 @@ pub struct AppServer {
 impl AppServer {
     /// Starts `binary` with `home` as its Codex home.
     pub async fn start(binary: impl AsRef<OsStr>, home: &Path) -> Result<Self> {
+        Self::start_in(binary, home, &[]).await
+    }
+
+    /// The same, with these variables in its environment.
+    pub async fn start_in(
+        binary: impl AsRef<OsStr>,
+        home: &Path,
+        environment: &[(String, String)],
+    ) -> Result<Self> {
         let client = json!({"name": "direct", "title": null, "version": "1"});
         let params = json!({"clientInfo": client, "capabilities": {"experimentalApi": true}});
-        Self::start_as(binary, home, params).await
+        Self::begin(binary, home, params, environment).await
     }
 
     /// The same, introduced with these parameters of `initialize`.
@@ -38,6 +47,15 @@ impl AppServer {
         binary: impl AsRef<OsStr>,
         home: &Path,
         introduction: Value,
+    ) -> Result<Self> {
+        Self::begin(binary, home, introduction, &[]).await
+    }
+
+    async fn begin(
+        binary: impl AsRef<OsStr>,
+        home: &Path,
+        introduction: Value,
+        environment: &[(String, String)],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("airlock-direct-")
@@ -48,6 +66,7 @@ impl AppServer {
             .env(model::KEY_VARIABLE, model::KEY)
             // As the gateway sets them: what Codex logs costs it time.
             .envs([("RUST_LOG", "warn"), ("NO_COLOR", "1")])
+            .envs(environment.iter().cloned())
             .current_dir(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -6,6 +6,7 @@ pub mod direct; // an app-server without a gateway
 pub mod fake; // a Codex that does as it is told
 pub mod gateway; // the gateway under test
 pub mod issuer; // the servers that people sign in on
+pub mod load; // what a benchmark asks of the fake
 pub mod model; // the model behind the real Codex
 pub mod policies; // builds of the stamping policy
 pub mod process; // what runs on this machine

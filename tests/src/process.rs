@@ -83,12 +83,17 @@ pub fn mentioning(path: &Path) -> Vec<Process> {
 
 /// Bytes of a process's memory that are resident now.
 pub fn resident(pid: u32) -> Result<u64> {
-    memory(pid, "VmRSS:")
+    memory(pid, "status", "VmRSS:")
+}
+
+/// The same, where a page that is mapped several times counts once (proc_pid_smaps_rollup(5), `Pss`).
+pub fn proportional(pid: u32) -> Result<u64> {
+    memory(pid, "smaps_rollup", "Pss:")
 }
 
 /// The most bytes of a process's memory that ever were resident.
 pub fn peak(pid: u32) -> Result<u64> {
-    memory(pid, "VmHWM:")
+    memory(pid, "status", "VmHWM:")
 }
 
 /// Lets `peak` begin anew. An error where the kernel does not allow it.
@@ -97,8 +102,8 @@ pub fn forget_peak(pid: u32) -> Result<()> {
     fs::write(format!("/proc/{pid}/clear_refs"), "5").context("resetting the peak")
 }
 
-fn memory(pid: u32, row: &str) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+fn memory(pid: u32, file: &str, row: &str) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/{file}"))?;
     let line = status
         .lines()
         .find_map(|line| line.strip_prefix(row))

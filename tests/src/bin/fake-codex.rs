@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use airlock_tests::fake::{Protocol, Script, relay, standalone};
+use airlock_tests::fake::{Protocol, relay, standalone};
 use serde_json::json;
 
 /// Its own options come before those that the gateway gives.
 #[derive(Default)]
 struct Options {
-    /// The test's socket. Without it every turn is a burst.
+    /// The test's socket. Without it every turn tells the load that it asks for.
     control: Option<PathBuf>,
     version: Option<String>,
     stubborn: bool,
@@ -19,8 +19,6 @@ struct Options {
     /// A file to tell as its protocol, in place of the tested one.
     schema: Option<PathBuf>,
     no_schema: bool,
-    deltas: usize,
-    delta_bytes: usize,
     arguments: Vec<String>,
 }
 
@@ -36,11 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Options {
-    let mut options = Options {
-        deltas: 20,
-        delta_bytes: 5,
-        ..Options::default()
-    };
+    let mut options = Options::default();
     while let Some(word) = words.next() {
         match word.as_str() {
             "--control" => options.control = words.next().map(PathBuf::from),
@@ -49,8 +43,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
             "--no-bundled-models" => options.no_bundled_models = true,
             "--schema" => options.schema = words.next().map(PathBuf::from),
             "--no-schema" => options.no_schema = true,
-            "--deltas" => options.deltas = number(words.next(), options.deltas),
-            "--delta-bytes" => options.delta_bytes = number(words.next(), options.delta_bytes),
             _ => {
                 options.arguments.push(word);
                 options.arguments.extend(words);
@@ -59,10 +51,6 @@ fn parse(mut words: impl Iterator<Item = String>) -> Options {
         }
     }
     options
-}
-
-fn number(word: Option<String>, otherwise: usize) -> usize {
-    word.and_then(|word| word.parse().ok()).unwrap_or(otherwise)
 }
 
 fn run(options: Options) -> io::Result<i32> {
@@ -103,11 +91,7 @@ fn run(options: Options) -> io::Result<i32> {
     }
     match options.control {
         Some(socket) => relay::run(&socket, options.arguments, options.stubborn),
-        None => {
-            let script =
-                Script::new().every_turn(|turn| turn.burst(options.deltas, options.delta_bytes));
-            standalone::run(script)
-        }
+        None => standalone::run(),
     }
 }
 

@@ -25,6 +25,7 @@ const GREETING: &str = "Airlock listens on http://";
 /// A gateway that has not started yet.
 #[derive(Debug, Default)]
 pub struct GatewayBuilder {
+    program: Option<PathBuf>,
     settings: String,
     flags: Vec<OsString>,
     environment: BTreeMap<String, OsString>,
@@ -52,6 +53,13 @@ impl GatewayBuilder {
     pub fn settings(mut self, toml: &str) -> Self {
         self.settings.push_str(toml);
         self.settings.push('\n');
+        self
+    }
+
+    /// Runs this build of it, in place of the one under test.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
         self
     }
 
@@ -230,7 +238,8 @@ impl GatewayBuilder {
             fs::create_dir_all(&policies)?;
             fs::write(policies.join(name), bytes)?;
         }
-        let mut command = Command::new(programs::airlock()?);
+        let program = self.program.clone();
+        let mut command = Command::new(program.map_or_else(programs::airlock, Ok)?);
         command
             .arg("serve")
             .args(["--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")])

@@ -12,10 +12,11 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use crate::{mebibytes, median, ready, say, told};
+use super::spans::{mebibytes, median, told};
+use super::{ready, say};
 
 /// Rounds of each kind.
-const ROUNDS: usize = 10;
+const ROUNDS: usize = 5;
 /// Candidates of the fan-out.
 const CANDIDATES: usize = 20;
 /// What each turn says: so many deltas, so far apart.
@@ -53,7 +54,12 @@ pub(crate) async fn measure() -> Result<()> {
 
 /// The time from the request to the end of the answer, and what the gateway holds at most meanwhile.
 async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
-    let asked = Asked::by_a_gateway().await?;
+    let mut asked = Asked::by_a_gateway().await?;
+    // That gateway's is gone with it.
+    let catalogue = super::turns::catalogue(&gateway.codex_home())?;
+    for turn in [&mut asked.candidate, &mut asked.synthesis] {
+        turn.thread["config"]["model_catalog_json"] = json!(catalogue);
+    }
     let mut direct = AppServer::start_as(
         programs::real_codex()?,
         &gateway.codex_home(),

@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{CodexHome, Gateway, ModelAnswer, ScriptedModel, process, programs};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::{mebibytes, median, say};
+use super::say;
+use super::spans::{mebibytes, median};
 
 /// Turns at once, and turns of a round.
-const LOADS: [(usize, usize); 4] = [(1, 30), (5, 60), (20, 120), (50, 150)];
+const LOADS: [(usize, usize); 3] = [(1, 30), (20, 120), (50, 150)];
 
 /// Rounds of each, the first of which warms up.
 const ROUNDS: usize = 6;
@@ -36,7 +37,7 @@ struct Told {
 struct Party {
     name: &'static str,
     runner: Runner,
-    home: std::path::PathBuf,
+    home: PathBuf,
     turns: usize,
     before: (u64, u64),
 }
@@ -50,7 +51,7 @@ enum Runner {
 }
 
 /// Measures all of it.
-pub(super) async fn measure() -> Result<()> {
+pub(super) async fn measure() -> Result<Value> {
     let model = ScriptedModel::start().await?;
     let words = (0..5).fold(ModelAnswer::new(), |answer, _| answer.text("word "));
     model.otherwise(words);
@@ -58,10 +59,15 @@ pub(super) async fn measure() -> Result<()> {
     let home = CodexHome::new(&model, 0, "")?;
     let gateway = Gateway::with().administered().over_real(&model).await?;
     gateway.logged("codex is ready").await?;
-    let ours = json!({"approvalPolicy": "never", "sandbox": "read-only", "environments": [], "baseInstructions": ""});
+    let ours = gateway.codex_home();
+    let params = json!({"approvalPolicy": "never", "sandbox": "read-only", "environments": [], "baseInstructions": ""});
+    let mut like = params.clone();
+    like["config"] = json!({"model_catalog_json": catalogue(&ours)?});
+    let set = set_by(&gateway).await?;
     let mut parties = vec![
-        Party::direct("Codex as it comes", &binary, home.path(), json!({})).await?,
-        Party::direct("Codex with our home", &binary, &gateway.codex_home(), ours).await?,
+        Party::direct("Codex as it comes", &binary, home.path(), &[], json!({})).await?,
+        Party::direct("with our home", &binary, &ours, &[], params.clone()).await?,
+        Party::direct("with all our options", &binary, &ours, &set, like).await?,
         Party {
             name: "through Airlock",
             home: gateway.codex_home(),
@@ -70,6 +76,7 @@ pub(super) async fn measure() -> Result<()> {
             before: (0, 0),
         },
     ];
+    let mut figures = Vec::new();
     for (at_once, turns) in LOADS {
         let mut told: Vec<Told> = parties.iter().map(|_| Told::default()).collect();
         for round in 0..ROUNDS {
@@ -82,9 +89,10 @@ pub(super) async fn measure() -> Result<()> {
             }
         }
         say(&format!(
-            "{at_once} at once, {turns} turns, {} rounds",
+            "\nthe real Codex, {at_once} at once, {turns} turns, {} rounds",
             ROUNDS - 1
         ));
+        let mut load = serde_json::Map::new();
         let base = told.first_mut().context("nobody")?;
         let base = (median(&mut base.first), median(&mut base.each));
         for (party, told) in parties.iter().zip(&mut told) {
@@ -96,12 +104,25 @@ pub(super) async fn measure() -> Result<()> {
                 1.0 / each.as_secs_f64(),
                 base.1.as_secs_f64() / each.as_secs_f64(),
             ));
+            let told = json!({"first_ms": first.as_secs_f64() * 1e3, "turns_per_second": 1.0 / each.as_secs_f64()});
+            load.insert(party.name.to_owned(), told);
         }
+        let of = |party: &str, figure: &str| load[party][figure].as_f64().unwrap_or(f64::NAN);
+        let (defaults, same) = ("Codex as it comes", "with all our options");
+        let (ours, rate) = ("through Airlock", "turns_per_second");
+        let compared = json!({
+            "at_once": at_once,
+            "first_over_same_options_ms": of(ours, "first_ms") - of(same, "first_ms"),
+            "of_same_options": of(ours, rate) / of(same, rate),
+            "of_defaults": of(ours, rate) / of(defaults, rate),
+            "medians": load,
+        });
+        figures.push(compared);
     }
     for party in &parties {
         party.tell_growth().await?;
     }
-    Ok(())
+    Ok(Value::Array(figures))
 }
 
 /// Runs many turns with recycling on, and tells how large the children and their files ever were.
@@ -149,11 +170,18 @@ pub(super) async fn recycling() -> Result<()> {
 }
 
 impl Party {
-    async fn direct(name: &'static str, binary: &Path, home: &Path, params: Value) -> Result<Self> {
+    async fn direct(
+        name: &'static str,
+        binary: &Path,
+        home: &Path,
+        environment: &[(String, String)],
+        params: Value,
+    ) -> Result<Self> {
+        let server = AppServer::start_in(binary, home, environment).await?;
         Ok(Self {
             name,
             runner: Runner::Direct {
-                server: Box::new(AppServer::start(binary, home).await?),
+                server: Box::new(server),
                 params,
             },
             home: home.to_owned(),
@@ -294,6 +322,33 @@ async fn drive(
         taken.len()
     );
     Ok(taken)
+}
+
+/// What the gateway gives to its Codex besides what every Codex gets here: the certificates that it has put together.
+async fn set_by(gateway: &Gateway) -> Result<Vec<(String, String)>> {
+    let fleet = gateway.admin().fleet().await?;
+    let child = children(&fleet).next().context("no child")?;
+    let environment = fs::read_to_string(format!("/proc/{child}/environ"))?;
+    let set = environment.split('\0').filter_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let ours = ["SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"].contains(&name);
+        ours.then(|| (name.to_owned(), value.to_owned()))
+    });
+    Ok(set.collect())
+}
+
+/// The catalogue of models that the gateway's threads without tools are given: that which has models in code mode.
+pub(super) fn catalogue(home: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(home)? {
+        let file = entry?.path();
+        let name = file.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("models-"))
+            && fs::read_to_string(&file)?.contains("code_mode")
+        {
+            return Ok(file);
+        }
+    }
+    bail!("the gateway has made no catalogue")
 }
 
 /// The processes of a fleet's children.

@@ -1,0 +1,267 @@
+//! The loads, and what is made of them: rounds in which all take turns, a table, figures to keep.
+
+use std::time::Duration;
+
+use airlock_tests::load::Load;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::party::Party;
+use super::told::{Sums, Told, median};
+use super::{ROUNDS, say};
+
+/// How a request is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Streams,
+    Whole,
+    FanOut,
+}
+
+/// Requests that are the same.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Work {
+    /// Under which its figures are kept.
+    key: &'static str,
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) load: Load,
+    pub(super) requests: usize,
+    pub(super) at_once: usize,
+    /// Bytes of what was said before.
+    pub(super) history: usize,
+    /// Of a fan-out.
+    pub(super) candidates: usize,
+}
+
+impl Work {
+    fn streams(
+        (key, name): (&'static str, &'static str),
+        streams: usize,
+        deltas: usize,
+        every: u64,
+    ) -> Self {
+        Self {
+            key,
+            name,
+            kind: Kind::Streams,
+            load: Load::new(deltas, Duration::from_millis(every)),
+            requests: streams,
+            at_once: streams,
+            history: 0,
+            candidates: 0,
+        }
+    }
+
+    /// Whether everything came that was sent.
+    pub(super) fn check(&self, told: &Told) -> Result<()> {
+        let turns = match self.kind {
+            Kind::FanOut => self.candidates + 1,
+            Kind::Streams | Kind::Whole => 1,
+        };
+        let sent = self.requests * turns * self.load.deltas;
+        ensure!(
+            told.deltas == sent,
+            "{}: {} of {sent} deltas arrived",
+            self.name,
+            told.deltas
+        );
+        Ok(())
+    }
+}
+
+fn all() -> Vec<Work> {
+    let one = Work::streams(("one", "1 stream x 2,000, no pause"), 1, 2000, 0);
+    vec![
+        one,
+        Work::streams(("fifty", "50 streams x 200, 5 ms"), 50, 200, 5),
+        Work::streams(("two_hundred", "200 streams x 50, 20 ms"), 200, 50, 20),
+        Work {
+            kind: Kind::Whole,
+            requests: 3200,
+            at_once: 32,
+            ..Work::streams(("whole", "whole answers, 32 at once"), 0, 1, 0)
+        },
+        Work {
+            kind: Kind::FanOut,
+            candidates: 20,
+            ..Work::streams(("fan_out", "fan-out of 20 x 50, 5 ms"), 1, 50, 5)
+        },
+        Work {
+            requests: 10,
+            history: 1 << 20,
+            ..Work::streams(("history", "history of 1 MiB"), 1, 20, 0)
+        },
+    ]
+}
+
+/// Runs all loads on all parties, and gives what came of them.
+pub(super) async fn measure(parties: &mut [Party], only: Option<&str>) -> Result<Value> {
+    let mut figures = serde_json::Map::new();
+    let wanted = |work: &Work| only.is_none_or(|only| work.name.contains(only));
+    for work in all().into_iter().filter(wanted) {
+        let mut rounds: Vec<Vec<Sums>> = parties.iter().map(|_| Vec::new()).collect();
+        for round in 0..=ROUNDS {
+            for (party, rounds) in parties.iter_mut().zip(&mut rounds) {
+                let told = party.run(&work).await?;
+                // The first of each warms up.
+                rounds.extend(told.filter(|_| round > 0).map(Told::sum));
+            }
+        }
+        figures.insert(work.key.to_owned(), tell(&work, parties, &rounds));
+    }
+    Ok(Value::Object(figures))
+}
+
+fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
+    say(&format!("\n{}", work.name));
+    say(&format!(
+        "  {:<13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>10}{:>10}{:>8}{:>8}",
+        "",
+        "first",
+        "p99",
+        "late",
+        "p99",
+        "deltas/s",
+        "req/s",
+        "CPU/delta",
+        "CPU/req",
+        "frames",
+        "MiB"
+    ));
+    let mut told = serde_json::Map::new();
+    for (party, rounds) in parties.iter().zip(rounds) {
+        if rounds.is_empty() {
+            continue;
+        }
+        let sums = Sums::medians(rounds);
+        let cost = |figure: f64| match party.is_server() {
+            true => format!("{figure:.1}"),
+            false => String::new(),
+        };
+        say(&format!(
+            "  {:<13}{:>10}{:>10}{:>10}{:>10}{:>10.0}{:>9.0}{:>10}{:>10}{:>8}{:>8}",
+            party.name(),
+            time(sums.first_us),
+            time(sums.first_p99_us),
+            time(sums.late_us),
+            time(sums.late_p99_us),
+            sums.deltas_per_second,
+            sums.requests_per_second,
+            cost(sums.cpu_us_per_delta),
+            cost(sums.cpu_us_per_request),
+            cost(sums.frames_per_delta),
+            cost(sums.resident_mib),
+        ));
+        told.insert(party.name().to_owned(), json!(sums));
+    }
+    let over = over(parties, rounds);
+    if let Some(over) = &over {
+        let words = over.iter().map(|(name, first, last)| {
+            format!("{name} {} (p99 {})", signed(*first), signed(*last))
+        });
+        say(&format!(
+            "  first word over the raw line: {}",
+            words.collect::<Vec<_>>().join(", ")
+        ));
+    }
+    let over = over.map(|over| {
+        let over = over.into_iter();
+        let over = over.map(|(name, first, last)| {
+            let told = json!({"first_us": first, "first_p99_us": last});
+            (name.to_owned(), told)
+        });
+        over.collect::<serde_json::Map<String, Value>>()
+    });
+    let over_limit = over_limit(parties, rounds);
+    let ratios = ratios(parties, rounds);
+    if let Some(ratios) = &ratios {
+        let words: Vec<String> = ratios
+            .iter()
+            .map(|(name, ratio)| format!("{name} {ratio:.2}"))
+            .collect();
+        say(&format!("  Airlock to the limit: {}", words.join(", ")));
+    }
+    let ratios: Option<serde_json::Map<String, Value>> = ratios.map(|ratios| {
+        let ratios = ratios.into_iter();
+        ratios
+            .map(|(name, ratio)| (name.to_owned(), json!(ratio)))
+            .collect()
+    });
+    json!({"load": work.name, "requests": work.requests, "at_once": work.at_once, "medians": told,
+        "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "airlock_to_limit": ratios})
+}
+
+/// How much later than the limit's Airlock's first word comes for the 99th of 100, in milliseconds.
+fn over_limit(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<f64> {
+    let (limit, airlock) = both(parties, rounds)?;
+    let pairs = airlock.iter().zip(limit);
+    let over = pairs.map(|(one, other)| one.first_p99_us - other.first_p99_us);
+    Some(median(over) / 1e3)
+}
+
+/// The rounds of the limit, and of Airlock.
+fn both<'a>(parties: &[Party], rounds: &'a [Vec<Sums>]) -> Option<(&'a [Sums], &'a [Sums])> {
+    let of = |name: &str| {
+        let place = parties.iter().position(|party| party.name() == name)?;
+        let rounds = rounds.get(place).filter(|rounds| !rounds.is_empty())?;
+        Some(rounds.as_slice())
+    };
+    Some((of("native limit")?, of("Airlock")?))
+}
+
+/// How much later than on the raw line each server's first word comes, and the 99th of 100, in microseconds: the medians
+/// over rounds.
+fn over(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64, f64)>> {
+    let line = parties.iter().position(|party| !party.is_server())?;
+    let line = rounds.get(line)?;
+    let servers = parties.iter().zip(rounds);
+    let servers = servers.filter(|(party, rounds)| party.is_server() && !rounds.is_empty());
+    let over = servers.map(|(party, rounds)| {
+        let of = |figure: fn(&Sums) -> f64| {
+            let pairs = rounds.iter().zip(line);
+            median(pairs.map(|(one, line)| figure(one) - figure(line)))
+        };
+        let (first, last) = (of(|sums| sums.first_us), of(|sums| sums.first_p99_us));
+        (party.name(), first, last)
+    });
+    Some(over.collect())
+}
+
+fn signed(micros: f64) -> String {
+    let sign = if micros < 0.0 { "-" } else { "+" };
+    format!("{sign}{}", time(micros.abs()))
+}
+
+/// A figure, and its name.
+type Figure = (&'static str, fn(&Sums) -> f64);
+
+/// Airlock's figures as multiples of the limit's: the median over rounds, in each of which they follow one another.
+fn ratios(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64)>> {
+    let (limit, airlock) = both(parties, rounds)?;
+    let figures: [Figure; 6] = [
+        ("CPU/delta", |sums| sums.cpu_us_per_delta),
+        ("first", |sums| sums.first_us),
+        ("late p50", |sums| sums.late_us),
+        ("late p99", |sums| sums.late_p99_us),
+        ("deltas/s", |sums| sums.deltas_per_second),
+        ("req/s", |sums| sums.requests_per_second),
+    ];
+    let ratios = figures.map(|(name, figure)| {
+        let pairs = airlock.iter().zip(limit);
+        (
+            name,
+            median(pairs.map(|(one, other)| figure(one) / figure(other))),
+        )
+    });
+    Some(ratios.to_vec())
+}
+
+/// A time in the unit that suits it.
+fn time(micros: f64) -> String {
+    match micros {
+        ..1e3 => format!("{micros:.0} µs"),
+        ..1e6 => format!("{:.2} ms", micros / 1e3),
+        _ => format!("{:.2} s", micros / 1e6),
+    }
+}

@@ -1,0 +1,219 @@
+//! Who is measured: the raw line, the native limit, Airlock as it is shipped.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use airlock_tests::{Gateway, process, programs};
+use anyhow::{Context as _, Result};
+use futures_util::future::try_join_all;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::http::{Connection, request};
+use super::line::Line;
+use super::loads::{Kind, Work};
+use super::told::Told;
+use super::{KEY, PATIENCE};
+
+/// How long what follows an answer may take.
+const AFTER: Duration = Duration::from_millis(100);
+
+/// How often the size of a server is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What Airlock is configured to beyond its defaults: enough places for the loads.
+const SETTINGS: &str = "[limits]\nturns = 1000\n[sandbox]\ninstances = 1100\n";
+
+/// One of those that are compared.
+pub(super) enum Party {
+    Line(Box<Line>),
+    Limit(Box<Server>),
+    Airlock(&'static str, Box<Gateway>),
+}
+
+/// A server that was started as a program.
+pub(super) struct Server {
+    _child: Child,
+    pid: u32,
+    address: SocketAddr,
+}
+
+impl Party {
+    /// All of them, each over a stand-in of its own. `against`: another build of Airlock.
+    pub(super) async fn all(against: Option<&Path>) -> Result<Vec<Self>> {
+        let codex = programs::fake_codex()?;
+        let mut all = vec![
+            Self::Line(Box::new(Line::start(&codex).await?)),
+            Self::Limit(Box::new(Server::limit(&codex).await?)),
+            Self::Airlock("Airlock", Box::new(airlock(None).await?)),
+        ];
+        if let Some(other) = against {
+            all.push(Self::Airlock(
+                "other build",
+                Box::new(airlock(Some(other)).await?),
+            ));
+        }
+        Ok(all)
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Line(_) => "raw line",
+            Self::Limit(_) => "native limit",
+            Self::Airlock(name, _) => name,
+        }
+    }
+
+    pub(super) fn is_server(&self) -> bool {
+        !matches!(self, Self::Line(_))
+    }
+
+    /// Its process, and where it listens.
+    pub(super) fn server(&self) -> Option<(u32, SocketAddr)> {
+        match self {
+            Self::Line(_) => None,
+            Self::Limit(server) => Some((server.pid, server.address)),
+            Self::Airlock(_, gateway) => Some((gateway.pid(), gateway.address())),
+        }
+    }
+
+    /// Runs a load once. None: it cannot.
+    pub(super) async fn run(&mut self, work: &Work) -> Result<Option<Told>> {
+        if let Self::Line(line) = self {
+            return line_runs(line, work).await.map(Some);
+        }
+        if work.kind == Kind::FanOut && matches!(self, Self::Limit(_)) {
+            return Ok(None);
+        }
+        let (pid, address) = self.server().context("no server")?;
+        let connections = Connection::many(address, work.at_once).await?;
+        let more = match work.kind {
+            Kind::Whole => json!({}),
+            Kind::Streams => json!({"stream": true}),
+            Kind::FanOut => json!({"stream": true, "parallel_calls": work.candidates}),
+        };
+        let body = request(&work.load.words(), work.history, more);
+        let each = work.requests / work.at_once;
+        let (before, began) = (cpu(pid)?, Instant::now());
+        let clients = connections.into_iter().map(|mut connection| {
+            let body = &body;
+            async move {
+                let mut told = Told::default();
+                for _ in 0..each {
+                    told.add(match work.kind {
+                        Kind::Whole => connection.whole(body).await?,
+                        Kind::Streams => connection.stream(body, false).await?,
+                        Kind::FanOut => connection.stream(body, true).await?,
+                    });
+                }
+                anyhow::Ok(told)
+            }
+        });
+        let mut most = 0;
+        let clients = try_join_all(clients);
+        let all = tokio::select! {
+            all = clients => all?,
+            never = watch(pid, &mut most) => never?,
+        };
+        let mut told = Told::default();
+        for one in all {
+            told.add(one);
+        }
+        told.taken = began.elapsed();
+        // What it does after an answer is its too: a thread is given back, and others are started ahead.
+        tokio::time::sleep(AFTER).await;
+        told.cpu = spent(&before, &cpu(pid)?);
+        told.resident = most.max(process::resident(pid)?);
+        work.check(&told)?;
+        Ok(Some(told))
+    }
+}
+
+/// The same turns without a gateway: of a fan-out the candidates, and then the synthesis.
+async fn line_runs(line: &mut Line, work: &Work) -> Result<Told> {
+    if work.kind != Kind::FanOut {
+        return line.turns(work.load, work.requests, work.at_once).await;
+    }
+    let began = Instant::now();
+    let mut told = line
+        .turns(work.load, work.candidates, work.candidates)
+        .await?;
+    told.add(line.turns(work.load, 1, 1).await?);
+    told.taken = began.elapsed();
+    told.requests = 1;
+    Ok(told)
+}
+
+/// Airlock as it is shipped, with a key, and places enough.
+pub(super) async fn airlock(program: Option<&Path>) -> Result<Gateway> {
+    let gateway = Gateway::with()
+        .settings(SETTINGS)
+        .environment("AIRLOCK_API_KEY", KEY);
+    let gateway = match program {
+        Some(program) => gateway.program(program),
+        None => gateway,
+    };
+    let gateway = gateway.over(programs::fake_codex()?).await?;
+    gateway.logged("codex is ready").await?;
+    Ok(gateway)
+}
+
+impl Server {
+    async fn limit(codex: &Path) -> Result<Self> {
+        let program = std::env::current_exe()?.with_file_name("limit");
+        let mut child = Command::new(program)
+            .arg(codex)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .context("starting the native limit")?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let line = airlock_tests::within(PATIENCE, "the limit's address", lines.next_line());
+        let line = line.await??.context("the limit ended")?;
+        let address = line.rsplit('/').next().context("no address")?.parse()?;
+        Ok(Self {
+            pid: child.id().context("the limit ended")?,
+            _child: child,
+            address,
+        })
+    }
+}
+
+/// Notes the most that a process holds. Never ends but by an error.
+async fn watch(pid: u32, most: &mut u64) -> Result<Vec<Told>> {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        look.tick().await;
+        *most = process::resident(pid)?.max(*most);
+    }
+}
+
+/// CPU time that each thread of a process has used, in nanoseconds (`schedstat`).
+fn cpu(pid: u32) -> Result<HashMap<OsString, u64>> {
+    let mut threads = HashMap::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        // One may end meanwhile: then it was idle, as those that wait for files are.
+        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let first = text.split(' ').next().unwrap_or_default();
+        threads.insert(thread.file_name(), first.parse().unwrap_or_default());
+    }
+    Ok(threads)
+}
+
+/// What was used in between. One thread more or less does not make it wrong.
+fn spent(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>) -> Duration {
+    let threads = after.iter().map(|(thread, used)| {
+        let earlier = before.get(thread).copied().unwrap_or_default();
+        used.saturating_sub(earlier)
+    });
+    Duration::from_nanos(threads.sum())
+}

@@ -1,0 +1,370 @@
+//! The native limit: the least server that can do what Airlock does to a stream, for `make bench` to compare with.
+//!
+//! `limit CODEX` serves chat completions over that Codex, on one thread, with the shipped policy compiled natively. It
+//! has no sandbox, asks for no key, bounds nothing, counts nothing, and ends nothing that a client leaves.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it shows what the house's rules cost"
+)]
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use airlock_policy::bindings::airlock::policy::types::{
+    Context, Ending, Event, EventKind, InputItem, Request, Text, Usage,
+};
+use airlock_policy::bindings::exports::airlock::policy::translate::{Closing, Frame};
+use airlock_policy::prompt;
+use airlock_policy::translate::Reply;
+use anyhow::{Context as _, Result};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::{Buf as _, Bytes, BytesMut};
+use futures_util::stream::unfold;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, oneshot};
+
+/// Deltas of a stream that are fed at once.
+const BATCH: usize = 64;
+
+/// What Codex tells of a turn.
+enum Told {
+    Event(EventKind),
+    Ended,
+}
+
+/// A line of Codex, in one pass.
+#[derive(Deserialize)]
+struct Line<'a> {
+    id: Option<u64>,
+    #[serde(borrow)]
+    method: Option<&'a str>,
+    #[serde(borrow)]
+    params: Option<Params<'a>>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Params<'a> {
+    #[serde(borrow)]
+    thread_id: Option<&'a str>,
+    delta: Option<String>,
+    token_usage: Option<TokenUsage>,
+}
+
+#[derive(Deserialize)]
+struct TokenUsage {
+    total: Total,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Total {
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    reasoning_output_tokens: u64,
+}
+
+/// A `Mutex` costs nothing on one thread, but handlers must be `Send`.
+type Shared<T> = std::sync::Arc<std::sync::Mutex<T>>;
+
+#[derive(Clone)]
+struct Codex {
+    lines: mpsc::UnboundedSender<String>,
+    state: Shared<Calls>,
+}
+
+#[derive(Default)]
+struct Calls {
+    last: u64,
+    answers: HashMap<u64, oneshot::Sender<String>>,
+    turns: HashMap<String, mpsc::UnboundedSender<Told>>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let codex = std::env::args_os().nth(1).context("limit CODEX")?;
+    let mut child = Command::new(codex)
+        .arg("app-server")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let codex = Codex::over(&mut child)?;
+    let client = json!({"name": "limit", "title": null, "version": "1"});
+    let introduction = json!({ "clientInfo": client });
+    codex.call("initialize", &introduction.to_string()).await?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    writeln!(
+        std::io::stdout(),
+        "limit listens on http://{}",
+        listener.local_addr()?
+    )?;
+    let router = Router::new()
+        .route("/v1/chat/completions", post(complete))
+        .with_state(codex);
+    axum::serve(NoDelay(listener), router).await?;
+    Ok(())
+}
+
+/// Small pieces go out at once, as from any server of streams.
+struct NoDelay(TcpListener);
+
+impl axum::serve::Listener for NoDelay {
+    type Io = tokio::net::TcpStream;
+    type Addr = std::net::SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        let accepted = axum::serve::Listener::accept(&mut self.0).await;
+        // One that is gone already is noticed as it is served.
+        let _ = accepted.0.set_nodelay(true);
+        accepted
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.0.local_addr()
+    }
+}
+
+impl Codex {
+    fn over(child: &mut Child) -> Result<Self> {
+        let (lines, outgoing) = mpsc::unbounded_channel();
+        let codex = Self {
+            lines,
+            state: Shared::default(),
+        };
+        let stdin = child.stdin.take().context("no stdin")?;
+        tokio::spawn(write(stdin, outgoing));
+        let stdout = child.stdout.take().context("no stdout")?;
+        tokio::spawn(codex.clone().read(stdout));
+        Ok(codex)
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.state
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    async fn call(&self, method: &str, params: &str) -> Result<String> {
+        let (sender, answer) = oneshot::channel();
+        let id = {
+            let mut state = self.state();
+            state.last += 1;
+            let id = state.last;
+            state.answers.insert(id, sender);
+            id
+        };
+        let line = format!("{{\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n");
+        self.lines.send(line)?;
+        Ok(answer.await?)
+    }
+
+    /// Gives a thread back. Nobody waits for the answer.
+    fn forget(&self, thread: &str) {
+        let mut state = self.state();
+        state.turns.remove(thread);
+        state.last += 1;
+        let id = state.last;
+        let line = format!(
+            "{{\"id\":{id},\"method\":\"thread/unsubscribe\",\"params\":{{\"threadId\":\"{thread}\"}}}}\n"
+        );
+        let _ = self.lines.send(line);
+    }
+
+    async fn read(self, stdout: ChildStdout) -> Result<()> {
+        let mut stdout = stdout;
+        let mut buffer = BytesMut::new();
+        loop {
+            buffer.reserve(256 << 10);
+            if stdout.read_buf(&mut buffer).await? == 0 {
+                return Ok(());
+            }
+            while let Some(end) = memchr::memchr(b'\n', &buffer) {
+                self.take(&buffer[..end])?;
+                buffer.advance(end + 1);
+            }
+        }
+    }
+
+    fn take(&self, line: &[u8]) -> Result<()> {
+        let line: Line<'_> = serde_json::from_slice(line)?;
+        if let (Some(id), Some(result)) = (line.id, line.result) {
+            if let Some(answer) = self.state().answers.remove(&id) {
+                // Who asked may have left.
+                let _ = answer.send(result.get().to_owned());
+            }
+            return Ok(());
+        }
+        let (Some(method), Some(params)) = (line.method, line.params) else {
+            return Ok(());
+        };
+        let told = match (method, params.delta, params.token_usage) {
+            ("item/agentMessage/delta", Some(text), _) => Told::Event(EventKind::Text(Text {
+                message: 0,
+                phase: None,
+                text,
+            })),
+            ("thread/tokenUsage/updated", _, Some(TokenUsage { total })) => {
+                Told::Event(EventKind::Usage(Usage {
+                    input: total.input_tokens,
+                    cached: total.cached_input_tokens,
+                    output: total.output_tokens,
+                    reasoning: total.reasoning_output_tokens,
+                }))
+            }
+            ("turn/completed", ..) => Told::Ended,
+            _ => return Ok(()),
+        };
+        let state = self.state();
+        if let Some(turn) = params.thread_id.and_then(|thread| state.turns.get(thread)) {
+            let _ = turn.send(told);
+        }
+        Ok(())
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>) -> Result<()> {
+    while let Some(line) = lines.recv().await {
+        stdin.write_all(line.as_bytes()).await?;
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct Started {
+    thread: Named,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+async fn complete(State(codex): State<Codex>, body: String) -> Response {
+    match answer(codex, body).await {
+        Ok(response) => response,
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")).into_response(),
+    }
+}
+
+async fn answer(codex: Codex, body: String) -> Result<Response> {
+    let request = Request {
+        id: "req_limit".to_owned(),
+        arrived: 0,
+        dialect: airlock_policy::DIALECT.to_owned(),
+        body,
+        attachments: Vec::new(),
+        settings: "{}".to_owned(),
+        nested: false,
+    };
+    let mut plan =
+        prompt::render(&request).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
+    drop(request);
+    let brief = plan.briefs.pop().context("no brief")?;
+    let model = plan.model.map(|model| model.name).unwrap_or_default();
+    let params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
+        "environments": [], "baseInstructions": plan.instructions});
+    let started = codex.call("thread/start", &params.to_string()).await?;
+    let thread = serde_json::from_str::<Started>(&started)?.thread.id;
+    if !plan.history.is_empty() {
+        // Each item is JSON already.
+        let items = plan.history.join(",");
+        let params = format!(r#"{{"threadId":"{thread}","items":[{items}]}}"#);
+        codex.call("thread/inject_items", &params).await?;
+    }
+    let (sender, mut told) = mpsc::unbounded_channel();
+    codex.state().turns.insert(thread.clone(), sender);
+    let input = brief.input.into_iter().filter_map(|item| match item {
+        InputItem::Text(text) => Some(json!({"type": "text", "text": text})),
+        InputItem::Attachment(_) => None,
+    });
+    let input: Vec<Value> = input.collect();
+    let params = json!({"threadId": thread, "input": input});
+    codex.call("turn/start", &params.to_string()).await?;
+    let context = Context {
+        id: "req_limit".to_owned(),
+        arrived: 0,
+        dialect: airlock_policy::DIALECT.to_owned(),
+        model,
+        notes: plan.notes,
+    };
+    let mut reply = Reply::new(&context);
+    let mut batch = Vec::with_capacity(BATCH);
+    if plan.streaming {
+        let stream = unfold(
+            (Some(reply), told, batch, codex, thread),
+            async |(reply, mut told, mut batch, codex, thread)| {
+                let mut reply = reply?;
+                let mut text = String::new();
+                loop {
+                    told.recv_many(&mut batch, BATCH).await;
+                    let (events, ended) = events(&mut batch);
+                    write_frames(&mut text, reply.feed(events).frames);
+                    if ended {
+                        write_frames(&mut text, reply.finish(Ending::Completed).frames);
+                        codex.forget(&thread);
+                        let state = (None, told, batch, codex, thread);
+                        return Some((Ok::<_, Infallible>(Bytes::from(text)), state));
+                    }
+                    if !text.is_empty() {
+                        let state = (Some(reply), told, batch, codex, thread);
+                        return Some((Ok(Bytes::from(text)), state));
+                    }
+                }
+            },
+        );
+        let kind = [(CONTENT_TYPE, "text/event-stream")];
+        return Ok((kind, Body::from_stream(stream)).into_response());
+    }
+    loop {
+        told.recv_many(&mut batch, BATCH).await;
+        let (events, ended) = events(&mut batch);
+        reply.feed(events);
+        if ended {
+            break;
+        }
+    }
+    codex.forget(&thread);
+    let Closing { body, .. } = reply.finish(Ending::Completed);
+    let body = body.map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// What was told, and whether that was all.
+fn events(batch: &mut Vec<Told>) -> (Vec<Event>, bool) {
+    let mut ended = batch.is_empty();
+    let events = batch.drain(..).filter_map(|told| match told {
+        Told::Event(kind) => Some(Event {
+            source: 0,
+            at: 0,
+            kind,
+        }),
+        Told::Ended => {
+            ended = true;
+            None
+        }
+    });
+    (events.collect(), ended)
+}
+
+fn write_frames(text: &mut String, frames: Vec<Frame>) {
+    for frame in frames {
+        text.extend(["data: ", &frame.data, "\n\n"]);
+    }
+}
