@@ -113,7 +113,9 @@ fn dispatch(
         }
         "logout" => with_runtime(|runtime| account::logout(runtime, &loaded.config, out)),
         "status" => with_runtime(|runtime| account::status(runtime, &loaded.config, matches, out)),
-        "serve" => with_runtime(|runtime| serve::run(runtime, loaded, out)),
+        "serve" => with_workers(workers(&loaded.config), |runtime| {
+            serve::run(runtime, loaded, out)
+        }),
         _ => show(&loaded, out, err),
     }
 }
@@ -126,10 +128,29 @@ fn show(loaded: &Loaded, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// Threads that serve. A request is handed from task to task, so each further thread costs wake-ups between processors:
+/// on two of them one thread serves more than two do (`docs/performance.md`).
+fn workers(config: &Config) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2),
+        workers => workers,
+    }
+}
+
 fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Stop>) -> Result<T, Stop> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
+    with_workers(1, work)
+}
+
+fn with_workers<T>(
+    workers: usize,
+    work: impl FnOnce(&Runtime) -> Result<T, Stop>,
+) -> Result<T, Stop> {
+    let mut builder = match workers {
+        // Its only thread is ours: no other has to be woken, and nothing is locked against one.
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.worker_threads(workers.max(1)).enable_all().build();
     let runtime = runtime
         .context("cannot start the runtime")
         .map_err(Stop::Failure)?;

@@ -37,6 +37,8 @@ pub struct Config {
     pub synthesis: Option<String>,
     /// Run the real Codex against the scripted model inside Airlock.
     pub rehearsal: bool,
+    /// Threads that serve requests. 0: one for every two processors.
+    pub workers: usize,
     /// How Codex is found and kept.
     pub codex: CodexConfig,
     /// How many children of Codex there are, and when each is replaced.
@@ -216,6 +218,7 @@ impl Config {
             strict: false,
             synthesis: None,
             rehearsal: false,
+            workers: 0,
             codex: CodexConfig {
                 bin: None,
                 home: None,

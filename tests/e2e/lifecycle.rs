@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use airlock_tests::{Answer, FakeCodex, Frame, Gate, Gateway, Script};
 use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -31,6 +32,25 @@ async fn without_codex_it_serves_and_says_what_to_do() -> Result<()> {
             "paths are for the log: {}",
             reply.body
         );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn it_serves_on_as_many_threads_as_it_is_told_to() -> Result<()> {
+    for workers in ["1", "3"] {
+        let fake = FakeCodex::start(Script::new())?;
+        let gateway = Gateway::with()
+            .environment("AIRLOCK_WORKERS", workers)
+            .over_fake(&fake)
+            .await?;
+        let asked = (0..20).map(|number| {
+            let client = gateway.client().clone();
+            async move { client.ask(&format!("question {number}")).await }
+        });
+        for (number, answer) in try_join_all(asked).await?.into_iter().enumerate() {
+            assert_eq!(answer, format!("You said: question {number}"));
+        }
     }
     Ok(())
 }

@@ -69,6 +69,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("allowed_hosts", |c| Slot::Hosts(&mut c.allowed_hosts), "Further names that clients may give as Host, without a port, besides loopback's and listen: box.example"),
     Setting::new("allowed_origins", |c| Slot::Origins(&mut c.allowed_origins), "Further web origins that may call: https://chat.example. The gateway's own, and pages that this machine serves on loopback, whatever their port, always may."),
     Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
+    Setting::new("workers", |c| Slot::Count(&mut c.workers), "Threads that serve requests. 0: one for every two processors; the rest is Codex's, and its models' clients'.").range(0, 256),
     Setting::new("strict", |c| Slot::Switch(&mut c.strict), "Refuse parameters that Codex cannot honour, in place of ignoring and naming them.").flag("strict"),
     Setting::new("synthesis", |c| Slot::Word(&mut c.synthesis), "How a fan-out that does not say makes one answer of several: one of the policy's strategies. The embedded one has merge, judge, vote and first."),
     Setting::new("rehearsal", |c| Slot::Switch(&mut c.rehearsal), "Run the real Codex against a scripted model inside Airlock: no account, no network, no cost.").flag("rehearsal"),

@@ -1,5 +1,6 @@
 //! `GET /metrics`, for Prometheus, and beside it `GET /admin/fleet`. Behind the admin key where one is configured, else behind the clients' key.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Router;
@@ -46,7 +47,9 @@ async fn scrape(State(gauges): State<Gauges>) -> Result<Response, Refusal> {
         fleet: gauges.flow.fleet(),
         shadow: gauges.flow.shadow(),
     };
-    match scrape.text() {
+    // It reads files of the system's, of which some are long.
+    let text = tokio::task::spawn_blocking(move || scrape.text().map_err(io::Error::other));
+    match text.await.map_err(io::Error::other).flatten() {
         Ok(text) => Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response()),
         Err(error) => {
             let message = "The metrics cannot be written.";

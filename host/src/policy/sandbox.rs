@@ -10,6 +10,8 @@ use std::time::Duration;
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 use tokio::io::AsyncWrite;
+use tokio::task::yield_now;
+use tracing::Span;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::{
@@ -72,6 +74,8 @@ pub(super) struct Sandbox {
     /// Ticks that all calls together may still run for.
     request_ticks: u64,
     table: ResourceTable,
+    /// The request's, for what its policy says.
+    span: Span,
     /// Made when first asked for: a policy without imports never does.
     wasi: Option<WasiCtx>,
 }
@@ -91,6 +95,7 @@ impl Sandbox {
                 table
             },
             wasi: None,
+            span: Span::current(),
         }
     }
 
@@ -116,7 +121,8 @@ impl Sandbox {
             return Ok(UpdateDeadline::Interrupt);
         };
         (sandbox.call_ticks, sandbox.request_ticks) = (call, request);
-        Ok(UpdateDeadline::Yield(1))
+        // The runtime's own way to let others run: it looks after sockets and timers too before it comes back.
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(yield_now())))
     }
 }
 
@@ -158,7 +164,7 @@ impl ResourceLimiter for Sandbox {
 impl WasiView for Sandbox {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView {
-            ctx: self.wasi.get_or_insert_with(nothing_granted),
+            ctx: self.wasi.get_or_insert_with(|| nothing_granted(&self.span)),
             table: &mut self.table,
         }
     }
@@ -166,7 +172,7 @@ impl WasiView for Sandbox {
 
 /// WASI without files, network, arguments or environment. Its clocks stand still and its random bytes are always the
 /// same, so that equal inputs give equal outputs. What is left is a way to the log.
-fn nothing_granted() -> WasiCtx {
+fn nothing_granted(span: &Span) -> WasiCtx {
     let mut context = WasiCtx::builder();
     context
         .allow_tcp(false)
@@ -181,6 +187,7 @@ fn nothing_granted() -> WasiCtx {
     // One budget, however many streams it asks for.
     let log = Log {
         left: Arc::new(AtomicUsize::new(LOG_BYTES)),
+        span: span.clone(),
     };
     context.stdout(log.clone()).stderr(log);
     context.build()
@@ -214,6 +221,7 @@ impl HostMonotonicClock for Stopped {
 struct Log {
     /// Bytes that may still be said.
     left: Arc<AtomicUsize>,
+    span: Span,
 }
 
 impl IsTerminal for Log {
@@ -226,12 +234,14 @@ impl StdoutStream for Log {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(LogStream {
             left: self.left.clone(),
+            span: self.span.clone(),
         })
     }
 }
 
 struct LogStream {
     left: Arc<AtomicUsize>,
+    span: Span,
 }
 
 impl AsyncWrite for LogStream {
@@ -244,6 +254,7 @@ impl AsyncWrite for LogStream {
         let left = self
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        let _inside = self.span.enter();
         let said = &bytes[..bytes.len().min(left.unwrap_or_default())];
         for line in String::from_utf8_lossy(said)
             .lines()

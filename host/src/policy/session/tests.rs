@@ -4,11 +4,16 @@
 
 use std::time::Duration;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::sync::oneshot;
+
 use super::super::release::tests::{hostile, terms};
 use super::super::sandbox::Allowance;
 use super::super::{EMBEDDED, Engine, Release, Terms};
 use super::*;
 use crate::config;
+use crate::task::Tasks;
 use crate::wit::{EventKind, InputItem, ProblemKind, Text, Usage};
 
 const MEMORY: usize = 32 << 20;
@@ -267,6 +272,33 @@ async fn a_policy_that_misbehaves_costs_its_own_request_and_nothing_else() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_policy_that_loops_does_not_keep_others_from_their_sockets() {
+    let looping = release_of(&hostile::with(EMBEDDED, hostile::LOOPS), 1);
+    let (ended, mut end) = oneshot::channel();
+    // Only a task competes with sockets for the thread.
+    Tasks::default().spawn("looping", async move {
+        let _ = ended.send(looping.session().await.err());
+    });
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    // Each word is heard only after the runtime has looked after its sockets.
+    let talk = async {
+        let mut word = [0; 16];
+        for _ in 0..10 {
+            here.write_all(b"ping").await.unwrap();
+            assert_eq!(there.read(&mut word).await.unwrap(), 4);
+            there.write_all(b"pong").await.unwrap();
+            assert_eq!(here.read(&mut word).await.unwrap(), 4);
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = &mut end => panic!("the loop ended before ten words were heard"),
+        () = talk => {}
+    }
+    assert!(matches!(end.await, Ok(Some(Fault::TimedOut))));
 }
 
 #[tokio::test(flavor = "current_thread")]
