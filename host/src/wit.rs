@@ -44,12 +44,17 @@ pub(crate) use generated::newest::exports::airlock::policy::synthesize::{
 pub(crate) use generated::newest::exports::airlock::policy::translate::{
     Closing, Frame, Handoff, Told,
 };
-pub(crate) use generated::newest::{Policy, PolicyPre};
+
+/// The interfaces that a policy exports, for the one place that calls them.
+pub(crate) mod exports {
+    pub(crate) use super::generated::newest::exports::airlock::policy::{
+        admit, manifest, prompt, synthesize, translate,
+    };
+}
 
 /// The first version's, for the one place that converts them.
 pub(crate) mod first {
     pub(crate) use super::generated::first::exports::airlock::policy::{
         admit, prompt, synthesize, translate,
     };
-    pub(crate) use super::generated::first::{Policy, PolicyPre};
 }

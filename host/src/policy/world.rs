@@ -7,15 +7,17 @@ mod first; // 0.1
 
 use std::borrow::Borrow as _;
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::Store;
 use wasmtime::component::types::Component as ComponentType;
-use wasmtime::component::{InstancePre, ResourceAny};
+use wasmtime::component::{self, InstancePre, ResourceAny};
 
 use super::sandbox::Sandbox;
+use crate::wit::exports::{admit, manifest, prompt, synthesize, translate};
 use crate::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Plan, Policy,
-    PolicyPre, Problem, Request, Told, Verdict, first as wit_first,
+    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Plan, Problem,
+    Request, Told, Verdict,
 };
 
 /// What a call into a policy will give.
@@ -93,7 +95,7 @@ pub(super) trait Exports: Send + Sync {
 /// Finds the version that a component was built for, and its exports in it.
 ///
 /// # Errors
-/// Which export is missing, or differs.
+/// Which export is missing. One that differs is found as the policy is asked to describe itself.
 pub(super) fn of(
     ready: InstancePre<Sandbox>,
     exports: &ComponentType,
@@ -101,35 +103,93 @@ pub(super) fn of(
     let engine = ready.engine().clone();
     let is_first = |name: &str| name.starts_with("airlock:policy/") && name.ends_with("@0.1.0");
     if exports.exports(&engine).any(|(name, _)| is_first(name)) {
-        return Ok(Box::new(wit_first::PolicyPre::new(ready)?));
+        return Ok(Box::new(first::Found::new(ready)?));
     }
-    Ok(Box::new(PolicyPre::new(ready)?))
+    Ok(Box::new(Found::new(ready)?))
 }
 
 /// Implements a version over its generated bindings. What is the same in both versions converts into itself.
+///
+/// An interface's functions are looked up, and their types compared, when the first of them is called: a plain request
+/// calls those of three interfaces, and comparing types costs more than most calls.
 macro_rules! speaks {
-    ($version:literal, $pre:ty, $policy:ty, $describe:expr, $outcome:expr) => {
-        impl World for $pre {
+    ($version:literal, { $($interface:ident),* }, $describe:expr, $outcome:expr) => {
+        /// One policy's exports of this version.
+        pub(super) struct Found {
+            ready: InstancePre<Sandbox>,
+            places: Arc<Places>,
+        }
+
+        /// Where the exports are in any instance.
+        struct Places {
+            $($interface: $interface::GuestIndices,)*
+        }
+
+        /// One instance, and what was looked up in it.
+        struct Instance {
+            instance: component::Instance,
+            places: Arc<Places>,
+            $($interface: OnceLock<$interface::Guest>,)*
+        }
+
+        impl Found {
+            /// # Errors
+            /// Which export is missing.
+            pub(super) fn new(ready: InstancePre<Sandbox>) -> wasmtime::Result<Self> {
+                let places = Arc::new(Places {
+                    $($interface: $interface::GuestIndices::new(&ready)?,)*
+                });
+                Ok(Self { ready, places })
+            }
+        }
+
+        impl Instance {
+            $(fn $interface(&self, store: Held<'_>) -> wasmtime::Result<&$interface::Guest> {
+                if let Some(found) = self.$interface.get() {
+                    return Ok(found);
+                }
+                let found = self.places.$interface.load(store, &self.instance)?;
+                Ok(self.$interface.get_or_init(|| found))
+            })*
+
+            /// Looks all of it up: whatever differs from the version is found here.
+            fn all(&self, store: Held<'_>) -> wasmtime::Result<()> {
+                $(self.$interface(store)?;)*
+                Ok(())
+            }
+        }
+
+        impl World for Found {
             fn version(&self) -> &'static str {
                 $version
             }
 
             fn instantiate<'a>(&'a self, store: Held<'a>) -> Call<'a, Box<dyn Exports>> {
                 Box::pin(async move {
-                    let exports: Box<dyn Exports> = Box::new(self.instantiate_async(store).await?);
+                    let instance = Instance {
+                        instance: self.ready.instantiate_async(store).await?,
+                        places: self.places.clone(),
+                        $($interface: OnceLock::new(),)*
+                    };
+                    let exports: Box<dyn Exports> = Box::new(instance);
                     Ok(exports)
                 })
             }
         }
 
-        impl Exports for $policy {
+        impl Exports for Instance {
             fn describe<'a>(&'a self, store: Held<'a>) -> Call<'a, Option<Description>> {
-                Box::pin($describe(self, store))
+                Box::pin(async move {
+                    self.all(store)?;
+                    $describe(self, store).await
+                })
             }
 
             fn decide<'a>(&'a self, store: Held<'a>, load: Load) -> Call<'a, Admission> {
-                let admit = self.airlock_policy_admit();
-                Box::pin(async move { Ok(admit.call_decide(store, load.into()).await?.into()) })
+                Box::pin(async move {
+                    let admit = self.admit(store)?;
+                    Ok(admit.call_decide(store, load.into()).await?.into())
+                })
             }
 
             fn render<'a>(
@@ -137,15 +197,16 @@ macro_rules! speaks {
                 store: Held<'a>,
                 request: &'a Request,
             ) -> Call<'a, Result<Plan, Problem>> {
-                let prompt = self.airlock_policy_prompt();
-                Box::pin(
-                    async move { Ok(prompt.call_render(store, request).await?.map(Into::into)) },
-                )
+                Box::pin(async move {
+                    let prompt = self.prompt(store)?;
+                    Ok(prompt.call_render(store, request).await?.map(Into::into))
+                })
             }
 
             fn open<'a>(&'a self, store: Held<'a>, context: &'a Context) -> Call<'a, ResourceAny> {
-                let translate = self.airlock_policy_translate();
-                Box::pin(async move { translate.reply().call_constructor(store, context).await })
+                Box::pin(async move {
+                    let translate = self.translate(store)?;
+                    translate.reply().call_constructor(store, context).await })
             }
 
             fn feed<'a>(
@@ -154,8 +215,8 @@ macro_rules! speaks {
                 reply: ResourceAny,
                 events: &'a [Event],
             ) -> Call<'a, Told> {
-                let translate = self.airlock_policy_translate();
                 Box::pin(async move {
+                    let translate = self.translate(store)?;
                     let told = translate.reply().call_feed(store, reply, events).await?;
                     Ok(told.into())
                 })
@@ -167,8 +228,8 @@ macro_rules! speaks {
                 reply: ResourceAny,
                 ending: &'a Ending,
             ) -> Call<'a, Closing> {
-                let translate = self.airlock_policy_translate();
                 Box::pin(async move {
+                    let translate = self.translate(store)?;
                     let closing = translate.reply().call_finish(store, reply, ending).await?;
                     Ok(closing.into())
                 })
@@ -180,8 +241,8 @@ macro_rules! speaks {
                 context: &'a Context,
                 candidates: u32,
             ) -> Call<'a, ResourceAny> {
-                let synthesize = self.airlock_policy_synthesize();
                 Box::pin(async move {
+                    let synthesize = self.synthesize(store)?;
                     let panel = synthesize.panel();
                     panel.call_constructor(store, context, candidates).await
                 })
@@ -193,8 +254,8 @@ macro_rules! speaks {
                 panel: ResourceAny,
                 now: u64,
             ) -> Call<'a, Verdict> {
-                let synthesize = self.airlock_policy_synthesize();
                 Box::pin(async move {
+                    let synthesize = self.synthesize(store)?;
                     let verdict = synthesize.panel().call_wake(store, panel, now).await?;
                     Ok(verdict.into())
                 })
@@ -207,8 +268,8 @@ macro_rules! speaks {
                 (candidate, outcome): (u32, &'a Outcome),
                 now: u64,
             ) -> Call<'a, Verdict> {
-                let synthesize = self.airlock_policy_synthesize();
                 Box::pin(async move {
+                    let synthesize = self.synthesize(store)?;
                     let guest = synthesize.panel();
                     let outcome = $outcome(outcome);
                     let verdict = guest.call_settle(store, panel, candidate, outcome.borrow(), now);
@@ -223,8 +284,8 @@ macro_rules! speaks {
                 outcome: &'a Outcome,
                 now: u64,
             ) -> Call<'a, Verdict> {
-                let synthesize = self.airlock_policy_synthesize();
                 Box::pin(async move {
+                    let synthesize = self.synthesize(store)?;
                     let guest = synthesize.panel();
                     let outcome = $outcome(outcome);
                     let verdict = guest.call_judged(store, panel, outcome.borrow(), now);
@@ -238,8 +299,9 @@ macro_rules! speaks {
                 dialect: &'a str,
                 models: &'a [Model],
             ) -> Call<'a, String> {
-                let translate = self.airlock_policy_translate();
-                Box::pin(async move { translate.call_list_models(store, dialect, models).await })
+                Box::pin(async move {
+                    let translate = self.translate(store)?;
+                    translate.call_list_models(store, dialect, models).await })
             }
 
             fn show_model<'a>(
@@ -248,8 +310,9 @@ macro_rules! speaks {
                 dialect: &'a str,
                 model: &'a Model,
             ) -> Call<'a, String> {
-                let translate = self.airlock_policy_translate();
-                Box::pin(async move { translate.call_show_model(store, dialect, model).await })
+                Box::pin(async move {
+                    let translate = self.translate(store)?;
+                    translate.call_show_model(store, dialect, model).await })
             }
         }
     };
@@ -257,15 +320,15 @@ macro_rules! speaks {
 
 use speaks;
 
-speaks!("0.2", PolicyPre<Sandbox>, Policy, describe, same);
+speaks!("0.2", { manifest, admit, prompt, translate, synthesize }, describe, same);
 
 /// An outcome is passed by reference: only a version with another one makes a copy.
 fn same(outcome: &Outcome) -> &Outcome {
     outcome
 }
 
-async fn describe(policy: &Policy, store: Held<'_>) -> wasmtime::Result<Option<Description>> {
-    let manifest = policy.airlock_policy_manifest();
+async fn describe(policy: &Instance, store: Held<'_>) -> wasmtime::Result<Option<Description>> {
+    let manifest = policy.manifest(store)?;
     manifest.call_describe(store).await.map(Some)
 }
 

@@ -2,20 +2,20 @@
 
 use std::borrow::Borrow as _;
 use std::future::ready;
+use std::sync::{Arc, OnceLock};
 
 use super::{Call, Exports, Held, World, speaks};
 use crate::policy::sandbox::Sandbox;
-use crate::wit::first::{Policy, PolicyPre, admit, prompt, synthesize, translate};
+use crate::wit::first::{admit, prompt, synthesize, translate};
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message, Model,
     Outcome, Plan, Problem, Request, Resume, Told, ToolResult, Verdict,
 };
-use wasmtime::component::ResourceAny;
+use wasmtime::component::{self, InstancePre, ResourceAny};
 
 speaks!(
     "0.1",
-    PolicyPre<Sandbox>,
-    Policy,
+    { admit, prompt, translate, synthesize },
     |_, _| ready(Ok(None)),
     older
 );
