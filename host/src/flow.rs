@@ -33,6 +33,9 @@ use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
 
+/// Bytes of a body from which on it is searched on a thread of its own: those that serve have others to serve.
+const LARGE: usize = 1 << 20;
+
 /// All that requests share: the releases to choose from, one Codex, one line to wait in. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Flow {
@@ -138,7 +141,7 @@ impl Flow {
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
         let mut session = release.session().await?;
-        let (body, attachments) = Attachments::lift(incoming.body);
+        let (body, attachments) = lift(incoming.body).await?;
         let request = Request {
             id: incoming.id,
             arrived: incoming.arrived,
@@ -362,4 +365,16 @@ impl Flow {
     pub(crate) fn ready(&self) -> Result<Option<String>, Problem> {
         self.codex.ready().map(|()| self.codex.version())
     }
+}
+
+/// Takes out of a body what it carries besides words.
+async fn lift(body: String) -> Result<(String, Attachments), Failure> {
+    if body.len() < LARGE {
+        return Ok(Attachments::lift(body));
+    }
+    let lifted = tokio::task::spawn_blocking(move || Attachments::lift(body)).await;
+    lifted.map_err(|error| {
+        let message = "The request's attachments could not be read.";
+        Failure::new(ProblemKind::Internal, "internal_error", message).because(error)
+    })
 }

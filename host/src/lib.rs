@@ -8,6 +8,7 @@ pub mod measure; // what `cargo bench` measures
 
 mod attachments; // what a body carries besides words
 mod author; // what somebody needs who writes a policy
+mod bell; // who wakes whom
 mod clock; // what time it is
 mod codex; // who does the work
 mod events; // events that wait

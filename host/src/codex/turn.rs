@@ -5,6 +5,7 @@
 //! buffer cannot lose it.
 
 mod parked; // waiting for its client
+mod progress; // what its keeper must know
 mod terms; // what it is asked for with, and what comes of it
 
 use std::collections::VecDeque;
@@ -12,19 +13,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use airlock_wire::decode::{Report, Status};
 use serde_json::value::RawValue;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use self::parked::Calls;
 pub(super) use self::parked::Given;
 pub(crate) use self::parked::{Answer, Parked};
+pub(super) use self::progress::{Heard, Progress};
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::failure;
 use super::telling::Telling;
 use super::vocabulary::verbatim;
+use crate::bell::Bell;
 use crate::events;
 use crate::failure::Failure;
-use crate::wit::{Ending, Event, EventKind, Phase, ProblemKind};
+use crate::wit::{Ending, Event, EventKind, Phase, ProblemKind, Usage};
 
 /// Events beyond which pieces of the same message are joined.
 const EVENTS: usize = 256;
@@ -72,7 +75,7 @@ impl Turn {
             if outcome.is_some() || batch.len() > before {
                 return outcome;
             }
-            self.shared.bell.notified().await;
+            self.shared.bell.heard().await;
         }
     }
 }
@@ -88,7 +91,7 @@ impl Drop for Turn {
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Rung when events or the ending have arrived.
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
     /// Whether its model may call tools of the client.
     tools: bool,
     /// What the keeper waits for.
@@ -117,33 +120,6 @@ struct State {
     turn: Option<String>,
     outcome: Option<Outcome>,
     told_outcome: bool,
-}
-
-/// What a notification told, besides of its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
-    Turn,
-    /// The model took the account's credentials.
-    AccountTaken,
-    /// It did not.
-    AccountRefused,
-}
-
-/// What the keeper must know of a turn.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// Codex has begun: from here on it can be interrupted.
-    pub(super) started: bool,
-    /// Codex has ended it.
-    pub(super) ended: bool,
-    /// Nobody wants it any more.
-    pub(super) abandoned: bool,
-    /// It waits for its client.
-    pub(super) parked: bool,
-    /// Calls whose results Codex waits for.
-    pub(super) open: usize,
-    /// There are answers to give to Codex.
-    pub(super) answers: bool,
 }
 
 impl Shared {
@@ -206,7 +182,7 @@ impl Shared {
             state.outcome = Some(outcome);
         }
         drop(state);
-        self.bell.notify_one();
+        self.bell.ring();
     }
 
     /// The turn is over: its place is free.
@@ -230,6 +206,10 @@ impl Shared {
         at: u64,
     ) -> Heard {
         let mut state = self.lock();
+        let is_piece = matches!(
+            report,
+            Report::MessageDelta { .. } | Report::ReasoningDelta { .. }
+        );
         // Threads are not shared between turns; this guards against answers leaking should Codex ever do so.
         if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
             return Heard::Turn;
@@ -242,6 +222,7 @@ impl Shared {
         // Nothing after this is for anybody.
         let mut last = false;
         let mut progress = *self.progress.borrow();
+        let before = progress;
         state.heard = Instant::now();
         // A turn that waits says nothing of its own: this one runs, and has no place.
         progress.abandoned |= progress.parked && report.is_of_model();
@@ -346,6 +327,11 @@ impl Shared {
         }
         progress.abandoned |= last;
         drop(state);
+        if is_piece && progress == before {
+            // As nearly always, and nobody but the reply has anything to learn of it.
+            self.bell.ring();
+            return heard;
+        }
         // First, so that whoever hears of the ending knows whether Codex itself has ended it.
         self.progress.send_if_modified(|known| {
             // Only we set `started` and `ended`; the others may have been set meanwhile.
@@ -357,7 +343,7 @@ impl Shared {
         });
         match outcome {
             Some(outcome) => self.end(outcome),
-            None => self.bell.notify_one(),
+            None => self.bell.ring(),
         }
         heard
     }

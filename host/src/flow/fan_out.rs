@@ -8,12 +8,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use self::kept::Kept;
 use super::turn::Turn;
 use super::turns::{ANSWER, Settled, Turns};
+use crate::bell::Bell;
 use crate::clock;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
 use crate::config::Limits;
@@ -51,7 +51,7 @@ pub(super) struct Means {
     pub(super) codex: Codex,
     pub(super) conversation: Arc<Conversation>,
     /// What every turn rings.
-    pub(super) bell: Arc<Notify>,
+    pub(super) bell: Arc<Bell>,
     /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
     pub(super) permits: Vec<Permit>,
     /// What is counted of the request.

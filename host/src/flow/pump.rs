@@ -3,11 +3,17 @@
 //! It is a value, not a task. Whoever holds it drives it, and dropping it drops the turns, which interrupts them, and the
 //! session.
 
+mod piece; // what comes out
+
 use std::error::Error;
+use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tracing::Span;
 
+pub(crate) use self::piece::Piece;
+use self::piece::{record_ending, tells};
 use super::fan_out::FanOut;
 use super::parking::Lot;
 use super::turns::{ANSWER, Settled, Turns};
@@ -46,19 +52,13 @@ pub(crate) struct Pump {
     heartbeat: Duration,
     /// When the client last heard something.
     spoke: Instant,
+    /// One timer for all waits: it is looked after when it rings, and not set anew with each piece.
+    beat: Option<Pin<Box<Sleep>>>,
+    /// Where what arrives is put first. Empty, but for its room.
+    fresh: Vec<Event>,
+    /// The request's.
+    span: Span,
     done: bool,
-}
-
-/// A piece of a stream.
-pub(crate) enum Piece {
-    /// At least one frame. They go out together.
-    Frames(Vec<Frame>),
-    /// Nothing to say, for so long that somebody on the way might think that the connection is dead.
-    Beat,
-    /// The last frames. A failure is for the log: the frames tell the client of it.
-    Last(Vec<Frame>, Option<Failure>),
-    /// The policy failed, so there are no last frames but those that the host writes.
-    Broken(Failure),
 }
 
 /// What one piece of work brings.
@@ -91,6 +91,9 @@ impl Pump {
             streaming,
             heartbeat,
             spoke: Instant::now(),
+            beat: None,
+            fresh: Vec::new(),
+            span: Span::current(),
             done: false,
         }
     }
@@ -211,7 +214,7 @@ impl Pump {
             return Err(fault);
         }
         if let Some(ending) = self.ending.take() {
-            record_ending(&ending);
+            record_ending(&self.span, &ending);
             let closing = self.session.finish(&ending).await?;
             // Before the client hears of the calls: it may be quick.
             if let Some((key, turn)) = self.waiting.take() {
@@ -280,32 +283,45 @@ impl Pump {
     /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
     /// a turn may take is its keeper's to watch. Cancel safe.
     pub(super) async fn wait(&mut self) -> bool {
-        let beat = self.spoke + self.heartbeat;
-        tokio::select! {
-            biased;
-            () = self.receive() => return false,
-            () = sleep_until(beat) => {}
+        loop {
+            let due = self.spoke + self.heartbeat;
+            let beat = self.beat.take();
+            let mut beat = beat.unwrap_or_else(|| Box::pin(sleep_until(due)));
+            let rings = tokio::select! {
+                biased;
+                () = self.receive() => false,
+                () = &mut beat => true,
+            };
+            if !rings {
+                self.beat = Some(beat);
+                return false;
+            }
+            // The timer was set when less had been said.
+            if Instant::now() >= due {
+                // The next one is due in a full interval, even if nobody takes this one.
+                self.spoke = Instant::now();
+                return true;
+            }
         }
-        // The next one is due in a full interval, even if nobody takes this one.
-        self.spoke = Instant::now();
-        true
     }
 
     /// Waits until there is work. Cancel safe.
     async fn receive(&mut self) {
         let wake = self.fan_out.as_ref().and_then(|fan_out| fan_out.wake());
-        let (mut fresh, mut settled) = (Vec::new(), Vec::new());
+        let (mut fresh, mut settled) = (std::mem::take(&mut self.fresh), Vec::new());
         tokio::select! {
             biased;
             // It fills them only as it completes.
             () = self.turns.hear(&mut fresh, &mut settled) => {}
             () = until(wake) => {}
         }
-        self.absorb(fresh, settled);
+        self.absorb(&mut fresh, settled);
+        fresh.clear();
+        self.fresh = fresh;
     }
 
     /// Sorts what has arrived into what the reply, the panel and the log will hear.
-    fn absorb(&mut self, mut fresh: Vec<Event>, mut settled: Vec<Settled>) {
+    fn absorb(&mut self, fresh: &mut Vec<Event>, mut settled: Vec<Settled>) {
         // What a stream has told cannot be taken back, so an answer that starts over ends here.
         let restart = fresh.iter().position(|event| {
             event.source == ANSWER && matches!(event.kind, EventKind::Restarted(_))
@@ -329,9 +345,14 @@ impl Pump {
             });
         }
         let end = match &mut self.fan_out {
-            Some(fan_out) => fan_out.absorb(fresh, settled, &mut self.turns, &mut self.batch),
+            Some(fan_out) => fan_out.absorb(
+                std::mem::take(fresh),
+                settled,
+                &mut self.turns,
+                &mut self.batch,
+            ),
             None => {
-                self.batch.append(&mut fresh);
+                self.batch.append(fresh);
                 settled.pop().map(|settled| settled.outcome)
             }
         };
@@ -354,37 +375,10 @@ impl Pump {
     }
 }
 
-/// Whether a client hears of this event in any dialect, so that headers must not wait any longer.
-fn tells(event: &Event) -> bool {
-    match &event.kind {
-        EventKind::Text(text) => !text.text.is_empty(),
-        EventKind::Reasoning(reasoning) => !reasoning.text.is_empty(),
-        // That one of several has ended without a word says nothing yet of the answer.
-        EventKind::Settled(_)
-        | EventKind::Opened(_)
-        | EventKind::Usage(_)
-        | EventKind::Restarted(_)
-        | EventKind::Other(_)
-        | EventKind::Picked(_) => false,
-    }
-}
-
 /// Completes at this time, if there is one.
 async fn until(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
-}
-
-/// Notes the ending in the request's span, for its line in the log.
-fn record_ending(ending: &Ending) {
-    let word = match ending {
-        Ending::Completed => "completed",
-        Ending::Incomplete(_) => "incomplete",
-        Ending::Interrupted => "interrupted",
-        Ending::Failed(_) => "failed",
-        Ending::HandedOff => "handed off",
-    };
-    tracing::Span::current().record("ending", word);
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
+use crate::bell::Bell;
 use crate::codex::{self, Outcome};
 use crate::metrics::TurnTrail;
 use crate::wit::Event;
@@ -28,7 +27,7 @@ impl Turn {
     }
 
     /// Rung whenever the turn has something to tell.
-    pub(super) fn bell(&self) -> Arc<Notify> {
+    pub(super) fn bell(&self) -> Arc<Bell> {
         let turn = self.turn.as_ref();
         turn.map(codex::Turn::bell).unwrap_or_default()
     }

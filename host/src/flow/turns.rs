@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::Notify;
 
 use super::turn::Turn;
+use crate::bell::Bell;
 use crate::codex::Outcome;
 use crate::failure::Failure;
 use crate::wit::{Ending, Event, ProblemKind};
@@ -22,7 +22,7 @@ type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send
 #[derive(Default)]
 pub(super) struct Turns {
     /// Rung by every turn.
-    bell: Arc<Notify>,
+    bell: Arc<Bell>,
     starting: FuturesUnordered<Starting>,
     /// The sources of those.
     awaited: Vec<u32>,
@@ -65,7 +65,7 @@ impl Turns {
     }
 
     /// What every turn here must ring.
-    pub(super) fn bell(&self) -> Arc<Notify> {
+    pub(super) fn bell(&self) -> Arc<Bell> {
         self.bell.clone()
     }
 
@@ -113,13 +113,19 @@ impl Turns {
     pub(super) async fn hear(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
         loop {
             let bell = self.bell.clone();
-            let rung = bell.notified();
+            let rung = bell.heard();
             // Looked after first: others may talk without a pause, and who has begun must be heard like them.
-            while let Some(Some(begun)) = self.starting.next().now_or_never() {
+            while !self.awaited.is_empty()
+                && let Some(Some(begun)) = self.starting.next().now_or_never()
+            {
                 self.adopt(begun, settled);
             }
             if self.take(batch, settled) || !settled.is_empty() || self.is_empty() {
                 return;
+            }
+            if self.awaited.is_empty() {
+                rung.await;
+                continue;
             }
             tokio::select! {
                 () = rung => {}
@@ -142,6 +148,7 @@ impl Turns {
     /// Takes what has arrived, if anything has.
     fn take(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) -> bool {
         let (before, ended_before) = (batch.len(), settled.len());
+        let several = self.running.len() > 1;
         self.running.retain_mut(|(source, turn)| {
             let outcome = turn.take(batch);
             let runs = outcome.is_none();
@@ -152,7 +159,7 @@ impl Turns {
             runs
         });
         // Stable, and a turn's own events never go back in time, so they keep their order.
-        if let Some(fresh) = batch.get_mut(before..) {
+        if let Some(fresh) = batch.get_mut(before..).filter(|_| several) {
             fresh.sort_by_key(|event| event.at);
         }
         settled.sort_by_key(|settled| settled.outcome.at);

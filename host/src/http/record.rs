@@ -139,7 +139,7 @@ impl Drop for Line {
     }
 }
 
-/// A response's body, driven inside the request's span.
+/// A response's body, whose end is the request's.
 struct Recorded {
     body: Body,
     line: Line,
@@ -154,7 +154,6 @@ impl HttpBody for Recorded {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        let _inside = this.line.span.enter();
         let frame = std::task::ready!(Pin::new(&mut this.body).poll_frame(context));
         // A body of known length is not asked again after its last byte.
         this.line.whole =

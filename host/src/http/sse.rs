@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
 use futures_util::stream::unfold;
+use tracing::Span;
 
 use super::failure::{envelope, log};
 use crate::flow::{Feed, Piece};
@@ -19,10 +20,14 @@ const DONE: &str = "data: [DONE]\n\n";
 
 /// A body that asks for more whenever the client has taken what was there.
 pub(super) fn body(feed: Feed, open: Open) -> Body {
-    Body::from_stream(unfold((feed, open), async |(mut feed, open)| {
+    // Entered where something is said, and not with every piece.
+    let span = Span::current();
+    let state = (feed, open, span);
+    Body::from_stream(unfold(state, async |(mut feed, open, span)| {
         let piece = feed.next().await?;
         count(&piece, open.trail());
-        Some((Ok::<_, Infallible>(encode(piece)), (feed, open)))
+        let bytes = encode(piece, &span);
+        Some((Ok::<_, Infallible>(bytes), (feed, open, span)))
     }))
 }
 
@@ -42,18 +47,18 @@ fn count(piece: &Piece, trail: &Trail) {
     }
 }
 
-fn encode(piece: Piece) -> Bytes {
+fn encode(piece: Piece, span: &Span) -> Bytes {
     match piece {
         Piece::Frames(frames) => events(&frames),
         Piece::Beat => Bytes::from_static(BEAT.as_bytes()),
         Piece::Last(frames, failure) => {
             if let Some(failure) = failure {
-                log(&failure);
+                span.in_scope(|| log(&failure));
             }
             events(&frames)
         }
         Piece::Broken(failure) => {
-            log(&failure);
+            span.in_scope(|| log(&failure));
             format!("data: {}\n\n{DONE}", envelope(&failure.problem)).into()
         }
     }
@@ -88,13 +93,16 @@ mod tests {
             frame(None, "[DONE]"),
         ];
         let expected = "data: {\"a\":1}\n\nevent: done\ndata: {}\n\ndata: [DONE]\n\n";
-        assert_eq!(encode(Piece::Frames(frames.clone())), expected);
-        assert_eq!(encode(Piece::Last(frames, None)), expected);
+        assert_eq!(
+            encode(Piece::Frames(frames.clone()), &Span::none()),
+            expected
+        );
+        assert_eq!(encode(Piece::Last(frames, None), &Span::none()), expected);
     }
 
     #[test]
     fn a_heartbeat_is_a_comment_and_a_blank_line() {
-        assert_eq!(encode(Piece::Beat), ": ping\n\n");
+        assert_eq!(encode(Piece::Beat, &Span::none()), ": ping\n\n");
     }
 
     #[test]
@@ -103,7 +111,7 @@ mod tests {
             Failure::new(ProblemKind::Internal, "policy_failed", "It failed.").because("secret");
         let error = r#"{"error":{"message":"It failed.","type":"server_error","param":null,"code":"policy_failed"}}"#;
         assert_eq!(
-            encode(Piece::Broken(failure)),
+            encode(Piece::Broken(failure), &Span::none()),
             format!("data: {error}\n\ndata: [DONE]\n\n")
         );
     }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use airlock_wire::decode::ToolCall;
 use serde_json::value::RawValue;
-use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
+use crate::bell::Bell;
 use crate::wit::Usage;
 
 /// How long Codex may take to ask for the results of calls that it has told.
@@ -84,7 +84,7 @@ impl Turn {
     }
 
     /// Rung whenever the turn has something to tell.
-    pub(crate) fn bell(&self) -> Arc<Notify> {
+    pub(crate) fn bell(&self) -> Arc<Bell> {
         self.shared.bell.clone()
     }
 }
@@ -179,7 +179,7 @@ impl Shared {
     /// Waits until Codex has taken an answer. False: its child went without a word.
     async fn takes(&self) -> bool {
         loop {
-            let rung = self.bell.notified();
+            let rung = self.bell.heard();
             let (taken, over) = {
                 let state = self.lock();
                 let taken = state.calls.taken || !state.queue.is_empty();

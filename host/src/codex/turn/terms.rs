@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Notify;
-
+use crate::bell::Bell;
 use crate::clock;
 use crate::failure::Failure;
 use crate::places::Place;
@@ -21,7 +20,7 @@ pub(crate) struct Terms {
     /// Kept until Codex has really ended the turn.
     pub(crate) permit: Permit,
     /// Rung whenever the turn has something to tell. Several turns may share one.
-    pub(crate) bell: Arc<Notify>,
+    pub(crate) bell: Arc<Bell>,
     /// Bytes of its events that may wait.
     pub(crate) buffer_bytes: usize,
 }

@@ -1,0 +1,28 @@
+//! What others than its reply must know of a turn.
+
+/// What a notification told, besides of its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::codex) enum Heard {
+    Turn,
+    /// The model took the account's credentials.
+    AccountTaken,
+    /// It did not.
+    AccountRefused,
+}
+
+/// What the keeper must know of a turn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::codex) struct Progress {
+    /// Codex has begun: from here on it can be interrupted.
+    pub(in crate::codex) started: bool,
+    /// Codex has ended it.
+    pub(in crate::codex) ended: bool,
+    /// Nobody wants it any more.
+    pub(in crate::codex) abandoned: bool,
+    /// It waits for its client.
+    pub(in crate::codex) parked: bool,
+    /// Calls whose results Codex waits for.
+    pub(in crate::codex) open: usize,
+    /// There are answers to give to Codex.
+    pub(in crate::codex) answers: bool,
+}
