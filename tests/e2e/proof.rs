@@ -8,10 +8,11 @@ const GROWTH: f64 = 0.5;
 
 #[tokio::test]
 async fn swaps_under_streams_fail_none_mix_none_and_leave_nothing() -> Result<()> {
+    // A swap takes about a millisecond and a reply a hundred, so fewer would be over before the replies have seen three.
     let size = Size {
-        swaps: 300,
+        swaps: 3000,
         streams: 10,
-        mark: 100,
+        mark: 1000,
     };
     let swapped = swaps(size).await?;
     swapped.holds()?;
