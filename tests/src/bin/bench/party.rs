@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use airlock_tests::{Gateway, process, programs};
+use airlock_tests::{Gateway, process, programs, within};
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
 use serde_json::json;
@@ -22,10 +22,10 @@ use super::loads::{Kind, Work};
 use super::told::Told;
 use super::{KEY, PATIENCE};
 
-/// How long what follows an answer may take.
-const AFTER: Duration = Duration::from_millis(100);
+/// What a server at rest uses between two looks at most. Airlock's clock of its policies ticks on.
+const REST: Duration = Duration::from_millis(1);
 
-/// How often the size of a server is looked at.
+/// How often a server is looked at.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What Airlock is configured to beyond its defaults: enough places for the loads.
@@ -127,9 +127,7 @@ impl Party {
             told.add(one);
         }
         told.taken = began.elapsed();
-        // What it does after an answer is its too: a thread is given back, and others are started ahead.
-        tokio::time::sleep(AFTER).await;
-        told.cpu = spent(&before, &cpu(pid)?);
+        told.cpu = spent(&before, &at_rest(pid).await?);
         told.resident = most.max(process::resident(pid)?);
         work.check(&told)?;
         Ok(Some(told))
@@ -175,7 +173,7 @@ impl Server {
             .spawn()
             .context("starting the native limit")?;
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
-        let line = airlock_tests::within(PATIENCE, "the limit's address", lines.next_line());
+        let line = within(PATIENCE, "the limit's address", lines.next_line());
         let line = line.await??.context("the limit ended")?;
         let address = line.rsplit('/').next().context("no address")?.parse()?;
         Ok(Self {
@@ -194,6 +192,25 @@ async fn watch(pid: u32, most: &mut u64) -> Result<Vec<Told>> {
         look.tick().await;
         *most = process::resident(pid)?.max(*most);
     }
+}
+
+/// CPU time that a process has used once it is at rest. What it does after an answer is its too: a thread is given back,
+/// and others are started ahead.
+async fn at_rest(pid: u32) -> Result<HashMap<OsString, u64>> {
+    let settled = async {
+        let mut look = interval(LOOK);
+        look.tick().await;
+        let mut known = cpu(pid)?;
+        loop {
+            look.tick().await;
+            let now = cpu(pid)?;
+            if spent(&known, &now) < REST {
+                return Ok(now);
+            }
+            known = now;
+        }
+    };
+    within(PATIENCE, "a server at rest", settled).await?
 }
 
 /// CPU time that each thread of a process has used, in nanoseconds (`schedstat`).
