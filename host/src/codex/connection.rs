@@ -297,19 +297,12 @@ impl Inner {
                     self.hang_up.cancel();
                 }
             }
-            Ok(Line::Delta(piece)) => self.tell(&piece.thread, |running| {
-                running.observe(&piece.turn, piece.report, None, piece.at)
+            Ok(Line::Told { told, verbatim, at }) => self.tell(&told.thread, |running| {
+                let verbatim = verbatim.as_ref();
+                let verbatim = verbatim.map(|(method, params)| (method.as_ref(), *params));
+                running.observe(&told.turn, told.report, verbatim, at)
             }),
-            Ok(Line::Notification { method, params, at }) => {
-                let Some(address) = decode::address(params) else {
-                    return self.tells_of_account(&method, params);
-                };
-                self.tell(&address.thread_id, |running| {
-                    let report = decode::report(&method, params);
-                    let told = (method.as_ref(), params);
-                    running.observe(&address.turn_id, report, Some(told), at)
-                });
-            }
+            Ok(Line::Notification { method, params }) => self.tells_of_account(&method, params),
             Err(error) => {
                 tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
             }

@@ -62,6 +62,20 @@ struct Part {
     number: Option<u32>,
 }
 
+impl Message {
+    fn tell(&mut self, text: &str, events: &mut Vec<EventKind>) {
+        if text.is_empty() {
+            return;
+        }
+        self.text.push_str(text);
+        events.push(EventKind::Text(Text {
+            message: self.number,
+            phase: self.phase,
+            text: text.to_owned(),
+        }));
+    }
+}
+
 impl Telling {
     /// A message begins. It has no text yet, so nothing is to tell.
     pub(super) fn started(
@@ -81,6 +95,12 @@ impl Telling {
 
     /// A piece of a message.
     pub(super) fn delta(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
+        // As nearly always: more of the message that was told last.
+        let last = self.told.last_mut().filter(|last| last.item == item);
+        if let (None, Some(message)) = (&self.retelling, last) {
+            self.bytes += text.len();
+            return message.tell(text, events);
+        }
         self.started(item, None, events);
         if self.retelling.is_some() {
             self.retold_text(text, events);
@@ -224,9 +244,6 @@ impl Telling {
     }
 
     fn tell(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
-        if text.is_empty() {
-            return;
-        }
         let Some(message) = self
             .told
             .iter_mut()
@@ -235,13 +252,8 @@ impl Telling {
         else {
             return;
         };
-        message.text.push_str(text);
         self.bytes += text.len();
-        events.push(EventKind::Text(Text {
-            message: message.number,
-            phase: message.phase,
-            text: text.to_owned(),
-        }));
+        message.tell(text, events);
     }
 
     /// Notes which new item retells the message at the present place.

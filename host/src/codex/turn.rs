@@ -6,9 +6,9 @@
 
 mod parked; // waiting for its client
 mod progress; // what its keeper must know
+mod state; // what is known of it
 mod terms; // what it is asked for with, and what comes of it
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use airlock_wire::decode::{Report, Status};
@@ -16,24 +16,15 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use self::parked::Calls;
 pub(super) use self::parked::Given;
 pub(crate) use self::parked::{Answer, Parked};
 pub(super) use self::progress::{Heard, Progress};
+use self::state::State;
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::failure;
-use super::telling::Telling;
 use super::vocabulary::verbatim;
 use crate::bell::Bell;
-use crate::events;
-use crate::failure::Failure;
-use crate::wit::{Ending, Event, EventKind, Phase, ProblemKind, Usage};
-
-/// Events beyond which pieces of the same message are joined.
-const EVENTS: usize = 256;
-
-/// Bytes of one answer. Retries are recognised by comparing, so an answer is kept while it is told.
-const ANSWER_BYTES: usize = 64 << 20;
+use crate::wit::{Ending, Event, EventKind, Phase, Usage};
 
 /// A turn as its reply holds it. Dropping it before its end interrupts it.
 #[derive(Debug)]
@@ -100,44 +91,9 @@ pub(super) struct Shared {
     bound: usize,
 }
 
-#[derive(Debug)]
-struct State {
-    queue: VecDeque<Event>,
-    queued_bytes: usize,
-    /// Bytes of the largest event that came since the queue was empty.
-    largest: usize,
-    telling: Telling,
-    calls: Calls,
-    /// What its events name as their source.
-    source: u32,
-    /// Its place among those that run. Given back when Codex has ended the turn, or while the turn waits.
-    permit: Option<Permit>,
-    /// When anything was last said of it.
-    heard: Instant,
-    /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
-    at: u64,
-    /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
-    turn: Option<String>,
-    outcome: Option<Outcome>,
-    told_outcome: bool,
-}
-
 impl Shared {
     pub(super) fn new(terms: Terms, tools: bool) -> Arc<Self> {
-        let state = State {
-            source: terms.source,
-            permit: Some(terms.permit),
-            queue: VecDeque::new(),
-            queued_bytes: 0,
-            largest: 0,
-            telling: Telling::default(),
-            calls: Calls::default(),
-            heard: Instant::now(),
-            at: 0,
-            turn: None,
-            outcome: None,
-            told_outcome: false,
-        };
+        let state = State::new(terms.source, terms.permit);
         Arc::new(Self {
             state: Mutex::new(state),
             bell: terms.bell,
@@ -168,7 +124,10 @@ impl Shared {
 
     /// Nobody wants the turn any more.
     pub(super) fn abandon(&self) {
-        self.lock().queue.clear();
+        let mut state = self.lock();
+        state.plain = false;
+        state.queue.clear();
+        drop(state);
         self.progress
             .send_modify(|progress| progress.abandoned = true);
     }
@@ -216,12 +175,17 @@ impl Shared {
         }
         let at = at.max(state.at);
         state.at = at;
-        let mut events = Vec::new();
+        let mut events = std::mem::take(&mut state.fresh);
         let mut outcome: Option<Outcome> = None;
         let mut heard = Heard::Turn;
         // Nothing after this is for anybody.
         let mut last = false;
-        let mut progress = *self.progress.borrow();
+        // With nearly every piece, only its reply has anything to learn of it.
+        let told_alone = is_piece && state.plain;
+        let mut progress = match told_alone {
+            true => Progress::default(),
+            false => *self.progress.borrow(),
+        };
         let before = progress;
         state.heard = Instant::now();
         // A turn that waits says nothing of its own: this one runs, and has no place.
@@ -315,20 +279,25 @@ impl Shared {
             Report::Other => events.extend(told.map(verbatim)),
         }
         if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
-            for kind in events {
+            for kind in events.drain(..) {
                 let source = state.source;
                 if let Err(full) = state.push(Event { source, at, kind }, self.bound) {
                     // Even of a turn that is complete: its answer is not.
                     outcome = Some(full.into());
+                    if told_alone {
+                        progress = *self.progress.borrow();
+                    }
                     progress.abandoned = true;
                     break;
                 }
             }
         }
+        events.clear();
+        state.fresh = events;
         progress.abandoned |= last;
+        state.plain &= !progress.abandoned;
         drop(state);
         if is_piece && progress == before {
-            // As nearly always, and nobody but the reply has anything to learn of it.
             self.bell.ring();
             return heard;
         }
@@ -346,39 +315,6 @@ impl Shared {
             None => self.bell.ring(),
         }
         heard
-    }
-}
-
-impl State {
-    /// Queues an event, joined to the last one where both continue the same thing and many wait.
-    fn push(&mut self, event: Event, bound: usize) -> Result<(), Failure> {
-        // One event may be as large as a line: an answer that comes whole is not a client's slowness.
-        if self.queued_bytes - self.largest > bound {
-            return Err(Failure::new(
-                ProblemKind::Upstream,
-                "client_too_slow",
-                "the answer was read too slowly: more of it waited than the gateway keeps",
-            ));
-        }
-        if self.telling.bytes > ANSWER_BYTES {
-            return Err(Failure::new(
-                ProblemKind::Upstream,
-                "answer_too_large",
-                "the answer is larger than the gateway passes on",
-            ));
-        }
-        let cost = events::cost(&event.kind);
-        self.largest = self.largest.max(cost);
-        if self.queue.len() >= EVENTS
-            && let Some(last) = self.queue.back_mut()
-            && events::join(&mut last.kind, &event.kind)
-        {
-            self.queued_bytes += cost - events::COST;
-            return Ok(());
-        }
-        self.queued_bytes += cost;
-        self.queue.push_back(event);
-        Ok(())
     }
 }
 

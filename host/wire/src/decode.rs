@@ -1,18 +1,21 @@
-//! One line of Codex's stdout, decoded: an answer, a request, or a report about a turn. Pure.
+//! One line of Codex's stdout, decoded: an answer, a request, or what it tells of a turn. Pure.
 
-mod delta; // a piece of an answer, in one pass
+mod envelope; // what stands in a line, whichever it is
 mod error; // what Codex fails with
-mod report; // what a notification says about a turn
+mod item; // a part of a turn
+mod report; // what is told of a turn
 mod shapes; // what is in a notification
+mod told; // which notification tells what
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use self::delta::Delta;
+use self::envelope::Envelope;
 pub use self::error::{RpcError, TurnError};
-pub use self::report::{Phase, Report, Status, Usage, report};
+pub use self::report::{Phase, Report, Status, Usage};
+pub use self::told::Told;
 
 /// One line.
 #[derive(Debug)]
@@ -33,34 +36,23 @@ pub enum Line<'a> {
         /// JSON; `null` where there is none.
         params: &'a RawValue,
     },
-    /// Codex tells a piece of an answer.
-    Delta(Delta<'a>),
-    /// Codex tells something else, or a piece of an answer that is not as we know it.
+    /// Codex tells something of a thread.
+    Told {
+        /// What, and of which.
+        told: Told<'a>,
+        /// The notification's method and parameters. Where the report says all (`Report::says_all`), they may be
+        /// missing: the parameters are read but once then.
+        verbatim: Option<(Cow<'a, str>, &'a RawValue)>,
+        /// Unix milliseconds; 0 where it does not say.
+        at: u64,
+    },
+    /// Codex tells something that concerns no thread.
     Notification {
         /// What it tells.
         method: Cow<'a, str>,
         /// JSON; `null` where there is none.
         params: &'a RawValue,
-        /// Unix milliseconds; 0 where it does not say.
-        at: u64,
     },
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    /// Empty when there is none: serde borrows a `Cow`, but not one inside an `Option`.
-    #[serde(borrow, default)]
-    method: Cow<'a, str>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-    error: Option<RpcError>,
-    #[serde(default)]
-    emitted_at_ms: u64,
 }
 
 /// Decodes a line.
@@ -69,25 +61,23 @@ struct Envelope<'a> {
 /// It is none; the error says what it was not.
 pub fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
     let text = std::str::from_utf8(text).map_err(serde::de::Error::custom)?;
-    match delta::delta(text) {
-        Some(delta) => Ok(Line::Delta(delta)),
-        None => any(text),
-    }
-}
-
-/// Decodes a line in the general way: whichever it is, in whatever order its members stand.
-fn any(text: &str) -> Result<Line<'_>, serde_json::Error> {
-    let envelope: Envelope<'_> = serde_json::from_str(text)?;
+    let envelope = Envelope::of(text)?;
     let unknown = || serde::de::Error::custom("neither an answer, a request nor a notification");
     let method = envelope.method;
     let params = envelope.params.unwrap_or(RawValue::NULL);
     match (method.is_empty(), envelope.id) {
         (false, Some(id)) => Ok(Line::Request { id, method, params }),
-        (false, None) => Ok(Line::Notification {
-            method,
-            params,
-            at: envelope.emitted_at_ms,
-        }),
+        (false, None) => {
+            let told = envelope.told.or_else(|| told::told(&method, params));
+            match told.filter(|told| !told.thread.is_empty()) {
+                Some(told) => Ok(Line::Told {
+                    told,
+                    verbatim: envelope.params.map(|params| (method, params)),
+                    at: envelope.emitted_at_ms,
+                }),
+                None => Ok(Line::Notification { method, params }),
+            }
+        }
         (true, Some(id)) => {
             // We only ever send whole numbers, so no other id can be ours.
             let id = id.get().parse().map_err(|_| unknown())?;
@@ -107,25 +97,6 @@ fn any(text: &str) -> Result<Line<'_>, serde_json::Error> {
     }
 }
 
-/// Where a notification belongs. Empty where it names no thread, or no turn.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Address<'a> {
-    /// The thread's id.
-    #[serde(borrow, default)]
-    pub thread_id: Cow<'a, str>,
-    /// The turn's.
-    #[serde(borrow, default)]
-    pub turn_id: Cow<'a, str>,
-}
-
-/// The address of a notification; `None` when it concerns no thread.
-///
-/// `turn/started` and `turn/completed` name their turn elsewhere; `report` tells which.
-pub fn address(params: &RawValue) -> Option<Address<'_>> {
-    parse(params.get()).filter(|found: &Address<'_>| !found.thread_id.is_empty())
-}
-
 /// A call of a tool, as Codex asks us for its result.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,11 +114,7 @@ pub struct ToolCall<'a> {
 
 /// What Codex asks with `item/tool/call`.
 pub fn tool_call(params: &RawValue) -> Option<ToolCall<'_>> {
-    parse(params.get())
-}
-
-fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Option<T> {
-    serde_json::from_str(params).ok()
+    serde_json::from_str(params.get()).ok()
 }
 
 #[cfg(test)]

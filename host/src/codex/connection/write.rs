@@ -1,8 +1,9 @@
 //! Lines to a child's stdin: small ones together, large ones as they are.
 
 use std::io;
+use std::iter::Peekable;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +19,7 @@ pub(super) async fn write(
     mut lines: mpsc::Receiver<Bytes>,
     hang_up: &CancellationToken,
 ) -> io::Result<()> {
-    let mut batch = Vec::new();
+    let (mut batch, mut buffer) = (Vec::new(), Vec::new());
     loop {
         let count = tokio::select! {
             () = hang_up.cancelled() => 0,
@@ -27,37 +28,36 @@ pub(super) async fn write(
         if count == 0 {
             return stdin.shutdown().await;
         }
-        for text in together(batch.drain(..)) {
+        let mut waiting = batch.drain(..).peekable();
+        while let Some(line) = waiting.next() {
+            let text = together(&line, &mut waiting, &mut buffer);
             tokio::select! {
                 () = hang_up.cancelled() => return Ok(()),
-                written = stdin.write_all(&text) => written?,
+                written = stdin.write_all(text) => written?,
             }
         }
+        drop(waiting);
         stdin.flush().await?;
     }
 }
 
-/// Lines to write at once: small ones as one, for a write each is what costs; large ones as they are.
-fn together(lines: impl Iterator<Item = Bytes>) -> impl Iterator<Item = Bytes> {
-    let mut lines = lines.peekable();
-    std::iter::from_fn(move || {
-        let first = lines.next()?;
-        let mut text = BytesMut::new();
-        while let Some(next) =
-            lines.next_if(|next| text.len().max(first.len()) + next.len() <= TOGETHER)
-        {
-            if text.is_empty() {
-                text.reserve(TOGETHER);
-                text.extend_from_slice(&first);
-            }
-            text.extend_from_slice(&next);
+/// What to write at once: small lines as one, for a write each is what costs; a large one as it is. The buffer is kept from
+/// one write to the next, of at most twice `TOGETHER`.
+fn together<'a>(
+    line: &'a [u8],
+    waiting: &mut Peekable<impl Iterator<Item = Bytes>>,
+    buffer: &'a mut Vec<u8>,
+) -> &'a [u8] {
+    buffer.clear();
+    let fits =
+        |written: &[u8], next: &Bytes| written.len().max(line.len()) + next.len() <= TOGETHER;
+    while let Some(next) = waiting.next_if(|next| fits(buffer, next)) {
+        if buffer.is_empty() {
+            buffer.extend_from_slice(line);
         }
-        Some(if text.is_empty() {
-            first
-        } else {
-            text.freeze()
-        })
-    })
+        buffer.extend_from_slice(&next);
+    }
+    if buffer.is_empty() { line } else { buffer }
 }
 
 #[cfg(test)]
@@ -68,8 +68,11 @@ mod tests {
     fn small_lines_are_joined_and_large_ones_stay_as_they_are() {
         let large = Bytes::from(vec![b'x'; TOGETHER]);
         let lines = [b"a\n".as_slice(), b"b\n", &large, b"c\n", b"d\n"].map(Bytes::copy_from_slice);
-        let written: Vec<Bytes> = together(lines.into_iter()).collect();
+        let (mut waiting, mut buffer) = (lines.into_iter().peekable(), Vec::new());
+        let mut written = Vec::new();
+        while let Some(line) = waiting.next() {
+            written.push(together(&line, &mut waiting, &mut buffer).to_vec());
+        }
         assert_eq!(written, [b"a\nb\n".as_slice(), &large, b"c\nd\n"]);
-        assert_eq!(together(std::iter::empty()).count(), 0);
     }
 }

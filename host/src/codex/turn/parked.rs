@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
 use crate::bell::Bell;
+use crate::codex::telling::Telling;
 use crate::wit::Usage;
 
 /// How long Codex may take to ask for the results of calls that it has told.
@@ -66,6 +67,7 @@ impl Turn {
             return None;
         }
         state.permit = None;
+        state.plain = false;
         drop(state);
         self.shared
             .progress
@@ -263,7 +265,7 @@ impl State {
         self.queue.clear();
         self.queued_bytes = 0;
         self.largest = 0;
-        self.telling = super::Telling::default();
+        self.telling = Telling::default();
         self.calls = Calls::default();
     }
 }

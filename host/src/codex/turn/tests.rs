@@ -1,17 +1,23 @@
 //! A turn's buffer: order, coalescing, the bound, and the ending that is never lost.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use airlock_wire::decode;
+use airlock_wire::decode::{self, Line};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
+use super::state::EVENTS;
 use super::*;
 
 impl Shared {
     /// Takes a notification.
     pub(super) fn told(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
-        let report = decode::report(method, params);
-        self.observe(turn, report, Some((method, params)), at);
+        let line = format!(r#"{{"method":"{method}","params":{params},"emittedAtMs":{at}}}"#);
+        let Ok(Line::Told { told, verbatim, at }) = decode::line(line.as_bytes()) else {
+            panic!("not told: {line}")
+        };
+        let verbatim = verbatim.as_ref();
+        let verbatim = verbatim.map(|(method, params)| (method.as_ref(), *params));
+        self.observe(turn, told.report, verbatim, at);
     }
 }
 
@@ -222,6 +228,8 @@ fn a_dropped_turn_is_abandoned() {
     let shared = Shared::new(Terms::alone(0, 1 << 20), false);
     drop(Turn::new(shared.clone(), "m".to_owned()));
     assert!(shared.progress().borrow().abandoned);
+    delta(&shared, "a", "for nobody");
+    assert!(shared.lock().queue.is_empty());
 }
 
 #[test]

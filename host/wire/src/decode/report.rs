@@ -1,15 +1,10 @@
-//! What a notification says about a turn.
+//! What is told of a turn.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::TurnError;
-use super::parse;
-use super::shapes::{
-    Delta, ErrorOf, Item, ItemOf, RawItem, RawResponse, ReasoningPart, TurnOf, UsageOf,
-};
 
 /// What a notification says about a turn.
 #[derive(Debug)]
@@ -109,6 +104,14 @@ impl Report<'_> {
                 | Self::Responded(_)
         )
     }
+
+    /// Whether it says all that anybody wants to know. Other notifications may have to be passed on verbatim.
+    pub fn says_all(&self) -> bool {
+        !matches!(
+            self,
+            Self::Called { .. } | Self::Returned { .. } | Self::Responded(_) | Self::Other
+        )
+    }
 }
 
 /// How Codex says that a turn ended.
@@ -135,6 +138,16 @@ pub enum Phase {
     FinalAnswer,
 }
 
+impl Phase {
+    pub(super) fn of(name: &str) -> Option<Self> {
+        match name {
+            "commentary" => Some(Self::Commentary),
+            "final_answer" => Some(Self::FinalAnswer),
+            _ => None,
+        }
+    }
+}
+
 /// Tokens used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
@@ -146,100 +159,4 @@ pub struct Usage {
     pub output: u64,
     /// Of `output`, those spent on reasoning.
     pub reasoning: u64,
-}
-
-/// Decodes what a notification of a thread says.
-///
-/// What we do not know, or what is not as we know it, is `Other`: it still crosses to the policy verbatim.
-pub fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
-    let params = params.get();
-    let report = match method {
-        "item/agentMessage/delta" => {
-            parse(params).map(|Delta { item_id, delta }| Report::MessageDelta {
-                item: item_id,
-                text: delta,
-            })
-        }
-        "item/reasoning/summaryTextDelta" => parse(params).map(|part: ReasoningPart<'a>| {
-            let index = part.summary_index.unwrap_or(0);
-            Report::ReasoningDelta {
-                item: part.item_id,
-                index,
-                raw: false,
-                text: part.delta,
-            }
-        }),
-        "item/reasoning/textDelta" => parse(params).map(|part: ReasoningPart<'a>| {
-            let index = part.content_index.unwrap_or(0);
-            Report::ReasoningDelta {
-                item: part.item_id,
-                index,
-                raw: true,
-                text: part.delta,
-            }
-        }),
-        "item/started" => parse(params).and_then(|ItemOf { item }| match item {
-            Item::AgentMessage { id, phase, .. } => Some(Report::MessageStarted {
-                item: id,
-                phase: phase.as_deref().and_then(phase_of),
-            }),
-            Item::ContextCompaction => Some(Report::Compacting),
-            Item::UserMessage | Item::DynamicToolCall => Some(Report::Echo),
-            Item::Reasoning { .. } | Item::Unknown => None,
-        }),
-        "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
-            Item::AgentMessage { id, phase, text } => Some(Report::MessageCompleted {
-                item: id,
-                phase: phase.as_deref().and_then(phase_of),
-                text,
-            }),
-            Item::Reasoning { id, summary } => {
-                Some(Report::ReasoningCompleted { item: id, summary })
-            }
-            Item::UserMessage => Some(Report::Echo),
-            Item::DynamicToolCall => Some(Report::Taken),
-            Item::ContextCompaction | Item::Unknown => None,
-        }),
-        "thread/tokenUsage/updated" => {
-            parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
-        }
-        "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
-            let RawItem { kind, call_id } = item;
-            // What came of some calls names none (schema of 0.169.0).
-            let call = call_id.unwrap_or_default();
-            match kind.as_ref() {
-                "function_call" => Report::Called { call },
-                "function_call_output" => Report::Returned { call },
-                _ => Report::Echo,
-            }
-        }),
-        "rawResponse/completed" => {
-            let used = parse(params).and_then(|RawResponse { usage }| usage);
-            Some(Report::Responded(used.map(Usage::from)))
-        }
-        "error" => parse(params).map(|ErrorOf { error, will_retry }| {
-            if will_retry {
-                Report::Retrying(error)
-            } else {
-                Report::Failing
-            }
-        }),
-        "turn/started" => {
-            parse(params).map(|TurnOf { turn }| Report::TurnStarted { turn: turn.id })
-        }
-        "turn/completed" => parse(params).map(|TurnOf { turn }| Report::TurnCompleted {
-            status: turn.status,
-            error: turn.error,
-        }),
-        _ => None,
-    };
-    report.unwrap_or(Report::Other)
-}
-
-fn phase_of(name: &str) -> Option<Phase> {
-    match name {
-        "commentary" => Some(Phase::Commentary),
-        "final_answer" => Some(Phase::FinalAnswer),
-        _ => None,
-    }
 }

@@ -6,9 +6,27 @@ use serde::Deserialize;
 
 use super::{Status, TurnError, Usage};
 
+/// Text. A `Cow` by itself is always copied, but where it is a member and said to borrow.
+#[derive(Default, Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+/// Where any notification belongs. Both are empty where it does not say.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Address<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Delta<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) item_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -17,7 +35,11 @@ pub(super) struct Delta<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReasoningPart<'a> {
+pub(super) struct ReasoningDelta<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) item_id: Cow<'a, str>,
     #[serde(borrow)]
@@ -27,7 +49,12 @@ pub(super) struct ReasoningPart<'a> {
 }
 
 #[derive(Deserialize)]
-pub(super) struct ItemOf<T> {
+#[serde(rename_all = "camelCase")]
+pub(super) struct ItemOf<'a, T> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     pub(super) item: T,
 }
 
@@ -37,41 +64,26 @@ pub(super) struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(super) call_id: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct RawResponse {
-    pub(super) usage: Option<Tokens>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "camelCase")]
-pub(super) enum Item<'a> {
-    AgentMessage {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(borrow, default)]
-        phase: Option<Cow<'a, str>>,
-        #[serde(borrow, default)]
-        text: Cow<'a, str>,
-    },
-    Reasoning {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(default)]
-        summary: Vec<String>,
-    },
-    ContextCompaction,
-    DynamicToolCall,
-    UserMessage,
-    #[serde(other)]
-    Unknown,
+    pub(super) call_id: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct UsageOf {
+pub(super) struct ResponseOf<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
+    pub(super) usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageOf<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     pub(super) token_usage: TokenUsage,
 }
 
@@ -103,14 +115,23 @@ impl From<Tokens> for Usage {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ErrorOf {
+pub(super) struct ErrorOf<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     pub(super) error: TurnError,
     #[serde(default)]
     pub(super) will_retry: bool,
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct TurnOf<'a> {
+    #[serde(borrow, default)]
+    pub(super) thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) turn_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) turn: TurnState<'a>,
 }

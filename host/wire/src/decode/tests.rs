@@ -1,12 +1,19 @@
 //! Lines as Codex 0.169.0 wrote them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod alike; // with what it was before
+mod before; // what was told
+
 use serde_json::{Value, json};
 
 use super::*;
 
 fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap()
+}
+
+fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
+    told::told(method, params).unwrap().report
 }
 
 #[test]
@@ -36,12 +43,25 @@ fn answers_requests_and_notifications_are_told_apart() {
         panic!("not a request")
     };
     assert_eq!((id.get(), method.as_ref()), ("0", "item/tool/call"));
-    let Line::Notification { method, at, .. } =
-        line(r#"{"method":"turn/started","params":{"threadId":"t"},"emittedAtMs":1795226119616}"#)
+    let Line::Told {
+        told,
+        verbatim: Some((method, params)),
+        at: 1_795_226_119_616,
+    } = line(r#"{"method":"turn/started","params":{"threadId":"t"},"emittedAtMs":1795226119616}"#)
+    else {
+        panic!("not told, or not verbatim")
+    };
+    assert_eq!(told.thread, "t");
+    assert_eq!(
+        (method.as_ref(), params.get()),
+        ("turn/started", r#"{"threadId":"t"}"#)
+    );
+    let Line::Notification { method, params } =
+        line(r#"{"method":"account/updated","params":null}"#)
     else {
         panic!("not a notification")
     };
-    assert_eq!((method.as_ref(), at), ("turn/started", 1_795_226_119_616));
+    assert_eq!((method.as_ref(), params.get()), ("account/updated", "null"));
 }
 
 #[test]
@@ -73,15 +93,12 @@ fn messages_are_decoded_with_their_phase() {
         ("msg_1", Some(Phase::FinalAnswer), "hi \"you\"")
     );
     let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "msg_1", "delta": "é\n"}));
-    let Report::MessageDelta { item, text } = report("item/agentMessage/delta", &params) else {
+    let told = told::told("item/agentMessage/delta", &params).unwrap();
+    let Report::MessageDelta { item, text } = told.report else {
         panic!("not a delta")
     };
     assert_eq!((item.as_ref(), text.as_ref()), ("msg_1", "é\n"));
-    let address = address(&params).unwrap();
-    assert_eq!(
-        (address.thread_id.as_ref(), address.turn_id.as_ref()),
-        ("t", "u")
-    );
+    assert_eq!((told.thread.as_ref(), told.turn.as_ref()), ("t", "u"));
 }
 
 #[test]
@@ -138,156 +155,148 @@ fn what_is_unknown_or_odd_stays_verbatim() {
         raw(&json!({"threadId": "t", "item": {"type": "userMessage", "id": "x", "content": []}}));
     assert!(matches!(report("item/started", &user), Report::Echo));
     assert!(matches!(report("item/completed", &user), Report::Echo));
-    assert!(address(&raw(&json!({"rateLimits": {}}))).is_none());
+    let limits = r#"{"method":"account/rateLimits/updated","params":{"rateLimits":{}}}"#;
+    assert!(matches!(
+        line(limits.as_bytes()),
+        Ok(Line::Notification { .. })
+    ));
 }
 
 /// One line of each kind about turns that was recorded, the shortest.
 const RECORDED: &str = include_str!("recorded.jsonl");
 
-/// What a line of a thread's tells, in whichever way it was decoded.
-fn told(line: &Line<'_>) -> Option<String> {
-    match line {
-        Line::Delta(Delta {
-            thread,
-            turn,
-            report,
+/// What a line says. The notification itself is part of it only where it may have to be told.
+fn said(text: &str) -> String {
+    match line(text.as_bytes()) {
+        Err(_) => "nothing".to_owned(),
+        Ok(Line::Answer { id, result }) => match result {
+            Ok(result) => format!("answered {id} {result}"),
+            Err(error) => format!("answered {id} {error:?}"),
+        },
+        Ok(Line::Request { id, method, params }) => format!("asked {id} {method} {params}"),
+        Ok(Line::Notification { method, params }) => format!("notified {method} {params}"),
+        Ok(Line::Told {
+            told: said,
+            verbatim,
             at,
-        }) => Some(format!("{thread} {turn} {at} {report:?}")),
-        Line::Notification { method, params, at } => {
-            let Address { thread_id, turn_id } = address(params)?;
-            let report = report(method, params);
-            Some(format!("{thread_id} {turn_id} {at} {report:?}"))
+        }) => {
+            let verbatim = verbatim.as_ref().map(|(name, params)| (&**name, *params));
+            told(&said.thread, &said.turn, &said.report, verbatim, at)
         }
-        Line::Answer { .. } | Line::Request { .. } => None,
     }
 }
 
-/// Holds the fast way against the general one, and tells whether it was taken.
-fn compare(text: &str) -> bool {
-    let fast = delta::delta(text).map(Line::Delta);
-    match (&fast, any(text)) {
-        (Some(fast), Ok(slow)) => assert_eq!(told(fast), told(&slow), "{text}"),
-        (Some(_), Err(error)) => panic!("{error}: {text}"),
-        (None, _) => {}
+fn told(
+    thread: &str,
+    turn: &str,
+    report: &Report<'_>,
+    verbatim: Option<(&str, &RawValue)>,
+    at: u64,
+) -> String {
+    let said = format!("told {thread} {turn} {at} {report:?}");
+    match (report.says_all(), verbatim) {
+        (true, _) => said,
+        (false, Some((method, params))) => format!("{said} {method} {params}"),
+        (false, None) => panic!("not told verbatim: {said}"),
     }
-    fast.is_some()
+}
+
+/// Whether a line is read but once, and its parameters with it.
+fn is_read_once(text: &str) -> bool {
+    let Ok(Line::Told { verbatim: None, .. }) = line(text.as_bytes()) else {
+        return false;
+    };
+    true
 }
 
 #[test]
-fn pieces_of_answers_are_told_alike_in_both_ways() {
-    let mut fast = Vec::new();
-    for text in RECORDED.lines() {
-        let value: Value = serde_json::from_str(text).unwrap();
-        let method = value["method"].as_str().unwrap_or_default();
-        if compare(text) {
-            fast.push(method.to_owned());
-        }
-        // With its members sorted, spread over lines, and with each of its values another.
-        compare(&value.to_string());
-        compare(&serde_json::to_string_pretty(&value).unwrap());
-        for changed in changed(&value) {
-            compare(&changed.to_string());
-        }
-        for end in 0..text.len() {
-            assert!(
-                !text.is_char_boundary(end) || !compare(&text[..end]),
-                "{text}"
-            );
-        }
-        assert!(!compare(&format!("{text}{text}")), "{text}");
-    }
+fn what_comes_with_every_turn_is_read_once() {
+    let method = |text: &str| serde_json::from_str::<Value>(text).unwrap()["method"].clone();
+    let mut once: Vec<_> = RECORDED
+        .lines()
+        .filter(|text| is_read_once(text))
+        .map(method)
+        .collect();
+    once.dedup();
     let expected = [
+        "error",
         "item/agentMessage/delta",
+        "item/completed",
         "item/reasoning/summaryTextDelta",
         "item/reasoning/textDelta",
+        "item/started",
+        "thread/tokenUsage/updated",
+        "turn/completed",
+        "turn/started",
     ];
-    assert_eq!(fast, expected);
-}
-
-/// The value with each one that it holds, however deep, another or gone.
-fn changed(value: &Value) -> Vec<Value> {
-    let odd = [
-        json!(null),
-        json!(""),
-        json!("é\n\"\u{0}\u{1f600}"),
-        json!(-1),
-        json!(7),
-        json!(1.5),
-        json!([]),
-        json!({"threadId": 1}),
-    ];
-    let mut all = odd.to_vec();
-    let Value::Object(members) = value else {
-        return all;
-    };
-    for (name, member) in members {
-        let mut without = members.clone();
-        without.remove(name);
-        all.push(without.clone().into());
-        without.insert("other".to_owned(), member.clone());
-        all.push(without.into());
-        for changed in changed(member) {
-            let mut with = members.clone();
-            with.insert(name.clone(), changed);
-            all.push(with.into());
-        }
-    }
-    let mut more = members.clone();
-    more.insert("id".to_owned(), json!(1));
-    all.push(more.into());
-    all
-}
-
-#[test]
-fn pieces_of_answers_are_decoded_in_one_pass() {
+    assert_eq!(once, expected);
     let params = r#"{"threadId":"t","turnId":"u","itemId":"i","delta":"d"}"#;
-    let fast = [
+    for text in [
         format!(r#"{{"method":"item/agentMessage/delta","params":{params},"emittedAtMs":7}}"#),
         format!(r#"{{"emittedAtMs":7,"method":"item/agentMessage/delta","params":{params}}}"#),
         format!(r#"{{"new":{{}},"method":"item/agentMessage/delta","params":{params}}}"#),
         format!(r#" {{ "method" : "item\/agentMessage/delta", "params" : {params} }} "#),
+        format!(r#"{{"method":"item/agentMessage/delta","params":{params},"result":7}}"#),
         r#"{"method":"item/agentMessage/delta","params":{"delta":"\ud83d\ude00\u00e9\n","itemId":"i","new":[1],"threadId":"t\t","turnId":""}}"#.to_owned(),
-    ];
-    for text in fast {
-        assert!(compare(&text), "{text}");
+        r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","itemId":"i","delta":"d"}}"#.to_owned(),
+    ] {
+        assert!(is_read_once(&text), "{text}");
     }
-    let slow = [
+    for text in [
         // The parameters first.
         format!(r#"{{"params":{params},"method":"item/agentMessage/delta","emittedAtMs":7}}"#),
-        // A question, and an answer.
+        // A question.
         format!(r#"{{"method":"item/agentMessage/delta","params":{params},"id":7}}"#),
-        format!(r#"{{"method":"item/agentMessage/delta","params":{params},"result":7}}"#),
         // Something twice.
         format!(r#"{{"method":"item/agentMessage/delta","params":{params},"params":{params}}}"#),
         format!(r#"{{"method":"item/agentMessage/delta","method":"x","params":{params}}}"#),
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"d","delta":"e"}}"#.to_owned(),
-        // Of no thread, of no turn, of no item; or without parameters.
+        // Of no thread, of no item; or without parameters.
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"","turnId":"u","itemId":"i","delta":"d"}}"#.to_owned(),
-        r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","itemId":"i","delta":"d"}}"#.to_owned(),
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","delta":"d"}}"#.to_owned(),
         r#"{"method":"item/agentMessage/delta"}"#.to_owned(),
         // A lone surrogate is no text.
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"\ud83d"}}"#.to_owned(),
-    ];
-    for text in slow {
-        assert!(!compare(&text), "{text}");
+    ] {
+        assert!(!is_read_once(&text), "{text}");
     }
 }
 
 #[test]
 fn what_is_told_is_not_copied() {
     let text = br#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"d"},"emittedAtMs":7}"#;
-    let Line::Delta(Delta {
-        thread: Cow::Borrowed("t"),
-        turn: Cow::Borrowed("u"),
-        report:
-            Report::MessageDelta {
-                item: Cow::Borrowed("i"),
-                text: Cow::Borrowed("d"),
+    let Line::Told {
+        told:
+            Told {
+                thread: Cow::Borrowed("t"),
+                turn: Cow::Borrowed("u"),
+                report:
+                    Report::MessageDelta {
+                        item: Cow::Borrowed("i"),
+                        text: Cow::Borrowed("d"),
+                    },
             },
+        verbatim: None,
         at: 7,
-    }) = line(text).unwrap()
+    } = line(text).unwrap()
     else {
         panic!("not a delta, or copied")
+    };
+    let text = br#"{"method":"item/completed","params":{"threadId":"t","item":{"text":"d","id":"i","type":"agentMessage"}}}"#;
+    let Line::Told {
+        told:
+            Told {
+                report:
+                    Report::MessageCompleted {
+                        item: Cow::Borrowed("i"),
+                        text: Cow::Borrowed("d"),
+                        ..
+                    },
+                ..
+            },
+        ..
+    } = line(text).unwrap()
+    else {
+        panic!("not a message, or copied")
     };
 }

@@ -1,0 +1,272 @@
+//! What lines told before they were read in one pass: each in three, by shapes that serde derives. It is slow and plain,
+//! so the other way is held against it.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::decode::{Phase, Report, RpcError, Status, TurnError, Usage};
+
+/// A line, as `super::said` says it.
+pub(super) fn said(text: &str) -> String {
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
+        return "nothing".to_owned();
+    };
+    let method = envelope.method;
+    let params = envelope.params.unwrap_or(RawValue::NULL);
+    match (method.is_empty(), envelope.id) {
+        (false, Some(id)) => format!("asked {id} {method} {params}"),
+        (false, None) => {
+            let address = parse(params.get()).filter(|at: &Address<'_>| !at.thread_id.is_empty());
+            let Some(Address { thread_id, turn_id }) = address else {
+                return format!("notified {method} {params}");
+            };
+            let at = envelope.emitted_at_ms;
+            let report = report(&method, params);
+            super::told(&thread_id, &turn_id, &report, Some((&method, params)), at)
+        }
+        (true, Some(id)) => match (id.get().parse::<u64>(), envelope.error, envelope.result) {
+            (Ok(id), Some(error), _) => format!("answered {id} {error:?}"),
+            (Ok(id), None, Some(result)) => format!("answered {id} {result}"),
+            _ => "nothing".to_owned(),
+        },
+        (true, None) => "nothing".to_owned(),
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(params: &'a str) -> Option<T> {
+    serde_json::from_str(params).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Cow<'a, str>,
+    #[serde(borrow)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<RpcError>,
+    #[serde(default)]
+    emitted_at_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Address<'a> {
+    #[serde(borrow, default)]
+    thread_id: Cow<'a, str>,
+    #[serde(borrow, default)]
+    turn_id: Cow<'a, str>,
+}
+
+fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
+    let params = params.get();
+    let report = match method {
+        "item/agentMessage/delta" => {
+            parse(params).map(|Delta { item_id, delta }| Report::MessageDelta {
+                item: item_id,
+                text: delta,
+            })
+        }
+        "item/reasoning/summaryTextDelta" => parse(params).map(|part: ReasoningPart<'a>| {
+            let index = part.summary_index.unwrap_or(0);
+            Report::ReasoningDelta {
+                item: part.item_id,
+                index,
+                raw: false,
+                text: part.delta,
+            }
+        }),
+        "item/reasoning/textDelta" => parse(params).map(|part: ReasoningPart<'a>| {
+            let index = part.content_index.unwrap_or(0);
+            Report::ReasoningDelta {
+                item: part.item_id,
+                index,
+                raw: true,
+                text: part.delta,
+            }
+        }),
+        "item/started" => parse(params).and_then(|ItemOf { item }| match item {
+            Item::AgentMessage { id, phase, .. } => Some(Report::MessageStarted {
+                item: id,
+                phase: phase.as_deref().and_then(phase_of),
+            }),
+            Item::ContextCompaction => Some(Report::Compacting),
+            Item::UserMessage | Item::DynamicToolCall => Some(Report::Echo),
+            Item::Reasoning { .. } | Item::Unknown => None,
+        }),
+        "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
+            Item::AgentMessage { id, phase, text } => Some(Report::MessageCompleted {
+                item: id,
+                phase: phase.as_deref().and_then(phase_of),
+                text,
+            }),
+            Item::Reasoning { id, summary } => {
+                Some(Report::ReasoningCompleted { item: id, summary })
+            }
+            Item::UserMessage => Some(Report::Echo),
+            Item::DynamicToolCall => Some(Report::Taken),
+            Item::ContextCompaction | Item::Unknown => None,
+        }),
+        "thread/tokenUsage/updated" => {
+            parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
+        }
+        "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
+            let RawItem { kind, call_id } = item;
+            let call = call_id.unwrap_or_default();
+            match kind.as_ref() {
+                "function_call" => Report::Called { call },
+                "function_call_output" => Report::Returned { call },
+                _ => Report::Echo,
+            }
+        }),
+        "rawResponse/completed" => {
+            let used = parse(params).and_then(|RawResponse { usage }| usage);
+            Some(Report::Responded(used.map(Usage::from)))
+        }
+        "error" => parse(params).map(|ErrorOf { error, will_retry }| {
+            if will_retry {
+                Report::Retrying(error)
+            } else {
+                Report::Failing
+            }
+        }),
+        "turn/started" => {
+            parse(params).map(|TurnOf { turn }| Report::TurnStarted { turn: turn.id })
+        }
+        "turn/completed" => parse(params).map(|TurnOf { turn }| Report::TurnCompleted {
+            status: turn.status,
+            error: turn.error,
+        }),
+        _ => None,
+    };
+    report.unwrap_or(Report::Other)
+}
+
+fn phase_of(name: &str) -> Option<Phase> {
+    match name {
+        "commentary" => Some(Phase::Commentary),
+        "final_answer" => Some(Phase::FinalAnswer),
+        _ => None,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Delta<'a> {
+    #[serde(borrow)]
+    item_id: Cow<'a, str>,
+    #[serde(borrow)]
+    delta: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ReasoningPart<'a> {
+    #[serde(borrow)]
+    item_id: Cow<'a, str>,
+    #[serde(borrow)]
+    delta: Cow<'a, str>,
+    summary_index: Option<u32>,
+    content_index: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct ItemOf<T> {
+    item: T,
+}
+
+#[derive(Deserialize)]
+struct RawItem<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    call_id: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct RawResponse {
+    usage: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "camelCase")]
+enum Item<'a> {
+    AgentMessage {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(borrow, default)]
+        phase: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        text: Cow<'a, str>,
+    },
+    Reasoning {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(default)]
+        summary: Vec<String>,
+    },
+    ContextCompaction,
+    DynamicToolCall,
+    UserMessage,
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UsageOf {
+    token_usage: TokenUsage,
+}
+
+#[derive(Deserialize)]
+struct TokenUsage {
+    total: Tokens,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Tokens {
+    input_tokens: u64,
+    cached_input_tokens: u64,
+    output_tokens: u64,
+    reasoning_output_tokens: u64,
+}
+
+impl From<Tokens> for Usage {
+    fn from(tokens: Tokens) -> Self {
+        Self {
+            input: tokens.input_tokens,
+            cached: tokens.cached_input_tokens,
+            output: tokens.output_tokens,
+            reasoning: tokens.reasoning_output_tokens,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorOf {
+    error: TurnError,
+    #[serde(default)]
+    will_retry: bool,
+}
+
+#[derive(Deserialize)]
+struct TurnOf<'a> {
+    #[serde(borrow)]
+    turn: TurnState<'a>,
+}
+
+#[derive(Deserialize)]
+struct TurnState<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    status: Status,
+    error: Option<TurnError>,
+}
