@@ -1,4 +1,4 @@
-//! What clients see: routes, and the layers that every request passes. The only place that knows HTTP.
+//! What clients see: routes, and what every request passes. The only place that knows HTTP.
 
 mod admin; // /admin
 mod body; // what a request holds
@@ -21,8 +21,6 @@ use axum::Router;
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use self::body::Bodies;
 use self::failure::Refusal;
@@ -34,9 +32,10 @@ use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::policy::Registry;
 
-/// What handlers share.
-#[derive(Clone)]
-struct Front {
+/// What handlers share, which axum clones with its route for each request.
+type Front = Arc<Shared>;
+
+struct Shared {
     flow: Flow,
     bodies: Bodies,
     rehearsal: bool,
@@ -50,11 +49,11 @@ pub(crate) fn router(
     registry: Registry,
     metrics: Metrics,
 ) -> Router {
-    let front = Front {
+    let front = Arc::new(Shared {
         flow,
         bodies: Bodies::new(config.limits.body_bytes),
         rehearsal: config.rehearsal,
-    };
+    });
     let guard = Guard::new(
         config.listen.ip(),
         &config.allowed_hosts,
@@ -101,17 +100,11 @@ pub(crate) fn router(
     let recording = record::Recording {
         rehearsal: config.rehearsal,
         metrics,
+        guard: Arc::new(guard),
     };
-    all.with_state(front).layer(
-        // From the outside in.
-        ServiceBuilder::new()
-            // First, so that whatever answers, the answer has an id and the log has its line.
-            .layer(from_fn_with_state(recording, record::record))
-            // Before anything reads the request: a page from elsewhere must learn nothing at all.
-            .layer(from_fn_with_state(Arc::new(guard), guard::check))
-            // Around all that could panic, and inside of what must survive it.
-            .layer(CatchPanicLayer::custom(|_| Refusal::panicked())),
-    )
+    // Around all of it: whatever answers, the answer has an id and the log has its line.
+    all.with_state(front)
+        .layer(from_fn_with_state(recording, record::record))
 }
 
 async fn no_route(method: Method, uri: Uri) -> Refusal {

@@ -8,42 +8,21 @@ mod cors;
 mod tests;
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Uri};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Refusal;
 
 /// The names and origins from which this gateway may be called.
+#[derive(Debug)]
 pub(super) struct Guard {
     listen: IpAddr,
     hosts: Vec<String>,
     origins: Vec<String>,
-}
-
-pub(super) async fn check(
-    State(guard): State<Arc<Guard>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let origin = match guard.admit(request.headers(), request.uri()) {
-        Ok(origin) => origin,
-        Err(refusal) => return refusal.into_response(),
-    };
-    let Some(origin) = origin else {
-        return next.run(request).await;
-    };
-    let mut response = match cors::preflight(&request) {
-        Some(answer) => answer,
-        None => next.run(request).await,
-    };
-    cors::expose(response.headers_mut(), origin);
-    response
 }
 
 impl Guard {
@@ -54,6 +33,27 @@ impl Guard {
             hosts: lower(hosts),
             origins: lower(origins),
         }
+    }
+
+    /// Has the request served if it may be, and lets the page that asks read what comes of it.
+    pub(super) async fn pass<F: Future<Output = Response>>(
+        &self,
+        request: Request,
+        serve: impl FnOnce(Request) -> F,
+    ) -> Response {
+        let origin = match self.admit(request.headers(), request.uri()) {
+            Ok(origin) => origin,
+            Err(refusal) => return refusal.into_response(),
+        };
+        let Some(origin) = origin else {
+            return serve(request).await;
+        };
+        let mut response = match cors::preflight(&request) {
+            Some(answer) => answer,
+            None => serve(request).await,
+        };
+        cors::expose(response.headers_mut(), origin);
+        response
     }
 
     /// The page's origin, if a page asks and may.

@@ -1,6 +1,8 @@
-//! What every request has: an id, a span, headers that name them, and one line in the log when it is over.
+//! What every request passes and has: the guard, an id, a span, headers that name them, and one line in the log when it is over.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -9,10 +11,13 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::FutureExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use super::failure::Refusal;
+use super::guard::Guard;
 use crate::clock;
 use crate::metrics::{Metrics, Trail};
 
@@ -30,6 +35,7 @@ pub(super) struct Recording {
     /// A scripted model answers.
     pub(super) rehearsal: bool,
     pub(super) metrics: Metrics,
+    pub(super) guard: Arc<Guard>,
 }
 
 /// A request as the gateway knows it.
@@ -45,7 +51,8 @@ pub(super) struct Received {
     pub(super) trail: Trail,
 }
 
-/// Names the request, serves it, and names the response.
+/// Names the request, has it served, and names the response. One layer for what all requests pass: each costs every
+/// request a clone of all that is below it, and a box for its future.
 pub(super) async fn record(
     State(recording): State<Recording>,
     mut request: Request,
@@ -84,7 +91,11 @@ pub(super) async fn record(
         whole: false,
     };
 
-    let mut response = next.run(request).instrument(span).await;
+    // Before anything reads the request: a page from elsewhere must learn nothing at all.
+    let served = recording
+        .guard
+        .pass(request, |request| survive(request, next));
+    let mut response = served.instrument(span).await;
 
     line.status = Some(response.status().as_u16());
     let headers = response.headers_mut();
@@ -96,6 +107,12 @@ pub(super) async fn record(
         headers.insert(REHEARSAL, HeaderValue::from_static("true"));
     }
     response.map(|body| Body::new(Recorded { body, line }))
+}
+
+/// Has a request served, and answers it even where its handler panics.
+async fn survive(request: Request, next: Next) -> Response {
+    let served = AssertUnwindSafe(next.run(request)).catch_unwind();
+    served.await.unwrap_or_else(|_| Refusal::panicked())
 }
 
 /// The client's own id for its request, if it is one that can safely be repeated.

@@ -1,9 +1,13 @@
 //! Frames as bytes on the wire: server-sent events, heartbeats, and the last word of a stream that broke.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use futures_util::stream::unfold;
+use futures_util::pending;
+use hyper::body::{Body as HttpBody, Frame as HttpFrame};
 use tracing::Span;
 
 use super::failure::{envelope, log};
@@ -19,16 +23,71 @@ pub(super) const BEAT: &str = ": ping\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// A body that asks for more whenever the client has taken what was there.
-pub(super) fn body(feed: Feed, open: Open) -> Body {
+///
+/// It is one future for the whole stream, which lays each piece where the body finds it: to make one for each piece, and to
+/// move it to where it runs, costs more than the piece.
+pub(super) fn body(mut feed: Feed, open: Open) -> Body {
     // Entered where something is said, and not with every piece.
     let span = Span::current();
-    let state = (feed, open, span);
-    Body::from_stream(unfold(state, async |(mut feed, open, span)| {
-        let piece = feed.next().await?;
-        count(&piece, open.trail());
-        let bytes = encode(piece, &span);
-        Some((Ok::<_, Infallible>(bytes), (feed, open, span)))
-    }))
+    let place = Arc::new(Mutex::new(None));
+    let laid = place.clone();
+    let lay = async move {
+        while let Some(piece) = feed.next().await {
+            count(&piece, open.trail());
+            let bytes = encode(piece, &span);
+            *laid.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
+            // Goes on when the body is asked for the next.
+            pending!();
+        }
+    };
+    Body::new(Pieces::new(lay, place))
+}
+
+struct Pieces {
+    /// None once the stream has ended.
+    lay: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// The next piece. Only the two of them know it, one after the other.
+    place: Arc<Mutex<Option<Bytes>>>,
+}
+
+impl Pieces {
+    fn new(
+        lay: impl Future<Output = ()> + Send + 'static,
+        place: Arc<Mutex<Option<Bytes>>>,
+    ) -> Self {
+        let lay: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(lay);
+        Self {
+            lay: Some(lay),
+            place,
+        }
+    }
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<HttpFrame<Bytes>, Infallible>>> {
+        let Some(lay) = &mut self.lay else {
+            return Poll::Ready(None);
+        };
+        if lay.as_mut().poll(context).is_ready() {
+            self.lay = None;
+            return Poll::Ready(None);
+        }
+        let piece = self
+            .place
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        match piece {
+            Some(bytes) => Poll::Ready(Some(Ok(HttpFrame::data(bytes)))),
+            None => Poll::Pending,
+        }
+    }
 }
 
 fn count(piece: &Piece, trail: &Trail) {
@@ -73,7 +132,10 @@ fn events(frames: &[Frame]) -> Bytes {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use http_body_util::BodyExt as _;
+
     use super::*;
     use crate::failure::Failure;
     use crate::wit::ProblemKind;
@@ -98,6 +160,36 @@ mod tests {
             expected
         );
         assert_eq!(encode(Piece::Last(frames, None), &Span::none()), expected);
+    }
+
+    #[tokio::test]
+    async fn pieces_come_in_order_and_the_end_is_the_end() {
+        let place = Arc::new(Mutex::new(None));
+        let laid = place.clone();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let mut pieces = Pieces::new(
+            async move {
+                let lay = |text: &'static str| *laid.lock().unwrap() = Some(Bytes::from(text));
+                lay("at once");
+                pending!();
+                lay(receiver.await.unwrap());
+                pending!();
+                lay("last");
+                pending!();
+            },
+            place,
+        );
+        let mut next = async || {
+            let frame = pieces.frame().await?;
+            Some(frame.unwrap().into_data().unwrap())
+        };
+        assert_eq!(next().await.unwrap(), "at once");
+        let send = async { sender.send("when it is there").unwrap() };
+        let (waited, ()) = tokio::join!(next(), send);
+        assert_eq!(waited.unwrap(), "when it is there");
+        assert_eq!(next().await.unwrap(), "last");
+        assert_eq!(next().await, None);
+        assert_eq!(next().await, None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use axum::{Router, body::Body};
 use tower::ServiceExt as _;
@@ -161,7 +161,9 @@ fn pages_of_this_machine_and_of_allowed_origins_may_call() {
 fn service() -> Router {
     Router::new()
         .route("/", post(async || "said"))
-        .layer(from_fn_with_state(Arc::new(local()), check))
+        .layer(from_fn(async |request: Request, next: Next| {
+            local().pass(request, |request| next.run(request)).await
+        }))
 }
 
 fn request(method: &str, origin: &str) -> axum::http::request::Builder {

@@ -1,11 +1,14 @@
 //! Tests of what every response carries.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::net::Ipv4Addr;
 
 use axum::Router;
 use axum::body::to_bytes;
 use axum::extract::Extension;
 use axum::http::StatusCode;
+use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, HOST, ORIGIN};
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use http_body_util::BodyExt as _;
@@ -15,17 +18,29 @@ use super::*;
 
 /// A route that answers with the id that it was given.
 async fn served(rehearsal: bool, id: Option<&str>) -> Response {
+    asked("/", rehearsal, id).await
+}
+
+async fn panics() {
+    panic!("a handler that fails");
+}
+
+async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
     let recording = Recording {
         rehearsal,
         metrics: Metrics::default(),
+        guard: Arc::new(Guard::new(Ipv4Addr::LOCALHOST.into(), &[], &[])),
     };
     let router = Router::new()
         .route(
             "/",
             get(async |Extension(received): Extension<Received>| received.id),
         )
+        .route("/panic", get(panics))
         .layer(from_fn_with_state(recording, record));
-    let mut request = Request::get("/");
+    let mut request = Request::get(path)
+        .header(HOST, "localhost")
+        .header(ORIGIN, "http://localhost:3000");
     if let Some(id) = id {
         request = request.header(REQUEST_ID, id);
     }
@@ -52,6 +67,19 @@ async fn every_response_has_an_id_and_says_how_long_it_took() {
     let other = served(true, None).await;
     assert_ne!(other.headers()[REQUEST_ID].as_bytes(), id);
     assert_eq!(other.headers()[REHEARSAL], "true");
+}
+
+#[tokio::test]
+async fn what_panics_is_answered_and_named() {
+    let response = asked("/panic", false, Some("mine")).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(response.headers()[REQUEST_ID], "mine");
+    // Else the page would not hear of it.
+    let origin = &response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN];
+    assert_eq!(origin, "http://localhost:3000");
+    let body = to_bytes(response.into_body(), 1024).await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(told["error"]["code"], "internal_error");
 }
 
 #[tokio::test]
