@@ -11,11 +11,6 @@ use crate::bindings::exports::airlock::policy::translate::{
 use crate::bindings::exports::airlock::policy::{admit, manifest, prompt, synthesize, translate};
 use crate::panel::{Strategies, Strategy};
 
-/// A reply is many small texts, made and freed in turns: that is cheaper here than with the standard library's allocator.
-#[cfg(all(target_family = "wasm", feature = "export"))]
-#[global_allocator]
-static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
-
 /// What the shipped component exports.
 #[derive(Debug)]
 pub struct Shipped;

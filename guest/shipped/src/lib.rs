@@ -1,7 +1,7 @@
 //! The policy that Airlock ships: OpenAI's chat completions over Codex. This file is its table of contents.
 //!
 //! Everything here is plain Rust over the types of `wit/`, so it runs natively in tests and in other policies
-//! that build on it. Only `component` and `bindings` know that it becomes a WebAssembly component.
+//! that build on it. Only `component`, `bindings` and `allocator` know that it becomes a WebAssembly component.
 
 pub mod bindings;
 
@@ -13,6 +13,9 @@ pub mod prompt;
 pub mod translate;
 
 pub mod component;
+
+#[cfg(all(target_family = "wasm", feature = "export"))]
+mod allocator;
 
 mod json;
 mod notes;
