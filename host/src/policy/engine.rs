@@ -1,11 +1,13 @@
 //! The engine that compiles and runs policies: sandboxes from a pool, and a clock that preempts them.
 
+mod clock; // the clock
+
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::thread;
 use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
+pub(super) use self::clock::Clock;
 use super::sandbox::TABLE_ELEMENTS;
 use crate::config::Sandbox;
 
@@ -34,6 +36,7 @@ const KEPT: usize = 64 << 10;
 #[derive(Clone)]
 pub(crate) struct Engine {
     pub(super) inner: wasmtime::Engine,
+    pub(super) clock: Clock,
     /// Address space of one memory, in bytes. Compiled code depends on it.
     pub(super) reservation: u64,
 }
@@ -77,8 +80,12 @@ impl Engine {
                     memory_bytes: sandbox.memory_bytes,
                     detail: format!("{error:#}"),
                 })?;
-        tick(&inner)?;
-        Ok(Self { inner, reservation })
+        let clock = Clock::start(&inner)?;
+        Ok(Self {
+            inner,
+            clock,
+            reservation,
+        })
     }
 
     /// What compiled code must have been made for to run here: 16 hexadecimal digits. Two that differ by chance in
@@ -134,27 +141,6 @@ fn pooled(sandbox: &Sandbox, reservation: u64) -> Config {
     let mut config = settings(reservation);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     config
-}
-
-/// Runs the engine's clock for as long as anything uses the engine.
-fn tick(engine: &wasmtime::Engine) -> std::io::Result<()> {
-    let engine = engine.weak();
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a clock waits for nothing but time"
-    )]
-    let clock = move || {
-        while let Some(engine) = engine.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            thread::sleep(TICK);
-        }
-    };
-    // A thread of its own: a runtime whose workers all run policies would not get to a task.
-    thread::Builder::new()
-        .name("policy-clock".to_owned())
-        .spawn(clock)
-        .map(drop)
 }
 
 #[cfg(test)]

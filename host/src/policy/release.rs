@@ -26,7 +26,7 @@ const WASI_VERSION: &str = "@0.2.";
 pub(crate) struct Release(Arc<Loaded>);
 
 struct Loaded {
-    engine: wasmtime::Engine,
+    engine: Engine,
     world: Box<dyn World>,
     about: About,
     allowance: Allowance,
@@ -155,7 +155,7 @@ impl Release {
             .map_err(misfit)?;
         terms.meter.came();
         Ok(Self(Arc::new(Loaded {
-            engine: engine.inner.clone(),
+            engine: engine.clone(),
             world,
             about,
             allowance: terms.allowance,
@@ -267,7 +267,7 @@ impl Release {
         self.0.world.as_ref()
     }
 
-    pub(super) fn engine(&self) -> &wasmtime::Engine {
+    pub(super) fn engine(&self) -> &Engine {
         &self.0.engine
     }
 

@@ -42,10 +42,12 @@ pub(crate) struct Session {
 macro_rules! call {
     ($session:ident, $call:ident($($argument:expr),*)) => {{
         begin(&mut $session.store, &$session.release);
+        let running = $session.release.engine().clock.run();
         let began = Instant::now();
         let call = $session.exports.$call(&mut $session.store, $($argument),*);
         let outcome = timeout(wall(&$session.release), call).await;
         let took = began.elapsed();
+        drop(running);
         $session.release.meter().calls().$call.observe(took);
         settle(outcome, &$session.store)
     }};
@@ -54,7 +56,7 @@ macro_rules! call {
 impl Session {
     pub(super) async fn new(release: &Release) -> Result<Self, Fault> {
         let allowance = release.allowance();
-        let mut store = Store::new(release.engine(), Sandbox::new(allowance));
+        let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);
         store.epoch_deadline_callback(Sandbox::tick);
         // What a policy hands out must fit the memory that it has. Without this bound a short list of references to
@@ -62,7 +64,9 @@ impl Session {
         store.set_hostcall_fuel(allowance.memory_bytes);
         begin(&mut store, release);
         let began = Instant::now();
+        let running = release.engine().clock.run();
         let outcome = timeout(wall(release), release.world().instantiate(&mut store)).await;
+        drop(running);
         let meter = release.meter();
         meter.calls().instantiate.observe(began.elapsed());
         let exports = settle(outcome, &store).inspect_err(|fault| meter.failed(fault.kind()));
