@@ -255,6 +255,9 @@ impl Flow {
         tracing::Span::current().record("model", turn.model());
         turn.model().clone_into(&mut context.model);
         session.open(&context).await?;
+        if asked.streaming {
+            session.relay();
+        }
         let turns = Turns::of(turn, ANSWER);
         let lot = self.lot.of(session.release());
         let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);

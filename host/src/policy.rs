@@ -10,6 +10,7 @@ mod fault; // how it fails
 mod fuel; // what its calls burn
 mod health; // how often it does
 mod registry; // which there are
+mod relay; // frames that need no call
 mod release; // one loaded component
 mod replay; // its calls, once more
 mod rollout; // which one a request gets

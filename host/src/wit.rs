@@ -10,7 +10,7 @@ mod generated {
     /// The newest version. All of the host speaks it.
     pub mod newest {
         wasmtime::component::bindgen!({
-            world: "policy",
+            world: "relayer",
             path: "../wit",
             exports: { default: async },
             additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
@@ -38,6 +38,7 @@ pub(crate) use generated::newest::exports::airlock::policy::manifest::{
     Description, Setting, Takes,
 };
 pub(crate) use generated::newest::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
+pub(crate) use generated::newest::exports::airlock::policy::relay::Pattern;
 pub(crate) use generated::newest::exports::airlock::policy::synthesize::{
     Message, Outcome, Verdict,
 };
@@ -48,7 +49,7 @@ pub(crate) use generated::newest::exports::airlock::policy::translate::{
 /// The interfaces that a policy exports, for the one place that calls them.
 pub(crate) mod exports {
     pub(crate) use super::generated::newest::exports::airlock::policy::{
-        admit, manifest, prompt, synthesize, translate,
+        admit, manifest, prompt, relay, synthesize, translate,
     };
 }
 

@@ -111,7 +111,7 @@ async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
     let (policy, told) = desk.built("synthesize").await?;
     for words in [
         "from a-synthesize: manifest, synthesize",
-        "from the shipped policy: admit, prompt, translate",
+        "from the shipped policy: admit, prompt, translate, relay",
         "sha256:",
     ] {
         ensure!(told.contains(words), "{told}");

@@ -3,9 +3,9 @@
 //! A strategy is one `impl Strategy`, and `impl Strategies` says which ones the policy has. The rest of this file exports
 //! everything else as it is shipped. The host does not change.
 
-use airlock_policy::bindings::airlock::policy::types::{Model, Problem, Request};
+use airlock_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
 use airlock_policy::bindings::exports::airlock::policy::{
-    admit, manifest, prompt, synthesize, translate,
+    admit, manifest, prompt, relay, synthesize, translate,
 };
 use airlock_policy::component::{Panel, Reply};
 use airlock_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
@@ -99,6 +99,16 @@ impl translate::Guest for Policy {
 
     fn show_model(_dialect: String, model: Model) -> String {
         airlock_policy::models::show(&model)
+    }
+}
+
+impl relay::Guest for Policy {
+    fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        reply.get::<Reply>().offer()
+    }
+
+    fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
+        reply.get::<Reply>().relayed(events);
     }
 }
 

@@ -12,9 +12,11 @@
 mod settings;
 mod words;
 
-use airlock_policy::bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
+use airlock_policy::bindings::airlock::policy::types::{
+    Event, Model, Problem, ProblemKind, Request,
+};
 use airlock_policy::bindings::exports::airlock::policy::{
-    admit, manifest, prompt, synthesize, translate,
+    admit, manifest, prompt, relay, synthesize, translate,
 };
 use airlock_policy::component::{Panel, Reply};
 use airlock_policy::panel;
@@ -79,6 +81,16 @@ impl translate::Guest for Policy {
 
     fn show_model(_dialect: String, model: Model) -> String {
         airlock_policy::models::show(&model)
+    }
+}
+
+impl relay::Guest for Policy {
+    fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        reply.get::<Reply>().offer()
+    }
+
+    fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
+        reply.get::<Reply>().relayed(events);
     }
 }
 

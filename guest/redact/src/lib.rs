@@ -27,7 +27,7 @@ use airlock_policy::bindings::exports::airlock::policy::translate::{
     Closing, GuestReply, Reply as ReplyHandle, Told,
 };
 use airlock_policy::bindings::exports::airlock::policy::{
-    admit, manifest, prompt, synthesize, translate,
+    admit, manifest, prompt, relay, synthesize, translate,
 };
 use airlock_policy::panel;
 
@@ -72,6 +72,15 @@ impl translate::Guest for Policy {
     fn show_model(_dialect: String, model: Model) -> String {
         airlock_policy::models::show(&model)
     }
+}
+
+/// Any piece may be the beginning of a secret: each is looked at.
+impl relay::Guest for Policy {
+    fn offer(_: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        None
+    }
+
+    fn relayed(_: relay::ReplyBorrow<'_>, _: Vec<Event>) {}
 }
 
 impl synthesize::Guest for Policy {

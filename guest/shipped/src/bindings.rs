@@ -1,4 +1,4 @@
-//! The boundary's types, generated from `wit/`, and the component's exports. The policy's only unsafe code.
+//! The boundary's types, generated from `wit/`, and the component's exports. The policy's only unsafe code but for its allocator.
 #![allow(
     unsafe_code,
     missing_docs,
@@ -12,7 +12,7 @@
 )]
 
 wit_bindgen::generate!({
-    world: "policy",
+    world: "relayer",
     path: "../../wit",
     pub_export_macro: true,
     default_bindings_module: "airlock_policy::bindings",

@@ -8,7 +8,9 @@ use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome,
 use crate::bindings::exports::airlock::policy::translate::{
     Closing, GuestReply, Reply as ReplyHandle, Told,
 };
-use crate::bindings::exports::airlock::policy::{admit, manifest, prompt, synthesize, translate};
+use crate::bindings::exports::airlock::policy::{
+    admit, manifest, prompt, relay, synthesize, translate,
+};
 use crate::panel::{Strategies, Strategy};
 
 /// What the shipped component exports.
@@ -51,6 +53,16 @@ impl translate::Guest for Shipped {
     }
 }
 
+impl relay::Guest for Shipped {
+    fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        reply.get::<Reply>().offer()
+    }
+
+    fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
+        reply.get::<Reply>().relayed(events);
+    }
+}
+
 impl synthesize::Guest for Shipped {
     type Panel = Panel;
 }
@@ -59,6 +71,18 @@ impl synthesize::Guest for Shipped {
 /// time, so the cell is never borrowed twice.
 #[derive(Debug)]
 pub struct Reply(RefCell<crate::translate::Reply>);
+
+impl Reply {
+    /// For the `relay` of a policy whose replies are these.
+    pub fn offer(&self) -> Option<relay::Pattern> {
+        self.0.borrow().offer()
+    }
+
+    /// Likewise.
+    pub fn relayed(&self, events: Vec<Event>) {
+        self.0.borrow_mut().relayed(events);
+    }
+}
 
 impl GuestReply for Reply {
     fn new(context: Context) -> Self {

@@ -45,7 +45,7 @@ pub(crate) fn is_object(text: &str) -> bool {
     text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
 }
 
-/// Appends `text` as a JSON string, quotes included.
+/// Appends `text` as a JSON string, quotes included, escaped as RFC 8785 has it: what the host writes is the same.
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     let mut copied = 0;
@@ -59,6 +59,8 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
         match byte {
             b'"' => out.push_str("\\\""),
             b'\\' => out.push_str("\\\\"),
+            b'\x08' => out.push_str("\\b"),
+            b'\x0c' => out.push_str("\\f"),
             b'\n' => out.push_str("\\n"),
             b'\r' => out.push_str("\\r"),
             b'\t' => out.push_str("\\t"),
@@ -79,7 +81,7 @@ pub(crate) fn text_length(text: &str) -> usize {
         .bytes()
         .filter(|byte| must_escape(*byte))
         .map(|byte| match byte {
-            b'"' | b'\\' | b'\n' | b'\r' | b'\t' => 1,
+            b'"' | b'\\' | b'\x08' | b'\x0c' | b'\n' | b'\r' | b'\t' => 1,
             _ => 5,
         });
     text.len() + 2 + escapes.sum::<usize>()
@@ -115,6 +117,33 @@ mod tests {
             "{\"a\":\"\n\"}",
         ] {
             assert_eq!(object_to_line(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_escaped_as_rfc_8785_has_it() {
+        let short = [
+            ('\u{8}', "\\b"),
+            ('\t', "\\t"),
+            ('\n', "\\n"),
+            ('\u{c}', "\\f"),
+            ('\r', "\\r"),
+            ('"', "\\\""),
+            ('\\', "\\\\"),
+        ];
+        for character in (0..0x100).chain([0x2028, 0x2029, 0xfffd, 0x1_f980]) {
+            let character = char::from_u32(character).unwrap();
+            let known = short.iter().find(|(it, _)| *it == character);
+            let expected = match known {
+                Some((_, escape)) => (*escape).to_owned(),
+                None if character < ' ' => format!("\\u{:04x}", u32::from(character)),
+                None => character.to_string(),
+            };
+            let mut out = String::new();
+            push_text(&mut out, &character.to_string());
+            assert_eq!(out, format!("\"{expected}\""));
+            // The host writes with it.
+            assert_eq!(out, serde_json::to_string(&character).unwrap());
         }
     }
 

@@ -16,6 +16,7 @@ mod usage;
 use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, Problem, ProblemKind, Shortfall,
 };
+use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Told};
 use crate::json;
 use crate::notes::Notes;
@@ -57,6 +58,21 @@ impl Reply {
                 frames: Vec::new(),
                 handoff: collected.feed(events),
             },
+        }
+    }
+
+    /// How the host may tell more of what was told last, without this reply.
+    pub fn offer(&self) -> Option<Pattern> {
+        match &self.0 {
+            Kind::Streamed(streamed) => streamed.offer(),
+            Kind::Collected(_) => None,
+        }
+    }
+
+    /// Hears what was told so.
+    pub fn relayed(&mut self, events: Vec<Event>) {
+        if let Kind::Streamed(streamed) = &mut self.0 {
+            streamed.relayed(events);
         }
     }
 

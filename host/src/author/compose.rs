@@ -1,23 +1,49 @@
 //! Parts that export some of the world's interfaces, completed with the rest from a whole policy.
 
+mod error; // why they make none
+
 use std::collections::{BTreeMap, HashSet};
 
 use wac_graph::types::{ItemKind, Package, SubtypeChecker, Types};
 use wac_graph::{CompositionGraph, EncodeOptions, NodeId, PackageId};
 
-use super::component::{ComponentError, component, line};
+pub(crate) use self::error::ComposeError;
+use super::component::{component, line};
 
 /// The package whose interfaces policies export.
 const PACKAGE: &str = "airlock:policy/";
 
-/// Its versions, and the interfaces of a whole policy of each, in the order in which people are told of them.
-const VERSIONS: [(&str, &[&str]); 2] = [
-    ("0.1.0", &["admit", "prompt", "translate", "synthesize"]),
-    (
-        "0.2.0",
-        &["manifest", "admit", "prompt", "translate", "synthesize"],
-    ),
+/// Its versions.
+static VERSIONS: [Version; 2] = [
+    Version {
+        number: "0.1.0",
+        interfaces: &["admit", "prompt", "translate", "synthesize"],
+        optional: &[],
+    },
+    Version {
+        number: "0.2.0",
+        interfaces: &["manifest", "admit", "prompt", "translate", "synthesize"],
+        optional: &[("relay", "translate")],
+    },
 ];
+
+/// A version of the world. Interfaces stand in the order in which people are told of them.
+struct Version {
+    /// `0.2.0`
+    number: &'static str,
+    /// Those of a whole policy.
+    interfaces: &'static [&'static str],
+    /// What a policy may leave out, and the interface whose resource each is about.
+    optional: &'static [(&'static str, &'static str)],
+}
+
+impl Version {
+    /// All of them.
+    fn all(&self) -> impl Iterator<Item = &'static str> {
+        let optional = self.optional.iter().map(|(interface, _)| *interface);
+        self.interfaces.iter().copied().chain(optional)
+    }
+}
 
 /// A file that takes part in a composition.
 #[derive(Clone, Copy, Debug)]
@@ -37,100 +63,6 @@ pub(crate) struct Composed {
     pub(crate) origins: Vec<(&'static str, String)>,
 }
 
-/// Why parts make no policy.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ComposeError {
-    /// A file that holds neither a component nor a module for one.
-    #[error("cannot use {part}: {error}")]
-    Part {
-        /// Whose bytes.
-        part: String,
-        /// What is wrong with them.
-        error: ComponentError,
-    },
-    /// A component that does not hold together.
-    #[error("cannot use {part}: it is not a valid component: {detail}")]
-    Invalid {
-        /// Whose component.
-        part: String,
-        /// What the validator says.
-        detail: String,
-    },
-    /// A component for something else.
-    #[error("{part} exports no interface of airlock:policy, so it is no part of a policy")]
-    Nothing {
-        /// Whose component.
-        part: String,
-    },
-    /// An interface that no version of the world has.
-    #[error("{part} exports {export}, which this airlock does not know")]
-    Unknown {
-        /// Whose component.
-        part: String,
-        /// The export.
-        export: String,
-    },
-    /// Two versions of the world.
-    #[error(
-        "{part} speaks airlock:policy@{version}, but {other} speaks @{other_version}: a policy speaks one version"
-    )]
-    Mixed {
-        /// One of them.
-        part: String,
-        /// What it speaks.
-        version: &'static str,
-        /// The other.
-        other: String,
-        /// What that speaks.
-        other_version: &'static str,
-    },
-    /// A part older or newer than the base.
-    #[error(
-        "{part} speaks airlock:policy@{version}, but {base}, which it would be completed from, speaks @{base_version}: name a policy of its version with --onto"
-    )]
-    OtherBase {
-        /// The part.
-        part: String,
-        /// What it speaks.
-        version: &'static str,
-        /// The base.
-        base: String,
-        /// What that speaks.
-        base_version: &'static str,
-    },
-    /// One interface twice.
-    #[error("both {first} and {second} export {interface}: leave one of them out")]
-    Twice {
-        /// The interface.
-        interface: &'static str,
-        /// One of them.
-        first: String,
-        /// The other.
-        second: String,
-    },
-    /// An interface that nobody has.
-    #[error("nobody exports {interface}: no part does, nor does {base}")]
-    Missing {
-        /// The interface.
-        interface: &'static str,
-        /// The base.
-        base: String,
-    },
-    /// An interface that is not the one of its name.
-    #[error("{part} exports {interface}, but not as the world has it: {detail}")]
-    Differs {
-        /// Whose component.
-        part: String,
-        /// The interface.
-        interface: &'static str,
-        /// What differs.
-        detail: String,
-    },
-    /// The parts do not go together.
-    #[error("the parts cannot be put together: {0}")]
-    Graph(String),
-}
-
 /// A part in the graph.
 struct Piece<'a> {
     name: &'a str,
@@ -141,8 +73,9 @@ struct Piece<'a> {
     exports: BTreeMap<&'static str, ItemKind>,
 }
 
-/// Makes a whole policy of parts: each interface from the part that exports it, or else from the base. What parts
-/// import, the whole imports. One part that is whole already is given back as it is, or as a component.
+/// Makes a whole policy of parts: each interface from the part that exports it, or else from the base. What is optional
+/// comes with the interface that it is about, or not at all. What parts import, the whole imports. One part that is whole
+/// already is given back as it is, or as a component.
 ///
 /// # Errors
 /// A part is none, two export the same interface, they speak different versions of the world, or an interface is
@@ -153,8 +86,7 @@ pub(crate) fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, C
     for part in parts {
         pieces.push(register(&mut graph, pieces.len(), part)?);
     }
-    let version = one_version(&pieces)?;
-    let (number, interfaces) = VERSIONS[version];
+    let world = &VERSIONS[one_version(&pieces)?];
     let mut makers: BTreeMap<&'static str, usize> = BTreeMap::new();
     for (index, piece) in pieces.iter().enumerate() {
         for interface in piece.exports.keys() {
@@ -168,14 +100,12 @@ pub(crate) fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, C
         }
     }
     // A base is a sandbox within the sandbox: it has memory of its own, so it is only there where it is needed.
-    let whole = interfaces.iter().all(|it| makers.contains_key(it));
+    let whole = world.interfaces.iter().all(|it| makers.contains_key(it));
     if whole && let ([part], [piece]) = (parts, pieces.as_slice()) {
+        let exports = world.all().filter(|it| makers.contains_key(it));
         return Ok(Composed {
             bytes: bytes_of(part)?.into_owned(),
-            origins: interfaces
-                .iter()
-                .map(|it| (*it, piece.name.to_owned()))
-                .collect(),
+            origins: exports.map(|it| (it, piece.name.to_owned())).collect(),
         });
     }
     if !whole {
@@ -186,7 +116,13 @@ pub(crate) fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, C
         }
         pieces.push(base);
     }
-    let origins = export(&mut graph, number, interfaces, &pieces, &makers)?;
+    for (interface, of) in world.optional {
+        // The base's is about resources of the base, and not about those of a part.
+        if makers.get(interface) != makers.get(of) {
+            makers.remove(interface);
+        }
+    }
+    let origins = export(&mut graph, world, &pieces, &makers)?;
     let bytes = graph
         .encode(EncodeOptions::default())
         .map_err(|error| ComposeError::Graph(chain(&error)))?;
@@ -248,9 +184,9 @@ fn exports(
         if before != version {
             return Err(ComposeError::Mixed {
                 part: name.to_owned(),
-                version: VERSIONS[version].0,
+                version: VERSIONS[version].number,
                 other: "it".to_owned(),
-                other_version: VERSIONS[before].0,
+                other_version: VERSIONS[before].number,
             });
         }
         found.insert(interface, *kind);
@@ -258,14 +194,23 @@ fn exports(
     let version = spoken.ok_or_else(|| ComposeError::Nothing {
         part: name.to_owned(),
     })?;
-    Ok((version, found))
+    let mut optional = VERSIONS[version].optional.iter();
+    let alone = optional.find(|(it, of)| found.contains_key(it) && !found.contains_key(of));
+    match alone {
+        None => Ok((version, found)),
+        Some(&(interface, of)) => Err(ComposeError::Alone {
+            part: name.to_owned(),
+            interface,
+            of,
+        }),
+    }
 }
 
 /// Finds `admit@0.2.0` among the versions.
 fn known(item: &str) -> Option<(usize, &'static str)> {
     let (interface, version) = item.split_once('@')?;
-    let index = VERSIONS.iter().position(|(it, _)| *it == version)?;
-    let interface = VERSIONS[index].1.iter().find(|it| **it == interface)?;
+    let index = VERSIONS.iter().position(|it| it.number == version)?;
+    let interface = VERSIONS[index].all().find(|it| *it == interface)?;
     Some((index, interface))
 }
 
@@ -277,9 +222,9 @@ fn one_version(pieces: &[Piece<'_>]) -> Result<usize, ComposeError> {
         None => Ok(first.version),
         Some(other) => Err(ComposeError::Mixed {
             part: other.name.to_owned(),
-            version: VERSIONS[other.version].0,
+            version: VERSIONS[other.version].number,
             other: first.name.to_owned(),
-            other_version: VERSIONS[first.version].0,
+            other_version: VERSIONS[first.version].number,
         }),
     }
 }
@@ -295,9 +240,9 @@ fn complete(
         if part.version != base.version {
             return Err(ComposeError::OtherBase {
                 part: part.name.to_owned(),
-                version: VERSIONS[part.version].0,
+                version: VERSIONS[part.version].number,
                 base: base.name.to_owned(),
-                base_version: VERSIONS[base.version].0,
+                base_version: VERSIONS[base.version].number,
             });
         }
         for (interface, found) in &part.exports {
@@ -311,7 +256,7 @@ fn complete(
             })?;
         }
     }
-    let lacking = VERSIONS[base.version].1.iter().find(|interface| {
+    let lacking = VERSIONS[base.version].interfaces.iter().find(|interface| {
         let mut all = parts.iter().chain([base]);
         !all.any(|it| it.exports.contains_key(*interface))
     });
@@ -349,14 +294,13 @@ fn fits(types: &Types, found: ItemKind, expected: ItemKind) -> Result<(), String
 /// Instantiates whoever makes an interface, and exports it.
 fn export(
     graph: &mut CompositionGraph,
-    version: &str,
-    interfaces: &[&'static str],
+    world: &Version,
     pieces: &[Piece<'_>],
     makers: &BTreeMap<&'static str, usize>,
 ) -> Result<Vec<(&'static str, String)>, ComposeError> {
     let mut instances: BTreeMap<usize, NodeId> = BTreeMap::new();
     let mut origins = Vec::new();
-    for interface in interfaces {
+    for interface in world.all() {
         let Some(index) = makers.get(interface) else {
             continue;
         };
@@ -364,14 +308,14 @@ fn export(
         let instance = *instances
             .entry(*index)
             .or_insert_with(|| graph.instantiate(piece.package));
-        let name = format!("{PACKAGE}{interface}@{version}");
+        let name = format!("{PACKAGE}{interface}@{}", world.number);
         let alias = graph
             .alias_instance_export(instance, &name)
             .map_err(|error| ComposeError::Graph(chain(&error)))?;
         graph
             .export(alias, name)
             .map_err(|error| ComposeError::Graph(chain(&error)))?;
-        origins.push((*interface, piece.name.to_owned()));
+        origins.push((interface, piece.name.to_owned()));
     }
     Ok(origins)
 }

@@ -8,11 +8,12 @@ use std::str::FromStr;
 use crate::policy::SHIPPED;
 
 /// The contract, as projects get it.
-const WIT: [(&str, &str); 7] = [
+const WIT: [(&str, &str); 8] = [
     ("admit.wit", include_str!("../../../wit/admit.wit")),
     ("manifest.wit", include_str!("../../../wit/manifest.wit")),
     ("policy.wit", include_str!("../../../wit/policy.wit")),
     ("prompt.wit", include_str!("../../../wit/prompt.wit")),
+    ("relay.wit", include_str!("../../../wit/relay.wit")),
     (
         "synthesize.wit",
         include_str!("../../../wit/synthesize.wit"),

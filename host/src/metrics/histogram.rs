@@ -57,6 +57,13 @@ impl Histogram {
         self.sum.load(Ordering::Relaxed)
     }
 
+    /// How many were added.
+    #[cfg(test)]
+    pub(crate) fn number(&self) -> u64 {
+        let counts = self.buckets.iter();
+        counts.map(|it| it.load(Ordering::Relaxed)).sum()
+    }
+
     fn add(&self, value: f64, part: u64) {
         let bucket = self.bounds.partition_point(|bound| *bound < value);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);

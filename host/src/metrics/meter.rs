@@ -59,6 +59,8 @@ calls!(
     decide,
     open,
     feed,
+    offer,
+    relayed,
     finish,
     convene,
     wake,

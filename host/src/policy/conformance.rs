@@ -1,5 +1,7 @@
 //! What every policy must do before it is offered: a few requests from beginning to end, each of them twice.
 
+mod relay; // what is told without a call
+
 use serde::de::IgnoredAny;
 
 use super::release::{LoadError, Release};
@@ -85,6 +87,7 @@ pub(crate) async fn check(release: &Release) -> Result<(), LoadError> {
             )));
         }
     }
+    relay::check(release).await.map_err(failed)?;
     models(release).await.map_err(failed)
 }
 
@@ -129,15 +132,7 @@ async fn run(release: &Release, body: &str, ending: &Ending) -> Result<Vec<Answe
         _ => return Ok(answers),
     };
     let wanted = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
-    let load = Load {
-        wanted,
-        running: 0,
-        waiting: 0,
-        capacity: 64,
-        room: 256,
-        longest_wait: 0,
-    };
-    let admission = take(&mut replay, Step::Decide(load), &mut answers).await?;
+    let admission = take(&mut replay, Step::Decide(load(wanted)), &mut answers).await?;
     if let Answer::Admission(Admission::Refuse(_)) = admission {
         return Ok(answers);
     }
@@ -267,13 +262,28 @@ fn context() -> Context {
     }
 }
 
-/// What a turn tells, in batches.
-fn batches() -> Vec<Vec<Event>> {
-    let event = |kind| Event {
+/// A gateway that has nothing else to do.
+fn load(wanted: u32) -> Load {
+    Load {
+        wanted,
+        running: 0,
+        waiting: 0,
+        capacity: 64,
+        room: 256,
+        longest_wait: 0,
+    }
+}
+
+fn event(kind: EventKind) -> Event {
+    Event {
         source: 0,
         at: NOW,
         kind,
-    };
+    }
+}
+
+/// What a turn tells, in batches.
+fn batches() -> Vec<Vec<Event>> {
     let text = |text: &str| {
         event(EventKind::Text(Text {
             message: 0,

@@ -1,7 +1,7 @@
 //! What a policy must give back. Whatever breaks this never reaches a client or Codex.
 
 use super::fault::Fault;
-use crate::wit::{Brief, Frame, InputItem, Plan, Request, Resume, Told, Tool, Verdict};
+use crate::wit::{Brief, Frame, InputItem, Pattern, Plan, Request, Resume, Told, Tool, Verdict};
 
 /// Turns that one request may run side by side.
 const CANDIDATES: usize = 20;
@@ -11,6 +11,10 @@ const TOOL_NAME: usize = 64;
 
 /// Bytes of what a handed-off turn is known by.
 const KEY_BYTES: usize = 256;
+
+/// Bytes of what stands around a text that is told piece by piece, the event's name among it. It is kept as long as the
+/// text goes on.
+const PATTERN_BYTES: usize = 4 << 10;
 
 /// Checks the plan for a request.
 pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
@@ -84,6 +88,27 @@ pub(super) fn told(told: &Told) -> Result<(), Fault> {
     frames(&told.frames)
 }
 
+/// Checks how pieces are to be told: each must become one event on the wire.
+pub(super) fn pattern(pattern: Option<&Pattern>) -> Result<(), Fault> {
+    let Some(Pattern {
+        event,
+        before,
+        after,
+        ..
+    }) = pattern
+    else {
+        return Ok(());
+    };
+    let name = event.as_ref().map_or(0, String::len);
+    if before.len() + after.len() + name > PATTERN_BYTES {
+        return broken(format!("a pattern of more than {PATTERN_BYTES} bytes"));
+    }
+    if breaks(before) || breaks(after) {
+        return broken("a pattern has several lines".to_owned());
+    }
+    named(event.as_deref())
+}
+
 /// Checks frames: each must be one event on the wire, and nothing else.
 pub(super) fn frames(frames: &[Frame]) -> Result<(), Fault> {
     for frame in frames {
@@ -91,13 +116,14 @@ pub(super) fn frames(frames: &[Frame]) -> Result<(), Fault> {
         if frame.data.is_empty() || breaks(&frame.data) {
             return broken("a frame's data is empty or has several lines".to_owned());
         }
-        if frame
-            .event
-            .as_deref()
-            .is_some_and(|event| event.is_empty() || breaks(event))
-        {
-            return broken("a frame's event name is empty or has several lines".to_owned());
-        }
+        named(frame.event.as_deref())?;
+    }
+    Ok(())
+}
+
+fn named(event: Option<&str>) -> Result<(), Fault> {
+    if event.is_some_and(|event| event.is_empty() || breaks(event)) {
+        return broken("a frame's event name is empty or has several lines".to_owned());
     }
     Ok(())
 }
@@ -257,6 +283,34 @@ mod tests {
         };
         assert!(resuming(1, 0));
         assert!(!resuming(1, 1) && !resuming(2, 0));
+    }
+
+    #[test]
+    fn a_pattern_makes_one_event() {
+        let around = |event: Option<&str>, before: &str, after: &str| {
+            pattern(Some(&Pattern {
+                event: event.map(str::to_owned),
+                before: before.to_owned(),
+                after: after.to_owned(),
+                report: false,
+            }))
+        };
+        assert!(pattern(None).is_ok());
+        around(Some("delta"), "", "").unwrap();
+        around(None, &"x".repeat(PATTERN_BYTES - 1), "x").unwrap();
+        for (event, before, after) in [
+            (None, "a\n", ""),
+            (None, "", "\rb"),
+            (Some(""), "", ""),
+            (Some("a\nb"), "", ""),
+            (None, "xx", "x".repeat(PATTERN_BYTES - 1).as_str()),
+            (Some("x"), "", "x".repeat(PATTERN_BYTES).as_str()),
+        ] {
+            assert!(
+                around(event, before, after).is_err(),
+                "{event:?} {before} {after}"
+            );
+        }
     }
 
     #[test]

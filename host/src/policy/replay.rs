@@ -12,6 +12,8 @@ pub(crate) struct Replay {
     session: Session,
     /// Its own plan's.
     notes: String,
+    /// Whether its own plan is a stream of one turn, whose text patterns may tell.
+    relays: bool,
 }
 
 impl Replay {
@@ -23,6 +25,7 @@ impl Replay {
         Ok(Self {
             session: release.session().await?,
             notes: String::new(),
+            relays: false,
         })
     }
 
@@ -44,6 +47,7 @@ impl Replay {
                 match session.render(&request).await {
                     Ok(plan) => {
                         plan.notes.clone_into(&mut self.notes);
+                        self.relays = plan.streaming && plan.briefs.len() == 1;
                         Answer::Plan(Box::new(plan))
                     }
                     Err(Failure { problem, cause }) => match cause {
@@ -56,7 +60,11 @@ impl Replay {
             Step::Decide(load) => answer(session.decide(*load).await),
             Step::Open(context) => {
                 let context = self.noted(context);
-                answer(self.session.open(&context).await)
+                let opened = self.session.open(&context).await;
+                if self.relays {
+                    self.session.relay();
+                }
+                answer(opened)
             }
             Step::Feed(events) => answer(session.feed(events).await),
             Step::Finish(ending) => answer(session.finish(ending).await),

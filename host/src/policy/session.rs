@@ -10,10 +10,12 @@ use wasmtime::component::ResourceAny;
 use super::contract;
 use super::engine::WALL;
 use super::fault::Fault;
+use super::relay::Relay;
 use super::release::Release;
 use super::sandbox::Sandbox;
 use super::step::{Answer, Observer, Seen, Step};
 use super::world::Exports;
+use crate::events;
 use crate::failure::Failure;
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Plan,
@@ -30,6 +32,8 @@ pub(crate) struct Session {
     exports: Box<dyn Exports>,
     reply: Option<ResourceAny>,
     panel: Option<ResourceAny>,
+    /// What needs no call.
+    relay: Relay,
     /// How many the request has.
     attachments: usize,
     /// Bytes that it has given out.
@@ -77,6 +81,7 @@ impl Session {
             exports: exports?,
             reply: None,
             panel: None,
+            relay: Relay::default(),
             attachments: 0,
             output: 0,
             observers: Vec::new(),
@@ -131,20 +136,80 @@ impl Session {
         self.seen(reply, || Step::Open(context.clone()))
     }
 
+    /// Lets pieces of a text that goes on be told without a call, where the policy gives a pattern for them.
+    pub(crate) fn relay(&mut self) {
+        if self.has_relay() {
+            self.relay.allow();
+        }
+    }
+
+    /// Whether its policy gives patterns at all.
+    pub(crate) fn has_relay(&self) -> bool {
+        self.exports.relays()
+    }
+
+    /// Whether these events are told without a call, as far as is known.
+    pub(crate) fn relays(&self, events: &[Event]) -> bool {
+        self.relay.tells(events)
+    }
+
     /// Translates a batch of events. Needs an open reply.
     pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
+        if self.relay.asks(events) {
+            let pattern = call!(self, offer(reply)).and_then(|pattern| {
+                contract::pattern(pattern.as_ref())?;
+                Ok(pattern)
+            });
+            self.relay.follow(self.counted(pattern)?);
+        }
+        if self.relay.tells(events) {
+            let due = self.relay.due();
+            self.report(reply, &due).await?;
+            // No call from here on: what is told is told.
+            return self.tell(events);
+        }
+        let rest = self.relay.rest();
+        self.report(reply, &rest).await?;
         let told = call!(self, feed(reply, events)).and_then(|told| {
             contract::told(&told)?;
             self.give_out(&told.frames, events.len(), 0)?;
             Ok(told)
         });
-        self.seen(told, || Step::Feed(events.to_vec()))
+        let told = self.seen(told, || Step::Feed(events.to_vec()))?;
+        self.relay.fed(events);
+        Ok(told)
+    }
+
+    /// Tells a batch by the pattern. For whoever watches it was fed, as the one piece that it has become: they see what
+    /// clients see, and no policy can tell that it is watched.
+    fn tell(&mut self, events: &[Event]) -> Result<Told, Fault> {
+        let frames: Vec<Frame> = self.relay.frame(events).into_iter().collect();
+        let told = self.give_out(&frames, events.len(), 0).map(|()| Told {
+            frames,
+            handoff: None,
+        });
+        self.seen(told, || {
+            let mut joined = events.to_vec();
+            events::compact(&mut joined);
+            Step::Feed(joined)
+        })
+    }
+
+    /// Tells the reply what was told without it.
+    async fn report(&mut self, reply: ResourceAny, events: &[Event]) -> Result<(), Fault> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let heard = call!(self, relayed(reply, events));
+        self.counted(heard)
     }
 
     /// Ends the reply.
     pub(crate) async fn finish(&mut self, ending: &Ending) -> Result<Closing, Fault> {
         let reply = self.reply.take().ok_or_else(not_open)?;
+        let rest = self.relay.rest();
+        self.report(reply, &rest).await?;
         let closing = call!(self, finish(reply, ending)).and_then(|closing| {
             contract::frames(&closing.frames)?;
             let body = closing.body.as_ref().map_or(0, String::len);

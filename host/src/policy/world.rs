@@ -4,6 +4,7 @@
 //! since; `wit/frozen/` keeps the text that its policies were built for.
 
 mod first; // 0.1
+mod speaks; // what every version has in common
 
 use std::borrow::Borrow as _;
 use std::pin::Pin;
@@ -13,12 +14,16 @@ use wasmtime::Store;
 use wasmtime::component::types::Component as ComponentType;
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
+use self::speaks::speaks;
 use super::sandbox::Sandbox;
-use crate::wit::exports::{admit, manifest, prompt, synthesize, translate};
+use crate::wit::exports::{admit, manifest, prompt, relay, synthesize, translate};
 use crate::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Plan, Problem,
-    Request, Told, Verdict,
+    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Pattern, Plan,
+    Problem, Request, Told, Verdict,
 };
+
+/// What a policy may leave out.
+const RELAY: &str = "airlock:policy/relay@0.2.0";
 
 /// What a call into a policy will give.
 pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
@@ -51,6 +56,15 @@ pub(super) trait Exports: Send + Sync {
         reply: ResourceAny,
         events: &'a [Event],
     ) -> Call<'a, Told>;
+    /// Whether it has `relay`, which policies may leave out.
+    fn relays(&self) -> bool;
+    fn offer<'a>(&'a self, store: Held<'a>, reply: ResourceAny) -> Call<'a, Option<Pattern>>;
+    fn relayed<'a>(
+        &'a self,
+        store: Held<'a>,
+        reply: ResourceAny,
+        events: &'a [Event],
+    ) -> Call<'a, ()>;
     fn finish<'a>(
         &'a self,
         store: Held<'a>,
@@ -108,219 +122,19 @@ pub(super) fn of(
     Ok(Box::new(Found::new(ready)?))
 }
 
-/// Implements a version over its generated bindings. What is the same in both versions converts into itself.
-///
-/// An interface's functions are looked up, and their types compared, when the first of them is called: a plain request
-/// calls those of three interfaces, and comparing types costs more than most calls.
-macro_rules! speaks {
-    ($version:literal, { $($interface:ident),* }, $describe:expr, $outcome:expr) => {
-        /// One policy's exports of this version.
-        pub(super) struct Found {
-            ready: InstancePre<Sandbox>,
-            places: Arc<Places>,
-        }
+speaks!(
+    "0.2",
+    { manifest, admit, prompt, translate, synthesize },
+    relayed,
+    describe,
+    same
+);
 
-        /// Where the exports are in any instance.
-        struct Places {
-            $($interface: $interface::GuestIndices,)*
-        }
-
-        /// One instance, and what was looked up in it.
-        struct Instance {
-            instance: component::Instance,
-            places: Arc<Places>,
-            $($interface: OnceLock<$interface::Guest>,)*
-        }
-
-        impl Found {
-            /// # Errors
-            /// Which export is missing.
-            pub(super) fn new(ready: InstancePre<Sandbox>) -> wasmtime::Result<Self> {
-                let places = Arc::new(Places {
-                    $($interface: $interface::GuestIndices::new(&ready)?,)*
-                });
-                Ok(Self { ready, places })
-            }
-        }
-
-        impl Instance {
-            $(fn $interface(&self, store: Held<'_>) -> wasmtime::Result<&$interface::Guest> {
-                if let Some(found) = self.$interface.get() {
-                    return Ok(found);
-                }
-                let found = self.places.$interface.load(store, &self.instance)?;
-                Ok(self.$interface.get_or_init(|| found))
-            })*
-
-            /// Looks all of it up: whatever differs from the version is found here.
-            fn all(&self, store: Held<'_>) -> wasmtime::Result<()> {
-                $(self.$interface(store)?;)*
-                Ok(())
-            }
-        }
-
-        impl World for Found {
-            fn version(&self) -> &'static str {
-                $version
-            }
-
-            fn instantiate<'a>(&'a self, store: Held<'a>) -> Call<'a, Box<dyn Exports>> {
-                Box::pin(async move {
-                    let instance = Instance {
-                        instance: self.ready.instantiate_async(store).await?,
-                        places: self.places.clone(),
-                        $($interface: OnceLock::new(),)*
-                    };
-                    let exports: Box<dyn Exports> = Box::new(instance);
-                    Ok(exports)
-                })
-            }
-        }
-
-        impl Exports for Instance {
-            fn describe<'a>(&'a self, store: Held<'a>) -> Call<'a, Option<Description>> {
-                Box::pin(async move {
-                    self.all(store)?;
-                    $describe(self, store).await
-                })
-            }
-
-            fn decide<'a>(&'a self, store: Held<'a>, load: Load) -> Call<'a, Admission> {
-                Box::pin(async move {
-                    let admit = self.admit(store)?;
-                    Ok(admit.call_decide(store, load.into()).await?.into())
-                })
-            }
-
-            fn render<'a>(
-                &'a self,
-                store: Held<'a>,
-                request: &'a Request,
-            ) -> Call<'a, Result<Plan, Problem>> {
-                Box::pin(async move {
-                    let prompt = self.prompt(store)?;
-                    Ok(prompt.call_render(store, request).await?.map(Into::into))
-                })
-            }
-
-            fn open<'a>(&'a self, store: Held<'a>, context: &'a Context) -> Call<'a, ResourceAny> {
-                Box::pin(async move {
-                    let translate = self.translate(store)?;
-                    translate.reply().call_constructor(store, context).await })
-            }
-
-            fn feed<'a>(
-                &'a self,
-                store: Held<'a>,
-                reply: ResourceAny,
-                events: &'a [Event],
-            ) -> Call<'a, Told> {
-                Box::pin(async move {
-                    let translate = self.translate(store)?;
-                    let told = translate.reply().call_feed(store, reply, events).await?;
-                    Ok(told.into())
-                })
-            }
-
-            fn finish<'a>(
-                &'a self,
-                store: Held<'a>,
-                reply: ResourceAny,
-                ending: &'a Ending,
-            ) -> Call<'a, Closing> {
-                Box::pin(async move {
-                    let translate = self.translate(store)?;
-                    let closing = translate.reply().call_finish(store, reply, ending).await?;
-                    Ok(closing.into())
-                })
-            }
-
-            fn convene<'a>(
-                &'a self,
-                store: Held<'a>,
-                context: &'a Context,
-                candidates: u32,
-            ) -> Call<'a, ResourceAny> {
-                Box::pin(async move {
-                    let synthesize = self.synthesize(store)?;
-                    let panel = synthesize.panel();
-                    panel.call_constructor(store, context, candidates).await
-                })
-            }
-
-            fn wake<'a>(
-                &'a self,
-                store: Held<'a>,
-                panel: ResourceAny,
-                now: u64,
-            ) -> Call<'a, Verdict> {
-                Box::pin(async move {
-                    let synthesize = self.synthesize(store)?;
-                    let verdict = synthesize.panel().call_wake(store, panel, now).await?;
-                    Ok(verdict.into())
-                })
-            }
-
-            fn settle<'a>(
-                &'a self,
-                store: Held<'a>,
-                panel: ResourceAny,
-                (candidate, outcome): (u32, &'a Outcome),
-                now: u64,
-            ) -> Call<'a, Verdict> {
-                Box::pin(async move {
-                    let synthesize = self.synthesize(store)?;
-                    let guest = synthesize.panel();
-                    let outcome = $outcome(outcome);
-                    let verdict = guest.call_settle(store, panel, candidate, outcome.borrow(), now);
-                    Ok(verdict.await?.into())
-                })
-            }
-
-            fn judged<'a>(
-                &'a self,
-                store: Held<'a>,
-                panel: ResourceAny,
-                outcome: &'a Outcome,
-                now: u64,
-            ) -> Call<'a, Verdict> {
-                Box::pin(async move {
-                    let synthesize = self.synthesize(store)?;
-                    let guest = synthesize.panel();
-                    let outcome = $outcome(outcome);
-                    let verdict = guest.call_judged(store, panel, outcome.borrow(), now);
-                    Ok(verdict.await?.into())
-                })
-            }
-
-            fn list_models<'a>(
-                &'a self,
-                store: Held<'a>,
-                dialect: &'a str,
-                models: &'a [Model],
-            ) -> Call<'a, String> {
-                Box::pin(async move {
-                    let translate = self.translate(store)?;
-                    translate.call_list_models(store, dialect, models).await })
-            }
-
-            fn show_model<'a>(
-                &'a self,
-                store: Held<'a>,
-                dialect: &'a str,
-                model: &'a Model,
-            ) -> Call<'a, String> {
-                Box::pin(async move {
-                    let translate = self.translate(store)?;
-                    translate.call_show_model(store, dialect, model).await })
-            }
-        }
-    };
+/// What a policy may leave out, but not half of it.
+fn relayed(ready: &InstancePre<Sandbox>) -> wasmtime::Result<Option<relay::GuestIndices>> {
+    let export = ready.component().get_export_index(None, RELAY);
+    export.map(|_| relay::GuestIndices::new(ready)).transpose()
 }
-
-use speaks;
-
-speaks!("0.2", { manifest, admit, prompt, translate, synthesize }, describe, same);
 
 /// An outcome is passed by reference: only a version with another one makes a copy.
 fn same(outcome: &Outcome) -> &Outcome {

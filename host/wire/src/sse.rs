@@ -26,9 +26,28 @@ pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clo
     text
 }
 
+/// A piece of a text as JSON between what stands around it: a string with its quotes, escaped as RFC 8785 has it. None never
+/// comes: a text can always be written to memory.
+pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
+    // Most texts have little to escape.
+    let size = before.len() + text.len() + text.len() / 8 + 8 + after.len();
+    let mut data = Vec::with_capacity(size);
+    data.extend_from_slice(before.as_bytes());
+    serde_json::to_writer(&mut data, text).ok()?;
+    data.extend_from_slice(after.as_bytes());
+    String::from_utf8(data).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_piece_is_a_string_between_what_stands_around_it() {
+        let text = "c\"\\/\n\r\t\u{8}\u{c}\u{0}\u{1f}\u{7f}é🦀\u{2028}";
+        let told = r#"{"t":"c\"\\/\n\r\t\b\f\u0000\u001f"#.to_owned() + "\u{7f}é🦀\u{2028}\"}";
+        assert_eq!(piece("{\"t\":", text, "}"), Some(told));
+    }
 
     #[test]
     fn a_batch_is_one_piece_of_complete_events() {

@@ -13,7 +13,7 @@ use airlock_policy::bindings::exports::airlock::policy::translate::{
     Closing, GuestReply, Reply as ReplyHandle, Told,
 };
 use airlock_policy::bindings::exports::airlock::policy::{
-    admit, manifest, prompt, synthesize, translate,
+    admit, manifest, prompt, relay, synthesize, translate,
 };
 use airlock_policy::component;
 
@@ -96,6 +96,15 @@ impl translate::Guest for Hostile {
     fn show_model(_dialect: String, model: Model) -> String {
         airlock_policy::models::show(&model)
     }
+}
+
+/// Any piece may hold the word.
+impl relay::Guest for Hostile {
+    fn offer(_: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        None
+    }
+
+    fn relayed(_: relay::ReplyBorrow<'_>, _: Vec<Event>) {}
 }
 
 struct Reply(RefCell<State>);

@@ -86,6 +86,12 @@ impl Chunks {
         self.text(&[field.before()], text, &[AFTER])
     }
 
+    /// What stands around a piece of the answer or of its reasoning.
+    pub(super) fn around(&self, field: Field) -> (String, String) {
+        let before = [&self.heading, field.before()].concat();
+        (before, [AFTER, self.tail].concat())
+    }
+
     /// A piece of a fan-out's answer: told as such, and then as any answer is.
     pub(super) fn gather(&self, text: &str) -> [Frame; 2] {
         const BEFORE: &str = r#"{"type":"codex_gather","text":"#;

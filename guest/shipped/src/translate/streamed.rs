@@ -7,6 +7,7 @@ use super::chunks::{self, Chunks, Field};
 use super::transcript::Transcript;
 use super::{ANSWER, Heading, check_object, finish_reason, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
+use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Told};
 use crate::notes::{Notes, Structure};
 use crate::problem;
@@ -20,6 +21,8 @@ pub(super) struct Streamed {
     transcript: Transcript,
     /// Whether the first chunk has been sent.
     begun: bool,
+    /// Where the last event that was heard was told, if it is told as text.
+    place: Option<Place>,
     usage: Option<Usage>,
     /// The whole answer, where it must be checked at the end.
     answer: String,
@@ -63,6 +66,7 @@ impl Streamed {
             notes,
             transcript: Transcript::default(),
             begun: false,
+            place: None,
             usage: None,
             answer: String::new(),
             spoiled: false,
@@ -88,6 +92,7 @@ impl Streamed {
             } else {
                 self.hear_other(event, &mut batch)
             };
+            self.place = piece.as_ref().map(|(place, ..)| *place);
             let Some((place, separator, text)) = piece else {
                 continue;
             };
@@ -111,6 +116,32 @@ impl Streamed {
         Told {
             frames: batch.frames,
             handoff,
+        }
+    }
+
+    /// How more of what was told last is told: nothing but the text of a chunk is particular to it.
+    pub(super) fn offer(&self) -> Option<Pattern> {
+        let field = match self.place? {
+            // Told twice.
+            Place::Answer(Field::Content) if self.shown => return None,
+            Place::Answer(field) => field,
+            Place::Candidate(_) => return None,
+        };
+        let (before, after) = self.chunks.around(field);
+        Some(Pattern {
+            event: None,
+            before,
+            after,
+            report: field == Field::Content && self.remembers(),
+        })
+    }
+
+    /// Hears what was told by the pattern.
+    pub(super) fn relayed(&mut self, events: Vec<Event>) {
+        for event in events {
+            if let EventKind::Text(text) = event.kind {
+                self.remember(&text.text);
+            }
         }
     }
 
@@ -292,12 +323,22 @@ impl Streamed {
             Place::Answer(Field::Content) if self.shown => frames.extend(self.chunks.gather(&text)),
             Place::Answer(field) => frames.push(self.chunks.delta(field, &text)),
         }
-        let is_content = place == Place::Answer(Field::Content);
-        if let Some(said) = self.said.as_mut().filter(|_| is_content) {
-            said.update(&text);
+        if place == Place::Answer(Field::Content) {
+            self.remember(&text);
         }
-        if is_content && self.notes.structure == Structure::Object {
-            self.answer.push_str(&text);
+    }
+
+    /// Whether it matters later what was told as content.
+    fn remembers(&self) -> bool {
+        self.said.is_some() || self.notes.structure == Structure::Object
+    }
+
+    fn remember(&mut self, text: &str) {
+        if let Some(said) = &mut self.said {
+            said.update(text);
+        }
+        if self.notes.structure == Structure::Object {
+            self.answer.push_str(text);
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod calls;
 mod fan_out;
+mod relay;
 
 use serde_json::Value;
 

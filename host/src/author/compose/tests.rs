@@ -9,7 +9,7 @@ use module::{NEWEST, OLDEST, module};
 use super::*;
 use crate::config::{Config, Environment, Sandbox};
 use crate::policy::{EMBEDDED, Engine, Fault, Release, Terms};
-use crate::wit::{Context, Load, Request};
+use crate::wit::{Context, Event, EventKind, Load, Request, Text};
 
 const BASE: Part<'_> = Part {
     name: "the shipped policy",
@@ -85,6 +85,7 @@ async fn parts_replace_their_interfaces_and_the_rest_is_the_bases() {
         ("prompt", shipped),
         ("translate", shipped),
         ("synthesize", shipped),
+        ("relay", shipped),
     ];
     assert_eq!(names(&composed), expected);
 
@@ -130,12 +131,86 @@ fn a_component_is_taken_as_well_as_a_module() {
 fn what_is_whole_needs_no_base() {
     let whole = compose(&[part("whole.wasm", EMBEDDED)], &BASE).unwrap();
     assert_eq!(whole.bytes, EMBEDDED);
+    assert_eq!(names(&whole).last(), Some(&("relay", "whole.wasm")));
     let four = module(NEWEST, &["admit", "prompt", "translate", "synthesize"]);
     let fifth = module(NEWEST, &["manifest"]);
     let parts = [part("four", &four), part("fifth", &fifth)];
     let composed = compose(&parts, &part("no base", b"")).unwrap();
     assert!(composed.bytes.len() < EMBEDDED.len() / 2);
     release(&composed.bytes);
+}
+
+#[tokio::test]
+async fn what_is_optional_comes_with_what_it_is_about() {
+    let shipped = "the shipped policy";
+    let alone = module(NEWEST, &["translate"]);
+    let both = module(NEWEST, &["translate", "relay"]);
+    type Origins<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(&[u8], Origins<'_>); 2] = [
+        // What the base has is about replies of the base.
+        (&alone, &[]),
+        (&both, &[("relay", "t.wasm")]),
+    ];
+    for (bytes, optional) in cases {
+        let composed = compose(&[part("t.wasm", bytes)], &BASE).unwrap();
+        let required = [
+            ("manifest", shipped),
+            ("admit", shipped),
+            ("prompt", shipped),
+            ("translate", "t.wasm"),
+            ("synthesize", shipped),
+        ];
+        assert_eq!(names(&composed), [&required[..], optional].concat());
+        let session = release(&composed.bytes).session().await.unwrap();
+        assert_eq!(session.has_relay(), !optional.is_empty());
+    }
+    let orphan = module(NEWEST, &["relay"]);
+    let error = refused(&[part("r.wasm", &orphan)], &BASE);
+    let expected = ComposeError::Alone {
+        part: "r.wasm".to_owned(),
+        interface: "relay",
+        of: "translate",
+    };
+    assert_eq!(error, expected);
+}
+
+#[tokio::test]
+async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
+    let manifest = module(NEWEST, &["manifest"]);
+    let composed = compose(&[part("m.wasm", &manifest)], &BASE).unwrap();
+    let release = release(&composed.bytes);
+    let mut session = release.session().await.unwrap();
+    let asked = Request {
+        body: r#"{"model":"default","stream":true,"messages":[{"role":"user","content":"hi"}]}"#
+            .to_owned(),
+        ..request()
+    };
+    let plan = session.render(&asked).await.unwrap();
+    let context = Context {
+        notes: plan.notes,
+        ..context()
+    };
+    session.open(&context).await.unwrap();
+    session.relay();
+    let piece = Event {
+        source: 0,
+        at: 0,
+        kind: EventKind::Text(Text {
+            message: 0,
+            phase: None,
+            text: "word ".to_owned(),
+        }),
+    };
+    let mut frames = Vec::new();
+    for _ in 0..4 {
+        let told = session.feed(std::slice::from_ref(&piece)).await.unwrap();
+        frames.extend(told.frames);
+    }
+    // The first one says who speaks. The others are the same, whoever wrote them.
+    assert_eq!(frames.len(), 5);
+    assert!(frames[1..].iter().all(|frame| *frame == frames[1]));
+    let calls = release.meter().calls();
+    assert_eq!((calls.feed.number(), calls.offer.number()), (1, 1));
 }
 
 #[test]

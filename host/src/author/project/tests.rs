@@ -62,6 +62,24 @@ fn nothing_of_a_template_is_left_open() {
 }
 
 #[test]
+fn a_project_has_the_whole_contract() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let mut contract = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        // Older versions are in a folder.
+        if entry.file_type().unwrap().is_file() {
+            let name = entry.file_name().into_string().unwrap();
+            let text = fs::read_to_string(entry.path()).unwrap();
+            contract.insert(format!("wit/{name}"), text);
+        }
+    }
+    let files = files(&name("mine"), Role::Admit).into_iter();
+    let theirs: BTreeMap<_, _> = files.filter(|(path, _)| path.starts_with("wit/")).collect();
+    assert_eq!(theirs, contract);
+}
+
+#[test]
 fn the_settings_of_what_is_kept_are_declared() {
     for (role, settings) in [
         (Role::Synthesize, &["strict"][..]),

@@ -20,8 +20,9 @@ Examples:
   airlock policy compose majority.wasm --onto house.wasm -o policy.wasm
 
 A part exports some of the interfaces of airlock:policy (manifest, admit, prompt, translate, synthesize), in any language
-that makes components. The rest comes from the base. A part may also be a core module with the component-type section of
-wit-bindgen. What parts import, WASI say, the whole imports. All speak one version of the world.";
+that makes components. The rest comes from the base. What is optional (relay) comes with translate, or not at all. A part
+may also be a core module with the component-type section of wit-bindgen. What parts import, WASI say, the whole imports.
+All speak one version of the world.";
 
 pub(super) fn command() -> Command {
     let file = |id: &'static str| {

@@ -71,6 +71,6 @@ fn a_composition_is_written_and_told() {
     assert_eq!(std::fs::read(&out).unwrap(), crate::policy::EMBEDDED);
     let digest = crate::author::digest(crate::policy::EMBEDDED);
     assert!(told.contains(&digest) && told.contains(&out), "{told}");
-    let origins = format!("from {whole}: manifest, admit, prompt, translate, synthesize");
+    let origins = format!("from {whole}: manifest, admit, prompt, translate, synthesize, relay\n");
     assert!(told.contains(&origins), "{told}");
 }

@@ -62,6 +62,8 @@ const LABELS: [(&str, &[&str]); 9] = [
             "decide",
             "open",
             "feed",
+            "offer",
+            "relayed",
             "finish",
             "convene",
             "wake",

@@ -4,18 +4,21 @@ use std::borrow::Borrow as _;
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
 
-use super::{Call, Exports, Held, World, speaks};
+use super::speaks::speaks;
+use super::{Call, Exports, Held, World};
 use crate::policy::sandbox::Sandbox;
+use crate::wit::exports::relay;
 use crate::wit::first::{admit, prompt, synthesize, translate};
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message, Model,
-    Outcome, Plan, Problem, Request, Resume, Told, ToolResult, Verdict,
+    Outcome, Pattern, Plan, Problem, Request, Resume, Told, ToolResult, Verdict,
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
 speaks!(
     "0.1",
     { admit, prompt, translate, synthesize },
+    |_| -> wasmtime::Result<_> { Ok(None) },
     |_, _| ready(Ok(None)),
     older
 );

@@ -11,7 +11,8 @@ pub(super) type Version = (&'static str, &'static str);
 pub(super) const NEWEST: Version = ("../wit", "0.2.0");
 pub(super) const OLDEST: Version = ("../wit/frozen/0.1", "0.1.0");
 
-/// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64).
+/// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64). It gives 32
+/// bits, or nothing where a `.` follows.
 type Function = (&'static str, String);
 
 /// A module that exports these interfaces, with the component-type section.
@@ -32,18 +33,17 @@ pub(super) fn module(version: Version, interfaces: &[&str]) -> Vec<u8> {
     let decoded = decode(EMBEDDED).unwrap();
     let mut packages = empty(decoded.resolve());
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let (package, _) = packages.push_dir(folder).unwrap();
-    for interface in interfaces {
-        let world = match *interface {
-            "manifest" => "describer",
-            "admit" => "admitter",
-            "prompt" => "prompter",
-            "translate" => "translator",
-            _ => "synthesizer",
-        };
-        let world = packages.select_world(&[package], Some(world)).unwrap();
-        embed_component_metadata(&mut bytes, &packages, world, StringEncoding::UTF8).unwrap();
-    }
+    packages.push_dir(folder).unwrap();
+    let exports = interfaces
+        .iter()
+        .map(|it| format!("export airlock:policy/{it}@{number};\n"));
+    let part = format!(
+        "package airlock:part;\nworld part {{\n{}}}\n",
+        exports.collect::<String>()
+    );
+    let part = packages.push_source("part.wit", &part).unwrap();
+    let world = packages.select_world(&[part], Some("part")).unwrap();
+    embed_component_metadata(&mut bytes, &packages, world, StringEncoding::UTF8).unwrap();
     bytes
 }
 
@@ -84,6 +84,7 @@ fn functions(interface: &str, version: &str) -> Vec<Function> {
             ("[method]reply.feed", i(3)),
             ("[static]reply.finish", i(13)),
         ],
+        "relay" => vec![("offer", i(1)), ("relayed", format!("{}.", i(3)))],
         _ => vec![
             ("[constructor]panel", format!("{context}i")),
             ("[method]panel.wake", "iI".to_owned()),
@@ -93,16 +94,21 @@ fn functions(interface: &str, version: &str) -> Vec<Function> {
     }
 }
 
-/// A core module with these functions, each of which returns 32 bits, or would; and a memory.
+/// A core module with these functions, of which none returns; and a memory.
 fn core(functions: &[(String, String)]) -> Vec<u8> {
     let mut all = functions.to_vec();
     all.push(("cabi_realloc".to_owned(), "iiii".to_owned()));
-    let types = all.iter().map(|(_, parameters)| {
-        let codes = parameters.bytes();
+    let types = all.iter().map(|(_, signature)| {
+        let results: &[u8] = if signature.ends_with('.') {
+            &[0]
+        } else {
+            &[1, 0x7f]
+        };
+        let codes = signature.trim_end_matches('.').bytes();
         let codes: Vec<u8> = codes
             .map(|it| if it == b'I' { 0x7e } else { 0x7f })
             .collect();
-        [&[0x60], length(codes.len()).as_slice(), &codes, &[1, 0x7f]].concat()
+        [&[0x60], length(codes.len()).as_slice(), &codes, results].concat()
     });
     let types: Vec<_> = types.collect();
     let indices: Vec<_> = (0..all.len()).map(length).collect();

@@ -47,7 +47,7 @@ impl Value {
     }
 }
 
-/// A text as JSON, on one line.
+/// A text as JSON, on one line, escaped as RFC 8785 has it.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -56,6 +56,10 @@ pub fn quote(text: &str) -> String {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
             control if control < ' ' => {
                 quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
             }

@@ -1,0 +1,226 @@
+//! What the host may tell of a text that goes on: just what the reply would tell itself.
+
+use super::*;
+use crate::bindings::airlock::policy::types::Notification;
+use crate::notes::FanOut;
+use crate::tools::{Offered, Tools};
+
+const PIECES: [&str; 6] = [
+    "more",
+    "\"\\/",
+    "\n\r\t",
+    "\u{0}\u{8}\u{c}\u{1f}",
+    "\u{7f}é\u{2028}",
+    "🦀",
+];
+
+/// What a client may ask of a stream.
+fn streams() -> Vec<Notes> {
+    let mut all = Vec::new();
+    for include_usage in [false, true] {
+        for structure in [Structure::Free, Structure::Object, Structure::Schema] {
+            for tools in [None, Some(tools())] {
+                all.push(Notes {
+                    streaming: true,
+                    include_usage,
+                    reasoning: true,
+                    structure,
+                    fan_out: None,
+                    tools,
+                });
+            }
+        }
+    }
+    all
+}
+
+fn stream() -> Notes {
+    Notes {
+        streaming: true,
+        reasoning: true,
+        ..Notes::default()
+    }
+}
+
+fn tools() -> Tools {
+    let offered = Offered {
+        name: "f".to_owned(),
+        strict: None,
+    };
+    Tools {
+        offered: vec![offered],
+        conversation: "c".to_owned(),
+        ..Tools::default()
+    }
+}
+
+fn fan_out(shown: bool) -> Notes {
+    let asked = FanOut {
+        candidates: 2,
+        shown,
+        ..FanOut::default()
+    };
+    Notes {
+        fan_out: Some(asked),
+        ..stream()
+    }
+}
+
+/// The frame that a host writes.
+fn written(pattern: &Pattern, text: &str) -> Frame {
+    let text = serde_json::to_string(text).unwrap();
+    let data = [pattern.before.as_str(), &text, pattern.after.as_str()];
+    Frame {
+        event: pattern.event.clone(),
+        data: data.concat(),
+    }
+}
+
+/// What is offered once these events were fed.
+fn offered(notes: &Notes, events: &[Event]) -> Option<Pattern> {
+    let mut reply = reply(notes);
+    assert_eq!(reply.offer(), None, "nothing was told");
+    reply.feed(events.to_vec());
+    reply.offer()
+}
+
+#[test]
+fn a_pattern_tells_what_feeding_would_tell() {
+    for notes in streams() {
+        let content = |piece: &str| text(3, Some(Phase::FinalAnswer), piece);
+        let thought = |piece: &str| reasoning(2, true, piece);
+        let fields: [&dyn Fn(&str) -> Event; 2] = [&content, &thought];
+        for field in fields {
+            let mut reply = reply(&notes);
+            reply.feed(vec![field("One")]);
+            let pattern = reply.offer().unwrap();
+            for piece in PIECES {
+                let told = reply.feed(vec![field(piece)]).frames;
+                assert_eq!(told, [written(&pattern, piece)], "{notes:?}");
+                assert_eq!(reply.offer().as_ref(), Some(&pattern));
+            }
+            let told = reply.feed(Vec::from(PIECES.map(field))).frames;
+            assert_eq!(told, [written(&pattern, &PIECES.concat())]);
+        }
+    }
+}
+
+#[test]
+fn only_content_that_matters_later_must_be_reported() {
+    for notes in streams() {
+        let matters = notes.tools.is_some() || notes.structure == Structure::Object;
+        let pattern = offered(&notes, &[text(0, None, "a")]).unwrap();
+        assert_eq!(pattern.report, matters, "{notes:?}");
+        let pattern = offered(&notes, &[reasoning(0, false, "a")]).unwrap();
+        assert!(!pattern.report, "{notes:?}");
+    }
+}
+
+#[test]
+fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
+    let usage = || {
+        event(EventKind::Usage(Usage {
+            input: 1,
+            cached: 0,
+            output: 1,
+            reasoning: 0,
+        }))
+    };
+    let other = event(EventKind::Other(Notification {
+        method: "item/started".to_owned(),
+        params: "{}".to_owned(),
+    }));
+    let said = || text(0, None, "a");
+    let of = |source: u32, event: Event| Event { source, ..event };
+    let restarted = event(EventKind::Restarted(vec![0]));
+    let opened = of(1, event(EventKind::Opened("m".to_owned())));
+    let object = Notes {
+        structure: Structure::Object,
+        ..stream()
+    };
+    let unasked = Notes {
+        reasoning: false,
+        ..stream()
+    };
+    let whole = Notes {
+        streaming: false,
+        ..stream()
+    };
+    let remark = text(0, Some(Phase::Commentary), "a");
+    for (notes, events) in [
+        (stream(), vec![]),
+        (stream(), vec![usage()]),
+        (stream(), vec![said(), usage()]),
+        (stream(), vec![said(), other]),
+        (stream(), vec![said(), restarted.clone()]),
+        (stream(), vec![said(), restarted, said()]),
+        // Of the reasoning itself and its summary only one is told.
+        (
+            stream(),
+            vec![reasoning(0, false, "a"), reasoning(0, true, "a")],
+        ),
+        (unasked, vec![reasoning(0, false, "a")]),
+        (object, vec![remark]),
+        (whole.clone(), vec![said()]),
+        (whole, vec![reasoning(0, false, "a")]),
+        // It is told twice.
+        (fan_out(true), vec![said()]),
+        (fan_out(true), vec![opened.clone(), of(1, said())]),
+        (fan_out(false), vec![opened, of(1, said())]),
+    ] {
+        assert_eq!(offered(&notes, &events), None, "{notes:?} {events:?}");
+    }
+    // After the usage the text may go on.
+    let again = [said(), usage(), said()];
+    assert_eq!(offered(&stream(), &again), offered(&stream(), &[said()]));
+}
+
+#[test]
+fn an_object_is_checked_with_what_was_told_of_it() {
+    let notes = Notes {
+        structure: Structure::Object,
+        ..stream()
+    };
+    for (end, expected) in [("}", None), ("", Some("invalid_json_output"))] {
+        let mut reply = reply(&notes);
+        reply.feed(vec![text(0, None, "{\"a\"")]);
+        reply.relayed(vec![text(0, None, ": "), text(0, None, "1")]);
+        reply.relayed(vec![reasoning(0, false, "is not of it")]);
+        reply.feed(vec![text(0, None, end)]);
+        let body = reply.finish(Ending::Completed).body;
+        let code = body.err().and_then(|problem| problem.code);
+        assert_eq!(code.as_deref(), expected);
+    }
+}
+
+#[test]
+fn a_turn_is_known_by_what_was_told_of_it() {
+    let other = |method: &str, params: &str| {
+        event(EventKind::Other(Notification {
+            method: method.to_owned(),
+            params: params.to_owned(),
+        }))
+    };
+    let call = r#"{"item":{"type":"function_call","name":"f","arguments":"{}","call_id":"1"}}"#;
+    let calls = vec![
+        other("rawResponseItem/completed", call),
+        other("rawResponse/completed", "{}"),
+    ];
+    let notes = Notes {
+        tools: Some(tools()),
+        ..stream()
+    };
+    let key = |fed: &[&str], relayed: &[&str]| {
+        let pieces = |pieces: &[&str]| -> Vec<Event> {
+            pieces.iter().map(|piece| text(0, None, piece)).collect()
+        };
+        let mut reply = reply(&notes);
+        reply.feed(pieces(fed));
+        reply.relayed(pieces(relayed));
+        let handoff = reply.feed(calls.clone()).handoff;
+        handoff.and_then(|handoff| handoff.key).unwrap()
+    };
+    let known = key(&["I ", "call ", "now."], &[]);
+    assert_eq!(key(&["I "], &["call ", "now."]), known);
+    assert_ne!(key(&["I "], &[]), known);
+}
