@@ -13,6 +13,17 @@ pub(crate) const COMPLETED: &[u8] = br#"{"method":"turn/completed","params":{"th
 /// A frame of an answer, without its name.
 pub(crate) const FRAME: &str = r#"{"id":"chatcmpl-01a1fc0c59a57b42ad52bb118be20df7","object":"chat.completion.chunk","created":1795230030,"model":"gpt-5.5","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}"#;
 
+/// What stands around a piece of a text in such a frame.
+pub(crate) const AROUND: [&str; 2] = [
+    r#"{"id":"chatcmpl-01a1fc0c59a57b42ad52bb118be20df7","object":"chat.completion.chunk","created":1795230030,"model":"gpt-5.5","choices":[{"index":0,"delta":{"content":"#,
+    r#"},"finish_reason":null}]}"#,
+];
+
+/// Tells a piece as the host does by itself.
+pub(crate) fn relay([before, after]: [&str; 2]) -> String {
+    airlock_wire::sse::piece(before, " word", after).unwrap()
+}
+
 /// A request of about so many bytes, which is not refused.
 pub(crate) fn request(bytes: usize) -> Request {
     let filler = "All work and no play. ".repeat(bytes / 22);

@@ -36,6 +36,12 @@ fn encode(frames: &[&str]) -> String {
 }
 
 #[library_benchmark]
+#[bench::one_piece(inputs::AROUND)]
+fn relay(around: [&'static str; 2]) -> String {
+    inputs::relay(black_box(around))
+}
+
+#[library_benchmark]
 #[bench::four_kib(inputs::request(4 << 10))]
 #[bench::one_mib(inputs::request(1 << 20))]
 fn render(request: Request) -> (Plan, Request) {
@@ -52,7 +58,10 @@ fn feed((mut reply, events): inputs::Begun) -> (Told, Reply) {
     (told, reply)
 }
 
-library_benchmark_group!(name = pieces, benchmarks = [decode, encode, render, feed]);
+library_benchmark_group!(
+    name = pieces,
+    benchmarks = [decode, encode, relay, render, feed]
+);
 
 main!(
     // The caches are not simulated: it is instructions that a noisy machine cannot change.

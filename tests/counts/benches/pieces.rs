@@ -38,6 +38,12 @@ fn encode(criterion: &mut Criterion) {
     }
 }
 
+fn relay(criterion: &mut Criterion) {
+    criterion.bench_function("relay/piece", |bencher| {
+        bencher.iter(|| inputs::relay(black_box(inputs::AROUND)));
+    });
+}
+
 fn render(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("render");
     for (name, bytes) in [("4 KiB", 4 << 10), ("1 MiB", 1 << 20)] {
@@ -69,5 +75,5 @@ fn feed(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(pieces, decode, encode, render, feed);
+criterion_group!(pieces, decode, encode, relay, render, feed);
 criterion_main!(pieces);
