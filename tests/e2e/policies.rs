@@ -13,6 +13,10 @@ async fn hostile(gate: &Gate) -> Result<(FakeCodex, Gateway)> {
         .when("beside", |turn| {
             turn.text("before ").hold(gate).text("after")
         });
+    hostile_over(script).await
+}
+
+async fn hostile_over(script: Script) -> Result<(FakeCodex, Gateway)> {
     let fake = FakeCodex::start(script)?;
     let settings = "[sandbox]\ncall_timeout = \"100ms\"\nmemory_bytes = \"16MiB\"";
     let gateway = Gateway::with()
@@ -113,6 +117,46 @@ async fn a_policy_that_fails_while_it_translates_ends_its_own_reply() -> Result<
         );
         // Nothing of the failed requests runs on: every turn has ended, in one way or the other.
         fake.expect_count("thread/unsubscribe", 5).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_policy_that_fails_over_how_a_text_goes_on_ends_its_own_reply() -> Result<()> {
+    for deed in DEEDS {
+        let (first, second) = (Gate::new(), Gate::new());
+        let script = Script::new().when("slowly", |turn| {
+            let turn = turn.text("one ").hold(&first).text("two ");
+            turn.hold(&second).text("three")
+        });
+        let (fake, gateway) = hostile_over(script).await?;
+        let client = gateway.client();
+        let asking = |user: String| {
+            let messages = json!([{"role": "user", "content": "slowly"}]);
+            client.stream(json!({"messages": messages, "user": user}))
+        };
+        let mut beside = asking("me".to_owned()).await?;
+        let mut asked = asking(format!("hostile:offer:{deed}")).await?;
+        let mut informed = asking(format!("hostile:relayed:{deed}")).await?;
+        for stream in [&mut beside, &mut asked, &mut informed] {
+            assert_eq!(stream.next_text().await?, "one ", "{deed}");
+        }
+        // The text goes on: one policy is asked how, and another will have to hear of it.
+        first.open();
+        for stream in [&mut beside, &mut informed] {
+            assert_eq!(stream.next_text().await?, "two ", "{deed}");
+        }
+        second.open();
+        assert_eq!(beside.text().await?, "three");
+        for mut stream in [asked, informed] {
+            let frames = stream.frames().await?;
+            assert_eq!(frames.last(), Some(&Frame::Done), "{deed}: {frames:?}");
+            let errors = frames.iter().filter_map(Frame::error);
+            let codes: Vec<_> = errors.map(|error| error["code"].clone()).collect();
+            assert_eq!(codes, ["policy_failed"], "{deed}: {frames:?}");
+        }
+        assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
+        fake.expect_count("thread/unsubscribe", 4).await?;
     }
     Ok(())
 }

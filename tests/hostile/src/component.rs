@@ -63,10 +63,8 @@ impl prompt::Guest for Hostile {
                 .collect();
         }
         // The translator takes notes that it cannot read for none, so they are only replaced where asked.
-        if Place::Feed
-            .deed_in(&request.body)
-            .or(Place::Finish.deed_in(&request.body))
-            .is_some()
+        let later = [Place::Feed, Place::Offer, Place::Relayed, Place::Finish];
+        if later.iter().any(|it| it.deed_in(&request.body).is_some())
             || wants_candidates(&request.body)
         {
             plan.notes = [plan.notes.as_str(), SEPARATOR, &request.body].concat();
@@ -98,13 +96,26 @@ impl translate::Guest for Hostile {
     }
 }
 
-/// Any piece may hold the word.
+/// Only where a request asks for it: any piece may hold a word for `feed`.
 impl relay::Guest for Hostile {
-    fn offer(_: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
-        None
+    fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
+        let state = reply.get::<Reply>().0.borrow();
+        if let Some(deed) = state.offer {
+            deed.happen();
+        }
+        state.relayed?;
+        let pattern = state.reply.offer()?;
+        Some(relay::Pattern {
+            report: true,
+            ..pattern
+        })
     }
 
-    fn relayed(_: relay::ReplyBorrow<'_>, _: Vec<Event>) {}
+    fn relayed(reply: relay::ReplyBorrow<'_>, _: Vec<Event>) {
+        if let Some(deed) = reply.get::<Reply>().0.borrow().relayed {
+            deed.happen();
+        }
+    }
 }
 
 struct Reply(RefCell<State>);
@@ -112,6 +123,8 @@ struct Reply(RefCell<State>);
 struct State {
     reply: airlock_policy::translate::Reply,
     feed: Option<Deed>,
+    offer: Option<Deed>,
+    relayed: Option<Deed>,
     finish: Option<Deed>,
     /// The turn whose calls and text are the answer.
     answer: u32,
@@ -123,7 +136,8 @@ impl GuestReply for Reply {
             .notes
             .split_once(SEPARATOR)
             .unwrap_or((&context.notes, ""));
-        let (feed, finish) = (Place::Feed.deed_in(body), Place::Finish.deed_in(body));
+        let (feed, offer) = (Place::Feed.deed_in(body), Place::Offer.deed_in(body));
+        let (relayed, finish) = (Place::Relayed.deed_in(body), Place::Finish.deed_in(body));
         let answer = if wants_candidates(body) {
             CANDIDATES
         } else {
@@ -134,6 +148,8 @@ impl GuestReply for Reply {
         Self(RefCell::new(State {
             reply,
             feed,
+            offer,
+            relayed,
             finish,
             answer,
         }))

@@ -1,7 +1,7 @@
 //! The shipped policy, which traps, loops or hoards memory when a request says so.
 //!
 //! A body, or a piece of the answer, that holds `hostile:PLACE:DEED` makes it happen: the places are `render`, `feed`,
-//! `finish` and `panel` (where a candidate's answer holds it), the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
+//! `offer`, `relayed`, `finish` and `panel` (where a candidate's answer holds it), the deeds `trap`, `loop` and `hoard`. For `feed` and `finish` the word may stand in the request,
 //! from where it travels in the notes, or in the answer's text. `hostile:smuggle:history` and `hostile:smuggle:schema`
 //! put a message of the policy's own into JSON that goes to Codex. In a candidate's answer, `hostile:verdict:WHIM` gives
 //! verdicts that no panel may give: `wait`, `absent` and `endless`. `hostile:candidates` in a request harms nobody: it makes
@@ -17,6 +17,10 @@ pub enum Place {
     Render,
     /// While the answer is translated.
     Feed,
+    /// While it says how more of a text is told.
+    Offer,
+    /// While it hears what was told so.
+    Relayed,
     /// While the reply ends.
     Finish,
     /// While the panel hears what came of a candidate.
@@ -83,6 +87,8 @@ impl Place {
         let name = match self {
             Self::Render => "hostile:render:",
             Self::Feed => "hostile:feed:",
+            Self::Offer => "hostile:offer:",
+            Self::Relayed => "hostile:relayed:",
             Self::Finish => "hostile:finish:",
             Self::Panel => "hostile:panel:",
         };
