@@ -56,6 +56,24 @@ async fn it_serves_on_as_many_threads_as_it_is_told_to() -> Result<()> {
 }
 
 #[tokio::test]
+async fn what_is_free_is_given_back_while_it_is_idle() -> Result<()> {
+    let gateway = Gateway::with()
+        .over(PathBuf::from("/nonexistent/codex"))
+        .await?;
+    // The thread that does it is there only where jemalloc has found its settings.
+    let mut names = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", gateway.pid()))? {
+        // One may end meanwhile.
+        names.extend(std::fs::read_to_string(thread?.path().join("comm")).ok());
+    }
+    assert!(
+        names.iter().any(|name| name.starts_with("jemalloc_bg")),
+        "{names:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_codex_of_an_untested_version_is_not_run() -> Result<()> {
     let fake = FakeCodex::start(Script::new().version("codex-cli 0.42.0"))?;
     let gateway = Gateway::over_fake(&fake).await?;
