@@ -312,11 +312,14 @@ impl Inner {
     /// Tells the turn of a thread what Codex says of it, if one runs.
     fn tell(&self, thread: &str, tell: impl FnOnce(&Shared) -> Heard) {
         let turn = lock(&self.turns).get(thread).cloned();
-        match turn.map(|turn| tell(&turn)) {
-            Some(Heard::AccountRefused) => drop(self.refused.send_replace(true)),
-            Some(Heard::AccountTaken) => drop(self.refused.send_replace(false)),
-            Some(Heard::Turn) | None => {}
-        }
+        let refused = match turn.map(|turn| tell(&turn)) {
+            Some(Heard::AccountRefused) => true,
+            Some(Heard::AccountTaken) => false,
+            Some(Heard::Turn) | None => return,
+        };
+        // Each turn tells one or the other: only news wakes whoever waits for it.
+        self.refused
+            .send_if_modified(|known| std::mem::replace(known, refused) != refused);
     }
 
     /// Whether this is a call of a tool, of a turn that has tools: its answer is for later.

@@ -173,7 +173,11 @@ pub(in crate::codex) struct Lease(Arc<Member>);
 
 impl Lease {
     pub(super) fn new(member: Arc<Member>) -> Self {
-        member.tally.turns.send_modify(|turns| *turns += 1);
+        // Nobody waits for more turns.
+        member.tally.turns.send_if_modified(|turns| {
+            *turns += 1;
+            false
+        });
         Self(member)
     }
 }
@@ -194,6 +198,9 @@ impl AsRef<Member> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.tally.turns.send_modify(|turns| *turns -= 1);
+        self.0.tally.turns.send_if_modified(|turns| {
+            *turns -= 1;
+            *turns == 0
+        });
     }
 }
