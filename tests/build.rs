@@ -1,10 +1,11 @@
-//! Builds the policies that the end-to-end tests run besides the embedded one.
+//! Builds the policies that the end-to-end tests run besides the embedded one, and the embedded one for the limit.
 
 #[path = "../host/build/policy.rs"]
 mod policy;
 
 /// Each package, its features, and the variable in which the tests find its component.
-const POLICIES: [(&str, &[&str], &str); 8] = [
+const POLICIES: [(&str, &[&str], &str); 9] = [
+    ("airlock-policy", &[], "AIRLOCK_SHIPPED_POLICY"),
     ("airlock-critique", &[], "AIRLOCK_CRITIQUE_POLICY"),
     ("airlock-redact", &[], "AIRLOCK_REDACT_POLICY"),
     ("airlock-house-voice", &[], "AIRLOCK_HOUSE_VOICE_POLICY"),

@@ -6,7 +6,7 @@ use airlock_tests::load::Load;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::party::Party;
+use super::party::{AIRLOCK, LEAST, LIMIT, Party};
 use super::told::{Sums, Told, median};
 use super::{ROUNDS, say};
 
@@ -173,41 +173,40 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
         });
         over.collect::<serde_json::Map<String, Value>>()
     });
-    let over_limit = over_limit(parties, rounds);
-    let ratios = ratios(parties, rounds);
-    if let Some(ratios) = &ratios {
-        let words: Vec<String> = ratios
+    let mut to_limit = serde_json::Map::new();
+    let mut over_limit = serde_json::Map::new();
+    for name in [LEAST, AIRLOCK] {
+        let Some((limit, own)) = of(LIMIT, parties, rounds).zip(of(name, parties, rounds)) else {
+            continue;
+        };
+        let ratios = ratios(limit, own);
+        let words = ratios
             .iter()
-            .map(|(name, ratio)| format!("{name} {ratio:.2}"))
-            .collect();
-        say(&format!("  Airlock to the limit: {}", words.join(", ")));
+            .map(|(name, ratio)| format!("{name} {ratio:.2}"));
+        let words: Vec<String> = words.collect();
+        say(&format!("  {name} to the limit: {}", words.join(", ")));
+        let ratios = ratios
+            .into_iter()
+            .map(|(name, ratio)| (name.to_owned(), json!(ratio)));
+        to_limit.insert(name.to_owned(), Value::Object(ratios.collect()));
+        over_limit.insert(name.to_owned(), json!(later(limit, own)));
     }
-    let ratios: Option<serde_json::Map<String, Value>> = ratios.map(|ratios| {
-        let ratios = ratios.into_iter();
-        ratios
-            .map(|(name, ratio)| (name.to_owned(), json!(ratio)))
-            .collect()
-    });
     json!({"load": work.name, "requests": work.requests, "at_once": work.at_once, "medians": told,
-        "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "airlock_to_limit": ratios})
+        "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "to_limit": to_limit})
 }
 
-/// How much later than the limit's Airlock's first word comes for the 99th of 100, in milliseconds.
-fn over_limit(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<f64> {
-    let (limit, airlock) = both(parties, rounds)?;
-    let pairs = airlock.iter().zip(limit);
+/// The rounds of a party.
+fn of<'a>(name: &str, parties: &[Party], rounds: &'a [Vec<Sums>]) -> Option<&'a [Sums]> {
+    let place = parties.iter().position(|party| party.name() == name)?;
+    let rounds = rounds.get(place).filter(|rounds| !rounds.is_empty())?;
+    Some(rounds)
+}
+
+/// How much later than the limit's the first word comes for the 99th of 100, in milliseconds.
+fn later(limit: &[Sums], own: &[Sums]) -> f64 {
+    let pairs = own.iter().zip(limit);
     let over = pairs.map(|(one, other)| one.first_p99_us - other.first_p99_us);
-    Some(median(over) / 1e3)
-}
-
-/// The rounds of the limit, and of Airlock.
-fn both<'a>(parties: &[Party], rounds: &'a [Vec<Sums>]) -> Option<(&'a [Sums], &'a [Sums])> {
-    let of = |name: &str| {
-        let place = parties.iter().position(|party| party.name() == name)?;
-        let rounds = rounds.get(place).filter(|rounds| !rounds.is_empty())?;
-        Some(rounds.as_slice())
-    };
-    Some((of("native limit")?, of("Airlock")?))
+    median(over) / 1e3
 }
 
 /// How much later than on the raw line each server's first word comes, and the 99th of 100, in microseconds: the medians
@@ -236,9 +235,8 @@ fn signed(micros: f64) -> String {
 /// A figure, and its name.
 type Figure = (&'static str, fn(&Sums) -> f64);
 
-/// Airlock's figures as multiples of the limit's: the median over rounds, in each of which they follow one another.
-fn ratios(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64)>> {
-    let (limit, airlock) = both(parties, rounds)?;
+/// Figures as multiples of the limit's: the median over rounds, in each of which they follow one another.
+fn ratios(limit: &[Sums], own: &[Sums]) -> [(&'static str, f64); 6] {
     let figures: [Figure; 6] = [
         ("CPU/delta", |sums| sums.cpu_us_per_delta),
         ("first", |sums| sums.first_us),
@@ -247,14 +245,11 @@ fn ratios(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, 
         ("deltas/s", |sums| sums.deltas_per_second),
         ("req/s", |sums| sums.requests_per_second),
     ];
-    let ratios = figures.map(|(name, figure)| {
-        let pairs = airlock.iter().zip(limit);
-        (
-            name,
-            median(pairs.map(|(one, other)| figure(one) / figure(other))),
-        )
-    });
-    Some(ratios.to_vec())
+    figures.map(|(name, figure)| {
+        let pairs = own.iter().zip(limit);
+        let ratios = pairs.map(|(one, other)| figure(one) / figure(other));
+        (name, median(ratios))
+    })
 }
 
 /// A time in the unit that suits it.

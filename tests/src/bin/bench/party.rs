@@ -1,4 +1,4 @@
-//! Who is measured: the raw line, the native limit, Airlock as it is shipped.
+//! Who is measured: the raw line, the native limit, the same limit with the least sandbox, Airlock as it is shipped.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -31,10 +31,18 @@ const LOOK: Duration = Duration::from_millis(50);
 /// What Airlock is configured to beyond its defaults: enough places for the loads.
 const SETTINGS: &str = "[limits]\nturns = 1000\n[sandbox]\ninstances = 1100\n";
 
+/// Their names, where figures are compared.
+pub(super) const LIMIT: &str = "native limit";
+pub(super) const LEAST: &str = "least sandbox";
+pub(super) const AIRLOCK: &str = "Airlock";
+
+/// The shipped policy as a component.
+const POLICY: &str = env!("AIRLOCK_SHIPPED_POLICY");
+
 /// One of those that are compared.
 pub(super) enum Party {
     Line(Box<Line>),
-    Limit(Box<Server>),
+    Limit(&'static str, Box<Server>),
     Airlock(&'static str, Box<Gateway>),
 }
 
@@ -51,8 +59,9 @@ impl Party {
         let codex = programs::fake_codex()?;
         let mut all = vec![
             Self::Line(Box::new(Line::start(&codex).await?)),
-            Self::Limit(Box::new(Server::limit(&codex).await?)),
-            Self::Airlock("Airlock", Box::new(airlock(None).await?)),
+            Self::Limit(LIMIT, Box::new(Server::limit(&codex, None).await?)),
+            Self::Limit(LEAST, Box::new(Server::limit(&codex, Some(POLICY)).await?)),
+            Self::Airlock(AIRLOCK, Box::new(airlock(None).await?)),
         ];
         if let Some(other) = against {
             all.push(Self::Airlock(
@@ -66,8 +75,7 @@ impl Party {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Line(_) => "raw line",
-            Self::Limit(_) => "native limit",
-            Self::Airlock(name, _) => name,
+            Self::Limit(name, _) | Self::Airlock(name, _) => name,
         }
     }
 
@@ -79,7 +87,7 @@ impl Party {
     pub(super) fn server(&self) -> Option<(u32, SocketAddr)> {
         match self {
             Self::Line(_) => None,
-            Self::Limit(server) => Some((server.pid, server.address)),
+            Self::Limit(_, server) => Some((server.pid, server.address)),
             Self::Airlock(_, gateway) => Some((gateway.pid(), gateway.address())),
         }
     }
@@ -89,7 +97,7 @@ impl Party {
         if let Self::Line(line) = self {
             return line_runs(line, work).await.map(Some);
         }
-        if work.kind == Kind::FanOut && matches!(self, Self::Limit(_)) {
+        if work.kind == Kind::FanOut && matches!(self, Self::Limit(..)) {
             return Ok(None);
         }
         let (pid, address) = self.server().context("no server")?;
@@ -164,10 +172,16 @@ pub(super) async fn airlock(program: Option<&Path>) -> Result<Gateway> {
 }
 
 impl Server {
-    async fn limit(codex: &Path) -> Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("limit");
+    /// The limit, with this policy in a sandbox or with its own.
+    async fn limit(codex: &Path, policy: Option<&str>) -> Result<Self> {
+        let program = match policy {
+            Some(_) => "least-sandbox",
+            None => "limit",
+        };
+        let program = std::env::current_exe()?.with_file_name(program);
         let mut child = Command::new(program)
             .arg(codex)
+            .args(policy)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()

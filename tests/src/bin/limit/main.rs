@@ -2,22 +2,20 @@
 //!
 //! `limit CODEX` serves chat completions over that Codex, on one thread, with the shipped policy compiled natively. It
 //! has no sandbox, asks for no key, bounds nothing, counts nothing, and ends nothing that a client leaves.
+//! `least-sandbox CODEX POLICY` is the same with that component in a sandbox for each request (`sandboxed.rs`).
 #![expect(
     clippy::disallowed_methods,
     reason = "it shows what the house's rules cost"
 )]
 
+mod policy; // native, or sandboxed
+mod sandbox; // the least one
+
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use airlock_policy::bindings::airlock::policy::types::{
-    Context, Ending, Event, EventKind, InputItem, Request, Text, Usage,
-};
-use airlock_policy::bindings::exports::airlock::policy::translate::{Closing, Frame};
-use airlock_policy::prompt;
-use airlock_policy::translate::Reply;
+use airlock_policy::bindings::airlock::policy::types::{Event, EventKind, Text, Usage};
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::body::Body;
@@ -35,6 +33,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
+
+use self::policy::{Asked, Policy, Session, ours};
+use self::sandbox::Ready;
 
 /// Deltas of a stream that are fed at once.
 const BATCH: usize = 64;
@@ -85,6 +86,7 @@ type Shared<T> = std::sync::Arc<std::sync::Mutex<T>>;
 
 #[derive(Clone)]
 struct Codex {
+    policy: Policy,
     lines: mpsc::UnboundedSender<String>,
     state: Shared<Calls>,
 }
@@ -97,15 +99,20 @@ struct Calls {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let codex = std::env::args_os().nth(1).context("limit CODEX")?;
+pub(crate) async fn main() -> Result<()> {
+    let mut words = std::env::args_os().skip(1);
+    let codex = words.next().context("limit CODEX [POLICY]")?;
+    let policy = match words.next() {
+        None => Policy::Native,
+        Some(file) => Policy::Sandboxed(ours(Ready::compile(&std::fs::read(file)?))?.into()),
+    };
     let mut child = Command::new(codex)
         .arg("app-server")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
-    let codex = Codex::over(&mut child)?;
+    let codex = Codex::over(&mut child, policy)?;
     let client = json!({"name": "limit", "title": null, "version": "1"});
     let introduction = json!({ "clientInfo": client });
     codex.call("initialize", &introduction.to_string()).await?;
@@ -142,9 +149,10 @@ impl axum::serve::Listener for NoDelay {
 }
 
 impl Codex {
-    fn over(child: &mut Child) -> Result<Self> {
+    fn over(child: &mut Child, policy: Policy) -> Result<Self> {
         let (lines, outgoing) = mpsc::unbounded_channel();
         let codex = Self {
+            policy,
             lines,
             state: Shared::default(),
         };
@@ -264,86 +272,75 @@ async fn complete(State(codex): State<Codex>, body: String) -> Response {
 }
 
 async fn answer(codex: Codex, body: String) -> Result<Response> {
-    let request = Request {
-        id: "req_limit".to_owned(),
-        arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
-        body,
-        attachments: Vec::new(),
-        settings: "{}".to_owned(),
-        nested: false,
-    };
-    let mut plan =
-        prompt::render(&request).map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
-    drop(request);
-    let brief = plan.briefs.pop().context("no brief")?;
-    let model = plan.model.map(|model| model.name).unwrap_or_default();
+    let (mut session, asked) = codex.policy.render(body)?;
+    let Asked { model, notes, .. } = asked;
     let params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
-        "environments": [], "baseInstructions": plan.instructions});
+        "environments": [], "baseInstructions": asked.instructions});
     let started = codex.call("thread/start", &params.to_string()).await?;
     let thread = serde_json::from_str::<Started>(&started)?.thread.id;
-    if !plan.history.is_empty() {
+    if !asked.history.is_empty() {
         // Each item is JSON already.
-        let items = plan.history.join(",");
+        let items = asked.history.join(",");
         let params = format!(r#"{{"threadId":"{thread}","items":[{items}]}}"#);
         codex.call("thread/inject_items", &params).await?;
     }
     let (sender, mut told) = mpsc::unbounded_channel();
     codex.state().turns.insert(thread.clone(), sender);
-    let input = brief.input.into_iter().filter_map(|item| match item {
-        InputItem::Text(text) => Some(json!({"type": "text", "text": text})),
-        InputItem::Attachment(_) => None,
-    });
-    let input: Vec<Value> = input.collect();
+    let texts = asked.input.into_iter();
+    let input: Vec<Value> = texts
+        .map(|text| json!({"type": "text", "text": text}))
+        .collect();
     let params = json!({"threadId": thread, "input": input});
     codex.call("turn/start", &params.to_string()).await?;
-    let context = Context {
-        id: "req_limit".to_owned(),
-        arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
-        model,
-        notes: plan.notes,
-    };
-    let mut reply = Reply::new(&context);
+    session.open(model, notes)?;
     let mut batch = Vec::with_capacity(BATCH);
-    if plan.streaming {
+    if asked.streaming {
         let stream = unfold(
-            (Some(reply), told, batch, codex, thread),
-            async |(reply, mut told, mut batch, codex, thread)| {
-                let mut reply = reply?;
-                let mut text = String::new();
+            (Some(session), told, batch, codex, thread),
+            async |(session, mut told, mut batch, codex, thread)| {
+                let (mut session, mut text) = (session?, String::new());
                 loop {
                     told.recv_many(&mut batch, BATCH).await;
-                    let (events, ended) = events(&mut batch);
-                    write_frames(&mut text, reply.feed(events).frames);
-                    if ended {
-                        write_frames(&mut text, reply.finish(Ending::Completed).frames);
+                    let ended = match say(&mut session, &mut batch, &mut text) {
+                        Ok(false) if text.is_empty() => continue,
+                        ended => ended,
+                    };
+                    let (session, piece) = match ended {
+                        Ok(false) => (Some(session), Ok(())),
+                        // A problem is in the last frames, too.
+                        Ok(true) => (None, session.finish(&mut text).map(|_| ())),
+                        Err(error) => (None, Err(error)),
+                    };
+                    if session.is_none() {
                         codex.forget(&thread);
-                        let state = (None, told, batch, codex, thread);
-                        return Some((Ok::<_, Infallible>(Bytes::from(text)), state));
                     }
-                    if !text.is_empty() {
-                        let state = (Some(reply), told, batch, codex, thread);
-                        return Some((Ok(Bytes::from(text)), state));
-                    }
+                    let piece = piece.map(|()| Bytes::from(text));
+                    let piece = piece.map_err(anyhow::Error::into_boxed_dyn_error);
+                    return Some((piece, (session, told, batch, codex, thread)));
                 }
             },
         );
         let kind = [(CONTENT_TYPE, "text/event-stream")];
         return Ok((kind, Body::from_stream(stream)).into_response());
     }
-    loop {
+    let mut text = String::new();
+    let whole = loop {
         told.recv_many(&mut batch, BATCH).await;
-        let (events, ended) = events(&mut batch);
-        reply.feed(events);
-        if ended {
-            break;
+        match say(&mut session, &mut batch, &mut text) {
+            Ok(false) => {}
+            Ok(true) => break session.finish(&mut text).flatten(),
+            Err(error) => break Err(error),
         }
-    }
+    };
     codex.forget(&thread);
-    let Closing { body, .. } = reply.finish(Ending::Completed);
-    let body = body.map_err(|problem| anyhow::anyhow!("{}", problem.message))?;
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(([(CONTENT_TYPE, "application/json")], whole?).into_response())
+}
+
+/// Writes what was told, and gives whether that was all.
+fn say(session: &mut Session, batch: &mut Vec<Told>, text: &mut String) -> Result<bool> {
+    let (events, ended) = events(batch);
+    session.feed(events, text)?;
+    Ok(ended)
 }
 
 /// What was told, and whether that was all.
@@ -361,10 +358,4 @@ fn events(batch: &mut Vec<Told>) -> (Vec<Event>, bool) {
         }
     });
     (events.collect(), ended)
-}
-
-fn write_frames(text: &mut String, frames: Vec<Frame>) {
-    for frame in frames {
-        text.extend(["data: ", &frame.data, "\n\n"]);
-    }
 }

@@ -1,0 +1,134 @@
+//! The policy of the limit: compiled natively, or in the least sandbox that there is.
+
+use std::sync::Arc;
+
+use airlock_policy::bindings::airlock::policy::types::{
+    Context, Ending, Event, InputItem, Request,
+};
+use airlock_policy::bindings::exports::airlock::policy::translate::Frame;
+use airlock_policy::{prompt, translate};
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::sandbox::{Ready, Sandbox};
+
+/// Where the policy runs.
+#[derive(Clone)]
+pub(crate) enum Policy {
+    Native,
+    Sandboxed(Arc<Ready>),
+}
+
+/// What a request asks for, as far as a limit needs to know.
+pub(crate) struct Asked {
+    pub(crate) streaming: bool,
+    pub(crate) model: String,
+    pub(crate) instructions: String,
+    /// Each is JSON.
+    pub(crate) history: Vec<String>,
+    pub(crate) input: Vec<String>,
+    /// The policy's own.
+    pub(crate) notes: String,
+}
+
+/// The policy at work on one request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a program has only one of the two"
+)]
+pub(crate) enum Session {
+    Native(Option<translate::Reply>),
+    Sandboxed(Box<Sandbox>),
+}
+
+impl Policy {
+    /// What a request becomes.
+    pub(crate) fn render(&self, body: String) -> Result<(Session, Asked)> {
+        let ready = match self {
+            Self::Native => return Ok((Session::Native(None), rendered(body)?)),
+            Self::Sandboxed(ready) => ready,
+        };
+        let mut sandbox = Box::new(ours(ready.sandbox())?);
+        let asked = ours(sandbox.render(body))?;
+        Ok((Session::Sandboxed(sandbox), asked))
+    }
+}
+
+fn rendered(body: String) -> Result<Asked> {
+    let request = Request {
+        id: "req_limit".to_owned(),
+        arrived: 0,
+        dialect: airlock_policy::DIALECT.to_owned(),
+        body,
+        attachments: Vec::new(),
+        settings: "{}".to_owned(),
+        nested: false,
+    };
+    let mut plan = prompt::render(&request).map_err(|problem| anyhow!("{}", problem.message))?;
+    let brief = plan.briefs.pop().context("no brief")?;
+    let input = brief.input.into_iter().filter_map(|item| match item {
+        InputItem::Text(text) => Some(text),
+        InputItem::Attachment(_) => None,
+    });
+    Ok(Asked {
+        streaming: plan.streaming,
+        model: plan.model.map(|model| model.name).unwrap_or_default(),
+        instructions: plan.instructions,
+        history: plan.history,
+        input: input.collect(),
+        notes: plan.notes,
+    })
+}
+
+impl Session {
+    /// Begins the reply.
+    pub(crate) fn open(&mut self, model: String, notes: String) -> Result<()> {
+        let context = Context {
+            id: "req_limit".to_owned(),
+            arrived: 0,
+            dialect: airlock_policy::DIALECT.to_owned(),
+            model,
+            notes,
+        };
+        match self {
+            Self::Native(reply) => *reply = Some(translate::Reply::new(&context)),
+            Self::Sandboxed(sandbox) => ours(sandbox.open(context))?,
+        }
+        Ok(())
+    }
+
+    /// Writes what events become.
+    pub(crate) fn feed(&mut self, events: Vec<Event>, text: &mut String) -> Result<()> {
+        match self {
+            Self::Native(Some(reply)) => {
+                write(text, reply.feed(events).frames);
+                Ok(())
+            }
+            Self::Native(None) => bail!("no reply"),
+            Self::Sandboxed(sandbox) => ours(sandbox.feed(events, text)),
+        }
+    }
+
+    /// Writes the last of it, and gives the whole answer, or the problem of the request.
+    pub(crate) fn finish(self, text: &mut String) -> Result<Result<String>> {
+        match self {
+            Self::Native(reply) => {
+                let closing = reply.context("no reply")?.finish(Ending::Completed);
+                write(text, closing.frames);
+                let body = closing.body;
+                Ok(body.map_err(|problem| anyhow!("{}", problem.message)))
+            }
+            Self::Sandboxed(sandbox) => ours(sandbox.finish(text)),
+        }
+    }
+}
+
+/// wasmtime has errors of its own.
+pub(crate) fn ours<T>(outcome: wasmtime::Result<T>) -> Result<T> {
+    outcome.map_err(|error| anyhow!("{error:#}"))
+}
+
+fn write(text: &mut String, frames: Vec<Frame>) {
+    for frame in frames {
+        text.extend(["data: ", &frame.data, "\n\n"]);
+    }
+}

@@ -1,0 +1,188 @@
+//! The least sandbox: wasmtime with a pool, one instance for each request, and nothing that bounds it.
+//!
+//! No clock preempts it, no call has a deadline or a stack of its own, nothing is counted. Each batch of events is a call:
+//! it says nothing of what a piece must cost, which patterns tell without one.
+
+use std::sync::Arc;
+
+use airlock_policy::bindings::airlock::policy::types as native;
+use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceAny};
+use wasmtime::error::Context as _;
+use wasmtime::{
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, Store,
+    format_err,
+};
+
+use self::bindings::airlock::policy::types::{
+    Context, Ending, Event, EventKind, InputItem, Request, Text, Usage,
+};
+use self::bindings::exports::airlock::policy::prompt::GuestIndices as PromptIndices;
+use self::bindings::exports::airlock::policy::translate::{
+    Frame, Guest as Translate, GuestIndices as TranslateIndices,
+};
+use super::policy::Asked;
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "bindgen-generated code; the documentation is in wit/"
+)]
+mod bindings {
+    wasmtime::component::bindgen!({ world: "policy", path: "../wit" });
+}
+
+/// Requests at once.
+const INSTANCES: u32 = 1100;
+
+/// As in the gateway, which was measured with others.
+const CORE_INSTANCES: u32 = 32;
+const TABLE_ELEMENTS: usize = 20_000;
+const KEPT: usize = 64 << 10;
+
+/// The policy, compiled.
+pub(crate) struct Ready {
+    engine: Engine,
+    policy: InstancePre<()>,
+    prompt: PromptIndices,
+    translate: TranslateIndices,
+}
+
+impl Ready {
+    pub(crate) fn compile(component: &[u8]) -> Result<Self> {
+        let mut pool = PoolingAllocationConfig::new();
+        pool.total_component_instances(INSTANCES)
+            .total_core_instances(INSTANCES * CORE_INSTANCES)
+            .total_memories(INSTANCES)
+            .total_tables(INSTANCES * 2)
+            .max_core_instances_per_component(CORE_INSTANCES)
+            .linear_memory_keep_resident(KEPT)
+            .table_keep_resident(KEPT)
+            .pagemap_scan(Enabled::Auto)
+            .table_elements(TABLE_ELEMENTS);
+        let mut config = Config::new();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config)?;
+        let component = Component::new(&engine, component)?;
+        let policy = Linker::new(&engine).instantiate_pre(&component)?;
+        Ok(Self {
+            prompt: PromptIndices::new(&policy)?,
+            translate: TranslateIndices::new(&policy)?,
+            engine,
+            policy,
+        })
+    }
+
+    pub(crate) fn sandbox(self: &Arc<Self>) -> Result<Sandbox> {
+        let mut store = Store::new(&self.engine, ());
+        let instance = self.policy.instantiate(&mut store)?;
+        Ok(Sandbox {
+            ready: self.clone(),
+            store,
+            instance,
+            reply: None,
+        })
+    }
+}
+
+/// One request's.
+pub(crate) struct Sandbox {
+    ready: Arc<Ready>,
+    store: Store<()>,
+    instance: Instance,
+    reply: Option<(Translate, ResourceAny)>,
+}
+
+impl Sandbox {
+    pub(crate) fn render(&mut self, body: String) -> Result<Asked> {
+        let request = Request {
+            id: "req_limit".to_owned(),
+            arrived: 0,
+            dialect: airlock_policy::DIALECT.to_owned(),
+            body,
+            attachments: Vec::new(),
+            settings: "{}".to_owned(),
+            nested: false,
+        };
+        let prompt = self.ready.prompt.load(&mut self.store, &self.instance)?;
+        let rendered = prompt.call_render(&mut self.store, &request)?;
+        let mut plan = rendered.map_err(|problem| format_err!("{}", problem.message))?;
+        let brief = plan.briefs.pop().context("no brief")?;
+        let input = brief.input.into_iter().filter_map(|item| match item {
+            InputItem::Text(text) => Some(text),
+            InputItem::Attachment(_) => None,
+        });
+        Ok(Asked {
+            streaming: plan.streaming,
+            model: plan.model.map(|model| model.name).unwrap_or_default(),
+            instructions: plan.instructions,
+            history: plan.history,
+            input: input.collect(),
+            notes: plan.notes,
+        })
+    }
+
+    pub(crate) fn open(&mut self, context: native::Context) -> Result<()> {
+        let context = Context {
+            id: context.id,
+            arrived: context.arrived,
+            dialect: context.dialect,
+            model: context.model,
+            notes: context.notes,
+        };
+        let translate = self.ready.translate.load(&mut self.store, &self.instance)?;
+        let reply = translate.reply();
+        let reply = reply.call_constructor(&mut self.store, &context)?;
+        self.reply = Some((translate, reply));
+        Ok(())
+    }
+
+    pub(crate) fn feed(&mut self, events: Vec<native::Event>, text: &mut String) -> Result<()> {
+        let (translate, reply) = self.reply.as_ref().context("no reply")?;
+        let events: Vec<Event> = events.into_iter().filter_map(told).collect();
+        let told = translate
+            .reply()
+            .call_feed(&mut self.store, *reply, &events)?;
+        write(text, told.frames);
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self, text: &mut String) -> Result<anyhow::Result<String>> {
+        let (translate, reply) = self.reply.take().context("no reply")?;
+        let closing = translate
+            .reply()
+            .call_finish(&mut self.store, reply, &Ending::Completed)?;
+        write(text, closing.frames);
+        let body = closing.body;
+        Ok(body.map_err(|problem| anyhow::anyhow!("{}", problem.message)))
+    }
+}
+
+/// An event in the words of the sandbox. Loads have texts and usage alone.
+fn told(event: native::Event) -> Option<Event> {
+    let kind = match event.kind {
+        native::EventKind::Text(native::Text { message, text, .. }) => EventKind::Text(Text {
+            message,
+            phase: None,
+            text,
+        }),
+        native::EventKind::Usage(usage) => EventKind::Usage(Usage {
+            input: usage.input,
+            cached: usage.cached,
+            output: usage.output,
+            reasoning: usage.reasoning,
+        }),
+        _ => return None,
+    };
+    Some(Event {
+        source: event.source,
+        at: event.at,
+        kind,
+    })
+}
+
+fn write(text: &mut String, frames: Vec<Frame>) {
+    for frame in frames {
+        text.extend(["data: ", &frame.data, "\n\n"]);
+    }
+}
