@@ -1,4 +1,4 @@
-//! Arguments in, exit code out. The only place that exits or prints.
+//! Arguments in, exit code out, and where memory comes from. The only place that exits or prints.
 
 use std::process::ExitCode;
 

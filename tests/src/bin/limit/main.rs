@@ -101,7 +101,9 @@ struct Calls {
 #[tokio::main(flavor = "current_thread")]
 pub(crate) async fn main() -> Result<()> {
     let mut words = std::env::args_os().skip(1);
-    let codex = words.next().context("limit CODEX [POLICY]")?;
+    let codex = words
+        .next()
+        .context("limit CODEX, or least-sandbox CODEX POLICY")?;
     let policy = match words.next() {
         None => Policy::Native,
         Some(file) => Policy::Sandboxed(ours(Ready::compile(&std::fs::read(file)?))?.into()),

@@ -11,6 +11,41 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::sandbox::{Ready, Sandbox};
 
+/// The request, in the words of either side: natively and in the sandbox they are types of their own.
+macro_rules! request {
+    ($request:ident, $body:expr) => {
+        $request {
+            id: "req_limit".to_owned(),
+            arrived: 0,
+            dialect: airlock_policy::DIALECT.to_owned(),
+            body: $body,
+            attachments: Vec::new(),
+            settings: "{}".to_owned(),
+            nested: false,
+        }
+    };
+}
+
+/// What a plan asks for, likewise.
+macro_rules! asked {
+    ($item:ident, $plan:expr, $brief:expr) => {{
+        let input = $brief.input.into_iter().filter_map(|item| match item {
+            $item::Text(text) => Some(text),
+            $item::Attachment(_) => None,
+        });
+        Asked {
+            streaming: $plan.streaming,
+            model: $plan.model.map(|model| model.name).unwrap_or_default(),
+            instructions: $plan.instructions,
+            history: $plan.history,
+            input: input.collect(),
+            notes: $plan.notes,
+        }
+    }};
+}
+
+pub(crate) use {asked, request};
+
 /// Where the policy runs.
 #[derive(Clone)]
 pub(crate) enum Policy {
@@ -54,29 +89,10 @@ impl Policy {
 }
 
 fn rendered(body: String) -> Result<Asked> {
-    let request = Request {
-        id: "req_limit".to_owned(),
-        arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
-        body,
-        attachments: Vec::new(),
-        settings: "{}".to_owned(),
-        nested: false,
-    };
-    let mut plan = prompt::render(&request).map_err(|problem| anyhow!("{}", problem.message))?;
+    let rendered = prompt::render(&request!(Request, body));
+    let mut plan = rendered.map_err(|problem| anyhow!("{}", problem.message))?;
     let brief = plan.briefs.pop().context("no brief")?;
-    let input = brief.input.into_iter().filter_map(|item| match item {
-        InputItem::Text(text) => Some(text),
-        InputItem::Attachment(_) => None,
-    });
-    Ok(Asked {
-        streaming: plan.streaming,
-        model: plan.model.map(|model| model.name).unwrap_or_default(),
-        instructions: plan.instructions,
-        history: plan.history,
-        input: input.collect(),
-        notes: plan.notes,
-    })
+    Ok(asked!(InputItem, plan, brief))
 }
 
 impl Session {
@@ -100,7 +116,7 @@ impl Session {
     pub(crate) fn feed(&mut self, events: Vec<Event>, text: &mut String) -> Result<()> {
         match self {
             Self::Native(Some(reply)) => {
-                write(text, reply.feed(events).frames);
+                write(text, data(reply.feed(events).frames));
                 Ok(())
             }
             Self::Native(None) => bail!("no reply"),
@@ -113,7 +129,7 @@ impl Session {
         match self {
             Self::Native(reply) => {
                 let closing = reply.context("no reply")?.finish(Ending::Completed);
-                write(text, closing.frames);
+                write(text, data(closing.frames));
                 let body = closing.body;
                 Ok(body.map_err(|problem| anyhow!("{}", problem.message)))
             }
@@ -127,8 +143,13 @@ pub(crate) fn ours<T>(outcome: wasmtime::Result<T>) -> Result<T> {
     outcome.map_err(|error| anyhow!("{error:#}"))
 }
 
-fn write(text: &mut String, frames: Vec<Frame>) {
-    for frame in frames {
-        text.extend(["data: ", &frame.data, "\n\n"]);
+fn data(frames: Vec<Frame>) -> impl Iterator<Item = String> {
+    frames.into_iter().map(|frame| frame.data)
+}
+
+/// Writes the data of frames as server-sent events.
+pub(crate) fn write(text: &mut String, frames: impl Iterator<Item = String>) {
+    for data in frames {
+        text.extend(["data: ", &data, "\n\n"]);
     }
 }

@@ -20,7 +20,7 @@ use self::bindings::exports::airlock::policy::prompt::GuestIndices as PromptIndi
 use self::bindings::exports::airlock::policy::translate::{
     Frame, Guest as Translate, GuestIndices as TranslateIndices,
 };
-use super::policy::Asked;
+use super::policy::{Asked, asked, request, write};
 
 #[allow(
     missing_docs,
@@ -95,31 +95,11 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn render(&mut self, body: String) -> Result<Asked> {
-        let request = Request {
-            id: "req_limit".to_owned(),
-            arrived: 0,
-            dialect: airlock_policy::DIALECT.to_owned(),
-            body,
-            attachments: Vec::new(),
-            settings: "{}".to_owned(),
-            nested: false,
-        };
         let prompt = self.ready.prompt.load(&mut self.store, &self.instance)?;
-        let rendered = prompt.call_render(&mut self.store, &request)?;
+        let rendered = prompt.call_render(&mut self.store, &request!(Request, body))?;
         let mut plan = rendered.map_err(|problem| format_err!("{}", problem.message))?;
         let brief = plan.briefs.pop().context("no brief")?;
-        let input = brief.input.into_iter().filter_map(|item| match item {
-            InputItem::Text(text) => Some(text),
-            InputItem::Attachment(_) => None,
-        });
-        Ok(Asked {
-            streaming: plan.streaming,
-            model: plan.model.map(|model| model.name).unwrap_or_default(),
-            instructions: plan.instructions,
-            history: plan.history,
-            input: input.collect(),
-            notes: plan.notes,
-        })
+        Ok(asked!(InputItem, plan, brief))
     }
 
     pub(crate) fn open(&mut self, context: native::Context) -> Result<()> {
@@ -143,7 +123,7 @@ impl Sandbox {
         let told = translate
             .reply()
             .call_feed(&mut self.store, *reply, &events)?;
-        write(text, told.frames);
+        write(text, data(told.frames));
         Ok(())
     }
 
@@ -152,7 +132,7 @@ impl Sandbox {
         let closing = translate
             .reply()
             .call_finish(&mut self.store, reply, &Ending::Completed)?;
-        write(text, closing.frames);
+        write(text, data(closing.frames));
         let body = closing.body;
         Ok(body.map_err(|problem| anyhow::anyhow!("{}", problem.message)))
     }
@@ -181,8 +161,6 @@ fn told(event: native::Event) -> Option<Event> {
     })
 }
 
-fn write(text: &mut String, frames: Vec<Frame>) {
-    for frame in frames {
-        text.extend(["data: ", &frame.data, "\n\n"]);
-    }
+fn data(frames: Vec<Frame>) -> impl Iterator<Item = String> {
+    frames.into_iter().map(|frame| frame.data)
 }
