@@ -155,10 +155,9 @@ impl Recorder {
     /// # Errors
     /// The folder cannot be read.
     pub(crate) fn report(&self) -> io::Result<Report> {
-        let tapes = list(&self.0.folder)?;
         let mut state = self.lock();
         state.expire();
-        Ok(Report {
+        let mut report = Report {
             recording: state.asked.as_ref().map(|asked| Recording {
                 requests: asked.left,
                 until: asked.ends_at,
@@ -167,8 +166,12 @@ impl Recorder {
             recorded: state.recorded,
             skipped: state.skipped,
             folder: self.0.folder.clone(),
-            tapes,
-        })
+            tapes: Vec::new(),
+        };
+        drop(state);
+        // Looked for last: one that is counted is there.
+        report.tapes = list(&report.folder)?;
+        Ok(report)
     }
 
     /// Records a request, if it is to be. It costs the request copies of what it is told, and no waiting.

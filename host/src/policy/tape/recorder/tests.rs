@@ -72,6 +72,26 @@ async fn tapes_are_made_one_after_the_other() {
 }
 
 #[test]
+fn a_tape_that_is_counted_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let recorder = Recorder::new(folder.path(), &Tasks::default());
+    private(&recorder.0.folder).unwrap();
+    std::thread::scope(|threads| {
+        let writer = threads.spawn(|| {
+            for number in 0..500 {
+                let path = recorder.0.folder.join(format!("req_{number}.jsonl"));
+                fs::write(path, "").unwrap();
+                recorder.lock().recorded += 1;
+            }
+        });
+        while !writer.is_finished() {
+            let report = recorder.report().unwrap();
+            assert!(report.tapes.len() as u64 >= report.recorded);
+        }
+    });
+}
+
+#[test]
 fn a_tape_has_a_bound_and_so_have_all() {
     let recorder = Recorder::new(Path::new("/nowhere"), &Tasks::default());
     recorder.lock().running = 6;
