@@ -314,14 +314,21 @@ impl Flow {
     }
 
     /// The list of models as JSON.
-    pub(crate) async fn models(&self) -> Result<String, Failure> {
+    ///
+    /// `key` and `trail`: as those of `Incoming`.
+    pub(crate) async fn models(&self, key: &str, trail: &Trail) -> Result<String, Failure> {
         let models = self.codex.models().await?;
-        let mut session = self.rollout.choose("").release.session().await?;
+        let mut session = self.session(key, trail).await?;
         Ok(session.list_models(MODELS_DIALECT, &models).await?)
     }
 
-    /// One model as JSON.
-    pub(crate) async fn model(&self, id: &str) -> Result<String, Failure> {
+    /// One model as JSON. The rest is as for the list.
+    pub(crate) async fn model(
+        &self,
+        id: &str,
+        key: &str,
+        trail: &Trail,
+    ) -> Result<String, Failure> {
         let models = self.codex.models().await?;
         let Some(model) = models.iter().find(|model| model.id == id) else {
             let message =
@@ -330,8 +337,15 @@ impl Flow {
                 Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model"),
             );
         };
-        let mut session = self.rollout.choose("").release.session().await?;
+        let mut session = self.session(key, trail).await?;
         Ok(session.show_model(MODELS_DIALECT, model).await?)
+    }
+
+    /// A session of the release that serves this request. No shadow is shown it.
+    async fn session(&self, key: &str, trail: &Trail) -> Result<Session, Failure> {
+        let release = self.rollout.choose(key).release;
+        trail.served_by(release.meter());
+        Ok(release.session().await?)
     }
 
     /// Whether a turn of a gateway like this one asks: by the depth that its model provider was told to send, by

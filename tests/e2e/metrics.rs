@@ -156,3 +156,15 @@ async fn nothing_that_a_client_says_becomes_a_label() -> Result<()> {
     assert!(!text.contains(SECRET), "{text}");
     Ok(())
 }
+
+#[tokio::test]
+async fn lists_of_models_are_counted_for_the_release_that_wrote_them() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with().administered().over_fake(&fake).await?;
+    for path in ["/v1/models", "/v1/models/gpt-5.5"] {
+        assert_eq!(gateway.client().get(path).await?.status, 200, "{path}");
+    }
+    let lines = [r#"airlock_requests_total{route="/v1/models",status="ok",release="1"} 2"#];
+    gateway.admin().measured(&lines).await?;
+    Ok(())
+}

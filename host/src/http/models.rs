@@ -1,23 +1,32 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`.
 
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::Front;
 use super::failure::{Refusal, json};
+use super::record::Received;
 
-pub(super) async fn list(State(front): State<Front>) -> Result<Response, Refusal> {
-    Ok(json(StatusCode::OK, front.flow.models().await?))
+pub(super) async fn list(
+    State(front): State<Front>,
+    Extension(received): Extension<Received>,
+) -> Result<Response, Refusal> {
+    let Received { shown, trail, .. } = received;
+    let list = front.flow.models(&shown, &trail).await?;
+    Ok(json(StatusCode::OK, list))
 }
 
 pub(super) async fn show(
     State(front): State<Front>,
+    Extension(received): Extension<Received>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    Ok(json(StatusCode::OK, front.flow.model(&id).await?))
+    let Received { shown, trail, .. } = received;
+    let model = front.flow.model(&id, &shown, &trail).await?;
+    Ok(json(StatusCode::OK, model))
 }
 
 /// The model's name. No model has one that is no text, which is all that axum rejects here.

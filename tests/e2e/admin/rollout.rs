@@ -37,6 +37,13 @@ async fn a_canary_serves_its_share_until_it_is_ended() -> Result<()> {
         &[r#"airlock_canary_requests_total{release="2"} 1"#],
     )
     .await?;
+    // A list of models is a request like others.
+    assert_eq!(gateway.client().get("/v1/models").await?.status, 200);
+    let lines = [
+        r#"airlock_canary_requests_total{release="2"} 2"#,
+        r#"airlock_requests_total{route="/v1/models",status="ok",release="2"} 1"#,
+    ];
+    measured(&gateway, &lines).await?;
     let end = async || {
         ask(
             &gateway,
