@@ -52,6 +52,9 @@ fn requests_are_counted_by_route_outcome_and_release() {
         trail.over(status, whole);
     }
     metrics.request("/v1/models/a").over(Some(401), true);
+    for path in ["/api/codex/status", "/api/codex/login"] {
+        metrics.request(path).over(Some(200), true);
+    }
     metrics.request("/no/such/path").over(Some(200), false);
     let broken = metrics.request(CHAT);
     broken.failed();
@@ -66,6 +69,7 @@ fn requests_are_counted_by_route_outcome_and_release() {
         r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release=""} 1"#,
         r#"airlock_requests_total{route="/v1/chat/completions",status="left",release=""} 1"#,
         r#"airlock_requests_total{route="/v1/models",status="refused",release=""} 1"#,
+        r#"airlock_requests_total{route="/api/codex",status="ok",release=""} 2"#,
         r#"airlock_requests_total{route="other",status="left",release=""} 1"#,
         "http_server_active_requests 0",
         "gen_ai_server_request_duration_seconds_count 5",
@@ -76,7 +80,7 @@ fn requests_are_counted_by_route_outcome_and_release() {
     ] {
         assert!(has(&text, line), "no {line} in\n{text}");
     }
-    assert_eq!(text.matches("airlock_requests_total{").count(), 6, "{text}");
+    assert_eq!(text.matches("airlock_requests_total{").count(), 7, "{text}");
 }
 
 #[test]

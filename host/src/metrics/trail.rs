@@ -16,16 +16,19 @@ pub(super) enum Route {
     Probes,
     Metrics,
     Admin,
+    /// Whether Codex is there, and signing in and out.
+    Codex,
     Other,
 }
 
 impl Route {
-    pub(super) const ALL: [(Self, &'static str); 6] = [
+    pub(super) const ALL: [(Self, &'static str); 7] = [
         (Self::Chat, "/v1/chat/completions"),
         (Self::Models, "/v1/models"),
         (Self::Probes, "/healthz"),
         (Self::Metrics, "/metrics"),
         (Self::Admin, "/admin"),
+        (Self::Codex, "/api/codex"),
         (Self::Other, "other"),
     ];
 
@@ -37,6 +40,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             path if path.starts_with("/v1/models/") => Self::Models,
             path if path.starts_with("/admin/") => Self::Admin,
+            path if path.starts_with("/api/codex/") => Self::Codex,
             _ => Self::Other,
         }
     }

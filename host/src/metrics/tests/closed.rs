@@ -38,6 +38,7 @@ const LABELS: [(&str, &[&str]); 9] = [
             "/healthz",
             "/metrics",
             "/admin",
+            "/api/codex",
             "other",
         ],
     ),
@@ -101,6 +102,7 @@ fn no_label_grows_with_what_clients_say() {
                 CHAT.to_owned(),
                 format!("/v1/models/{round}-{number}"),
                 format!("/admin/{round}-{number}"),
+                format!("/api/codex/{round}-{number}"),
                 format!("/{round}/{number}?key=sk-secret"),
             ] {
                 let trail = metrics.request(&path);
