@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::fan_out::FanOutTrail;
 use self::fan_out::FanOuts;
-use self::histogram::Histogram;
+pub(crate) use self::histogram::Histogram;
 use self::meter::Calls;
 pub(crate) use self::meter::Meter;
 pub(crate) use self::scrape::Scrape;

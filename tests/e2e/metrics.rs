@@ -1,7 +1,7 @@
 //! What is counted of requests, as Prometheus reads it.
 
 use airlock_tests::{Conversation, FakeCodex, Frame, Gateway, Script, Usage, angle, fan_out, tool};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 /// What candidates say, and a synthesis is recognised by.
@@ -166,5 +166,35 @@ async fn lists_of_models_are_counted_for_the_release_that_wrote_them() -> Result
     }
     let lines = [r#"airlock_requests_total{route="/v1/models",status="ok",release="1"} 2"#];
     gateway.admin().measured(&lines).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with()
+        .administered()
+        .settings("[sandbox]\ncall_timeout = \"30s\"")
+        .flag("--policy")
+        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .over_fake(&fake)
+        .await?;
+    let admin = gateway.admin();
+    {
+        let asking = gateway
+            .client()
+            .chat(json!({"user": "hostile:render:loop"}));
+        let begun = [r#"airlock_policy_call_seconds_count{export="instantiate"} 1"#];
+        tokio::select! {
+            reply = asking => bail!("an answer: {:?}", reply?.body),
+            begun = admin.measured(&begun) => drop(begun?),
+        }
+    }
+    admin
+        .measured(&[
+            r#"airlock_policy_call_seconds_count{export="render"} 1"#,
+            r#"airlock_requests_total{route="/v1/chat/completions",status="left",release="1"} 1"#,
+        ])
+        .await?;
     Ok(())
 }

@@ -1,14 +1,12 @@
 //! One request's sandbox: one store, one instance, one release. Dropping it frees everything.
 
-use std::time::{Duration, Instant};
+mod call; // what one call may take
 
-use tokio::time::error::Elapsed;
-use tokio::time::timeout;
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
+use self::call::{Timed, settle, wall, within};
 use super::contract;
-use super::engine::WALL;
 use super::fault::Fault;
 use super::relay::Relay;
 use super::release::Release;
@@ -45,14 +43,11 @@ pub(crate) struct Session {
 /// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
 macro_rules! call {
     ($session:ident, $call:ident($($argument:expr),*)) => {{
-        begin(&mut $session.store, &$session.release);
-        let running = $session.release.engine().clock.run();
-        let began = Instant::now();
+        let times = &$session.release.meter().calls().$call;
+        let timed = Timed::begin(&mut $session.store, &$session.release, times);
         let call = $session.exports.$call(&mut $session.store, $($argument),*);
-        let outcome = timeout(wall(&$session.release), call).await;
-        let took = began.elapsed();
-        drop(running);
-        $session.release.meter().calls().$call.observe(took);
+        let outcome = within(wall(&$session.release), call).await;
+        drop(timed);
         settle(outcome, &$session.store)
     }};
 }
@@ -66,13 +61,11 @@ impl Session {
         // What a policy hands out must fit the memory that it has. Without this bound a short list of references to
         // one long text would make the host allocate without end.
         store.set_hostcall_fuel(allowance.memory_bytes);
-        begin(&mut store, release);
-        let began = Instant::now();
-        let running = release.engine().clock.run();
-        let outcome = timeout(wall(release), release.world().instantiate(&mut store)).await;
-        drop(running);
         let meter = release.meter();
-        meter.calls().instantiate.observe(began.elapsed());
+        let timed = Timed::begin(&mut store, release, &meter.calls().instantiate);
+        let call = release.world().instantiate(&mut store);
+        let outcome = within(wall(release), call).await;
+        drop(timed);
         let exports = settle(outcome, &store).inspect_err(|fault| meter.failed(fault.kind()));
         release.health().met(exports.as_ref().err());
         Ok(Self {
@@ -334,29 +327,6 @@ impl Session {
             )));
         }
         Ok(())
-    }
-}
-
-/// Gives the coming call its time.
-fn begin(store: &mut Store<Sandbox>, release: &Release) {
-    store.data_mut().begin_call(release.allowance().call_time);
-    store.set_epoch_deadline(1);
-}
-
-/// How long a call may take by the clock on the wall.
-fn wall(release: &Release) -> Duration {
-    release.allowance().call_time.saturating_mul(WALL)
-}
-
-/// What a call came to.
-fn settle<T>(
-    outcome: Result<wasmtime::Result<T>, Elapsed>,
-    store: &Store<Sandbox>,
-) -> Result<T, Fault> {
-    match outcome {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Fault::from_error(&error, store.data().refused)),
-        Err(_) => Err(Fault::TimedOut),
     }
 }
 

@@ -6,6 +6,7 @@ mod relay;
 
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
@@ -274,6 +275,14 @@ async fn a_policy_that_misbehaves_costs_its_own_request_and_nothing_else() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_midway_is_counted() {
+    let looping = release_of(&hostile::with(EMBEDDED, hostile::LOOPS), 1);
+    // It gives way at the first tick, and is never asked to go on.
+    assert!(looping.session().now_or_never().is_none());
+    assert_eq!(looping.meter().calls().instantiate.number(), 1);
 }
 
 #[tokio::test]
