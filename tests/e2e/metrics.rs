@@ -99,6 +99,26 @@ async fn candidates_that_are_cut_are_counted_as_stopped() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_synthesis_that_is_cut_is_timed_too() -> Result<()> {
+    let script = Script::new()
+        .when(DRAFT, |turn| turn.text("half").hang())
+        .every_turn(|turn| turn.text(DRAFT));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with().administered().over_fake(&fake).await?;
+    let mut stream = gateway.client().stream(fan_out(2, json!({}))).await?;
+    assert_eq!(stream.next_text().await?, "half");
+    drop(stream);
+    gateway
+        .admin()
+        .measured(&[
+            r#"airlock_requests_total{route="/v1/chat/completions",status="left",release="1"} 1"#,
+            "airlock_synthesis_seconds_count 1",
+        ])
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_turn_over_two_requests_is_one_and_its_tokens_are_counted_once() -> Result<()> {
     let script = Script::new().turn(|turn| {
         turn.call("call_1", "get_weather", r#"{"city":"Oslo"}"#)

@@ -249,7 +249,11 @@ impl FanOut {
             self.wake = until.map(|until| self.instant(until));
             return Ok(None);
         }
-        self.trail.decided();
+        if matches!(verdict, Verdict::Fail(_)) {
+            self.trail.gave_up();
+        } else {
+            self.trail.decided();
+        }
         // Whoever still runs is no longer needed.
         self.ended.clear();
         for source in turns.stop_all() {

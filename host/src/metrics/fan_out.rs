@@ -51,13 +51,14 @@ impl Default for FanOuts {
     }
 }
 
-/// What is noted of one fan-out while it runs. Of whom nothing was heard when it is dropped was stopped.
+/// What is noted of one fan-out while it runs. Of whom nothing was heard when it is dropped was stopped, and so was an
+/// answer that had not ended.
 #[derive(Debug)]
 pub(crate) struct FanOutTrail {
     metrics: Metrics,
     /// Candidates that the panel has not heard of.
     left: u32,
-    /// When the panel needed no more of them. None again once the answer has ended.
+    /// When the panel needed no more of them and something was begun of what it had heard. None again once that has ended.
     decided: Option<Instant>,
 }
 
@@ -88,6 +89,12 @@ impl FanOutTrail {
         self.decided.get_or_insert_with(Instant::now);
     }
 
+    /// The panel waits no longer, and there will be no answer. What it had asked for to find one has come to nothing.
+    pub(crate) fn gave_up(&mut self) {
+        self.stop();
+        self.answered(Instant::now());
+    }
+
     /// The answer has ended.
     pub(crate) fn answered(&mut self, when: Instant) {
         if let Some(decided) = self.decided.take() {
@@ -111,7 +118,8 @@ impl FanOutTrail {
 
 impl Drop for FanOutTrail {
     fn drop(&mut self) {
-        self.stop();
+        // Without those that are cut short, the times would be of the quick ones alone.
+        self.gave_up();
     }
 }
 
@@ -125,8 +133,7 @@ impl Page<'_> {
         });
         let help = "Candidates of fan-outs, by what became of them";
         self.counters("airlock_candidates", help, candidates)?;
-        let help =
-            "Time from the end of the last candidate that was waited for to that of the answer";
+        let help = "Time from the last candidate that was waited for to the end of the answer, good or not";
         let seconds = Some(&Unit::Seconds);
         self.histogram("airlock_synthesis", help, seconds, &fan_outs.synthesis)
     }

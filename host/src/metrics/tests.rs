@@ -252,7 +252,7 @@ fn each_candidate_is_counted_once() {
     fan_out.heard(true);
     drop(fan_out);
     // There is no answer.
-    trail.fanned_out(2).decided();
+    trail.fanned_out(2).gave_up();
     assert_has(
         &metrics,
         &[
@@ -267,6 +267,24 @@ fn each_candidate_is_counted_once() {
             "airlock_synthesis_seconds_count 1",
         ],
     );
+}
+
+#[test]
+fn a_synthesis_is_timed_however_it_ends() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    // The client leaves, or the policy fails.
+    trail.fanned_out(2).decided();
+    // The panel gives up what it has begun.
+    let mut fan_out = trail.fanned_out(2);
+    fan_out.decided();
+    fan_out.gave_up();
+    drop(fan_out);
+    assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
+    // Nothing was begun.
+    trail.fanned_out(2).gave_up();
+    drop(trail.fanned_out(2));
+    assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
 }
 
 #[test]
