@@ -260,7 +260,8 @@ impl Flow {
         }
         let turns = Turns::of(turn, ANSWER);
         let lot = self.lot.of(session.release());
-        let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
+        let stream = asked.streaming.then_some(asked.trail);
+        let pump = Pump::new(session, turns, lot, stream, self.limits.heartbeat);
         Ok((pump, continued))
     }
 
@@ -292,6 +293,7 @@ impl Flow {
         tracing::Span::current().record("model", context.model.as_str());
         session.open(&context).await?;
         let mut turns = Turns::default();
+        let stream = asked.streaming.then(|| asked.trail.clone());
         let means = Means {
             codex: self.codex.clone(),
             conversation: asked.conversation,
@@ -309,7 +311,7 @@ impl Flow {
         );
         session.convene(&context, fan_out.candidates()).await?;
         let lot = self.lot.of(session.release());
-        let pump = Pump::new(session, turns, lot, asked.streaming, self.limits.heartbeat);
+        let pump = Pump::new(session, turns, lot, stream, self.limits.heartbeat);
         Ok(pump.over(fan_out, opened))
     }
 

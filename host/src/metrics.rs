@@ -22,7 +22,7 @@ pub(crate) use self::scrape::Scrape;
 use self::tokens::Tokens;
 pub(crate) use self::trail::{Open, Trail, TurnTrail};
 
-/// Bounds for the first frame in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
+/// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
 const FIRST: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];

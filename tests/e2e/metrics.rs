@@ -1,6 +1,8 @@
 //! What is counted of requests, as Prometheus reads it.
 
-use airlock_tests::{Conversation, FakeCodex, Frame, Gateway, Script, Usage, angle, fan_out, tool};
+use airlock_tests::{
+    Conversation, FakeCodex, Frame, Gate, Gateway, Script, Usage, angle, fan_out, tool,
+};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -114,6 +116,39 @@ async fn a_synthesis_that_is_cut_is_timed_too() -> Result<()> {
             r#"airlock_requests_total{route="/v1/chat/completions",status="left",release="1"} 1"#,
             "airlock_synthesis_seconds_count 1",
         ])
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_first_token_is_one_of_the_answer() -> Result<()> {
+    let gate = Gate::new();
+    let script = Script::new()
+        .when(DRAFT, |turn| turn.hold(&gate).text("the answer"))
+        .when("How is Oslo?", |turn| {
+            turn.call("call_1", "get_weather", r#"{"city":"Oslo"}"#)
+                .text("Cold.")
+        })
+        .every_turn(|turn| turn.text(DRAFT));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with().administered().over_fake(&fake).await?;
+    let admin = gateway.admin();
+    let mut stream = gateway.client().stream(fan_out(2, json!({}))).await?;
+    stream.next_tool_event().await?;
+    admin
+        .measured(&["gen_ai_server_time_to_first_token_seconds_count 0"])
+        .await?;
+    gate.open();
+    assert_eq!(stream.next_text().await?, "the answer");
+    admin
+        .measured(&["gen_ai_server_time_to_first_token_seconds_count 1"])
+        .await?;
+    let tools = json!({"tools": [tool("get_weather")]});
+    let talk = Conversation::new(gateway.client(), "How is Oslo?", tools);
+    let told = talk.streaming(true).send().await?;
+    assert_eq!(told.finish_reason, "tool_calls");
+    admin
+        .measured(&["gen_ai_server_time_to_first_token_seconds_count 2"])
         .await?;
     Ok(())
 }

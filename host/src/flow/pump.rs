@@ -3,6 +3,7 @@
 //! It is a value, not a task. Whoever holds it drives it, and dropping it drops the turns, which interrupts them, and the
 //! session.
 
+mod first; // its first token
 mod piece; // what comes out
 
 use std::error::Error;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tracing::Span;
 
+use self::first::First;
 pub(crate) use self::piece::Piece;
 use self::piece::{record_ending, tells};
 use super::fan_out::FanOut;
@@ -20,6 +22,7 @@ use super::turns::{ANSWER, Settled, Turns};
 use crate::codex::{Outcome, Turn};
 use crate::events;
 use crate::failure::Failure;
+use crate::metrics::Trail;
 use crate::policy::{Fault, Session};
 use crate::wit::{Closing, Ending, Event, EventKind, Frame, Handoff, Problem, ProblemKind};
 
@@ -49,6 +52,7 @@ pub(crate) struct Pump {
     /// The turn that will, once the answer is finished.
     waiting: Option<(String, Turn)>,
     streaming: bool,
+    first: First,
     heartbeat: Duration,
     /// When the client last heard something.
     spoke: Instant,
@@ -68,12 +72,13 @@ enum Work {
 }
 
 impl Pump {
-    /// A pump from these turns through this session, whose reply is open.
+    /// A pump from these turns through this session, whose reply is open. `stream`: what is counted of the request. None:
+    /// it is not for a stream.
     pub(super) fn new(
         session: Session,
         turns: Turns,
         lot: Lot,
-        streaming: bool,
+        stream: Option<Trail>,
         heartbeat: Duration,
     ) -> Self {
         Self {
@@ -88,7 +93,8 @@ impl Pump {
             cause: None,
             lot,
             waiting: None,
-            streaming,
+            streaming: stream.is_some(),
+            first: First::new(stream),
             heartbeat,
             spoke: Instant::now(),
             beat: None,
@@ -216,6 +222,7 @@ impl Pump {
         if let Some(ending) = self.ending.take() {
             record_ending(&self.span, &ending);
             let closing = self.session.finish(&ending).await?;
+            self.first.ended(&ending, &closing.frames);
             // Before the client hears of the calls: it may be quick.
             if let Some((key, turn)) = self.waiting.take() {
                 self.lot.park(key, turn);
@@ -237,6 +244,7 @@ impl Pump {
         let count = costs.take_while(|cost| *cost <= FEED_BYTES).count().max(1);
         let (now, later) = self.batch.split_at(count.min(self.batch.len()));
         let told = self.session.feed(now).await?;
+        self.first.fed(now, &told);
         if let Some(fan_out) = &mut self.fan_out {
             fan_out.told(later);
         }

@@ -101,8 +101,6 @@ fn count(piece: &Piece, trail: &Trail) {
     trail.sent(frames);
     if failed {
         trail.failed();
-    } else {
-        trail.spoke();
     }
 }
 

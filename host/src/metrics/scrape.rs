@@ -166,7 +166,7 @@ impl Page<'_> {
     /// How long requests take.
     fn times(&mut self, counts: &Counts) -> fmt::Result {
         let seconds = Some(&Unit::Seconds);
-        let help = "Time from a request to the first frame of its stream";
+        let help = "Time from a request to the first token of its answer, in streams";
         let name = "gen_ai_server_time_to_first_token";
         self.histogram(name, help, seconds, &counts.first)?;
         let help = "Time from a request for a completion to the end of its answer";

@@ -114,7 +114,6 @@ fn times_are_counted_in_buckets() {
     let trail = metrics.request(CHAT);
     let open = trail.open();
     trail.spoke();
-    trail.spoke();
     let during = text(&metrics);
     assert!(has(&during, "airlock_open_streams 1"), "{during}");
     drop(open);

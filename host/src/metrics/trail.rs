@@ -79,7 +79,6 @@ struct Notes {
     began: Instant,
     /// Of the release that serves it, once that is chosen.
     meter: OnceLock<Arc<Meter>>,
-    spoke: AtomicBool,
     failed: AtomicBool,
     /// Time in line, in nanoseconds.
     queued: AtomicU64,
@@ -117,7 +116,6 @@ impl Trail {
             route,
             began: Instant::now(),
             meter: OnceLock::new(),
-            spoke: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             queued: AtomicU64::default(),
             asked: OnceLock::new(),
@@ -157,12 +155,10 @@ impl Trail {
         FanOutTrail::new(self.0.metrics.clone(), candidates)
     }
 
-    /// A frame is ready. Only the first of a request counts.
+    /// The first token of its answer is ready for its stream, to be said once.
     pub(crate) fn spoke(&self) {
-        let spoke = &self.0.spoke;
-        if !spoke.load(Ordering::Relaxed) && !spoke.swap(true, Ordering::Relaxed) {
-            self.0.metrics.0.first.observe(self.0.began.elapsed());
-        }
+        let notes = &self.0;
+        notes.metrics.0.first.observe(notes.began.elapsed());
     }
 
     /// So many frames of its stream went out.
