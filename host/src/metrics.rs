@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use self::fan_out::FanOutTrail;
 use self::fan_out::FanOuts;
 pub(crate) use self::histogram::Histogram;
-use self::meter::Calls;
-pub(crate) use self::meter::Meter;
+use self::meter::AllCalls;
+pub(crate) use self::meter::{Meter, Work};
 pub(crate) use self::scrape::Scrape;
 use self::tokens::Tokens;
 pub(crate) use self::trail::{Open, Trail, TurnTrail};
@@ -70,7 +70,7 @@ struct Counts {
     /// By number: as many as are remembered.
     releases: Mutex<BTreeMap<u64, Arc<Meter>>>,
     /// Shared by all releases.
-    calls: Arc<Calls>,
+    calls: Arc<AllCalls>,
     /// Completions that are being served.
     running: AtomicU64,
     /// Streams among them whose headers are out.

@@ -239,7 +239,7 @@ async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
         let asking = gateway
             .client()
             .chat(json!({"user": "hostile:render:loop"}));
-        let begun = [r#"airlock_policy_call_seconds_count{export="instantiate"} 1"#];
+        let begun = [r#"airlock_policy_call_seconds_count{export="instantiate",role="serving"} 1"#];
         tokio::select! {
             reply = asking => bail!("an answer: {:?}", reply?.body),
             begun = admin.measured(&begun) => drop(begun?),
@@ -247,7 +247,7 @@ async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
     }
     admin
         .measured(&[
-            r#"airlock_policy_call_seconds_count{export="render"} 1"#,
+            r#"airlock_policy_call_seconds_count{export="render",role="serving"} 1"#,
             r#"airlock_requests_total{route="/v1/chat/completions",status="left",release="1"} 1"#,
         ])
         .await?;

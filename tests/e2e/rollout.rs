@@ -185,6 +185,13 @@ async fn a_shadow_finds_one_word_and_nothing_else() -> Result<()> {
     let same = |report: &Value| report["shadow"]["same"] == 2;
     let report = admin.reported("both answers the same", same).await?;
     assert_eq!(report["shadow"]["different"], json!({}), "{report}");
+    // What a shadow takes is not what clients wait for.
+    let name = "airlock_policy_call_seconds_count";
+    let rendered =
+        ["serving", "shadow"].map(|role| format!("{name}{{export=\"render\",role=\"{role}\"}} 2"));
+    admin
+        .measured(&rendered.each_ref().map(String::as_str))
+        .await?;
 
     admin.shadow("stamp", &digests[2]).await?;
     both().await?;

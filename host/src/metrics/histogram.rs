@@ -58,7 +58,6 @@ impl Histogram {
     }
 
     /// How many were added.
-    #[cfg(test)]
     pub(crate) fn number(&self) -> u64 {
         let counts = self.buckets.iter();
         counts.map(|it| it.load(Ordering::Relaxed)).sum()

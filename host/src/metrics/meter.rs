@@ -27,7 +27,24 @@ pub(crate) struct Meter {
     /// How often it is in memory: more than once while old requests run on with other settings.
     pub(super) resident: AtomicU64,
     /// How long calls take, over all releases of a gateway.
-    calls: Arc<Calls>,
+    calls: Arc<AllCalls>,
+}
+
+/// By `Work`.
+pub(super) type AllCalls = [Calls; Work::ALL.len()];
+
+/// For whom a policy is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// For a client.
+    Serving,
+    /// To compare what it says with what is served.
+    Shadow,
+}
+
+impl Work {
+    pub(super) const ALL: [(Self, &'static str); 2] =
+        [(Self::Serving, "serving"), (Self::Shadow, "shadow")];
 }
 
 /// How long the calls into policies take, by export.
@@ -71,16 +88,16 @@ calls!(
 );
 
 impl Meter {
-    pub(super) fn with(calls: Arc<Calls>) -> Self {
+    pub(super) fn with(calls: Arc<AllCalls>) -> Self {
         Self {
             calls,
             ..Self::default()
         }
     }
 
-    /// How long its calls take.
-    pub(crate) fn calls(&self) -> &Calls {
-        &self.calls
+    /// How long its calls for this take.
+    pub(crate) fn calls(&self, work: Work) -> &Calls {
+        &self.calls[work as usize]
     }
 
     /// A call has failed in this way. None: not by the policy's fault.

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::Histogram;
-use super::meter::{KINDS, Meter};
+use super::meter::{KINDS, Meter, Work};
 use super::trail::{Outcome, Route};
 use super::{Counts, Metrics, Role};
 use crate::codex::FleetReport;
@@ -72,10 +72,7 @@ impl Collector for Scrape {
         let help = "Releases that were taken back because they failed too often, by what they were";
         page.counters("airlock_policy_rollbacks", help, rollbacks)?;
 
-        let seconds = Some(&Unit::Seconds);
-        let help = "Time of calls into policies, by export";
-        let calls = counts.calls.all();
-        page.histograms("airlock_policy_call", help, seconds, "export", calls)?;
+        page.calls(counts)?;
         page.times(counts)?;
         page.tokens(&counts.tokens)?;
         page.fan_outs(&counts.fan_outs)?;
@@ -163,6 +160,18 @@ impl Page<'_> {
         self.gauge("airlock_resident_releases", help, resident as u64)
     }
 
+    /// How long calls into policies take. Of a shadow's, only those that there were: most gateways never have one.
+    fn calls(&mut self, counts: &Counts) -> fmt::Result {
+        let series = Work::ALL.into_iter().flat_map(|(work, role)| {
+            let calls = counts.calls[work as usize].all();
+            let told = calls.filter(move |(_, it)| work == Work::Serving || it.number() > 0);
+            told.map(move |(export, it)| ([("export", export), ("role", role)], it))
+        });
+        let seconds = Some(&Unit::Seconds);
+        let help = "Time of calls into policies, by export, and by whether they serve";
+        self.histograms("airlock_policy_call", help, seconds, series)
+    }
+
     /// How long requests take.
     fn times(&mut self, counts: &Counts) -> fmt::Result {
         let seconds = Some(&Unit::Seconds);
@@ -198,19 +207,18 @@ impl Page<'_> {
         values.encode(self.0.encode_descriptor(name, help, unit, histogram)?)
     }
 
-    /// Several of them, told apart by this label.
-    pub(super) fn histograms<'a>(
+    /// Several of them, told apart by their labels.
+    pub(super) fn histograms<'a, const N: usize>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<&Unit>,
-        label: &str,
-        series: impl IntoIterator<Item = (&'static str, &'a Histogram)>,
+        series: impl IntoIterator<Item = ([(&'static str, &'static str); N], &'a Histogram)>,
     ) -> fmt::Result {
         let histogram = MetricType::Histogram;
         let mut metric = self.0.encode_descriptor(name, help, unit, histogram)?;
-        for (word, values) in series {
-            values.encode(metric.encode_family(&[(label, word)])?)?;
+        for (labels, values) in series {
+            values.encode(metric.encode_family(&labels)?)?;
         }
         Ok(())
     }

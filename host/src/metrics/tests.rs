@@ -108,8 +108,13 @@ fn what_is_not_remembered_is_not_told() {
 fn times_are_counted_in_buckets() {
     let metrics = Metrics::default();
     let calls = metrics.release(1);
+    let shadow = &calls.calls(Work::Shadow).render;
+    shadow.observe(Duration::from_secs(1));
     for micros in [10, 30, 2_000_000] {
-        calls.calls().feed.observe(Duration::from_micros(micros));
+        calls
+            .calls(Work::Serving)
+            .feed
+            .observe(Duration::from_micros(micros));
     }
     let trail = metrics.request(CHAT);
     let open = trail.open();
@@ -119,11 +124,12 @@ fn times_are_counted_in_buckets() {
     drop(open);
     let text = text(&metrics);
     for line in [
-        r#"airlock_policy_call_seconds_bucket{le="0.00001",export="feed"} 1"#,
-        r#"airlock_policy_call_seconds_bucket{le="0.00005",export="feed"} 2"#,
-        r#"airlock_policy_call_seconds_bucket{le="+Inf",export="feed"} 3"#,
-        r#"airlock_policy_call_seconds_sum{export="feed"} 2.00004"#,
-        r#"airlock_policy_call_seconds_count{export="render"} 0"#,
+        r#"airlock_policy_call_seconds_bucket{le="0.00001",export="feed",role="serving"} 1"#,
+        r#"airlock_policy_call_seconds_bucket{le="0.00005",export="feed",role="serving"} 2"#,
+        r#"airlock_policy_call_seconds_bucket{le="+Inf",export="feed",role="serving"} 3"#,
+        r#"airlock_policy_call_seconds_sum{export="feed",role="serving"} 2.00004"#,
+        r#"airlock_policy_call_seconds_count{export="render",role="serving"} 0"#,
+        r#"airlock_policy_call_seconds_count{export="render",role="shadow"} 1"#,
         "gen_ai_server_time_to_first_token_seconds_count 1",
         "airlock_open_streams 0",
     ] {

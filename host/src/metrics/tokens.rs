@@ -61,8 +61,8 @@ impl Page<'_> {
     pub(super) fn tokens(&mut self, tokens: &Tokens) -> fmt::Result {
         let help = "Tokens that turns of Codex used, one observation for each turn of a request";
         let series = [("input", &tokens.input), ("output", &tokens.output)];
-        let name = "gen_ai_client_token_usage";
-        self.histograms(name, help, None, "gen_ai_token_type", series)?;
+        let series = series.map(|(kind, tokens)| ([("gen_ai_token_type", kind)], tokens));
+        self.histograms("gen_ai_client_token_usage", help, None, series)?;
         let help = "Tokens that turns of Codex used; input and output hold the other two";
         let kinds = [
             ("input", tokens.input.sum()),

@@ -14,7 +14,7 @@ use super::sandbox::Allowance;
 use super::session::Session;
 use super::world::{self, World};
 use crate::config::Config;
-use crate::metrics::Meter;
+use crate::metrics::{Meter, Work};
 use crate::wit::{ProblemKind, Request};
 
 /// What the host grants, sealed: its prefix and its version.
@@ -225,7 +225,7 @@ impl Release {
     /// # Errors
     /// `Fault::Exhausted` when every sandbox is in use; another when the policy fails as it starts.
     pub(crate) async fn session(&self) -> Result<Session, Fault> {
-        Session::new(self).await
+        Session::new(self, Work::Serving).await
     }
 
     /// What tells it from others.

@@ -5,6 +5,7 @@ use super::release::Release;
 use super::session::Session;
 use super::step::{Answer, Step};
 use crate::failure::Failure;
+use crate::metrics::Work;
 use crate::wit::Context;
 
 /// A session that is told what another was told. What it gives leads to nothing.
@@ -22,11 +23,23 @@ impl Replay {
     /// # Errors
     /// As a request's would.
     pub(crate) async fn on(release: &Release) -> Result<Self, Fault> {
-        Ok(Self {
-            session: release.session().await?,
+        Ok(Self::of(release.session().await?))
+    }
+
+    /// The same for a shadow, whose calls are counted apart.
+    ///
+    /// # Errors
+    /// As for `on`.
+    pub(super) async fn beside(release: &Release) -> Result<Self, Fault> {
+        Ok(Self::of(Session::new(release, Work::Shadow).await?))
+    }
+
+    fn of(session: Session) -> Self {
+        Self {
+            session,
             notes: String::new(),
             relays: false,
-        })
+        }
     }
 
     /// Bytes of the policy's memory, the most that the calls so far have needed.

@@ -15,6 +15,7 @@ use super::step::{Answer, Observer, Seen, Step};
 use super::world::Exports;
 use crate::events;
 use crate::failure::Failure;
+use crate::metrics::Work;
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Plan,
     Request, Told, Verdict,
@@ -38,12 +39,14 @@ pub(crate) struct Session {
     output: usize,
     /// Who sees every call.
     observers: Vec<Observer>,
+    /// For whom it is called.
+    work: Work,
 }
 
 /// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
 macro_rules! call {
     ($session:ident, $call:ident($($argument:expr),*)) => {{
-        let times = &$session.release.meter().calls().$call;
+        let times = &$session.release.meter().calls($session.work).$call;
         let timed = Timed::begin(&mut $session.store, &$session.release, times);
         let call = $session.exports.$call(&mut $session.store, $($argument),*);
         let outcome = within(wall(&$session.release), call).await;
@@ -53,7 +56,7 @@ macro_rules! call {
 }
 
 impl Session {
-    pub(super) async fn new(release: &Release) -> Result<Self, Fault> {
+    pub(super) async fn new(release: &Release, work: Work) -> Result<Self, Fault> {
         let allowance = release.allowance();
         let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);
@@ -62,7 +65,7 @@ impl Session {
         // one long text would make the host allocate without end.
         store.set_hostcall_fuel(allowance.memory_bytes);
         let meter = release.meter();
-        let timed = Timed::begin(&mut store, release, &meter.calls().instantiate);
+        let timed = Timed::begin(&mut store, release, &meter.calls(work).instantiate);
         let call = release.world().instantiate(&mut store);
         let outcome = within(wall(release), call).await;
         drop(timed);
@@ -78,6 +81,7 @@ impl Session {
             attachments: 0,
             output: 0,
             observers: Vec::new(),
+            work,
         })
     }
 

@@ -108,7 +108,7 @@ impl Shadow {
     }
 
     async fn compare(self, request: String, mut observed: Observed, _place: OwnedSemaphorePermit) {
-        let Ok(mut replay) = Replay::on(&self.release).await else {
+        let Ok(mut replay) = Replay::beside(&self.release).await else {
             self.lock().failed += 1;
             return;
         };

@@ -8,6 +8,7 @@ use module::{NEWEST, OLDEST, module};
 
 use super::*;
 use crate::config::{Config, Environment, Sandbox};
+use crate::metrics::Work;
 use crate::policy::{EMBEDDED, Engine, Fault, Release, Terms};
 use crate::wit::{Context, Event, EventKind, Load, Request, Text};
 
@@ -209,7 +210,7 @@ async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
     // The first one says who speaks. The others are the same, whoever wrote them.
     assert_eq!(frames.len(), 5);
     assert!(frames[1..].iter().all(|frame| *frame == frames[1]));
-    let calls = release.meter().calls();
+    let calls = release.meter().calls(Work::Serving);
     assert_eq!((calls.feed.number(), calls.offer.number()), (1, 1));
 }
 

@@ -53,7 +53,7 @@ const LABELS: [(&str, &[&str]); 9] = [
             "reasoning_output",
         ],
     ),
-    ("role", &["active", "canary", "shadow"]),
+    ("role", &["active", "canary", "shadow", "serving"]),
     (
         "export",
         &[
@@ -95,6 +95,8 @@ fn no_label_grows_with_what_clients_say() {
     let metrics = Metrics::default();
     let release = metrics.release(1);
     release.failed(Some("trap"));
+    let shadow = release.calls(Work::Shadow);
+    shadow.feed.observe(Duration::ZERO);
     let mut counts = Vec::new();
     for round in 0..2 {
         for number in 0..500_u16 {
