@@ -60,6 +60,9 @@ async fn streams_whole_answers_and_fan_outs_are_counted() -> Result<()> {
             r#"airlock_candidates_total{outcome="failed"} 1"#,
             r#"airlock_candidates_total{outcome="stopped"} 0"#,
             "airlock_synthesis_seconds_count 1",
+            // What has not happened is told too, or its first time would be none to Prometheus.
+            r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="1"} 0"#,
+            r#"airlock_policy_faults_total{release="1",kind="trap"} 0"#,
         ])
         .await?;
     for name in ["process_cpu_seconds_total ", "process_max_fds "] {

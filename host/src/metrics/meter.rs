@@ -25,7 +25,7 @@ pub(crate) struct Meter {
     /// Requests that it served as a canary.
     pub(super) canary: AtomicU64,
     /// How often it is in memory: more than once while old requests run on with other settings.
-    pub(super) resident: AtomicU64,
+    resident: AtomicU64,
     /// How long calls take, over all releases of a gateway.
     calls: Arc<AllCalls>,
 }
@@ -111,6 +111,11 @@ impl Meter {
     /// It was chosen as a canary.
     pub(crate) fn chosen_as_canary(&self) {
         self.canary.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it is in memory: it has a role, or serves a request still.
+    pub(super) fn is_used(&self) -> bool {
+        self.resident.load(Ordering::Relaxed) > 0
     }
 
     /// It is in memory.

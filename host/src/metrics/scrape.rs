@@ -58,10 +58,11 @@ impl Collector for Scrape {
         page.requests(&counts.none, &meters)?;
         page.policies(&meters)?;
         let help = "Requests that were chosen for the canary, by release";
-        let canary = meters
-            .iter()
-            .map(|(release, meter)| ([("release", release.clone())], read(&meter.canary)));
-        page.counters("airlock_canary_requests", help, happened(canary))?;
+        let canary = meters.iter().filter_map(|(release, meter)| {
+            let count = read(&meter.canary);
+            is_told(count, meter.is_used()).then(|| ([("release", release.clone())], count))
+        });
+        page.counters("airlock_canary_requests", help, canary)?;
         self.shadow(&mut page)?;
         let help = "Times that another release became the active one";
         page.counters("airlock_policy_swaps", help, [([], read(&counts.swaps))])?;
@@ -127,35 +128,37 @@ impl Page<'_> {
         let none = (String::new(), none.clone());
         let mut series = Vec::new();
         for (release, meter) in meters.iter().chain([&none]) {
+            let is_used = release.is_empty() || meter.is_used();
             for (route, path) in Route::ALL {
                 for (outcome, word) in Outcome::ALL {
-                    let labels = [
-                        ("route", path.to_owned()),
-                        ("status", word.to_owned()),
-                        ("release", release.clone()),
-                    ];
-                    let count = &meter.requests[route as usize][outcome as usize];
-                    series.push((labels, read(count)));
+                    let count = read(&meter.requests[route as usize][outcome as usize]);
+                    if is_told(count, is_used && route == Route::Chat) {
+                        let labels = [
+                            ("route", path.to_owned()),
+                            ("status", word.to_owned()),
+                            ("release", release.clone()),
+                        ];
+                        series.push((labels, count));
+                    }
                 }
             }
         }
         let help = "Requests that are over, by route, outcome and policy release";
-        self.counters("airlock_requests", help, happened(series))
+        self.counters("airlock_requests", help, series)
     }
 
     fn policies(&mut self, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
         let faults = meters.iter().flat_map(|(release, meter)| {
-            KINDS.iter().zip(&meter.faults).map(|(kind, count)| {
+            let is_used = meter.is_used();
+            let faults = KINDS.iter().zip(&meter.faults).map(|(kind, count)| {
                 let labels = [("release", release.clone()), ("kind", (*kind).to_owned())];
                 (labels, read(count))
-            })
+            });
+            faults.filter(move |(_, count)| is_told(*count, is_used))
         });
         let help = "Calls into a policy that failed by its fault, by release and kind";
-        self.counters("airlock_policy_faults", help, happened(faults))?;
-        let resident = meters
-            .iter()
-            .filter(|(_, meter)| read(&meter.resident) > 0)
-            .count();
+        self.counters("airlock_policy_faults", help, faults)?;
+        let resident = meters.iter().filter(|(_, meter)| meter.is_used()).count();
         let help = "Policy releases in memory";
         self.gauge("airlock_resident_releases", help, resident as u64)
     }
@@ -263,11 +266,11 @@ impl Page<'_> {
     }
 }
 
-/// Only what has ever happened: there are many releases, and most combinations never come.
-fn happened<const N: usize>(
-    series: impl IntoIterator<Item = Series<N>>,
-) -> impl Iterator<Item = Series<N>> {
-    series.into_iter().filter(|(_, count)| *count > 0)
+/// Whether a count is told: once anything has happened, for there are many releases, and most combinations never come.
+/// Those that are `watched` are told from the start. Prometheus sees no step where a series begins, so the first failure
+/// would be none to it.
+fn is_told(count: u64, watched: bool) -> bool {
+    watched || count > 0
 }
 
 fn read(count: &AtomicU64) -> u64 {

@@ -80,7 +80,7 @@ fn requests_are_counted_by_route_outcome_and_release() {
     ] {
         assert!(has(&text, line), "no {line} in\n{text}");
     }
-    assert_eq!(text.matches("airlock_requests_total{").count(), 7, "{text}");
+    assert_eq!(text.matches("airlock_requests_total{").count(), 9, "{text}");
 }
 
 #[test]
@@ -96,12 +96,36 @@ fn what_is_not_remembered_is_not_told() {
     metrics.keep(|number| number > 200);
     metrics.release(300).went();
     let text = text(&metrics);
-    assert_eq!(text.matches("airlock_policy_faults_total{").count(), 100);
+    // Of those in memory all kinds are told.
+    let told = text.matches("airlock_policy_faults_total{").count();
+    assert_eq!(told, 99 * 5 + 1);
     assert!(has(&text, "airlock_resident_releases 99"), "{text}");
     let line = r#"airlock_policy_faults_total{release="201",kind="trap"} 1"#;
     assert!(has(&text, line), "{text}");
     let line = r#"airlock_canary_requests_total{release="201"} 1"#;
     assert!(has(&text, line), "{text}");
+}
+
+#[test]
+fn what_is_in_use_is_told_before_anything_happens() {
+    let metrics = Metrics::default();
+    let used = metrics.release(1);
+    used.came();
+    let left = metrics.release(2);
+    left.came();
+    left.went();
+    let text = text(&metrics);
+    for line in [
+        r#"airlock_policy_faults_total{release="1",kind="trap"} 0"#,
+        r#"airlock_policy_faults_total{release="1",kind="output"} 0"#,
+        r#"airlock_canary_requests_total{release="1"} 0"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="1"} 0"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="refused",release=""} 0"#,
+    ] {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+    assert!(!text.contains(r#"release="2""#), "{text}");
+    assert_eq!(text.matches("airlock_requests_total{").count(), 8, "{text}");
 }
 
 #[test]

@@ -47,9 +47,12 @@ const LABELS: [(&str, &[&str]); 9] = [
         "kind",
         &[
             "trap",
+            "timeout",
+            "memory",
+            "contract",
+            "output",
             "input",
             "cached_input",
-            "output",
             "reasoning_output",
         ],
     ),
@@ -94,6 +97,7 @@ fn is_known(name: &str, value: &str) -> bool {
 fn no_label_grows_with_what_clients_say() {
     let metrics = Metrics::default();
     let release = metrics.release(1);
+    release.came();
     release.failed(Some("trap"));
     let shadow = release.calls(Work::Shadow);
     shadow.feed.observe(Duration::ZERO);
