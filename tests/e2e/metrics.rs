@@ -3,7 +3,7 @@
 use airlock_tests::{
     Conversation, FakeCodex, Frame, Gate, Gateway, Script, Usage, angle, fan_out, tool,
 };
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 /// What candidates say, and a synthesis is recognised by.
@@ -254,5 +254,22 @@ async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
             r#"airlock_requests_total{route="/v1/chat/completions",status="left",release="1"} 1"#,
         ])
         .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_releases_number_is_told_with_its_name_and_its_build() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with().administered().over_fake(&fake).await?;
+    let admin = gateway.admin();
+    let report = admin.report().await?;
+    let release = &report["releases"][0];
+    let version = release["version"].as_str().context("no version")?;
+    let digest = release["digest"].as_str().and_then(|all| all.get(..12));
+    let digest = digest.context("no digest")?;
+    let line = format!(
+        r#"airlock_policy_release_info{{release="1",name="shipped",version="{version}",digest="{digest}"}} 1"#
+    );
+    admin.measured(&[line.as_str()]).await?;
     Ok(())
 }

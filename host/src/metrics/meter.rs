@@ -1,7 +1,7 @@
 //! What is counted of one release. It outlives the release's code, which may be freed and loaded again.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::histogram::Histogram;
 use super::trail::{Outcome, Route};
@@ -15,9 +15,17 @@ const CALL: &[f64] = &[
 /// How a policy may fail, as `Fault::kind` has it.
 pub(super) const KINDS: [&str; 5] = ["trap", "timeout", "memory", "contract", "output"];
 
+/// Characters of a version that are told: it is its author's word.
+const VERSION: usize = 64;
+
+/// Digits of a digest that are told: enough to tell builds apart.
+const DIGEST: usize = 12;
+
 /// The counts of one release.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
+    /// What it is. None for what is none of a registry's.
+    identity: OnceLock<Identity>,
     /// By route, and then by outcome.
     pub(super) requests: [[AtomicU64; Outcome::ALL.len()]; Route::ALL.len()],
     /// By kind.
@@ -28,6 +36,14 @@ pub(crate) struct Meter {
     resident: AtomicU64,
     /// How long calls take, over all releases of a gateway.
     calls: Arc<AllCalls>,
+}
+
+/// What operators know a release by.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) name: String,
+    pub(super) version: String,
+    pub(super) digest: String,
 }
 
 /// By `Work`.
@@ -93,6 +109,20 @@ impl Meter {
             calls,
             ..Self::default()
         }
+    }
+
+    /// What it is: to be said as it is loaded, and as often as that. `digest`: in hexadecimal digits.
+    pub(crate) fn identify(&self, name: &str, version: &str, digest: &str) {
+        let plain = version.chars().filter(|letter| !letter.is_control());
+        self.identity.get_or_init(|| Identity {
+            name: name.to_owned(),
+            version: plain.take(VERSION).collect(),
+            digest: digest.chars().take(DIGEST).collect(),
+        });
+    }
+
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.get()
     }
 
     /// How long its calls for this take.

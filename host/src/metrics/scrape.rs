@@ -55,6 +55,7 @@ impl Collector for Scrape {
                 .map(|(number, meter)| (number.to_string(), meter.clone()))
                 .collect()
         };
+        page.releases(&meters)?;
         page.requests(&counts.none, &meters)?;
         page.policies(&meters)?;
         let help = "Requests that were chosen for the canary, by release";
@@ -124,6 +125,22 @@ impl Scrape {
 pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
+    /// Numbers are a data directory's own. With these, counts of several gateways can be added up by policy.
+    fn releases(&mut self, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+        let series = meters.iter().filter_map(|(release, meter)| {
+            let identity = meter.identity()?;
+            let labels = [
+                ("release", release.clone()),
+                ("name", identity.name.clone()),
+                ("version", identity.version.clone()),
+                ("digest", identity.digest.clone()),
+            ];
+            Some((labels, 1))
+        });
+        let help = "What the numbers of policy releases stand for";
+        self.gauges("airlock_policy_release_info", help, series)
+    }
+
     fn requests(&mut self, none: &Arc<Meter>, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
         let none = (String::new(), none.clone());
         let mut series = Vec::new();

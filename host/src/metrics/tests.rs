@@ -107,6 +107,35 @@ fn what_is_not_remembered_is_not_told() {
 }
 
 #[test]
+fn a_number_is_told_with_what_it_stands_for() {
+    let metrics = Metrics::default();
+    let long = "9.".repeat(500);
+    let versions = ["1.2", "a\"b\n\\c", long.as_str(), "gone"];
+    for (number, version) in (1..).zip(versions) {
+        let meter = metrics.release(number);
+        meter.identify("redact", version, &"0123456789abcdef".repeat(4));
+        // It is loaded once more.
+        meter.identify("other", "0", "0");
+    }
+    metrics.release(5);
+    metrics.keep(|number| number != 4);
+    let text = text(&metrics);
+    let told = |number: u8, version: &str| {
+        format!(
+            r#"airlock_policy_release_info{{release="{number}",name="redact",version="{version}",digest="0123456789ab"}} 1"#
+        )
+    };
+    for line in [
+        told(1, "1.2"),
+        told(2, r#"a\"b\\c"#),
+        told(3, &"9.".repeat(32)),
+    ] {
+        assert!(has(&text, &line), "no {line} in\n{text}");
+    }
+    assert_eq!(text.matches("airlock_policy_release_info{").count(), 3);
+}
+
+#[test]
 fn what_is_in_use_is_told_before_anything_happens() {
     let metrics = Metrics::default();
     let used = metrics.release(1);

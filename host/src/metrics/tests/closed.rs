@@ -28,8 +28,9 @@ fn every_name_is_documented_with_its_kind() {
     }
 }
 
-/// The values of each label, but for numbers: bounds, and releases, of which as many are told as are remembered.
-const LABELS: [(&str, &[&str]); 9] = [
+/// The values of each label, but for numbers: bounds, and releases, of which as many are told as are remembered. Names,
+/// versions and digests are theirs.
+const LABELS: [(&str, &[&str]); 11] = [
     (
         "route",
         &[
@@ -80,7 +81,9 @@ const LABELS: [(&str, &[&str]); 9] = [
     ("state", &["spare", "serving", "leaving"]),
     ("outcome", &["answered", "failed", "stopped"]),
     ("gen_ai_token_type", &["input", "output"]),
-    ("version", &[env!("CARGO_PKG_VERSION")]),
+    ("version", &[env!("CARGO_PKG_VERSION"), "a-version"]),
+    ("name", &["shipped"]),
+    ("digest", &["0123abcd"]),
 ];
 
 fn is_known(name: &str, value: &str) -> bool {
@@ -98,6 +101,7 @@ fn no_label_grows_with_what_clients_say() {
     let metrics = Metrics::default();
     let release = metrics.release(1);
     release.came();
+    release.identify("shipped", "a-version", "0123abcd");
     release.failed(Some("trap"));
     let shadow = release.calls(Work::Shadow);
     shadow.feed.observe(Duration::ZERO);

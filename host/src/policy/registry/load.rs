@@ -246,6 +246,8 @@ impl Loader<'_> {
             }),
         };
         let release = self.make(&compiled, ready.settings, record.number)?;
+        let meter = release.meter();
+        meter.identify(&record.name, &record.version, &record.digest);
         if known.is_none() {
             tracing::info!(
                 name = found.name,
