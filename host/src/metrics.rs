@@ -20,6 +20,7 @@ use self::meter::AllCalls;
 pub(crate) use self::meter::{Meter, Work};
 pub(crate) use self::scrape::Scrape;
 use self::tokens::Tokens;
+use self::trail::Route;
 pub(crate) use self::trail::{Open, Trail, TurnTrail};
 
 /// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
@@ -71,9 +72,9 @@ struct Counts {
     releases: Mutex<BTreeMap<u64, Arc<Meter>>>,
     /// Shared by all releases.
     calls: Arc<AllCalls>,
-    /// Completions that are being served.
-    running: AtomicU64,
-    /// Streams among them whose headers are out.
+    /// Requests that are being served, by route.
+    running: [AtomicU64; Route::ALL.len()],
+    /// Streamed completions among them whose headers are out.
     streams: AtomicU64,
     first: Histogram,
     whole: Histogram,
@@ -94,7 +95,7 @@ impl Default for Counts {
             none: Arc::default(),
             releases: Mutex::default(),
             calls: Arc::default(),
-            running: AtomicU64::default(),
+            running: Default::default(),
             streams: AtomicU64::default(),
             first: Histogram::new(FIRST),
             whole: Histogram::new(WHOLE),

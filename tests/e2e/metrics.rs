@@ -41,6 +41,9 @@ async fn streams_whole_answers_and_fan_outs_are_counted() -> Result<()> {
         .measured(&[
             chunks.as_str(),
             "gen_ai_server_request_duration_seconds_count 3",
+            // The one that asks for this.
+            r#"http_server_active_requests{route="/metrics"} 1"#,
+            r#"http_server_active_requests{route="/v1/chat/completions"} 0"#,
             "gen_ai_server_time_to_first_token_seconds_count 2",
             "airlock_overhead_seconds_count 3",
             "airlock_queue_seconds_count 3",

@@ -81,8 +81,12 @@ impl Collector for Scrape {
         let help = "Frames that went to clients of streams";
         page.counters("airlock_chunks", help, [([], read(&counts.chunks))])?;
 
-        let help = "Requests for completions that are being served";
-        page.gauge("http_server_active_requests", help, read(&counts.running))?;
+        let running = Route::ALL.map(|(route, path)| {
+            let count = read(&counts.running[route as usize]);
+            ([("route", path.to_owned())], count)
+        });
+        let help = "Requests that are being served, by route";
+        page.gauges("http_server_active_requests", help, running)?;
         let help = "Streams that are open";
         page.gauge("airlock_open_streams", help, read(&counts.streams))?;
         let turns = &self.turns;

@@ -60,18 +60,28 @@ fn requests_are_counted_by_route_outcome_and_release() {
     broken.failed();
     broken.over(Some(200), true);
     let gone = metrics.request(CHAT);
-    assert!(has(&text(&metrics), "http_server_active_requests 1"));
+    let list = metrics.request("/v1/models");
+    assert_has(
+        &metrics,
+        &[
+            r#"http_server_active_requests{route="/v1/chat/completions"} 1"#,
+            r#"http_server_active_requests{route="/v1/models"} 1"#,
+            r#"http_server_active_requests{route="/metrics"} 0"#,
+        ],
+    );
     gone.over(None, false);
+    list.over(Some(401), true);
     let text = text(&metrics);
     for line in [
         r#"airlock_requests_total{route="/v1/chat/completions",status="ok",release="7"} 2"#,
         r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="7"} 1"#,
         r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release=""} 1"#,
         r#"airlock_requests_total{route="/v1/chat/completions",status="left",release=""} 1"#,
-        r#"airlock_requests_total{route="/v1/models",status="refused",release=""} 1"#,
+        r#"airlock_requests_total{route="/v1/models",status="refused",release=""} 2"#,
         r#"airlock_requests_total{route="/api/codex",status="ok",release=""} 2"#,
         r#"airlock_requests_total{route="other",status="left",release=""} 1"#,
-        "http_server_active_requests 0",
+        r#"http_server_active_requests{route="/v1/chat/completions"} 0"#,
+        r#"http_server_active_requests{route="/v1/models"} 0"#,
         "gen_ai_server_request_duration_seconds_count 5",
         "airlock_running_turns 3",
         "airlock_waiting_requests 2",

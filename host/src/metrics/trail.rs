@@ -108,9 +108,7 @@ impl Notes {
 impl Trail {
     pub(super) fn new(metrics: Metrics, path: &str) -> Self {
         let route = Route::of(path);
-        if route == Route::Chat {
-            metrics.0.running.fetch_add(1, Ordering::Relaxed);
-        }
+        metrics.0.running[route as usize].fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(Notes {
             metrics,
             route,
@@ -189,9 +187,9 @@ impl Trail {
             Some(_) if whole => Outcome::Ok,
             Some(_) | None => Outcome::Left,
         };
+        counts.running[notes.route as usize].fetch_sub(1, Ordering::Relaxed);
         if notes.route == Route::Chat {
             let whole = notes.began.elapsed();
-            counts.running.fetch_sub(1, Ordering::Relaxed);
             counts.whole.observe(whole);
             if let Some(overhead) = notes.overhead(whole) {
                 counts.overhead.observe(overhead);
