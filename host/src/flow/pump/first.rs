@@ -28,7 +28,8 @@ impl First {
         if self.trail.is_none() {
             return;
         }
-        if told.handoff.is_some() || events.iter().any(says) {
+        // What was held back may come with anything.
+        if self.held || told.handoff.is_some() || events.iter().any(says) {
             self.gave(&told.frames);
         }
     }
