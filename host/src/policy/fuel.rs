@@ -14,7 +14,7 @@ use super::EMBEDDED;
 use super::sandbox::{Allowance, Sandbox};
 use super::world::{self, Exports, World};
 use crate::config;
-use crate::wit::{Context, Ending, Event, EventKind, Request, Text};
+use crate::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
 
 /// More than any call burns.
 const PLENTY: u64 = 1 << 40;
@@ -84,6 +84,12 @@ impl Shipped {
                 count("finish", burnt);
             }
         }
+        // By themselves: what was called before changes what is called after it.
+        let (mut running, _) = self.start().await;
+        count("decide", running.decide().await);
+        let (reply, _) = running.open().await;
+        running.feed(reply, 1).await;
+        count("offer", running.offer(reply).await);
         counts
     }
 }
@@ -117,6 +123,27 @@ impl Running {
         };
         let reply = self.exports.open(&mut self.store, &context).await;
         (reply.unwrap(), self.burnt())
+    }
+
+    async fn decide(&mut self) -> u64 {
+        let load = Load {
+            wanted: 1,
+            running: 10,
+            waiting: 0,
+            capacity: 100,
+            room: 100,
+            longest_wait: 0,
+        };
+        let admission = self.exports.decide(&mut self.store, load).await;
+        assert!(matches!(admission.unwrap(), Admission::Run));
+        self.burnt()
+    }
+
+    /// Asks how a text goes on, without a call for each piece.
+    async fn offer(&mut self, reply: ResourceAny) -> u64 {
+        let pattern = self.exports.offer(&mut self.store, reply).await;
+        assert!(pattern.unwrap().is_some());
+        self.burnt()
     }
 
     async fn feed(&mut self, reply: ResourceAny, events: usize) -> u64 {
