@@ -42,7 +42,7 @@ use self::prompt::Prompt;
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
-use crate::task::Tasks;
+use crate::task::{Tasks, aside};
 use crate::wit::{Brief, Model, Problem, Wish};
 
 /// What Codex calls us in everything that it asks of a model (`originator`).
@@ -156,7 +156,9 @@ impl Codex {
     ) -> Result<Turn, Failure> {
         let mut child = self.fleet.lease().await?;
         child.check(&conversation, &brief)?;
-        let prompt = Arc::new(Prompt::new(conversation, brief)?);
+        let bytes = prompt::bytes(&brief);
+        let prompt = aside(bytes, move || Prompt::new(conversation, brief)).await?;
+        let prompt = Arc::new(prompt?);
         let mut left = CHILDREN;
         loop {
             // Another child may be another Codex.

@@ -5,6 +5,7 @@ mod fan_out; // several turns, one answer
 mod feed; // what a body reads
 mod parking; // turns that wait for their client
 mod pump; // from events to frames
+mod reading; // from a body to a plan
 mod turn; // one turn, counted
 mod turns; // several turns, heard as one
 
@@ -19,9 +20,9 @@ pub(crate) use self::feed::Feed;
 use self::parking::Lot;
 pub(crate) use self::pump::Piece;
 use self::pump::Pump;
+use self::reading::{Read, Unread};
 use self::turn::Turn;
 use self::turns::{ANSWER, Turns};
-use crate::attachments::Attachments;
 use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, Permit, Terms};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
@@ -33,9 +34,6 @@ use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
 
-/// Bytes of a body from which on it is searched on a thread of its own: those that serve have others to serve.
-const LARGE: usize = 1 << 20;
-
 /// All that requests share: the releases to choose from, one Codex, one line to wait in. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Flow {
@@ -45,6 +43,8 @@ pub(crate) struct Flow {
     admission: Arc<Admission>,
     limits: Arc<Limits>,
     lot: Lot,
+    /// Where large bodies wait for one another.
+    line: Arc<reading::Line>,
     tasks: Tasks,
 }
 
@@ -126,6 +126,7 @@ impl Flow {
             lot: Lot::new(&config.limits, tasks),
             rollout,
             recorder: Recorder::new(&config.codex.data_dir, tasks),
+            line: Arc::new(reading::Line::new(&config.limits)),
             codex,
             admission,
             limits: Arc::new(config.limits.clone()),
@@ -137,11 +138,12 @@ impl Flow {
     ///
     /// Dropping the future, or the reply that it gives, stops whatever runs for this request.
     pub(crate) async fn start(&self, incoming: Incoming) -> Result<Reply, Failure> {
+        let held = self.line.enter(&incoming.body, incoming.memory).await?;
         // Once, and for all of the request.
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
         let mut session = release.session().await?;
-        let (body, attachments) = lift(incoming.body).await?;
+        let (body, attachments, held) = reading::lift(incoming.body, held).await?;
         let request = Request {
             id: incoming.id,
             arrived: incoming.arrived,
@@ -156,19 +158,20 @@ impl Flow {
         }
         self.recorder
             .follow(&mut session, &request.id, request.body.len());
-        let plan = session.render(&request).await?;
+        let unread = Unread {
+            session,
+            request,
+            attachments,
+            held,
+        };
+        let Read {
+            mut session,
+            request,
+            plan,
+            conversation,
+        } = Box::pin(unread.read()).await?;
         // Before the line: who cannot be served at all must not wait to hear so.
         self.codex.wait_ready().await?;
-        // What was not lifted out of it is in the plan now.
-        drop(request.body);
-        let conversation = Conversation::new(
-            plan.model,
-            plan.instructions,
-            plan.history,
-            plan.tools,
-            attachments,
-            incoming.memory,
-        )?;
         let models = self.codex.check(&conversation, &plan.briefs).await?;
         let permits = self
             .admission
@@ -384,16 +387,4 @@ impl Flow {
     pub(crate) fn ready(&self) -> Result<Option<String>, Problem> {
         self.codex.ready().map(|()| self.codex.version())
     }
-}
-
-/// Takes out of a body what it carries besides words.
-async fn lift(body: String) -> Result<(String, Attachments), Failure> {
-    if body.len() < LARGE {
-        return Ok(Attachments::lift(body));
-    }
-    let lifted = tokio::task::spawn_blocking(move || Attachments::lift(body)).await;
-    lifted.map_err(|error| {
-        let message = "The request's attachments could not be read.";
-        Failure::new(ProblemKind::Internal, "internal_error", message).because(error)
-    })
 }

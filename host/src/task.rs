@@ -5,9 +5,13 @@ pub(crate) mod spawner; // what starts processes
 use std::fs;
 use std::future::Future;
 
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+
+use crate::failure::Failure;
+use crate::wit::ProblemKind;
 
 /// The tasks of one gateway, and the signal that ends them. Clones share both.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +45,26 @@ impl Tasks {
         self.tracker.close();
         self.tracker.wait().await;
     }
+}
+
+/// Bytes from which on going through them keeps others waiting: a millisecond and more.
+pub(crate) const LARGE: usize = 1 << 20;
+
+/// Does work on so many bytes: on many by a thread of its own, for whoever serves has others to serve.
+///
+/// # Errors
+/// The work panicked, on that thread.
+pub(crate) async fn aside<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    if bytes < LARGE {
+        return Ok(work());
+    }
+    spawn_blocking(work).await.map_err(|error| {
+        let message = "The request could not be worked on.";
+        Failure::new(ProblemKind::Internal, "internal_error", message).because(error)
+    })
 }
 
 /// Bytes that a process, or this one, has in memory. None: it has ended, or the system does not tell.

@@ -23,6 +23,9 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD: Duration = Duration::from_secs(10);
 
+/// Bytes that are set aside because a client announces them.
+const BELIEVED: usize = 1 << 20;
+
 /// Bytes of all requests that are being read or worked on. Beyond them, requests are sent away.
 const BYTES: usize = 512 << 20;
 
@@ -83,6 +86,8 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
     }
     let mut memory = None;
     let mut bytes = Vec::new();
+    let announced = length(&parts.headers).unwrap_or_default();
+    bytes.reserve_exact(announced.min(BELIEVED));
     let arriving = async {
         while let Some(frame) = body.frame().await {
             let broken = |_| Refusal::body("invalid_body", "The request's body broke off.");
@@ -93,6 +98,10 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
                 return Ok(false);
             }
             bodies.take(&piece, &mut memory)?;
+            // Who has sent so much is believed: to grow step by step copies all that has come again and again.
+            if bytes.len() + piece.len() > bytes.capacity() {
+                let _ = bytes.try_reserve_exact(announced.saturating_sub(bytes.len()));
+            }
             bytes.extend_from_slice(&piece);
         }
         Ok::<_, Refusal>(true)

@@ -1,0 +1,144 @@
+//! From a body to a plan and its conversation. What is large is read by threads of their own, few at a time: whoever serves has
+//! others to serve, and copying alone takes milliseconds for each MiB.
+
+use std::mem::take;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use crate::attachments::Attachments;
+use crate::codex::Conversation;
+use crate::config::Limits;
+use crate::failure::Failure;
+use crate::policy::Session;
+use crate::task::{LARGE, aside};
+use crate::wit::{Plan, ProblemKind, Request};
+
+/// When a client may try again that found no place, in seconds.
+const RETRY: u32 = 10;
+
+/// Where large bodies wait for one another. How many there can be is bounded by the memory that all may take up.
+pub(super) struct Line {
+    places: Arc<Semaphore>,
+    longest_wait: Duration,
+}
+
+/// What a body has taken until it is read. It goes where the work goes: whoever leaves does not end it at once.
+pub(super) struct Held {
+    place: Option<OwnedSemaphorePermit>,
+    memory: Option<OwnedSemaphorePermit>,
+}
+
+impl Line {
+    /// As many at once as leave a processor to those who serve.
+    pub(super) fn new(limits: &Limits) -> Self {
+        let processors = available_parallelism().map_or(1, usize::from);
+        let places = Semaphore::new(processors.saturating_sub(1).max(1));
+        Self {
+            places: Arc::new(places),
+            longest_wait: limits.queue_wait,
+        }
+    }
+
+    /// Waits for a place for a body that takes up this memory. A small one needs none.
+    ///
+    /// # Errors
+    /// None came free in time.
+    pub(super) async fn enter(
+        &self,
+        body: &str,
+        memory: Option<OwnedSemaphorePermit>,
+    ) -> Result<Held, Failure> {
+        let mut held = Held {
+            place: None,
+            memory,
+        };
+        if body.len() >= LARGE {
+            let place = timeout(self.longest_wait, self.places.clone().acquire_owned()).await;
+            held.place = place.map_err(|_elapsed| busy())?.ok();
+        }
+        Ok(held)
+    }
+}
+
+fn busy() -> Failure {
+    let message = "The gateway is reading as many large requests as it can. Try again later.";
+    Failure::new(ProblemKind::Overloaded, "gateway_busy", message).retry_after(RETRY)
+}
+
+/// Takes out of a body what it carries besides words.
+pub(super) async fn lift(body: String, held: Held) -> Result<(String, Attachments, Held), Failure> {
+    aside(body.len(), move || {
+        let (body, attachments) = Attachments::lift(body);
+        (body, attachments, held)
+    })
+    .await
+}
+
+/// A request that has not been read.
+pub(super) struct Unread {
+    pub(super) session: Session,
+    pub(super) request: Request,
+    pub(super) attachments: Attachments,
+    pub(super) held: Held,
+}
+
+/// A request as its policy has it.
+pub(super) struct Read {
+    pub(super) session: Session,
+    /// Without its body.
+    pub(super) request: Request,
+    /// Without what is the conversation's.
+    pub(super) plan: Plan,
+    pub(super) conversation: Conversation,
+}
+
+impl Unread {
+    /// Has the policy render it. When this future is dropped, the call ends at the policy's next tick.
+    ///
+    /// # Errors
+    /// The policy's refusal, its fault, or a plan that Codex could not be told.
+    pub(super) async fn read(self) -> Result<Read, Failure> {
+        if self.request.body.len() < LARGE {
+            return self.render().await;
+        }
+        let left = CancellationToken::new();
+        let _leaves = left.clone().drop_guard();
+        let (runtime, span) = (Handle::current(), Span::current());
+        let read = aside(self.request.body.len(), move || {
+            let _inside = span.enter();
+            runtime.block_on(left.run_until_cancelled_owned(self.render()))
+        });
+        read.await?.unwrap_or_else(|| {
+            // For nobody: this future is gone.
+            let message = "The request was left.";
+            Err(Failure::new(ProblemKind::Internal, "left", message))
+        })
+    }
+
+    async fn render(mut self) -> Result<Read, Failure> {
+        let mut plan = self.session.render(&self.request).await?;
+        // What was not lifted out of it is in the plan now.
+        drop(take(&mut self.request.body));
+        let conversation = Conversation::new(
+            plan.model.take(),
+            take(&mut plan.instructions),
+            take(&mut plan.history),
+            take(&mut plan.tools),
+            self.attachments,
+            self.held.memory,
+        )?;
+        Ok(Read {
+            session: self.session,
+            request: self.request,
+            plan,
+            conversation,
+        })
+    }
+}
