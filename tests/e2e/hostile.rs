@@ -62,7 +62,7 @@ impl Arena {
             reply.status,
             reply.body
         );
-        self.logged(word, why)
+        self.logged(word, why).await
     }
 
     /// Asks for a stream, which must end in an error, for a reason of which the log says this.
@@ -82,12 +82,12 @@ impl Arena {
             body["error"]["code"].clone()
         };
         ensure!(code == "policy_failed", "{word}: {code}");
-        self.logged(word, why)
+        self.logged(word, why).await
     }
 
     /// A line of the log names the request and the reason.
-    fn logged(&self, word: &str, why: &str) -> Result<()> {
-        let log = self.gateway.log();
+    async fn logged(&self, word: &str, why: &str) -> Result<()> {
+        let log = self.gateway.log().await?;
         let id = id(word);
         let mut lines = log.lines().filter(|line| line.contains(&id));
         ensure!(
@@ -232,7 +232,7 @@ async fn more_memory_than_there_is_costs_its_own_request_alone() -> Result<()> {
     let body = json!({"user": "hostile:render:hoard"});
     let reply = gateway.client().chat_as("the-hoarder", body).await?;
     assert_eq!(reply.error("code"), "policy_failed", "{}", reply.body);
-    let log = gateway.log();
+    let log = gateway.log().await?;
     let mut lines = log.lines().filter(|line| line.contains("the-hoarder"));
     let why = lines.find(|line| line.contains("used up its memory"));
     why.context("the log does not say that memory was used up")?;

@@ -1,7 +1,8 @@
 //! Slow, large and many: what is bounded, and whom it touches.
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, process, soon};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpSocket;
@@ -218,4 +219,65 @@ async fn a_turn_that_takes_too_long_is_ended() -> Result<()> {
     assert_eq!(error["type"], "server_error");
     fake.expect_endings("interrupted", 2).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_large_request_whose_policy_spins_hinders_nobody_and_ends_with_its_client() -> Result<()>
+{
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with()
+        .administered()
+        .settings("[sandbox]\ncall_timeout = \"30s\"")
+        .flag("--policy")
+        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .over_fake(&fake)
+        .await?;
+    let large = |user: &str| {
+        let content = "x".repeat(1 << 20);
+        json!({"user": user, "messages": [{"role": "user", "content": content}]})
+    };
+    let beside = async {
+        let begun = [r#"airlock_policy_call_seconds_count{export="instantiate",role="serving"} 1"#];
+        gateway.admin().measured(&begun).await?;
+        gateway.client().ask("small").await
+    };
+    tokio::select! {
+        reply = gateway.client().chat(large("hostile:render:loop")) => bail!("an answer: {}", reply?.body),
+        answer = beside => assert_eq!(answer?, "You said: small"),
+    }
+    // On two processors there is one place for large ones, and it is free again.
+    let reply = gateway.client().chat(large("nobody")).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_makes_no_request_wait() -> Result<()> {
+    let reads = Gate::new();
+    let gateway = Gateway::with()
+        .administered()
+        .unread(&reads)
+        .over("/nonexistent/codex".into())
+        .await?;
+    let nothing = format!("/{}", "x".repeat(120));
+    let full = async {
+        while lost_lines(&gateway).await? == 0 {
+            try_join_all((0..50).map(|_| gateway.client().get(&nothing))).await?;
+        }
+        anyhow::Ok(())
+    };
+    soon("a log without room", full).await??;
+    reads.open();
+    let told = gateway.logged("lines of this log were lost").await?;
+    let lost = lost_lines(&gateway).await?;
+    assert!(told.contains(&format!("lost={lost}")), "{lost}: {told}");
+    Ok(())
+}
+
+/// How many lines of the log were lost, as the gateway counts them.
+async fn lost_lines(gateway: &Gateway) -> Result<u64> {
+    let metrics = gateway.admin().metrics().await?;
+    let name = "airlock_log_lost_lines_total ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.context("no count of lost lines")?.parse()?)
 }

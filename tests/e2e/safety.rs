@@ -279,7 +279,7 @@ async fn the_log_holds_no_secret_and_the_output_one_line() -> Result<()> {
         .chat(json!({}))
         .await?;
     gateway.client().get("/readyz").await?;
-    let log = gateway.log();
+    let log = gateway.log().await?;
     assert!(!log.is_empty());
     for secret in [
         "sk-airlock-secret",

@@ -6,6 +6,7 @@ mod warm; // what it need not compile
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -24,6 +25,9 @@ const AFTERLIFE: Duration = Duration::from_secs(1);
 
 /// How long a command may take: it may have the gateway compile a policy.
 const COMMAND: Duration = Duration::from_secs(90);
+
+/// Requests that mark a place in a log.
+static MARKS: AtomicUsize = AtomicUsize::new(0);
 
 /// A running gateway. Dropping it kills it, and checks that it left no process behind.
 #[derive(Debug)]
@@ -131,9 +135,13 @@ impl Gateway {
         self.pid
     }
 
-    /// Everything that it logged so far.
-    pub fn log(&self) -> String {
-        self.output.log.all().join("\n")
+    /// Everything that it logged so far. It writes its log a moment after it has said something, and in order: so it is asked
+    /// for something whose line shows that all before it is there.
+    pub async fn log(&self) -> Result<String> {
+        let mark = format!("/mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
+        self.client.get(&mark).await?;
+        self.logged(&format!("{mark}\"")).await?;
+        Ok(self.output.log.all().join("\n"))
     }
 
     /// Every line that it wrote to its standard output so far.

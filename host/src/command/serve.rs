@@ -18,7 +18,9 @@ pub(super) fn run(
     loaded: Loaded,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Stop> {
-    telemetry::start(&loaded.config.log);
+    let _writing = telemetry::start(&loaded.config.log)
+        .context("cannot start the thread that writes the log")
+        .map_err(Stop::Failure)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -16,6 +16,7 @@ use super::{Counts, Metrics, Role};
 use crate::codex::FleetReport;
 use crate::flow::Occupancy;
 use crate::policy::Tally;
+use crate::telemetry;
 
 /// The counts, and what is looked up when they are read.
 #[derive(Debug)]
@@ -96,6 +97,8 @@ impl Collector for Scrape {
         let help = "Requests that wait for a turn";
         page.gauge("airlock_waiting_requests", help, turns.waiting)?;
         page.fleet(&self.fleet)?;
+        let help = "Lines of the log that were lost because nobody read them in time";
+        page.counters("airlock_log_lost_lines", help, [([], telemetry::lost())])?;
         page.process()?;
         page.version()
     }

@@ -87,7 +87,7 @@ async fn what_killed_gateways_left_is_ended_at_the_next_start_and_nothing_else_i
                 process.command
             );
         }
-        let log = next.log();
+        let log = next.log().await?;
         ensure!(log.contains("an earlier gateway has left"), "{log}");
         // What this one's child has started is ours to end.
         for pid in left(folder.path())?

@@ -77,7 +77,7 @@ async fn every_reply_is_whole_while_children_come_and_go() -> Result<()> {
         "{fleet}"
     );
     assert_eq!(fleet["threads"], 60);
-    let log = gateway.log();
+    let log = gateway.log().await?;
     assert!(
         !log.contains("ERROR") && !log.contains("codex ended"),
         "{log}"

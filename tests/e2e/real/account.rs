@@ -74,13 +74,14 @@ async fn assert_gone(left: Vec<airlock_tests::process::Process>, gateway: &Gatew
 }
 
 /// Checks that no secret of the stand-in's has passed.
-fn assert_silent(gateway: &Gateway, said: &[&[u8]]) {
-    let log = gateway.log();
+async fn assert_silent(gateway: &Gateway, said: &[&[u8]]) -> Result<()> {
+    let log = gateway.log().await?;
     assert!(!log.contains(PLANTED), "a secret in the log");
     for said in said {
         let said = String::from_utf8_lossy(said);
         assert!(!said.contains(PLANTED), "a secret passed: {said}");
     }
+    Ok(())
 }
 
 fn device() -> Value {

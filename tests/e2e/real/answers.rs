@@ -321,6 +321,6 @@ async fn a_rehearsal_needs_no_account_and_says_what_it_is() -> Result<()> {
         "{}",
         ready.body
     );
-    assert!(gateway.log().to_lowercase().contains("rehearsal"));
+    assert!(gateway.log().await?.to_lowercase().contains("rehearsal"));
     Ok(())
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use super::{Gateway, Output, warm};
 use crate::admin::ADMIN_KEY;
 use crate::{
-    Client, CodexHome, FakeCodex, Journal, PATIENCE, ScriptedModel, model, programs, soon,
+    Client, CodexHome, FakeCodex, Gate, Journal, PATIENCE, ScriptedModel, model, programs, soon,
 };
 
 /// What the gateway says once it listens.
@@ -36,6 +36,7 @@ pub struct GatewayBuilder {
     data: Option<PathBuf>,
     cold: bool,
     policy_files: Vec<(String, Vec<u8>)>,
+    unread: Option<Gate>,
 }
 
 /// What a gateway that refuses to start says.
@@ -120,6 +121,13 @@ impl GatewayBuilder {
         self
     }
 
+    /// Has nobody read its log until this gate is open.
+    #[must_use]
+    pub fn unread(mut self, until: &Gate) -> Self {
+        self.unread = Some(until.clone());
+        self
+    }
+
     /// Gives it admin routes, with the key that `Gateway::admin` presents.
     #[must_use]
     pub fn administered(self) -> Self {
@@ -172,7 +180,7 @@ impl GatewayBuilder {
         let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
         let data = self.data_in(&folder);
         let mut child = self.spawn(&folder, codex)?;
-        let (output, readers) = read(&mut child)?;
+        let (output, readers) = read(&mut child, self.unread)?;
         let pid = child.id().context("a gateway that ended at once")?;
         let limit = self.patience.unwrap_or(PATIENCE);
         let greeting = async {
@@ -208,7 +216,7 @@ impl GatewayBuilder {
     pub async fn refused(self, codex: PathBuf) -> Result<Refused> {
         let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
         let mut child = self.spawn(&folder, codex)?;
-        let (output, mut readers) = read(&mut child)?;
+        let (output, mut readers) = read(&mut child, self.unread)?;
         let status = soon("the gateway's refusal", child.wait()).await??;
         soon("the end of its output", async {
             while readers.join_next().await.is_some() {}
@@ -263,17 +271,21 @@ impl GatewayBuilder {
     }
 }
 
-fn read(child: &mut Child) -> Result<(Output, JoinSet<()>)> {
+/// `until`: what the reading of the log waits for.
+fn read(child: &mut Child, until: Option<Gate>) -> Result<(Output, JoinSet<()>)> {
     let output = Output::default();
     let mut readers = JoinSet::new();
     readers.spawn(lines(
         child.stdout.take().context("no output")?,
         output.lines.clone(),
     ));
-    readers.spawn(lines(
-        child.stderr.take().context("no log")?,
-        output.log.clone(),
-    ));
+    let (stderr, log) = (child.stderr.take().context("no log")?, output.log.clone());
+    readers.spawn(async move {
+        if let Some(gate) = until {
+            gate.pass().await;
+        }
+        lines(stderr, log).await;
+    });
     Ok((output, readers))
 }
 

@@ -47,7 +47,7 @@ async fn a_person_signs_in_and_requests_are_answered() -> Result<()> {
     assert_eq!(after["rate_limits"]["primary"]["used_percent"], 12.0);
     assert_eq!(after["rate_limits"]["secondary"]["window_minutes"], 10_080);
     assert_eq!(gateway.client().ask("hello").await?, "signed in");
-    assert_silent(&gateway, &[stream.raw(), after.to_string().as_bytes()]);
+    assert_silent(&gateway, &[stream.raw(), after.to_string().as_bytes()]).await?;
     Ok(())
 }
 
@@ -61,7 +61,7 @@ async fn what_fails_has_a_reason_and_no_secret() -> Result<()> {
         let mut stream = begin(&gateway, device()).await?;
         assert_eq!(event(&mut stream).await?["type"], "device_code");
         assert_eq!(event(&mut stream).await?["reason"], reason);
-        assert_silent(&gateway, &[stream.raw()]);
+        assert_silent(&gateway, &[stream.raw()]).await?;
     }
     issuer.codes(Approval::Approved);
     for (step, answer, reason) in [
@@ -76,7 +76,7 @@ async fn what_fails_has_a_reason_and_no_secret() -> Result<()> {
         if reason != "failed" {
             assert_eq!(error["reason"], reason, "{error}");
         }
-        assert_silent(&gateway, &[stream.raw()]);
+        assert_silent(&gateway, &[stream.raw()]).await?;
     }
     assert!(!home.login().exists());
     Ok(())
@@ -95,7 +95,7 @@ async fn a_login_that_cannot_be_used_is_none() -> Result<()> {
         assert_eq!(event(&mut stream).await?["type"], "error");
         // Codex has written it by then, into a home that nobody else uses.
         assert!(!home.login().exists());
-        assert_silent(&gateway, &[stream.raw()]);
+        assert_silent(&gateway, &[stream.raw()]).await?;
     }
     Ok(())
 }
@@ -154,7 +154,7 @@ async fn a_key_is_kept_and_signing_out_removes_it_for_all_who_share_it() -> Resu
     );
     assert!(!home.login().exists() && gateway.codex_home().join("auth.json").is_symlink());
     status(&gateway, "nobody", |it| it["logged_in"] == false).await?;
-    assert!(!gateway.log().contains("sk-testing"));
+    assert!(!gateway.log().await?.contains("sk-testing"));
     // And in again, through the same link.
     issuer.codes(Approval::Approved);
     let mut stream = begin(&gateway, device()).await?;

@@ -51,7 +51,7 @@ async fn a_client_that_leaves_at_any_stage_leaves_nothing() -> Result<()> {
         assert!(!home.login().exists(), "{stage}: a login");
         let folders = std::fs::read_dir(gateway.data_dir().join("sign-in"))?.count();
         assert_eq!(folders, 0, "{stage}: a folder");
-        assert_silent(&gateway, &[]);
+        assert_silent(&gateway, &[]).await?;
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ async fn tokens_sign_in_and_nothing_is_written() -> Result<()> {
         "{:?}",
         failed.body
     );
-    assert_silent(&gateway, &[failed.body.to_string().as_bytes()]);
+    assert_silent(&gateway, &[failed.body.to_string().as_bytes()]).await?;
     let out = gateway.client().post("/api/codex/logout", "").await?.body;
     assert_eq!(out["signed_out"], true);
     status(&gateway, "nobody", |it| it["logged_in"] == false).await?;
@@ -103,7 +103,7 @@ async fn a_command_gives_tokens_at_the_start_and_renews_them_once_for_all() -> R
     }
     assert_eq!(runs(folder.path()), 2);
     assert!(!home.login().exists());
-    assert_silent(&gateway, &[]);
+    assert_silent(&gateway, &[]).await?;
     Ok(())
 }
 
@@ -146,7 +146,7 @@ async fn what_cannot_be_renewed_ends_the_turn_and_says_why() -> Result<()> {
         );
         let message = failed.error("message").to_string();
         assert!(message.contains(needle), "{then}: {message}");
-        assert_silent(&gateway, &[message.as_bytes()]);
+        assert_silent(&gateway, &[message.as_bytes()]).await?;
     }
     Ok(())
 }
