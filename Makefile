@@ -39,7 +39,7 @@ test: setup nextest sdk haiku build ## set everything up and run all tests
 	AIRLOCK_TEST_CODEX=$(CURDIR)/$(OLDEST) cargo nextest run --locked --workspace $(NEXTEST) -E '$(REAL)'
 	cargo test --doc --locked --workspace --quiet
 
-bench: setup ## measure Airlock against the limit, on a release build, in about 5 minutes; ONLY=loads measures a part
+bench: setup ## measure Airlock against the limit, on a release build, in about 7 minutes; ONLY=loads measures a part
 	cargo build --locked --release --workspace --bins
 	target/release/bench $(ONLY) 2> target/bench.log
 

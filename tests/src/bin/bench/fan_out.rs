@@ -12,7 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::spans::{mebibytes, median, told};
+use super::codex::catalogue;
+use super::spans::{median, mib, millis, told};
 use super::{ready, say};
 
 /// Rounds of each kind.
@@ -45,18 +46,20 @@ enum Call {
     Start,
 }
 
-pub(crate) async fn measure() -> Result<()> {
+/// Measures both.
+pub(super) async fn measure() -> Result<Value> {
     let model = ScriptedModel::start().await?;
     let gateway = ready(&model).await?;
-    compare(&gateway, &model).await?;
-    leave(&gateway, &model).await
+    let mut figures = compare(&gateway, &model).await?;
+    figures["leaving"] = leave(&gateway, &model).await?;
+    Ok(figures)
 }
 
 /// The time from the request to the end of the answer, and what the gateway holds at most meanwhile.
-async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
+async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
     let mut asked = Asked::by_a_gateway().await?;
     // That gateway's is gone with it.
-    let catalogue = super::turns::catalogue(&gateway.codex_home())?;
+    let catalogue = catalogue(&gateway.codex_home())?;
     for turn in [&mut asked.candidate, &mut asked.synthesis] {
         turn.thread["config"]["model_catalog_json"] = json!(catalogue);
     }
@@ -81,22 +84,26 @@ async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
     }
     let calls = 2 * (ROUNDS + 1) * (CANDIDATES + 1);
     ensure!(model.calls().len() == calls, "not the same turns");
-    let ratio = median(&mut through).as_secs_f64() / median(&mut without).as_secs_f64();
+    let (ours, others) = (millis(&through), millis(&without));
+    let ratio = median(ours.iter().zip(&others).map(|(one, other)| one / other));
     say(&format!(
-        "fan-out, {CANDIDATES} candidates of {DELTAS} deltas {PACE:?} apart, merged by a turn of as many"
+        "\nfan-out, {CANDIDATES} candidates of {DELTAS} deltas {PACE:?} apart, merged by a turn of as many"
     ));
-    say(&format!("  through the gateway: {}", told(through)));
+    say(&format!("  through the gateway: {}", told(&through)));
     say(&format!(
         "  from the app-server directly: {}",
-        told(without)
+        told(&without)
     ));
-    say(&format!("  ratio of the medians: {ratio:.3}"));
+    say(&format!("  ratio, the median over rounds: {ratio:.3}"));
     let since = if anew { "during it" } else { "since the start" };
+    let peak = mib(peak);
     say(&format!(
-        "  resident at most, the gateway {since}: {}",
-        mebibytes(peak)
+        "  resident at most, the gateway {since}: {peak:.1} MiB"
     ));
-    Ok(())
+    let medians = json!({"through_ms": median(ours.iter().copied()), "direct_ms": median(others.iter().copied())});
+    let figures = json!({"candidates": CANDIDATES, "medians": medians, "rounds": {"through_ms": ours, "direct_ms": others},
+        "of_direct": ratio, "gateway_peak_mib": peak, "peak_reset": anew});
+    Ok(figures)
 }
 
 async fn run_through(gateway: &Gateway) -> Result<Duration> {
@@ -209,7 +216,7 @@ impl Turn {
 }
 
 /// How long after its client has left a fan-out's last connection to the model is closed.
-async fn leave(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
+async fn leave(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
     model.otherwise(ModelAnswer::new().text("word ").hang());
     let mut taken = Vec::new();
     for round in 0..=ROUNDS {
@@ -231,9 +238,10 @@ async fn leave(gateway: &Gateway, model: &ScriptedModel) -> Result<()> {
     }
     say(&format!(
         "fan-out, from its client's leaving until the last of {CANDIDATES} connections to the model is closed: {}",
-        told(taken)
+        told(&taken)
     ));
-    Ok(())
+    let rounds = millis(&taken);
+    Ok(json!({"median_ms": median(rounds.iter().copied()), "rounds": rounds}))
 }
 
 fn body() -> Value {

@@ -7,7 +7,8 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
 use super::party::{AIRLOCK, LEAST, LIMIT, Party};
-use super::told::{Sums, Told, median};
+use super::spans::{median, time};
+use super::told::{Sums, Told};
 use super::{ROUNDS, say};
 
 /// How a request is asked.
@@ -129,7 +130,7 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
         "frames",
         "MiB"
     ));
-    let mut told = serde_json::Map::new();
+    let (mut told, mut each) = (serde_json::Map::new(), serde_json::Map::new());
     for (party, rounds) in parties.iter().zip(rounds) {
         if rounds.is_empty() {
             continue;
@@ -154,6 +155,7 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
             cost(sums.resident_mib),
         ));
         told.insert(party.name().to_owned(), json!(sums));
+        each.insert(party.name().to_owned(), json!(rounds));
     }
     let over = over(parties, rounds);
     if let Some(over) = &over {
@@ -192,7 +194,7 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
         over_limit.insert(name.to_owned(), json!(later(limit, own)));
     }
     json!({"load": work.name, "requests": work.requests, "at_once": work.at_once, "medians": told,
-        "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "to_limit": to_limit})
+        "rounds": each, "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "to_limit": to_limit})
 }
 
 /// The rounds of a party.
@@ -250,13 +252,4 @@ fn ratios(limit: &[Sums], own: &[Sums]) -> [(&'static str, f64); 6] {
         let ratios = pairs.map(|(one, other)| figure(one) / figure(other));
         (name, median(ratios))
     })
-}
-
-/// A time in the unit that suits it.
-fn time(micros: f64) -> String {
-    match micros {
-        ..1e3 => format!("{micros:.0} µs"),
-        ..1e6 => format!("{:.2} ms", micros / 1e3),
-        _ => format!("{:.2} s", micros / 1e6),
-    }
 }

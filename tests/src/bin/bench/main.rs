@@ -1,5 +1,6 @@
 //! `make bench`: Airlock measured against the limit, in one run on one machine.
 
+mod codex; // what a gateway makes of the real Codex
 mod fan_out; // a fan-out on the real Codex, and leaving it
 mod http; // the generator
 mod line; // Codex's stdout, and nothing between
@@ -7,9 +8,12 @@ mod loads; // what is asked of whom
 mod memory; // starting, and doing nothing
 mod party; // who is measured
 mod reach; // what was wanted
-mod spans; // times and sizes, told
+mod record; // what is kept of it
+mod recycling; // many turns on the real Codex
+mod spans; // times and sizes
 mod told; // what came of a round
 mod turns; // turns on the real Codex
+mod used; // what a server uses
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,9 +22,11 @@ use std::time::Duration;
 
 use airlock_tests::{Gateway, ScriptedModel, programs, within};
 use anyhow::{Context as _, Result, bail};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
 use self::party::Party;
+use self::record::Record;
 
 /// The clients' key. Only Airlock asks for it.
 const KEY: &str = "bench";
@@ -41,7 +47,7 @@ struct Options {
     against: Option<PathBuf>,
     /// What alone is measured.
     part: Option<String>,
-    /// Part of the name of the one load that is.
+    /// Part of the name of the one load that is, of which nothing is kept.
     load: Option<String>,
 }
 
@@ -69,10 +75,12 @@ impl Options {
 /// How long all of it may take.
 const WHOLE: Duration = Duration::from_secs(600);
 
+/// Files that may be open at once: 1,000 streams of each who is compared, and the rest.
+const FILES: u64 = 8192;
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let whole = within(WHOLE, "the end of it all", Box::pin(run())).await;
-    match whole.flatten() {
+    match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("bench: {error:#}"));
@@ -83,31 +91,55 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     let options = Options::parse()?;
+    allow_files()?;
+    let file = programs::target()?.join("bench.json");
+    // One load would take the place of all.
+    let file = options.load.is_none().then_some(file);
+    let mut record = Record::open(file, conditions()?)?;
+    let all = Box::pin(measure(&options, &mut record));
+    let measured = within(WHOLE, "the end of it all", all).await;
+    // Even where a part has failed: what was measured before counts.
+    reach::tell(record.now());
+    measured.flatten()
+}
+
+async fn measure(options: &Options, record: &mut Record) -> Result<()> {
     let wanted = |part: &str| options.part.as_deref().is_none_or(|only| only == part);
     let against = options.against.as_deref();
-    let mut figures = json!({"conditions": conditions()?});
     if wanted("loads") {
         let mut parties = Party::all(against).await?;
-        figures["loads"] = loads::measure(&mut parties, options.load.as_deref()).await?;
+        let figures = loads::measure(&mut parties, options.load.as_deref()).await?;
+        record.keep("loads", figures)?;
     }
     if wanted("idle") {
-        figures["idle"] = memory::idle(against).await?;
+        record.keep("idle", memory::idle(against).await?)?;
     }
     if wanted("start") {
-        figures["start"] = memory::start().await?;
+        record.keep("start", memory::start().await?)?;
     }
     if wanted("turns") {
-        figures["turns"] = turns::measure().await?;
+        record.keep("turns", turns::measure().await?)?;
     }
     if wanted("fan-out") {
-        fan_out::measure().await?;
+        record.keep("fan-out", fan_out::measure().await?)?;
     }
     if wanted("recycling") {
-        turns::recycling().await?;
+        record.keep("recycling", recycling::measure().await?)?;
     }
-    reach::tell(&figures);
-    let file = programs::target()?.join("bench.json");
-    fs::write(&file, serde_json::to_string_pretty(&figures)?)?;
+    Ok(())
+}
+
+/// More than most shells allow. The servers inherit it.
+fn allow_files() -> Result<()> {
+    let now = getrlimit(Resource::Nofile);
+    let most = now.maximum.map_or(FILES, |most| most.min(FILES));
+    if now.current.is_some_and(|current| current < most) {
+        let more = Rlimit {
+            current: Some(most),
+            ..now
+        };
+        setrlimit(Resource::Nofile, more).context("allowing more files")?;
+    }
     Ok(())
 }
 
@@ -123,7 +155,9 @@ fn conditions() -> Result<Value> {
         model.unwrap_or("unknown"),
         kernel.trim()
     ));
-    Ok(json!({"processors": processors, "model": model, "kernel": kernel.trim(), "rounds": ROUNDS}))
+    let conditions = json!({"version": env!("CARGO_PKG_VERSION"), "processors": processors, "model": model,
+        "kernel": kernel.trim()});
+    Ok(conditions)
 }
 
 /// A gateway over the real Codex, which is ready.

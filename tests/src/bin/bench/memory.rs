@@ -1,23 +1,35 @@
 //! What Airlock costs while nothing happens: its start, itself idle, and streams that are open and silent.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use airlock_tests::load::Load;
 use airlock_tests::{Gateway, ScriptedModel, process};
 use anyhow::Result;
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use tokio::time::sleep;
 
 use super::http::{Connection, request};
-use super::party::Party;
-use super::spans::{mebibytes, median, told};
+use super::party::{AIRLOCK, LEAST, LIMIT, OTHER, Party};
+use super::spans::{kib, median, mib, micros, millis, percentile, time, told};
+use super::used::Used;
 use super::{ready, say};
 
 /// Starts that are measured.
 const STARTS: usize = 9;
 
+/// Rounds of what is idle. Each starts everybody anew, for only who has served nothing is idle.
+const ROUNDS: usize = 5;
+
 /// Streams that are open and silent.
-const STREAMS: usize = 1000;
+const STREAMS: u16 = 1000;
+
+/// How long they are left alone. Airlock sends a heartbeat after as long, so each stream has one.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Says one word, and nothing more for as long as anybody measures.
 const SILENT: Load = Load {
@@ -36,48 +48,157 @@ pub(super) async fn start() -> Result<Value> {
     }
     // The first one compiles the policy.
     taken.remove(0);
-    let middle = median(&mut taken);
     say(&format!(
         "\nsecond start until it listens, without a child: {}",
-        told(taken)
+        told(&taken)
     ));
-    Ok(json!({ "median_ms": middle.as_secs_f64() * 1e3 }))
+    let rounds = millis(&taken);
+    Ok(json!({"median_ms": median(rounds.iter().copied()), "rounds": rounds}))
+}
+
+/// What a server holds before it has served anything and with many silent streams, and what those cost: of a round, or
+/// the medians of several.
+#[derive(Clone, Copy, Serialize)]
+struct Idle {
+    idle_mib: f64,
+    open_mib: f64,
+    kib_each: f64,
+    /// The pages of a policy's image are shared by its sandboxes, and resident size counts them for each.
+    kib_each_with_shared: f64,
+    /// Until the first word, of all streams asked for at once.
+    first_us: f64,
+    first_p99_us: f64,
+    /// While they are silent.
+    cpu_us_per_stream_second: f64,
+}
+
+impl Idle {
+    fn medians(rounds: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure));
+        Self {
+            idle_mib: of(|idle| idle.idle_mib),
+            open_mib: of(|idle| idle.open_mib),
+            kib_each: of(|idle| idle.kib_each),
+            kib_each_with_shared: of(|idle| idle.kib_each_with_shared),
+            first_us: of(|idle| idle.first_us),
+            first_p99_us: of(|idle| idle.first_p99_us),
+            cpu_us_per_stream_second: of(|idle| idle.cpu_us_per_stream_second),
+        }
+    }
+}
+
+/// A server whose streams are open.
+struct Silent {
+    name: &'static str,
+    pid: u32,
+    idle: Idle,
+    _streams: Vec<Connection>,
 }
 
 /// What each server holds before it has served anything, and for each of many silent streams.
-pub(super) async fn idle(against: Option<&std::path::Path>) -> Result<Value> {
-    let mut figures = serde_json::Map::new();
-    for party in Party::all(against).await? {
-        let Some((pid, address)) = party.server() else {
+pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
+    let model = ScriptedModel::start().await?;
+    let (mut rounds, mut real) = (BTreeMap::<_, Vec<Idle>>::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (name, idle) in round(against).await? {
+            rounds.entry(name).or_default().push(idle);
+        }
+        let gateway = ready(&model).await?;
+        real.push(mib(process::resident(gateway.pid())?));
+    }
+    say(&format!("\n{STREAMS} silent streams, {ROUNDS} rounds"));
+    say(&format!(
+        "  {:<13}{:>10}{:>10}{:>6}{:>8}{:>14}{:>10}{:>8}{:>10}{:>13}",
+        "",
+        "first",
+        "p99",
+        "late",
+        "chunks",
+        "CPU/stream s",
+        "idle MiB",
+        "MiB",
+        "KiB each",
+        "with shared"
+    ));
+    let mut medians = Map::new();
+    for name in [LIMIT, LEAST, AIRLOCK, OTHER] {
+        let Some(rounds) = rounds.get(name) else {
             continue;
         };
-        let (before, own) = (process::resident(pid)?, process::proportional(pid)?);
-        let body = request(&SILENT.words(), 0, json!({"stream": true}));
-        let mut connections = Connection::many(address, STREAMS).await?;
-        try_join_all(connections.iter_mut().map(|one| one.begin(&body))).await?;
-        let (after, own_after) = (process::resident(pid)?, process::proportional(pid)?);
-        // The pages of a policy's image are shared by its sandboxes, and resident size counts them for each.
-        let counted = after.saturating_sub(before) / STREAMS as u64;
-        let each = own_after.saturating_sub(own) / STREAMS as u64;
+        let idle = Idle::medians(rounds);
+        let cpu = format!("{:.2} µs", idle.cpu_us_per_stream_second);
         say(&format!(
-            "{}: {} idle, {} with {STREAMS} silent streams; each takes {} KiB, {} with shared pages counted for each",
-            party.name(),
-            mebibytes(before),
-            mebibytes(after),
-            each >> 10,
-            counted >> 10
+            "  {name:<13}{:>10}{:>10}{:>6}{:>8}{:>14}{:>10.1}{:>8.1}{:>10.1}{:>13.1}",
+            time(idle.first_us),
+            time(idle.first_p99_us),
+            "-",
+            "-",
+            cpu,
+            idle.idle_mib,
+            idle.open_mib,
+            idle.kib_each,
+            idle.kib_each_with_shared,
         ));
-        let told = json!({"idle_mib": before >> 20, "streams": STREAMS, "kib_each": each >> 10,
-            "kib_each_with_shared": counted >> 10});
-        figures.insert(party.name().to_owned(), told);
+        medians.insert(name.to_owned(), json!(idle));
     }
-    let model = ScriptedModel::start().await?;
-    let gateway = ready(&model).await?;
-    let real = process::resident(gateway.pid())?;
+    let middle = median(real.iter().copied());
     say(&format!(
-        "Airlock over the real Codex, whose protocol it has compared: {} idle",
-        mebibytes(real)
+        "Airlock over the real Codex, whose protocol it has compared: {middle:.1} MiB idle"
     ));
-    figures.insert("real".to_owned(), json!({ "idle_mib": real >> 20 }));
-    Ok(Value::Object(figures))
+    let real = json!({"idle_mib": middle, "rounds": real});
+    Ok(json!({"streams": STREAMS, "medians": medians, "rounds": rounds, "real": real}))
+}
+
+/// Starts everybody, opens the streams of one after the other, and leaves all of them alone for a while: side by side,
+/// since who is silent disturbs nobody.
+async fn round(against: Option<&Path>) -> Result<Vec<(&'static str, Idle)>> {
+    let parties = Party::all(against).await?;
+    let mut all = Vec::new();
+    for party in &parties {
+        if let Some((pid, address)) = party.server() {
+            let (idle, streams) = open(pid, address).await?;
+            all.push(Silent {
+                name: party.name(),
+                pid,
+                idle,
+                _streams: streams,
+            });
+        }
+    }
+    let mut before = Vec::new();
+    for silent in &all {
+        before.push((Used::at_rest(silent.pid).await?, Instant::now()));
+    }
+    sleep(SILENCE).await;
+    let mut told = Vec::new();
+    for (mut silent, (before, since)) in all.into_iter().zip(before) {
+        let (used, taken) = (Used::by(silent.pid)?.since(&before), since.elapsed());
+        silent.idle.cpu_us_per_stream_second =
+            micros(used) / f64::from(STREAMS) / taken.as_secs_f64();
+        told.push((silent.name, silent.idle));
+    }
+    Ok(told)
+}
+
+/// Opens the streams of one. They end as they are dropped.
+async fn open(pid: u32, address: SocketAddr) -> Result<(Idle, Vec<Connection>)> {
+    let (before, own) = (process::resident(pid)?, process::proportional(pid)?);
+    let body = request(&SILENT.words(), 0, json!({"stream": true}));
+    let mut streams = Connection::many(address, STREAMS.into()).await?;
+    let begun = try_join_all(streams.iter_mut().map(|one| one.begin(&body))).await?;
+    let (after, own_after) = (process::resident(pid)?, process::proportional(pid)?);
+    let mut first: Vec<Duration> = begun.into_iter().flat_map(|told| told.first).collect();
+    first.sort_unstable();
+    let each = |before: u64, after: u64| kib(after.saturating_sub(before)) / f64::from(STREAMS);
+    let idle = Idle {
+        idle_mib: mib(before),
+        open_mib: mib(after),
+        kib_each: each(own, own_after),
+        kib_each_with_shared: each(before, after),
+        first_us: micros(percentile(&first, 50)),
+        first_p99_us: micros(percentile(&first, 99)),
+        // Not known yet.
+        cpu_us_per_stream_second: f64::NAN,
+    };
+    Ok((idle, streams))
 }

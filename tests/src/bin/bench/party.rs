@@ -1,12 +1,9 @@
 //! Who is measured: the raw line, the native limit, the same limit with the least sandbox, Airlock as it is shipped.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use airlock_tests::{Gateway, process, programs, within};
 use anyhow::{Context as _, Result};
@@ -14,19 +11,13 @@ use futures_util::future::try_join_all;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::http::{Connection, request};
 use super::line::Line;
 use super::loads::{Kind, Work};
 use super::told::Told;
+use super::used::{Used, watch};
 use super::{KEY, PATIENCE};
-
-/// What a server at rest uses between two looks at most. Airlock's clock of its policies ticks on.
-const REST: Duration = Duration::from_millis(1);
-
-/// How often a server is looked at.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// What Airlock is configured to beyond its defaults: enough places for the loads.
 const SETTINGS: &str = "[limits]\nturns = 1000\n[sandbox]\ninstances = 1100\n";
@@ -35,6 +26,7 @@ const SETTINGS: &str = "[limits]\nturns = 1000\n[sandbox]\ninstances = 1100\n";
 pub(super) const LIMIT: &str = "native limit";
 pub(super) const LEAST: &str = "least sandbox";
 pub(super) const AIRLOCK: &str = "Airlock";
+pub(super) const OTHER: &str = "other build";
 
 /// The shipped policy as a component.
 const POLICY: &str = env!("AIRLOCK_SHIPPED_POLICY");
@@ -64,10 +56,8 @@ impl Party {
             Self::Airlock(AIRLOCK, Box::new(airlock(None).await?)),
         ];
         if let Some(other) = against {
-            all.push(Self::Airlock(
-                "other build",
-                Box::new(airlock(Some(other)).await?),
-            ));
+            let other = airlock(Some(other)).await?;
+            all.push(Self::Airlock(OTHER, Box::new(other)));
         }
         Ok(all)
     }
@@ -109,7 +99,7 @@ impl Party {
         };
         let body = request(&work.load.words(), work.history, more);
         let each = work.requests / work.at_once;
-        let (before, began) = (cpu(pid)?, Instant::now());
+        let (before, began) = (Used::by(pid)?, Instant::now());
         let clients = connections.into_iter().map(|mut connection| {
             let body = &body;
             async move {
@@ -135,7 +125,7 @@ impl Party {
             told.add(one);
         }
         told.taken = began.elapsed();
-        told.cpu = spent(&before, &at_rest(pid).await?);
+        told.cpu = Used::at_rest(pid).await?.since(&before);
         told.resident = most.max(process::resident(pid)?);
         work.check(&told)?;
         Ok(Some(told))
@@ -158,7 +148,7 @@ async fn line_runs(line: &mut Line, work: &Work) -> Result<Told> {
 }
 
 /// Airlock as it is shipped, with a key, and places enough.
-pub(super) async fn airlock(program: Option<&Path>) -> Result<Gateway> {
+async fn airlock(program: Option<&Path>) -> Result<Gateway> {
     let gateway = Gateway::with()
         .settings(SETTINGS)
         .environment("AIRLOCK_API_KEY", KEY);
@@ -196,55 +186,4 @@ impl Server {
             address,
         })
     }
-}
-
-/// Notes the most that a process holds. Never ends but by an error.
-async fn watch(pid: u32, most: &mut u64) -> Result<Vec<Told>> {
-    let mut look = interval(LOOK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    loop {
-        look.tick().await;
-        *most = process::resident(pid)?.max(*most);
-    }
-}
-
-/// CPU time that a process has used once it is at rest. What it does after an answer is its too: a thread is given back,
-/// and others are started ahead.
-async fn at_rest(pid: u32) -> Result<HashMap<OsString, u64>> {
-    let settled = async {
-        let mut look = interval(LOOK);
-        look.tick().await;
-        let mut known = cpu(pid)?;
-        loop {
-            look.tick().await;
-            let now = cpu(pid)?;
-            if spent(&known, &now) < REST {
-                return Ok(now);
-            }
-            known = now;
-        }
-    };
-    within(PATIENCE, "a server at rest", settled).await?
-}
-
-/// CPU time that each thread of a process has used, in nanoseconds (`schedstat`).
-fn cpu(pid: u32) -> Result<HashMap<OsString, u64>> {
-    let mut threads = HashMap::new();
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let thread = thread?;
-        // One may end meanwhile: then it was idle, as those that wait for files are.
-        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        let first = text.split(' ').next().unwrap_or_default();
-        threads.insert(thread.file_name(), first.parse().unwrap_or_default());
-    }
-    Ok(threads)
-}
-
-/// What was used in between. One thread more or less does not make it wrong.
-fn spent(before: &HashMap<OsString, u64>, after: &HashMap<OsString, u64>) -> Duration {
-    let threads = after.iter().map(|(thread, used)| {
-        let earlier = before.get(thread).copied().unwrap_or_default();
-        used.saturating_sub(earlier)
-    });
-    Duration::from_nanos(threads.sum())
 }

@@ -1,8 +1,10 @@
-//! What a round told, and what rounds come to: medians, 99th percentiles, ratios.
+//! What a round told, and what rounds come to.
 
 use std::time::Duration;
 
 use serde::Serialize;
+
+use super::spans::{median, mib, micros, percentile};
 
 /// What clients saw, and what it cost whoever served them.
 #[derive(Debug, Default)]
@@ -52,8 +54,8 @@ impl Told {
     pub(super) fn sum(mut self) -> Sums {
         self.first.sort_unstable();
         self.late.sort_unstable();
-        let first = |part| micros(at(&self.first, part));
-        let late = |part| at(&self.late, part) as f64 / 1e3;
+        let first = |percent| micros(percentile(&self.first, percent));
+        let late = |percent| percentile(&self.late, percent) as f64 / 1e3;
         let (from, to) = self.span.unwrap_or_default();
         let span = (to.saturating_sub(from) as f64 / 1e9).max(1e-9);
         Sums {
@@ -66,19 +68,9 @@ impl Told {
             cpu_us_per_delta: micros(self.cpu) / self.deltas as f64,
             frames_per_delta: self.frames as f64 / self.deltas as f64,
             cpu_us_per_request: micros(self.cpu) / self.requests as f64,
-            resident_mib: self.resident as f64 / f64::from(1 << 20),
+            resident_mib: mib(self.resident),
         }
     }
-}
-
-/// The value below which so many of a hundred are.
-fn at<T: Copy + Default>(sorted: &[T], part: usize) -> T {
-    let place = sorted.len().saturating_sub(1) * part / 100;
-    sorted.get(place).copied().unwrap_or_default()
-}
-
-fn micros(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }
 
 /// What a round comes to, or the medians of several.
@@ -113,11 +105,4 @@ impl Sums {
             resident_mib: of(|sums| sums.resident_mib),
         }
     }
-}
-
-/// The middle one. Of none: not a number.
-pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

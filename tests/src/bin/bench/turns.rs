@@ -1,36 +1,56 @@
 //! What a turn on the real Codex costs: driven directly as it comes, directly with our settings, and through the gateway.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{CodexHome, Gateway, ModelAnswer, ScriptedModel, process, programs};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
 
+use super::codex::{catalogue, children, set_by, size};
 use super::say;
-use super::spans::{mebibytes, median};
+use super::spans::{median, mib, micros, percentile, time};
+use super::used::{Used, watch};
 
 /// Turns at once, and turns of a round.
 const LOADS: [(usize, usize); 3] = [(1, 30), (20, 120), (50, 150)];
 
-/// Rounds of each, the first of which warms up.
-const ROUNDS: usize = 6;
+/// Rounds of each besides the first, which warms up.
+const ROUNDS: usize = 5;
 
-/// Turns with recycling on, and threads after which a child is replaced.
-const MANY: usize = 1000;
-const RECYCLE: usize = 200;
-
-/// What a round told.
+/// What rounds told of a party.
 #[derive(Default)]
 struct Told {
-    /// Until the first piece of text, the median of each round.
+    rounds: Vec<Sums>,
+    /// Until the first piece of text, of each turn of all rounds.
     first: Vec<Duration>,
-    /// For each turn, were they one after the other.
-    each: Vec<Duration>,
+}
+
+/// What a round comes to, or the medians of several.
+#[derive(Clone, Copy, Serialize)]
+struct Sums {
+    /// Of its turns the median.
+    first_ms: f64,
+    turns_per_second: f64,
+    /// What the gateway takes, its Codex not counted. Without a gateway not a number, which is null when it is kept.
+    gateway_cpu_us_per_turn: f64,
+    gateway_resident_mib: f64,
+}
+
+impl Sums {
+    fn medians(rounds: &[Self]) -> Self {
+        let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure));
+        Self {
+            first_ms: of(|sums| sums.first_ms),
+            turns_per_second: of(|sums| sums.turns_per_second),
+            gateway_cpu_us_per_turn: of(|sums| sums.gateway_cpu_us_per_turn),
+            gateway_resident_mib: of(|sums| sums.gateway_resident_mib),
+        }
+    }
 }
 
 /// Who runs the turns.
@@ -64,7 +84,7 @@ pub(super) async fn measure() -> Result<Value> {
     let mut like = params.clone();
     like["config"] = json!({"model_catalog_json": catalogue(&ours)?});
     let set = set_by(&gateway).await?;
-    let mut parties = vec![
+    let mut parties = [
         Party::direct("Codex as it comes", &binary, home.path(), &[], json!({})).await?,
         Party::direct("with our home", &binary, &ours, &[], params.clone()).await?,
         Party::direct("with all our options", &binary, &ours, &set, like).await?,
@@ -76,97 +96,79 @@ pub(super) async fn measure() -> Result<Value> {
             before: (0, 0),
         },
     ];
-    let mut figures = Vec::new();
+    let mut figures = Map::new();
     for (at_once, turns) in LOADS {
-        let mut told: Vec<Told> = parties.iter().map(|_| Told::default()).collect();
-        for round in 0..ROUNDS {
+        let mut told: [Told; 4] = Default::default();
+        for round in 0..=ROUNDS {
             for (party, told) in parties.iter_mut().zip(&mut told) {
-                let (first, each) = party.run(at_once, turns).await?;
+                let (first, sums) = party.run(at_once, turns).await?;
                 if round > 0 {
-                    told.first.push(first);
-                    told.each.push(each);
+                    told.first.extend(first);
+                    told.rounds.push(sums);
                 }
             }
         }
         say(&format!(
-            "\nthe real Codex, {at_once} at once, {turns} turns, {} rounds",
-            ROUNDS - 1
+            "\nthe real Codex, {at_once} at once, {turns} turns, {ROUNDS} rounds"
         ));
-        let mut load = serde_json::Map::new();
-        let base = told.first_mut().context("nobody")?;
-        let base = (median(&mut base.first), median(&mut base.each));
-        for (party, told) in parties.iter().zip(&mut told) {
-            let (first, each) = (median(&mut told.first), median(&mut told.each));
-            say(&format!(
-                "  {:<20} first token {first:>9.2?} ({:.2} x)   {:>6.1} turns a second ({:.2} x)",
-                party.name,
-                first.as_secs_f64() / base.0.as_secs_f64(),
-                1.0 / each.as_secs_f64(),
-                base.1.as_secs_f64() / each.as_secs_f64(),
-            ));
-            let told = json!({"first_ms": first.as_secs_f64() * 1e3, "turns_per_second": 1.0 / each.as_secs_f64()});
-            load.insert(party.name.to_owned(), told);
-        }
-        let of = |party: &str, figure: &str| load[party][figure].as_f64().unwrap_or(f64::NAN);
-        let (defaults, same) = ("Codex as it comes", "with all our options");
-        let (ours, rate) = ("through Airlock", "turns_per_second");
-        let compared = json!({
-            "at_once": at_once,
-            "first_over_same_options_ms": of(ours, "first_ms") - of(same, "first_ms"),
-            "of_same_options": of(ours, rate) / of(same, rate),
-            "of_defaults": of(ours, rate) / of(defaults, rate),
-            "medians": load,
-        });
-        figures.push(compared);
+        figures.insert(at_once.to_string(), tell(&parties, &mut told));
     }
+    say("");
+    let mut growth = Map::new();
     for party in &parties {
-        party.tell_growth().await?;
+        growth.insert(party.name.to_owned(), party.tell_growth().await?);
     }
-    Ok(Value::Array(figures))
+    figures.insert("growth".to_owned(), Value::Object(growth));
+    Ok(Value::Object(figures))
 }
 
-/// Runs many turns with recycling on, and tells how large the children and their files ever were.
-pub(super) async fn recycling() -> Result<()> {
-    let model = ScriptedModel::start().await?;
-    model.otherwise(ModelAnswer::words("a few words to be said"));
-    let gateway = Gateway::with()
-        .administered()
-        .settings(&format!("[fleet]\nrecycle_threads = {RECYCLE}"))
-        .over_real(&model)
-        .await?;
-    let admin = gateway.admin();
-    let (mut largest, mut together, mut disk) = (0, 0, 0);
-    let began = Instant::now();
-    for round in 0..MANY / 50 {
-        let asked = (0..50).map(|number| {
-            let client = gateway.client().clone();
-            async move {
-                let text = client.ask(&format!("{round} {number}")).await?;
-                ensure!(text == "a few words to be said", "a reply was cut: {text}");
-                Ok(())
-            }
-        });
-        try_join_all(asked).await?;
-        let fleet = admin.fleet().await?;
-        let sizes = children(&fleet).filter_map(|child| process::resident(child).ok());
-        let sizes: Vec<u64> = sizes.collect();
-        largest = sizes.iter().copied().max().unwrap_or_default().max(largest);
-        together = sizes.iter().sum::<u64>().max(together);
-        disk = size(&gateway.codex_home())?.max(disk);
+fn tell(parties: &[Party; 4], told: &mut [Told; 4]) -> Value {
+    say(&format!(
+        "  {:<20}{:>12}{:>10}{:>12}{:>10}{:>10}{:>12}{:>8}",
+        "", "first token", "", "p99", "turns/s", "", "CPU/turn", "MiB"
+    ));
+    let (mut medians, mut rounds) = (Map::new(), Map::new());
+    let defaults = told[0].rounds.clone();
+    let times = |ratio: f64| format!("({ratio:.2} x)");
+    for (party, told) in parties.iter().zip(told.iter_mut()) {
+        let sums = Sums::medians(&told.rounds);
+        told.first.sort_unstable();
+        let last = percentile(&told.first, 99);
+        let first = ratio(&told.rounds, &defaults, |sums| sums.first_ms);
+        let rate = ratio(&told.rounds, &defaults, |sums| sums.turns_per_second);
+        let (cpu, resident) = match party.runner {
+            Runner::Direct { .. } => ("-".to_owned(), "-".to_owned()),
+            Runner::Gateway(_) => (
+                time(sums.gateway_cpu_us_per_turn),
+                format!("{:.1}", sums.gateway_resident_mib),
+            ),
+        };
+        say(&format!(
+            "  {:<20}{:>12}{:>10}{:>12}{:>10.1}{:>10}{cpu:>12}{resident:>8}",
+            party.name,
+            time(sums.first_ms * 1e3),
+            times(first),
+            time(micros(last)),
+            sums.turns_per_second,
+            times(rate),
+        ));
+        let mut kept = json!(sums);
+        kept["first_p99_ms"] = json!(micros(last) / 1e3);
+        medians.insert(party.name.to_owned(), kept);
+        rounds.insert(party.name.to_owned(), json!(told.rounds));
     }
-    let taken = began.elapsed();
-    let fleet = admin.fleet().await?;
-    say(&format!(
-        "{MANY} turns, 50 at once, children replaced after {RECYCLE} threads: {taken:.1?}, every reply whole, {} children started",
-        fleet["started"]
-    ));
-    say(&format!(
-        "  the largest child {}, all of them together {}, Codex's home {}",
-        mebibytes(largest),
-        mebibytes(together),
-        mebibytes(disk)
-    ));
-    Ok(())
+    let [defaults, _, same, ours] = &*told;
+    let later = ours.rounds.iter().zip(&same.rounds);
+    let later = median(later.map(|(ours, same)| ours.first_ms - same.first_ms));
+    let rate = |than: &Told| ratio(&ours.rounds, &than.rounds, |sums| sums.turns_per_second);
+    json!({"first_over_same_options_ms": later, "of_same_options": rate(same), "of_defaults": rate(defaults),
+        "medians": medians, "rounds": rounds})
+}
+
+/// A figure as a multiple of another's: the median over rounds, in each of which they follow one another.
+fn ratio(one: &[Sums], other: &[Sums], figure: fn(&Sums) -> f64) -> f64 {
+    let pairs = one.iter().zip(other);
+    median(pairs.map(|(one, other)| figure(one) / figure(other)))
 }
 
 impl Party {
@@ -190,28 +192,48 @@ impl Party {
         })
     }
 
-    /// The median time to the first piece of text, and the time for each turn.
-    async fn run(&mut self, at_once: usize, turns: usize) -> Result<(Duration, Duration)> {
-        let began = Instant::now();
-        let mut first = match &mut self.runner {
-            Runner::Direct { server, params } => drive(server, params, at_once, turns).await?,
+    /// The time to the first piece of text of each turn, and what the round comes to.
+    async fn run(&mut self, at_once: usize, turns: usize) -> Result<(Vec<Duration>, Sums)> {
+        let (mut first, taken, cpu, resident) = match &mut self.runner {
+            Runner::Direct { server, params } => {
+                let began = Instant::now();
+                let first = drive(server, params, at_once, turns).await?;
+                (first, began.elapsed(), f64::NAN, f64::NAN)
+            }
             Runner::Gateway(gateway) => {
-                let each = turns / at_once;
-                let all = (0..at_once).map(|_| through(gateway, each));
-                try_join_all(all).await?.into_iter().flatten().collect()
+                let gateway: &Gateway = gateway;
+                let pid = gateway.pid();
+                let (before, mut most, began) = (Used::by(pid)?, 0, Instant::now());
+                let all = try_join_all((0..at_once).map(|_| through(gateway, turns / at_once)));
+                let all = tokio::select! {
+                    all = all => all?,
+                    never = watch(pid, &mut most) => never?,
+                };
+                let taken = began.elapsed();
+                let used = Used::at_rest(pid).await?.since(&before);
+                let most = most.max(process::resident(pid)?);
+                let first: Vec<Duration> = all.into_iter().flatten().collect();
+                (first, taken, micros(used), mib(most))
             }
         };
-        let taken = began.elapsed();
-        let run = u32::try_from(first.len())?;
         if self.turns == 0 {
             self.before = (self.resident().await?, size(&self.home)?);
         } else {
             self.turns += first.len();
         }
         self.turns = self.turns.max(1);
-        Ok((median(&mut first), taken / run))
+        first.sort_unstable();
+        let run = f64::from(u32::try_from(first.len())?);
+        let sums = Sums {
+            first_ms: micros(percentile(&first, 50)) / 1e3,
+            turns_per_second: run / taken.as_secs_f64(),
+            gateway_cpu_us_per_turn: cpu / run,
+            gateway_resident_mib: resident,
+        };
+        Ok((first, sums))
     }
 
+    /// What the app-server holds, or the largest of the gateway's.
     async fn resident(&self) -> Result<u64> {
         match &self.runner {
             Runner::Direct { server, .. } => process::resident(server.pid().context("it ended")?),
@@ -223,21 +245,18 @@ impl Party {
         }
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "sizes far below 2^52")]
-    async fn tell_growth(&self) -> Result<()> {
-        let (resident, disk) = (self.resident().await?, size(&self.home)?);
-        let turns = self.turns as f64;
-        let grown =
-            |now: u64, before: u64, turns: f64| (now as f64 - before as f64) / turns / 1048576.0;
+    async fn tell_growth(&self) -> Result<Value> {
+        let (resident, disk) = (mib(self.resident().await?), mib(size(&self.home)?));
+        let turns = f64::from(u32::try_from(self.turns)?);
+        let held = (resident - mib(self.before.0)) / turns * 100.0;
+        let written = (disk - mib(self.before.1)) / turns * 1000.0;
         say(&format!(
-            "{}: {} after {} turns, {:+.1} MiB for 100 turns; its home {:+.2} MiB for 1,000 turns",
-            self.name,
-            mebibytes(resident),
-            self.turns,
-            grown(resident, self.before.0, turns) * 100.0,
-            grown(disk, self.before.1, turns) * 1000.0,
+            "{}: {resident:.1} MiB after {} turns, {held:+.1} MiB for 100 turns; its home {written:+.2} MiB for 1,000 turns",
+            self.name, self.turns,
         ));
-        Ok(())
+        let growth = json!({"turns": self.turns, "codex_resident_mib": resident, "mib_per_100_turns": held,
+            "home_mib_per_1000_turns": written});
+        Ok(growth)
     }
 }
 
@@ -322,55 +341,4 @@ async fn drive(
         taken.len()
     );
     Ok(taken)
-}
-
-/// What the gateway gives to its Codex besides what every Codex gets here: the certificates that it has put together.
-async fn set_by(gateway: &Gateway) -> Result<Vec<(String, String)>> {
-    let fleet = gateway.admin().fleet().await?;
-    let child = children(&fleet).next().context("no child")?;
-    let environment = fs::read_to_string(format!("/proc/{child}/environ"))?;
-    let set = environment.split('\0').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let ours = ["SSL_CERT_FILE", "CODEX_CA_CERTIFICATE"].contains(&name);
-        ours.then(|| (name.to_owned(), value.to_owned()))
-    });
-    Ok(set.collect())
-}
-
-/// The catalogue of models that the gateway's threads without tools are given: that which has models in code mode.
-pub(super) fn catalogue(home: &Path) -> Result<PathBuf> {
-    for entry in fs::read_dir(home)? {
-        let file = entry?.path();
-        let name = file.file_name().and_then(|name| name.to_str());
-        if name.is_some_and(|name| name.starts_with("models-"))
-            && fs::read_to_string(&file)?.contains("code_mode")
-        {
-            return Ok(file);
-        }
-    }
-    bail!("the gateway has made no catalogue")
-}
-
-/// The processes of a fleet's children.
-fn children(fleet: &Value) -> impl Iterator<Item = u32> {
-    let children = fleet["children"].as_array().into_iter().flatten();
-    children.filter_map(|child| u32::try_from(child["pid"].as_u64()?).ok())
-}
-
-/// Bytes of all files below a folder.
-fn size(folder: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        // What is gone meanwhile has no size.
-        let Ok(about) = entry.path().symlink_metadata() else {
-            continue;
-        };
-        bytes += if about.is_dir() {
-            size(&entry.path()).unwrap_or_default()
-        } else {
-            about.len()
-        };
-    }
-    Ok(bytes)
 }
