@@ -178,7 +178,9 @@ async fn a_frame_of_1_gib_costs_its_own_request_alone() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
-    let arena = Arena::open("[sandbox]\nmemory_bytes = \"1GiB\"").await?;
+    // Writing them takes longer than calls have, where the machine is busy.
+    let settings = "[sandbox]\nmemory_bytes = \"1GiB\"\ncall_timeout = \"5s\"";
+    let arena = Arena::open(settings).await?;
     // 64 frames of 1 MiB for one event.
     arena
         .stream_fails("stamp:flood:feed", "gave out too much")
