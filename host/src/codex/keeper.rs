@@ -101,8 +101,9 @@ async fn keep(
     let connection = &child.connection;
     let deadline = Instant::now() + patience.turn;
     let mut wanted = Wanted { opened, deadline };
-    // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back.
-    let thread = match start_thread(child, &prompt, &mut wanted).await {
+    // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back. Boxed like what
+    // follows: the room of a beginning is not kept for as long as the turn runs.
+    let thread = match Box::pin(start_thread(child, &prompt, &mut wanted)).await {
         Ok(Some(thread)) => thread,
         Ok(None) => return,
         Err(unstarted) => return drop(wanted.opened.send(Err(unstarted.report()))),
@@ -110,7 +111,7 @@ async fn keep(
     let id = thread.id.as_str();
     let shared = Shared::new(terms, !prompt.tools().is_empty());
     connection.register(id, &shared);
-    let started = start_turn(child, &prompt, &thread, &shared, &mut wanted).await;
+    let started = Box::pin(start_turn(child, &prompt, &thread, &shared, &mut wanted)).await;
     let opened = wanted.opened;
     // It may be large, and Codex has it now.
     drop(prompt);

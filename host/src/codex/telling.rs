@@ -234,6 +234,10 @@ impl Telling {
     }
 
     fn begin(&mut self, item: &str, phase: Option<Phase>) {
+        if self.told.is_empty() {
+            // Nearly always there is one.
+            self.told.reserve_exact(1);
+        }
         self.told.push(Message {
             item: item.to_owned(),
             number: self.next_message,

@@ -85,7 +85,8 @@ impl Pump {
             session,
             turns,
             fan_out: None,
-            batch: Vec::new(),
+            // As with the turn's queue: nearly always one arrives.
+            batch: Vec::with_capacity(1),
             ending: None,
             fault: None,
             early: Vec::new(),
@@ -98,7 +99,7 @@ impl Pump {
             heartbeat,
             spoke: Instant::now(),
             beat: None,
-            fresh: Vec::new(),
+            fresh: Vec::with_capacity(1),
             span: Span::current(),
             done: false,
         }

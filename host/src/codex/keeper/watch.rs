@@ -42,7 +42,7 @@ pub(super) async fn see_through(
             let given = tokio::select! {
                 biased;
                 _ = progress.wait_for(over) => return,
-                given = timeout_at(deadline, give(connection, answers)) => given,
+                given = timeout_at(deadline, Box::pin(give(connection, answers))) => given,
             };
             match given {
                 Ok(true) => continue,
@@ -106,7 +106,9 @@ pub(super) async fn see_out(connection: &Connection, thread: &str, shared: &Shar
             thread_id: thread,
             turn_id: &turn,
         };
-        let interrupted = connection.call::<Ignored>("turn/interrupt", &params).await;
+        let interrupted = connection.call::<Ignored>("turn/interrupt", &params);
+        // Boxed, like what few turns need: each has room of its own for what all need.
+        let interrupted = Box::pin(interrupted).await;
         // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
         // asked again as soon as the turn has started, and after a pause in any case.
         let started = progress.borrow().started;

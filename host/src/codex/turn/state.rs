@@ -49,10 +49,11 @@ impl State {
         Self {
             source,
             permit: Some(permit),
-            queue: VecDeque::new(),
+            // Nearly always one waits. Left to grow by itself, each would have room for four in every silent stream.
+            queue: VecDeque::with_capacity(1),
             queued_bytes: 0,
             largest: 0,
-            fresh: Vec::new(),
+            fresh: Vec::with_capacity(1),
             plain: true,
             telling: Telling::default(),
             calls: Calls::default(),
