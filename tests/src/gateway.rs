@@ -166,6 +166,17 @@ impl Gateway {
         all
     }
 
+    /// Kills each Codex that serves, or is about to. One that is asked what it is goes on: without an answer there would
+    /// be no Codex to run.
+    pub fn kill_children(&self) {
+        for process in self.processes() {
+            let command = &process.command;
+            if command.contains("app-server") && !command.contains("generate-") {
+                process.kill();
+            }
+        }
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         process::signal(self.pid, signal);

@@ -14,7 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 pub struct Process {
     /// Its number.
     pub pid: u32,
-    /// Its command line, for messages.
+    /// Its command line.
     pub command: String,
     descriptor: OwnedFd,
 }

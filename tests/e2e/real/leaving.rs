@@ -50,9 +50,7 @@ async fn a_child_that_is_killed_mid_turn_is_an_error_and_the_next_request_works(
     model.next(ModelAnswer::new().text("Hel").hang());
     let mut stream = gateway.client().stream(json!({})).await?;
     assert_eq!(stream.next_text().await?, "Hel");
-    for process in gateway.processes() {
-        process.kill();
-    }
+    gateway.kill_children();
     let frames = stream.frames().await?;
     let [failure, Frame::Done] = frames.as_slice() else {
         bail!("no error and [DONE]: {frames:?}")

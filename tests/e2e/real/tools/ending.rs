@@ -58,9 +58,7 @@ async fn a_child_that_is_killed_takes_its_turns_with_it() -> Result<()> {
     let gateway = Gateway::over_real(&model).await?;
     let mut talk = asking(&gateway, json!({}));
     talk.ask().await?;
-    for process in gateway.processes() {
-        process.kill();
-    }
+    gateway.kill_children();
     expect_rebuilt(&model, &mut talk).await
 }
 
