@@ -142,3 +142,32 @@ impl Unread {
         })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn large_bodies_wait_for_one_another_and_for_so_long() {
+        let line = Line::new(&Limits::default());
+        let large = "x".repeat(LARGE);
+        let mut held = Vec::new();
+        let refused = loop {
+            match line.enter(&large, None).await {
+                Ok(place) => held.push(place),
+                Err(failure) => break failure,
+            }
+        };
+        let (kind, code) = (refused.problem.kind, refused.problem.code);
+        assert_eq!(
+            (kind, code.as_deref()),
+            (ProblemKind::Overloaded, Some("gateway_busy"))
+        );
+        let small = &large[1..];
+        assert!(line.enter(small, None).await.is_ok(), "it needs no place");
+        let left = held.pop().unwrap();
+        let (waiting, ()) = tokio::join!(line.enter(&large, None), async { drop(left) });
+        assert!(waiting.is_ok(), "one came free while it waited");
+    }
+}
