@@ -98,8 +98,7 @@ fn script() -> Script {
 async fn serving(policy: &Path) -> Result<(FakeCodex, Gateway)> {
     let fake = FakeCodex::start(script())?;
     let gateway = Gateway::with()
-        .flag("--policy")
-        .flag(OsString::from(policy))
+        .policy(OsString::from(policy))
         .over_fake(&fake)
         .await?;
     Ok((fake, gateway))

@@ -21,8 +21,7 @@ async fn serve(policy: impl AsRef<Path>, script: Script) -> Result<(FakeCodex, G
     let settings = "[sandbox]\ncall_timeout = \"200ms\"";
     let gateway = Gateway::with()
         .settings(settings)
-        .flag("--policy")
-        .flag(policy.as_ref())
+        .policy(policy.as_ref())
         .patience(COMPILING)
         .over_fake(&fake)
         .await?;

@@ -225,8 +225,7 @@ async fn more_memory_than_there_is_costs_its_own_request_alone() -> Result<()> {
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
         .settings("[sandbox]\nmemory_bytes = \"16MiB\"")
-        .flag("--policy")
-        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
         .over_fake(&fake)
         .await?;
     let mut beside = gateway.client().stream(saying("beside")).await?;

@@ -228,8 +228,7 @@ async fn a_large_request_whose_policy_spins_hinders_nobody_and_ends_with_its_cli
     let gateway = Gateway::with()
         .administered()
         .settings("[sandbox]\ncall_timeout = \"30s\"")
-        .flag("--policy")
-        .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
         .over_fake(&fake)
         .await?;
     let large = |user: &str| {

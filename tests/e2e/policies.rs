@@ -21,8 +21,7 @@ async fn hostile_over(script: Script) -> Result<(FakeCodex, Gateway)> {
     let settings = "[sandbox]\ncall_timeout = \"100ms\"\nmemory_bytes = \"16MiB\"";
     let gateway = Gateway::with()
         .settings(settings)
-        .flag("--policy")
-        .flag(env!("AIRLOCK_HOSTILE_POLICY"));
+        .policy(env!("AIRLOCK_HOSTILE_POLICY"));
     let gateway = gateway.over_fake(&fake).await?;
     Ok((fake, gateway))
 }
@@ -167,11 +166,7 @@ async fn a_policy_that_cannot_be_loaded_stops_the_start() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("policy.wasm");
     std::fs::write(&file, b"not a component")?;
-    let refused = Gateway::with()
-        .flag("--policy")
-        .flag(&file)
-        .refused(fake.binary())
-        .await?;
+    let refused = Gateway::with().policy(&file).refused(fake.binary()).await?;
     assert_ne!(refused.code.context("a signal")?, 0);
     assert!(refused.log.contains("policy"), "{}", refused.log);
     Ok(())
@@ -210,8 +205,7 @@ async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result
         .when_instructed("a critic has examined", |turn| turn.text("the answer"));
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
-        .flag("--policy")
-        .flag(env!("AIRLOCK_CRITIQUE_POLICY"))
+        .policy(env!("AIRLOCK_CRITIQUE_POLICY"))
         .over_fake(&fake)
         .await?;
     let told = gateway.client().fan_out(2, json!({})).await?;

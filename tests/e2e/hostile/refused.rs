@@ -139,8 +139,7 @@ async fn a_compile_that_takes_too_long_is_ended() -> Result<()> {
     let refused = Gateway::with()
         .cold()
         .settings("[policies]\ncompile_timeout = \"100ms\"")
-        .flag("--policy")
-        .flag(env!("AIRLOCK_CRITIQUE_POLICY"))
+        .policy(env!("AIRLOCK_CRITIQUE_POLICY"))
         .refused(fake.binary())
         .await?;
     assert!(refused.code.is_some_and(|code| code != 0), "{refused:?}");

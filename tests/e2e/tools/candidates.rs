@@ -19,8 +19,7 @@ async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> 
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::with()
             .settings("[limits]\nturns = 2")
-            .flag("--policy")
-            .flag(env!("AIRLOCK_HOSTILE_POLICY"))
+            .policy(env!("AIRLOCK_HOSTILE_POLICY"))
             .over_fake(&fake)
             .await?;
         let more = json!({"user": "hostile:candidates"});

@@ -71,6 +71,12 @@ impl GatewayBuilder {
         self
     }
 
+    /// Runs this policy, in place of the embedded one.
+    #[must_use]
+    pub fn policy(self, file: impl Into<OsString>) -> Self {
+        self.flag("--policy").flag(file)
+    }
+
     /// Sets a variable of its environment.
     #[must_use]
     pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
