@@ -107,7 +107,7 @@ pub(super) async fn see_out(connection: &Connection, thread: &str, shared: &Shar
             turn_id: &turn,
         };
         let interrupted = connection.call::<Ignored>("turn/interrupt", &params);
-        // Boxed, like what few turns need: each has room of its own for what all need.
+        // Boxed: few turns come to this, and each would keep room for it.
         let interrupted = Box::pin(interrupted).await;
         // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
         // asked again as soon as the turn has started, and after a pause in any case.
