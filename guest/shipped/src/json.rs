@@ -1,6 +1,7 @@
 //! Writing JSON: whole values through serde, and the text of the hot path by hand.
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// One line of JSON. `value` must be plain structs with text for keys, which always serialize.
 pub(crate) fn to_line<T: Serialize>(value: &T) -> String {
@@ -43,6 +44,58 @@ pub(crate) fn is_object(text: &str) -> bool {
 
     // Unread fields are skipped without recursion. An array would be read too.
     text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
+}
+
+/// JSON text in which each `\u` escape of half a surrogate pair is `\ufffd`, the replacement character, as OpenAI reads
+/// it (serde_json 1 refuses such an escape). None where the text has none, so that nothing is to be replaced.
+pub(crate) fn with_whole_escapes(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut replaced = String::new();
+    let (mut copied, mut at) = (0, 0);
+    // A backslash stands only within a string, and the byte after it never begins an escape of its own.
+    let next = |at| bytes.get(at..)?.iter().position(|byte| *byte == b'\\');
+    while let Some(length) = next(at) {
+        at += length;
+        match code_unit(bytes, at) {
+            None => at += 2,
+            Some(0xd800..0xdc00)
+                if matches!(code_unit(bytes, at + ESCAPE), Some(0xdc00..0xe000)) =>
+            {
+                at += 2 * ESCAPE;
+            }
+            Some(0xd800..0xe000) => {
+                replaced.push_str(text.get(copied..at)?);
+                replaced.push_str("\\ufffd");
+                at += ESCAPE;
+                copied = at;
+            }
+            Some(_) => at += ESCAPE,
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    replaced.push_str(text.get(copied..)?);
+    Some(replaced)
+}
+
+/// Any JSON value, with the replacement character for each half of a surrogate pair.
+pub(crate) fn value(text: &str) -> Result<Value, serde_json::Error> {
+    serde_json::from_str(text).or_else(|error| match with_whole_escapes(text) {
+        Some(whole) => serde_json::from_str(&whole),
+        None => Err(error),
+    })
+}
+
+/// Bytes of an escape by its code unit: `\u00e9`.
+const ESCAPE: usize = 6;
+
+/// The UTF-16 code unit of the escape that begins at this byte.
+fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + ESCAPE)?.strip_prefix(b"\\u")?;
+    digits.iter().try_fold(0, |unit, digit| {
+        Some(unit << 4 | char::from(*digit).to_digit(16)?)
+    })
 }
 
 /// Appends `text` as a JSON string, quotes included, escaped as RFC 8785 has it: what the host writes is the same.
@@ -117,6 +170,37 @@ mod tests {
             "{\"a\":\"\n\"}",
         ] {
             assert_eq!(object_to_line(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_the_replacement_character() {
+        for (text, expected) in [
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\udc00""#, "\u{fffd}"),
+            (r#""a\uD83Db\u00e9""#, "a\u{fffd}b\u{e9}"),
+            (r#""\ud83d\ud83d\ude00\ude00""#, "\u{fffd}\u{1f600}\u{fffd}"),
+            (r#""\ud83d\n\ude00""#, "\u{fffd}\n\u{fffd}"),
+            (r#""\ud83d\u0061""#, "\u{fffd}a"),
+            (r#""\\\ud83d\\ud83d""#, "\\\u{fffd}\\ud83d"),
+            (r#""é\udfff""#, "é\u{fffd}"),
+        ] {
+            assert!(serde_json::from_str::<String>(text).is_err(), "{text}");
+            let whole = with_whole_escapes(text).unwrap();
+            assert_eq!(serde_json::from_str::<String>(&whole).unwrap(), expected);
+            assert_eq!(whole.len(), text.len());
+        }
+        for text in [
+            "",
+            "\\",
+            r#""\\ud83d""#,
+            r#""\ud83d\ude00""#,
+            r#""\uD83D\uDE00 \ue000 \ud7ff""#,
+            r#""\ud8"#,
+            r#""\ud8g0""#,
+            r#"{"a":"é"}"#,
+        ] {
+            assert_eq!(with_whole_escapes(text), None, "{text}");
         }
     }
 

@@ -24,6 +24,7 @@ use serde::de::DeserializeSeed;
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request, Wish};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
+use crate::json;
 use crate::notes::{FanOut, Notes, Structure};
 use crate::panel::{self, Strategy};
 
@@ -68,8 +69,16 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         return Err(unknown_dialect(&request.dialect));
     }
     let settings = Settings::read(&request.settings, strategies)?;
-    let mut reader = Reader::new(&request.attachments, strategies, settings.strict);
-    let body = read(&request.body, &mut reader)?;
+    let reader = || Reader::new(&request.attachments, strategies, settings.strict);
+    let whole;
+    let (body, reader) = match read(&request.body, reader()) {
+        Ok(read) => read,
+        Err(problem) => {
+            // Looked for only in what could not be read: nearly every body has none.
+            whole = json::with_whole_escapes(&request.body).ok_or(problem)?;
+            read(&whole, reader())?
+        }
+    };
     let default = match &settings.synthesis {
         Some(name) => fan_out::named(strategies, name),
         None => strategies.first().map(AsRef::as_ref),
@@ -78,15 +87,21 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
 }
 
 /// Reads the body in one pass.
-fn read<'de>(body: &'de str, reader: &mut Reader<'_>) -> Result<Body<'de>, Problem> {
+fn read<'de, 'r>(
+    body: &'de str,
+    mut reader: Reader<'r>,
+) -> Result<(Body<'de>, Reader<'r>), Problem> {
     let mut source = serde_json::Deserializer::from_str(body);
     let result = Reading {
-        reader: &mut *reader,
+        reader: &mut reader,
         shape: body::BodyShape,
     }
     .deserialize(&mut source)
     .and_then(|body| source.end().map(|()| body));
-    result.map_err(|error| reader.take_problem().unwrap_or_else(|| malformed(&error)))
+    match result {
+        Ok(body) => Ok((body, reader)),
+        Err(error) => Err(reader.take_problem().unwrap_or_else(|| malformed(&error))),
+    }
 }
 
 /// What depends on several fields. `nested` as in the request; `strategy` is that of a fan-out which names none.

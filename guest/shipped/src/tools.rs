@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use crate::json;
+
 /// Characters of a name that the model may see.
 const NAME_AT_MOST: usize = 64;
 
@@ -174,7 +176,7 @@ impl Meanings {
             return Cow::Borrowed(arguments);
         };
         self.left = left;
-        match serde_json::from_str::<Value>(arguments) {
+        match json::value(arguments) {
             Ok(mut arguments) => {
                 unify(&mut arguments);
                 Cow::Owned(arguments.to_string())

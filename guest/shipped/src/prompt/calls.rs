@@ -8,6 +8,7 @@ use super::options::Name;
 use super::reader::{Reader, Step};
 use super::shape::{Shape, Text};
 use super::tools::{FunctionName, check_type};
+use crate::json;
 use crate::tools::Call;
 
 pub(super) struct CallsShape;
@@ -101,7 +102,14 @@ impl<'de> Shape<'de> for CalledShape {
             return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
         };
         match arguments {
-            Some(arguments) => Ok((name, arguments)),
+            // JSON within a string has escapes of its own.
+            Some(arguments) => Ok((
+                name,
+                match json::with_whole_escapes(&arguments) {
+                    Some(whole) => Cow::Owned(whole),
+                    None => arguments,
+                },
+            )),
             None => Err(reader.invalid_at(
                 &[Step::Key("arguments")],
                 "required: a string, as the model wrote it",

@@ -158,7 +158,7 @@ fn depth_is_no_danger_anywhere() {
 #[test]
 fn json_that_is_wrong_says_line_and_column() {
     let problem = problem(
-        "{\"model\": \"m\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"\\ud800\"}]}",
+        "{\"model\": \"m\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"\\ud80g\"}]}",
     );
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
     assert!(
@@ -166,11 +166,7 @@ fn json_that_is_wrong_says_line_and_column() {
         "{}",
         problem.message
     );
-    assert!(
-        problem.message.contains("surrogate") || problem.message.contains("escape"),
-        "{}",
-        problem.message
-    );
+    assert!(problem.message.contains("escape"), "{}", problem.message);
 }
 
 #[test]
