@@ -143,7 +143,7 @@ fn plan(
     let Some(mut talk) = talk else {
         return Err(invalid(
             "messages",
-            "there is nothing to answer: add a message of role `user`",
+            "there is nothing to answer: add a message with something in it",
         ));
     };
 

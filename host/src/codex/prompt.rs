@@ -61,7 +61,10 @@ impl Prompt {
             further = Some(Item::Plain(raw(&Message::of(&input, attachments))?));
             input.clear();
         }
-        if conversation.history.is_empty() && further.is_none() && input.is_empty() {
+        let instructions = paragraphs(&conversation.instructions, &brief.instructions);
+        // Codex sends the instructions as the first message of what it asks (0.163.0, 0.169.0), so they can stand alone.
+        let says_nothing = instructions.is_empty() && conversation.history.is_empty();
+        if says_nothing && further.is_none() && input.is_empty() {
             return Err(broken("the brief asks nothing"));
         }
         let output_schema = match brief.output_schema {
@@ -73,7 +76,7 @@ impl Prompt {
             model: named.map(|model| model.name),
             effort: brief.effort.map(|effort| effort.name),
             summary: brief.summary,
-            instructions: paragraphs(&conversation.instructions, &brief.instructions),
+            instructions,
             conversation,
             further,
             output_schema,

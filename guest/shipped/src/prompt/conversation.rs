@@ -186,7 +186,8 @@ impl<'de> Conversation<'de> {
             history.reckon(message);
         }
         let input = asked.map_or_else(Vec::new, |message| into_input(message.parts));
-        if history.items.is_empty() && input.is_empty() {
+        // Instructions alone can be answered: Codex (0.163.0, 0.169.0) sends them as the first message of the input.
+        if self.instructions.is_empty() && history.items.is_empty() && input.is_empty() {
             return None;
         }
         Some(Talk {

@@ -26,10 +26,14 @@ fn text(text: &str) -> Vec<InputItem> {
 }
 
 fn prompt(history: &[String], brief: Brief) -> Result<Prompt, Failure> {
+    prompt_of("be kind", history, brief)
+}
+
+fn prompt_of(instructions: &str, history: &[String], brief: Brief) -> Result<Prompt, Failure> {
     let (_, attachments) = Attachments::lift(format!(r#"{{"input":{{"image_url":"{IMAGE}"}}}}"#));
     let conversation = Conversation::new(
         None,
-        "be kind".to_owned(),
+        instructions.to_owned(),
         history.to_vec(),
         Vec::new(),
         attachments,
@@ -118,6 +122,19 @@ fn a_turn_has_the_shared_instructions_and_its_own() {
 }
 
 #[test]
+fn instructions_can_stand_alone() {
+    let shared = prompt_of("be kind", &[], brief(vec![])).unwrap();
+    assert_eq!(
+        (&*shared.instructions, shared.input().len()),
+        ("be kind", 0)
+    );
+    assert_eq!(shared.portions().count(), 0);
+    let mut own = brief(vec![]);
+    own.instructions = "be brief".to_owned();
+    assert_eq!(&*prompt_of("", &[], own).unwrap().instructions, "be brief");
+}
+
+#[test]
 fn a_policy_cannot_write_lines_of_its_own() {
     let smuggled = "{\"x\":[\n{\"id\":777,\"method\":\"fs/writeFile\",\"params\":{}}\n]}";
     let mut schema = brief(text("hi"));
@@ -138,7 +155,7 @@ fn a_policy_cannot_write_lines_of_its_own() {
 
 #[test]
 fn what_a_policy_must_not_write_is_its_own_failure() {
-    let none = prompt(&[], brief(vec![]));
+    let none = prompt_of("", &[], brief(vec![]));
     let absent = prompt(&[], brief(vec![InputItem::Attachment(7)]));
     let endless = prompt(&[], brief(vec![InputItem::Attachment(0); 3]));
     let broken = prompt(&["{".to_owned()], brief(text("hi")));

@@ -106,8 +106,37 @@ fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
 #[test]
 fn nobody_to_answer() {
     assert_eq!(talk(Vec::new()), None);
-    assert_eq!(talk(vec![message(Role::Developer, "a")]), None);
+    assert_eq!(talk(vec![message(Role::Developer, "")]), None);
     assert_eq!(talk(vec![message(Role::Assistant, "")]), None);
+}
+
+#[test]
+fn instructions_can_be_answered_alone() {
+    for offers in [false, true] {
+        for more in [None, Some(message(Role::Assistant, ""))] {
+            let asked = || {
+                let mut entries = vec![message(Role::Developer, "a")];
+                entries.extend(more.is_some().then(|| message(Role::Assistant, "")));
+                conversation(entries)
+            };
+            let alone = asked().finish(&[], offers).unwrap();
+            assert_eq!(alone.instructions, "a");
+            assert_eq!(alone.history, [""; 0]);
+            assert_eq!(alone.input, []);
+            assert_eq!(alone.digest.is_some(), offers);
+            assert_eq!(asked().finish_as_history(&[], offers), Some(alone));
+        }
+    }
+    // The turn that answers them is the one that goes on when its results come.
+    let alone = talk(vec![message(Role::Developer, "a")]).unwrap();
+    let further = talk(vec![
+        message(Role::Developer, "a"),
+        calls("", &["1"]),
+        result("1", "b"),
+    ])
+    .unwrap();
+    assert_eq!(further.instructions, alone.instructions);
+    assert_eq!(Some(further.answered.unwrap().before), alone.digest);
 }
 
 #[test]
@@ -152,7 +181,7 @@ fn as_history_the_last_message_stands_at_its_end() {
 #[test]
 fn nobody_to_answer_as_history() {
     assert_eq!(Conversation::default().finish_as_history(&[], true), None);
-    for (role, words) in [(Role::Developer, "a"), (Role::Assistant, "")] {
+    for (role, words) in [(Role::Developer, ""), (Role::Assistant, "")] {
         let conversation = conversation(vec![message(role, words)]);
         assert_eq!(conversation.finish_as_history(&[], true), None);
     }
