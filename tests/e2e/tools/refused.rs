@@ -57,6 +57,10 @@ async fn a_history_that_does_not_fit_together_is_refused() -> Result<()> {
             json!([user(), calls(&["a", "a"]), result("a")]),
         ),
         (
+            "messages[3].tool_calls[1].id",
+            json!([user(), calls(&["a"]), result("a"), calls(&["a", "a"])]),
+        ),
+        (
             "messages[1].tool_calls[0].id",
             json!([user(), calls(&[""]), result("")]),
         ),

@@ -1,13 +1,13 @@
 //! How a conversation is laid before Codex: instructions, earlier items, and what the user says now.
 
 mod batch;
+mod call_ids;
 mod history;
 mod item;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use super::content::Part;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
@@ -15,6 +15,7 @@ use crate::bindings::exports::airlock::policy::prompt::ToolResult;
 use crate::tools::Call;
 
 use batch::Batch;
+use call_ids::CallIds;
 use history::History;
 
 /// Characters of input that Codex (0.169) takes in one turn. It takes more than that as earlier items.
@@ -51,8 +52,7 @@ pub(super) struct Conversation<'de> {
     messages: usize,
     instructions: String,
     said: Vec<Said<'de>>,
-    /// Where each call stands: its message and its place in it.
-    calls: BTreeMap<Cow<'de, str>, (usize, usize)>,
+    calls: CallIds<'de>,
 }
 
 /// What stands in a conversation after its instructions.
@@ -221,21 +221,23 @@ impl<'de> Conversation<'de> {
             self.said.push(Said::Message(message));
             return Ok(());
         }
-        for (place, call) in message.calls.iter().enumerate() {
-            if self.calls.insert(call.id.clone(), (index, place)).is_some() {
-                let why = "another call has this id: each needs one of its own";
-                return Err(Misplaced::Call(index, place, why));
-            }
-        }
         let calls = std::mem::take(&mut message.calls);
+        let mut upstream_ids = Vec::with_capacity(calls.len());
+        for (place, call) in calls.iter().enumerate() {
+            let Some(id) = self.calls.assign(&call.id, (index, place)) else {
+                let why = "another call of this message has this id: each needs one of its own";
+                return Err(Misplaced::Call(index, place, why));
+            };
+            upstream_ids.push(id);
+        }
         self.said
-            .push(Said::Batch(Batch::new(index, message, calls)));
+            .push(Said::Batch(Batch::new(index, message, calls, upstream_ids)));
         Ok(())
     }
 
     fn answer(&mut self, index: usize, call: &str, parts: Vec<Part<'de>>) -> Result<(), Misplaced> {
         let wrong = |why| Err(Misplaced::Result(index, why));
-        let Some(&(message, place)) = self.calls.get(call) else {
+        let Some((message, place)) = self.calls.latest(call) else {
             return wrong("no call before it has this id");
         };
         match self.said.last_mut() {

@@ -12,15 +12,23 @@ pub(super) struct Batch<'de> {
     /// What the assistant said besides.
     pub(super) said: Message<'de>,
     pub(super) calls: Vec<Call<'de>>,
+    /// For each call its id in Codex's items, where that is not the client's.
+    upstream_ids: Vec<Option<String>>,
     /// For each call, once it is there.
     results: Vec<Option<Vec<Part<'de>>>>,
 }
 
 impl<'de> Batch<'de> {
-    pub(super) fn new(message: usize, said: Message<'de>, calls: Vec<Call<'de>>) -> Self {
+    pub(super) fn new(
+        message: usize,
+        said: Message<'de>,
+        calls: Vec<Call<'de>>,
+        upstream_ids: Vec<Option<String>>,
+    ) -> Self {
         Self {
             message,
             said,
+            upstream_ids,
             results: calls.iter().map(|_| None).collect(),
             calls,
         }
@@ -51,12 +59,17 @@ impl<'de> Batch<'de> {
         }
     }
 
-    /// The results in the order of the calls, each with its call's id.
-    pub(super) fn results(&self) -> impl Iterator<Item = (&str, &[Part<'de>])> {
-        self.calls
-            .iter()
+    /// The calls, each with its id in Codex's items.
+    pub(super) fn calls_upstream(&self) -> impl Iterator<Item = (&str, &Call<'de>)> {
+        let calls = self.calls.iter().zip(&self.upstream_ids);
+        calls.map(|(call, upstream)| (upstream.as_deref().unwrap_or(&call.id), call))
+    }
+
+    /// The results in the order of the calls, each with its call's id: in Codex's items, and the client's.
+    pub(super) fn results(&self) -> impl Iterator<Item = ([&str; 2], &[Part<'de>])> {
+        self.calls_upstream()
             .zip(&self.results)
-            .filter_map(|(call, result)| Some((call.id.as_ref(), result.as_deref()?)))
+            .filter_map(|((id, call), result)| Some(([id, &call.id], result.as_deref()?)))
     }
 
     /// `before` is the digest of the conversation before it.

@@ -60,10 +60,12 @@ impl<'a> History<'a> {
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.push_batch(batch);
         }
-        self.items.extend(batch.calls.iter().map(item::call));
+        let calls = batch.calls_upstream();
+        self.items
+            .extend(calls.map(|(id, call)| item::call(id, call)));
         let results = batch.results();
         self.items
-            .extend(results.map(|(id, parts)| item::result(id, parts)));
+            .extend(results.map(|([id, _], parts)| item::result(id, parts)));
     }
 }
 
@@ -84,7 +86,7 @@ impl Reckoning<'_> {
                 self.digest.push(part);
             }
         }
-        for (id, parts) in batch.results() {
+        for ([_, id], parts) in batch.results() {
             self.digest.push("result");
             self.digest.push(id);
             self.push_parts(parts);

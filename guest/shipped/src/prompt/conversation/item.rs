@@ -30,13 +30,13 @@ pub(super) fn message(message: &Message<'_>) -> String {
     item
 }
 
-/// A call that the model made.
-pub(super) fn call(call: &Call<'_>) -> String {
+/// A call that the model made, under this id.
+pub(super) fn call(id: &str, call: &Call<'_>) -> String {
     let name = seen_name(&call.name);
-    let length = json::text_length(&call.arguments) + call.id.len() + name.len();
+    let length = json::text_length(&call.arguments) + id.len() + name.len();
     let mut item = String::with_capacity(length + ITEM_OVERHEAD);
     item.push_str(r#"{"type":"function_call","call_id":"#);
-    json::push_text(&mut item, &call.id);
+    json::push_text(&mut item, id);
     item.push_str(r#","name":"#);
     json::push_text(&mut item, &name);
     item.push_str(r#","arguments":"#);

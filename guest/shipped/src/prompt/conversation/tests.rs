@@ -347,13 +347,54 @@ fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
                 user(),
                 calls("", &["1"]),
                 result("1", "a"),
-                calls("", &["2", "1"]),
+                calls("", &["2", "1", "2"]),
             ],
-            (3, 1),
+            (3, 2),
+        ),
+        // The id's first call has its result; its second has none.
+        (
+            vec![
+                user(),
+                calls("", &["1"]),
+                result("1", "a"),
+                calls("", &["1"]),
+            ],
+            (3, 0),
         ),
     ] {
         assert!(
             matches!(misplaced(entries), Misplaced::Call(message, place, _) if (message, place) == call)
         );
     }
+}
+
+#[test]
+fn calls_of_one_id_are_apart_for_codex_and_the_same_for_the_client() {
+    let talk = talk(vec![
+        message(Role::User, "x"),
+        calls("", &["1"]),
+        result("1", "a"),
+        calls("", &["1", "2"]),
+        result("2", "b"),
+        result("1", "c"),
+    ])
+    .unwrap();
+    let items: Vec<serde_json::Value> = talk.history[1..]
+        .iter()
+        .map(|item| serde_json::from_str(item).unwrap())
+        .collect();
+    let ids: Vec<&str> = items
+        .iter()
+        .map(|item| item["call_id"].as_str().unwrap())
+        .collect();
+    let second = ids[2];
+    assert_eq!(ids, ["1", "1", second, "2", second, "2"]);
+    assert!(second.starts_with("call_"), "{second}");
+    assert_eq!(items[4]["output"], "c");
+    // The turn that waits knows the ids that its model gave.
+    let answered = talk.answered.unwrap();
+    let known: Vec<&str> = answered.calls.iter().map(|call| &*call.id).collect();
+    assert_eq!(known, ["1", "2"]);
+    let results: Vec<&str> = answered.results.iter().map(|it| it.call.as_str()).collect();
+    assert_eq!(results, ["1", "2"]);
 }

@@ -277,7 +277,7 @@ fn wrong_calls_and_results_are_refused_by_their_field() {
         (
             vec![one.clone(), answer("1"), one.clone()],
             "messages[2].tool_calls[0].id",
-            "of its own",
+            "without a result",
         ),
         (
             vec![one.clone()],

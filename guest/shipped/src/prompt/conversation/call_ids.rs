@@ -1,0 +1,180 @@
+//! Ids of calls: the client's, and those that Codex and the model receive in their place.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::tools::Digest;
+
+/// Characters of a `call_id` that the Responses API takes; a longer one is its 400 `string_above_max_length`.
+const AT_MOST: usize = 64;
+
+/// Hexadecimal digits of a digest in an id.
+const DIGITS: usize = 40;
+
+/// The ids of a conversation's calls, as they are read.
+///
+/// A call keeps the client's id where the API takes it and no earlier call has it. Any other gets an id that depends on the
+/// client's and on the calls before it alone: a conversation that goes on begins with the same items, so that the
+/// model's cache holds.
+#[derive(Default)]
+pub(super) struct CallIds<'de> {
+    latest: BTreeMap<Cow<'de, str>, Latest>,
+    /// Ids that were made, each once.
+    made: BTreeSet<String>,
+}
+
+/// The last call of an id.
+struct Latest {
+    /// Its message, and its index among the calls of that.
+    place: (usize, usize),
+    /// How many ids were tried for it and for those before it.
+    tried: u32,
+}
+
+impl<'de> CallIds<'de> {
+    /// The id for Codex of the call at `place`, where it is not the client's own. None: another call of the same message
+    /// has the client's id.
+    #[allow(clippy::ptr_arg, reason = "a clone of it still borrows from the body")]
+    pub(super) fn assign(
+        &mut self,
+        id: &Cow<'de, str>,
+        place: (usize, usize),
+    ) -> Option<Option<String>> {
+        let mut tried = 0;
+        if let Some(latest) = self.latest.get_mut(id) {
+            if latest.place.0 == place.0 {
+                return None;
+            }
+            latest.place = place;
+            tried = latest.tried;
+        } else {
+            let latest = Latest { place, tried };
+            self.latest.insert(id.clone(), latest);
+            if is_taken_upstream(id) && !self.made.contains(id.as_ref()) {
+                return Some(None);
+            }
+        }
+        let made = loop {
+            tried += 1;
+            let made = made(id, tried);
+            if !self.latest.contains_key(made.as_str()) && self.made.insert(made.clone()) {
+                break made;
+            }
+        };
+        if let Some(latest) = self.latest.get_mut(id) {
+            latest.tried = tried;
+        }
+        Some(Some(made))
+    }
+
+    /// Where the last call of this id stands: its message, and its index among the calls of that.
+    pub(super) fn latest(&self, id: &str) -> Option<(usize, usize)> {
+        self.latest.get(id).map(|latest| latest.place)
+    }
+}
+
+/// Whether the Responses API takes it.
+fn is_taken_upstream(id: &str) -> bool {
+    !id.is_empty() && id.len() <= AT_MOST && id.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The id of this number in place of `id`.
+fn made(id: &str, number: u32) -> String {
+    let mut digest = Digest::default();
+    digest.push(id);
+    digest.push(&number.to_string());
+    let digest = digest.finish();
+    ["call_", digest.get(..DIGITS).unwrap_or(&digest)].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    /// What these ids become, each the only call of its message.
+    fn upstream(ids: &[&'static str]) -> Vec<String> {
+        let mut known = CallIds::default();
+        let assign = |(message, id): (usize, &&'static str)| {
+            let made = known.assign(&Cow::Borrowed(*id), (message, 0)).unwrap();
+            made.unwrap_or_else(|| (*id).to_owned())
+        };
+        ids.iter().enumerate().map(assign).collect()
+    }
+
+    #[test]
+    fn what_the_api_takes_stays() {
+        let longest: &str = &"x".repeat(AT_MOST);
+        let ids = [
+            "call_1",
+            "f:0",
+            "functions.f:0",
+            "~",
+            longest.to_owned().leak(),
+        ];
+        assert_eq!(upstream(&ids), ids);
+    }
+
+    #[test]
+    fn what_the_api_refuses_is_digested_and_stays_apart() {
+        let beginning = "x".repeat(AT_MOST);
+        let ids = ["a", "b", "bb"].map(|end| &*format!("{beginning}{end}").leak());
+        let odd = [
+            "a\nb",
+            "a b",
+            "a\u{0}b",
+            "\u{e9}",
+            "\u{2028}",
+            &*"y".repeat(1324).leak(),
+        ];
+        let ids = [&ids[..], &odd].concat();
+        let made = upstream(&ids);
+        assert_eq!(made, upstream(&ids));
+        for id in &made {
+            assert!(id.starts_with("call_") && is_taken_upstream(id), "{id}");
+        }
+        assert_eq!(BTreeSet::from_iter(&made).len(), ids.len());
+        assert_eq!(made[3], "call_3409cbed263a1441a5827699869edad68b7c8872");
+    }
+
+    #[test]
+    fn an_id_that_comes_again_gets_one_of_its_own_by_what_was_before() {
+        let ids = ["f:0", "f:0", "g", "f:0"];
+        let all = upstream(&ids);
+        assert_eq!((all[0].as_str(), all[2].as_str()), ("f:0", "g"));
+        assert_eq!(BTreeSet::from_iter(&all).len(), 4);
+        for end in 0..ids.len() {
+            assert_eq!(upstream(&ids[..end]), all[..end]);
+        }
+        // Long ones that come again too.
+        let long: &'static str = "z".repeat(65).leak();
+        let all = upstream(&[long, long]);
+        assert_ne!(all[0], all[1]);
+    }
+
+    #[test]
+    fn an_id_that_was_made_is_not_a_clients_too() {
+        let second: &'static str = made("f:0", 1).leak();
+        let third: &'static str = made("f:0", 2).leak();
+        for ids in [
+            ["f:0", "f:0", second, third],
+            [second, "f:0", "f:0", third],
+            ["f:0", second, "f:0", third],
+            ["f:0", "f:0", "f:0", second],
+        ] {
+            assert_eq!(BTreeSet::from_iter(upstream(&ids)).len(), 4, "{ids:?}");
+        }
+    }
+
+    #[test]
+    fn twice_in_one_message_is_refused() {
+        let mut known = CallIds::default();
+        let id = Cow::Borrowed("f:0");
+        assert_eq!(known.assign(&id, (1, 0)), Some(None));
+        assert_eq!(known.assign(&id, (1, 1)), None);
+        assert!(matches!(known.assign(&id, (2, 0)), Some(Some(_))));
+        assert_eq!(known.latest("f:0"), Some((2, 0)));
+        assert_eq!(known.latest("g"), None);
+    }
+}
