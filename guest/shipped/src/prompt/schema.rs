@@ -15,6 +15,10 @@ const DEPTH_AT_MOST: usize = 64;
 /// How long a schema may be, in bytes of JSON.
 const BYTES_AT_MOST: usize = 512 * 1024;
 
+/// What names begin with that serde_json (1.0, in Codex too) takes for marks of its own: an object whose first member has such a name
+/// is read as a number or as raw JSON. What cannot be read so ends Codex's reading of the whole message.
+const RESERVED_PREFIX: &str = "$serde_json::private::";
+
 /// Why a schema cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -23,7 +27,9 @@ pub(super) enum Fault {
     OtherType,
     TooLong,
     TooDeep,
-    /// A number that no program can hold, or half a surrogate pair.
+    /// It has a member of a name that serde_json keeps for itself.
+    ReservedName,
+    /// A number beyond 64-bit floats, or half a surrogate pair.
     Unreadable,
 }
 
@@ -36,13 +42,19 @@ impl fmt::Display for Fault {
             ),
             Self::TooLong => write!(out, "the schema is longer than {BYTES_AT_MOST} bytes"),
             Self::TooDeep => write!(out, "the schema nests deeper than {DEPTH_AT_MOST} levels"),
-            Self::Unreadable => out
-                .write_str("the schema holds a number or an escape that JSON parsers do not read"),
+            Self::ReservedName => write!(
+                out,
+                "the schema has a member whose name begins with `{RESERVED_PREFIX}`, which Codex does not read"
+            ),
+            Self::Unreadable => out.write_str(
+                "the schema holds a number that is beyond a 64-bit float, which JSON parsers do not read",
+            ),
         }
     }
 }
 
-/// The schema without the whitespace between its tokens. `raw` is JSON by its grammar.
+/// The schema without the whitespace between its tokens, and with whole numbers as Codex reads them. `raw` is JSON by its
+/// grammar.
 pub(super) fn compact(raw: &str) -> Result<String, Fault> {
     if !raw.starts_with('{') {
         return Err(Fault::NotAnObject);
@@ -51,17 +63,16 @@ pub(super) fn compact(raw: &str) -> Result<String, Fault> {
         return Err(Fault::TooLong);
     }
     // What Codex cannot parse it does not answer at all, so it must not be sent.
-    let mut too_deep = false;
+    let mut fault = Fault::Unreadable;
     let mut source = serde_json::Deserializer::from_str(raw);
     let walk = Walk {
         depth: 0,
-        too_deep: &mut too_deep,
+        fault: &mut fault,
     }
     .deserialize(&mut source);
     match walk {
-        Ok(()) => Ok(without_whitespace(raw)),
-        Err(_) if too_deep => Err(Fault::TooDeep),
-        Err(_) => Err(Fault::Unreadable),
+        Ok(()) => Ok(rewritten(raw)),
+        Err(_) => Err(fault),
     }
 }
 
@@ -81,38 +92,64 @@ pub(super) fn compact_of_object(raw: &str) -> Result<String, Fault> {
     }
 }
 
-fn without_whitespace(raw: &str) -> String {
+/// The JSON without whitespace between tokens. A whole number beyond 64 bits gets a fraction, which leaves its value as it
+/// is: Codex (0.163.0, 0.169.0) keeps the digits of any number but refuses those of 65 to 128 bits without one.
+fn rewritten(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
-    let (mut in_text, mut escaped) = (false, false);
-    for character in raw.chars() {
-        if in_text {
-            in_text = escaped || character != '"';
-            escaped = !escaped && character == '\\';
-        } else if character == '"' {
-            in_text = true;
-        } else if character.is_ascii_whitespace() {
+    let mut rest = raw;
+    while let Some(first) = rest.bytes().next() {
+        let length = match first {
+            b'"' => text_length(rest),
+            b'-' | b'0'..=b'9' => rest.bytes().take_while(|byte| is_of_number(*byte)).count(),
+            _ => 1,
+        };
+        // Outside of strings JSON is ASCII.
+        let (token, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
+        rest = after;
+        if first.is_ascii_whitespace() {
             continue;
         }
-        out.push(character);
+        out.push_str(token);
+        let digits = token.strip_prefix('-').unwrap_or(token);
+        let is_whole = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if is_whole && token.parse::<u64>().is_err() && token.parse::<i64>().is_err() {
+            out.push_str(".0");
+        }
     }
     out
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || b"+-.eE".contains(&byte)
+}
+
+/// Bytes of the string that a text begins with, quotes included.
+fn text_length(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.bytes().skip(1).position(|byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
 }
 
 /// Reads every value for the sake of the parser's own checks, and keeps none.
 struct Walk<'a> {
     depth: usize,
-    too_deep: &'a mut bool,
+    /// What is wrong where the reading fails.
+    fault: &'a mut Fault,
 }
 
 impl Walk<'_> {
     fn deeper<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
         if self.depth >= DEPTH_AT_MOST {
-            *self.too_deep = true;
+            *self.fault = Fault::TooDeep;
             return Err(E::custom("too deep"));
         }
         Ok(Walk {
             depth: self.depth + 1,
-            too_deep: self.too_deep,
+            fault: self.fault,
         })
     }
 }
@@ -164,7 +201,11 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
         let mut inner = self.deeper()?;
-        while fields.next_key_seed(inner.again())?.is_some() {
+        while let Some(Name(name)) = fields.next_key()? {
+            if name.starts_with(RESERVED_PREFIX) {
+                *inner.fault = Fault::ReservedName;
+                return Err(de::Error::custom("a reserved name"));
+            }
             fields.next_value_seed(inner.again())?;
         }
         Ok(())
@@ -175,10 +216,14 @@ impl Walk<'_> {
     fn again(&mut self) -> Walk<'_> {
         Walk {
             depth: self.depth,
-            too_deep: self.too_deep,
+            fault: self.fault,
         }
     }
 }
+
+/// A member's name. Not copied where JSON lets it be.
+#[derive(serde::Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,54 @@ fn what_codex_could_not_parse_is_refused() {
     assert_eq!(compact("[]"), Err(Fault::NotAnObject));
     assert_eq!(compact("true"), Err(Fault::NotAnObject));
 
+    for name in ["Number", "RawValue"] {
+        for escaped in ["$serde_json", "\\u0024serde_json"] {
+            let object = format!(r#"{{"{escaped}::private::{name}":"{{"}}"#);
+            assert_eq!(compact(&object), Err(Fault::ReservedName));
+            let nested = format!(r#"{{"a":[{{"b":1,"c":{object}}}]}}"#);
+            assert_eq!(compact(&nested), Err(Fault::ReservedName));
+        }
+    }
+    assert!(compact(r#"{"a":"$serde_json::private::Number"}"#).is_ok());
+
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(BYTES_AT_MOST));
     assert_eq!(compact(&long), Err(Fault::TooLong));
+}
+
+#[test]
+fn whole_numbers_beyond_64_bits_get_a_fraction_and_others_stay() {
+    for (raw, expected) in [
+        ("18446744073709551615", "18446744073709551615"),
+        ("18446744073709551616", "18446744073709551616.0"),
+        ("-9223372036854775808", "-9223372036854775808"),
+        ("-9223372036854775809", "-9223372036854775809.0"),
+        (
+            "340282366920938463463374607431768211456",
+            "340282366920938463463374607431768211456.0",
+        ),
+        ("1e20", "1e20"),
+        ("1E+5", "1E+5"),
+        ("-0", "-0"),
+        ("-0.0", "-0.0"),
+        ("18446744073709551617.25", "18446744073709551617.25"),
+        ("\"18446744073709551616\"", "\"18446744073709551616\""),
+        (
+            "\"\\\" 18446744073709551616\"",
+            "\"\\\" 18446744073709551616\"",
+        ),
+    ] {
+        for (before, after) in [
+            ("{\"a\": ", " }"),
+            ("{\"enum\" : [1 , ", ", null]}"),
+            ("{\"a\":[true,", "]}"),
+        ] {
+            let schema = [before, raw, after].concat();
+            let written = [before, expected, after].concat().replace(" :", ":");
+            let written = written
+                .replace(": ", ":")
+                .replace(" , ", ",")
+                .replace(", null", ",null");
+            assert_eq!(compact(&schema).unwrap(), written.replace(" }", "}"));
+        }
+    }
 }

@@ -1,0 +1,279 @@
+//! Whatever the policy lets through, Codex can read: any body, told to a model of Codex's parser.
+//!
+//! Codex 0.163.0 and 0.169.0 read messages with serde_json, its feature `arbitrary_precision` and serde's buffering of
+//! values. That parser refuses whole numbers of 65 to 128 bits, objects whose first member has a name that serde_json keeps
+//! for itself, half a surrogate pair, and more than 127 levels; it never answers a message that it cannot parse. The real Codex
+//! is asked about the same in `tests/e2e/real/json.rs`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::borrow::Cow;
+
+use airlock_policy::bindings::airlock::policy::types::Request;
+use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_policy::{DIALECT, prompt};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+const CASES: u32 = 2_000;
+
+/// Levels of Codex's messages around a schema or an item, at most.
+const AROUND: usize = 8;
+
+/// A JSON string as a client may write it: `\u0000` to U+10FFFF, escapes of whole and half pairs.
+fn string() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        6 => "[ a-z0-9$:.{}\\[\\]-]{0,6}",
+        1 => Just(r"\ud83d".to_owned()),
+        1 => Just(r"\uDE00".to_owned()),
+        1 => Just(r"\ud83d\ude00".to_owned()),
+        1 => Just(r"\\ud83d".to_owned()),
+        1 => Just(r#"\"\\\/\b\f\n\r\t\u0000"#.to_owned()),
+        1 => Just("\u{e9}\u{2028}\u{1f600}\u{7f}".to_owned()),
+        1 => Just("attachment:0".to_owned()),
+    ];
+    prop::collection::vec(piece, 0..4).prop_map(|pieces| format!("\"{}\"", pieces.concat()))
+}
+
+/// A JSON number as a client may write it.
+fn number() -> impl Strategy<Value = String> {
+    prop_oneof![
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<u64>().prop_map(|number| number.to_string()),
+        any::<i128>().prop_map(|number| number.to_string()),
+        any::<u128>().prop_map(|number| number.to_string()),
+        "-?(0|[1-9][0-9]{0,60})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?",
+        prop::sample::select(vec![
+            "0",
+            "-0",
+            "-0.0",
+            "1E400",
+            "1e-400",
+            "18446744073709551615",
+            "18446744073709551616",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "340282366920938463463374607431768211456",
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
+
+/// A member's name: a word of JSON Schema, any string, or a mark of serde_json's own.
+fn name() -> impl Strategy<Value = String> {
+    static WORDS: [&str; 9] = [
+        "type",
+        "properties",
+        "items",
+        "enum",
+        "default",
+        "maximum",
+        "description",
+        "$serde_json::private::Number",
+        "$serde_json::private::RawValue",
+    ];
+    prop_oneof![
+        8 => prop::sample::select(&WORDS[..7]).prop_map(|word| format!("\"{word}\"")),
+        4 => string(),
+        1 => prop::sample::select(&WORDS[..]).prop_map(|word| format!("\"{word}\"")),
+        1 => Just(r#""\u0024serde_json::private::Number""#.to_owned()),
+    ]
+}
+
+/// Any JSON, with space between its tokens and names given twice.
+fn value() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        3 => number(),
+        3 => string(),
+        1 => Just("true".to_owned()),
+        1 => Just("null".to_owned()),
+        1 => (1_usize..90).prop_map(|depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth))),
+    ];
+    leaf.prop_recursive(6, 40, 5, |inner| {
+        let space = || prop::sample::select(vec!["", "", " ", "\n", "\t\r\n"]);
+        let list = prop::collection::vec(inner.clone(), 0..5);
+        let members = prop::collection::vec((name(), inner), 0..5);
+        prop_oneof![
+            (list, space()).prop_map(|(values, space)| {
+                format!(
+                    "[{space}{}{space}]",
+                    values.join(&format!("{space},{space}"))
+                )
+            }),
+            (members, space()).prop_map(|(members, space)| object(&members, space)),
+        ]
+    })
+}
+
+fn object(members: &[(String, String)], space: &str) -> String {
+    let members: Vec<String> = members
+        .iter()
+        .map(|(name, value)| format!("{name}{space}:{space}{value}"))
+        .collect();
+    format!(
+        "{{{space}{}{space}}}",
+        members.join(&format!("{space},{space}"))
+    )
+}
+
+/// A schema, most of which are objects.
+fn schema() -> impl Strategy<Value = String> {
+    let members = prop::collection::vec((name(), value()), 0..5);
+    prop_oneof![
+        8 => members.prop_map(|members| object(&members, "")),
+        1 => value(),
+    ]
+}
+
+fn body(schemas: &[String; 2], strings: &[String; 5]) -> String {
+    let [parameters, format] = schemas;
+    let [content, id, arguments, output, name] = strings;
+    format!(
+        r#"{{"model":"m","messages":[{{"role":"user","content":{content}}},
+{{"role":"assistant","content":{output},"tool_calls":[{{"id":{id},"type":"function","function":{{"name":{name},"arguments":{arguments}}}}}]}},
+{{"role":"tool","tool_call_id":{id},"content":{output}}}],
+"tools":[{{"type":"function","function":{{"name":{name},"parameters":{parameters}}}}}],
+"response_format":{{"type":"json_schema","json_schema":{{"name":"a","schema":{format}}}}}}}"#
+    )
+}
+
+fn render(body: String) -> Option<Plan> {
+    let request = Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: DIALECT.to_owned(),
+        body,
+        attachments: Vec::new(),
+        settings: String::new(),
+        nested: false,
+    };
+    prompt::render(&request).ok()
+}
+
+/// Why Codex does not read this JSON, where it does not.
+fn unread(json: &str) -> Option<String> {
+    if json.contains(['\n', '\r']) {
+        return Some("several lines".to_owned());
+    }
+    if let Err(error) = serde_json::from_str::<Value>(json) {
+        return Some(error.to_string());
+    }
+    unread_within(serde_json::from_str(json).unwrap(), AROUND)
+}
+
+fn unread_within(value: &RawValue, depth: usize) -> Option<String> {
+    if depth > 127 {
+        return Some("too deep".to_owned());
+    }
+    let text = value.get();
+    match text.as_bytes()[0] {
+        b'{' => {
+            let members: Members<'_> = serde_json::from_str(text).unwrap();
+            let mut members = members.0.into_iter();
+            members.find_map(|(name, value)| {
+                let reserved = name.starts_with("$serde_json::private::");
+                let reserved = reserved.then(|| format!("the name {name}"));
+                reserved.or_else(|| unread_within(value, depth + 1))
+            })
+        }
+        b'[' => {
+            let values: Vec<&RawValue> = serde_json::from_str(text).unwrap();
+            values
+                .into_iter()
+                .find_map(|value| unread_within(value, depth + 1))
+        }
+        b'-' | b'0'..=b'9' => {
+            let is_whole = !text.contains(['.', 'e', 'E']);
+            let fits = text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok();
+            (is_whole && !fits).then(|| format!("the number {text}"))
+        }
+        _ => None,
+    }
+}
+
+/// An object's members, those of one name too.
+struct Members<'de>(Vec<(Cow<'de, str>, &'de RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members<'de>;
+            fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                out.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut fields: A,
+            ) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(name) = fields.next_key::<String>()? {
+                    members.push((Cow::Owned(name), fields.next_value()?));
+                }
+                Ok(Members(members))
+            }
+        }
+        source.deserialize_map(Visitor)
+    }
+}
+
+#[test]
+fn codex_reads_whatever_the_policy_lets_through() {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
+    let config = Config {
+        failure_persistence: None,
+        ..Config::with_cases(CASES)
+    };
+    let schemas = [schema(), schema()];
+    let strings = [string(), string(), string(), string(), string()];
+    let seen = std::cell::Cell::new(0);
+    TestRunner::new_with_rng(config, rng)
+        .run(&(schemas, strings), |(schemas, strings)| {
+            let Some(plan) = render(body(&schemas, &strings)) else {
+                return Ok(());
+            };
+            seen.set(seen.get() + 1);
+            let schemas = plan
+                .briefs
+                .iter()
+                .filter_map(|brief| brief.output_schema.as_ref());
+            let schemas = schemas.chain(plan.tools.iter().map(|tool| &tool.parameters));
+            for json in schemas.chain(&plan.history) {
+                prop_assert_eq!(unread(json), None, "{}", json);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert!(
+        seen.get() > CASES / 4,
+        "only {} are let through",
+        seen.get()
+    );
+}
+
+#[test]
+fn a_schema_that_is_let_through_means_what_it_meant() {
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]);
+    let config = Config {
+        failure_persistence: None,
+        ..Config::with_cases(CASES)
+    };
+    let empty = || "\"x\"".to_owned();
+    TestRunner::new_with_rng(config, rng)
+        .run(&schema(), |schema| {
+            let strings = [empty(), empty(), empty(), empty(), empty()];
+            let Some(plan) = render(body(&["{}".to_owned(), schema.clone()], &strings)) else {
+                return Ok(());
+            };
+            // Half a pair is read as no other parser reads it.
+            let Ok(given) = serde_json::from_str::<Value>(&schema) else {
+                return Ok(());
+            };
+            let told = plan.briefs[0].output_schema.as_ref().unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(told).unwrap(), given);
+            Ok(())
+        })
+        .unwrap();
+}
