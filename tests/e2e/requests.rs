@@ -1,5 +1,7 @@
 //! What a request may say: what is passed on, ignored and named, and refused.
 
+mod attachments; // the host's own names in a body
+
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
 use serde_json::{Value, json};

@@ -14,7 +14,7 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
         body: format!(r#"{{"model":"m","messages":{messages},"logit_bias":{{"1":1}}}}"#),
         attachments: vec![Attachment {
             media_type: "image/png".to_owned(),
-            path: "image.png".to_owned(),
+            path: "messages[2].content[0].image_url.url".to_owned(),
             digest: "00".repeat(32),
             size: 1,
         }],

@@ -137,11 +137,12 @@ fn run(case: Case) -> String {
         Err(_) => case.body.get().to_owned(),
     };
     let attachments = case.attachments.into_iter().enumerate();
+    let read: Value = serde_json::from_str(&body).unwrap_or_default();
     let attachments = attachments.map(|(number, media_type)| Attachment {
         media_type,
         size: 68,
         digest: format!("digest {number}"),
-        path: String::new(),
+        path: path(&read, &format!("attachment:{number}")).unwrap_or_default(),
     });
     let rendered = prompt::render(&Request {
         id: "req_7".to_owned(),
@@ -201,6 +202,31 @@ fn run(case: Case) -> String {
 }
 
 /// The plan with this in its notes, whatever its body asks for.
+/// Where this string first stands in a body, as the host writes it.
+fn path(value: &Value, string: &str) -> Option<String> {
+    let within = |step: String, value| {
+        let rest = path(value, string)?;
+        let dot = if rest.is_empty() || rest.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        Some([&step, dot, &rest].concat())
+    };
+    match value {
+        Value::String(found) => (found == string).then(String::new),
+        Value::Array(values) => {
+            let mut values = values.iter().enumerate();
+            values.find_map(|(index, value)| within(format!("[{index}]"), value))
+        }
+        Value::Object(members) => {
+            let mut members = members.iter();
+            members.find_map(|(name, value)| within(name.clone(), value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+    }
+}
+
 fn with_notes(mut plan: Plan, name: &str, value: Option<Value>) -> Plan {
     if let Some(value) = value {
         let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();

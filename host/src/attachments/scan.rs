@@ -1,6 +1,7 @@
 //! A scan of JSON text for strings under certain keys, with the path and the place of each. It reads each byte once,
 //! and copies none.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// Levels of nesting, as many as any JSON reader behind it takes.
@@ -151,10 +152,13 @@ impl<'a> Scan<'a> {
             return;
         };
         let wanted = self.text[span.start + 1..].starts_with(self.prefix)
-            && self.roots.contains(&root.trim_matches('"'))
-            && self.keys.contains(&name.trim_matches('"'));
-        if wanted && self.found.len() < PLACES && self.path_bytes() <= PATH_BYTES {
-            let path = self.path();
+            && self.roots.contains(&name_of(root).as_ref())
+            && self.keys.contains(&name_of(name).as_ref());
+        if wanted
+            && self.found.len() < PLACES
+            && self.path_bytes() <= PATH_BYTES
+            && let Some(path) = self.path()
+        {
             self.found.push(Place { span, path });
         }
     }
@@ -168,20 +172,25 @@ impl<'a> Scan<'a> {
         bytes.sum()
     }
 
-    fn path(&self) -> String {
+    /// The path, which leads to this place alone. None where a name has what separates steps: its path could be another's.
+    fn path(&self) -> Option<String> {
         let mut path = String::new();
         for step in &self.path {
             match step {
                 Step::Member(name) => {
+                    let name = name_of(name);
+                    if name.contains(['.', '[', ']']) {
+                        return None;
+                    }
                     if !path.is_empty() {
                         path.push('.');
                     }
-                    path.push_str(name.trim_matches('"'));
+                    path.push_str(&name);
                 }
                 Step::Element(number) => path.push_str(&format!("[{number}]")),
             }
         }
-        path
+        Some(path)
     }
 
     fn peek(&self) -> Option<u8> {
@@ -203,4 +212,14 @@ impl<'a> Scan<'a> {
         self.at += usize::from(comes);
         comes
     }
+}
+
+/// A member's name without quotes and escapes. One that cannot be read stays, and is none of ours.
+fn name_of(written: &str) -> Cow<'_, str> {
+    if written.contains('\\')
+        && let Ok(name) = serde_json::from_str(written)
+    {
+        return Cow::Owned(name);
+    }
+    Cow::Borrowed(written.trim_matches('"'))
 }

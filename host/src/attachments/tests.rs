@@ -112,6 +112,26 @@ fn what_is_no_part_of_the_conversation_stays() {
 }
 
 #[test]
+fn a_path_is_that_of_the_names_as_they_are_meant_and_of_one_place() {
+    let body = r#"{"mess\u0061ges": [{"content": [{"im\u0061ge_url": {"\u0075rl": "data:;base64,AAAA"}}]}]}"#;
+    let (rest, attachments) = Attachments::lift(body.to_owned());
+    assert_eq!(
+        rest,
+        r#"{"mess\u0061ges": [{"content": [{"im\u0061ge_url": {"\u0075rl": "attachment:0"}}]}]}"#
+    );
+    assert_eq!(
+        attachments.path(0),
+        Some("messages[0].content[0].image_url.url")
+    );
+    // A name that looks like a path, and half a surrogate pair in a name on the way.
+    kept(r#"{"messages": [{"content[0].image_url": {"url": "data:;base64,AAAA"}}]}"#);
+    kept(r#"{"messages": {"[0].a": {"url": "data:;base64,AAAA"}}}"#);
+    let body = r#"{"messages": [{"a\ud83d": {"url": "data:;base64,AAAA"}}]}"#;
+    let (_, attachments) = Attachments::lift(body.to_owned());
+    assert_eq!(attachments.path(0), Some(r"messages[0].a\ud83d.url"));
+}
+
+#[test]
 fn long_keys_and_many_urls_cost_no_more_than_the_body() {
     let key = "k".repeat(PATH_TOO_LONG);
     kept(&format!(

@@ -204,22 +204,19 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
             "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but padded base64 after the comma, and send at most 256 of them",
         ));
     }
-    let number = url
-        .strip_prefix(ATTACHMENT)
-        .and_then(|number| number.parse::<u32>().ok());
-    let found = number.and_then(|number| {
-        let index = usize::try_from(number).ok()?;
-        reader
-            .attachments
-            .get(index)
-            .map(|attachment| (number, &attachment.media_type))
-    });
+    let Some(number) = url.strip_prefix(ATTACHMENT) else {
+        return Err(reader.invalid("expected a data: URL of an image"));
+    };
+    let number = number.parse::<u32>().ok();
+    let found = number.and_then(|number| Some((number, reader.attachment(number)?)));
     match found {
-        Some((number, media_type)) if is_image(media_type) => Ok(number),
+        Some((number, attachment)) if is_image(&attachment.media_type) => Ok(number),
         Some(_) => {
             Err(reader.invalid("this is no image that models read; send PNG, JPEG, GIF or WebP"))
         }
-        None => Err(reader.invalid("expected a data: URL of an image")),
+        None => Err(reader.invalid(
+            "expected a data: URL of an image; `attachment:` begins a name that only the gateway gives",
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where in a request's body we stand, what was found wrong there, and what will be ignored.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::de;
 
@@ -22,6 +23,8 @@ const STRICT: &str =
 pub(super) struct Reader<'r> {
     /// What the host lifted out of the body.
     pub(super) attachments: &'r [Attachment],
+    /// Indices of those that were read.
+    attached: BTreeSet<usize>,
     /// The strategies that the policy has for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
     strict: bool,
@@ -46,12 +49,23 @@ impl<'r> Reader<'r> {
     ) -> Self {
         Self {
             attachments,
+            attached: BTreeSet::new(),
             strategies,
             strict,
             trail: Vec::new(),
             problem: None,
             ignored: Vec::new(),
         }
+    }
+
+    /// The attachment of this number, where it is this value that the host lifted it from: any other that names it was
+    /// written by the client.
+    pub(super) fn attachment(&mut self, number: u32) -> Option<&'r Attachment> {
+        let index = usize::try_from(number).ok()?;
+        let attachment = self.attachments.get(index)?;
+        // Of a member given twice each value has the same path.
+        let is_here = attachment.path == self.path() && self.attached.insert(index);
+        is_here.then_some(attachment)
     }
 
     /// Reads what lies at `step`.
