@@ -193,6 +193,41 @@ async fn arguments_that_break_a_strict_schema_are_an_error() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_strict_schema_that_doubles_is_checked_and_one_that_takes_too_long_is_an_error()
+-> Result<()> {
+    let level = |level: usize| {
+        let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+        (format!("d{level}"), json!({"anyOf": [next, next]}))
+    };
+    let mut levels: serde_json::Map<String, Value> = (0..18).map(level).collect();
+    levels.insert("d18".to_owned(), json!({"type": "integer"}));
+    let doubling =
+        json!({"type": "object", "properties": {"city": {"$ref": "#/$defs/d0"}}, "$defs": levels});
+    let many: Vec<_> = (0..20_000).collect();
+    let long = json!({"type": "object", "properties": {"city": {"items": {"enum": many}}}});
+    let arguments = json!({"city": vec![19_999; 1_000]}).to_string();
+    for (schema, arguments, code) in [
+        (doubling, OSLO, "strict_unmet"),
+        (long, &arguments, "strict_unchecked"),
+    ] {
+        let mut strict = tool(WEATHER);
+        strict["function"]["strict"] = json!(true);
+        strict["function"]["parameters"] = schema;
+        let script =
+            Script::new().turn(|turn| turn.call("call_1", WEATHER, arguments).respond().hang());
+        let fake = FakeCodex::start(script)?;
+        let gateway = Gateway::over_fake(&fake).await?;
+        let talk = asking_with(&gateway, "hi", json!({"tools": [strict]}));
+        let reply = gateway.client().chat(talk.request()).await?;
+        let outcome = (reply.status.as_u16(), reply.error("code"));
+        assert_eq!(outcome, (502, &json!(code)), "{}", reply.body);
+        fake.expect_endings("interrupted", 1).await?;
+        fake.expect_threads_returned().await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn candidates_are_offered_no_tools() -> Result<()> {
     let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text("the answer")))?;
     let gateway = Gateway::over_fake(&fake).await?;

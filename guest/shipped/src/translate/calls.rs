@@ -7,7 +7,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::strict::{self, Steps};
+use super::strict::{self, Steps, Unmet};
 use super::{ANSWER, Heading, interrupted, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
@@ -186,12 +186,21 @@ impl Calls {
         let schema = offered
             .filter(|offered| offered.name == call.name)
             .find_map(|offered| offered.strict.as_deref())?;
-        let fault = strict::check(schema, &call.arguments, steps).err()?;
-        let message = format!(
-            "the model called `{}` with arguments that its `strict` schema does not allow: {fault}; send the request again",
-            call.name
-        );
-        Some(upstream("strict_unmet", &message))
+        let name = &call.name;
+        Some(match strict::check(schema, &call.arguments, steps).err()? {
+            Unmet::Fault(fault) => upstream(
+                "strict_unmet",
+                &format!(
+                    "the model called `{name}` with arguments that its `strict` schema does not allow: {fault}; send the request again"
+                ),
+            ),
+            Unmet::Unchecked => upstream(
+                "strict_unchecked",
+                &format!(
+                    "the model called `{name}` with arguments that take too long to check against its `strict` schema: make the schema simpler, or leave out `strict`"
+                ),
+            ),
+        })
     }
 
     /// The calls that the client is told. None before they are whole.

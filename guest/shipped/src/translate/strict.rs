@@ -3,17 +3,20 @@
 //! What is checked is what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
 //! `additionalProperties`, `items`, `anyOf`, `$ref` within the schema, and the bounds of numbers, texts and arrays. Other
 //! words, `pattern` and `format` among them, are not. What cannot be read in a schema counts as satisfied, for the schema
-//! is the client's; so does what is left when the work has become too much.
+//! is the client's. A check that would take too much work is given up, and says so.
 
 mod bounds;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
+
+use crate::json;
 
 /// How deep schemas may apply within one another. A value nests up to 127 levels, and an alternative of each takes two.
 const DEEPEST: usize = 256;
@@ -31,8 +34,17 @@ const READING: usize = 4;
 /// Characters of a place, or of a name, that are told.
 const PLACE_AT_MOST: usize = 200;
 
-/// Where arguments fail, and how. It tells none of their values.
+/// Why arguments are not known to satisfy a schema.
 #[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unmet {
+    /// They do not.
+    Fault(Fault),
+    /// Nobody knows: the check took too many steps, or the schema applies too deep within itself.
+    Unchecked,
+}
+
+/// Where arguments fail, and how. It tells none of their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
     /// From the inside out: `.name` or `[1]`.
     place: Vec<String>,
@@ -66,57 +78,108 @@ impl fmt::Display for Fault {
 
 /// The work that may still be done.
 #[derive(Debug)]
-pub(super) struct Steps(Cell<u32>);
+pub(super) struct Steps {
+    left: Cell<u32>,
+    /// More was to be done than that.
+    exceeded: Cell<bool>,
+}
 
 impl Default for Steps {
     fn default() -> Self {
-        Self(Cell::new(STEPS))
+        Self {
+            left: Cell::new(STEPS),
+            exceeded: Cell::default(),
+        }
     }
 }
 
 impl Steps {
     /// Takes a step, and one more for every so many of `size`, if there is one left.
     fn take(&self, size: usize) -> bool {
-        let left = self.0.get();
+        let left = self.left.get();
         let more = u32::try_from(size / SIZE_OF_STEP).unwrap_or(u32::MAX);
-        self.0.set(left.saturating_sub(more.saturating_add(1)));
+        self.left.set(left.saturating_sub(more.saturating_add(1)));
+        if left == 0 {
+            self.exceeded.set(true);
+        }
         left > 0
     }
 }
 
-/// Fails where `arguments` are no JSON or do not satisfy `schema`.
-pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), Fault> {
+/// Fails where `arguments` are no JSON or do not satisfy `schema`, and where that takes more than `steps`.
+pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), Unmet> {
     // To read takes time too, and room.
     let read = schema.len().saturating_add(arguments.len());
     if !steps.take(read.saturating_mul(READING)) {
-        return Ok(());
+        return Err(Unmet::Unchecked);
     }
-    let Ok(arguments) = serde_json::from_str(arguments) else {
-        return Err(Fault::of("are not JSON"));
+    let Ok(arguments) = json::value(arguments) else {
+        return Err(Unmet::Fault(Fault::of("are not JSON")));
     };
     let Ok(root) = serde_json::from_str(schema) else {
         return Ok(());
     };
-    let check = Check { root: &root, steps };
-    check.value(&root, &arguments, 0)
+    let check = Check {
+        root: &root,
+        steps,
+        checked: RefCell::default(),
+    };
+    let result = check.value(&root, &arguments, 0);
+    // What was looked at after the last step says nothing.
+    if steps.exceeded.get() {
+        return Err(Unmet::Unchecked);
+    }
+    result.map_err(Unmet::Fault)
 }
+
+/// A schema and a value, by their addresses.
+type Pair = [*const Value; 2];
 
 /// One check of one value.
 struct Check<'a> {
     root: &'a Value,
     steps: &'a Steps,
+    /// What came of each schema and value: alternatives may lead to the same two in any number of ways.
+    /// What is being checked counts as satisfied, so that a schema which is only itself asks nothing.
+    checked: RefCell<BTreeMap<Pair, Result<(), Fault>>>,
 }
 
 impl Check<'_> {
     fn value(&self, schema: &Value, value: &Value, depth: usize) -> Result<(), Fault> {
+        if depth >= DEEPEST {
+            self.steps.exceeded.set(true);
+            return Ok(());
+        }
+        let mut pairs = Vec::new();
+        let result = self.follow(schema, value, depth, &mut pairs);
+        if let Err(fault) = &result {
+            let mut checked = self.checked.borrow_mut();
+            checked.extend(pairs.into_iter().map(|pair| (pair, Err(fault.clone()))));
+        }
+        result
+    }
+
+    /// Checks against the schema, and against those that its references lead to. `pairs` are those that were begun.
+    fn follow(
+        &self,
+        schema: &Value,
+        value: &Value,
+        depth: usize,
+        pairs: &mut Vec<Pair>,
+    ) -> Result<(), Fault> {
         let mut schema = schema;
-        // A reference may stand beside other words, and lead to another one.
-        while depth < DEEPEST && self.steps.take(size(value)) {
+        while self.steps.take(size(value)) {
             let words = match schema {
                 Value::Bool(false) => return Err(Fault::of("hold what is not allowed")),
                 Value::Object(words) => words,
                 _ => return Ok(()),
             };
+            let pair = [std::ptr::from_ref(schema), std::ptr::from_ref(value)];
+            if let Some(known) = self.checked.borrow().get(&pair) {
+                return known.clone();
+            }
+            self.checked.borrow_mut().insert(pair, Ok(()));
+            pairs.push(pair);
             // As OpenAPI says it.
             if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
                 return Ok(());
@@ -128,6 +191,7 @@ impl Check<'_> {
                 Value::Array(items) => self.items(words, items, depth)?,
                 _ => {}
             }
+            // A reference may stand beside other words, and lead to another one.
             let Some(target) = words.get("$ref").and_then(|to| self.target(to)) else {
                 return Ok(());
             };

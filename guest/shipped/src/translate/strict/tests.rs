@@ -5,9 +5,11 @@
 use super::*;
 
 fn fault(schema: &str, arguments: &str) -> String {
-    check(schema, arguments, &Steps::default())
-        .err()
-        .map_or_else(String::new, |fault| fault.to_string())
+    match check(schema, arguments, &Steps::default()) {
+        Ok(()) => String::new(),
+        Err(Unmet::Fault(fault)) => fault.to_string(),
+        Err(Unmet::Unchecked) => "unchecked".to_owned(),
+    }
 }
 
 fn yes(schema: &str, arguments: &[&str]) {
@@ -265,7 +267,7 @@ fn what_is_deep_or_has_no_end_is_bounded() {
         assert_eq!(fault(list, &nested(100_000)), "they are not JSON");
         let deep = format!("{}{}", "{\"items\":".repeat(100_000), "}".repeat(100_000));
         yes(&deep, &["[[[]]]"]);
-        // Twice as many ways with each level, and each comes to nothing: the steps are used up.
+        // Twice as many ways with each level, and each comes to nothing: each place is looked at once.
         let ways =
             r##"{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}}"##;
         let chain = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
@@ -273,15 +275,54 @@ fn what_is_deep_or_has_no_end_is_bounded() {
             fault(ways, &chain(10)),
             "at `a` they satisfy no schema of `anyOf`"
         );
-        yes(ways, &[&chain(100)]);
-        // As often as there are steps, through what is long.
-        let long = "x".repeat(100_000);
-        let branch = format!("{{\"enum\":[\"{long}y\"],\"maxLength\":5}},").repeat(20);
-        yes(
-            &format!("{{\"anyOf\":[{branch}{{\"$ref\":\"#\"}}]}}"),
-            &[&format!("\"{long}z\"")],
+        assert_eq!(
+            fault(ways, &chain(100)),
+            "at `a` they satisfy no schema of `anyOf`"
         );
     });
+}
+
+#[test]
+fn references_that_double_are_checked_all_the_same() {
+    // 2^18 ways to the last of them.
+    let doubling = |last: &str| {
+        let level = |level: usize| {
+            let next = format!("{{\"$ref\":\"#/$defs/d{}\"}}", level + 1);
+            format!("\"d{level}\":{{\"anyOf\":[{next},{next}]}},")
+        };
+        let levels: String = (0..18).map(level).collect();
+        format!("{{\"$ref\":\"#/$defs/d0\",\"$defs\":{{{levels}\"d18\":{last}}}}}")
+    };
+    let whole = doubling(r#"{"type":"integer"}"#);
+    assert!(whole.len() < 1_700, "{}", whole.len());
+    yes(&whole, &["1"]);
+    no(&whole, &["\"1\""], "they satisfy no schema of `anyOf`");
+}
+
+#[test]
+fn what_takes_too_long_is_unchecked() {
+    let items = format!("[{}1]", "1,".repeat(5_000));
+    let choices = format!("{}0", "2,".repeat(5_000));
+    let schema = format!("{{\"items\":{{\"enum\":[{choices}]}}}}");
+    // Not a fault, though the first of them is one: nobody has looked at it whole.
+    no(
+        &format!("{{\"anyOf\":[{schema},{schema}]}}"),
+        &[&items],
+        "they satisfy no schema of `anyOf`",
+    );
+    let all_fit = format!("{{\"items\":{{\"enum\":[{choices},1]}}}}");
+    no(&all_fit, &[&items], "unchecked");
+    let long = "x".repeat(100_000);
+    let branch = format!("{{\"enum\":[\"{long}y\"],\"maxLength\":5}},").repeat(60);
+    no(
+        &format!("{{\"anyOf\":[{branch}{{\"type\":\"null\"}}]}}"),
+        &[&format!("\"{long}z\"")],
+        "unchecked",
+    );
+    // One budget for all calls of a response.
+    let steps = Steps::default();
+    let unmet = [0, 1].map(|_| check(&all_fit, &items, &steps).unwrap_err());
+    assert_eq!(unmet, [Unmet::Unchecked, Unmet::Unchecked]);
 }
 
 #[test]
