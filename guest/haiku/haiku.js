@@ -218,7 +218,8 @@ class Reply {
 const frame = (data) => ({ event: undefined, data: JSON.stringify(data) });
 
 function failureOf({ tag, val }) {
-  if (tag === "failed") return val;
+  // Of a refusal by the model, `param` is a field of Codex's request, which no client has written.
+  if (tag === "failed") return val.code === "upstream_bad_request" ? { ...val, param: undefined } : val;
   return tag === "interrupted" || tag === "handed-off" ? upstream("turn_interrupted") : undefined;
 }
 

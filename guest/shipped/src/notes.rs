@@ -21,6 +21,9 @@ pub(crate) struct Notes {
     /// What the client expects to parse from the answer.
     #[serde(skip_serializing_if = "Structure::is_free")]
     pub(crate) structure: Structure,
+    /// The request's field that asked for the reasoning effort of its only turn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) effort: Option<String>,
     /// What a fan-out was asked to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fan_out: Option<FanOut>,
@@ -129,6 +132,7 @@ mod tests {
             offered: ["a.b", "c"]
                 .map(|name| Offered {
                     name: name.to_owned(),
+                    index: (name == "c").then_some(7),
                     strict: strict.clone().filter(|_| name == "c"),
                 })
                 .to_vec(),
@@ -149,6 +153,7 @@ mod tests {
                         include_usage: bits & 2 != 0,
                         reasoning: bits & 4 != 0,
                         structure,
+                        effort: (bits & 1 != 0).then(|| "reasoning.effort".to_owned()),
                         fan_out: fan_out.clone(),
                         tools: (bits & 8 != 0).then(tools),
                     };

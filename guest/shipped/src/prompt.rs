@@ -188,6 +188,7 @@ fn plan(
         include_usage: options.include_usage,
         reasoning: summary.is_some(),
         structure,
+        effort: None,
         fan_out: turns.fan_out,
         tools: None,
     };
@@ -199,6 +200,7 @@ fn plan(
             brief,
             offer: &offer,
         };
+        notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
         let single = body.parallel_tool_calls == Some(false);
         let digest = talk.digest.as_deref();
         notes.tools = digest.map(|digest| terms.tools(digest, single));

@@ -50,6 +50,9 @@ pub(crate) struct Tools {
 pub(crate) struct Offered {
     /// As the client calls it.
     pub(crate) name: String,
+    /// Its index in the request's `tools`, where that is not its index among those that are offered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index: Option<usize>,
     /// The schema that every call's arguments must satisfy, where the client asked for that (`strict`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strict: Option<String>,

@@ -6,6 +6,7 @@ mod candidates;
 mod chunks;
 mod collected;
 mod messages;
+mod refusal;
 mod streamed;
 mod strict;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use crate::json;
 use crate::notes::Notes;
 
 use collected::Collected;
+use refusal::Fields;
 use streamed::Streamed;
 
 /// The turn whose text is the answer. Others are those of a fan-out.
@@ -29,7 +31,10 @@ const ANSWER: u32 = 0;
 
 /// One response, streamed or whole.
 #[derive(Debug)]
-pub struct Reply(Kind);
+pub struct Reply {
+    kind: Kind,
+    fields: Fields,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -42,17 +47,20 @@ impl Reply {
     pub fn new(context: &Context) -> Self {
         let notes = Notes::from_text(&context.notes);
         let heading = Heading::of(context);
-        Self(if notes.streaming {
-            Kind::Streamed(Streamed::new(&heading, notes))
-        } else {
-            Kind::Collected(Collected::new(heading, notes))
-        })
+        Self {
+            fields: Fields::of(&notes),
+            kind: if notes.streaming {
+                Kind::Streamed(Streamed::new(&heading, notes))
+            } else {
+                Kind::Collected(Collected::new(heading, notes))
+            },
+        }
     }
 
     /// Translates a batch, in order. No frames where the client did not ask for a stream. After a handoff nothing is
     /// heard any more.
     pub fn feed(&mut self, events: Vec<Event>) -> Told {
-        match &mut self.0 {
+        match &mut self.kind {
             Kind::Streamed(streamed) => streamed.feed(events),
             Kind::Collected(collected) => Told {
                 frames: Vec::new(),
@@ -63,7 +71,7 @@ impl Reply {
 
     /// How the host may tell more of what was told last, without this reply.
     pub fn offer(&self) -> Option<Pattern> {
-        match &self.0 {
+        match &self.kind {
             Kind::Streamed(streamed) => streamed.offer(),
             Kind::Collected(_) => None,
         }
@@ -71,16 +79,19 @@ impl Reply {
 
     /// Hears what was told so.
     pub fn relayed(&mut self, events: Vec<Event>) {
-        if let Kind::Streamed(streamed) = &mut self.0 {
+        if let Kind::Streamed(streamed) = &mut self.kind {
             streamed.relayed(events);
         }
     }
 
     /// Ends the response. Where it failed, `body` is the problem even of a stream, for a host that has sent nothing
     /// yet; the body of a stream that went well is empty.
-    #[expect(clippy::needless_pass_by_value, reason = "the host gives it away")]
     pub fn finish(self, ending: Ending) -> Closing {
-        match self.0 {
+        let ending = match ending {
+            Ending::Failed(problem) => Ending::Failed(self.fields.translate(problem)),
+            ending => ending,
+        };
+        match self.kind {
             Kind::Streamed(streamed) => streamed.finish(&ending),
             Kind::Collected(collected) => Closing {
                 frames: Vec::new(),

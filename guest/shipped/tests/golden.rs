@@ -100,6 +100,7 @@ enum End {
     ContentFilter,
     Interrupted,
     RateLimited,
+    Refused,
     HandedOff,
 }
 
@@ -136,8 +137,8 @@ fn run(case: Case) -> String {
         Ok(text) => text,
         Err(_) => case.body.get().to_owned(),
     };
-    let attachments = case.attachments.into_iter().enumerate();
     let read: Value = serde_json::from_str(&body).unwrap_or_default();
+    let attachments = case.attachments.into_iter().enumerate();
     let attachments = attachments.map(|(number, media_type)| Attachment {
         media_type,
         size: 68,
@@ -201,7 +202,6 @@ fn run(case: Case) -> String {
     out
 }
 
-/// The plan with this in its notes, whatever its body asks for.
 /// Where this string first stands in a body, as the host writes it.
 fn path(value: &Value, string: &str) -> Option<String> {
     let within = |step: String, value| {
@@ -227,6 +227,7 @@ fn path(value: &Value, string: &str) -> Option<String> {
     }
 }
 
+/// The plan with this in its notes, whatever its body asks for.
 fn with_notes(mut plan: Plan, name: &str, value: Option<Value>) -> Plan {
     if let Some(value) = value {
         let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();
@@ -325,6 +326,14 @@ fn end(ending: &End) -> Ending {
         End::ContentFilter => Ending::Incomplete(Shortfall::ContentFilter),
         End::Interrupted => Ending::Interrupted,
         End::HandedOff => Ending::HandedOff,
+        End::Refused => Ending::Failed(Problem {
+            kind: ProblemKind::InvalidRequest,
+            code: Some("upstream_bad_request".to_owned()),
+            message: "the model refused the request: Invalid 'input[1].call_id': string too long."
+                .to_owned(),
+            param: Some("input[1].call_id".to_owned()),
+            retry_after_seconds: None,
+        }),
         End::RateLimited => Ending::Failed(Problem {
             kind: ProblemKind::RateLimited,
             code: Some("rate_limit_exceeded".to_owned()),

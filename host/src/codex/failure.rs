@@ -17,6 +17,9 @@ use crate::wit::{Ending, Problem, ProblemKind, Shortfall};
 /// Seconds after which a limited or overloaded model is worth another try, where nobody says.
 const RETRY_SECONDS: u32 = 5;
 
+/// Bytes of the path of a field that a refusal of the model names.
+const FIELD_BYTES: usize = 128;
+
 /// Codex's own words about a failure, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("codex: {message} ({info})")]
@@ -134,7 +137,8 @@ fn classify(error: &TurnError) -> Failure {
     }
 }
 
-/// A 400 of the model comes as `other` with the model's body as its text, in OpenAI's envelope.
+/// A 400 of the model comes as `other` with the model's body as its text, in OpenAI's envelope. Its `param` is a field of
+/// the request that Codex sent: which field of the client's that is, the policy knows.
 fn refused(error: &TurnError) -> Option<Failure> {
     let body: Value = serde_json::from_str(&error.message).ok()?;
     let message = body["error"]["message"].as_str()?;
@@ -142,7 +146,38 @@ fn refused(error: &TurnError) -> Option<Failure> {
     if body["error"]["code"] == "context_length_exceeded" {
         return Some(too_long());
     }
-    Some(bad_request(Some(message)))
+    let failure = bad_request(Some(message));
+    let param = body["error"]["param"].as_str().filter(|it| is_field(it));
+    Some(match param.or_else(|| field_in(message)) {
+        Some(field) => failure.at(field),
+        None => failure,
+    })
+}
+
+/// The field that a message names where it stands in quotes: `Invalid 'input[1].call_id': string too long`.
+fn field_in(message: &str) -> Option<&str> {
+    /// The first names of such fields.
+    const ROOTS: [&str; 6] = [
+        "input",
+        "instructions",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+    ];
+    let mut quoted = message.split('\'').skip(1).step_by(2);
+    quoted.find(|field| is_field(field) && ROOTS.contains(&root_of(field)))
+}
+
+/// Whether it looks like the path of a field, and nothing else: `tools[0].parameters`.
+fn is_field(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.[]-".contains(&byte);
+    (1..=FIELD_BYTES).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// The first name of a path.
+fn root_of(field: &str) -> &str {
+    field.split(['.', '[']).next().unwrap_or_default()
 }
 
 /// The model sends nothing for longer than Codex waits (`stream_idle_timeout_ms`).

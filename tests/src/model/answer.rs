@@ -147,6 +147,16 @@ impl ModelAnswer {
         }
     }
 
+    /// An HTTP 400 that names a field of the request, as the Responses API does.
+    pub fn refused(param: &str, message: &str) -> Self {
+        let mut answer = Self::status(400, "invalid_value");
+        if let Some(refusal) = &mut answer.refusal {
+            refusal.body = json!({"error": {"message": message, "type": "invalid_request_error",
+                "param": param, "code": "invalid_value"}});
+        }
+        answer
+    }
+
     /// A header of that HTTP error.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {

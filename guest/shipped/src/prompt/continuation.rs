@@ -2,7 +2,6 @@
 
 use super::conversation::Answered;
 use super::tool_choice::Offer;
-use super::tools::Function;
 use crate::bindings::airlock::policy::types::{Brief, Wish};
 use crate::bindings::exports::airlock::policy::prompt::Resume;
 use crate::tools::{self, Digest, Tools, seen_name};
@@ -25,7 +24,10 @@ impl Terms<'_> {
     pub(super) fn tools(&self, items: &str, single: bool) -> Tools {
         let functions = self.offer.functions.iter();
         Tools {
-            offered: functions.map(Function::offered).collect(),
+            offered: functions
+                .enumerate()
+                .map(|(index, it)| it.offered(index))
+                .collect(),
             required: self.offer.demand.is_some(),
             single,
             conversation: self.conversation(items),

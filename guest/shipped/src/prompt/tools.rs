@@ -50,10 +50,11 @@ impl Function<'_> {
         }
     }
 
-    /// As the translator must know it.
-    pub(super) fn offered(&self) -> Offered {
+    /// As the translator must know it. `index` is its own among those that are offered.
+    pub(super) fn offered(&self, index: usize) -> Offered {
         Offered {
             name: self.name.clone().into_owned(),
+            index: (index != self.index).then_some(self.index),
             strict: self.strict.then(|| self.parameters.clone()),
         }
     }

@@ -122,6 +122,45 @@ fn a_400_of_the_model_is_told_in_its_own_words() {
 }
 
 #[test]
+fn a_400_of_the_model_names_its_field() {
+    let param = |error: Value| {
+        let body = json!({ "error": error }).to_string();
+        let Ending::Failed(problem) = heard(&json!({"message": body, "codexErrorInfo": "other"}))
+        else {
+            panic!("not failed")
+        };
+        problem.param
+    };
+    let too_long = "Invalid 'input[1].call_id': string too long.";
+    for (error, expected) in [
+        (
+            json!({"message": too_long, "param": "input[1].call_id"}),
+            Some("input[1].call_id"),
+        ),
+        (
+            json!({"message": too_long, "param": null}),
+            Some("input[1].call_id"),
+        ),
+        (json!({"message": too_long}), Some("input[1].call_id")),
+        (
+            json!({"message": "Invalid schema for function 'f.g'.", "param": "tools[0].parameters"}),
+            Some("tools[0].parameters"),
+        ),
+        (json!({"message": "No", "param": "store"}), Some("store")),
+        (
+            json!({"message": "The model 'gpt-5.5' isn't 'input'ed."}),
+            None,
+        ),
+        (json!({"message": "Invalid 'gpt-5.5'."}), None),
+        (json!({"message": "No", "param": "a\nb"}), None),
+        (json!({"message": "No", "param": ""}), None),
+        (json!({"message": "No", "param": 5}), None),
+    ] {
+        assert_eq!(param(error.clone()).as_deref(), expected, "{error}");
+    }
+}
+
+#[test]
 fn older_codexs_and_silent_models_are_told_apart_by_their_words() {
     let code = |message: &str| {
         let Ending::Failed(problem) =

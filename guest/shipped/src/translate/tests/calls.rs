@@ -14,6 +14,7 @@ use crate::tools::{self, Call, Offered, Tools};
 fn tools() -> Tools {
     let offer = |name: &str, strict: Option<&str>| Offered {
         name: name.to_owned(),
+        index: None,
         strict: strict.map(str::to_owned),
     };
     let strict = r#"{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}"#;

@@ -18,6 +18,7 @@ fn notes(streaming: bool, structure: Structure) -> Notes {
         include_usage: true,
         reasoning: true,
         structure,
+        effort: None,
         fan_out: Some(FanOut {
             candidates: 3,
             shown: true,

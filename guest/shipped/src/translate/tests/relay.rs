@@ -25,6 +25,7 @@ fn streams() -> Vec<Notes> {
                     include_usage,
                     reasoning: true,
                     structure,
+                    effort: None,
                     fan_out: None,
                     tools,
                 });
@@ -45,6 +46,7 @@ fn stream() -> Notes {
 fn tools() -> Tools {
     let offered = Offered {
         name: "f".to_owned(),
+        index: None,
         strict: None,
     };
     Tools {

@@ -150,7 +150,13 @@ impl State {
             Ending::Completed => "\"stop\"",
             Ending::Incomplete(Shortfall::MaxOutputTokens) => "\"length\"",
             Ending::Incomplete(Shortfall::ContentFilter) => "\"content_filter\"",
-            Ending::Failed(problem) => return failed(problem),
+            Ending::Failed(mut problem) => {
+                // Then it is a field of Codex's request, which no client has written.
+                if problem.code.as_deref() == Some("upstream_bad_request") {
+                    problem.param = None;
+                }
+                return failed(problem);
+            }
             Ending::Interrupted => return failed(upstream("the turn was interrupted")),
             Ending::HandedOff => return failed(no_functions()),
         };

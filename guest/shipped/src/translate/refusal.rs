@@ -1,0 +1,204 @@
+//! The model's refusal of what Codex sent (`upstream_bad_request`), in terms of the client's request: the Responses API names
+//! a field of Codex's request, which the client has not written.
+
+use crate::bindings::airlock::policy::types::Problem;
+use crate::notes::Notes;
+use crate::tools::{Offered, seen_name};
+
+/// The host's code for it.
+const CODE: &str = "upstream_bad_request";
+
+/// What of the client's request Codex's fields were made of.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    /// The field that asked for the reasoning effort, where one did.
+    effort: Option<String>,
+    /// What the model calls each function, and its field.
+    functions: Vec<(String, String)>,
+}
+
+impl Fields {
+    /// Those of the request that the notes are about.
+    pub(super) fn of(notes: &Notes) -> Self {
+        let offered = notes.tools.iter().flat_map(|tools| &tools.offered);
+        let function = |(position, offered): (usize, &Offered)| {
+            let index = offered.index.unwrap_or(position);
+            let field = format!("tools[{index}].function");
+            (seen_name(&offered.name).into_owned(), field)
+        };
+        Self {
+            effort: notes.effort.clone(),
+            functions: offered.enumerate().map(function).collect(),
+        }
+    }
+
+    /// The problem as the client may read it. Any other than such a refusal stays.
+    pub(super) fn translate(&self, mut problem: Problem) -> Problem {
+        if problem.code.as_deref() != Some(CODE) {
+            return problem;
+        }
+        let Some(upstream) = problem.param.take() else {
+            return problem;
+        };
+        let field = self.field(&upstream, &problem.message);
+        let message = &problem.message;
+        problem.message = match &field {
+            Some(field) if *field == upstream => format!("{field}: {message}"),
+            Some(field) => format!(
+                "{field}: {message} (`{upstream}` is a field of the request that the gateway made of it)"
+            ),
+            None => format!(
+                "{message} (`{upstream}` is a field of the gateway's own request, and none of yours)"
+            ),
+        };
+        problem.param = field;
+        problem
+    }
+
+    /// The client's field that became this one. `message` is what the model says of it.
+    fn field(&self, upstream: &str, message: &str) -> Option<String> {
+        let end = upstream.find(['.', '[']).unwrap_or(upstream.len());
+        let (root, rest) = upstream.split_at_checked(end)?;
+        let field = match (root, rest) {
+            // Which message an item came from is not known any more.
+            ("input" | "instructions", _) => "messages",
+            ("model", "") => "model",
+            ("reasoning", ".effort") => self.effort.as_deref()?,
+            ("reasoning", ".summary") => "reasoning.summary",
+            ("text", _) if rest.starts_with(".format.schema") => {
+                "response_format.json_schema.schema"
+            }
+            ("text", _) if rest.starts_with(".format") => "response_format",
+            ("tool_choice", _) => "tool_choice",
+            // Codex has tools of its own, so the number says nothing.
+            ("tools", _) => return Some(self.tool(rest, message)),
+            _ => return None,
+        };
+        Some(field.to_owned())
+    }
+
+    /// The field of the function whose name the message quotes, as far in as the model says; `tools` where it quotes none.
+    fn tool(&self, rest: &str, message: &str) -> String {
+        let quoted = |name: &str| message.contains(&format!("'{name}'"));
+        let mut functions = self.functions.iter();
+        let Some((_, field)) = functions.find(|(name, _)| quoted(name)) else {
+            return "tools".to_owned();
+        };
+        let within = rest.split('.').nth(1).unwrap_or_default();
+        match within {
+            "name" | "description" | "parameters" => format!("{field}.{within}"),
+            _ => field.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::bindings::airlock::policy::types::ProblemKind;
+    use crate::tools::Tools;
+
+    fn refusal(code: &str, param: Option<&str>, said: &str) -> Problem {
+        Problem {
+            kind: ProblemKind::InvalidRequest,
+            code: Some(code.to_owned()),
+            message: format!("the model refused the request: {said}"),
+            param: param.map(str::to_owned),
+            retry_after_seconds: None,
+        }
+    }
+
+    /// Of a request with two functions, the second of which is its fourth tool.
+    fn fields(effort: Option<&str>) -> Fields {
+        let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| Offered {
+            name: name.to_owned(),
+            index,
+            strict: None,
+        });
+        Fields::of(&Notes {
+            effort: effort.map(str::to_owned),
+            tools: Some(Tools {
+                offered: offered.to_vec(),
+                ..Tools::default()
+            }),
+            ..Notes::default()
+        })
+    }
+
+    #[test]
+    fn a_field_of_codexs_is_the_clients_that_it_was_made_of() {
+        let seen = seen_name("look.up");
+        let bad = |name: &str| format!("Invalid schema for function '{name}': no.");
+        for (upstream, said, field) in [
+            ("input[1].call_id", "No.", Some("messages")),
+            ("input", "No.", Some("messages")),
+            ("input[12].content[0].image_url", "No.", Some("messages")),
+            ("instructions", "No.", Some("messages")),
+            ("model", "No.", Some("model")),
+            ("reasoning.effort", "No.", Some("reasoning_effort")),
+            ("reasoning.summary", "No.", Some("reasoning.summary")),
+            ("reasoning.context", "No.", None),
+            (
+                "text.format.schema",
+                "No.",
+                Some("response_format.json_schema.schema"),
+            ),
+            ("text.format", "No.", Some("response_format")),
+            ("text.verbosity", "No.", None),
+            ("tool_choice", "No.", Some("tool_choice")),
+            ("tools[1].parameters", "No.", Some("tools")),
+            (
+                "tools[1].parameters",
+                &bad("weigh"),
+                Some("tools[0].function.parameters"),
+            ),
+            (
+                "tools[2].parameters.a",
+                &bad(&seen),
+                Some("tools[3].function.parameters"),
+            ),
+            ("tools[2].name", &bad(&seen), Some("tools[3].function.name")),
+            ("tools[2]", &bad(&seen), Some("tools[3].function")),
+            ("store", "No.", None),
+            ("inputs", "No.", None),
+            ("model.x", "No.", None),
+            ("client_metadata", "No.", None),
+        ] {
+            let refused = refusal(CODE, Some(upstream), said);
+            let told = fields(Some("reasoning_effort")).translate(refused);
+            assert_eq!(told.param.as_deref(), field, "{upstream}");
+            let said = format!("the model refused the request: {said}");
+            let expected = match field {
+                Some(field) if field == upstream => format!("{field}: {said}"),
+                Some(field) => format!(
+                    "{field}: {said} (`{upstream}` is a field of the request that the gateway made of it)"
+                ),
+                None => format!(
+                    "{said} (`{upstream}` is a field of the gateway's own request, and none of yours)"
+                ),
+            };
+            assert_eq!(told.message, expected);
+        }
+    }
+
+    #[test]
+    fn an_effort_that_nobody_asked_for_is_none_of_the_clients() {
+        let refused = || refusal(CODE, Some("reasoning.effort"), "No.");
+        assert_eq!(fields(None).translate(refused()).param, None);
+        let own = fields(Some("reasoning.effort")).translate(refused());
+        assert_eq!(own.param.as_deref(), Some("reasoning.effort"));
+        assert!(own.message.ends_with("No."), "{}", own.message);
+    }
+
+    #[test]
+    fn other_problems_stay() {
+        for problem in [
+            refusal("unsupported_value", Some("input"), "No."),
+            refusal(CODE, None, "No."),
+        ] {
+            assert_eq!(fields(None).translate(problem.clone()), problem);
+        }
+    }
+}
