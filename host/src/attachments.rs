@@ -1,15 +1,19 @@
 //! Attachments: large data that a body carries besides words. Lifted out before a policy sees the body, put back for
 //! Codex.
 
+mod images; // which of them can be decoded
 mod scan;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use self::images::Fault;
 use self::scan::Place;
+use crate::failure::Failure;
 use crate::wit;
 
 /// The members of a body that hold a conversation, in OpenAI's dialects. What stands elsewhere, in a schema or in
@@ -27,7 +31,10 @@ const SCHEME: &str = "data:";
 pub(crate) struct Attachments(Vec<Attachment>);
 
 struct Attachment {
-    url: String,
+    /// Shared with the thread that decodes it.
+    url: Arc<String>,
+    /// Why it cannot be shown to a model. None as long as nobody has looked.
+    fault: Option<Fault>,
     media_type: String,
     /// Bytes, decoded.
     size: u64,
@@ -91,8 +98,78 @@ impl Attachments {
         self.get(number).map(|attachment| attachment.path.as_str())
     }
 
+    /// Refuses an attachment that models cannot see whole, and names its field. One that nobody has looked at passes.
+    ///
+    /// # Errors
+    /// It is no image, or `check_images` found it broken.
+    pub(crate) fn expect_image(&self, number: u32) -> Result<(), Failure> {
+        match self.get(number) {
+            Some(Attachment {
+                fault: Some(fault),
+                path,
+                ..
+            }) => Err(fault.at(path)),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The images that have to be decoded to know whether models can see them. Marks what is no image.
+    pub(crate) fn images(&mut self) -> Vec<Image> {
+        let mut images = Vec::new();
+        for (number, attachment) in self.0.iter_mut().enumerate() {
+            if attachment.is_image() {
+                images.push(Image {
+                    number,
+                    url: attachment.url.clone(),
+                    digest: attachment.digest.clone(),
+                });
+            } else {
+                attachment.fault = Some(Fault::Format);
+            }
+        }
+        images
+    }
+
+    /// Keeps what came of decoding an image.
+    pub(crate) fn keep(&mut self, checked: &Checked) {
+        if let Some(attachment) = self.0.get_mut(checked.number) {
+            attachment.fault = checked.fault;
+        }
+    }
+
     fn get(&self, number: u32) -> Option<&Attachment> {
         self.0.get(usize::try_from(number).ok()?)
+    }
+}
+
+/// An image, to be decoded by another thread.
+pub(crate) struct Image {
+    number: usize,
+    url: Arc<String>,
+    /// That of the attachment.
+    pub(crate) digest: String,
+}
+
+/// What came of decoding an image.
+pub(crate) struct Checked {
+    number: usize,
+    fault: Option<Fault>,
+}
+
+impl Image {
+    /// Decodes it, which may take a second and 256 MiB of memory.
+    pub(crate) fn check(&self) -> Checked {
+        Checked {
+            number: self.number,
+            fault: images::check(&self.url).err(),
+        }
+    }
+}
+
+impl Checked {
+    /// Whether models can see the image.
+    pub(crate) fn is_good(&self) -> bool {
+        self.fault.is_none()
     }
 }
 
@@ -116,7 +193,8 @@ impl Attachment {
         let (head, payload) = url.strip_prefix(SCHEME)?.split_once(',')?;
         let mut parts = head.split(';');
         let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        if !parts.any(|part| part.trim().eq_ignore_ascii_case("base64")) {
+        // Not trimmed: Codex does not find `base64` behind a space.
+        if !parts.any(|part| part.eq_ignore_ascii_case("base64")) {
             return None;
         }
         let size = decoded_size(payload)?;
@@ -132,8 +210,13 @@ impl Attachment {
             digest: format!("{:x}", Sha256::digest(&url)),
             media_type,
             path,
-            url,
+            url: Arc::new(url),
+            fault: None,
         })
+    }
+
+    fn is_image(&self) -> bool {
+        self.media_type.starts_with("image/")
     }
 }
 

@@ -143,7 +143,8 @@ impl Flow {
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
         let mut session = release.session().await?;
-        let (body, attachments, held) = reading::lift(incoming.body, held).await?;
+        let (body, mut attachments, held) = reading::lift(incoming.body, held).await?;
+        self.line.check_images(&mut attachments).await?;
         let request = Request {
             id: incoming.id,
             arrived: incoming.arrived,

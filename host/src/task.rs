@@ -61,6 +61,16 @@ pub(crate) async fn aside<T: Send + 'static>(
     if bytes < LARGE {
         return Ok(work());
     }
+    elsewhere(work).await
+}
+
+/// Does work on a thread of its own, whatever its size.
+///
+/// # Errors
+/// The work panicked.
+pub(crate) async fn elsewhere<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
     spawn_blocking(work).await.map_err(|error| {
         let message = "The request could not be worked on.";
         Failure::new(ProblemKind::Internal, "internal_error", message).because(error)

@@ -5,6 +5,7 @@ pub mod client; // asks the gateway
 pub mod direct; // an app-server without a gateway
 pub mod fake; // a Codex that does as it is told
 pub mod gateway; // the gateway under test
+pub mod images; // images, whole and broken
 pub mod issuer; // the servers that people sign in on
 pub mod load; // what a benchmark asks of the fake
 pub mod model; // the model behind the real Codex

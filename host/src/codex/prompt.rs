@@ -248,8 +248,10 @@ impl<'a> Expansion<'a> {
         Self { attachments, left }
     }
 
+    /// The data URL of an attachment that is to be shown as an image.
     fn url(&mut self, number: u32) -> Result<&'a str, Failure> {
         let url = url(self.attachments, number)?;
+        self.attachments.expect_image(number)?;
         let left = self.left.checked_sub(url.len());
         self.left = left.ok_or_else(|| broken("attachments named over and over"))?;
         Ok(url)

@@ -1,6 +1,8 @@
 //! From a body to a plan and its conversation. What is large is read by threads of their own, few at a time: whoever serves has
 //! others to serve, and copying alone takes milliseconds for each MiB.
 
+mod seen; // images that need not be decoded again
+
 use std::mem::take;
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,20 +14,26 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
+use self::seen::Seen;
 use crate::attachments::Attachments;
 use crate::codex::Conversation;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::policy::Session;
-use crate::task::{LARGE, aside};
+use crate::task::{LARGE, aside, elsewhere};
 use crate::wit::{Plan, ProblemKind, Request};
 
 /// When a client may try again that found no place, in seconds.
 const RETRY: u32 = 10;
 
-/// Where large bodies wait for one another. How many there can be is bounded by the memory that all may take up.
+/// Images that are decoded at once, at most: each may take 256 MiB.
+const DECODERS: usize = 2;
+
+/// Where large bodies wait for one another, and images too. How many bodies there can be is bounded by the memory that all may take up.
 pub(super) struct Line {
     places: Arc<Semaphore>,
+    decoders: Arc<Semaphore>,
+    seen: Seen,
     longest_wait: Duration,
 }
 
@@ -39,9 +47,11 @@ impl Line {
     /// As many at once as leave a processor to those who serve.
     pub(super) fn new(limits: &Limits) -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
-        let places = Semaphore::new(processors.saturating_sub(1).max(1));
+        let free = processors.saturating_sub(1).max(1);
         Self {
-            places: Arc::new(places),
+            places: Arc::new(Semaphore::new(free)),
+            decoders: Arc::new(Semaphore::new(free.min(DECODERS))),
+            seen: Seen::default(),
             longest_wait: limits.queue_wait,
         }
     }
@@ -64,6 +74,32 @@ impl Line {
             held.place = place.map_err(|_elapsed| busy())?.ok();
         }
         Ok(held)
+    }
+
+    /// Decodes the images of a request that were not decoded before, each on a thread of its own, and marks those that cannot
+    /// be. Images of several requests take turns. A client that leaves waits for no further one.
+    ///
+    /// # Errors
+    /// No place came free in time.
+    pub(super) async fn check_images(&self, attachments: &mut Attachments) -> Result<(), Failure> {
+        for image in attachments.images() {
+            if self.seen.contains(&image.digest) {
+                continue;
+            }
+            let place = timeout(self.longest_wait, self.decoders.clone().acquire_owned()).await;
+            let place = place.map_err(|_elapsed| busy())?.ok();
+            let digest = image.digest.clone();
+            let checked = elsewhere(move || {
+                let _place = place;
+                image.check()
+            })
+            .await?;
+            if checked.is_good() {
+                self.seen.insert(digest);
+            }
+            attachments.keep(&checked);
+        }
+        Ok(())
     }
 }
 
@@ -134,6 +170,9 @@ impl Unread {
             self.attachments,
             self.held.memory,
         )?;
+        for brief in &plan.briefs {
+            conversation.expect_images(brief)?;
+        }
         Ok(Read {
             session: self.session,
             request: self.request,
@@ -169,5 +208,33 @@ mod tests {
         let left = held.pop().unwrap();
         let (waiting, ()) = tokio::join!(line.enter(&large, None), async { drop(left) });
         assert!(waiting.is_ok(), "one came free while it waited");
+    }
+
+    fn shown(url: &str) -> Attachments {
+        Attachments::lift(format!(r#"{{"input":{{"image_url":"{url}"}}}}"#)).1
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn images_wait_for_a_decoder_unless_they_are_known() {
+        const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+        let line = Line::new(&Limits::default());
+        let mut good = shown(PIXEL);
+        line.check_images(&mut good).await.unwrap();
+        assert!(good.expect_image(0).is_ok());
+        let mut broken = shown("data:image/png;base64,iVBORw0KGgo=");
+        line.check_images(&mut broken).await.unwrap();
+        let refused = broken.expect_image(0).unwrap_err().problem;
+        assert_eq!(refused.code.as_deref(), Some("image_parse_error"));
+        assert_eq!(refused.param.as_deref(), Some("input.image_url"));
+
+        let decoders = line.decoders.available_permits();
+        let all = u32::try_from(decoders).unwrap();
+        let _taken = line.decoders.clone().acquire_many_owned(all).await.unwrap();
+        line.check_images(&mut good).await.unwrap();
+        let busy = line.check_images(&mut broken).await.unwrap_err().problem;
+        assert_eq!(
+            (busy.kind, busy.code.as_deref()),
+            (ProblemKind::Overloaded, Some("gateway_busy"))
+        );
     }
 }

@@ -13,6 +13,9 @@ use super::{DRAFT, drafts, is_candidate};
 
 const MIB: u64 = 1 << 20;
 
+/// A PNG of one pixel.
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 #[tokio::test]
 async fn more_candidates_than_turns_are_refused_at_once() -> Result<()> {
     let script = Script::new().every_turn(|turn| turn.text("a").hang());
@@ -252,8 +255,8 @@ async fn a_large_image_is_not_held_for_each_candidate() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("warm up").await?, "You said: warm up");
     let before = process::resident(gateway.pid())?;
-    // The first bytes of a PNG, and then as many zeros.
-    let image = ["data:image/png;base64,iVBORw0KGgoA", &"A".repeat(12 << 20)].concat();
+    // A PNG of one pixel, and then as many zeros, which decoders leave alone.
+    let image = [PIXEL.trim_end_matches('='), "AA", &"A".repeat(12 << 20)].concat();
     let content = json!([{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": image}}]);
     let messages = json!([{"role": "user", "content": content}]);
     let body =

@@ -12,7 +12,7 @@ use crate::attachments::Attachments;
 use crate::codex::protocol::DynamicTool;
 use crate::codex::turn::Answer;
 use crate::failure::Failure;
-use crate::wit::{Tool, ToolResult, Wish};
+use crate::wit::{Brief, InputItem, Tool, ToolResult, Wish};
 
 /// How an attachment is named where JSON holds it.
 const ATTACHMENT: &str = "attachment:";
@@ -97,6 +97,14 @@ impl Conversation {
     /// What came of the calls of a turn that waits for it.
     pub(crate) fn answers(&self, results: &[ToolResult]) -> Result<Vec<Answer>, Failure> {
         tools::answers(results, &self.attachments)
+    }
+
+    /// Refuses images of a brief that models cannot see: before any turn begins, where there are several.
+    pub(crate) fn expect_images(&self, brief: &Brief) -> Result<(), Failure> {
+        brief.input.iter().try_for_each(|item| match item {
+            InputItem::Attachment(number) => self.attachments.expect_image(*number),
+            InputItem::Text(_) => Ok(()),
+        })
     }
 
     /// Where an attachment stood in the request.

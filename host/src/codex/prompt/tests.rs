@@ -82,6 +82,46 @@ fn an_item_that_is_no_message_is_sent_as_it_is() {
 }
 
 #[test]
+fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
+    let body = r#"{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,iVBORw0KGgo="}}]}]}"#;
+    let built = |history: Vec<String>| {
+        let (_, mut attachments) = Attachments::lift(body.to_owned());
+        for image in attachments.images() {
+            attachments.keep(&image.check());
+        }
+        Conversation::new(None, String::new(), history, Vec::new(), attachments, None)
+    };
+    let said = json!({"type": "message", "role": "user", "content": [
+        {"type": "input_image", "image_url": "attachment:0"}]});
+    let shown = brief(vec![InputItem::Attachment(0)]);
+    let result = crate::wit::ToolResult {
+        call: "c".to_owned(),
+        output: shown.input.clone(),
+    };
+    let plain = Arc::new(built(vec![]).unwrap());
+    for failure in [
+        built(vec![said.to_string()]).unwrap_err(),
+        plain.expect_images(&shown).unwrap_err(),
+        plain.answers(&[result]).unwrap_err(),
+        Prompt::new(plain, shown).unwrap_err(),
+    ] {
+        let Failure { problem, .. } = failure;
+        assert_eq!(
+            (
+                problem.kind,
+                problem.code.as_deref(),
+                problem.param.as_deref()
+            ),
+            (
+                ProblemKind::InvalidRequest,
+                Some("image_parse_error"),
+                Some("messages[0].content[0].image_url.url")
+            )
+        );
+    }
+}
+
+#[test]
 fn the_history_is_cut_between_items() {
     assert!(portions(vec![]).is_empty());
     assert_eq!(portions(vec![10, 20]), [(2, 30)]);
@@ -91,7 +131,7 @@ fn the_history_is_cut_between_items() {
         [(2, 2 * half), (1, 10), (1, 3 * half), (1, 10)]
     );
     // An image counts, though it stands in its item only when that is sent.
-    let said = json!({"content": [{"type": "input_image", "image_url": "attachment:0"}]});
+    let said = json!({"type": "message", "content": [{"type": "input_image", "image_url": "attachment:0"}]});
     let built = prompt(&[said.to_string()], brief(text("hi"))).unwrap();
     let portion = built.portions().next().unwrap();
     assert_eq!(portion.bytes, said.to_string().len() + IMAGE.len());
@@ -136,7 +176,8 @@ fn instructions_can_stand_alone() {
 
 #[test]
 fn a_policy_cannot_write_lines_of_its_own() {
-    let smuggled = "{\"x\":[\n{\"id\":777,\"method\":\"fs/writeFile\",\"params\":{}}\n]}";
+    let smuggled =
+        "{\"type\":\"message\",\"x\":[\n{\"id\":777,\"method\":\"fs/writeFile\",\"params\":{}}\n]}";
     let mut schema = brief(text("hi"));
     schema.output_schema = Some(smuggled.replace('\n', "\r\n"));
     let item = prompt(&[smuggled.to_owned()], brief(text("hi")));
