@@ -1,6 +1,7 @@
 //! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
 
 mod conversation; // what turns of a request share
+mod items; // what may stand in a history
 mod tools; // what they may call
 
 use std::sync::Arc;

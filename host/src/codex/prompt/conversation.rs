@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::items::{self, Items};
 use super::{Expansion, broken, raw, tools, url, verbatim};
 use crate::attachments::Attachments;
 use crate::codex::protocol::DynamicTool;
@@ -62,26 +63,35 @@ impl Conversation {
         memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Failure> {
         let mut image = None;
-        let mut items = Vec::with_capacity(history.len());
+        let mut written = Vec::with_capacity(history.len());
         let mut expansion = Expansion::of(&attachments);
+        let mut checked = Items::default();
         for text in history {
-            if !text.contains(ATTACHMENT) {
-                items.push(Item::Plain(verbatim(text)?));
+            checked.push(&text)?;
+            let names_any = text.contains(ATTACHMENT);
+            if !names_any && !items::has_media(&text) {
+                written.push(Item::Plain(verbatim(text)?));
                 continue;
             }
             let mut bytes = text.len();
             let item: Value =
                 serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+            items::check_parts(&item)?;
+            if !names_any {
+                written.push(Item::Plain(verbatim(text)?));
+                continue;
+            }
             for number in parts(&item).filter_map(named) {
                 image.get_or_insert(number);
                 bytes += expansion.url(number)?.len();
             }
-            items.push(Item::Illustrated { item, bytes });
+            written.push(Item::Illustrated { item, bytes });
         }
+        checked.finish()?;
         Ok(Self {
             model,
             instructions: instructions.into(),
-            history: items,
+            history: written,
             tools: tools::specs(tools)?,
             image,
             attachments,
@@ -172,13 +182,13 @@ pub(super) fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
 }
 
 /// The parts of a message, or of what came of a call.
-fn parts(item: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn parts(item: &Value) -> impl Iterator<Item = &Value> {
     let lists = PARTS.iter().filter_map(|member| item[*member].as_array());
     lists.flatten()
 }
 
 /// The attachment that a part of a message names.
-fn named(part: &Value) -> Option<u32> {
+pub(super) fn named(part: &Value) -> Option<u32> {
     if part["type"] != "input_image" {
         return None;
     }

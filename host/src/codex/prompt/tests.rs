@@ -69,15 +69,54 @@ fn attachments_return_to_images_and_to_nothing_else() {
 }
 
 #[test]
-fn an_item_that_is_no_message_is_sent_as_it_is() {
-    for item in [
-        r#""attachment:0""#,
-        r#"["attachment:0"]"#,
-        r#"{"x":"attachment:0"}"#,
-    ] {
-        let built = prompt(&[item.to_owned()], brief(text("hi"))).unwrap();
-        let portion = built.portions().next().unwrap();
-        assert_eq!(portion.written().unwrap()[0].get(), item);
+fn an_item_that_codex_would_lose_is_the_policys_failure() {
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let output = json!({"type": "function_call_output", "call_id": "c", "output": "done"});
+    let other = json!({"type": "function_call_output", "call_id": "d", "output": "done"});
+    let said =
+        |role: &str, part: Value| json!({"type": "message", "role": role, "content": [part]});
+    let text = json!({"type": "input_text", "text": "attachment:0, input_image, input_audio"});
+    let kept = [
+        vec![said("user", text.clone())],
+        vec![
+            said("developer", text.clone()),
+            call.clone(),
+            output.clone(),
+        ],
+        vec![json!({"type": "reasoning", "summary": []})],
+    ];
+    for items in kept {
+        let history_of = |items: &[Value]| items.iter().map(Value::to_string).collect::<Vec<_>>();
+        let built = prompt(&history_of(&items), brief(vec![])).unwrap();
+        assert_eq!(history(&built), items);
+    }
+    let image = |url: &str| said("user", json!({"type": "input_image", "image_url": url}));
+    let lost = [
+        vec![json!("attachment:0")],
+        vec![json!(["attachment:0"])],
+        vec![json!({"x": "attachment:0"})],
+        vec![json!({"type": "item_reference", "id": "msg_1"})],
+        vec![json!({"type": "hologram"})],
+        vec![said("system", text)],
+        vec![call.clone()],
+        vec![output],
+        vec![call, other],
+        vec![image(IMAGE)],
+        vec![image("https://example.com/a.png")],
+        vec![image("attachment:x")],
+        vec![said(
+            "user",
+            json!({"type": "input_audio", "audio_url": "data:audio/wav;base64,AAAA"}),
+        )],
+    ];
+    for items in lost {
+        let items: Vec<String> = items.iter().map(Value::to_string).collect();
+        let failure = prompt(&items, brief(self::text("hi"))).expect_err(&items.concat());
+        assert_eq!(
+            failure.problem.code.as_deref(),
+            Some("policy_failed"),
+            "{items:?}"
+        );
     }
 }
 
