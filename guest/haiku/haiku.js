@@ -215,7 +215,10 @@ class Reply {
   }
 }
 
-const frame = (data) => ({ event: undefined, data: JSON.stringify(data) });
+// One line to every reader: some clients end a line at these, which JSON.stringify leaves as they are.
+const line = (data) => JSON.stringify(data).replace(/[\u0085\u2028\u2029]/g, escaped);
+const escaped = (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
+const frame = (data) => ({ event: undefined, data: line(data) });
 
 function failureOf({ tag, val }) {
   // Of a refusal by the model, `param` is a field of Codex's request, which no client has written.

@@ -1,7 +1,14 @@
 //! Writing JSON: whole values through serde, and the text of the hot path by hand.
+//!
+//! All of it is written so that it is one line to every reader. Some clients split a stream as Unicode splits lines (Python's
+//! `str.splitlines`), so U+0085, U+2028 and U+2029 are escaped besides what RFC 8785 escapes. In JSON they can stand in
+//! strings alone, where an escape means the same.
+
+use std::io::{self, Write};
 
 use serde::Serialize;
 use serde_json::Value;
+use serde_json::ser::{Formatter, Serializer};
 
 /// One line of JSON. `value` must be plain structs with text for keys, which always serialize.
 pub(crate) fn to_line<T: Serialize>(value: &T) -> String {
@@ -11,9 +18,43 @@ pub(crate) fn to_line<T: Serialize>(value: &T) -> String {
 /// As `to_line`, into a buffer of `capacity` bytes from the start: a large answer is not copied as the buffer grows.
 pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String {
     let mut bytes = Vec::with_capacity(capacity);
-    match serde_json::to_writer(&mut bytes, value) {
-        Ok(()) => String::from_utf8(bytes).unwrap_or_default(),
-        Err(_) => String::new(),
+    append(&mut bytes, value);
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Appends what `to_line` returns.
+pub(crate) fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
+    let start = bytes.len();
+    let mut serializer = Serializer::with_formatter(&mut *bytes, OneLine);
+    if value.serialize(&mut serializer).is_err() {
+        bytes.truncate(start);
+    }
+}
+
+/// Compact JSON without the line ends of Unicode.
+struct OneLine;
+
+impl Formatter for OneLine {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut copied = 0;
+        for (position, escape) in escapes(fragment, |byte| matches!(byte, 0xc2 | 0xe2)) {
+            writer.write_all(&fragment.as_bytes()[copied..position])?;
+            writer.write_all(escape.text.as_bytes())?;
+            copied = position + escape.length;
+        }
+        writer.write_all(&fragment.as_bytes()[copied..])
+    }
+
+    fn write_raw_fragment<W: Write + ?Sized>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        self.write_string_fragment(writer, fragment)
     }
 }
 
@@ -98,31 +139,14 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
     })
 }
 
-/// Appends `text` as a JSON string, quotes included, escaped as RFC 8785 has it: what the host writes is the same.
+/// Appends `text` as a JSON string, quotes included. The host's patterns write the same (`relay.pattern`).
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     let mut copied = 0;
-    for (position, byte) in text.bytes().enumerate() {
-        if !must_escape(byte) {
-            continue;
-        }
-        // What must be escaped is ASCII, so both ends of this piece lie between characters.
+    for (position, escape) in escapes(text, is_suspect) {
         out.push_str(&text[copied..position]);
-        copied = position + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            b'\x08' => out.push_str("\\b"),
-            b'\x0c' => out.push_str("\\f"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => {
-                out.push_str("\\u00");
-                out.push(hex(byte >> 4));
-                out.push(hex(byte & 0xf));
-            }
-        }
+        out.push_str(escape.text);
+        copied = position + escape.length;
     }
     out.push_str(&text[copied..]);
     out.push('"');
@@ -130,23 +154,70 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
 
 /// Bytes that `push_text` would append.
 pub(crate) fn text_length(text: &str) -> usize {
-    let escapes = text
-        .bytes()
-        .filter(|byte| must_escape(*byte))
-        .map(|byte| match byte {
-            b'"' | b'\\' | b'\x08' | b'\x0c' | b'\n' | b'\r' | b'\t' => 1,
-            _ => 5,
-        });
-    text.len() + 2 + escapes.sum::<usize>()
+    let longer = escapes(text, is_suspect).map(|(_, escape)| escape.text.len() - escape.length);
+    text.len() + 2 + longer.sum::<usize>()
 }
 
-fn must_escape(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+/// How a character is written that may not stand in a string as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Escape {
+    /// Bytes of the character.
+    length: usize,
+    text: &'static str,
 }
 
-fn hex(nibble: u8) -> char {
-    char::from_digit(u32::from(nibble), 16).unwrap_or('0')
+/// The characters of a text that must be escaped, with where each begins. `suspect` holds for the first byte of each.
+fn escapes(text: &str, suspect: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, Escape)> {
+    let bytes = text.as_bytes();
+    let suspects = bytes
+        .iter()
+        .enumerate()
+        .filter(move |(_, byte)| suspect(**byte));
+    suspects.filter_map(|(position, _)| Some((position, escape(&bytes[position..])?)))
 }
+
+/// Whether a character that begins with this byte may have to be escaped.
+fn is_suspect(byte: u8) -> bool {
+    SUSPECT[usize::from(byte)]
+}
+
+/// A table, because each byte of each answer is looked up.
+static SUSPECT: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut control = 0;
+    while control < 0x20 {
+        table[control] = true;
+        control += 1;
+    }
+    table[b'"' as usize] = true;
+    table[b'\\' as usize] = true;
+    table[0xc2] = true;
+    table[0xe2] = true;
+    table
+};
+
+/// The escape of the character that begins here, if it needs one.
+fn escape(bytes: &[u8]) -> Option<Escape> {
+    let (length, text) = match bytes {
+        [b'"', ..] => (1, "\\\""),
+        [b'\\', ..] => (1, "\\\\"),
+        [control @ 0..0x20, ..] => (1, CONTROLS[usize::from(*control)]),
+        [0xc2, 0x85, ..] => (2, "\\u0085"),
+        [0xe2, 0x80, 0xa8, ..] => (3, "\\u2028"),
+        [0xe2, 0x80, 0xa9, ..] => (3, "\\u2029"),
+        _ => return None,
+    };
+    Some(Escape { length, text })
+}
+
+/// The escapes of U+0000 to U+001F.
+#[rustfmt::skip]
+static CONTROLS: [&str; 32] = [
+    "\\u0000", "\\u0001", "\\u0002", "\\u0003", "\\u0004", "\\u0005", "\\u0006", "\\u0007",
+    "\\b", "\\t", "\\n", "\\u000b", "\\f", "\\r", "\\u000e", "\\u000f",
+    "\\u0010", "\\u0011", "\\u0012", "\\u0013", "\\u0014", "\\u0015", "\\u0016", "\\u0017",
+    "\\u0018", "\\u0019", "\\u001a", "\\u001b", "\\u001c", "\\u001d", "\\u001e", "\\u001f",
+];
 
 #[cfg(test)]
 mod tests {
@@ -205,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_escaped_as_rfc_8785_has_it() {
-        let short = [
+    fn a_text_is_escaped_as_rfc_8785_has_it_and_without_line_ends() {
+        let known = [
             ('\u{8}', "\\b"),
             ('\t', "\\t"),
             ('\n', "\\n"),
@@ -214,10 +285,14 @@ mod tests {
             ('\r', "\\r"),
             ('"', "\\\""),
             ('\\', "\\\\"),
+            ('\u{85}', "\\u0085"),
+            ('\u{2028}', "\\u2028"),
+            ('\u{2029}', "\\u2029"),
         ];
-        for character in (0..0x100).chain([0x2028, 0x2029, 0xfffd, 0x1_f980]) {
+        let others = [0x2027, 0x202a, 0x2128, 0x3028, 0xfffd, 0x1_f980];
+        for character in (0..0x100).chain(0x2028..0x202a).chain(others) {
             let character = char::from_u32(character).unwrap();
-            let known = short.iter().find(|(it, _)| *it == character);
+            let known = known.iter().find(|(it, _)| *it == character);
             let expected = match known {
                 Some((_, escape)) => (*escape).to_owned(),
                 None if character < ' ' => format!("\\u{:04x}", u32::from(character)),
@@ -226,9 +301,21 @@ mod tests {
             let mut out = String::new();
             push_text(&mut out, &character.to_string());
             assert_eq!(out, format!("\"{expected}\""));
-            // The host writes with it.
-            assert_eq!(out, serde_json::to_string(&character).unwrap());
+            // Whole values are written likewise.
+            assert_eq!(out, to_line(&character));
         }
+    }
+
+    #[test]
+    fn values_and_raw_json_in_them_are_one_line_to_every_reader() {
+        let raw: &serde_json::value::RawValue =
+            serde_json::from_str("{\"\u{2028}\": \"\u{85}\"}").unwrap();
+        let value = std::collections::BTreeMap::from([("a\u{2029}b", raw)]);
+        let line = r#"{"a\u2029b":{"\u2028": "\u0085"}}"#;
+        assert_eq!(to_line(&value), line);
+        let mut bytes = b"before".to_vec();
+        append(&mut bytes, &value);
+        assert_eq!(bytes, ["before", line].concat().into_bytes());
     }
 
     #[test]
@@ -248,7 +335,9 @@ mod tests {
             let mut out = String::new();
             push_text(&mut out, text);
             assert_eq!(out.len(), text_length(text));
-            assert!(!out.contains(['\n', '\r']), "a frame is one line");
+            let ends = "\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
+            assert!(!out.contains(|it| ends.contains(it)), "a frame is one line");
+            assert_eq!(out, to_line(&text));
             assert_eq!(serde_json::from_str::<String>(&out).unwrap(), text);
         }
     }

@@ -140,7 +140,7 @@ pub(super) fn envelope(problem: &Problem) -> String {
         code: problem.code.as_deref(),
     };
     // Texts always become JSON.
-    serde_json::to_string(&Envelope { error }).unwrap_or_default()
+    airlock_wire::sse::json(&Envelope { error }).unwrap_or_default()
 }
 
 /// Writes a failure's cause, which no client sees, to the log.

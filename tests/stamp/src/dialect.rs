@@ -105,6 +105,10 @@ fn frame(data: String) -> Frame {
 
 /// A text as JSON.
 fn quoted(text: &str) -> String {
-    // Writing a text to memory cannot fail.
-    serde_json::to_string(text).unwrap_or_default()
+    // Writing a text to memory cannot fail. Some clients end a line at these three, which stand in strings alone.
+    let plain = serde_json::to_string(text).unwrap_or_default();
+    plain
+        .replace('\u{85}', "\\u0085")
+        .replace('\u{2028}', "\\u2028")
+        .replace('\u{2029}', "\\u2029")
 }

@@ -194,8 +194,7 @@ impl Chunks {
         let mut data = Vec::with_capacity(length);
         data.extend_from_slice(self.heading.as_bytes());
         data.extend_from_slice(TOLD.as_bytes());
-        // Writing plain structs to memory cannot fail.
-        let _ = serde_json::to_writer(&mut data, event);
+        json::append(&mut data, event);
         data.extend_from_slice(self.tail.as_bytes());
         frame(String::from_utf8(data).unwrap_or_default())
     }

@@ -9,6 +9,14 @@ use crate::wit::{
 /// Events of the long cases.
 const MANY: usize = 100_000;
 
+/// Where some clients end a line, and what stands around it.
+const LINE_ENDS: [&str; 4] = [
+    "a",
+    "\u{b}\u{c}\u{1c}\u{1d}\u{1e}",
+    "\u{85}\u{2028}\u{2029}",
+    "b",
+];
+
 /// Bytes of the large body's text.
 const LARGE: usize = 1 << 20;
 
@@ -64,6 +72,9 @@ pub(super) fn cases() -> Vec<Case> {
         let once = || -> Batches { Box::new(out_of_order().into_iter().map(|event| vec![event])) };
         cases.push(Case::told(name, more, once, Ending::Completed));
     }
+    let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![said(0, end)])) };
+    let name = "a text with line ends of Unicode";
+    cases.push(Case::told(name, stream, ends, Ending::Completed));
     let at_once = || -> Batches { Box::new(std::iter::once(out_of_order())) };
     let failed = Ending::Failed(broken());
     cases.push(Case::told(

@@ -9,11 +9,17 @@ use super::hostile::Case;
 use crate::author::us;
 use crate::policy::{Answer, Release, Replay, Step};
 use crate::wit::{
-    Admission, Context, Ending, Load, Outcome, Problem, ProblemKind, Request, Verdict,
+    Admission, Context, Ending, Frame, Load, Outcome, Problem, ProblemKind, Request, Verdict,
 };
 
 /// A time, for what is done at one: every policy is given the same.
 pub(super) const NOW: u64 = 1_700_000_000_000;
+
+/// Where some clients end a line (Python's `str.splitlines`), though server-sent events do not. The gateway refuses the two
+/// where they do.
+const LINE_ENDS: [char; 8] = [
+    '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
 
 /// Turns that a panel may ask for, as the gateway has it.
 const CONSULTED: usize = 8;
@@ -136,7 +142,7 @@ pub(super) async fn run(
     for batch in (case.batches)() {
         events += batch.len();
         let answer = trial.call(&Step::Feed(batch)).await?;
-        frames += answer.frames().len();
+        frames += one_line(answer.frames()).map_err(|why| format!("feed: {why}"))?;
         if let Answer::Told(told) = &answer
             && told.handoff.is_some()
         {
@@ -144,12 +150,26 @@ pub(super) async fn run(
         }
     }
     let closing = trial.call(&Step::Finish(case.ending.clone())).await?;
-    frames += closing.frames().len();
+    frames += one_line(closing.frames()).map_err(|why| format!("finish: {why}"))?;
     if plan.streaming && frames == 0 {
         return Err("a stream without a frame".to_owned());
     }
     let memory = trial.replay.memory_bytes() >> 10;
     Ok(format!("{events} events, {frames} frames, {memory} KiB"))
+}
+
+/// Counts frames, of which each must be one line to every client.
+fn one_line(frames: &[Frame]) -> Result<usize, String> {
+    let mut all = frames.iter().flat_map(|frame| frame.data.chars());
+    match all.find(|it| LINE_ENDS.contains(it)) {
+        None => Ok(frames.len()),
+        Some(end) => {
+            let number = u32::from(end);
+            Err(format!(
+                "a frame holds U+{number:04X}, at which some clients end a line: write it as \\u{number:04x}"
+            ))
+        }
+    }
 }
 
 /// The candidates end as the case has it, and the panel must come to something.
@@ -233,5 +253,23 @@ fn context() -> Context {
         model: "gpt-test".to_owned(),
         // The plan's own take their place.
         notes: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_one_line_to_every_client() {
+        let frame = |data: &str| Frame {
+            event: None,
+            data: data.to_owned(),
+        };
+        let fine = [frame(r#"{"a":"\u2028"}"#), frame("[DONE]")];
+        assert_eq!(one_line(&fine), Ok(2));
+        let why = "a frame holds U+0085, at which some clients end a line: write it as \\u0085";
+        let broken = [frame("{}"), frame("{\"a\":\"\u{85}\"}")];
+        assert_eq!(one_line(&broken), Err(why.to_owned()));
     }
 }

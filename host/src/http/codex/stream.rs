@@ -23,7 +23,7 @@ pub(super) fn body(flow: Flow, heartbeat: Duration) -> Body {
 
 fn encode(event: &Event) -> Bytes {
     // Texts always become JSON.
-    let data = serde_json::to_string(event).unwrap_or_default();
+    let data = airlock_wire::sse::json(event).unwrap_or_default();
     format!("data: {data}\n\n").into()
 }
 
@@ -41,6 +41,13 @@ mod tests {
         assert_eq!(
             encode(&code),
             "data: {\"type\":\"device_code\",\"url\":\"https://auth.openai.com/codex/device\",\"code\":\"AB-1\",\"expires\":7}\n\n"
+        );
+        let log = Event::Log {
+            message: "a\u{2028}b\u{85}".to_owned(),
+        };
+        assert_eq!(
+            encode(&log),
+            "data: {\"type\":\"log\",\"message\":\"a\\u2028b\\u0085\"}\n\n"
         );
         let text = "{\"type\":\"error\",\"reason\":\"url_not_allowed\",\"message\":\"no\"}";
         let error = serde_json::from_str::<Event>(text);

@@ -47,7 +47,7 @@ impl Value {
     }
 }
 
-/// A text as JSON, on one line, escaped as RFC 8785 has it.
+/// A text as JSON, on one line to every reader: escaped as RFC 8785 escapes, and besides that U+0085, U+2028 and U+2029.
 pub fn quote(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -60,8 +60,8 @@ pub fn quote(text: &str) -> String {
             '\t' => quoted.push_str("\\t"),
             '\u{8}' => quoted.push_str("\\b"),
             '\u{c}' => quoted.push_str("\\f"),
-            control if control < ' ' => {
-                quoted.push_str(&format!("\\u{:04x}", u32::from(control)));
+            '\0'..' ' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                quoted.push_str(&format!("\\u{:04x}", u32::from(character)));
             }
             other => quoted.push(other),
         }
@@ -198,12 +198,13 @@ mod tests {
 
     #[test]
     fn it_reads_what_it_writes() {
-        let text = "a \"quoted\" \\ line\nand \u{1} ünd 🦀";
+        let text = "a \"quoted\" \\ line\nand \u{1} ünd 🦀\u{85}\u{2028}\u{2029}";
         assert_eq!(
             Value::read(&quote(text)),
             Some(Value::Text(text.to_owned()))
         );
-        assert!(!quote(text).contains('\n'));
+        let ends = ['\n', '\u{85}', '\u{2028}', '\u{2029}'];
+        assert!(!quote(text).contains(ends));
         let crab = r#""\ud83e\udd80 \u00fc \ud83e""#;
         assert_eq!(
             Value::read(crab),
