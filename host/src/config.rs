@@ -158,6 +158,8 @@ pub struct Limits {
     pub line_bytes: usize,
     /// How long running replies may go on once the gateway is told to stop.
     pub drain: Duration,
+    /// How long a client's connection may be without a request, and how long a request's head may take.
+    pub keep_alive_timeout: Duration,
 }
 
 /// What a policy may use.
@@ -299,6 +301,7 @@ impl Default for Limits {
             fan_out_bytes: 32 << 20,
             line_bytes: 64 << 20,
             drain: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
         }
     }
 }

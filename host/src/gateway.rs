@@ -135,7 +135,8 @@ async fn serve(
         address: config.listen,
         source,
     };
-    let server = http::serve(listener, router, tasks).map_err(listen)?;
+    let keep_alive = config.limits.keep_alive_timeout;
+    let server = http::serve(listener, router, keep_alive, tasks).map_err(listen)?;
     Ok((server, account))
 }
 

@@ -8,6 +8,7 @@ mod stream; // how it says it
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -25,6 +26,9 @@ use crate::task::Tasks;
 /// Bytes of a request. Codex sends whole conversations with their images.
 const REQUEST_BYTES: usize = 256 << 20;
 
+/// How long Codex may keep an idle connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
 /// A running rehearsal. It ends with the tasks.
 pub(crate) struct Rehearsal {
     /// What Codex takes for its model provider: `http://127.0.0.1:PORT/SECRET/v1`.
@@ -40,7 +44,7 @@ pub(crate) async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
     // Unguessable: no other program of this machine uses it by chance.
     let secret = format!("{:032x}", rand::random::<u128>());
     let router = Router::new().route(&format!("/{secret}/v1/responses"), post(respond));
-    let server = http::serve(listener, router, tasks)?;
+    let server = http::serve(listener, router, KEEP_ALIVE, tasks)?;
     Ok(Rehearsal {
         base_url: format!("http://{}/{secret}/v1", server.address()),
     })

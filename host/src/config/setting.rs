@@ -112,6 +112,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("limits.fan_out_bytes", |c| Slot::Bytes(&mut c.limits.fan_out_bytes), "What is kept of all candidates of a fan-out together. Past it, the one that says more fails.").range(KIB, GIB),
     Setting::new("limits.line_bytes", |c| Slot::Bytes(&mut c.limits.line_bytes), "The longest line taken from Codex.").range(MIB, GIB),
     Setting::new("limits.drain", |c| Slot::Wait(&mut c.limits.drain), "How long running replies may go on once the gateway is told to stop.").range(0, HOUR),
+    // nginx and the balancers of clouds keep theirs for 60 s: the side that sends requests must be the one that closes.
+    Setting::new("limits.keep_alive_timeout", |c| Slot::Wait(&mut c.limits.keep_alive_timeout), "How long a client's connection is kept without a request, and how long a request's head may take. Make it longer than a proxy in front keeps its connections.").range(1000, HOUR),
     Setting::new("sandbox.memory_bytes", |c| Slot::Bytes(&mut c.sandbox.memory_bytes), "Memory that a policy may use for one request.").range(MIB, 4 * GIB),
     Setting::new("sandbox.call_timeout", |c| Slot::Wait(&mut c.sandbox.call_timeout), "How long one call into a policy may take.").range(1, 60_000),
     Setting::new("sandbox.request_time", |c| Slot::Wait(&mut c.sandbox.request_time), "CPU time that all calls of one request into a policy may take together.").range(1, HOUR),

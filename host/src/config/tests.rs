@@ -238,3 +238,10 @@ fn what_config_prints_names_each_source_and_no_secret() {
         "{text}"
     );
 }
+
+#[test]
+fn a_proxy_closes_an_idle_connection_before_the_gateway_does() {
+    let config = Config::defaults(Environment::from_iter([("HOME", "/h")]));
+    // Theirs are closed after 60 s.
+    assert_eq!(config.limits.keep_alive_timeout, Duration::from_secs(75));
+}

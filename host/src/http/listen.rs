@@ -23,9 +23,6 @@ use crate::task::Tasks;
 /// Connections at once. More wait in the system's own queue.
 const CONNECTIONS: usize = 4096;
 
-/// How long a request's head may take, and how long an idle connection is kept.
-const HEAD: Duration = Duration::from_secs(60);
-
 /// Milliseconds for which a client may leave what was sent unread. Then the system closes the connection: a client
 /// that never reads would else hold its turn and its sandbox for ever.
 const UNREAD_MS: u32 = 120_000;
@@ -44,7 +41,13 @@ pub(crate) struct Server {
 }
 
 /// Serves this router on this socket until the server is drained or the tasks are stopped. The latter cuts connections.
-pub(crate) fn serve(listener: TcpListener, router: Router, tasks: &Tasks) -> io::Result<Server> {
+/// `keep_alive` is how long a connection may be idle, and how long a request's head may take.
+pub(crate) fn serve(
+    listener: TcpListener,
+    router: Router,
+    keep_alive: Duration,
+    tasks: &Tasks,
+) -> io::Result<Server> {
     let server = Server {
         address: listener.local_addr()?,
         drain: CancellationToken::new(),
@@ -53,6 +56,7 @@ pub(crate) fn serve(listener: TcpListener, router: Router, tasks: &Tasks) -> io:
     let accept = accept(
         listener,
         router,
+        keep_alive,
         tasks.clone(),
         server.drain.clone(),
         Arc::clone(&server.connections),
@@ -80,6 +84,7 @@ impl Server {
 async fn accept(
     listener: TcpListener,
     router: Router,
+    keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
     connections: Arc<Semaphore>,
@@ -96,8 +101,8 @@ async fn accept(
         };
         match accepted {
             Some((Ok((socket, _)), permit)) => {
-                let serve =
-                    connection(socket, router.clone(), tasks.clone(), drain.clone(), permit);
+                let (router, stopping, drain) = (router.clone(), tasks.clone(), drain.clone());
+                let serve = connection(socket, router, keep_alive, stopping, drain, permit);
                 tasks.spawn("connection", serve);
             }
             Some((Err(error), _)) => {
@@ -121,6 +126,7 @@ type Signal = Pin<Box<dyn Future<Output = Told> + Send>>;
 async fn connection(
     socket: TcpStream,
     router: Router,
+    keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
     _permit: OwnedSemaphorePermit,
@@ -131,7 +137,7 @@ async fn connection(
     }
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(keep_alive)
         .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
     let mut serving = std::pin::pin!(serving);
     // A set looks only at who has something to say, and so costs next to nothing for each piece of a stream.

@@ -33,7 +33,7 @@ async fn server(tasks: &Tasks) -> (Server, oneshot::Sender<&'static str>) {
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     (
-        serve(listener, Router::new().route("/", get(reply)), tasks).unwrap(),
+        serve(listener, Router::new().route("/", get(reply)), LONG, tasks).unwrap(),
         end,
     )
 }
