@@ -63,9 +63,10 @@ async fn respond(request: Request) -> Response {
     };
     let answer = answer::to(&asked);
     let mut response = Response::new(Body::from_stream(stream::events(&asked, &answer)));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream; charset=utf-8"),
+    );
     response
 }
 

@@ -62,7 +62,9 @@ pub(super) async fn complete(
 pub(super) fn streamed(body: axum::body::Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    // Server-sent events are UTF-8 by definition, but some clients decode by this parameter, and as ISO-8859-1 without it.
+    let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    headers.insert(CONTENT_TYPE, events);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // nginx would collect the stream before it passes it on.
     headers.insert(
