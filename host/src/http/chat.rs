@@ -42,7 +42,10 @@ pub(super) async fn complete(
     };
     let reply = front.flow.start(incoming).await?;
     let mut response = match reply.answer {
-        Answer::Stream(feed) => streamed(sse::body(feed, received.trail.open())),
+        Answer::Stream(feed) => {
+            let open = received.trail.open();
+            streamed(sse::body(feed, open, received.exchange))
+        }
         Answer::Whole(body) => json(StatusCode::OK, body),
     };
     if let Some(names) = ignored(&reply.ignored) {

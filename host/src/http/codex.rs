@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::failure::{Refusal, json as answer};
+use super::record::Received;
 use super::{Front, chat, key};
 use crate::codex::Codex;
 use crate::codex::account::{Refused, SignedOut};
@@ -70,11 +71,16 @@ async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
     whole(&status)
 }
 
-async fn login(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
+async fn login(
+    State(desk): State<Desk>,
+    Extension(received): Extension<Received>,
+    request: Request,
+) -> Result<Response, Refusal> {
     let asked = login::read(request, &desk.front.bodies).await?;
     let begun = desk.codex.account().sign_in(asked.sign_in, asked.takeover);
     let flow = begun.await.map_err(refusal)?;
-    Ok(chat::streamed(stream::body(flow, desk.heartbeat)))
+    let body = stream::body(flow, desk.heartbeat, received.exchange);
+    Ok(chat::streamed(body))
 }
 
 async fn cancel(State(desk): State<Desk>) -> Result<Response, Refusal> {

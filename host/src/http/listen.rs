@@ -1,5 +1,8 @@
 //! The socket: accepts connections, gives each its deadlines, and lets running ones end when the gateway stops.
 
+mod refused; // what the parser refuses
+mod socket; // one connection's socket, and whether its client is there
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,6 +12,8 @@ use std::time::Duration;
 use axum::Router;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,7 +22,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequest;
 
+pub(super) use self::socket::Exchange;
+use self::socket::{Socket, left, linger};
 use crate::task::Tasks;
 
 /// Connections at once. More wait in the system's own queue.
@@ -118,27 +126,39 @@ async fn accept(
 enum Told {
     Drain,
     Stop,
+    /// Its client has left.
+    Left,
 }
 
 type Signal = Pin<Box<dyn Future<Output = Told> + Send>>;
 
 /// Serves one connection. `_permit` is its place among the connections.
 async fn connection(
-    socket: TcpStream,
+    tcp: TcpStream,
     router: Router,
     keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
     _permit: OwnedSemaphorePermit,
 ) {
-    if let Err(error) = prepare(&socket) {
+    if let Err(error) = prepare(&tcp) {
         tracing::debug!(%error, "a connection ended before its first request");
         return;
     }
+    let (tcp, exchange) = (Arc::new(tcp), Exchange::default());
+    let begun = exchange.clone();
+    let service = MapRequest::new(router, move |mut request: Request<Incoming>| {
+        begun.begin();
+        request.extensions_mut().insert(begun.clone());
+        request
+    });
+    let socket = Socket::new(Arc::clone(&tcp), exchange.clone());
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        // A FIN alone ends no request: `left` knows more.
+        .half_close(true)
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
     let mut serving = std::pin::pin!(serving);
     // A set looks only at who has something to say, and so costs next to nothing for each piece of a stream.
     let drained: Signal = Box::pin(async move {
@@ -149,7 +169,12 @@ async fn connection(
         tasks.stopping().await;
         Told::Stop
     });
-    let mut signals = FuturesUnordered::from_iter([drained, stopped]);
+    let watched = Arc::clone(&tcp);
+    let gone: Signal = Box::pin(async move {
+        left(&watched, &exchange).await;
+        Told::Left
+    });
+    let mut signals = FuturesUnordered::from_iter([drained, stopped, gone]);
     let outcome = loop {
         tokio::select! {
             biased;
@@ -157,12 +182,15 @@ async fn connection(
             Some(told) = signals.next() => match told {
                 // The running reply ends, and no other begins on this connection.
                 Told::Drain => serving.as_mut().graceful_shutdown(),
-                Told::Stop => return,
+                Told::Stop | Told::Left => return,
             },
         }
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
+        if error.is_parse() {
+            linger(&tcp).await;
+        }
     }
 }
 

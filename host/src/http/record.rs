@@ -18,6 +18,7 @@ use tracing::{Instrument as _, Span};
 
 use super::failure::Refusal;
 use super::guard::Guard;
+use super::listen::Exchange;
 use crate::clock;
 use crate::metrics::{Metrics, Trail};
 
@@ -49,6 +50,8 @@ pub(super) struct Received {
     pub(super) shown: String,
     /// What is counted of it.
     pub(super) trail: Trail,
+    /// The connection's side of it.
+    pub(super) exchange: Exchange,
 }
 
 /// Names the request, has it served, and names the response. One layer for what all requests pass: each costs every
@@ -58,15 +61,18 @@ pub(super) async fn record(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let id = format!("req_{}", uuid::Uuid::now_v7().simple());
+    let id = new_id();
     // What a client calls its request is what it will look for, in the response and in the log.
     let shown = clients_id(request.headers()).unwrap_or_else(|| id.clone());
     let trail = recording.metrics.request(request.uri().path());
+    let exchange = request.extensions_mut().remove::<Exchange>();
+    let exchange = exchange.unwrap_or_default();
     let received = Received {
         id,
         arrived: clock::unix_ms(),
         shown: shown.clone(),
         trail: trail.clone(),
+        exchange: exchange.clone(),
     };
     let path: String = request.uri().path().chars().take(PATH_LENGTH).collect();
     let span = tracing::info_span!(
@@ -85,6 +91,7 @@ pub(super) async fn record(
     let mut line = Line {
         span: span.clone(),
         trail,
+        exchange,
         quiet: is_probe(&path),
         started: Instant::now(),
         status: None,
@@ -107,6 +114,11 @@ pub(super) async fn record(
         headers.insert(REHEARSAL, HeaderValue::from_static("true"));
     }
     response.map(|body| Body::new(Recorded { body, line }))
+}
+
+/// An id for a request, unique to this gateway.
+pub(super) fn new_id() -> String {
+    format!("req_{}", uuid::Uuid::now_v7().simple())
 }
 
 /// Has a request served, and answers it even where its handler panics.
@@ -135,6 +147,7 @@ fn milliseconds(since: Instant) -> u64 {
 struct Line {
     span: Span,
     trail: Trail,
+    exchange: Exchange,
     quiet: bool,
     started: Instant,
     status: Option<u16>,
@@ -147,6 +160,7 @@ impl Drop for Line {
         let _inside = self.span.enter();
         let Line { status, whole, .. } = *self;
         self.trail.over(status, whole);
+        self.exchange.complete();
         let ms = milliseconds(self.started);
         if self.quiet {
             tracing::debug!(status, whole, ms, "request over");

@@ -11,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame as HttpFrame};
 use tracing::Span;
 
 use super::failure::{envelope, log};
+use super::listen::Exchange;
 use crate::flow::{Feed, Piece};
 use crate::metrics::{Open, Trail};
 use crate::wit::Frame;
@@ -23,44 +24,51 @@ pub(super) const BEAT: &str = ": ping\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 /// A body that asks for more whenever the client has taken what was there.
-///
-/// It is one future for the whole stream, which lays each piece where the body finds it: to make one for each piece, and to
-/// move it to where it runs, costs more than the piece.
-pub(super) fn body(mut feed: Feed, open: Open) -> Body {
+pub(super) fn body(mut feed: Feed, open: Open, exchange: Exchange) -> Body {
     // Entered where something is said, and not with every piece.
     let span = Span::current();
-    let place = Arc::new(Mutex::new(None));
-    let laid = place.clone();
-    let lay = async move {
+    pieces(exchange, async move |slot| {
         while let Some(piece) = feed.next().await {
             count(&piece, open.trail());
-            let bytes = encode(piece, &span);
-            *laid.lock().unwrap_or_else(PoisonError::into_inner) = Some(bytes);
-            // Goes on when the body is asked for the next.
-            pending!();
+            slot.put(encode(piece, &span)).await;
         }
-    };
-    Body::new(Pieces::new(lay, place))
+    })
+}
+
+/// A body of pieces, each of them whole events, which `write` puts into its slot.
+///
+/// It is one future for the whole stream, which puts each piece where the body finds it: to make one for each piece, and to
+/// move it to where it runs, costs more than the piece.
+pub(super) fn pieces<F: Future<Output = ()> + Send + 'static>(
+    exchange: Exchange,
+    write: impl FnOnce(Slot) -> F,
+) -> Body {
+    let next = Arc::new(Mutex::new(None));
+    let write = write(Slot(Arc::clone(&next)));
+    Body::new(Pieces {
+        write: Some(Box::pin(write)),
+        next,
+        exchange,
+    })
+}
+
+/// Where the writer of a stream puts its next piece.
+pub(super) struct Slot(Arc<Mutex<Option<Bytes>>>);
+
+impl Slot {
+    /// Puts a piece, and returns when the body is asked for the next.
+    pub(super) async fn put(&self, piece: Bytes) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(piece);
+        pending!();
+    }
 }
 
 struct Pieces {
     /// None once the stream has ended.
-    lay: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    write: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     /// The next piece. Only the two of them know it, one after the other.
-    place: Arc<Mutex<Option<Bytes>>>,
-}
-
-impl Pieces {
-    fn new(
-        lay: impl Future<Output = ()> + Send + 'static,
-        place: Arc<Mutex<Option<Bytes>>>,
-    ) -> Self {
-        let lay: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(lay);
-        Self {
-            lay: Some(lay),
-            place,
-        }
-    }
+    next: Arc<Mutex<Option<Bytes>>>,
+    exchange: Exchange,
 }
 
 impl HttpBody for Pieces {
@@ -71,20 +79,24 @@ impl HttpBody for Pieces {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<HttpFrame<Bytes>, Infallible>>> {
-        let Some(lay) = &mut self.lay else {
+        let Some(write) = &mut self.write else {
             return Poll::Ready(None);
         };
-        if lay.as_mut().poll(context).is_ready() {
-            self.lay = None;
+        if write.as_mut().poll(context).is_ready() {
+            self.write = None;
             return Poll::Ready(None);
         }
         let piece = self
-            .place
+            .next
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         match piece {
             Some(bytes) => Poll::Ready(Some(Ok(HttpFrame::data(bytes)))),
+            // The connection asks whether the client still receives.
+            None if self.exchange.take_comment() => Poll::Ready(Some(Ok(HttpFrame::data(
+                Bytes::from_static(BEAT.as_bytes()),
+            )))),
             None => Poll::Pending,
         }
     }
@@ -162,21 +174,12 @@ mod tests {
 
     #[tokio::test]
     async fn pieces_come_in_order_and_the_end_is_the_end() {
-        let place = Arc::new(Mutex::new(None));
-        let laid = place.clone();
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let mut pieces = Pieces::new(
-            async move {
-                let lay = |text: &'static str| *laid.lock().unwrap() = Some(Bytes::from(text));
-                lay("at once");
-                pending!();
-                lay(receiver.await.unwrap());
-                pending!();
-                lay("last");
-                pending!();
-            },
-            place,
-        );
+        let mut pieces = pieces(Exchange::default(), async move |slot| {
+            slot.put(Bytes::from("at once")).await;
+            slot.put(Bytes::from(receiver.await.unwrap())).await;
+            slot.put(Bytes::from("last")).await;
+        });
         let mut next = async || {
             let frame = pieces.frame().await?;
             Some(frame.unwrap().into_data().unwrap())

@@ -1,24 +1,26 @@
 //! A sign-in as server-sent events. The body holds it: a client that leaves ends it.
 
-use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures_util::stream::unfold;
 use tokio::time::timeout;
 
 use crate::codex::account::{Event, Flow};
-use crate::http::sse::BEAT;
+use crate::http::listen::Exchange;
+use crate::http::sse::{BEAT, pieces};
 
 /// Events as they come, and a comment where none has come for so long.
-pub(super) fn body(flow: Flow, heartbeat: Duration) -> Body {
-    Body::from_stream(unfold((flow, heartbeat), async |(mut flow, heartbeat)| {
-        let piece = match timeout(heartbeat, flow.next()).await {
-            Ok(event) => encode(&event?),
-            Err(_) => Bytes::from_static(BEAT.as_bytes()),
-        };
-        Some((Ok::<_, Infallible>(piece), (flow, heartbeat)))
-    }))
+pub(super) fn body(mut flow: Flow, heartbeat: Duration, exchange: Exchange) -> Body {
+    pieces(exchange, async move |slot| {
+        loop {
+            let piece = match timeout(heartbeat, flow.next()).await {
+                Ok(Some(event)) => encode(&event),
+                Ok(None) => return,
+                Err(_) => Bytes::from_static(BEAT.as_bytes()),
+            };
+            slot.put(piece).await;
+        }
+    })
 }
 
 fn encode(event: &Event) -> Bytes {

@@ -4,38 +4,33 @@
 
 use std::net::Ipv4Addr;
 
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
+use axum::extract::Extension;
 use axum::routing::get;
-use futures_util::StreamExt as _;
-use futures_util::stream::once;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::http::sse::pieces;
 
 const LONG: Duration = Duration::from_secs(20);
 
 /// A server whose one reply begins at once and ends when the sender says how.
 async fn server(tasks: &Tasks) -> (Server, oneshot::Sender<&'static str>) {
-    let (end, ended) = oneshot::channel();
+    let (end, ended) = oneshot::channel::<&'static str>();
     let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
-    let reply = async move || {
+    let reply = async move |Extension(exchange): Extension<Exchange>| {
         let ended = ended.lock().await.take();
-        let first = once(async { Ok::<_, io::Error>(Bytes::from_static(b"first,")) });
-        let last = once(async move {
-            ended
-                .unwrap()
-                .await
-                .map(Bytes::from)
-                .map_err(io::Error::other)
-        });
-        Body::from_stream(first.chain(last))
+        pieces(exchange, async move |slot| {
+            slot.put(Bytes::from_static(b"first,")).await;
+            if let Ok(last) = ended.unwrap().await {
+                slot.put(Bytes::from_static(last.as_bytes())).await;
+            }
+        })
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    (
-        serve(listener, Router::new().route("/", get(reply)), LONG, tasks).unwrap(),
-        end,
-    )
+    let router = Router::new().route("/", get(reply));
+    (serve(listener, router, LONG, tasks).unwrap(), end)
 }
 
 /// Asks, and reads until the reply has begun.

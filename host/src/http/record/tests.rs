@@ -106,6 +106,7 @@ async fn a_body_sent_to_its_end_is_whole_and_one_that_is_left_is_not() {
     let line = || Line {
         trail: Metrics::default().request("/"),
         span: Span::none(),
+        exchange: Exchange::default(),
         quiet: true,
         started: Instant::now(),
         status: None,
