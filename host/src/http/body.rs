@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use axum::http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING,
+};
 use http_body_util::{BodyExt as _, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -125,20 +127,44 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
     Ok(Text { text, memory })
 }
 
+/// Refuses transfer codings that are not understood: the parser looks at the last of them alone (hyper 1.12).
+pub(super) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut chunked = false;
+    for codings in headers.get_all(TRANSFER_ENCODING) {
+        for coding in codings.as_bytes().split(|byte| *byte == b',') {
+            match coding.trim_ascii() {
+                [] => {}
+                coding if !coding.eq_ignore_ascii_case(b"chunked") => {
+                    return Err(Refusal::unknown_coding());
+                }
+                _ if chunked => {
+                    let message = "The request's Transfer-Encoding must have `chunked` once.";
+                    return Err(Refusal::invalid("unsupported_transfer_encoding", message));
+                }
+                _ => chunked = true,
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether the headers announce JSON, as it is. What a form or a plain page can send without asking is not taken.
 fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|encoding| encoding != "identity")
-    {
+    let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
+    if encodings.any(|encoding| encoding != "identity") {
         return Err(Refusal::body(
             "unsupported_content_encoding",
             "The request's body must not be compressed.",
         ));
     }
-    let Some(claimed) = headers.get(CONTENT_TYPE) else {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let Some(claimed) = types.next() else {
         return Ok(());
     };
+    if types.next().is_some() {
+        let message = "The request must have just one Content-Type header field.";
+        return Err(Refusal::invalid("repeated_header", message));
+    }
     let essence = claimed
         .to_str()
         .unwrap_or_default()

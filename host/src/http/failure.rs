@@ -74,6 +74,18 @@ impl Refusal {
         Self::with(StatusCode::BAD_REQUEST, code, message.to_owned())
     }
 
+    /// A rule of HTTP that the request breaks.
+    pub(super) fn invalid(code: &str, message: &str) -> Self {
+        Self::with(StatusCode::BAD_REQUEST, code, message.to_owned())
+    }
+
+    /// A transfer coding besides `chunked` (RFC 9112 §6.1).
+    pub(super) fn unknown_coding() -> Self {
+        let message = "The request's Transfer-Encoding must be `chunked` and no other.".to_owned();
+        let code = "unsupported_transfer_encoding";
+        Self::with(StatusCode::NOT_IMPLEMENTED, code, message)
+    }
+
     /// What cannot be now, because of how things are.
     pub(super) fn conflict(code: &str, message: &str) -> Self {
         Self::with(StatusCode::CONFLICT, code, message.to_owned())

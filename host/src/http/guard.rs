@@ -9,10 +9,10 @@ mod tests;
 
 use std::net::IpAddr;
 
-use axum::extract::Request;
+use axum::body::Body;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::http::{HeaderValue, Request, Uri, Version};
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Refusal;
@@ -38,10 +38,10 @@ impl Guard {
     /// Has the request served if it may be, and lets the page that asks read what comes of it.
     pub(super) async fn pass<F: Future<Output = Response>>(
         &self,
-        request: Request,
-        serve: impl FnOnce(Request) -> F,
+        request: Request<Body>,
+        serve: impl FnOnce(Request<Body>) -> F,
     ) -> Response {
-        let origin = match self.admit(request.headers(), request.uri()) {
+        let origin = match self.admit(&request) {
             Ok(origin) => origin,
             Err(refusal) => return refusal.into_response(),
         };
@@ -57,34 +57,25 @@ impl Guard {
     }
 
     /// The page's origin, if a page asks and may.
-    fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Option<HeaderValue>, Refusal> {
-        let host = self.host(headers, uri).ok_or_else(|| {
+    fn admit<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+        let headers = request.headers();
+        let host = named_host(request)?;
+        // HTTP/1.0 may name no host. No browser omits it, so no page has sent that.
+        if !host.as_ref().is_none_or(|host| self.is_ours(host.host())) {
             let message = "The request's Host is not a name of this gateway. If it should be, add it to allowed_hosts.";
-            Refusal::forbidden("host_not_allowed", message.to_owned())
-        })?;
+            return Err(Refusal::forbidden("host_not_allowed", message.to_owned()));
+        }
         let mut named = headers.get_all(ORIGIN).iter();
         let (origin, another) = (named.next(), named.next());
         let Some(origin) = origin else {
             return Ok(None);
         };
         // Of two, one would be told that it may and the other be let in with it.
-        if another.is_none() && self.may_call(origin, &host) {
+        if another.is_none() && host.is_some_and(|host| self.may_call(origin, &host)) {
             return Ok(Some(origin.clone()));
         }
         let message = "Web pages of this origin may not call this gateway. If they should, add it to allowed_origins.";
         Err(Refusal::forbidden("origin_not_allowed", message.to_owned()))
-    }
-
-    /// The host that the request names, if it is one of ours. A request that names two is not trusted.
-    fn host(&self, headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
-        let mut named = headers.get_all(HOST).iter();
-        let host = match (named.next(), named.next(), uri.authority()) {
-            (Some(host), None, _) => Authority::try_from(host.as_bytes()).ok()?,
-            (None, None, Some(authority)) => authority.clone(),
-            _ => return None,
-        };
-        let agrees = uri.authority().is_none_or(|authority| authority == &host);
-        (agrees && !host.as_str().contains('@') && self.is_ours(host.host())).then_some(host)
     }
 
     fn is_ours(&self, host: &str) -> bool {
@@ -117,6 +108,30 @@ impl Guard {
         // Pages on loopback are this machine's own: who serves them could call without a browser just as well.
         plain && (authority == host || is_loopback(authority.host()))
     }
+}
+
+/// The host that the request names. Only HTTP/1.0 may name none, and none may name two (RFC 9112 §3.2).
+fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
+    let invalid = |message: &str| Err(Refusal::invalid("invalid_host", message));
+    let target = request.uri().authority();
+    let mut named = request.headers().get_all(HOST).iter();
+    let host = match (named.next(), named.next()) {
+        (Some(host), None) => Authority::try_from(host.as_bytes()).ok(),
+        (None, _) if request.version() < Version::HTTP_11 => match target {
+            Some(target) => Some(target.clone()),
+            None => return Ok(None),
+        },
+        (None, _) => return invalid("The request must have a Host header field."),
+        (Some(_), Some(_)) => return invalid("The request must have just one Host header field."),
+    };
+    // A name before an @ looks like another host.
+    let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
+        return invalid("The request's Host is no host name.");
+    };
+    if target.is_some_and(|target| target != &host) {
+        return invalid("The request's Host is not that of its URL.");
+    }
+    Ok(Some(host))
 }
 
 /// Whether a name or an address always means this machine.

@@ -20,6 +20,7 @@ pub(super) async fn check(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
+    has_one_at_most(request.headers())?;
     if let Some(key) = key {
         verify(request.headers(), &key)?;
     }
@@ -32,6 +33,7 @@ pub(super) async fn check_either(
     request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
+    has_one_at_most(request.headers())?;
     if let Some(key) = key {
         let other = other.filter(|other| is(request.headers(), other));
         if other.is_none() {
@@ -39,6 +41,15 @@ pub(super) async fn check_either(
         }
     }
     Ok(next.run(request).await)
+}
+
+/// Refuses a request with two keys: what lies in front of the gateway may have looked at the other.
+fn has_one_at_most(headers: &HeaderMap) -> Result<(), Refusal> {
+    if headers.get_all(AUTHORIZATION).iter().nth(1).is_none() {
+        return Ok(());
+    }
+    let message = "The request must have just one Authorization header field.";
+    Err(Refusal::invalid("repeated_header", message))
 }
 
 /// Whether the request presents this key.

@@ -10,12 +10,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
+use super::body::check_transfer_encoding;
 use super::failure::Refusal;
 use super::guard::Guard;
 use super::listen::Exchange;
@@ -123,6 +124,9 @@ pub(super) fn new_id() -> String {
 
 /// Has a request served, and answers it even where its handler panics.
 async fn survive(request: Request, next: Next) -> Response {
+    if let Err(refusal) = check_transfer_encoding(request.headers()) {
+        return refusal.into_response();
+    }
     let served = AssertUnwindSafe(next.run(request)).catch_unwind();
     served.await.unwrap_or_else(|_| Refusal::panicked())
 }

@@ -4,8 +4,8 @@
 
 use std::net::Ipv4Addr;
 
-use axum::http::StatusCode;
 use axum::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_METHOD};
+use axum::http::{HeaderName, StatusCode};
 use axum::middleware::{Next, from_fn};
 use axum::routing::post;
 use axum::{Router, body::Body};
@@ -29,14 +29,24 @@ fn local() -> Guard {
 }
 
 fn admits(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
-    let mut headers = HeaderMap::new();
-    headers.insert(HOST, host.parse().unwrap());
-    if let Some(origin) = origin {
-        headers.insert(ORIGIN, origin.parse().unwrap());
+    let mut fields = vec![(HOST, host)];
+    fields.extend(origin.map(|origin| (ORIGIN, origin)));
+    admit(guard, Version::HTTP_11, "/v1/models", &fields).is_ok()
+}
+
+/// The refusal's status.
+fn admit(
+    guard: &Guard,
+    version: Version,
+    uri: &str,
+    fields: &[(HeaderName, &str)],
+) -> Result<Option<HeaderValue>, u16> {
+    let mut request = Request::builder().version(version).uri(uri);
+    for (name, value) in fields {
+        request = request.header(name, *value);
     }
-    guard
-        .admit(&headers, &Uri::from_static("/v1/models"))
-        .is_ok()
+    let admitted = guard.admit(&request.body(()).unwrap());
+    admitted.map_err(|refusal| refusal.into_response().status().as_u16())
 }
 
 #[test]
@@ -78,43 +88,61 @@ fn on_an_address_of_the_network_the_address_itself_is_ours() {
 }
 
 #[test]
-fn a_request_names_exactly_one_host() {
-    let mut headers = HeaderMap::new();
-    assert!(local().admit(&headers, &Uri::from_static("/")).is_err());
-    assert!(
-        local()
-            .admit(&headers, &Uri::from_static("http://localhost/"))
-            .is_ok()
-    );
-    headers.append(HOST, HeaderValue::from_static("localhost"));
-    assert!(
-        local()
-            .admit(&headers, &Uri::from_static("http://evil.example/"))
-            .is_err()
-    );
-    headers.append(HOST, HeaderValue::from_static("evil.example"));
-    assert!(local().admit(&headers, &Uri::from_static("/")).is_err());
+fn a_request_names_exactly_one_host_and_http_1_0_perhaps_none() {
+    let asked = |version, uri: &str, hosts: &[&str]| {
+        let fields: Vec<_> = hosts.iter().map(|&host| (HOST, host)).collect();
+        admit(&local(), version, uri, &fields).map(|_| ())
+    };
+    let (old, new) = (Version::HTTP_10, Version::HTTP_11);
+    for (version, uri, hosts, expected) in [
+        (new, "/", &["localhost"][..], Ok(())),
+        (new, "/", &[], Err(400)),
+        (new, "/", &[""], Err(400)),
+        (new, "/", &["a b"], Err(400)),
+        (new, "/", &["localhost", "localhost"], Err(400)),
+        (new, "/", &["localhost", "evil.example"], Err(400)),
+        (new, "/", &["evil.example"], Err(403)),
+        (new, "http://localhost/", &[], Err(400)),
+        (new, "http://localhost/", &["localhost"], Ok(())),
+        (new, "http://evil.example/", &["localhost"], Err(400)),
+        (new, "http://evil.example/", &["evil.example"], Err(403)),
+        (old, "/", &[], Ok(())),
+        (old, "/", &["localhost"], Ok(())),
+        (old, "/", &["evil.example"], Err(403)),
+        (old, "/", &["localhost", "localhost"], Err(400)),
+        (old, "http://localhost/", &[], Ok(())),
+        (old, "http://evil.example/", &[], Err(403)),
+    ] {
+        assert_eq!(
+            asked(version, uri, hosts),
+            expected,
+            "{version:?} {uri} {hosts:?}"
+        );
+    }
+    // A page sends its origin and a host.
+    let page = [(ORIGIN, "http://localhost:3000")];
+    assert_eq!(admit(&local(), old, "/", &page), Err(403));
 }
 
 #[test]
 fn a_request_comes_from_at_most_one_page() {
-    let mut headers = HeaderMap::new();
-    headers.append(HOST, HeaderValue::from_static("localhost"));
-    headers.append(ORIGIN, HeaderValue::from_static("http://localhost:3000"));
-    let uri = Uri::from_static("/v1/models");
-    assert!(local().admit(&headers, &uri).is_ok());
+    let page = (ORIGIN, "http://localhost:3000");
+    let asked = |fields: &[(HeaderName, &str)]| {
+        admit(&local(), Version::HTTP_11, "/v1/models", fields).is_ok()
+    };
+    assert!(asked(&[(HOST, "localhost"), page.clone()]));
     for second in ["https://evil.example", "http://localhost:3000"] {
-        let mut headers = headers.clone();
-        headers.append(ORIGIN, HeaderValue::from_static(second));
-        assert!(local().admit(&headers, &uri).is_err(), "{second}");
+        let fields = [(HOST, "localhost"), page.clone(), (ORIGIN, second)];
+        assert!(!asked(&fields), "{second}");
     }
 }
 
 #[test]
 fn a_host_has_no_user() {
-    let headers = HeaderMap::new();
-    let uri = Uri::from_static("http://evil.example@localhost/v1/models");
-    assert!(local().admit(&headers, &uri).is_err());
+    for version in [Version::HTTP_10, Version::HTTP_11] {
+        let uri = "http://evil.example@localhost/v1/models";
+        assert!(admit(&local(), version, uri, &[]).is_err());
+    }
     assert!(!admits(&local(), "evil.example@box.example", None));
 }
 
@@ -161,7 +189,7 @@ fn pages_of_this_machine_and_of_allowed_origins_may_call() {
 fn service() -> Router {
     Router::new()
         .route("/", post(async || "said"))
-        .layer(from_fn(async |request: Request, next: Next| {
+        .layer(from_fn(async |request: Request<Body>, next: Next| {
             local().pass(request, |request| next.run(request)).await
         }))
 }
