@@ -14,6 +14,11 @@ use serde::Serialize;
 use crate::failure::Failure;
 use crate::wit::{Problem, ProblemKind};
 
+/// What a client of the Responses API is to set.
+const RESPONSES: &str = " It does not have the Responses API. Set the client to chat completions: \
+    client.chat.completions in OpenAI's SDKs, ChatOpenAI(use_responses_api=False) in LangChain, \
+    openai.chat(MODEL) in the Vercel AI SDK, set_default_openai_api(\"chat_completions\") in OpenAI's Agents SDK.";
+
 /// Why a request is not answered: a failure on its way, or a rule of HTTP that it breaks before it has one.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -38,8 +43,21 @@ impl From<Problem> for Refusal {
 
 impl Refusal {
     pub(super) fn no_route(method: &Method, path: &str) -> Self {
-        let message =
-            format!("There is no route {method} {path}. The base URL of this API ends in /v1.");
+        // Clients whose base URL lacks the version ask for the rest of a path alone.
+        let (below, versioned) = match path.strip_prefix("/v1/") {
+            Some(below) => (below, true),
+            None => (path.trim_start_matches('/'), false),
+        };
+        let way = if below == "responses" || below.starts_with("responses/") {
+            RESPONSES
+        } else if versioned && !below.starts_with("v1/") {
+            ""
+        } else {
+            " A client's base URL must be this gateway's address followed by /v1, once."
+        };
+        let message = format!(
+            "There is no route {method} {path}: this gateway has POST /v1/chat/completions and GET /v1/models.{way}"
+        );
         Failure::new(ProblemKind::NotFound, "unknown_url", message).into()
     }
 
