@@ -27,7 +27,13 @@ DEMO_DATA ?= target/demo
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: setup build ## set everything up and serve a rehearsal: no account, no network, no cost
+demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no account, no network, no cost
+	@printf '==> 1 of 3: Codex %s, into .codex/\n' $(CODEX_VERSION)
+	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
+	@printf '==> 2 of 3: the gateway, into target/debug/ (a first build takes minutes)\n'
+	@$(call targets,wasm32-unknown-unknown)
+	cargo build --locked -p airlock --bin airlock
+	@printf '==> 3 of 3: a rehearsal on %s\n' $(LISTEN)
 	@set -o pipefail; \
 	target/debug/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
 	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
@@ -74,10 +80,15 @@ fi
 endef
 
 wasm:
-	@command -v rustup > /dev/null || command -v cargo > /dev/null || { echo "Rust is missing: install it from https://rustup.rs" >&2; exit 1; }
-	@for target in $(WASM); do \
-		if [ ! -d "$$(rustc --print sysroot)/lib/rustlib/$$target" ]; then rustup target add $$target; fi; \
-	done
+	@$(call targets,$(WASM))
+
+# What Rust compiles policies for.
+define targets
+command -v rustup > /dev/null || command -v cargo > /dev/null || { echo "Rust is missing: install it from https://rustup.rs" >&2; exit 1; }; \
+for target in $(1); do \
+	if [ ! -d "$$(rustc --print sysroot)/lib/rustlib/$$target" ]; then rustup target add $$target; fi; \
+done
+endef
 
 nextest:
 	@cargo nextest --version > /dev/null 2>&1 || cargo install --locked cargo-nextest --version $(NEXTEST_VERSION)
