@@ -12,6 +12,7 @@ mod fan_out; // several candidates, one answer
 mod fleet; // the children of Codex
 mod harness; // the scripted parties against the real ones
 mod hostile; // policies that are meant to do harm, or cannot be loaded
+mod http; // HTTP/1 as it is on the wire
 mod images; // images that models see, or cannot
 mod install; // Codex from npm
 mod leaving; // clients that go

@@ -4,8 +4,8 @@ mod account; // who is signed in, down to the sign-in servers
 mod answers; // what reaches the model, and what comes back
 mod failures; // each failure of the model
 mod fan_out; // several candidates, one answer
-mod inputs; // requests as clients really send them
 mod images; // what Codex can decode, and what the gateway lets through
+mod inputs; // requests as clients really send them
 mod killed; // children that die at any moment
 mod leaving; // interrupts, down to the model's socket
 mod overheard; // Codex with a listener
