@@ -28,6 +28,8 @@ enum Kind {
     Message {
         text: String,
         phase: Option<&'static str>,
+        /// What the model wrote, where that is more than the text.
+        written: Option<String>,
     },
     Reasoning {
         summary: Vec<String>,
@@ -38,7 +40,7 @@ enum Kind {
 impl Open {
     fn shape(&self, completed: Option<u64>) -> Value {
         match &self.kind {
-            Kind::Message { text, phase } => {
+            Kind::Message { text, phase, .. } => {
                 shapes::agent_message(&self.id, text, *phase, self.started, completed)
             }
             Kind::Reasoning { summary, raw } => {
@@ -49,8 +51,12 @@ impl Open {
 
     async fn tell_raw(&self, teller: &Teller) {
         let (item, passed) = match &self.kind {
-            Kind::Message { text, phase } => (
-                shapes::raw_message(&self.id, text, *phase),
+            Kind::Message {
+                text,
+                phase,
+                written,
+            } => (
+                shapes::raw_message(&self.id, written.as_ref().unwrap_or(text), *phase),
                 json!({"content_item_kinds": ["unknown"]}),
             ),
             Kind::Reasoning { summary, raw } => {
@@ -102,6 +108,7 @@ impl Items {
             Kind::Message {
                 text: String::new(),
                 phase,
+                written: None,
             },
         )
         .await;
@@ -116,6 +123,17 @@ impl Items {
                 json!({"itemId": id, "delta": delta}),
             )
             .await;
+    }
+
+    /// What the model wrote of the open message.
+    pub(super) fn written(&mut self, whole: &str) {
+        if let Some(Open {
+            kind: Kind::Message { written, .. },
+            ..
+        }) = &mut self.open
+        {
+            *written = Some(whole.to_owned());
+        }
     }
 
     pub(super) async fn whole(&mut self, whole: &str, phase: Option<&'static str>) {

@@ -42,6 +42,10 @@ pub(super) enum Step {
     Message(Option<&'static str>),
     /// Ends the open message.
     EndMessage,
+    /// What the model wrote of the open message, where Codex cut something out of it.
+    Written(String),
+    /// Drops the open message: it is never completed.
+    DropMessage,
     /// A message without deltas.
     Whole(String, Option<&'static str>),
     Reasoning {
@@ -116,6 +120,18 @@ impl TurnPlan {
     #[must_use]
     pub fn end_message(self) -> Self {
         self.step(Step::EndMessage)
+    }
+
+    /// What the model wrote of the current message: its deltas are what Codex left of that.
+    #[must_use]
+    pub fn written(self, whole: &str) -> Self {
+        self.step(Step::Written(whole.to_owned()))
+    }
+
+    /// Drops the current message, which is never completed: Codex could not read what the model wrote.
+    #[must_use]
+    pub fn drop_message(self) -> Self {
+        self.step(Step::DropMessage)
     }
 
     /// A message that arrives in one item, without deltas.

@@ -122,6 +122,8 @@ impl Player {
             Step::Text(delta) => self.items.text(delta).await,
             Step::Message(phase) => self.items.message(*phase).await,
             Step::EndMessage => self.items.close().await,
+            Step::Written(whole) => self.items.written(whole),
+            Step::DropMessage => self.items.abandon(),
             Step::Whole(text, phase) => self.items.whole(text, *phase).await,
             Step::Reasoning { text, raw } => self.items.reasoning(text, *raw).await,
             Step::ReasoningPart => self.items.reasoning_part().await,

@@ -26,6 +26,12 @@ pub(super) enum Step {
     Text(String),
     Message(Option<&'static str>),
     Whole(String),
+    Refusal {
+        text: String,
+        streamed: bool,
+    },
+    /// An output item as it is.
+    Item(Value),
     /// So many deltas, one each time that the interval is over.
     Paced {
         count: usize,
@@ -189,6 +195,21 @@ impl ModelAnswer {
     #[must_use]
     pub fn whole(self, text: impl Into<String>) -> Self {
         self.step(Step::Whole(text.into()))
+    }
+
+    /// A refusal as a further part of the current message, or of a new one; in a delta for each word, or whole.
+    #[must_use]
+    pub fn refusal(self, text: &str, streamed: bool) -> Self {
+        self.step(Step::Refusal {
+            text: text.to_owned(),
+            streamed,
+        })
+    }
+
+    /// An output item as it is: only its beginning and its end are streamed.
+    #[must_use]
+    pub fn item(self, item: Value) -> Self {
+        self.step(Step::Item(item))
     }
 
     /// A piece of the summary of the reasoning.

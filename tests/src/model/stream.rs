@@ -2,6 +2,7 @@
 
 mod call; // calls of tools
 mod reasoning; // what the model thinks
+mod refusal; // what the model says in place of an answer
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -73,6 +74,7 @@ enum Open {
     Message {
         item: Value,
         text: String,
+        refusal: Option<String>,
     },
     Reasoning {
         id: String,
@@ -93,6 +95,8 @@ impl Teller {
                 Step::Text(delta) => self.text(delta).await,
                 Step::Message(phase) => self.message(*phase).await,
                 Step::Whole(text) => self.whole(text).await,
+                Step::Refusal { text, streamed } => self.refusal(text, *streamed).await,
+                Step::Item(item) => self.item(item.clone()).await,
                 Step::Paced { count, interval } => self.paced(*count, *interval).await,
                 Step::Reasoning { text, raw } => self.reasoning(text, *raw).await,
                 Step::Call {
@@ -170,6 +174,7 @@ impl Teller {
         self.open = Some(Open::Message {
             item,
             text: String::new(),
+            refusal: None,
         });
     }
 
@@ -177,7 +182,7 @@ impl Teller {
         if !matches!(&self.open, Some(Open::Message { .. })) {
             self.message(None).await;
         }
-        let Some(Open::Message { item, text }) = &mut self.open else {
+        let Some(Open::Message { item, text, .. }) = &mut self.open else {
             return;
         };
         text.push_str(delta);
@@ -211,6 +216,12 @@ impl Teller {
         let part = json!({"type": "output_text", "text": text, "annotations": []});
         let item = json!({"id": self.item_id("msg"), "type": "message", "role": "assistant",
             "status": "completed", "content": [part]});
+        self.item(item).await;
+    }
+
+    /// An item of which only the beginning and the end are streamed.
+    async fn item(&mut self, item: Value) {
+        self.close().await;
         let index = self.output.len();
         self.event(
             "response.output_item.added",
@@ -229,7 +240,11 @@ impl Teller {
     async fn close(&mut self) {
         let item = match self.open.take() {
             None => return,
-            Some(Open::Message { mut item, text }) => {
+            Some(Open::Message {
+                mut item,
+                text,
+                refusal,
+            }) => {
                 let id = item
                     .get("id")
                     .and_then(Value::as_str)
@@ -239,7 +254,7 @@ impl Teller {
                 self.part(
                     "response.output_text.done",
                     &id,
-                    json!({"content_index": 0, "text": text}),
+                    json!({"content_index": 0, "text": &text}),
                 )
                 .await;
                 self.part(
@@ -250,7 +265,10 @@ impl Teller {
                 .await;
                 if let Some(members) = item.as_object_mut() {
                     members.insert("status".to_owned(), json!("completed"));
-                    members.insert("content".to_owned(), json!([part]));
+                    let refused = refusal.map(|text| json!({"type": "refusal", "refusal": text}));
+                    let part = Some(part).filter(|_| refused.is_none() || !text.is_empty());
+                    let parts: Vec<_> = part.into_iter().chain(refused).collect();
+                    members.insert("content".to_owned(), json!(parts));
                 }
                 item
             }
