@@ -11,3 +11,4 @@ mod leaving; // interrupts, down to the model's socket
 mod overheard; // Codex with a listener
 mod protocol; // what it says of it
 mod tools; // functions that the client runs
+mod verbatim; // words that Codex takes for more than words

@@ -57,8 +57,8 @@ impl Prompt {
         let mut input = input.collect::<Result<Vec<_>, _>>()?;
         let mut further = None;
         let characters: usize = input.iter().map(Input::characters).sum();
-        if characters > INPUT_CHARS {
-            // More than `turn/start` takes; as an injected item the model sees exactly the same.
+        if characters > INPUT_CHARS || input.iter().any(Input::may_be_interpreted) {
+            // As an injected item the model sees exactly the same, and Codex reads nothing into it.
             further = Some(Item::Plain(raw(&Message::of(&input, attachments))?));
             input.clear();
         }
@@ -162,6 +162,17 @@ fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
 }
 
 impl Input {
+    /// Whether Codex may take some of the text for more than text where `turn/start` brings it: 0.163.0 and 0.169.0 look
+    /// for skills (`$name`, `[$name](path)`) and for plugins (`@name`), and add what they find to the conversation. The
+    /// other characters begin paths, commands, tags and links, in case that another version looks for those.
+    fn may_be_interpreted(&self) -> bool {
+        let begins = |byte: u8| matches!(byte, b'$' | b'@' | b'/' | b'!' | b'#' | b'<' | b'[');
+        match self {
+            Input::Text(text) => text.bytes().any(begins),
+            Input::Image(_) => false,
+        }
+    }
+
     fn characters(&self) -> usize {
         match self {
             Input::Text(text) => text.chars().count(),

@@ -187,6 +187,32 @@ fn input_beyond_codexs_limit_is_injected() {
 }
 
 #[test]
+fn text_that_codex_could_read_something_into_is_injected() {
+    for word in [
+        "$imagegen",
+        "US$1",
+        "@name",
+        "[x](y)",
+        "/review",
+        "!ls",
+        "# x",
+        "<x>",
+    ] {
+        let mut input = text(word);
+        input.push(InputItem::Attachment(0));
+        let built = prompt(&[], brief(input)).unwrap();
+        assert!(built.input().is_empty(), "{word}");
+        let content = json!([{"type": "input_text", "text": word}, {"type": "input_image", "image_url": IMAGE}]);
+        let message = json!({"type": "message", "role": "user", "content": content});
+        assert_eq!(history(&built), [message]);
+    }
+    for word in ["hi", "2 + 2 = 4? \"Yes\", it is: 100 %.", "ä\n日本"] {
+        let built = prompt(&[], brief(text(word))).unwrap();
+        assert_eq!((built.input().len(), history(&built).len()), (1, 0));
+    }
+}
+
+#[test]
 fn a_turn_has_the_shared_instructions_and_its_own() {
     let told = |own: &str| {
         let mut brief = brief(text("hi"));
