@@ -1,6 +1,6 @@
 //! What a client gets: streamed and not, in order, once.
 
-use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, Usage};
+use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, Usage, tool};
 use anyhow::{Context, Result};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
@@ -275,5 +275,85 @@ async fn events_that_come_before_the_response_to_the_turn_are_kept() -> Result<(
         gateway.client().stream(json!({})).await?.text().await?,
         "early late"
     );
+    Ok(())
+}
+
+/// What the model writes, and what Codex leaves of it before its end and at its end.
+const CUT_AT_THE_END: (&str, &str) = ("See <tag>this</tag>", "See ");
+const CUT_BEFORE: (&str, &str) = ("Hello <tag>x</tag> world", "Hello  world");
+
+#[tokio::test]
+async fn what_codex_cuts_from_the_end_of_an_answer_is_told_all_the_same() -> Result<()> {
+    let (written, left) = CUT_AT_THE_END;
+    let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text(left).written(written)))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    for more in [json!({}), json!({"tools": [tool("f")]})] {
+        let reply = gateway.client().chat(more.clone()).await?;
+        assert_eq!(reply.text()?, written);
+        let frames = gateway.client().stream(more).await?.frames().await?;
+        assert_eq!(frames.iter().map(Frame::text).collect::<String>(), written);
+        assert_eq!(
+            frames.iter().map(Frame::finish_reason).collect::<String>(),
+            "stop"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_codex_cuts_before_text_breaks_a_stream_and_returns_to_a_whole_answer() -> Result<()> {
+    let (written, left) = CUT_BEFORE;
+    let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text(left).written(written)))?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    for more in [json!({}), json!({"tools": [tool("f")]})] {
+        let reply = gateway.client().chat(more.clone()).await?;
+        assert_eq!(reply.text()?, written);
+        let frames = gateway.client().stream(more).await?.frames().await?;
+        let [.., failure, Frame::Done] = frames.as_slice() else {
+            anyhow::bail!("no end: {frames:?}")
+        };
+        let error = failure.error().context("no error")?;
+        assert_eq!(error["code"], "stream_restarted");
+        assert_eq!(frames.iter().map(Frame::text).collect::<String>(), left);
+        assert_eq!(
+            frames.iter().map(Frame::finish_reason).collect::<String>(),
+            ""
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_that_codex_drops_is_a_failure_and_not_empty() -> Result<()> {
+    let script = Script::new()
+        .when("half", |turn| turn.text("Half").drop_message())
+        .every_turn(|turn| turn.message(None).drop_message());
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    for more in [
+        json!({}),
+        json!({"stream": true}),
+        json!({"tools": [tool("f")]}),
+        json!({"response_format": {"type": "json_object"}}),
+    ] {
+        let reply = gateway.client().chat(more).await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("code")),
+            (502, &json!("empty_answer"))
+        );
+    }
+    let half = json!({"messages": [{"role": "user", "content": "half"}]});
+    let reply = gateway.client().chat(half.clone()).await?;
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("code")),
+        (502, &json!("incomplete_answer"))
+    );
+    let frames = gateway.client().stream(half).await?.frames().await?;
+    assert_eq!(frames.iter().map(Frame::text).collect::<String>(), "Half");
+    let [.., failure, Frame::Done] = frames.as_slice() else {
+        anyhow::bail!("no end: {frames:?}")
+    };
+    let error = failure.error().context("no error")?;
+    assert_eq!(error["code"], "incomplete_answer");
     Ok(())
 }

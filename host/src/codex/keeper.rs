@@ -186,7 +186,7 @@ async fn start_thread(
         base_instructions: &prompt.instructions,
         config: catalogue.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
         dynamic_tools: prompt.tools(),
-        experimental_raw_events: has_tools,
+        experimental_raw_events: true,
     };
     if let Some(started) = child.stock.take(prompt.opening_bytes(), &params) {
         return Ok(Some(started.into()));

@@ -75,8 +75,8 @@ pub(super) struct ThreadStartParams<'a> {
     pub(super) config: Option<ThreadConfig<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) dynamic_tools: &'a [DynamicTool],
-    /// What the model said as it said it: without this, nothing tells when all calls of a response are there.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// What the model wrote as it wrote it. Only this tells what Codex has cut out of a message, and when all calls of a
+    /// response are there.
     pub(super) experimental_raw_events: bool,
 }
 

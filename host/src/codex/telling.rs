@@ -5,8 +5,16 @@
 //! Codex says so with an `error` that `willRetry`. From there on the new items are compared with what was told since
 //! the model's last whole response: as long as they agree nothing is passed on; where they differ, what was told is
 //! void and the new text takes its place.
+//!
+//! Codex also edits what the model wrote: of `<oai-mem-citation>`, the text within and the tags reach no delta and no
+//! completed item (0.169.0, 0.163.0), up to the end of the message where the tag is not closed. Only the raw item has
+//! all of it. What is missing at the end is told then; where something is missing before text that was told, that text is
+//! void, and the whole message takes its place.
 
-use crate::wit::{EventKind, Phase, Reasoning, Text};
+mod reasoning; // what the model thinks
+
+use self::reasoning::ReasoningParts;
+use crate::wit::{EventKind, Phase, Text};
 
 /// The messages and the reasoning of one turn.
 #[derive(Debug, Default)]
@@ -15,6 +23,9 @@ pub(super) struct Telling {
     told: Vec<Message>,
     /// The message that a response ended with, should more of it come after the response was whole.
     settled: Option<Message>,
+    /// Of the messages of earlier responses, whether one was never completed, and whether any had text.
+    lost: bool,
+    spoke: bool,
     /// While a retry is retold: where in `told` it has come to.
     retelling: Option<Place>,
     next_message: u32,
@@ -29,6 +40,9 @@ struct Message {
     number: u32,
     phase: Option<Phase>,
     text: String,
+    /// Codex has completed it. Of one with a content part that it does not know, such as a refusal, it only says that it
+    /// started (0.169.0).
+    completed: bool,
 }
 
 /// A place in the messages told: `text[..offset]` of message `index` has been retold by the item `item`.
@@ -38,28 +52,6 @@ struct Place {
     offset: usize,
     /// None until the first new item begins, and between items.
     item: Option<String>,
-}
-
-#[derive(Debug, Default)]
-struct ReasoningParts {
-    current: Option<Part>,
-    /// Parts told in the response in progress: a retry tells as many again.
-    told: u32,
-    /// Parts still to pass over.
-    again: u32,
-    next: u32,
-    /// The last item that had deltas, whose completion brings nothing new.
-    streamed: Option<String>,
-}
-
-/// The part of the reasoning in progress, as Codex addresses it.
-#[derive(Debug)]
-struct Part {
-    item: String,
-    index: u32,
-    raw: bool,
-    /// None: it was told before.
-    number: Option<u32>,
 }
 
 impl Message {
@@ -118,28 +110,8 @@ impl Telling {
         events: &mut Vec<EventKind>,
     ) {
         self.started(item, phase, events);
-        if let Some(place) = &self.retelling {
-            let seen = place.offset;
-            if let Some(rest) = whole.get(seen..) {
-                self.retold_text(rest, events);
-            }
-            let Some(place) = &mut self.retelling else {
-                return;
-            };
-            if self
-                .told
-                .get(place.index)
-                .is_some_and(|message| place.offset < message.text.len())
-            {
-                self.diverge(events);
-            } else {
-                *place = Place {
-                    index: place.index + 1,
-                    offset: 0,
-                    item: None,
-                };
-            }
-            return;
+        if self.retelling.is_some() {
+            self.retold_whole(item, whole, events);
         }
         let Some(message) = self
             .told
@@ -149,51 +121,74 @@ impl Telling {
         else {
             return;
         };
+        message.completed = true;
         message.phase = message.phase.or(phase);
         if let Some(rest) = whole.strip_prefix(message.text.as_str()).map(str::to_owned) {
             self.tell(item, &rest, events);
         }
     }
 
-    /// A piece of reasoning. Parts that a retry tells again are passed over by their number.
-    pub(super) fn reasoning(
-        &mut self,
-        item: &str,
-        index: u32,
-        raw: bool,
-        text: &str,
-        events: &mut Vec<EventKind>,
-    ) {
-        let parts = &mut self.reasoning;
-        let same = |part: &&Part| part.item == item && part.index == index && part.raw == raw;
-        let number = match parts.current.as_ref().filter(same) {
-            Some(part) => part.number,
-            None => parts.begin(item, index, raw),
+    /// A message as the model wrote it, after it was completed. What Codex has cut out of it is told now.
+    pub(super) fn written(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
+        let Some(index) = self.told.iter().rposition(|message| message.item == item) else {
+            return;
         };
-        let Some(part) = number else { return };
-        self.bytes += text.len();
-        events.push(EventKind::Reasoning(Reasoning {
-            part,
-            raw,
-            text: text.to_owned(),
-        }));
-    }
-
-    /// A whole reasoning item: its summary is told if no delta was.
-    pub(super) fn reasoned(&mut self, item: &str, summary: &[String], events: &mut Vec<EventKind>) {
-        if self.reasoning.streamed.as_deref() == Some(item) {
+        let text = self.told[index].text.as_str();
+        // Nearly always they are the same.
+        if whole.len() <= text.len() {
             return;
         }
-        for (index, text) in (0..).zip(summary) {
-            self.reasoning(item, index, false, text, events);
+        if let Some(rest) = whole.strip_prefix(text) {
+            self.tell(item, rest, events);
+        } else if is_cut_from(text, whole) {
+            let void = self.told.split_off(index);
+            events.push(EventKind::Restarted(
+                void.iter().map(|message| message.number).collect(),
+            ));
+            for message in void {
+                self.begin(&message.item, message.phase);
+                let text = if message.item == item {
+                    whole
+                } else {
+                    &message.text
+                };
+                self.tell(&message.item, text, events);
+                if let Some(again) = self.told.last_mut() {
+                    again.completed = message.completed;
+                }
+            }
         }
+    }
+
+    /// Whether Codex began to tell a message and then dropped it.
+    pub(super) fn has_lost_a_message(&self) -> bool {
+        self.lost
+            || self
+                .told
+                .iter()
+                .chain(&self.settled)
+                .any(|message| !message.completed)
+    }
+
+    /// Whether any message had text.
+    pub(super) fn has_text(&self) -> bool {
+        self.spoke
+            || self
+                .told
+                .iter()
+                .chain(&self.settled)
+                .any(|message| !message.text.is_empty())
     }
 
     /// The model's response is whole: what was told stands.
     pub(super) fn settle(&mut self, events: &mut Vec<EventKind>) {
         self.check_retold(events);
-        self.settled = self.told.pop().or(self.settled.take());
-        self.told.clear();
+        if let Some(last) = self.told.pop() {
+            for message in self.told.drain(..).chain(self.settled.replace(last)) {
+                self.lost |= !message.completed;
+                self.spoke |= !message.text.is_empty();
+            }
+        }
         self.retelling = None;
         self.reasoning.told = 0;
         self.reasoning.again = 0;
@@ -243,6 +238,7 @@ impl Telling {
             number: self.next_message,
             phase,
             text: String::new(),
+            completed: false,
         });
         self.next_message += 1;
     }
@@ -316,6 +312,30 @@ impl Telling {
         }
     }
 
+    /// The item that retells a message is whole. One that stops short differs; else the message is this item from here on.
+    fn retold_whole(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
+        let seen = self.retelling.as_ref().map_or(0, |place| place.offset);
+        if let Some(rest) = whole.get(seen..) {
+            self.retold_text(rest, events);
+        }
+        let Some(place) = &mut self.retelling else {
+            return;
+        };
+        match self.told.get_mut(place.index) {
+            Some(message) if place.offset < message.text.len() => self.diverge(events),
+            message => {
+                if let Some(message) = message {
+                    item.clone_into(&mut message.item);
+                }
+                *place = Place {
+                    index: place.index + 1,
+                    offset: 0,
+                    item: None,
+                };
+            }
+        }
+    }
+
     /// The retelling differs: what was told is void, and what was retold is told in its place.
     fn diverge(&mut self, events: &mut Vec<EventKind>) {
         let Some(place) = self.retelling.take() else {
@@ -341,26 +361,10 @@ impl Telling {
     }
 }
 
-impl ReasoningParts {
-    /// A new part's number; none if a retry tells it again.
-    fn begin(&mut self, item: &str, index: u32, raw: bool) -> Option<u32> {
-        let number = if self.again > 0 {
-            self.again -= 1;
-            None
-        } else {
-            self.told += 1;
-            self.next += 1;
-            Some(self.next - 1)
-        };
-        self.streamed = Some(item.to_owned());
-        self.current = Some(Part {
-            item: item.to_owned(),
-            index,
-            raw,
-            number,
-        });
-        number
-    }
+/// Whether the text is what remains of the whole when parts of it are taken out.
+fn is_cut_from(text: &str, whole: &str) -> bool {
+    let mut whole = whole.bytes();
+    text.bytes().all(|byte| whole.any(|other| other == byte))
 }
 
 #[cfg(test)]

@@ -206,6 +206,9 @@ impl Shared {
                     .telling
                     .completed(&item, phase.map(Phase::from), &text, &mut events);
             }
+            Report::RawMessage { item, text } => state.telling.written(&item, &text, &mut events),
+            // Codex repeats what was injected before the turn began, and drops the same of it.
+            Report::UnknownItem => state.unread |= progress.started,
             Report::ReasoningDelta {
                 item,
                 index,
@@ -230,7 +233,7 @@ impl Shared {
             }
             // Codex repeats what was injected before the turn began.
             Report::Taken => state.calls.taken(),
-            Report::Called { call } if progress.started => {
+            Report::Called { call } if progress.started && self.tools => {
                 state.calls.called(&call);
                 events.extend(told.map(verbatim));
             }
@@ -240,7 +243,7 @@ impl Shared {
                     events.extend(told.map(verbatim));
                 }
             }
-            Report::Responded(usage) => {
+            Report::Responded(usage) if self.tools => {
                 last = state.calls.responded();
                 state.telling.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage.into()));
@@ -260,6 +263,7 @@ impl Shared {
                 progress.abandoned = true;
                 outcome = Some(failure::too_long().into());
             }
+            Report::Responded(_) => state.telling.settle(&mut events),
             Report::Failing | Report::Echo | Report::Called { .. } => {}
             Report::TurnCompleted { status, error } => {
                 heard = match status {
@@ -271,7 +275,9 @@ impl Shared {
                 progress.started = true;
                 progress.ended = true;
                 outcome = Some(match status {
-                    Status::Completed => Ending::Completed.into(),
+                    Status::Completed => state
+                        .check_whole()
+                        .map_or_else(|| Ending::Completed.into(), Outcome::from),
                     Status::Interrupted => Ending::Interrupted.into(),
                     Status::Failed | Status::Unknown => failure::of_turn(error.as_ref()),
                 });

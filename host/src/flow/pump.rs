@@ -346,7 +346,8 @@ impl Pump {
             let outcome = Failure::new(
                 ProblemKind::Upstream,
                 "stream_restarted",
-                "The model's stream broke, and its second telling differs from what was already sent. Ask again.",
+                "A part of the answer that was already sent is void: the model's stream broke and its second telling \
+                 differs, or Codex had cut something out. Send the request again, without `stream` if this happens twice.",
             );
             settled.push(Settled {
                 source: ANSWER,

@@ -1,5 +1,7 @@
 //! Words that Codex takes for more than words, on their way to the model and back.
 
+mod answers; // what the model writes
+
 use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel, fan_out, tool};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};

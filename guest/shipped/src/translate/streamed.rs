@@ -300,7 +300,8 @@ impl Streamed {
         if self.spoiled {
             return Err(upstream(
                 "stream_restarted",
-                "the model's stream broke and its second telling differs from what was sent; send the request again",
+                "a part of the answer that was sent is void: the model's stream broke and its second telling differs, \
+                 or Codex had cut something out; send the request again, without `stream` if this happens twice",
             ));
         }
         let reason = self.calls.conclude(ending, reason)?;

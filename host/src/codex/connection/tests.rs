@@ -180,6 +180,8 @@ async fn the_end_fails_calls_only_after_all_was_read() {
     let codex = async {
         far.next().await;
         far.say(json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}})).await;
+        let whole = json!({"type": "agentMessage", "id": "i", "text": "last words", "phase": null});
+        far.say(json!({"method": "item/completed", "params": {"threadId": "t", "turnId": "u", "item": whole}})).await;
         far.say(json!({"method": "turn/completed", "params": {"threadId": "t", "turn": {"id": "u", "status": "completed", "error": null}}})).await;
         drop(far);
     };

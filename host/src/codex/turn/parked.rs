@@ -266,6 +266,7 @@ impl State {
         self.queued_bytes = 0;
         self.largest = 0;
         self.telling = Telling::default();
+        self.unread = false;
         self.calls = Calls::default();
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct State {
     /// Nobody has ever parked or abandoned it: what its model says needs no look at its progress.
     pub(super) plain: bool,
     pub(super) telling: Telling,
+    /// The model wrote an item that Codex does not know, and so dropped.
+    pub(super) unread: bool,
     pub(super) calls: Calls,
     /// What its events name as their source.
     pub(super) source: u32,
@@ -56,6 +58,7 @@ impl State {
             fresh: Vec::with_capacity(1),
             plain: true,
             telling: Telling::default(),
+            unread: false,
             calls: Calls::default(),
             heard: Instant::now(),
             at: 0,
@@ -63,6 +66,27 @@ impl State {
             outcome: None,
             told_outcome: false,
         }
+    }
+
+    /// Why the answer of a turn that has completed is not all that the model wrote, if Codex has dropped any of it.
+    pub(super) fn check_whole(&self) -> Option<Failure> {
+        let silent = !self.telling.has_text();
+        if !(self.telling.has_lost_a_message() || silent && self.unread) {
+            return None;
+        }
+        Some(match silent {
+            true => Failure::new(
+                ProblemKind::Upstream,
+                "empty_answer",
+                "the model answered with something that Codex does not pass on, most likely a refusal; word the request differently",
+            ),
+            false => Failure::new(
+                ProblemKind::Upstream,
+                "incomplete_answer",
+                "a part of the model's answer is missing: Codex does not pass on what it cannot read, such as a refusal; \
+                 word the request differently",
+            ),
+        })
     }
 
     /// Queues an event, joined to the last one where both continue the same thing and many wait.

@@ -85,6 +85,12 @@ fn events_keep_order_and_time_and_the_ending_comes_last() {
         &json!({"threadId": "t", "turnId": "u", "delta": "step"}),
     );
     delta(&shared, "a", "two");
+    let item = json!({"type": "agentMessage", "id": "a", "text": "one two", "phase": null});
+    observe(
+        &shared,
+        "item/completed",
+        &json!({"threadId": "t", "turnId": "u", "item": item}),
+    );
     completed(&shared, "completed", &Value::Null);
     let events = drain(&mut turn);
     assert_eq!(text(&events), "one two");
@@ -265,4 +271,78 @@ fn events_name_their_source_and_never_go_back_in_time() {
     assert!(turn.outcome.unwrap().at >= 60);
     // It was rung for each; who comes late is told once.
     assert!(terms.bell.heard().now_or_never().is_some());
+}
+
+fn item(shared: &Shared, method: &str, item: &Value) {
+    let params = json!({"threadId": "t", "turnId": "u", "item": item});
+    observe(shared, method, &params);
+}
+
+fn turn_started(shared: &Shared) {
+    let turn = json!({"id": "u", "status": "inProgress"});
+    observe(
+        shared,
+        "turn/started",
+        &json!({"threadId": "t", "turn": turn}),
+    );
+}
+
+#[test]
+fn raw_events_of_a_turn_without_tools_stay_with_the_host() {
+    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let mut turn = Reply::of(&shared);
+    turn_started(&shared);
+    let text_part = json!([{"type": "output_text", "text": "a message"}]);
+    for raw in [
+        json!({"type": "message", "id": "h", "role": "assistant", "content": text_part}),
+        json!({"type": "message", "id": "q", "role": "user", "content": text_part}),
+        json!({"type": "function_call", "id": "f", "name": "made_up", "call_id": "c", "arguments": "{}"}),
+        json!({"type": "function_call_output", "id": "o", "call_id": "c", "output": "unsupported call"}),
+        json!({"type": "function_call", "call_id": 7}),
+    ] {
+        item(&shared, "rawResponseItem/completed", &raw);
+    }
+    let usage = json!({"inputTokens": 1, "outputTokens": 1});
+    let responded = json!({"threadId": "t", "turnId": "u", "usage": usage});
+    observe(&shared, "rawResponse/completed", &responded);
+    assert!(drain(&mut turn).is_empty());
+    completed(&shared, "completed", &Value::Null);
+    drain(&mut turn);
+    assert_eq!(turn.ending(), Ending::Completed);
+}
+
+#[test]
+fn an_answer_that_codex_drops_is_a_failure() {
+    let begins = json!({"type": "agentMessage", "id": "a", "text": "", "phase": null});
+    let other = json!({"type": "other"});
+    let says = |shared: &Shared| {
+        let whole = json!({"type": "agentMessage", "id": "b", "text": "hi", "phase": null});
+        item(shared, "item/completed", &whole);
+    };
+    let started = |shared: &Shared| item(shared, "item/started", &begins);
+    let unknown = |shared: &Shared| item(shared, "rawResponseItem/completed", &other);
+    let ended = |acts: &[&dyn Fn(&Shared)]| {
+        let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+        let mut turn = Reply::of(&shared);
+        for act in acts {
+            act(&shared);
+        }
+        completed(&shared, "completed", &Value::Null);
+        drain(&mut turn);
+        match turn.ending() {
+            Ending::Failed(problem) => problem.code.unwrap_or_default(),
+            other => format!("{other:?}"),
+        }
+    };
+    let whole = format!("{:?}", Ending::Completed);
+    assert_eq!(ended(&[&turn_started]), whole);
+    assert_eq!(ended(&[&turn_started, &started]), "empty_answer");
+    assert_eq!(ended(&[&turn_started, &unknown]), "empty_answer");
+    assert_eq!(
+        ended(&[&turn_started, &says, &started]),
+        "incomplete_answer"
+    );
+    assert_eq!(ended(&[&turn_started, &says, &unknown]), whole);
+    // Of the history, before the turn.
+    assert_eq!(ended(&[&unknown, &turn_started]), whole);
 }

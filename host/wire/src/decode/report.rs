@@ -37,6 +37,16 @@ pub enum Report<'a> {
         /// All of it.
         text: Cow<'a, str>,
     },
+    /// A message as the model wrote it. Codex cuts parts out of what the three reports above carry (0.169.0:
+    /// `<oai-mem-citation>`); this comes after `MessageCompleted`, and also of messages that we injected.
+    RawMessage {
+        /// The message's id, the same as in `MessageStarted`.
+        item: Cow<'a, str>,
+        /// All of it.
+        text: Cow<'a, str>,
+    },
+    /// The model wrote an item of a type that Codex does not know, and so drops.
+    UnknownItem,
     /// A piece of the model's reasoning.
     ReasoningDelta {
         /// The reasoning's id.
@@ -59,7 +69,7 @@ pub enum Report<'a> {
     Echo,
     /// Codex has taken what came of a call.
     Taken,
-    /// The model called a tool. Only of turns with tools, as are the next two.
+    /// The model called a tool.
     Called {
         /// The call's id.
         call: Cow<'a, str>,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use super::{Status, TurnError, Usage};
 
@@ -58,13 +59,41 @@ pub(super) struct ItemOf<'a, T> {
     pub(super) item: T,
 }
 
-/// An item of the Responses API. It may be large, and only its type counts, and which call it is.
+/// An item of the Responses API. It may be large: its content is read only where it counts.
 #[derive(Deserialize)]
 pub(super) struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
     #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) role: Option<Text<'a>>,
+    #[serde(borrow, default)]
     pub(super) call_id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) content: Option<&'a RawValue>,
+}
+
+/// A content part of such an item. Those that are no text have none.
+#[derive(Deserialize)]
+struct RawPart<'a> {
+    #[serde(borrow, default)]
+    text: Cow<'a, str>,
+}
+
+impl<'a> RawItem<'a> {
+    /// The text of a message that the model wrote. None: the item is something else.
+    pub(super) fn model_text(&self) -> Option<Cow<'a, str>> {
+        let Text(role) = self.role.as_ref()?;
+        if self.kind != "message" || role != "assistant" {
+            return None;
+        }
+        let mut parts: Vec<RawPart<'_>> = serde_json::from_str(self.content?.get()).ok()?;
+        match parts.len() {
+            1 => parts.pop().map(|part| part.text),
+            _ => Some(parts.iter().map(|part| part.text.as_ref()).collect()),
+        }
+    }
 }
 
 #[derive(Deserialize)]

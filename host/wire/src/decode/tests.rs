@@ -102,6 +102,46 @@ fn messages_are_decoded_with_their_phase() {
 }
 
 #[test]
+fn raw_messages_of_the_model_are_decoded_and_no_others() {
+    let item = |item: &Value| raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+    let said = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
+    let written = |params: &RawValue| match report("rawResponseItem/completed", params) {
+        Report::RawMessage { item, text } => format!("{item}: {text}"),
+        other => format!("{other:?}"),
+    };
+    let message = |role: &str, content: Value| json!({"type": "message", "id": "m", "role": role, "content": content});
+    for (value, expected) in [
+        (
+            message("assistant", json!([said("a \"b\"\n")])),
+            "m: a \"b\"\n",
+        ),
+        (
+            message("assistant", json!([said("a"), {"type": "new"}, said("b")])),
+            "m: ab",
+        ),
+        (message("assistant", json!([])), "m: "),
+        (message("assistant", json!("text")), "Echo"),
+        (message("user", json!([said("a")])), "Echo"),
+        (
+            json!({"type": "message", "id": "m", "content": [said("a")]}),
+            "Echo",
+        ),
+        (
+            json!({"type": "message", "role": "assistant", "content": null}),
+            "Echo",
+        ),
+        (
+            json!({"type": "reasoning", "role": "assistant", "content": [said("a")]}),
+            "Echo",
+        ),
+        (json!({"type": "other"}), "UnknownItem"),
+        (json!({"type": "function_call", "call_id": 7}), "Echo"),
+    ] {
+        assert_eq!(written(&item(&value)), expected, "{value}");
+    }
+}
+
+#[test]
 fn usage_is_the_threads_total() {
     let total = json!({"totalTokens": 104, "inputTokens": 100, "cachedInputTokens": 7, "cacheWriteInputTokens": 0, "outputTokens": 4, "reasoningOutputTokens": 3});
     let params = raw(
@@ -225,6 +265,7 @@ fn what_comes_with_every_turn_is_read_once() {
         "item/reasoning/summaryTextDelta",
         "item/reasoning/textDelta",
         "item/started",
+        "rawResponseItem/completed",
         "thread/tokenUsage/updated",
         "turn/completed",
         "turn/started",

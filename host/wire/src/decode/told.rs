@@ -12,6 +12,9 @@ use super::shapes::{
     Address, Delta, ErrorOf, ItemOf, RawItem, ReasoningDelta, ResponseOf, Text, TurnOf, UsageOf,
 };
 
+/// The type that Codex gives an output item whose own type it does not know.
+const UNKNOWN_ITEM: &str = "other";
+
 /// What Codex tells of a thread.
 #[derive(Debug)]
 pub struct Told<'a> {
@@ -47,6 +50,8 @@ pub(super) fn told<'a>(method: &str, params: &'a RawValue) -> Option<Told<'a>> {
         report: match kind {
             // Whatever it used, it is whole.
             Some(Kind::Responded) => Report::Responded(None),
+            // Policies know nothing of raw items but calls.
+            Some(Kind::RawItem) => Report::Echo,
             _ => Report::Other,
         },
     })
@@ -88,7 +93,7 @@ impl Kind {
 
     /// Whether it may be that its report says all. If not, the notification itself will be needed.
     pub(super) fn may_say_all(self) -> bool {
-        !matches!(self, Self::RawItem | Self::Responded)
+        !matches!(self, Self::Responded)
     }
 }
 
@@ -191,11 +196,16 @@ fn completed(item: Item<'_>) -> Report<'_> {
 }
 
 fn raw(item: RawItem<'_>) -> Report<'_> {
+    if let Some(text) = item.model_text() {
+        let Text(item) = item.id.unwrap_or_default();
+        return Report::RawMessage { item, text };
+    }
     // What came of some calls names none (schema of 0.169.0).
     let Text(call) = item.call_id.unwrap_or_default();
     match item.kind.as_ref() {
         "function_call" => Report::Called { call },
         "function_call_output" => Report::Returned { call },
+        kind if kind == UNKNOWN_ITEM => Report::UnknownItem,
         _ => Report::Echo,
     }
 }

@@ -117,11 +117,26 @@ fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
             parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
         }
         "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
-            let RawItem { kind, call_id } = item;
+            let RawItem {
+                kind,
+                id,
+                role,
+                call_id,
+                content,
+            } = item;
             let call = call_id.unwrap_or_default();
-            match kind.as_ref() {
-                "function_call" => Report::Called { call },
-                "function_call_output" => Report::Returned { call },
+            let written: Option<Vec<Part>> = match (kind.as_ref(), role.as_deref(), content) {
+                ("message", Some("assistant"), Some(content)) => parse(content.get()),
+                _ => None,
+            };
+            match (kind.as_ref(), written) {
+                (_, Some(parts)) => Report::RawMessage {
+                    item: id.unwrap_or_default(),
+                    text: parts.into_iter().map(|Part { text }| text).collect(),
+                },
+                ("function_call", _) => Report::Called { call },
+                ("function_call_output", _) => Report::Returned { call },
+                ("other", _) => Report::UnknownItem,
                 _ => Report::Echo,
             }
         }),
@@ -145,7 +160,10 @@ fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
         }),
         _ => None,
     };
-    report.unwrap_or(Report::Other)
+    report.unwrap_or(match method {
+        "rawResponseItem/completed" => Report::Echo,
+        _ => Report::Other,
+    })
 }
 
 fn phase_of(name: &str) -> Option<Phase> {
@@ -186,7 +204,19 @@ struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'a, str>,
     #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    role: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     call_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Part {
+    #[serde(default)]
+    text: String,
 }
 
 #[derive(Deserialize)]
