@@ -53,11 +53,11 @@ async fn what_is_offered_reaches_codex_as_it_is() -> Result<()> {
     assert_eq!(offered["description"], given["description"]);
     assert_eq!(params["experimentalRawEvents"], true);
 
-    // Nobody pays for raw events who has no use for them.
     gateway.client().ask("without").await?;
     let params = fake.expect("thread/start").await?["params"].take();
     assert!(params.get("dynamicTools").is_none_or(Value::is_null));
-    assert_ne!(params["experimentalRawEvents"], true);
+    // Only raw events have what Codex cuts out of an answer.
+    assert_eq!(params["experimentalRawEvents"], true);
     Ok(())
 }
 
