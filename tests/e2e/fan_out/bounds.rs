@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{DRAFT, drafts, is_candidate};
+use super::{DRAFT, drafts};
 
 const MIB: u64 = 1 << 20;
 
@@ -200,12 +200,14 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
     assert_eq!(reply.text()?, "the answer");
-    let starts = fake.told("turn/start");
-    let synthesis = starts.iter().find(|start| !is_candidate(start));
-    let synthesis = synthesis.context("no synthesis")?;
-    let input = synthesis["params"]["input"][0]["text"]
-        .as_str()
-        .context("no text")?;
+    // Marks such as `<` and `[` are in it, so it is injected.
+    let injected = fake.told("thread/inject_items");
+    let texts = injected
+        .iter()
+        .filter_map(|call| call["params"]["items"][0]["content"][0]["text"].as_str());
+    let input = texts
+        .max_by_key(|text| text.len())
+        .context("no synthesis")?;
     let length = input.chars().count();
     assert!((900_000..=1_048_576).contains(&length), "{length}");
     assert!(input.contains("characters left out"), "it is marked");
