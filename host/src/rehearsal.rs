@@ -3,23 +3,28 @@
 
 mod answer; // what it says
 mod asked; // what it was asked
+mod scenario; // how it can be made to fail
 mod schema; // an instance of any schema
 mod stream; // how it says it
 
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::Request;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use self::asked::Asked;
+use self::scenario::Scenario;
 use crate::http;
 use crate::task::Tasks;
 
@@ -43,14 +48,19 @@ pub(crate) async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     // Unguessable: no other program of this machine uses it by chance.
     let secret = format!("{:032x}", rand::random::<u128>());
-    let router = Router::new().route(&format!("/{secret}/v1/responses"), post(respond));
+    let router = Router::new()
+        .route(&format!("/{secret}/v1/responses"), post(respond))
+        .with_state(Requests::default());
     let server = http::serve(listener, router, KEEP_ALIVE, tasks)?;
     Ok(Rehearsal {
         base_url: format!("http://{}/{secret}/v1", server.address()),
     })
 }
 
-async fn respond(request: Request) -> Response {
+/// How many requests there were before, which decides how an answer in words begins: the candidates of a fan-out differ.
+type Requests = Arc<AtomicUsize>;
+
+async fn respond(State(requests): State<Requests>, request: Request) -> Response {
     let body = to_bytes(request.into_body(), REQUEST_BYTES)
         .await
         .unwrap_or_default();
@@ -61,13 +71,29 @@ async fn respond(request: Request) -> Response {
         )
             .into_response();
     };
-    let answer = answer::to(&asked);
-    let mut response = Response::new(Body::from_stream(stream::events(&asked, &answer)));
+    let scenario = asked.scenario();
+    if let Scenario::TooManyRequests(code) = scenario {
+        return too_many_requests(code);
+    }
+    let answer = answer::to(&asked, requests.fetch_add(1, Ordering::Relaxed));
+    let events = stream::events(&asked, &answer, scenario);
+    let mut response = Response::new(Body::from_stream(events));
     response.headers_mut().insert(
         CONTENT_TYPE,
         HeaderValue::from_static("text/event-stream; charset=utf-8"),
     );
     response
+}
+
+/// The answer of OpenAI's API to one request too many.
+fn too_many_requests(code: &str) -> Response {
+    let message = "this is a rehearsal of a 429";
+    let error = json!({"error": {"message": message, "type": code, "param": null, "code": code}});
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (RETRY_AFTER, HeaderValue::from_static("20")),
+    ];
+    (StatusCode::TOO_MANY_REQUESTS, headers, error.to_string()).into_response()
 }
 
 #[cfg(test)]

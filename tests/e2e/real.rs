@@ -10,5 +10,6 @@ mod killed; // children that die at any moment
 mod leaving; // interrupts, down to the model's socket
 mod overheard; // Codex with a listener
 mod protocol; // what it says of it
+mod rehearsal; // the scripted model that Airlock brings along
 mod tools; // functions that the client runs
 mod verbatim; // words that Codex takes for more than words

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::asked::Asked;
+use super::scenario::PREFIX;
 use super::schema;
 
 /// Characters of the question that are repeated.
@@ -15,6 +16,13 @@ const RESULTS: usize = 3;
 const SENTENCE: &str =
     "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine.";
 
+/// What follows it, by turns, so that candidates of a fan-out differ and some of them agree.
+const VARIANTS: [&str; 3] = [
+    "",
+    " A model would have answered here.",
+    " With a real login, a model of your account would have written this answer, and it would be about your question.",
+];
+
 /// An answer, and what was thought before it.
 pub(super) struct Answer {
     pub(super) summary: Option<String>,
@@ -24,8 +32,8 @@ pub(super) struct Answer {
     pub(super) calls: Vec<(String, String)>,
 }
 
-/// The answer to a request.
-pub(super) fn to(asked: &Asked) -> Answer {
+/// The answer to a request, of which there were `earlier` before.
+pub(super) fn to(asked: &Asked, earlier: usize) -> Answer {
     let summary = asked.wants_summary().then(|| {
         "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
     });
@@ -46,7 +54,7 @@ pub(super) fn to(asked: &Asked) -> Answer {
         None if asked.wants_object() => {
             json!({"rehearsal": SENTENCE, "you_said": quoted(&asked.question())}).to_string()
         }
-        None => words(asked),
+        None => words(asked, VARIANTS[earlier % VARIANTS.len()]),
     };
     Answer {
         summary,
@@ -55,9 +63,12 @@ pub(super) fn to(asked: &Asked) -> Answer {
     }
 }
 
-fn words(asked: &Asked) -> String {
+fn words(asked: &Asked, variant: &str) -> String {
     let question = asked.question();
-    let mut text = SENTENCE.to_owned();
+    let mut text = [SENTENCE, variant].concat();
+    if let Some(hint) = asked.hint() {
+        text.push_str(&format!(" The hint was: “{}”.", quoted(hint)));
+    }
     if asked.earlier() > 0 {
         text.push_str(&format!(
             " I have {} of this conversation.",
@@ -83,11 +94,13 @@ fn words(asked: &Asked) -> String {
     text
 }
 
-/// As much of the question as is repeated.
-fn quoted(question: &str) -> String {
-    match question.char_indices().nth(QUOTED) {
-        Some((end, _)) => format!("{} …", &question[..end]),
-        None => question.to_owned(),
+/// As much of a text as is repeated. A scenario that it names is not named again: the answer may become part of the
+/// question that a synthesis asks.
+fn quoted(text: &str) -> String {
+    let text = text.replace(PREFIX, "rehearse ");
+    match text.char_indices().nth(QUOTED) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
     }
 }
 

@@ -3,8 +3,14 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::scenario::Scenario;
+
 /// A tool that Codex (0.169) always offers, and answers itself.
 const CODEXS_OWN: &str = "request_user_input";
+
+/// What the shipped policy writes before and after the hint of a fan-out's candidate.
+const HINT_BEFORE: &str = "Approach the user's request from this angle:";
+const HINT_AFTER: &str = "The angle guides where you look";
 
 /// A request, as far as the answer depends on it.
 #[derive(Debug, Default, Deserialize)]
@@ -91,6 +97,23 @@ impl Asked {
             .join("\n")
     }
 
+    /// The hint of a candidate.
+    pub(super) fn hint(&self) -> Option<&str> {
+        let texts = self.instructions();
+        texts.into_iter().find_map(|text| {
+            let (_, hint) = text.split_once(HINT_BEFORE)?;
+            let (hint, _) = hint.split_once(HINT_AFTER)?;
+            Some(hint.trim())
+        })
+    }
+
+    /// The scenario that the user's last message names, or else the instructions, in which a candidate's hint is.
+    pub(super) fn scenario(&self) -> Scenario {
+        let question = self.question();
+        let texts = [question.as_str()].into_iter().chain(self.instructions());
+        Scenario::named(texts)
+    }
+
     /// The functions to call: those that the user's last words name. Where a call is demanded, one in any case.
     pub(super) fn wanted(&self) -> Vec<&Tool> {
         let offered = || {
@@ -166,13 +189,17 @@ impl Asked {
 
     /// The lines of the instructions.
     fn told(&self) -> impl Iterator<Item = &str> {
-        let developers = self.input.iter();
-        let told = developers
+        self.instructions().into_iter().flat_map(str::lines)
+    }
+
+    /// The texts of the instructions: those of the developer's messages, and the request's own.
+    fn instructions(&self) -> Vec<&str> {
+        let messages = self.input.iter();
+        let texts = messages
             .filter(|item| matches!(item.role.as_str(), "developer" | "system"))
             .flat_map(|item| &item.content)
             .map(|part| part.text.as_str());
-        told.chain(self.instructions.as_deref())
-            .flat_map(str::lines)
+        texts.chain(self.instructions.as_deref()).collect()
     }
 
     /// Whether a summary of the reasoning is wanted.

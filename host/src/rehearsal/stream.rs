@@ -1,7 +1,6 @@
 //! How the scripted model says it: the Responses API's server-sent events, word by word.
 
-use std::convert::Infallible;
-use std::time::Duration;
+use std::io;
 
 use axum::body::Bytes;
 use futures_util::stream::{Stream, StreamExt as _, iter};
@@ -10,51 +9,75 @@ use tokio::time::sleep;
 
 use super::answer::Answer;
 use super::asked::Asked;
-
-/// The pace of speech, a word.
-const WORD: Duration = Duration::from_millis(30);
+use super::scenario::Scenario;
 
 /// Bytes of a request or an answer that make about one token.
 const TOKEN_BYTES: usize = 4;
 
-/// The events of one response, at the pace of speech.
+/// The events of one response, with the scenario's time between two words. A broken one ends with an error, upon which
+/// the connection is cut.
 pub(super) fn events(
     asked: &Asked,
     answer: &Answer,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-    iter(script(asked, answer)).then(async |event| {
+    scenario: Scenario,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let pace = scenario.pace();
+    let events = iter(script(asked, answer, scenario)).then(move |event| async move {
         if event["type"]
             .as_str()
             .is_some_and(|kind| kind.ends_with(".delta"))
         {
-            sleep(WORD).await;
+            sleep(pace).await;
         }
         let kind = event["type"].as_str().unwrap_or_default();
         Ok(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")))
-    })
+    });
+    let cut = (scenario == Scenario::Broken).then(|| Err(io::ErrorKind::ConnectionReset.into()));
+    events.chain(iter(cut))
 }
 
 /// All events of one response, in order.
-pub(super) fn script(asked: &Asked, answer: &Answer) -> Vec<Value> {
+pub(super) fn script(asked: &Asked, answer: &Answer, scenario: Scenario) -> Vec<Value> {
     let id = uuid::Uuid::now_v7().simple();
     let mut script = Script::default();
     let response = |status: &str| json!({ "id": format!("resp_{id}"), "object": "response", "status": status, "model": asked.model });
     script.say(json!({ "type": "response.created", "response": response("in_progress") }));
+    if let Scenario::Failed(code) = scenario {
+        let mut failed = response("failed");
+        failed["error"] = json!({ "code": code, "message": "this is a rehearsal of a failure" });
+        script.say(json!({ "type": "response.failed", "response": failed }));
+        return script.events;
+    }
     if let Some(summary) = &answer.summary {
         script.reasoning(&format!("rs_{id}"), summary);
     }
-    if let Some(text) = &answer.text {
-        script.message(&format!("msg_{id}"), text);
+    let text = answer.text.as_deref();
+    let text = text.map(|text| if scenario.cuts() { half(text) } else { text });
+    if let Some(text) = text {
+        script.message(&format!("msg_{id}"), text, scenario);
+    }
+    if scenario == Scenario::Broken {
+        return script.events;
     }
     for (index, (name, arguments)) in answer.calls.iter().enumerate() {
         script.call(&format!("{id}_{index}"), name, arguments);
     }
 
-    let mut whole = response("completed");
+    let (kind, mut whole) = match scenario {
+        Scenario::Incomplete(reason) => {
+            let mut whole = response("incomplete");
+            whole["incomplete_details"] = json!({ "reason": reason });
+            ("response.incomplete", whole)
+        }
+        Scenario::Answer
+        | Scenario::Slow
+        | Scenario::Broken
+        | Scenario::Failed(_)
+        | Scenario::TooManyRequests(_) => ("response.completed", response("completed")),
+    };
     let reasoning = answer.summary.as_deref().map_or(0, tokens);
     let calls = answer.calls.iter().map(|(_, arguments)| tokens(arguments));
-    let text = answer.text.as_deref().map_or(0, tokens);
-    let output = text + calls.sum::<usize>() + reasoning;
+    let output = text.map_or(0, tokens) + calls.sum::<usize>() + reasoning;
     let input = asked.bytes.div_ceil(TOKEN_BYTES);
     whole["output"] = Value::Array(std::mem::take(&mut script.output));
     whole["usage"] = json!({
@@ -64,8 +87,19 @@ pub(super) fn script(asked: &Asked, answer: &Answer) -> Vec<Value> {
         "output_tokens_details": { "reasoning_tokens": reasoning },
         "total_tokens": input + output,
     });
-    script.say(json!({ "type": "response.completed", "response": whole }));
+    script.say(json!({ "type": kind, "response": whole }));
     script.events
+}
+
+/// The first half of a text, by its words.
+fn half(text: &str) -> &str {
+    let words: Vec<&str> = text.split_inclusive(' ').collect();
+    let bytes: usize = words
+        .iter()
+        .take(words.len().div_ceil(2))
+        .map(|word| word.len())
+        .sum();
+    &text[..bytes]
 }
 
 #[derive(Default)]
@@ -111,7 +145,7 @@ impl Script {
         self.done(json!({ "id": id, "type": "reasoning", "summary": [part(summary)] }));
     }
 
-    fn message(&mut self, id: &str, text: &str) {
+    fn message(&mut self, id: &str, text: &str, scenario: Scenario) {
         let index = self.output.len();
         let place = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "content_index": 0 });
         let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
@@ -124,6 +158,9 @@ impl Script {
                 "delta",
                 word.into(),
             ));
+        }
+        if scenario == Scenario::Broken {
+            return;
         }
         self.say(with(
             place("response.output_text.done"),

@@ -9,7 +9,7 @@ use super::*;
 
 fn script(request: &Value) -> Vec<Value> {
     let asked = Asked::read(request.to_string().as_bytes()).unwrap();
-    stream::script(&asked, &answer::to(&asked))
+    stream::script(&asked, &answer::to(&asked, 0), asked.scenario())
 }
 
 fn request() -> Value {
@@ -141,9 +141,13 @@ fn what_is_no_request_is_not_answered() {
 #[tokio::test(start_paused = true)]
 async fn events_are_server_sent_events() {
     let asked = Asked::read(request().to_string().as_bytes()).unwrap();
-    let answer = answer::to(&asked);
-    let sent: Vec<_> = stream::events(&asked, &answer).collect().await;
-    assert_eq!(sent.len(), stream::script(&asked, &answer).len());
+    let answer = answer::to(&asked, 0);
+    let events = stream::events(&asked, &answer, Scenario::Answer);
+    let sent: Vec<_> = events.collect().await;
+    assert_eq!(
+        sent.len(),
+        stream::script(&asked, &answer, Scenario::Answer).len()
+    );
     for event in sent {
         let event = String::from_utf8(event.unwrap().to_vec()).unwrap();
         let (kind, data) = event
@@ -216,4 +220,94 @@ fn it_calls_the_functions_that_are_named_and_tells_what_they_returned() {
     assert!(calls(&request).is_empty());
     let told = text(&script(&request), "response.output_text.delta");
     assert!(told.contains("weather returned: “7 degrees”."), "{told}");
+}
+
+/// The script of a request with this message of the user and this instruction.
+fn provoked(question: &str, instruction: &str) -> Vec<Value> {
+    let mut request = request();
+    request["input"][4]["content"][0]["text"] = question.into();
+    request["input"][0]["content"][0]["text"] = instruction.into();
+    script(&request)
+}
+
+#[test]
+fn each_scenario_ends_as_the_responses_api_would() {
+    let end = |question: &str| {
+        let script = provoked(question, "Be brief.");
+        let last = script.last().unwrap().clone();
+        (text(&script, "response.output_text.delta"), last)
+    };
+    let (whole, last) = end("Hello");
+    assert_eq!(last["type"], "response.completed");
+    for (name, reason) in [
+        ("length", "max_output_tokens"),
+        ("content-filter", "content_filter"),
+    ] {
+        let (half, last) = end(&format!("Say “rehearse:{name}”, please"));
+        assert_eq!(last["type"], "response.incomplete", "{name}");
+        assert_eq!(last["response"]["incomplete_details"]["reason"], reason);
+        assert!(whole.starts_with(half.get(..60).unwrap()), "{half}");
+    }
+    for (name, code) in [
+        ("overloaded", "server_is_overloaded"),
+        ("context-length", "context_length_exceeded"),
+    ] {
+        let (none, last) = end(&format!("rehearse:{name}"));
+        assert_eq!(none, "");
+        assert_eq!(last["type"], "response.failed", "{name}");
+        assert_eq!(last["response"]["error"]["code"], code);
+    }
+    let (half, last) = end("rehearse:broken.");
+    assert!(!half.is_empty());
+    assert_eq!(last["type"], "response.output_text.delta");
+    assert_eq!(
+        end("rehearse:nothing and rehearse: and xrehearse:slow").1["type"],
+        "response.completed"
+    );
+}
+
+#[test]
+fn a_scenario_stands_in_the_question_or_the_instructions_and_is_not_repeated() {
+    let scenario = |question: &str, instruction: &str| {
+        let mut request = request();
+        request["input"][4]["content"][0]["text"] = question.into();
+        request["input"][0]["content"][0]["text"] = instruction.into();
+        let asked = Asked::read(request.to_string().as_bytes()).unwrap();
+        let answer = answer::to(&asked, 0).text.unwrap();
+        assert!(!answer.contains(scenario::PREFIX), "{answer}");
+        asked.scenario()
+    };
+    assert_eq!(scenario("rehearse:slow", ""), Scenario::Slow);
+    assert_eq!(scenario("hi", "Angle: rehearse:slow"), Scenario::Slow);
+    assert_eq!(
+        scenario("rehearse:broken", "rehearse:slow"),
+        Scenario::Broken
+    );
+    assert_eq!(scenario("hi", "Be brief."), Scenario::Answer);
+}
+
+#[test]
+fn answers_differ_by_turns_and_repeat_a_hint() {
+    let mut request = request();
+    request["input"][0]["content"][0]["text"] = "Be brief.\n\nApproach the user's request from this angle:\n\nArgue from cost.\n\nThe angle guides where you look and how you reason.".into();
+    let asked = Asked::read(request.to_string().as_bytes()).unwrap();
+    let texts: Vec<String> = (0..4)
+        .map(|earlier| answer::to(&asked, earlier).text.unwrap())
+        .collect();
+    assert_eq!(texts[0], texts[3]);
+    assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2]);
+    for text in texts {
+        assert!(text.contains("The hint was: “Argue from cost.”."), "{text}");
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_scenario() {
+    let page = include_str!("../../../docs/rehearsal.md");
+    let listed: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `rehearse:")?.split('`').next())
+        .collect();
+    let known: Vec<&str> = scenario::SCENARIOS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(listed, known);
 }

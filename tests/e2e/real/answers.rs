@@ -1,7 +1,7 @@
 //! What reaches the model through the real Codex, and what comes back.
 
 use airlock_tests::{Frame, Gate, Gateway, ModelAnswer, ScriptedModel, Usage};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
@@ -287,40 +287,5 @@ async fn twenty_streams_at_once_keep_apart() -> Result<()> {
     });
     try_join_all(all).await?;
     assert_eq!(model.calls().len(), 20);
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_rehearsal_needs_no_account_and_says_what_it_is() -> Result<()> {
-    let gateway = Gateway::with()
-        .flag("--rehearsal")
-        .over(airlock_tests::programs::real_codex()?)
-        .await?;
-    let reply = gateway.client().chat(json!({"model": "default"})).await?;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    assert!(!reply.text()?.is_empty());
-    assert_eq!(reply.header("x-airlock-rehearsal"), "true");
-    let mut stream = gateway.client().stream(json!({"model": "default"})).await?;
-    assert_eq!(
-        stream
-            .headers()
-            .get("x-airlock-rehearsal")
-            .context("no header")?,
-        "true"
-    );
-    assert!(!stream.text().await?.is_empty());
-    let format = json!({"model": "default", "response_format": {"type": "json_object"}});
-    let reply = gateway.client().chat(format).await?;
-    assert_eq!(reply.status, 200, "{}", reply.body);
-    let object: Value = serde_json::from_str(reply.text()?)?;
-    assert!(object.is_object(), "{object}");
-    let ready = gateway.client().get("/readyz").await?;
-    assert_eq!(ready.status, 200, "{}", ready.body);
-    assert!(
-        ready.body.to_string().contains("rehearsal"),
-        "{}",
-        ready.body
-    );
-    assert!(gateway.log().await?.to_lowercase().contains("rehearsal"));
     Ok(())
 }

@@ -129,7 +129,9 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
     shared.counts.log.store(log, Ordering::Relaxed);
     let catalogues = shared.remember(catalogues, &child.version);
     let connection = child.connection.clone();
-    let open = launch.home().custom_provider;
+    let home = launch.home();
+    // The scripted model answers to any name, so only the list tells a client of a name that a real login lacks.
+    let open = home.custom_provider && !home.rehearsal;
     let asked = async {
         shared.account.introduce(&connection).await;
         let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
