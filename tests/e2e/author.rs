@@ -14,6 +14,9 @@ use tokio::process::Command;
 /// How long cargo may take for what it builds for the first time, on a busy machine.
 const BUILD: Duration = Duration::from_secs(500);
 
+/// A PNG of one pixel.
+const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
 /// A folder for projects.
 struct Desk(TempDir);
 
@@ -121,10 +124,22 @@ async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
     assert_eq!(told.text, "Four.");
     let synthesis = &told.airlock["synthesis"];
     assert_eq!(synthesis["candidate"], 2);
+    assert_eq!(synthesis["strategy"], "shortest");
     assert_eq!(
         (&synthesis["characters"], &synthesis["of"]),
         (&json!(5), &json!(3))
     );
+
+    // The strategy that the manifest lists can be named; one that it does not list cannot.
+    let named = |name: &str| json!({"airlock": {"synthesis": name}});
+    let told = gateway.client().fan_out(3, named("shortest")).await?;
+    assert_eq!(told.text, "Four.");
+    let reply = gateway
+        .client()
+        .chat(airlock_tests::fan_out(3, named("merge")))
+        .await?;
+    assert_eq!(reply.status, 400, "{}", reply.body);
+    assert_eq!(reply.error("param"), "airlock.synthesis");
 
     // What cargo made can be composed by hand, with the same outcome.
     let module =
@@ -178,6 +193,59 @@ async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
                 "its own translator is plain"
             );
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_prompt_keeps_all_that_the_shipped_one_does() -> Result<()> {
+    let desk = Desk::new()?;
+    let (policy, told) = desk.built("prompt").await?;
+    ensure!(told.contains("from a-prompt: manifest, prompt"), "{told}");
+    let (fake, gateway) = serving(&policy).await?;
+    let body = json!({
+        "reasoning_effort": "high",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}},
+        "tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}],
+        "messages": [{"role": "user", "content": [
+            {"type": "text", "text": "fine"},
+            {"type": "image_url", "image_url": {"url": PIXEL}},
+        ]}],
+    });
+    let reply = gateway.client().chat(body).await?;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.header("x-airlock-ignored"), "");
+    let threads = fake.told("thread/start");
+    let thread = &threads.last().context("no thread")?["params"];
+    assert_eq!(thread["dynamicTools"][0]["name"], "look");
+    let instructions = thread["baseInstructions"].as_str().unwrap_or_default();
+    assert!(instructions.contains("five sentences"), "{instructions}");
+    let turns = fake.told("turn/start");
+    let turn = &turns.last().context("no turn")?["params"];
+    assert_eq!(turn["effort"], "high");
+    assert_eq!(turn["outputSchema"], json!({"type": "object"}));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_names_the_parameters_that_a_policy_does_not_honour() -> Result<()> {
+    let desk = Desk::new()?;
+    let (_, told) = desk.built("all").await?;
+    ensure!(told.contains("from a-all:"), "{told}");
+    let file = desk.0.path().join("a-all/a-all.wasm");
+    let file = file.to_str().context("a path that is no text")?;
+    let (passed, told, errors) = desk.airlock(&["check", file]).await?;
+    ensure!(passed, "{told}{errors}");
+    let line = told.lines().find(|line| line.contains("parameters"));
+    let line = line.context("no line on parameters")?;
+    assert!(line.starts_with("warn"), "{line}");
+    for words in [
+        "refused: images",
+        "ignored: tools",
+        "response_format",
+        "reasoning_effort",
+    ] {
+        assert!(line.contains(words), "{words}: {line}");
     }
     Ok(())
 }

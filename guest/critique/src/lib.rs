@@ -229,7 +229,8 @@ mod tests {
 
     #[test]
     fn a_request_finds_it_first_and_the_shipped_ones_too() {
-        let names: Vec<_> = Policy::all().iter().map(|it| it.name()).collect();
+        let strategies = Policy::all();
+        let names: Vec<_> = strategies.iter().map(|it| it.name()).collect();
         assert_eq!(names, ["critique", "merge", "judge", "vote", "first"]);
         for name in names {
             let airlock = format!(r#"{{"airlock": {{"synthesis": "{name}"}},"#);

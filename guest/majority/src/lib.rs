@@ -29,6 +29,9 @@ use bindings::exports::airlock::policy::synthesize::{self, GuestPanel, Outcome, 
 
 use count::{Count, Heard};
 
+/// The name by which a request selects it.
+const STRATEGY: &str = "majority";
+
 /// What this component exports.
 #[derive(Debug)]
 pub struct Majority;
@@ -40,15 +43,21 @@ impl manifest::Guest for Majority {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "A panel that takes the answer on which most candidates agree.".to_owned(),
             dialects: vec!["chat-completions".to_owned()],
-            // What requests may ask for is the prompt's to say, which is not here.
-            strategies: Vec::new(),
+            strategies: vec![STRATEGY.to_owned()],
             settings: vec![
-                // The shipped `prompt` reads it, so it is still there to be set.
+                // The shipped `prompt` reads both. Of the strategies of this panel it knows only what stands here.
                 Setting {
                     name: "strict".to_owned(),
                     summary: "Refuse parameters that cannot be honoured.".to_owned(),
                     takes: Takes::Flag,
                     default: Some("false".to_owned()),
+                },
+                Setting {
+                    name: "strategies".to_owned(),
+                    summary: "What requests may name in `airlock.synthesis`, the default first."
+                        .to_owned(),
+                    takes: Takes::Texts,
+                    default: Some(format!(r#"["{STRATEGY}"]"#)),
                 },
             ],
         }

@@ -30,6 +30,7 @@ pub use answer::Answer;
 pub use first::First;
 pub use judge::Judge;
 pub use merge::Merge;
+pub(crate) use strategy::External;
 pub use strategy::{Step, Strategies, Strategy};
 pub use table::Table;
 pub use vote::Vote;

@@ -69,6 +69,8 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         return Err(unknown_dialect(&request.dialect));
     }
     let settings = Settings::read(&request.settings, strategies)?;
+    let external = settings.external();
+    let strategies = external.as_deref().unwrap_or(strategies);
     let reader = || Reader::new(&request.attachments, strategies, settings.strict);
     let whole;
     let (body, reader) = match read(&request.body, reader()) {

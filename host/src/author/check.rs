@@ -2,6 +2,7 @@
 //! wrong.
 
 mod hostile; // what no client and no Codex should send
+mod parameters; // what of a request it honours
 mod trial; // one such request, timed
 
 use serde::Serialize;
@@ -102,6 +103,8 @@ pub(crate) async fn check(
             ),
             Err(error) => checks.add("conformance", Mark::Fail, error.to_string()),
         }
+        let (mark, detail) = parameters::probe(&release).await;
+        checks.add("parameters", mark, detail);
         for case in hostile::cases() {
             let subject = format!("hostile: {}", case.name);
             match trial::run(&release, &case, &mut calls).await {

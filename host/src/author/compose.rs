@@ -43,6 +43,11 @@ impl Version {
         let optional = self.optional.iter().map(|(interface, _)| *interface);
         self.interfaces.iter().copied().chain(optional)
     }
+
+    /// An interface's whole name: `airlock:policy/admit@0.2.0`.
+    fn item(&self, interface: &str) -> String {
+        format!("{PACKAGE}{interface}@{}", self.number)
+    }
 }
 
 /// A file that takes part in a composition.
@@ -71,11 +76,14 @@ struct Piece<'a> {
     version: usize,
     /// The interfaces of the world that it exports, with their types.
     exports: BTreeMap<&'static str, ItemKind>,
+    /// Those that it imports: it wraps what the base exports.
+    imports: BTreeMap<&'static str, ItemKind>,
 }
 
 /// Makes a whole policy of parts: each interface from the part that exports it, or else from the base. What is optional
-/// comes with the interface that it is about, or not at all. What parts import, the whole imports. One part that is whole
-/// already is given back as it is, or as a component.
+/// comes with the interface that it is about, or not at all. An interface of the world that a part imports is the base's,
+/// so a part can wrap it; what else parts import, the whole imports. One part that is whole already is given back as it
+/// is, or as a component.
 ///
 /// # Errors
 /// A part is none, two export the same interface, they speak different versions of the world, or an interface is
@@ -100,7 +108,8 @@ pub(crate) fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, C
         }
     }
     // A base is a sandbox within the sandbox: it has memory of its own, so it is only there where it is needed.
-    let whole = world.interfaces.iter().all(|it| makers.contains_key(it));
+    let whole = world.interfaces.iter().all(|it| makers.contains_key(it))
+        && pieces.iter().all(|piece| piece.imports.is_empty());
     if whole && let ([part], [piece]) = (parts, pieces.as_slice()) {
         let exports = world.all().filter(|it| makers.contains_key(it));
         return Ok(Composed {
@@ -151,6 +160,7 @@ fn register<'a>(
     let package = Package::from_bytes(&key, None, bytes, graph.types_mut())
         .map_err(|error| invalid(line(format_args!("{error:#}"))))?;
     let (version, exports) = exports(part.name, graph.types(), &package)?;
+    let imports = imports(graph.types(), &package, version);
     let package = graph
         .register_package(package)
         .map_err(|error| invalid(chain(&error)))?;
@@ -159,7 +169,18 @@ fn register<'a>(
         package,
         version,
         exports,
+        imports,
     })
+}
+
+/// The interfaces of this version that a component imports, but for the one that holds only types.
+fn imports(types: &Types, package: &Package, version: usize) -> BTreeMap<&'static str, ItemKind> {
+    let imports = types[package.ty()].imports.iter();
+    let of_the_world = imports.filter_map(|(import, kind)| {
+        let (of, interface) = known(import.strip_prefix(PACKAGE)?)?;
+        (of == version).then_some((interface, *kind))
+    });
+    of_the_world.collect()
 }
 
 /// The version that a component speaks, and what it exports of it.
@@ -255,6 +276,18 @@ fn complete(
                 detail,
             })?;
         }
+        for (interface, expected) in &part.imports {
+            let found = base.exports.get(interface).ok_or(ComposeError::Missing {
+                interface,
+                base: base.name.to_owned(),
+            })?;
+            fits(graph.types(), *found, *expected).map_err(|detail| ComposeError::Wraps {
+                part: part.name.to_owned(),
+                interface,
+                base: base.name.to_owned(),
+                detail,
+            })?;
+        }
     }
     let lacking = VERSIONS[base.version].interfaces.iter().find(|interface| {
         let mut all = parts.iter().chain([base]);
@@ -305,10 +338,8 @@ fn export(
             continue;
         };
         let piece = &pieces[*index];
-        let instance = *instances
-            .entry(*index)
-            .or_insert_with(|| graph.instantiate(piece.package));
-        let name = format!("{PACKAGE}{interface}@{}", world.number);
+        let instance = instantiate(graph, world, pieces, &mut instances, *index)?;
+        let name = world.item(interface);
         let alias = graph
             .alias_instance_export(instance, &name)
             .map_err(|error| ComposeError::Graph(chain(&error)))?;
@@ -318,6 +349,38 @@ fn export(
         origins.push((interface, piece.name.to_owned()));
     }
     Ok(origins)
+}
+
+/// Instantiates a piece once, with the base's interfaces for those that it imports. The base is the last piece.
+fn instantiate(
+    graph: &mut CompositionGraph,
+    world: &Version,
+    pieces: &[Piece<'_>],
+    instances: &mut BTreeMap<usize, NodeId>,
+    index: usize,
+) -> Result<NodeId, ComposeError> {
+    if let Some(instance) = instances.get(&index) {
+        return Ok(*instance);
+    }
+    let piece = &pieces[index];
+    let instance = graph.instantiate(piece.package);
+    instances.insert(index, instance);
+    let base = pieces.len() - 1;
+    if index == base {
+        return Ok(instance);
+    }
+    let failed = |error: &dyn std::error::Error| ComposeError::Graph(chain(error));
+    for interface in piece.imports.keys() {
+        let base = instantiate(graph, world, pieces, instances, base)?;
+        let name = world.item(interface);
+        let alias = graph
+            .alias_instance_export(base, &name)
+            .map_err(|error| failed(&error))?;
+        graph
+            .set_instantiation_argument(instance, &name, alias)
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(instance)
 }
 
 /// An error with its causes, on one line.

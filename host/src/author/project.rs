@@ -31,16 +31,23 @@ const JSON: &str = include_str!("template/src/json.rs");
 /// Characters of a policy's name, at most.
 const NAME_LENGTH: usize = 64;
 
-/// The settings of the shipped `prompt`, for a policy that keeps it.
-const STRICT: &str = r#"vec![
-                // The shipped `prompt` reads it, so it is still there to be set.
+/// The settings of the shipped `prompt`, for a policy that keeps it and has a panel of its own.
+const STRICT_AND_STRATEGIES: &str = r##"vec![
+                // The shipped `prompt` reads both. Of the strategies of this panel it knows only what stands here.
                 Setting {
                     name: "strict".to_owned(),
                     summary: "Refuse parameters that cannot be honoured.".to_owned(),
                     takes: Takes::Flag,
                     default: Some("false".to_owned()),
                 },
-            ]"#;
+                Setting {
+                    name: "strategies".to_owned(),
+                    summary: "What requests may name in `airlock.synthesis`, the default first."
+                        .to_owned(),
+                    takes: Takes::Texts,
+                    default: Some(r#"["shortest"]"#.to_owned()),
+                },
+            ]"##;
 
 /// Those of the shipped `prompt` and of the panel's strategies, for a policy that keeps both.
 const STRICT_AND_SYNTHESIS: &str = r#"vec![
@@ -143,7 +150,20 @@ impl Role {
             Self::Prompt => &[PROMPT],
             Self::Translate => &[TRANSLATE],
             Self::Synthesize => &[SYNTHESIZE],
-            Self::All => &[ADMIT, PROMPT, TRANSLATE, SYNTHESIZE],
+            Self::All => &[ADMIT, WHOLE_PROMPT, TRANSLATE, SYNTHESIZE],
+        }
+    }
+
+    /// What requests can do with the shipped policy and not with this one, for whoever makes a project of it.
+    pub(crate) fn lacks(self) -> Option<&'static str> {
+        match self {
+            Self::All => Some(
+                "it takes text, `model`, `stream` and `parallel_calls`. Tools, response formats, efforts and other parameters are ignored and named in `x-airlock-ignored`, images are refused; `airlock policy check` lists them",
+            ),
+            Self::Translate => Some(
+                "it writes text and usage. Tool calls, reasoning and candidates are not in its answers",
+            ),
+            Self::Synthesize | Self::Prompt | Self::Admit => None,
         }
     }
 
@@ -162,10 +182,9 @@ impl Role {
     /// The panel's strategies, and the settings, as Rust: its own, or those of the shipped interfaces that it keeps.
     fn manifest(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Self::Synthesize => (&["shortest"], STRICT),
+            Self::Synthesize => (&["shortest"], STRICT_AND_STRATEGIES),
             Self::All => (&["shortest"], NONE),
-            Self::Prompt => (&["merge"], NONE),
-            Self::Admit | Self::Translate => {
+            Self::Admit | Self::Translate | Self::Prompt => {
                 (&["merge", "judge", "vote", "first"], STRICT_AND_SYNTHESIS)
             }
         }
@@ -181,6 +200,8 @@ struct Interface {
     source: &'static str,
     /// Whether it reads or writes JSON.
     json: bool,
+    /// Whether it wraps the shipped interface of the same name, which it therefore imports.
+    wraps: bool,
 }
 
 const ADMIT: Interface = Interface {
@@ -188,13 +209,23 @@ const ADMIT: Interface = Interface {
     world: "admitter",
     source: include_str!("template/src/admit.rs"),
     json: false,
+    wraps: false,
 };
 
 const PROMPT: Interface = Interface {
     name: "prompt",
     world: "prompter",
     source: include_str!("template/src/prompt.rs"),
+    json: false,
+    wraps: true,
+};
+
+const WHOLE_PROMPT: Interface = Interface {
+    name: "prompt",
+    world: "prompter",
+    source: include_str!("template/src/whole_prompt.rs"),
     json: true,
+    wraps: false,
 };
 
 const TRANSLATE: Interface = Interface {
@@ -202,6 +233,7 @@ const TRANSLATE: Interface = Interface {
     world: "translator",
     source: include_str!("template/src/translate.rs"),
     json: true,
+    wraps: false,
 };
 
 const SYNTHESIZE: Interface = Interface {
@@ -209,6 +241,7 @@ const SYNTHESIZE: Interface = Interface {
     world: "synthesizer",
     source: include_str!("template/src/synthesize.rs"),
     json: false,
+    wraps: false,
 };
 
 /// Why there is no new project.
@@ -287,6 +320,10 @@ fn fill(template: &str, name: &Name, role: Role) -> String {
         .chain(interfaces.iter().map(|it| it.world));
     let worlds: Vec<_> = worlds
         .map(|world| format!("                include airlock:policy/{world}@0.2.0;"))
+        .chain(interfaces.iter().filter(|it| it.wraps).map(|it| {
+            // The shipped one, which `airlock policy build` puts in.
+            format!("                import airlock:policy/{}@0.2.0;", it.name)
+        }))
         .collect();
     let about = |it: &Interface| {
         let line = it.source.lines().next().unwrap_or_default();

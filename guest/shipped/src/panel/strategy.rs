@@ -7,8 +7,8 @@ use crate::bindings::airlock::policy::types::{Brief, Choice, Problem};
 
 /// What several answers come to. One value serves one fan-out.
 pub trait Strategy: fmt::Debug {
-    /// The name by which a request asks for it, in `airlock.synthesis`.
-    fn name(&self) -> &'static str;
+    /// The name by which a request selects it, in `airlock.synthesis`.
+    fn name(&self) -> &str;
 
     /// Whether it waits for several answers. Where it does not, neither a quorum nor a grace time means anything to it,
     /// and a request that gives them is told so.
@@ -26,6 +26,21 @@ pub trait Strategy: fmt::Debug {
 
     /// A turn that a step consulted ended. `said` is its answer, None when it failed or stopped short.
     fn judged(&mut self, _table: &Table, _said: Option<&str>) -> Step {
+        Step::Fallback
+    }
+}
+
+/// A strategy of a panel that another component exports, of which only the name is known here: `prompt` accepts it in
+/// `airlock.synthesis`, and the other panel applies it.
+#[derive(Debug)]
+pub(crate) struct External(pub(crate) String);
+
+impl Strategy for External {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
+    fn decide(&mut self, _table: &Table) -> Step {
         Step::Fallback
     }
 }

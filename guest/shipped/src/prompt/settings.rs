@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::fan_out::{named, one_of};
 use super::reader::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
-use crate::panel::Strategy;
+use crate::panel::{External, Strategy};
 
 /// What the host may set.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -15,6 +15,9 @@ pub(super) struct Settings {
     pub(super) strict: bool,
     /// The strategy of a fan-out that names none.
     pub(super) synthesis: Option<String>,
+    /// The strategies of a panel that another component exports beside this `prompt`, the default first. They take the
+    /// place of those that this policy has.
+    pub(super) strategies: Vec<String>,
 }
 
 impl Settings {
@@ -22,7 +25,7 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// `internal` where it cannot be read, or names a strategy that is none of these.
+    /// `internal` where it cannot be read, or where `synthesis` names a strategy that does not exist.
     pub(super) fn read(text: &str, strategies: &[Box<dyn Strategy>]) -> Result<Self, Problem> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -33,6 +36,8 @@ impl Settings {
             .filter(|text| text.trim_start().starts_with('{'))
             .and_then(|text| serde_json::from_str::<Self>(text).ok())
             .ok_or_else(|| invalid_settings("they must be an object like {\"strict\": true}"))?;
+        let external = settings.external();
+        let strategies = external.as_deref().unwrap_or(strategies);
         match settings.synthesis.as_deref() {
             Some(name) if named(strategies, name).is_none() => Err(invalid_settings(&format!(
                 "`synthesis` must be {}, not `{}`",
@@ -41,6 +46,13 @@ impl Settings {
             ))),
             Some(_) | None => Ok(settings),
         }
+    }
+
+    /// The strategies of another component's panel, where there is one.
+    pub(super) fn external(&self) -> Option<Vec<Box<dyn Strategy>>> {
+        let names = self.strategies.iter();
+        let all = names.map(|name| Box::new(External(name.clone())) as Box<dyn Strategy>);
+        (!self.strategies.is_empty()).then(|| all.collect())
     }
 }
 
@@ -74,9 +86,29 @@ mod tests {
         let expected = Settings {
             strict: true,
             synthesis: Some("vote".to_owned()),
+            strategies: Vec::new(),
         };
         let text = r#"{"synthesis":"vote","strict":true}"#;
         assert_eq!(Settings::read(text, &strategies()), Ok(expected));
+    }
+
+    #[test]
+    fn the_strategies_of_another_panel_take_the_place_of_these() {
+        let text = r#"{"strategies":["shortest","longest"],"synthesis":"longest"}"#;
+        let settings = Settings::read(text, &strategies()).unwrap();
+        let external = settings.external().unwrap();
+        let names: Vec<&str> = external.iter().map(|it| it.name()).collect();
+        assert_eq!(names, ["shortest", "longest"]);
+        let text = r#"{"strategies":["shortest"],"synthesis":"vote"}"#;
+        let problem = Settings::read(text, &strategies()).unwrap_err();
+        assert!(
+            problem
+                .message
+                .ends_with("`synthesis` must be one of `shortest`, not `vote`"),
+            "{}",
+            problem.message
+        );
+        assert!(Settings::default().external().is_none());
     }
 
     #[test]

@@ -26,6 +26,9 @@ fn fault(report: &Report) -> (&str, &str) {
 async fn the_shipped_policy_passes() {
     let report = checked(EMBEDDED).await;
     assert!(report.passed, "{:#?}", report.checks);
+    let mut checks = report.checks.iter();
+    let parameters = checks.find(|it| it.subject == "parameters").unwrap();
+    assert_eq!(parameters.mark, Mark::Ok, "{}", parameters.detail);
     let calls: Vec<&str> = report.calls.each().map(|(export, _)| export).collect();
     for export in [
         "render", "decide", "open", "feed", "finish", "convene", "settle",

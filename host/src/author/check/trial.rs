@@ -232,7 +232,7 @@ pub(super) fn broken() -> Problem {
     }
 }
 
-fn request(body: &str) -> Request {
+pub(super) fn request(body: &str) -> Request {
     Request {
         id: "req_check".to_owned(),
         arrived: NOW,

@@ -103,6 +103,18 @@ pub(crate) enum ComposeError {
         /// What differs.
         detail: String,
     },
+    /// An import that the base cannot satisfy.
+    #[error("{part} imports {interface}, but not as {base} exports it: {detail}")]
+    Wraps {
+        /// Whose component.
+        part: String,
+        /// The interface.
+        interface: &'static str,
+        /// The base.
+        base: String,
+        /// What differs.
+        detail: String,
+    },
     /// The parts do not go together.
     #[error("the parts cannot be put together: {0}")]
     Graph(String),

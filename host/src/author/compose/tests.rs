@@ -4,7 +4,7 @@
 
 mod module;
 
-use module::{NEWEST, OLDEST, module};
+use module::{NEWEST, OLDEST, module, wrapper};
 
 use super::*;
 use crate::config::{Config, Environment, Sandbox};
@@ -265,6 +265,29 @@ fn what_a_base_lacks_is_named() {
     let expected = ComposeError::Missing {
         interface: "manifest",
         base: "p.wasm".to_owned(),
+    };
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_part_that_wraps_an_interface_gets_the_one_of_the_base() {
+    let bytes = wrapper(NEWEST, &["prompt"], &["prompt"]);
+    let wrapper = part("w.wasm", &bytes);
+    let composed = compose(&[wrapper], &BASE).unwrap();
+    assert!(names(&composed).contains(&("prompt", "w.wasm")));
+    // Nothing is left to import, or it could not be loaded.
+    release(&composed.bytes);
+    // Also where parts export everything, the base is needed.
+    let rest = module(NEWEST, &["manifest", "admit", "translate", "synthesize"]);
+    let composed = compose(&[wrapper, part("rest.wasm", &rest)], &BASE).unwrap();
+    assert!(composed.bytes.len() > EMBEDDED.len());
+    release(&composed.bytes);
+
+    let rest = part("rest.wasm", &rest);
+    let error = refused(&[wrapper], &rest);
+    let expected = ComposeError::Missing {
+        interface: "prompt",
+        base: "rest.wasm".to_owned(),
     };
     assert_eq!(error, expected);
 }

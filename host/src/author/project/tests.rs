@@ -55,6 +55,8 @@ fn nothing_of_a_template_is_left_open() {
             let library = &files["src/lib.rs"];
             assert!(library.contains(&format!("mod {};", interface.name)));
             assert!(library.contains(&format!("include airlock:policy/{}@", interface.world)));
+            let imported = format!("import airlock:policy/{}@", interface.name);
+            assert_eq!(library.contains(&imported), interface.wraps);
             assert!(files["README.md"].contains(&format!("src/{}.rs", interface.name)));
         }
         assert!(files["wit/policy.wit"].contains("package airlock:policy@0.2.0;"));
@@ -82,14 +84,14 @@ fn a_project_has_the_whole_contract() {
 #[test]
 fn the_settings_of_what_is_kept_are_declared() {
     for (role, settings) in [
-        (Role::Synthesize, &["strict"][..]),
+        (Role::Synthesize, &["strict", "strategies"][..]),
         (Role::Translate, &["strict", "synthesis"]),
         (Role::Admit, &["strict", "synthesis"]),
-        (Role::Prompt, &[]),
+        (Role::Prompt, &["strict", "synthesis"]),
         (Role::All, &[]),
     ] {
         let library = fill(LIBRARY, &name("mine"), role);
-        for setting in ["strict", "synthesis"] {
+        for setting in ["strict", "synthesis", "strategies"] {
             let declared = library.contains(&format!("name: \"{setting}\""));
             assert_eq!(declared, settings.contains(&setting), "{role:?} {setting}");
         }
@@ -99,7 +101,8 @@ fn the_settings_of_what_is_kept_are_declared() {
         let (strategies, _) = role.manifest();
         for strategy in strategies {
             let named = library.matches(&format!("\"{strategy}\"")).count();
-            let expected = 1 + usize::from(settings.contains(&"synthesis"));
+            let listed = |it| usize::from(settings.contains(&it));
+            let expected = 1 + listed("synthesis") + listed("strategies");
             assert_eq!(named, expected, "{role:?} {strategy}");
         }
     }

@@ -62,5 +62,8 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
         out,
         "{folder}: a policy to start from; `airlock policy build {folder}` builds it"
     )?;
+    if let Some(lacks) = role.lacks() {
+        writeln!(out, "Less than the shipped policy: {lacks}.")?;
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -366,3 +366,21 @@ fn a_policy_without_strategies_makes_one_attempt() {
     }
     assert_eq!(render_with(&request("", ""), &[]), Ok(plan("")));
 }
+
+#[test]
+fn a_strategy_of_another_panel_can_be_named_and_is_the_default() {
+    let rendered = |more: &str| {
+        let fields = format!(r#","parallel_calls":2{more}"#);
+        render(&request(&fields, r#"{"strategies":["shortest"]}"#))
+    };
+    for more in ["", r#","airlock":{"synthesis":"shortest"}"#] {
+        assert_eq!(terms(&rendered(more).unwrap()).strategy, "shortest");
+    }
+    let problem = rendered(r#","airlock":{"synthesis":"merge"}"#).unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some("airlock.synthesis"));
+    assert!(
+        problem.message.contains("one of `shortest`"),
+        "{}",
+        problem.message
+    );
+}

@@ -17,7 +17,20 @@ type Function = (&'static str, String);
 
 /// A module that exports these interfaces, with the component-type section.
 pub(super) fn module(version: Version, interfaces: &[&str]) -> Vec<u8> {
+    wrapper(version, interfaces, &[])
+}
+
+/// The same for a module that also imports interfaces, and whose exported functions call nothing.
+pub(super) fn wrapper(version: Version, interfaces: &[&str], imports: &[&str]) -> Vec<u8> {
     let (folder, number) = version;
+    let imported = imports.iter().flat_map(|interface| {
+        let module = format!("airlock:policy/{interface}@{number}");
+        // An imported function gets the address of its result, and returns nothing.
+        functions(interface, number)
+            .into_iter()
+            .map(move |(name, parameters)| (module.clone(), name, format!("{parameters}i.")))
+    });
+    let imported: Vec<_> = imported.collect();
     let functions = interfaces.iter().flat_map(|interface| {
         functions(interface, number)
             .into_iter()
@@ -28,7 +41,7 @@ pub(super) fn module(version: Version, interfaces: &[&str]) -> Vec<u8> {
                 )
             })
     });
-    let mut bytes = core(&functions.collect::<Vec<_>>());
+    let mut bytes = core(&imported, &functions.collect::<Vec<_>>());
     // An empty set of packages, of a type that only the crate below names.
     let decoded = decode(EMBEDDED).unwrap();
     let mut packages = empty(decoded.resolve());
@@ -37,9 +50,12 @@ pub(super) fn module(version: Version, interfaces: &[&str]) -> Vec<u8> {
     let exports = interfaces
         .iter()
         .map(|it| format!("export airlock:policy/{it}@{number};\n"));
+    let imports = imports
+        .iter()
+        .map(|it| format!("import airlock:policy/{it}@{number};\n"));
     let part = format!(
         "package airlock:part;\nworld part {{\n{}}}\n",
-        exports.collect::<String>()
+        imports.chain(exports).collect::<String>()
     );
     let part = packages.push_source("part.wit", &part).unwrap();
     let world = packages.select_world(&[part], Some("part")).unwrap();
@@ -94,11 +110,13 @@ fn functions(interface: &str, version: &str) -> Vec<Function> {
     }
 }
 
-/// A core module with these functions, of which none returns; and a memory.
-fn core(functions: &[(String, String)]) -> Vec<u8> {
+/// A core module with these imports (module, name, signature), these functions, of which none returns, and a memory.
+fn core(imported: &[(String, &str, String)], functions: &[(String, String)]) -> Vec<u8> {
     let mut all = functions.to_vec();
     all.push(("cabi_realloc".to_owned(), "iiii".to_owned()));
-    let types = all.iter().map(|(_, signature)| {
+    let signatures = imported.iter().map(|(_, _, signature)| signature);
+    let signatures = signatures.chain(all.iter().map(|(_, signature)| signature));
+    let types = signatures.map(|signature| {
         let results: &[u8] = if signature.ends_with('.') {
             &[0]
         } else {
@@ -111,16 +129,23 @@ fn core(functions: &[(String, String)]) -> Vec<u8> {
         [&[0x60], length(codes.len()).as_slice(), &codes, results].concat()
     });
     let types: Vec<_> = types.collect();
-    let indices: Vec<_> = (0..all.len()).map(length).collect();
+    let text = |text: &str| [length(text.len()).as_slice(), text.as_bytes()].concat();
+    let first = imported.len();
+    let imports = imported.iter().enumerate();
+    let imports = imports.map(|(index, (module, name, _))| {
+        [text(module), text(name), vec![0], length(index)].concat()
+    });
+    let imports: Vec<_> = imports.collect();
+    let indices: Vec<_> = (first..first + all.len()).map(length).collect();
     let mut exports = vec![b"\x06memory\x02\0".to_vec()];
     for (index, (name, _)) in all.iter().enumerate() {
-        let name = [length(name.len()).as_slice(), name.as_bytes()].concat();
-        exports.push([&name, &[0][..], &length(index)].concat());
+        exports.push([&text(name), &[0][..], &length(first + index)].concat());
     }
     // Two bytes of code: no locals; unreachable; end.
     let bodies = vec![b"\x03\0\0\x0b".to_vec(); all.len()];
     let sections = [
         section(1, &types),
+        section(2, &imports),
         section(3, &indices),
         section(5, &[b"\0\x01".to_vec()]),
         section(7, &exports),
