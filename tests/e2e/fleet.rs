@@ -168,3 +168,66 @@ async fn a_codex_that_does_not_keep_up_gets_fewer_turns_at_once() -> Result<()> 
     );
     Ok(())
 }
+
+/// A Codex that is killed the first `times` that it is asked for its version, and then is `fake`.
+fn killed_at_first(fake: &FakeCodex, times: usize) -> Result<std::path::PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let program = fake.folder().join("killed");
+    let count = fake.folder().join("count");
+    let text = format!(
+        "#!/bin/sh\nif [ \"$1\" = --version ]; then\n  echo x >> '{0}'\n  [ \"$(wc -l < '{0}')\" -gt {times} ] || kill -KILL $$\nfi\nexec '{1}' \"$@\"\n",
+        count.display(),
+        fake.binary().display()
+    );
+    std::fs::write(&program, text)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(program)
+}
+
+#[tokio::test]
+async fn a_codex_that_is_killed_as_it_says_its_version_is_started_again() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with().over(killed_at_first(&fake, 1)?).await?;
+    assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
+    let log = gateway.log().await?;
+    assert!(
+        log.contains("--version ended with signal: 9 (SIGKILL)"),
+        "{log}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_codex_that_is_killed_again_and_again_fails_and_is_not_missing() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let program = killed_at_first(&fake, 1000)?;
+    let gateway = Gateway::with().administered().over(program).await?;
+    let reply = gateway.client().chat(json!({})).await?;
+    assert_eq!(
+        (
+            reply.status.as_u16(),
+            reply.error("code"),
+            reply.header("retry-after")
+        ),
+        (503, &json!("codex_failing"), "10"),
+        "{}",
+        reply.body
+    );
+    let status = gateway.client().get("/api/codex/status").await?.body;
+    assert_eq!(
+        (
+            &status["installed"],
+            &status["version"],
+            status.get("install")
+        ),
+        (&json!(true), &json!(null), None),
+        "{status}"
+    );
+    assert!(
+        status["problem"]
+            .to_string()
+            .contains("Codex does not start"),
+        "{status}"
+    );
+    Ok(())
+}

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::CodexConfig;
+use crate::failure::Failure;
 use crate::wit::{Problem, ProblemKind};
 
 /// How long `codex --version` may take. The binary is 300 MB, and the first start reads it from the disk.
@@ -100,6 +101,14 @@ pub(crate) enum BinaryError {
         /// Why not.
         cause: String,
     },
+    /// It was started, or was to be, and ended before it had said anything of itself. Another start may succeed.
+    #[error("{} did not start: {cause}", .path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// How it ended.
+        cause: String,
+    },
     /// Its version is older than the protocol that we speak.
     #[error("{} is Codex {version}, older than {OLDEST}; {INSTALL}", .path.display())]
     TooOld {
@@ -151,6 +160,7 @@ impl BinaryError {
                 "codex_not_installed",
                 "the gateway cannot run its Codex; `airlock doctor` there says why".to_owned(),
             ),
+            Self::Failed { .. } => return failing(),
             Self::TooOld { version, .. } => (
                 "codex_unsupported_version",
                 format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} there"),
@@ -168,6 +178,13 @@ impl BinaryError {
             retry_after_seconds: None,
         }
     }
+}
+
+/// Codex is there, and does not start.
+pub(super) fn failing() -> Problem {
+    let message = "Codex does not start; the gateway keeps trying, and `airlock doctor` tells more";
+    let failure = Failure::new(ProblemKind::Overloaded, "codex_failing", message);
+    failure.retry_after(10).problem
 }
 
 /// Where the binary is: the one that was named, else Airlock's own install, else `PATH`.

@@ -7,6 +7,7 @@ use tokio::process;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::binary::BinaryError;
 use super::connection::{Bounds, CallError, Connection};
 use super::launch::{Group, Launch, LaunchError};
 use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
@@ -65,6 +66,9 @@ impl Child {
             () = tasks.stopping() => return Err(StartError::Stopping),
         };
         let mut process = spawned.map_err(|error| match error {
+            LaunchError::Unfit(failed @ BinaryError::Failed { .. }) => {
+                StartError::Spawn(std::io::Error::other(failed))
+            }
             LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
             LaunchError::Spawn(error) => StartError::Spawn(error),
         })?;

@@ -1,6 +1,8 @@
 //! How a Codex process is started. Every one goes through here: `--version`, `app-server`, whatever comes.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{Error, ErrorKind};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -125,7 +127,7 @@ impl Launch {
     /// That there is none, or none that fits.
     pub(crate) async fn binary(&self) -> Result<Binary, BinaryError> {
         let path = self.found()?;
-        let unusable = |cause: String| BinaryError::Unusable {
+        let failed = |cause: String| BinaryError::Failed {
             path: path.clone(),
             cause,
         };
@@ -133,12 +135,18 @@ impl Launch {
         let printed = timeout(binary::VERSION_DEADLINE, version)
             .await
             .map_err(|_| {
-                unusable(format!(
+                failed(format!(
                     "--version took longer than {} s",
                     binary::VERSION_DEADLINE.as_secs()
                 ))
             })?
-            .map_err(|error| unusable(error.to_string()))?;
+            .map_err(|error| match error.kind() {
+                ErrorKind::Interrupted => failed(error.to_string()),
+                _ => BinaryError::Unusable {
+                    path: path.clone(),
+                    cause: error.to_string(),
+                },
+            })?;
         binary::judge(&path, &String::from_utf8_lossy(&printed))
     }
 
@@ -214,7 +222,7 @@ impl Launch {
     /// What this binary prints, at most so many bytes.
     ///
     /// # Errors
-    /// That it cannot be started, or fails.
+    /// That it fails. `Interrupted` says nothing of the binary: the system started no process, or a signal ended it.
     pub(super) async fn printed(
         &self,
         path: &Path,
@@ -226,7 +234,8 @@ impl Launch {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
-        let mut child = spawner::spawn(command).await?;
+        let interrupted = |error| Error::new(ErrorKind::Interrupted, error);
+        let mut child = spawner::spawn(command).await.map_err(interrupted)?;
         let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let mut printed = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -234,13 +243,14 @@ impl Launch {
         }
         let status = child.wait().await?;
         group.0 = None;
-        match status.success() {
-            true => Ok(printed),
-            false => Err(std::io::Error::other(format!(
-                "{} ended with {status}",
-                arguments.join(" ")
-            ))),
+        if status.success() {
+            return Ok(printed);
         }
+        let ended = format!("{} ended with {status}", arguments.join(" "));
+        Err(match status.signal() {
+            Some(_) => interrupted(Error::other(ended)),
+            None => Error::other(ended),
+        })
     }
 
     /// The one command for Codex: through [`LAUNCH`], in a process group of its own, so that no signal of a terminal

@@ -122,6 +122,10 @@ fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), Binary
             tracing::warn!(%error, version, "this codex does not tell its protocol; its version is a tested one");
             Ok(())
         }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(BinaryError::Failed {
+            path: binary.path.clone(),
+            cause: error.to_string(),
+        }),
         Err(error) => Err(BinaryError::Untold {
             path: binary.path.clone(),
             version: version.to_owned(),

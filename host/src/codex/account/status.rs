@@ -72,7 +72,7 @@ impl Codex {
         let login = account.login(runs).await;
         let missing = matches!(
             &found.fault,
-            Some(fault) if !matches!(fault, BinaryError::Unusable { .. })
+            Some(fault) if !matches!(fault, BinaryError::Unusable { .. } | BinaryError::Failed { .. })
         );
         let ready = self.ready().err().map(|problem| problem.message);
         let fault = found.fault.map(|fault| fault.problem().message);
@@ -110,7 +110,7 @@ impl Codex {
                 match asked.await {
                     Some(judged) => judged,
                     // On a busy machine it takes its time. `ready` says that it starts.
-                    None => return Found::slow(path.clone()),
+                    None => return Found::slow(Some(path.clone())),
                 }
             }
             (Err(error), _) => Err(error.clone()),
@@ -126,6 +126,12 @@ impl Codex {
         Found {
             path: path.ok(),
             runs: version.is_some(),
+            Err(fault @ BinaryError::Failed { .. }) => {
+                return Found {
+                    fault: Some(fault),
+                    ..Found::slow(path.ok())
+                };
+            }
             version,
             supported,
             fault,
@@ -135,7 +141,7 @@ impl Codex {
 
 impl Found {
     /// One that has not said its version yet.
-    fn slow(path: PathBuf) -> Self {
+    fn slow(path: Option<PathBuf>) -> Self {
         Self {
             path: Some(path),
             runs: true,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::failure::Failure;
-use crate::wit::{Problem, ProblemKind};
+use crate::codex::binary;
+use crate::wit::Problem;
 
 /// Pauses between starts: after the first failure, doubling up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -70,7 +70,7 @@ impl Circuit {
         self.failures = self.failures.saturating_add(1);
         self.pause(now);
         if self.failures >= PATIENCE {
-            self.open = Some(failing().problem);
+            self.open = Some(binary::failing());
         }
     }
 
@@ -87,15 +87,6 @@ impl Circuit {
         self.last = Some(now);
         self.until = Some(now + pause.mul_f64(rand::random_range(0.8..1.2)));
     }
-}
-
-fn failing() -> Failure {
-    Failure::new(
-        ProblemKind::Overloaded,
-        "codex_failing",
-        "Codex does not start; the gateway keeps trying, and `airlock doctor` tells more",
-    )
-    .retry_after(10)
 }
 
 #[cfg(test)]
