@@ -162,6 +162,20 @@ impl Codex {
         let mut left = CHILDREN;
         loop {
             // Another child may be another Codex.
+    ) -> Result<Turn, Failure> {
+        tokio::select! {
+            biased;
+            // Whatever of it exists by then is ended.
+            () = self.tasks.requests_aborted() => Err(Failure::stopping()),
+            turn = self.begin_turn(conversation, brief, terms) => turn,
+        }
+    }
+
+    async fn begin_turn(
+        &self,
+        conversation: Arc<Conversation>,
+        brief: Brief,
+        terms: Terms,
             child.check_tools(!prompt.tools().is_empty())?;
             let started = keeper::start(
                 child,

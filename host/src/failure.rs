@@ -28,6 +28,12 @@ impl Failure {
         }
     }
 
+    /// The gateway stops, and the time that it gives to running replies is over.
+    pub(crate) fn stopping() -> Self {
+        let message = "the gateway is stopping; try again in a moment";
+        Self::new(ProblemKind::Overloaded, "gateway_stopping", message).retry_after(5)
+    }
+
     /// Names the request's field at fault.
     #[must_use]
     pub(crate) fn at(mut self, param: impl Into<String>) -> Self {

@@ -22,6 +22,9 @@ use crate::task::Tasks;
 /// How long Codex and our own tasks may take to end. A Codex that heeds nothing is killed well before.
 const STOP: Duration = Duration::from_secs(20);
 
+/// How long aborted replies may take to reach their clients.
+const ABORT: Duration = Duration::from_secs(5);
+
 /// A gateway that serves. Dropping it stops nothing: `drain` does.
 pub struct Gateway {
     server: Server,
@@ -95,15 +98,26 @@ impl Gateway {
         self.server.address()
     }
 
-    /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, then ends
-    /// Codex.
-    pub async fn drain(self) {
+    /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, ends the others
+    /// with an error, and then ends Codex.
+    pub async fn drain(&self) {
         // A sign-in waits for a person, and nobody waits for that.
         let (drained, ()) = tokio::join!(self.server.drain(self.drain), self.account.stop());
         if !drained {
-            tracing::warn!("replies that had not ended in time are cut");
+            tracing::warn!("replies that had not ended in time are ended with an error");
+            self.abort().await;
         }
         stop(&self.tasks).await;
+    }
+
+    /// Ends all running replies now: a stream by an error frame, another request by a 503, both with the code
+    /// `gateway_stopping`. Returns when all connections are closed, or after 5 s: a client that does not read its answer
+    /// gets none.
+    pub async fn abort(&self) {
+        self.tasks.abort_requests();
+        if !self.server.drain(ABORT).await {
+            tracing::warn!("connections whose clients do not read are closed without an ending");
+        }
     }
 }
 
@@ -129,7 +143,7 @@ async fn serve(
     let account = codex.account().clone();
     let router = {
         let flow = Flow::new(config, registry.rollout(), codex.clone(), tasks);
-        http::router(config, flow, codex, registry, metrics)
+        http::router(config, flow, codex, registry, metrics, tasks)
     };
     let listen = |source| StartError::Listen {
         address: config.listen,

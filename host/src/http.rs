@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::policy::Registry;
+use crate::task::Tasks;
 
 /// What handlers share, which axum clones with its route for each request.
 type Front = Arc<Shared>;
@@ -48,10 +49,11 @@ pub(crate) fn router(
     codex: Codex,
     registry: Registry,
     metrics: Metrics,
+    tasks: &Tasks,
 ) -> Router {
     let front = Arc::new(Shared {
         flow,
-        bodies: Bodies::new(config.limits.body_bytes),
+        bodies: Bodies::new(config.limits.body_bytes, tasks),
         rehearsal: config.rehearsal,
     });
     let guard = Guard::new(
@@ -101,6 +103,7 @@ pub(crate) fn router(
         rehearsal: config.rehearsal,
         metrics,
         guard: Arc::new(guard),
+        tasks: tasks.clone(),
     };
     // Around all of it: whatever answers, the answer has an id and the log has its line.
     all.with_state(front)

@@ -18,6 +18,8 @@ use crate::wit::ProblemKind;
 pub(crate) struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when the time for running requests is over.
+    abort: CancellationToken,
 }
 
 impl Tasks {
@@ -37,6 +39,16 @@ impl Tasks {
     /// Completes when the gateway stops.
     pub(crate) async fn stopping(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Ends the requests that run, each with an error of its own. It comes before `stop`.
+    pub(crate) fn abort_requests(&self) {
+        self.abort.cancel();
+    }
+
+    /// Completes when the requests that run are to end.
+    pub(crate) async fn requests_aborted(&self) {
+        self.abort.cancelled().await;
     }
 
     /// Tells every task to stop, and waits until the last has. The caller sets the deadline.

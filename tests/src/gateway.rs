@@ -144,6 +144,11 @@ impl Gateway {
         Ok(self.output.log.all().join("\n"))
     }
 
+    /// Every line that it logged so far, also of a gateway that has ended.
+    pub fn log_lines(&self) -> Vec<String> {
+        self.output.log.all()
+    }
+
     /// Every line that it wrote to its standard output so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lines.all()

@@ -61,7 +61,8 @@ pub(super) async fn start(
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
     tasks.spawn("turn", async move {
-        keep(&child, prompt, terms, patience, opened).await;
+        keep(&child, prompt, terms, patience, opened, aborted).await;
+    let aborted = tasks.clone();
     });
     turn.await
         .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
@@ -102,6 +103,7 @@ async fn keep(
     let deadline = Instant::now() + patience.turn;
     let mut wanted = Wanted { opened, deadline };
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back. Boxed like what
+    tasks: Tasks,
     // follows: the room of a beginning is not kept for as long as the turn runs.
     let thread = match Box::pin(start_thread(child, &prompt, &mut wanted)).await {
         Ok(Some(thread)) => thread,
@@ -119,7 +121,11 @@ async fn keep(
         Ok(true) => {
             // A client that has left drops the turn right here, which abandons it.
             let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
-            see_through(child, &shared, deadline, patience).await;
+            tokio::select! {
+                biased;
+                () = see_through(child, &shared, deadline, patience) => {}
+                () = tasks.requests_aborted() => shared.end(Failure::stopping()),
+            }
             if shared.has_ended() && connection.is_open() {
                 child.was_useful();
             }

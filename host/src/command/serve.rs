@@ -44,9 +44,17 @@ async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
     writeln!(out, "Airlock listens on http://{}", gateway.address())?;
     out.flush()?;
     stop.next().await;
-    tracing::info!("stopping: running replies may end; a second signal cuts them");
+    tracing::info!("stopping: running replies may end; a second signal ends them with an error");
     tokio::select! {
-        () = gateway.drain() => tracing::info!("stopped"),
+        () = gateway.drain() => {
+            tracing::info!("stopped");
+            return Ok(());
+        }
+        () = stop.next() => tracing::warn!("running replies are ended with an error; a third signal cuts them"),
+    }
+    tokio::select! {
+        // Codex dies with this process.
+        () = gateway.abort() => tracing::info!("stopped"),
         () = stop.next() => tracing::warn!("cut"),
     }
     Ok(())

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::failure::Refusal;
 use crate::failure::Failure;
+use crate::task::Tasks;
 use crate::wit::ProblemKind;
 
 /// How long a body may take to arrive. Enough for the largest at 1 MB/s.
@@ -24,6 +25,9 @@ const ARRIVAL: Duration = Duration::from_secs(60);
 /// is still writing when we close sees a broken connection in place of our answer.
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD: Duration = Duration::from_secs(10);
+
+/// The same when the gateway stops.
+const ABORTED_DISCARD: Duration = Duration::from_secs(1);
 
 /// Bytes that are set aside because a client announces them.
 const BELIEVED: usize = 1 << 20;
@@ -36,6 +40,7 @@ const BYTES: usize = 512 << 20;
 pub(super) struct Bodies {
     free: Arc<Semaphore>,
     limit: usize,
+    tasks: Tasks,
 }
 
 /// A body, and the memory that it takes up until it is dropped.
@@ -46,9 +51,12 @@ pub(super) struct Text {
 
 impl Bodies {
     /// Bodies of at most `limit` bytes each.
-    pub(super) fn new(limit: usize) -> Self {
-        let free = Arc::new(Semaphore::new(BYTES.max(limit)));
-        Self { free, limit }
+    pub(super) fn new(limit: usize, tasks: &Tasks) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(BYTES.max(limit))),
+            limit,
+            tasks: tasks.clone(),
+        }
     }
 
     /// Takes a piece of a body. What is held counts as it arrives: a client that announces much and sends little
@@ -82,7 +90,7 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
     if length(&parts.headers).is_some_and(|length| length > limit) {
         // Who asks first has written nothing yet.
         if !parts.headers.contains_key(EXPECT) {
-            discard(body).await;
+            discard(body, DISCARD).await;
         }
         return Err(Refusal::too_large(limit));
     }
@@ -108,16 +116,25 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
         }
         Ok::<_, Refusal>(true)
     };
-    match timeout(ARRIVAL, arriving).await {
+    let arrived = tokio::select! {
+        biased;
+        arrived = timeout(ARRIVAL, arriving) => arrived,
+        () = bodies.tasks.requests_aborted() => {
+            drop((bytes, memory));
+            discard(body, ABORTED_DISCARD).await;
+            return Err(Failure::stopping().into());
+        }
+    };
+    match arrived {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => {
             drop(bytes);
-            discard(body).await;
+            discard(body, DISCARD).await;
             return Err(Refusal::too_large(limit));
         }
         Ok(Err(refusal)) => {
             drop((bytes, memory));
-            discard(body).await;
+            discard(body, DISCARD).await;
             return Err(refusal);
         }
         Err(_) => return Err(Refusal::too_slow()),
@@ -188,10 +205,10 @@ fn length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// Reads on, keeping nothing. Whether all of it was read makes no difference to the answer.
-async fn discard(body: Body) {
+async fn discard(body: Body, time: Duration) {
     let mut body = Limited::new(body, DISCARD_BYTES);
     let read = async { while let Some(Ok(_)) = body.frame().await {} };
-    let _ = timeout(DISCARD, read).await;
+    let _ = timeout(time, read).await;
 }
 
 #[cfg(test)]
@@ -208,7 +225,11 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let text = text(request.body(body.into()).unwrap(), &Bodies::new(LIMIT)).await;
+        let text = text(
+            request.body(body.into()).unwrap(),
+            &Bodies::new(LIMIT, &Tasks::default()),
+        )
+        .await;
         text.map(|body| body.text)
             .map_err(|refusal| refusal.into_response().status().as_u16())
     }
@@ -254,6 +275,7 @@ mod tests {
         let bodies = Bodies {
             free: Arc::new(Semaphore::new(10)),
             limit: LIMIT,
+            tasks: Tasks::default(),
         };
         let ask = |length: usize| {
             let request = Request::post("/").body(Body::from("x".repeat(length)));

@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::sleep;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -21,7 +22,9 @@ use super::failure::Refusal;
 use super::guard::Guard;
 use super::listen::Exchange;
 use crate::clock;
+use crate::failure::Failure;
 use crate::metrics::{Metrics, Trail};
+use crate::task::Tasks;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
@@ -31,6 +34,10 @@ pub(super) const REHEARSAL: HeaderName = HeaderName::from_static("x-airlock-rehe
 const ID_LENGTH: usize = 128;
 const PATH_LENGTH: usize = 128;
 
+/// How long a request may take to end with an error of its own, once requests are aborted. Those that run a turn do so within
+/// milliseconds.
+const ABORT_GRACE: Duration = Duration::from_millis(1500);
+
 /// What all requests are recorded with.
 #[derive(Clone, Debug)]
 pub(super) struct Recording {
@@ -38,6 +45,7 @@ pub(super) struct Recording {
     pub(super) rehearsal: bool,
     pub(super) metrics: Metrics,
     pub(super) guard: Arc<Guard>,
+    pub(super) tasks: Tasks,
 }
 
 /// A request as the gateway knows it.
@@ -103,7 +111,17 @@ pub(super) async fn record(
     let served = recording
         .guard
         .pass(request, |request| survive(request, next));
-    let mut response = served.instrument(span).await;
+    let aborted = async {
+        recording.tasks.requests_aborted().await;
+        sleep(ABORT_GRACE).await;
+        Refusal::from(Failure::stopping()).into_response()
+    };
+    let mut response = tokio::select! {
+        biased;
+        response = served.instrument(span.clone()) => response,
+        // Dropping what serves it ends all that runs for it.
+        response = aborted.instrument(span) => response,
+    };
 
     line.status = Some(response.status().as_u16());
     let headers = response.headers_mut();

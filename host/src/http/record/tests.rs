@@ -30,6 +30,7 @@ async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
         rehearsal,
         metrics: Metrics::default(),
         guard: Arc::new(Guard::new(Ipv4Addr::LOCALHOST.into(), &[], &[])),
+        tasks: Tasks::default(),
     };
     let router = Router::new()
         .route(
