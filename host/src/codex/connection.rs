@@ -1,6 +1,7 @@
 //! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
 
 mod account; // what concerns the account, and who hears it
+mod liveness; // whether the child responds
 mod message; // what we say, as lines
 mod write; // lines to a child's stdin
 
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::account::AccountLine;
@@ -82,6 +84,9 @@ struct Inner {
     call_timeout: Duration,
     /// Lines that the child has written.
     heard: AtomicU64,
+    opened: Instant,
+    /// When the child last wrote anything, in milliseconds since `opened`.
+    spoke: AtomicU64,
     closed: CancellationToken,
     /// Ends the writer, and with it the child's stdin; or the writer has ended by itself.
     hang_up: CancellationToken,
@@ -109,6 +114,8 @@ impl Connection {
                 room: Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)),
                 call_timeout: bounds.call_timeout,
                 heard: AtomicU64::new(0),
+                opened: Instant::now(),
+                spoke: AtomicU64::new(0),
                 closed: CancellationToken::new(),
                 hang_up: CancellationToken::new(),
                 refused: watch::Sender::default(),
@@ -243,11 +250,6 @@ impl Connection {
     /// Whether calls can still be made.
     pub(super) fn is_open(&self) -> bool {
         !self.inner.hang_up.is_cancelled() && !self.inner.closed.is_cancelled()
-    }
-
-    /// How many lines the child has written so far. As long as it grows, the child is alive.
-    pub(super) fn heard(&self) -> u64 {
-        self.inner.heard.load(Ordering::Relaxed)
     }
 
     /// Whether the account is being refused, as far as the last turn told.
@@ -387,6 +389,7 @@ async fn read(
         if stdout.read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
+        inner.speaks();
     }
 }
 

@@ -95,7 +95,7 @@ struct Counts {
 
 impl Sitter for Member {
     fn is_open(&self) -> bool {
-        self.connection.is_open()
+        self.connection.is_open() && !self.hung.is_cancelled()
     }
 
     fn turns(&self) -> usize {

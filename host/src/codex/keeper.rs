@@ -37,7 +37,7 @@ const BEGINNING: [&str; 2] = ["thread/start", "turn/start"];
 
 /// Why there is no turn, for whoever asked for one.
 pub(super) enum NotStarted {
-    /// The child went before `turn/start` was written: nothing ran, so another child may be asked.
+    /// The child went, or was found to hang, before `turn/start` was written: nothing ran, so another child may be asked.
     Gone,
     Failed(Failure),
 }
@@ -80,16 +80,19 @@ impl Wanted {
     /// Waits for room for a call of so many bytes. None: whoever wanted the turn has left.
     async fn room<'a>(
         &mut self,
-        connection: &'a Connection,
+        child: &'a Member,
         bytes: usize,
     ) -> Result<Option<SemaphorePermit<'a>>, Unstarted> {
         tokio::select! {
             biased;
+        let connection = &child.connection;
             () = self.opened.closed() => Ok(None),
             room = connection.room(bytes) => room.map(Some).map_err(|_closed| Unstarted::Gone),
             () = sleep_until(self.deadline) => Err(Unstarted::Never(failure::too_slow())),
         }
     }
+            // Whoever has the room waits for a child that hangs.
+            () = connection.unresponsive() => Err(Unstarted::hung(child)),
 }
 
 async fn keep(
@@ -198,7 +201,7 @@ async fn start_thread(
         return Ok(Some(started.into()));
     }
     let thread: ThreadStartResponse = {
-        let Some(_room) = wanted.room(connection, prompt.opening_bytes()).await? else {
+        let Some(_room) = wanted.room(child, prompt.opening_bytes()).await? else {
             return Ok(None);
         };
         child.count_thread();
@@ -223,7 +226,7 @@ async fn start_thread(
 
 /// Why a turn was not started.
 enum Unstarted {
-    /// The child is gone, and `turn/start` was not written.
+    /// The child is gone or hangs, and `turn/start` was not written.
     Gone,
     /// Codex never began it.
     Never(Failure),
@@ -234,6 +237,12 @@ enum Unstarted {
 impl Unstarted {
     /// A refusal of one of these tools names it: it is the client's.
     fn of_tools(self, tools: &[DynamicTool]) -> Self {
+    /// This child does not respond.
+    fn hung(child: &Member) -> Self {
+        child.hangs();
+        Self::Gone
+    }
+
         match self {
             Self::Never(failure) => Self::Never(failure::of_tools(failure, tools)),
             other => other,
@@ -256,10 +265,9 @@ async fn start_turn(
     shared: &Shared,
     wanted: &mut Wanted,
 ) -> Result<bool, Unstarted> {
-    let connection = &child.connection;
     let thread_id = thread.id.as_str();
     for portion in prompt.portions() {
-        let Some(_room) = wanted.room(connection, portion.bytes).await? else {
+        let Some(_room) = wanted.room(child, portion.bytes).await? else {
             return Ok(false);
         };
         let items = portion.written().map_err(Unstarted::Never)?;
@@ -269,7 +277,7 @@ async fn start_turn(
         };
         let _: Ignored = call(child, "thread/inject_items", &params).await?;
     }
-    let Some(_room) = wanted.room(connection, prompt.input_bytes()).await? else {
+    let Some(_room) = wanted.room(child, prompt.input_bytes()).await? else {
         return Ok(false);
     };
     if Instant::now() >= wanted.deadline {
@@ -277,6 +285,10 @@ async fn start_turn(
     }
     let input = prompt.input();
     let params = TurnStartParams {
+    // A thread that was started ahead shows nothing of how its child is now.
+    if !child.connection.responds().await {
+        return Err(Unstarted::hung(child));
+    }
         thread_id,
         input: &input,
         effort: prompt.effort.as_deref(),
@@ -305,7 +317,11 @@ async fn call<R: DeserializeOwned>(
     method: &'static str,
     params: &(impl Serialize + Sync),
 ) -> Result<R, Unstarted> {
-    let result = retry_overloaded(child, method, params, || true).await;
+    let result = tokio::select! {
+        biased;
+        result = retry_overloaded(child, method, params, || true) => result,
+        () = child.connection.unresponsive() => return Err(Unstarted::hung(child)),
+    };
     result.map_err(|error| match error {
         CallError::Closed => Unstarted::Gone,
         error => Unstarted::Never(failure::of_call(method, error)),

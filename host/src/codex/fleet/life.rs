@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::circuit::RAN_WELL;
 use super::login::Login;
-use super::{Member, Reason, Shared, Tally};
+use super::{Member, Reason, Shared, Sitter as _, Tally};
 use crate::codex::ahead::Stock;
 use crate::codex::catalogue::Catalogue;
 use crate::codex::catalogues;
@@ -21,9 +21,15 @@ use crate::codex::protocol::{AccountReadResponse, Nothing};
 /// How often the login's file is looked at while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
 
-/// How often a child is asked whether it is still there, and how long it may take to say so.
+/// How often a child is asked whether it still responds.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
-const PROBE_WAIT: Duration = Duration::from_secs(10);
+
+/// Rounds in a row without a response after which a child is given up with the turns that it has: 16 s, since each round
+/// takes the pause and the 3 s that an answer may take.
+const SILENT_ROUNDS: u32 = 2;
+
+/// How long each step of ending such a child may take.
+const HUNG_END_STEP: Duration = Duration::from_millis(500);
 
 /// How long a child that reads no more may go on to speak.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -31,8 +37,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Why a child is of no more use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Useless {
-    /// It ended, or hangs.
+    /// It ended, or has been silent for too long.
     Broken,
+    /// It does not respond. It may yet.
+    Hung,
     /// Nothing is wrong with it, but that it knows an old login.
     Outdated,
     /// It has been told to leave.
@@ -83,7 +91,7 @@ pub(super) async fn live(shared: &Shared, number: u64) {
         _ = generation.changed() => Useless::Outdated,
     };
     match useless {
-        Useless::Broken => {
+        Useless::Broken | Useless::Hung => {
             if began.elapsed() < RAN_WELL && !member.tally.is_useful() {
                 shared.lock().circuit.failed(Instant::now());
             }
@@ -92,7 +100,10 @@ pub(super) async fn live(shared: &Shared, number: u64) {
         Useless::Outdated => shared.leave(&member, Reason::Login),
         Useless::Replaced | Useless::Stopping => {}
     }
-    if matches!(useless, Useless::Outdated | Useless::Replaced) {
+    if matches!(
+        useless,
+        Useless::Outdated | Useless::Replaced | Useless::Hung
+    ) {
         // Every turn has a deadline, and so has this.
         tokio::select! {
             () = member.idle() => {}
@@ -100,7 +111,11 @@ pub(super) async fn live(shared: &Shared, number: u64) {
             () = shared.tasks.stopping() => {}
         }
     }
-    child.end().await;
+    match useless {
+        // Nobody waits for what it could still do, and it heeds nothing but the last signal.
+        Useless::Hung => child.end_within(HUNG_END_STEP).await,
+        _ => child.end().await,
+    }
     let mut state = shared.lock();
     // At once, so that nobody counts them twice.
     let threads = member.tally.threads();
@@ -188,6 +203,8 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
         signed_out,
         leaving: CancellationToken::new(),
         pace: shared.pace.clone(),
+        upstream: shared.upstream.clone(),
+        hung: CancellationToken::new(),
         tally: Tally::new(shared.terms.recycle_threads as u64, shared.wake.clone()),
     });
     Ok((child, member))
@@ -212,7 +229,11 @@ async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
         }
     };
     tokio::select! {
-        () = fails(connection) => Useless::Broken,
+        () = ends(connection) => Useless::Broken,
+        () = stops_responding(member) => {
+            tracing::error!(child = member.number, turns = member.turns(), "codex does not respond; another takes its place");
+            Useless::Hung
+        }
         () = signed_in_anew => {
             tracing::info!("a login appeared; starting codex again with it");
             shared.account.renewed();
@@ -223,8 +244,16 @@ async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
     }
 }
 
-/// Completes when a child has ended or hangs.
+/// Completes when a child has ended, or has been silent for too long.
 async fn fails(connection: &Connection) {
+    tokio::select! {
+        () = ends(connection) => {}
+        () = falls_silent(connection) => tracing::error!("codex hangs"),
+    }
+}
+
+/// Completes when a child has ended.
+async fn ends(connection: &Connection) {
     tokio::select! {
         () = connection.closed() => tracing::warn!("codex ended"),
         () = connection.hung_up() => {
@@ -232,22 +261,34 @@ async fn fails(connection: &Connection) {
             // What it still has to say belongs to replies that are nearly done.
             let _ = timeout(LAST_WORDS, connection.closed()).await;
         }
-        () = falls_silent(connection) => tracing::error!("codex hangs"),
     }
 }
 
-/// Completes when a child twice in a row has not answered a question that costs it nothing, and has said nothing else
-/// either: one that is merely busy still speaks. An error is an answer too.
+/// Completes when a child does not respond, as it or a turn's task has found.
+async fn stops_responding(member: &Member) {
+    let asked = async {
+        loop {
+            tokio::time::sleep(PROBE_PAUSE).await;
+            if !member.connection.responds().await {
+                return member.hangs();
+            }
+        }
+    };
+    tokio::select! {
+        () = asked => {}
+        () = member.hung.cancelled() => {}
+    }
+}
+
+/// Completes when a child has not responded `SILENT_ROUNDS` times in a row. One that was only
+/// stopped for a while goes on with the turns that it has.
 async fn falls_silent(connection: &Connection) {
-    let mut silences = 0;
-    while silences < 2 {
+    let mut rounds = 0;
+    while rounds < SILENT_ROUNDS {
         tokio::time::sleep(PROBE_PAUSE).await;
-        let heard = connection.heard();
-        let _ = timeout(PROBE_WAIT, connection.probe("thread/loaded/list")).await;
-        silences = if connection.heard() == heard {
-            silences + 1
-        } else {
-            0
+        rounds = match connection.responds().await {
+            true => 0,
+            false => rounds + 1,
         };
     }
 }

@@ -41,6 +41,10 @@ pub(in crate::codex) struct Member {
     /// How many turns run at once follows how they begin.
     pub(in crate::codex) pace: Arc<Pace>,
     pub(super) tally: Tally,
+    /// Whether the model can be reached, as turns find out.
+    pub(in crate::codex) upstream: Arc<UpstreamHealth>,
+    /// Cancelled when it is found not to respond: it is offered no more turns.
+    pub(super) hung: CancellationToken,
 }
 
 fn unreached(model: &str) -> Failure {
@@ -142,6 +146,11 @@ impl Member {
     }
 
     /// One more thread has been asked for.
+    /// It does not respond: from now on another takes the turns.
+    pub(in crate::codex) fn hangs(&self) {
+        self.hung.cancel();
+    }
+
     pub(in crate::codex) fn count_thread(&self) {
         let before = self.tally.threads.fetch_add(1, Ordering::Relaxed);
         if before + 1 == self.tally.most {
