@@ -25,6 +25,7 @@ mod requests; // what it asks of us
 mod stderr; // what it mutters
 mod telling; // what was told, against retries
 mod turn; // a turn's events
+mod upstream; // whether the model can be reached
 mod vocabulary; // what it tells, in the boundary's words
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use self::launch::Launch;
 pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
+pub(crate) use self::upstream::{ModelReport, Reach};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::task::{Tasks, aside};
@@ -75,6 +77,7 @@ impl Codex {
             patience: Patience {
                 turn: limits.turn_timeout,
                 call: limits.call_silence,
+                model: limits.model_wait,
             },
             account,
             tasks: tasks.clone(),
@@ -88,7 +91,13 @@ impl Codex {
 
     /// What stands between a request and a turn, as a client may hear it.
     pub(crate) fn ready(&self) -> Result<(), Problem> {
-        self.fleet.now().map(drop)
+        self.fleet.now()?;
+        self.fleet.upstream().problem().map_or(Ok(()), Err)
+    }
+
+    /// Whether the model can be reached, as turns have found out.
+    pub(crate) fn model(&self) -> ModelReport {
+        self.fleet.upstream().report()
     }
 
     /// How many turns may run at once, as it changes: never more than `limits.turns`.
@@ -154,15 +163,6 @@ impl Codex {
         brief: Brief,
         terms: Terms,
     ) -> Result<Turn, Failure> {
-        let mut child = self.fleet.lease().await?;
-        child.check(&conversation, &brief)?;
-        let bytes = prompt::bytes(&brief);
-        let prompt = aside(bytes, move || Prompt::new(conversation, brief)).await?;
-        let prompt = Arc::new(prompt?);
-        let mut left = CHILDREN;
-        loop {
-            // Another child may be another Codex.
-    ) -> Result<Turn, Failure> {
         tokio::select! {
             biased;
             // Whatever of it exists by then is ended.
@@ -176,6 +176,15 @@ impl Codex {
         conversation: Arc<Conversation>,
         brief: Brief,
         terms: Terms,
+    ) -> Result<Turn, Failure> {
+        let mut child = self.fleet.lease().await?;
+        child.check(&conversation, &brief)?;
+        let bytes = prompt::bytes(&brief);
+        let prompt = aside(bytes, move || Prompt::new(conversation, brief)).await?;
+        let prompt = Arc::new(prompt?);
+        let mut left = CHILDREN;
+        loop {
+            // Another child may be another Codex.
             child.check_tools(!prompt.tools().is_empty())?;
             let started = keeper::start(
                 child,

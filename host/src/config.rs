@@ -142,6 +142,10 @@ pub struct Limits {
     pub parked_turns: usize,
     /// How long each of them may wait.
     pub park_time: Duration,
+    /// How long a model may send nothing once it is asked. Codex's own retries count.
+    pub model_wait: Duration,
+    /// Requests to the model that a turn may make for one response to a client. Codex's own retries do not count.
+    pub model_requests: usize,
     /// How long a model that has called a tool may be silent before Codex is asked whether its stream still runs.
     pub call_silence: Duration,
     /// How long a call to Codex may take.
@@ -293,6 +297,8 @@ impl Default for Limits {
             turn_timeout: Duration::from_secs(30 * 60),
             parked_turns: 64,
             park_time: Duration::from_secs(5 * 60),
+            model_wait: Duration::from_secs(60),
+            model_requests: 8,
             call_silence: Duration::from_secs(30),
             call_timeout: Duration::from_secs(30),
             calls_in_flight: 100,

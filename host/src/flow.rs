@@ -23,7 +23,9 @@ use self::pump::Pump;
 use self::reading::{Read, Unread};
 use self::turn::Turn;
 use self::turns::{ANSWER, Turns};
-use crate::codex::{CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, Permit, Terms};
+use crate::codex::{
+    CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, ModelReport, Permit, Terms,
+};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::metrics::Trail;
@@ -250,6 +252,7 @@ impl Flow {
                     permit,
                     bell: Arc::default(),
                     buffer_bytes: self.limits.turn_buffer_bytes,
+                    model_requests: self.limits.model_requests,
                 };
                 let (conversation, trail) = (asked.conversation, asked.trail.asks());
                 let turn = self.codex.start_turn(conversation, brief, terms).await?;
@@ -382,6 +385,11 @@ impl Flow {
     /// What makes tapes of requests.
     pub(crate) fn recorder(&self) -> &Recorder {
         &self.recorder
+    }
+
+    /// Whether the model can be reached, as turns have found out.
+    pub(crate) fn model_report(&self) -> ModelReport {
+        self.codex.model()
     }
 
     /// The version of the Codex that answers, or what stands between a request and a turn.

@@ -31,3 +31,4 @@ mod sdk; // the official packages
 mod tapes; // requests, played again
 mod tools; // functions that the client runs
 mod upgrade; // Codexes of another protocol
+mod upstream; // a model out of reach, or one that never ends

@@ -13,3 +13,4 @@ mod protocol; // what it says of it
 mod rehearsal; // the scripted model that Airlock brings along
 mod tools; // functions that the client runs
 mod verbatim; // words that Codex takes for more than words
+mod upstream; // a model out of reach, or one that never ends

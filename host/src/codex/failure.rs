@@ -4,6 +4,8 @@
 
 mod refresh; // tokens that could not be renewed
 
+use std::time::Duration;
+
 use airlock_wire::decode::{RpcError, TurnError};
 use serde_json::Value;
 
@@ -89,9 +91,24 @@ fn named(error: &TurnError) -> (&str, Option<u64>) {
     }
 }
 
+/// Whether Codex reports that no connection to the model came about: refused, timed out, no such host. Codex has only words
+/// for it (0.163.0 and 0.169.0): `Connection failed: …` over HTTP, and over WebSockets `request timed out` or the system's error.
+pub(super) fn is_unreachable(error: &TurnError) -> bool {
+    let texts = [
+        Some(error.message.as_str()),
+        error.additional_details.as_deref(),
+    ];
+    let words = ["Connection failed", "request timed out", "(os error "];
+    let mut texts = texts.into_iter().flatten();
+    named(error).1.is_none() && texts.any(|text| words.iter().any(|word| text.contains(word)))
+}
+
 fn classify(error: &TurnError) -> Failure {
     if let Some(failure) = refresh::of(error) {
         return failure;
+    }
+    if is_unreachable(error) {
+        return unreachable();
     }
     match named(error) {
         ("usageLimitExceeded", _) => Failure::new(
@@ -124,11 +141,7 @@ fn classify(error: &TurnError) -> Failure {
             "request_too_large",
             "the request is larger than the model takes; send less of the conversation",
         ),
-        ("httpConnectionFailed" | "responseStreamConnectionFailed", None) => Failure::new(
-            ProblemKind::Upstream,
-            "upstream_unreachable",
-            "Codex cannot reach the model; check the gateway's network and proxy",
-        ),
+        ("httpConnectionFailed" | "responseStreamConnectionFailed", None) => unreachable(),
         ("badRequest", _) => refused(error).unwrap_or_else(|| bad_request(None)),
         ("other", _) => refused(error)
             .or_else(|| fell_silent(error))
@@ -200,6 +213,34 @@ fn bad_request(said: Option<&str>) -> Failure {
 
 fn upstream(message: &str) -> Failure {
     Failure::new(ProblemKind::Upstream, "upstream_error", message)
+}
+
+fn unreachable() -> Failure {
+    Failure::new(
+        ProblemKind::Upstream,
+        "upstream_unreachable",
+        "Codex cannot reach the model; check the gateway's network and proxy",
+    )
+}
+
+/// The model has sent nothing for so long, and Codex has not given up. `error`: why Codex asks it again, where it says so.
+pub(super) fn unanswered_by_model(wait: Duration, error: Option<&TurnError>) -> Outcome {
+    if let Some(error) = error {
+        return of_turn(Some(error));
+    }
+    let message = format!(
+        "the model sent nothing for {} s and the turn was stopped; check the gateway's network and proxy, or raise limits.model_wait for a slow model",
+        wait.as_secs_f32()
+    );
+    Failure::new(ProblemKind::Timeout, "upstream_timeout", message).into()
+}
+
+/// The turn made so many requests to the model, and went on.
+pub(super) fn looping(requests: usize) -> Failure {
+    let message = format!(
+        "the model called functions again and again that it was not offered; the turn was stopped after {requests} requests to the model (limits.model_requests)"
+    );
+    Failure::new(ProblemKind::Upstream, "upstream_loop", message)
 }
 
 fn overloaded() -> Failure {

@@ -31,6 +31,7 @@ use super::connection::Bounds;
 use super::failure;
 use super::launch::Launch;
 use super::orphans;
+use super::upstream::UpstreamHealth;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::task::Tasks;
@@ -61,6 +62,7 @@ struct Shared {
     tasks: Tasks,
     state: Mutex<State>,
     pace: Arc<Pace>,
+    upstream: Arc<UpstreamHealth>,
     /// Rung whenever requests that wait should look again.
     changed: watch::Sender<()>,
     /// Rung when the manager should.
@@ -125,6 +127,7 @@ impl Fleet {
                 number: 0,
             }),
             pace: Arc::new(Pace::new(config.limits.turns)),
+            upstream: Arc::default(),
             changed: watch::Sender::default(),
             wake: Arc::default(),
             counts: Counts::default(),
@@ -157,6 +160,11 @@ impl Fleet {
             Some(found) => usable(found),
             None => Err(starting()),
         }
+    }
+
+    /// Whether the model can be reached, as turns find out.
+    pub(super) fn upstream(&self) -> &UpstreamHealth {
+        &self.shared.upstream
     }
 
     /// How many turns may run at once, as it changes.

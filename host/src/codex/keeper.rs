@@ -49,6 +49,8 @@ pub(super) struct Patience {
     pub(super) turn: Duration,
     /// A model that has called a tool, to say more or that its response is whole.
     pub(super) call: Duration,
+    /// A model that is asked, until it sends anything.
+    pub(super) model: Duration,
 }
 
 /// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
@@ -60,9 +62,9 @@ pub(super) async fn start(
     tasks: &Tasks,
 ) -> Result<Turn, NotStarted> {
     let (opened, turn) = oneshot::channel();
+    let aborted = tasks.clone();
     tasks.spawn("turn", async move {
         keep(&child, prompt, terms, patience, opened, aborted).await;
-    let aborted = tasks.clone();
     });
     turn.await
         .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
@@ -83,16 +85,16 @@ impl Wanted {
         child: &'a Member,
         bytes: usize,
     ) -> Result<Option<SemaphorePermit<'a>>, Unstarted> {
+        let connection = &child.connection;
         tokio::select! {
             biased;
-        let connection = &child.connection;
             () = self.opened.closed() => Ok(None),
             room = connection.room(bytes) => room.map(Some).map_err(|_closed| Unstarted::Gone),
             () = sleep_until(self.deadline) => Err(Unstarted::Never(failure::too_slow())),
-        }
-    }
             // Whoever has the room waits for a child that hangs.
             () = connection.unresponsive() => Err(Unstarted::hung(child)),
+        }
+    }
 }
 
 async fn keep(
@@ -101,12 +103,12 @@ async fn keep(
     terms: Terms,
     patience: Patience,
     opened: Opened,
+    tasks: Tasks,
 ) {
     let connection = &child.connection;
     let deadline = Instant::now() + patience.turn;
     let mut wanted = Wanted { opened, deadline };
     // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back. Boxed like what
-    tasks: Tasks,
     // follows: the room of a beginning is not kept for as long as the turn runs.
     let thread = match Box::pin(start_thread(child, &prompt, &mut wanted)).await {
         Ok(Some(thread)) => thread,
@@ -235,14 +237,14 @@ enum Unstarted {
 }
 
 impl Unstarted {
-    /// A refusal of one of these tools names it: it is the client's.
-    fn of_tools(self, tools: &[DynamicTool]) -> Self {
     /// This child does not respond.
     fn hung(child: &Member) -> Self {
         child.hangs();
         Self::Gone
     }
 
+    /// A refusal of one of these tools names it: it is the client's.
+    fn of_tools(self, tools: &[DynamicTool]) -> Self {
         match self {
             Self::Never(failure) => Self::Never(failure::of_tools(failure, tools)),
             other => other,
@@ -283,12 +285,12 @@ async fn start_turn(
     if Instant::now() >= wanted.deadline {
         return Err(Unstarted::Never(failure::too_slow()));
     }
-    let input = prompt.input();
-    let params = TurnStartParams {
     // A thread that was started ahead shows nothing of how its child is now.
     if !child.connection.responds().await {
         return Err(Unstarted::hung(child));
     }
+    let input = prompt.input();
+    let params = TurnStartParams {
         thread_id,
         input: &input,
         effort: prompt.effort.as_deref(),

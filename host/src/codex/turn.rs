@@ -8,10 +8,11 @@ mod parked; // waiting for its client
 mod progress; // what its keeper must know
 mod state; // what is known of it
 mod terms; // what it is asked for with, and what comes of it
+mod upstream; // what it asks of the model
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use airlock_wire::decode::{Report, Status};
+use airlock_wire::decode::{Report, Status, TurnError};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -89,6 +90,8 @@ pub(super) struct Shared {
     progress: watch::Sender<Progress>,
     /// Bytes of events that may wait.
     bound: usize,
+    /// Requests to the model that it may make for one response to a client.
+    model_requests: usize,
 }
 
 impl Shared {
@@ -100,6 +103,7 @@ impl Shared {
             tools,
             progress: watch::Sender::default(),
             bound: terms.buffer_bytes,
+            model_requests: terms.model_requests,
         })
     }
 
@@ -144,6 +148,16 @@ impl Shared {
         self.bell.ring();
     }
 
+    /// Since when the model owes it an answer. None: it is answering, or not asked.
+    pub(super) fn awaits_model_since(&self) -> Option<Instant> {
+        self.lock().upstream.awaited()
+    }
+
+    /// Why Codex asks the model again, while it is awaited.
+    pub(super) fn model_error(&self) -> Option<TurnError> {
+        self.lock().upstream.error().cloned()
+    }
+
     /// The turn is over: its place is free.
     pub(super) fn leave(&self) {
         self.lock().permit = None;
@@ -180,28 +194,34 @@ impl Shared {
         let mut heard = Heard::Turn;
         // Nothing after this is for anybody.
         let mut last = false;
+        let now = Instant::now();
+        let answered = is_of_model(&report, told) && state.upstream.answered();
         // With nearly every piece, only its reply has anything to learn of it.
-        let told_alone = is_piece && state.plain;
+        let told_alone = is_piece && state.plain && !answered;
         let mut progress = match told_alone {
             true => Progress::default(),
             false => *self.progress.borrow(),
         };
         let before = progress;
-        state.heard = Instant::now();
+        progress.answered = progress.answered.wrapping_add(u32::from(answered));
+        state.heard = now;
         // A turn that waits says nothing of its own: this one runs, and has no place.
         progress.abandoned |= progress.parked && report.is_of_model();
         match report {
             Report::TurnStarted { turn } => {
                 state.turn.get_or_insert_with(|| turn.into_owned());
+                state.upstream.begin(now);
                 progress.started = true;
             }
             Report::MessageStarted { item, phase } => {
+                state.upstream.told();
                 state
                     .telling
                     .started(&item, phase.map(Phase::from), &mut events);
             }
             Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
             Report::MessageCompleted { item, phase, text } => {
+                state.upstream.told();
                 state
                     .telling
                     .completed(&item, phase.map(Phase::from), &text, &mut events);
@@ -224,6 +244,10 @@ impl Shared {
             }
             Report::Usage(usage) => {
                 state.telling.settle(&mut events);
+                let awaited = state.upstream.used(now);
+                progress.answered = progress.answered.wrapping_add(u32::from(awaited));
+                progress.responded = progress.responded.wrapping_add(1);
+                progress.loops = state.upstream.exceeds(self.model_requests);
                 // Of a turn that waits for tools, Codex tells it only when it goes on.
                 if !self.tools {
                     let usage: Usage = usage.into();
@@ -245,6 +269,9 @@ impl Shared {
             }
             Report::Responded(usage) if self.tools => {
                 last = state.calls.responded();
+                state.upstream.responded(now);
+                progress.responded = progress.responded.wrapping_add(1);
+                progress.loops = state.upstream.exceeds(self.model_requests);
                 state.telling.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage.into()));
                 events.extend(used.map(EventKind::Usage));
@@ -256,7 +283,11 @@ impl Shared {
                     progress.abandoned = true;
                     outcome = Some(failure::of_turn(Some(&error)));
                 }
-                false => state.telling.retry(),
+                false => {
+                    state.telling.retry();
+                    state.upstream.retried(error, now);
+                    progress.failed = progress.failed.wrapping_add(1);
+                }
             },
             Report::Compacting => {
                 // It cannot be switched off (0.169.0), and the answer would be to a summary nobody asked for.
@@ -274,6 +305,10 @@ impl Shared {
                 state.telling.check_retold(&mut events);
                 progress.started = true;
                 progress.ended = true;
+                if let Some(error) = error.as_ref().filter(|_| status == Status::Failed) {
+                    state.upstream.retried(error.clone(), now);
+                    progress.failed = progress.failed.wrapping_add(1);
+                }
                 outcome = Some(match status {
                     Status::Completed => state
                         .check_whole()
@@ -283,6 +318,10 @@ impl Shared {
                 });
             }
             Report::Other => events.extend(told.map(verbatim)),
+        }
+        if progress.loops && !before.loops {
+            progress.abandoned = true;
+            outcome = Some(failure::looping(self.model_requests).into());
         }
         if !progress.abandoned && state.outcome.is_none() && !state.told_outcome {
             for kind in events.drain(..) {
@@ -322,6 +361,12 @@ impl Shared {
         }
         heard
     }
+}
+
+/// Whether the model itself has sent this. An item that we do not know is one of its own too.
+fn is_of_model(report: &Report<'_>, told: Option<(&str, &RawValue)>) -> bool {
+    let is_item = |(method, _): (&str, &RawValue)| method.starts_with("item/");
+    report.is_of_model() || (matches!(report, Report::Other) && told.is_some_and(is_item))
 }
 
 #[cfg(test)]

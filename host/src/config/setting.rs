@@ -103,6 +103,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("limits.turn_timeout", |c| Slot::Wait(&mut c.limits.turn_timeout), "How long a turn may take.").range(100, DAY),
     Setting::new("limits.parked_turns", |c| Slot::Count(&mut c.limits.parked_turns), "Turns that may wait for the results of their client's tools; of more, the oldest ends. 0: none waits. A turn that did not wait is built anew.").range(0, 10_000),
     Setting::new("limits.park_time", |c| Slot::Wait(&mut c.limits.park_time), "How long each of them may wait.").range(1, DAY),
+    Setting::new("limits.model_wait", |c| Slot::Wait(&mut c.limits.model_wait), "How long the model may send nothing once it is asked, from the start of a turn and after each of its responses, Codex's own retries included. A model of your own that reads a long prompt before its first word may need more.").range(100, DAY),
+    Setting::new("limits.model_requests", |c| Slot::Count(&mut c.limits.model_requests), "Requests to the model that a turn may make for one response to a client, besides Codex's own retries. One is usual; each call of a function that was not offered makes another.").range(2, 1000),
     Setting::new("limits.call_silence", |c| Slot::Wait(&mut c.limits.call_silence), "How long a model that has called a tool may be silent before Codex is asked whether its stream still runs; its turn then does not wait.").range(10, HOUR),
     Setting::new("limits.call_timeout", |c| Slot::Wait(&mut c.limits.call_timeout), "How long a call to Codex may take.").range(100, HOUR),
     // At about 200 unanswered calls Codex 0.169 refuses, and at 400 some are never answered.

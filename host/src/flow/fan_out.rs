@@ -92,7 +92,7 @@ impl FanOut {
         let permits = means.permits.clone();
         for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
             opened.push(event(source, EventKind::Opened(model)));
-            means.start(source, brief, permit, limits.turn_buffer_bytes, turns);
+            means.start(source, brief, permit, &limits, turns);
         }
         let candidates = u32::try_from(opened.len()).unwrap_or(u32::MAX);
         let fan_out = Self {
@@ -327,7 +327,7 @@ impl FanOut {
         let wished = brief.model.as_ref();
         let model = means.codex.model_name(&means.conversation, wished);
         waiting.push(event(source, EventKind::Opened(model)));
-        means.start(source, brief, permit, self.limits.turn_buffer_bytes, turns);
+        means.start(source, brief, permit, &self.limits, turns);
         Ok(())
     }
 
@@ -340,19 +340,13 @@ impl FanOut {
 
 impl Means {
     /// Asks for a turn.
-    fn start(
-        &self,
-        source: u32,
-        brief: Brief,
-        permit: Permit,
-        buffer_bytes: usize,
-        turns: &mut Turns,
-    ) {
+    fn start(&self, source: u32, brief: Brief, permit: Permit, limits: &Limits, turns: &mut Turns) {
         let terms = Terms {
             source,
             permit,
             bell: self.bell.clone(),
-            buffer_bytes,
+            buffer_bytes: limits.turn_buffer_bytes,
+            model_requests: limits.model_requests,
         };
         let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
         let trail = self.trail.clone();

@@ -18,6 +18,11 @@ pub(super) async fn live() -> Response {
 pub(super) async fn ready(State(front): State<Front>) -> Result<Response, Refusal> {
     let version = front.flow.ready()?;
     let codex = json!({ "version": version });
-    let body = json!({ "status": "ready", "rehearsal": front.rehearsal, "codex": codex });
+    let body = json!({
+        "status": "ready",
+        "rehearsal": front.rehearsal,
+        "codex": codex,
+        "model": front.flow.model_report(),
+    });
     Ok(failure::json(StatusCode::OK, body.to_string()))
 }

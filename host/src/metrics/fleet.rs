@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::scrape::Page;
-use crate::codex::FleetReport;
+use crate::codex::{FleetReport, Reach};
 
 impl Page<'_> {
     /// All of a home's children. A child's own figures have its state for a label and not its number, which would grow
@@ -41,6 +41,19 @@ impl Page<'_> {
         let failures = u64::from(fleet.circuit.failures);
         self.gauge("airlock_codex_failures_in_a_row", help, failures)?;
         let help = "Codex's own log in bytes";
-        self.gauge("airlock_codex_log_bytes", help, fleet.log_bytes)
+        self.gauge("airlock_codex_log_bytes", help, fleet.log_bytes)?;
+        let help = "Whether the model cannot be reached, as turns find out";
+        let unreachable = u64::from(fleet.model.state == Reach::Unreachable);
+        self.gauge("airlock_model_unreachable", help, unreachable)?;
+        let help = "Seconds for which the model has been unreachable, or silent beyond the usual";
+        let seconds = fleet.model.seconds.unwrap_or_default();
+        self.gauge("airlock_model_outage_seconds", help, seconds)?;
+        let stopped = [
+            ("upstream_timeout", fleet.stopped_turns.timeouts),
+            ("upstream_loop", fleet.stopped_turns.loops),
+        ];
+        let stopped = stopped.map(|(reason, turns)| ([("reason", reason.to_owned())], turns));
+        let help = "Turns that were stopped because of the model, by the code of their error";
+        self.counters("airlock_stopped_turns", help, stopped)
     }
 }

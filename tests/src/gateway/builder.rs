@@ -165,6 +165,14 @@ impl GatewayBuilder {
         self.over_home(programs::real_codex()?, model).await
     }
 
+    /// The same, whose model is wherever this URL says. There is just one Codex, as with a fake.
+    pub async fn over_real_model_at(self, base_url: &str) -> Result<Gateway> {
+        let home = CodexHome::at(base_url, self.retries, &self.provider)?;
+        self.quiet()
+            .over_codex_home(programs::real_codex()?, home)
+            .await
+    }
+
     /// The same, where `codex` is a program that becomes the real Codex. As with a fake, there is just one.
     pub async fn over_real_at(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
         self.quiet().over_home(codex, model).await
@@ -172,6 +180,10 @@ impl GatewayBuilder {
 
     async fn over_home(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
         let home = CodexHome::new(model, self.retries, &self.provider)?;
+        self.over_codex_home(codex, home).await
+    }
+
+    async fn over_codex_home(self, codex: PathBuf, home: CodexHome) -> Result<Gateway> {
         let with_home = self
             .flag("--codex-home")
             .flag(home.path())

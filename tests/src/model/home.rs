@@ -23,6 +23,11 @@ impl CodexHome {
     /// A home as a user might have it. `retries` is how often Codex asks again after a failed request or stream,
     /// `provider` further lines about the model's provider.
     pub fn new(model: &ScriptedModel, retries: u32, provider: &str) -> Result<Self> {
+        Self::at(&model.base_url(), retries, provider)
+    }
+
+    /// The same, whose model is wherever this URL says.
+    pub fn at(base_url: &str, retries: u32, provider: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("airlock-home-").tempdir()?;
         let text = format!(
             r#"model = "gpt-5.5"
@@ -34,15 +39,14 @@ shell_snapshot = false
 
 [model_providers.scripted]
 name = "Scripted"
-base_url = "{}"
+base_url = "{base_url}"
 wire_api = "responses"
 env_key = "{KEY_VARIABLE}"
 requires_openai_auth = false
 request_max_retries = {retries}
 stream_max_retries = {retries}
 {provider}
-"#,
-            model.base_url()
+"#
         );
         fs::write(folder.path().join("config.toml"), text)?;
         Ok(Self { folder })

@@ -13,6 +13,7 @@ use super::{Account, lock, words};
 use crate::codex::Codex;
 use crate::codex::binary::{self, BinaryError};
 use crate::codex::protocol::Nothing;
+use crate::codex::upstream::ModelReport;
 
 /// How long a process, or a server of OpenAI's, may hold an answer up.
 const WAIT: Duration = Duration::from_secs(3);
@@ -43,6 +44,9 @@ pub(crate) struct Status {
     pub(crate) rehearsal: bool,
     /// A sign-in is under way.
     pub(crate) login_in_progress: bool,
+    /// Whether the model can be reached, as the gateway's turns have found out.
+    #[serde(default)]
+    pub(crate) model: ModelReport,
     /// What stands in the way of requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) problem: Option<String>,
@@ -88,6 +92,7 @@ impl Codex {
             rate_limits: account.allowance().await,
             rehearsal: account.inner.rehearsal,
             login_in_progress: account.inner.slot.is_taken(),
+            model: self.model(),
             problem: fault.or(ready),
             install: missing.then(|| "airlock codex install".to_owned()),
             cli_path: found.path,
@@ -121,17 +126,17 @@ impl Codex {
                 let known = Some(version.clone());
                 (known, false, Some(BinaryError::TooOld { path, version }))
             }
-            Err(fault) => (None, false, Some(fault)),
-        };
-        Found {
-            path: path.ok(),
-            runs: version.is_some(),
             Err(fault @ BinaryError::Failed { .. }) => {
                 return Found {
                     fault: Some(fault),
                     ..Found::slow(path.ok())
                 };
             }
+            Err(fault) => (None, false, Some(fault)),
+        };
+        Found {
+            path: path.ok(),
+            runs: version.is_some(),
             version,
             supported,
             fault,
@@ -143,7 +148,7 @@ impl Found {
     /// One that has not said its version yet.
     fn slow(path: Option<PathBuf>) -> Self {
         Self {
-            path: Some(path),
+            path,
             runs: true,
             version: None,
             supported: false,

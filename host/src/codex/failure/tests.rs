@@ -214,3 +214,45 @@ fn calls_that_fail_are_told_apart() {
         "upstream_error"
     );
 }
+
+#[test]
+fn a_connection_that_did_not_come_about_is_known_by_its_words() {
+    let reconnecting = |details: &str, status: Option<u16>| {
+        json!({"message": "Reconnecting... 2/5", "additionalDetails": details,
+            "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": status}}})
+    };
+    let table = [
+        ("Connection failed: error sending request", None, true),
+        ("request timed out", None, true),
+        (
+            "stream disconnected before completion: Connection refused (os error 111)",
+            None,
+            true,
+        ),
+        (
+            "stream disconnected before completion: Transport error: network error",
+            None,
+            false,
+        ),
+        (
+            "stream disconnected before completion: stream closed before response.completed",
+            None,
+            false,
+        ),
+        ("Connection failed: error sending request", Some(503), false),
+    ];
+    for (details, status, expected) in table {
+        let error: TurnError = serde_json::from_value(reconnecting(details, status)).unwrap();
+        assert_eq!(is_unreachable(&error), expected, "{details}");
+        let ending = unanswered_by_model(Duration::from_secs(60), Some(&error)).ending;
+        let Ending::Failed(problem) = ending else {
+            panic!("{details}")
+        };
+        let code = match (expected, status) {
+            (true, _) => "upstream_unreachable",
+            (false, Some(_)) => "server_overloaded",
+            (false, None) => "upstream_error",
+        };
+        assert_eq!(problem.code.as_deref(), Some(code), "{details}");
+    }
+}

@@ -15,6 +15,7 @@ use crate::codex::catalogue::Catalogue;
 use crate::codex::catalogues::Catalogues;
 use crate::codex::connection::Connection;
 use crate::codex::prompt::Conversation;
+use crate::codex::upstream::UpstreamHealth;
 use crate::failure::Failure;
 use crate::wit::{Brief, ProblemKind};
 
@@ -40,11 +41,11 @@ pub(in crate::codex) struct Member {
     pub(in crate::codex) leaving: CancellationToken,
     /// How many turns run at once follows how they begin.
     pub(in crate::codex) pace: Arc<Pace>,
-    pub(super) tally: Tally,
     /// Whether the model can be reached, as turns find out.
     pub(in crate::codex) upstream: Arc<UpstreamHealth>,
     /// Cancelled when it is found not to respond: it is offered no more turns.
     pub(super) hung: CancellationToken,
+    pub(super) tally: Tally,
 }
 
 fn unreached(model: &str) -> Failure {
@@ -145,12 +146,12 @@ impl Member {
         (described && !self.live_models).then_some(&catalogues.lean)
     }
 
-    /// One more thread has been asked for.
     /// It does not respond: from now on another takes the turns.
     pub(in crate::codex) fn hangs(&self) {
         self.hung.cancel();
     }
 
+    /// One more thread has been asked for.
     pub(in crate::codex) fn count_thread(&self) {
         let before = self.tally.threads.fetch_add(1, Ordering::Relaxed);
         if before + 1 == self.tally.most {

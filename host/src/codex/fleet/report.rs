@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::roster::{Place, Reason};
 use super::{Fleet, Sitter as _};
+use crate::codex::upstream::{ModelReport, StoppedTurns};
 
 /// The children of one home, as they are now.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -25,6 +26,10 @@ pub(crate) struct FleetReport {
     pub(crate) turns_begun: u64,
     /// Bytes of Codex's own log.
     pub(crate) log_bytes: u64,
+    /// Whether the model can be reached.
+    pub(crate) model: ModelReport,
+    /// Turns that were stopped on the model's account.
+    pub(crate) stopped_turns: StoppedTurns,
 }
 
 /// Whether children are started.
@@ -129,6 +134,8 @@ impl Fleet {
             threads: counts.threads.load(Ordering::Relaxed) + here,
             turns_begun: counts.turns.load(Ordering::Relaxed) + begun,
             log_bytes: counts.log.load(Ordering::Relaxed),
+            model: shared.upstream.report(),
+            stopped_turns: shared.upstream.stopped(),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::codex::failure;
 use crate::codex::fleet::Member;
 use crate::codex::protocol::{Ignored, TurnInterruptParams};
 use crate::codex::turn::{Given, Progress, Shared};
+use crate::codex::upstream::{SUSPICION, UpstreamHealth};
 
 /// How long an interrupted turn may take to end, before its place is given to another all the same.
 const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
@@ -28,9 +29,11 @@ pub(super) async fn see_through(
     let connection = &child.connection;
     let mut progress = shared.progress();
     let over = |now: &Progress| now.ended || now.abandoned;
+    let mut model = ModelWatch::default();
     // Looks at how things are and never at how they have become so: they may change faster than this task runs.
     loop {
         let now = *progress.borrow_and_update();
+        model.observe(&child.upstream, shared, &now);
         if over(&now) {
             return;
         }
@@ -61,10 +64,11 @@ pub(super) async fn see_through(
         }
         // Kept here and not by the reply: a client that does not read asks its reply for nothing.
         let silent = || shared.last_heard() + patience.call;
-        let until = if now.open > 0 {
-            silent().min(deadline)
-        } else {
-            deadline
+        let until = match now.open {
+            0 => model
+                .due(shared, patience.model)
+                .map_or(deadline, |due| due.min(deadline)),
+            _ => silent().min(deadline),
         };
         if timeout_at(until, progress.changed()).await.is_ok() {
             continue;
@@ -72,9 +76,70 @@ pub(super) async fn see_through(
         if Instant::now() >= deadline {
             return shared.end(failure::too_slow());
         }
-        if Instant::now() >= silent() && !shared.probe() {
+        if now.open == 0 {
+            if model.is_overdue(&child.upstream, shared, patience.model) {
+                let error = shared.model_error();
+                return shared.end(failure::unanswered_by_model(patience.model, error.as_ref()));
+            }
+        } else if Instant::now() >= silent() && !shared.probe() {
             return shared.end(failure::unanswered());
         }
+    }
+}
+
+/// What the keeper has reported of the model.
+#[derive(Default)]
+struct ModelWatch {
+    answered: u32,
+    failed: u32,
+    /// The request whose silence was reported, by when it began.
+    suspected: Option<Instant>,
+}
+
+impl ModelWatch {
+    /// Reports what has become of the turn's requests to the model.
+    fn observe(&mut self, health: &UpstreamHealth, shared: &Shared, now: &Progress) {
+        if now.answered != self.answered {
+            self.answered = now.answered;
+            health.answered();
+        }
+        if now.failed != self.failed {
+            self.failed = now.failed;
+            let error = shared.model_error();
+            if error.is_some_and(|error| failure::is_unreachable(&error)) {
+                health.unreachable(shared.awaits_model_since().unwrap_or_else(Instant::now));
+            }
+        }
+        if now.loops {
+            health.count_loop();
+        }
+    }
+
+    /// When the model has been silent for too long. None: it is answering, or not asked.
+    fn due(&self, shared: &Shared, wait: Duration) -> Option<Instant> {
+        let since = shared.awaits_model_since()?;
+        Some(match self.suspected == Some(since) {
+            true => since + wait,
+            false => since + wait.min(SUSPICION),
+        })
+    }
+
+    /// Whether the model has been silent for so long that the turn ends. Silence of less is reported.
+    fn is_overdue(&mut self, health: &UpstreamHealth, shared: &Shared, wait: Duration) -> bool {
+        let Some(since) = shared.awaits_model_since() else {
+            return false;
+        };
+        let silent = since.elapsed();
+        if silent >= SUSPICION && self.suspected != Some(since) {
+            self.suspected = Some(since);
+            health.silent(since);
+        }
+        if silent < wait {
+            return false;
+        }
+        health.unreachable(since);
+        health.count_timeout();
+        true
     }
 }
 

@@ -268,6 +268,8 @@ impl State {
         self.telling = Telling::default();
         self.unread = false;
         self.calls = Calls::default();
+        // What follows is another response to a client.
+        self.upstream.begin(Instant::now());
     }
 }
 

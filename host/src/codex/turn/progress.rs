@@ -25,4 +25,12 @@ pub(in crate::codex) struct Progress {
     pub(in crate::codex) open: usize,
     /// There are answers to give to Codex.
     pub(in crate::codex) answers: bool,
+    /// How often the model has begun to answer a request.
+    pub(in crate::codex) answered: u32,
+    /// How often one of its responses was whole.
+    pub(in crate::codex) responded: u32,
+    /// How often Codex has reported a request to the model that failed.
+    pub(in crate::codex) failed: u32,
+    /// The turn was stopped because it made too many requests to the model.
+    pub(in crate::codex) loops: bool,
 }

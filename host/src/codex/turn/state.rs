@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use tokio::time::Instant;
 
 use super::parked::Calls;
+use super::upstream::UpstreamRequests;
 use super::{Outcome, Permit};
 use crate::codex::telling::Telling;
 use crate::events;
@@ -31,6 +32,8 @@ pub(super) struct State {
     /// The model wrote an item that Codex does not know, and so dropped.
     pub(super) unread: bool,
     pub(super) calls: Calls,
+    /// What it asks of the model.
+    pub(super) upstream: UpstreamRequests,
     /// What its events name as their source.
     pub(super) source: u32,
     /// Its place among those that run. Given back when Codex has ended the turn, or while the turn waits.
@@ -60,6 +63,7 @@ impl State {
             telling: Telling::default(),
             unread: false,
             calls: Calls::default(),
+            upstream: UpstreamRequests::default(),
             heard: Instant::now(),
             at: 0,
             turn: None,

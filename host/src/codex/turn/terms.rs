@@ -23,6 +23,8 @@ pub(crate) struct Terms {
     pub(crate) bell: Arc<Bell>,
     /// Bytes of its events that may wait.
     pub(crate) buffer_bytes: usize,
+    /// Requests to the model that it may make for one response to a client.
+    pub(crate) model_requests: usize,
 }
 
 /// How a turn ended, and why, for the log.
@@ -71,6 +73,7 @@ impl Terms {
             permit: places.remove(0),
             bell: Arc::default(),
             buffer_bytes,
+            model_requests: 8,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::codex::account::status::{Status, Window};
+use crate::codex::{ModelReport, Reach};
 
 /// Models that are named; of more, the number is.
 const MODELS: usize = 12;
@@ -33,6 +34,9 @@ pub(super) fn write(gateway: Option<&str>, status: &Status, out: &mut dyn Write)
             text.push_str(&format!(", and {} more", more.len()));
         }
         line("models", &text)?;
+    }
+    if let Some(outage) = outage(&status.model) {
+        line("model", &outage)?;
     }
     if let Some(problem) = &status.problem {
         line("problem", problem)?;
@@ -88,6 +92,18 @@ pub(super) fn fleet(fleet: &Value, out: &mut dyn Write) -> io::Result<()> {
         line("circuit", &text)?;
     }
     Ok(())
+}
+
+/// Since when the model does not answer. None: it does, as far as is known.
+fn outage(model: &ModelReport) -> Option<String> {
+    let state = match model.state {
+        Reach::Reachable => return None,
+        Reach::Silent => "silent",
+        Reach::Unreachable => "unreachable",
+    };
+    let since = clock::utc(model.since.unwrap_or_default().saturating_mul(1000));
+    let seconds = model.seconds.unwrap_or_default();
+    Some(format!("{state} since {since} ({seconds} s)"))
 }
 
 fn codex(status: &Status) -> String {
@@ -171,6 +187,13 @@ mod tests {
         let expected = "gateway  http://127.0.0.1:1\ncodex    0.169.0, tested\nlogin    ChatGPT, plan plus\n\
             limits   12 % of 5 h used until 1970-01-01 00:00:00 UTC\nmodels   a, b\n";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_reached_is_reported_with_its_time() {
+        let text = report(&json!({"model": {"state": "unreachable", "since": 60, "seconds": 75}}));
+        let line = "model    unreachable since 1970-01-01 00:01:00 UTC (75 s)";
+        assert!(text.lines().any(|it| it == line), "{text}");
     }
 
     #[test]

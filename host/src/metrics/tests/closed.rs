@@ -30,7 +30,7 @@ fn every_name_is_documented_with_its_kind() {
 
 /// The values of each label, but for numbers: bounds, and releases, of which as many are told as are remembered. Names,
 /// versions and digests are theirs.
-const LABELS: [(&str, &[&str]); 11] = [
+const LABELS: [(&str, &[&str]); 12] = [
     (
         "route",
         &[
@@ -80,6 +80,7 @@ const LABELS: [(&str, &[&str]); 11] = [
     ),
     ("state", &["spare", "serving", "leaving"]),
     ("outcome", &["answered", "failed", "stopped"]),
+    ("reason", &["upstream_timeout", "upstream_loop"]),
     ("gen_ai_token_type", &["input", "output"]),
     ("version", &[env!("CARGO_PKG_VERSION"), "a-version"]),
     ("name", &["shipped"]),
