@@ -11,6 +11,7 @@ mod policy;
 mod remote;
 mod serve;
 mod tape;
+mod terminal; // what it is shown
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -21,6 +22,7 @@ use anyhow::Context as _;
 use clap::ArgMatches;
 use tokio::runtime::Runtime;
 
+use self::terminal::Terminal;
 use crate::codex::launch::LAUNCH;
 use crate::config::{Config, Environment, Loaded};
 use crate::policy::compile::child::COMMAND as COMPILE;
@@ -46,7 +48,21 @@ pub fn run(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    let (code, failure) = match dispatch(&matches, out, err) {
+    // The compiled code that this one writes is for us.
+    if let Some((COMPILE, matches)) = matches.subcommand() {
+        return report(
+            compile_policy::run(matches, out, err).map_err(Stop::Failure),
+            err,
+        );
+    }
+    let (out, err) = (&mut Terminal::new(out), &mut Terminal::new(err));
+    let done = dispatch(&matches, out, err);
+    report(done, err)
+}
+
+/// The exit code. Why a command ended early goes to `err`.
+fn report(done: Result<ExitCode, Stop>, err: &mut dyn Write) -> ExitCode {
+    let (code, failure) = match done {
         Ok(code) => return code,
         Err(Stop::Usage(error)) => (USAGE, error),
         Err(Stop::Failure(error)) => (1, error),
@@ -85,9 +101,6 @@ fn dispatch(
     };
     if name == LAUNCH {
         return Err(Stop::Failure(become_codex::run(matches)));
-    }
-    if name == COMPILE {
-        return compile_policy::run(matches, out, err).map_err(Stop::Failure);
     }
     if name == "policy" {
         return policy::run(matches, out, err);

@@ -18,6 +18,7 @@ use clap::{ArgMatches, Command};
 
 use self::offline::{component, defaults, engine, json, read, release};
 use super::Stop;
+use super::terminal::escaped;
 use crate::author::{Composed, Part, digest};
 use crate::policy::EMBEDDED;
 
@@ -86,14 +87,9 @@ pub(super) fn run(
     }
 }
 
-/// A text without what a terminal would obey: much of what is shown is a policy's own words.
-fn plain(text: &str) -> String {
-    text.chars().filter(|it| !it.is_control()).collect()
-}
-
 /// An error in a policy's words.
 fn failure(error: &impl std::fmt::Display) -> Stop {
-    Stop::Failure(anyhow::Error::msg(plain(&error.to_string())))
+    Stop::Failure(anyhow::Error::msg(escaped(&error.to_string()).into_owned()))
 }
 
 /// Says what was written: size, digest, and where each interface comes from.

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub(super) use self::events::Events;
+use super::terminal::escaped;
 use super::{Stop, arguments, with_runtime};
 use crate::config::{Config, Environment, Secret};
 
@@ -209,12 +210,7 @@ impl Remote {
                 self.address
             ),
             // It may quote a policy.
-            (_, Some(message)) => anyhow!(
-                message
-                    .chars()
-                    .filter(|it| !it.is_control())
-                    .collect::<String>()
-            ),
+            (_, Some(message)) => anyhow!(escaped(message).into_owned()),
             (_, None) => anyhow!(
                 "{} answers {status}, but not as a gateway does",
                 self.address
@@ -322,7 +318,7 @@ mod tests {
                 .refusal(StatusCode::NOT_FOUND, Some(&answer))
                 .to_string()
         };
-        assert_eq!(said("policy_not_found"), "No.");
+        assert_eq!(said("policy_not_found"), "\\u001bN\\u009bo.\\u0007");
         assert!(said("invalid_api_key").contains("another key"));
         assert!(said("unknown_url").contains("admin_key"));
         let other = remote.refusal(StatusCode::BAD_GATEWAY, None).to_string();

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use super::{component, defaults, json, plain, read};
+use super::{component, defaults, json, read};
 use crate::author::{Check, Mark, Report, check};
+use crate::command::terminal::escaped;
 use crate::command::{Stop, with_runtime};
 
 pub(super) const NAME: &str = "check";
@@ -64,7 +65,7 @@ fn line(out: &mut dyn Write, check: &Check) -> io::Result<()> {
         Mark::Warn => "warn",
         Mark::Fail => "fail",
     };
-    let (subject, detail) = (plain(&check.subject), plain(&check.detail));
+    let (subject, detail) = (escaped(&check.subject), escaped(&check.detail));
     writeln!(out, "{mark:<4}  {subject:<48} {detail}")?;
     out.flush()
 }
@@ -109,7 +110,7 @@ mod tests {
         line(&mut out, &check).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
-            text.ends_with(" mine [2J1.0\n") && text.lines().count() == 1,
+            text.ends_with(" mine \\u001b[2J1\\u000d\\u000a.0\n") && text.lines().count() == 1,
             "{text:?}"
         );
     }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::clock;
 use crate::command::remote::Remote;
+use crate::command::terminal::escaped;
 use crate::command::{Stop, arguments};
 
 pub(super) const NAME: &str = "list";
@@ -187,7 +188,7 @@ fn all(list: &Value) -> impl Iterator<Item = &Value> {
 
 /// A text of the gateway's: names and versions are a policy's own words.
 fn plain(text: &Value) -> String {
-    super::plain(text.as_str().unwrap_or_default())
+    escaped(text.as_str().unwrap_or_default()).into_owned()
 }
 
 /// The first digits of a digest.
@@ -204,7 +205,7 @@ mod tests {
     #[test]
     fn people_see_what_serves_and_what_was() {
         let release = |number: u64, name: &str, faults: Value| {
-            json!({"number": number, "name": name, "version": "1.0\u{1b}[31m", "digest": "0123456789abcdef",
+            json!({"number": number, "name": name, "version": "1.0\u{1b}\u{202e}[31m", "digest": "0123456789abcdef",
                 "world": "0.2", "size": 2049, "requests": 12, "faults": faults, "holders": 1})
         };
         let report = json!({
@@ -222,9 +223,9 @@ mod tests {
         assert_eq!(
             &lines[..3],
             [
-                "ROLE           RELEASE  NAME     VERSION  DIGEST        WORLD   SIZE  REQUESTS  FAULTS  IN USE",
-                "active               1  shipped  1.0[31m  0123456789ab  0.2    3 KiB        12       0       1",
-                "canary shadow        2  redact   1.0[31m  0123456789ab  0.2    3 KiB        12       3       1",
+                "ROLE           RELEASE  NAME     VERSION              DIGEST        WORLD   SIZE  REQUESTS  FAULTS  IN USE",
+                "active               1  shipped  1.0\\u001b\\u202e[31m  0123456789ab  0.2    3 KiB        12       0       1",
+                "canary shadow        2  redact   1.0\\u001b\\u202e[31m  0123456789ab  0.2    3 KiB        12       3       1",
             ],
             "{text}"
         );

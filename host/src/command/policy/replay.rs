@@ -6,8 +6,9 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
-use super::{component, defaults, engine, failure, plain, release};
+use super::{component, defaults, engine, failure, release};
 use crate::author::{against, twice};
+use crate::command::terminal::escaped;
 use crate::command::{Stop, with_runtime};
 use crate::policy::tape::{self, Tape};
 
@@ -93,18 +94,18 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
             writeln!(
                 out,
                 "== {} ({} calls): {how}",
-                plain(&tape.request),
+                escaped(&tape.request),
                 tape.steps.len()
             )?;
             match (&outcome.difference, &other) {
                 (Some(difference), _) => {
                     for line in difference.lines() {
-                        writeln!(out, "{}", plain(line))?;
+                        writeln!(out, "{}", escaped(line))?;
                     }
                 }
                 (None, None) => {
                     for line in &outcome.lines {
-                        writeln!(out, "{}", plain(line))?;
+                        writeln!(out, "{}", escaped(line))?;
                     }
                 }
                 (None, Some(_)) => {}

@@ -9,8 +9,8 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::list::short;
-use super::plain;
 use crate::command::remote::Remote;
+use crate::command::terminal::escaped;
 use crate::command::{Stop, arguments};
 use crate::policy::is_name;
 
@@ -170,7 +170,7 @@ fn by(matches: &ArgMatches, remote: &Remote) -> Option<String> {
 
 /// Says what has become active.
 fn tell(activation: &Value, out: &mut dyn Write) -> Result<ExitCode, Stop> {
-    let text = |member: &str| plain(activation[member].as_str().unwrap_or_default());
+    let text = |member: &str| escaped(activation[member].as_str().unwrap_or_default()).into_owned();
     writeln!(
         out,
         "Active: release {}, {}@{}.",
