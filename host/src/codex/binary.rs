@@ -93,6 +93,9 @@ pub(crate) enum BinaryError {
         /// The package that is missing.
         package: &'static str,
     },
+    /// A folder that Codex runs in was removed after the start.
+    #[error("there is no folder {} any more, which airlock made for Codex at its start; restart it to have it made anew", .0.display())]
+    FolderGone(PathBuf),
     /// There is a file, but it does not run.
     #[error("cannot run {}: {cause}", .path.display())]
     Unusable {
@@ -161,6 +164,10 @@ impl BinaryError {
                 "the gateway cannot run its Codex; `airlock doctor` there says why".to_owned(),
             ),
             Self::Failed { .. } => return failing(),
+            Self::FolderGone(_) => (
+                "codex_home_missing",
+                "the folder that the gateway keeps for Codex is gone; its log names it, and a restart makes it anew".to_owned(),
+            ),
             Self::TooOld { version, .. } => (
                 "codex_unsupported_version",
                 format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} there"),

@@ -126,6 +126,16 @@ impl Launch {
     /// # Errors
     /// That there is none, or none that fits.
     pub(crate) async fn binary(&self) -> Result<Binary, BinaryError> {
+        // Without them no process starts, and the system does not say that it is for them.
+        let Home {
+            path: home,
+            workspace,
+            temporary,
+            ..
+        } = &self.home;
+        if let Some(gone) = [home, workspace, temporary].iter().find(|it| !it.is_dir()) {
+            return Err(BinaryError::FolderGone((*gone).clone()));
+        }
         let path = self.found()?;
         let failed = |cause: String| BinaryError::Failed {
             path: path.clone(),
