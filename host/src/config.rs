@@ -29,8 +29,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// Further web origins that may call, besides the gateway's own and every page on loopback.
     pub allowed_origins: Vec<String>,
-    /// A policy component to run in place of the embedded one.
-    pub policy: Option<PathBuf>,
+    /// The policy to run. None: the one that was made active last, else the embedded one.
+    pub policy: Option<PolicySource>,
     /// Refuse parameters that cannot be honoured, in place of ignoring and naming them.
     pub strict: bool,
     /// The strategy of fan-outs that name none; the policy must know it. None: the policy's own default.
@@ -55,6 +55,28 @@ pub struct Config {
     pub log: Log,
     /// The process's environment as it was at the start. Not a setting.
     pub environment: Environment,
+}
+
+/// The name of the policy inside the program.
+pub(crate) const SHIPPED: &str = "shipped";
+
+/// Where the policy is that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicySource {
+    /// In the program: it is named `shipped`.
+    Shipped,
+    /// A component's file.
+    File(PathBuf),
+}
+
+impl PolicySource {
+    /// The file, where it is one.
+    pub fn file(&self) -> Option<&PathBuf> {
+        match self {
+            Self::Shipped => None,
+            Self::File(path) => Some(path),
+        }
+    }
 }
 
 /// How Codex is found and kept.

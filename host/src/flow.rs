@@ -29,7 +29,7 @@ use crate::codex::{
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::metrics::Trail;
-use crate::policy::{Chosen, Recorder, Rollout, Session, Tally};
+use crate::policy::{Chosen, Client, Recorder, Rollout, Session, Tally};
 use crate::task::Tasks;
 use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 
@@ -58,6 +58,8 @@ pub(crate) struct Incoming {
     pub(crate) arrived: u64,
     /// By which a canary tells requests apart: the client's own id for it, if it gives one.
     pub(crate) key: String,
+    /// Whose request it is.
+    pub(crate) client: Client,
     /// What is counted of it.
     pub(crate) trail: Trail,
     /// The API that the client speaks, named by its route.
@@ -68,6 +70,13 @@ pub(crate) struct Incoming {
     pub(crate) memory: Option<OwnedSemaphorePermit>,
     /// It comes from a turn of a gateway like this one, maybe our own.
     pub(crate) nested: bool,
+}
+
+/// Who asks for models. The fields are as those of `Incoming`.
+pub(crate) struct Asker {
+    pub(crate) key: String,
+    pub(crate) client: Client,
+    pub(crate) trail: Trail,
 }
 
 /// A request that has been let in.
@@ -144,9 +153,10 @@ impl Flow {
         // Once, and for all of the request.
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
-        let mut session = release.session().await?;
-        let (body, mut attachments, held) = reading::lift(incoming.body, held).await?;
+        let lifted = reading::lift(incoming.body, release.bounds(), held).await?;
+        let (body, mut attachments, held) = lifted;
         self.line.check_images(&mut attachments).await?;
+        let mut session = release.session_for(incoming.client).await?;
         let request = Request {
             id: incoming.id,
             arrived: incoming.arrived,
@@ -323,21 +333,14 @@ impl Flow {
     }
 
     /// The list of models as JSON.
-    ///
-    /// `key` and `trail`: as those of `Incoming`.
-    pub(crate) async fn models(&self, key: &str, trail: &Trail) -> Result<String, Failure> {
+    pub(crate) async fn models(&self, asker: &Asker) -> Result<String, Failure> {
         let models = self.codex.models().await?;
-        let mut session = self.session(key, trail).await?;
+        let mut session = self.session(asker).await?;
         Ok(session.list_models(MODELS_DIALECT, &models).await?)
     }
 
     /// One model as JSON. The rest is as for the list.
-    pub(crate) async fn model(
-        &self,
-        id: &str,
-        key: &str,
-        trail: &Trail,
-    ) -> Result<String, Failure> {
+    pub(crate) async fn model(&self, id: &str, asker: &Asker) -> Result<String, Failure> {
         let models = self.codex.models().await?;
         let Some(model) = models.iter().find(|model| model.id == id) else {
             let message =
@@ -346,15 +349,15 @@ impl Flow {
                 Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model"),
             );
         };
-        let mut session = self.session(key, trail).await?;
+        let mut session = self.session(asker).await?;
         Ok(session.show_model(MODELS_DIALECT, model).await?)
     }
 
     /// A session of the release that serves this request. No shadow is shown it.
-    async fn session(&self, key: &str, trail: &Trail) -> Result<Session, Failure> {
-        let release = self.rollout.choose(key).release;
-        trail.served_by(release.meter());
-        Ok(release.session().await?)
+    async fn session(&self, asker: &Asker) -> Result<Session, Failure> {
+        let release = self.rollout.choose(&asker.key).release;
+        asker.trail.served_by(release.meter());
+        Ok(release.session_for(asker.client).await?)
     }
 
     /// Whether a turn of a gateway like this one asks: by the depth that its model provider was told to send, by

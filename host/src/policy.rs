@@ -18,6 +18,7 @@ mod sandbox; // what one request may use
 mod session; // one request
 mod settings; // what it is told
 mod shadow; // one that runs beside
+pub(crate) mod size; // how large a request may be
 mod step; // its calls as values
 pub(crate) mod tape; // its calls as files
 mod trust; // who vouches for it
@@ -26,6 +27,7 @@ mod world; // the versions of the boundary
 pub(crate) use self::conformance::check as conform;
 pub(crate) use self::engine::Engine;
 pub(crate) use self::fault::Fault;
+pub(crate) use self::health::Client;
 pub(crate) use self::registry::{By, Registry, RegistryError, is_name};
 #[cfg(test)]
 pub(crate) use self::release::tests::hostile;
@@ -37,9 +39,7 @@ pub(crate) use self::settings::settle as settle_settings;
 pub(crate) use self::shadow::Tally;
 pub(crate) use self::step::{Answer, Step};
 pub(crate) use self::tape::Recorder;
+pub(crate) use crate::config::SHIPPED;
 
 /// The policy that is shipped inside the gateway.
 pub(crate) const EMBEDDED: &[u8] = include_bytes!(env!("AIRLOCK_POLICY"));
-
-/// What it is called.
-pub(crate) const SHIPPED: &str = "shipped";

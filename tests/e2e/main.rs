@@ -5,6 +5,7 @@ mod admin; // what operators ask of a running gateway
 mod answers; // what a client gets
 mod author; // what somebody needs who writes a policy
 mod demo; // the example client
+mod disk; // what cannot be written, and folders that are none
 mod drain; // requests that outlive the time to stop
 mod examples; // policies that show how one is written
 mod extras; // reasoning, usage, and the form of an answer

@@ -12,5 +12,6 @@ mod overheard; // Codex with a listener
 mod protocol; // what it says of it
 mod rehearsal; // the scripted model that Airlock brings along
 mod tools; // functions that the client runs
-mod verbatim; // words that Codex takes for more than words
+mod undone;
 mod upstream; // a model out of reach, or one that never ends
+mod verbatim; // words that Codex takes for more than words // a client that would have another policy

@@ -1,5 +1,6 @@
 //! Which release serves a request: canaries, shadows, what is taken back by itself, and policies of an older world.
 
+mod attack; // a client that would undo a policy
 mod back; // rollbacks, and a watched folder
 
 use airlock_tests::policies::{digest, elder, reworded, stamped};
@@ -31,6 +32,12 @@ async fn staged(
 
 async fn old_and_new(settings: &str) -> Result<(FakeCodex, Gateway, Admin, Vec<String>)> {
     staged(settings, &[stamped(OLD)?, stamped(NEW)?]).await
+}
+
+/// The same, where the old one takes for a word what the new one fails on.
+async fn sound_and_new(settings: &str) -> Result<(FakeCodex, Gateway, Admin, Vec<String>)> {
+    let old = reworded(&stamped(OLD)?, "stamp:", "other:")?;
+    staged(settings, &[old, stamped(NEW)?]).await
 }
 
 fn saying(text: &str) -> Value {
@@ -109,7 +116,7 @@ async fn a_request_that_comes_again_gets_the_same_release() -> Result<()> {
 
 #[tokio::test]
 async fn a_canary_that_fails_is_withdrawn() -> Result<()> {
-    let (_fake, gateway, admin, digests) = old_and_new("[rollback]\nfaults = 3").await?;
+    let (_fake, gateway, admin, digests) = sound_and_new("[rollback]\nfaults = 3").await?;
     admin.canary("stamp", &digests[1], 100.0).await?;
     for _ in 0..2 {
         fails(&gateway).await?;
@@ -131,7 +138,7 @@ async fn a_canary_that_fails_is_withdrawn() -> Result<()> {
 #[tokio::test]
 async fn an_active_release_that_fails_is_taken_back_once_it_is_too_often() -> Result<()> {
     let settings = "[rollback]\nfaults = 3\npercent = 50\nwindow = \"10min\"";
-    let (_fake, gateway, admin, digests) = old_and_new(settings).await?;
+    let (_fake, gateway, admin, digests) = sound_and_new(settings).await?;
     admin.activate("stamp", Some(&digests[1])).await?;
     // All of them, but too few.
     for _ in 0..2 {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use fan_out::{FanOut, Tab, TabEnd, angle, fan_out};
 pub use frames::{Frame, Stream};
-pub use tools::{Completion, Conversation, ToolCall, tool};
+pub use tools::{Completion, Conversation, ToolCall, many_calls, tool};
 
 use crate::soon;
 

@@ -21,7 +21,7 @@ mod patience; // how long a test waits
 pub use admin::Admin;
 pub use client::{
     Client, Completion, Conversation, FanOut, Frame, Reply, Stream, TabEnd, ToolCall, angle,
-    fan_out, tool,
+    fan_out, many_calls, tool,
 };
 pub use fake::{Answer, CallResult, FakeCodex, Script, TurnPlan, Usage};
 pub use gate::Gate;

@@ -189,7 +189,7 @@ pub(super) fn options(mut command: Command) -> Command {
         command = command.arg(match slot {
             Slot::Switch(_) => argument.action(ArgAction::SetTrue),
             Slot::Address(_) => argument.value_name("IP:PORT"),
-            Slot::File(_) => argument.value_name("FILE"),
+            Slot::Policy(_) => argument.value_name("FILE|shipped"),
             Slot::Directory(_) | Slot::Folder(_) => argument.value_name("DIR"),
             _ => argument.value_name("PATH"),
         });

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use tokio::runtime::Runtime;
 
 use crate::config::{Config, ConfigError, Loaded};
-use crate::policy::{EMBEDDED, Engine, Release, Terms};
+use crate::policy::Registry;
 
 /// What a check found, with what a person should know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) fn run(
                 report.add("config", &Finding::Doubtful(warning));
             }
             report.add("port", &port(&loaded.config));
-            report.add("policy", &policy(&loaded.config));
+            report.add("policy", &runtime.block_on(policy(&loaded.config)));
             runtime.block_on(codex::check(&loaded.config, &mut report));
         }
     }
@@ -100,29 +100,11 @@ fn port(config: &Config) -> Finding {
     }
 }
 
-fn policy(config: &Config) -> Finding {
-    let (name, bytes) = match &config.policy {
-        None => ("the embedded one".to_owned(), Ok(EMBEDDED.to_vec())),
-        Some(path) => (path.display().to_string(), std::fs::read(path)),
-    };
-    let bytes = match bytes {
-        Ok(bytes) => bytes,
-        Err(error) => {
-            return Finding::Broken(format!(
-                "cannot read {name}: {error}; name another with --policy"
-            ));
-        }
-    };
-    let engine = match Engine::new(&config.sandbox) {
-        Ok(engine) => engine,
-        Err(error) => return Finding::Broken(chain(&error)),
-    };
-    match Release::load(&engine, &name, &bytes, Terms::of(config)) {
-        Ok(_) => Finding::Fine(format!("{name}, compiled for the sandbox")),
-        Err(error) => Finding::Broken(format!(
-            "{}; leave --policy out to run the embedded one",
-            chain(&error)
-        )),
+/// The policy that `serve` would begin with, loaded and tried out as it would be.
+async fn policy(config: &Config) -> Finding {
+    match Registry::check(config).await {
+        Ok((name, digest)) => Finding::Fine(format!("{name}@{digest}, loaded and tried out")),
+        Err(error) => Finding::Broken(chain(error.as_ref())),
     }
 }
 

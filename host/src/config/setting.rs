@@ -68,7 +68,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("admin_key", |c| Slot::Secret(&mut c.admin_key), "The key for the admin routes, presented likewise; it must differ from api_key. Without one, there are no such routes."),
     Setting::new("allowed_hosts", |c| Slot::Hosts(&mut c.allowed_hosts), "Further names that clients may give as Host, without a port, besides loopback's and listen: box.example"),
     Setting::new("allowed_origins", |c| Slot::Origins(&mut c.allowed_origins), "Further web origins that may call: https://chat.example. The gateway's own, and pages that this machine serves on loopback, whatever their port, always may."),
-    Setting::new("policy", |c| Slot::File(&mut c.policy), "A policy component to run in place of the embedded one.").flag("policy"),
+    Setting::new("policy", |c| Slot::Policy(&mut c.policy), "The policy to run: a component's file, or `shipped` for the one inside airlock. Else the one that was made active last. It is never taken back by itself.").flag("policy"),
     Setting::new("workers", |c| Slot::Count(&mut c.workers), "Threads that serve requests. 0: one for every two processors; the rest is Codex's, and its models' clients'.").range(0, 256),
     Setting::new("strict", |c| Slot::Switch(&mut c.strict), "Refuse parameters that Codex cannot honour, in place of ignoring and naming them.").flag("strict"),
     Setting::new("synthesis", |c| Slot::Word(&mut c.synthesis), "How a fan-out that does not say makes one answer of several: one of the policy's strategies. The embedded one has merge, judge, vote and first."),
@@ -130,7 +130,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     // The program itself takes some hundred MiB of it.
     Setting::new("policies.compile_memory_bytes", |c| Slot::Bytes(&mut c.policies.compile_memory_bytes), "Address space that compiling a policy may take, in a process of its own.").range(256 * MIB, 1024 * GIB),
     Setting::new("rollback.window", |c| Slot::Wait(&mut c.rollback.window), "How far back requests count that fail by their policy's fault: traps, timeouts, broken contracts.").range(1000, HOUR),
-    Setting::new("rollback.faults", |c| Slot::Count(&mut c.rollback.faults), "So many of them in a window, and a policy is taken back to the one before. 0: it never is.").range(0, 1_000_000),
+    Setting::new("rollback.faults", |c| Slot::Count(&mut c.rollback.faults), "So many of them in a window, each for another client key where there are keys, and a policy is taken back to the one before. 0: it never is.").range(0, 1_000_000),
     Setting::new("rollback.percent", |c| Slot::Count(&mut c.rollback.percent), "The share that they must be of the window's requests, too, in percent.").range(0, 100),
     Setting::new("log.filter", |c| Slot::Filter(&mut c.log.filter), "What Airlock logs to stderr, as a RUST_LOG filter: `info`, `airlock=debug,warn`.").also("RUST_LOG"),
     Setting::new("log.json", |c| Slot::Switch(&mut c.log.json), "Log one JSON object a line, in place of text."),

@@ -53,7 +53,7 @@ fn another(setting: &Setting, existing: &Path) -> String {
         Slot::Hosts(_) => "one,two",
         Slot::Origins(_) => "https://one.example,http://two.example:3000",
         Slot::Keys(_) => "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7",
-        Slot::File(_) => return existing.join("file").display().to_string(),
+        Slot::Policy(_) => return existing.join("file").display().to_string(),
         Slot::Directory(_) => return existing.display().to_string(),
         Slot::Path(_) | Slot::Folder(_) => "/somewhere/else",
         Slot::Switch(on) => return (!*on).to_string(),
@@ -185,7 +185,10 @@ fn paths_of_a_file_are_relative_to_it() {
         environment(&[]),
     )
     .unwrap();
-    assert_eq!(loaded.config.policy, Some(folder.path().join("mine.wasm")));
+    assert_eq!(
+        loaded.config.policy,
+        Some(PolicySource::File(folder.path().join("mine.wasm")))
+    );
     assert_eq!(
         loaded.config.codex.bin.as_deref(),
         Some(Path::new("/nonexistent/home/bin/codex"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::{Login, Secret, names};
+use super::{Login, PolicySource, SETTINGS, SHIPPED, Secret, names};
 
 /// Where a setting's value lives, and so what kind of value it is.
 pub(crate) enum Slot<'a> {
@@ -26,8 +26,8 @@ pub(crate) enum Slot<'a> {
     Url(&'a mut Option<String>),
     /// A program with its arguments; separated by spaces outside the file.
     Command(&'a mut Vec<String>),
-    /// An existing file.
-    File(&'a mut Option<PathBuf>),
+    /// An existing file of a policy, or the policy inside the program.
+    Policy(&'a mut Option<PolicySource>),
     /// An existing folder.
     Directory(&'a mut Option<PathBuf>),
     /// A path that need not exist yet.
@@ -68,7 +68,7 @@ impl Slot<'_> {
             Slot::Keys(_) => "list of minisign keys",
             Slot::Url(_) => "URL",
             Slot::Command(_) => "program and arguments",
-            Slot::File(_) => "existing file",
+            Slot::Policy(_) => "existing file, or shipped",
             Slot::Directory(_) => "existing folder",
             Slot::Path(_) | Slot::Folder(_) => "path",
             Slot::Switch(_) => "true or false",
@@ -84,19 +84,10 @@ impl Slot<'_> {
     pub(super) fn set(
         self,
         value: &Value,
-        (smallest, largest): (u64, u64),
+        range: (u64, u64),
         place: &Place<'_>,
     ) -> Result<(), String> {
-        let check = |number: u64, show: fn(u64) -> String| {
-            if (smallest..=largest).contains(&number) {
-                return Ok(number);
-            }
-            Err(format!(
-                "must be between {} and {}",
-                show(smallest),
-                show(largest)
-            ))
-        };
+        let check = |number: u64, show: fn(u64) -> String| in_range(number, range, show);
         match self {
             Slot::Address(slot) => {
                 let address = text(value)?;
@@ -134,12 +125,12 @@ impl Slot<'_> {
             Slot::Hosts(slot) => *slot = texts(value, names::host)?,
             Slot::Origins(slot) => *slot = texts(value, names::origin)?,
             Slot::Keys(slot) => *slot = texts(value, names::key)?,
-            Slot::File(slot) => {
-                let path = place.resolve(text(value)?)?;
-                if !path.is_file() {
-                    return Err(format!("there is no file {}", path.display()));
-                }
-                *slot = Some(path);
+            Slot::Policy(slot) => {
+                let named = text(value)?;
+                *slot = Some(match named == SHIPPED {
+                    true => PolicySource::Shipped,
+                    false => PolicySource::File(file(place.resolve(named)?)?),
+                });
             }
             Slot::Directory(slot) => {
                 let path = place.resolve(text(value)?)?;
@@ -188,7 +179,11 @@ impl Slot<'_> {
             Slot::Hosts(slot) | Slot::Origins(slot) | Slot::Keys(slot) => {
                 Value::Array(slot.iter().cloned().map(Value::String).collect())
             }
-            Slot::File(slot) | Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
+            Slot::Policy(slot) => match slot.as_ref()? {
+                PolicySource::Shipped => Value::String(SHIPPED.to_owned()),
+                PolicySource::File(file) => path(file),
+            },
+            Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
             Slot::Folder(slot) => path(slot),
             Slot::Switch(slot) => Value::Boolean(**slot),
             Slot::Login(Login::Shared) => Value::String("shared".to_owned()),
@@ -201,6 +196,17 @@ impl Slot<'_> {
                 u64::try_from(slot.as_millis()).unwrap_or(u64::MAX),
             )),
         })
+    }
+}
+
+/// A path at which there is a file.
+fn file(path: PathBuf) -> Result<PathBuf, String> {
+    match path.is_file() {
+        true => Ok(path),
+        false => Err(format!(
+            "there is no file {}; `{SHIPPED}` is the policy inside airlock",
+            path.display()
+        )),
     }
 }
 
@@ -274,14 +280,36 @@ fn bytes(value: &Value) -> Result<u64, String> {
     size.ok_or_else(|| "must be a size: 4194304 or \"4MiB\"".to_owned())
 }
 
-/// A size that stands in another file than the configuration: `"16MiB"`, or a number of bytes.
-pub(crate) fn read_bytes(value: &Value) -> Result<usize, String> {
-    narrow(bytes(value)?)
+/// A size that stands in another file than the configuration: `"16MiB"`, or a number of bytes. It must be one that the setting
+/// `key` takes.
+pub(crate) fn read_bytes(key: &str, value: &Value) -> Result<usize, String> {
+    narrow(within(key, bytes(value)?, show_bytes)?)
 }
 
-/// A wait that stands in another file: `"50ms"`.
-pub(crate) fn read_wait(value: &Value) -> Result<Duration, String> {
-    millis(value).map(Duration::from_millis)
+/// A wait that stands in another file: `"50ms"`. It must be one that the setting `key` takes.
+pub(crate) fn read_wait(key: &str, value: &Value) -> Result<Duration, String> {
+    within(key, millis(value)?, show_millis).map(Duration::from_millis)
+}
+
+fn within(key: &str, number: u64, show: fn(u64) -> String) -> Result<u64, String> {
+    let setting = SETTINGS.iter().find(|setting| setting.key == key);
+    let (smallest, largest) = setting.map_or((0, u64::MAX), |setting| setting.range);
+    in_range(number, (smallest, largest), show)
+}
+
+fn in_range(
+    number: u64,
+    (smallest, largest): (u64, u64),
+    show: fn(u64) -> String,
+) -> Result<u64, String> {
+    if (smallest..=largest).contains(&number) {
+        return Ok(number);
+    }
+    Err(format!(
+        "must be between {} and {}",
+        show(smallest),
+        show(largest)
+    ))
 }
 
 fn millis(value: &Value) -> Result<u64, String> {

@@ -20,6 +20,7 @@ use crate::codex::Conversation;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::policy::Session;
+use crate::policy::size::Bounds;
 use crate::task::{LARGE, aside, elsewhere};
 use crate::wit::{Plan, ProblemKind, Request};
 
@@ -108,13 +109,20 @@ fn busy() -> Failure {
     Failure::new(ProblemKind::Overloaded, "gateway_busy", message).retry_after(RETRY)
 }
 
-/// Takes out of a body what it carries besides words.
-pub(super) async fn lift(body: String, held: Held) -> Result<(String, Attachments, Held), Failure> {
+/// Takes out of a body what it carries besides words, and checks the size of the rest.
+///
+/// # Errors
+/// `request_too_large`.
+pub(super) async fn lift(
+    body: String,
+    bounds: Bounds,
+    held: Held,
+) -> Result<(String, Attachments, Held), Failure> {
     aside(body.len(), move || {
         let (body, attachments) = Attachments::lift(body);
-        (body, attachments, held)
+        bounds.check(&body).map(|()| (body, attachments, held))
     })
-    .await
+    .await?
 }
 
 /// A request that has not been read.

@@ -180,10 +180,15 @@ fn answer(what: &impl Serialize) -> Result<Response, Refusal> {
 impl From<RegistryError> for Refusal {
     /// Operators may know why: unlike clients they get the cause.
     fn from(error: RegistryError) -> Self {
+        if let RegistryError::Unsaved(cause) = &error {
+            return Self::unsaved(cause, error.to_string());
+        }
         let (kind, code) = match &error {
             RegistryError::NotFound(_) => (ProblemKind::NotFound, "policy_not_found"),
             RegistryError::Unclear(_) => (ProblemKind::InvalidRequest, "policy_unclear"),
-            RegistryError::File { .. } => (ProblemKind::Internal, "policy_unreadable"),
+            RegistryError::File { .. } | RegistryError::Unsaved(_) => {
+                (ProblemKind::Internal, "policy_unreadable")
+            }
             RegistryError::Load(LoadError::Refused { .. }) => {
                 (ProblemKind::InvalidRequest, "policy_refused")
             }

@@ -29,11 +29,13 @@ pub(super) async fn complete(
     let headers = request.headers();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let nested = front.flow.is_nested(header);
+    let client = request.extensions().get().copied().unwrap_or_default();
     let body::Text { text: body, memory } = body::text(request, &front.bodies).await?;
     let incoming = Incoming {
         id: received.id,
         arrived: received.arrived,
         key: received.shown,
+        client,
         trail: received.trail.clone(),
         dialect: DIALECT,
         body,

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::error::Error;
+use std::io::{self, ErrorKind};
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::policy::size::TOO_LARGE;
 use crate::wit::{Problem, ProblemKind};
 
 /// What a client of the Responses API is to set.
@@ -29,7 +31,7 @@ pub(super) struct Refusal {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Self {
         Self {
-            status: status(failure.problem.kind),
+            status: status(&failure.problem),
             failure,
         }
     }
@@ -109,11 +111,21 @@ impl Refusal {
         Self::with(StatusCode::CONFLICT, code, message.to_owned())
     }
 
+    /// What an operator asked for cannot be written to the disk, so it is not done.
+    pub(super) fn unsaved(cause: &io::Error, message: String) -> Self {
+        let status = match cause.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let failure = Failure::new(ProblemKind::Overloaded, "not_saved", message);
+        Self { status, failure }
+    }
+
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!(
             "The request is larger than the {limit} bytes that this gateway takes (limits.body_bytes)."
         );
-        Self::with(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+        Self::with(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, message)
     }
 
     pub(super) fn too_slow() -> Self {
@@ -202,8 +214,11 @@ fn chain(failure: &Failure) -> Option<String> {
     (!causes.is_empty()).then(|| causes.join(": "))
 }
 
-fn status(kind: ProblemKind) -> StatusCode {
-    match kind {
+fn status(problem: &Problem) -> StatusCode {
+    match problem.kind {
+        ProblemKind::InvalidRequest if problem.code.as_deref() == Some(TOO_LARGE) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
         ProblemKind::InvalidRequest | ProblemKind::Unsupported => StatusCode::BAD_REQUEST,
         ProblemKind::NotFound => StatusCode::NOT_FOUND,
         ProblemKind::Authentication => StatusCode::UNAUTHORIZED,

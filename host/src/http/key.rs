@@ -11,18 +11,22 @@ use subtle::ConstantTimeEq as _;
 
 use super::failure::Refusal;
 use crate::config::Secret;
+use crate::policy::Client;
 
 /// A key, where one is configured.
 pub(super) type Key = Option<Arc<Secret>>;
 
+/// Lets in who presents the key, and notes as whom.
 pub(super) async fn check(
     State(key): State<Key>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     has_one_at_most(request.headers())?;
     if let Some(key) = key {
         verify(request.headers(), &key)?;
+        let client = Client::of_key(key.expose().as_bytes());
+        request.extensions_mut().insert(client);
     }
     Ok(next.run(request).await)
 }

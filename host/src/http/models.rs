@@ -8,25 +8,37 @@ use axum::response::Response;
 use super::Front;
 use super::failure::{Refusal, json};
 use super::record::Received;
+use crate::flow::Asker;
+use crate::policy::Client;
 
 pub(super) async fn list(
     State(front): State<Front>,
     Extension(received): Extension<Received>,
+    client: Option<Extension<Client>>,
 ) -> Result<Response, Refusal> {
-    let Received { shown, trail, .. } = received;
-    let list = front.flow.models(&shown, &trail).await?;
+    let asker = asker(received, client);
+    let list = front.flow.models(&asker).await?;
     Ok(json(StatusCode::OK, list))
 }
 
 pub(super) async fn show(
     State(front): State<Front>,
     Extension(received): Extension<Received>,
+    client: Option<Extension<Client>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
-    let Received { shown, trail, .. } = received;
-    let model = front.flow.model(&id, &shown, &trail).await?;
+    let asker = asker(received, client);
+    let model = front.flow.model(&id, &asker).await?;
     Ok(json(StatusCode::OK, model))
+}
+
+fn asker(received: Received, client: Option<Extension<Client>>) -> Asker {
+    Asker {
+        key: received.shown,
+        client: client.map(|Extension(client)| client).unwrap_or_default(),
+        trail: received.trail,
+    }
 }
 
 /// The model's name. No model has one that is no text, which is all that axum rejects here.

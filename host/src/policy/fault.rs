@@ -39,10 +39,16 @@ impl Fault {
         }
         match error.downcast_ref::<Trap>() {
             Some(Trap::Interrupt) => Fault::TimedOut,
-            _ if refused => Fault::OutOfMemory,
+            _ if refused || is_too_much(error) => Fault::OutOfMemory,
             _ => Fault::Trapped(format!("{error:?}")),
         }
     }
+}
+
+/// Whether the policy handed out more than its memory could hold. wasmtime 48 keeps the error's type to itself.
+fn is_too_much(error: &wasmtime::Error) -> bool {
+    let mut causes = error.chain();
+    causes.any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }
 
 impl Fault {

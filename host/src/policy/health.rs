@@ -1,19 +1,65 @@
-//! How a release fares: what it has been asked, and how often it failed, all along and lately.
+//! The health of a release: its requests and faults since it was loaded, and those of late that count against it.
+//!
+//! A fault is a *suspect* first, with the request at which it occurred. It counts only once the guard of the registry has
+//! found that the release which would follow does not fail on the same request.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use crate::wit::Request;
 
 /// How finely time is looked back on.
 const PART: Duration = Duration::from_millis(250);
 
 /// How far: ten minutes.
 const MOMENTS: usize = 2400;
+
+/// Faults that may wait to be examined, and bytes of their requests' bodies. What comes beyond them does not count.
+const SUSPECTS: usize = 16;
+const SUSPECT_BYTES: usize = 16 << 20;
+
+/// The client of a request, by the key that it presented. None: no key is asked for, so clients cannot be told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Client(Option<[u8; 16]>);
+
+impl Client {
+    /// The client that presented this key.
+    pub(crate) fn of_key(key: &[u8]) -> Self {
+        let digest = Sha256::digest(key);
+        Self(digest.first_chunk().copied())
+    }
+}
+
+/// A fault that has not been examined.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) client: Client,
+    /// The request that the policy failed to render. None: it failed elsewhere.
+    pub(super) request: Option<Request>,
+}
+
+impl Suspect {
+    fn bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, |it| it.body.len())
+    }
+}
+
+/// What counts of the last so much time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lately {
+    pub(crate) requests: u64,
+    /// Faults that count against the release.
+    pub(crate) faults: u64,
+    /// Clients that these faults occurred to. Without keys each fault is a client's of its own.
+    pub(crate) clients: u64,
+}
 
 /// A release's record.
 pub(crate) struct Health {
@@ -28,12 +74,18 @@ struct Record {
     faults: BTreeMap<&'static str, u64>,
     /// Lately, the oldest first: only those in which something happened.
     recent: VecDeque<Moment>,
+    suspects: Vec<Suspect>,
 }
 
 struct Moment {
     began: Instant,
     requests: u64,
+    /// Those that count.
     faults: u64,
+    /// Those of them whose clients have no key.
+    keyless: u64,
+    /// The clients of the others.
+    clients: BTreeSet<Client>,
 }
 
 /// Counts since the release was loaded.
@@ -52,8 +104,8 @@ impl Health {
         }
     }
 
-    /// A request has begun, or failed to.
-    pub(super) fn met(&self, fault: Option<&Fault>) {
+    /// A request of this client has begun, or failed to.
+    pub(super) fn met(&self, fault: Option<&Fault>, client: Client) {
         // For which there was no room says nothing of the release.
         if fault.is_some_and(|fault| fault.kind().is_none()) {
             return;
@@ -63,36 +115,75 @@ impl Health {
         record.now().requests += 1;
         drop(record);
         if let Some(fault) = fault {
-            self.failed(fault);
+            self.failed(fault, client, None);
         }
     }
 
-    /// A call has failed. Whoever watches over releases is told.
-    pub(super) fn failed(&self, fault: &Fault) {
-        let Some(kind) = fault.kind() else { return };
+    /// A call has failed, over this request if it was to render one. Whoever watches over releases is notified.
+    pub(super) fn failed(&self, fault: &Fault, client: Client, request: Option<&Request>) {
+        if fault.kind().is_none() {
+            return;
+        }
         let mut record = self.lock();
-        *record.faults.entry(kind).or_default() += 1;
-        record.now().faults += 1;
+        record.note(fault);
+        let waiting: usize = record.suspects.iter().map(Suspect::bytes).sum();
+        let bytes = waiting + request.map_or(0, |it| it.body.len());
+        if record.suspects.len() < SUSPECTS && bytes <= SUSPECT_BYTES {
+            let request = request.cloned();
+            record.suspects.push(Suspect { client, request });
+        }
         drop(record);
         self.alarm.notify_one();
     }
 
-    /// Requests and faults of the last so much time, at most ten minutes.
-    pub(crate) fn lately(&self, window: Duration) -> (u64, u64) {
+    /// A call has failed over the size of its request: it is listed, and does not count against the release.
+    pub(super) fn overtaxed(&self, fault: &Fault) {
+        self.lock().note(fault);
+    }
+
+    /// The faults that are to be examined.
+    pub(super) fn take_suspects(&self) -> Vec<Suspect> {
+        take(&mut self.lock().suspects)
+    }
+
+    /// A fault of this client's request counts against the release.
+    pub(super) fn count(&self, client: Client) {
+        let mut record = self.lock();
+        let now = record.now();
+        now.faults += 1;
+        match client.0 {
+            Some(_) => {
+                now.clients.insert(client);
+            }
+            None => now.keyless += 1,
+        }
+    }
+
+    /// What counts of the last so much time, at most ten minutes.
+    pub(crate) fn lately(&self, window: Duration) -> Lately {
         let since = Instant::now().checked_sub(window);
         let record = self.lock();
         let recent = record
             .recent
             .iter()
             .filter(|moment| since.is_none_or(|since| moment.began >= since));
-        recent.fold((0, 0), |(requests, faults), moment| {
-            (requests + moment.requests, faults + moment.faults)
-        })
+        let mut lately = Lately::default();
+        let mut clients = BTreeSet::new();
+        for moment in recent {
+            lately.requests += moment.requests;
+            lately.faults += moment.faults;
+            lately.clients += moment.keyless;
+            clients.extend(moment.clients.iter().copied());
+        }
+        lately.clients += clients.len() as u64;
+        lately
     }
 
     /// Begins anew, for a release that gets another chance.
     pub(super) fn forget_lately(&self) {
-        self.lock().recent.clear();
+        let mut record = self.lock();
+        record.recent.clear();
+        record.suspects.clear();
     }
 
     /// All since it was loaded.
@@ -111,6 +202,13 @@ impl Health {
 }
 
 impl Record {
+    /// Lists a fault, whether it counts or not.
+    fn note(&mut self, fault: &Fault) {
+        if let Some(kind) = fault.kind() {
+            *self.faults.entry(kind).or_default() += 1;
+        }
+    }
+
     /// What is counted now. Seconds that are too long ago are forgotten.
     fn now(&mut self) -> &mut Moment {
         let now = Instant::now();
@@ -123,6 +221,8 @@ impl Record {
                 began: now,
                 requests: 0,
                 faults: 0,
+                keyless: 0,
+                clients: BTreeSet::new(),
             });
         }
         let last = self.recent.len() - 1;
@@ -134,33 +234,87 @@ impl Record {
 mod tests {
     use super::*;
 
+    fn lately(requests: u64, faults: u64, clients: u64) -> Lately {
+        Lately {
+            requests,
+            faults,
+            clients,
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn only_what_is_lately_counts_for_lately() {
         let health = Health::new(Arc::default());
-        health.met(None);
-        health.failed(&Fault::TimedOut);
+        let anybody = Client::default();
+        health.met(None, anybody);
+        health.failed(&Fault::TimedOut, anybody, None);
+        health.count(anybody);
         tokio::time::advance(Duration::from_secs(40)).await;
-        health.met(Some(&Fault::OutOfMemory));
-        health.met(Some(&Fault::Exhausted(String::new())));
-        assert_eq!(health.lately(Duration::from_secs(60)), (2, 2));
-        assert_eq!(health.lately(Duration::from_secs(30)), (1, 1));
+        health.met(Some(&Fault::OutOfMemory), anybody);
+        health.count(anybody);
+        health.met(Some(&Fault::Exhausted(String::new())), anybody);
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(2, 2, 2));
+        assert_eq!(health.lately(Duration::from_secs(30)), lately(1, 1, 1));
         tokio::time::advance(Duration::from_secs(40)).await;
-        assert_eq!(health.lately(Duration::from_secs(60)), (1, 1));
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(1, 1, 1));
         health.forget_lately();
-        assert_eq!(health.lately(Duration::from_secs(60)), (0, 0));
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(0, 0, 0));
         let counts = health.counts();
         assert_eq!(counts.requests, 2);
         assert_eq!(counts.faults, [("memory", 1), ("timeout", 1)].into());
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_fault_counts_once_it_was_examined_and_once_for_each_key() {
+        let health = Health::new(Arc::default());
+        let [one, other] = [Client::of_key(b"one"), Client::of_key(b"other")];
+        for client in [one, one, other] {
+            health.failed(&Fault::TimedOut, client, None);
+        }
+        let window = Duration::from_secs(60);
+        assert_eq!(health.lately(window), lately(0, 0, 0));
+        let suspects = health.take_suspects();
+        assert_eq!(suspects.len(), 3);
+        assert!(health.take_suspects().is_empty());
+        for suspect in suspects {
+            health.count(suspect.client);
+            tokio::time::advance(PART).await;
+        }
+        assert_eq!(health.lately(window), lately(0, 3, 2));
+        health.overtaxed(&Fault::OutOfMemory);
+        assert_eq!(health.lately(window), lately(0, 3, 2));
+        assert_eq!(
+            health.counts().faults,
+            [("memory", 1), ("timeout", 3)].into()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn what_is_kept_is_bounded() {
         let health = Health::new(Arc::default());
         for _ in 0..2 * MOMENTS {
-            health.met(None);
+            health.met(None, Client::default());
             tokio::time::advance(PART).await;
         }
         assert_eq!(health.lock().recent.len(), MOMENTS);
         assert_eq!(health.counts().requests, 2 * MOMENTS as u64);
+        let request = |bytes: usize| Request {
+            id: String::new(),
+            arrived: 0,
+            dialect: String::new(),
+            body: "x".repeat(bytes),
+            attachments: Vec::new(),
+            settings: String::new(),
+            nested: false,
+        };
+        let fail = |bytes| {
+            let request = request(bytes);
+            health.failed(&Fault::TimedOut, Client::default(), Some(&request));
+        };
+        fail(SUSPECT_BYTES);
+        fail(1);
+        assert_eq!(health.take_suspects().len(), 1);
+        (0..2 * SUSPECTS).for_each(|_| fail(1));
+        assert_eq!(health.take_suspects().len(), SUSPECTS);
     }
 }

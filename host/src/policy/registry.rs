@@ -6,14 +6,15 @@ mod asked; // by whom, and why it cannot be
 mod desk; // what changes are made with
 mod find; // which build is meant
 mod folder; // what operators put there
+mod guard; // what fails too often
 mod load; // from a file to a release
 mod report; // what operators see
+mod roles; // canary and shadow
+mod start; // what a gateway begins with
 mod state; // what is remembered
 mod watch; // what happens by itself
 
 use std::error::Error;
-use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use wasmtime::component::Component;
 
 pub(crate) use self::asked::{By, RegistryError};
-use self::desk::{Desk, Loaded};
+use self::desk::{Desk, Loaded, Pending};
 use self::find::{Finder, Found};
 pub(crate) use self::folder::is_name;
 pub(crate) use self::report::Report;
@@ -31,8 +32,7 @@ use super::cache::Cache;
 use super::compile::{self, Compiler};
 use super::engine::Engine;
 use super::release::Release;
-use super::rollout::{Canary, Roles, Rollout};
-use super::shadow::Shadow;
+use super::rollout::{Roles, Rollout};
 use super::trust::Trust;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -58,6 +58,8 @@ struct Shared {
     trust: Trust,
     metrics: Metrics,
     rollout: Rollout,
+    /// The release of the policy that the configuration names. It is only left by somebody.
+    configured: Option<u64>,
     /// Held for the whole of a change, so that changes come one after the other.
     desk: Mutex<Desk>,
     /// Rung when any release fails.
@@ -76,24 +78,10 @@ impl Registry {
         tasks: &Tasks,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let engine = Engine::new(&config.sandbox)?;
-        let trust = Trust::new(
-            &config.policies.public_keys,
-            config.policies.require_signature,
-        )?;
-        let data = &config.codex.data_dir;
-        for folder in [data.clone(), data.join(FOLDER), data.join(STORE)] {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(folder)?;
-        }
+        let trust = start::trust(config)?;
+        start::folders(config)?;
         let compiler = compiler(&engine, config)?;
-        let state = State::open(data.join(STATE)).map_err(|cause| {
-            io::Error::other(format!(
-                "{}: {cause}; put it right, or remove it to forget which policy was active",
-                data.join(STATE).display()
-            ))
-        })?;
+        let state = State::open(config.codex.data_dir.join(STATE))?;
         if !state.is_ours() {
             tracing::warn!(
                 "another gateway has this data directory: it remembers which policies are active, and this one does not"
@@ -112,11 +100,9 @@ impl Registry {
             metrics,
             alarm: &alarm,
         };
-        let (release, by) = loader.first(&mut desk).await?;
-        let rollout = Rollout::new(release.clone());
-        if let Some(by) = by {
-            desk.note(&release, by, false);
-        }
+        let release = loader.first(&mut desk).await?;
+        let number = release.about().number;
+        let rollout = Rollout::new(release);
         if let Err(error) = desk.state.save() {
             tracing::error!(%error, "what is active cannot be remembered over a restart");
         }
@@ -127,6 +113,7 @@ impl Registry {
             trust,
             metrics: metrics.clone(),
             rollout,
+            configured: config.policy.is_some().then_some(number),
             desk: Mutex::new(desk),
             alarm,
             tasks: tasks.clone(),
@@ -143,17 +130,18 @@ impl Registry {
     /// Makes a build of this policy the active one. `digest`: its first digits, where the name is not enough.
     ///
     /// # Errors
-    /// There is no such build, or it cannot serve. Then nothing has changed.
+    /// There is no such build, it cannot serve, or the change cannot be written to the disk. Then nothing has changed.
     pub(crate) async fn activate(
         &self,
         name: &str,
         digest: Option<&str>,
         by: By,
     ) -> Result<Activation, RegistryError> {
-        let (mut desk, release) = self.obtain(name, digest, false).await?;
+        let (mut pending, release) = self.obtain(name, digest, false).await?;
+        pending.state.failed(release.about().number, false);
+        let activation = self.swap(&mut pending, &release, by, false)?;
         release.health().forget_lately();
-        desk.state.failed(release.about().number, false);
-        Ok(self.swap(&mut desk, &release, by, false))
+        Ok(activation)
     }
 
     /// Makes the release active again that was before the current one.
@@ -165,7 +153,7 @@ impl Registry {
         let nothing = "there is no other release to go back to";
         let mut error = RegistryError::Unclear(nothing.to_owned());
         for previous in self.before(active).await {
-            match self.go_back(active, &previous, by.clone()).await {
+            match self.go_back(active, &previous, by.clone(), false).await {
                 Ok(activation) => return Ok(activation),
                 // Of the shipped policy there is but that of this gateway.
                 Err(RegistryError::NotFound(why)) => error = RegistryError::NotFound(why),
@@ -180,21 +168,25 @@ impl Registry {
         self.desk().await.state.before(active)
     }
 
-    /// Makes a former release active, if the active one is still that which is to be left.
+    /// Makes a former release active, if the active one is still that which is to be left. `failed`: because that fails.
     async fn go_back(
         &self,
         active: u64,
         previous: &Activation,
         by: By,
+        failed: bool,
     ) -> Result<Activation, RegistryError> {
         let digest = Some(previous.digest.as_str());
-        let (mut desk, release) = self.obtain(&previous.name, digest, true).await?;
+        let (mut pending, release) = self.obtain(&previous.name, digest, true).await?;
         if self.active() != active {
             return Err(RegistryError::Unclear(
                 "another release has become the active one meanwhile".to_owned(),
             ));
         }
-        Ok(self.swap(&mut desk, &release, by, true))
+        if failed {
+            pending.state.failed(active, true);
+        }
+        self.swap(&mut pending, &release, by, true)
     }
 
     /// The number of the active release.
@@ -202,7 +194,7 @@ impl Registry {
         self.0.rollout.roles().active.about().number
     }
 
-    /// The build that is meant, as a release, and the desk to give it a role at. Finding it, compiling it and trying it
+    /// The build that is meant, as a release, and the change of the desk that this is. Finding it, compiling it and trying it
     /// out takes long and leaves the desk to others: what fails can be taken back meanwhile, and operators can look.
     /// `lenient`: as for `take_in`.
     async fn obtain(
@@ -210,7 +202,7 @@ impl Registry {
         name: &str,
         digest: Option<&str>,
         lenient: bool,
-    ) -> Result<(MutexGuard<'_, Desk>, Release), RegistryError> {
+    ) -> Result<(Pending<'_>, Release), RegistryError> {
         let known = self.known().await;
         let finder = Finder {
             config: &self.0.config,
@@ -243,91 +235,15 @@ impl Registry {
         before: Option<Loaded>,
         code: Option<Component>,
         lenient: bool,
-    ) -> Result<(MutexGuard<'_, Desk>, Release), RegistryError> {
+    ) -> Result<(Pending<'_>, Release), RegistryError> {
         let ready = self.loader().ready(found, before, code, lenient).await?;
-        let mut desk = self.desk().await;
-        let release = self.loader().adopt(&mut desk, ready)?;
-        Ok((desk, release))
+        let mut pending = Pending::on(self.desk().await);
+        let release = self.loader().adopt(&mut pending, ready)?;
+        Ok((pending, release))
     }
 
     async fn known(&self) -> Vec<Record> {
         self.desk().await.state.kept.releases.clone()
-    }
-
-    /// Has a build serve so many of 100 requests.
-    ///
-    /// # Errors
-    /// As `activate`.
-    pub(crate) async fn canary(
-        &self,
-        name: &str,
-        digest: Option<&str>,
-        percent: f64,
-    ) -> Result<(), RegistryError> {
-        if !(0.0..=100.0).contains(&percent) {
-            return Err(RegistryError::Unclear(
-                "percent must be from 0 to 100".to_owned(),
-            ));
-        }
-        let (desk, release) = self.obtain(name, digest, false).await?;
-        let about = release.about().clone();
-        if about.number == self.active() {
-            return Err(RegistryError::Unclear(format!(
-                "{} is the active policy: it serves all requests already",
-                about.name
-            )));
-        }
-        release.health().forget_lately();
-        self.set(|roles| roles.canary = Some(Canary { release, percent }));
-        self.save(&desk);
-        tracing::info!(
-            name = about.name,
-            release = about.number,
-            percent,
-            "canary begun"
-        );
-        Ok(())
-    }
-
-    /// Ends the canary. False: there is none.
-    pub(crate) async fn end_canary(&self) -> bool {
-        let _desk = self.0.desk.lock().await;
-        let had = self.0.rollout.roles().canary.is_some();
-        self.set(|roles| roles.canary = None);
-        had
-    }
-
-    /// Has a build answer beside the active one, unseen.
-    ///
-    /// # Errors
-    /// As `activate`.
-    pub(crate) async fn shadow(
-        &self,
-        name: &str,
-        digest: Option<&str>,
-    ) -> Result<(), RegistryError> {
-        let (desk, release) = self.obtain(name, digest, false).await?;
-        let about = release.about().clone();
-        if about.number == self.active() {
-            return Err(RegistryError::Unclear(format!(
-                "{} is the active policy: beside itself it has nothing to show",
-                about.name
-            )));
-        }
-        release.health().forget_lately();
-        let shadow = Shadow::new(release, &self.0.tasks);
-        self.set(|roles| roles.shadow = Some(shadow));
-        self.save(&desk);
-        tracing::info!(name = about.name, release = about.number, "shadow begun");
-        Ok(())
-    }
-
-    /// Ends the shadow. False: there is none.
-    pub(crate) async fn end_shadow(&self) -> bool {
-        let _desk = self.0.desk.lock().await;
-        let had = self.0.rollout.roles().shadow.is_some();
-        self.set(|roles| roles.shadow = None);
-        had
     }
 
     /// What serves, what could, and what has been.
@@ -336,9 +252,18 @@ impl Registry {
         report::make(&self.0, &desk)
     }
 
-    /// The swap itself: one pointer, and then what is remembered of it.
-    fn swap(&self, desk: &mut Desk, release: &Release, by: By, back: bool) -> Activation {
+    /// The swap itself: first it is written to the disk, and then it is one pointer.
+    fn swap(
+        &self,
+        pending: &mut Pending<'_>,
+        release: &Release,
+        by: By,
+        back: bool,
+    ) -> Result<Activation, RegistryError> {
         let number = release.about().number;
+        let activation = pending.note(release, by, back);
+        self.commit(pending)?;
+        activation.log();
         if self.active() != number {
             self.0.metrics.swapped();
         }
@@ -349,9 +274,7 @@ impl Registry {
             roles.shadow = roles.shadow.take().filter(|it| is_other(&it.release));
             roles.active = release.clone();
         });
-        let activation = desk.note(release, by, back);
-        self.save(desk);
-        activation
+        Ok(activation)
     }
 
     fn set(&self, change: impl FnOnce(&mut Roles)) {
@@ -360,12 +283,12 @@ impl Registry {
         self.0.rollout.set(roles);
     }
 
-    fn save(&self, desk: &Desk) {
-        let state = &desk.state;
+    /// Writes a change to the disk, or leaves everything as it was.
+    fn commit(&self, pending: &mut Pending<'_>) -> Result<(), RegistryError> {
+        pending.commit()?;
+        let state = &pending.state;
         self.0.metrics.keep(|number| state.remembers(number));
-        if let Err(error) = desk.state.save() {
-            tracing::error!(%error, "what is active cannot be remembered over a restart");
-        }
+        Ok(())
     }
 
     fn loader(&self) -> load::Loader<'_> {

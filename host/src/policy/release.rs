@@ -1,19 +1,25 @@
 //! One loaded policy: compiled, checked, and ready to serve requests.
 
+mod error; // why one cannot be
+
 use std::sync::{Arc, Weak};
 
+use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
+pub(crate) use self::error::LoadError;
 use super::engine::Engine;
 use super::fault::Fault;
-use super::health::Health;
+use super::health::{Client, Health};
 use super::sandbox::Allowance;
 use super::session::Session;
+use super::size::Bounds;
 use super::world::{self, World};
 use crate::config::Config;
+use crate::failure::Failure;
 use crate::metrics::{Meter, Work};
 use crate::wit::{ProblemKind, Request};
 
@@ -27,9 +33,10 @@ pub(crate) struct Release(Arc<Loaded>);
 
 struct Loaded {
     engine: Engine,
-    world: Box<dyn World>,
+    world: Arc<dyn World>,
     about: About,
     allowance: Allowance,
+    on_fault: OnFault,
     /// A JSON object.
     settings: String,
     /// Whether it imports WASI.
@@ -53,73 +60,6 @@ pub(crate) struct About {
     pub(crate) digest: String,
     /// Counts the releases of a gateway's data directory, from 1. 0: it is none of a registry's.
     pub(crate) number: u64,
-}
-
-/// A component that cannot serve as a policy.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    /// It is not a component, or one that this engine refuses.
-    #[error("policy {name} does not compile: {detail}")]
-    Invalid {
-        /// Whose component.
-        name: String,
-        /// What the compiler says.
-        detail: String,
-    },
-    /// It wants something of the host.
-    #[error("policy {name} imports {import}: a policy gets nothing but a sealed WASI 0.2")]
-    Import {
-        /// Whose component.
-        name: String,
-        /// What it imports.
-        import: String,
-    },
-    /// It wants WASI, which this gateway does not give.
-    #[error("policy {name} imports WASI, which `policies.wasi` forbids")]
-    Wasi {
-        /// Whose component.
-        name: String,
-    },
-    /// It is not to be loaded: it is not trusted, or what is said beside it is wrong.
-    #[error("policy {name} is refused: {detail}")]
-    Refused {
-        /// Whose component.
-        name: String,
-        /// Why.
-        detail: String,
-    },
-    /// There is no room to try it out in now.
-    #[error("policy {name} cannot be tried out: every sandbox is in use; try again in a moment")]
-    Busy {
-        /// Whose component.
-        name: String,
-    },
-    /// It fails already when it is tried out.
-    #[error("policy {name} does not do what a policy must: {detail}")]
-    Failed {
-        /// Whose component.
-        name: String,
-        /// At what.
-        detail: String,
-    },
-    /// It cannot work with the settings that it is given.
-    #[error("policy {name} refuses its settings: {detail}")]
-    Settings {
-        /// Whose component.
-        name: String,
-        /// What it says.
-        detail: String,
-    },
-    /// It lacks part of the world, or was built for another version of it.
-    #[error(
-        "policy {name} does not fit this gateway's world airlock:policy: {detail}; `airlock policy compose` completes one that leaves exports out"
-    )]
-    Misfit {
-        /// Whose component.
-        name: String,
-        /// Which export, and what is wrong with it.
-        detail: String,
-    },
 }
 
 impl Release {
@@ -156,9 +96,10 @@ impl Release {
         terms.meter.came();
         Ok(Self(Arc::new(Loaded {
             engine: engine.clone(),
-            world,
+            world: world.into(),
             about,
             allowance: terms.allowance,
+            on_fault: terms.on_fault,
             settings: terms.settings,
             wasi: imports == Imports::Wasi,
             health: Health::new(terms.alarm),
@@ -194,7 +135,7 @@ impl Release {
     /// Whether the policy can work with its settings: it is shown a request that says nothing.
     ///
     /// # Errors
-    /// Its own words, where it blames not the request but us.
+    /// Its own words, where it blames not the request but us; or its fault.
     pub(crate) async fn accepts(&self) -> Result<(), LoadError> {
         let request = Request {
             id: "req_settings".to_owned(),
@@ -205,15 +146,24 @@ impl Release {
             settings: self.settings().to_owned(),
             nested: false,
         };
-        let rendered = match self.session().await {
-            Ok(mut session) => session.render(&request).await,
-            Err(fault) => Err(fault.into()),
+        let name = || self.about().name.clone();
+        let failed = |detail: String| LoadError::Failed {
+            name: name(),
+            detail,
         };
-        match rendered {
-            Err(failure) if failure.problem.kind == ProblemKind::Internal => {
+        let mut session = self.session().await.map_err(|fault| match fault.kind() {
+            Some(_) => failed(fault.to_string()),
+            None => LoadError::Busy { name: name() },
+        })?;
+        match session.render(&request).await {
+            // Only a fault has a cause. It is no word of the policy's.
+            Err(Failure {
+                cause: Some(fault), ..
+            }) => Err(failed(fault.to_string())),
+            Err(Failure { problem, .. }) if problem.kind == ProblemKind::Internal => {
                 Err(LoadError::Settings {
-                    name: self.about().name.clone(),
-                    detail: failure.problem.message,
+                    name: name(),
+                    detail: problem.message,
                 })
             }
             Ok(_) | Err(_) => Ok(()),
@@ -225,7 +175,43 @@ impl Release {
     /// # Errors
     /// `Fault::Exhausted` when every sandbox is in use; another when the policy fails as it starts.
     pub(crate) async fn session(&self) -> Result<Session, Fault> {
-        Session::new(self, Work::Serving).await
+        self.session_for(Client::default()).await
+    }
+
+    /// The same for the request of a client.
+    ///
+    /// # Errors
+    /// As `session`.
+    pub(crate) async fn session_for(&self, client: Client) -> Result<Session, Fault> {
+        Session::new(self, Work::Serving, client).await
+    }
+
+    /// The same policy on the same terms, with a record of its own that nobody looks at: what it is tried with does not
+    /// count.
+    pub(super) fn trial(&self) -> Self {
+        let Loaded {
+            engine,
+            world,
+            about,
+            allowance,
+            on_fault,
+            settings,
+            wasi,
+            ..
+        } = &*self.0;
+        let meter = Arc::<Meter>::default();
+        meter.came();
+        Self(Arc::new(Loaded {
+            engine: engine.clone(),
+            world: world.clone(),
+            about: about.clone(),
+            allowance: *allowance,
+            on_fault: *on_fault,
+            settings: settings.clone(),
+            wasi: *wasi,
+            health: Health::new(Arc::default()),
+            meter,
+        }))
     }
 
     /// What tells it from others.
@@ -271,6 +257,16 @@ impl Release {
         &self.0.engine
     }
 
+    /// What happens when it fails too often.
+    pub(crate) fn on_fault(&self) -> OnFault {
+        self.0.on_fault
+    }
+
+    /// The largest request that it has room for.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds::of(self.allowance())
+    }
+
     /// What one of its requests may use.
     pub(crate) fn allowance(&self) -> &Allowance {
         &self.0.allowance
@@ -293,10 +289,22 @@ impl Trace {
     }
 }
 
+/// What happens when the active release fails too often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnFault {
+    /// The release before it becomes the active one again.
+    #[default]
+    Rollback,
+    /// It stays active: requests that it fails on are refused, and no other policy answers them.
+    Refuse,
+}
+
 /// On what terms a policy is run.
 #[derive(Clone, Debug)]
 pub(crate) struct Terms {
     pub(crate) allowance: Allowance,
+    pub(crate) on_fault: OnFault,
     /// A JSON object.
     pub(crate) settings: String,
     /// Whether it may import a sealed WASI.
@@ -312,6 +320,7 @@ impl Terms {
     pub(crate) fn of(config: &Config) -> Self {
         Self {
             allowance: Allowance::of(&config.sandbox),
+            on_fault: OnFault::default(),
             settings: config.for_policy(),
             wasi: true,
             alarm: Arc::default(),

@@ -1,6 +1,7 @@
 //! A request's calls once more, on a release of one's choice: what a shadow does live, and `airlock policy replay` later.
 
 use super::Fault;
+use super::health::Client;
 use super::release::Release;
 use super::session::Session;
 use super::step::{Answer, Step};
@@ -26,12 +27,12 @@ impl Replay {
         Ok(Self::of(release.session().await?))
     }
 
-    /// The same for a shadow, whose calls are counted apart.
+    /// The same for a shadow, whose calls are counted apart. `client`: whose request it follows.
     ///
     /// # Errors
     /// As for `on`.
-    pub(super) async fn beside(release: &Release) -> Result<Self, Fault> {
-        Ok(Self::of(Session::new(release, Work::Shadow).await?))
+    pub(super) async fn beside(release: &Release, client: Client) -> Result<Self, Fault> {
+        Ok(Self::of(Session::new(release, Work::Shadow, client).await?))
     }
 
     fn of(session: Session) -> Self {

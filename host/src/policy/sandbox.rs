@@ -3,12 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::io::AsyncWrite;
 use tokio::task::yield_now;
 use tracing::Span;
@@ -69,10 +70,12 @@ pub(super) struct Sandbox {
     memory_left: usize,
     /// True once it asked for more memory or a larger table than it may have.
     pub(super) refused: bool,
-    /// Ticks of the engine that the call may still run for.
-    call_ticks: u64,
-    /// Ticks that all calls together may still run for.
-    request_ticks: u64,
+    /// CPU time that the call may still take.
+    call_left: Duration,
+    /// CPU time that all calls together may still take.
+    request_left: Duration,
+    /// The time of its thread when the call went on after its last tick, in nanoseconds. 0: it has not had one.
+    resumed: Arc<AtomicU64>,
     table: ResourceTable,
     /// The request's, for what its policy says.
     span: Span,
@@ -87,8 +90,9 @@ impl Sandbox {
             memory_bytes: 0,
             memory_left: allowance.memory_bytes,
             refused: false,
-            call_ticks: 0,
-            request_ticks: ticks(allowance.request_time),
+            call_left: Duration::ZERO,
+            request_left: allowance.request_time,
+            resumed: Arc::default(),
             table: {
                 let mut table = ResourceTable::new();
                 table.set_max_capacity(RESOURCES);
@@ -106,29 +110,43 @@ impl Sandbox {
 
     /// Gives the coming call its time.
     pub(super) fn begin_call(&mut self, time: Duration) {
-        self.call_ticks = ticks(time);
+        self.call_left = time;
+        self.resumed.store(0, Ordering::Relaxed);
     }
 
     /// A tick passed while the policy ran. It lets other requests run, until its time is used up.
     ///
-    /// Ticks count only while the policy itself runs, so a call's time is nearly its own CPU time: on a busy machine
-    /// nobody is stopped for having waited.
+    /// What counts is the CPU time of the thread while the policy itself runs: on a busy machine nobody is stopped for
+    /// having waited. The first tick of a call counts whole, so that calls without one need not look at a clock.
     #[expect(clippy::unnecessary_wraps, reason = "the engine's signature")]
     pub(super) fn tick(mut store: StoreContextMut<'_, Self>) -> wasmtime::Result<UpdateDeadline> {
         let sandbox = store.data_mut();
-        let call = sandbox.call_ticks.checked_sub(1);
-        let (Some(call), Some(request)) = (call, sandbox.request_ticks.checked_sub(1)) else {
+        let used = match sandbox.resumed.load(Ordering::Relaxed) {
+            // A call may take less than a tick. It is told of no more than it has.
+            0 => TICK.min(sandbox.call_left),
+            resumed => Duration::from_nanos(thread_time().saturating_sub(resumed)),
+        };
+        let call = sandbox.call_left.checked_sub(used);
+        let (Some(call), Some(request)) = (call, sandbox.request_left.checked_sub(used)) else {
             return Ok(UpdateDeadline::Interrupt);
         };
-        (sandbox.call_ticks, sandbox.request_ticks) = (call, request);
-        // The runtime's own way to let others run: it looks after sockets and timers too before it comes back.
-        Ok(UpdateDeadline::YieldCustom(1, Box::pin(yield_now())))
+        (sandbox.call_left, sandbox.request_left) = (call, request);
+        let resumed = sandbox.resumed.clone();
+        let others = async move {
+            // The runtime's own way to let others run: it looks after sockets and timers too before it comes back.
+            yield_now().await;
+            resumed.store(thread_time(), Ordering::Relaxed);
+        };
+        Ok(UpdateDeadline::YieldCustom(1, Box::pin(others)))
     }
 }
 
-/// As many ticks of the engine as this time has, begun ones counted.
-fn ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos().div_ceil(TICK.as_nanos())).unwrap_or(u64::MAX)
+/// CPU time that this thread has taken, in nanoseconds.
+pub(super) fn thread_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let [seconds, nanoseconds] =
+        [time.tv_sec, time.tv_nsec].map(|part| u64::try_from(part).unwrap_or_default());
+    seconds * 1_000_000_000 + nanoseconds
 }
 
 impl ResourceLimiter for Sandbox {

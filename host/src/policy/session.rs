@@ -8,9 +8,11 @@ use wasmtime::component::ResourceAny;
 use self::call::{Timed, settle, wall, within};
 use super::contract;
 use super::fault::Fault;
+use super::health::Client;
 use super::relay::Relay;
 use super::release::Release;
 use super::sandbox::Sandbox;
+use super::size;
 use super::step::{Answer, Observer, Seen, Step};
 use super::world::Exports;
 use crate::events;
@@ -41,6 +43,8 @@ pub(crate) struct Session {
     observers: Vec<Observer>,
     /// For whom it is called.
     work: Work,
+    /// Whose request it is.
+    client: Client,
 }
 
 /// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
@@ -56,7 +60,7 @@ macro_rules! call {
 }
 
 impl Session {
-    pub(super) async fn new(release: &Release, work: Work) -> Result<Self, Fault> {
+    pub(super) async fn new(release: &Release, work: Work, client: Client) -> Result<Self, Fault> {
         let allowance = release.allowance();
         let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);
@@ -70,7 +74,7 @@ impl Session {
         let outcome = within(wall(release), call).await;
         drop(timed);
         let exports = settle(outcome, &store).inspect_err(|fault| meter.failed(fault.kind()));
-        release.health().met(exports.as_ref().err());
+        release.health().met(exports.as_ref().err(), client);
         Ok(Self {
             release: release.clone(),
             store,
@@ -82,12 +86,18 @@ impl Session {
             output: 0,
             observers: Vec::new(),
             work,
+            client,
         })
     }
 
     /// The release that serves the request.
     pub(crate) fn release(&self) -> &Release {
         &self.release
+    }
+
+    /// The client whose request it is.
+    pub(super) fn client(&self) -> Client {
+        self.client
     }
 
     /// Bytes of the policy's memory, the most that the calls so far have needed.
@@ -109,7 +119,8 @@ impl Session {
     /// What the request becomes.
     ///
     /// # Errors
-    /// The policy's own refusal of the request, or its fault.
+    /// The policy's own refusal of the request, or its fault; `request_too_large` where the release's time or memory ran
+    /// out over a large one.
     pub(crate) async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
         self.attachments = request.attachments.len();
         let rendered = call!(self, render(request)).and_then(|rendered| {
@@ -118,7 +129,23 @@ impl Session {
             }
             Ok(rendered)
         });
-        Ok(self.seen(rendered, || Step::Render(request.clone()))??)
+        self.show(&rendered, || Step::Render(request.clone()));
+        match rendered {
+            Ok(rendered) => Ok(rendered?),
+            Err(fault) => Err(self.failed_over(request, fault)),
+        }
+    }
+
+    /// Counts a fault of rendering, and tells the client of it.
+    fn failed_over(&self, request: &Request, fault: Fault) -> Failure {
+        let health = self.release.health();
+        self.release.meter().failed(fault.kind());
+        if size::is_cost_of(&request.body, &fault) {
+            health.overtaxed(&fault);
+            return size::exhausted(fault, self.release.allowance());
+        }
+        health.failed(&fault, self.client, Some(request));
+        fault.into()
     }
 
     /// Whether the request may start now.
@@ -285,7 +312,7 @@ impl Session {
         self.seen(verdict, step)
     }
 
-    /// Shows a call to whoever watches.
+    /// Shows a call to whoever watches, and counts its fault.
     fn seen<T>(
         &mut self,
         outcome: Result<T, Fault>,
@@ -294,22 +321,30 @@ impl Session {
     where
         Answer: for<'a> From<&'a T>,
     {
-        if !self.observers.is_empty() {
-            let answer = match &outcome {
-                Ok(answer) => Answer::from(answer),
-                Err(fault) => Answer::Fault(fault.to_string()),
-            };
-            let seen = Seen::new(step(), answer);
-            self.observers.retain(|observer| observer.see(&seen));
-        }
+        self.show(&outcome, step);
         self.counted(outcome)
+    }
+
+    fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> Step)
+    where
+        Answer: for<'a> From<&'a T>,
+    {
+        if self.observers.is_empty() {
+            return;
+        }
+        let answer = match outcome {
+            Ok(answer) => Answer::from(answer),
+            Err(fault) => Answer::Fault(fault.to_string()),
+        };
+        let seen = Seen::new(step(), answer);
+        self.observers.retain(|observer| observer.see(&seen));
     }
 
     /// Counts a fault against the release.
     fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         outcome.inspect_err(|fault| {
             self.release.meter().failed(fault.kind());
-            self.release.health().failed(fault);
+            self.release.health().failed(fault, self.client, None);
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::health::Client;
 use super::release::Release;
 use super::replay::Replay;
 use super::session::Session;
@@ -91,13 +92,14 @@ impl Shadow {
         };
         let (sender, observed) = observer();
         session.observe(sender);
+        let client = session.client();
         let shadow = self.clone();
         let request = request.to_owned();
         self.tasks.spawn("shadow", async move {
             let stopping = shadow.tasks.clone();
             tokio::select! {
                 () = stopping.stopping() => {}
-                () = shadow.compare(request, observed, place) => {}
+                () = shadow.compare(request, client, observed, place) => {}
             }
         });
     }
@@ -107,8 +109,14 @@ impl Shadow {
         self.lock().clone()
     }
 
-    async fn compare(self, request: String, mut observed: Observed, _place: OwnedSemaphorePermit) {
-        let Ok(mut replay) = Replay::beside(&self.release).await else {
+    async fn compare(
+        self,
+        request: String,
+        client: Client,
+        mut observed: Observed,
+        _place: OwnedSemaphorePermit,
+    ) {
+        let Ok(mut replay) = Replay::beside(&self.release, client).await else {
             self.lock().failed += 1;
             return;
         };

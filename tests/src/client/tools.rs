@@ -18,6 +18,23 @@ pub fn tool(name: &str) -> Value {
     json!({"type": "function", "function": {"name": name, "description": format!("Does {name}."), "parameters": parameters}})
 }
 
+/// A request whose history has so many calls and their results, in about 130 bytes each.
+pub fn many_calls(count: usize) -> Value {
+    let calls: Vec<Value> = (0..count)
+        .map(|number| {
+            json!({"id": format!("c{number}"), "type": "function", "function": {"name": "f", "arguments": "{}"}})
+        })
+        .collect();
+    let result =
+        |it: usize| json!({"role": "tool", "tool_call_id": format!("c{it}"), "content": "x"});
+    let mut messages = vec![
+        json!({"role": "user", "content": "hi"}),
+        json!({"role": "assistant", "tool_calls": calls}),
+    ];
+    messages.extend((0..count).map(result));
+    json!({"model": "default", "messages": messages})
+}
+
 /// A call of a function.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {

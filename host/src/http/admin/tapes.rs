@@ -40,7 +40,10 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Result<
     }
     let recorder = desk.front.flow.recorder();
     let begun = recorder.begin(requests, Duration::from_secs(seconds));
-    begun.map_err(|error| failed(&error))?;
+    begun.map_err(|error| {
+        let message = format!("tapes cannot be written: {error}; nothing is recorded");
+        Refusal::unsaved(&error, message)
+    })?;
     tracing::info!(requests, seconds, "recording tapes");
     report(recorder).await
 }

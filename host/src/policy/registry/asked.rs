@@ -21,6 +21,9 @@ pub(crate) enum RegistryError {
         /// Why not.
         cause: io::Error,
     },
+    /// The change cannot be written to the disk, so it is not made.
+    #[error("{0}; nothing has changed")]
+    Unsaved(io::Error),
     /// The build cannot serve.
     #[error(transparent)]
     Load(#[from] LoadError),

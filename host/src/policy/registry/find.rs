@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::folder::{self, Build};
 use super::state::Record;
 use super::{FOLDER, RegistryError, STORE};
-use crate::config::Config;
+use crate::config::{Config, PolicySource};
 use crate::policy::release::digest;
 use crate::policy::{EMBEDDED, SHIPPED};
 
@@ -125,8 +125,10 @@ impl Finder<'_> {
                 "{name} has no build with the digest {digits}…; `airlock policy list` shows those that there are"
             ))),
             (0, [one]) => Err(RegistryError::NotFound(format!(
-                "the component of {name}@{} is gone",
-                short(one)
+                "the component of {name}@{} is gone: it is neither in {} nor in {}",
+                short(one),
+                self.config.codex.data_dir.join(FOLDER).display(),
+                store(self.config).display()
             ))),
             _ => Err(RegistryError::Unclear(format!(
                 "{name} has several builds whose digest begins with {digits}: give more digits"
@@ -172,7 +174,7 @@ impl Finder<'_> {
     fn builds(&self, name: &str) -> Result<Vec<Build>, RegistryError> {
         let folder = self.config.codex.data_dir.join(FOLDER);
         let mut builds = folder::builds(&folder).map_err(|cause| RegistryError::File {
-            what: FOLDER.to_owned(),
+            what: folder.display().to_string(),
             cause,
         })?;
         builds.retain(|build| build.name == name);
@@ -200,7 +202,7 @@ impl Finder<'_> {
     /// Where something is said of a policy whose build is kept: in the folder, or else beside the configured file.
     fn said_of(&self, name: &str) -> PathBuf {
         let folder = self.config.codex.data_dir.join(FOLDER);
-        let configured = self.config.policy.as_ref();
+        let configured = self.config.policy.as_ref().and_then(PolicySource::file);
         let configured = configured.filter(|path| name_of(path) == name);
         match configured.and_then(|path| path.parent()) {
             Some(beside) if !folder.join(format!("{name}.toml")).exists() => beside.to_owned(),
@@ -257,11 +259,7 @@ pub(super) fn read(name: String, path: &Path) -> Result<Found, RegistryError> {
         path: path.to_owned(),
     };
     let file = |cause| RegistryError::File {
-        what: path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+        what: path.display().to_string(),
         cause,
     };
     let bytes = build.read().map_err(file)?;

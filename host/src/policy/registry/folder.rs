@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::config;
+use crate::policy::release::OnFault;
 use crate::policy::sandbox::Allowance;
 
 /// The largest component that is read: 64 MiB.
@@ -39,6 +40,9 @@ pub(crate) struct Beside {
     /// What it may use, where that differs from `[sandbox]`.
     #[serde(default)]
     limits: Limits,
+    /// What happens when it fails too often while it is the active one.
+    #[serde(default)]
+    pub(crate) on_fault: OnFault,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,7 +110,7 @@ pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
 
 /// What a file beside components says. One that is not there says nothing.
 pub(super) fn beside(path: &Path) -> Result<Beside, String> {
-    let told = |what: String| format!("{}: {what}", file_name(path));
+    let told = |what: String| format!("{}: {what}", path.display());
     match optional(path) {
         Ok(None) => Ok(Beside::default()),
         Ok(Some(text)) => toml::from_str(&text).map_err(|error: toml::de::Error| {
@@ -137,13 +141,17 @@ impl Beside {
     /// Which one is wrong, and how.
     pub(super) fn allowance(&self, common: Allowance) -> Result<Allowance, String> {
         let limits = &self.limits;
+        // Each is one that the setting of `[sandbox]` could have.
         let bytes = |key: &str, value: &Option<toml::Value>, common: usize| match value {
             None => Ok(common),
-            Some(value) => config::read_bytes(value).map_err(|why| format!("limits.{key} {why}")),
+            Some(value) => config::read_bytes(&format!("sandbox.{key}"), value)
+                .map_err(|why| format!("limits.{key} {why}")),
         };
-        let time = |key: &str, value: &Option<toml::Value>, common| match value {
+        let time = |key: &str, of: &str, value: &Option<toml::Value>, common| match value {
             None => Ok(common),
-            Some(value) => config::read_wait(value).map_err(|why| format!("limits.{key} {why}")),
+            Some(value) => {
+                config::read_wait(of, value).map_err(|why| format!("limits.{key} {why}"))
+            }
         };
         let memory_bytes = bytes("memory_bytes", &limits.memory_bytes, common.memory_bytes)?;
         if memory_bytes > common.memory_bytes {
@@ -151,8 +159,18 @@ impl Beside {
         }
         Ok(Allowance {
             memory_bytes,
-            call_time: time("call_time", &limits.call_time, common.call_time)?,
-            request_time: time("request_time", &limits.request_time, common.request_time)?,
+            call_time: time(
+                "call_time",
+                "sandbox.call_timeout",
+                &limits.call_time,
+                common.call_time,
+            )?,
+            request_time: time(
+                "request_time",
+                "sandbox.request_time",
+                &limits.request_time,
+                common.request_time,
+            )?,
             event_bytes: bytes("event_bytes", &limits.event_bytes, common.event_bytes)?,
             output_bytes: bytes("output_bytes", &limits.output_bytes, common.output_bytes)?,
         })
@@ -183,13 +201,6 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(why));
     }
     Ok(bytes)
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
 }
 
 #[cfg(test)]
@@ -247,6 +258,19 @@ mod tests {
             ("[limits]\nmemory = 1", "unknown field `memory`"),
             ("[limits]\ncall_time = \"soon\"", "limits.call_time"),
             ("[limits]\nmemory_bytes = \"8GiB\"", "limits.memory_bytes"),
+            (
+                "[limits]\nmemory_bytes = 1",
+                "limits.memory_bytes must be between 1MiB and 4GiB",
+            ),
+            (
+                "[limits]\noutput_bytes = 0",
+                "limits.output_bytes must be between 1KiB and 64GiB",
+            ),
+            (
+                "[limits]\ncall_time = \"0ms\"",
+                "limits.call_time must be between 1ms and 1min",
+            ),
+            ("on_fault = \"ignore\"", "on_fault"),
             ("=", "redact.toml"),
         ] {
             let error = says(text).unwrap_err();

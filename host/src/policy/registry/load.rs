@@ -1,8 +1,10 @@
 //! From a file to a release: trusted, compiled, asked what it is, given its settings, tried out.
 
-use std::error::Error;
+mod trust; // who vouches for it, and on what terms
+
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,18 +12,18 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use wasmtime::component::Component;
 
-use super::find::{Finder, Found, blocking, embedded, name_of, read, store};
-use super::folder::{self, Beside};
+use super::find::{Found, store};
+use super::folder::Beside;
 use super::state::{self, Record, State};
-use super::{By, Desk, FOLDER, Loaded, RegistryError};
+use super::{Desk, Loaded, RegistryError};
 use crate::clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::policy::compile::Compiler;
 use crate::policy::engine::Engine;
-use crate::policy::release::{About, LoadError, Release, Terms};
+use crate::policy::release::{About, LoadError, OnFault, Release, Terms};
 use crate::policy::sandbox::Allowance;
-use crate::policy::trust::{Signed, Trust, pinned};
+use crate::policy::trust::Trust;
 use crate::policy::{conformance, settings};
 use crate::wit::Description;
 
@@ -39,9 +41,6 @@ pub(super) struct Loader<'a> {
     pub(super) alarm: &'a Arc<Notify>,
 }
 
-/// Who makes the configured policy active.
-const CONFIGURATION: &str = "configuration";
-
 /// How long trying out a build may take.
 const TRIAL: Duration = Duration::from_secs(60);
 
@@ -53,6 +52,7 @@ pub(super) struct Ready {
     found: Found,
     component: Component,
     allowance: Allowance,
+    on_fault: OnFault,
     signed_by: Option<String>,
     description: Option<Description>,
     settings: String,
@@ -60,55 +60,24 @@ pub(super) struct Ready {
     same: Option<Release>,
 }
 
+/// What a build was tried out with.
+#[derive(Clone, Debug, PartialEq)]
+struct Tried {
+    settings: String,
+    allowance: Allowance,
+}
+
 /// A build that is trusted and compiled.
 struct Compiled {
     found: Found,
     component: Component,
     allowance: Allowance,
+    on_fault: OnFault,
     beside: Beside,
     signed_by: Option<String>,
 }
 
 impl Loader<'_> {
-    /// The release to begin with, and by whom it is made active, where that is news.
-    pub(super) async fn first(
-        &self,
-        desk: &mut Desk,
-    ) -> Result<(Release, Option<By>), Box<dyn Error + Send + Sync>> {
-        // What a configuration asked for counts as long as it does.
-        let mut history = desk.state.kept.history.iter().rev();
-        let last = history.find(|it| it.by != CONFIGURATION).cloned();
-        let (found, by) = match (&self.config.policy, &last) {
-            (Some(path), _) => {
-                let (name, path) = (name_of(path), path.clone());
-                let found = blocking(move || read(name, &path)).await?;
-                (found, CONFIGURATION)
-            }
-            (None, Some(last)) => {
-                let known = &desk.state.kept.releases;
-                let finder = Finder {
-                    config: self.config,
-                    known,
-                };
-                let found = finder.again(&last.name, &last.digest).await;
-                let found = found.map_err(|error| unusable(&last.name, &error))?;
-                (found, "start")
-            }
-            (None, None) => (embedded(self.config), "start"),
-        };
-        let release = match self.ready(found, None, None, false).await {
-            Ok(ready) => self.adopt(desk, ready),
-            Err(error) => Err(error),
-        };
-        let release = release.map_err(|error| match (&self.config.policy, &last) {
-            (None, Some(last)) => unusable(&last.name, &error.into()),
-            (Some(_), _) | (None, None) => error.into(),
-        })?;
-        let newest = desk.state.kept.history.last();
-        let is_news = newest.is_none_or(|last| last.release != release.about().number);
-        Ok((release, is_news.then(|| By::name(by))))
-    }
-
     /// Looks whether a build may be loaded, compiles it and tries it out. All that takes long happens here. `before`: what
     /// this process knows of it; then it has been tried out. `code`: it, where that is at hand. `lenient`: settings that
     /// it does not take any more are those that it had.
@@ -120,45 +89,69 @@ impl Loader<'_> {
         lenient: bool,
     ) -> Result<Ready, LoadError> {
         let compiled = self.compiled(found, code).await?;
-        let name = &compiled.found.name;
-        let failed = |detail: &str| LoadError::Failed {
-            name: name.clone(),
-            detail: detail.to_owned(),
-        };
-        let (description, settings, same) = match before {
+        let (description, terms, same) = match before {
             Some(before) => {
-                let settled = compiled.settled(self.config, before.description.as_ref());
-                let settings = match settled {
-                    // What is said beside it is meant for the build that is left.
-                    Err(_) if lenient => before.settings.clone(),
-                    settled => settled?,
-                };
-                if settings != before.settings {
-                    let trial = self.make(&compiled, settings.clone(), 0)?;
-                    trial.accepts().await?;
-                }
+                let terms = self.retried(&compiled, &before, lenient).await?;
                 // It may still serve.
                 let same = before.trace.find().filter(|release| {
-                    release.settings() == settings && *release.allowance() == compiled.allowance
+                    release.settings() == terms.settings
+                        && *release.allowance() == terms.allowance
+                        && release.on_fault() == compiled.on_fault
                 });
-                (before.description, settings, same)
+                (before.description, terms, same)
             }
             None => {
                 let tried = timeout(TRIAL, self.tried(&compiled)).await;
-                let tried = tried.unwrap_or_else(|_| Err(failed("trying it out takes too long")));
+                let tried = tried.unwrap_or_else(|_| Err(takes_too_long(&compiled)));
                 let (description, settings) = tried?;
-                (description, settings, None)
+                let terms = Tried {
+                    settings,
+                    allowance: compiled.allowance,
+                };
+                (description, terms, None)
             }
         };
         Ok(Ready {
             found: compiled.found,
             component: compiled.component,
-            allowance: compiled.allowance,
+            allowance: terms.allowance,
+            on_fault: compiled.on_fault,
             signed_by: compiled.signed_by,
             description,
-            settings,
+            settings: terms.settings,
             same,
         })
+    }
+
+    /// The terms of a build that was tried out before. Where they have changed since, it is tried out on the new ones.
+    /// `lenient`: as for `ready`; those that it fails on are meant for the build that is left.
+    async fn retried(
+        &self,
+        compiled: &Compiled,
+        before: &Loaded,
+        lenient: bool,
+    ) -> Result<Tried, LoadError> {
+        let as_before = || Tried {
+            settings: before.settings.clone(),
+            allowance: before.allowance,
+        };
+        let fresh = async {
+            let settings = compiled.settled(self.config, before.description.as_ref())?;
+            let terms = Tried {
+                settings,
+                allowance: compiled.allowance,
+            };
+            if terms != as_before() {
+                let trial = self.make(compiled, terms.settings.clone(), 0)?;
+                let passed = timeout(TRIAL, passes(&trial)).await;
+                passed.unwrap_or_else(|_| Err(takes_too_long(compiled)))?;
+            }
+            Ok(terms)
+        };
+        match fresh.await {
+            Err(_) if lenient => Ok(as_before()),
+            fresh => fresh,
+        }
     }
 
     async fn compiled(&self, found: Found, code: Option<Component>) -> Result<Compiled, LoadError> {
@@ -183,6 +176,7 @@ impl Loader<'_> {
             found,
             component,
             allowance,
+            on_fault: beside.on_fault,
             beside,
             signed_by,
         })
@@ -194,13 +188,15 @@ impl Loader<'_> {
         let description = described(&untold).await?;
         let settings = compiled.settled(self.config, description.as_ref())?;
         let trial = self.make(compiled, settings.clone(), 0)?;
-        trial.accepts().await?;
-        conformance::check(&trial).await?;
+        passes(&trial).await?;
         Ok((description, settings))
     }
 
     /// Makes it a release. One that was a release before is one again with the same number.
-    pub(super) fn adopt(&self, desk: &mut Desk, ready: Ready) -> Result<Release, LoadError> {
+    ///
+    /// # Errors
+    /// It was forgotten meanwhile, or cannot be kept. What the desk has is changed, and not yet saved.
+    pub(super) fn adopt(&self, desk: &mut Desk, ready: Ready) -> Result<Release, RegistryError> {
         let found = &ready.found;
         let known = desk.loaded(&found.name, &found.digest);
         let known = known.filter(|known| desk.state.remembers(known.record.number));
@@ -209,20 +205,17 @@ impl Loader<'_> {
         }
         if known.is_none() && found.bytes.is_empty() {
             // Forgotten meanwhile.
-            return Err(LoadError::Busy {
-                name: found.name.clone(),
-            });
+            let name = found.name.clone();
+            return Err(LoadError::Busy { name }.into());
         }
         if known.is_none() {
             let kept = self.keep(&desk.state, found);
-            kept.map_err(|error| LoadError::Refused {
-                name: found.name.clone(),
-                detail: format!("it cannot be kept: {error}"),
-            })?;
+            kept.map_err(RegistryError::Unsaved)?;
         }
         let compiled = Compiled {
             component: ready.component,
             allowance: ready.allowance,
+            on_fault: ready.on_fault,
             beside: Beside::default(),
             signed_by: ready.signed_by,
             found: ready.found,
@@ -263,6 +256,7 @@ impl Loader<'_> {
             record,
             description: ready.description,
             settings: release.settings().to_owned(),
+            allowance: *release.allowance(),
             trace: release.trace(),
         });
         // Of those that serve nobody any more the oldest are forgotten.
@@ -284,6 +278,7 @@ impl Loader<'_> {
         };
         let terms = Terms {
             allowance: ready.allowance,
+            on_fault: ready.on_fault,
             settings,
             wasi: self.config.policies.wasi,
             alarm: self.alarm.clone(),
@@ -295,34 +290,6 @@ impl Loader<'_> {
         Release::new(self.engine, &ready.component, about, terms)
     }
 
-    /// What is said beside the policy, where its build was read.
-    fn beside(&self, found: &Found) -> Result<Beside, String> {
-        folder::beside(&found.folder.join(format!("{}.toml", found.name)))
-    }
-
-    /// What pins its digest: a file from elsewhere is held to what the folder says too.
-    fn pins(&self, found: &Found, beside: &Beside) -> Result<Vec<String>, String> {
-        let folder = self.config.codex.data_dir.join(FOLDER);
-        let path = folder.join(format!("{}.toml", found.name));
-        let own = folder::beside(&path)?.digest;
-        Ok(beside.digest.clone().into_iter().chain(own).collect())
-    }
-
-    /// Who vouches for it.
-    fn trusted(&self, found: &Found, beside: &Beside) -> Result<Option<String>, String> {
-        for pin in self.pins(found, beside)? {
-            pinned(&found.digest, &pin).map_err(|error| error.to_string())?;
-        }
-        if found.embedded {
-            return Ok(None);
-        }
-        let signed = self.trust.check(&found.bytes, found.signature.as_deref());
-        match signed.map_err(|error| error.to_string())? {
-            Signed::By(key) => Ok(Some(key)),
-            Signed::Unsigned => Ok(None),
-        }
-    }
-
     /// Keeps the component for a rollback, and forgets those that nobody remembers.
     fn keep(&self, state: &State, found: &Found) -> io::Result<()> {
         let folder = store(self.config);
@@ -330,10 +297,10 @@ impl Loader<'_> {
             let path = folder.join(format!("{}.wasm", found.digest));
             if let Some(signature) = &found.signature {
                 let beside = folder.join(format!("{}.wasm.minisig", found.digest));
-                state::write(&beside, signature.as_bytes())?;
+                written(&beside, signature.as_bytes())?;
             }
             if !fs::read(&path).is_ok_and(|kept| kept == found.bytes) {
-                state::write(&path, &found.bytes)?;
+                written(&path, &found.bytes)?;
             }
         }
         // What another gateway remembers is not ours to remove.
@@ -371,6 +338,24 @@ impl Compiled {
     }
 }
 
+/// Writes a file, and names it in the error.
+fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    state::write(path, bytes).map_err(|cause| state::named(path, &cause))
+}
+
+/// Whether a build accepts its settings, and passes the set of requests that every policy must pass.
+async fn passes(trial: &Release) -> Result<(), LoadError> {
+    trial.accepts().await?;
+    conformance::check(trial).await
+}
+
+fn takes_too_long(compiled: &Compiled) -> LoadError {
+    LoadError::Failed {
+        name: compiled.found.name.clone(),
+        detail: "trying it out takes too long".to_owned(),
+    }
+}
+
 async fn described(release: &Release) -> Result<Option<Description>, LoadError> {
     let described = match release.session().await {
         Ok(mut session) => session.describe().await,
@@ -392,8 +377,4 @@ async fn described(release: &Release) -> Result<Option<Description>, LoadError> 
         });
     }
     Ok(described)
-}
-
-fn unusable(name: &str, error: &RegistryError) -> Box<dyn Error + Send + Sync> {
-    format!("the policy that was active last, {name}: {error}; name another with --policy").into()
 }

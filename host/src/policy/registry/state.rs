@@ -13,6 +13,9 @@ const HISTORY: usize = 100;
 /// Releases that are remembered. All of the history's are, and so is the last.
 const RELEASES: usize = 100;
 
+/// The extension of the file by which a gateway shows that the state is its own.
+const LOCK: &str = "lock";
+
 /// The state, and the file that it is kept in.
 pub(super) struct State {
     path: PathBuf,
@@ -22,7 +25,7 @@ pub(super) struct State {
 }
 
 /// The file's content.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// By number.
     pub(super) releases: Vec<Record>,
@@ -75,15 +78,22 @@ impl State {
     /// What the file says, or nothing yet.
     ///
     /// # Errors
-    /// It cannot be read, or is not ours.
+    /// It, or its lock, cannot be used; the error names which, and the way out.
     pub(super) fn open(path: PathBuf) -> io::Result<Self> {
         // First, so that nobody writes what is read here.
-        let lock = own(&path)?;
-        let kept = match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Kept::default(),
-            Err(error) => return Err(error),
-        };
+        let lock = path.with_extension(LOCK);
+        let lock = own(&lock).map_err(|cause| named(&lock, &cause))?;
+        let kept = read(&path)?;
+        Ok(Self { path, lock, kept })
+    }
+
+    /// The same for who only looks: it takes nothing from the gateway that may run.
+    ///
+    /// # Errors
+    /// As for `open`.
+    pub(super) fn look(path: PathBuf) -> io::Result<Self> {
+        let kept = read(&path)?;
+        let lock = None;
         Ok(Self { path, lock, kept })
     }
 
@@ -188,23 +198,46 @@ impl State {
     }
 
     /// Writes the file: whole, or not at all.
+    ///
+    /// # Errors
+    /// It cannot be written; the error names it.
     pub(super) fn save(&self) -> io::Result<()> {
         if !self.is_ours() {
             return Ok(());
         }
         let bytes = serde_json::to_vec(&self.kept).map_err(io::Error::other)?;
-        write(&self.path, &bytes)
+        write(&self.path, &bytes).map_err(|cause| named(&self.path, &cause))
     }
 }
 
+/// What the file says, or nothing yet.
+fn read(path: &Path) -> io::Result<Kept> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(error) => return Err(named(path, &error)),
+    };
+    serde_json::from_slice(&bytes).map_err(|error| {
+        io::Error::other(format!(
+            "{}: {error}; repair it, or remove it to start with the shipped policy or that of --policy",
+            path.display()
+        ))
+    })
+}
+
+/// An error that says of which file it is.
+pub(super) fn named(path: &Path, cause: &io::Error) -> io::Error {
+    io::Error::new(cause.kind(), format!("{}: {cause}", path.display()))
+}
+
 /// Takes the state for this process, if no other has it.
-fn own(path: &Path) -> io::Result<Option<fs::File>> {
+fn own(lock: &Path) -> io::Result<Option<fs::File>> {
     let file = fs::OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
-        .open(path.with_extension("lock"))?;
+        .open(lock)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(fs::TryLockError::WouldBlock) => Ok(None),

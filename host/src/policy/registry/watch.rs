@@ -1,5 +1,4 @@
-//! What happens to policies by itself: a release that fails too often is taken back, and a new build in the folder is
-//! loaded, where the operator wants that.
+//! What happens to policies by itself: a new build in the folder is loaded, where the operator wants that.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -11,8 +10,7 @@ use tokio::time::interval;
 use super::find::{blocking, read};
 use super::folder::{self, Build};
 use super::{By, Registry, RegistryError};
-use crate::metrics::Role;
-use crate::policy::release::{LoadError, Release};
+use crate::policy::release::LoadError;
 
 /// How often the folder is looked at.
 const LOOK: Duration = Duration::from_millis(500);
@@ -42,95 +40,6 @@ impl Registry {
                 () = task => {}
             }
         });
-    }
-
-    /// Takes back what fails too often.
-    async fn guard(&self) {
-        let mut told = 0;
-        loop {
-            self.0.alarm.notified().await;
-            if self.0.config.rollback.faults == 0 {
-                continue;
-            }
-            let mut desk = self.desk().await;
-            let roles = self.0.rollout.roles();
-            let metrics = &self.0.metrics;
-            if let Some(canary) = roles.canary.as_ref().filter(|it| self.is_sick(&it.release)) {
-                self.set(|roles| roles.canary = None);
-                desk.state.failed(canary.release.about().number, true);
-                self.save(&desk);
-                metrics.took_back(Role::Canary);
-                tell(&canary.release, "canary ended: it failed too often");
-            }
-            if let Some(shadow) = roles.shadow.as_ref().filter(|it| self.is_sick(&it.release)) {
-                self.set(|roles| roles.shadow = None);
-                desk.state.failed(shadow.release.about().number, true);
-                self.save(&desk);
-                metrics.took_back(Role::Shadow);
-                tell(&shadow.release, "shadow ended: it failed too often");
-            }
-            drop(desk);
-            if self.is_sick(&roles.active) {
-                self.take_back(&roles.active, &mut told).await;
-            }
-        }
-    }
-
-    /// Goes back to the last release that can be loaded and is not known to fail.
-    /// `told`: the release of which the log knows already.
-    async fn take_back(&self, release: &Release, told: &mut u64) {
-        let number = release.about().number;
-        let is_news = std::mem::replace(told, number) != number;
-        if is_news {
-            tell(release, "the active policy fails too often");
-        }
-        let by = By {
-            who: "airlock".to_owned(),
-            reason: Some(self.why(release)),
-        };
-        for previous in self.before(number).await {
-            match self.go_back(number, &previous, by.clone()).await {
-                Ok(_) => {
-                    self.0.metrics.took_back(Role::Active);
-                    let mut desk = self.desk().await;
-                    desk.state.failed(number, true);
-                    self.save(&desk);
-                    return;
-                }
-                // That may pass: the next fault asks again.
-                Err(error) if is_passing(&error) => {
-                    tracing::error!(%error, name = previous.name, "it is not gone back to yet");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!(%error, name = previous.name, "it is not what is gone back to");
-                }
-            }
-        }
-        if is_news {
-            tracing::error!("there is no release to go back to");
-        }
-    }
-
-    /// Whether a release has failed as often, and on as large a share of its requests, as is too much.
-    fn is_sick(&self, release: &Release) -> bool {
-        let rule = &self.0.config.rollback;
-        let (requests, faults) = release.health().lately(rule.window);
-        let most = u64::try_from(rule.faults).unwrap_or(u64::MAX);
-        let percent = u64::try_from(rule.percent).unwrap_or(u64::MAX);
-        faults >= most && faults.saturating_mul(100) >= requests.saturating_mul(percent)
-    }
-
-    fn why(&self, release: &Release) -> String {
-        let window = self.0.config.rollback.window;
-        let (requests, faults) = release.health().lately(window);
-        let about = release.about();
-        format!(
-            "release {} of {} failed {faults} times in {requests} requests within {} s",
-            about.number,
-            about.name,
-            window.as_secs_f32()
-        )
     }
 
     /// Loads new builds as they come. The one of the active policy's name becomes the active one.
@@ -184,17 +93,16 @@ impl Registry {
             blocking(move || read(build.name.clone(), &build.path)).await?
         };
         let before = self.loaded(&found).await;
-        let (mut desk, release) = self.take_in(found, before, None, false).await?;
+        let (mut pending, release) = self.take_in(found, before, None, false).await?;
         let active = self.0.rollout.roles().active.about().clone();
         let about = release.about();
         let is_next = is_new && about.name == active.name && about.number != active.number;
         // What was taken back is only made active by somebody.
-        if is_next && !desk.state.kept.failed.contains(&about.number) {
-            self.swap(&mut desk, &release, By::name("watch"), false);
-        } else {
-            self.save(&desk);
+        if is_next && !pending.state.kept.failed.contains(&about.number) {
+            self.swap(&mut pending, &release, By::name("watch"), false)?;
+            return Ok(());
         }
-        Ok(())
+        self.commit(&mut pending)
     }
 
     fn looks(&self) -> io::Result<Vec<(Build, Look)>> {
@@ -217,19 +125,11 @@ impl Registry {
 }
 
 /// Whether it may be otherwise in a moment.
-fn is_passing(error: &RegistryError) -> bool {
+pub(super) fn is_passing(error: &RegistryError) -> bool {
     match error {
-        RegistryError::File { .. } | RegistryError::Load(LoadError::Busy { .. }) => true,
+        RegistryError::File { .. }
+        | RegistryError::Unsaved(_)
+        | RegistryError::Load(LoadError::Busy { .. }) => true,
         RegistryError::NotFound(_) | RegistryError::Unclear(_) | RegistryError::Load(_) => false,
     }
-}
-
-fn tell(release: &Release, what: &str) {
-    let about = release.about();
-    tracing::error!(
-        name = about.name,
-        release = about.number,
-        digest = about.digest,
-        "{what}"
-    );
 }

@@ -31,6 +31,10 @@ const WAITING_BYTES: usize = 2 * BYTES;
 /// How the name of a tape ends that is being written.
 const FRESH: &str = "new";
 
+/// What is written to find out whether there is room, and its size.
+const PROBE: &str = ".probe";
+const PROBE_BYTES: usize = 64 << 10;
+
 /// Tapes that are listed, the newest by name.
 const LISTED: usize = 1000;
 
@@ -118,12 +122,13 @@ impl Recorder {
     /// Records the next so many requests, for at most so long. It takes the place of what was asked for before.
     ///
     /// # Errors
-    /// The folder cannot be made, or is not ours alone.
+    /// The folder cannot be made, is not ours alone, or has no room for a tape.
     pub(crate) fn begin(&self, requests: u32, time: Duration) -> io::Result<()> {
         private(&self.0.folder)?;
         if self.is_idle() {
             clear(&self.0.folder)?;
         }
+        probe(&self.0.folder)?;
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut state = self.lock();
         state.asked = Some(Asked {
@@ -340,6 +345,16 @@ fn clear(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether a tape could be written: what is promised must be possible.
+fn probe(folder: &Path) -> io::Result<()> {
+    let path = folder.join(PROBE);
+    let written = fs::write(&path, [b'\n'; PROBE_BYTES]);
+    let written = written
+        .map_err(|cause| io::Error::new(cause.kind(), format!("{}: {cause}", path.display())));
+    let _ = fs::remove_file(&path);
+    written
 }
 
 /// Makes the folder for us alone.
