@@ -146,6 +146,8 @@ pub enum Login {
 /// Sizes, counts and waits.
 #[derive(Clone, Debug)]
 pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Turns that Codex runs at once.
@@ -312,6 +314,7 @@ impl Default for Limits {
         Self {
             body_bytes: 32 << 20,
             turns: 64,
+            connections: 4096,
             queue: 256,
             queue_wait: Duration::from_secs(30),
             first_event_wait: Duration::from_secs(15),

@@ -12,6 +12,7 @@ use crate::codex::Codex;
 use crate::codex::account::Account;
 use crate::codex::launch::Launch;
 use crate::config::Config;
+use crate::descriptors;
 use crate::flow::Flow;
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
@@ -150,7 +151,8 @@ async fn serve(
         source,
     };
     let keep_alive = config.limits.keep_alive_timeout;
-    let server = http::serve(listener, router, keep_alive, tasks).map_err(listen)?;
+    let bound = descriptors::connections(config);
+    let server = http::serve(listener, router, keep_alive, bound, tasks).map_err(listen)?;
     Ok((server, account))
 }
 

@@ -11,6 +11,7 @@ mod author; // what somebody needs who writes a policy
 mod bell; // who wakes whom
 mod clock; // what time it is
 mod codex; // who does the work
+mod descriptors; // how many files may be open
 mod events; // events that wait
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes

@@ -28,6 +28,9 @@ use self::scenario::Scenario;
 use crate::http;
 use crate::task::Tasks;
 
+/// Connections of Codex to the model at once.
+const CONNECTIONS: usize = 4096;
+
 /// Bytes of a request. Codex sends whole conversations with their images.
 const REQUEST_BYTES: usize = 256 << 20;
 
@@ -51,7 +54,7 @@ pub(crate) async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
     let router = Router::new()
         .route(&format!("/{secret}/v1/responses"), post(respond))
         .with_state(Requests::default());
-    let server = http::serve(listener, router, KEEP_ALIVE, tasks)?;
+    let server = http::serve(listener, router, KEEP_ALIVE, CONNECTIONS, tasks)?;
     Ok(Rehearsal {
         base_url: format!("http://{}/{secret}/v1", server.address()),
     })

@@ -1,5 +1,7 @@
 //! Slow, large and many: what is bounded, and whom it touches.
 
+mod connections; // more than there may be
+
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, process, soon};
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;

@@ -18,10 +18,22 @@ use super::log;
 use super::orphans::{self, Mark};
 use super::schema::Gate;
 use crate::config::{CodexConfig, Config, Environment};
+use crate::descriptors;
 use crate::task::spawner;
 
 /// The command of ours that sets the parent-death signal and becomes Codex.
 pub(crate) const LAUNCH: &str = "__launch";
+
+/// What stands before a program's own command line so that it dies with this process and has a soft limit of descriptors
+/// that it can bear.
+pub(super) fn becoming() -> [String; 3] {
+    let parent = std::process::id().to_string();
+    [
+        LAUNCH.to_owned(),
+        parent,
+        descriptors::of_child().to_string(),
+    ]
+}
 
 /// Variables that Codex gets as we have them. All others stay with us: they may hold anybody's keys.
 const PASSED: &[&str] = &[
@@ -268,11 +280,7 @@ impl Launch {
     fn command(&self, binary: &Path, arguments: &[&str]) -> Command {
         // Resolved between fork and exec it is the very program that runs, even if its file was replaced meanwhile.
         let mut command = Command::new("/proc/self/exe");
-        command
-            .arg(LAUNCH)
-            .arg(std::process::id().to_string())
-            .arg(binary)
-            .args(arguments);
+        command.args(becoming()).arg(binary).args(arguments);
         command
             .process_group(0)
             .kill_on_drop(true)

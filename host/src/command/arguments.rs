@@ -125,6 +125,11 @@ pub(super) fn command() -> Command {
                         .value_parser(value_parser!(i32)),
                 )
                 .arg(
+                    Arg::new("descriptors")
+                        .required(true)
+                        .value_parser(value_parser!(u64)),
+                )
+                .arg(
                     Arg::new("command")
                         .required(true)
                         .num_args(1..)

@@ -1,4 +1,5 @@
-//! Sets the parent-death signal and becomes Codex, so that no Codex outlives its gateway, not even after SIGKILL.
+//! Sets the parent-death signal and the soft limit of file descriptors, and becomes Codex: no Codex outlives its gateway,
+//! not even after SIGKILL, and none has the limit that the gateway has raised for itself.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -8,18 +9,24 @@ use anyhow::{Context as _, Error, anyhow};
 use clap::ArgMatches;
 use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
 
+use crate::descriptors;
+
 /// Does not return once the process has become Codex; what it returns is why it has not.
 pub(super) fn run(matches: &ArgMatches) -> Error {
     let parent = matches.get_one::<i32>("parent").copied();
+    let files = matches.get_one::<u64>("descriptors").copied();
     let mut command = matches
         .get_many::<OsString>("command")
         .into_iter()
         .flatten();
-    let (Some(parent), Some(binary)) = (parent, command.next()) else {
-        return anyhow!("no parent or no command");
+    let (Some(parent), Some(files), Some(binary)) = (parent, files, command.next()) else {
+        return anyhow!("no parent, no limit or no command");
     };
     if let Err(error) = die_with(parent) {
         return error;
+    }
+    if let Err(error) = descriptors::set(files) {
+        return Error::from(error).context("cannot set the limit of file descriptors");
     }
     // It returns only when it fails.
     Error::from(Command::new(binary).args(command).exec()).context("cannot run codex")

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::Stop;
 use crate::config::{Config, Loaded};
+use crate::descriptors;
 use crate::gateway::Gateway;
 use crate::telemetry;
 
@@ -23,6 +24,9 @@ pub(super) fn run(
         .map_err(Stop::Failure)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
+    }
+    if let Err(error) = descriptors::raise() {
+        tracing::warn!(%error, "the soft limit of file descriptors cannot be raised to the hard one");
     }
     runtime
         .block_on(serve(loaded.config, out))

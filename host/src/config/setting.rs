@@ -93,6 +93,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("fleet.recycle_resident_bytes", |c| Slot::Bytes(&mut c.fleet.recycle_resident_bytes), "Memory at which a child is replaced. Codex itself takes 140 MiB.").range(64 * MIB, 64 * GIB),
     Setting::new("fleet.recycle_log_bytes", |c| Slot::Bytes(&mut c.fleet.recycle_log_bytes), "Size at which Codex's own log is begun anew.").range(MIB, 64 * GIB),
     Setting::new("fleet.recycle_age", |c| Slot::Wait(&mut c.fleet.recycle_age), "How long a child runs before it is replaced.").range(1000, 365 * DAY),
+    Setting::new("limits.connections", |c| Slot::Count(&mut c.limits.connections), "Connections at once, as far as the limit of file descriptors allows. At the bound, the one that has been idle longest is closed for a new one.").range(1, 1_000_000),
     Setting::new("limits.body_bytes", |c| Slot::Bytes(&mut c.limits.body_bytes), "The largest request body.").range(KIB, GIB),
     Setting::new("limits.turns", |c| Slot::Count(&mut c.limits.turns), "Turns that Codex runs at once.").range(1, 1000),
     Setting::new("limits.queue", |c| Slot::Count(&mut c.limits.queue), "Requests that may wait for a turn.").range(0, 100_000),

@@ -1,8 +1,11 @@
 //! The socket: accepts connections, gives each its deadlines, and lets running ones end when the gateway stops.
 
+mod connections; // how many, and which one is closed for another
+mod observed; // what they report
 mod refused; // what the parser refuses
 mod socket; // one connection's socket, and whether its client is there
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,25 +14,25 @@ use std::time::Duration;
 
 use axum::Router;
 use futures_util::StreamExt as _;
+use futures_util::future::pending;
 use futures_util::stream::FuturesUnordered;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequest;
 
+
+use self::connections::{Connections, Slot};
+use self::observed::{ObservedBody, ObservedSocket};
 pub(super) use self::socket::Exchange;
 use self::socket::{Socket, left, linger};
 use crate::task::Tasks;
-
-/// Connections at once. More wait in the system's own queue.
-const CONNECTIONS: usize = 4096;
 
 /// Milliseconds for which a client may leave what was sent unread. Then the system closes the connection: a client
 /// that never reads would else hold its turn and its sandbox for ever.
@@ -45,21 +48,23 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Server {
     address: SocketAddr,
     drain: CancellationToken,
-    connections: Arc<Semaphore>,
+    connections: Arc<Connections>,
 }
 
 /// Serves this router on this socket until the server is drained or the tasks are stopped. The latter cuts connections.
-/// `keep_alive` is how long a connection may be idle, and how long a request's head may take.
+/// `keep_alive` is how long a connection may be idle, and how long a request's head may take. There are at most `bound`
+/// connections at once.
 pub(crate) fn serve(
     listener: TcpListener,
     router: Router,
     keep_alive: Duration,
+    bound: usize,
     tasks: &Tasks,
 ) -> io::Result<Server> {
     let server = Server {
         address: listener.local_addr()?,
         drain: CancellationToken::new(),
-        connections: Arc::new(Semaphore::new(CONNECTIONS)),
+        connections: Connections::new(bound),
     };
     let accept = accept(
         listener,
@@ -82,10 +87,7 @@ impl Server {
     /// Accepts nothing more, and waits at most this long for what is running. True when all of it has ended.
     pub(crate) async fn drain(&self, wait: Duration) -> bool {
         self.drain.cancel();
-        let all = u32::try_from(CONNECTIONS).unwrap_or(u32::MAX);
-        timeout(wait, self.connections.acquire_many(all))
-            .await
-            .is_ok()
+        self.connections.ended(wait).await
     }
 }
 
@@ -95,12 +97,14 @@ async fn accept(
     keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
-    connections: Arc<Semaphore>,
+    connections: Arc<Connections>,
 ) {
     loop {
         let next = async {
-            let permit = Arc::clone(&connections).acquire_owned().await.ok()?;
-            Some((listener.accept().await, permit))
+            match listener.accept().await {
+                Ok((socket, _)) => Ok((socket, connections.admit().await)),
+                Err(error) => Err(error),
+            }
         };
         let accepted = tokio::select! {
             accepted = next => accepted,
@@ -108,16 +112,18 @@ async fn accept(
             () = tasks.stopping() => return,
         };
         match accepted {
-            Some((Ok((socket, _)), permit)) => {
+            Ok((socket, Some(slot))) => {
                 let (router, stopping, drain) = (router.clone(), tasks.clone(), drain.clone());
-                let serve = connection(socket, router, keep_alive, stopping, drain, permit);
+                let serve = connection(socket, router, keep_alive, stopping, drain, slot);
                 tasks.spawn("connection", serve);
             }
-            Some((Err(error), _)) => {
+            Ok((_, None)) => return,
+            Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
+                // It may be for want of a descriptor.
+                connections.close_idle();
                 sleep(PAUSE).await;
             }
-            None => return,
         }
     }
 }
@@ -128,53 +134,58 @@ enum Told {
     Stop,
     /// Its client has left.
     Left,
+    /// Its slot is given to another connection.
+    Close,
 }
 
 type Signal = Pin<Box<dyn Future<Output = Told> + Send>>;
 
-/// Serves one connection. `_permit` is its place among the connections.
+/// Serves one connection in its slot.
 async fn connection(
     tcp: TcpStream,
     router: Router,
     keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
-    _permit: OwnedSemaphorePermit,
+    slot: Slot,
 ) {
     if let Err(error) = prepare(&tcp) {
         tracing::debug!(%error, "a connection ended before its first request");
         return;
     }
     let (tcp, exchange) = (Arc::new(tcp), Exchange::default());
+    let state = Arc::clone(&slot.state);
+    let socket = ObservedSocket {
+        socket: Socket::new(Arc::clone(&tcp), exchange.clone()),
+        state: Arc::clone(&state),
+    };
+    let router = TowerToHyperService::new(router);
     let begun = exchange.clone();
-    let service = MapRequest::new(router, move |mut request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         begun.begin();
         request.extensions_mut().insert(begun.clone());
-        request
+        let active = state.begin();
+        let response = router.call(request);
+        async move {
+            let Some(active) = active else {
+                // The connection is about to be closed.
+                return pending().await;
+            };
+            let response = response.await?;
+            Ok::<_, Infallible>(response.map(|body| ObservedBody {
+                body,
+                _active: active,
+            }))
+        }
     });
-    let socket = Socket::new(Arc::clone(&tcp), exchange.clone());
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
         // A FIN alone ends no request: `left` knows more.
         .half_close(true)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(service));
+        .serve_connection(TokioIo::new(socket), service);
     let mut serving = std::pin::pin!(serving);
-    // A set looks only at who has something to say, and so costs next to nothing for each piece of a stream.
-    let drained: Signal = Box::pin(async move {
-        drain.cancelled().await;
-        Told::Drain
-    });
-    let stopped: Signal = Box::pin(async move {
-        tasks.stopping().await;
-        Told::Stop
-    });
-    let watched = Arc::clone(&tcp);
-    let gone: Signal = Box::pin(async move {
-        left(&watched, &exchange).await;
-        Told::Left
-    });
-    let mut signals = FuturesUnordered::from_iter([drained, stopped, gone]);
+    let mut signals = signals(Arc::clone(&tcp), exchange, tasks, drain, &slot);
     let outcome = loop {
         tokio::select! {
             biased;
@@ -182,7 +193,7 @@ async fn connection(
             Some(told) = signals.next() => match told {
                 // The running reply ends, and no other begins on this connection.
                 Told::Drain => serving.as_mut().graceful_shutdown(),
-                Told::Stop | Told::Left => return,
+                Told::Stop | Told::Left | Told::Close => return,
             },
         }
     };
@@ -192,6 +203,35 @@ async fn connection(
             linger(&tcp).await;
         }
     }
+}
+
+/// What may end or drain a connection. A set polls only the futures that were woken, and so costs next to nothing for each
+/// piece of a stream.
+fn signals(
+    tcp: Arc<TcpStream>,
+    exchange: Exchange,
+    tasks: Tasks,
+    drain: CancellationToken,
+    slot: &Slot,
+) -> FuturesUnordered<Signal> {
+    let drained: Signal = Box::pin(async move {
+        drain.cancelled().await;
+        Told::Drain
+    });
+    let stopped: Signal = Box::pin(async move {
+        tasks.stopping().await;
+        Told::Stop
+    });
+    let gone: Signal = Box::pin(async move {
+        left(&tcp, &exchange).await;
+        Told::Left
+    });
+    let state = Arc::clone(&slot.state);
+    let closed: Signal = Box::pin(async move {
+        state.closed().await;
+        Told::Close
+    });
+    FuturesUnordered::from_iter([drained, stopped, gone, closed])
 }
 
 fn prepare(socket: &TcpStream) -> io::Result<()> {

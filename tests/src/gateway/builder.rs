@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -37,6 +37,7 @@ pub struct GatewayBuilder {
     cold: bool,
     policy_files: Vec<(String, Vec<u8>)>,
     unread: Option<Gate>,
+    descriptors: Option<(u32, u32)>,
 }
 
 /// What a gateway that refuses to start says.
@@ -131,6 +132,13 @@ impl GatewayBuilder {
     #[must_use]
     pub fn unread(mut self, until: &Gate) -> Self {
         self.unread = Some(until.clone());
+        self
+    }
+
+    /// Starts it with these limits of file descriptors, the soft and the hard one.
+    #[must_use]
+    pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
+        self.descriptors = Some((soft, hard));
         self
     }
 
@@ -265,7 +273,11 @@ impl GatewayBuilder {
             fs::write(policies.join(name), bytes)?;
         }
         let program = self.program.clone();
-        let mut command = Command::new(program.map_or_else(programs::airlock, Ok)?);
+        let program = program.map_or_else(programs::airlock, Ok)?;
+        let mut command = match self.descriptors {
+            Some((soft, hard)) => limited(soft, hard, &program),
+            None => Command::new(program),
+        };
         command
             .arg("serve")
             .args(["--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")])
@@ -312,4 +324,13 @@ async fn lines(from: impl AsyncRead + Unpin, to: Journal<String>) {
     while let Ok(Some(line)) = lines.next_line().await {
         to.record(line);
     }
+}
+
+/// A command that runs this program under limits of file descriptors. Its process is the program's own.
+fn limited(soft: u32, hard: u32, program: &Path) -> Command {
+    let script = r#"ulimit -S -n "$0" && ulimit -H -n "$1" && shift && exec "$@""#;
+    let mut command = Command::new("/bin/sh");
+    let limits = [soft, hard].map(|limit| limit.to_string());
+    command.args(["-c", script]).args(limits).arg(program);
+    command
 }

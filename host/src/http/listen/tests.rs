@@ -9,6 +9,7 @@ use axum::extract::Extension;
 use axum::routing::get;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::*;
 use crate::http::sse::pieces;
@@ -30,7 +31,7 @@ async fn server(tasks: &Tasks) -> (Server, oneshot::Sender<&'static str>) {
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let router = Router::new().route("/", get(reply));
-    (serve(listener, router, LONG, tasks).unwrap(), end)
+    (serve(listener, router, LONG, 16, tasks).unwrap(), end)
 }
 
 /// Asks, and reads until the reply has begun.

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::TokenFault;
-use crate::codex::launch::{Group, LAUNCH};
+use crate::codex::launch::{Group, becoming};
 use crate::config::{Config, Environment, Secret};
 use crate::task::spawner;
 
@@ -81,8 +81,7 @@ async fn run(
         .iter()
         .filter(|(name, _)| !name.starts_with("AIRLOCK_"));
     command
-        .arg(LAUNCH)
-        .arg(std::process::id().to_string())
+        .args(becoming())
         .args(words)
         .env_clear()
         .envs(theirs)

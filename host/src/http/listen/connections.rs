@@ -1,0 +1,295 @@
+//! The open connections: how many there may be, and which of them is closed for a new one.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// How often the log says that idle connections are closed.
+const WARNING: Duration = Duration::from_secs(60);
+
+/// All open connections of a server, at most so many.
+#[derive(Debug)]
+pub(super) struct Connections {
+    permits: Arc<Semaphore>,
+    bound: usize,
+    started: Instant,
+    open: Mutex<Open>,
+    /// One of them has become idle.
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    states: BTreeMap<u64, Arc<ConnectionState>>,
+    warned: Option<Instant>,
+}
+
+/// The place of one connection, given up when dropped.
+#[derive(Debug)]
+pub(super) struct Slot {
+    connections: Arc<Connections>,
+    number: u64,
+    pub(super) state: Arc<ConnectionState>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connections {
+    pub(super) fn new(bound: usize) -> Arc<Self> {
+        let bound = bound.min(Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(bound)),
+            bound,
+            started: Instant::now(),
+            open: Mutex::default(),
+            idle: Notify::new(),
+        })
+    }
+
+    /// A place for a new connection. At the bound, the connection that is idle longest is closed for it; where none is
+    /// idle, it waits until one is, or has ended. None: there are no connections any more.
+    pub(super) async fn admit(self: &Arc<Self>) -> Option<Slot> {
+        loop {
+            let idle = self.idle.notified();
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                return Some(self.register(permit));
+            }
+            let permit = Arc::clone(&self.permits).acquire_owned();
+            if self.close_idle() {
+                return Some(self.register(permit.await.ok()?));
+            }
+            tokio::select! {
+                permit = permit => return Some(self.register(permit.ok()?)),
+                () = idle => {}
+            }
+        }
+    }
+
+    /// Closes the connection that is idle longest. False: none is idle.
+    ///
+    /// Those that are kept alive after a request go first (a client connects again without notice, RFC 9112 section
+    /// 9.3.1), and then those whose first request is not there.
+    pub(super) fn close_idle(&self) -> bool {
+        let mut open = self.lock();
+        loop {
+            let states = open.states.values();
+            let longest = states
+                .map(|state| (state.word.load(Ordering::Acquire), state))
+                .filter(|(word, _)| is_idle(*word))
+                .min_by_key(|(word, _)| *word);
+            let Some((word, state)) = longest else {
+                return false;
+            };
+            // Its request may have come meanwhile.
+            if !state.close(word) {
+                continue;
+            }
+            if open.warned.is_none_or(|warned| warned.elapsed() > WARNING) {
+                open.warned = Some(Instant::now());
+                tracing::warn!(
+                    bound = self.bound,
+                    "there are as many connections as there may be (limits.connections): idle ones are closed for new ones"
+                );
+            }
+            return true;
+        }
+    }
+
+    /// Waits until all have ended, at most so long. True when they have.
+    pub(super) async fn ended(&self, wait: Duration) -> bool {
+        let all = u32::try_from(self.bound).unwrap_or(u32::MAX);
+        timeout(wait, self.permits.acquire_many(all)).await.is_ok()
+    }
+
+    fn register(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
+        let state = Arc::new(ConnectionState {
+            word: AtomicU64::new(AWAITING_HEAD | self.now()),
+            closed: Notify::new(),
+            connections: Arc::clone(self),
+        });
+        let mut open = self.lock();
+        let number = open.next;
+        open.next += 1;
+        open.states.insert(number, Arc::clone(&state));
+        drop(open);
+        Slot {
+            connections: Arc::clone(self),
+            number,
+            state,
+            _permit: permit,
+        }
+    }
+
+    /// Microseconds since the start.
+    fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX) & TIME
+    }
+
+    /// A standard mutex: it is never held across an await.
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connections.lock().states.remove(&self.number);
+    }
+}
+
+/// What a connection does, in the two highest bits of a word, and in the others since when: of two idle connections, the
+/// one with the smaller word is closed first.
+const KEPT_ALIVE: u64 = 0;
+const AWAITING_HEAD: u64 = 1 << 62;
+const ACTIVE: u64 = 2 << 62;
+/// Its response has ended, and may not have been written whole.
+const FLUSHING: u64 = 3 << 62;
+/// It is closed for another.
+const CLOSED: u64 = u64::MAX;
+const TIME: u64 = (1 << 62) - 1;
+
+fn is_idle(word: u64) -> bool {
+    word & !TIME <= AWAITING_HEAD
+}
+
+/// What one connection does, and since when.
+#[derive(Debug)]
+pub(super) struct ConnectionState {
+    word: AtomicU64,
+    closed: Notify,
+    connections: Arc<Connections>,
+}
+
+impl ConnectionState {
+    /// A request's head is there. None: the connection has been closed for another.
+    pub(super) fn begin(self: &Arc<Self>) -> Option<ActiveRequest> {
+        let begun = self
+            .word
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                (word != CLOSED).then_some(ACTIVE)
+            });
+        begun.ok().map(|_| ActiveRequest(Arc::clone(self)))
+    }
+
+    /// Bytes have come.
+    pub(super) fn received(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        if word & !TIME == KEPT_ALIVE {
+            self.become_idle(word, AWAITING_HEAD);
+        }
+    }
+
+    /// All that there was to write is written.
+    pub(super) fn flushed(&self) {
+        if self.word.load(Ordering::Relaxed) == FLUSHING {
+            self.become_idle(FLUSHING, KEPT_ALIVE);
+            self.connections.idle.notify_one();
+        }
+    }
+
+    /// Completes when the connection is closed for another.
+    pub(super) async fn closed(&self) {
+        self.closed.notified().await;
+    }
+
+    fn become_idle(&self, from: u64, to: u64) {
+        let to = to | self.connections.now();
+        // Where it fails, it has been closed for another.
+        let _ = self
+            .word
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    fn close(&self, word: u64) -> bool {
+        let closed = self
+            .word
+            .compare_exchange(word, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
+        if closed.is_ok() {
+            self.closed.notify_one();
+        }
+        closed.is_ok()
+    }
+}
+
+/// A request whose response has not ended. Its connection is not idle.
+#[derive(Debug)]
+pub(super) struct ActiveRequest(Arc<ConnectionState>);
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.word.store(FLUSHING, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    /// Whether a connection has been closed for another.
+    fn is_closed(slot: &Slot) -> bool {
+        slot.state.word.load(Ordering::Relaxed) == CLOSED
+    }
+
+    /// Has a connection served a request, and its response written.
+    fn serve(slot: &Slot) {
+        drop(slot.state.begin().unwrap());
+        slot.state.flushed();
+    }
+
+    #[tokio::test]
+    async fn the_longest_kept_alive_goes_first_and_then_the_longest_without_a_head() {
+        let connections = Connections::new(5);
+        let mut slots = Vec::new();
+        for _ in 0..5 {
+            slots.push(connections.admit().await.unwrap());
+        }
+        let active = slots[0].state.begin().unwrap();
+        serve(&slots[4]);
+        // The words are in microseconds.
+        let then = connections.now();
+        while connections.now() == then {}
+        serve(&slots[3]);
+        // Equal ones go in the order in which they came.
+        for expected in [4, 3, 1, 2] {
+            assert!(connections.close_idle());
+            let closed: Vec<usize> = (0..5).filter(|number| is_closed(&slots[*number])).collect();
+            assert!(closed.contains(&expected), "{expected} not in {closed:?}");
+        }
+        assert!(!connections.close_idle(), "the active one is never closed");
+        drop(active);
+        assert!(!connections.close_idle(), "its response may not be written");
+        slots[0].state.flushed();
+        assert!(connections.close_idle());
+    }
+
+    #[tokio::test]
+    async fn at_the_bound_a_new_one_waits_for_whoever_is_idle_or_ends() {
+        let connections = Connections::new(1);
+        let first = connections.admit().await.unwrap();
+        let active = first.state.begin().unwrap();
+        let state = Arc::clone(&first.state);
+        let ends = async {
+            drop(active);
+            state.flushed();
+            state.closed().await;
+            assert!(state.begin().is_none(), "a request that comes too late");
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(connections.admit(), ends);
+        let second = second.unwrap();
+        let busy = second.state.begin().unwrap();
+        let (third, ()) = tokio::join!(connections.admit(), async {
+            drop(busy);
+            drop(second);
+        });
+        assert!(third.is_some());
+        assert!(!connections.ended(Duration::from_millis(1)).await);
+        drop(third);
+        assert!(connections.ended(Duration::from_secs(20)).await);
+    }
+}
