@@ -38,8 +38,8 @@ use self::fleet::Fleet;
 pub(crate) use self::fleet::FleetReport;
 use self::keeper::{NotStarted, Patience};
 use self::launch::Launch;
-pub(crate) use self::prompt::Conversation;
 use self::prompt::Prompt;
+pub(crate) use self::prompt::{Conversation, brief_bytes};
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
 pub(crate) use self::upstream::{ModelReport, Reach};
 use crate::config::{Config, Limits};
@@ -179,7 +179,7 @@ impl Codex {
     ) -> Result<Turn, Failure> {
         let mut child = self.fleet.lease().await?;
         child.check(&conversation, &brief)?;
-        let bytes = prompt::bytes(&brief);
+        let bytes = prompt::brief_bytes(&brief);
         let prompt = aside(bytes, move || Prompt::new(conversation, brief)).await?;
         let prompt = Arc::new(prompt?);
         let mut left = CHILDREN;

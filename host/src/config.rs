@@ -150,6 +150,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// Bytes that all bodies may take up at once, with the copies that are made of them. 0: as the memory allows.
+    pub body_memory_bytes: usize,
     /// Turns that Codex runs at once.
     pub turns: usize,
     /// Requests that may wait for a turn.
@@ -312,9 +314,10 @@ impl Default for Fleet {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body_bytes: 32 << 20,
-            turns: 64,
             connections: 4096,
+            body_bytes: 32 << 20,
+            body_memory_bytes: 0,
+            turns: 64,
             queue: 256,
             queue_wait: Duration::from_secs(30),
             first_event_wait: Duration::from_secs(15),

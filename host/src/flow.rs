@@ -11,8 +11,6 @@ mod turns; // several turns, heard as one
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use self::admission::Admission;
 pub(crate) use self::admission::Occupancy;
 use self::fan_out::{FanOut, Means};
@@ -28,6 +26,7 @@ use crate::codex::{
 };
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
+use crate::memory::MemoryShare;
 use crate::metrics::Trail;
 use crate::policy::{Chosen, Client, Recorder, Rollout, Session, Tally};
 use crate::task::Tasks;
@@ -66,8 +65,8 @@ pub(crate) struct Incoming {
     pub(crate) dialect: &'static str,
     /// JSON, unread.
     pub(crate) body: String,
-    /// The memory that the body takes up, given back as soon as no turn can need it any more.
-    pub(crate) memory: Option<OwnedSemaphorePermit>,
+    /// The memory that the body takes up, with its copies. Each part is given back with what takes it up.
+    pub(crate) memory: MemoryShare,
     /// It comes from a turn of a gateway like this one, maybe our own.
     pub(crate) nested: bool,
 }

@@ -53,7 +53,7 @@ pub(crate) fn router(
 ) -> Router {
     let front = Arc::new(Shared {
         flow,
-        bodies: Bodies::new(config.limits.body_bytes, tasks),
+        bodies: Bodies::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
     });
     let guard = Guard::new(

@@ -16,6 +16,7 @@ mod events; // events that wait
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes
 mod http; // what clients see
+mod memory; // what bodies may take up
 mod metrics; // what is counted
 mod places; // how many turns at once
 mod policy; // who decides the words

@@ -1,5 +1,6 @@
 //! Slow, large and many: what is bounded, and whom it touches.
 
+mod bodies; // large, slow and many bodies
 mod connections; // more than there may be
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, process, soon};

@@ -207,15 +207,7 @@ mod tests {
     }
 
     fn conversation(model: Option<Wish>, history: Vec<String>) -> Conversation {
-        Conversation::new(
-            model,
-            String::new(),
-            history,
-            Vec::new(),
-            attachments(),
-            None,
-        )
-        .unwrap()
+        Conversation::new(model, String::new(), history, Vec::new(), attachments()).unwrap()
     }
 
     fn refusal(open: bool, history: Vec<String>, brief: &Brief) -> Option<crate::wit::Problem> {

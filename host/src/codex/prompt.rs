@@ -211,7 +211,7 @@ impl<'a> Message<'a> {
 }
 
 /// Bytes of what a brief says.
-pub(super) fn bytes(brief: &Brief) -> usize {
+pub(crate) fn brief_bytes(brief: &Brief) -> usize {
     let texts = brief.input.iter().map(|item| match item {
         InputItem::Text(text) => text.len(),
         InputItem::Attachment(_) => 0,

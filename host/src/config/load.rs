@@ -6,6 +6,7 @@ use toml::{Table, Value};
 
 use super::value::Place;
 use super::{Config, Environment, SETTINGS, Setting};
+use crate::memory;
 
 /// The largest configuration file that is read: 1 MiB.
 const FILE_BYTES: u64 = 1 << 20;
@@ -277,6 +278,16 @@ fn check(config: &Config) -> Result<(), ConfigError> {
             "codex.token_command and codex.token_url are both set: leave one of them out"
                 .to_owned(),
         ));
+    }
+    let memory = config.limits.body_memory_bytes;
+    let (body, least) = (
+        config.limits.body_bytes,
+        memory::least(config.limits.body_bytes),
+    );
+    if memory != 0 && memory < least {
+        return Err(ConfigError::Conflict(format!(
+            "limits.body_memory_bytes ({memory}) is too small for a body of limits.body_bytes ({body}), which takes {least}: raise the one or lower the other"
+        )));
     }
     // Codex repeats what it is told in one line, and a line beyond the limit costs every turn of its child.
     let (body, line) = (config.limits.body_bytes, config.limits.line_bytes);

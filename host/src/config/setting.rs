@@ -95,6 +95,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("fleet.recycle_age", |c| Slot::Wait(&mut c.fleet.recycle_age), "How long a child runs before it is replaced.").range(1000, 365 * DAY),
     Setting::new("limits.connections", |c| Slot::Count(&mut c.limits.connections), "Connections at once, as far as the limit of file descriptors allows. At the bound, the one that has been idle longest is closed for a new one.").range(1, 1_000_000),
     Setting::new("limits.body_bytes", |c| Slot::Bytes(&mut c.limits.body_bytes), "The largest request body.").range(KIB, GIB),
+    Setting::new("limits.body_memory_bytes", |c| Slot::Bytes(&mut c.limits.body_memory_bytes), "Memory that all request bodies may take up at once, counted as five copies of each; at least six times limits.body_bytes. 0: a quarter of what the control group or the machine has, at most 2 GiB, and at least what one of the largest needs.").range(0, 1024 * GIB),
     Setting::new("limits.turns", |c| Slot::Count(&mut c.limits.turns), "Turns that Codex runs at once.").range(1, 1000),
     Setting::new("limits.queue", |c| Slot::Count(&mut c.limits.queue), "Requests that may wait for a turn.").range(0, 100_000),
     Setting::new("limits.queue_wait", |c| Slot::Wait(&mut c.limits.queue_wait), "How long a request may wait for a turn.").range(0, HOUR),

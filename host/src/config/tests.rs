@@ -62,6 +62,8 @@ fn another(setting: &Setting, existing: &Path) -> String {
         Slot::Count(_) | Slot::Instances(_) => "77",
         // Twice the largest body, at least.
         Slot::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
+        // Six times the largest body, at least.
+        Slot::Bytes(_) if setting.key == "limits.body_memory_bytes" => "192MiB",
         Slot::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
         Slot::Bytes(_) if setting.key == "fleet.recycle_resident_bytes" => "1GiB",
         Slot::Bytes(_) => "3MiB",

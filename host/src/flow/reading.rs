@@ -16,9 +16,10 @@ use tracing::Span;
 
 use self::seen::Seen;
 use crate::attachments::Attachments;
-use crate::codex::Conversation;
+use crate::codex::{Conversation, brief_bytes};
 use crate::config::Limits;
 use crate::failure::Failure;
+use crate::memory::MemoryShare;
 use crate::policy::Session;
 use crate::policy::size::Bounds;
 use crate::task::{LARGE, aside, elsewhere};
@@ -41,7 +42,7 @@ pub(super) struct Line {
 /// What a body has taken until it is read. It goes where the work goes: whoever leaves does not end it at once.
 pub(super) struct Held {
     place: Option<OwnedSemaphorePermit>,
-    memory: Option<OwnedSemaphorePermit>,
+    memory: MemoryShare,
 }
 
 impl Line {
@@ -61,11 +62,7 @@ impl Line {
     ///
     /// # Errors
     /// None came free in time.
-    pub(super) async fn enter(
-        &self,
-        body: &str,
-        memory: Option<OwnedSemaphorePermit>,
-    ) -> Result<Held, Failure> {
+    pub(super) async fn enter(&self, body: &str, memory: MemoryShare) -> Result<Held, Failure> {
         let mut held = Held {
             place: None,
             memory,
@@ -167,20 +164,27 @@ impl Unread {
     }
 
     async fn render(mut self) -> Result<Read, Failure> {
+        let before = self.session.memory_bytes();
         let mut plan = self.session.render(&self.request).await?;
         // What was not lifted out of it is in the plan now.
         drop(take(&mut self.request.body));
+        // A policy's memory grows, and does not shrink until the session ends.
+        let grown = self.session.memory_bytes().saturating_sub(before);
+        self.session.occupy(self.held.memory.split_off(grown));
         let conversation = Conversation::new(
             plan.model.take(),
             take(&mut plan.instructions),
             take(&mut plan.history),
             take(&mut plan.tools),
             self.attachments,
-            self.held.memory,
         )?;
         for brief in &plan.briefs {
             conversation.expect_images(brief)?;
         }
+        // What its turns are asked goes before it does.
+        let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
+        let memory = self.held.memory.split_off(conversation.bytes() + briefs);
+        let conversation = conversation.occupying(memory);
         Ok(Read {
             session: self.session,
             request: self.request,
@@ -201,7 +205,7 @@ mod tests {
         let large = "x".repeat(LARGE);
         let mut held = Vec::new();
         let refused = loop {
-            match line.enter(&large, None).await {
+            match line.enter(&large, MemoryShare::default()).await {
                 Ok(place) => held.push(place),
                 Err(failure) => break failure,
             }
@@ -212,9 +216,14 @@ mod tests {
             (ProblemKind::Overloaded, Some("gateway_busy"))
         );
         let small = &large[1..];
-        assert!(line.enter(small, None).await.is_ok(), "it needs no place");
+        assert!(
+            line.enter(small, MemoryShare::default()).await.is_ok(),
+            "it needs no place"
+        );
         let left = held.pop().unwrap();
-        let (waiting, ()) = tokio::join!(line.enter(&large, None), async { drop(left) });
+        let (waiting, ()) = tokio::join!(line.enter(&large, MemoryShare::default()), async {
+            drop(left);
+        });
         assert!(waiting.is_ok(), "one came free while it waited");
     }
 

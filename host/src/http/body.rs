@@ -1,6 +1,7 @@
 //! What a request holds: text that claims to be JSON, within the limit of size, in time.
 
-use std::sync::Arc;
+mod budget; // what all of them may take up
+
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -10,16 +11,22 @@ use axum::http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING,
 };
 use http_body_util::{BodyExt as _, Limited};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
+use self::budget::{Arriving, Budget, Shortage};
 use super::failure::Refusal;
+use crate::config::Limits;
 use crate::failure::Failure;
+use crate::memory::{MemoryShare, Split};
 use crate::task::Tasks;
 use crate::wit::ProblemKind;
 
 /// How long a body may take to arrive. Enough for the largest at 1 MB/s.
 const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// The slowest that a body may arrive: so many bytes in each window.
+const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW_BYTES: usize = 10 << 10;
 
 /// How much of a body that is too large is read and thrown away, in bytes, and how long that may take. A client that
 /// is still writing when we close sees a broken connection in place of our answer.
@@ -32,13 +39,10 @@ const ABORTED_DISCARD: Duration = Duration::from_secs(1);
 /// Bytes that are set aside because a client announces them.
 const BELIEVED: usize = 1 << 20;
 
-/// Bytes of all requests that are being read or worked on. Beyond them, requests are sent away.
-const BYTES: usize = 512 << 20;
-
 /// What bodies are read into: so much for all of them, and so much for each. Clones share it.
 #[derive(Clone)]
 pub(super) struct Bodies {
-    free: Arc<Semaphore>,
+    budget: Budget,
     limit: usize,
     tasks: Tasks,
 }
@@ -46,39 +50,36 @@ pub(super) struct Bodies {
 /// A body, and the memory that it takes up until it is dropped.
 pub(super) struct Text {
     pub(super) text: String,
-    pub(super) memory: Option<OwnedSemaphorePermit>,
+    pub(super) memory: MemoryShare,
+}
+
+/// Why a body has not been read.
+enum Unread {
+    /// It is larger than the limit.
+    TooLarge,
+    /// Its client has left.
+    Broken,
+    /// It came too slowly.
+    Slow,
+    /// It came more slowly than others, which needed its memory.
+    Evicted,
+    /// There is no memory for it.
+    Busy,
+    /// The gateway stops.
+    Aborted,
 }
 
 impl Bodies {
-    /// Bodies of at most `limit` bytes each.
-    pub(super) fn new(limit: usize, tasks: &Tasks) -> Self {
+    pub(super) fn new(limits: &Limits, tasks: &Tasks) -> Self {
+        Self::within(Split::of(limits), limits.body_bytes, tasks)
+    }
+
+    fn within(split: Split, limit: usize, tasks: &Tasks) -> Self {
         Self {
-            free: Arc::new(Semaphore::new(BYTES.max(limit))),
+            budget: Budget::new(split),
             limit,
             tasks: tasks.clone(),
         }
-    }
-
-    /// Takes a piece of a body. What is held counts as it arrives: a client that announces much and sends little
-    /// takes nothing from others.
-    fn take(
-        &self,
-        piece: &Bytes,
-        memory: &mut Option<OwnedSemaphorePermit>,
-    ) -> Result<(), Failure> {
-        let bytes = u32::try_from(piece.len()).unwrap_or(u32::MAX);
-        match Arc::clone(&self.free).try_acquire_many_owned(bytes) {
-            Ok(more) => match memory {
-                Some(memory) => memory.merge(more),
-                None => *memory = Some(more),
-            },
-            Err(_) => {
-                let message = "The gateway is reading as much as it can. Try again in a moment.";
-                let failure = Failure::new(ProblemKind::Overloaded, "gateway_busy", message);
-                return Err(failure.retry_after(1));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -87,61 +88,104 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
     let limit = bodies.limit;
     let (parts, mut body) = request.into_parts();
     is_json(&parts.headers)?;
-    if length(&parts.headers).is_some_and(|length| length > limit) {
+    let announced = length(&parts.headers).unwrap_or_default();
+    if announced > limit {
         // Who asks first has written nothing yet.
         if !parts.headers.contains_key(EXPECT) {
             discard(body, DISCARD).await;
         }
         return Err(Refusal::too_large(limit));
     }
-    let mut memory = None;
-    let mut bytes = Vec::new();
-    let announced = length(&parts.headers).unwrap_or_default();
-    bytes.reserve_exact(announced.min(BELIEVED));
-    let arriving = async {
-        while let Some(frame) = body.frame().await {
-            let broken = |_| Refusal::body("invalid_body", "The request's body broke off.");
-            let Ok(piece) = frame.map_err(broken)?.into_data() else {
-                continue;
-            };
-            if bytes.len() + piece.len() > limit {
-                return Ok(false);
-            }
-            bodies.take(&piece, &mut memory)?;
-            // Who has sent so much is believed: to grow step by step copies all that has come again and again.
-            if bytes.len() + piece.len() > bytes.capacity() {
-                let _ = bytes.try_reserve_exact(announced.saturating_sub(bytes.len()));
-            }
-            bytes.extend_from_slice(&piece);
-        }
-        Ok::<_, Refusal>(true)
-    };
-    let arrived = tokio::select! {
+    let mut arriving = bodies.budget.arrive();
+    let collected = tokio::select! {
         biased;
-        arrived = timeout(ARRIVAL, arriving) => arrived,
-        () = bodies.tasks.requests_aborted() => {
-            drop((bytes, memory));
-            discard(body, ABORTED_DISCARD).await;
-            return Err(Failure::stopping().into());
-        }
+        collected = collect(&mut body, announced, limit, &mut arriving) => collected,
+        () = bodies.tasks.requests_aborted() => Err(Unread::Aborted),
     };
-    match arrived {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => {
-            drop(bytes);
-            discard(body, DISCARD).await;
-            return Err(Refusal::too_large(limit));
+    let unread = match collected {
+        Ok(bytes) => {
+            let memory = arriving.whole();
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))?;
+            return Ok(Text { text, memory });
         }
-        Ok(Err(refusal)) => {
-            drop((bytes, memory));
-            discard(body, DISCARD).await;
-            return Err(refusal);
-        }
-        Err(_) => return Err(Refusal::too_slow()),
+        Err(unread) => unread,
+    };
+    // Its memory is another's now.
+    drop(arriving);
+    match unread {
+        Unread::TooLarge | Unread::Busy => discard(body, DISCARD).await,
+        Unread::Aborted => discard(body, ABORTED_DISCARD).await,
+        Unread::Broken | Unread::Slow | Unread::Evicted => {}
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))?;
-    Ok(Text { text, memory })
+    Err(unread.refusal(limit))
+}
+
+/// Reads a body to its end.
+async fn collect(
+    body: &mut Body,
+    announced: usize,
+    limit: usize,
+    arriving: &mut Arriving,
+) -> Result<Vec<u8>, Unread> {
+    let deadline = Instant::now() + ARRIVAL;
+    let mut window = (Instant::now() + WINDOW, 0);
+    let mut bytes = Vec::new();
+    bytes.reserve_exact(announced.min(BELIEVED));
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = sleep_until(window.0.min(deadline)) => {
+                if window.1 < WINDOW_BYTES || Instant::now() >= deadline {
+                    return Err(Unread::Slow);
+                }
+                window = (Instant::now() + WINDOW, 0);
+                continue;
+            }
+            () = arriving.evicted() => return Err(Unread::Evicted),
+        };
+        let Some(frame) = frame else {
+            return Ok(bytes);
+        };
+        let Ok(piece) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+            continue;
+        };
+        if bytes.len() + piece.len() > limit {
+            return Err(Unread::TooLarge);
+        }
+        let taken = arriving.take(piece.len()).await;
+        taken.map_err(|Shortage| Unread::Busy)?;
+        window.1 += piece.len();
+        append(&mut bytes, &piece, announced);
+    }
+}
+
+fn append(bytes: &mut Vec<u8>, piece: &Bytes, announced: usize) {
+    // Who has sent so much is believed: to grow step by step copies all that has come again and again.
+    if bytes.len() + piece.len() > bytes.capacity() {
+        let _ = bytes.try_reserve_exact(announced.saturating_sub(bytes.len()));
+    }
+    bytes.extend_from_slice(piece);
+}
+
+impl Unread {
+    fn refusal(&self, limit: usize) -> Refusal {
+        match self {
+            Self::TooLarge => Refusal::too_large(limit),
+            Self::Broken => Refusal::body("invalid_body", "The request's body broke off."),
+            Self::Slow => Refusal::too_slow("The request's body did not arrive in time."),
+            Self::Evicted => Refusal::too_slow(
+                "The request's body arrived too slowly while the gateway had no memory left for others.",
+            ),
+            Self::Busy => {
+                let message = "The gateway is reading as much as it can. Try again in a moment.";
+                let failure = Failure::new(ProblemKind::Overloaded, "gateway_busy", message);
+                failure.retry_after(1).into()
+            }
+            Self::Aborted => Failure::stopping().into(),
+        }
+    }
 }
 
 /// Refuses transfer codings that are not understood: the parser looks at the last of them alone (hyper 1.12).
@@ -212,100 +256,4 @@ async fn discard(body: Body, time: Duration) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use axum::response::IntoResponse as _;
-
-    use super::*;
-
-    const LIMIT: usize = 16;
-
-    async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String, u16> {
-        let mut request = Request::post("/");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let text = text(
-            request.body(body.into()).unwrap(),
-            &Bodies::new(LIMIT, &Tasks::default()),
-        )
-        .await;
-        text.map(|body| body.text)
-            .map_err(|refusal| refusal.into_response().status().as_u16())
-    }
-
-    #[tokio::test]
-    async fn json_is_read_whatever_its_parameters() {
-        for claimed in [
-            "application/json",
-            "application/json; charset=utf-8",
-            "Application/JSON",
-            "application/vnd.x+json",
-        ] {
-            assert_eq!(
-                read(&[("content-type", claimed)], "{}").await,
-                Ok("{}".to_owned()),
-                "{claimed}"
-            );
-        }
-        assert_eq!(read(&[], "{}").await, Ok("{}".to_owned()));
-    }
-
-    #[tokio::test]
-    async fn what_a_form_sends_is_refused() {
-        for claimed in [
-            "text/plain",
-            "application/x-www-form-urlencoded",
-            "multipart/form-data; boundary=json",
-            "json",
-            "",
-        ] {
-            assert_eq!(
-                read(&[("content-type", claimed)], "{}").await,
-                Err(400),
-                "{claimed}"
-            );
-        }
-        assert_eq!(read(&[("content-encoding", "gzip")], "{}").await, Err(400));
-        assert_eq!(read(&[], vec![b'"', 0xff, b'"']).await, Err(400));
-    }
-
-    #[tokio::test]
-    async fn all_bodies_together_have_a_limit() {
-        let bodies = Bodies {
-            free: Arc::new(Semaphore::new(10)),
-            limit: LIMIT,
-            tasks: Tasks::default(),
-        };
-        let ask = |length: usize| {
-            let request = Request::post("/").body(Body::from("x".repeat(length)));
-            text(request.unwrap(), &bodies)
-        };
-        let held = ask(8).await.map_err(|_| "refused").unwrap();
-        let refused = ask(8).await.map(|_| ()).unwrap_err();
-        assert_eq!(refused.into_response().status().as_u16(), 503);
-        assert!(ask(2).await.is_ok());
-        drop(held);
-        assert!(ask(8).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn size_has_a_limit_announced_or_not() {
-        let fits = "x".repeat(LIMIT);
-        assert_eq!(read(&[], fits.clone()).await, Ok(fits));
-        let large = "x".repeat(LIMIT + 1);
-        assert_eq!(read(&[], large.clone()).await, Err(413));
-        assert_eq!(
-            read(&[("content-length", "17")], large.clone()).await,
-            Err(413)
-        );
-        assert_eq!(
-            read(
-                &[("content-length", "17"), ("expect", "100-continue")],
-                large
-            )
-            .await,
-            Err(413)
-        );
-    }
-}
+mod tests;

@@ -128,8 +128,8 @@ impl Refusal {
         Self::with(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, message)
     }
 
-    pub(super) fn too_slow() -> Self {
-        let message = "The request's body did not arrive in time.".to_owned();
+    pub(super) fn too_slow(message: &str) -> Self {
+        let message = message.to_owned();
         Self::with(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
     }
 

@@ -27,7 +27,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-
 use self::connections::{Connections, Slot};
 use self::observed::{ObservedBody, ObservedSocket};
 pub(super) use self::socket::Exchange;

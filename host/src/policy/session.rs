@@ -17,6 +17,7 @@ use super::step::{Answer, Observer, Seen, Step};
 use super::world::Exports;
 use crate::events;
 use crate::failure::Failure;
+use crate::memory::MemoryShare;
 use crate::metrics::Work;
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Plan,
@@ -45,6 +46,8 @@ pub(crate) struct Session {
     work: Work,
     /// Whose request it is.
     client: Client,
+    /// What its memory takes up of that for bodies. Given back last.
+    occupied: MemoryShare,
 }
 
 /// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
@@ -87,6 +90,7 @@ impl Session {
             observers: Vec::new(),
             work,
             client,
+            occupied: MemoryShare::default(),
         })
     }
 
@@ -103,6 +107,11 @@ impl Session {
     /// Bytes of the policy's memory, the most that the calls so far have needed.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.store.data().memory_bytes()
+    }
+
+    /// Keeps this share until the session ends.
+    pub(crate) fn occupy(&mut self, share: MemoryShare) {
+        self.occupied = share;
     }
 
     /// Has this one see every call from now on.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::items::{self, Items};
 use super::{Expansion, broken, raw, tools, url, verbatim};
@@ -13,6 +12,7 @@ use crate::attachments::Attachments;
 use crate::codex::protocol::DynamicTool;
 use crate::codex::turn::Answer;
 use crate::failure::Failure;
+use crate::memory::MemoryShare;
 use crate::wit::{Brief, InputItem, Tool, ToolResult, Wish};
 
 /// How an attachment is named where JSON holds it.
@@ -36,8 +36,8 @@ pub(crate) struct Conversation {
     /// The first attachment that the history names.
     pub(super) image: Option<u32>,
     pub(super) attachments: Attachments,
-    /// The request's share of what all bodies may take up, given back with the conversation itself.
-    _memory: Option<OwnedSemaphorePermit>,
+    /// The conversation's share of what all bodies may take up, given back with the conversation itself.
+    _memory: MemoryShare,
 }
 
 /// An item of the history.
@@ -47,7 +47,8 @@ pub(super) enum Item {
     /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
     Illustrated {
         item: Value,
-        /// Bytes with the attachments.
+        /// Bytes without the attachments, and with them.
+        own: usize,
         bytes: usize,
     },
 }
@@ -60,7 +61,6 @@ impl Conversation {
         history: Vec<String>,
         tools: Vec<Tool>,
         attachments: Attachments,
-        memory: Option<OwnedSemaphorePermit>,
     ) -> Result<Self, Failure> {
         let mut image = None;
         let mut written = Vec::with_capacity(history.len());
@@ -85,7 +85,8 @@ impl Conversation {
                 image.get_or_insert(number);
                 bytes += expansion.url(number)?.len();
             }
-            written.push(Item::Illustrated { item, bytes });
+            let own = text.len();
+            written.push(Item::Illustrated { item, own, bytes });
         }
         checked.finish()?;
         Ok(Self {
@@ -95,8 +96,22 @@ impl Conversation {
             tools: tools::specs(tools)?,
             image,
             attachments,
-            _memory: memory,
+            _memory: MemoryShare::default(),
         })
+    }
+
+    /// The same, with the memory that it takes up.
+    pub(crate) fn occupying(self, memory: MemoryShare) -> Self {
+        Self {
+            _memory: memory,
+            ..self
+        }
+    }
+
+    /// Bytes that it takes up, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let history: usize = self.history.iter().map(Item::held).sum();
+        history + self.attachments.bytes() + self.instructions.len()
     }
 
     /// Whether turns may be given tools.
@@ -128,6 +143,14 @@ impl Item {
         match self {
             Self::Plain(item) => item.get().len(),
             Self::Illustrated { bytes, .. } => *bytes,
+        }
+    }
+
+    /// Bytes without the attachments.
+    fn held(&self) -> usize {
+        match self {
+            Self::Plain(item) => item.get().len(),
+            Self::Illustrated { own, .. } => *own,
         }
     }
 

@@ -37,7 +37,6 @@ fn prompt_of(instructions: &str, history: &[String], brief: Brief) -> Result<Pro
         history.to_vec(),
         Vec::new(),
         attachments,
-        None,
     )?;
     Prompt::new(Arc::new(conversation), brief)
 }
@@ -128,7 +127,7 @@ fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
         for image in attachments.images() {
             attachments.keep(&image.check());
         }
-        Conversation::new(None, String::new(), history, Vec::new(), attachments, None)
+        Conversation::new(None, String::new(), history, Vec::new(), attachments)
     };
     let said = json!({"type": "message", "role": "user", "content": [
         {"type": "input_image", "image_url": "attachment:0"}]});

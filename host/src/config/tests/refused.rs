@@ -55,6 +55,11 @@ fn refusals_name_the_key_and_the_way_out() {
             &["limits.line_bytes", "limits.body_bytes"],
         ),
         (
+            "[limits]\nbody_bytes = \"8MiB\"\nbody_memory_bytes = \"45MiB\"",
+            &[],
+            &["limits.body_memory_bytes", "limits.body_bytes"],
+        ),
+        (
             "policy = \"/no/such/file\"",
             &[],
             &["policy", "/no/such/file"],

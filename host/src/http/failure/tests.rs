@@ -76,7 +76,7 @@ async fn rules_of_http_have_their_own_status() {
         (Refusal::wrong_key(""), 401, "invalid_api_key"),
         (Refusal::body("invalid_body", ""), 400, "invalid_body"),
         (Refusal::too_large(10), 413, "request_too_large"),
-        (Refusal::too_slow(), 408, "request_timeout"),
+        (Refusal::too_slow("slow"), 408, "request_timeout"),
     ] {
         let (status, _, body) = answer(refusal).await;
         assert_eq!(

@@ -1,0 +1,147 @@
+//! The memory that request bodies may take up, with the copies that are made of them.
+
+mod available; // what the system allows
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::config::Limits;
+
+/// Copies of a body that exist at most, itself included, measured as the resident size of the gateway
+/// (docs/performance.md): the body, what the policy reads it into, the plan, and the line to Codex.
+pub(crate) const COPIES: usize = 5;
+
+/// Bytes of one permit of the semaphores that count memory.
+const UNIT: usize = 1 << 10;
+
+/// Bytes that bodies may take up by default, where there is enough: a quarter of what this process may use, and at most
+/// this.
+const DEFAULT_AT_MOST: u64 = 2 << 30;
+
+/// Of all memory for bodies, one part in so many is for small bodies alone.
+const SMALL_SHARE: usize = 8;
+
+/// Permits that so many bytes take.
+pub(crate) fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+}
+
+/// The memory for bodies, in permits: for all, and for small ones alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Split {
+    pub(crate) common: usize,
+    pub(crate) small: usize,
+}
+
+impl Split {
+    /// As configured, or as the system has it.
+    pub(crate) fn of(limits: &Limits) -> Self {
+        let bytes = match limits.body_memory_bytes {
+            0 => by_default(available::available(), limits.body_bytes),
+            bytes => bytes,
+        };
+        Self::new(bytes)
+    }
+
+    pub(crate) fn new(bytes: usize) -> Self {
+        let units = bytes / UNIT;
+        let small = units / SMALL_SHARE;
+        Self {
+            common: units - small,
+            small,
+        }
+    }
+}
+
+/// The least that `limits.body_memory_bytes` can be: one body of the largest size fits.
+pub(crate) fn least(body_bytes: usize) -> usize {
+    let largest = body_bytes.saturating_mul(COPIES);
+    // The share of small bodies comes on top, and so does what is lost to rounding.
+    largest
+        .saturating_add(largest / (SMALL_SHARE - 1))
+        .saturating_add(SMALL_SHARE * UNIT)
+}
+
+/// Never less than the largest body needs, whatever the system has.
+fn by_default(available: Option<u64>, body_bytes: usize) -> usize {
+    let least = least(body_bytes);
+    let quarter = available.map_or(DEFAULT_AT_MOST, |bytes| (bytes / 4).min(DEFAULT_AT_MOST));
+    if available.is_some_and(|available| least as u64 > available / 2) {
+        tracing::warn!(
+            available,
+            bytes = least,
+            "request bodies of limits.body_bytes may take up more than half of the memory: lower limits.body_bytes"
+        );
+    }
+    usize::try_from(quarter).unwrap_or(usize::MAX).max(least)
+}
+
+/// A share of the memory for bodies, given back when it is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct MemoryShare(Option<OwnedSemaphorePermit>);
+
+impl From<OwnedSemaphorePermit> for MemoryShare {
+    fn from(permit: OwnedSemaphorePermit) -> Self {
+        Self(Some(permit))
+    }
+}
+
+impl MemoryShare {
+    /// Adds permits of the same semaphore.
+    pub(crate) fn add(&mut self, more: OwnedSemaphorePermit) {
+        match &mut self.0 {
+            Some(permit) => permit.merge(more),
+            None => self.0 = Some(more),
+        }
+    }
+
+    /// Takes out of it what so many bytes need, or all of it where that is less.
+    pub(crate) fn split_off(&mut self, bytes: usize) -> Self {
+        let Some(permit) = &mut self.0 else {
+            return Self::default();
+        };
+        let wanted = permit.num_permits().min(bytes.div_ceil(UNIT));
+        Self(permit.split(wanted))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn the_default_follows_the_memory_and_always_fits_the_largest_body() {
+        assert_eq!(by_default(Some(64 << 30), 32 * MIB), 2 << 30);
+        assert_eq!(by_default(Some(4 << 30), 32 * MIB), 1 << 30);
+        assert_eq!(by_default(Some(512 << 20), MIB), 128 * MIB);
+        assert_eq!(by_default(Some(512 << 20), 32 * MIB), least(32 * MIB));
+        assert_eq!(by_default(None, MIB), 2 << 30);
+        for body_bytes in [1 << 10, MIB, 32 * MIB + 1, 1 << 30] {
+            let split = Split::new(least(body_bytes));
+            assert!(
+                split.common * UNIT >= COPIES * body_bytes,
+                "{body_bytes}: {split:?}"
+            );
+            assert!(split.small > 0, "{body_bytes}: {split:?}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_given_back_in_parts() {
+        let memory = std::sync::Arc::new(tokio::sync::Semaphore::new(10));
+        let mut share = MemoryShare::default();
+        assert!(share.split_off(UNIT).0.is_none());
+        for _ in 0..2 {
+            let permit = std::sync::Arc::clone(&memory).try_acquire_many_owned(4);
+            share.add(permit.unwrap());
+        }
+        assert_eq!(memory.available_permits(), 2);
+        let held = share.split_off(3 * UNIT - 1);
+        drop(share);
+        assert_eq!(memory.available_permits(), 7);
+        drop(held);
+        assert_eq!(memory.available_permits(), 10);
+    }
+}

@@ -1,0 +1,120 @@
+//! Bodies that are large, slow or many: what they keep from others, and what memory they take.
+
+use std::time::{Duration, Instant};
+
+use airlock_tests::{FakeCodex, Gateway, Script, process, soon};
+use anyhow::{Context, Result, ensure};
+use futures_util::future::{join_all, try_join_all};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const MIB: usize = 1 << 20;
+
+/// How long a small request may take that is not kept waiting by others: a busy machine is no failure.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// A request that announces so many bytes and has sent these.
+async fn begin(gateway: &Gateway, announced: usize, body: &[u8]) -> Result<TcpStream> {
+    let mut socket = TcpStream::connect(gateway.address()).await?;
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {announced}\r\n\r\n",
+        gateway.address()
+    );
+    socket.write_all(head.as_bytes()).await?;
+    // It is cut where the gateway has no memory for it.
+    let _ = socket.write_all(body).await;
+    Ok(socket)
+}
+
+/// The status of the answer, once the gateway has closed the connection.
+async fn status(mut socket: TcpStream) -> Result<u16> {
+    let mut answer = Vec::new();
+    // What was not read may reset the connection behind the answer.
+    let _ = soon("the end of a connection", socket.read_to_end(&mut answer)).await?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let status = answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3));
+    Ok(status
+        .with_context(|| format!("no answer: {answer:?}"))?
+        .parse()?)
+}
+
+#[tokio::test]
+async fn bodies_that_stop_keep_nobody_out() -> Result<()> {
+    let script = Script::new().when("lorem", |turn| turn.text("ipsum"));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nbody_bytes = \"1MiB\"\nbody_memory_bytes = \"6MiB\"")
+        .over_fake(&fake)
+        .await?;
+    let most = vec![b' '; MIB - (16 << 10)];
+    let large = try_join_all((0..3).map(|_| begin(&gateway, MIB, &most))).await?;
+    let little = vec![b' '; 10 << 10];
+    let small = try_join_all((0..10).map(|_| begin(&gateway, 20 << 10, &little))).await?;
+
+    let began = Instant::now();
+    assert_eq!(gateway.client().ask("small").await?, "You said: small");
+    let content = "lorem ".repeat(150 << 10);
+    assert_eq!(gateway.client().ask(&content).await?, "ipsum");
+    ensure!(began.elapsed() < AT_ONCE, "after {:?}", began.elapsed());
+
+    // At the least rate for a body none of them goes on for long; of the large ones only one had room.
+    let large: Vec<u16> = join_all(large.into_iter().map(status))
+        .await
+        .into_iter()
+        .collect::<Result<_>>()?;
+    let small: Vec<u16> = join_all(small.into_iter().map(status))
+        .await
+        .into_iter()
+        .collect::<Result<_>>()?;
+    ensure!(
+        large.iter().all(|status| [408, 503].contains(status)),
+        "{large:?}"
+    );
+    ensure!(large.contains(&408), "{large:?}");
+    ensure!(small.iter().all(|status| *status == 408), "{small:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn bodies_at_once_take_no_more_memory_than_is_set() -> Result<()> {
+    const BODIES: usize = 12;
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nbody_bytes = \"4MiB\"\nbody_memory_bytes = \"24MiB\"")
+        .over_fake(&fake)
+        .await?;
+    assert_eq!(gateway.client().ask("warm up").await?, "You said: warm up");
+    let before = process::resident(gateway.pid())?;
+    process::forget_peak(gateway.pid())?;
+    let content = "lorem ipsum ".repeat(3 * MIB / 12);
+    let ask = |_| {
+        gateway
+            .client()
+            .chat(json!({"messages": [{"role": "user", "content": content}]}))
+    };
+    let replies = try_join_all((0..BODIES).map(ask)).await?;
+    let answered = replies.iter().filter(|reply| reply.status == 200).count();
+    ensure!(answered > 0, "none was answered");
+    for reply in replies.iter().filter(|reply| reply.status != 200) {
+        assert_eq!(
+            (
+                reply.status.as_u16(),
+                reply.error("code"),
+                reply.header("retry-after")
+            ),
+            (503, &json!("gateway_busy"), "1"),
+            "{}",
+            reply.body
+        );
+    }
+    // What comes back from Codex is not the bodies' own: its lines repeat them.
+    let grown = process::peak(gateway.pid())?.saturating_sub(before) >> 20;
+    ensure!(
+        grown < 24 + 24,
+        "{grown} MiB more, with {answered} answered"
+    );
+    Ok(())
+}
