@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 pub use disturbance::{Disturbance, disturbance};
-pub use latency::{Latency, latency};
+pub use latency::{Latency, Ratios, latency};
 pub use swaps::{Size, Swaps, swaps};
 
 use crate::policies::{digest, stamped};

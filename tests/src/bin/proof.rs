@@ -6,14 +6,17 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use airlock_tests::proof::{self, Disturbance, Latency, Size, Swaps, median};
+use airlock_tests::proof::{self, Disturbance, Latency, Ratios, Size, Swaps, median};
 use anyhow::{Context, Result, bail, ensure};
 
 /// How much the gateway may grow after the mark.
 const GROWTH: f64 = 0.05;
 
-/// The median of a swap's time, without that of a call that does nothing.
-const SWAP: Duration = Duration::from_millis(1);
+/// How many times as long as a call that does nothing a swap's call may take (medians of the same run).
+const SWAP: f64 = 12.0;
+
+/// How many times as long as a first word without a swap it may take from a swap's call to the first word on the new release.
+const FIRST: f64 = 4.0;
 
 /// How much longer the gaps of running streams may be while a component is loaded.
 const DISTURBANCE: f64 = 1.25;
@@ -66,11 +69,19 @@ async fn run() -> Result<()> {
     }
     if asked.rounds > 0 {
         let latency = proof::latency(asked.rounds * SWAPS_A_ROUND).await?;
-        tell_latency(&latency)?;
-        let call = median(&latency.swap).context("no swap")?;
-        let swap = call.saturating_sub(median(&latency.bare).context("no call")?);
-        check(within(swap < SWAP, || {
-            format!("a swap takes {swap:.2?}, and may take {SWAP:?}")
+        let ratios = latency.ratios().context("nothing measured")?;
+        tell_latency(&latency, ratios)?;
+        check(within(ratios.swap <= SWAP, || {
+            let ratio = ratios.swap;
+            format!(
+                "a swap takes {ratio:.1} times as long as a call that does nothing, and may take {SWAP} times"
+            )
+        }));
+        check(within(ratios.first <= FIRST, || {
+            let ratio = ratios.first;
+            format!(
+                "a first word after a swap takes {ratio:.1} times as long as one without, and may take {FIRST} times"
+            )
         }));
         let disturbance = proof::disturbance(asked.rounds).await?;
         let ratio = disturbance.ratio().context("no round")?;
@@ -132,7 +143,7 @@ fn tell_swaps(size: &Size, swaps: &Swaps) {
     row("components mapped", &swaps.mapped.to_string());
 }
 
-fn tell_latency(latency: &Latency) -> Result<()> {
+fn tell_latency(latency: &Latency, ratios: Ratios) -> Result<()> {
     let middle = |taken: &[Duration]| median(taken).context("nothing measured");
     let (first, plain) = (middle(&latency.first)?, middle(&latency.plain)?);
     row(
@@ -148,6 +159,10 @@ fn tell_latency(latency: &Latency) -> Result<()> {
         &format!("{first:.2?}"),
     );
     row("first word without a swap, median", &format!("{plain:.2?}"));
+    row(
+        "ratios of the two pairs",
+        &format!("{:.1} and {:.1}", ratios.swap, ratios.first),
+    );
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::{POLICY, Stage};
+use super::{POLICY, Stage, median};
 use crate::{Frame, Gateway, Script};
 
 /// Times of each round. The code of both releases is kept, and neither is in memory when it is activated.
@@ -19,6 +19,29 @@ pub struct Latency {
     pub first: Vec<Duration>,
     /// From sending a request until its first word, without a swap before it.
     pub plain: Vec<Duration>,
+}
+
+/// How many times as long something takes with a swap: medians of one run, so that they say the same on a slow machine.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ratios {
+    /// A swap's call to one that does nothing.
+    pub swap: f64,
+    /// The first word after a swap to one without.
+    pub first: f64,
+}
+
+impl Latency {
+    /// None where nothing was measured.
+    #[must_use]
+    pub fn ratios(&self) -> Option<Ratios> {
+        let ratio = |with: &[Duration], without: &[Duration]| {
+            Some(median(with)?.div_duration_f64(median(without)?))
+        };
+        Some(Ratios {
+            swap: ratio(&self.swap, &self.bare)?,
+            first: ratio(&self.first, &self.plain)?,
+        })
+    }
 }
 
 /// So many swaps between two releases, one at a time, on a gateway that does nothing else.
@@ -64,4 +87,27 @@ async fn first_word(gateway: &Gateway) -> Result<(Instant, String)> {
     let stamp = stamp.unwrap_or_default().to_owned();
     stream.frames().await?;
     Ok((at, stamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_slower_by_half_has_the_same_ratios() {
+        let times = |micros: [u64; 3]| micros.map(Duration::from_micros).to_vec();
+        let latency = |factor: u64| Latency {
+            swap: times([900 * factor, 1000 * factor, 5000 * factor]),
+            bare: times([100 * factor, 125 * factor, 900 * factor]),
+            first: times([2000 * factor, 2100 * factor, 2200 * factor]),
+            plain: times([700 * factor, 840 * factor, 900 * factor]),
+        };
+        let expected = Ratios {
+            swap: 8.0,
+            first: 2.5,
+        };
+        assert_eq!(latency(1).ratios(), Some(expected));
+        assert_eq!(latency(2).ratios(), Some(expected));
+        assert_eq!(Latency::default().ratios(), None);
+    }
 }
