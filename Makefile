@@ -22,7 +22,7 @@ WASM := wasm32-unknown-unknown wasm32-wasip2
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo
 
-.PHONY: help demo test bench proof counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
+.PHONY: help demo test bench proof soak counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ proof: setup ## prove what swaps promise on a release build, and print the figur
 	cargo build --locked --release -p airlock
 	cargo build --locked --workspace --bins
 	AIRLOCK_BIN=$(CURDIR)/target/release/airlock target/debug/proof $(PROOF)
+
+soak: build ## put every kind of load on a dev build for 10 minutes, while children are killed and policies swapped
+	target/debug/soak $(SOAK)
 
 counts: valgrind gungraun ## count the instructions of the hot pieces, against their baseline
 	@set -o pipefail; \

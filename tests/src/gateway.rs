@@ -174,12 +174,17 @@ impl Gateway {
     /// Kills each Codex that serves, or is about to. One that is asked what it is goes on: without an answer there would
     /// be no Codex to run.
     pub fn kill_children(&self) {
-        for process in self.processes() {
+        self.children().iter().for_each(Process::kill);
+    }
+
+    /// Each Codex that serves, or is about to.
+    pub fn children(&self) -> Vec<Process> {
+        let mut all = self.processes();
+        all.retain(|process| {
             let command = &process.command;
-            if command.contains("app-server") && !command.contains("generate-") {
-                process.kill();
-            }
-        }
+            command.contains("app-server") && !command.contains("generate-")
+        });
+        all
     }
 
     /// Sends it a signal.

@@ -1,5 +1,6 @@
 //! A journal: what happened, in order, for a test to await.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::patience::{PATIENCE, within};
 pub struct Journal<T> {
     entries: Arc<Mutex<Vec<T>>>,
     length: watch::Sender<usize>,
+    forgets: Arc<AtomicBool>,
 }
 
 impl<T> Clone for Journal<T> {
@@ -20,6 +22,7 @@ impl<T> Clone for Journal<T> {
         Self {
             entries: Arc::clone(&self.entries),
             length: self.length.clone(),
+            forgets: Arc::clone(&self.forgets),
         }
     }
 }
@@ -29,6 +32,7 @@ impl<T> Default for Journal<T> {
         Self {
             entries: Arc::default(),
             length: watch::Sender::new(0),
+            forgets: Arc::default(),
         }
     }
 }
@@ -36,9 +40,17 @@ impl<T> Default for Journal<T> {
 impl<T: Clone> Journal<T> {
     /// Adds an entry and wakes who waits for it.
     pub fn record(&self, entry: T) {
+        if self.forgets.load(Ordering::Relaxed) {
+            return;
+        }
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.push(entry);
         self.length.send_replace(entries.len());
+    }
+
+    /// Keeps no entry from now on.
+    pub fn forget(&self) {
+        self.forgets.store(true, Ordering::Relaxed);
     }
 
     /// All entries so far.

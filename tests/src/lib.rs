@@ -13,6 +13,7 @@ pub mod policies; // builds of the stamping policy
 pub mod process; // what runs on this machine
 pub mod programs; // where the programs under test are
 pub mod proof; // what swaps promise, measured
+pub mod soak; // everything at once, for minutes
 
 mod gate; // what a script waits for
 mod journal; // what happened, in order

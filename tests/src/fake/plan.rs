@@ -173,7 +173,8 @@ impl TurnPlan {
     }
 
     /// The model calls a tool, in the response that it is telling. Several in a row are one batch. What follows other than
-    /// calls is the next response, and waits until the calls are answered. `arguments` need not be JSON.
+    /// calls is the next response, and waits until the calls are answered. `arguments` need not be JSON. A `*` in the id
+    /// becomes a number that no other call has.
     #[must_use]
     pub fn call(self, id: &str, name: &str, arguments: impl Into<String>) -> Self {
         self.step(Step::Call {

@@ -1,5 +1,7 @@
 //! The player: one scripted turn, told in the order in which Codex tells it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +12,9 @@ use super::shapes;
 use super::teller::Teller;
 use super::threads::{Asked, Threads};
 use crate::Journal;
+
+/// Calls so far.
+static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// A running turn.
 pub(super) struct Player {
@@ -143,7 +148,9 @@ impl Player {
                 arguments,
             } => {
                 self.items.close().await;
-                self.calls.call(id, name, arguments).await;
+                let number = CALLS.fetch_add(1, Ordering::Relaxed);
+                let id = id.replace('*', &number.to_string());
+                self.calls.call(&id, name, arguments).await;
             }
             Step::EndResponse => self.end_response(report).await,
             Step::Notify(method, params) => self.teller.notify(method, params.clone()).await,

@@ -192,7 +192,11 @@ async fn a_call_is_charged_the_time_that_it_runs_and_not_the_time_that_it_waits(
     let busy: Vec<_> = (0..4 * thread::available_parallelism().map_or(1, usize::from))
         .map(|_| {
             let stop = stop.clone();
-            thread::spawn(move || while !stop.load(Ordering::Relaxed) {})
+            let spin = move || while !stop.load(Ordering::Relaxed) {};
+            thread::Builder::new()
+                .name("spin".to_owned())
+                .spawn(spin)
+                .unwrap()
         })
         .collect();
     let before = crate::policy::sandbox::thread_time();
