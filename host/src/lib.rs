@@ -12,6 +12,7 @@ mod bell; // who wakes whom
 mod clock; // what time it is
 mod codex; // who does the work
 mod descriptors; // how many files may be open
+mod escape; // what a terminal would obey
 mod events; // events that wait
 mod failure; // what went wrong, in two voices
 mod flow; // what a request becomes

@@ -20,6 +20,7 @@ mod install; // Codex from npm
 mod leaving; // clients that go
 mod lifecycle; // starting, ending and dying
 mod limits; // slow, large and many
+mod logs; // what others choose, in the log
 mod metrics; // what is counted
 mod policies; // policies that misbehave
 mod proof; // what swaps promise

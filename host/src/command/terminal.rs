@@ -2,76 +2,17 @@
 //! of it may move the cursor, hide what follows, or turn the order of what is read around.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::str::from_utf8;
+
+use crate::escape::escaped_json;
 
 /// The longest character in UTF-8, in bytes.
 const CHARACTER: usize = 4;
 
-/// Characters that show nothing and change how others are shown: Unicode's bidirectional controls, its other format characters
-/// (general category Cf), its line and paragraph separators, and the letters that are blank.
-const UNSEEN: &[(char, char)] = &[
-    ('\u{ad}', '\u{ad}'),
-    ('\u{34f}', '\u{34f}'),
-    ('\u{600}', '\u{605}'),
-    ('\u{61c}', '\u{61c}'),
-    ('\u{6dd}', '\u{6dd}'),
-    ('\u{70f}', '\u{70f}'),
-    ('\u{890}', '\u{891}'),
-    ('\u{8e2}', '\u{8e2}'),
-    ('\u{115f}', '\u{1160}'),
-    ('\u{17b4}', '\u{17b5}'),
-    ('\u{180b}', '\u{180f}'),
-    ('\u{200b}', '\u{200f}'),
-    ('\u{2028}', '\u{202e}'),
-    ('\u{2060}', '\u{206f}'),
-    ('\u{2800}', '\u{2800}'),
-    ('\u{3164}', '\u{3164}'),
-    ('\u{feff}', '\u{feff}'),
-    ('\u{ffa0}', '\u{ffa0}'),
-    ('\u{fff9}', '\u{fffb}'),
-    ('\u{110bd}', '\u{110bd}'),
-    ('\u{110cd}', '\u{110cd}'),
-    ('\u{13430}', '\u{1343f}'),
-    ('\u{1bca0}', '\u{1bca3}'),
-    ('\u{1d173}', '\u{1d17a}'),
-    ('\u{e0000}', '\u{e0fff}'),
-];
-
 /// A text on one line, with what a terminal would obey or not show written as JSON escapes it: `\u001b`, `\u202e`.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
-    escaped_but(text, "")
-}
-
-/// The same, but for these.
-fn escaped_but<'a>(text: &'a str, left: &str) -> Cow<'a, str> {
-    let obeyed = |c: char| is_obeyed(c) && !left.contains(c);
-    if !text.contains(obeyed) {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        if !obeyed(character) {
-            plain.push(character);
-            continue;
-        }
-        for unit in character.encode_utf16(&mut [0; 2]) {
-            // Writing to a string does not fail.
-            let _ = write!(plain, "\\u{unit:04x}");
-        }
-    }
-    Cow::Owned(plain)
-}
-
-fn is_obeyed(character: char) -> bool {
-    if character.is_ascii() {
-        return character.is_ascii_control();
-    }
-    character.is_control()
-        || UNSEEN
-            .iter()
-            .any(|(first, last)| (*first..=*last).contains(&character))
+    escaped_json(text, "")
 }
 
 /// What writes to a terminal. Only line feeds and tabs are passed on as they are. JSON stays the same JSON: its strings are
@@ -92,7 +33,7 @@ impl<W: Write> Terminal<W> {
     }
 
     fn put(&mut self, text: &str) -> io::Result<()> {
-        self.out.write_all(escaped_but(text, "\n\t").as_bytes())
+        self.out.write_all(escaped_json(text, "\n\t").as_bytes())
     }
 }
 
