@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub(crate) use self::bench::{Measure, bench};
 pub(crate) use self::build::build;
-pub(crate) use self::check::{Check, Mark, Report, check};
+pub(crate) use self::check::{Check, Mark, Progress, Report, check};
 pub(crate) use self::component::{digest, save};
 pub(crate) use self::compose::{Composed, Part, compose};
 pub(crate) use self::project::{Name, Role, create};

@@ -52,20 +52,32 @@ pub(crate) struct Report {
     pub(crate) passed: bool,
 }
 
-/// A report in the making, shown line by line: some checks take seconds.
+/// How a report comes about.
+#[derive(Clone, Debug)]
+pub(crate) enum Progress {
+    /// What is done from now on, which may take long: `compiling`.
+    Begun(String),
+    Done(Check),
+}
+
+/// A report in the making, shown line by line: some checks take minutes.
 struct Checks<'a> {
     all: Vec<Check>,
-    show: &'a mut (dyn FnMut(&Check) + Send),
+    show: &'a mut (dyn FnMut(Progress) + Send),
 }
 
 impl Checks<'_> {
+    fn begin(&mut self, what: impl Into<String>) {
+        (self.show)(Progress::Begun(what.into()));
+    }
+
     fn add(&mut self, subject: &str, mark: Mark, detail: impl Into<String>) {
         let check = Check {
             subject: subject.to_owned(),
             mark,
             detail: detail.into(),
         };
-        (self.show)(&check);
+        (self.show)(Progress::Done(check.clone()));
         self.all.push(check);
     }
 
@@ -74,12 +86,12 @@ impl Checks<'_> {
     }
 }
 
-/// Checks a component on the terms that this configuration gives. `show` is called with each check as it is done.
+/// Checks a component on the terms that this configuration gives. `show` is called as each check begins and is done.
 pub(crate) async fn check(
     config: &Config,
     name: &str,
     bytes: &[u8],
-    show: &mut (dyn FnMut(&Check) + Send),
+    show: &mut (dyn FnMut(Progress) + Send),
 ) -> Report {
     let mut checks = Checks {
         all: Vec::new(),
@@ -95,6 +107,7 @@ pub(crate) async fn check(
     let digest = crate::policy::digest(bytes);
     checks.add("digest", Mark::Ok, format!("sha256:{digest}"));
     if let Some(release) = load(config, name, bytes, &mut checks).await {
+        checks.begin("running the conformance set");
         match conform(&release).await {
             Ok(()) => checks.add(
                 "conformance",
@@ -107,6 +120,7 @@ pub(crate) async fn check(
         checks.add("parameters", mark, detail);
         for case in hostile::cases() {
             let subject = format!("hostile: {}", case.name);
+            checks.begin(format!("trying {}", case.name));
             match trial::run(&release, &case, &mut calls).await {
                 Ok(told) => checks.add(&subject, Mark::Ok, told),
                 Err(why) => checks.add(&subject, Mark::Fail, why),
@@ -135,15 +149,16 @@ async fn load(
             return None;
         }
     };
-    let with = |settings: String| {
-        let terms = Terms {
-            settings,
-            wasi: config.policies.wasi,
-            ..Terms::of(config)
-        };
-        Release::load(&engine, name, bytes, terms)
+    let terms = |settings: String| Terms {
+        settings,
+        wasi: config.policies.wasi,
+        ..Terms::of(config)
     };
-    let release = match with("{}".to_owned()) {
+    checks.begin(format!(
+        "compiling {} KiB of WebAssembly",
+        bytes.len() >> 10
+    ));
+    let release = match Release::load(&engine, name, bytes, terms("{}".to_owned())) {
         Ok(release) => release,
         Err(error) => {
             let subject = match &error {
@@ -179,7 +194,7 @@ async fn load(
     manifest(description.as_ref(), checks);
     let settled = settle_settings(description.as_ref(), &config.common_settings(), &Map::new());
     let release = match settled {
-        Ok(settings) => with(settings),
+        Ok(settings) => release.on(terms(settings)),
         Err(detail) => {
             checks.add("settings", Mark::Fail, detail);
             return None;

@@ -73,7 +73,7 @@ pub(super) fn run(
         Some((new::NAME, matches)) => new::run(matches, out),
         Some((build::NAME, matches)) => build::run(matches, out, err),
         Some((compose::NAME, matches)) => compose::run(matches, out),
-        Some((check::NAME, matches)) => check::run(matches, out),
+        Some((check::NAME, matches)) => check::run(matches, out, err),
         Some((bench::NAME, matches)) => bench::run(matches, out),
         Some((replay::NAME, matches)) => replay::run(matches, out),
         Some((list::NAME, matches)) => list::run(matches, out),

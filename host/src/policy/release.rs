@@ -33,6 +33,7 @@ pub(crate) struct Release(Arc<Loaded>);
 
 struct Loaded {
     engine: Engine,
+    component: Component,
     world: Arc<dyn World>,
     about: About,
     allowance: Allowance,
@@ -96,6 +97,7 @@ impl Release {
         terms.meter.came();
         Ok(Self(Arc::new(Loaded {
             engine: engine.clone(),
+            component: component.clone(),
             world: world.into(),
             about,
             allowance: terms.allowance,
@@ -130,6 +132,17 @@ impl Release {
             number: 0,
         };
         Self::new(engine, &component, about, terms)
+    }
+
+    /// The same on other terms, without compiling it again.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub(crate) fn on(&self, terms: Terms) -> Result<Self, LoadError> {
+        let Loaded {
+            engine, component, ..
+        } = &*self.0;
+        Self::new(engine, component, self.0.about.clone(), terms)
     }
 
     /// Whether the policy can work with its settings: it is shown a request that says nothing.
@@ -191,6 +204,7 @@ impl Release {
     pub(super) fn trial(&self) -> Self {
         let Loaded {
             engine,
+            component,
             world,
             about,
             allowance,
@@ -203,6 +217,7 @@ impl Release {
         meter.came();
         Self(Arc::new(Loaded {
             engine: engine.clone(),
+            component: component.clone(),
             world: world.clone(),
             about: about.clone(),
             allowance: *allowance,

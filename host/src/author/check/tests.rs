@@ -7,9 +7,15 @@ use crate::policy::EMBEDDED;
 use crate::policy::hostile;
 
 async fn checked(bytes: &[u8]) -> Report {
-    let mut shown = 0;
-    let report = check(&config(), "it", bytes, &mut |_| shown += 1).await;
+    let (mut shown, mut begun) = (0, Vec::new());
+    let mut show = |progress| match progress {
+        Progress::Begun(what) => begun.push(what),
+        Progress::Done(_) => shown += 1,
+    };
+    let report = check(&config(), "it", bytes, &mut show).await;
     assert_eq!(shown, report.checks.len());
+    let compiling = format!("compiling {} KiB of WebAssembly", bytes.len() >> 10);
+    assert_eq!(begun.first(), Some(&compiling));
     let fails = report.checks.iter().filter(|it| it.mark == Mark::Fail);
     assert_eq!(fails.count() == 0, report.passed);
     report
