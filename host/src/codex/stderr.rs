@@ -114,10 +114,7 @@ pub(super) fn plain(line: &str) -> String {
 fn redact(word: &str) -> &str {
     let bare =
         word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '_' && c != '-');
-    let value = bare
-        .rsplit(['=', ':', '"', '\'', '('])
-        .next()
-        .unwrap_or(bare);
+    let value = bare.rsplit(SEPARATORS).next().unwrap_or(bare);
     let long = value.len() >= 20
         && value
             .chars()
@@ -130,13 +127,30 @@ fn redact(word: &str) -> &str {
         || value.starts_with("sess-")
     {
         "(secret)"
-    } else if value.starts_with('/') && value.len() > 1 && !value.starts_with("//") {
+    } else if bare.split(SEPARATORS).any(is_path) {
         "(path)"
     } else if long && mixed && !value.contains("::") && !is_time(value) {
         "(secret)"
     } else {
         word
     }
+}
+
+/// What stands between a name and its value, within a word.
+const SEPARATORS: [char; 5] = ['=', ':', '"', '\'', '('];
+
+/// Whether a part of a word is an absolute path, and not what follows on the scheme of a URL with a host.
+fn is_path(part: &str) -> bool {
+    let file = part.starts_with("///");
+    part.starts_with('/') && part.len() > 1 && (file || !part.starts_with("//"))
+}
+
+/// Whether this is a line of Codex's own log, for those who look for a fault in it: time, level, module.
+pub(super) fn is_log_line(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let time = words.next().is_some_and(is_time);
+    let level = words.next().unwrap_or_default();
+    time && ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level)
 }
 
 /// `2026-11-21T01:55:19.446849Z`, with which Codex begins its lines; after its last colon it is short anyway.
@@ -146,7 +160,7 @@ fn is_time(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{EXCHANGE, SIGN_IN, clean, clean_strictly};
+    use super::{EXCHANGE, SIGN_IN, clean, clean_strictly, is_log_line};
 
     #[test]
     fn what_is_secret_in_a_sign_in_does_not_pass() {
@@ -193,6 +207,22 @@ mod tests {
             "read (secret) failed"
         );
         assert_eq!(clean("path=\"/tmp/x\" bad"), "(path) bad");
+        // Also where something follows on it, or a part of it looks like a secret.
+        for said in [
+            "read /home/me/.codex/config.toml:3:5 failed",
+            "open /tmp/try/.local/share/airlock/sign-in/12-0123456789abcdef/logs_2.sqlite: failed",
+            "read file:///home/me failed",
+            "read (/tmp/x:12) failed",
+        ] {
+            let cleaned = clean(said);
+            assert!(
+                cleaned.ends_with(" failed")
+                    && !["me", "tmp", "airlock"]
+                        .map(|it| cleaned.contains(it))
+                        .contains(&true),
+                "{cleaned}"
+            );
+        }
         assert_eq!(
             clean("refresh rt_0123456789abcdef0123456789 used"),
             "refresh (secret) used"
@@ -215,6 +245,21 @@ mod tests {
     fn words_and_addresses_stay() {
         let line = "2026-11-21T01:55:19.446849Z WARN codex_core::client: retrying https://example.com/v1 in 200ms";
         assert_eq!(clean(line), line);
+    }
+
+    #[test]
+    fn lines_of_codexs_log_are_told_from_what_it_says() {
+        let log =
+            "2026-11-29T20:31:50.391232Z  WARN codex_app_server: diagnostic database unavailable";
+        assert!(is_log_line(log) && is_log_line(&clean(log)));
+        for said in [
+            "",
+            "Open the page",
+            "2026-11-29T20:31:50Z it is late",
+            "WARN of dogs",
+        ] {
+            assert!(!is_log_line(said), "{said}");
+        }
     }
 
     #[test]

@@ -227,7 +227,8 @@ impl Account {
                     let signing = self.sign(&mut desk, &request, &teller, ear);
                     let telling = async {
                         while let Some(line) = mutters.recv().await {
-                            if !line.contains(NOISE) {
+                            // Its log is for whoever looks for a fault, and in ours.
+                            if !line.contains(NOISE) && !stderr::is_log_line(&line) {
                                 teller.log(&line);
                             }
                         }

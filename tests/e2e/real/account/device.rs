@@ -178,6 +178,9 @@ async fn the_terminal_signs_in_and_out_with_a_gateway_and_without() -> Result<()
         said.out.contains(USER_CODE) && said.out.contains("Signed in: chatgpt, plus"),
         "{said:?}"
     );
+    // Nothing of what Codex logs, which names files of ours.
+    let waiting = "waiting until the code is typed and the sign-in is approved\n";
+    assert_eq!(said.err, waiting);
     let seen = status(&gateway, "a login", |it| {
         it["logged_in"] == true && it["models"] != json!([])
     })
