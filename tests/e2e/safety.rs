@@ -34,7 +34,16 @@ async fn a_page_from_elsewhere_can_ask_nothing() -> Result<()> {
             reply.status,
             reply.body
         );
-        assert!(reply.error("message").is_string(), "{}", reply.body);
+        let message = match name {
+            "host" => format!(
+                "The request's Host {value:?} is not a name of this gateway. If it should be, add it to allowed_hosts, without \
+                 its port."
+            ),
+            _ => format!(
+                "Web pages of this origin {value:?} may not call this gateway. If they should, add it to allowed_origins."
+            ),
+        };
+        assert_eq!(reply.error("message"), &json!(message));
         assert_eq!(reply.header("access-control-allow-origin"), "");
     }
     assert_eq!(fake.told("thread/start").len(), 0);

@@ -16,6 +16,7 @@ use axum::http::{HeaderValue, Request, Uri, Version};
 use axum::response::{IntoResponse as _, Response};
 
 use super::failure::Refusal;
+use crate::escape::Escaped;
 
 /// The names and origins from which this gateway may be called.
 #[derive(Debug)]
@@ -61,9 +62,14 @@ impl Guard {
         let headers = request.headers();
         let host = named_host(request)?;
         // HTTP/1.0 may name no host. No browser omits it, so no page has sent that.
-        if !host.as_ref().is_none_or(|host| self.is_ours(host.host())) {
-            let message = "The request's Host is not a name of this gateway. If it should be, add it to allowed_hosts.";
-            return Err(Refusal::forbidden("host_not_allowed", message.to_owned()));
+        if let Some(host) = &host
+            && !self.is_ours(host.host())
+        {
+            let message = format!(
+                "The request's Host {} is not a name of this gateway. If it should be, add it to allowed_hosts, without its port.",
+                quoted(host.as_str().as_bytes())
+            );
+            return Err(Refusal::forbidden("host_not_allowed", message));
         }
         let mut named = headers.get_all(ORIGIN).iter();
         let (origin, another) = (named.next(), named.next());
@@ -74,8 +80,11 @@ impl Guard {
         if another.is_none() && host.is_some_and(|host| self.may_call(origin, &host)) {
             return Ok(Some(origin.clone()));
         }
-        let message = "Web pages of this origin may not call this gateway. If they should, add it to allowed_origins.";
-        Err(Refusal::forbidden("origin_not_allowed", message.to_owned()))
+        let message = format!(
+            "Web pages of this origin {} may not call this gateway. If they should, add it to allowed_origins.",
+            quoted(origin.as_bytes())
+        );
+        Err(Refusal::forbidden("origin_not_allowed", message))
     }
 
     fn is_ours(&self, host: &str) -> bool {
@@ -132,6 +141,15 @@ fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
         return invalid("The request's Host is not that of its URL.");
     }
     Ok(Some(host))
+}
+
+/// Bytes of a header's value that are repeated.
+const REPEATED: usize = 256;
+
+/// A header's value as a message repeats it.
+fn quoted(value: &[u8]) -> String {
+    let value = &value[..value.len().min(REPEATED)];
+    format!("{:?}", Escaped(String::from_utf8_lossy(value)))
 }
 
 /// Whether a name or an address always means this machine.
