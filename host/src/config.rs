@@ -55,6 +55,8 @@ pub struct Config {
     pub log: Log,
     /// The process's environment as it was at the start. Not a setting.
     pub environment: Environment,
+    /// Flags of this command that another one needs, too, to mean the same gateway, as a shell reads them. Not a setting.
+    pub(crate) same_flags: String,
 }
 
 /// The name of the policy inside the program.
@@ -276,11 +278,17 @@ impl Config {
                 json: false,
             },
             environment,
+            same_flags: String::new(),
         }
     }
 }
 
 impl Config {
+    /// Another command of Airlock's for the same gateway, to be pasted into a shell: `airlock login --data-dir /srv/airlock`.
+    pub(crate) fn command(&self, words: &str) -> String {
+        format!("airlock {words}{}", self.same_flags)
+    }
+
     /// What the policy is told of them: a JSON object.
     pub(crate) fn for_policy(&self) -> String {
         serde_json::Value::Object(self.common_settings()).to_string()

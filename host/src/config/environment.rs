@@ -56,7 +56,7 @@ impl Environment {
     }
 
     /// Where Airlock keeps its own files. Empty when there is no folder to put them in, which `load` refuses.
-    pub(super) fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.base("XDG_DATA_HOME", ".local/share")
             .map(|base| base.join("airlock"))
             .unwrap_or_default()

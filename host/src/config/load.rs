@@ -58,12 +58,14 @@ pub enum ConfigError {
         cause: std::io::Error,
     },
     /// The file is not TOML.
-    #[error("the configuration file {} is not TOML: {cause}", path.display())]
+    #[error("the configuration file {} is not TOML: line {line}: {fault}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where and why.
-        cause: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// What the parser says, on one line.
+        fault: String,
     },
     /// The file has a key that nothing reads.
     #[error("{key} in {}: there is no such setting{hint}; `airlock config` lists all", path.display())]
@@ -91,11 +93,22 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads file and environment, lays the flags over them, and checks the result.
+    /// Reads file and environment, lays the flags over them, and checks the result as a gateway that is to serve needs it.
     ///
     /// # Errors
     /// A [`ConfigError`] that names the key and the way out.
     pub fn load(flags: &Flags, environment: Environment) -> Result<Loaded, ConfigError> {
+        let loaded = Self::load_for_client(flags, environment)?;
+        check(&loaded.config)?;
+        Ok(loaded)
+    }
+
+    /// The same for a command that serves nothing itself: whether a gateway of this configuration may serve is not
+    /// checked, since one may run with the keys in its own environment.
+    ///
+    /// # Errors
+    /// A [`ConfigError`] that names the key and the way out.
+    pub fn load_for_client(flags: &Flags, environment: Environment) -> Result<Loaded, ConfigError> {
         let file = named_file(flags, &environment);
         let table = file.as_deref().map(read).transpose()?.unwrap_or_default();
         if let Some(path) = &file {
@@ -131,7 +144,13 @@ impl Config {
                 })?;
             sources.push(source);
         }
-        check(&config)?;
+        if config.codex.data_dir.as_os_str().is_empty() {
+            return Err(ConfigError::Conflict(
+                "codex.data_dir has no default because HOME is not set: set it with --data-dir"
+                    .to_owned(),
+            ));
+        }
+        config.same_flags = same_flags(flags, &mut config, file.as_deref());
         let warnings = warnings(&config);
         Ok(Loaded {
             config,
@@ -162,10 +181,18 @@ fn read(path: &Path) -> Result<Table, ConfigError> {
         return Err(unreadable(std::io::Error::other("it is larger than 1 MiB")));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    text.parse().map_err(|cause| ConfigError::Malformed {
-        path: path.to_owned(),
-        cause: Box::new(cause),
-    })
+    text.parse()
+        .map_err(|cause: toml::de::Error| ConfigError::Malformed {
+            path: path.to_owned(),
+            line: line_of(&text, cause.span().map_or(0, |span| span.start)),
+            fault: cause.message().replace('\n', ", "),
+        })
+}
+
+/// The line that this byte is on, from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    let before = text.as_bytes().iter().take(byte);
+    1 + before.filter(|byte| **byte == b'\n').count()
 }
 
 fn refuse_unknown(table: &Table, prefix: &str, path: &Path) -> Result<(), ConfigError> {
@@ -252,6 +279,41 @@ fn pick(
     Ok(value.map(|value| (Source::File, value.clone(), origin)))
 }
 
+/// Settings that say which gateway is meant, and where its Codex and its login are.
+const MEANT: [&str; 4] = ["listen", "codex.bin", "codex.home", "codex.data_dir"];
+
+/// The flags of this command that say so, with whole paths, each with a space before it.
+fn same_flags(flags: &Flags, config: &mut Config, file: Option<&Path>) -> String {
+    let mut same = String::new();
+    let mut add = |flag: &str, value: &str| {
+        same.push_str(&format!(" --{flag} {}", shell_word(value)));
+    };
+    if let Some(file) = file.filter(|_| flags.config.is_some()) {
+        add("config", &file.display().to_string());
+    }
+    for setting in SETTINGS.iter().filter(|it| MEANT.contains(&it.key)) {
+        let given = flags.values.iter().any(|(key, _)| *key == setting.key);
+        let (Some(flag), Some(Value::String(value))) =
+            (setting.flag, (setting.slot)(config).show())
+        else {
+            continue;
+        };
+        if given {
+            add(flag, &value);
+        }
+    }
+    same
+}
+
+/// A text as one word of a shell's command line.
+fn shell_word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%[]".contains(&byte);
+    match !text.is_empty() && text.bytes().all(plain) {
+        true => text.to_owned(),
+        false => format!("'{}'", text.replace('\'', r"'\''")),
+    }
+}
+
 /// What no single value can show.
 fn check(config: &Config) -> Result<(), ConfigError> {
     if !config.listen.ip().is_loopback() && config.api_key.is_none() {
@@ -264,12 +326,6 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     if keys.is_some_and(|(admin, api)| admin.expose() == api.expose()) {
         return Err(ConfigError::Conflict(
             "admin_key is the same as api_key, so every client could change policies: set another"
-                .to_owned(),
-        ));
-    }
-    if config.codex.data_dir.as_os_str().is_empty() {
-        return Err(ConfigError::Conflict(
-            "codex.data_dir has no default because HOME is not set: set it with --data-dir"
                 .to_owned(),
         ));
     }

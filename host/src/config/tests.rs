@@ -96,10 +96,9 @@ fn fields() -> BTreeSet<String> {
 #[test]
 fn every_field_is_a_setting_and_every_setting_a_field() {
     let mut fields = fields();
-    assert!(
-        fields.remove("environment"),
-        "the environment is a field, but no setting"
-    );
+    for other in ["environment", "same_flags"] {
+        assert!(fields.remove(other), "{other} is a field, but no setting");
+    }
     let keys: BTreeSet<String> = SETTINGS
         .iter()
         .map(|setting| setting.key.to_owned())
@@ -201,8 +200,12 @@ fn paths_of_a_file_are_relative_to_it() {
 fn what_config_prints_can_be_read_back() {
     let file = "listen = \"[::1]:9000\"\nallowed_hosts = [\"a\", \"b\"]\n[limits]\nbody_bytes = 1000000\nqueue_wait = \"90s\"";
     let first = load(file, &[("AIRLOCK_SANDBOX_CALL_TIMEOUT", "1500ms")], &[]).unwrap();
-    let mut second = load(&first.to_toml(), &[], &[]).unwrap();
+    let text = first.to_toml();
+    let format = "# list of hosts; in a variable, commas between them; default []; from the file\n";
+    assert!(text.contains(format), "{text}");
+    let mut second = load(&text, &[], &[]).unwrap();
     second.config.environment = first.config.environment.clone();
+    second.config.same_flags = first.config.same_flags.clone();
     assert_eq!(
         format!("{:?}", second.config),
         format!("{:?}", first.config)
@@ -249,4 +252,47 @@ fn a_proxy_closes_an_idle_connection_before_the_gateway_does() {
     let config = Config::defaults(Environment::from_iter([("HOME", "/h")]));
     // Theirs are closed after 60 s.
     assert_eq!(config.limits.keep_alive_timeout, Duration::from_secs(75));
+}
+
+#[test]
+fn another_command_for_the_same_gateway_has_the_flags_that_say_which() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = |config: Option<PathBuf>, values: &[(&'static str, &str)]| {
+        let values = values
+            .iter()
+            .map(|(key, value)| (*key, (*value).to_owned()));
+        let flags = Flags {
+            config,
+            values: values.collect(),
+        };
+        let loaded = Config::load(&flags, environment(&[("AIRLOCK_LISTEN", "127.0.0.1:1")]));
+        loaded.unwrap().config.command("login")
+    };
+    assert_eq!(command(None, &[]), "airlock login");
+    // What is no matter to it, and what it finds in the same environment, is left out.
+    assert_eq!(command(None, &[("strict", "true")]), "airlock login");
+    let file = folder.path().join("it's.toml");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(
+        command(
+            Some(file.clone()),
+            &[("listen", "[::1]:9000"), ("codex.data_dir", "/srv/a b")]
+        ),
+        format!(
+            "airlock login --config '{}' --listen [::1]:9000 --data-dir '/srv/a b'",
+            file.display().to_string().replace('\'', r"'\''")
+        )
+    );
+}
+
+#[test]
+fn a_command_that_serves_nothing_needs_no_keys_of_the_server() {
+    let flags = Flags {
+        config: None,
+        values: vec![("listen", "0.0.0.0:8787".to_owned())],
+    };
+    let error = Config::load(&flags, environment(&[])).unwrap_err();
+    assert!(error.to_string().contains("there is no api_key"), "{error}");
+    let loaded = Config::load_for_client(&flags, environment(&[])).unwrap();
+    assert_eq!(loaded.config.listen.port(), 8787);
 }

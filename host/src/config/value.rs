@@ -63,11 +63,13 @@ impl Slot<'_> {
             Slot::Address(_) => "IP:PORT",
             Slot::Secret(_) => "text",
             Slot::Word(_) => "name",
-            Slot::Hosts(_) => "list of hosts",
-            Slot::Origins(_) => "list of origins",
-            Slot::Keys(_) => "list of minisign keys",
+            Slot::Hosts(_) => "list of hosts; in a variable, commas between them",
+            Slot::Origins(_) => "list of origins; in a variable, commas between them",
+            Slot::Keys(_) => "list of minisign keys; in a variable, commas between them",
             Slot::Url(_) => "URL",
-            Slot::Command(_) => "program and arguments",
+            Slot::Command(_) => {
+                "list: a program, and an argument each; in a variable, spaces between them"
+            }
             Slot::Policy(_) => "existing file, or shipped",
             Slot::Directory(_) => "existing folder",
             Slot::Path(_) | Slot::Folder(_) => "path",
@@ -238,7 +240,12 @@ fn texts(value: &Value, check: fn(&str) -> Result<(), String>) -> Result<Vec<Str
             .filter(|part| !part.is_empty())
             .collect(),
         Value::Array(parts) => parts.iter().map(text).collect::<Result<Vec<_>, _>>()?,
-        other => return Err(format!("must be a list of texts, not {}", other.type_str())),
+        other => {
+            return Err(format!(
+                "must be a list of texts, [\"one\", \"another\"], or in a variable one,another; not {}",
+                other.type_str()
+            ));
+        }
     };
     parts
         .into_iter()
