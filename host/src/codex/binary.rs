@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::CodexConfig;
+use crate::config::{CodexConfig, Environment};
 use crate::failure::Failure;
 use crate::wit::{Problem, ProblemKind};
 
@@ -80,8 +80,8 @@ pub(crate) struct Binary {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BinaryError {
     /// Nobody named one, and none of the usual places has one.
-    #[error("no codex in {} nor in PATH; `airlock codex install` installs 0.169.0 (as does `npm install -g @openai/codex@0.169.0`), or name one with --codex-bin", .0.display())]
-    NotFound(PathBuf),
+    #[error("no codex in {} nor in PATH; `airlock codex install` installs 0.169.0 (as does `npm install -g @openai/codex@0.169.0`), or name one with --codex-bin", folders(.0))]
+    NotFound(Vec<PathBuf>),
     /// The one that was named is not there.
     #[error("there is no file {}, which --codex-bin, CODEX_BIN or the configuration names", .0.display())]
     Missing(PathBuf),
@@ -97,7 +97,7 @@ pub(crate) enum BinaryError {
     #[error("there is no folder {} any more, which airlock made for Codex at its start; restart it to have it made anew", .0.display())]
     FolderGone(PathBuf),
     /// There is a file, but it does not run.
-    #[error("cannot run {}: {cause}", .path.display())]
+    #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Unusable {
         /// The file.
         path: PathBuf,
@@ -140,6 +140,12 @@ pub(crate) enum BinaryError {
         /// Why not.
         cause: String,
     },
+}
+
+/// These folders, for people.
+fn folders(all: &[PathBuf]) -> String {
+    let shown = all.iter().map(|folder| folder.display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// The first of these, and how many more there are.
@@ -194,13 +200,14 @@ pub(super) fn failing() -> Problem {
     failure.retry_after(10).problem
 }
 
-/// Where the binary is: the one that was named, else Airlock's own install, else `PATH`.
+/// Where the binary is: the one that was named, else what `airlock codex install` put into the data folder or into the usual
+/// one, else `PATH`. So a trial with a data folder of its own finds the Codex that is installed.
 ///
 /// # Errors
 /// That there is none. One that was named is never replaced by another.
 pub(crate) fn find(
     config: &CodexConfig,
-    path: Option<&std::ffi::OsStr>,
+    environment: &Environment,
 ) -> Result<PathBuf, BinaryError> {
     if let Some(named) = &config.bin {
         return match named.is_file() {
@@ -208,14 +215,20 @@ pub(crate) fn find(
             false => Err(BinaryError::Missing(named.clone())),
         };
     }
-    let installed = config.data_dir.join("codex");
-    let shim = installed.join("node_modules/@openai/codex/bin/codex.js");
-    if shim.is_file() {
-        return native(&shim);
+    let mut installed = vec![config.data_dir.join("codex")];
+    let usual = environment.data_dir();
+    if usual.is_absolute() && usual != config.data_dir {
+        installed.push(usual.join("codex"));
+    }
+    for folder in &installed {
+        let shim = folder.join("node_modules/@openai/codex/bin/codex.js");
+        if shim.is_file() {
+            return native(&shim);
+        }
     }
     let name = if cfg!(windows) { "codex.exe" } else { "codex" };
+    let path = environment.raw("PATH").into_iter();
     let candidates = path
-        .into_iter()
         .flat_map(std::env::split_paths)
         .filter(|folder| folder.is_absolute());
     match candidates
@@ -331,15 +344,16 @@ impl fmt::Display for Version {
     }
 }
 
+/// Whether this is a file that may be run.
 #[cfg(unix)]
-fn executable(path: &Path) -> bool {
+pub(crate) fn executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     path.metadata()
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
-fn executable(path: &Path) -> bool {
+pub(crate) fn executable(path: &Path) -> bool {
     path.is_file()
 }
 

@@ -130,7 +130,7 @@ impl Launch {
     /// # Errors
     /// That there is none.
     pub(super) fn found(&self) -> Result<PathBuf, BinaryError> {
-        binary::find(&self.codex, self.environment.raw("PATH"))
+        binary::find(&self.codex, &self.environment)
     }
 
     /// Finds the binary and asks for its version.

@@ -1,7 +1,6 @@
 //! Where a binary is found, and which versions pass.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -33,6 +32,26 @@ fn platform() -> (&'static str, &'static str) {
     (found.2, found.3)
 }
 
+/// Somebody whose home is this folder, with programs in `bin`.
+fn environment(home: &Path) -> Environment {
+    let bin = home.join("bin");
+    [("HOME", home), ("PATH", bin.as_path())]
+        .map(|(name, path)| (name, path.to_str().unwrap()))
+        .into_iter()
+        .collect()
+}
+
+/// The binary of an install in this data folder.
+fn installed(data: &Path) -> PathBuf {
+    let (package, triple) = platform();
+    let modules = data.join("codex/node_modules/@openai");
+    file(&modules.join("codex/bin/codex.js"), 0o755);
+    file(
+        &modules.join(format!("{package}/vendor/{triple}/bin/codex")),
+        0o755,
+    )
+}
+
 #[test]
 fn a_link_to_the_npm_script_leads_to_the_native_binary() {
     let folder = tempfile::tempdir().unwrap();
@@ -42,7 +61,10 @@ fn a_link_to_the_npm_script_leads_to_the_native_binary() {
     std::os::unix::fs::symlink(&script, &link).unwrap();
     let (package, triple) = platform();
 
-    let found = find(&config(folder.path(), Some(link.clone())), None);
+    let found = find(
+        &config(folder.path(), Some(link.clone())),
+        &Environment::default(),
+    );
     assert_eq!(
         found,
         Err(BinaryError::Incomplete {
@@ -56,7 +78,10 @@ fn a_link_to_the_npm_script_leads_to_the_native_binary() {
     for place in [modules.join("@openai/codex/node_modules"), modules.clone()] {
         let real = file(&place.join(&tail), 0o755);
         assert_eq!(
-            find(&config(folder.path(), Some(link.clone())), None),
+            find(
+                &config(folder.path(), Some(link.clone())),
+                &Environment::default(),
+            ),
             Ok(real.clone())
         );
         fs::remove_file(real).unwrap();
@@ -66,27 +91,21 @@ fn a_link_to_the_npm_script_leads_to_the_native_binary() {
 #[test]
 fn the_named_binary_comes_before_the_install_and_the_install_before_path() {
     let folder = tempfile::tempdir().unwrap();
-    let (package, triple) = platform();
     let on_path = file(&folder.path().join("bin/codex"), 0o755);
-    let path = OsString::from(folder.path().join("bin"));
+    let environment = environment(folder.path());
     let data = folder.path().join("data");
-    assert_eq!(find(&config(&data, None), Some(&path)), Ok(on_path));
+    assert_eq!(find(&config(&data, None), &environment), Ok(on_path));
 
-    file(
-        &data.join("codex/node_modules/@openai/codex/bin/codex.js"),
-        0o755,
-    );
-    let installed = file(
-        &data.join(format!(
-            "codex/node_modules/@openai/{package}/vendor/{triple}/bin/codex"
-        )),
-        0o755,
-    );
-    assert_eq!(find(&config(&data, None), Some(&path)), Ok(installed));
+    // Where `airlock codex install` puts it that is not told where, and so whatever the data folder is.
+    let usual = installed(&folder.path().join(".local/share/airlock"));
+    assert_eq!(find(&config(&data, None), &environment), Ok(usual));
+
+    let own = installed(&data);
+    assert_eq!(find(&config(&data, None), &environment), Ok(own));
 
     let named = file(&folder.path().join("named"), 0o755);
     assert_eq!(
-        find(&config(&data, Some(named.clone())), Some(&path)),
+        find(&config(&data, Some(named.clone())), &environment),
         Ok(named)
     );
 }
@@ -94,11 +113,11 @@ fn the_named_binary_comes_before_the_install_and_the_install_before_path() {
 #[test]
 fn a_named_binary_that_is_missing_is_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    file(&folder.path().join("codex"), 0o755);
+    file(&folder.path().join("bin/codex"), 0o755);
     let missing = folder.path().join("elsewhere");
     let found = find(
         &config(folder.path(), Some(missing.clone())),
-        Some(folder.path().as_os_str()),
+        &environment(folder.path()),
     );
     assert_eq!(found, Err(BinaryError::Missing(missing)));
 }
@@ -106,14 +125,17 @@ fn a_named_binary_that_is_missing_is_not_replaced() {
 #[test]
 fn path_is_searched_for_executable_files_only() {
     let folder = tempfile::tempdir().unwrap();
-    file(&folder.path().join("codex"), 0o644);
+    file(&folder.path().join("bin/codex"), 0o644);
     let found = find(
         &config(&folder.path().join("data"), None),
-        Some(folder.path().as_os_str()),
+        &environment(folder.path()),
     );
+    let searched = ["data/codex", ".local/share/airlock/codex"];
     assert_eq!(
         found,
-        Err(BinaryError::NotFound(folder.path().join("data/codex")))
+        Err(BinaryError::NotFound(
+            searched.map(|it| folder.path().join(it)).to_vec()
+        ))
     );
 }
 
@@ -151,7 +173,7 @@ fn versions_are_judged_by_the_tested_range() {
 fn clients_hear_the_way_out_and_no_paths() {
     let path = PathBuf::from("/home/somebody/codex");
     let errors = [
-        BinaryError::NotFound(path.clone()),
+        BinaryError::NotFound(vec![path.clone()]),
         BinaryError::Missing(path.clone()),
         BinaryError::Incomplete {
             script: path.clone(),
