@@ -3,6 +3,7 @@
 
 pub(crate) mod account; // who is signed in
 pub(crate) mod binary; // which Codex
+pub(crate) mod certificates; // what it trusts
 pub(crate) mod home; // what it may read
 pub(crate) mod launch; // how it is started
 pub(crate) mod schema; // whether it speaks our protocol
@@ -10,7 +11,6 @@ pub(crate) mod schema; // whether it speaks our protocol
 mod ahead; // threads before they are needed
 mod catalogue; // what models it offers
 mod catalogues; // what threads are told of models
-mod certificates; // what it trusts
 mod child; // one process
 mod connection; // its stdin and stdout
 mod failure; // its failures, for clients
@@ -29,13 +29,14 @@ mod upstream; // whether the model can be reached
 mod vocabulary; // what it tells, in the boundary's words
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
 use self::account::Account;
 use self::connection::Bounds;
 use self::fleet::Fleet;
-pub(crate) use self::fleet::FleetReport;
+pub(crate) use self::fleet::{FleetReport, Started};
 use self::keeper::{NotStarted, Patience};
 use self::launch::Launch;
 use self::prompt::Prompt;
@@ -108,6 +109,11 @@ impl Codex {
     /// The children, as operators see them.
     pub(crate) fn report(&self) -> FleetReport {
         self.fleet.report()
+    }
+
+    /// Waits until the first child answers or has failed to start, at most so long.
+    pub(crate) async fn started(&self, wait: Duration) -> Started {
+        self.fleet.started(wait).await
     }
 
     /// As `ready`, but waits a little while a child is starting.

@@ -8,6 +8,7 @@ mod codex;
 mod compile_policy;
 mod doctor;
 mod policy;
+mod port; // who has the address
 mod remote;
 mod serve;
 mod tape;
@@ -29,6 +30,9 @@ use crate::policy::compile::child::COMMAND as COMPILE;
 
 /// Wrong usage or configuration; clap's own errors have it too.
 const USAGE: u8 = 2;
+
+/// What a shell says of a program that SIGPIPE has ended, as it does most of those whose reader has gone.
+const SIGPIPE: u8 = 128 + 13;
 
 /// Runs one command. What was asked for goes to `out`, errors go to `err`.
 pub fn run(
@@ -67,9 +71,20 @@ fn report(done: Result<ExitCode, Stop>, err: &mut dyn Write) -> ExitCode {
         Err(Stop::Usage(error)) => (USAGE, error),
         Err(Stop::Failure(error)) => (1, error),
     };
-    // The whole chain on one line: each level says more.
+    if is_closed_output(&failure) {
+        return ExitCode::from(SIGPIPE);
+    }
+    // The whole chain: each level says more.
     let _ = writeln!(err, "airlock: {failure:#}");
     ExitCode::from(code)
+}
+
+/// Whether a command could not write its output because its reader has gone, as `head` does. Whatever else can break has a
+/// context.
+fn is_closed_output(failure: &anyhow::Error) -> bool {
+    let cause = failure.downcast_ref::<io::Error>();
+    failure.chain().count() == 1
+        && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// How long blocking work may go on after a command has done its own.
@@ -111,13 +126,17 @@ fn dispatch(
     if name == "tape" {
         return tape::run(matches, out);
     }
-    let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
-    if name == "doctor" && matches.get_flag("protocol") {
-        let json = matches.get_flag("json");
-        return with_runtime(|runtime| doctor::protocol::run(runtime, loaded, json, out));
-    }
+    let (flags, environment) = (arguments::flags(matches), Environment::of_process());
+    let loaded = match name {
+        "login" | "logout" | "status" => Config::load_for_client(&flags, environment),
+        _ => Config::load(&flags, environment),
+    };
     if name == "doctor" {
-        return with_runtime(|runtime| Ok(doctor::run(runtime, loaded, out)?));
+        let as_json = matches.get_flag("json");
+        return with_runtime(|runtime| match matches.get_flag("protocol") {
+            true => doctor::protocol::run(runtime, loaded, as_json, out),
+            false => Ok(doctor::run(runtime, loaded, as_json, out)?),
+        });
     }
     let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
     match name {

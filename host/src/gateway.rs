@@ -17,6 +17,7 @@ use crate::flow::Flow;
 use crate::http::{self, Server};
 use crate::metrics::Metrics;
 use crate::policy::Registry;
+use crate::preflight::{self, storage};
 use crate::rehearsal;
 use crate::task::Tasks;
 
@@ -37,6 +38,9 @@ pub struct Gateway {
 /// Why a gateway did not start. The sources have the details.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(Box<dyn Error + Send + Sync>),
     /// The policy cannot serve.
     #[error("cannot load the policy")]
     Policy(#[source] Box<dyn Error + Send + Sync>),
@@ -52,8 +56,8 @@ pub enum StartError {
     #[error("cannot start the rehearsal's model")]
     Rehearsal(#[source] io::Error),
     /// Codex's home cannot be written.
-    #[error("cannot prepare Codex's home")]
-    Home(#[source] Box<dyn Error + Send + Sync>),
+    #[error(transparent)]
+    Home(Box<dyn Error + Send + Sync>),
 }
 
 impl Gateway {
@@ -62,6 +66,13 @@ impl Gateway {
     /// # Errors
     /// What a person must put right before a start can succeed. A missing Codex is none of these.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        let free = storage::prepare(&config).map_err(|error| StartError::Data(error.into()))?;
+        if storage::is_low(free) {
+            tracing::warn!(
+                mebibytes = free >> 20,
+                "the data folder's disk is nearly full"
+            );
+        }
         let tasks = Tasks::default();
         let metrics = Metrics::default();
         // Compiling takes long, so it comes before there is a socket for clients to wait on.
@@ -140,6 +151,7 @@ async fn serve(
     };
     let launch = Launch::prepare(config, model.as_ref().map(|model| model.base_url.as_str()))
         .map_err(|error| StartError::Home(error.into()))?;
+    preflight::log(config, &launch);
     let codex = Codex::start(config, launch, tasks);
     let account = codex.account().clone();
     let router = {

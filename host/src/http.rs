@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::policy::Registry;
+use crate::preflight::storage;
 use crate::task::Tasks;
 
 /// What handlers share, which axum clones with its route for each request.
@@ -40,6 +41,8 @@ struct Shared {
     flow: Flow,
     bodies: Bodies,
     rehearsal: bool,
+    /// What tells the data folder from others, and says nothing else of it.
+    data: Option<String>,
 }
 
 /// The whole gateway as one service.
@@ -55,6 +58,7 @@ pub(crate) fn router(
         flow,
         bodies: Bodies::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
+        data: storage::id(&config.codex.data_dir),
     });
     let guard = Guard::new(
         config.listen.ip(),

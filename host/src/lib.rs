@@ -21,6 +21,7 @@ mod memory; // what bodies may take up
 mod metrics; // what is counted
 mod places; // how many turns at once
 mod policy; // who decides the words
+mod preflight; // what a gateway needs
 mod rehearsal; // the model for a first run
 mod secrets; // what looks like a secret
 mod task; // what runs beside requests

@@ -286,7 +286,10 @@ async fn a_policy_that_is_gone_is_named_and_the_way_out_works() -> Result<()> {
     }
     let flags = ["--policy", "shipped"];
     let (code, out) = doctor(&fake, &data, &flags).await?;
-    assert!(out.contains("ok    policy    shipped@"), "{code:?} {out}");
+    assert!(
+        out.contains("ok    policy       shipped@"),
+        "{code:?} {out}"
+    );
     let gateway = with(&data, &flags).over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
     gateway.admin().activate("shipped", None).await?;
@@ -321,7 +324,7 @@ async fn the_policy_that_serves_is_the_one_that_is_checked() -> Result<()> {
     let (_, out) = doctor(&fake, &data, &[]).await?;
     let stamp = digest(&stamped(OLD)?);
     assert!(
-        out.contains(&format!("ok    policy    stamp@{}", &stamp[..12])),
+        out.contains(&format!("ok    policy       stamp@{}", &stamp[..12])),
         "{out}"
     );
     let file = data.join("pinned.wasm");

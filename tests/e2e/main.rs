@@ -4,6 +4,7 @@ mod account; // signing in and out, as the scripted Codex has it
 mod admin; // what operators ask of a running gateway
 mod answers; // what a client gets
 mod author; // what somebody needs who writes a policy
+mod broken; // set-ups with something missing
 mod demo; // the example client
 mod disk; // what cannot be written, and folders that are none
 mod drain; // requests that outlive the time to stop

@@ -110,6 +110,16 @@ impl Account {
         self.inner.generation.subscribe()
     }
 
+    /// How somebody is signed in, in Codex's own words, as far as a child has told: `apikey`, `chatgpt`, `chatgptAuthTokens`.
+    pub(crate) fn auth_mode(&self) -> Option<String> {
+        lock(&self.inner.known).login()?.auth_mode
+    }
+
+    /// Why the last attempt to get tokens failed.
+    pub(crate) fn token_fault(&self) -> Option<TokenFault> {
+        self.inner.source.fault()
+    }
+
     /// Takes what `account/read` answered to a child that has just been introduced. None: it could not be read.
     pub(super) fn learn(&self, read: Option<&AccountReadResponse>) {
         let Some(read) = read else { return };

@@ -7,12 +7,15 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use sha2::{Digest as _, Sha256};
-use tokio_rustls::rustls::RootCertStore;
+use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::home::{Home, HomeError};
 use crate::config::Environment;
@@ -54,6 +57,34 @@ pub(super) fn refresh(home: &Home, environment: &Environment) {
         return;
     }
     write(home, &names(environment), &roots);
+}
+
+/// What a client of ours trusts: the same roots, read anew, and those of `more`, a PEM file.
+///
+/// # Errors
+/// There are none.
+pub(crate) async fn client_config(more: Option<PathBuf>) -> anyhow::Result<Arc<ClientConfig>> {
+    let reading = move || {
+        let mut roots = found().0;
+        if let Some(more) = more {
+            let more = CertificateDer::pem_file_iter(more).into_iter().flatten();
+            roots.extend(more.flatten());
+        }
+        roots
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(tokio::task::spawn_blocking(reading).await?);
+    anyhow::ensure!(!roots.is_empty(), "the system has no certificates to trust");
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Arc::new(config))
+}
+
+/// Whether the system has any that can be read.
+pub(super) fn any() -> bool {
+    !found().0.is_empty()
 }
 
 /// The roots, sorted, each once; and how many could not be read.

@@ -1,5 +1,6 @@
 //! One `codex app-server` process: started, introduced to, and ended step by step.
 
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -42,6 +43,35 @@ pub(super) enum StartError {
     Initialize(#[from] CallError),
     #[error("the gateway stops")]
     Stopping,
+}
+
+impl StartError {
+    /// What an operator should know: which Codex, what it did, and the way out.
+    pub(super) fn advice(&self, binary: Option<&Path>) -> String {
+        let fault = match self {
+            Self::Initialize(CallError::TimedOut) => {
+                "hangs: it was started and has not answered within limits.call_timeout".to_owned()
+            }
+            Self::Initialize(CallError::Closed) => "ended while it started".to_owned(),
+            Self::Initialize(CallError::Refused(error)) => {
+                format!(
+                    "refused a call while it started: {}",
+                    stderr::clean(&error.message)
+                )
+            }
+            Self::Initialize(CallError::Malformed(_)) => {
+                "answered something else than Codex does".to_owned()
+            }
+            Self::Spawn(error) => format!("cannot be started: {error}"),
+            Self::Unfit(problem) => problem.message.clone(),
+            Self::Stopping => self.to_string(),
+        };
+        let binary = binary.map_or_else(String::new, |path| format!(" {}", path.display()));
+        format!(
+            "codex{binary} {fault}; its own words are in the log of `RUST_LOG=airlock=debug airlock serve`, and `airlock codex \
+             install` installs one that works"
+        )
+    }
 }
 
 impl Child {

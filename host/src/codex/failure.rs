@@ -266,7 +266,7 @@ pub(super) fn not_signed_in() -> Failure {
     Failure::new(
         ProblemKind::Overloaded,
         "codex_not_signed_in",
-        "Codex is not signed in, or the model refused its sign-in or key; `airlock doctor` tells the operator with which command to sign in",
+        "Codex is not signed in, or the model refused its sign-in or key; the gateway's operator must run `airlock login`, or renew the key of the model's provider",
     )
 }
 

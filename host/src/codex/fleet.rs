@@ -78,6 +78,20 @@ struct State {
     circuit: Circuit,
     /// Of the last child.
     number: u64,
+    /// Why the last start failed, for the operator. None: it did not.
+    start_fault: Option<String>,
+}
+
+/// What has become of the first start of a child.
+pub(crate) enum Started {
+    /// A child answers, and requests can be served.
+    Ready,
+    /// A child answers, and this stands in the way of requests.
+    Refused(Problem),
+    /// None started. The text, for the operator, names the Codex and the way out.
+    Failed(String),
+    /// None has started yet.
+    Not,
 }
 
 /// What has happened since the gateway started.
@@ -125,6 +139,7 @@ impl Fleet {
                 roster: Roster::new(terms.children, terms.spare),
                 circuit: Circuit::default(),
                 number: 0,
+                start_fault: None,
             }),
             pace: Arc::new(Pace::new(config.limits.turns)),
             upstream: Arc::default(),
@@ -165,6 +180,26 @@ impl Fleet {
     /// Whether the model can be reached, as turns find out.
     pub(super) fn upstream(&self) -> &UpstreamHealth {
         &self.shared.upstream
+    }
+
+    /// Waits until the first child answers or has failed to start, at most so long.
+    pub(super) async fn started(&self, wait: Duration) -> Started {
+        let mut changed = self.shared.changed.subscribe();
+        let deadline = Instant::now() + wait;
+        loop {
+            changed.borrow_and_update();
+            if let Some(fault) = self.shared.lock().start_fault.clone() {
+                return Started::Failed(fault);
+            }
+            match self.shared.look(&Roster::least).map(usable) {
+                Some(Ok(_)) => return Started::Ready,
+                Some(Err(problem)) => return Started::Refused(problem),
+                None => {}
+            }
+            if !matches!(timeout_at(deadline, changed.changed()).await, Ok(Ok(()))) {
+                return Started::Not;
+            }
+        }
     }
 
     /// How many turns may run at once, as it changes.

@@ -5,11 +5,12 @@ mod login; // what is signed in with
 mod settings;
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub(crate) use self::settings::ModelUrls;
 use crate::config::{self, Config};
+use crate::preflight::storage::{self, StorageError};
 
 /// A Codex home that is ready to run in. Clones share it; the last one gives it free for other settings.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Home {
     pub(crate) env_keys: Vec<String>,
     /// Whether the model provider is another than OpenAI. Then the catalogue does not list its models.
     pub(crate) custom_provider: bool,
+    /// Where the model is asked.
+    pub(crate) model: ModelUrls,
     login: Login,
     /// Whether Codex talks to the scripted model.
     pub(crate) rehearsal: bool,
@@ -32,28 +35,21 @@ pub(crate) struct Home {
     _lock: Arc<File>,
 }
 
-/// Where the login is, and how to get one there.
+/// Where the login is.
 #[derive(Clone, Debug)]
 struct Login {
     /// The file that holds it, whether it exists or not.
     file: PathBuf,
-    /// The one command to sign in with.
-    command: String,
+    /// The home whose login would be shared, if it could be entered.
+    closed: Option<PathBuf>,
 }
 
 /// Why there is no home. The messages are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HomeError {
     /// A file or folder cannot be read or written.
-    #[error("cannot {action} {}: {cause}; give another folder with --data-dir", path.display())]
-    Files {
-        /// What was tried.
-        action: &'static str,
-        /// With what.
-        path: PathBuf,
-        /// Why it failed.
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Files(#[from] StorageError),
     /// The settings of the existing home cannot be used.
     #[error("{}: {fault}; repair it, or leave --codex-home out", path.display())]
     Settings {
@@ -79,7 +75,7 @@ impl Home {
     /// # Errors
     /// A [`HomeError`] that names the file and the way out.
     pub(crate) fn prepare(config: &Config, rehearsal: Option<&str>) -> Result<Self, HomeError> {
-        let data = files::data_folder(&config.codex.data_dir)?;
+        let data = storage::make_folder(&config.codex.data_dir)?;
         // A rehearsal has a home of its own: no login is in its reach.
         let path = files::folder(&data.join(if rehearsal.is_some() {
             "rehearsal-home"
@@ -90,12 +86,17 @@ impl Home {
         let temporary = files::folder(&data.join("tmp"))?;
 
         let (mut taken, shared) = match (rehearsal, &config.codex.home) {
-            (Some(_), _) => (settings::Taken::rehearsal(), None),
+            (Some(_), _) => (settings::Taken::rehearsal(), SharedLogin::No),
             (None, None) => (settings::Taken::default(), shared_login(config, &path)?),
             (None, Some(home)) => {
                 let taken = settings::Taken::from_home(&existing(home, &path)?)?;
                 (taken, shared_login(config, &path)?)
             }
+        };
+        let (shared, closed) = match shared {
+            SharedLogin::At(file) => (Some(file), None),
+            SharedLogin::Closed(home) => (None, Some(home)),
+            SharedLogin::No => (None, None),
         };
         if rehearsal.is_none()
             && let Some(workspace) = &config.codex.workspace
@@ -103,14 +104,17 @@ impl Home {
             taken.restrict(workspace);
         }
         let text = settings::render(&taken);
-        let login = shared.as_ref().map(|login| login.file.as_path());
-        let lock = files::claim(&path, &text, login)?;
+        let lock = files::claim(&path, &text, shared.as_deref())?;
         Ok(Self {
             workspace,
             temporary,
             env_keys: taken.env_keys(),
             custom_provider: rehearsal.is_some() || taken.custom_provider(),
-            login: shared.unwrap_or_else(|| Login::of(&path)),
+            login: Login {
+                file: shared.unwrap_or_else(|| path.join("auth.json")),
+                closed,
+            },
+            model: taken.model_urls(),
             rehearsal: rehearsal.is_some(),
             // On the command line and not in the file, because each rehearsal has a port of its own.
             overrides: rehearsal
@@ -143,55 +147,41 @@ impl Home {
     pub(crate) fn login_file(&self) -> PathBuf {
         self.login.file.clone()
     }
-
-    /// The one command that signs Codex in for this gateway.
-    pub(crate) fn sign_in(&self) -> &str {
-        &self.login.command
-    }
 }
 
-impl Login {
-    /// That of a home that Codex does not take by itself.
-    fn of(home: &Path) -> Self {
-        Self {
-            file: home.join("auth.json"),
-            command: format!("CODEX_HOME={} codex login", quoted(home)),
-        }
-    }
+/// Whether a login is shared with another home.
+enum SharedLogin {
+    /// This file is it, whether it exists or not.
+    At(PathBuf),
+    /// It would be that of this home, which we may not enter.
+    Closed(PathBuf),
+    No,
 }
 
-/// The login to share, or None for one of our own. It is shared even while there is none: Codex takes a link to
-/// nothing for no login (0.169.0), and a login made later is seen by whoever waits for the file.
-fn shared_login(config: &Config, own: &Path) -> Result<Option<Login>, HomeError> {
+/// The login to share. It is shared even while there is none: Codex takes a link to nothing for no login (0.169.0), and a
+/// login made later is seen by whoever waits for the file.
+fn shared_login(config: &Config, own: &Path) -> Result<SharedLogin, HomeError> {
     let named = config.codex.home.clone();
     let home = match config.codex.login {
         config::Login::Separate => None,
         config::Login::Shared => named.or_else(|| config.environment.codex_home()),
     };
-    let Some(home) = home else { return Ok(None) };
-    let missing = matches!(home.try_exists(), Ok(false));
+    let Some(home) = home else {
+        return Ok(SharedLogin::No);
+    };
     let real = if home.is_dir() {
         match existing(&home, own) {
             Ok(real) => real,
             // Run from inside our own home, as its Codex would be: then the login is our own.
-            Err(HomeError::Own) => return Ok(None),
+            Err(HomeError::Own) => return Ok(SharedLogin::No),
             Err(error) => return Err(error),
         }
-    } else if missing {
+    } else if matches!(home.try_exists(), Ok(false)) {
         to_be(&home)?
     } else {
-        // No folder, or none that we may enter: Codex keeps no login there either.
-        return Ok(None);
+        return Ok(SharedLogin::Closed(home));
     };
-    let mut login = Login::of(&real);
-    let elsewhere = config.codex.home.is_some() || config.environment.raw("CODEX_HOME").is_some();
-    if !elsewhere {
-        "codex login".clone_into(&mut login.command);
-    } else if missing {
-        // Codex makes its usual folder itself, and no other.
-        login.command = format!("mkdir -p {} && {}", quoted(&real), login.command);
-    }
-    Ok(Some(login))
+    Ok(SharedLogin::At(real.join("auth.json")))
 }
 
 /// The real path that a folder will have once it is made: that of what exists of it, and the rest as it is written.
@@ -208,20 +198,11 @@ fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
     })
 }
 
-/// A path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%".contains(&byte);
-    if text.bytes().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
-}
-
 /// The real path of an existing home that is not ours.
 fn existing(home: &Path, own: &Path) -> Result<PathBuf, HomeError> {
-    let real = home.canonicalize().map_err(files::fault("read", home))?;
+    let otherwise = "name another home with --codex-home";
+    let real = home.canonicalize();
+    let real = real.map_err(storage::fault("read", home, otherwise))?;
     if real == own {
         Err(HomeError::Own)
     } else {

@@ -11,6 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use super::account::TokenFault;
 use super::binary::{self, Binary, BinaryError};
 use super::certificates::{self, Certificates};
 use super::home::{Home, HomeError};
@@ -73,6 +74,8 @@ pub(crate) struct Launch {
     /// By which a later gateway knows what this one has left.
     mark: Option<String>,
     gate: Gate,
+    /// The command that signs somebody in.
+    sign_in: String,
 }
 
 /// Why a Codex process did not start.
@@ -102,6 +105,27 @@ impl Launch {
             mark: Mark::ours(&home.path).map(|mark| mark.text()),
             home,
             gate: Gate::default(),
+            sign_in: config.command("login"),
+        })
+    }
+
+    /// What is wrong with the stored login, with the way out. None: nothing that shows without Codex, or none is needed.
+    pub(crate) fn login_fault(&self) -> Option<String> {
+        let fault = self.home.login_fault()?;
+        Some(fault.advice(&self.sign_in))
+    }
+
+    /// Why nobody is signed in although Codex runs, with the way out. `fault`: why there were no tokens, the last time.
+    pub(crate) fn signed_out(&self, fault: Option<TokenFault>) -> String {
+        if let Some(fault) = fault {
+            return format!(
+                "nobody is signed in: {fault}; try codex.token_command or codex.token_url by hand"
+            );
+        }
+        self.login_fault().unwrap_or_else(|| {
+            let file = self.home.login_file();
+            let (file, command) = (file.display(), &self.sign_in);
+            format!("Codex does not take the login of {file}; run `{command}`")
         })
     }
 
@@ -110,6 +134,11 @@ impl Launch {
         if self.certificates.is_some() {
             certificates::refresh(&self.home, &self.environment);
         }
+    }
+
+    /// Whether there is a certificate that Codex could trust a server by.
+    pub(crate) fn trusts_any(&self) -> bool {
+        self.certificates.is_some() || certificates::any()
     }
 
     /// The home that Codex runs in.

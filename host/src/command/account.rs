@@ -150,7 +150,8 @@ pub(super) fn status(
         whole["fleet"] = fleet;
         writeln!(out, "{whole:#}")?;
     } else {
-        report::write(gateway.as_deref(), &status, out)?;
+        let sign_in = config.command("login");
+        report::write(gateway.as_deref(), &status, &sign_in, out)?;
         report::fleet(&fleet, out)?;
     }
     Ok(ExitCode::from(u8::from(status.problem.is_some())))

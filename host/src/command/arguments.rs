@@ -19,7 +19,7 @@ answers OpenAI's SDKs over HTTP, and lets a sandboxed WebAssembly policy choose 
 const EXAMPLES: &str = "\
 Examples:
   airlock serve --rehearsal            try it: no account, no network, no cost
-  airlock serve                        with the login of your own Codex (`codex login`)
+  airlock serve                        with the login of your own Codex
   airlock codex install                the Codex that airlock is tested with, into its data directory
   airlock login                        sign in to ChatGPT with a code, while it serves or not
   airlock status                       is Codex there, who is signed in, what is used of the plan
@@ -36,7 +36,8 @@ A request:
 Environment:
   AIRLOCK_CONFIG                       the configuration file, as --config
   AIRLOCK_LISTEN, AIRLOCK_API_KEY, AIRLOCK_LIMITS_TURNS, ...
-                                       any setting of `airlock config`: AIRLOCK_ and its name, dots as underscores
+                                       any setting of `airlock config`: AIRLOCK_ and its name, dots as underscores;
+                                       lists with commas: AIRLOCK_ALLOWED_HOSTS=box.example,other.example
   CODEX_BIN                            the Codex binary, as --codex-bin
   RUST_LOG                             what is logged to stderr
 
@@ -58,11 +59,13 @@ Prints the effective configuration as TOML: every key with what it is for, its u
 value comes from the file, the environment or a flag. Secrets are masked. The output is a valid configuration file.";
 
 const DOCTOR: &str = "\
-Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault. It starts Codex once
-and asks for its models, but runs no turn. The exit code is 1 if any check fails.
+Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault; the last line counts them.
+It starts Codex once and asks for its models, but runs no turn. It connects to the model's server once, and sends it
+nothing. A gateway that runs with the same data folder is no fault. The exit code is 1 if any check fails, else 0.
 
 Examples:
   airlock doctor
+  airlock doctor --json             {\"ready\", \"ok\", \"warn\", \"fail\", \"checks\": [{\"check\", \"status\", \"message\"}]}
   airlock doctor --protocol         what the installed Codex says of each method and notification that airlock uses
   airlock doctor --protocol --json  the same for programs
 
@@ -106,8 +109,7 @@ pub(super) fn command() -> Command {
                     Arg::new("json")
                         .long("json")
                         .action(ArgAction::SetTrue)
-                        .requires("protocol")
-                        .help("Prints the comparison as JSON"),
+                        .help("Prints JSON"),
                 )
                 .after_help(DOCTOR),
         ))

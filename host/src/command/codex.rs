@@ -51,7 +51,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
             "no command; see `airlock codex --help`"
         )));
     };
-    let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
+    let loaded = Config::load_for_client(&arguments::flags(matches), Environment::of_process());
     let config = loaded.map_err(|error| Stop::Usage(error.into()))?.config;
     let version = matches
         .get_one::<String>("version")

@@ -37,6 +37,16 @@ const GREETING: usize = 4 << 10;
 /// Bytes of the longest answer that is read.
 const ANSWER: usize = 64 << 20;
 
+/// Who listens on an address.
+pub(super) enum Hello {
+    Nobody,
+    /// A gateway, with what tells its data folder from others.
+    Airlock {
+        data: Option<String>,
+    },
+    Stranger,
+}
+
 /// A gateway to speak to.
 pub(super) struct Remote {
     address: SocketAddr,
@@ -49,7 +59,7 @@ pub(super) struct Remote {
 impl Remote {
     /// The gateway that `airlock serve` with these arguments is.
     pub(super) fn of(matches: &ArgMatches) -> Result<Self, Stop> {
-        let loaded = Config::load(&arguments::flags(matches), Environment::of_process());
+        let loaded = Config::load_for_client(&arguments::flags(matches), Environment::of_process());
         let config = loaded.map_err(|error| Stop::Usage(error.into()))?.config;
         Self::with(&config).map_err(Stop::Usage)
     }
@@ -91,9 +101,23 @@ impl Remote {
     /// # Errors
     /// Something else listens there.
     pub(super) async fn listens(&self) -> anyhow::Result<bool> {
+        match self.hello().await {
+            Hello::Nobody => Ok(false),
+            Hello::Airlock { .. } => Ok(true),
+            Hello::Stranger => bail!(
+                "what listens on {} does not answer as a gateway of this version does: free port {} or restart the gateway \
+                 that has it, or say where it is with --listen",
+                self.address,
+                self.address.port()
+            ),
+        }
+    }
+
+    /// Who listens there. It is asked without any key.
+    pub(super) async fn hello(&self) -> Hello {
         let connected = timeout(CONNECT, TcpStream::connect(self.address)).await;
         let Ok(Ok(stream)) = connected else {
-            return Ok(false);
+            return Hello::Nobody;
         };
         let asked = async {
             let request = Request::builder().uri("/healthz");
@@ -101,16 +125,13 @@ impl Remote {
             let request = request.body(Body::empty())?;
             let (status, body) = exchanged(stream, request, GREETING).await?;
             let body: Value = serde_json::from_slice(&body)?;
-            anyhow::Ok(status.is_success() && body["service"] == "airlock")
+            let is_airlock = status.is_success() && body["service"] == "airlock";
+            let data = body["data"].as_str().map(str::to_owned);
+            anyhow::Ok(is_airlock.then_some(Hello::Airlock { data }))
         };
         match timeout(HELLO, asked).await {
-            Ok(Ok(true)) => Ok(true),
-            Ok(Ok(false) | Err(_)) | Err(_) => bail!(
-                "what listens on {} does not answer as a gateway of this version does: free port {} or restart the gateway \
-                 that has it, or say where it is with --listen",
-                self.address,
-                self.address.port()
-            ),
+            Ok(Ok(Some(airlock))) => airlock,
+            Ok(Ok(None) | Err(_)) | Err(_) => Hello::Stranger,
         }
     }
 

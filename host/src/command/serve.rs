@@ -3,14 +3,14 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Stop;
+use super::{Stop, port};
 use crate::config::{Config, Loaded};
 use crate::descriptors;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, StartError};
 use crate::telemetry;
 
 /// Serves until a signal says stop.
@@ -39,14 +39,22 @@ async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let mut stop = Stops::listen().context("cannot listen to signals")?;
     let rehearsal = config.rehearsal;
     let gateway = tokio::select! {
-        gateway = Gateway::start(config) => gateway?,
+        gateway = Gateway::start(config.clone()) => gateway,
         () = stop.next() => return Ok(()),
+    };
+    let gateway = match gateway {
+        Ok(gateway) => gateway,
+        Err(StartError::Listen { source, .. }) => bail!(port::taken(&config, &source).await),
+        Err(error) => return Err(error.into()),
     };
     if rehearsal {
         tracing::warn!("rehearsal: a scripted model answers, not a real one");
     }
-    writeln!(out, "Airlock listens on http://{}", gateway.address())?;
-    out.flush()?;
+    let greeting = writeln!(out, "Airlock listens on http://{}", gateway.address());
+    if let Err(error) = greeting.and_then(|()| out.flush()) {
+        // It serves all the same.
+        tracing::warn!(%error, "the address could not be written to the standard output");
+    }
     stop.next().await;
     tracing::info!("stopping: running replies may end; a second signal ends them with an error");
     tokio::select! {

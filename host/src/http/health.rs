@@ -8,9 +8,10 @@ use serde_json::json;
 use super::Front;
 use super::failure::{self, Refusal};
 
-/// It says what answers, so that nobody's key goes to something else that has taken the port.
-pub(super) async fn live() -> Response {
-    let body = json!({ "status": "ok", "service": "airlock" });
+/// It says what answers, so that nobody's key goes to something else that has taken the port, and which data folder it runs
+/// with, so that `airlock doctor` knows it again.
+pub(super) async fn live(State(front): State<Front>) -> Response {
+    let body = json!({ "status": "ok", "service": "airlock", "data": front.data });
     failure::json(StatusCode::OK, body.to_string())
 }
 

@@ -133,6 +133,11 @@ impl Source {
         !matches!(self.means, Means::None)
     }
 
+    /// Why asking failed, the last time that it did.
+    pub(super) fn fault(&self) -> Option<TokenFault> {
+        lock(&self.failed).map(|(_, fault)| fault)
+    }
+
     async fn get(&self, previous: Option<&str>, until: Instant) -> Result<Tokens, TokenFault> {
         let printed = timeout_at(until, self.means.ask(previous)).await;
         let printed = printed.map_err(|_| TokenFault::TimedOut)??;

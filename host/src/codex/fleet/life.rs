@@ -63,6 +63,7 @@ pub(super) async fn live(shared: &Shared, number: u64) {
         match started {
             Ok((child, member)) => {
                 state.circuit.started();
+                state.start_fault = None;
                 state.roster.seat(number, member.clone());
                 shared.settle(&mut state);
                 (child, member)
@@ -72,8 +73,9 @@ pub(super) async fn live(shared: &Shared, number: u64) {
                     StartError::Stopping => {}
                     StartError::Unfit(problem) => state.circuit.unfit(problem, Instant::now()),
                     error => {
-                        let error: &(dyn std::error::Error + 'static) = &error;
-                        tracing::error!(error, "codex did not start");
+                        let fault = error.advice(shared.launch.found().ok().as_deref());
+                        tracing::error!("{fault}");
+                        state.start_fault = Some(fault);
                         state.circuit.failed(Instant::now());
                     }
                 }
@@ -186,7 +188,8 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
         "codex is ready"
     );
     if signed_out {
-        tracing::warn!("codex is not signed in: every completion answers 503 until it is");
+        let why = launch.signed_out(shared.account.token_fault());
+        tracing::error!("{why}; until then every completion answers 503");
     }
     let member = Arc::new(Member {
         number,

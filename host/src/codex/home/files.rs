@@ -1,39 +1,26 @@
 //! The files of a Codex home: made private, written whole, and claimed by one configuration at a time.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::HomeError;
+use crate::preflight::storage;
 
-/// Names the file and what was tried with it.
+/// Names a file of the data folder and what was tried with it.
 pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
-    move |cause| HomeError::Files {
-        action,
-        path: path.to_owned(),
-        cause,
-    }
+    let fault = storage::fault(action, path, storage::ANOTHER);
+    move |cause| fault(cause).into()
 }
 
 /// How often a home that another gateway is just writing is asked for again, 10 ms apart.
 const PATIENCE: u32 = 100;
 
-/// Makes the folder that holds ours, and gives its real path: Codex refuses a home behind a link. One that was
-/// there keeps its mode, for it may hold more than ours.
-pub(super) fn data_folder(path: &Path) -> Result<PathBuf, HomeError> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(fault("make", path))?;
-    path.canonicalize().map_err(fault("read", path))
-}
-
-/// Makes a folder that only we can enter.
+/// Makes a folder that only we can enter, and gives its real path: Codex refuses a home behind a link.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
-    data_folder(path)?;
+    storage::make_folder(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(fault("make private", path))?;
     path.canonicalize().map_err(fault("read", path))

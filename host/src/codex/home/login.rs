@@ -8,11 +8,106 @@ use toml::{Table, Value};
 
 use super::{Home, HomeError, files};
 use crate::config::Secret;
+use crate::preflight::storage;
 
 /// Links that lead to links.
 const LINKS: usize = 16;
 
+/// What else there is to do where a login's file cannot be used.
+const SEPARATE: &str = "set codex.login = \"separate\"";
+
+/// Why the stored login cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoginFault {
+    /// There is none.
+    #[error("nobody is signed in: there is no {}", .0.display())]
+    Missing(PathBuf),
+    /// The user's own Codex has one, in a place that is not shared.
+    #[error("the login of your own Codex is in the system's keyring (cli_auth_credentials_store in {}), which airlock cannot share, and there is no {}", settings.display(), file.display())]
+    Keyring {
+        /// Where that is set.
+        settings: PathBuf,
+        /// Where a login would be shared.
+        file: PathBuf,
+    },
+    /// It, or the home that it is in, cannot be read.
+    #[error("cannot read {}, where the login is: {}", path.display(), cause.kind())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} holds no login: it is no JSON object", .0.display())]
+    Malformed(PathBuf),
+}
+
+impl LoginFault {
+    /// The same with the way out. `sign_in`: the command that signs somebody in.
+    pub(crate) fn advice(&self, sign_in: &str) -> String {
+        let way_out = match self {
+            Self::Missing(_) => format!("run `{sign_in}`"),
+            Self::Malformed(_) => format!("run `{sign_in}`, which writes it anew"),
+            Self::Keyring { .. } => {
+                format!("run `{sign_in}`, which stores a login in that file for airlock")
+            }
+            Self::Unreadable { .. } => format!(
+                "make it readable for user {}, as whom airlock runs, or {SEPARATE} and run `{sign_in}`",
+                rustix::process::geteuid().as_raw()
+            ),
+        };
+        format!("{self}; {way_out}")
+    }
+}
+
 impl Home {
+    /// What is wrong with the stored login. None: nothing that shows without Codex, or none is needed.
+    pub(crate) fn login_fault(&self) -> Option<LoginFault> {
+        if self.rehearsal || self.custom_provider {
+            return None;
+        }
+        let unreadable = |path: &Path, cause| LoginFault::Unreadable {
+            path: path.to_owned(),
+            cause,
+        };
+        if let Some(home) = &self.login.closed
+            && let Err(cause) = fs::read_dir(home)
+        {
+            return Some(unreadable(home, cause));
+        }
+        let file = &self.login.file;
+        let bytes = match fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(cause) => return Some(unreadable(file, cause)),
+        };
+        if bytes.trim_ascii().is_empty() {
+            return Some(match self.keyring() {
+                Some(settings) => LoginFault::Keyring {
+                    settings,
+                    file: file.clone(),
+                },
+                None => LoginFault::Missing(file.clone()),
+            });
+        }
+        let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
+        object.is_err().then(|| LoginFault::Malformed(file.clone()))
+    }
+
+    /// Whether there is no login, so that nobody can be signed in.
+    pub(crate) fn has_no_login(&self) -> bool {
+        matches!(self.login_fault(), Some(LoginFault::Missing(_)))
+    }
+
+    /// The settings of the home whose login is shared, where these keep it in a keyring.
+    fn keyring(&self) -> Option<PathBuf> {
+        let settings = self.login.file.parent()?.join("config.toml");
+        let table: Table = fs::read_to_string(&settings).ok()?.parse().ok()?;
+        let store = table.get("cli_auth_credentials_store")?.as_str()?;
+        matches!(store, "keyring" | "auto").then_some(settings)
+    }
+
     /// The text of the login's file. None: nobody is signed in.
     ///
     /// # Errors
@@ -23,7 +118,7 @@ impl Home {
             Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => Ok(Some(Secret::new(text))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(files::fault("read", &self.login.file)(error)),
+            Err(error) => Err(fault("read", &self.login.file)(error)),
         }
     }
 
@@ -37,9 +132,10 @@ impl Home {
             files::folder(folder)?;
         }
         match files::replace(&file, text.expose()) {
-            Err(HomeError::Files { cause, .. }) if is_mounted(&cause) => {
-                overwrite(&file, text.expose()).map_err(files::fault("write", &file))
+            Err(HomeError::Files(error)) if is_mounted(&error.cause) => {
+                overwrite(&file, text.expose()).map_err(fault("write", &file))
             }
+            Err(HomeError::Files(error)) => Err(fault("write", &file)(error.cause)),
             written => written,
         }
     }
@@ -53,10 +149,8 @@ impl Home {
         match fs::remove_file(&file) {
             Ok(()) => Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) if is_mounted(&error) => {
-                overwrite(&file, "").map_err(files::fault("empty", &file))
-            }
-            Err(error) => Err(files::fault("remove", &file)(error)),
+            Err(error) if is_mounted(&error) => overwrite(&file, "").map_err(fault("empty", &file)),
+            Err(error) => Err(fault("remove", &file)(error)),
         }
     }
 
@@ -91,6 +185,12 @@ impl Home {
         }
         file
     }
+}
+
+/// Names a login's file, which may lie in the user's own home, and what was tried with it.
+fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
+    let fault = storage::fault(action, path, SEPARATE);
+    move |cause| fault(cause).into()
 }
 
 /// Whether a file cannot be replaced because it is a mount of its own, as containers have it.

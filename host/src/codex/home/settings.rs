@@ -26,6 +26,32 @@ const TAKEN: &[&str] = &[
 /// The one of the bundled models that Codex gives the fewest tools, so the scripted model reads the least.
 const REHEARSAL_MODEL: &str = "gpt-5.5";
 
+/// Where Codex asks an OpenAI model where no setting says otherwise: with a ChatGPT login, and with an API key (0.169.0).
+const CHATGPT: &str = "https://chatgpt.com/backend-api/codex";
+const API: &str = "https://api.openai.com/v1";
+
+/// Where the model is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ModelUrls {
+    /// The base URL that the settings give, of whatever provider.
+    named: Option<String>,
+    /// Whether the provider is another than OpenAI.
+    custom: bool,
+}
+
+impl ModelUrls {
+    /// The base URL, for somebody who is signed in in this way: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: Codex alone
+    /// knows it.
+    pub(crate) fn base_url(&self, auth_mode: Option<&str>) -> Option<&str> {
+        match (&self.named, auth_mode) {
+            (Some(url), _) => Some(url),
+            (None, _) if self.custom => None,
+            (None, Some("apikey")) => Some(API),
+            (None, _) => Some(CHATGPT),
+        }
+    }
+}
+
 /// What is taken from an existing home.
 #[derive(Debug, Default)]
 pub(super) struct Taken(Table);
@@ -99,6 +125,24 @@ impl Taken {
         self.0
             .get("model_provider")
             .is_some_and(|name| name.as_str() != Some("openai"))
+    }
+
+    /// Where the model is asked.
+    pub(super) fn model_urls(&self) -> ModelUrls {
+        let provider = self.0.get("model_provider").and_then(Value::as_str);
+        let providers = self.0.get("model_providers");
+        let own = provider
+            .zip(providers)
+            .and_then(|(name, all)| all.get(name)?.get("base_url"));
+        let named = match (own, self.custom_provider()) {
+            (Some(own), _) => Some(own),
+            (None, false) => self.0.get("openai_base_url"),
+            (None, true) => None,
+        };
+        ModelUrls {
+            named: named.and_then(Value::as_str).map(str::to_owned),
+            custom: self.custom_provider(),
+        }
     }
 
     /// The variables that the provider reads: its key, and headers that come from variables.

@@ -104,48 +104,10 @@ fn a_login_that_is_not_there_yet_is_shared_too() {
     let link = home.path.join("auth.json");
     assert_eq!(fs::read_link(&link).unwrap(), home.login_file());
     assert_eq!(home.login_file(), user.join(".codex/auth.json"));
-    assert_eq!(home.sign_in(), "codex login");
 
     fs::create_dir(user.join(".codex")).unwrap();
     fs::write(user.join(".codex/auth.json"), "new").unwrap();
     assert_eq!(fs::read_to_string(&link).unwrap(), "new");
-}
-
-#[test]
-fn the_command_to_sign_in_is_that_of_the_home_with_the_login() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
-    let root = folder.path().canonicalize().unwrap();
-    let command = |config: &Config| Home::prepare(config, None).unwrap().sign_in().to_owned();
-    assert_eq!(command(&config), "codex login");
-
-    let mut separate = config.clone();
-    separate.codex.login = Choice::Separate;
-    let own = root.join("data/codex-home");
-    assert_eq!(
-        command(&separate),
-        format!("CODEX_HOME={} codex login", own.display())
-    );
-
-    let mut named = config.clone();
-    let theirs = root.join("their home");
-    fs::create_dir(&theirs).unwrap();
-    named.codex.home = Some(theirs.clone());
-    assert_eq!(
-        command(&named),
-        format!("CODEX_HOME='{}' codex login", theirs.display())
-    );
-
-    // Codex refuses a CODEX_HOME that is not there.
-    let mut elsewhere = config;
-    let missing = root.join("missing");
-    let variables = [("CODEX_HOME", missing.to_str().unwrap())];
-    elsewhere.environment = variables.into_iter().collect();
-    let path = missing.display();
-    assert_eq!(
-        command(&elsewhere),
-        format!("mkdir -p {path} && CODEX_HOME={path} codex login")
-    );
 }
 
 #[test]

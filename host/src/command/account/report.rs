@@ -11,15 +11,20 @@ use crate::codex::{ModelReport, Reach};
 /// Models that are named; of more, the number is.
 const MODELS: usize = 12;
 
-/// Writes the report. `gateway`: where one runs.
-pub(super) fn write(gateway: Option<&str>, status: &Status, out: &mut dyn Write) -> io::Result<()> {
+/// Writes the report. `gateway`: where one runs; `sign_in`: the command that signs somebody in.
+pub(super) fn write(
+    gateway: Option<&str>,
+    status: &Status,
+    sign_in: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut line = |subject: &str, text: &str| writeln!(out, "{subject:<8} {text}");
     match gateway {
         Some(origin) => line("gateway", origin)?,
         None => line("gateway", "none runs; this is what one would find")?,
     }
     line("codex", &codex(status))?;
-    line("login", &login(status))?;
+    line("login", &login(status, sign_in))?;
     if let Some(limits) = &status.rate_limits {
         let windows = [&limits.primary, &limits.secondary];
         let used: Vec<String> = windows.into_iter().flatten().map(used).collect();
@@ -119,14 +124,14 @@ fn codex(status: &Status) -> String {
     }
 }
 
-fn login(status: &Status) -> String {
+fn login(status: &Status, sign_in: &str) -> String {
     let text = match (status.logged_in, status.auth_mode.as_deref()) {
         (true, Some("apikey")) => "an API key".to_owned(),
         (true, Some("chatgpt")) => "ChatGPT".to_owned(),
         (true, Some("chatgptAuthTokens")) => "ChatGPT, by external tokens".to_owned(),
         (true, Some(other)) => other.to_owned(),
         (true, None) => "none is needed".to_owned(),
-        (false, _) => "nobody; sign in with `airlock login`".to_owned(),
+        (false, _) => format!("nobody; run `{sign_in}`"),
     };
     let text = match &status.plan {
         Some(plan) => format!("{text}, plan {plan}"),
@@ -173,7 +178,13 @@ mod tests {
             .extend(members.as_object().unwrap().clone());
         let status: Status = serde_json::from_value(whole).unwrap();
         let mut out = Vec::new();
-        write(Some("http://127.0.0.1:1"), &status, &mut out).unwrap();
+        write(
+            Some("http://127.0.0.1:1"),
+            &status,
+            "airlock login",
+            &mut out,
+        )
+        .unwrap();
         String::from_utf8(out).unwrap()
     }
 

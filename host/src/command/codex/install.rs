@@ -12,6 +12,7 @@ use super::npm;
 use crate::codex::binary::{BinaryError, PINNED, TESTED};
 use crate::codex::launch::Launch;
 use crate::config::{Config, Login};
+use crate::preflight::storage;
 
 /// What npm installs, and what each file of it must be: the very ones that the tests run with.
 const PACKAGE: &str = include_str!("../../../../tests/codex/package.json");
@@ -105,6 +106,14 @@ fn note(config: &Config, out: &mut (dyn Write + Send)) {
         );
         say(out, &text);
     }
+    let data = &config.codex.data_dir;
+    if *data != config.environment.data_dir() {
+        let text = format!(
+            "note: it is found by gateways with this data folder: `airlock serve --data-dir {}`",
+            data.display()
+        );
+        say(out, &text);
+    }
 }
 
 async fn fetch(
@@ -178,22 +187,12 @@ struct Stage {
 
 impl Stage {
     fn new(data: &Path) -> Result<Self> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(data);
-        made.with_context(|| {
-            format!(
-                "cannot make {}; give another folder with --data-dir",
-                data.display()
-            )
-        })?;
+        storage::make_folder(data)?;
         let file = data.join("codex-install.lock");
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
-        let lock = options.open(&file).with_context(|| {
-            format!(
-                "cannot open {}; give another folder with --data-dir",
-                file.display()
-            )
-        })?;
+        let lock = options.open(&file);
+        let lock = lock.map_err(storage::fault("open", &file, storage::ANOTHER))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -219,7 +218,7 @@ impl Stage {
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .with_context(|| format!("cannot make {}", path.display()))?;
+            .map_err(storage::fault("make", &path, storage::ANOTHER))?;
         // As the binary's own path will be.
         let path = path.canonicalize()?;
         Ok(Self { path, _lock: lock })

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::{Finding, Report, chain, protocol};
-use crate::codex::Codex;
+use super::{Finding, Report, chain, model, protocol};
+use crate::codex::account::{Account, TokenFault};
 use crate::codex::binary::Binary;
 use crate::codex::home::Home;
 use crate::codex::launch::Launch;
+use crate::codex::{Codex, Started};
 use crate::config::Config;
+use crate::preflight::{CHECKS, LOGIN};
 use crate::rehearsal;
 use crate::task::Tasks;
-use crate::wit::Problem;
 
-/// How long Codex may take to answer: it may have to look for its workspace over a slow network.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long Codex may take to start beyond the time for each of its answers.
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// Where to look where nothing says more.
+const MORE: &str = "its own words are in the log of `RUST_LOG=airlock=debug airlock serve`";
 
 /// How long it may take to end.
 const END: Duration = Duration::from_secs(15);
@@ -25,30 +29,61 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
     let tasks = Tasks::default();
     let model = match scripted(config, &tasks).await {
         Ok(model) => model,
-        Err(finding) => return report.add("rehearsal", &finding),
+        Err(finding) => return report.add("rehearsal", finding),
     };
     let launch = match Launch::prepare(config, model.as_deref()) {
         Ok(launch) => launch,
-        Err(error) => return report.add("home", &Finding::Broken(chain(&error))),
+        Err(error) => return report.add("home", Finding::Broken(chain(&error))),
     };
-    report.add("home", &home(launch.home()));
-    if let Some(finding) = provider(config, launch.home()) {
-        report.add("provider", &finding);
-    }
-    match launch.binary().await {
-        Ok(binary) => {
-            report.add("binary", &Finding::Fine(binary.path.display().to_string()));
-            report.add("version", &version(&binary));
-            let protocol = protocol::finding(&launch, &binary).await;
-            report.add("protocol", &protocol);
-            // It would not be started, which the line above says.
-            if !matches!(protocol, Finding::Broken(_)) {
-                answers(config, launch, &tasks, report).await;
-            }
+    let home = launch.home().clone();
+    report.add("home", Finding::Fine(described(&home)));
+    let mut stored = None;
+    for check in CHECKS {
+        match (check.run)(config, &launch) {
+            // Codex has the last word on it.
+            Some(finding) if check.subject == LOGIN => stored = Some(finding),
+            Some(finding) => report.add(check.subject, finding),
+            None => {}
         }
-        Err(error) => report.add("binary", &Finding::Broken(error.to_string())),
+    }
+    let mut mode = None;
+    let login = match binary(&launch, report).await {
+        true => {
+            let (started, account) = start(config, launch.clone(), &tasks).await;
+            mode = account.auth_mode();
+            answer(&started, report);
+            login(&launch, &started, stored, account.token_fault())
+        }
+        false => stored,
+    };
+    // Without the program that prints tokens nobody can be signed in, which its own line says.
+    if let Some(login) = login.filter(|_| !report.has_failed("tokens")) {
+        report.add(LOGIN, login);
+    }
+    if !home.rehearsal
+        && let Some(url) = home.model.base_url(mode.as_deref())
+    {
+        report.add("model", model::check(url, &config.environment).await);
     }
     let _ = timeout(END, tasks.stop()).await;
+}
+
+/// Whether there is a Codex to start.
+async fn binary(launch: &Launch, report: &mut Report<'_>) -> bool {
+    let binary = match launch.binary().await {
+        Ok(binary) => binary,
+        Err(error) => {
+            report.add("binary", Finding::Broken(error.to_string()));
+            return false;
+        }
+    };
+    report.add("binary", Finding::Fine(binary.path.display().to_string()));
+    report.add("version", version(&binary));
+    let protocol = protocol::finding(launch, &binary).await;
+    // It would not be started, which that line says.
+    let fits = !matches!(protocol, Finding::Broken(_));
+    report.add("protocol", protocol);
+    fits
 }
 
 /// The base URL of the scripted model, in rehearsal.
@@ -64,33 +99,16 @@ async fn scripted(config: &Config, tasks: &Tasks) -> Result<Option<String>, Find
     }
 }
 
-fn home(home: &Home) -> Finding {
+fn described(home: &Home) -> String {
     let path = home.path.display();
     let login = home.login_file();
-    let own = login.starts_with(&home.path);
     match (home.rehearsal || home.custom_provider, login.is_file()) {
-        (true, _) => Finding::Fine(format!("{path}")),
-        (false, true) if own => Finding::Fine(format!("{path}, with a login of its own")),
-        (false, true) => Finding::Fine(format!("{path}, with the login of {}", login.display())),
-        (false, false) if own => {
-            Finding::Doubtful(format!("{path}; sign in with `{}`", home.sign_in()))
+        (false, true) if home.shares_login() => {
+            format!("{path}, with the login of {}", login.display())
         }
-        (false, false) => Finding::Doubtful(format!(
-            "{path}; there is no {}: sign in with `{}` (a login kept in a keyring cannot be shared)",
-            login.display(),
-            home.sign_in()
-        )),
+        (false, true) => format!("{path}, with a login of its own"),
+        _ => format!("{path}"),
     }
-}
-
-fn provider(config: &Config, home: &Home) -> Option<Finding> {
-    let missing = home
-        .env_keys
-        .iter()
-        .find(|key| config.environment.raw(key).is_none())?;
-    Some(Finding::Broken(format!(
-        "the model provider reads {missing}, which is not set; export it before `airlock serve`"
-    )))
 }
 
 fn version(binary: &Binary) -> Finding {
@@ -103,104 +121,105 @@ fn version(binary: &Binary) -> Finding {
     }
 }
 
-async fn answers(config: &Config, launch: Launch, tasks: &Tasks, report: &mut Report<'_>) {
-    let login = !launch.home().custom_provider && !launch.home().rehearsal;
-    let home = launch.home().clone();
-    // One child tells all that there is to know.
+/// Starts one child, which tells all that there is to know.
+async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (Start, Account) {
     let mut config = config.clone();
     config.fleet.spare = false;
+    let patience = config.limits.call_timeout.saturating_add(MARGIN);
     let codex = Codex::start(&config, launch, tasks);
-    let ready = ready(&codex).await;
-    // Whoever is not signed in has a Codex that answers all the same.
-    let signed_out =
-        matches!(&ready, Err(problem) if problem.code.as_deref() == Some("codex_not_signed_in"));
-    let (app_server, account) = match &ready {
-        Ok(()) => {
-            let models = codex.models().await.map_or(0, |models| models.len());
-            (
-                Finding::Fine(format!("app-server answers, with {models} models")),
-                Finding::Fine("signed in".to_owned()),
-            )
+    let started = match codex.started(patience).await {
+        Started::Ready => Start::Ready(codex.models().await.map_or(0, |models| models.len())),
+        Started::Refused(problem) if problem.code.as_deref() == Some("codex_not_signed_in") => {
+            Start::SignedOut
         }
-        Err(_) if signed_out => (
-            Finding::Fine("app-server answers".to_owned()),
-            nobody(&home),
-        ),
-        Err(problem) => {
-            report.add(
-                "codex",
-                &Finding::Broken(format!(
-                    "{}; RUST_LOG=airlock=debug `airlock serve` shows more",
-                    problem.message
-                )),
-            );
-            return;
-        }
+        Started::Refused(problem) => Start::Failed(problem.message),
+        Started::Failed(fault) => Start::Failed(fault),
+        Started::Not => Start::Failed(format!(
+            "codex has not started within {} s; {MORE}",
+            patience.as_secs()
+        )),
     };
-    report.add("codex", &app_server);
-    if login {
-        report.add("login", &account);
+    (started, codex.account().clone())
+}
+
+/// What came of starting Codex.
+enum Start {
+    /// It answers, and offers so many models.
+    Ready(usize),
+    /// It answers, and nobody is signed in.
+    SignedOut,
+    Failed(String),
+}
+
+fn answer(start: &Start, report: &mut Report<'_>) {
+    report.add(
+        "codex",
+        match start {
+            Start::Ready(models) => {
+                Finding::Fine(format!("app-server answers, with {models} models"))
+            }
+            Start::SignedOut => Finding::Fine("app-server answers".to_owned()),
+            Start::Failed(fault) => Finding::Broken(fault.clone()),
+        },
+    );
+}
+
+/// The line about the login. `stored`: what is wrong with the stored one; `fault`: why there are no tokens.
+fn login(
+    launch: &Launch,
+    start: &Start,
+    stored: Option<Finding>,
+    fault: Option<TokenFault>,
+) -> Option<Finding> {
+    if launch.home().rehearsal || launch.home().custom_provider {
+        return None;
     }
-}
-
-/// Nobody is signed in. The command to sign in is said once: by the line of the home, unless that found a login.
-fn nobody(home: &Home) -> Finding {
-    let file = home.login_file();
-    Finding::Broken(if file.is_file() {
-        format!(
-            "Codex does not take the login of {}; sign in again with `{}`",
-            file.display(),
-            home.sign_in()
-        )
-    } else {
-        "nobody is signed in; the line `home` above says with which command to".to_owned()
-    })
-}
-
-/// Waits out the start, which the gateway's clients would be told of.
-async fn ready(codex: &Codex) -> Result<(), Problem> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let ready = codex.wait_ready().await;
-        let starting =
-            matches!(&ready, Err(problem) if problem.code.as_deref() == Some("codex_starting"));
-        if !starting || Instant::now() >= deadline {
-            return ready;
-        }
+    match start {
+        Start::Ready(_) => Some(Finding::Fine("signed in".to_owned())),
+        Start::SignedOut => Some(Finding::Broken(launch.signed_out(fault))),
+        Start::Failed(_) => stored,
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
     use super::*;
-    use crate::config::{Environment, Login};
+    use crate::config::Environment;
 
     #[test]
-    fn the_command_to_sign_in_is_said_once() {
+    fn the_last_word_on_the_login_is_codexs_own() {
         let folder = tempfile::tempdir().unwrap();
-        let user = folder.path().join("user");
-        let environment = Environment::from_iter([("HOME", user.to_str().unwrap())]);
-        let mut config = Config::defaults(environment);
-        config.codex.data_dir = folder.path().join("data");
-        for login in [Login::Shared, Login::Separate] {
-            config.codex.login = login;
-            let prepared = Launch::prepare(&config, None).unwrap();
-            let prepared = prepared.home();
-            for exists in [false, true] {
-                if exists {
-                    let file = prepared.login_file();
-                    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
-                    std::fs::write(file, "{}").unwrap();
-                }
-                let text = format!("{:?} {:?}", home(prepared), nobody(prepared));
-                assert_eq!(text.matches("codex login`").count(), 1, "{text}");
-                assert!(
-                    text.contains(&format!("`{}`", prepared.sign_in())),
-                    "{text}"
-                );
-            }
+        let user = folder.path().to_str().unwrap();
+        let config = Config::defaults(Environment::from_iter([("HOME", user)]));
+        let launch = Launch::prepare(&config, None).unwrap();
+        let stored = launch.login_fault().map(Finding::Broken);
+        let said = |start, fault| match login(&launch, &start, stored.clone(), fault) {
+            Some(Finding::Fine(text) | Finding::Doubtful(text) | Finding::Broken(text)) => text,
+            None => String::new(),
+        };
+        let file = folder.path().join(".codex/auth.json");
+        let missing = format!(
+            "nobody is signed in: there is no {}; run `airlock login`",
+            file.display()
+        );
+        assert_eq!(said(Start::Ready(1), None), "signed in");
+        for start in [Start::SignedOut, Start::Failed(String::new())] {
+            assert_eq!(said(start, None), missing);
         }
+        std::fs::create_dir(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "{}").unwrap();
+        assert_eq!(
+            said(Start::SignedOut, None),
+            format!(
+                "Codex does not take the login of {}; run `airlock login`",
+                file.display()
+            )
+        );
+        assert_eq!(
+            said(Start::SignedOut, Some(TokenFault::TimedOut)),
+            "nobody is signed in: the token command or URL did not answer in time; try codex.token_command or \
+             codex.token_url by hand"
+        );
     }
 }

@@ -4,32 +4,37 @@
 use super::*;
 
 #[test]
-fn a_line_a_finding_and_only_faults_count() {
+fn a_line_a_finding_and_a_summary_and_only_faults_count() {
     let mut out = Vec::new();
-    let mut report = Report::new(&mut out);
-    report.add("port", &Finding::Fine("free".to_owned()));
-    report.add("version", &Finding::Doubtful("new".to_owned()));
-    assert_eq!(report.broken, 0);
-    report.add("binary", &Finding::Broken("none".to_owned()));
-    assert_eq!(report.broken, 1);
-    let text = String::from_utf8(out).unwrap();
+    let mut report = Report::new(&mut out, false);
+    report.add("port", Finding::Fine("free".to_owned()));
+    report.add("version", Finding::Doubtful("new\nfail  forged".to_owned()));
+    assert!(!report.has_failed("version"));
+    report.add("binary", Finding::Broken("none".to_owned()));
+    assert!(report.has_failed("binary") && !report.has_failed("port"));
+    let code = report.end().unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
     assert_eq!(
-        text,
-        "ok    port      free\nwarn  version   new\nfail  binary    none\n"
+        String::from_utf8(out).unwrap(),
+        "ok    port         free\nwarn  version      new\\nfail  forged\nfail  binary       none\n\n\
+         1 ok, 1 warn, 1 fail: `airlock serve` cannot answer requests until what fails is mended\n"
     );
 }
 
 #[test]
-fn a_port_in_use_is_told_with_the_way_out() {
-    let mut config = Config::defaults(crate::config::Environment::default());
-    let held = TcpListener::bind("127.0.0.1:0").unwrap();
-    config.listen = held.local_addr().unwrap();
-    let Finding::Broken(text) = port(&config) else {
-        panic!("the port is in use")
-    };
-    assert!(text.contains("--listen"), "{text}");
-    drop(held);
-    assert!(matches!(port(&config), Finding::Fine(_)));
+fn programs_read_the_same_as_json() {
+    let mut out = Vec::new();
+    let mut report = Report::new(&mut out, true);
+    report.add("port", Finding::Fine("free".to_owned()));
+    report.add("version", Finding::Doubtful("new".to_owned()));
+    let code = report.end().unwrap();
+    assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
+    let read: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    let expected = json!({"ready": true, "ok": 1, "warn": 1, "fail": 0, "checks": [
+        {"check": "port", "status": "ok", "message": "free"},
+        {"check": "version", "status": "warn", "message": "new"},
+    ]});
+    assert_eq!(read, expected);
 }
 
 #[test]
@@ -39,10 +44,11 @@ fn a_broken_configuration_is_the_first_line() {
         .unwrap();
     let mut out = Vec::new();
     let error = ConfigError::Conflict("listen is wrong: repair it".to_owned());
-    let code = run(&runtime, Err(error), &mut out).unwrap();
+    let code = run(&runtime, Err(error), false, &mut out).unwrap();
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::FAILURE));
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "fail  config    listen is wrong: repair it\n"
+        "fail  config       listen is wrong: repair it\n\n\
+         0 ok, 0 warn, 1 fail: `airlock serve` cannot answer requests until what fails is mended\n"
     );
 }

@@ -1,7 +1,6 @@
 //! Asking for tokens: a command that prints them, or a URL that answers with them. What they say is never logged.
 
 use std::process::Stdio;
-use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use http_body_util::{BodyExt as _, Limited};
@@ -15,11 +14,10 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::TokenFault;
+use crate::codex::certificates;
 use crate::codex::launch::{Group, becoming};
 use crate::config::{Config, Environment, Secret};
 use crate::task::spawner;
@@ -116,23 +114,10 @@ async fn post(url: &str, key: Option<&Secret>, question: String) -> anyhow::Resu
         return exchange(stream, &uri, key, question).await;
     }
     let name = ServerName::try_from(host.to_owned())?;
-    let stream = TlsConnector::from(trust().await?)
+    let stream = TlsConnector::from(certificates::client_config(None).await?)
         .connect(name, stream)
         .await?;
     exchange(stream, &uri, key, question).await
-}
-
-/// The system's certificates. Read each time, which is seldom: they may have changed.
-async fn trust() -> anyhow::Result<Arc<ClientConfig>> {
-    let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await?;
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(found.certs);
-    anyhow::ensure!(!roots.is_empty(), "the system has no certificates to trust");
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Arc::new(config))
 }
 
 async fn exchange(

@@ -119,3 +119,31 @@ fn the_scripted_model_comes_by_the_command_line() {
     );
     assert_eq!(provider["requires_openai_auth"].as_bool(), Some(false));
 }
+
+#[test]
+fn the_model_is_asked_where_the_settings_and_the_login_say() {
+    let url = |text: &str, mode| taken(text).model_urls().base_url(mode).map(str::to_owned);
+    let provider = |lines: &str| format!("model_provider = \"corp\"\n{lines}");
+    for (text, mode, expected) in [
+        ("", None, Some(CHATGPT)),
+        ("", Some("chatgptAuthTokens"), Some(CHATGPT)),
+        ("", Some("apikey"), Some(API)),
+        (
+            "openai_base_url = \"https://o.example/v1\"",
+            Some("apikey"),
+            Some("https://o.example/v1"),
+        ),
+        (
+            &provider("[model_providers.corp]\nbase_url = \"http://c.example\""),
+            None,
+            Some("http://c.example"),
+        ),
+        (
+            &provider("openai_base_url = \"https://o.example\""),
+            Some("apikey"),
+            None,
+        ),
+    ] {
+        assert_eq!(url(text, mode).as_deref(), expected, "{text}");
+    }
+}
