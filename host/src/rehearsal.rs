@@ -16,7 +16,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
@@ -88,14 +88,11 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     response
 }
 
-/// The answer of OpenAI's API to one request too many.
+/// The answer of OpenAI's API to one request too many. It has no Retry-After: Codex (0.169.0) would wait and try again.
 fn too_many_requests(code: &str) -> Response {
     let message = "this is a rehearsal of a 429";
     let error = json!({"error": {"message": message, "type": code, "param": null, "code": code}});
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (RETRY_AFTER, HeaderValue::from_static("20")),
-    ];
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (StatusCode::TOO_MANY_REQUESTS, headers, error.to_string()).into_response()
 }
 

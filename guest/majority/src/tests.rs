@@ -160,6 +160,7 @@ fn nobody_is_a_problem_that_says_why() {
 fn what_the_shipped_prompt_reads_can_be_set() {
     let settings = <Majority as manifest::Guest>::describe().settings;
     let names: Vec<&str> = settings.iter().map(|it| it.name.as_str()).collect();
-    assert_eq!(names, ["strict"]);
+    assert_eq!(names, ["strict", "strategies"]);
     assert_eq!(settings[0].default.as_deref(), Some("false"));
+    assert_eq!(settings[1].default.as_deref(), Some(r#"["majority"]"#));
 }

@@ -204,7 +204,7 @@ fn run(case: Case) -> String {
 
 /// Where this string first stands in a body, as the host writes it.
 fn path(value: &Value, string: &str) -> Option<String> {
-    let within = |step: String, value| {
+    let within = |step: String, value: &Value| {
         let rest = path(value, string)?;
         let dot = if rest.is_empty() || rest.starts_with('[') {
             ""
@@ -214,16 +214,21 @@ fn path(value: &Value, string: &str) -> Option<String> {
         Some([&step, dot, &rest].concat())
     };
     match value {
-        Value::String(found) => (found == string).then(String::new),
         Value::Array(values) => {
             let mut values = values.iter().enumerate();
             values.find_map(|(index, value)| within(format!("[{index}]"), value))
         }
         Value::Object(members) => {
             let mut members = members.iter();
-            members.find_map(|(name, value)| within(name.clone(), value))
+            members.find_map(|(name, value)| match value {
+                // Nothing else is lifted out of a body.
+                Value::String(found) if found == string => ["url", "image_url"]
+                    .contains(&name.as_str())
+                    .then(|| name.clone()),
+                value => within(name.clone(), value),
+            })
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) => None,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }
 

@@ -202,9 +202,12 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
     assert_eq!(reply.text()?, "the answer");
     // Marks such as `<` and `[` are in it, so it is injected.
     let injected = fake.told("thread/inject_items");
-    let texts = injected
+    let items = injected
         .iter()
-        .filter_map(|call| call["params"]["items"][0]["content"][0]["text"].as_str());
+        .filter_map(|call| call["params"]["items"].as_array());
+    let texts = items
+        .flatten()
+        .filter_map(|item| item["content"][0]["text"].as_str());
     let input = texts
         .max_by_key(|text| text.len())
         .context("no synthesis")?;

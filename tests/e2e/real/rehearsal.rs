@@ -123,7 +123,7 @@ async fn a_request_can_provoke_each_failure_of_a_model() -> Result<()> {
 async fn a_hint_makes_one_candidate_fail() -> Result<()> {
     let gateway = rehearsal().await?;
     let candidates = json!([{}, {"hint": "rehearse:rate-limit"}]);
-    let body = json!({"airlock": {"candidates": candidates, "synthesis": "first"}});
+    let body = json!({"airlock": {"candidates": candidates, "synthesis": "vote"}});
     let fan_out = gateway.client().fan_out(2, body).await?;
     assert_eq!(fan_out.finish_reason, "stop");
     assert!(matches!(fan_out.tabs[0].end, Some(TabEnd::Closed { .. })));

@@ -71,6 +71,7 @@ fn fan_out(shown: bool) -> Notes {
 /// The frame that a host writes.
 fn written(pattern: &Pattern, text: &str) -> Frame {
     let text = serde_json::to_string(text).unwrap();
+    let text = text.replace('\u{2028}', "\\u2028");
     let data = [pattern.before.as_str(), &text, pattern.after.as_str()];
     Frame {
         event: pattern.event.clone(),
