@@ -357,6 +357,10 @@ impl Telling {
             };
             self.begin(&item, message.phase);
             self.tell(&item, text, events);
+            // Its completion was reported before, and is not reported again.
+            if let Some(again) = self.told.last_mut().filter(|_| index < place.index) {
+                again.completed = message.completed;
+            }
         }
     }
 }

@@ -150,6 +150,26 @@ fn a_retry_that_differs_in_its_second_message_voids_both() {
 }
 
 #[test]
+fn a_message_that_a_retry_repeats_before_it_differs_is_not_lost() {
+    Heard::default()
+        .completed("a", "plan")
+        .delta("b", "yes")
+        .retry()
+        .completed("c", "plan")
+        .delta("d", "no")
+        .completed("d", "no")
+        .ended()
+        .ends(false, true);
+    Heard::default()
+        .completed("a", "first")
+        .completed("b", "second")
+        .retry()
+        .completed("c", "first")
+        .ended()
+        .ends(false, true);
+}
+
+#[test]
 fn a_retry_that_is_shorter_differs() {
     Heard::default()
         .delta("a", "a long answer")
