@@ -154,7 +154,7 @@ impl Flow {
         incoming.trail.served_by(release.meter());
         let lifted = reading::lift(incoming.body, release.bounds(), held).await?;
         let (body, mut attachments, held) = lifted;
-        self.line.check_images(&mut attachments).await?;
+        let held = self.line.check_images(&mut attachments, held).await?;
         let mut session = release.session_for(incoming.client).await?;
         let request = Request {
             id: incoming.id,

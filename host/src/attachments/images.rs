@@ -3,6 +3,7 @@
 //! versions of its format crates that `Cargo.lock` pins.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,7 +17,11 @@ use crate::wit::ProblemKind;
 const DECODED_BYTES: u64 = 256 << 20;
 
 /// Pixels that an image may be wide or high.
-const SIDE_PIXELS: u32 = 1 << 16;
+/// At 65,529 and more, zune-jpeg 0.5.12 overflows where it rounds a side up to whole blocks.
+const SIDE_PIXELS: u32 = 65_528;
+
+/// How often the decoded size of a progressive JPEG is allocated: zune-jpeg keeps coefficients of 16 bits besides the pixels.
+const PROGRESSIVE: u64 = 3;
 
 /// Why an image cannot be shown to a model. The codes are those of OpenAI's `ResponseErrorCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +60,7 @@ impl Fault {
             Self::TooLarge => (
                 "image_too_large",
                 format!(
-                    "this image is too large: decoded, it may have {} MiB, and {SIDE_PIXELS} pixels on a side; send a smaller one",
+                    "this image is too large: decoded, it may have {} MiB (a progressive JPEG a third of that), and {SIDE_PIXELS} pixels on a side; send a smaller one",
                     DECODED_BYTES >> 20
                 ),
             ),
@@ -85,7 +90,10 @@ pub(super) fn check(url: &str) -> Result<(), Fault> {
         ImageFormat::WebP => "WebP",
         _ => return Err(Fault::Format),
     };
-    decode(&bytes, format).map_err(|error| match error {
+    // A decoder that panics has met data that it does not understand.
+    let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes, format)));
+    let decoded = decoded.map_err(|_panic| Fault::Corrupt(name))?;
+    decoded.map_err(|error| match error {
         image::ImageError::Limits(_) => Fault::TooLarge,
         _ => Fault::Corrupt(name),
     })?;
@@ -99,9 +107,33 @@ fn decode(bytes: &[u8], format: ImageFormat) -> image::ImageResult<()> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let decoder = reader.into_decoder()?;
-    // Of the limits, decoders look at the sides alone: the pixels are ours to allocate.
-    limits().reserve(decoder.total_bytes())?;
+    // Decoders check only the sides against the limits; `DynamicImage` allocates the pixels without a check.
+    let copies = if format == ImageFormat::Jpeg && is_progressive(bytes) {
+        PROGRESSIVE
+    } else {
+        1
+    };
+    limits().reserve(decoder.total_bytes().saturating_mul(copies))?;
     DynamicImage::from_decoder(decoder).map(drop)
+}
+
+/// Whether a JPEG's frame header is that of a progressive one: SOF2, SOF6, SOF10 or SOF14 (ITU-T T.81, table B.1).
+fn is_progressive(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    while let [0xff, marker, after @ ..] = rest {
+        match marker {
+            // Fill bytes may precede a marker.
+            0xff => rest = &rest[1..],
+            0xc2 | 0xc6 | 0xca | 0xce => return true,
+            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => return false,
+            _ => {
+                let [high, low, ..] = after else { return false };
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest = after.get(length..).unwrap_or_default();
+            }
+        }
+    }
+    false
 }
 
 /// Whether a GIF has another frame behind its first. Decodes neither.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use self::seen::Seen;
-use crate::attachments::Attachments;
+use crate::attachments::{Attachments, Image};
 use crate::codex::{Conversation, brief_bytes};
 use crate::config::Limits;
 use crate::failure::Failure;
@@ -28,7 +28,7 @@ use crate::wit::{Plan, ProblemKind, Request};
 /// When a client may try again that found no place, in seconds.
 const RETRY: u32 = 10;
 
-/// Images that are decoded at once, at most: each may take 256 MiB.
+/// Images that are decoded at once, at most: each may take 256 MiB besides its file.
 const DECODERS: usize = 2;
 
 /// Where large bodies wait for one another, and images too. How many bodies there can be is bounded by the memory that all may take up.
@@ -68,27 +68,46 @@ impl Line {
             memory,
         };
         if body.len() >= LARGE {
-            let place = timeout(self.longest_wait, self.places.clone().acquire_owned()).await;
-            held.place = place.map_err(|_elapsed| busy())?.ok();
+            held.place = self.place().await?;
         }
         Ok(held)
     }
 
     /// Decodes the images of a request that were not decoded before, each on a thread of its own, and marks those that cannot
-    /// be. Images of several requests take turns. A client that leaves waits for no further one.
+    /// be. Images of several requests take turns, and large bodies are read meanwhile. A client that leaves waits for no
+    /// further image.
     ///
     /// # Errors
-    /// No place came free in time.
-    pub(super) async fn check_images(&self, attachments: &mut Attachments) -> Result<(), Failure> {
-        for image in attachments.images() {
-            if self.seen.contains(&image.digest) {
-                continue;
-            }
-            let place = timeout(self.longest_wait, self.decoders.clone().acquire_owned()).await;
-            let place = place.map_err(|_elapsed| busy())?.ok();
+    /// `gateway_busy`: the images were not all decoded within `limits.queue_wait`, or no place came free after them.
+    pub(super) async fn check_images(
+        &self,
+        attachments: &mut Attachments,
+        mut held: Held,
+    ) -> Result<Held, Failure> {
+        let mut images = attachments.images();
+        images.retain(|image| !self.seen.contains(&image.digest));
+        if images.is_empty() {
+            return Ok(held);
+        }
+        let had_place = held.place.take().is_some();
+        let decoded = timeout(self.longest_wait, self.decode(images, attachments)).await;
+        decoded.map_err(|_elapsed| busy())??;
+        if had_place {
+            held.place = self.place().await?;
+        }
+        Ok(held)
+    }
+
+    async fn decode(
+        &self,
+        images: Vec<Image>,
+        attachments: &mut Attachments,
+    ) -> Result<(), Failure> {
+        for image in images {
+            let permit = self.decoders.clone().acquire_owned().await.ok();
             let digest = image.digest.clone();
             let checked = elsewhere(move || {
-                let _place = place;
+                let _permit = permit;
                 image.check()
             })
             .await?;
@@ -98,6 +117,11 @@ impl Line {
             attachments.keep(&checked);
         }
         Ok(())
+    }
+
+    async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let place = timeout(self.longest_wait, self.places.clone().acquire_owned()).await;
+        Ok(place.map_err(|_elapsed| busy())?.ok())
     }
 }
 
@@ -236,10 +260,14 @@ mod tests {
         const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
         let line = Line::new(&Limits::default());
         let mut good = shown(PIXEL);
-        line.check_images(&mut good).await.unwrap();
+        let held = || Held {
+            place: None,
+            memory: MemoryShare::default(),
+        };
+        line.check_images(&mut good, held()).await.unwrap();
         assert!(good.expect_image(0).is_ok());
         let mut broken = shown("data:image/png;base64,iVBORw0KGgo=");
-        line.check_images(&mut broken).await.unwrap();
+        line.check_images(&mut broken, held()).await.unwrap();
         let refused = broken.expect_image(0).unwrap_err().problem;
         assert_eq!(refused.code.as_deref(), Some("image_parse_error"));
         assert_eq!(refused.param.as_deref(), Some("input.image_url"));
@@ -247,8 +275,9 @@ mod tests {
         let decoders = line.decoders.available_permits();
         let all = u32::try_from(decoders).unwrap();
         let _taken = line.decoders.clone().acquire_many_owned(all).await.unwrap();
-        line.check_images(&mut good).await.unwrap();
-        let busy = line.check_images(&mut broken).await.unwrap_err().problem;
+        line.check_images(&mut good, held()).await.unwrap();
+        let busy = line.check_images(&mut broken, held()).await;
+        let busy = busy.map(drop).unwrap_err().problem;
         assert_eq!(
             (busy.kind, busy.code.as_deref()),
             (ProblemKind::Overloaded, Some("gateway_busy"))

@@ -123,8 +123,8 @@ fn dimensions_are_bounded_before_anything_is_decoded() {
         (0, 10, Fault::Corrupt("PNG")),
         (10, 0, Fault::Corrupt("PNG")),
         (30_000, 30_000, Fault::TooLarge),
-        (65_537, 1, Fault::TooLarge),
-        (1, 65_537, Fault::TooLarge),
+        (65_529, 1, Fault::TooLarge),
+        (1, 65_529, Fault::TooLarge),
         (2_147_483_647, 2_147_483_647, Fault::TooLarge),
         (2, 1, Fault::Corrupt("PNG")),
     ] {
@@ -145,6 +145,10 @@ fn dimensions_are_bounded_before_anything_is_decoded() {
         Err(Fault::TooLarge),
         "Codex would allocate 12 GiB"
     );
+    // Of 9,400 × 9,400 pixels a baseline JPEG is within the bound, and a progressive one is not.
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x24, 0xb8, 0x24, 0xb8]);
+    jpeg[frame + 1] = 0xc2;
+    assert_eq!(checked(&jpeg), Err(Fault::TooLarge));
     let mut gif = made(ImageFormat::Gif);
     gif[6..10].fill(0xff);
     assert_eq!(checked(&gif), Err(Fault::TooLarge));
@@ -185,6 +189,6 @@ fn a_failure_names_the_field_and_the_way_out() {
     let too_large = Fault::TooLarge.at("input").problem.message;
     assert_eq!(
         too_large,
-        "this image is too large: decoded, it may have 256 MiB, and 65536 pixels on a side; send a smaller one"
+        "this image is too large: decoded, it may have 256 MiB (a progressive JPEG a third of that), and 65528 pixels on a side; send a smaller one"
     );
 }
