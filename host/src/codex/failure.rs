@@ -178,7 +178,17 @@ fn field_in(message: &str) -> Option<&str> {
         "tool_choice",
         "tools",
     ];
-    let mut quoted = message.split('\'').skip(1).step_by(2);
+    let bytes = message.as_bytes();
+    let is_word = |at: Option<usize>| {
+        at.and_then(|at| bytes.get(at))
+            .is_some_and(u8::is_ascii_alphanumeric)
+    };
+    let quotes: Vec<usize> = memchr::memchr_iter(b'\'', bytes).collect();
+    let mut quoted = quotes.windows(2).filter_map(|pair| {
+        // The quote within a word is an apostrophe.
+        let apart = !is_word(pair[0].checked_sub(1)) && !is_word(Some(pair[1] + 1));
+        message.get(pair[0] + 1..pair[1]).filter(|_| apart)
+    });
     quoted.find(|field| is_field(field) && ROOTS.contains(&root_of(field)))
 }
 

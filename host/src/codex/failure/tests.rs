@@ -143,6 +143,10 @@ fn a_400_of_the_model_names_its_field() {
         ),
         (json!({"message": too_long}), Some("input[1].call_id")),
         (
+            json!({"message": "The model doesn't accept 'input[1].call_id'.", "param": null}),
+            Some("input[1].call_id"),
+        ),
+        (
             json!({"message": "Invalid schema for function 'f.g'.", "param": "tools[0].parameters"}),
             Some("tools[0].parameters"),
         ),
