@@ -78,7 +78,13 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     if let Scenario::TooManyRequests(code) = scenario {
         return too_many_requests(code);
     }
-    let answer = answer::to(&asked, requests.fetch_add(1, Ordering::Relaxed));
+    // A text that Codex receives again after a break must be the same.
+    let earlier = if scenario.cuts() {
+        0
+    } else {
+        requests.fetch_add(1, Ordering::Relaxed)
+    };
+    let answer = answer::to(&asked, earlier);
     let events = stream::events(&asked, &answer, scenario);
     let mut response = Response::new(Body::from_stream(events));
     response.headers_mut().insert(
