@@ -346,8 +346,8 @@ impl Pump {
             let outcome = Failure::new(
                 ProblemKind::Upstream,
                 "stream_restarted",
-                "A part of the answer that was already sent is void: the model's stream broke and its second telling \
-                 differs, or Codex had cut something out. Send the request again, without `stream` if this happens twice.",
+                "Part of the text that was sent is invalid: the model's stream broke and the retry differs, or Codex had \
+                 removed some of the text. Send the request again, without `stream` if this happens twice.",
             );
             settled.push(Settled {
                 source: ANSWER,

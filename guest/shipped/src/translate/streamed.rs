@@ -300,8 +300,8 @@ impl Streamed {
         if self.spoiled {
             return Err(upstream(
                 "stream_restarted",
-                "a part of the answer that was sent is void: the model's stream broke and its second telling differs, \
-                 or Codex had cut something out; send the request again, without `stream` if this happens twice",
+                "part of the text that was sent is invalid: the model's stream broke and the retry differs, or Codex had \
+                 removed some of the text; send the request again, without `stream` if this happens twice",
             ));
         }
         let reason = self.calls.conclude(ending, reason)?;
