@@ -105,7 +105,7 @@ pub(crate) enum BinaryError {
         cause: String,
     },
     /// It was started, or was to be, and ended before it had said anything of itself. Another start may succeed.
-    #[error("{} did not start: {cause}", .path.display())]
+    #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Failed {
         /// The file.
         path: PathBuf,
