@@ -152,6 +152,7 @@ mod tests {
         assert!(!requests.used(now), "it is of the same response");
         assert_eq!(requests.awaited(), Some(now));
         assert!(requests.used(now), "a response of nothing but a call");
+        requests.begin(now);
         requests.responded(now);
         requests.begin(now);
         assert!(!requests.used(now), "it is of a response before");
