@@ -1,0 +1,160 @@
+//! What Codex takes out of a message, and messages that it drops.
+
+use super::*;
+
+#[test]
+fn what_was_cut_from_the_end_of_a_message_is_told_when_it_is_whole() {
+    for completed in ["see ", "see"] {
+        Heard::default()
+            .delta("a", "see")
+            .completed("a", completed)
+            .written("a", "see <tag>this</tag>")
+            .settle()
+            .ended()
+            .heard(match completed {
+                "see " => &["0:see", "0: ", "0:<tag>this</tag>"],
+                _ => &["0:see", "0: <tag>this</tag>"],
+            });
+    }
+    Heard::default()
+        .started("a")
+        .completed("a", "")
+        .written("a", "<tag>all")
+        .heard(&["0:<tag>all"]);
+}
+
+#[test]
+fn what_was_cut_before_text_that_was_told_voids_the_message() {
+    Heard::default()
+        .completed("a", "first")
+        .delta("b", "one ")
+        .delta("b", " two")
+        .completed("b", "one  two")
+        .written("b", "one <tag>x</tag> two<tag>y")
+        .completed("c", "third")
+        .heard(&[
+            "0:first",
+            "1:one ",
+            "1: two",
+            "void[1]",
+            "2:one <tag>x</tag> two<tag>y",
+            "3:third",
+        ]);
+    // Of which other messages follow: they come again behind it.
+    Heard::default()
+        .completed("a", "one")
+        .completed("b", "two")
+        .written("a", "<tag>one")
+        .heard(&["0:one", "1:two", "void[0, 1]", "2:<tag>one", "3:two"]);
+}
+
+#[test]
+fn a_raw_message_without_anything_new_tells_nothing() {
+    Heard::default()
+        .written("injected", "a message of the history")
+        .delta("a", "the same")
+        .completed("a", "the same")
+        .written("a", "the same")
+        .delta("b", "streamed with a space ")
+        .completed("b", "streamed with a space")
+        .written("b", "streamed with a space")
+        // A model that contradicts itself: nothing tells which of both it is.
+        .delta("c", "four")
+        .completed("c", "five!")
+        .written("c", "five!")
+        .heard(&["0:the same", "1:streamed with a space ", "2:four"]);
+}
+
+#[test]
+fn what_was_cut_is_told_once_whatever_is_asked_again() {
+    let cut = || {
+        Heard::default()
+            .delta("a", "one ")
+            .completed("a", "one ")
+            .written("a", "one <tag>")
+    };
+    // The retelling stops where Codex cuts, so it differs until the raw message comes.
+    cut()
+        .retry()
+        .delta("b", "one ")
+        .completed("b", "one ")
+        .written("b", "one <tag>")
+        .settle()
+        .ended()
+        .heard(&["0:one ", "0:<tag>", "void[0]", "1:one ", "1:<tag>"]);
+    // Before the first raw message came, it agrees.
+    Heard::default()
+        .delta("a", "one ")
+        .completed("a", "one ")
+        .retry()
+        .delta("b", "one ")
+        .completed("b", "one ")
+        .written("b", "one <tag>")
+        .settle()
+        .ended()
+        .heard(&["0:one ", "0:<tag>"]);
+}
+
+#[test]
+fn a_message_that_is_never_completed_is_lost() {
+    let lost = Heard::default;
+    lost().ends(false, false);
+    lost().started("a").ends(true, false);
+    lost().started("a").settle().ends(true, false);
+    lost().delta("a", "some").settle().ends(true, true);
+    lost().completed("a", "one").started("b").ends(true, true);
+    lost()
+        .started("a")
+        .completed("b", "two")
+        .settle()
+        .ends(true, true);
+    lost().completed("a", "").settle().ends(false, false);
+    lost()
+        .delta("a", "some")
+        .settle()
+        .completed("a", "some")
+        .ends(false, true);
+    lost()
+        .started("a")
+        .settle()
+        .completed("b", "next")
+        .settle()
+        .ends(true, true);
+    // A retry tells another message in its place.
+    lost()
+        .started("a")
+        .retry()
+        .completed("b", "x")
+        .ends(false, true);
+    lost()
+        .delta("a", "one")
+        .retry()
+        .delta("b", "one")
+        .completed("b", "one")
+        .settle()
+        .ends(false, true);
+    lost()
+        .delta("a", "one")
+        .retry()
+        .delta("b", "one two")
+        .completed("b", "one two")
+        .ends(false, true);
+    lost()
+        .delta("a", "one")
+        .retry()
+        .delta("b", "two")
+        .completed("b", "two")
+        .ends(false, true);
+    lost()
+        .delta("a", "one")
+        .retry()
+        .started("b")
+        .settle()
+        .ends(true, false);
+    // One that was told anew stays what it was.
+    lost()
+        .completed("a", "one")
+        .written("a", "<tag>one")
+        .settle()
+        .ends(false, true);
+}
