@@ -4,6 +4,7 @@ mod environment;
 mod load;
 mod names;
 mod print;
+mod secret;
 mod setting;
 mod value;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use environment::Environment;
 pub use load::{ConfigError, Flags, Loaded, Source};
+pub use secret::Secret;
 pub(crate) use setting::{SETTINGS, Setting};
 pub(crate) use value::{Slot, read_bytes, read_wait};
 
@@ -381,28 +383,6 @@ impl Default for Rollback {
             faults: 5,
             percent: 5,
         }
-    }
-}
-
-/// Text that is never printed.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that compares it.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
     }
 }
 

@@ -144,16 +144,15 @@ impl Flow {
         }
     }
 
-    /// Answers one request. Until this returns, a failure is an HTTP status; from then on it is a frame.
+    /// Answers one request, all of it on one release. Until this returns, a failure is an HTTP status; from then on it is a frame.
     ///
     /// Dropping the future, or the reply that it gives, stops whatever runs for this request.
     pub(crate) async fn start(&self, incoming: Incoming) -> Result<Reply, Failure> {
         let held = self.line.enter(&incoming.body, incoming.memory).await?;
-        // Once, and for all of the request.
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
-        let lifted = reading::lift(incoming.body, release.bounds(), held).await?;
-        let (body, mut attachments, held) = lifted;
+        let (body, mut attachments, held) =
+            reading::lift(incoming.body, release.bounds(), held).await?;
         let held = self.line.check_images(&mut attachments, held).await?;
         let mut session = release.session_for(incoming.client).await?;
         let request = Request {

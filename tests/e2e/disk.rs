@@ -210,17 +210,10 @@ async fn refused(fake: &FakeCodex, data: &Path, flags: &[&str]) -> Result<Both> 
     let policy = policy.unwrap_or_default().to_owned();
     ensure!(
         doctor.0 == Some(1) && policy.starts_with("fail"),
-        "{:?} {}",
-        doctor.0,
-        doctor.1
+        "{doctor:?}"
     );
     let refused = with(data, flags).refused(fake.binary()).await?;
-    ensure!(
-        refused.code == Some(1),
-        "{:?} {}",
-        refused.code,
-        refused.log
-    );
+    ensure!(refused.code == Some(1), "{refused:?}");
     Ok(Both {
         serve: refused.log,
         doctor: policy,

@@ -1,16 +1,17 @@
 //! One loaded policy: compiled, checked, and ready to serve requests.
 
 mod error; // why one cannot be
+mod imports; // what it needs of the host
 
 use std::sync::{Arc, Weak};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
-use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, Linker};
 
 pub(crate) use self::error::LoadError;
+use self::imports::{Imports, imports};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::health::{Client, Health};
@@ -22,10 +23,6 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::{Meter, Work};
 use crate::wit::{ProblemKind, Request};
-
-/// What the host grants, sealed: its prefix and its version.
-const WASI: &str = "wasi:";
-const WASI_VERSION: &str = "@0.2.";
 
 /// A policy that a gateway serves with. Clones share it; it is freed when the last of them is gone.
 #[derive(Clone)]
@@ -360,45 +357,6 @@ pub(super) fn is_component(bytes: &[u8]) -> Result<(), &'static str> {
 pub(super) fn line(error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// What a component needs of the host.
-#[derive(Debug, PartialEq, Eq)]
-enum Imports {
-    /// Types at most.
-    Nothing,
-    /// Part of WASI 0.2.
-    Wasi,
-}
-
-/// What the component imports, or the name of an import that no policy gets.
-fn imports(engine: &Engine, component: &Component) -> Result<Imports, String> {
-    let mut found = Imports::Nothing;
-    for (name, item) in component.component_type().imports(&engine.inner) {
-        if is_type(engine, &item.ty) {
-            continue;
-        }
-        if !(name.starts_with(WASI) && name.contains(WASI_VERSION)) {
-            return Err(name.to_owned());
-        }
-        found = Imports::Wasi;
-    }
-    Ok(found)
-}
-
-/// Whether an item is only a name for types. Functions and resources are more: somebody must provide them.
-fn is_type(engine: &Engine, item: &ComponentItem) -> bool {
-    match item {
-        ComponentItem::Type(_) => true,
-        ComponentItem::ComponentInstance(instance) => instance
-            .exports(&engine.inner)
-            .all(|(_, item)| is_type(engine, &item.ty)),
-        ComponentItem::ComponentFunc(_)
-        | ComponentItem::CoreFunc(_)
-        | ComponentItem::Module(_)
-        | ComponentItem::Component(_)
-        | ComponentItem::Resource(_) => false,
-    }
 }
 
 /// A component's SHA-256, in hexadecimal digits.
