@@ -79,9 +79,11 @@ pub fn rust() -> Vec<(&'static str, OsString)> {
 /// The target folder that these tests were built into, wherever it is.
 pub fn target() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let found = own
+    // Cargo marks only a folder that it has made itself; else these tests lie in `debug/deps` of it.
+    let marked = own
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file());
+    let found = marked.or_else(|| own.ancestors().nth(3));
     Ok(found
         .context("tests that lie in no target folder")?
         .to_owned())
