@@ -45,7 +45,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         assert_eq!(told.len(), 3, "each turn began once: {told:?}");
         let fleet = complete(&admin).await?;
         assert_eq!(pid(&fleet, "serving")?, spare);
-        assert!(process.ended_within(std::time::Duration::from_secs(10))?);
+        assert!(process.ended_within(std::time::Duration::from_secs(40))?);
         gateway.logged("codex does not respond").await?;
     }
     Ok(())

@@ -8,11 +8,12 @@ use std::time::Instant;
 use super::*;
 use crate::policy::size::{Bounds, TOO_LARGE};
 
-/// A release with the limits that hold where nobody says otherwise, but for twice the time: processors differ.
+/// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
+/// What takes more than in proportion to its size takes more than that.
 fn usual() -> Release {
     let sandbox = config::Sandbox {
         instances: 1,
-        call_timeout: 2 * config::Sandbox::default().call_timeout,
+        call_timeout: 6 * config::Sandbox::default().call_timeout,
         ..config::Sandbox::default()
     };
     let terms = Terms {
