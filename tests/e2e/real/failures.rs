@@ -59,7 +59,7 @@ async fn a_model_that_fails_at_once_is_a_status() -> Result<()> {
             "codex_not_signed_in",
         ),
         ("403", status(403, "forbidden"), 503, "codex_not_signed_in"),
-        ("413", status(413, "too_large"), 400, "request_too_large"),
+        ("413", status(413, "too_large"), 413, "request_too_large"),
         (
             "404",
             status(404, "model_not_found"),
