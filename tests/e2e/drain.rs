@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use airlock_tests::fake::Answer;
-use airlock_tests::{FakeCodex, Frame, Gateway, Reply, Script, Stream, fan_out, tool, within};
+use airlock_tests::{
+    FakeCodex, Frame, Gateway, Reply, Script, Stream, fan_out, soon, tool, within,
+};
 use anyhow::{Context, Result, bail, ensure};
 use futures_util::future::{join_all, try_join_all};
 use rustix::process::Signal;
@@ -235,6 +237,26 @@ async fn a_client_that_still_sends_its_body_hears_why() -> Result<()> {
     gateway.logged("are ended with an error").await?;
     socket.write_all(&vec![b' '; 2 << 20]).await?;
     answer(socket).await
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_holds_nothing_up() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let mut gateway = Gateway::over_fake(&fake).await?;
+    let mut socket = TcpStream::connect(gateway.address()).await?;
+    // A whole request before it shows that the gateway reads the connection.
+    let head = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n";
+    socket
+        .write_all(format!("{head}\r\n{head}").as_bytes())
+        .await?;
+    let mut read = [0; 12];
+    soon("an answer", socket.read_exact(&mut read)).await??;
+    assert_eq!(&read, b"HTTP/1.1 200");
+    gateway.signal(Signal::TERM);
+    // The drain's time is 30 s, which is more than a test waits.
+    let status = gateway.ended().await?;
+    ensure!(status.success(), "{status}");
+    Ok(())
 }
 
 #[tokio::test]

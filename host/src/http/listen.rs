@@ -40,6 +40,9 @@ const UNREAD_MS: u32 = 120_000;
 /// Silence after which the system asks whether the client's machine is still there.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How long the rest of a request's head may take once the gateway stops.
+const LAST_HEAD: Duration = Duration::from_secs(1);
+
 /// How long to wait when the system has no file left for another connection.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -130,6 +133,8 @@ async fn accept(
 /// What a connection is told from outside.
 enum Told {
     Drain,
+    /// It was to drain a moment ago.
+    Drained,
     Stop,
     /// Its client has left.
     Left,
@@ -191,7 +196,16 @@ async fn connection(
             outcome = &mut serving => break outcome,
             Some(told) = signals.next() => match told {
                 // The running reply ends, and no other begins on this connection.
-                Told::Drain => serving.as_mut().graceful_shutdown(),
+                Told::Drain => {
+                    serving.as_mut().graceful_shutdown();
+                    signals.push(Box::pin(async {
+                        sleep(LAST_HEAD).await;
+                        Told::Drained
+                    }));
+                }
+                // hyper waits for the rest of a head that has begun.
+                Told::Drained if slot.state.close_if_idle() => return,
+                Told::Drained => {}
                 Told::Stop | Told::Left | Told::Close => return,
             },
         }

@@ -1,12 +1,17 @@
 //! More connections, and fewer file descriptors, than there may be.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use airlock_tests::{FakeCodex, Gate, Gateway, Script, soon};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+
+/// A write that takes longer than this waits for the gateway to read.
+const STALL: Duration = Duration::from_millis(500);
 
 /// The beginning of a request's head.
 const HALF: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n";
@@ -95,6 +100,39 @@ async fn connections_that_are_kept_alive_go_first_and_busy_ones_never() -> Resul
     assert!(answer(&mut slow).await?.starts_with("HTTP/1.1 200 OK"));
     gate.open();
     assert_eq!(stream.text().await?, "b");
+    Ok(())
+}
+
+/// A connection whose client asks for long answers, and takes none of them.
+async fn unread(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(2048)?;
+    let mut socket = soon("a connection", socket.connect(address)).await??;
+    let head = format!(
+        "GET /v1/models/{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        "x".repeat(4096)
+    );
+    // Until the gateway reads no more of them, because its own answers wait.
+    while let Ok(written) = timeout(STALL, socket.write_all(head.as_bytes())).await {
+        written?;
+    }
+    Ok(socket)
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_keep_nobody_out() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nconnections = 2")
+        .over_fake(&fake)
+        .await?;
+    let unread = [
+        unread(gateway.address()).await?,
+        unread(gateway.address()).await?,
+    ];
+    let mut newcomer = connect(gateway.address(), HALF).await?;
+    assert!(answer(&mut newcomer).await?.starts_with("HTTP/1.1 200 OK"));
+    drop(unread);
     Ok(())
 }
 

@@ -6,10 +6,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// How often the log says that idle connections are closed.
 const WARNING: Duration = Duration::from_secs(60);
+
+/// How long a client may take nothing of a response that has ended. Then its connection may be closed for a new one.
+const STALLED: Duration = Duration::from_secs(10);
+
+/// How often a new connection looks whether a response has stalled.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// All open connections of a server, at most so many.
 #[derive(Debug)]
@@ -65,6 +71,8 @@ impl Connections {
             tokio::select! {
                 permit = permit => return Some(self.register(permit.ok()?)),
                 () = idle => {}
+                // Nothing reports that a response has stalled.
+                () = sleep(LOOK) => {}
             }
         }
     }
@@ -72,14 +80,16 @@ impl Connections {
     /// Closes the connection that is idle longest. False: none is idle.
     ///
     /// Those that are kept alive after a request go first (a client connects again without notice, RFC 9112 section
-    /// 9.3.1), and then those whose first request is not there.
+    /// 9.3.1), then those whose first request is not there, and then those whose client takes nothing of a response that has
+    /// ended: it would hold the connection until the system gives it up.
     pub(super) fn close_idle(&self) -> bool {
         let mut open = self.lock();
+        let now = self.now();
         loop {
             let states = open.states.values();
             let longest = states
                 .map(|state| (state.word.load(Ordering::Acquire), state))
-                .filter(|(word, _)| is_idle(*word))
+                .filter(|(word, _)| is_idle(*word) || has_stalled(*word, now))
                 .min_by_key(|(word, _)| *word);
             let Some((word, state)) = longest else {
                 return false;
@@ -146,7 +156,7 @@ impl Drop for Slot {
 const KEPT_ALIVE: u64 = 0;
 const AWAITING_HEAD: u64 = 1 << 62;
 const ACTIVE: u64 = 2 << 62;
-/// Its response has ended, and may not have been written whole.
+/// Its response has ended, and may not have been written whole. The time is that of the last write.
 const FLUSHING: u64 = 3 << 62;
 /// It is closed for another.
 const CLOSED: u64 = u64::MAX;
@@ -154,6 +164,16 @@ const TIME: u64 = (1 << 62) - 1;
 
 fn is_idle(word: u64) -> bool {
     word & !TIME <= AWAITING_HEAD
+}
+
+fn is_flushing(word: u64) -> bool {
+    word != CLOSED && word & !TIME == FLUSHING
+}
+
+/// Whether nothing of an ended response has been taken for too long, at this time.
+fn has_stalled(word: u64, now: u64) -> bool {
+    let since = Duration::from_micros(now.saturating_sub(word & TIME));
+    is_flushing(word) && since >= STALLED
 }
 
 /// What one connection does, and since when.
@@ -179,16 +199,31 @@ impl ConnectionState {
     pub(super) fn received(&self) {
         let word = self.word.load(Ordering::Relaxed);
         if word & !TIME == KEPT_ALIVE {
-            self.become_idle(word, AWAITING_HEAD);
+            self.change(word, AWAITING_HEAD);
+        }
+    }
+
+    /// The system has taken some of what there is to write.
+    pub(super) fn written(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        if is_flushing(word) {
+            self.change(word, FLUSHING);
         }
     }
 
     /// All that there was to write is written.
     pub(super) fn flushed(&self) {
-        if self.word.load(Ordering::Relaxed) == FLUSHING {
-            self.become_idle(FLUSHING, KEPT_ALIVE);
+        let word = self.word.load(Ordering::Relaxed);
+        if is_flushing(word) {
+            self.change(word, KEPT_ALIVE);
             self.connections.idle.notify_one();
         }
+    }
+
+    /// Closes the connection if it serves no request and none has come whole. False: it is not idle.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let word = self.word.load(Ordering::Acquire);
+        is_idle(word) && self.close(word)
     }
 
     /// Completes when the connection is closed for another.
@@ -196,7 +231,7 @@ impl ConnectionState {
         self.closed.notified().await;
     }
 
-    fn become_idle(&self, from: u64, to: u64) {
+    fn change(&self, from: u64, to: u64) {
         let to = to | self.connections.now();
         // Where it fails, it has been closed for another.
         let _ = self
@@ -221,7 +256,8 @@ pub(super) struct ActiveRequest(Arc<ConnectionState>);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.word.store(FLUSHING, Ordering::Release);
+        let now = self.0.connections.now();
+        self.0.word.store(FLUSHING | now, Ordering::Release);
     }
 }
 
@@ -265,6 +301,34 @@ mod tests {
         assert!(!connections.close_idle(), "its response may not be written");
         slots[0].state.flushed();
         assert!(connections.close_idle());
+    }
+
+    #[test]
+    fn a_response_stalls_when_nothing_of_it_is_taken_for_a_while() {
+        let micros = u64::try_from(STALLED.as_micros()).unwrap();
+        assert!(has_stalled(FLUSHING | 5, 5 + micros));
+        assert!(!has_stalled(FLUSHING | 6, 5 + micros));
+        for word in [KEPT_ALIVE | 5, AWAITING_HEAD | 5, ACTIVE | 5, CLOSED] {
+            assert!(!has_stalled(word, TIME), "{word:x}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_puts_off_that_a_response_stalls() {
+        let connections = Connections::new(1);
+        let slot = connections.admit().await.unwrap();
+        drop(slot.state.begin().unwrap());
+        let before = slot.state.word.load(Ordering::Relaxed);
+        while connections.now() == before & TIME {}
+        slot.state.written();
+        let after = slot.state.word.load(Ordering::Relaxed);
+        assert!(is_flushing(after) && after > before);
+        // One that serves a request is not idle, and one that was closed stays so.
+        assert!(!slot.state.close_if_idle());
+        slot.state.flushed();
+        assert!(slot.state.close_if_idle() && is_closed(&slot));
+        slot.state.written();
+        assert!(is_closed(&slot));
     }
 
     #[tokio::test]

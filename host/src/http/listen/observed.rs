@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::{ActiveRequest, ConnectionState};
 
-/// A socket that reports when bytes come, and when all is written.
+/// A socket that reports when bytes come, when some are written, and when all are.
 pub(super) struct ObservedSocket<S> {
     pub(super) socket: S,
     pub(super) state: Arc<ConnectionState>,
@@ -38,7 +38,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedSocket<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let written = Pin::new(&mut self.socket).poll_write(context, bytes);
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.state.written();
+        }
+        written
     }
 
     fn poll_write_vectored(
@@ -46,7 +50,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedSocket<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
+        let written = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.state.written();
+        }
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
