@@ -96,8 +96,7 @@ impl UpstreamHealth {
     /// A turn has waited for the model since then, and Codex reports nothing.
     pub(super) fn silent(&self, since: Instant) {
         let mut state = self.lock();
-        // It has answered others meanwhile: it is only slow.
-        if state.outage.is_some() || state.answered.is_some_and(|answered| answered > since) {
+        if state.outage.is_some() || state.has_answered_after(since) {
             return;
         }
         tracing::warn!(
@@ -110,6 +109,9 @@ impl UpstreamHealth {
     /// A turn has waited for the model since then, and Codex reports that it cannot be reached, or the turn was stopped.
     pub(super) fn unreachable(&self, since: Instant) {
         let mut state = self.lock();
+        if state.has_answered_after(since) {
+            return;
+        }
         let outage = state
             .outage
             .get_or_insert_with(|| Outage::new(Reach::Silent, since));
@@ -164,6 +166,13 @@ impl UpstreamHealth {
     /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether the model has begun to answer another turn meanwhile: it is reached, and only slow.
+    fn has_answered_after(&self, since: Instant) -> bool {
+        self.answered.is_some_and(|answered| answered > since)
     }
 }
 
@@ -232,7 +241,14 @@ mod tests {
         health.answered();
         advance(seconds(4)).await;
         health.silent(since);
+        health.unreachable(since);
         assert_eq!(health.report().state, Reach::Reachable);
+        assert_eq!(health.problem(), None);
+        // One that was asked after that answer finds out by itself.
+        let later = Instant::now();
+        advance(seconds(60)).await;
+        health.unreachable(later);
+        assert_eq!(health.report().state, Reach::Unreachable);
     }
 
     #[tokio::test(start_paused = true)]

@@ -137,7 +137,11 @@ impl ModelWatch {
         if silent < wait {
             return false;
         }
-        health.unreachable(since);
+        // An error that came over a connection says nothing of the network.
+        let error = shared.model_error();
+        if error.is_none_or(|error| failure::is_unreachable(&error)) {
+            health.unreachable(since);
+        }
         health.count_timeout();
         true
     }
