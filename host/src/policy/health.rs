@@ -21,9 +21,14 @@ const PART: Duration = Duration::from_millis(250);
 /// How far: ten minutes.
 const MOMENTS: usize = 2400;
 
-/// Faults that may wait to be examined, and bytes of their requests' bodies. What comes beyond them does not count.
+/// Faults with a request that may wait to be examined, how many of them one client's with a key, and bytes of their requests'
+/// bodies. What comes beyond them does not count.
 const SUSPECTS: usize = 16;
+const CLIENT_SUSPECTS: usize = 2;
 const SUSPECT_BYTES: usize = 16 << 20;
+
+/// Faults without a request that may wait: there is nothing to examine.
+const COUNTED: usize = 1024;
 
 /// The client of a request, by the key that it presented. None: no key is asked for, so clients cannot be told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -126,9 +131,7 @@ impl Health {
         }
         let mut record = self.lock();
         record.note(fault);
-        let waiting: usize = record.suspects.iter().map(Suspect::bytes).sum();
-        let bytes = waiting + request.map_or(0, |it| it.body.len());
-        if record.suspects.len() < SUSPECTS && bytes <= SUSPECT_BYTES {
+        if record.has_room(client, request) {
             let request = request.cloned();
             record.suspects.push(Suspect { client, request });
         }
@@ -202,6 +205,20 @@ impl Health {
 }
 
 impl Record {
+    /// Whether another fault may wait. Those of one client leave room for those of others, as far as keys tell clients apart.
+    fn has_room(&mut self, client: Client, request: Option<&Request>) -> bool {
+        let Some(request) = request else {
+            let waiting = self.suspects.iter().filter(|it| it.request.is_none());
+            return waiting.count() < COUNTED;
+        };
+        let with_request = || self.suspects.iter().filter(|it| it.request.is_some());
+        let own = with_request().filter(|it| it.client == client).count();
+        let bytes: usize = with_request().map(Suspect::bytes).sum();
+        with_request().count() < SUSPECTS
+            && (client.0.is_none() || own < CLIENT_SUSPECTS)
+            && bytes + request.body.len() <= SUSPECT_BYTES
+    }
+
     /// Lists a fault, whether it counts or not.
     fn note(&mut self, fault: &Fault) {
         if let Some(kind) = fault.kind() {
@@ -239,6 +256,18 @@ mod tests {
             requests,
             faults,
             clients,
+        }
+    }
+
+    fn request(bytes: usize) -> Request {
+        Request {
+            id: String::new(),
+            arrived: 0,
+            dialect: String::new(),
+            body: "x".repeat(bytes),
+            attachments: Vec::new(),
+            settings: String::new(),
+            nested: false,
         }
     }
 
@@ -289,6 +318,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn one_client_leaves_room_for_the_faults_of_others() {
+        let health = Health::new(Arc::default());
+        let fail = |client, request: Option<&Request>| {
+            health.failed(&Fault::TimedOut, client, request);
+        };
+        let large = request(SUSPECT_BYTES / 4);
+        let [one, other] = [Client::of_key(b"one"), Client::of_key(b"other")];
+        (0..8).for_each(|_| fail(one, Some(&large)));
+        fail(other, Some(&large));
+        (0..2 * SUSPECTS).for_each(|_| fail(one, None));
+        let suspects = health.take_suspects();
+        let of = |client, has_request| {
+            let found = suspects
+                .iter()
+                .filter(|it| it.client == client && it.request.is_some() == has_request);
+            found.count()
+        };
+        assert_eq!(
+            (of(one, true), of(other, true), of(one, false)),
+            (CLIENT_SUSPECTS, 1, 2 * SUSPECTS)
+        );
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_is_kept_is_bounded() {
         let health = Health::new(Arc::default());
@@ -298,15 +351,6 @@ mod tests {
         }
         assert_eq!(health.lock().recent.len(), MOMENTS);
         assert_eq!(health.counts().requests, 2 * MOMENTS as u64);
-        let request = |bytes: usize| Request {
-            id: String::new(),
-            arrived: 0,
-            dialect: String::new(),
-            body: "x".repeat(bytes),
-            attachments: Vec::new(),
-            settings: String::new(),
-            nested: false,
-        };
         let fail = |bytes| {
             let request = request(bytes);
             health.failed(&Fault::TimedOut, Client::default(), Some(&request));
