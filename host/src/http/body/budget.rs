@@ -55,6 +55,8 @@ struct Arrival {
     /// It waits for memory, and so nothing of it comes.
     waiting: bool,
     small: bool,
+    /// It has memory.
+    holds: bool,
     evicted: Arc<Notify>,
 }
 
@@ -85,6 +87,7 @@ impl Budget {
             last: now,
             waiting: false,
             small: true,
+            holds: false,
             evicted: Arc::clone(&evicted),
         };
         arriving.bodies.insert(number, arrival);
@@ -185,9 +188,11 @@ impl Arriving {
         self.note(|arrival| (arrival.waiting, arrival.small) = (true, small));
         let charged = timeout(WAIT, async {
             loop {
-                if !self.budget.evict(self.is_small()) && self.is_last_in_line() {
+                if !self.budget.evict(self.is_small()) && self.must_give_up() {
                     return None;
                 }
+                // Given up and begun again: a semaphore hands a waiter what is free bit by bit, and bodies that come fast would
+                // find none for as long.
                 if let Ok((small, more)) = timeout(STEP, self.charge(wanted)).await {
                     return Some((small, more));
                 }
@@ -212,18 +217,20 @@ impl Arriving {
         std::mem::take(&mut self.share)
     }
 
-    /// Whether other large bodies wait, and all of them have come before it. It gives up then: else all of them wait for
-    /// what they hold together, and none is read.
-    fn is_last_in_line(&self) -> bool {
+    /// Whether other large bodies wait that have come before it and hold memory already. It gives up then: else all of them
+    /// would wait for what they hold together, and none would be read.
+    fn must_give_up(&self) -> bool {
         let arriving = self.budget.lock();
         let waiting = arriving
             .bodies
             .iter()
-            .filter(|(_, it)| it.waiting && !it.small);
-        let mut numbers = waiting.map(|(number, _)| *number);
-        let first = numbers.next();
-        let last = numbers.next_back();
-        !self.is_small() && first.is_some() && last == Some(self.number)
+            .filter(|(number, it)| it.waiting && !it.small && **number != self.number);
+        let (mut all_before, mut any_holds) = (true, false);
+        for (number, other) in waiting {
+            all_before &= *number < self.number;
+            any_holds |= other.holds;
+        }
+        !self.is_small() && all_before && any_holds
     }
 
     fn is_small(&self) -> bool {
@@ -266,12 +273,14 @@ impl Arriving {
     }
 
     fn charged(&mut self, wanted: u32, small: bool, more: OwnedSemaphorePermit) {
+        if self.charged == 0 || small != self.small {
+            self.note(|arrival| (arrival.small, arrival.holds) = (small, true));
+        }
         if small == self.small {
             self.share.add(more);
         } else {
             self.share = more.into();
             self.small = small;
-            self.note(|arrival| arrival.small = small);
         }
         self.charged = wanted;
     }

@@ -252,6 +252,18 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
+    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let held = ask(&bodies, 600 * KIB).await.unwrap();
+    let leaves = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(held);
+    };
+    let (first, second, ()) = tokio::join!(ask(&bodies, LARGE), ask(&bodies, LARGE), leaves);
+    assert!(first.is_ok() && second.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
     let tasks = Tasks::default();
     let bodies = Bodies::within(split(COPIES * 300, 0), LARGE, &tasks);
