@@ -38,7 +38,11 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         let process = Process::open(hung).context("the child that serves")?;
         signal(hung, Signal::STOP);
         // A child that has written something within the last 200 ms is taken to be alive.
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        let is_quiet = |fleet: &serde_json::Value| {
+            let mut children = fleet["children"].as_array().into_iter().flatten();
+            children.any(|child| child["pid"] == hung && child["quiet_ms"].as_u64() > Some(200))
+        };
+        admin.fleet_is("a quiet child", is_quiet).await?;
 
         assert_eq!(gateway.client().ask("two").await?, "You said: two");
         let told = fake.told("turn/start");

@@ -34,6 +34,11 @@ impl Connection {
         }
     }
 
+    /// How long the child has written nothing.
+    pub(in crate::codex) fn quiet_for(&self) -> Duration {
+        self.inner.quiet_for()
+    }
+
     /// How many lines the child has written so far.
     fn heard(&self) -> u64 {
         self.inner.heard.load(Ordering::Relaxed)
@@ -46,7 +51,7 @@ impl Connection {
 
     /// The same for a child that is only asked after this silence.
     async fn answers_after(&self, silence: Duration) -> bool {
-        if self.inner.quiet_for() < silence {
+        if self.quiet_for() < silence {
             return true;
         }
         let before = self.heard();

@@ -62,6 +62,8 @@ pub(crate) struct ChildReport {
     pub(crate) threads_ahead: usize,
     /// Turns that it has, those that wait for their client among them.
     pub(crate) turns: usize,
+    /// Since it has written anything, in milliseconds.
+    pub(crate) quiet_ms: u64,
     /// When last looked at.
     pub(crate) resident_bytes: u64,
     pub(crate) signed_out: bool,
@@ -99,6 +101,8 @@ impl Fleet {
                     threads: member.tally.threads(),
                     threads_ahead: member.stock.len(),
                     turns: member.turns(),
+                    quiet_ms: u64::try_from(member.connection.quiet_for().as_millis())
+                        .unwrap_or(u64::MAX),
                     resident_bytes: member.tally.resident.load(Ordering::Relaxed),
                     signed_out: member.signed_out,
                 }
