@@ -14,6 +14,7 @@ use anyhow::{Result, bail};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use self::disturbance::{Events, builds, killing, swapping};
 use self::request::Kind;
@@ -135,11 +136,8 @@ async fn load(plan: Plan, gateway: &Gateway) -> Result<Report> {
     };
     let mut report = Report::default();
     let time = async {
-        let until = Instant::now() + plan.time;
         // A gateway that fails at everything is not asked for ten minutes.
-        while Instant::now() < until && shared.events.violations() < VIOLATIONS {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        let _ = timeout(plan.time, shared.events.violations_reach(VIOLATIONS)).await;
     };
     tokio::select! {
         // It ends only where it fails.

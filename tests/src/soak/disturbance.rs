@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
+use tokio::sync::watch;
 use tokio::time::{interval_at, sleep};
 
 use crate::Gateway;
@@ -30,7 +31,7 @@ const BUILDS: [(&str, &str); 2] = [("one", "chatcmp1-"), ("two", "chatcmp2-")];
 #[derive(Debug, Default)]
 pub(super) struct Events {
     at: Mutex<Vec<Instant>>,
-    violations: AtomicUsize,
+    violations: watch::Sender<usize>,
     swaps: AtomicUsize,
 }
 
@@ -51,11 +52,14 @@ impl Events {
     }
 
     pub(super) fn violated(&self) {
-        self.violations.fetch_add(1, Ordering::Relaxed);
+        self.violations.send_modify(|violations| *violations += 1);
     }
 
-    pub(super) fn violations(&self) -> usize {
-        self.violations.load(Ordering::Relaxed)
+    /// Completes when there are so many violations.
+    pub(super) async fn violations_reach(&self, count: usize) {
+        let mut violations = self.violations.subscribe();
+        // It fails only without a sender, which is here.
+        let _ = violations.wait_for(|violations| *violations >= count).await;
     }
 
     pub(super) fn swaps(&self) -> usize {
