@@ -1,5 +1,6 @@
 //! The official packages, unmodified: whole, streamed, and errors as their exception classes.
 
+mod inputs; // unusual requests, down to the model
 mod tools; // their helpers for functions
 
 use std::path::PathBuf;
