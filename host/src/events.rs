@@ -12,7 +12,12 @@ const JOINED: usize = 256 << 10;
 
 /// What an event that waits costs, in bytes.
 pub(crate) fn cost(kind: &EventKind) -> usize {
-    let text = match kind {
+    COST + size(kind)
+}
+
+/// Bytes of what the model has written in an event, or Codex of it.
+pub(crate) fn size(kind: &EventKind) -> usize {
+    match kind {
         EventKind::Text(text) => text.text.len(),
         EventKind::Reasoning(reasoning) => reasoning.text.len(),
         EventKind::Other(other) => other.method.len() + other.params.len(),
@@ -21,8 +26,7 @@ pub(crate) fn cost(kind: &EventKind) -> usize {
         | EventKind::Opened(_)
         | EventKind::Settled(_)
         | EventKind::Picked(_) => 0,
-    };
-    COST + text
+    }
 }
 
 /// Appends `next` to `last` if it continues the same message or the same part of the reasoning.

@@ -22,6 +22,7 @@ pub(crate) mod size; // how large a request may be
 mod step; // its calls as values
 pub(crate) mod tape; // its calls as files
 mod trust; // who vouches for it
+mod volume; // how much a request has led to
 mod world; // the versions of the boundary
 
 pub(crate) use self::conformance::check as conform;

@@ -26,6 +26,9 @@ pub(crate) enum Fault {
     /// It said more than it may.
     #[error("the policy gave out too much: {0}")]
     TooLong(String),
+    /// One of its limits ran out over a large answer, and the message for the client. No fault of the policy.
+    #[error("{0}, over a large answer")]
+    AnswerTooLarge(Box<Fault>, String),
     /// Every sandbox is in use.
     #[error("no sandbox is free: {0}")]
     Exhausted(String),
@@ -60,6 +63,7 @@ impl Fault {
             Fault::OutOfMemory => Some("memory"),
             Fault::Contract(_) => Some("contract"),
             Fault::TooLong(_) => Some("output"),
+            Fault::AnswerTooLarge(cause, _) => cause.kind(),
             Fault::Exhausted(_) => None,
         }
     }
@@ -67,7 +71,10 @@ impl Fault {
 
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
-        let failure = match fault {
+        let failure = match &fault {
+            Fault::AnswerTooLarge(_, message) => {
+                Failure::new(ProblemKind::Upstream, "answer_too_large", message.clone())
+            }
             Fault::Exhausted(_) => Failure::new(
                 ProblemKind::Overloaded,
                 "gateway_busy",

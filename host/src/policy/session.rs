@@ -14,6 +14,7 @@ use super::release::Release;
 use super::sandbox::Sandbox;
 use super::size;
 use super::step::{Answer, Observer, Seen, Step};
+use super::volume::{self, Volume};
 use super::world::Exports;
 use crate::events;
 use crate::failure::Failure;
@@ -38,8 +39,8 @@ pub(crate) struct Session {
     relay: Relay,
     /// How many the request has.
     attachments: usize,
-    /// Bytes that it has given out.
-    output: usize,
+    /// What the request has led to so far.
+    volume: Volume,
     /// Who sees every call.
     observers: Vec<Observer>,
     /// For whom it is called.
@@ -86,7 +87,7 @@ impl Session {
             panel: None,
             relay: Relay::default(),
             attachments: 0,
-            output: 0,
+            volume: Volume::default(),
             observers: Vec::new(),
             work,
             client,
@@ -132,12 +133,14 @@ impl Session {
     /// out over a large one.
     pub(crate) async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
         self.attachments = request.attachments.len();
+        self.volume.begin(request.body.len());
         let rendered = call!(self, render(request)).and_then(|rendered| {
             if let Ok(plan) = &rendered {
                 contract::plan(plan, request)?;
             }
             Ok(rendered)
         });
+        self.volume.rendered(self.memory_bytes());
         self.show(&rendered, || Step::Render(request.clone()));
         match rendered {
             Ok(rendered) => Ok(rendered?),
@@ -189,6 +192,7 @@ impl Session {
     /// Translates a batch of events. Needs an open reply.
     pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
+        self.volume.receive(events);
         if self.relay.asks(events) {
             let pattern = call!(self, offer(reply)).and_then(|pattern| {
                 contract::pattern(pattern.as_ref())?;
@@ -349,32 +353,25 @@ impl Session {
         self.observers.retain(|observer| observer.see(&seen));
     }
 
-    /// Counts a fault against the release.
+    /// Counts a fault against the release, but where it is the cost of a large answer.
     fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        outcome.inspect_err(|fault| {
+        outcome.map_err(|fault| {
             self.release.meter().failed(fault.kind());
-            self.release.health().failed(fault, self.client, None);
+            let health = self.release.health();
+            if !self.volume.explains(&fault, self.release.allowance()) {
+                health.failed(&fault, self.client, None);
+                return fault;
+            }
+            health.overtaxed(&fault);
+            let message = volume::too_large(&fault, self.release.allowance());
+            Fault::AnswerTooLarge(Box::new(fault), message)
         })
     }
 
     /// Counts what goes out, for `events`, with a body of this many bytes besides.
     fn give_out(&mut self, frames: &[Frame], events: usize, body: usize) -> Result<(), Fault> {
         let allowance = self.release.allowance();
-        let length = |frame: &Frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len);
-        let bytes: usize = frames.iter().map(length).sum();
-        if bytes > allowance.event_bytes.saturating_mul(events.max(1)) {
-            return Err(Fault::TooLong(format!(
-                "{bytes} bytes of frames for {events} events"
-            )));
-        }
-        self.output = self.output.saturating_add(bytes).saturating_add(body);
-        if self.output > allowance.output_bytes {
-            return Err(Fault::TooLong(format!(
-                "{} bytes for one request",
-                self.output
-            )));
-        }
-        Ok(())
+        self.volume.send(frames, events, body, allowance)
     }
 }
 

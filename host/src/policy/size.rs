@@ -94,17 +94,31 @@ fn refused(message: String) -> Failure {
 
 /// Whether a fault of rendering is the cost of the request's size, and no fault of the policy.
 pub(super) fn is_cost_of(body: &str, fault: &Fault) -> bool {
-    body.len() >= LARGE && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
+    is_large(body.len()) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
+}
+
+/// Whether a body of so many bytes is large.
+pub(super) fn is_large(bytes: usize) -> bool {
+    bytes >= LARGE
+}
+
+/// The limit that ran out.
+pub(super) fn bound(fault: &Fault, allowance: &Allowance) -> String {
+    match fault {
+        Fault::OutOfMemory => format!("use {} bytes of memory", allowance.memory_bytes),
+        Fault::TooLong(_) => format!(
+            "send {} bytes for one event and {} for one request",
+            allowance.event_bytes, allowance.output_bytes
+        ),
+        _ => format!("use {} ms of CPU time", allowance.call_time.as_millis()),
+    }
 }
 
 /// What a client gets whose request is so large that the release's limits ran out over it.
 pub(super) fn exhausted(fault: Fault, allowance: &Allowance) -> Failure {
-    let bound = match fault {
-        Fault::OutOfMemory => format!("{} bytes of memory", allowance.memory_bytes),
-        _ => format!("{} ms of CPU time", allowance.call_time.as_millis()),
-    };
+    let bound = bound(&fault, allowance);
     let message = format!(
-        "The request is too large for this gateway's policy, which may use {bound} to read it. Send fewer or shorter messages."
+        "The request is too large for this gateway's policy, which may {bound} to read it. Send fewer or shorter messages."
     );
     refused(message).because(fault)
 }

@@ -125,6 +125,39 @@ async fn time_that_runs_out_over_a_large_request_is_no_fault() -> Result<()> {
     Ok(())
 }
 
+/// A client may have the model write as much as it likes, so the policy's limits on that are no fault either.
+#[tokio::test]
+async fn long_answers_do_not_undo_the_policy_that_serves() -> Result<()> {
+    let long = "word ".repeat(64 << 10);
+    let script = secretive().when("write on", |turn| turn.text(&long));
+    let fake = FakeCodex::start(script)?;
+    let gateway = Gateway::with()
+        .administered()
+        .policy_file("redact.wasm", redact()?)
+        .policy_file("redact.toml", "[limits]\noutput_bytes = \"128KiB\"")
+        .over_fake(&fake)
+        .await?;
+    let admin = gateway.admin();
+    admin.activate("redact", None).await?;
+    for _ in 0..5 {
+        let reply = gateway.client().chat(saying("write on")).await?;
+        assert_eq!(
+            (reply.status.as_u16(), reply.error("code")),
+            (502, &json!("answer_too_large")),
+            "{}",
+            reply.body
+        );
+        let message = reply.error("message").as_str().unwrap_or_default();
+        assert!(message.contains("131072 for one request"), "{message}");
+    }
+    assert_eq!(
+        serving(&admin).await?,
+        ("redact".to_owned(), json!({"output": 5}))
+    );
+    assert_eq!(gateway.client().ask("tell me").await?, REDACTED);
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_fault_that_the_release_before_shares_does_not_count() -> Result<()> {
     let settings = "[rollback]\nfaults = 3";

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
 
 use super::*;
+use crate::policy::sandbox::thread_time;
 use crate::policy::size::{Bounds, TOO_LARGE};
 
 /// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
-/// What takes more than in proportion to its size takes more than that.
 fn usual() -> Release {
     let sandbox = config::Sandbox {
         instances: 1,
@@ -146,18 +145,18 @@ fn most(bounds: Bounds, make: fn(usize) -> String) -> usize {
     fits
 }
 
-/// Renders a body, and fails unless the policy gives an answer. A refusal is one.
-async fn renders(release: &Release, what: &str, body: String) {
+/// Renders a body, and fails unless the policy gives an answer. A refusal is one. Returns the CPU time that it took, in nanoseconds.
+async fn renders(release: &Release, what: &str, body: String) -> u64 {
     let mut session = release.session().await.unwrap();
     let bytes = body.len();
-    let began = Instant::now();
+    let began = thread_time();
     let rendered = session.render(&request(&body)).await;
-    let (time, memory) = (began.elapsed(), session.memory_bytes() >> 20);
+    let (time, memory) = (thread_time() - began, session.memory_bytes() >> 20);
     let refused = rendered
         .as_ref()
         .err()
         .map(|failure| &failure.problem.message);
-    println!("{what}: {bytes} bytes, {time:?}, {memory} MiB {refused:?}");
+    println!("{what}: {bytes} bytes, {time} ns, {memory} MiB {refused:?}");
     if let Err(failure) = rendered {
         assert!(
             failure.cause.is_none(),
@@ -165,6 +164,17 @@ async fn renders(release: &Release, what: &str, body: String) {
             failure.cause
         );
     }
+    time
+}
+
+/// Fails where the time grows faster than the size: an eighth of it takes less than a third of an eighth of the time.
+async fn scales(release: &Release, what: &str, make: impl Fn(usize) -> String, size: usize) {
+    let eighth = renders(release, &format!("an eighth of {what}"), make(size / 8)).await;
+    let whole = renders(release, what, make(size)).await;
+    assert!(
+        whole < 3 * 8 * eighth,
+        "{what}: {whole} ns, {eighth} ns for an eighth"
+    );
 }
 
 #[tokio::test]
@@ -175,14 +185,47 @@ async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
         let count = most(bounds, *make);
         let beyond = bounds.check(&make(2 * count)).unwrap_err();
         assert_eq!(beyond.problem.code.as_deref(), Some(TOO_LARGE), "{what}");
-        renders(&release, &format!("{count} {what}"), make(count)).await;
+        scales(&release, &format!("{count} {what}"), make, count).await;
     }
     for (what, text) in TEXTS {
         let around = r#"{"model":"default","messages":[{"role":"user","content":""}]}"#;
         let longest = (bounds.bytes() - around.len()) / text.len();
-        let body = around.replace("\"\"", &format!("\"{}\"", text.repeat(longest)));
-        bounds.check(&body).unwrap();
-        renders(&release, what, body).await;
+        let make = |count| around.replace("\"\"", &format!("\"{}\"", text.repeat(count)));
+        bounds.check(&make(longest)).unwrap();
+        scales(&release, what, make, longest).await;
+    }
+}
+
+/// What the shipped policy takes for an answer is below what excuses a fault (`volume`).
+#[tokio::test]
+async fn an_answer_takes_less_than_would_excuse_a_fault() {
+    let release = usual();
+    for (pieces, piece) in [(20_000, "word"), (64, &*"x".repeat(64 << 10))] {
+        let mut session = release.session().await.unwrap();
+        let plan = session
+            .render(&request(&format!("{ASKED}}}")))
+            .await
+            .unwrap();
+        session.open(&context(&plan)).await.unwrap();
+        let before = session.memory_bytes();
+        let began = thread_time();
+        for _ in 0..pieces {
+            session.feed(&[text(piece)]).await.unwrap();
+        }
+        session.finish(&Ending::Completed).await.unwrap();
+        let nanoseconds = thread_time() - began;
+        let memory = session.memory_bytes() - before;
+        let bytes = pieces * piece.len();
+        println!(
+            "{pieces} of {} bytes: {nanoseconds} ns, {memory} bytes",
+            piece.len()
+        );
+        let excused = 100 * bytes + 20_000 * pieces;
+        assert!(
+            nanoseconds < excused as u64,
+            "{nanoseconds} of {excused} ns"
+        );
+        assert!(memory < 16 * bytes, "{memory} bytes");
     }
 }
 
@@ -200,9 +243,9 @@ async fn a_call_is_charged_the_time_that_it_runs_and_not_the_time_that_it_waits(
                 .unwrap()
         })
         .collect();
-    let before = crate::policy::sandbox::thread_time();
+    let before = thread_time();
     let ended = looping.session().await.err();
-    let ran = Duration::from_nanos(crate::policy::sandbox::thread_time() - before);
+    let ran = Duration::from_nanos(thread_time() - before);
     stop.store(true, Ordering::Relaxed);
     busy.into_iter().for_each(|thread| thread.join().unwrap());
     assert!(matches!(ended, Some(Fault::TimedOut)), "{ended:?}");

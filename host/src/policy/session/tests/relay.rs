@@ -213,7 +213,10 @@ async fn what_is_told_without_a_call_counts_like_all_else() {
         }
         assert!(session.relays(&large));
         let fault = session.feed(&large).await.unwrap_err();
-        assert!(matches!(fault, Fault::TooLong(_)), "{fault}");
+        let Fault::AnswerTooLarge(cause, _) = fault else {
+            panic!("{fault}")
+        };
+        assert!(matches!(*cause, Fault::TooLong(_)), "{cause}");
         assert_eq!(counts(&release), [1, 1, 0]);
     }
 }
