@@ -21,14 +21,16 @@ const PART: Duration = Duration::from_millis(250);
 /// How far: ten minutes.
 const MOMENTS: usize = 2400;
 
-/// Faults with a request that may wait to be examined, how many of them one client's with a key, and bytes of their requests'
-/// bodies. What comes beyond them does not count.
+/// Faults with a request that may wait to be examined, and bytes of their requests' bodies. What comes beyond them does not
+/// count.
 const SUSPECTS: usize = 16;
-const CLIENT_SUSPECTS: usize = 2;
 const SUSPECT_BYTES: usize = 16 << 20;
 
 /// Faults without a request that may wait: there is nothing to examine.
 const COUNTED: usize = 1024;
+
+/// One client with a key has at most half of each.
+const CLIENT_SHARE: usize = 2;
 
 /// The client of a request, by the key that it presented. None: no key is asked for, so clients cannot be told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,17 +208,22 @@ impl Health {
 
 impl Record {
     /// Whether another fault may wait. Those of one client leave room for those of others, as far as keys tell clients apart.
-    fn has_room(&mut self, client: Client, request: Option<&Request>) -> bool {
-        let Some(request) = request else {
-            let waiting = self.suspects.iter().filter(|it| it.request.is_none());
-            return waiting.count() < COUNTED;
-        };
-        let with_request = || self.suspects.iter().filter(|it| it.request.is_some());
-        let own = with_request().filter(|it| it.client == client).count();
-        let bytes: usize = with_request().map(Suspect::bytes).sum();
-        with_request().count() < SUSPECTS
-            && (client.0.is_none() || own < CLIENT_SUSPECTS)
-            && bytes + request.body.len() <= SUSPECT_BYTES
+    fn has_room(&self, client: Client, request: Option<&Request>) -> bool {
+        let bytes = request.map_or(0, |it| it.body.len());
+        let (mut all, mut own) = ((0, bytes), (0, bytes));
+        for suspect in &self.suspects {
+            if suspect.request.is_some() != request.is_some() {
+                continue;
+            }
+            all = (all.0 + 1, all.1 + suspect.bytes());
+            if suspect.client == client {
+                own = (own.0 + 1, own.1 + suspect.bytes());
+            }
+        }
+        let most = if request.is_some() { SUSPECTS } else { COUNTED };
+        let share = if client.0.is_some() { CLIENT_SHARE } else { 1 };
+        let fits = |(count, bytes), share| count < most / share && bytes <= SUSPECT_BYTES / share;
+        fits(all, 1) && fits(own, share)
     }
 
     /// Lists a fault, whether it counts or not.
@@ -320,26 +327,25 @@ mod tests {
 
     #[test]
     fn one_client_leaves_room_for_the_faults_of_others() {
-        let health = Health::new(Arc::default());
-        let fail = |client, request: Option<&Request>| {
-            health.failed(&Fault::TimedOut, client, request);
-        };
-        let large = request(SUSPECT_BYTES / 4);
         let [one, other] = [Client::of_key(b"one"), Client::of_key(b"other")];
-        (0..8).for_each(|_| fail(one, Some(&large)));
-        fail(other, Some(&large));
-        (0..2 * SUSPECTS).for_each(|_| fail(one, None));
-        let suspects = health.take_suspects();
-        let of = |client, has_request| {
-            let found = suspects
-                .iter()
-                .filter(|it| it.client == client && it.request.is_some() == has_request);
-            found.count()
-        };
-        assert_eq!(
-            (of(one, true), of(other, true), of(one, false)),
-            (CLIENT_SUSPECTS, 1, 2 * SUSPECTS)
-        );
+        for request in [
+            None,
+            Some(request(1)),
+            Some(request(SUSPECT_BYTES / CLIENT_SHARE)),
+        ] {
+            let health = Health::new(Arc::default());
+            let fail = |client| health.failed(&Fault::TimedOut, client, request.as_ref());
+            (0..2 * COUNTED).for_each(|_| fail(one));
+            fail(other);
+            let suspects = health.take_suspects();
+            let of = |client| suspects.iter().filter(|it| it.client == client).count();
+            let most = match &request {
+                None => COUNTED / CLIENT_SHARE,
+                Some(request) if request.body.len() == 1 => SUSPECTS / CLIENT_SHARE,
+                Some(_) => 1,
+            };
+            assert_eq!((of(one), of(other)), (most, 1));
+        }
     }
 
     #[tokio::test(start_paused = true)]
