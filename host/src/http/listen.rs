@@ -115,6 +115,8 @@ async fn accept(
         };
         match accepted {
             Ok((socket, Some(slot))) => {
+                let socket = Arc::new(socket);
+                slot.state.serve(&socket);
                 let (router, stopping, drain) = (router.clone(), tasks.clone(), drain.clone());
                 let serve = connection(socket, router, keep_alive, stopping, drain, slot);
                 tasks.spawn("connection", serve);
@@ -130,8 +132,8 @@ async fn accept(
     }
 }
 
-/// What a connection is told from outside.
-enum Told {
+/// What a connection receives from outside.
+enum ConnectionSignal {
     Drain,
     /// It was to drain a moment ago.
     Drained,
@@ -142,11 +144,11 @@ enum Told {
     Close,
 }
 
-type Signal = Pin<Box<dyn Future<Output = Told> + Send>>;
+type SignalFuture = Pin<Box<dyn Future<Output = ConnectionSignal> + Send>>;
 
 /// Serves one connection in its slot.
 async fn connection(
-    tcp: TcpStream,
+    tcp: Arc<TcpStream>,
     router: Router,
     keep_alive: Duration,
     tasks: Tasks,
@@ -157,7 +159,7 @@ async fn connection(
         tracing::debug!(%error, "a connection ended before its first request");
         return;
     }
-    let (tcp, exchange) = (Arc::new(tcp), Exchange::default());
+    let exchange = Exchange::default();
     let state = Arc::clone(&slot.state);
     let socket = ObservedSocket {
         socket: Socket::new(Arc::clone(&tcp), exchange.clone()),
@@ -194,28 +196,35 @@ async fn connection(
         tokio::select! {
             biased;
             outcome = &mut serving => break outcome,
-            Some(told) = signals.next() => match told {
+            Some(signal) = signals.next() => match signal {
                 // The running reply ends, and no other begins on this connection.
-                Told::Drain => {
+                ConnectionSignal::Drain => {
                     serving.as_mut().graceful_shutdown();
-                    signals.push(Box::pin(async {
-                        sleep(LAST_HEAD).await;
-                        Told::Drained
-                    }));
+                    signals.push(drained());
                 }
-                // hyper waits for the rest of a head that has begun.
-                Told::Drained if slot.state.close_if_idle() => return,
-                Told::Drained => {}
-                Told::Stop | Told::Left | Told::Close => return,
+                // hyper waits for the rest of a head that has begun, and for a client to take all of a response.
+                ConnectionSignal::Drained if slot.state.close_if_unused() => return,
+                ConnectionSignal::Drained => signals.push(drained()),
+                ConnectionSignal::Stop | ConnectionSignal::Left | ConnectionSignal::Close => return,
             },
         }
     };
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
         if error.is_parse() {
+            // Nobody waits for a slot that is free in a moment.
+            let _active = slot.state.begin();
             linger(&tcp).await;
         }
     }
+}
+
+/// Looks at a connection that is to drain, after a moment.
+fn drained() -> SignalFuture {
+    Box::pin(async {
+        sleep(LAST_HEAD).await;
+        ConnectionSignal::Drained
+    })
 }
 
 /// What may end or drain a connection. A set polls only the futures that were woken, and so costs next to nothing for each
@@ -226,25 +235,25 @@ fn signals(
     tasks: Tasks,
     drain: CancellationToken,
     slot: &Slot,
-) -> FuturesUnordered<Signal> {
-    let drained: Signal = Box::pin(async move {
+) -> FuturesUnordered<SignalFuture> {
+    let drains: SignalFuture = Box::pin(async move {
         drain.cancelled().await;
-        Told::Drain
+        ConnectionSignal::Drain
     });
-    let stopped: Signal = Box::pin(async move {
+    let stopped: SignalFuture = Box::pin(async move {
         tasks.stopping().await;
-        Told::Stop
+        ConnectionSignal::Stop
     });
-    let gone: Signal = Box::pin(async move {
+    let gone: SignalFuture = Box::pin(async move {
         left(&tcp, &exchange).await;
-        Told::Left
+        ConnectionSignal::Left
     });
     let state = Arc::clone(&slot.state);
-    let closed: Signal = Box::pin(async move {
+    let closed: SignalFuture = Box::pin(async move {
         state.closed().await;
-        Told::Close
+        ConnectionSignal::Close
     });
-    FuturesUnordered::from_iter([drained, stopped, gone, closed])
+    FuturesUnordered::from_iter([drains, stopped, gone, closed])
 }
 
 fn prepare(socket: &TcpStream) -> io::Result<()> {

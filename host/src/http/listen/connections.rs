@@ -1,10 +1,13 @@
 //! The open connections: how many there may be, and which of them is closed for a new one.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use rustix::net::{RecvFlags, recv};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
@@ -14,8 +17,11 @@ const WARNING: Duration = Duration::from_secs(60);
 /// How long a client may take nothing of a response that has ended. Then its connection may be closed for a new one.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How often a new connection looks whether a response has stalled.
-const LOOK: Duration = Duration::from_secs(1);
+/// How long a new connection has for the first byte of its request before it may be closed for a newer one.
+const NEW: Duration = Duration::from_millis(100);
+
+/// How often a connection that waits for a slot looks for one that may be closed: nothing reports that time has passed.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// All open connections of a server, at most so many.
 #[derive(Debug)]
@@ -23,13 +29,13 @@ pub(super) struct Connections {
     permits: Arc<Semaphore>,
     bound: usize,
     started: Instant,
-    open: Mutex<Open>,
+    open: Mutex<OpenConnections>,
     /// One of them has become idle.
     idle: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
     states: BTreeMap<u64, Arc<ConnectionState>>,
     warned: Option<Instant>,
@@ -71,7 +77,6 @@ impl Connections {
             tokio::select! {
                 permit = permit => return Some(self.register(permit.ok()?)),
                 () = idle => {}
-                // Nothing reports that a response has stalled.
                 () = sleep(LOOK) => {}
             }
         }
@@ -85,17 +90,17 @@ impl Connections {
     pub(super) fn close_idle(&self) -> bool {
         let mut open = self.lock();
         let now = self.now();
-        loop {
-            let states = open.states.values();
-            let longest = states
-                .map(|state| (state.word.load(Ordering::Acquire), state))
-                .filter(|(word, _)| is_idle(*word) || has_stalled(*word, now))
-                .min_by_key(|(word, _)| *word);
-            let Some((word, state)) = longest else {
-                return false;
+        let words = open.states.iter().filter_map(|(number, state)| {
+            let word = state.word.load(Ordering::Acquire);
+            may_close(word, now).then_some(Reverse((word, *number)))
+        });
+        let mut candidates: BinaryHeap<_> = words.collect();
+        while let Some(Reverse((word, number))) = candidates.pop() {
+            let Some(state) = open.states.get(&number) else {
+                continue;
             };
             // Its request may have come meanwhile.
-            if !state.close(word) {
+            if is_idle(word) && state.has_unread() || !state.close(word) {
                 continue;
             }
             if open.warned.is_none_or(|warned| warned.elapsed() > WARNING) {
@@ -107,6 +112,7 @@ impl Connections {
             }
             return true;
         }
+        false
     }
 
     /// Waits until all have ended, at most so long. True when they have.
@@ -118,6 +124,7 @@ impl Connections {
     fn register(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
         let state = Arc::new(ConnectionState {
             word: AtomicU64::new(AWAITING_HEAD | self.now()),
+            socket: OnceLock::new(),
             closed: Notify::new(),
             connections: Arc::clone(self),
         });
@@ -140,7 +147,7 @@ impl Connections {
     }
 
     /// A standard mutex: it is never held across an await.
-    fn lock(&self) -> MutexGuard<'_, Open> {
+    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,7 +160,7 @@ impl Drop for Slot {
 
 /// What a connection does, in the two highest bits of a word, and in the others since when: of two idle connections, the
 /// one with the smaller word is closed first.
-const KEPT_ALIVE: u64 = 0;
+const KEEP_ALIVE: u64 = 0;
 const AWAITING_HEAD: u64 = 1 << 62;
 const ACTIVE: u64 = 2 << 62;
 /// Its response has ended, and may not have been written whole. The time is that of the last write.
@@ -170,7 +177,17 @@ fn is_flushing(word: u64) -> bool {
     word != CLOSED && word & !TIME == FLUSHING
 }
 
-/// Whether nothing of an ended response has been taken for too long, at this time.
+/// Whether a connection may be closed for another at this time: it is idle and not new, or nothing of its ended response has
+/// been taken for too long.
+fn may_close(word: u64, now: u64) -> bool {
+    let since = Duration::from_micros(now.saturating_sub(word & TIME));
+    match word & !TIME {
+        KEEP_ALIVE => true,
+        AWAITING_HEAD => since >= NEW,
+        _ => has_stalled(word, now),
+    }
+}
+
 fn has_stalled(word: u64, now: u64) -> bool {
     let since = Duration::from_micros(now.saturating_sub(word & TIME));
     is_flushing(word) && since >= STALLED
@@ -180,6 +197,8 @@ fn has_stalled(word: u64, now: u64) -> bool {
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     word: AtomicU64,
+    /// The socket, once the connection is served.
+    socket: OnceLock<Weak<TcpStream>>,
     closed: Notify,
     connections: Arc<Connections>,
 }
@@ -195,10 +214,24 @@ impl ConnectionState {
         begun.ok().map(|_| ActiveRequest(Arc::clone(self)))
     }
 
+    /// The connection is served on this socket.
+    pub(super) fn serve(&self, socket: &Arc<TcpStream>) {
+        // A connection has one.
+        let _ = self.socket.set(Arc::downgrade(socket));
+    }
+
+    /// Whether the system has bytes of its client that were not read yet.
+    fn has_unread(&self) -> bool {
+        let socket = self.socket.get().and_then(Weak::upgrade);
+        let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        // A client that has closed its half has sent nothing: 0.
+        socket.is_some_and(|socket| recv(&socket, &mut [0], peek).is_ok_and(|(_, bytes)| bytes > 0))
+    }
+
     /// Bytes have come.
     pub(super) fn received(&self) {
         let word = self.word.load(Ordering::Relaxed);
-        if word & !TIME == KEPT_ALIVE {
+        if word & !TIME == KEEP_ALIVE {
             self.change(word, AWAITING_HEAD);
         }
     }
@@ -215,15 +248,17 @@ impl ConnectionState {
     pub(super) fn flushed(&self) {
         let word = self.word.load(Ordering::Relaxed);
         if is_flushing(word) {
-            self.change(word, KEPT_ALIVE);
+            self.change(word, KEEP_ALIVE);
             self.connections.idle.notify_one();
         }
     }
 
-    /// Closes the connection if it serves no request and none has come whole. False: it is not idle.
-    pub(super) fn close_if_idle(&self) -> bool {
+    /// Closes the connection if it serves no request and none has come whole, or its client takes nothing of a response that has
+    /// ended. False: it is in use.
+    pub(super) fn close_if_unused(&self) -> bool {
         let word = self.word.load(Ordering::Acquire);
-        is_idle(word) && self.close(word)
+        let is_unused = is_idle(word) || has_stalled(word, self.connections.now());
+        is_unused && self.close(word)
     }
 
     /// Completes when the connection is closed for another.
@@ -262,98 +297,4 @@ impl Drop for ActiveRequest {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    /// Whether a connection has been closed for another.
-    fn is_closed(slot: &Slot) -> bool {
-        slot.state.word.load(Ordering::Relaxed) == CLOSED
-    }
-
-    /// Has a connection served a request, and its response written.
-    fn serve(slot: &Slot) {
-        drop(slot.state.begin().unwrap());
-        slot.state.flushed();
-    }
-
-    #[tokio::test]
-    async fn the_longest_kept_alive_goes_first_and_then_the_longest_without_a_head() {
-        let connections = Connections::new(5);
-        let mut slots = Vec::new();
-        for _ in 0..5 {
-            slots.push(connections.admit().await.unwrap());
-        }
-        let active = slots[0].state.begin().unwrap();
-        serve(&slots[4]);
-        // The words are in microseconds.
-        let then = connections.now();
-        while connections.now() == then {}
-        serve(&slots[3]);
-        // Equal ones go in the order in which they came.
-        for expected in [4, 3, 1, 2] {
-            assert!(connections.close_idle());
-            let closed: Vec<usize> = (0..5).filter(|number| is_closed(&slots[*number])).collect();
-            assert!(closed.contains(&expected), "{expected} not in {closed:?}");
-        }
-        assert!(!connections.close_idle(), "the active one is never closed");
-        drop(active);
-        assert!(!connections.close_idle(), "its response may not be written");
-        slots[0].state.flushed();
-        assert!(connections.close_idle());
-    }
-
-    #[test]
-    fn a_response_stalls_when_nothing_of_it_is_taken_for_a_while() {
-        let micros = u64::try_from(STALLED.as_micros()).unwrap();
-        assert!(has_stalled(FLUSHING | 5, 5 + micros));
-        assert!(!has_stalled(FLUSHING | 6, 5 + micros));
-        for word in [KEPT_ALIVE | 5, AWAITING_HEAD | 5, ACTIVE | 5, CLOSED] {
-            assert!(!has_stalled(word, TIME), "{word:x}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_write_puts_off_that_a_response_stalls() {
-        let connections = Connections::new(1);
-        let slot = connections.admit().await.unwrap();
-        drop(slot.state.begin().unwrap());
-        let before = slot.state.word.load(Ordering::Relaxed);
-        while connections.now() == before & TIME {}
-        slot.state.written();
-        let after = slot.state.word.load(Ordering::Relaxed);
-        assert!(is_flushing(after) && after > before);
-        // One that serves a request is not idle, and one that was closed stays so.
-        assert!(!slot.state.close_if_idle());
-        slot.state.flushed();
-        assert!(slot.state.close_if_idle() && is_closed(&slot));
-        slot.state.written();
-        assert!(is_closed(&slot));
-    }
-
-    #[tokio::test]
-    async fn at_the_bound_a_new_one_waits_for_whoever_is_idle_or_ends() {
-        let connections = Connections::new(1);
-        let first = connections.admit().await.unwrap();
-        let active = first.state.begin().unwrap();
-        let state = Arc::clone(&first.state);
-        let ends = async {
-            drop(active);
-            state.flushed();
-            state.closed().await;
-            assert!(state.begin().is_none(), "a request that comes too late");
-            drop(first);
-        };
-        let (second, ()) = tokio::join!(connections.admit(), ends);
-        let second = second.unwrap();
-        let busy = second.state.begin().unwrap();
-        let (third, ()) = tokio::join!(connections.admit(), async {
-            drop(busy);
-            drop(second);
-        });
-        assert!(third.is_some());
-        assert!(!connections.ended(Duration::from_millis(1)).await);
-        drop(third);
-        assert!(connections.ended(Duration::from_secs(20)).await);
-    }
-}
+mod tests;
