@@ -57,6 +57,8 @@ struct Arrival {
     small: bool,
     /// It has memory.
     holds: bool,
+    /// It is to give its memory up, and still has it.
+    leaving: bool,
     evicted: Arc<Notify>,
 }
 
@@ -88,6 +90,7 @@ impl Budget {
             waiting: false,
             small: true,
             holds: false,
+            leaving: false,
             evicted: Arc::clone(&evicted),
         };
         arriving.bodies.insert(number, arrival);
@@ -109,21 +112,29 @@ impl Budget {
         Arc::clone(memory)
     }
 
-    /// Has the slowest of the arriving bodies give its memory up, if any is slow. `small`: also those that use the memory
-    /// that is kept for small ones. False: none is slow.
+    /// Has the slowest of the arriving bodies give its memory up, if any is slow and no other one is about to. `small`: also
+    /// those that use the memory that is kept for small ones. False: none is slow, nor about to.
     fn evict(&self, small: bool) -> bool {
         let now = Instant::now();
         let mut arriving = self.lock();
+        if arriving.bodies.values().any(|arrival| arrival.leaving) {
+            return true;
+        }
         let slow = arriving.bodies.iter().filter_map(|(number, arrival)| {
             let rate = arrival.rate(now)?;
-            (rate < SLOW && (small || !arrival.small)).then_some((rate, arrival.last, *number))
+            (arrival.holds && rate < SLOW && (small || !arrival.small)).then_some((
+                rate,
+                arrival.last,
+                *number,
+            ))
         });
         let slowest = slow.min().map(|(_, _, number)| number);
-        let evicted = slowest.and_then(|number| arriving.bodies.remove(&number));
-        if let Some(arrival) = &evicted {
+        let evicted = slowest.and_then(|number| arriving.bodies.get_mut(&number));
+        evicted.is_some_and(|arrival| {
+            arrival.leaving = true;
             arrival.evicted.notify_one();
-        }
-        evicted.is_some()
+            true
+        })
     }
 
     /// A standard mutex: it is never held across an await.
@@ -188,7 +199,7 @@ impl Arriving {
         self.note(|arrival| (arrival.waiting, arrival.small) = (true, small));
         let charged = timeout(WAIT, async {
             loop {
-                if !self.budget.evict(self.is_small()) && self.must_give_up() {
+                if self.is_leaving() || !self.budget.evict(self.is_small()) && self.must_give_up() {
                     return None;
                 }
                 // Given up and begun again: a semaphore hands a waiter what is free bit by bit, and bodies that come fast would
@@ -217,8 +228,9 @@ impl Arriving {
         std::mem::take(&mut self.share)
     }
 
-    /// Whether other large bodies wait that have come before it and hold memory already. It gives up then: else all of them
-    /// would wait for what they hold together, and none would be read.
+    /// Whether other large bodies wait that have come before it and hold memory already. It gives up then, whether it holds any or
+    /// not: else all of them would wait for what they hold together, and those that are arriving behind one that is in the
+    /// semaphore's queue.
     fn must_give_up(&self) -> bool {
         let arriving = self.budget.lock();
         let waiting = arriving
@@ -231,6 +243,12 @@ impl Arriving {
             any_holds |= other.holds;
         }
         !self.is_small() && all_before && any_holds
+    }
+
+    fn is_leaving(&self) -> bool {
+        let arriving = self.budget.lock();
+        let arrival = arriving.bodies.get(&self.number);
+        arrival.is_some_and(|arrival| arrival.leaving)
     }
 
     fn is_small(&self) -> bool {

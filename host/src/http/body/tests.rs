@@ -252,6 +252,25 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
+    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let [mut first, mut second] = [(); 2].map(|()| bodies.budget.arrive());
+    first.take(LARGE).await.unwrap();
+    second.take(LARGE).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let leaves = async {
+        first.evicted().await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(first);
+    };
+    let mut next = bodies.budget.arrive();
+    let (taken, ()) = tokio::join!(next.take(LARGE), leaves);
+    assert!(taken.is_ok());
+    let evicted = tokio::time::timeout(Duration::from_secs(5), second.evicted());
+    assert!(evicted.await.is_err(), "one was enough");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
     let held = ask(&bodies, 600 * KIB).await.unwrap();
@@ -267,6 +286,7 @@ async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
 async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
     let tasks = Tasks::default();
     let bodies = Bodies::within(split(COPIES * 300, 0), LARGE, &tasks);
+    let held = ask(&bodies, 200 * KIB).await.unwrap();
     let code = async |body| {
         let refused = text(Request::post("/").body(body).unwrap(), &bodies).await;
         let response = refused.map(|_| ()).unwrap_err().into_response();
@@ -274,10 +294,21 @@ async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         body["error"]["code"].clone()
     };
+    // One waits for the rest of itself, and one for memory.
+    let arriving = code(stalled(100 * KIB));
+    let waiting = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let began = Instant::now();
+        let code = code(Body::from("x".repeat(150 * KIB))).await;
+        (code, began.elapsed())
+    };
     let stops = async {
         tokio::time::sleep(Duration::from_millis(800)).await;
         tasks.abort_requests();
     };
-    let (arriving, ()) = tokio::join!(code(stalled(LARGE)), stops);
+    let (arriving, (waiting, waited), ()) = tokio::join!(arriving, waiting, stops);
     assert_eq!(arriving, "gateway_stopping");
+    assert_eq!(waiting, "gateway_stopping");
+    assert!(waited < Duration::from_millis(350), "{waited:?}");
+    drop(held);
 }
