@@ -1,7 +1,7 @@
 //! A model that cannot be reached, or that goes round with Codex: what clients get, and what operators see.
 
 use airlock_tests::fake::Usage;
-use airlock_tests::{FakeCodex, Frame, Gateway, GatewayBuilder, Script, TurnPlan};
+use airlock_tests::{FakeCodex, Frame, Gate, Gateway, GatewayBuilder, Script, TurnPlan};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
@@ -169,6 +169,37 @@ async fn a_silent_model_is_reported_within_ten_seconds() -> Result<()> {
     assert_eq!(
         (ready.status.as_u16(), &ready.body["model"]["state"]),
         (200, &json!("silent")),
+        "{}",
+        ready.body
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_model_that_goes_on_with_another_answer_is_reached() -> Result<()> {
+    let gate = Gate::new();
+    let script = Script::new()
+        .when("long", |turn| turn.text("a").hold(&gate).text("b").hang())
+        .when("slow", TurnPlan::hang);
+    let fake = FakeCodex::start(script)?;
+    let gateway = waiting("2s").over_fake(&fake).await?;
+    let admin = gateway.admin();
+    let asking = |words: &str| json!({"messages": [{"role": "user", "content": words}]});
+    let mut long = gateway.client().stream(asking("long")).await?;
+    assert_eq!(long.next_text().await?, "a");
+    let slow = gateway.client().chat(asking("slow"));
+    let goes_on = async {
+        let begun = |fleet: &Value| fleet["turns_begun"] == 2;
+        admin.fleet_is("both turns", begun).await?;
+        gate.open();
+        long.next_text().await
+    };
+    let (slow, piece) = tokio::join!(slow, goes_on);
+    assert_eq!((slow?.status.as_u16(), &*piece?), (504, "b"));
+    let ready = gateway.client().get("/readyz").await?;
+    assert_eq!(
+        (ready.status.as_u16(), &ready.body["model"]),
+        (200, &json!({"state": "reachable"})),
         "{}",
         ready.body
     );

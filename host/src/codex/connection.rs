@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::account::AccountLine;
+pub(super) use self::liveness::WeakConnection;
 use self::message::{Call, Notice, Reply, encode};
 use self::write::write;
 use super::pending::{Answer, Pending};

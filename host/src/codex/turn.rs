@@ -153,6 +153,12 @@ impl Shared {
         self.lock().upstream.awaited()
     }
 
+    /// Whether the model is answering, and has sent some of its answer after this time.
+    pub(super) fn model_has_sent_after(&self, time: Instant) -> bool {
+        let state = self.lock();
+        state.upstream.is_answering() && state.heard > time
+    }
+
     /// Why Codex asks the model again, while it is awaited.
     pub(super) fn model_error(&self) -> Option<TurnError> {
         self.lock().upstream.error().cloned()
@@ -214,14 +220,14 @@ impl Shared {
                 progress.started = true;
             }
             Report::MessageStarted { item, phase } => {
-                state.upstream.told();
+                state.upstream.has_message();
                 state
                     .telling
                     .started(&item, phase.map(Phase::from), &mut events);
             }
             Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
             Report::MessageCompleted { item, phase, text } => {
-                state.upstream.told();
+                state.upstream.has_message();
                 state
                     .telling
                     .completed(&item, phase.map(Phase::from), &text, &mut events);

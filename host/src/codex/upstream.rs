@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::connection::{Connection, WeakConnection};
 use crate::clock;
 use crate::failure::Failure;
 use crate::wit::{Problem, ProblemKind};
@@ -24,6 +25,8 @@ const UNREADY: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(super) struct UpstreamHealth {
     state: Mutex<State>,
+    /// The children that may have turns.
+    connections: Mutex<Vec<WeakConnection>>,
     /// Turns that were stopped because the model sent nothing for `limits.model_wait`.
     timeouts: AtomicU64,
     /// Turns that were stopped because of `limits.model_requests`.
@@ -93,10 +96,27 @@ impl UpstreamHealth {
         }
     }
 
+    /// A child was started.
+    pub(super) fn watch(&self, connection: &Connection) {
+        let mut connections = lock(&self.connections);
+        connections.retain(WeakConnection::is_open);
+        connections.push(connection.downgrade());
+    }
+
+    /// Whether the model has begun to answer any turn after this time, or has sent more of an answer: it is reached then, and
+    /// only slow. The children are asked, so that no piece of an answer has to be reported.
+    pub(super) fn has_sent_after(&self, time: Instant) -> bool {
+        let answered = self.lock().answered;
+        answered.is_some_and(|answered| answered > time)
+            || lock(&self.connections)
+                .iter()
+                .any(|connection| connection.model_has_sent_after(time))
+    }
+
     /// A turn has waited for the model since then, and Codex reports nothing.
     pub(super) fn silent(&self, since: Instant) {
         let mut state = self.lock();
-        if state.outage.is_some() || state.has_answered_after(since) {
+        if state.outage.is_some() {
             return;
         }
         tracing::warn!(
@@ -109,9 +129,6 @@ impl UpstreamHealth {
     /// A turn has waited for the model since then, and Codex reports that it cannot be reached, or the turn was stopped.
     pub(super) fn unreachable(&self, since: Instant) {
         let mut state = self.lock();
-        if state.has_answered_after(since) {
-            return;
-        }
         let outage = state
             .outage
             .get_or_insert_with(|| Outage::new(Reach::Silent, since));
@@ -163,17 +180,14 @@ impl UpstreamHealth {
         (recent && outage.reach == Reach::Unreachable).then(|| outage.problem())
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
-impl State {
-    /// Whether the model has begun to answer another turn meanwhile: it is reached, and only slow.
-    fn has_answered_after(&self, since: Instant) -> bool {
-        self.answered.is_some_and(|answered| answered > since)
-    }
+/// Standard mutexes: they are held for a few instructions and never across an await.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Outage {
@@ -240,13 +254,12 @@ mod tests {
         advance(seconds(4)).await;
         health.answered();
         advance(seconds(4)).await;
-        health.silent(since);
-        health.unreachable(since);
-        assert_eq!(health.report().state, Reach::Reachable);
-        assert_eq!(health.problem(), None);
+        assert!(health.has_sent_after(since));
+        assert!(!health.has_sent_after(Instant::now() - seconds(4)));
         // One that was asked after that answer finds out by itself.
         let later = Instant::now();
         advance(seconds(60)).await;
+        assert!(!health.has_sent_after(later));
         health.unreachable(later);
         assert_eq!(health.report().state, Reach::Unreachable);
     }

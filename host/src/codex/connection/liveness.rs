@@ -2,11 +2,12 @@
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::{Connection, Inner};
+use super::{Connection, Inner, lock};
 
 /// Silence after which a child that owes an answer is asked whether it responds. A call takes it a few milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
@@ -23,6 +24,26 @@ const STEPS: u32 = 4;
 /// A call that costs the child nothing. Any answer will do, an error among them.
 const PROBE: &str = "thread/loaded/list";
 
+/// A connection that may be closed.
+#[derive(Debug)]
+pub(in crate::codex) struct WeakConnection(Weak<Inner>);
+
+impl WeakConnection {
+    /// Whether the connection is open.
+    pub(in crate::codex) fn is_open(&self) -> bool {
+        let inner = self.0.upgrade();
+        inner.is_some_and(|inner| !inner.closed.is_cancelled())
+    }
+
+    /// Whether the model is answering a turn of the child, and has sent some of the answer after this time.
+    pub(in crate::codex) fn model_has_sent_after(&self, time: Instant) -> bool {
+        self.0.upgrade().is_some_and(|inner| {
+            let turns = lock(&inner.turns);
+            turns.values().any(|turn| turn.model_has_sent_after(time))
+        })
+    }
+}
+
 impl Connection {
     /// Completes when the child does not respond. It is asked whenever it has been silent for a second.
     pub(in crate::codex) async fn unresponsive(&self) {
@@ -34,13 +55,18 @@ impl Connection {
         }
     }
 
+    /// The same connection, for whoever does not keep it open.
+    pub(in crate::codex) fn downgrade(&self) -> WeakConnection {
+        WeakConnection(Arc::downgrade(&self.inner))
+    }
+
     /// How long the child has written nothing.
     pub(in crate::codex) fn quiet_for(&self) -> Duration {
         self.inner.quiet_for()
     }
 
     /// How many lines the child has written so far.
-    fn heard(&self) -> u64 {
+    fn lines_read(&self) -> u64 {
         self.inner.heard.load(Ordering::Relaxed)
     }
 
@@ -54,11 +80,11 @@ impl Connection {
         if self.quiet_for() < silence {
             return true;
         }
-        let before = self.heard();
+        let before = self.lines_read();
         let mut probe = pin!(self.probe(PROBE));
         for _ in 0..STEPS {
             let answered = timeout(STEP, &mut probe).await.is_ok();
-            if answered || self.heard() != before {
+            if answered || self.lines_read() != before {
                 return true;
             }
         }

@@ -191,6 +191,7 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
         let why = launch.signed_out(shared.account.token_fault());
         tracing::error!("{why}; until then every completion answers 503");
     }
+    shared.upstream.watch(&connection);
     let member = Arc::new(Member {
         number,
         pid: child.pid(),

@@ -12,6 +12,9 @@ use crate::codex::protocol::{Ignored, TurnInterruptParams};
 use crate::codex::turn::{Given, Progress, Shared};
 use crate::codex::upstream::{SUSPICION, UpstreamHealth};
 
+/// A model that has sent anything so lately is reached, though a connection to it failed.
+const REACHED: Duration = Duration::from_secs(2);
+
 /// How long an interrupted turn may take to end, before its place is given to another all the same.
 const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -107,7 +110,12 @@ impl ModelWatch {
             self.failed = now.failed;
             let error = shared.model_error();
             if error.is_some_and(|error| failure::is_unreachable(&error)) {
-                health.unreachable(shared.awaits_model_since().unwrap_or_else(Instant::now));
+                let failed = Instant::now();
+                // Not `has_sent_after(since)`: what Codex reports is newer than an answer that began meanwhile.
+                let before = failed.checked_sub(REACHED);
+                if before.is_none_or(|before| !health.has_sent_after(before)) {
+                    health.unreachable(shared.awaits_model_since().unwrap_or(failed));
+                }
             }
         }
         if now.loops {
@@ -132,14 +140,17 @@ impl ModelWatch {
         let silent = since.elapsed();
         if silent >= SUSPICION && self.suspected != Some(since) {
             self.suspected = Some(since);
-            health.silent(since);
+            if !health.has_sent_after(since) {
+                health.silent(since);
+            }
         }
         if silent < wait {
             return false;
         }
         // An error that came over a connection says nothing of the network.
         let error = shared.model_error();
-        if error.is_none_or(|error| failure::is_unreachable(&error)) {
+        let is_unreachable = error.is_none_or(|error| failure::is_unreachable(&error));
+        if is_unreachable && !health.has_sent_after(since) {
             health.unreachable(since);
         }
         health.count_timeout();

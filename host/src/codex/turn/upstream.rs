@@ -19,6 +19,8 @@ pub(super) struct UpstreamRequests {
     owed: usize,
     /// The response in progress has a message: it may be the last.
     message: bool,
+    /// The turn has begun, so the model has been asked.
+    begun: bool,
     /// Since when the model is awaited. None: it is answering, or not asked.
     awaited: Option<Instant>,
     /// Why Codex asks the model again, while it is awaited.
@@ -30,6 +32,7 @@ impl UpstreamRequests {
     pub(super) fn begin(&mut self, now: Instant) {
         *self = Self {
             owed: self.owed + self.raw.saturating_sub(self.usages),
+            begun: true,
             awaited: Some(now),
             ..Self::default()
         };
@@ -46,7 +49,7 @@ impl UpstreamRequests {
     }
 
     /// The model has sent some of a message.
-    pub(super) fn told(&mut self) {
+    pub(super) fn has_message(&mut self) {
         self.message = true;
     }
 
@@ -90,6 +93,11 @@ impl UpstreamRequests {
         self.awaited
     }
 
+    /// Whether the model has sent some of an answer, and will send more.
+    pub(super) fn is_answering(&self) -> bool {
+        self.begun && self.awaited.is_none()
+    }
+
     /// Why Codex has asked it again since.
     pub(super) fn error(&self) -> Option<&TurnError> {
         self.error.as_ref()
@@ -113,7 +121,7 @@ mod tests {
         for response in 1..=responses {
             if response == responses {
                 requests.answered();
-                requests.told();
+                requests.has_message();
             }
             if raw {
                 requests.answered();
@@ -144,10 +152,13 @@ mod tests {
         let now = Instant::now();
         let mut requests = UpstreamRequests::default();
         assert!(!requests.answered(), "nothing was asked yet");
+        assert!(!requests.is_answering());
         requests.begin(now);
         assert_eq!(requests.awaited(), Some(now));
+        assert!(!requests.is_answering());
         assert!(requests.answered() && !requests.answered());
         assert_eq!(requests.awaited(), None);
+        assert!(requests.is_answering());
         requests.responded(now);
         assert!(!requests.used(now), "it is of the same response");
         assert_eq!(requests.awaited(), Some(now));
