@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use self::images::Fault;
+use self::images::ImageError;
 use self::scan::Place;
 use crate::failure::Failure;
 use crate::wit;
@@ -34,7 +34,7 @@ struct Attachment {
     /// Shared with the thread that decodes it.
     url: Arc<String>,
     /// Why it cannot be shown to a model. None as long as nobody has looked.
-    fault: Option<Fault>,
+    fault: Option<ImageError>,
     media_type: String,
     /// Bytes, decoded.
     size: u64,
@@ -124,7 +124,7 @@ impl Attachments {
                     digest: attachment.digest.clone(),
                 });
             } else {
-                attachment.fault = Some(Fault::Format);
+                attachment.fault = Some(ImageError::Format);
             }
         }
         images
@@ -153,7 +153,7 @@ pub(crate) struct Image {
 /// What came of decoding an image.
 pub(crate) struct Checked {
     number: usize,
-    fault: Option<Fault>,
+    fault: Option<ImageError>,
 }
 
 impl Image {

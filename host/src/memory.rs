@@ -1,4 +1,4 @@
-//! The memory that request bodies may take up, with the copies that are made of them.
+//! The memory that request bodies may take up, with the copies that are made of them and the images that are decoded.
 
 mod available; // what the system allows
 
@@ -19,6 +19,23 @@ const DEFAULT_AT_MOST: u64 = 2 << 30;
 
 /// Of all memory for bodies, one part in so many is for small bodies alone.
 const SMALL_SHARE: usize = 8;
+
+/// Bytes that decoding an image may take besides its file.
+pub(crate) const DECODED_BYTES: u64 = 256 << 20;
+
+/// Images that are decoded at once, at most.
+const DECODERS: u64 = 2;
+
+/// How many images may be decoded at once: all of them take at most an eighth of what this process may use, but one may be
+/// decoded whatever the system has.
+pub(crate) fn decoders() -> usize {
+    decoders_within(available::available())
+}
+
+fn decoders_within(available: Option<u64>) -> usize {
+    let fit = available.map_or(DECODERS, |bytes| bytes / 8 / DECODED_BYTES);
+    usize::try_from(fit.clamp(1, DECODERS)).unwrap_or(1)
+}
 
 /// Permits that so many bytes take.
 pub(crate) fn units(bytes: usize) -> u32 {
@@ -125,6 +142,20 @@ mod tests {
                 "{body_bytes}: {split:?}"
             );
             assert!(split.small > 0, "{body_bytes}: {split:?}");
+        }
+    }
+
+    #[test]
+    fn images_are_decoded_one_by_one_where_memory_is_short() {
+        for (available, expected) in [
+            (Some(0), 1),
+            (Some(512 << 20), 1),
+            (Some((4 << 30) - 1), 1),
+            (Some(4 << 30), 2),
+            (Some(64 << 30), 2),
+            (None, 2),
+        ] {
+            assert_eq!(decoders_within(available), expected, "{available:?}");
         }
     }
 

@@ -10,11 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
 
 use crate::failure::Failure;
+// 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of JPEG whose header says 65535 × 65535 pixels
+// makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
+use crate::memory::DECODED_BYTES;
 use crate::wit::ProblemKind;
-
-/// Bytes that a decoded image may have: 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of
-/// JPEG whose header says 65535 × 65535 pixels makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
-const DECODED_BYTES: u64 = 256 << 20;
 
 /// Pixels that an image may be wide or high.
 /// At 65,529 and more, zune-jpeg 0.5.12 overflows where it rounds a side up to whole blocks.
@@ -25,7 +24,7 @@ const PROGRESSIVE: u64 = 3;
 
 /// Why an image cannot be shown to a model. The codes are those of OpenAI's `ResponseErrorCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum ImageError {
     /// It is no PNG, JPEG, GIF or WebP.
     Format,
     /// Its payload is no canonical base64 (RFC 4648 §3.5).
@@ -38,7 +37,7 @@ pub(super) enum Fault {
     Animated,
 }
 
-impl Fault {
+impl ImageError {
     /// The failure of a request whose field `path` holds the image.
     pub(super) fn at(self, path: &str) -> Failure {
         let (code, message) = match self {
@@ -79,26 +78,26 @@ impl Fault {
 ///
 /// # Errors
 /// Codex would not show it to its model whole.
-pub(super) fn check(url: &str) -> Result<(), Fault> {
-    let (_, payload) = url.split_once(',').ok_or(Fault::Format)?;
-    let bytes = STANDARD.decode(payload).map_err(|_| Fault::Base64)?;
-    let format = image::guess_format(&bytes).map_err(|_| Fault::Format)?;
+pub(super) fn check(url: &str) -> Result<(), ImageError> {
+    let (_, payload) = url.split_once(',').ok_or(ImageError::Format)?;
+    let bytes = STANDARD.decode(payload).map_err(|_| ImageError::Base64)?;
+    let format = image::guess_format(&bytes).map_err(|_| ImageError::Format)?;
     let name = match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",
         ImageFormat::Gif => "GIF",
         ImageFormat::WebP => "WebP",
-        _ => return Err(Fault::Format),
+        _ => return Err(ImageError::Format),
     };
     // A decoder that panics has met data that it does not understand.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes, format)));
-    let decoded = decoded.map_err(|_panic| Fault::Corrupt(name))?;
+    let decoded = decoded.map_err(|_panic| ImageError::Corrupt(name))?;
     decoded.map_err(|error| match error {
-        image::ImageError::Limits(_) => Fault::TooLarge,
-        _ => Fault::Corrupt(name),
+        image::ImageError::Limits(_) => ImageError::TooLarge,
+        _ => ImageError::Corrupt(name),
     })?;
     match format {
-        ImageFormat::Gif if is_animated(&bytes) => Err(Fault::Animated),
+        ImageFormat::Gif if is_animated(&bytes) => Err(ImageError::Animated),
         _ => Ok(()),
     }
 }

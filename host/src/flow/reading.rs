@@ -1,7 +1,7 @@
 //! From a body to a plan and its conversation. What is large is read by threads of their own, few at a time: whoever serves has
 //! others to serve, and copying alone takes milliseconds for each MiB.
 
-mod seen; // images that need not be decoded again
+mod decoded; // images that need not be decoded again
 
 use std::mem::take;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-use self::seen::Seen;
+use self::decoded::DecodedImages;
 use crate::attachments::{Attachments, Image};
 use crate::codex::{Conversation, brief_bytes};
 use crate::config::Limits;
 use crate::failure::Failure;
-use crate::memory::MemoryShare;
+use crate::memory::{self, MemoryShare};
 use crate::policy::Session;
 use crate::policy::size::Bounds;
 use crate::task::{LARGE, aside, elsewhere};
@@ -28,14 +28,11 @@ use crate::wit::{Plan, ProblemKind, Request};
 /// When a client may try again that found no place, in seconds.
 const RETRY: u32 = 10;
 
-/// Images that are decoded at once, at most: each may take 256 MiB besides its file.
-const DECODERS: usize = 2;
-
 /// Where large bodies wait for one another, and images too. How many bodies there can be is bounded by the memory that all may take up.
 pub(super) struct Line {
     places: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
-    seen: Seen,
+    decoded: DecodedImages,
     longest_wait: Duration,
 }
 
@@ -52,8 +49,8 @@ impl Line {
         let free = processors.saturating_sub(1).max(1);
         Self {
             places: Arc::new(Semaphore::new(free)),
-            decoders: Arc::new(Semaphore::new(free.min(DECODERS))),
-            seen: Seen::default(),
+            decoders: Arc::new(Semaphore::new(free.min(memory::decoders()))),
+            decoded: DecodedImages::default(),
             longest_wait: limits.queue_wait,
         }
     }
@@ -85,7 +82,7 @@ impl Line {
         mut held: Held,
     ) -> Result<Held, Failure> {
         let mut images = attachments.images();
-        images.retain(|image| !self.seen.contains(&image.digest));
+        images.retain(|image| !self.decoded.contains(&image.digest));
         if images.is_empty() {
             return Ok(held);
         }
@@ -112,7 +109,7 @@ impl Line {
             })
             .await?;
             if checked.is_good() {
-                self.seen.insert(digest);
+                self.decoded.insert(digest);
             }
             attachments.keep(&checked);
         }

@@ -29,7 +29,7 @@ fn url(bytes: &[u8]) -> String {
     format!("data:image/png;base64,{}", STANDARD.encode(bytes))
 }
 
-fn checked(bytes: &[u8]) -> Result<(), Fault> {
+fn checked(bytes: &[u8]) -> Result<(), ImageError> {
     check(&url(bytes))
 }
 
@@ -62,7 +62,7 @@ fn whole_images_pass_and_their_beginnings_do_not() {
         for cut in [12, 40, whole.len() / 3] {
             assert_eq!(
                 checked(&whole[..cut]),
-                Err(Fault::Corrupt(name)),
+                Err(ImageError::Corrupt(name)),
                 "{name} of {cut} bytes"
             );
         }
@@ -70,16 +70,19 @@ fn whole_images_pass_and_their_beginnings_do_not() {
     let png = made(ImageFormat::Png);
     assert_eq!(
         checked(&png[..png.len() - 12 - 5]),
-        Err(Fault::Corrupt("PNG")),
+        Err(ImageError::Corrupt("PNG")),
         "cut in its data"
     );
-    assert_eq!(checked(b"GIF89a"), Err(Fault::Corrupt("GIF")));
-    assert_eq!(checked(&[0xff, 0xd8, 0xff]), Err(Fault::Corrupt("JPEG")));
+    assert_eq!(checked(b"GIF89a"), Err(ImageError::Corrupt("GIF")));
+    assert_eq!(
+        checked(&[0xff, 0xd8, 0xff]),
+        Err(ImageError::Corrupt("JPEG"))
+    );
     let mut flipped = png;
     flipped[45] ^= 1;
     assert_eq!(
         checked(&flipped),
-        Err(Fault::Corrupt("PNG")),
+        Err(ImageError::Corrupt("PNG")),
         "a checksum that is wrong"
     );
 }
@@ -93,7 +96,7 @@ fn what_is_no_image_of_the_four_formats_is_refused() {
         b"II*\0\x08\0\0\0",
         b"%PDF-1.4",
     ] {
-        assert_eq!(checked(bytes), Err(Fault::Format), "{bytes:?}");
+        assert_eq!(checked(bytes), Err(ImageError::Format), "{bytes:?}");
     }
 }
 
@@ -113,20 +116,20 @@ fn base64_is_canonical() {
     let bits = format!("{}B==", &digits[..digits.len() - 1]);
     assert_eq!(
         (good.ends_with("A=="), check(&bits)),
-        (true, Err(Fault::Base64))
+        (true, Err(ImageError::Base64))
     );
 }
 
 #[test]
 fn dimensions_are_bounded_before_anything_is_decoded() {
     for (width, height, fault) in [
-        (0, 10, Fault::Corrupt("PNG")),
-        (10, 0, Fault::Corrupt("PNG")),
-        (30_000, 30_000, Fault::TooLarge),
-        (65_529, 1, Fault::TooLarge),
-        (1, 65_529, Fault::TooLarge),
-        (2_147_483_647, 2_147_483_647, Fault::TooLarge),
-        (2, 1, Fault::Corrupt("PNG")),
+        (0, 10, ImageError::Corrupt("PNG")),
+        (10, 0, ImageError::Corrupt("PNG")),
+        (30_000, 30_000, ImageError::TooLarge),
+        (65_529, 1, ImageError::TooLarge),
+        (1, 65_529, ImageError::TooLarge),
+        (2_147_483_647, 2_147_483_647, ImageError::TooLarge),
+        (2, 1, ImageError::Corrupt("PNG")),
     ] {
         assert_eq!(
             checked(&png_header(width, height)),
@@ -142,16 +145,16 @@ fn dimensions_are_bounded_before_anything_is_decoded() {
     jpeg[frame + 5..frame + 9].fill(0xff);
     assert_eq!(
         checked(&jpeg),
-        Err(Fault::TooLarge),
+        Err(ImageError::TooLarge),
         "Codex would allocate 12 GiB"
     );
     // Of 9,400 × 9,400 pixels a baseline JPEG is within the bound, and a progressive one is not.
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x24, 0xb8, 0x24, 0xb8]);
     jpeg[frame + 1] = 0xc2;
-    assert_eq!(checked(&jpeg), Err(Fault::TooLarge));
+    assert_eq!(checked(&jpeg), Err(ImageError::TooLarge));
     let mut gif = made(ImageFormat::Gif);
     gif[6..10].fill(0xff);
-    assert_eq!(checked(&gif), Err(Fault::TooLarge));
+    assert_eq!(checked(&gif), Err(ImageError::TooLarge));
 }
 
 #[test]
@@ -169,12 +172,12 @@ fn an_animated_gif_is_refused_and_a_still_one_passes() {
         bytes
     };
     assert_eq!(checked(&animated(1)), Ok(()));
-    assert_eq!(checked(&animated(3)), Err(Fault::Animated));
+    assert_eq!(checked(&animated(3)), Err(ImageError::Animated));
 }
 
 #[test]
 fn a_failure_names_the_field_and_the_way_out() {
-    let failure = Fault::Corrupt("PNG").at("messages[0].content[1].image_url.url");
+    let failure = ImageError::Corrupt("PNG").at("messages[0].content[1].image_url.url");
     let problem = failure.problem;
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
     assert_eq!(problem.code.as_deref(), Some("image_parse_error"));
@@ -186,7 +189,7 @@ fn a_failure_names_the_field_and_the_way_out() {
         problem.message,
         "this PNG cannot be decoded: it is cut short or corrupt; send the whole file"
     );
-    let too_large = Fault::TooLarge.at("input").problem.message;
+    let too_large = ImageError::TooLarge.at("input").problem.message;
     assert_eq!(
         too_large,
         "this image is too large: decoded, it may have 256 MiB (a progressive JPEG a third of that), and 65528 pixels on a side; send a smaller one"

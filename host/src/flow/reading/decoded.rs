@@ -9,7 +9,7 @@ const GENERATION: usize = 1024;
 
 /// A bounded set of digests that forgets the oldest half when it is full.
 #[derive(Default)]
-pub(super) struct Seen(Mutex<Generations>);
+pub(super) struct DecodedImages(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
@@ -17,7 +17,7 @@ struct Generations {
     older: HashSet<String>,
 }
 
-impl Seen {
+impl DecodedImages {
     /// Whether this image is known to be good. Asking keeps it.
     pub(super) fn contains(&self, digest: &str) -> bool {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,15 +54,15 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
-        let seen = Seen::default();
-        seen.insert("kept".to_owned());
+        let images = DecodedImages::default();
+        images.insert("kept".to_owned());
         for number in 0..3 * GENERATION {
-            seen.insert(number.to_string());
-            assert!(seen.contains("kept"), "{number}");
+            images.insert(number.to_string());
+            assert!(images.contains("kept"), "{number}");
         }
-        assert!(!seen.contains("0"));
-        assert!(seen.contains(&(3 * GENERATION - 1).to_string()));
-        let generations = seen.0.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(!images.contains("0"));
+        assert!(images.contains(&(3 * GENERATION - 1).to_string()));
+        let generations = images.0.lock().unwrap_or_else(PoisonError::into_inner);
         assert!(generations.recent.len() + generations.older.len() <= 2 * GENERATION);
     }
 }
