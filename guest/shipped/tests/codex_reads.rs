@@ -40,12 +40,13 @@ fn string() -> impl Strategy<Value = String> {
 /// A JSON number as a client may write it.
 fn number() -> impl Strategy<Value = String> {
     prop_oneof![
-        any::<i64>().prop_map(|number| number.to_string()),
-        any::<u64>().prop_map(|number| number.to_string()),
-        any::<i128>().prop_map(|number| number.to_string()),
-        any::<u128>().prop_map(|number| number.to_string()),
-        "-?(0|[1-9][0-9]{0,60})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?",
-        prop::sample::select(vec![
+        2 => any::<i64>().prop_map(|number| number.to_string()),
+        2 => any::<u64>().prop_map(|number| number.to_string()),
+        2 => any::<i128>().prop_map(|number| number.to_string()),
+        2 => any::<u128>().prop_map(|number| number.to_string()),
+        // With a large exponent the request is refused for that alone.
+        1 => "-?(0|[1-9][0-9]{0,60})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?",
+        2 => prop::sample::select(vec![
             "0",
             "-0",
             "-0.0",
@@ -75,8 +76,8 @@ fn name() -> impl Strategy<Value = String> {
         "$serde_json::private::RawValue",
     ];
     prop_oneof![
-        8 => prop::sample::select(&WORDS[..7]).prop_map(|word| format!("\"{word}\"")),
-        4 => string(),
+        24 => prop::sample::select(&WORDS[..7]).prop_map(|word| format!("\"{word}\"")),
+        12 => string(),
         1 => prop::sample::select(&WORDS[..]).prop_map(|word| format!("\"{word}\"")),
         1 => Just(r#""\u0024serde_json::private::Number""#.to_owned()),
     ]
@@ -251,7 +252,7 @@ fn codex_reads_whatever_the_policy_lets_through() {
         })
         .unwrap();
     assert!(
-        seen.get() > CASES / 8,
+        seen.get() > CASES / 4,
         "only {} are let through",
         seen.get()
     );

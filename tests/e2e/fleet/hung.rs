@@ -1,7 +1,7 @@
 //! A child that hangs: another takes the turns that it has not begun, and those that it has end once.
 
 use airlock_tests::process::{Process, signal};
-use airlock_tests::{FakeCodex, Frame, Script};
+use airlock_tests::{FakeCodex, Frame, PATIENCE, Script};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
@@ -49,7 +49,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         assert_eq!(told.len(), 3, "each turn began once: {told:?}");
         let fleet = complete(&admin).await?;
         assert_eq!(pid(&fleet, "serving")?, spare);
-        assert!(process.ended_within(std::time::Duration::from_secs(40))?);
+        assert!(process.ended_within(PATIENCE)?);
         gateway.logged("codex does not respond").await?;
     }
     Ok(())
