@@ -47,13 +47,13 @@ const PROBES: [u64; PREFIX.len()] = [0, 20, 50, 200, 1_000, 5_000, 30_000];
 
 /// What a connection and the request that it serves know of each other. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Exchange(Arc<State>);
+pub(in crate::http) struct Exchange(Arc<ExchangeState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct ExchangeState {
     phase: AtomicU8,
     /// Bytes of the next response that are sent already.
-    ahead: AtomicU8,
+    prefix_sent: AtomicU8,
     /// hyper has written more than the system has taken.
     unflushed: AtomicBool,
     /// A comment is wanted in the stream.
@@ -131,10 +131,10 @@ impl Exchange {
     }
 
     /// Bytes of what hyper writes next that are sent already. The next call returns 0.
-    fn take_ahead(&self) -> usize {
-        match self.0.ahead.load(Ordering::Relaxed) {
+    fn take_prefix_sent(&self) -> usize {
+        match self.0.prefix_sent.load(Ordering::Relaxed) {
             0 => 0,
-            _ => self.0.ahead.swap(0, Ordering::Relaxed).into(),
+            _ => self.0.prefix_sent.swap(0, Ordering::Relaxed).into(),
         }
     }
 
@@ -142,12 +142,12 @@ impl Exchange {
     fn probe(&self, tcp: &TcpStream) -> io::Result<()> {
         match self.phase() {
             Phase::Called if self.is_flushed() => {
-                let ahead = self.0.ahead.load(Ordering::Relaxed);
+                let ahead = self.0.prefix_sent.load(Ordering::Relaxed);
                 let Some(byte) = PREFIX.get(usize::from(ahead)) else {
                     return Ok(());
                 };
                 match tcp.try_write(&[*byte]) {
-                    Ok(_) => self.0.ahead.store(ahead + 1, Ordering::Relaxed),
+                    Ok(_) => self.0.prefix_sent.store(ahead + 1, Ordering::Relaxed),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
                 }
@@ -193,7 +193,7 @@ impl Socket {
             return Some(bytes.len());
         }
         self.exchange.writing(bytes);
-        let ahead = self.exchange.take_ahead().min(bytes.len());
+        let ahead = self.exchange.take_prefix_sent().min(bytes.len());
         (ahead > 0).then_some(ahead)
     }
 

@@ -18,9 +18,9 @@ use crate::policy::release::{OnFault, Release};
 use crate::policy::rollout::Roles;
 use crate::wit::Request;
 
-/// What the log has been told of, by the number of the release: a fault may occur a thousand times.
+/// What is in the log already, by the number of the release: a fault may occur a thousand times.
 #[derive(Default)]
-struct Told {
+struct Logged {
     fails: BTreeSet<u64>,
     few: BTreeSet<u64>,
 }
@@ -28,7 +28,7 @@ struct Told {
 impl Registry {
     /// Watches over the releases that have a role.
     pub(super) async fn guard(&self) {
-        let mut told = Told::default();
+        let mut logged = Logged::default();
         loop {
             self.0.alarm.notified().await;
             let roles = self.0.rollout.roles();
@@ -38,7 +38,7 @@ impl Registry {
             }
             self.examine(&roles).await;
             self.end_trials(&roles).await;
-            self.look_after(&roles.active, &mut told).await;
+            self.look_after(&roles.active, &mut logged).await;
         }
     }
 
@@ -87,13 +87,13 @@ impl Registry {
         if let Some(release) = canary.filter(|it| self.fails(it)) {
             self.end_trial(release, |roles| roles.canary = None).await;
             self.0.metrics.took_back(Role::Canary);
-            tell(release, "canary ended: it failed too often");
+            log(release, "canary ended: it failed too often");
         }
         let shadow = roles.shadow.as_ref().map(|it| &it.release);
         if let Some(release) = shadow.filter(|it| self.fails(it)) {
             self.end_trial(release, |roles| roles.shadow = None).await;
             self.0.metrics.took_back(Role::Shadow);
-            tell(release, "shadow ended: it failed too often");
+            log(release, "shadow ended: it failed too often");
         }
     }
 
@@ -107,23 +107,23 @@ impl Registry {
     }
 
     /// Takes the active release back, or says why not.
-    async fn look_after(&self, release: &Release, told: &mut Told) {
+    async fn look_after(&self, release: &Release, logged: &mut Logged) {
         let number = release.about().number;
         if !self.fails(release) {
             return;
         }
         if !self.stays(release) && !self.fails_for_enough(release) {
-            if told.few.insert(number) {
-                tell(
+            if logged.few.insert(number) {
+                log(
                     release,
                     "the active policy fails, but for fewer client keys than rollback.faults, so that it is not taken back",
                 );
             }
             return;
         }
-        let is_news = told.fails.insert(number);
+        let is_news = logged.fails.insert(number);
         if is_news {
-            tell(release, "the active policy fails too often");
+            log(release, "the active policy fails too often");
         }
         if !self.stays(release) {
             self.take_back(release, is_news).await;
@@ -253,7 +253,7 @@ async fn fails_on(next: &Release, mut request: Request) -> bool {
     !matches!(tried.await, Ok(Ok(())))
 }
 
-fn tell(release: &Release, what: &str) {
+fn log(release: &Release, what: &str) {
     let about = release.about();
     tracing::error!(
         name = about.name,
