@@ -258,7 +258,7 @@ impl Flow {
                 let terms = Terms {
                     source: ANSWER,
                     permit,
-                    bell: Arc::default(),
+                    wake: Arc::default(),
                     buffer_bytes: self.limits.turn_buffer_bytes,
                     model_requests: self.limits.model_requests,
                 };
@@ -312,7 +312,7 @@ impl Flow {
         let means = Means {
             codex: self.codex.clone(),
             conversation: asked.conversation,
-            bell: turns.bell(),
+            wake: turns.wake(),
             permits: asked.permits,
             trail: asked.trail,
         };

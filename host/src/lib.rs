@@ -1,29 +1,29 @@
-//! The gateway, from the wire inwards.
+//! The gateway: HTTP in front, `codex app-server` children behind, a WebAssembly policy between them.
 
-pub mod command; // what operators type
-pub mod config; // what they may set
+pub mod command; // the command line
+pub mod config; // settings
 pub mod gateway; // one running gateway
 #[doc(hidden)]
-pub mod measure; // what `cargo bench` measures
+pub mod measure; // entry points for `cargo bench`
 
-mod attachments; // what a body carries besides words
-mod author; // what somebody needs who writes a policy
-mod bell; // who wakes whom
-mod clock; // what time it is
-mod codex; // who does the work
-mod descriptors; // how many files may be open
-mod escape; // what a terminal would obey
-mod events; // events that wait
-mod failure; // what went wrong, in two voices
-mod flow; // what a request becomes
-mod http; // what clients see
-mod memory; // what bodies may take up
-mod metrics; // what is counted
-mod places; // how many turns at once
-mod policy; // who decides the words
-mod preflight; // what a gateway needs
-mod rehearsal; // the model for a first run
-mod secrets; // what looks like a secret
-mod task; // what runs beside requests
-mod telemetry; // what the log says
-mod wit; // the vocabulary
+mod attachments; // data URLs, lifted out of request bodies
+mod author; // the policy author's kit
+mod clock; // UTC timestamps
+mod codex; // the fleet of `codex app-server` children
+mod descriptors; // the limit of file descriptors
+mod escape; // control characters, for terminals and logs
+mod events; // batches of turn events
+mod failure; // an error for the client, with its cause for the log
+mod flow; // a request, from its body to its response
+mod http; // listener, routes and server-sent events
+mod memory; // the memory budget of request bodies
+mod metrics; // Prometheus metrics
+mod policy; // policies: load, run, swap
+mod preflight; // checks of the set-up, for `serve` and `doctor`
+mod rehearsal; // a scripted model
+mod resizable_semaphore; // the limit of turns that run at once
+mod secrets; // redaction
+mod task; // named background tasks with cancellation
+mod telemetry; // logging
+mod wake_flag; // wakes the reply of a turn
+mod wit; // generated bindings of the boundary

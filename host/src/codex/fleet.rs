@@ -321,10 +321,10 @@ impl Shared {
         }
         self.settle(&mut state);
         drop(state);
-        self.ring();
+        self.notify();
     }
 
-    fn ring(&self) {
+    fn notify(&self) {
         self.changed.send_replace(());
         self.wake.notify_one();
     }

@@ -24,7 +24,7 @@ use self::state::State;
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::failure;
 use super::vocabulary::verbatim;
-use crate::bell::Bell;
+use crate::wake_flag::WakeFlag;
 use crate::wit::{Ending, Event, EventKind, Phase, Usage};
 
 /// A turn as its reply holds it. Dropping it before its end interrupts it.
@@ -45,7 +45,7 @@ impl Turn {
     }
 
     /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits;
-    /// that is for who holds the bell.
+    /// await the wake flag for that.
     pub(crate) fn take(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
         let mut state = self.shared.lock();
         state.queued_bytes = 0;
@@ -67,7 +67,7 @@ impl Turn {
             if outcome.is_some() || batch.len() > before {
                 return outcome;
             }
-            self.shared.bell.heard().await;
+            self.shared.wake.notified().await;
         }
     }
 }
@@ -83,7 +83,7 @@ impl Drop for Turn {
 pub(super) struct Shared {
     state: Mutex<State>,
     /// Rung when events or the ending have arrived.
-    bell: Arc<Bell>,
+    wake: Arc<WakeFlag>,
     /// Whether its model may call tools of the client.
     tools: bool,
     /// What the keeper waits for.
@@ -99,7 +99,7 @@ impl Shared {
         let state = State::new(terms.source, terms.permit);
         Arc::new(Self {
             state: Mutex::new(state),
-            bell: terms.bell,
+            wake: terms.wake,
             tools,
             progress: watch::Sender::default(),
             bound: terms.buffer_bytes,
@@ -145,7 +145,7 @@ impl Shared {
             state.outcome = Some(outcome);
         }
         drop(state);
-        self.bell.ring();
+        self.wake.notify();
     }
 
     /// Since when the model owes it an answer. None: it is answering, or not asked.
@@ -164,7 +164,7 @@ impl Shared {
         self.lock().upstream.error().cloned()
     }
 
-    /// The turn is over: its place is free.
+    /// The turn is over: its permit is released.
     pub(super) fn leave(&self) {
         self.lock().permit = None;
     }
@@ -211,7 +211,7 @@ impl Shared {
         let before = progress;
         progress.answered = progress.answered.wrapping_add(u32::from(answered));
         state.heard = now;
-        // A turn that waits says nothing of its own: this one runs, and has no place.
+        // A turn that waits says nothing of its own: this one runs, and has no permit.
         progress.abandoned |= progress.parked && report.is_of_model();
         match report {
             Report::TurnStarted { turn } => {
@@ -349,7 +349,7 @@ impl Shared {
         state.plain &= !progress.abandoned;
         drop(state);
         if is_piece && progress == before {
-            self.bell.ring();
+            self.wake.notify();
             return heard;
         }
         // First, so that whoever hears of the ending knows whether Codex itself has ended it.
@@ -363,7 +363,7 @@ impl Shared {
         });
         match outcome {
             Some(outcome) => self.end(outcome),
-            None => self.bell.ring(),
+            None => self.wake.notify(),
         }
         heard
     }

@@ -16,8 +16,8 @@ use crate::codex::Permit;
 use crate::config::Limits;
 use crate::failure::Failure;
 use crate::metrics::Trail;
-use crate::places::Places;
 use crate::policy::Session;
+use crate::resizable_semaphore::ResizableSemaphore;
 use crate::wit::{self, Load, ProblemKind};
 
 /// The longest wait that a client is told, in seconds. SDKs wait up to a minute and try only twice more.
@@ -40,7 +40,7 @@ pub(crate) struct Occupancy {
 
 /// The turns that may run, and the line in front of them.
 pub(super) struct Admission {
-    places: Places,
+    semaphore: ResizableSemaphore,
     line: Line,
     longest_wait: Duration,
 }
@@ -48,7 +48,7 @@ pub(super) struct Admission {
 impl Admission {
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            places: Places::new(limits.turns),
+            semaphore: ResizableSemaphore::new(limits.turns),
             line: Line {
                 waiting: Mutex::default(),
                 room: limits.queue,
@@ -57,10 +57,10 @@ impl Admission {
         }
     }
 
-    /// Has as many places as this says, as long as whoever says it is there.
+    /// Follows the capacity that the channel has, as long as its sender is there.
     pub(super) async fn follow(&self, mut pace: watch::Receiver<usize>) {
         while pace.changed().await.is_ok() {
-            self.places.resize(*pace.borrow_and_update());
+            self.semaphore.resize(*pace.borrow_and_update());
         }
     }
 
@@ -82,9 +82,9 @@ impl Admission {
     pub(super) fn turns(&self) -> Occupancy {
         let (waiting, longest_wait) = self.line.length();
         Occupancy {
-            running: self.places.taken() as u64,
-            capacity: self.places.capacity() as u64,
-            limit: self.places.most() as u64,
+            running: self.semaphore.held() as u64,
+            capacity: self.semaphore.capacity() as u64,
+            limit: self.semaphore.limit() as u64,
             waiting: waiting as u64,
             longest_wait_ms: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
         }
@@ -94,9 +94,9 @@ impl Admission {
         let (waiting, longest_wait) = self.line.length();
         Load {
             wanted: count(wanted),
-            running: count(self.places.taken()),
+            running: count(self.semaphore.held()),
             waiting: count(waiting),
-            capacity: count(self.places.capacity()),
+            capacity: count(self.semaphore.capacity()),
             room: count(self.line.room),
             longest_wait: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
         }
@@ -104,10 +104,10 @@ impl Admission {
 
     /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
     async fn permits(&self, wanted: usize, trail: &Trail) -> Result<Vec<Permit>, Failure> {
-        if wanted > self.places.most() {
+        if wanted > self.semaphore.limit() {
             return Err(self.too_many(wanted));
         }
-        if let Some(permits) = self.places.try_take(wanted) {
+        if let Some(permits) = self.semaphore.try_acquire(wanted) {
             trail.queued(Duration::ZERO);
             return Ok(permits);
         }
@@ -115,14 +115,14 @@ impl Admission {
             .line
             .enter(trail)
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
-        let permits = timeout(self.longest_wait, self.places.take(wanted)).await;
+        let permits = timeout(self.longest_wait, self.semaphore.acquire(wanted)).await;
         permits.map_err(|_elapsed| self.busy("No turn came free in time"))
     }
 
     fn too_many(&self, wanted: usize) -> Failure {
         let message = format!(
             "This request needs {wanted} turns at once, and the gateway runs at most {}.",
-            self.places.most()
+            self.semaphore.limit()
         );
         Failure::new(ProblemKind::Unsupported, "too_many_turns", message)
     }

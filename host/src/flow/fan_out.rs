@@ -13,12 +13,12 @@ use tokio::time::Instant;
 use self::kept::Kept;
 use super::turn::Turn;
 use super::turns::{ANSWER, Settled, Turns};
-use crate::bell::Bell;
 use crate::clock;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
 use crate::config::Limits;
 use crate::metrics::{FanOutTrail, Trail};
 use crate::policy::{Fault, Session};
+use crate::wake_flag::WakeFlag;
 use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
 /// Turns that a panel may ask for, one after the other.
@@ -51,7 +51,7 @@ pub(super) struct Means {
     pub(super) codex: Codex,
     pub(super) conversation: Arc<Conversation>,
     /// What every turn rings.
-    pub(super) bell: Arc<Bell>,
+    pub(super) wake: Arc<WakeFlag>,
     /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
     pub(super) permits: Vec<Permit>,
     /// What is counted of the request.
@@ -344,7 +344,7 @@ impl Means {
         let terms = Terms {
             source,
             permit,
-            bell: self.bell.clone(),
+            wake: self.wake.clone(),
             buffer_bytes: limits.turn_buffer_bytes,
             model_requests: limits.model_requests,
         };

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::bell::Bell;
 use crate::codex::{self, Outcome};
 use crate::metrics::TurnTrail;
+use crate::wake_flag::WakeFlag;
 use crate::wit::Event;
 
 /// A turn that has begun or gone on. Dropping it before its end interrupts it.
@@ -27,9 +27,9 @@ impl Turn {
     }
 
     /// Rung whenever the turn has something to tell.
-    pub(super) fn bell(&self) -> Arc<Bell> {
+    pub(super) fn wake(&self) -> Arc<WakeFlag> {
         let turn = self.turn.as_ref();
-        turn.map(codex::Turn::bell).unwrap_or_default()
+        turn.map(codex::Turn::wake).unwrap_or_default()
     }
 
     /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits.

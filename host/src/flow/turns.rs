@@ -7,9 +7,9 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use super::turn::Turn;
-use crate::bell::Bell;
 use crate::codex::Outcome;
 use crate::failure::Failure;
+use crate::wake_flag::WakeFlag;
 use crate::wit::{Ending, Event, ProblemKind};
 
 /// The source whose text is the answer.
@@ -22,7 +22,7 @@ type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send
 #[derive(Default)]
 pub(super) struct Turns {
     /// Rung by every turn.
-    bell: Arc<Bell>,
+    wake: Arc<WakeFlag>,
     starting: FuturesUnordered<Starting>,
     /// The sources of those.
     awaited: Vec<u32>,
@@ -58,15 +58,15 @@ impl Turns {
     /// The turn of a plain request, which has begun.
     pub(super) fn of(turn: Turn, source: u32) -> Self {
         Self {
-            bell: turn.bell(),
+            wake: turn.wake(),
             running: vec![(source, turn)],
             ..Self::default()
         }
     }
 
-    /// What every turn here must ring.
-    pub(super) fn bell(&self) -> Arc<Bell> {
-        self.bell.clone()
+    /// The flag that every turn here sets.
+    pub(super) fn wake(&self) -> Arc<WakeFlag> {
+        self.wake.clone()
     }
 
     /// Adds a turn that is about to begin.
@@ -112,8 +112,8 @@ impl Turns {
     /// whose events are then all there. Returns at once when no turn is left. Cancel safe.
     pub(super) async fn hear(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
         loop {
-            let bell = self.bell.clone();
-            let rung = bell.heard();
+            let wake = self.wake.clone();
+            let woken = wake.notified();
             // Looked after first: others may talk without a pause, and who has begun must be heard like them.
             while !self.awaited.is_empty()
                 && let Some(Some(begun)) = self.starting.next().now_or_never()
@@ -124,11 +124,11 @@ impl Turns {
                 return;
             }
             if self.awaited.is_empty() {
-                rung.await;
+                woken.await;
                 continue;
             }
             tokio::select! {
-                () = rung => {}
+                () = woken => {}
                 Some(begun) = self.starting.next() => self.adopt(begun, settled),
             }
         }

@@ -80,12 +80,12 @@ pub(super) async fn live(shared: &Shared, number: u64) {
                     }
                 }
                 drop(state);
-                return shared.ring();
+                return shared.notify();
             }
         }
     };
     shared.counts.started.fetch_add(1, Ordering::Relaxed);
-    shared.ring();
+    shared.notify();
     let useless = tokio::select! {
         useless = watch(shared, &member, login) => useless,
         () = member.stock.keep(&member.connection, || member.count_thread()) => Useless::Broken,
@@ -126,7 +126,7 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     shared.counts.turns.fetch_add(begun, Ordering::Relaxed);
     state.roster.remove(number);
     drop(state);
-    shared.ring();
+    shared.notify();
 }
 
 /// Starts a child and asks it what it knows.

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
-use crate::bell::Bell;
 use crate::codex::telling::Telling;
+use crate::wake_flag::WakeFlag;
 use crate::wit::Usage;
 
 /// How long Codex may take to ask for the results of calls that it has told.
@@ -86,8 +86,8 @@ impl Turn {
     }
 
     /// Rung whenever the turn has something to tell.
-    pub(crate) fn bell(&self) -> Arc<Bell> {
-        self.shared.bell.clone()
+    pub(crate) fn wake(&self) -> Arc<WakeFlag> {
+        self.shared.wake.clone()
     }
 }
 
@@ -181,7 +181,7 @@ impl Shared {
     /// Waits until Codex has taken an answer. False: its child went without a word.
     async fn takes(&self) -> bool {
         loop {
-            let rung = self.bell.heard();
+            let woken = self.wake.notified();
             let (taken, over) = {
                 let state = self.lock();
                 let taken = state.calls.taken || !state.queue.is_empty();
@@ -190,7 +190,7 @@ impl Shared {
             if taken || over {
                 return taken || !self.progress.borrow().ended;
             }
-            rung.await;
+            woken.await;
         }
     }
 

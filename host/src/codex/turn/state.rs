@@ -36,7 +36,7 @@ pub(super) struct State {
     pub(super) upstream: UpstreamRequests,
     /// What its events name as their source.
     pub(super) source: u32,
-    /// Its place among those that run. Given back when Codex has ended the turn, or while the turn waits.
+    /// Its permit to run. Released when Codex has ended the turn, or while the turn waits.
     pub(super) permit: Option<Permit>,
     /// When anything was last said of it.
     pub(super) heard: Instant,

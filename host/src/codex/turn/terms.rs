@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::bell::Bell;
 use crate::clock;
 use crate::failure::Failure;
-use crate::places::Place;
+use crate::resizable_semaphore::SemaphorePermit;
+use crate::wake_flag::WakeFlag;
 use crate::wit::Ending;
 
 /// The right to run a turn. Turns that never run at once may share one: a place is free again when all have ended.
-pub(crate) type Permit = Arc<Place>;
+pub(crate) type Permit = Arc<SemaphorePermit>;
 
 /// What a turn has besides its brief.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(crate) struct Terms {
     /// Kept until Codex has really ended the turn.
     pub(crate) permit: Permit,
     /// Rung whenever the turn has something to tell. Several turns may share one.
-    pub(crate) bell: Arc<Bell>,
+    pub(crate) wake: Arc<WakeFlag>,
     /// Bytes of its events that may wait.
     pub(crate) buffer_bytes: usize,
     /// Requests to the model that it may make for one response to a client.
@@ -67,11 +67,13 @@ impl From<Failure> for Outcome {
 impl Terms {
     /// Those of a turn that is alone, of this source, whose events may take up so many bytes.
     pub(crate) fn alone(source: u32, buffer_bytes: usize) -> Self {
-        let mut places = crate::places::Places::new(1).try_take(1).unwrap();
+        let mut permits = crate::resizable_semaphore::ResizableSemaphore::new(1)
+            .try_acquire(1)
+            .unwrap();
         Self {
             source,
-            permit: places.remove(0),
-            bell: Arc::default(),
+            permit: permits.remove(0),
+            wake: Arc::default(),
             buffer_bytes,
             model_requests: 8,
         }

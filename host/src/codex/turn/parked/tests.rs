@@ -13,7 +13,11 @@ fn raw(value: &Value) -> Box<RawValue> {
 }
 
 /// A turn with tools, whose id is known.
-fn begun() -> (Arc<Shared>, Turn, std::sync::Weak<crate::places::Place>) {
+fn begun() -> (
+    Arc<Shared>,
+    Turn,
+    std::sync::Weak<crate::resizable_semaphore::SemaphorePermit>,
+) {
     let terms = Terms::alone(3, 1 << 20);
     let permit = Arc::downgrade(&terms.permit);
     let shared = Shared::new(terms, true);
