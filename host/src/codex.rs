@@ -8,23 +8,23 @@ pub(crate) mod home; // what it may read
 pub(crate) mod launch; // how it is started
 pub(crate) mod schema; // whether it speaks our protocol
 
-mod ahead; // threads before they are needed
 mod catalogue; // what models it offers
 mod catalogues; // what threads are told of models
 mod child; // one process
 mod connection; // its stdin and stdout
 mod failure; // its failures, for clients
 mod fleet; // a home's children
-mod keeper; // a turn's life
 mod log; // what it writes of itself
 mod orphans; // what an earlier gateway left
 mod pending; // calls that wait
+mod prewarm; // threads before they are needed
 mod prompt; // a brief in its terms
 mod protocol; // its JSON
 mod requests; // what it asks of us
+mod retry_filter; // hides Codex's retries from the reply
 mod stderr; // what it mutters
-mod telling; // what was told, against retries
 mod turn; // a turn's events
+mod turn_task; // a turn's life
 mod upstream; // whether the model can be reached
 mod vocabulary; // what it tells, in the boundary's words
 
@@ -37,11 +37,11 @@ use self::account::Account;
 use self::connection::Bounds;
 use self::fleet::Fleet;
 pub(crate) use self::fleet::{FleetReport, Started};
-use self::keeper::{NotStarted, Patience};
 use self::launch::Launch;
 use self::prompt::Prompt;
 pub(crate) use self::prompt::{Conversation, brief_bytes};
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
+use self::turn_task::{NotStarted, Patience};
 pub(crate) use self::upstream::{ModelReport, Reach};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
@@ -102,8 +102,8 @@ impl Codex {
     }
 
     /// How many turns may run at once, as it changes: never more than `limits.turns`.
-    pub(crate) fn pace(&self) -> watch::Receiver<usize> {
-        self.fleet.pace()
+    pub(crate) fn turn_capacity(&self) -> watch::Receiver<usize> {
+        self.fleet.turn_capacity()
     }
 
     /// The children, as operators see them.
@@ -192,7 +192,7 @@ impl Codex {
         loop {
             // Another child may be another Codex.
             child.check_tools(!prompt.tools().is_empty())?;
-            let started = keeper::start(
+            let started = turn_task::start(
                 child,
                 prompt.clone(),
                 terms.clone(),

@@ -3,9 +3,9 @@
 mod admission; // who may start
 mod fan_out; // several turns, one answer
 mod feed; // what a body reads
+mod large_body; // from a body to a plan
 mod parking; // turns that wait for their client
 mod pump; // from events to frames
-mod reading; // from a body to a plan
 mod turn; // one turn, counted
 mod turns; // several turns, heard as one
 
@@ -15,10 +15,10 @@ use self::admission::Admission;
 pub(crate) use self::admission::Occupancy;
 use self::fan_out::{FanOut, Means};
 pub(crate) use self::feed::Feed;
+use self::large_body::{LargeBodyLimiter, Read, Unread};
 use self::parking::Lot;
 pub(crate) use self::pump::Piece;
 use self::pump::Pump;
-use self::reading::{Read, Unread};
 use self::turn::Turn;
 use self::turns::{ANSWER, Turns};
 use crate::codex::{
@@ -27,7 +27,7 @@ use crate::codex::{
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::memory::MemoryShare;
-use crate::metrics::Trail;
+use crate::metrics::RequestMetrics;
 use crate::policy::{Chosen, Client, Recorder, Rollout, Session, Tally};
 use crate::task::Tasks;
 use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
@@ -35,7 +35,7 @@ use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 /// The dialect that the list of models is written in. It has one form in all of OpenAI's APIs.
 const MODELS_DIALECT: &str = "chat-completions";
 
-/// All that requests share: the releases to choose from, one Codex, one line to wait in. Clones share it.
+/// What all requests share: the releases to choose from, one Codex, and the queues before it. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Flow {
     rollout: Rollout,
@@ -44,8 +44,7 @@ pub(crate) struct Flow {
     admission: Arc<Admission>,
     limits: Arc<Limits>,
     lot: Lot,
-    /// Where large bodies wait for one another.
-    line: Arc<reading::Line>,
+    bodies: Arc<LargeBodyLimiter>,
     tasks: Tasks,
 }
 
@@ -60,7 +59,7 @@ pub(crate) struct Incoming {
     /// Whose request it is.
     pub(crate) client: Client,
     /// What is counted of it.
-    pub(crate) trail: Trail,
+    pub(crate) trail: RequestMetrics,
     /// The API that the client speaks, named by its route.
     pub(crate) dialect: &'static str,
     /// JSON, unread.
@@ -75,7 +74,7 @@ pub(crate) struct Incoming {
 pub(crate) struct Asker {
     pub(crate) key: String,
     pub(crate) client: Client,
-    pub(crate) trail: Trail,
+    pub(crate) trail: RequestMetrics,
 }
 
 /// A request that has been let in.
@@ -91,7 +90,7 @@ struct Asked {
     /// What it brings to a turn that waits.
     resume: Option<Resume>,
     /// What is counted of it.
-    trail: Trail,
+    trail: RequestMetrics,
 }
 
 /// What a client gets.
@@ -125,10 +124,11 @@ impl Flow {
     /// Brings together what requests need.
     pub(crate) fn new(config: &Config, rollout: Rollout, codex: Codex, tasks: &Tasks) -> Self {
         let admission = Arc::new(Admission::new(&config.limits));
-        let (followed, pace, stopping) = (admission.clone(), codex.pace(), tasks.clone());
+        let (followed, capacity, stopping) =
+            (admission.clone(), codex.turn_capacity(), tasks.clone());
         tasks.spawn("capacity", async move {
             tokio::select! {
-                () = followed.follow(pace) => {}
+                () = followed.follow(capacity) => {}
                 () = stopping.stopping() => {}
             }
         });
@@ -136,7 +136,7 @@ impl Flow {
             lot: Lot::new(&config.limits, tasks),
             rollout,
             recorder: Recorder::new(&config.codex.data_dir, tasks),
-            line: Arc::new(reading::Line::new(&config.limits)),
+            bodies: Arc::new(LargeBodyLimiter::new(&config.limits)),
             codex,
             admission,
             limits: Arc::new(config.limits.clone()),
@@ -148,12 +148,12 @@ impl Flow {
     ///
     /// Dropping the future, or the reply that it gives, stops whatever runs for this request.
     pub(crate) async fn start(&self, incoming: Incoming) -> Result<Reply, Failure> {
-        let held = self.line.enter(&incoming.body, incoming.memory).await?;
+        let held = self.bodies.enter(&incoming.body, incoming.memory).await?;
         let Chosen { release, shadow } = self.rollout.choose(&incoming.key);
         incoming.trail.served_by(release.meter());
         let (body, mut attachments, held) =
-            reading::lift(incoming.body, release.bounds(), held).await?;
-        let held = self.line.check_images(&mut attachments, held).await?;
+            large_body::lift(incoming.body, release.bounds(), held).await?;
+        let held = self.bodies.check_images(&mut attachments, held).await?;
         let mut session = release.session_for(incoming.client).await?;
         let request = Request {
             id: incoming.id,

@@ -35,7 +35,7 @@ use crate::preflight::storage;
 use crate::task::Tasks;
 
 /// What handlers share, which axum clones with its route for each request.
-type Front = Arc<Shared>;
+type AppState = Arc<Shared>;
 
 struct Shared {
     flow: Flow,
@@ -54,7 +54,7 @@ pub(crate) fn router(
     metrics: Metrics,
     tasks: &Tasks,
 ) -> Router {
-    let front = Arc::new(Shared {
+    let app = Arc::new(Shared {
         flow,
         bodies: Bodies::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
@@ -87,16 +87,16 @@ pub(crate) fn router(
         .or_else(|| key.clone());
     let gauges = metrics::Gauges {
         metrics: metrics.clone(),
-        flow: front.flow.clone(),
+        flow: app.flow.clone(),
     };
     let signing = codex::routes(
-        codex::Desk::new(config, codex, front.clone()),
+        codex::AccountRoutesState::new(config, codex, app.clone()),
         watcher.clone(),
     );
     let metered = metrics::routes(gauges, watcher);
     let admin = config.admin_key.clone().map(|admin_key| {
-        let front = front.clone();
-        admin::routes(admin::Desk { registry, front }, admin_key)
+        let app = app.clone();
+        admin::routes(admin::AdminState { registry, app }, admin_key)
     });
     let all = keyed
         .merge(open)
@@ -110,7 +110,7 @@ pub(crate) fn router(
         tasks: tasks.clone(),
     };
     // Around all of it: whatever answers, the answer has an id and the log has its line.
-    all.with_state(front)
+    all.with_state(app)
         .layer(from_fn_with_state(recording, record::record))
 }
 

@@ -3,11 +3,11 @@
 mod fan_out; // several candidates for one answer
 mod fleet; // the children of Codex
 mod histogram; // times and numbers
-mod meter; // what one release does
 mod process; // ours
+mod release; // what one release does
+mod request;
 mod scrape; // all of it as text
-mod tokens; // what turns use
-mod trail; // one request
+mod tokens; // what turns use // one request
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +16,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use self::fan_out::FanOutTrail;
 use self::fan_out::FanOuts;
 pub(crate) use self::histogram::Histogram;
-use self::meter::AllCalls;
-pub(crate) use self::meter::{Meter, Work};
+use self::release::AllCalls;
+pub(crate) use self::release::{ReleaseMetrics, Work};
+use self::request::Route;
+pub(crate) use self::request::{Open, RequestMetrics, TurnTrail};
 pub(crate) use self::scrape::Scrape;
 use self::tokens::Tokens;
-use self::trail::Route;
-pub(crate) use self::trail::{Open, Trail, TurnTrail};
 
 /// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
 const FIRST: &[f64] = &[
@@ -67,9 +67,9 @@ pub(crate) struct Metrics(Arc<Counts>);
 #[derive(Debug)]
 struct Counts {
     /// Requests for which no release was chosen.
-    none: Arc<Meter>,
+    none: Arc<ReleaseMetrics>,
     /// By number: as many as are remembered.
-    releases: Mutex<BTreeMap<u64, Arc<Meter>>>,
+    releases: Mutex<BTreeMap<u64, Arc<ReleaseMetrics>>>,
     /// Shared by all releases.
     calls: Arc<AllCalls>,
     /// Requests that are being served, by route.
@@ -112,11 +112,11 @@ impl Default for Counts {
 
 impl Metrics {
     /// What is counted of the release of this number, from its first load on.
-    pub(crate) fn release(&self, number: u64) -> Arc<Meter> {
+    pub(crate) fn release(&self, number: u64) -> Arc<ReleaseMetrics> {
         let mut releases = self.releases();
         let meter = releases.entry(number);
         meter
-            .or_insert_with(|| Arc::new(Meter::with(self.0.calls.clone())))
+            .or_insert_with(|| Arc::new(ReleaseMetrics::with(self.0.calls.clone())))
             .clone()
     }
 
@@ -126,8 +126,8 @@ impl Metrics {
     }
 
     /// A request to this path has come in.
-    pub(crate) fn request(&self, path: &str) -> Trail {
-        Trail::new(self.clone(), path)
+    pub(crate) fn request(&self, path: &str) -> RequestMetrics {
+        RequestMetrics::new(self.clone(), path)
     }
 
     /// Another release has become the active one.
@@ -141,7 +141,7 @@ impl Metrics {
     }
 
     /// A standard mutex: it is held for a few instructions, and for no request.
-    fn releases(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Meter>>> {
+    fn releases(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ReleaseMetrics>>> {
         self.0
             .releases
             .lock()

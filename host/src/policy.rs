@@ -9,6 +9,7 @@ mod fault; // how it fails
 #[cfg(test)]
 mod fuel; // what its calls burn
 mod health; // how often it does
+mod policy_call; // its calls as values
 mod registry; // which there are
 mod relay; // frames that need no call
 mod release; // one loaded component
@@ -19,7 +20,6 @@ mod session; // one request
 mod settings; // what it is told
 mod shadow; // one that runs beside
 pub(crate) mod size; // how large a request may be
-mod step; // its calls as values
 pub(crate) mod tape; // its calls as files
 mod trust; // who vouches for it
 mod volume; // how much a request has led to
@@ -29,6 +29,7 @@ pub(crate) use self::conformance::check as conform;
 pub(crate) use self::engine::Engine;
 pub(crate) use self::fault::Fault;
 pub(crate) use self::health::Client;
+pub(crate) use self::policy_call::{CallResult, PolicyCall};
 pub(crate) use self::registry::{By, Registry, RegistryError, is_name};
 #[cfg(test)]
 pub(crate) use self::release::tests::hostile;
@@ -38,7 +39,6 @@ pub(crate) use self::rollout::{Chosen, Rollout};
 pub(crate) use self::session::Session;
 pub(crate) use self::settings::settle as settle_settings;
 pub(crate) use self::shadow::Tally;
-pub(crate) use self::step::{Answer, Step};
 pub(crate) use self::tape::Recorder;
 pub(crate) use crate::config::SHIPPED;
 

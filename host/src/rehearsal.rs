@@ -2,7 +2,7 @@
 //! network or cost.
 
 mod answer; // what it says
-mod asked; // what it was asked
+mod request; // what it was asked
 mod scenario; // how it can be made to fail
 mod schema; // an instance of any schema
 mod stream; // how it says it
@@ -23,7 +23,7 @@ use axum::routing::post;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use self::asked::Asked;
+use self::request::ModelRequest;
 use self::scenario::Scenario;
 use crate::http;
 use crate::task::Tasks;
@@ -67,14 +67,14 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     let body = to_bytes(request.into_body(), REQUEST_BYTES)
         .await
         .unwrap_or_default();
-    let Some(asked) = Asked::read(&body) else {
+    let Some(request) = ModelRequest::read(&body) else {
         return (
             StatusCode::BAD_REQUEST,
             "not a request of the Responses API",
         )
             .into_response();
     };
-    let scenario = asked.scenario();
+    let scenario = request.scenario();
     if let Scenario::TooManyRequests(code) = scenario {
         return too_many_requests(code);
     }
@@ -84,8 +84,8 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     } else {
         requests.fetch_add(1, Ordering::Relaxed)
     };
-    let answer = answer::to(&asked, earlier);
-    let events = stream::events(&asked, &answer, scenario);
+    let answer = answer::to(&request, earlier);
+    let events = stream::events(&request, &answer, scenario);
     let mut response = Response::new(Body::from_stream(events));
     response.headers_mut().insert(
         CONTENT_TYPE,

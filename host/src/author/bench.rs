@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::us;
-use crate::policy::{Answer, Release, Replay, Step};
+use crate::policy::{CallResult, PolicyCall, Release, Replay};
 use crate::wit::{Context, Ending, Event, EventKind, Request, Text};
 
 /// A time, for what is done at one.
@@ -101,13 +101,13 @@ pub(crate) async fn rendered(release: &Release, bytes: usize) -> Result<Duration
     let mut replay = Replay::on(release)
         .await
         .map_err(|fault| fault.to_string())?;
-    timed(&mut replay, &Step::Render(request(true, bytes))).await
+    timed(&mut replay, &PolicyCall::Render(request(true, bytes))).await
 }
 
 /// The time in which a round's events are fed, so many at once.
 pub(crate) async fn fed(release: &Release, batch: usize) -> Result<Duration, String> {
     let mut replay = opened(release, true).await?;
-    let step = Step::Feed(vec![event(); batch]);
+    let step = PolicyCall::Feed(vec![event(); batch]);
     let mut all = Duration::ZERO;
     for _ in 0..EVENTS / batch {
         all += timed(&mut replay, &step).await?;
@@ -122,8 +122,8 @@ fn each(all: Duration) -> Duration {
 
 async fn finished(release: &Release, streaming: bool) -> Result<Duration, String> {
     let mut replay = opened(release, streaming).await?;
-    timed(&mut replay, &Step::Feed(vec![event(); 100])).await?;
-    timed(&mut replay, &Step::Finish(Ending::Completed)).await
+    timed(&mut replay, &PolicyCall::Feed(vec![event(); 100])).await?;
+    timed(&mut replay, &PolicyCall::Finish(Ending::Completed)).await
 }
 
 /// A reply that has begun.
@@ -131,7 +131,11 @@ async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
     let mut replay = Replay::on(release)
         .await
         .map_err(|fault| fault.to_string())?;
-    timed(&mut replay, &Step::Render(request(streaming, 1 << 10))).await?;
+    timed(
+        &mut replay,
+        &PolicyCall::Render(request(streaming, 1 << 10)),
+    )
+    .await?;
     let context = Context {
         id: "req_bench".to_owned(),
         arrived: NOW,
@@ -139,17 +143,17 @@ async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
         model: "gpt-test".to_owned(),
         notes: String::new(),
     };
-    timed(&mut replay, &Step::Open(context)).await?;
+    timed(&mut replay, &PolicyCall::Open(context)).await?;
     Ok(replay)
 }
 
-async fn timed(replay: &mut Replay, step: &Step) -> Result<Duration, String> {
+async fn timed(replay: &mut Replay, step: &PolicyCall) -> Result<Duration, String> {
     let began = Instant::now();
     let answer = replay.step(step).await;
     let time = began.elapsed();
     match answer {
-        Answer::Fault(fault) => Err(fault.lines().next().unwrap_or_default().to_owned()),
-        Answer::Refused(problem) => Err(format!("it refuses the request: {}", problem.message)),
+        CallResult::Fault(fault) => Err(fault.lines().next().unwrap_or_default().to_owned()),
+        CallResult::Refused(problem) => Err(format!("it refuses the request: {}", problem.message)),
         _ => Ok(time),
     }
 }

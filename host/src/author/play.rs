@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::policy::tape::Tape;
-use crate::policy::{Answer, Fault, Release, Replay, Step};
+use crate::policy::{CallResult, Fault, PolicyCall, Release, Replay};
 use crate::wit::{Admission, Closing, Frame, Plan, Problem, Told};
 
 /// Plays a tape to its end, or to where the release ends it. What is the release's own business is not in the lines: its
@@ -23,7 +23,9 @@ pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, 
         tell(&answer, &mut lines);
         let ends = matches!(
             answer,
-            Answer::Fault(_) | Answer::Refused(_) | Answer::Admission(Admission::Refuse(_))
+            CallResult::Fault(_)
+                | CallResult::Refused(_)
+                | CallResult::Admission(Admission::Refuse(_))
         );
         if ends {
             break;
@@ -33,29 +35,31 @@ pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, 
 }
 
 /// A call with what it is about.
-fn asked(step: &Step) -> String {
+fn asked(step: &PolicyCall) -> String {
     let name = step.name();
     match step {
-        Step::Render(request) => format!("{name} ({} bytes)", request.body.len()),
-        Step::Feed(events) => format!("{name} ({} events)", events.len()),
-        Step::Convene(_, candidates) => format!("{name} ({candidates} candidates)"),
-        Step::Settle(candidate, ..) => format!("{name} (candidate {candidate})"),
-        Step::Decide(_) | Step::Open(_) | Step::Finish(_) | Step::Wake(_) | Step::Judged(..) => {
-            name.to_owned()
-        }
+        PolicyCall::Render(request) => format!("{name} ({} bytes)", request.body.len()),
+        PolicyCall::Feed(events) => format!("{name} ({} events)", events.len()),
+        PolicyCall::Convene(_, candidates) => format!("{name} ({candidates} candidates)"),
+        PolicyCall::Settle(candidate, ..) => format!("{name} (candidate {candidate})"),
+        PolicyCall::Decide(_)
+        | PolicyCall::Open(_)
+        | PolicyCall::Finish(_)
+        | PolicyCall::Wake(_)
+        | PolicyCall::Judged(..) => name.to_owned(),
     }
 }
 
-fn tell(answer: &Answer, lines: &mut Vec<String>) {
+fn tell(answer: &CallResult, lines: &mut Vec<String>) {
     let mut line = |text: String| lines.push(format!("  {text}"));
     match answer {
-        Answer::Plan(plan) => planned(plan, &mut line),
-        Answer::Refused(problem) | Answer::Admission(Admission::Refuse(problem)) => {
+        CallResult::Plan(plan) => planned(plan, &mut line),
+        CallResult::Refused(problem) | CallResult::Admission(Admission::Refuse(problem)) => {
             line(format!("refused: {}", refusal(problem)));
         }
-        Answer::Admission(admission) => line(word(admission)),
-        Answer::Ready => {}
-        Answer::Told(Told { frames, handoff }) => {
+        CallResult::Admission(admission) => line(word(admission)),
+        CallResult::Ready => {}
+        CallResult::Told(Told { frames, handoff }) => {
             frames.iter().for_each(|it| line(frame(it)));
             if let Some(handoff) = handoff {
                 let goes_on = if handoff.key.is_some() {
@@ -66,9 +70,9 @@ fn tell(answer: &Answer, lines: &mut Vec<String>) {
                 line(format!("handoff: turn {} {goes_on}", handoff.source));
             }
         }
-        Answer::Closing(closing) => closed(closing, &mut line),
-        Answer::Verdict(verdict) => line(format!("verdict: {}", json(verdict))),
-        Answer::Fault(fault) => {
+        CallResult::Closing(closing) => closed(closing, &mut line),
+        CallResult::Verdict(verdict) => line(format!("verdict: {}", json(verdict))),
+        CallResult::Fault(fault) => {
             // A trap's backtrace has addresses, which say nothing to anyone.
             let first = fault.lines().next().unwrap_or_default();
             line(format!("fault: {first}"));

@@ -120,7 +120,7 @@ mod tests {
     async fn a_refusal_ends_a_replay() {
         let release = release("shipped", EMBEDDED);
         let mut refused = tape(&["Hello"]);
-        if let Some(crate::policy::Step::Render(request)) = refused.steps.first_mut() {
+        if let Some(crate::policy::PolicyCall::Render(request)) = refused.steps.first_mut() {
             request.body = "{".to_owned();
         }
         let outcome = twice(&release, &refused).await.unwrap();

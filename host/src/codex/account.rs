@@ -6,19 +6,19 @@
 pub(crate) mod request; // what somebody wants to sign in with
 pub(crate) mod status; // what clients may know
 
-mod desk; // the Codex that a sign-in has for itself
-mod flow; // one sign-in, from its first event to its last
 mod introduce; // a child that has just started
 mod known; // what Codex has told
+mod login_process; // the Codex that a sign-in has for itself
 mod logout; // the way out
+mod messages;
+mod methods; // the ways to sign in
 mod probe; // what the command line says
+mod sign_in; // one sign-in, from its first event to its last
 mod slot; // one sign-in at a time
 mod source; // where fresh tokens come from
 mod staging; // a home for a login that may come to nothing
 mod tokens; // ChatGPT tokens from outside
-mod ways; // the ways to sign in
-mod wire; // the account's JSON
-mod words; // what Codex says of it, as people may hear it
+mod wire; // the account's JSON // what Codex says of it, as people may hear it
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,10 +26,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub(crate) use self::flow::{Event, Flow, Refused};
 use self::known::{Known, Login};
 pub(crate) use self::logout::SignedOut;
 use self::probe::Probe;
+pub(crate) use self::sign_in::{Event, Flow, Refused};
 use self::slot::Slot;
 use self::source::Source;
 pub(crate) use self::source::TokenFault;

@@ -1,13 +1,13 @@
 //! The children of one home: kept running, chosen by their load, replaced before they degrade, without cutting a reply.
 
+mod adaptive_limit; // how many turns at once
 mod circuit; // when the next may start
 mod life; // one child, from its start to its end
 mod login; // whether there is another
-mod member; // a child that answers
-mod pace; // how many turns at once
 mod recycle; // when one is to be replaced
 mod report; // what operators see
-mod roster; // who does what
+mod roster;
+mod worker; // a child that answers // who does what
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,12 +19,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout_at};
 
+use self::adaptive_limit::AdaptiveLimit;
 use self::circuit::Circuit;
-use self::member::Tally;
-pub(super) use self::member::{Lease, Member};
-use self::pace::Pace;
 pub(crate) use self::report::FleetReport;
-use self::roster::{Reason, Roster, Sitter};
+use self::roster::{PoolMember, Reason, Roster};
+use self::worker::Tally;
+pub(super) use self::worker::{Lease, Worker};
 use super::account::Account;
 use super::catalogues::Catalogues;
 use super::connection::Bounds;
@@ -61,7 +61,7 @@ struct Shared {
     terms: config::Fleet,
     tasks: Tasks,
     state: Mutex<State>,
-    pace: Arc<Pace>,
+    adaptive_limit: Arc<AdaptiveLimit>,
     upstream: Arc<UpstreamHealth>,
     /// Rung whenever requests that wait should look again.
     changed: watch::Sender<()>,
@@ -74,7 +74,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct State {
-    roster: Roster<Member>,
+    roster: Roster<Worker>,
     circuit: Circuit,
     /// Of the last child.
     number: u64,
@@ -109,7 +109,7 @@ struct Counts {
     log: AtomicU64,
 }
 
-impl Sitter for Member {
+impl PoolMember for Worker {
     fn is_open(&self) -> bool {
         self.connection.is_open() && !self.hung.is_cancelled()
     }
@@ -141,7 +141,7 @@ impl Fleet {
                 number: 0,
                 start_fault: None,
             }),
-            pace: Arc::new(Pace::new(config.limits.turns)),
+            adaptive_limit: Arc::new(AdaptiveLimit::new(config.limits.turns)),
             upstream: Arc::default(),
             changed: watch::Sender::default(),
             wake: Arc::default(),
@@ -165,12 +165,12 @@ impl Fleet {
     }
 
     /// A child to ask, as `lease`, but for no turn.
-    pub(super) async fn child(&self) -> Result<Arc<Member>, Problem> {
+    pub(super) async fn child(&self) -> Result<Arc<Worker>, Problem> {
         self.find(Roster::least).await
     }
 
     /// The child that would be asked, if there is one right now.
-    pub(super) fn now(&self) -> Result<Arc<Member>, Problem> {
+    pub(super) fn now(&self) -> Result<Arc<Worker>, Problem> {
         match self.shared.look(&Roster::least) {
             Some(found) => usable(found),
             None => Err(starting()),
@@ -203,25 +203,25 @@ impl Fleet {
     }
 
     /// How many turns may run at once, as it changes.
-    pub(super) fn pace(&self) -> watch::Receiver<usize> {
-        self.shared.pace.turns()
+    pub(super) fn turn_capacity(&self) -> watch::Receiver<usize> {
+        self.shared.adaptive_limit.turns()
     }
 
     /// A child that answers, if there is one right now, whether anybody is signed in or not.
-    pub(super) fn any(&self) -> Option<Arc<Member>> {
+    pub(super) fn any(&self) -> Option<Arc<Worker>> {
         self.shared.look(&Roster::least)?.ok()
     }
 
     /// Whether any child runs a turn on this thread.
     pub(super) fn runs(&self, thread: &str) -> bool {
         let state = self.shared.lock();
-        let mut seats = state.roster.seats.iter();
-        seats.any(|seat| seat.member.connection.has_turn(thread))
+        let mut entries = state.roster.entries.iter();
+        entries.any(|entry| entry.worker.connection.has_turn(thread))
     }
 
-    async fn find<T: AsRef<Member>>(
+    async fn find<T: AsRef<Worker>>(
         &self,
-        choose: impl Fn(&Roster<Member>) -> Option<T>,
+        choose: impl Fn(&Roster<Worker>) -> Option<T>,
     ) -> Result<T, Problem> {
         let mut changed = self.shared.changed.subscribe();
         let deadline = Instant::now() + START_WAIT;
@@ -239,7 +239,7 @@ impl Fleet {
 }
 
 /// What was found, unless it is of no use to a request.
-fn usable<T: AsRef<Member>>(found: Result<T, Problem>) -> Result<T, Problem> {
+fn usable<T: AsRef<Worker>>(found: Result<T, Problem>) -> Result<T, Problem> {
     let found = found?;
     if found.as_ref().signed_out {
         return Err(failure::not_signed_in().problem);
@@ -263,7 +263,7 @@ impl Shared {
     /// What `choose` finds, or why there is nothing. None: something is on its way.
     fn look<T>(
         &self,
-        choose: &impl Fn(&Roster<Member>) -> Option<T>,
+        choose: &impl Fn(&Roster<Worker>) -> Option<T>,
     ) -> Option<Result<T, Problem>> {
         let mut state = self.lock();
         let mut found = choose(&state.roster);
@@ -293,31 +293,31 @@ impl Shared {
     }
 
     fn settle(&self, state: &mut State) {
-        for (member, reason) in state.roster.settle() {
-            self.dismiss(&member, reason);
+        for (worker, reason) in state.roster.settle() {
+            self.dismiss(&worker, reason);
         }
     }
 
     /// A child takes no more turns.
-    fn dismiss(&self, member: &Member, reason: Reason) {
+    fn dismiss(&self, worker: &Worker, reason: Reason) {
         self.counts.replaced[reason as usize].fetch_add(1, Ordering::Relaxed);
         if reason != Reason::Broken {
             tracing::info!(
-                child = member.number,
+                child = worker.number,
                 ?reason,
-                turns = member.turns(),
-                threads = member.tally.threads(),
+                turns = worker.turns(),
+                threads = worker.tally.threads(),
                 "a codex is replaced by another"
             );
         }
-        member.leaving.cancel();
+        worker.leaving.cancel();
     }
 
     /// A child takes no more turns, whether there is another or not.
-    fn leave(&self, member: &Member, reason: Reason) {
+    fn leave(&self, worker: &Worker, reason: Reason) {
         let mut state = self.lock();
-        if state.roster.leave(member.number) {
-            self.dismiss(member, reason);
+        if state.roster.leave(worker.number) {
+            self.dismiss(worker, reason);
         }
         self.settle(&mut state);
         drop(state);

@@ -5,7 +5,7 @@
 //! buffer cannot lose it.
 
 mod parked; // waiting for its client
-mod progress; // what its keeper must know
+mod progress; // what its task observes
 mod state; // what is known of it
 mod terms; // what it is asked for with, and what comes of it
 mod upstream; // what it asks of the model
@@ -78,7 +78,7 @@ impl Drop for Turn {
     }
 }
 
-/// A turn as the connection's reader and the turn's keeper see it.
+/// A turn as the connection's reader and the turn's task see it.
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -86,7 +86,7 @@ pub(super) struct Shared {
     wake: Arc<WakeFlag>,
     /// Whether its model may call tools of the client.
     tools: bool,
-    /// What the keeper waits for.
+    /// What the turn's task waits for.
     progress: watch::Sender<Progress>,
     /// Bytes of events that may wait.
     bound: usize,
@@ -222,17 +222,21 @@ impl Shared {
             Report::MessageStarted { item, phase } => {
                 state.upstream.has_message();
                 state
-                    .telling
+                    .retry_filter
                     .started(&item, phase.map(Phase::from), &mut events);
             }
-            Report::MessageDelta { item, text } => state.telling.delta(&item, &text, &mut events),
+            Report::MessageDelta { item, text } => {
+                state.retry_filter.delta(&item, &text, &mut events);
+            }
             Report::MessageCompleted { item, phase, text } => {
                 state.upstream.has_message();
                 state
-                    .telling
+                    .retry_filter
                     .completed(&item, phase.map(Phase::from), &text, &mut events);
             }
-            Report::RawMessage { item, text } => state.telling.written(&item, &text, &mut events),
+            Report::RawMessage { item, text } => {
+                state.retry_filter.written(&item, &text, &mut events);
+            }
             // Codex repeats what was injected before the turn began, and drops the same of it.
             Report::UnknownItem => state.unread |= progress.started,
             Report::ReasoningDelta {
@@ -242,14 +246,14 @@ impl Shared {
                 text,
             } => {
                 state
-                    .telling
+                    .retry_filter
                     .reasoning(&item, index, raw, &text, &mut events);
             }
             Report::ReasoningCompleted { item, summary } => {
-                state.telling.reasoned(&item, &summary, &mut events);
+                state.retry_filter.reasoned(&item, &summary, &mut events);
             }
             Report::Usage(usage) => {
-                state.telling.settle(&mut events);
+                state.retry_filter.settle(&mut events);
                 let awaited = state.upstream.used(now);
                 progress.answered = progress.answered.wrapping_add(u32::from(awaited));
                 progress.responded = progress.responded.wrapping_add(1);
@@ -278,7 +282,7 @@ impl Shared {
                 state.upstream.responded(now);
                 progress.responded = progress.responded.wrapping_add(1);
                 progress.loops = state.upstream.exceeds(self.model_requests);
-                state.telling.settle(&mut events);
+                state.retry_filter.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage.into()));
                 events.extend(used.map(EventKind::Usage));
                 events.extend(told.map(verbatim));
@@ -290,7 +294,7 @@ impl Shared {
                     outcome = Some(failure::of_turn(Some(&error)));
                 }
                 false => {
-                    state.telling.retry();
+                    state.retry_filter.retry();
                     state.upstream.retried(error, now);
                     progress.failed = progress.failed.wrapping_add(1);
                 }
@@ -300,7 +304,7 @@ impl Shared {
                 progress.abandoned = true;
                 outcome = Some(failure::too_long().into());
             }
-            Report::Responded(_) => state.telling.settle(&mut events),
+            Report::Responded(_) => state.retry_filter.settle(&mut events),
             Report::Failing | Report::Echo | Report::Called { .. } => {}
             Report::TurnCompleted { status, error } => {
                 heard = match status {
@@ -308,7 +312,7 @@ impl Shared {
                     _ if error.as_ref().is_some_and(failure::is_refused) => Heard::AccountRefused,
                     _ => Heard::Turn,
                 };
-                state.telling.check_retold(&mut events);
+                state.retry_filter.check_retold(&mut events);
                 progress.started = true;
                 progress.ended = true;
                 if let Some(error) = error.as_ref().filter(|_| status == Status::Failed) {

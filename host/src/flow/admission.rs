@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout};
 use crate::codex::Permit;
 use crate::config::Limits;
 use crate::failure::Failure;
-use crate::metrics::Trail;
+use crate::metrics::RequestMetrics;
 use crate::policy::Session;
 use crate::resizable_semaphore::ResizableSemaphore;
 use crate::wit::{self, Load, ProblemKind};
@@ -58,9 +58,9 @@ impl Admission {
     }
 
     /// Follows the capacity that the channel has, as long as its sender is there.
-    pub(super) async fn follow(&self, mut pace: watch::Receiver<usize>) {
-        while pace.changed().await.is_ok() {
-            self.semaphore.resize(*pace.borrow_and_update());
+    pub(super) async fn follow(&self, mut capacity: watch::Receiver<usize>) {
+        while capacity.changed().await.is_ok() {
+            self.semaphore.resize(*capacity.borrow_and_update());
         }
     }
 
@@ -70,7 +70,7 @@ impl Admission {
         &self,
         session: &mut Session,
         wanted: usize,
-        trail: &Trail,
+        trail: &RequestMetrics,
     ) -> Result<Vec<Permit>, Failure> {
         match session.decide(self.load(wanted)).await? {
             wit::Admission::Run | wit::Admission::Wait => self.permits(wanted, trail).await,
@@ -103,7 +103,7 @@ impl Admission {
     }
 
     /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
-    async fn permits(&self, wanted: usize, trail: &Trail) -> Result<Vec<Permit>, Failure> {
+    async fn permits(&self, wanted: usize, trail: &RequestMetrics) -> Result<Vec<Permit>, Failure> {
         if wanted > self.semaphore.limit() {
             return Err(self.too_many(wanted));
         }
@@ -146,7 +146,7 @@ struct Line {
 }
 
 impl Line {
-    fn enter<'a>(&'a self, trail: &'a Trail) -> Option<Place<'a>> {
+    fn enter<'a>(&'a self, trail: &'a RequestMetrics) -> Option<Place<'a>> {
         let mut waiting = self.lock();
         if waiting.len() >= self.room {
             return None;
@@ -178,7 +178,7 @@ struct Place<'a> {
     line: &'a Line,
     number: u64,
     /// Whose place it is.
-    trail: &'a Trail,
+    trail: &'a RequestMetrics,
 }
 
 impl Drop for Place<'_> {

@@ -1,8 +1,8 @@
 //! A fan-out: candidates side by side, and what the policy's panel makes of them. It starts, limits, times and stops
 //! turns; every choice is the panel's, and no text is made here.
 
-mod heard; // what one turn has said
-mod kept; // what is kept of all
+mod buffer;
+mod transcript; // what one turn has said // what is kept of all
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::kept::Kept;
+use self::buffer::CandidateBuffer;
 use super::turn::Turn;
 use super::turns::{ANSWER, Settled, Turns};
 use crate::clock;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
 use crate::config::Limits;
-use crate::metrics::{FanOutTrail, Trail};
+use crate::metrics::{FanOutTrail, RequestMetrics};
 use crate::policy::{Fault, Session};
 use crate::wake_flag::WakeFlag;
 use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
@@ -37,7 +37,7 @@ pub(super) struct FanOut {
     candidates: u32,
     /// What is counted of it.
     trail: FanOutTrail,
-    kept: Kept,
+    buffer: CandidateBuffer,
     stage: Stage,
     /// Turns that have ended and that the panel has not heard of.
     ended: VecDeque<Settled>,
@@ -55,7 +55,7 @@ pub(super) struct Means {
     /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
     pub(super) permits: Vec<Permit>,
     /// What is counted of the request.
-    pub(super) trail: Trail,
+    pub(super) trail: RequestMetrics,
 }
 
 enum Stage {
@@ -88,7 +88,7 @@ impl FanOut {
         turns: &mut Turns,
     ) -> (Self, Vec<Event>) {
         let mut opened = Vec::with_capacity(briefs.len());
-        let kept = Kept::new(briefs.len(), &limits);
+        let buffer = CandidateBuffer::new(briefs.len(), &limits);
         let permits = means.permits.clone();
         for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
             opened.push(event(source, EventKind::Opened(model)));
@@ -101,7 +101,7 @@ impl FanOut {
             limits,
             streaming,
             candidates,
-            kept,
+            buffer,
             stage: Stage::Collecting,
             ended: VecDeque::new(),
             wake: Some(Instant::now()),
@@ -126,8 +126,8 @@ impl FanOut {
     }
 
     /// The reply has heard all but these.
-    pub(super) fn told(&mut self, waiting: &[Event]) {
-        self.kept.told(waiting);
+    pub(super) fn sent(&mut self, waiting: &[Event]) {
+        self.buffer.sent(waiting);
     }
 
     /// Keeps what the panel will be told, within the limits, and has the reply told which turns have ended. What comes
@@ -141,7 +141,7 @@ impl FanOut {
     ) -> Option<codex::Outcome> {
         // Those that have ended come behind the last event of their own, whatever a clock said.
         let latest = fresh.last().map_or(0, |event| event.at);
-        let (mut taken, over) = self.kept.hear(fresh);
+        let (mut taken, over) = self.buffer.append(fresh);
         for (source, failure) in over {
             turns.stop(source);
             settled.retain(|settled| settled.source != source);
@@ -174,7 +174,7 @@ impl FanOut {
         }
         taken.sort_by_key(|event| event.at);
         waiting.append(&mut taken);
-        self.kept.compact(waiting);
+        self.buffer.compact(waiting);
         if end.is_some() || matches!(self.stage, Stage::Showing(Shown { left: true, .. })) {
             self.release();
         }
@@ -208,7 +208,7 @@ impl FanOut {
         };
         let verdict = match &self.stage {
             Stage::Collecting => {
-                let Some(told) = self.kept.settle(source, outcome.ending) else {
+                let Some(told) = self.buffer.settle(source, outcome.ending) else {
                     return Ok(None);
                 };
                 self.trail.heard(!told.messages.is_empty());
@@ -219,7 +219,7 @@ impl FanOut {
                 verdict
             }
             Stage::Consulting => {
-                let told = self.kept.consulted(outcome.ending);
+                let told = self.buffer.consulted(outcome.ending);
                 session.judged(&told, now).await?
             }
             Stage::Showing(_) => {
@@ -268,7 +268,7 @@ impl FanOut {
                 let beyond = self.candidates.saturating_add(self.asked);
                 let source = beyond.saturating_add(1);
                 self.stage = Stage::Consulting;
-                self.kept.consult(source);
+                self.buffer.consult(source);
                 return self.ask(source, brief, turns, waiting).map(|()| None);
             }
             Verdict::Pick(choice) => self.pick(choice, waiting)?,
@@ -283,13 +283,13 @@ impl FanOut {
     /// Gives back what only a further turn, or a further verdict, could need.
     fn release(&mut self) {
         self.means = None;
-        self.kept.forget();
+        self.buffer.forget();
     }
 
     /// Tells a candidate's answer once more, as the answer.
     fn pick(&mut self, choice: Choice, waiting: &mut Vec<Event>) -> Result<Ending, Fault> {
         let number = choice.candidate;
-        let Some((messages, ending)) = self.kept.answer(number) else {
+        let Some((messages, ending)) = self.buffer.answer(number) else {
             return Err(broken(format!("candidate {number} has no answer")));
         };
         waiting.push(event(ANSWER, EventKind::Picked(choice)));

@@ -22,7 +22,7 @@ use super::turns::{ANSWER, Settled, Turns};
 use crate::codex::{Outcome, Turn};
 use crate::events;
 use crate::failure::Failure;
-use crate::metrics::Trail;
+use crate::metrics::RequestMetrics;
 use crate::policy::{Fault, Session};
 use crate::wit::{Closing, Ending, Event, EventKind, Frame, Handoff, Problem, ProblemKind};
 
@@ -78,7 +78,7 @@ impl Pump {
         session: Session,
         turns: Turns,
         lot: Lot,
-        stream: Option<Trail>,
+        stream: Option<RequestMetrics>,
         heartbeat: Duration,
     ) -> Self {
         Self {
@@ -247,7 +247,7 @@ impl Pump {
         let told = self.session.feed(now).await?;
         self.first.fed(now, &told);
         if let Some(fan_out) = &mut self.fan_out {
-            fan_out.told(later);
+            fan_out.sent(later);
         }
         self.batch.drain(..count);
         if let Some(handoff) = told.handoff {
@@ -290,7 +290,7 @@ impl Pump {
     }
 
     /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
-    /// a turn may take is its keeper's to watch. Cancel safe.
+    /// a turn may take is its task's to watch. Cancel safe.
     pub(super) async fn wait(&mut self) -> bool {
         loop {
             let due = self.spoke + self.heartbeat;

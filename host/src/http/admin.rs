@@ -1,4 +1,4 @@
-//! What operators ask of a running gateway: `/admin/…`. There only where an admin key is configured, and for it alone.
+//! The admin routes, `/admin/…`. They exist where an admin key is configured, and take no other.
 
 mod tapes; // requests to be played again
 
@@ -16,17 +16,17 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{Refusal, json};
-use super::{Front, body, key};
+use super::{AppState, body, key};
 use crate::config::Secret;
 use crate::failure::Failure;
 use crate::policy::{By, LoadError, Registry, RegistryError};
 use crate::wit::ProblemKind;
 
-/// What a handler here works with.
+/// The state of these routes.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct AdminState {
     pub(super) registry: Registry,
-    pub(super) front: Front,
+    pub(super) app: AppState,
 }
 
 /// Which build of a policy.
@@ -61,7 +61,7 @@ const PERCENT: f64 = 10.0;
 const WHO: usize = 64;
 
 /// The routes, behind the admin key.
-pub(super) fn routes(desk: Desk, admin_key: Secret) -> Router<Front> {
+pub(super) fn routes(state: AdminState, admin_key: Secret) -> Router<AppState> {
     Router::new()
         .route("/admin/policies", get(list))
         .route("/admin/policies/{name}/active", put(activate))
@@ -74,15 +74,15 @@ pub(super) fn routes(desk: Desk, admin_key: Secret) -> Router<Front> {
         )
         .method_not_allowed_fallback(super::no_method)
         .layer(from_fn_with_state(Some(Arc::new(admin_key)), key::check))
-        .with_state(desk)
+        .with_state(state)
 }
 
-async fn list(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    answer(&desk.registry.report().await)
+async fn list(State(state): State<AdminState>) -> Result<Response, Refusal> {
+    answer(&state.registry.report().await)
 }
 
 async fn activate(
-    State(desk): State<Desk>,
+    State(state): State<AdminState>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, Refusal> {
@@ -92,47 +92,47 @@ async fn activate(
         let failure = Failure::new(ProblemKind::NotFound, "policy_not_found", message);
         return Err(failure.into());
     };
-    let which: Which = read(request, &desk.front).await?;
-    let activated = desk
+    let which: Which = read(request, &state.app).await?;
+    let activated = state
         .registry
         .activate(&name, which.digest.as_deref(), by(which.by));
     answer(&activated.await?)
 }
 
-async fn rollback(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let who: Who = read(request, &desk.front).await?;
-    answer(&desk.registry.rollback(by(who.by)).await?)
+async fn rollback(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
+    let who: Who = read(request, &state.app).await?;
+    answer(&state.registry.rollback(by(who.by)).await?)
 }
 
-async fn canary(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let role: Role = read(request, &desk.front).await?;
+async fn canary(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
+    let role: Role = read(request, &state.app).await?;
     let percent = role.percent.unwrap_or(PERCENT);
-    let begun = desk
+    let begun = state
         .registry
         .canary(&role.name, role.digest.as_deref(), percent);
     begun.await?;
-    answer(&desk.registry.report().await.canary)
+    answer(&state.registry.report().await.canary)
 }
 
-async fn end_canary(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    ended(desk.registry.end_canary().await, "canary")
+async fn end_canary(State(state): State<AdminState>) -> Result<Response, Refusal> {
+    ended(state.registry.end_canary().await, "canary")
 }
 
-async fn shadow(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let role: Role = read(request, &desk.front).await?;
+async fn shadow(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
+    let role: Role = read(request, &state.app).await?;
     if role.percent.is_some() {
         return Err(Refusal::body(
             "invalid_value",
             "percent: a shadow follows all requests that it can; leave it out",
         ));
     }
-    let begun = desk.registry.shadow(&role.name, role.digest.as_deref());
+    let begun = state.registry.shadow(&role.name, role.digest.as_deref());
     begun.await?;
-    answer(&desk.registry.report().await.shadow)
+    answer(&state.registry.report().await.shadow)
 }
 
-async fn end_shadow(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    ended(desk.registry.end_shadow().await, "shadow")
+async fn end_shadow(State(state): State<AdminState>) -> Result<Response, Refusal> {
+    ended(state.registry.end_shadow().await, "shadow")
 }
 
 fn ended(had: bool, role: &str) -> Result<Response, Refusal> {
@@ -144,12 +144,12 @@ fn ended(had: bool, role: &str) -> Result<Response, Refusal> {
 }
 
 /// What the request's body says; none says nothing.
-async fn read<T: DeserializeOwned>(request: Request, front: &Front) -> Result<T, Refusal> {
+async fn read<T: DeserializeOwned>(request: Request, app: &AppState) -> Result<T, Refusal> {
     if request.body().is_end_stream() {
         return serde_json::from_str("{}")
             .map_err(|error| Refusal::body("invalid_json", &error.to_string()));
     }
-    let body::Text { text, memory: _ } = body::text(request, &front.bodies).await?;
+    let body::Text { text, memory: _ } = body::text(request, &app.bodies).await?;
     serde_json::from_str(&text).map_err(|error| Refusal::body("invalid_json", &error.to_string()))
 }
 

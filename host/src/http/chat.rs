@@ -7,7 +7,7 @@ use axum::response::Response;
 
 use super::failure::{Refusal, json};
 use super::record::Received;
-use super::{Front, body, sse};
+use super::{AppState, body, sse};
 use crate::flow::{Answer, Continued, Incoming};
 
 pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
@@ -22,15 +22,15 @@ const DIALECT: &str = "chat-completions";
 const IGNORED_BYTES: usize = 1024;
 
 pub(super) async fn complete(
-    State(front): State<Front>,
+    State(app): State<AppState>,
     Extension(received): Extension<Received>,
     request: Request,
 ) -> Result<Response, Refusal> {
     let headers = request.headers();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let nested = front.flow.is_nested(header);
+    let nested = app.flow.is_nested(header);
     let client = request.extensions().get().copied().unwrap_or_default();
-    let body::Text { text: body, memory } = body::text(request, &front.bodies).await?;
+    let body::Text { text: body, memory } = body::text(request, &app.bodies).await?;
     let incoming = Incoming {
         id: received.id,
         arrived: received.arrived,
@@ -42,7 +42,7 @@ pub(super) async fn complete(
         memory,
         nested,
     };
-    let reply = front.flow.start(incoming).await?;
+    let reply = app.flow.start(incoming).await?;
     let mut response = match reply.answer {
         Answer::Stream(feed) => {
             let open = received.trail.open();

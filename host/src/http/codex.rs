@@ -17,29 +17,29 @@ use serde_json::json;
 
 use super::failure::{Refusal, json as answer};
 use super::record::Received;
-use super::{Front, chat, key};
+use super::{AppState, chat, key};
 use crate::codex::Codex;
 use crate::codex::account::{Refused, SignedOut};
 use crate::config::{Config, Secret};
 use crate::failure::Failure;
 use crate::wit::ProblemKind;
 
-/// What a handler here works with.
+/// The state of these routes.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct AccountRoutesState {
     codex: Codex,
-    front: Front,
+    app: AppState,
     /// Who presents it may see more.
     admin_key: Option<Arc<Secret>>,
     api_key: Option<Arc<Secret>>,
     heartbeat: Duration,
 }
 
-impl Desk {
-    pub(super) fn new(config: &Config, codex: Codex, front: Front) -> Self {
+impl AccountRoutesState {
+    pub(super) fn new(config: &Config, codex: Codex, app: AppState) -> Self {
         Self {
             codex,
-            front,
+            app,
             admin_key: config.admin_key.clone().map(Arc::new),
             api_key: config.api_key.clone().map(Arc::new),
             heartbeat: config.limits.heartbeat,
@@ -48,8 +48,8 @@ impl Desk {
 }
 
 /// The routes. Signing in and out is behind `operator`. None: open, as everything else is then.
-pub(super) fn routes(desk: Desk, operator: Option<Arc<Secret>>) -> Router<Front> {
-    let keys = (desk.api_key.clone(), desk.admin_key.clone());
+pub(super) fn routes(state: AccountRoutesState, operator: Option<Arc<Secret>>) -> Router<AppState> {
+    let keys = (state.api_key.clone(), state.admin_key.clone());
     let asking = Router::new()
         .route("/api/codex/status", get(status))
         .method_not_allowed_fallback(super::no_method)
@@ -59,12 +59,15 @@ pub(super) fn routes(desk: Desk, operator: Option<Arc<Secret>>) -> Router<Front>
         .route("/api/codex/logout", post(logout))
         .method_not_allowed_fallback(super::no_method)
         .layer(from_fn_with_state(operator, key::check));
-    asking.merge(signing).with_state(desk)
+    asking.merge(signing).with_state(state)
 }
 
-async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
-    let operator = desk.admin_key.as_deref();
-    let mut status = desk.codex.status().await;
+async fn status(
+    State(state): State<AccountRoutesState>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let operator = state.admin_key.as_deref();
+    let mut status = state.codex.status().await;
     if !operator.is_some_and(|admin_key| key::is(&headers, admin_key)) {
         status.cli_path = None;
     }
@@ -72,27 +75,30 @@ async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
 }
 
 async fn login(
-    State(desk): State<Desk>,
+    State(state): State<AccountRoutesState>,
     Extension(received): Extension<Received>,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let asked = login::read(request, &desk.front.bodies).await?;
-    let begun = desk.codex.account().sign_in(asked.sign_in, asked.takeover);
+    let wanted = login::read(request, &state.app.bodies).await?;
+    let begun = state
+        .codex
+        .account()
+        .sign_in(wanted.sign_in, wanted.takeover);
     let flow = begun.await.map_err(refusal)?;
-    let body = stream::body(flow, desk.heartbeat, received.exchange);
+    let body = stream::body(flow, state.heartbeat, received.exchange);
     Ok(chat::streamed(body))
 }
 
-async fn cancel(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    if desk.codex.account().cancel_sign_in().await {
+async fn cancel(State(state): State<AccountRoutesState>) -> Result<Response, Refusal> {
+    if state.codex.account().cancel_sign_in().await {
         return whole(&json!({ "cancelled": true }));
     }
     let message = "There is no sign-in to cancel.";
     Err(Failure::new(ProblemKind::NotFound, "no_login_in_progress", message).into())
 }
 
-async fn logout(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    let (out, message) = match desk.codex.account().sign_out().await? {
+async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, Refusal> {
+    let (out, message) = match state.codex.account().sign_out().await? {
         SignedOut::Tokens => (
             true,
             "The external tokens are forgotten. A login that was stored before them holds again.",

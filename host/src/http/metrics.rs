@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::failure::Refusal;
-use super::{Front, fleet, key};
+use super::{AppState, fleet, key};
 use crate::config::Secret;
 use crate::failure::Failure;
 use crate::flow::Flow;
@@ -31,7 +31,7 @@ pub(super) struct Gauges {
 }
 
 /// The route, behind this key. None: open, as everything else is then.
-pub(super) fn routes(gauges: Gauges, key: Option<Arc<Secret>>) -> Router<Front> {
+pub(super) fn routes(gauges: Gauges, key: Option<Arc<Secret>>) -> Router<AppState> {
     Router::new()
         .route("/metrics", get(scrape))
         .route("/admin/fleet", get(fleet::list))

@@ -5,31 +5,31 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Front;
+use super::AppState;
 use super::failure::{Refusal, json};
 use super::record::Received;
 use crate::flow::Asker;
 use crate::policy::Client;
 
 pub(super) async fn list(
-    State(front): State<Front>,
+    State(app): State<AppState>,
     Extension(received): Extension<Received>,
     client: Option<Extension<Client>>,
 ) -> Result<Response, Refusal> {
     let asker = asker(received, client);
-    let list = front.flow.models(&asker).await?;
+    let list = app.flow.models(&asker).await?;
     Ok(json(StatusCode::OK, list))
 }
 
 pub(super) async fn show(
-    State(front): State<Front>,
+    State(app): State<AppState>,
     Extension(received): Extension<Received>,
     client: Option<Extension<Client>>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Refusal> {
     let id = id(path)?;
     let asker = asker(received, client);
-    let model = front.flow.model(&id, &asker).await?;
+    let model = app.flow.model(&id, &asker).await?;
     Ok(json(StatusCode::OK, model))
 }
 

@@ -23,7 +23,7 @@ use super::guard::Guard;
 use super::listen::Exchange;
 use crate::clock;
 use crate::failure::Failure;
-use crate::metrics::{Metrics, Trail};
+use crate::metrics::{Metrics, RequestMetrics};
 use crate::task::Tasks;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -58,7 +58,7 @@ pub(super) struct Received {
     /// What the client calls it, or else the id: a request that is sent again has the same one.
     pub(super) shown: String,
     /// What is counted of it.
-    pub(super) trail: Trail,
+    pub(super) trail: RequestMetrics,
     /// The connection's side of it.
     pub(super) exchange: Exchange,
 }
@@ -168,7 +168,7 @@ fn milliseconds(since: Instant) -> u64 {
 /// The request's line in the log, written when the last of it is gone: answered, or left.
 struct Line {
     span: Span,
-    trail: Trail,
+    trail: RequestMetrics,
     exchange: Exchange,
     quiet: bool,
     started: Instant,

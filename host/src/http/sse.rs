@@ -13,7 +13,7 @@ use tracing::Span;
 use super::failure::{envelope, log};
 use super::listen::Exchange;
 use crate::flow::{Feed, Piece};
-use crate::metrics::{Open, Trail};
+use crate::metrics::{Open, RequestMetrics};
 use crate::wit::Frame;
 
 /// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
@@ -102,7 +102,7 @@ impl HttpBody for Pieces {
     }
 }
 
-fn count(piece: &Piece, trail: &Trail) {
+fn count(piece: &Piece, trail: &RequestMetrics) {
     let (frames, failed) = match piece {
         Piece::Beat => return,
         Piece::Frames(frames) => (frames.len(), false),

@@ -10,8 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::Histogram;
-use super::meter::{KINDS, Meter, Work};
-use super::trail::{Outcome, Route};
+use super::release::{KINDS, ReleaseMetrics, Work};
+use super::request::{Outcome, Route};
 use super::{Counts, Metrics, Role};
 use crate::codex::FleetReport;
 use crate::flow::Occupancy;
@@ -49,7 +49,7 @@ impl Collector for Scrape {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page(encoder);
         let counts = &self.metrics.0;
-        let meters: Vec<(String, Arc<Meter>)> = {
+        let meters: Vec<(String, Arc<ReleaseMetrics>)> = {
             let releases = self.metrics.releases();
             let releases = releases.iter();
             releases
@@ -133,7 +133,7 @@ pub(super) struct Page<'a>(pub(super) DescriptorEncoder<'a>);
 
 impl Page<'_> {
     /// Numbers are a data directory's own. With these, counts of several gateways can be added up by policy.
-    fn releases(&mut self, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+    fn releases(&mut self, meters: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
         let series = meters.iter().filter_map(|(release, meter)| {
             let identity = meter.identity()?;
             let labels = [
@@ -148,7 +148,11 @@ impl Page<'_> {
         self.gauges("airlock_policy_release_info", help, series)
     }
 
-    fn requests(&mut self, none: &Arc<Meter>, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+    fn requests(
+        &mut self,
+        none: &Arc<ReleaseMetrics>,
+        meters: &[(String, Arc<ReleaseMetrics>)],
+    ) -> fmt::Result {
         let none = (String::new(), none.clone());
         let mut series = Vec::new();
         for (release, meter) in meters.iter().chain([&none]) {
@@ -171,7 +175,7 @@ impl Page<'_> {
         self.counters("airlock_requests", help, series)
     }
 
-    fn policies(&mut self, meters: &[(String, Arc<Meter>)]) -> fmt::Result {
+    fn policies(&mut self, meters: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
         let faults = meters.iter().flat_map(|(release, meter)| {
             let is_used = meter.is_used();
             let faults = KINDS.iter().zip(&meter.faults).map(|(kind, count)| {

@@ -4,9 +4,9 @@ mod relay; // what is told without a call
 
 use serde::de::IgnoredAny;
 
+use super::policy_call::{CallResult, PolicyCall};
 use super::release::{LoadError, Release};
 use super::replay::Replay;
-use super::step::{Answer, Step};
 use crate::wit::{
     Admission, Context, Description, Ending, Event, EventKind, Load, Message, Model, Notification,
     Outcome, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Verdict,
@@ -103,11 +103,11 @@ async fn speaks(release: &Release) -> Result<bool, String> {
 }
 
 /// A plain request, of a gateway that has nothing else to do, must not be refused.
-fn served(answers: &[Answer]) -> Result<(), String> {
+fn served(answers: &[CallResult]) -> Result<(), String> {
     for answer in answers {
         let (call, problem) = match answer {
-            Answer::Refused(problem) => ("render", problem),
-            Answer::Admission(Admission::Refuse(problem)) => ("decide", problem),
+            CallResult::Refused(problem) => ("render", problem),
+            CallResult::Admission(Admission::Refuse(problem)) => ("decide", problem),
             _ => continue,
         };
         let message = &problem.message;
@@ -117,39 +117,44 @@ fn served(answers: &[Answer]) -> Result<(), String> {
 }
 
 /// One request from beginning to end. What it gives is checked, and returned to be compared.
-async fn run(release: &Release, body: &str, ending: &Ending) -> Result<Vec<Answer>, String> {
+async fn run(release: &Release, body: &str, ending: &Ending) -> Result<Vec<CallResult>, String> {
     let mut replay = Replay::on(release)
         .await
         .map_err(|fault| fault.to_string())?;
     let mut answers = Vec::new();
-    let rendered = take(&mut replay, Step::Render(request(body)), &mut answers).await?;
+    let rendered = take(&mut replay, PolicyCall::Render(request(body)), &mut answers).await?;
     let plan = match rendered {
-        Answer::Plan(plan) => plan,
-        Answer::Refused(problem) if problem.kind == ProblemKind::Internal => {
+        CallResult::Plan(plan) => plan,
+        CallResult::Refused(problem) if problem.kind == ProblemKind::Internal => {
             return Err(format!("render: {}", problem.message));
         }
         // It may not serve such a request.
         _ => return Ok(answers),
     };
     let wanted = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
-    let admission = take(&mut replay, Step::Decide(load(wanted)), &mut answers).await?;
-    if let Answer::Admission(Admission::Refuse(_)) = admission {
+    let admission = take(&mut replay, PolicyCall::Decide(load(wanted)), &mut answers).await?;
+    if let CallResult::Admission(Admission::Refuse(_)) = admission {
         return Ok(answers);
     }
-    take(&mut replay, Step::Open(context()), &mut answers).await?;
+    take(&mut replay, PolicyCall::Open(context()), &mut answers).await?;
     if wanted > 1 {
         panel(&mut replay, wanted, &mut answers).await?;
     }
     for batch in batches() {
-        take(&mut replay, Step::Feed(batch), &mut answers).await?;
+        take(&mut replay, PolicyCall::Feed(batch), &mut answers).await?;
     }
-    let finished = take(&mut replay, Step::Finish(ending.clone()), &mut answers).await?;
+    let finished = take(
+        &mut replay,
+        PolicyCall::Finish(ending.clone()),
+        &mut answers,
+    )
+    .await?;
     let frames: usize = answers.iter().map(|answer| answer.frames().len()).sum();
     if plan.streaming && frames == 0 {
         return Err("a stream without a frame".to_owned());
     }
     // A stream's client gets frames alone: what its body is does not matter.
-    if let Answer::Closing(closing) = finished
+    if let CallResult::Closing(closing) = finished
         && !plan.streaming
     {
         match closing.body {
@@ -169,12 +174,12 @@ async fn run(release: &Release, body: &str, ending: &Ending) -> Result<Vec<Answe
 async fn panel(
     replay: &mut Replay,
     candidates: u32,
-    answers: &mut Vec<Answer>,
+    answers: &mut Vec<CallResult>,
 ) -> Result<(), String> {
-    take(replay, Step::Convene(context(), candidates), answers).await?;
-    let mut last = take(replay, Step::Wake(NOW), answers).await?;
+    take(replay, PolicyCall::Convene(context(), candidates), answers).await?;
+    let mut last = take(replay, PolicyCall::Wake(NOW), answers).await?;
     for candidate in 1..=candidates {
-        if !matches!(last, Answer::Verdict(Verdict::Wait(_))) {
+        if !matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
             return Ok(());
         }
         let outcome = Outcome {
@@ -184,9 +189,9 @@ async fn panel(
                 text: "Grüße zurück 🦀".to_owned(),
             }],
         };
-        last = take(replay, Step::Settle(candidate, outcome, NOW), answers).await?;
+        last = take(replay, PolicyCall::Settle(candidate, outcome, NOW), answers).await?;
     }
-    if matches!(last, Answer::Verdict(Verdict::Wait(_))) {
+    if matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
         return Err("settle: the panel waits, and there is nothing to wait for".to_owned());
     }
     Ok(())
@@ -220,11 +225,11 @@ async fn models(release: &Release) -> Result<(), String> {
 
 async fn take(
     replay: &mut Replay,
-    step: Step,
-    answers: &mut Vec<Answer>,
-) -> Result<Answer, String> {
+    step: PolicyCall,
+    answers: &mut Vec<CallResult>,
+) -> Result<CallResult, String> {
     let answer = replay.step(&step).await;
-    if let Answer::Fault(fault) = &answer {
+    if let CallResult::Fault(fault) = &answer {
         return Err(format!("{}: {fault}", step.name()));
     }
     answers.push(answer.clone());
@@ -346,7 +351,7 @@ mod tests {
             param: None,
             retry_after_seconds: None,
         };
-        let why = served(&[Answer::Admission(Admission::Refuse(problem))]).unwrap_err();
+        let why = served(&[CallResult::Admission(Admission::Refuse(problem))]).unwrap_err();
         assert!(why.contains("decide") && why.contains("Nobody"), "{why}");
     }
 }

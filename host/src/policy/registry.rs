@@ -2,16 +2,16 @@
 //!
 //! Everything here happens beside requests. What they see is the `Rollout`, whose pointer a change replaces at its end.
 
-mod asked; // by whom, and why it cannot be
-mod desk; // what changes are made with
+mod error; // who requests a change, and why it fails
 mod find; // which build is meant
 mod folder; // what operators put there
 mod guard; // what fails too often
 mod load; // from a file to a release
+mod persisted; // policies.json
 mod report; // what operators see
 mod roles; // canary and shadow
 mod start; // what a gateway begins with
-mod state; // what is remembered
+mod state; // what this process has loaded, and what it remembers
 mod watch; // what happens by itself
 
 use std::error::Error;
@@ -21,13 +21,13 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use wasmtime::component::Component;
 
-pub(crate) use self::asked::{By, RegistryError};
-use self::desk::{Desk, Loaded, Pending};
+pub(crate) use self::error::{By, RegistryError};
 use self::find::{Finder, Found};
 pub(crate) use self::folder::is_name;
+use self::persisted::PersistedState;
+pub(crate) use self::persisted::{Activation, Record};
 pub(crate) use self::report::Report;
-use self::state::State;
-pub(crate) use self::state::{Activation, Record};
+use self::state::{Loaded, Pending, RegistryState};
 use super::cache::Cache;
 use super::compile::{self, Compiler};
 use super::engine::Engine;
@@ -61,7 +61,7 @@ struct Shared {
     /// The release of the policy that the configuration names. It is only left by somebody.
     configured: Option<u64>,
     /// Held for the whole of a change, so that changes come one after the other.
-    desk: Mutex<Desk>,
+    state: Mutex<RegistryState>,
     /// Rung when any release fails.
     alarm: Arc<Notify>,
     tasks: Tasks,
@@ -81,14 +81,14 @@ impl Registry {
         let trust = start::trust(config)?;
         start::folders(config)?;
         let compiler = compiler(&engine, config)?;
-        let state = State::open(config.codex.data_dir.join(STATE))?;
-        if !state.is_ours() {
+        let persisted = PersistedState::open(config.codex.data_dir.join(STATE))?;
+        if !persisted.is_ours() {
             tracing::warn!(
                 "another gateway has this data directory: it remembers which policies are active, and this one does not"
             );
         }
-        let mut desk = Desk {
-            state,
+        let mut state = RegistryState {
+            persisted,
             loaded: Vec::new(),
         };
         let alarm = Arc::<Notify>::default();
@@ -100,10 +100,10 @@ impl Registry {
             metrics,
             alarm: &alarm,
         };
-        let release = loader.first(&mut desk).await?;
+        let release = loader.first(&mut state).await?;
         let number = release.about().number;
         let rollout = Rollout::new(release);
-        if let Err(error) = desk.state.save() {
+        if let Err(error) = state.persisted.save() {
             tracing::error!(%error, "what is active cannot be remembered over a restart");
         }
         let registry = Self(Arc::new(Shared {
@@ -114,7 +114,7 @@ impl Registry {
             metrics: metrics.clone(),
             rollout,
             configured: config.policy.is_some().then_some(number),
-            desk: Mutex::new(desk),
+            state: Mutex::new(state),
             alarm,
             tasks: tasks.clone(),
         }));
@@ -138,7 +138,7 @@ impl Registry {
         by: By,
     ) -> Result<Activation, RegistryError> {
         let (mut pending, release) = self.obtain(name, digest, false).await?;
-        pending.state.failed(release.about().number, false);
+        pending.persisted.failed(release.about().number, false);
         let activation = self.swap(&mut pending, &release, by, false)?;
         release.health().forget_lately();
         Ok(activation)
@@ -165,7 +165,7 @@ impl Registry {
 
     /// What the active release may be left for, the best first.
     async fn before(&self, active: u64) -> Vec<Activation> {
-        self.desk().await.state.before(active)
+        self.state().await.persisted.before(active)
     }
 
     /// Makes a former release active, if the active one is still that which is to be left. `failed`: because that fails.
@@ -184,7 +184,7 @@ impl Registry {
             ));
         }
         if failed {
-            pending.state.failed(active, true);
+            pending.persisted.failed(active, true);
         }
         self.swap(&mut pending, &release, by, true)
     }
@@ -194,8 +194,8 @@ impl Registry {
         self.0.rollout.roles().active.about().number
     }
 
-    /// The build that is meant, as a release, and the change of the desk that this is. Finding it, compiling it and trying it
-    /// out takes long and leaves the desk to others: what fails can be taken back meanwhile, and operators can look.
+    /// The build that is meant, as a release, and the change of the state that this is. Finding it, compiling it and trying it
+    /// out takes long and leaves the state to others: what fails can be taken back meanwhile, and operators can look.
     /// `lenient`: as for `take_in`.
     async fn obtain(
         &self,
@@ -223,8 +223,8 @@ impl Registry {
 
     /// What this process knows of a build.
     async fn loaded(&self, found: &Found) -> Option<Loaded> {
-        let desk = self.desk().await;
-        desk.loaded(&found.name, &found.digest)
+        let state = self.state().await;
+        state.loaded(&found.name, &found.digest)
     }
 
     /// `before`: what this process knows of the build. `code`: it, where that is at hand. `lenient`: settings that it does
@@ -237,19 +237,19 @@ impl Registry {
         lenient: bool,
     ) -> Result<(Pending<'_>, Release), RegistryError> {
         let ready = self.loader().ready(found, before, code, lenient).await?;
-        let mut pending = Pending::on(self.desk().await);
+        let mut pending = Pending::on(self.state().await);
         let release = self.loader().adopt(&mut pending, ready)?;
         Ok((pending, release))
     }
 
     async fn known(&self) -> Vec<Record> {
-        self.desk().await.state.kept.releases.clone()
+        self.state().await.persisted.file.releases.clone()
     }
 
     /// What serves, what could, and what has been.
     pub(crate) async fn report(&self) -> Report {
-        let desk = self.desk().await;
-        report::make(&self.0, &desk)
+        let state = self.state().await;
+        report::make(&self.0, &state)
     }
 
     /// The swap itself: first it is written to the disk, and then it is one pointer.
@@ -286,7 +286,7 @@ impl Registry {
     /// Writes a change to the disk, or leaves everything as it was.
     fn commit(&self, pending: &mut Pending<'_>) -> Result<(), RegistryError> {
         pending.commit()?;
-        let state = &pending.state;
+        let state = &pending.persisted;
         self.0.metrics.keep(|number| state.remembers(number));
         Ok(())
     }
@@ -308,8 +308,8 @@ impl Registry {
         self.0.config.codex.data_dir.join(FOLDER)
     }
 
-    async fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.0.desk.lock().await
+    async fn state(&self) -> MutexGuard<'_, RegistryState> {
+        self.0.state.lock().await
     }
 }
 

@@ -21,7 +21,7 @@ use super::size::Bounds;
 use super::world::{self, World};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::metrics::{Meter, Work};
+use crate::metrics::{ReleaseMetrics, Work};
 use crate::wit::{ProblemKind, Request};
 
 /// A policy that a gateway serves with. Clones share it; it is freed when the last of them is gone.
@@ -40,7 +40,7 @@ struct Loaded {
     /// Whether it imports WASI.
     wasi: bool,
     health: Health,
-    meter: Arc<Meter>,
+    meter: Arc<ReleaseMetrics>,
 }
 
 impl Drop for Loaded {
@@ -210,7 +210,7 @@ impl Release {
             wasi,
             ..
         } = &*self.0;
-        let meter = Arc::<Meter>::default();
+        let meter = Arc::<ReleaseMetrics>::default();
         meter.came();
         Self(Arc::new(Loaded {
             engine: engine.clone(),
@@ -252,7 +252,7 @@ impl Release {
     }
 
     /// What is counted of it.
-    pub(crate) fn meter(&self) -> &Arc<Meter> {
+    pub(crate) fn meter(&self) -> &Arc<ReleaseMetrics> {
         &self.0.meter
     }
 
@@ -324,7 +324,7 @@ pub(crate) struct Terms {
     /// Rung when it fails.
     pub(crate) alarm: Arc<Notify>,
     /// Where what it does is counted.
-    pub(crate) meter: Arc<Meter>,
+    pub(crate) meter: Arc<ReleaseMetrics>,
 }
 
 impl Terms {

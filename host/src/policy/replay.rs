@@ -2,9 +2,9 @@
 
 use super::Fault;
 use super::health::Client;
+use super::policy_call::{CallResult, PolicyCall};
 use super::release::Release;
 use super::session::Session;
-use super::step::{Answer, Step};
 use crate::failure::Failure;
 use crate::metrics::Work;
 use crate::wit::Context;
@@ -49,10 +49,10 @@ impl Replay {
     }
 
     /// Makes the call, with the settings and the notes that this release has.
-    pub(crate) async fn step(&mut self, step: &Step) -> Answer {
+    pub(crate) async fn step(&mut self, step: &PolicyCall) -> CallResult {
         let session = &mut self.session;
         match step {
-            Step::Render(request) => {
+            PolicyCall::Render(request) => {
                 let mut request = request.clone();
                 session
                     .release()
@@ -62,17 +62,17 @@ impl Replay {
                     Ok(plan) => {
                         plan.notes.clone_into(&mut self.notes);
                         self.relays = plan.streaming && plan.briefs.len() == 1;
-                        Answer::Plan(Box::new(plan))
+                        CallResult::Plan(Box::new(plan))
                     }
                     Err(Failure { problem, cause }) => match cause {
                         // Only a fault has a cause here.
-                        Some(cause) => Answer::Fault(cause.to_string()),
-                        None => Answer::Refused(problem),
+                        Some(cause) => CallResult::Fault(cause.to_string()),
+                        None => CallResult::Refused(problem),
                     },
                 }
             }
-            Step::Decide(load) => answer(session.decide(*load).await),
-            Step::Open(context) => {
+            PolicyCall::Decide(load) => answer(session.decide(*load).await),
+            PolicyCall::Open(context) => {
                 let context = self.noted(context);
                 let opened = self.session.open(&context).await;
                 if self.relays {
@@ -80,17 +80,17 @@ impl Replay {
                 }
                 answer(opened)
             }
-            Step::Feed(events) => answer(session.feed(events).await),
-            Step::Finish(ending) => answer(session.finish(ending).await),
-            Step::Convene(context, candidates) => {
+            PolicyCall::Feed(events) => answer(session.feed(events).await),
+            PolicyCall::Finish(ending) => answer(session.finish(ending).await),
+            PolicyCall::Convene(context, candidates) => {
                 let context = self.noted(context);
                 answer(self.session.convene(&context, *candidates).await)
             }
-            Step::Wake(now) => answer(session.wake(*now).await),
-            Step::Settle(candidate, outcome, now) => {
+            PolicyCall::Wake(now) => answer(session.wake(*now).await),
+            PolicyCall::Settle(candidate, outcome, now) => {
                 answer(session.settle(*candidate, outcome, *now).await)
             }
-            Step::Judged(outcome, now) => answer(session.judged(outcome, *now).await),
+            PolicyCall::Judged(outcome, now) => answer(session.judged(outcome, *now).await),
         }
     }
 
@@ -102,12 +102,12 @@ impl Replay {
     }
 }
 
-fn answer<T>(outcome: Result<T, Fault>) -> Answer
+fn answer<T>(outcome: Result<T, Fault>) -> CallResult
 where
-    Answer: for<'a> From<&'a T>,
+    CallResult: for<'a> From<&'a T>,
 {
     match outcome {
-        Ok(given) => Answer::from(&given),
-        Err(fault) => Answer::Fault(fault.to_string()),
+        Ok(given) => CallResult::from(&given),
+        Err(fault) => CallResult::Fault(fault.to_string()),
     }
 }

@@ -9,11 +9,11 @@ use self::call::{Timed, settle, wall, within};
 use super::contract;
 use super::fault::Fault;
 use super::health::Client;
+use super::policy_call::{CallResult, Observer, PolicyCall, RecordedCall};
 use super::relay::Relay;
 use super::release::Release;
 use super::sandbox::Sandbox;
 use super::size;
-use super::step::{Answer, Observer, Seen, Step};
 use super::volume::{self, Volume};
 use super::world::Exports;
 use crate::events;
@@ -141,7 +141,7 @@ impl Session {
             Ok(rendered)
         });
         self.volume.rendered(self.memory_bytes());
-        self.show(&rendered, || Step::Render(request.clone()));
+        self.show(&rendered, || PolicyCall::Render(request.clone()));
         match rendered {
             Ok(rendered) => Ok(rendered?),
             Err(fault) => Err(self.failed_over(request, fault)),
@@ -163,13 +163,13 @@ impl Session {
     /// Whether the request may start now.
     pub(crate) async fn decide(&mut self, load: Load) -> Result<Admission, Fault> {
         let admission = call!(self, decide(load));
-        self.seen(admission, || Step::Decide(load))
+        self.seen(admission, || PolicyCall::Decide(load))
     }
 
     /// Begins the reply. A session has one.
     pub(crate) async fn open(&mut self, context: &Context) -> Result<(), Fault> {
         let reply = call!(self, open(context)).map(|reply| self.reply = Some(reply));
-        self.seen(reply, || Step::Open(context.clone()))
+        self.seen(reply, || PolicyCall::Open(context.clone()))
     }
 
     /// Lets pieces of a text that goes on be told without a call, where the policy gives a pattern for them.
@@ -213,7 +213,7 @@ impl Session {
             self.give_out(&told.frames, events.len(), 0)?;
             Ok(told)
         });
-        let told = self.seen(told, || Step::Feed(events.to_vec()))?;
+        let told = self.seen(told, || PolicyCall::Feed(events.to_vec()))?;
         self.relay.fed(events);
         Ok(told)
     }
@@ -229,7 +229,7 @@ impl Session {
         self.seen(told, || {
             let mut joined = events.to_vec();
             events::compact(&mut joined);
-            Step::Feed(joined)
+            PolicyCall::Feed(joined)
         })
     }
 
@@ -253,7 +253,7 @@ impl Session {
             self.give_out(&closing.frames, 1, body)?;
             Ok(closing)
         });
-        self.seen(closing, || Step::Finish(ending.clone()))
+        self.seen(closing, || PolicyCall::Finish(ending.clone()))
     }
 
     /// Convenes the panel over so many candidates. A session has one.
@@ -264,14 +264,14 @@ impl Session {
     ) -> Result<(), Fault> {
         let panel = call!(self, convene(context, candidates));
         let panel = panel.map(|panel| self.panel = Some(panel));
-        self.seen(panel, || Step::Convene(context.clone(), candidates))
+        self.seen(panel, || PolicyCall::Convene(context.clone(), candidates))
     }
 
     /// Tells the panel that it is time. Needs one, as the two calls below do. `now`: Unix milliseconds.
     pub(crate) async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, wake(panel, now));
-        self.decided(verdict, || Step::Wake(now))
+        self.decided(verdict, || PolicyCall::Wake(now))
     }
 
     /// Tells the panel what came of a candidate.
@@ -283,14 +283,16 @@ impl Session {
     ) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, settle(panel, (candidate, outcome), now));
-        self.decided(verdict, || Step::Settle(candidate, outcome.clone(), now))
+        self.decided(verdict, || {
+            PolicyCall::Settle(candidate, outcome.clone(), now)
+        })
     }
 
     /// Tells the panel what came of a turn that it asked for.
     pub(crate) async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, judged(panel, outcome, now));
-        self.decided(verdict, || Step::Judged(outcome.clone(), now))
+        self.decided(verdict, || PolicyCall::Judged(outcome.clone(), now))
     }
 
     /// The list of models as JSON, in the dialect.
@@ -316,7 +318,7 @@ impl Session {
     fn decided(
         &mut self,
         verdict: Result<Verdict, Fault>,
-        step: impl FnOnce() -> Step,
+        step: impl FnOnce() -> PolicyCall,
     ) -> Result<Verdict, Fault> {
         let verdict = verdict.and_then(|verdict| {
             contract::verdict(&verdict, self.attachments)?;
@@ -329,27 +331,27 @@ impl Session {
     fn seen<T>(
         &mut self,
         outcome: Result<T, Fault>,
-        step: impl FnOnce() -> Step,
+        step: impl FnOnce() -> PolicyCall,
     ) -> Result<T, Fault>
     where
-        Answer: for<'a> From<&'a T>,
+        CallResult: for<'a> From<&'a T>,
     {
         self.show(&outcome, step);
         self.counted(outcome)
     }
 
-    fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> Step)
+    fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> PolicyCall)
     where
-        Answer: for<'a> From<&'a T>,
+        CallResult: for<'a> From<&'a T>,
     {
         if self.observers.is_empty() {
             return;
         }
         let answer = match outcome {
-            Ok(answer) => Answer::from(answer),
-            Err(fault) => Answer::Fault(fault.to_string()),
+            Ok(answer) => CallResult::from(answer),
+            Err(fault) => CallResult::Fault(fault.to_string()),
         };
-        let seen = Seen::new(step(), answer);
+        let seen = RecordedCall::new(step(), answer);
         self.observers.retain(|observer| observer.see(&seen));
     }
 

@@ -8,10 +8,10 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::health::Client;
+use super::policy_call::{CallResult, Observed, PolicyCall, RecordedCall, observer};
 use super::release::Release;
 use super::replay::Replay;
 use super::session::Session;
-use super::step::{Answer, Observed, Seen, Step, observer};
 use crate::task::Tasks;
 
 /// Requests that are followed at once. The others are passed over.
@@ -124,10 +124,10 @@ impl Shadow {
         while let Some(seen) = observed.next().await {
             number += 1;
             let own = replay.step(seen.step()).await;
-            if matches!(seen.answer(), Answer::Fault(_)) {
+            if matches!(seen.answer(), CallResult::Fault(_)) {
                 break;
             }
-            if matches!(own, Answer::Fault(_)) {
+            if matches!(own, CallResult::Fault(_)) {
                 self.lock().failed += 1;
                 return;
             }
@@ -164,18 +164,18 @@ impl Shadow {
 }
 
 /// Whether nothing follows on this.
-fn is_last(seen: &Seen) -> bool {
+fn is_last(seen: &RecordedCall) -> bool {
     matches!(
         (seen.step(), seen.answer()),
-        (Step::Finish(_), _)
+        (PolicyCall::Finish(_), _)
             | (
                 _,
-                Answer::Refused(_) | Answer::Admission(crate::wit::Admission::Refuse(_))
+                CallResult::Refused(_) | CallResult::Admission(crate::wit::Admission::Refuse(_))
             )
     )
 }
 
-fn differs(request: &str, number: usize, seen: &Seen, own: &Answer) -> Option<Sample> {
+fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) -> Option<Sample> {
     let (served, shadow) = (seen.answer().shown(), own.shown());
     if served == shadow {
         return None;
@@ -191,7 +191,7 @@ fn differs(request: &str, number: usize, seen: &Seen, own: &Answer) -> Option<Sa
 }
 
 /// An answer in words, as far as they are looked through for what differs.
-fn told(answer: &Answer) -> String {
+fn told(answer: &CallResult) -> String {
     let mut told = Told(String::new());
     // It ends early where there is too much.
     let _ = write!(told, "{answer:?}");

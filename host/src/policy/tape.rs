@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::recorder::Recorder;
-use super::step::Step;
+use super::policy_call::PolicyCall;
 
 /// The format's version.
 const VERSION: u32 = 1;
@@ -48,7 +48,7 @@ pub(crate) struct Tape {
     /// Unix milliseconds at which its recording ended.
     pub(crate) recorded_at: u64,
     /// Without settings and notes: each release has its own.
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<PolicyCall>,
 }
 
 /// A file that is no tape of ours.
@@ -77,17 +77,19 @@ pub(crate) enum TapeError {
 
 impl Tape {
     /// A tape of these steps, without what is a secret or a release's own.
-    fn new(request: String, recorded_at: u64, mut steps: Vec<Step>) -> Self {
+    fn new(request: String, recorded_at: u64, mut steps: Vec<PolicyCall>) -> Self {
         for step in &mut steps {
             match step {
-                Step::Render(request) => request.settings.clear(),
-                Step::Open(context) | Step::Convene(context, _) => context.notes.clear(),
-                Step::Decide(_)
-                | Step::Feed(_)
-                | Step::Finish(_)
-                | Step::Wake(_)
-                | Step::Settle(..)
-                | Step::Judged(..) => {}
+                PolicyCall::Render(request) => request.settings.clear(),
+                PolicyCall::Open(context) | PolicyCall::Convene(context, _) => {
+                    context.notes.clear();
+                }
+                PolicyCall::Decide(_)
+                | PolicyCall::Feed(_)
+                | PolicyCall::Finish(_)
+                | PolicyCall::Wake(_)
+                | PolicyCall::Settle(..)
+                | PolicyCall::Judged(..) => {}
             }
         }
         redact::redact(&mut steps);

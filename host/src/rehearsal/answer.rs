@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::asked::Asked;
+use super::request::ModelRequest;
 use super::scenario::PREFIX;
 use super::schema;
 
@@ -33,11 +33,11 @@ pub(super) struct Answer {
 }
 
 /// The answer to a request, of which there were `earlier` before.
-pub(super) fn to(asked: &Asked, earlier: usize) -> Answer {
-    let summary = asked.wants_summary().then(|| {
+pub(super) fn to(request: &ModelRequest, earlier: usize) -> Answer {
+    let summary = request.wants_summary().then(|| {
         "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
     });
-    let calls = asked.wanted().into_iter().map(|tool| {
+    let calls = request.wanted().into_iter().map(|tool| {
         let arguments = schema::instance(&tool.parameters);
         (tool.name.clone(), arguments.to_string())
     });
@@ -49,12 +49,12 @@ pub(super) fn to(asked: &Asked, earlier: usize) -> Answer {
             calls,
         };
     }
-    let text = match asked.schema() {
+    let text = match request.schema() {
         Some(schema) => schema::instance(schema).to_string(),
-        None if asked.wants_object() => {
-            json!({"rehearsal": SENTENCE, "you_said": quoted(&asked.question())}).to_string()
+        None if request.wants_object() => {
+            json!({"rehearsal": SENTENCE, "you_said": quoted(&request.question())}).to_string()
         }
-        None => words(asked, VARIANTS[earlier % VARIANTS.len()]),
+        None => words(request, VARIANTS[earlier % VARIANTS.len()]),
     };
     Answer {
         summary,
@@ -63,22 +63,25 @@ pub(super) fn to(asked: &Asked, earlier: usize) -> Answer {
     }
 }
 
-fn words(asked: &Asked, variant: &str) -> String {
-    let question = asked.question();
+fn words(request: &ModelRequest, variant: &str) -> String {
+    let question = request.question();
     let mut text = [SENTENCE, variant].concat();
-    if let Some(hint) = asked.hint() {
+    if let Some(hint) = request.hint() {
         text.push_str(&format!(" The hint was: “{}”.", quoted(hint)));
     }
-    if asked.earlier() > 0 {
+    if request.earlier() > 0 {
         text.push_str(&format!(
             " I have {} of this conversation.",
-            counted(asked.earlier(), "earlier message")
+            counted(request.earlier(), "earlier message")
         ));
     }
-    if asked.images() > 0 {
-        text.push_str(&format!(" You sent {}.", counted(asked.images(), "image")));
+    if request.images() > 0 {
+        text.push_str(&format!(
+            " You sent {}.",
+            counted(request.images(), "image")
+        ));
     }
-    let results = asked.results();
+    let results = request.results();
     for (name, result) in results.iter().take(RESULTS) {
         text.push_str(&format!(" {name} returned: “{}”.", quoted(result)));
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::answer::Answer;
-use super::asked::Asked;
+use super::request::ModelRequest;
 use super::scenario::Scenario;
 
 /// Bytes of a request or an answer that make about one token.
@@ -17,12 +17,12 @@ const TOKEN_BYTES: usize = 4;
 /// The events of one response, with the scenario's time between two words. A broken one ends with an error, upon which
 /// the connection is cut.
 pub(super) fn events(
-    asked: &Asked,
+    request: &ModelRequest,
     answer: &Answer,
     scenario: Scenario,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let pace = scenario.pace();
-    let events = iter(script(asked, answer, scenario)).then(move |event| async move {
+    let events = iter(script(request, answer, scenario)).then(move |event| async move {
         if event["type"]
             .as_str()
             .is_some_and(|kind| kind.ends_with(".delta"))
@@ -37,10 +37,10 @@ pub(super) fn events(
 }
 
 /// All events of one response, in order.
-pub(super) fn script(asked: &Asked, answer: &Answer, scenario: Scenario) -> Vec<Value> {
+pub(super) fn script(request: &ModelRequest, answer: &Answer, scenario: Scenario) -> Vec<Value> {
     let id = uuid::Uuid::now_v7().simple();
     let mut script = Script::default();
-    let response = |status: &str| json!({ "id": format!("resp_{id}"), "object": "response", "status": status, "model": asked.model });
+    let response = |status: &str| json!({ "id": format!("resp_{id}"), "object": "response", "status": status, "model": request.model });
     script.say(json!({ "type": "response.created", "response": response("in_progress") }));
     if let Scenario::Failed(code) = scenario {
         let mut failed = response("failed");
@@ -78,7 +78,7 @@ pub(super) fn script(asked: &Asked, answer: &Answer, scenario: Scenario) -> Vec<
     let reasoning = answer.summary.as_deref().map_or(0, tokens);
     let calls = answer.calls.iter().map(|(_, arguments)| tokens(arguments));
     let output = text.map_or(0, tokens) + calls.sum::<usize>() + reasoning;
-    let input = asked.bytes.div_ceil(TOKEN_BYTES);
+    let input = request.bytes.div_ceil(TOKEN_BYTES);
     whole["output"] = Value::Array(std::mem::take(&mut script.output));
     whole["usage"] = json!({
         "input_tokens": input,

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::*;
 
 fn script(request: &Value) -> Vec<Value> {
-    let asked = Asked::read(request.to_string().as_bytes()).unwrap();
-    stream::script(&asked, &answer::to(&asked, 0), asked.scenario())
+    let request = ModelRequest::read(request.to_string().as_bytes()).unwrap();
+    stream::script(&request, &answer::to(&request, 0), request.scenario())
 }
 
 fn request() -> Value {
@@ -134,19 +134,19 @@ fn a_json_object_is_answered_where_the_instructions_want_one() {
 #[test]
 fn what_is_no_request_is_not_answered() {
     for body in ["", "[]", "{}", r#"{"model": 1}"#] {
-        assert!(Asked::read(body.as_bytes()).is_none(), "{body}");
+        assert!(ModelRequest::read(body.as_bytes()).is_none(), "{body}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_are_server_sent_events() {
-    let asked = Asked::read(request().to_string().as_bytes()).unwrap();
-    let answer = answer::to(&asked, 0);
-    let events = stream::events(&asked, &answer, Scenario::Answer);
+    let request = ModelRequest::read(request().to_string().as_bytes()).unwrap();
+    let answer = answer::to(&request, 0);
+    let events = stream::events(&request, &answer, Scenario::Answer);
     let sent: Vec<_> = events.collect().await;
     assert_eq!(
         sent.len(),
-        stream::script(&asked, &answer, Scenario::Answer).len()
+        stream::script(&request, &answer, Scenario::Answer).len()
     );
     for event in sent {
         let event = String::from_utf8(event.unwrap().to_vec()).unwrap();
@@ -272,10 +272,10 @@ fn a_scenario_stands_in_the_question_or_the_instructions_and_is_not_repeated() {
         let mut request = request();
         request["input"][4]["content"][0]["text"] = question.into();
         request["input"][0]["content"][0]["text"] = instruction.into();
-        let asked = Asked::read(request.to_string().as_bytes()).unwrap();
-        let answer = answer::to(&asked, 0).text.unwrap();
+        let request = ModelRequest::read(request.to_string().as_bytes()).unwrap();
+        let answer = answer::to(&request, 0).text.unwrap();
         assert!(!answer.contains(scenario::PREFIX), "{answer}");
-        asked.scenario()
+        request.scenario()
     };
     assert_eq!(scenario("rehearse:slow", ""), Scenario::Slow);
     assert_eq!(scenario("hi", "Angle: rehearse:slow"), Scenario::Slow);
@@ -290,9 +290,9 @@ fn a_scenario_stands_in_the_question_or_the_instructions_and_is_not_repeated() {
 fn answers_differ_by_turns_and_repeat_a_hint() {
     let mut request = request();
     request["input"][0]["content"][0]["text"] = "Be brief.\n\nApproach the user's request from this angle:\n\nArgue from cost.\n\nThe angle guides where you look and how you reason.".into();
-    let asked = Asked::read(request.to_string().as_bytes()).unwrap();
+    let request = ModelRequest::read(request.to_string().as_bytes()).unwrap();
     let texts: Vec<String> = (0..4)
-        .map(|earlier| answer::to(&asked, earlier).text.unwrap())
+        .map(|earlier| answer::to(&request, earlier).text.unwrap())
         .collect();
     assert_eq!(texts[0], texts[3]);
     assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2]);

@@ -3,7 +3,7 @@
 
 use super::Mark;
 use super::trial::request;
-use crate::policy::{Answer, Release, Replay, Step};
+use crate::policy::{CallResult, PolicyCall, Release, Replay};
 use crate::wit::{Attachment, InputItem, Plan, ProblemKind};
 
 /// A user's message of text.
@@ -117,12 +117,12 @@ pub(super) async fn probe(release: &Release) -> (Mark, String) {
     let mut outcomes = Outcomes::default();
     for probe in &PROBES {
         let list = match render(release, probe).await {
-            Answer::Plan(plan) if (probe.honoured)(&plan) => &mut outcomes.honoured,
-            Answer::Plan(plan) if plan.ignored.iter().any(|it| it == probe.name) => {
+            CallResult::Plan(plan) if (probe.honoured)(&plan) => &mut outcomes.honoured,
+            CallResult::Plan(plan) if plan.ignored.iter().any(|it| it == probe.name) => {
                 &mut outcomes.ignored
             }
-            Answer::Plan(_) => &mut outcomes.dropped,
-            Answer::Refused(problem) if problem.kind != ProblemKind::Internal => {
+            CallResult::Plan(_) => &mut outcomes.dropped,
+            CallResult::Refused(problem) if problem.kind != ProblemKind::Internal => {
                 &mut outcomes.refused
             }
             _ => &mut outcomes.failed,
@@ -132,10 +132,10 @@ pub(super) async fn probe(release: &Release) -> (Mark, String) {
     outcomes.report()
 }
 
-async fn render(release: &Release, probe: &Probe) -> Answer {
+async fn render(release: &Release, probe: &Probe) -> CallResult {
     let mut replay = match Replay::on(release).await {
         Ok(replay) => replay,
-        Err(fault) => return Answer::Fault(fault.to_string()),
+        Err(fault) => return CallResult::Fault(fault.to_string()),
     };
     let Probe {
         members, messages, ..
@@ -150,7 +150,7 @@ async fn render(release: &Release, probe: &Probe) -> Answer {
             path: "messages[0].content[1].image_url.url".to_owned(),
         });
     }
-    replay.step(&Step::Render(request)).await
+    replay.step(&PolicyCall::Render(request)).await
 }
 
 impl Outcomes {

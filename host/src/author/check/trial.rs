@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::hostile::Case;
 use crate::author::us;
-use crate::policy::{Answer, Release, Replay, Step};
+use crate::policy::{CallResult, PolicyCall, Release, Replay};
 use crate::wit::{
     Admission, Context, Ending, Frame, Load, Outcome, Problem, ProblemKind, Request, Verdict,
 };
@@ -78,13 +78,13 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    async fn call(&mut self, step: &Step) -> Result<Answer, String> {
+    async fn call(&mut self, step: &PolicyCall) -> Result<CallResult, String> {
         let began = Instant::now();
         let answer = self.replay.step(step).await;
         let memory = self.replay.memory_bytes();
         self.calls.add(step.name(), began.elapsed(), memory);
         match answer {
-            Answer::Fault(fault) => {
+            CallResult::Fault(fault) => {
                 let first = fault.lines().next().unwrap_or_default();
                 Err(format!("{}: {first}", step.name()))
             }
@@ -104,12 +104,12 @@ pub(super) async fn run(
         replay: replay.map_err(|fault| format!("instantiate: {fault}"))?,
         calls,
     };
-    let plan = match trial.call(&Step::Render(request(&case.body))).await? {
-        Answer::Plan(plan) => plan,
-        Answer::Refused(problem) if problem.kind == ProblemKind::Internal => {
+    let plan = match trial.call(&PolicyCall::Render(request(&case.body))).await? {
+        CallResult::Plan(plan) => plan,
+        CallResult::Refused(problem) if problem.kind == ProblemKind::Internal => {
             return Err(format!("render: it blames itself: {}", problem.message));
         }
-        Answer::Refused(problem) => return Ok(refused(&problem)),
+        CallResult::Refused(problem) => return Ok(refused(&problem)),
         _ => return Err("render: neither a plan nor a refusal".to_owned()),
     };
     let wanted = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
@@ -121,35 +121,37 @@ pub(super) async fn run(
         room: 256,
         longest_wait: u64::MAX,
     };
-    trial.call(&Step::Decide(load)).await?;
+    trial.call(&PolicyCall::Decide(load)).await?;
     let idle = Load {
         running: 0,
         waiting: 0,
         longest_wait: 0,
         ..load
     };
-    if let Answer::Admission(Admission::Refuse(problem)) = trial.call(&Step::Decide(idle)).await? {
+    if let CallResult::Admission(Admission::Refuse(problem)) =
+        trial.call(&PolicyCall::Decide(idle)).await?
+    {
         return Ok(refused(&problem));
     }
-    trial.call(&Step::Open(context())).await?;
+    trial.call(&PolicyCall::Open(context())).await?;
     if wanted > 1 {
-        trial.call(&Step::Convene(context(), wanted)).await?;
-        let woken = trial.call(&Step::Wake(NOW)).await?;
+        trial.call(&PolicyCall::Convene(context(), wanted)).await?;
+        let woken = trial.call(&PolicyCall::Wake(NOW)).await?;
         panel(&mut trial, case, wanted, woken).await?;
     }
     let mut events = 0;
     let mut frames = 0;
     for batch in (case.batches)() {
         events += batch.len();
-        let answer = trial.call(&Step::Feed(batch)).await?;
+        let answer = trial.call(&PolicyCall::Feed(batch)).await?;
         frames += one_line(answer.frames()).map_err(|why| format!("feed: {why}"))?;
-        if let Answer::Told(told) = &answer
+        if let CallResult::Told(told) = &answer
             && told.handoff.is_some()
         {
             break;
         }
     }
-    let closing = trial.call(&Step::Finish(case.ending.clone())).await?;
+    let closing = trial.call(&PolicyCall::Finish(case.ending.clone())).await?;
     frames += one_line(closing.frames()).map_err(|why| format!("finish: {why}"))?;
     if plan.streaming && frames == 0 {
         return Err("a stream without a frame".to_owned());
@@ -177,21 +179,21 @@ async fn panel(
     trial: &mut Trial<'_>,
     case: &Case,
     candidates: u32,
-    mut last: Answer,
+    mut last: CallResult,
 ) -> Result<(), String> {
     for (candidate, outcome) in (case.outcomes)(candidates) {
-        if !matches!(last, Answer::Verdict(Verdict::Wait(_))) {
+        if !matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
             break;
         }
         last = trial
-            .call(&Step::Settle(candidate, outcome, NOW + 1))
+            .call(&PolicyCall::Settle(candidate, outcome, NOW + 1))
             .await?;
     }
     // Whatever it asks for comes to nothing.
     for _ in 0..CONSULTED {
         if !matches!(
             last,
-            Answer::Verdict(Verdict::Show(_) | Verdict::Consult(_))
+            CallResult::Verdict(Verdict::Show(_) | Verdict::Consult(_))
         ) {
             break;
         }
@@ -199,17 +201,19 @@ async fn panel(
             ending: Ending::Failed(broken()),
             messages: Vec::new(),
         };
-        last = trial.call(&Step::Judged(nothing, NOW + 2)).await?;
+        last = trial.call(&PolicyCall::Judged(nothing, NOW + 2)).await?;
     }
     match last {
-        Answer::Verdict(Verdict::Pick(choice)) if !(1..=candidates).contains(&choice.candidate) => {
+        CallResult::Verdict(Verdict::Pick(choice))
+            if !(1..=candidates).contains(&choice.candidate) =>
+        {
             Err(format!(
                 "it picks candidate {} of {candidates}",
                 choice.candidate
             ))
         }
-        Answer::Verdict(Verdict::Pick(_) | Verdict::Fail(_)) => Ok(()),
-        Answer::Verdict(Verdict::Wait(_)) => {
+        CallResult::Verdict(Verdict::Pick(_) | Verdict::Fail(_)) => Ok(()),
+        CallResult::Verdict(Verdict::Wait(_)) => {
             Err("the panel waits, and there is nothing to wait for".to_owned())
         }
         _ => Err("the panel asks for turns without end".to_owned()),

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
-use super::desk::completed;
+use super::login_process::completed;
 use super::source::TokenFault;
 use super::wire::{AccountUpdated, LoginStarted, RateLimitsOf, RefreshAsked, Refreshed};
 use super::{Account, STEP, lock};

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::messages;
 use super::wire::{AccountUpdated, RateLimitWindow, RateLimits};
-use super::words;
 use crate::codex::protocol::AccountReadResponse;
 
 /// How much of the account's allowance is used. Of an account whose allowance is not told there is nothing.
@@ -74,15 +74,15 @@ impl Known {
             auth_mode: account.map(|account| mode(&account.kind, external)),
             plan: account
                 .and_then(|account| account.plan_type.as_deref())
-                .and_then(words::plan),
+                .and_then(messages::plan),
         });
     }
 
     pub(super) fn update(&mut self, updated: &AccountUpdated) {
         self.login = Some(Login {
             logged_in: updated.auth_mode.is_some() || !self.required,
-            auth_mode: updated.auth_mode.as_deref().and_then(words::plain),
-            plan: updated.plan_type.as_deref().and_then(words::plan),
+            auth_mode: updated.auth_mode.as_deref().and_then(messages::plain),
+            plan: updated.plan_type.as_deref().and_then(messages::plan),
         });
     }
 
@@ -103,7 +103,7 @@ fn mode(kind: &str, external: bool) -> String {
     match kind {
         "apiKey" => "apikey".to_owned(),
         "chatgpt" if external => "chatgptAuthTokens".to_owned(),
-        other => words::plain(other).unwrap_or_else(|| "other".to_owned()),
+        other => messages::plain(other).unwrap_or_else(|| "other".to_owned()),
     }
 }
 

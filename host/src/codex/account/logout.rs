@@ -2,8 +2,8 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::desk::Desk;
-use super::flow::Reason;
+use super::login_process::LoginProcess;
+use super::sign_in::Reason;
 use super::slot::Place;
 use super::staging::Staging;
 use super::{Account, lock};
@@ -86,16 +86,16 @@ impl Account {
         if let Err(error) = staging.put_login(home) {
             tracing::warn!(%error, "the login is removed, but not revoked");
         }
-        let mut desk = Desk::at(staging);
+        let mut process = LoginProcess::at(staging);
         let (ear, _unheard) = mpsc::channel(1);
         let leaving = async {
-            desk.open(&self.inner, ear).await?;
-            desk.call::<Ignored>("account/logout", &Nothing {}).await
+            process.open(&self.inner, ear).await?;
+            process.call::<Ignored>("account/logout", &Nothing {}).await
         };
-        if let Err(trouble) = leaving.await {
-            tracing::warn!(reason = ?trouble.reason, "the login is removed, but maybe not revoked");
+        if let Err(error) = leaving.await {
+            tracing::warn!(reason = ?error.reason, "the login is removed, but maybe not revoked");
         }
-        desk.close().await;
+        process.close().await;
     }
 }
 

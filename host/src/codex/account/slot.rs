@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::flow::Reason;
 use super::lock;
+use super::sign_in::Reason;
 
 /// How long one that is told to end may take. It has 2 s, and this is for a busy machine.
 const END: Duration = Duration::from_secs(10);

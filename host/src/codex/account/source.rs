@@ -1,6 +1,6 @@
 //! Where fresh ChatGPT tokens come from: a command or a URL of the operator's. One answer serves all who ask at once.
 
-mod ask; // a command, a URL
+mod fetch; // a command, a URL
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use self::ask::Means;
+use self::fetch::Means;
 use super::tokens::{Epoch, Given, Tokens};
 use super::{Account, lock};
 use crate::config::Config;

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::known::Login;
 pub(crate) use super::known::{Allowance, Window};
 use super::wire::RateLimitsOf;
-use super::{Account, lock, words};
+use super::{Account, lock, messages};
 use crate::codex::Codex;
 use crate::codex::binary::{self, BinaryError};
 use crate::codex::protocol::Nothing;
@@ -177,7 +177,8 @@ impl Account {
         let generation = *self.inner.generation.borrow();
         let asking = async {
             let said = self.inner.launch.said(&["login", "status"], SAID).await;
-            let (logged_in, mode) = words::logged_in(&said.unwrap_or_default()).unwrap_or_default();
+            let (logged_in, mode) =
+                messages::logged_in(&said.unwrap_or_default()).unwrap_or_default();
             Login {
                 logged_in,
                 auth_mode: mode.map(str::to_owned),

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::messages;
 use super::request::Malformed;
-use super::words;
 use crate::config::Secret;
 
 /// Bytes of the longest token that is taken.
@@ -65,12 +65,12 @@ impl Tokens {
             ));
         }
         let plan = match plan {
-            Some(plan) => Some(words::plan(plan).ok_or_else(|| {
+            Some(plan) => Some(messages::plan(plan).ok_or_else(|| {
                 Malformed::new("plan_type", "is no name of a plan, such as `plus`")
             })?),
             None => claimed("chatgpt_plan_type")
                 .as_deref()
-                .and_then(words::plan),
+                .and_then(messages::plan),
         };
         Ok(Self {
             access: Secret::new(access_token),

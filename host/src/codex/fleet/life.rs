@@ -9,13 +9,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::circuit::RAN_WELL;
 use super::login::Login;
-use super::{Member, Reason, Shared, Sitter as _, Tally};
-use crate::codex::ahead::Stock;
+use super::{PoolMember as _, Reason, Shared, Tally, Worker};
 use crate::codex::catalogue::Catalogue;
 use crate::codex::catalogues;
 use crate::codex::child::{Child, StartError};
 use crate::codex::connection::{CallError, Connection};
 use crate::codex::log;
+use crate::codex::prewarm::WarmThreads;
 use crate::codex::protocol::{AccountReadResponse, Nothing};
 
 /// How often the login's file is looked at while nobody is signed in.
@@ -57,16 +57,16 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     let login = Login::look(shared.launch.home().login_file()).await;
     // Not raced with the stop: a child that has been spawned is ended step by step.
     let started = start(shared, number).await;
-    let (child, member) = {
+    let (child, worker) = {
         let mut state = shared.lock();
         state.roster.starting -= 1;
         match started {
-            Ok((child, member)) => {
+            Ok((child, worker)) => {
                 state.circuit.started();
                 state.start_fault = None;
-                state.roster.seat(number, member.clone());
+                state.roster.add(number, worker.clone());
                 shared.settle(&mut state);
-                (child, member)
+                (child, worker)
             }
             Err(error) => {
                 match error {
@@ -87,19 +87,19 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     shared.counts.started.fetch_add(1, Ordering::Relaxed);
     shared.notify();
     let useless = tokio::select! {
-        useless = watch(shared, &member, login) => useless,
-        () = member.stock.keep(&member.connection, || member.count_thread()) => Useless::Broken,
+        useless = watch(shared, &worker, login) => useless,
+        () = worker.warm_threads.keep(&worker.connection, || worker.count_thread()) => Useless::Broken,
         // Who sends outlives us.
         _ = generation.changed() => Useless::Outdated,
     };
     match useless {
         Useless::Broken | Useless::Hung => {
-            if began.elapsed() < RAN_WELL && !member.tally.is_useful() {
+            if began.elapsed() < RAN_WELL && !worker.tally.is_useful() {
                 shared.lock().circuit.failed(Instant::now());
             }
-            shared.leave(&member, Reason::Broken);
+            shared.leave(&worker, Reason::Broken);
         }
-        Useless::Outdated => shared.leave(&member, Reason::Login),
+        Useless::Outdated => shared.leave(&worker, Reason::Login),
         Useless::Replaced | Useless::Stopping => {}
     }
     if matches!(
@@ -108,8 +108,8 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     ) {
         // Every turn has a deadline, and so has this.
         tokio::select! {
-            () = member.idle() => {}
-            () = fails(&member.connection) => {}
+            () = worker.idle() => {}
+            () = fails(&worker.connection) => {}
             () = shared.tasks.stopping() => {}
         }
     }
@@ -120,9 +120,9 @@ pub(super) async fn live(shared: &Shared, number: u64) {
     }
     let mut state = shared.lock();
     // At once, so that nobody counts them twice.
-    let threads = member.tally.threads();
+    let threads = worker.tally.threads();
     shared.counts.threads.fetch_add(threads, Ordering::Relaxed);
-    let begun = member.tally.begun();
+    let begun = worker.tally.begun();
     shared.counts.turns.fetch_add(begun, Ordering::Relaxed);
     state.roster.remove(number);
     drop(state);
@@ -130,7 +130,7 @@ pub(super) async fn live(shared: &Shared, number: u64) {
 }
 
 /// Starts a child and asks it what it knows.
-async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), StartError> {
+async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), StartError> {
     let began = Instant::now();
     let (launch, tasks) = (&shared.launch, &shared.tasks);
     let catalogues = async {
@@ -192,7 +192,7 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
         tracing::error!("{why}; until then every completion answers 503");
     }
     shared.upstream.watch(&connection);
-    let member = Arc::new(Member {
+    let worker = Arc::new(Worker {
         number,
         pid: child.pid(),
         since: Instant::now(),
@@ -200,29 +200,29 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Member>), Sta
         version: child.version.clone(),
         catalogue,
         catalogues,
-        stock: Stock::new(shared.terms.threads_ahead),
+        warm_threads: WarmThreads::new(shared.terms.threads_ahead),
         live_models: kind
             .as_deref()
             .is_some_and(|kind| kind.starts_with("chatgpt")),
         signed_out,
         leaving: CancellationToken::new(),
-        pace: shared.pace.clone(),
+        adaptive_limit: shared.adaptive_limit.clone(),
         upstream: shared.upstream.clone(),
         hung: CancellationToken::new(),
         tally: Tally::new(shared.terms.recycle_threads as u64, shared.wake.clone()),
     });
-    Ok((child, member))
+    Ok((child, worker))
 }
 
 /// Waits until a child is of no more use. `login` is what there was before it started.
-async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
-    let connection = &member.connection;
+async fn watch(shared: &Shared, worker: &Worker, login: Login) -> Useless {
+    let connection = &worker.connection;
     // Codex rewrites the file itself when it refreshes tokens. So a change means something only as long as
     // nobody is signed in, or the account is refused.
     let signed_in_anew = async {
         let mut refused = connection.refused();
         loop {
-            if !member.signed_out && refused.wait_for(|refused| *refused).await.is_err() {
+            if !worker.signed_out && refused.wait_for(|refused| *refused).await.is_err() {
                 // The connection is gone, which another arm sees.
                 std::future::pending::<()>().await;
             }
@@ -234,8 +234,8 @@ async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
     };
     tokio::select! {
         () = ends(connection) => Useless::Broken,
-        () = stops_responding(member) => {
-            tracing::error!(child = member.number, turns = member.turns(), "codex does not respond; another takes its place");
+        () = stops_responding(worker) => {
+            tracing::error!(child = worker.number, turns = worker.turns(), "codex does not respond; another takes its place");
             Useless::Hung
         }
         () = signed_in_anew => {
@@ -243,7 +243,7 @@ async fn watch(shared: &Shared, member: &Member, login: Login) -> Useless {
             shared.account.renewed();
             Useless::Outdated
         }
-        () = member.leaving.cancelled() => Useless::Replaced,
+        () = worker.leaving.cancelled() => Useless::Replaced,
         () = shared.tasks.stopping() => Useless::Stopping,
     }
 }
@@ -269,18 +269,18 @@ async fn ends(connection: &Connection) {
 }
 
 /// Completes when a child does not respond, as it or a turn's task has found.
-async fn stops_responding(member: &Member) {
+async fn stops_responding(worker: &Worker) {
     let asked = async {
         loop {
             tokio::time::sleep(PROBE_PAUSE).await;
-            if !member.connection.responds().await {
-                return member.hangs();
+            if !worker.connection.responds().await {
+                return worker.hangs();
             }
         }
     };
     tokio::select! {
         () = asked => {}
-        () = member.hung.cancelled() => {}
+        () = worker.hung.cancelled() => {}
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
-use super::roster::{Place, Roster, Seat};
-use super::{Member, Reason, Shared};
+use super::roster::{PoolEntry, Roster, WorkerState};
+use super::{Reason, Shared, Worker};
 use crate::codex::log;
 use crate::config;
 use crate::task::resident_bytes;
@@ -15,8 +15,10 @@ pub(super) async fn round(shared: &Shared) {
     let home = shared.launch.home().path.clone();
     let pids: Vec<(u64, Option<u32>)> = {
         let state = shared.lock();
-        let seats = state.roster.seats.iter();
-        seats.map(|seat| (seat.number, seat.member.pid)).collect()
+        let entries = state.roster.entries.iter();
+        entries
+            .map(|entry| (entry.number, entry.worker.pid))
+            .collect()
     };
     let look = move || {
         let sizes = pids.into_iter();
@@ -30,10 +32,10 @@ pub(super) async fn round(shared: &Shared) {
     };
     shared.counts.log.store(log, Ordering::Relaxed);
     let mut state = shared.lock();
-    for seat in &state.roster.seats {
-        let member = &*seat.member;
-        if let Some((_, bytes)) = sizes.iter().find(|(number, _)| *number == seat.number) {
-            member.tally.resident.store(*bytes, Ordering::Relaxed);
+    for entry in &state.roster.entries {
+        let worker = &*entry.worker;
+        if let Some((_, bytes)) = sizes.iter().find(|(number, _)| *number == entry.number) {
+            worker.tally.resident.store(*bytes, Ordering::Relaxed);
         }
     }
     if state.roster.least().is_some() {
@@ -45,28 +47,29 @@ pub(super) async fn round(shared: &Shared) {
 
 /// Marks a child that is to be replaced, by what is known of it: one after the other, and none while as many as serve are
 /// leaving, so that a load that makes each child large does not have ever more of them.
-pub(super) fn mark(shared: &Shared, roster: &mut Roster<Member>) {
-    let leaving = |seat: &&Seat<Member>| seat.place == Place::Leaving;
-    let many = roster.seats.iter().filter(leaving).count() > shared.terms.children;
-    let due = |seat: &Seat<Member>| seat.due.is_some() && seat.place != Place::Leaving;
-    if many || roster.seats.iter().any(due) {
+pub(super) fn mark(shared: &Shared, roster: &mut Roster<Worker>) {
+    let leaving = |entry: &&PoolEntry<Worker>| entry.state == WorkerState::Leaving;
+    let many = roster.entries.iter().filter(leaving).count() > shared.terms.children;
+    let due =
+        |entry: &PoolEntry<Worker>| entry.due.is_some() && entry.state != WorkerState::Leaving;
+    if many || roster.entries.iter().any(due) {
         return;
     }
     let log = shared.counts.log.load(Ordering::Relaxed);
     let now = Instant::now();
-    for seat in &mut roster.seats {
-        if seat.place != Place::Leaving {
-            seat.due = reason(&seat.member, &shared.terms, log, now);
+    for entry in &mut roster.entries {
+        if entry.state != WorkerState::Leaving {
+            entry.due = reason(&entry.worker, &shared.terms, log, now);
         }
-        if seat.due.is_some() && seat.place != Place::Leaving {
+        if entry.due.is_some() && entry.state != WorkerState::Leaving {
             return;
         }
     }
 }
 
 /// Why this child is to be replaced, if it is. One that has done nothing would come back just so.
-fn reason(member: &Member, terms: &config::Fleet, log: u64, now: Instant) -> Option<Reason> {
-    let (threads, tally) = (member.tally.threads(), &member.tally);
+fn reason(worker: &Worker, terms: &config::Fleet, log: u64, now: Instant) -> Option<Reason> {
+    let (threads, tally) = (worker.tally.threads(), &worker.tally);
     let resident = tally.resident.load(Ordering::Relaxed);
     if threads >= terms.recycle_threads as u64 {
         Some(Reason::Threads)
@@ -74,7 +77,7 @@ fn reason(member: &Member, terms: &config::Fleet, log: u64, now: Instant) -> Opt
         Some(Reason::Resident)
     } else if threads > 0 && log >= terms.recycle_log_bytes as u64 {
         Some(Reason::Log)
-    } else if now - member.since >= terms.recycle_age {
+    } else if now - worker.since >= terms.recycle_age {
         Some(Reason::Age)
     } else {
         None

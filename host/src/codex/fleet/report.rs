@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::roster::{Place, Reason};
-use super::{Fleet, Sitter as _};
+use super::roster::{Reason, WorkerState};
+use super::{Fleet, PoolMember as _};
 use crate::codex::upstream::{ModelReport, StoppedTurns};
 
 /// The children of one home, as they are now.
@@ -51,7 +51,7 @@ pub(crate) struct ChildReport {
     pub(crate) number: u64,
     pub(crate) pid: Option<u32>,
     /// `spare`, `serving` or `leaving`.
-    pub(crate) state: Place,
+    pub(crate) state: WorkerState,
     /// Why it is to be replaced.
     pub(crate) due: Option<Reason>,
     pub(crate) version: String,
@@ -87,24 +87,24 @@ impl Fleet {
         let wait = until.saturating_duration_since(now);
         let children: Vec<ChildReport> = state
             .roster
-            .seats
+            .entries
             .iter()
-            .map(|seat| {
-                let member = &*seat.member;
+            .map(|entry| {
+                let worker = &*entry.worker;
                 ChildReport {
-                    number: seat.number,
-                    pid: member.pid,
-                    state: seat.place,
-                    due: seat.due,
-                    version: member.version.clone(),
-                    age_seconds: (now - member.since).as_secs(),
-                    threads: member.tally.threads(),
-                    threads_ahead: member.stock.len(),
-                    turns: member.turns(),
-                    quiet_ms: u64::try_from(member.connection.quiet_for().as_millis())
+                    number: entry.number,
+                    pid: worker.pid,
+                    state: entry.state,
+                    due: entry.due,
+                    version: worker.version.clone(),
+                    age_seconds: (now - worker.since).as_secs(),
+                    threads: worker.tally.threads(),
+                    threads_ahead: worker.warm_threads.len(),
+                    turns: worker.turns(),
+                    quiet_ms: u64::try_from(worker.connection.quiet_for().as_millis())
                         .unwrap_or(u64::MAX),
-                    resident_bytes: member.tally.resident.load(Ordering::Relaxed),
-                    signed_out: member.signed_out,
+                    resident_bytes: worker.tally.resident.load(Ordering::Relaxed),
+                    signed_out: worker.signed_out,
                 }
             })
             .collect();
@@ -112,8 +112,8 @@ impl Fleet {
         let problem = circuit.problem();
         let problem = problem.filter(|_| state.roster.least().is_none());
         let here: u64 = children.iter().map(|child| child.threads).sum();
-        let seats = state.roster.seats.iter();
-        let begun: u64 = seats.map(|seat| seat.member.tally.begun()).sum();
+        let entries = state.roster.entries.iter();
+        let begun: u64 = entries.map(|entry| entry.worker.tally.begun()).sum();
         FleetReport {
             circuit: CircuitReport {
                 state: match problem {

@@ -37,7 +37,7 @@ impl Reason {
 /// What a child does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Place {
+pub(crate) enum WorkerState {
     /// It is ready for when another goes.
     Spare,
     Serving,
@@ -46,7 +46,7 @@ pub(crate) enum Place {
 }
 
 /// What a roster must know of a child.
-pub(super) trait Sitter {
+pub(super) trait PoolMember {
     /// Whether calls can be made.
     fn is_open(&self) -> bool;
     /// Turns that it has.
@@ -55,10 +55,10 @@ pub(super) trait Sitter {
 
 /// A child and what it does.
 #[derive(Debug)]
-pub(super) struct Seat<M> {
+pub(super) struct PoolEntry<M> {
     pub(super) number: u64,
-    pub(super) member: Arc<M>,
-    pub(super) place: Place,
+    pub(super) worker: Arc<M>,
+    pub(super) state: WorkerState,
     /// Why it is to be replaced, as soon as another can take its place.
     pub(super) due: Option<Reason>,
 }
@@ -66,7 +66,7 @@ pub(super) struct Seat<M> {
 /// The children of one home.
 #[derive(Debug)]
 pub(super) struct Roster<M> {
-    pub(super) seats: Vec<Seat<M>>,
+    pub(super) entries: Vec<PoolEntry<M>>,
     /// Children that are being started.
     pub(super) starting: usize,
     /// Children that shall serve.
@@ -75,10 +75,10 @@ pub(super) struct Roster<M> {
     spare: bool,
 }
 
-impl<M: Sitter> Roster<M> {
+impl<M: PoolMember> Roster<M> {
     pub(super) fn new(children: usize, spare: bool) -> Self {
         Self {
-            seats: Vec::new(),
+            entries: Vec::new(),
             starting: 0,
             children,
             spare,
@@ -86,69 +86,71 @@ impl<M: Sitter> Roster<M> {
     }
 
     /// A child has started.
-    pub(super) fn seat(&mut self, number: u64, member: Arc<M>) {
-        self.seats.push(Seat {
+    pub(super) fn add(&mut self, number: u64, worker: Arc<M>) {
+        self.entries.push(PoolEntry {
             number,
-            member,
-            place: Place::Spare,
+            worker,
+            state: WorkerState::Spare,
             due: None,
         });
     }
 
     /// A child is gone.
     pub(super) fn remove(&mut self, number: u64) {
-        self.seats.retain(|seat| seat.number != number);
+        self.entries.retain(|entry| entry.number != number);
     }
 
     /// The child with the fewest turns, of those that take some.
     pub(super) fn least(&self) -> Option<Arc<M>> {
-        let serving = self.seats.iter().filter(|seat| seat.serves());
-        let least = serving.min_by_key(|seat| seat.member.turns());
-        least.map(|seat| seat.member.clone())
+        let serving = self.entries.iter().filter(|entry| entry.serves());
+        let least = serving.min_by_key(|entry| entry.worker.turns());
+        least.map(|entry| entry.worker.clone())
     }
 
     /// Puts whoever stands by in the place of who is gone or due, and gives those that shall leave.
     pub(super) fn settle(&mut self) -> Vec<(Arc<M>, Reason)> {
         let mut leaving = Vec::new();
         // Of no use any more as a replacement.
-        for seat in &mut self.seats {
-            if let (Place::Spare, Some(reason)) = (seat.place, seat.due) {
-                seat.place = Place::Leaving;
-                leaving.push((seat.member.clone(), reason));
+        for entry in &mut self.entries {
+            if let (WorkerState::Spare, Some(reason)) = (entry.state, entry.due) {
+                entry.state = WorkerState::Leaving;
+                leaving.push((entry.worker.clone(), reason));
             }
         }
         loop {
-            let serving = self.seats.iter().filter(|seat| seat.serves()).count();
+            let serving = self.entries.iter().filter(|entry| entry.serves()).count();
             let due = self
-                .seats
+                .entries
                 .iter()
-                .position(|seat| seat.serves() && seat.due.is_some());
+                .position(|entry| entry.serves() && entry.due.is_some());
             if serving >= self.children && due.is_none() {
                 return leaving;
             }
-            let stands_by = |seat: &Seat<M>| seat.place == Place::Spare && seat.member.is_open();
-            let Some(next) = self.seats.iter().position(stands_by) else {
+            let stands_by =
+                |entry: &PoolEntry<M>| entry.state == WorkerState::Spare && entry.worker.is_open();
+            let Some(next) = self.entries.iter().position(stands_by) else {
                 return leaving;
             };
-            self.seats[next].place = Place::Serving;
+            self.entries[next].state = WorkerState::Serving;
             if serving < self.children {
                 continue;
             }
             if let Some(due) = due {
-                let seat = &mut self.seats[due];
-                seat.place = Place::Leaving;
-                let reason = seat.due.unwrap_or(Reason::Broken);
-                leaving.push((seat.member.clone(), reason));
+                let entry = &mut self.entries[due];
+                entry.state = WorkerState::Leaving;
+                let reason = entry.due.unwrap_or(Reason::Broken);
+                leaving.push((entry.worker.clone(), reason));
             }
         }
     }
 
     /// How many more children there should be. The spare comes last, so that it delays nobody.
     pub(super) fn missing(&self) -> usize {
-        let open = |seat: &&Seat<M>| seat.place != Place::Leaving && seat.member.is_open();
-        let staying = self.seats.iter().filter(open);
-        let staying = staying.filter(|seat| seat.due.is_none()).count();
-        let some_serve = self.seats.iter().any(Seat::serves);
+        let open =
+            |entry: &&PoolEntry<M>| entry.state != WorkerState::Leaving && entry.worker.is_open();
+        let staying = self.entries.iter().filter(open);
+        let staying = staying.filter(|entry| entry.due.is_none()).count();
+        let some_serve = self.entries.iter().any(PoolEntry::serves);
         let wanted = self.children + usize::from(self.spare && some_serve);
         // With no spare a due child still needs one to hand over to: it does not count as staying.
         wanted.saturating_sub(staying + self.starting)
@@ -156,15 +158,17 @@ impl<M: Sitter> Roster<M> {
 
     /// A child takes no more turns from now on, whether another is there or not. False: it takes none already.
     pub(super) fn leave(&mut self, number: u64) -> bool {
-        let seat = self.seats.iter_mut().find(|seat| seat.number == number);
-        let seat = seat.filter(|seat| seat.place != Place::Leaving);
-        seat.map(|seat| seat.place = Place::Leaving).is_some()
+        let entry = self.entries.iter_mut().find(|entry| entry.number == number);
+        let entry = entry.filter(|entry| entry.state != WorkerState::Leaving);
+        entry
+            .map(|entry| entry.state = WorkerState::Leaving)
+            .is_some()
     }
 }
 
-impl<M: Sitter> Seat<M> {
+impl<M: PoolMember> PoolEntry<M> {
     fn serves(&self) -> bool {
-        self.place == Place::Serving && self.member.is_open()
+        self.state == WorkerState::Serving && self.worker.is_open()
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
         turns: AtomicUsize,
     }
 
-    impl Sitter for Fake {
+    impl PoolMember for Fake {
         fn is_open(&self) -> bool {
             self.open.load(Ordering::Relaxed)
         }
@@ -197,9 +201,9 @@ mod tests {
         })
     }
 
-    fn places(roster: &Roster<Fake>) -> Vec<(u64, Place)> {
-        let seats = roster.seats.iter();
-        seats.map(|seat| (seat.number, seat.place)).collect()
+    fn states(roster: &Roster<Fake>) -> Vec<(u64, WorkerState)> {
+        let entries = roster.entries.iter();
+        entries.map(|entry| (entry.number, entry.state)).collect()
     }
 
     #[test]
@@ -209,17 +213,21 @@ mod tests {
         roster.starting = 2;
         assert_eq!(roster.missing(), 0);
         roster.starting = 1;
-        roster.seat(1, child(0));
+        roster.add(1, child(0));
         assert!(roster.settle().is_empty());
         assert_eq!(roster.missing(), 1);
         roster.starting = 0;
-        roster.seat(2, child(0));
-        roster.seat(3, child(0));
+        roster.add(2, child(0));
+        roster.add(3, child(0));
         roster.settle();
         assert_eq!(roster.missing(), 0);
         assert_eq!(
-            places(&roster),
-            [(1, Place::Serving), (2, Place::Serving), (3, Place::Spare)]
+            states(&roster),
+            [
+                (1, WorkerState::Serving),
+                (2, WorkerState::Serving),
+                (3, WorkerState::Spare)
+            ]
         );
     }
 
@@ -227,44 +235,53 @@ mod tests {
     fn the_least_loaded_takes_the_turn() {
         let mut roster = Roster::new(3, false);
         for (number, turns) in [(1, 4), (2, 1), (3, 2)] {
-            roster.seat(number, child(turns));
+            roster.add(number, child(turns));
         }
         roster.settle();
         assert_eq!(roster.least().unwrap().turns(), 1);
-        roster.seats[1].member.open.store(false, Ordering::Relaxed);
+        roster.entries[1]
+            .worker
+            .open
+            .store(false, Ordering::Relaxed);
         assert_eq!(roster.least().unwrap().turns(), 2);
     }
 
     #[test]
     fn a_spare_takes_the_place_of_one_that_is_gone() {
         let mut roster = Roster::new(1, true);
-        roster.seat(1, child(0));
+        roster.add(1, child(0));
         roster.settle();
-        roster.seat(2, child(0));
-        roster.seats[0].member.open.store(false, Ordering::Relaxed);
+        roster.add(2, child(0));
+        roster.entries[0]
+            .worker
+            .open
+            .store(false, Ordering::Relaxed);
         assert!(roster.least().is_none());
         roster.settle();
         assert!(roster.least().is_some());
         assert_eq!(roster.missing(), 1);
         roster.remove(1);
-        assert_eq!(places(&roster), [(2, Place::Serving)]);
+        assert_eq!(states(&roster), [(2, WorkerState::Serving)]);
     }
 
     #[test]
     fn who_is_due_leaves_only_when_another_is_there() {
         for spare in [true, false] {
             let mut roster = Roster::new(1, spare);
-            roster.seat(1, child(7));
+            roster.add(1, child(7));
             roster.settle();
-            roster.seats[0].due = Some(Reason::Threads);
+            roster.entries[0].due = Some(Reason::Threads);
             assert!(roster.settle().is_empty());
             assert!(roster.least().is_some());
             assert_eq!(roster.missing(), 1 + usize::from(spare));
-            roster.seat(2, child(0));
+            roster.add(2, child(0));
             let leaving = roster.settle();
             assert_eq!(leaving.len(), 1);
             assert_eq!((leaving[0].0.turns(), leaving[0].1), (7, Reason::Threads));
-            assert_eq!(places(&roster), [(1, Place::Leaving), (2, Place::Serving)]);
+            assert_eq!(
+                states(&roster),
+                [(1, WorkerState::Leaving), (2, WorkerState::Serving)]
+            );
             assert_eq!(roster.missing(), usize::from(spare));
         }
     }
@@ -272,12 +289,15 @@ mod tests {
     #[test]
     fn a_spare_that_is_due_goes_at_once() {
         let mut roster = Roster::new(1, true);
-        roster.seat(1, child(0));
+        roster.add(1, child(0));
         roster.settle();
-        roster.seat(2, child(0));
-        roster.seats[1].due = Some(Reason::Age);
+        roster.add(2, child(0));
+        roster.entries[1].due = Some(Reason::Age);
         assert_eq!(roster.settle().len(), 1);
-        assert_eq!(places(&roster), [(1, Place::Serving), (2, Place::Leaving)]);
+        assert_eq!(
+            states(&roster),
+            [(1, WorkerState::Serving), (2, WorkerState::Leaving)]
+        );
         assert!(!roster.leave(2));
         assert!(roster.leave(1));
         assert!(roster.least().is_none());

@@ -1,6 +1,6 @@
 //! A turn that has called tools of the client and waits for what came of them.
 //!
-//! It gives its place to others meanwhile, and its keeper does not count the time. Codex itself waits without end
+//! It gives its place to others meanwhile, and its task does not count the time. Codex itself waits without end
 //! (0.169.0, recording `36b_client_tool_never_answered_45s`): whoever holds the turn here watches how long.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use tokio::time::{Instant, timeout};
 
 use super::{Permit, Shared, State, Turn};
-use crate::codex::telling::Telling;
+use crate::codex::retry_filter::RetryFilter;
 use crate::wake_flag::WakeFlag;
 use crate::wit::Usage;
 
@@ -40,7 +40,7 @@ pub(in crate::codex) type Given = (Box<RawValue>, Box<RawValue>);
 pub(super) struct Calls {
     /// Calls that Codex waits for: their ids, and those of its requests.
     open: Vec<(String, Box<RawValue>)>,
-    /// What the keeper is to answer.
+    /// What the turn's task is to answer.
     answers: Vec<Given>,
     /// What the turn, with tools or without, has used since it began or went on.
     used: Option<Usage>,
@@ -117,7 +117,7 @@ impl Parked {
         let asked = progress.wait_for(|now| now.open >= enough || now.ended);
         timeout(ASK_WAIT, asked).await.ok()?.ok()?;
         shared.go_on(answers, whole, permit, source)?;
-        // Who says nothing for so long is the keeper's to end.
+        // Who says nothing for so long is ended by the turn's task.
         let taken = timeout(wait, shared.takes()).await;
         taken.unwrap_or(true).then_some(self.0)
     }
@@ -249,7 +249,7 @@ impl Shared {
         true
     }
 
-    /// What the keeper is to answer: Codex's requests and our results. With them, whether the turn goes on, and so has
+    /// What the turn's task is to answer: Codex's requests and our results. With them, whether the turn goes on, and so has
     /// all of its time again.
     pub(in crate::codex) fn answers(&self) -> (Vec<Given>, bool) {
         self.progress
@@ -265,7 +265,7 @@ impl State {
         self.queue.clear();
         self.queued_bytes = 0;
         self.largest = 0;
-        self.telling = Telling::default();
+        self.retry_filter = RetryFilter::default();
         self.unread = false;
         self.calls = Calls::default();
         // What follows is another response to a client.

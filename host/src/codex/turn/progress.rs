@@ -10,7 +10,7 @@ pub(in crate::codex) enum Heard {
     AccountRefused,
 }
 
-/// What the keeper must know of a turn.
+/// What the turn's task must know of a turn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::codex) struct Progress {
     /// Codex has begun: from here on it can be interrupted.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::parked::Calls;
 use super::upstream::UpstreamRequests;
 use super::{Outcome, Permit};
-use crate::codex::telling::Telling;
+use crate::codex::retry_filter::RetryFilter;
 use crate::events;
 use crate::failure::Failure;
 use crate::wit::{Event, EventKind, ProblemKind};
@@ -28,7 +28,7 @@ pub(super) struct State {
     pub(super) fresh: Vec<EventKind>,
     /// Nobody has ever parked or abandoned it: what its model says needs no look at its progress.
     pub(super) plain: bool,
-    pub(super) telling: Telling,
+    pub(super) retry_filter: RetryFilter,
     /// The model wrote an item that Codex does not know, and so dropped.
     pub(super) unread: bool,
     pub(super) calls: Calls,
@@ -60,7 +60,7 @@ impl State {
             largest: 0,
             fresh: Vec::with_capacity(1),
             plain: true,
-            telling: Telling::default(),
+            retry_filter: RetryFilter::default(),
             unread: false,
             calls: Calls::default(),
             upstream: UpstreamRequests::default(),
@@ -74,8 +74,8 @@ impl State {
 
     /// Why the answer of a turn that has completed is not all that the model wrote, if Codex has dropped any of it.
     pub(super) fn check_whole(&self) -> Option<Failure> {
-        let silent = !self.telling.has_text();
-        if !(self.telling.has_lost_a_message() || silent && self.unread) {
+        let silent = !self.retry_filter.has_text();
+        if !(self.retry_filter.has_lost_a_message() || silent && self.unread) {
             return None;
         }
         Some(match silent {
@@ -103,7 +103,7 @@ impl State {
                 "the answer was read too slowly: more of it waited than the gateway keeps",
             ));
         }
-        if self.telling.bytes > ANSWER_BYTES {
+        if self.retry_filter.bytes > ANSWER_BYTES {
             return Err(Failure::new(
                 ProblemKind::Upstream,
                 "answer_too_large",

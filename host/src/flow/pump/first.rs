@@ -1,21 +1,21 @@
 //! When a stream has the first token of its answer: text, reasoning, or a call of a tool.
 
 use super::super::turns::ANSWER;
-use crate::metrics::Trail;
+use crate::metrics::RequestMetrics;
 use crate::wit::{Ending, Event, EventKind, Frame, Told};
 
 /// Looks for the first frames that hold some of the answer. Which frame says what is the policy's affair, so it goes by what
 /// the policy was told as it gave them.
 pub(super) struct First {
     /// None once they are found, and where nothing is streamed.
-    trail: Option<Trail>,
+    trail: Option<RequestMetrics>,
     /// The policy has heard some of the answer, and given nothing for it.
     held: bool,
 }
 
 impl First {
     /// `stream`: what is counted of the request. None: it is not for a stream.
-    pub(super) fn new(stream: Option<Trail>) -> Self {
+    pub(super) fn new(stream: Option<RequestMetrics>) -> Self {
         Self {
             trail: stream,
             held: false,

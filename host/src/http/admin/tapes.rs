@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{Desk, answer, read};
+use super::{AdminState, answer, read};
 use crate::failure::Failure;
 use crate::http::failure::Refusal;
 use crate::policy::Recorder;
@@ -24,12 +24,15 @@ struct Wanted {
     seconds: u64,
 }
 
-pub(super) async fn list(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    report(desk.front.flow.recorder()).await
+pub(super) async fn list(State(state): State<AdminState>) -> Result<Response, Refusal> {
+    report(state.app.flow.recorder()).await
 }
 
-pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Result<Response, Refusal> {
-    let Wanted { requests, seconds } = read(request, &desk.front).await?;
+pub(super) async fn begin(
+    State(state): State<AdminState>,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let Wanted { requests, seconds } = read(request, &state.app).await?;
     if !(1..=REQUESTS).contains(&requests) {
         let message = format!("requests must be from 1 to {REQUESTS}");
         return Err(Refusal::body("invalid_value", &message));
@@ -38,7 +41,7 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Result<
         let message = format!("seconds must be from 1 to {SECONDS}");
         return Err(Refusal::body("invalid_value", &message));
     }
-    let recorder = desk.front.flow.recorder();
+    let recorder = state.app.flow.recorder();
     let begun = recorder.begin(requests, Duration::from_secs(seconds));
     begun.map_err(|error| {
         let message = format!("tapes cannot be written: {error}; nothing is recorded");
@@ -48,8 +51,8 @@ pub(super) async fn begin(State(desk): State<Desk>, request: Request) -> Result<
     report(recorder).await
 }
 
-pub(super) async fn stop(State(desk): State<Desk>) -> Result<Response, Refusal> {
-    let recorder = desk.front.flow.recorder();
+pub(super) async fn stop(State(state): State<AdminState>) -> Result<Response, Refusal> {
+    let recorder = state.app.flow.recorder();
     if recorder.stop() {
         return report(recorder).await;
     }

@@ -21,15 +21,15 @@ const MEMBERS: &[&str] = &[
     "takeover",
 ];
 
-/// What is asked for.
+/// A sign-in that a client requests.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct LoginRequest {
     pub(super) sign_in: SignIn,
     pub(super) takeover: bool,
 }
 
 /// Reads a request. An empty one asks for a device code.
-pub(super) async fn read(request: Request, bodies: &Bodies) -> Result<Asked, Refusal> {
+pub(super) async fn read(request: Request, bodies: &Bodies) -> Result<LoginRequest, Refusal> {
     if request.body().is_end_stream() {
         return Ok(interpret(&Map::new())?);
     }
@@ -43,7 +43,7 @@ pub(super) async fn read(request: Request, bodies: &Bodies) -> Result<Asked, Ref
     }
 }
 
-fn interpret(members: &Map<String, Value>) -> Result<Asked, Failure> {
+fn interpret(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
     if let Some(name) = members
         .keys()
         .find(|name| !MEMBERS.contains(&name.as_str()))
@@ -102,7 +102,7 @@ fn interpret(members: &Map<String, Value>) -> Result<Asked, Failure> {
     }
     let sign_in = sign_in
         .map_err(|Malformed { param, message }| invalid("invalid_value", &message).at(param))?;
-    Ok(Asked { sign_in, takeover })
+    Ok(LoginRequest { sign_in, takeover })
 }
 
 fn invalid(code: &str, message: &str) -> Failure {
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(body: Value) -> Result<Asked, Option<String>> {
+    fn wanted(body: Value) -> Result<LoginRequest, Option<String>> {
         let Value::Object(members) = body else {
             return Err(None);
         };
@@ -125,9 +125,10 @@ mod tests {
 
     #[test]
     fn each_way_has_its_members() {
-        let none = asked(json!({})).unwrap();
+        let none = wanted(json!({})).unwrap();
         assert!(matches!(none.sign_in, SignIn::DeviceCode) && !none.takeover);
-        let key = asked(json!({"type": "api_key", "api_key": " sk-a ", "takeover": true})).unwrap();
+        let key =
+            wanted(json!({"type": "api_key", "api_key": " sk-a ", "takeover": true})).unwrap();
         assert!(
             key.takeover && matches!(&key.sign_in, SignIn::ApiKey(key) if key.expose() == "sk-a")
         );
@@ -152,7 +153,7 @@ mod tests {
                 "access_token",
             ),
         ] {
-            let refused = asked(body.clone()).unwrap_err();
+            let refused = wanted(body.clone()).unwrap_err();
             assert_eq!(refused.as_deref(), Some(param), "{body}");
         }
     }

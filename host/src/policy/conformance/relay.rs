@@ -3,9 +3,9 @@
 use super::{context, event, load, request};
 use crate::events;
 use crate::failure::Failure;
+use crate::policy::policy_call::CallResult as Answer;
 use crate::policy::release::Release;
 use crate::policy::session::Session;
-use crate::policy::step::Answer;
 use crate::wit::{
     Admission, Context, Ending, Event, EventKind, Notification, Phase, Reasoning, Request, Text,
     Usage,

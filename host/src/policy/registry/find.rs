@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::folder::{self, Build};
-use super::state::Record;
+use super::persisted::Record;
 use super::{FOLDER, RegistryError, STORE};
 use crate::config::{Config, PolicySource};
 use crate::policy::release::digest;

@@ -98,10 +98,10 @@ impl Registry {
     }
 
     async fn end_trial(&self, release: &Release, end: impl FnOnce(&mut Roles)) {
-        let mut desk = self.desk().await;
+        let mut state = self.state().await;
         self.set(end);
-        desk.state.failed(release.about().number, true);
-        if let Err(error) = desk.state.save() {
+        state.persisted.failed(release.about().number, true);
+        if let Err(error) = state.persisted.save() {
             tracing::error!(%error, "that a release failed cannot be remembered over a restart");
         }
     }

@@ -14,8 +14,8 @@ use wasmtime::component::Component;
 
 use super::find::{Found, store};
 use super::folder::Beside;
-use super::state::{self, Record, State};
-use super::{Desk, Loaded, RegistryError};
+use super::persisted::{self, PersistedState, Record};
+use super::{Loaded, RegistryError, RegistryState};
 use crate::clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
@@ -195,11 +195,15 @@ impl Loader<'_> {
     /// Makes it a release. One that was a release before is one again with the same number.
     ///
     /// # Errors
-    /// It was forgotten meanwhile, or cannot be kept. What the desk has is changed, and not yet saved.
-    pub(super) fn adopt(&self, desk: &mut Desk, ready: Ready) -> Result<Release, RegistryError> {
+    /// It was forgotten meanwhile, or cannot be kept. What the state has is changed, and not yet saved.
+    pub(super) fn adopt(
+        &self,
+        state: &mut RegistryState,
+        ready: Ready,
+    ) -> Result<Release, RegistryError> {
         let found = &ready.found;
-        let known = desk.loaded(&found.name, &found.digest);
-        let known = known.filter(|known| desk.state.remembers(known.record.number));
+        let known = state.loaded(&found.name, &found.digest);
+        let known = known.filter(|known| state.persisted.remembers(known.record.number));
         if let Some(same) = ready.same.filter(|_| known.is_some()) {
             return Ok(same);
         }
@@ -209,7 +213,7 @@ impl Loader<'_> {
             return Err(LoadError::Busy { name }.into());
         }
         if known.is_none() {
-            let kept = self.keep(&desk.state, found);
+            let kept = self.keep(&state.persisted, found);
             kept.map_err(RegistryError::Unsaved)?;
         }
         let compiled = Compiled {
@@ -224,7 +228,7 @@ impl Loader<'_> {
         let version = ready.description.as_ref().map(|it| it.version.clone());
         let record = match &known {
             Some(known) => known.record.clone(),
-            None => desk.state.record(Record {
+            None => state.persisted.record(Record {
                 number: 0,
                 name: found.name.clone(),
                 digest: found.digest.clone(),
@@ -251,8 +255,8 @@ impl Loader<'_> {
             );
         }
         let number = record.number;
-        desk.loaded.retain(|it| it.record.number != number);
-        desk.loaded.push(Loaded {
+        state.loaded.retain(|it| it.record.number != number);
+        state.loaded.push(Loaded {
             record,
             description: ready.description,
             settings: release.settings().to_owned(),
@@ -260,8 +264,8 @@ impl Loader<'_> {
             trace: release.trace(),
         });
         // Of those that serve nobody any more the oldest are forgotten.
-        let mut over = desk.loaded.len().saturating_sub(LOADED);
-        desk.loaded.retain(|it| {
+        let mut over = state.loaded.len().saturating_sub(LOADED);
+        state.loaded.retain(|it| {
             let goes = over > 0 && it.trace.holders() == 0;
             over -= usize::from(goes);
             !goes
@@ -291,7 +295,7 @@ impl Loader<'_> {
     }
 
     /// Keeps the component for a rollback, and forgets those that nobody remembers.
-    fn keep(&self, state: &State, found: &Found) -> io::Result<()> {
+    fn keep(&self, persisted: &PersistedState, found: &Found) -> io::Result<()> {
         let folder = store(self.config);
         if !found.embedded {
             let path = folder.join(format!("{}.wasm", found.digest));
@@ -305,11 +309,13 @@ impl Loader<'_> {
         }
         // What another gateway remembers is not ours to remove.
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        for entry in entries.filter(|_| state.is_ours()) {
+        for entry in entries.filter(|_| persisted.is_ours()) {
             let name = entry.file_name();
             let digest = name.to_str().and_then(|name| name.split('.').next());
             let is_old = |digest: &str| {
-                digest.len() == found.digest.len() && digest != found.digest && !state.needs(digest)
+                digest.len() == found.digest.len()
+                    && digest != found.digest
+                    && !persisted.needs(digest)
             };
             if digest.is_some_and(is_old)
                 && let Err(error) = fs::remove_file(entry.path())
@@ -340,7 +346,7 @@ impl Compiled {
 
 /// Writes a file, and names it in the error.
 fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    state::write(path, bytes).map_err(|cause| state::named(path, &cause))
+    persisted::write(path, bytes).map_err(|cause| persisted::named(path, &cause))
 }
 
 /// Whether a build accepts its settings, and passes the set of requests that every policy must pass.

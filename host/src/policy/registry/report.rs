@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::folder;
-use super::state::{Activation, Record};
-use super::{Desk, FOLDER, Shared};
+use super::persisted::{Activation, Record};
+use super::{FOLDER, RegistryState, Shared};
 use crate::policy::release::Release;
 use crate::policy::settings::must_be;
 use crate::policy::shadow::Tally;
@@ -84,12 +84,12 @@ pub(crate) struct File {
     pub(crate) file: String,
 }
 
-pub(super) fn make(shared: &Shared, desk: &Desk) -> Report {
+pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
     let roles = shared.rollout.roles();
     let folder = shared.config.codex.data_dir.join(FOLDER);
     // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
     let builds = folder::builds(&folder).unwrap_or_default();
-    let kept = &desk.state.kept;
+    let kept = &state.persisted.file;
     Report {
         active: roles.active.about().number,
         canary: roles.canary.as_ref().map(|canary| CanaryReport {
@@ -103,7 +103,7 @@ pub(super) fn make(shared: &Shared, desk: &Desk) -> Report {
         releases: kept
             .releases
             .iter()
-            .map(|record| release(desk, record))
+            .map(|record| release(state, record))
             .collect(),
         files: builds
             .into_iter()
@@ -121,8 +121,8 @@ pub(super) fn make(shared: &Shared, desk: &Desk) -> Report {
     }
 }
 
-fn release(desk: &Desk, record: &Record) -> ReleaseReport {
-    let loaded = desk
+fn release(state: &RegistryState, record: &Record) -> ReleaseReport {
+    let loaded = state
         .loaded
         .iter()
         .find(|it| it.record.number == record.number);

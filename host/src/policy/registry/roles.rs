@@ -42,7 +42,7 @@ impl Registry {
 
     /// Ends the canary. False: there is none.
     pub(crate) async fn end_canary(&self) -> bool {
-        let _desk = self.0.desk.lock().await;
+        let _state = self.0.state.lock().await;
         let had = self.0.rollout.roles().canary.is_some();
         self.set(|roles| roles.canary = None);
         had
@@ -75,7 +75,7 @@ impl Registry {
 
     /// Ends the shadow. False: there is none.
     pub(crate) async fn end_shadow(&self) -> bool {
-        let _desk = self.0.desk.lock().await;
+        let _state = self.0.state.lock().await;
         let had = self.0.rollout.roles().shadow.is_some();
         self.set(|roles| roles.shadow = None);
         had

@@ -7,10 +7,10 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::desk::Desk;
 use super::find::{Finder, Found, blocking, embedded, name_of, read, short};
 use super::load::Loader;
-use super::state::{Activation, State, named};
+use super::persisted::{Activation, PersistedState, named};
+use super::state::RegistryState;
 use super::{By, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
 use crate::config::{Config, PolicySource};
 use crate::metrics::Metrics;
@@ -33,7 +33,7 @@ impl Registry {
     /// As `open`.
     pub(crate) async fn check(config: &Config) -> Result<(String, String), Cause> {
         folders(config)?;
-        let state = State::look(config.codex.data_dir.join(STATE))?;
+        let persisted = PersistedState::look(config.codex.data_dir.join(STATE))?;
         let engine = Engine::new(&config.sandbox)?;
         let loader = Loader {
             config,
@@ -43,8 +43,8 @@ impl Registry {
             metrics: &Metrics::default(),
             alarm: &Arc::default(),
         };
-        let first = First::of(config, &state);
-        let found = first.find(config, &state).await?;
+        let first = StartPolicy::of(config, &persisted);
+        let found = first.find(config, &persisted).await?;
         let (name, digest) = (found.name.clone(), short(&found.digest).to_owned());
         let ready = loader.ready(found, None, None, false).await;
         ready.map_err(|error| first.unusable(error.into()))?;
@@ -91,7 +91,7 @@ pub(super) fn trust(config: &Config) -> Result<Trust, Cause> {
 }
 
 /// Which policy is the first, and by whom.
-pub(super) enum First {
+pub(super) enum StartPolicy {
     /// That of the configuration.
     Configured(PolicySource),
     /// The one that was made active last.
@@ -100,11 +100,11 @@ pub(super) enum First {
     Embedded,
 }
 
-impl First {
+impl StartPolicy {
     /// What holds for this configuration.
-    pub(super) fn of(config: &Config, state: &State) -> Self {
+    pub(super) fn of(config: &Config, persisted: &PersistedState) -> Self {
         // What a configuration asked for counts as long as it does.
-        let mut history = state.kept.history.iter().rev();
+        let mut history = persisted.file.history.iter().rev();
         let last = history.find(|it| it.by != CONFIGURATION).cloned();
         match (&config.policy, last) {
             (Some(source), _) => Self::Configured(source.clone()),
@@ -114,7 +114,7 @@ impl First {
     }
 
     /// Its build, read.
-    async fn find(&self, config: &Config, state: &State) -> Result<Found, Cause> {
+    async fn find(&self, config: &Config, persisted: &PersistedState) -> Result<Found, Cause> {
         let found = match self {
             Self::Configured(PolicySource::File(path)) => {
                 let (name, path) = (name_of(path), path.clone());
@@ -122,7 +122,7 @@ impl First {
             }
             Self::Configured(PolicySource::Shipped) | Self::Embedded => Ok(embedded(config)),
             Self::Last(last) => {
-                let known = &state.kept.releases;
+                let known = &persisted.file.releases;
                 let finder = Finder { config, known };
                 finder.again(&last.name, &last.digest).await
             }
@@ -156,21 +156,21 @@ impl First {
 }
 
 impl Loader<'_> {
-    /// Loads the release to begin with. It is noted at the desk where that is news, and not yet saved.
+    /// Loads the release to begin with. It is noted in the state where that is news, and not yet saved.
     ///
     /// # Errors
     /// It cannot serve; the error has the way out.
-    pub(super) async fn first(&self, desk: &mut Desk) -> Result<Release, Cause> {
-        let first = First::of(self.config, &desk.state);
-        let found = first.find(self.config, &desk.state).await?;
+    pub(super) async fn first(&self, state: &mut RegistryState) -> Result<Release, Cause> {
+        let first = StartPolicy::of(self.config, &state.persisted);
+        let found = first.find(self.config, &state.persisted).await?;
         let release = match self.ready(found, None, None, false).await {
-            Ok(ready) => self.adopt(desk, ready),
+            Ok(ready) => self.adopt(state, ready),
             Err(error) => Err(error.into()),
         };
         let release = release.map_err(|error| first.unusable(error))?;
-        let newest = desk.state.kept.history.last();
+        let newest = state.persisted.file.history.last();
         if newest.is_none_or(|last| last.release != release.about().number) {
-            desk.note(&release, first.by(), false).log();
+            state.note(&release, first.by(), false).log();
         }
         Ok(release)
     }

@@ -1,385 +1,118 @@
-//! What a registry remembers over restarts: its releases, and who made which of them active when.
+//! The registry's state: what survives a restart, and the releases that this process has loaded.
 
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::ops::{Deref, DerefMut};
 
-use serde::{Deserialize, Serialize};
+use tokio::sync::MutexGuard;
 
-/// Activations that are remembered.
-const HISTORY: usize = 100;
+use super::persisted::{Activation, PersistedState, Record, StateFile};
+use super::{By, RegistryError};
+use crate::clock;
+use crate::policy::release::{Release, Trace};
+use crate::policy::sandbox::Allowance;
+use crate::wit::Description;
 
-/// Releases that are remembered. All of the history's are, and so is the last.
-const RELEASES: usize = 100;
-
-/// The extension of the file by which a gateway shows that the state is its own.
-const LOCK: &str = "lock";
-
-/// The state, and the file that it is kept in.
-pub(super) struct State {
-    path: PathBuf,
-    /// Held for as long as this process lives. None: another gateway has it, and it alone remembers.
-    lock: Option<fs::File>,
-    pub(super) kept: Kept,
+/// Locked while a change is made.
+pub(super) struct RegistryState {
+    pub(super) persisted: PersistedState,
+    pub(super) loaded: Vec<Loaded>,
 }
 
-/// The file's content.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Kept {
-    /// By number.
-    pub(super) releases: Vec<Record>,
-    /// The oldest first.
-    pub(super) history: Vec<Activation>,
-    /// Numbers of releases that were taken back because they failed, and were not made active by anybody since.
-    #[serde(default)]
-    pub(super) failed: Vec<u64>,
+/// A release of this process.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub(super) record: Record,
+    pub(super) description: Option<Description>,
+    /// The settings and the limits that it was tried with.
+    pub(super) settings: String,
+    pub(super) allowance: Allowance,
+    pub(super) trace: Trace,
 }
 
-/// A build that was loaded successfully.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
-    /// From 1.
-    pub(crate) number: u64,
-    pub(crate) name: String,
-    /// 64 hexadecimal digits.
-    pub(crate) digest: String,
-    /// Its author's own version. Empty where it says none.
-    pub(crate) version: String,
-    /// The version of the boundary that it speaks.
-    pub(crate) world: String,
-    /// Its component's bytes.
-    pub(crate) size: u64,
-    /// The key that it is signed with, where that was checked.
-    pub(crate) signed_by: Option<String>,
-    /// Unix milliseconds.
-    pub(crate) loaded_at: u64,
-}
-
-/// A release that was made the active one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Activation {
-    /// Unix milliseconds.
-    pub(crate) at: u64,
-    /// Who: an operator's name, `configuration`, `start`, `watch` or `airlock`.
-    pub(crate) by: String,
-    /// Why, where nobody asked for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) reason: Option<String>,
-    pub(crate) release: u64,
-    pub(crate) name: String,
-    pub(crate) digest: String,
-    /// It was returned to: what was active before it was left.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) rollback: bool,
-}
-
-impl State {
-    /// What the file says, or nothing yet.
-    ///
-    /// # Errors
-    /// It, or its lock, cannot be used; the error names which, and the way out.
-    pub(super) fn open(path: PathBuf) -> io::Result<Self> {
-        // First, so that nobody writes what is read here.
-        let lock = path.with_extension(LOCK);
-        let lock = own(&lock).map_err(|cause| named(&lock, &cause))?;
-        let kept = read(&path)?;
-        Ok(Self { path, lock, kept })
-    }
-
-    /// The same for who only looks: it takes nothing from the gateway that may run.
-    ///
-    /// # Errors
-    /// As for `open`.
-    pub(super) fn look(path: PathBuf) -> io::Result<Self> {
-        let kept = read(&path)?;
-        let lock = None;
-        Ok(Self { path, lock, kept })
-    }
-
-    /// The record of a build, made when there is none. Its number stays the same as long as it is remembered.
-    pub(super) fn record(&mut self, found: Record) -> Record {
-        let same =
-            |record: &&mut Record| record.name == found.name && record.digest == found.digest;
-        if let Some(record) = self.kept.releases.iter_mut().find(same) {
-            *record = Record {
-                number: record.number,
-                ..found
-            };
-            return record.clone();
-        }
-        let number = self.kept.releases.last().map_or(1, |last| last.number + 1);
-        let record = Record { number, ..found };
-        self.kept.releases.push(record.clone());
-        // Not only activations add to them: canaries, shadows and what comes into the folder do as well.
-        self.prune();
-        record
+impl RegistryState {
+    /// What this process knows of a build, if it has loaded it.
+    pub(super) fn loaded(&self, name: &str, digest: &str) -> Option<Loaded> {
+        let same = |it: &&Loaded| it.record.name == name && it.record.digest == digest;
+        self.loaded.iter().find(same).cloned()
     }
 
     /// Notes an activation.
-    pub(super) fn activated(&mut self, activation: Activation) {
-        let history = &mut self.kept.history;
-        history.push(activation);
-        let over = history.len().saturating_sub(HISTORY);
-        history.drain(..over);
-        self.prune();
+    pub(super) fn note(&mut self, release: &Release, by: By, rollback: bool) -> Activation {
+        let about = release.about();
+        let activation = Activation {
+            at: clock::unix_ms(),
+            by: by.who,
+            reason: by.reason,
+            release: about.number,
+            name: about.name.clone(),
+            digest: about.digest.clone(),
+            rollback,
+        };
+        self.persisted.activated(activation.clone());
+        activation
+    }
+}
+
+impl Activation {
+    /// Writes it to the log.
+    pub(super) fn log(&self) {
+        tracing::info!(
+            name = self.name,
+            release = self.release,
+            digest = self.digest,
+            by = self.by,
+            reason = self.reason,
+            "policy active"
+        );
+    }
+}
+
+/// A change of the registry's state that has not been written to the disk. Dropped before `commit`, it leaves everything as it was.
+pub(super) struct Pending<'a> {
+    state: MutexGuard<'a, RegistryState>,
+    /// None once it is committed.
+    before: Option<(StateFile, Vec<Loaded>)>,
+}
+
+impl<'a> Pending<'a> {
+    /// Begins a change.
+    pub(super) fn on(state: MutexGuard<'a, RegistryState>) -> Self {
+        let before = Some((state.persisted.file.clone(), state.loaded.clone()));
+        Self { state, before }
     }
 
-    /// Forgets the oldest releases where there are too many. Numbers only ever grow, so the last release stays: the next
-    /// one's number follows on it.
-    fn prune(&mut self) {
-        let Kept {
-            releases, history, ..
-        } = &mut self.kept;
-        let mut left = releases.len().saturating_sub(RELEASES);
-        let last = releases.last().map(|record| record.number);
-        releases.retain(|record| {
-            let needed =
-                Some(record.number) == last || history.iter().any(|it| it.release == record.number);
-            let goes = left > 0 && !needed;
-            left -= usize::from(goes);
-            !goes
-        });
-    }
-
-    /// What a rollback from the release of this number may return to, the best first: what was active before it, without
-    /// what was left by a rollback or is known to fail.
-    pub(super) fn before(&self, active: u64) -> Vec<Activation> {
-        let mut stack: Vec<&Activation> = Vec::new();
-        for it in &self.kept.history {
-            if it.rollback {
-                while stack.last().is_some_and(|top| top.release != it.release) {
-                    stack.pop();
-                }
-            }
-            // What is made active again counts where it is now.
-            stack.retain(|earlier| earlier.release != it.release);
-            stack.push(it);
-        }
-        let may =
-            |it: &&&Activation| it.release != active && !self.kept.failed.contains(&it.release);
-        stack
-            .iter()
-            .rev()
-            .filter(may)
-            .map(|it| (*it).clone())
-            .collect()
-    }
-
-    /// Remembers that a release failed, or forgets it.
-    pub(super) fn failed(&mut self, number: u64, failed: bool) {
-        self.kept.failed.retain(|it| *it != number);
-        if failed {
-            self.kept.failed.push(number);
-        }
-        let over = self.kept.failed.len().saturating_sub(HISTORY);
-        self.kept.failed.drain(..over);
-    }
-
-    /// Whether the release of this number is still remembered.
-    pub(super) fn remembers(&self, number: u64) -> bool {
-        self.kept
-            .releases
-            .iter()
-            .any(|record| record.number == number)
-    }
-
-    /// Whether a component's digest is still remembered.
-    pub(super) fn needs(&self, digest: &str) -> bool {
-        self.kept
-            .releases
-            .iter()
-            .any(|record| record.digest == digest)
-    }
-
-    /// Whether this gateway is the one that remembers: several may share a data directory.
-    pub(super) fn is_ours(&self) -> bool {
-        self.lock.is_some()
-    }
-
-    /// Writes the file: whole, or not at all.
+    /// Writes the change to the disk.
     ///
     /// # Errors
-    /// It cannot be written; the error names it.
-    pub(super) fn save(&self) -> io::Result<()> {
-        if !self.is_ours() {
-            return Ok(());
-        }
-        let bytes = serde_json::to_vec(&self.kept).map_err(io::Error::other)?;
-        write(&self.path, &bytes).map_err(|cause| named(&self.path, &cause))
+    /// It cannot be written. Then nothing has changed.
+    pub(super) fn commit(&mut self) -> Result<(), RegistryError> {
+        self.state
+            .persisted
+            .save()
+            .map_err(RegistryError::Unsaved)?;
+        self.before = None;
+        Ok(())
     }
 }
 
-/// What the file says, or nothing yet.
-fn read(path: &Path) -> io::Result<Kept> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Kept::default()),
-        Err(error) => return Err(named(path, &error)),
-    };
-    serde_json::from_slice(&bytes).map_err(|error| {
-        io::Error::other(format!(
-            "{}: {error}; repair it, or remove it to start with the shipped policy or that of --policy",
-            path.display()
-        ))
-    })
-}
-
-/// An error that says of which file it is.
-pub(super) fn named(path: &Path, cause: &io::Error) -> io::Error {
-    io::Error::new(cause.kind(), format!("{}: {cause}", path.display()))
-}
-
-/// Takes the state for this process, if no other has it.
-fn own(lock: &Path) -> io::Result<Option<fs::File>> {
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(lock)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(fs::TryLockError::WouldBlock) => Ok(None),
-        Err(fs::TryLockError::Error(error)) => Err(error),
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        if let Some((file, loaded)) = self.before.take() {
+            self.state.persisted.file = file;
+            self.state.loaded = loaded;
+        }
     }
 }
 
-/// Writes a file in place of another, so that nobody ever reads half of it.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let fresh = PathBuf::from(name);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(bytes)?;
-    drop(file);
-    fs::rename(&fresh, path)
+impl Deref for Pending<'_> {
+    type Target = RegistryState;
+
+    fn deref(&self) -> &RegistryState {
+        &self.state
+    }
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-
-    fn record(digest: &str) -> Record {
-        Record {
-            number: 0,
-            name: "it".to_owned(),
-            digest: digest.to_owned(),
-            version: String::new(),
-            world: "0.2".to_owned(),
-            size: 1,
-            signed_by: None,
-            loaded_at: 1,
-        }
-    }
-
-    fn activation(record: &Record) -> Activation {
-        Activation {
-            at: 1,
-            by: "me".to_owned(),
-            reason: None,
-            release: record.number,
-            name: record.name.clone(),
-            digest: record.digest.clone(),
-            rollback: false,
-        }
-    }
-
-    #[test]
-    fn numbers_stay_and_grow_and_the_file_is_bounded() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policies.json");
-        let mut state = State::open(path.clone()).unwrap();
-        let first = state.record(record("a"));
-        assert_eq!((first.number, state.record(record("b")).number), (1, 2));
-        assert_eq!(state.record(record("a")), first);
-        for number in 0..500 {
-            let record = state.record(record(&format!("x{number}")));
-            assert_eq!(record.number, 3 + number);
-            state.activated(activation(&record));
-        }
-        state.save().unwrap();
-        let mut state = State::open(path).unwrap();
-        assert_eq!(state.kept.history.len(), HISTORY);
-        assert_eq!(state.kept.releases.len(), RELEASES);
-        assert!(state.needs("x499") && !state.needs("x0"));
-        assert_eq!(state.record(record("new")).number, 503);
-    }
-
-    #[test]
-    fn a_number_is_never_given_twice() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut state = State::open(folder.path().join("policies.json")).unwrap();
-        let mut first = None;
-        for number in 0..100 {
-            let record = state.record(record(&format!("x{number}")));
-            state.activated(activation(&record));
-            first.get_or_insert(record);
-        }
-        // The history needs all of them, and nobody this one.
-        let canary = state.record(record("canary"));
-        state.activated(activation(&first.unwrap()));
-        assert!(state.remembers(canary.number));
-        assert_eq!(state.record(record("next")).number, canary.number + 1);
-        for number in 0..500 {
-            state.record(record(&format!("y{number}")));
-        }
-        assert!(state.kept.releases.len() <= RELEASES + 1);
-    }
-
-    #[test]
-    fn a_rollback_returns_to_what_was_before_and_not_to_what_was_left() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut state = State::open(folder.path().join("policies.json")).unwrap();
-        let [a, b, c] = ["a", "b", "c"].map(|digest| state.record(record(digest)));
-        let before = |state: &State, active: &Record| -> Vec<u64> {
-            let before = state.before(active.number);
-            before.iter().map(|it| it.release).collect()
-        };
-        assert!(before(&state, &a).is_empty());
-        for it in [&a, &b, &b, &c] {
-            state.activated(activation(it));
-        }
-        assert_eq!(before(&state, &c), [b.number, a.number]);
-        state.failed(b.number, true);
-        assert_eq!(before(&state, &c), [a.number]);
-        state.failed(b.number, false);
-        // What is returned from is not returned to.
-        state.activated(Activation {
-            rollback: true,
-            ..activation(&b)
-        });
-        assert_eq!(before(&state, &b), [a.number]);
-        state.activated(activation(&c));
-        assert_eq!(before(&state, &c), [b.number, a.number]);
-    }
-
-    #[test]
-    fn of_two_gateways_one_remembers() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policies.json");
-        let mut first = State::open(path.clone()).unwrap();
-        let mut second = State::open(path.clone()).unwrap();
-        assert!(first.is_ours() && !second.is_ours());
-        first.record(record("a"));
-        second.record(record("b"));
-        first.save().unwrap();
-        second.save().unwrap();
-        let third = State::open(path).unwrap();
-        assert_eq!(third.kept.releases[0].digest, "a");
-    }
-
-    #[test]
-    fn what_is_no_state_is_an_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policies.json");
-        fs::write(&path, "{").unwrap();
-        assert!(State::open(path).is_err());
+impl DerefMut for Pending<'_> {
+    fn deref_mut(&mut self) -> &mut RegistryState {
+        &mut self.state
     }
 }

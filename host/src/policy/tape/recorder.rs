@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::{BYTES, EXTENSION, Tape, files};
 use crate::clock;
+use crate::policy::policy_call::{Observed, PolicyCall, observer_of};
 use crate::policy::session::Session;
-use crate::policy::step::{Observed, Step, observer_of};
 use crate::task::Tasks;
 
 /// The folder of the data directory that tapes go to.
@@ -228,7 +228,7 @@ impl Recorder {
     }
 
     /// Writes a tape, where waiting for the disk holds up nobody.
-    async fn write(&self, request: String, steps: Vec<Step>) -> bool {
+    async fn write(&self, request: String, steps: Vec<PolicyCall>) -> bool {
         let Ok(alone) = Arc::clone(&self.0.making).acquire_owned().await else {
             return false;
         };
@@ -303,7 +303,7 @@ impl Drop for Held<'_> {
 }
 
 /// All steps of a request, from the first to the last. None: they are too large, or some are missing.
-async fn collect(mut observed: Observed, held: &mut Held<'_>) -> Option<Vec<Step>> {
+async fn collect(mut observed: Observed, held: &mut Held<'_>) -> Option<Vec<PolicyCall>> {
     let mut steps = Vec::new();
     while let Some(seen) = observed.next().await {
         if !held.take(seen.step().size()) {

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::json::{What, Written, scan};
-use crate::policy::step::Step;
+use crate::policy::policy_call::PolicyCall;
 use crate::secrets;
 use crate::wit::{Ending, EventKind, Outcome, Problem};
 
@@ -70,7 +70,7 @@ impl Place {
 }
 
 /// Takes all secrets out of a tape's steps, also those that are cut into pieces.
-pub(super) fn redact(steps: &mut [Step]) {
+pub(super) fn redact(steps: &mut [PolicyCall]) {
     let mut wholes: BTreeMap<Whole, Vec<Piece>> = BTreeMap::new();
     let mut blots: Vec<Vec<Blot>> = Vec::new();
     each(steps, &mut |role, text| {
@@ -208,19 +208,19 @@ fn blot(text: &str, blots: &[Blot]) -> String {
 }
 
 /// Shows every text that may hold a secret, always in the same order.
-fn each(steps: &mut [Step], look: &mut dyn FnMut(Role, &mut String)) {
+fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(Role, &mut String)) {
     // How often each message of a source was begun anew.
     let mut begun: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for step in steps {
         match step {
-            Step::Render(request) => {
+            PolicyCall::Render(request) => {
                 look(Role::Json, &mut request.body);
                 for attachment in &mut request.attachments {
                     look(Role::Text, &mut attachment.media_type);
                     look(Role::Text, &mut attachment.path);
                 }
             }
-            Step::Feed(events) => {
+            PolicyCall::Feed(events) => {
                 for event in events {
                     let source = event.source;
                     if let EventKind::Restarted(messages) = &event.kind {
@@ -231,9 +231,14 @@ fn each(steps: &mut [Step], look: &mut dyn FnMut(Role, &mut String)) {
                     happened(source, &mut event.kind, &begun, look);
                 }
             }
-            Step::Finish(ending) => ended(ending, look),
-            Step::Settle(_, outcome, _) | Step::Judged(outcome, _) => came(outcome, look),
-            Step::Decide(_) | Step::Open(_) | Step::Convene(..) | Step::Wake(_) => {}
+            PolicyCall::Finish(ending) => ended(ending, look),
+            PolicyCall::Settle(_, outcome, _) | PolicyCall::Judged(outcome, _) => {
+                came(outcome, look);
+            }
+            PolicyCall::Decide(_)
+            | PolicyCall::Open(_)
+            | PolicyCall::Convene(..)
+            | PolicyCall::Wake(_) => {}
         }
     }
 }

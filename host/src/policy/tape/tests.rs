@@ -32,12 +32,12 @@ pub(crate) fn tape(pieces: &[&str]) -> Tape {
         longest_wait: 0,
     };
     let mut steps = vec![
-        Step::Render(request),
-        Step::Decide(load),
-        Step::Open(context),
+        PolicyCall::Render(request),
+        PolicyCall::Decide(load),
+        PolicyCall::Open(context),
     ];
     steps.extend(pieces.iter().map(|piece| {
-        Step::Feed(vec![Event {
+        PolicyCall::Feed(vec![Event {
             source: 0,
             at: 1_700_000_000_001,
             kind: EventKind::Text(Text {
@@ -47,7 +47,7 @@ pub(crate) fn tape(pieces: &[&str]) -> Tape {
             }),
         }])
     }));
-    steps.push(Step::Finish(Ending::Completed));
+    steps.push(PolicyCall::Finish(Ending::Completed));
     Tape::new("req_1".to_owned(), 1, steps)
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::author::tests::patched;
-use crate::policy::step::observer;
+use crate::policy::policy_call::observer;
 use crate::wit::{Notification, Reasoning};
 
 /// All that a client hears: what each batch became, and what came last.
@@ -162,7 +162,7 @@ async fn who_watches_sees_every_event_as_fed_and_what_clients_see() {
     drop(session);
     let mut seen = Vec::new();
     while let Some(step) = observed.next().await {
-        if let (Step::Feed(batch), Answer::Told(told)) = (step.step(), step.answer()) {
+        if let (PolicyCall::Feed(batch), CallResult::Told(told)) = (step.step(), step.answer()) {
             seen.push((batch.clone(), told.clone()));
         }
     }

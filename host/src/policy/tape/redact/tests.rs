@@ -38,10 +38,12 @@ fn other(delta: &str) -> Event {
 }
 
 /// What the pieces of a step say together.
-fn said(steps: &[Step]) -> String {
+fn said(steps: &[PolicyCall]) -> String {
     let mut said = String::new();
     for step in steps {
-        let Step::Feed(events) = step else { continue };
+        let PolicyCall::Feed(events) = step else {
+            continue;
+        };
         for event in events {
             match &event.kind {
                 EventKind::Text(text) => said.push_str(&text.text),
@@ -63,7 +65,7 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
         "Grüße: {SECRET}, password=\"hün\\\"ter 2\"\n-----BEGIN PRIVATE KEY-----\nAA\n-----END PRIVATE KEY----- 🦀 in /home/alice/x."
     );
     for make in [text, reasoning, other] {
-        let mut uncut = [Step::Feed(vec![make(&whole)])];
+        let mut uncut = [PolicyCall::Feed(vec![make(&whole)])];
         redact(&mut uncut);
         let expected = said(&uncut);
         assert!(expected.starts_with(&format!(
@@ -81,7 +83,10 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
             for second in borders.iter().filter(|second| *second >= first).step_by(5) {
                 let pieces = [&whole[..*first], &whole[*first..*second], &whole[*second..]];
                 let [one, two, three] = pieces.map(make);
-                let mut steps = [Step::Feed(vec![one, two]), Step::Feed(vec![three])];
+                let mut steps = [
+                    PolicyCall::Feed(vec![one, two]),
+                    PolicyCall::Feed(vec![three]),
+                ];
                 redact(&mut steps);
                 assert_eq!(said(&steps), expected, "{first} {second}");
             }
@@ -92,11 +97,14 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
 #[test]
 fn pieces_keep_their_lengths() {
     let (one, two) = SECRET.split_at(9);
-    let mut steps = [Step::Feed(vec![text(one)]), Step::Feed(vec![text(two)])];
+    let mut steps = [
+        PolicyCall::Feed(vec![text(one)]),
+        PolicyCall::Feed(vec![text(two)]),
+    ];
     redact(&mut steps);
     let expected = [
-        Step::Feed(vec![text(&"x".repeat(one.len()))]),
-        Step::Feed(vec![text(&"x".repeat(two.len()))]),
+        PolicyCall::Feed(vec![text(&"x".repeat(one.len()))]),
+        PolicyCall::Feed(vec![text(&"x".repeat(two.len()))]),
     ];
     assert_eq!(steps, expected);
 }
@@ -109,7 +117,7 @@ fn other_sources_and_retellings_do_not_mix() {
         ..text(piece)
     };
     // The beginning is void, and told again.
-    let mut steps = [Step::Feed(vec![
+    let mut steps = [PolicyCall::Feed(vec![
         text("ghp_abc"),
         elsewhere(one),
         event(EventKind::Restarted(vec![0])),
@@ -117,7 +125,7 @@ fn other_sources_and_retellings_do_not_mix() {
         elsewhere(two),
     ])];
     redact(&mut steps);
-    let expected = [Step::Feed(vec![
+    let expected = [PolicyCall::Feed(vec![
         text("ghp_abc"),
         elsewhere(&"x".repeat(one.len())),
         event(EventKind::Restarted(vec![0])),
@@ -141,9 +149,9 @@ fn a_body_stays_json_of_the_same_length() {
         settings: String::new(),
         nested: false,
     };
-    let mut steps = [Step::Render(request)];
+    let mut steps = [PolicyCall::Render(request)];
     redact(&mut steps);
-    let [Step::Render(request)] = &steps else {
+    let [PolicyCall::Render(request)] = &steps else {
         panic!("{steps:?}")
     };
     let expected = r#"{"max_tokens": 100, "password": 1111, "api_keys": ["xxxx", "xx"], "tools": [{"password": {"type": "string"}}],
@@ -184,7 +192,7 @@ fn what_stands_in_json_is_found_however_deep() {
         assert_eq!(blot(text, &within(text, None, DEPTH)), expected);
         // The same as the text of an answer, in pieces.
         let (one, two) = text.split_at(text.len() / 2);
-        let mut steps = [Step::Feed(vec![self::text(one), self::text(two)])];
+        let mut steps = [PolicyCall::Feed(vec![self::text(one), self::text(two)])];
         redact(&mut steps);
         assert_eq!(said(&steps), expected);
     }
@@ -213,13 +221,13 @@ fn every_text_of_a_tape_is_looked_at() {
         extra: Some(format!("{{\"why\":\"{SECRET}\"}}")),
     };
     let mut steps = [
-        Step::Feed(vec![
+        PolicyCall::Feed(vec![
             event(EventKind::Settled(problem())),
             event(EventKind::Picked(choice)),
         ]),
-        Step::Settle(1, outcome(), 1),
-        Step::Judged(outcome(), 1),
-        Step::Finish(problem()),
+        PolicyCall::Settle(1, outcome(), 1),
+        PolicyCall::Judged(outcome(), 1),
+        PolicyCall::Finish(problem()),
     ];
     redact(&mut steps);
     let text = format!("{steps:?}");

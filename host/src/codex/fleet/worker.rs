@@ -9,11 +9,11 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::pace::Pace;
-use crate::codex::ahead::Stock;
+use super::adaptive_limit::AdaptiveLimit;
 use crate::codex::catalogue::Catalogue;
 use crate::codex::catalogues::Catalogues;
 use crate::codex::connection::Connection;
+use crate::codex::prewarm::WarmThreads;
 use crate::codex::prompt::Conversation;
 use crate::codex::upstream::UpstreamHealth;
 use crate::failure::Failure;
@@ -21,7 +21,7 @@ use crate::wit::{Brief, ProblemKind};
 
 /// A child that answers.
 #[derive(Debug)]
-pub(in crate::codex) struct Member {
+pub(in crate::codex) struct Worker {
     /// The how manieth child of its home.
     pub(super) number: u64,
     pub(super) pid: Option<u32>,
@@ -34,13 +34,13 @@ pub(in crate::codex) struct Member {
     /// OpenAI tells it of its models as it runs, so that only it knows them.
     pub(super) live_models: bool,
     /// Threads that wait for a request.
-    pub(in crate::codex) stock: Stock,
+    pub(in crate::codex) warm_threads: WarmThreads,
     /// The home's provider wants an OpenAI login, and there is none.
     pub(super) signed_out: bool,
     /// Cancelled when it is to take no more turns: those that wait for their client end, the others run on.
     pub(in crate::codex) leaving: CancellationToken,
     /// How many turns run at once follows how they begin.
-    pub(in crate::codex) pace: Arc<Pace>,
+    pub(in crate::codex) adaptive_limit: Arc<AdaptiveLimit>,
     /// Whether the model can be reached, as turns find out.
     pub(in crate::codex) upstream: Arc<UpstreamHealth>,
     /// Cancelled when it is found not to respond: it is offered no more turns.
@@ -102,7 +102,7 @@ impl Tally {
     }
 }
 
-impl Member {
+impl Worker {
     /// The model that a turn of this brief runs on, once it is known to be possible.
     pub(in crate::codex) fn check(
         &self,
@@ -179,29 +179,29 @@ impl Member {
 
 /// A place for a turn on a child, which is not ended as long as there is one.
 #[derive(Debug)]
-pub(in crate::codex) struct Lease(Arc<Member>);
+pub(in crate::codex) struct Lease(Arc<Worker>);
 
 impl Lease {
-    pub(super) fn new(member: Arc<Member>) -> Self {
+    pub(super) fn new(worker: Arc<Worker>) -> Self {
         // Nobody waits for more turns.
-        member.tally.turns.send_if_modified(|turns| {
+        worker.tally.turns.send_if_modified(|turns| {
             *turns += 1;
             false
         });
-        Self(member)
+        Self(worker)
     }
 }
 
 impl Deref for Lease {
-    type Target = Member;
+    type Target = Worker;
 
-    fn deref(&self) -> &Member {
+    fn deref(&self) -> &Worker {
         &self.0
     }
 }
 
-impl AsRef<Member> for Lease {
-    fn as_ref(&self) -> &Member {
+impl AsRef<Worker> for Lease {
+    fn as_ref(&self) -> &Worker {
         &self.0
     }
 }

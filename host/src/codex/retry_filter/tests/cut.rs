@@ -73,7 +73,7 @@ fn what_was_cut_is_told_once_whatever_is_asked_again() {
             .completed("a", "one ")
             .written("a", "one <tag>")
     };
-    // The retelling stops where Codex cuts, so it differs until the raw message comes.
+    // The repetition stops where Codex cuts, so it differs until the raw message comes.
     cut()
         .retry()
         .delta("b", "one ")

@@ -29,7 +29,7 @@ use crate::wit::{Plan, ProblemKind, Request};
 const RETRY: u32 = 10;
 
 /// Where large bodies wait for one another, and images too. How many bodies there can be is bounded by the memory that all may take up.
-pub(super) struct Line {
+pub(super) struct LargeBodyLimiter {
     places: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     decoded: DecodedImages,
@@ -37,12 +37,12 @@ pub(super) struct Line {
 }
 
 /// What a body has taken until it is read. It goes where the work goes: whoever leaves does not end it at once.
-pub(super) struct Held {
+pub(super) struct BodyPermits {
     place: Option<OwnedSemaphorePermit>,
     memory: MemoryShare,
 }
 
-impl Line {
+impl LargeBodyLimiter {
     /// As many at once as leave a processor to those who serve.
     pub(super) fn new(limits: &Limits) -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
@@ -59,8 +59,12 @@ impl Line {
     ///
     /// # Errors
     /// None came free in time.
-    pub(super) async fn enter(&self, body: &str, memory: MemoryShare) -> Result<Held, Failure> {
-        let mut held = Held {
+    pub(super) async fn enter(
+        &self,
+        body: &str,
+        memory: MemoryShare,
+    ) -> Result<BodyPermits, Failure> {
+        let mut held = BodyPermits {
             place: None,
             memory,
         };
@@ -79,8 +83,8 @@ impl Line {
     pub(super) async fn check_images(
         &self,
         attachments: &mut Attachments,
-        mut held: Held,
-    ) -> Result<Held, Failure> {
+        mut held: BodyPermits,
+    ) -> Result<BodyPermits, Failure> {
         let mut images = attachments.images();
         images.retain(|image| !self.decoded.contains(&image.digest));
         if images.is_empty() {
@@ -134,8 +138,8 @@ fn busy() -> Failure {
 pub(super) async fn lift(
     body: String,
     bounds: Bounds,
-    held: Held,
-) -> Result<(String, Attachments, Held), Failure> {
+    held: BodyPermits,
+) -> Result<(String, Attachments, BodyPermits), Failure> {
     aside(body.len(), move || {
         let (body, attachments) = Attachments::lift(body);
         bounds.check(&body).map(|()| (body, attachments, held))
@@ -148,7 +152,7 @@ pub(super) struct Unread {
     pub(super) session: Session,
     pub(super) request: Request,
     pub(super) attachments: Attachments,
-    pub(super) held: Held,
+    pub(super) held: BodyPermits,
 }
 
 /// A request as its policy has it.
@@ -222,11 +226,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_bodies_wait_for_one_another_and_for_so_long() {
-        let line = Line::new(&Limits::default());
+        let limiter = LargeBodyLimiter::new(&Limits::default());
         let large = "x".repeat(LARGE);
         let mut held = Vec::new();
         let refused = loop {
-            match line.enter(&large, MemoryShare::default()).await {
+            match limiter.enter(&large, MemoryShare::default()).await {
                 Ok(place) => held.push(place),
                 Err(failure) => break failure,
             }
@@ -238,11 +242,11 @@ mod tests {
         );
         let small = &large[1..];
         assert!(
-            line.enter(small, MemoryShare::default()).await.is_ok(),
+            limiter.enter(small, MemoryShare::default()).await.is_ok(),
             "it needs no place"
         );
         let left = held.pop().unwrap();
-        let (waiting, ()) = tokio::join!(line.enter(&large, MemoryShare::default()), async {
+        let (waiting, ()) = tokio::join!(limiter.enter(&large, MemoryShare::default()), async {
             drop(left);
         });
         assert!(waiting.is_ok(), "one came free while it waited");
@@ -255,25 +259,30 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn images_wait_for_a_decoder_unless_they_are_known() {
         const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-        let line = Line::new(&Limits::default());
+        let limiter = LargeBodyLimiter::new(&Limits::default());
         let mut good = shown(PIXEL);
-        let held = || Held {
+        let held = || BodyPermits {
             place: None,
             memory: MemoryShare::default(),
         };
-        line.check_images(&mut good, held()).await.unwrap();
+        limiter.check_images(&mut good, held()).await.unwrap();
         assert!(good.expect_image(0).is_ok());
         let mut broken = shown("data:image/png;base64,iVBORw0KGgo=");
-        line.check_images(&mut broken, held()).await.unwrap();
+        limiter.check_images(&mut broken, held()).await.unwrap();
         let refused = broken.expect_image(0).unwrap_err().problem;
         assert_eq!(refused.code.as_deref(), Some("image_parse_error"));
         assert_eq!(refused.param.as_deref(), Some("input.image_url"));
 
-        let decoders = line.decoders.available_permits();
+        let decoders = limiter.decoders.available_permits();
         let all = u32::try_from(decoders).unwrap();
-        let _taken = line.decoders.clone().acquire_many_owned(all).await.unwrap();
-        line.check_images(&mut good, held()).await.unwrap();
-        let busy = line.check_images(&mut broken, held()).await;
+        let _taken = limiter
+            .decoders
+            .clone()
+            .acquire_many_owned(all)
+            .await
+            .unwrap();
+        limiter.check_images(&mut good, held()).await.unwrap();
+        let busy = limiter.check_images(&mut broken, held()).await;
         let busy = busy.map(drop).unwrap_err().problem;
         assert_eq!(
             (busy.kind, busy.code.as_deref()),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::histogram::Histogram;
-use super::trail::{Outcome, Route};
+use super::request::{Outcome, Route};
 
 /// Bounds for calls in seconds: most take microseconds, and the longest is `sandbox.call_timeout`.
 const CALL: &[f64] = &[
@@ -23,7 +23,7 @@ const DIGEST: usize = 12;
 
 /// The counts of one release.
 #[derive(Debug, Default)]
-pub(crate) struct Meter {
+pub(crate) struct ReleaseMetrics {
     /// What it is. None for what is none of a registry's.
     identity: OnceLock<Identity>,
     /// By route, and then by outcome.
@@ -103,7 +103,7 @@ calls!(
     show_model
 );
 
-impl Meter {
+impl ReleaseMetrics {
     pub(super) fn with(calls: Arc<AllCalls>) -> Self {
         Self {
             calls,

@@ -1,23 +1,23 @@
-//! What a turn has said so far, message by message, for a panel to be told.
+//! The transcript of a turn so far, message by message, for the panel.
 
 use crate::wit::{Ending, EventKind, Message, Outcome};
 
 /// The messages of one turn.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct Transcript {
     /// By their numbers within the turn.
     messages: Vec<(u32, Message)>,
     bytes: usize,
 }
 
-impl Heard {
+impl Transcript {
     /// Bytes of all that it has said.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Takes what concerns its words.
-    pub(super) fn hear(&mut self, kind: &EventKind) {
+    pub(super) fn append(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Text(text) => {
                 self.bytes += text.text.len();
@@ -80,24 +80,24 @@ mod tests {
 
     #[test]
     fn messages_stay_apart_and_void_ones_go() {
-        let mut heard = Heard::default();
+        let mut transcript = Transcript::default();
         for piece in [said(0, "a"), said(0, "b"), said(2, "cde")] {
-            heard.hear(&piece);
+            transcript.append(&piece);
         }
-        assert_eq!(heard.bytes(), 5);
-        heard.hear(&EventKind::Restarted(vec![2]));
-        heard.hear(&said(3, "f"));
-        assert_eq!(heard.bytes(), 3);
-        assert_eq!(texts(&heard.outcome(Ending::Completed)), ["ab", "f"]);
+        assert_eq!(transcript.bytes(), 5);
+        transcript.append(&EventKind::Restarted(vec![2]));
+        transcript.append(&said(3, "f"));
+        assert_eq!(transcript.bytes(), 3);
+        assert_eq!(texts(&transcript.outcome(Ending::Completed)), ["ab", "f"]);
     }
 
     #[test]
     fn a_failed_turn_has_said_nothing_that_counts() {
         for ending in [Ending::Interrupted, Ending::Completed] {
-            let mut heard = Heard::default();
-            heard.hear(&said(0, "half"));
+            let mut transcript = Transcript::default();
+            transcript.append(&said(0, "half"));
             let counted = usize::from(ending == Ending::Completed);
-            assert_eq!(heard.outcome(ending).messages.len(), counted);
+            assert_eq!(transcript.outcome(ending).messages.len(), counted);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The model's reasoning, part by part.
 
-use super::Telling;
+use super::RetryFilter;
 use crate::wit::{EventKind, Reasoning};
 
 /// The parts that were told, by the numbers that Codex gives them.
@@ -26,7 +26,7 @@ pub(super) struct Part {
     number: Option<u32>,
 }
 
-impl Telling {
+impl RetryFilter {
     /// A piece of reasoning. Parts that a retry tells again are passed over by their number.
     pub(in crate::codex) fn reasoning(
         &mut self,

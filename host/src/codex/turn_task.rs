@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::watch::{see_out, see_through};
 use super::connection::{CallError, Connection};
 use super::failure;
-use super::fleet::{Lease, Member};
+use super::fleet::{Lease, Worker};
 use super::prompt::Prompt;
 use super::protocol::{
     DynamicTool, Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams,
@@ -82,7 +82,7 @@ impl Wanted {
     /// Waits for room for a call of so many bytes. None: whoever wanted the turn has left.
     async fn room<'a>(
         &mut self,
-        child: &'a Member,
+        child: &'a Worker,
         bytes: usize,
     ) -> Result<Option<SemaphorePermit<'a>>, Unstarted> {
         let connection = &child.connection;
@@ -98,7 +98,7 @@ impl Wanted {
 }
 
 async fn keep(
-    child: &Member,
+    child: &Worker,
     prompt: Arc<Prompt>,
     terms: Terms,
     patience: Patience,
@@ -181,7 +181,7 @@ impl From<ThreadStartResponse> for Thread {
 /// Takes a thread that was started ahead or starts one, and checks that Codex confines it as we asked. None: the client
 /// left before.
 async fn start_thread(
-    child: &Member,
+    child: &Worker,
     prompt: &Prompt,
     wanted: &mut Wanted,
 ) -> Result<Option<Thread>, Unstarted> {
@@ -199,7 +199,7 @@ async fn start_thread(
         dynamic_tools: prompt.tools(),
         experimental_raw_events: true,
     };
-    if let Some(started) = child.stock.take(prompt.opening_bytes(), &params) {
+    if let Some(started) = child.warm_threads.take(prompt.opening_bytes(), &params) {
         return Ok(Some(started.into()));
     }
     let thread: ThreadStartResponse = {
@@ -238,7 +238,7 @@ enum Unstarted {
 
 impl Unstarted {
     /// This child does not respond.
-    fn hung(child: &Member) -> Self {
+    fn hung(child: &Worker) -> Self {
         child.hangs();
         Self::Gone
     }
@@ -261,7 +261,7 @@ impl Unstarted {
 
 /// Injects the history and starts the turn. False: the client left before, so nothing was started.
 async fn start_turn(
-    child: &Member,
+    child: &Worker,
     prompt: &Prompt,
     thread: &Thread,
     shared: &Shared,
@@ -315,7 +315,7 @@ async fn start_turn(
 
 /// Calls what comes before `turn/start`.
 async fn call<R: DeserializeOwned>(
-    child: &Member,
+    child: &Worker,
     method: &'static str,
     params: &(impl Serialize + Sync),
 ) -> Result<R, Unstarted> {
@@ -332,7 +332,7 @@ async fn call<R: DeserializeOwned>(
 
 /// Calls, and calls again as long as Codex explicitly turns the call away because it is busy and the call is wanted.
 async fn retry_overloaded<R: DeserializeOwned>(
-    child: &Member,
+    child: &Worker,
     method: &'static str,
     params: &(impl Serialize + Sync),
     wanted: impl Fn() -> bool,
@@ -343,14 +343,14 @@ async fn retry_overloaded<R: DeserializeOwned>(
         let asked = Instant::now();
         let result = child.connection.call(method, params).await;
         if result.is_ok() && BEGINNING.contains(&method) {
-            child.pace.began(asked.elapsed());
+            child.adaptive_limit.began(asked.elapsed());
         }
         match result {
             Err(CallError::Refused(RpcError {
                 code: OVERLOADED, ..
-            })) => child.pace.refused(),
+            })) => child.adaptive_limit.refused(),
             Err(CallError::TimedOut) => {
-                child.pace.refused();
+                child.adaptive_limit.refused();
                 return result;
             }
             _ => return result,

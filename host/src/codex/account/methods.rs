@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::desk::{Desk, Made};
-use super::flow::{Reason, Teller, Trouble};
+use super::login_process::{LoginProcess, Made};
+use super::sign_in::{Reason, SignInError, Teller};
 use super::tokens::Tokens;
 use super::wire::{LoginStart, LoginStarted};
-use super::{Account, STEP, words};
+use super::{Account, STEP, messages};
 use crate::clock;
 use crate::config::Secret;
 
@@ -19,24 +19,24 @@ impl Account {
     /// With a code. The page is shown only where it is one of OpenAI's, or of those that the operator lists.
     pub(super) async fn sign_in_by_device(
         &self,
-        desk: &mut Desk,
+        process: &mut LoginProcess,
         teller: &Teller,
-    ) -> Result<Made, Trouble> {
+    ) -> Result<Made, SignInError> {
         let asked = clock::unix_ms();
         let start = &LoginStart::ChatgptDeviceCode;
-        let started: LoginStarted = desk.call("account/login/start", start).await?;
-        desk.pending = started.login_id;
-        if !words::is_allowed(&started.verification_url, &self.inner.origins) {
-            return Err(Trouble::of(Reason::UrlNotAllowed));
+        let started: LoginStarted = process.call("account/login/start", start).await?;
+        process.pending = started.login_id;
+        if !messages::is_allowed(&started.verification_url, &self.inner.origins) {
+            return Err(SignInError::of(Reason::UrlNotAllowed));
         }
-        if desk.pending.is_none() || !words::is_user_code(&started.user_code) {
-            return Err(Trouble::of(Reason::InvalidResponse));
+        if process.pending.is_none() || !messages::is_user_code(&started.user_code) {
+            return Err(SignInError::of(Reason::InvalidResponse));
         }
         let expires = asked / 1000 + CODE.as_secs();
         teller.code(started.verification_url, started.user_code, expires);
         teller.log("waiting until the code is typed and the sign-in is approved");
-        desk.completed(CODE + LATE).await?;
-        let made = desk.made().await?;
+        process.completed(CODE + LATE).await?;
+        let made = process.made().await?;
         let workspaces = &self.inner.workspaces;
         let of_one = made
             .workspace
@@ -45,13 +45,13 @@ impl Account {
         if workspaces.is_empty() || of_one {
             return Ok(made);
         }
-        Err(Trouble::of(Reason::WorkspaceMismatch))
+        Err(SignInError::of(Reason::WorkspaceMismatch))
     }
 }
 
-impl Desk {
+impl LoginProcess {
     /// With a key of the API. Codex does not ask anybody whether it is good.
-    pub(super) async fn sign_in_by_key(&mut self, key: &Secret) -> Result<Made, Trouble> {
+    pub(super) async fn sign_in_by_key(&mut self, key: &Secret) -> Result<Made, SignInError> {
         let start = LoginStart::ApiKey {
             api_key: key.expose(),
         };
@@ -65,9 +65,9 @@ impl Desk {
         &mut self,
         tokens: &Tokens,
         workspaces: &[String],
-    ) -> Result<Made, Trouble> {
+    ) -> Result<Made, SignInError> {
         if !tokens.are_of(workspaces) {
-            return Err(Trouble::of(Reason::WorkspaceMismatch));
+            return Err(SignInError::of(Reason::WorkspaceMismatch));
         }
         let _: LoginStarted = self.call("account/login/start", &tokens.start()).await?;
         self.completed(STEP).await?;

@@ -1,4 +1,4 @@
-//! What has been told of a turn's messages, so that Codex's own retries tell nothing twice. Pure.
+//! A filter of Codex's own retries: text that a retry repeats reaches the reply once. Pure.
 //!
 //! When the model's stream breaks, Codex asks again and the text comes once more, as a new item; the first item may
 //! never complete, or it may have completed already (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`).
@@ -18,16 +18,16 @@ use crate::wit::{EventKind, Phase, Text};
 
 /// The messages and the reasoning of one turn.
 #[derive(Debug, Default)]
-pub(super) struct Telling {
+pub(super) struct RetryFilter {
     /// Messages of the model's response in progress.
-    told: Vec<Message>,
+    messages: Vec<Message>,
     /// The message that a response ended with, should more of it come after the response was whole.
     settled: Option<Message>,
     /// Of the messages of earlier responses, whether one was never completed, and whether any had text.
     lost: bool,
     spoke: bool,
-    /// While a retry is retold: where in `told` it has come to.
-    retelling: Option<Place>,
+    /// While a retry is retold: how far it has come in `messages`.
+    repeating: Option<Position>,
     next_message: u32,
     reasoning: ReasoningParts,
     /// Bytes told in all, for the bound on an answer's size.
@@ -47,7 +47,7 @@ struct Message {
 
 /// A place in the messages told: `text[..offset]` of message `index` has been retold by the item `item`.
 #[derive(Debug)]
-struct Place {
+struct Position {
     index: usize,
     offset: usize,
     /// None until the first new item begins, and between items.
@@ -68,7 +68,7 @@ impl Message {
     }
 }
 
-impl Telling {
+impl RetryFilter {
     /// A message begins. It has no text yet, so nothing is to tell.
     pub(super) fn started(
         &mut self,
@@ -76,10 +76,10 @@ impl Telling {
         phase: Option<Phase>,
         events: &mut Vec<EventKind>,
     ) {
-        if self.retelling.is_some() {
+        if self.repeating.is_some() {
             self.retold_item(item, phase, events);
         } else if let Some(settled) = self.settled.take_if(|settled| settled.item == item) {
-            self.told.push(settled);
+            self.messages.push(settled);
         } else if !self.knows(item) {
             self.begin(item, phase);
         }
@@ -88,13 +88,13 @@ impl Telling {
     /// A piece of a message.
     pub(super) fn delta(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
         // As nearly always: more of the message that was told last.
-        let last = self.told.last_mut().filter(|last| last.item == item);
-        if let (None, Some(message)) = (&self.retelling, last) {
+        let last = self.messages.last_mut().filter(|last| last.item == item);
+        if let (None, Some(message)) = (&self.repeating, last) {
             self.bytes += text.len();
             return message.tell(text, events);
         }
         self.started(item, None, events);
-        if self.retelling.is_some() {
+        if self.repeating.is_some() {
             self.retold_text(text, events);
         } else {
             self.tell(item, text, events);
@@ -110,11 +110,11 @@ impl Telling {
         events: &mut Vec<EventKind>,
     ) {
         self.started(item, phase, events);
-        if self.retelling.is_some() {
+        if self.repeating.is_some() {
             self.retold_whole(item, whole, events);
         }
         let Some(message) = self
-            .told
+            .messages
             .iter_mut()
             .rev()
             .find(|message| message.item == item)
@@ -130,10 +130,14 @@ impl Telling {
 
     /// A message as the model wrote it, after it was completed. What Codex has cut out of it is told now.
     pub(super) fn written(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
-        let Some(index) = self.told.iter().rposition(|message| message.item == item) else {
+        let Some(index) = self
+            .messages
+            .iter()
+            .rposition(|message| message.item == item)
+        else {
             return;
         };
-        let text = self.told[index].text.as_str();
+        let text = self.messages[index].text.as_str();
         // Nearly always they are the same.
         if whole.len() <= text.len() {
             return;
@@ -141,7 +145,7 @@ impl Telling {
         if let Some(rest) = whole.strip_prefix(text) {
             self.tell(item, rest, events);
         } else if is_cut_from(text, whole) {
-            let void = self.told.split_off(index);
+            let void = self.messages.split_off(index);
             events.push(EventKind::Restarted(
                 void.iter().map(|message| message.number).collect(),
             ));
@@ -153,7 +157,7 @@ impl Telling {
                     &message.text
                 };
                 self.tell(&message.item, text, events);
-                if let Some(again) = self.told.last_mut() {
+                if let Some(again) = self.messages.last_mut() {
                     again.completed = message.completed;
                 }
             }
@@ -164,7 +168,7 @@ impl Telling {
     pub(super) fn has_lost_a_message(&self) -> bool {
         self.lost
             || self
-                .told
+                .messages
                 .iter()
                 .chain(&self.settled)
                 .any(|message| !message.completed)
@@ -174,7 +178,7 @@ impl Telling {
     pub(super) fn has_text(&self) -> bool {
         self.spoke
             || self
-                .told
+                .messages
                 .iter()
                 .chain(&self.settled)
                 .any(|message| !message.text.is_empty())
@@ -183,22 +187,22 @@ impl Telling {
     /// The model's response is whole: what was told stands.
     pub(super) fn settle(&mut self, events: &mut Vec<EventKind>) {
         self.check_retold(events);
-        if let Some(last) = self.told.pop() {
-            for message in self.told.drain(..).chain(self.settled.replace(last)) {
+        if let Some(last) = self.messages.pop() {
+            for message in self.messages.drain(..).chain(self.settled.replace(last)) {
                 self.lost |= !message.completed;
                 self.spoke |= !message.text.is_empty();
             }
         }
-        self.retelling = None;
+        self.repeating = None;
         self.reasoning.told = 0;
         self.reasoning.again = 0;
     }
 
     /// Codex asks the model again: what was told since the last whole response comes once more.
     pub(super) fn retry(&mut self) {
-        self.told.retain(|message| !message.text.is_empty());
-        if !self.told.is_empty() {
-            self.retelling = Some(Place {
+        self.messages.retain(|message| !message.text.is_empty());
+        if !self.messages.is_empty() {
+            self.repeating = Some(Position {
                 index: 0,
                 offset: 0,
                 item: None,
@@ -208,12 +212,12 @@ impl Telling {
         self.reasoning.current = None;
     }
 
-    /// The turn completed: a retelling that stopped short has changed the answer.
+    /// The turn completed: a repeating that stopped short has changed the answer.
     pub(super) fn check_retold(&mut self, events: &mut Vec<EventKind>) {
-        let short = self.retelling.as_ref().is_some_and(|place| {
+        let short = self.repeating.as_ref().is_some_and(|place| {
             let begun = place.index > 0 || place.offset > 0 || place.item.is_some();
             let missing = self
-                .told
+                .messages
                 .get(place.index)
                 .is_some_and(|m| place.offset < m.text.len());
             begun && missing
@@ -224,16 +228,18 @@ impl Telling {
     }
 
     fn knows(&self, item: &str) -> bool {
-        self.told.last().is_some_and(|message| message.item == item)
-            || self.told.iter().any(|message| message.item == item)
+        self.messages
+            .last()
+            .is_some_and(|message| message.item == item)
+            || self.messages.iter().any(|message| message.item == item)
     }
 
     fn begin(&mut self, item: &str, phase: Option<Phase>) {
-        if self.told.is_empty() {
+        if self.messages.is_empty() {
             // Nearly always there is one.
-            self.told.reserve_exact(1);
+            self.messages.reserve_exact(1);
         }
-        self.told.push(Message {
+        self.messages.push(Message {
             item: item.to_owned(),
             number: self.next_message,
             phase,
@@ -245,7 +251,7 @@ impl Telling {
 
     fn tell(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
         let Some(message) = self
-            .told
+            .messages
             .iter_mut()
             .rev()
             .find(|message| message.item == item)
@@ -258,7 +264,7 @@ impl Telling {
 
     /// Notes which new item retells the message at the present place.
     fn retold_item(&mut self, item: &str, phase: Option<Phase>, events: &mut Vec<EventKind>) {
-        let Some(place) = &mut self.retelling else {
+        let Some(place) = &mut self.repeating else {
             return;
         };
         match &place.item {
@@ -266,14 +272,14 @@ impl Telling {
             // A new item before the last was complete: it is what follows.
             Some(_) => {
                 let whole = self
-                    .told
+                    .messages
                     .get(place.index)
                     .is_none_or(|m| place.offset >= m.text.len());
                 if !whole {
                     self.diverge(events);
                     return self.begin(item, phase);
                 }
-                *place = Place {
+                *place = Position {
                     index: place.index + 1,
                     offset: 0,
                     item: Some(item.to_owned()),
@@ -281,29 +287,29 @@ impl Telling {
             }
             None => place.item = Some(item.to_owned()),
         }
-        if place.index >= self.told.len() {
+        if place.index >= self.messages.len() {
             // All that was told has been retold: from here on it is new.
-            self.retelling = None;
+            self.repeating = None;
             self.begin(item, phase);
         }
     }
 
     fn retold_text(&mut self, text: &str, events: &mut Vec<EventKind>) {
-        let Some(place) = &mut self.retelling else {
+        let Some(place) = &mut self.repeating else {
             return;
         };
-        let last = place.index + 1 == self.told.len();
-        let Some(message) = self.told.get_mut(place.index) else {
+        let last = place.index + 1 == self.messages.len();
+        let Some(message) = self.messages.get_mut(place.index) else {
             return;
         };
         let rest = &message.text[place.offset..];
         if rest.starts_with(text) {
             place.offset += text.len();
         } else if last && let Some(new) = text.strip_prefix(rest) {
-            // The retelling has caught up; the message goes on under its first number.
+            // The repeating has caught up; the message goes on under its first number.
             let item = place.item.take().unwrap_or_default();
             message.item.clone_from(&item);
-            self.retelling = None;
+            self.repeating = None;
             self.tell(&item, new, events);
         } else {
             let item = place.item.clone().unwrap_or_default();
@@ -314,20 +320,20 @@ impl Telling {
 
     /// The item that retells a message is whole. One that stops short differs; else the message is this item from here on.
     fn retold_whole(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
-        let seen = self.retelling.as_ref().map_or(0, |place| place.offset);
+        let seen = self.repeating.as_ref().map_or(0, |place| place.offset);
         if let Some(rest) = whole.get(seen..) {
             self.retold_text(rest, events);
         }
-        let Some(place) = &mut self.retelling else {
+        let Some(place) = &mut self.repeating else {
             return;
         };
-        match self.told.get_mut(place.index) {
+        match self.messages.get_mut(place.index) {
             Some(message) if place.offset < message.text.len() => self.diverge(events),
             message => {
                 if let Some(message) = message {
                     item.clone_into(&mut message.item);
                 }
-                *place = Place {
+                *place = Position {
                     index: place.index + 1,
                     offset: 0,
                     item: None,
@@ -336,12 +342,12 @@ impl Telling {
         }
     }
 
-    /// The retelling differs: what was told is void, and what was retold is told in its place.
+    /// The repeating differs: what was told is void, and what was retold is told in its place.
     fn diverge(&mut self, events: &mut Vec<EventKind>) {
-        let Some(place) = self.retelling.take() else {
+        let Some(place) = self.repeating.take() else {
             return;
         };
-        let void = std::mem::take(&mut self.told);
+        let void = std::mem::take(&mut self.messages);
         events.push(EventKind::Restarted(
             void.iter().map(|message| message.number).collect(),
         ));
@@ -358,7 +364,7 @@ impl Telling {
             self.begin(&item, message.phase);
             self.tell(&item, text, events);
             // Its completion was reported before, and is not reported again.
-            if let Some(again) = self.told.last_mut().filter(|_| index < place.index) {
+            if let Some(again) = self.messages.last_mut().filter(|_| index < place.index) {
                 again.completed = message.completed;
             }
         }

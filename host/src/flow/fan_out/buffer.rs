@@ -1,7 +1,7 @@
-//! What is kept of a fan-out: what its turns have said, for the panel, and what its reply has not heard, for a client
-//! that reads slowly. Both within limits.
+//! The buffer of a fan-out: the transcripts of its turns, for the panel, and events that its reply has not received, for a
+//! client that reads slowly. Both are bounded.
 
-use super::heard::Heard;
+use super::transcript::Transcript;
 use crate::config::Limits;
 use crate::events;
 use crate::failure::Failure;
@@ -10,47 +10,47 @@ use crate::wit::{Ending, Event, EventKind, Message, Outcome, ProblemKind};
 /// Events that wait, beyond which pieces of the same thing are joined.
 const WAITING: usize = 4096;
 
-/// What is kept. A turn that is not asked after is not kept.
-pub(super) struct Kept {
+/// A turn that the panel does not request is not in it.
+pub(super) struct CandidateBuffer {
     /// Candidate 1 is the first.
     candidates: Vec<Candidate>,
     /// The turn that the panel consults.
-    consulted: Option<(u32, Heard)>,
+    consulted: Option<(u32, Transcript)>,
     /// Bytes of all that the candidates have said.
     bytes: usize,
-    /// What the events cost that the reply has not heard.
+    /// What the events cost that the reply has not transcript.
     waiting: usize,
     /// How many of them there may be before they are joined again.
     patience: usize,
     /// Bytes of one turn, of all candidates, and of what waits.
-    most: Most,
+    bounds: Bounds,
 }
 
 enum Candidate {
-    Running(Heard),
+    Running(Transcript),
     /// Without messages where it failed.
     Ended(Outcome),
 }
 
 #[derive(Clone, Copy)]
-struct Most {
+struct Bounds {
     each: usize,
     all: usize,
     waiting: usize,
 }
 
-impl Kept {
+impl CandidateBuffer {
     /// Nothing yet, of so many candidates.
     pub(super) fn new(candidates: usize, limits: &Limits) -> Self {
         Self {
             candidates: (0..candidates)
-                .map(|_| Candidate::Running(Heard::default()))
+                .map(|_| Candidate::Running(Transcript::default()))
                 .collect(),
             consulted: None,
             bytes: 0,
             waiting: 0,
             patience: WAITING,
-            most: Most {
+            bounds: Bounds {
                 each: limits.candidate_bytes,
                 all: limits.fan_out_bytes,
                 // All that candidates may say, and as much of the answer as of any.
@@ -63,7 +63,7 @@ impl Kept {
 
     /// Keeps what fresh events say, and gives back those that the reply may hear. With them come the sources of which
     /// more would have to be kept than may be, and why: nothing more of them is taken.
-    pub(super) fn hear(&mut self, fresh: Vec<Event>) -> (Vec<Event>, Vec<(u32, Failure)>) {
+    pub(super) fn append(&mut self, fresh: Vec<Event>) -> (Vec<Event>, Vec<(u32, Failure)>) {
         let mut taken = Vec::with_capacity(fresh.len());
         let mut over: Vec<(u32, Failure)> = Vec::new();
         for event in fresh {
@@ -72,7 +72,7 @@ impl Kept {
             }
             let cost = events::cost(&event.kind);
             // One event may be as large as a line: an answer that comes whole is not a client's slowness.
-            if self.waiting > 0 && self.waiting + cost > self.most.waiting {
+            if self.waiting > 0 && self.waiting + cost > self.bounds.waiting {
                 over.push((event.source, too_slow()));
             } else if !self.note(&event) {
                 over.push((event.source, too_large()));
@@ -89,35 +89,35 @@ impl Kept {
         if waiting.len() > self.patience {
             events::compact(waiting);
             self.patience = WAITING.max(2 * waiting.len());
-            self.told(waiting);
+            self.sent(waiting);
         }
     }
 
-    /// The reply has heard all but these.
-    pub(super) fn told(&mut self, waiting: &[Event]) {
+    /// The reply has transcript all but these.
+    pub(super) fn sent(&mut self, waiting: &[Event]) {
         self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
     }
 
     /// A turn is consulted from now on.
     pub(super) fn consult(&mut self, source: u32) {
-        self.consulted = Some((source, Heard::default()));
+        self.consulted = Some((source, Transcript::default()));
     }
 
     /// What came of the turn that was consulted.
     pub(super) fn consulted(&mut self, ending: Ending) -> Outcome {
-        let heard = self.consulted.take().map(|(_, heard)| heard);
-        heard.unwrap_or_default().outcome(ending)
+        let transcript = self.consulted.take().map(|(_, transcript)| transcript);
+        transcript.unwrap_or_default().outcome(ending)
     }
 
     /// What came of a candidate, from 1. None where it is none, or has ended before.
     pub(super) fn settle(&mut self, candidate: u32, ending: Ending) -> Option<&Outcome> {
         let place = self.candidates.get_mut(place(candidate))?;
-        let Candidate::Running(heard) = place else {
+        let Candidate::Running(transcript) = place else {
             return None;
         };
-        let heard = std::mem::take(heard);
-        let bytes = heard.bytes();
-        let outcome = heard.outcome(ending);
+        let transcript = std::mem::take(transcript);
+        let bytes = transcript.bytes();
+        let outcome = transcript.outcome(ending);
         if outcome.messages.is_empty() {
             self.bytes = self.bytes.saturating_sub(bytes);
         }
@@ -151,20 +151,21 @@ impl Kept {
         if !matches!(event.kind, EventKind::Text(_) | EventKind::Restarted(_)) {
             return true;
         }
-        if let Some((source, heard)) = &mut self.consulted {
+        if let Some((source, transcript)) = &mut self.consulted {
             if *source == event.source {
-                heard.hear(&event.kind);
-                return heard.bytes() <= self.most.each;
+                transcript.append(&event.kind);
+                return transcript.bytes() <= self.bounds.each;
             }
             return true;
         }
-        let Some(Candidate::Running(heard)) = self.candidates.get_mut(place(event.source)) else {
+        let Some(Candidate::Running(transcript)) = self.candidates.get_mut(place(event.source))
+        else {
             return true;
         };
-        let before = heard.bytes();
-        heard.hear(&event.kind);
-        self.bytes = self.bytes.saturating_sub(before) + heard.bytes();
-        heard.bytes() <= self.most.each && self.bytes <= self.most.all
+        let before = transcript.bytes();
+        transcript.append(&event.kind);
+        self.bytes = self.bytes.saturating_sub(before) + transcript.bytes();
+        transcript.bytes() <= self.bounds.each && self.bytes <= self.bounds.all
     }
 }
 

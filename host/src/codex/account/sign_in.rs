@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::desk::Desk;
+use super::login_process::LoginProcess;
 use super::request::SignIn;
 use super::slot::Place;
 use super::staging::Staging;
@@ -128,14 +128,14 @@ impl Reason {
 
 /// What stands in the way of a sign-in.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct SignInError {
     pub(super) reason: Reason,
     message: Option<String>,
     /// Codex's own words, as they came.
     pub(super) codex: Option<String>,
 }
 
-impl Trouble {
+impl SignInError {
     pub(super) fn of(reason: Reason) -> Self {
         Self {
             reason,
@@ -221,11 +221,11 @@ impl Account {
     async fn run(self, request: SignIn, mut place: Place, left: CancellationToken, teller: Teller) {
         let outcome = match Staging::make(self.inner.launch.home()) {
             Ok(staging) => {
-                let mut desk = Desk::at(staging);
+                let mut process = LoginProcess::at(staging);
                 let outcome = {
                     let (ear, mut mutters) = mpsc::channel(EVENTS);
-                    let signing = self.sign(&mut desk, &request, &teller, ear);
-                    let telling = async {
+                    let signing = self.sign(&mut process, &request, &teller, ear);
+                    let reporting = async {
                         while let Some(line) = mutters.recv().await {
                             // Its log is for whoever looks for a fault, and in ours.
                             if !line.contains(NOISE) && !stderr::is_log_line(&line) {
@@ -236,19 +236,19 @@ impl Account {
                     };
                     tokio::select! {
                         biased;
-                        reason = place.stopped() => Err(Trouble::of(reason)),
-                        () = left.cancelled() => Err(Trouble::of(Reason::Cancelled)),
-                        () = self.inner.tasks.stopping() => Err(Trouble::of(Reason::Stopping)),
+                        reason = place.stopped() => Err(SignInError::of(reason)),
+                        () = left.cancelled() => Err(SignInError::of(Reason::Cancelled)),
+                        () = self.inner.tasks.stopping() => Err(SignInError::of(Reason::Stopping)),
                         outcome = signing => outcome,
-                        () = telling => Err(Trouble::of(Reason::Failed)),
+                        () = reporting => Err(SignInError::of(Reason::Failed)),
                     }
                 };
-                desk.close().await;
+                process.close().await;
                 outcome
             }
             Err(error) => {
                 tracing::error!(%error, "a sign-in has no folder");
-                Err(Trouble::of(Reason::HomeUnwritable))
+                Err(SignInError::of(Reason::HomeUnwritable))
             }
         };
         // Whoever hears of the end may begin the next.
@@ -258,23 +258,24 @@ impl Account {
 
     async fn sign(
         &self,
-        desk: &mut Desk,
+        process: &mut LoginProcess,
         request: &SignIn,
         teller: &Teller,
         ear: mpsc::Sender<String>,
-    ) -> Result<Event, Trouble> {
-        desk.open(&self.inner, ear).await?;
+    ) -> Result<Event, SignInError> {
+        process.open(&self.inner, ear).await?;
         let made = match request {
-            SignIn::DeviceCode => self.sign_in_by_device(desk, teller).await?,
-            SignIn::ApiKey(key) => desk.sign_in_by_key(key).await?,
+            SignIn::DeviceCode => self.sign_in_by_device(process, teller).await?,
+            SignIn::ApiKey(key) => process.sign_in_by_key(key).await?,
             SignIn::Tokens(tokens) => {
-                desk.sign_in_by_tokens(tokens, &self.inner.workspaces)
+                process
+                    .sign_in_by_tokens(tokens, &self.inner.workspaces)
                     .await?
             }
         };
         // From here on nothing waits, so nothing comes between.
         match request {
-            SignIn::DeviceCode | SignIn::ApiKey(_) => self.keep(desk)?,
+            SignIn::DeviceCode | SignIn::ApiKey(_) => self.keep(process)?,
             SignIn::Tokens(tokens) => drop(lock(&self.inner.external).give(tokens.clone())),
         }
         self.changed();
@@ -289,19 +290,19 @@ impl Account {
     }
 
     /// Makes the login that Codex has written the home's.
-    fn keep(&self, desk: &Desk) -> Result<(), Trouble> {
+    fn keep(&self, process: &LoginProcess) -> Result<(), SignInError> {
         // They may have come while a person typed the code, and would hide the login.
         if lock(&self.inner.external).is_active() {
-            return Err(Trouble::of(Reason::ExternalTokensActive));
+            return Err(SignInError::of(Reason::ExternalTokensActive));
         }
-        let written = desk.staging.login().map_err(|error| error.to_string());
+        let written = process.staging.login().map_err(|error| error.to_string());
         let kept = written.and_then(|login| {
             let home = self.inner.launch.home();
             home.write_login(&login).map_err(|error| error.to_string())
         });
         kept.map_err(|error| {
             tracing::error!(error, "the login is not kept");
-            Trouble::of(Reason::HomeUnwritable)
+            SignInError::of(Reason::HomeUnwritable)
         })
     }
 }
@@ -342,16 +343,16 @@ impl Teller {
         }
     }
 
-    fn end(self, outcome: Result<Event, Trouble>) {
+    fn end(self, outcome: Result<Event, SignInError>) {
         let last = match outcome {
             Ok(done) => done,
-            Err(trouble) => {
-                if let Some(words) = &trouble.codex {
+            Err(error) => {
+                if let Some(words) = &error.codex {
                     self.log(&format!("Codex: {words}"));
                 }
-                let reason = trouble.reason;
+                let reason = error.reason;
                 tracing::info!(?reason, "the sign-in came to nothing");
-                let message = trouble.message.unwrap_or_else(|| reason.told().to_owned());
+                let message = error.message.unwrap_or_else(|| reason.told().to_owned());
                 Event::Error { reason, message }
             }
         };

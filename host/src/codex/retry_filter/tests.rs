@@ -5,17 +5,17 @@ mod cut; // what Codex takes out of a message, or drops
 
 use super::*;
 
-/// A telling and what came out of it, with pieces of the same message joined.
+/// A filter and its output, with pieces of the same message joined.
 #[derive(Default)]
 struct Heard {
-    telling: Telling,
+    filter: RetryFilter,
     out: Vec<String>,
 }
 
 impl Heard {
-    fn with(mut self, act: impl FnOnce(&mut Telling, &mut Vec<EventKind>)) -> Self {
+    fn with(mut self, act: impl FnOnce(&mut RetryFilter, &mut Vec<EventKind>)) -> Self {
         let mut events = Vec::new();
-        act(&mut self.telling, &mut events);
+        act(&mut self.filter, &mut events);
         for event in events {
             self.out.push(match event {
                 EventKind::Text(text) => format!("{}:{}", text.message, text.text),
@@ -46,18 +46,18 @@ impl Heard {
         self.with(|t, _| t.retry())
     }
     fn settle(self) -> Self {
-        self.with(Telling::settle)
+        self.with(RetryFilter::settle)
     }
     fn ended(self) -> Self {
-        self.with(Telling::check_retold)
+        self.with(RetryFilter::check_retold)
     }
     fn heard(self, expected: &[&str]) {
         assert_eq!(self.out, expected);
     }
     /// Whether a message was lost, and whether any had text.
     fn ends(self, lost: bool, text: bool) {
-        let telling = &self.telling;
-        let ended = (telling.has_lost_a_message(), telling.has_text());
+        let filter = &self.filter;
+        let ended = (filter.has_lost_a_message(), filter.has_text());
         assert_eq!(ended, (lost, text), "{:?}", self.out);
     }
 }

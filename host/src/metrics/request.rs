@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::meter::Meter;
+use super::release::ReleaseMetrics;
 use super::{FanOutTrail, Metrics};
 use crate::wit::Usage;
 
@@ -70,7 +70,7 @@ impl Outcome {
 
 /// What is noted of a request while it runs. Clones are the same request's.
 #[derive(Clone, Debug)]
-pub(crate) struct Trail(Arc<Notes>);
+pub(crate) struct RequestMetrics(Arc<Notes>);
 
 #[derive(Debug)]
 struct Notes {
@@ -78,7 +78,7 @@ struct Notes {
     route: Route,
     began: Instant,
     /// Of the release that serves it, once that is chosen.
-    meter: OnceLock<Arc<Meter>>,
+    meter: OnceLock<Arc<ReleaseMetrics>>,
     failed: AtomicBool,
     /// Time in line, in nanoseconds.
     queued: AtomicU64,
@@ -105,7 +105,7 @@ impl Notes {
     }
 }
 
-impl Trail {
+impl RequestMetrics {
     pub(super) fn new(metrics: Metrics, path: &str) -> Self {
         let route = Route::of(path);
         metrics.0.running[route as usize].fetch_add(1, Ordering::Relaxed);
@@ -123,7 +123,7 @@ impl Trail {
     }
 
     /// This release serves it.
-    pub(crate) fn served_by(&self, meter: &Arc<Meter>) {
+    pub(crate) fn served_by(&self, meter: &Arc<ReleaseMetrics>) {
         // A request is served by one release, so the first that is named is the only one.
         let _ = self.0.meter.set(meter.clone());
     }
@@ -204,7 +204,7 @@ impl Trail {
 /// A turn of Codex that a request has asked for, or has had go on. Until this is dropped, Codex is at it.
 #[derive(Debug)]
 pub(crate) struct TurnTrail {
-    trail: Trail,
+    trail: RequestMetrics,
     /// When Codex had said all of it. None: it is cut short, or never began.
     ended: Option<Instant>,
 }
@@ -237,11 +237,11 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// A stream that is open.
 #[derive(Debug)]
-pub(crate) struct Open(Trail);
+pub(crate) struct Open(RequestMetrics);
 
 impl Open {
     /// The request whose stream it is.
-    pub(crate) fn trail(&self) -> &Trail {
+    pub(crate) fn trail(&self) -> &RequestMetrics {
         &self.0
     }
 }
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn overhead_is_what_neither_codex_nor_the_line_took() {
-        let Trail(notes) = Metrics::default().request("/v1/chat/completions");
+        let RequestMetrics(notes) = Metrics::default().request("/v1/chat/completions");
         let mut notes = Arc::into_inner(notes).unwrap();
         let milliseconds = Duration::from_millis;
         assert_eq!(notes.overhead(milliseconds(100)), None);

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Patience;
 use crate::codex::connection::{CallError, Connection};
 use crate::codex::failure;
-use crate::codex::fleet::Member;
+use crate::codex::fleet::Worker;
 use crate::codex::protocol::{Ignored, TurnInterruptParams};
 use crate::codex::turn::{Given, Progress, Shared};
 use crate::codex::upstream::{SUSPICION, UpstreamHealth};
@@ -24,7 +24,7 @@ const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 /// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
 /// client takes no time, and has all of it again when it goes on.
 pub(super) async fn see_through(
-    child: &Member,
+    child: &Worker,
     shared: &Shared,
     mut deadline: Instant,
     patience: Patience,
@@ -90,7 +90,7 @@ pub(super) async fn see_through(
     }
 }
 
-/// What the keeper has reported of the model.
+/// What the turn's task has reported of the model.
 #[derive(Default)]
 struct ModelWatch {
     answered: u32,

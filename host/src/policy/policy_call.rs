@@ -21,7 +21,7 @@ const BYTES: usize = 4 << 20;
 /// One call, with all that the policy is told by it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Step {
+pub(crate) enum PolicyCall {
     /// `render`
     Render(Request),
     /// `decide`
@@ -44,7 +44,7 @@ pub(crate) enum Step {
 
 /// What a call gave.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum CallResult {
     Plan(Box<Plan>),
     Refused(Problem),
     Admission(Admission),
@@ -56,7 +56,7 @@ pub(crate) enum Answer {
     Fault(String),
 }
 
-impl Step {
+impl PolicyCall {
     /// A word for it: `feed`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ impl Step {
     }
 }
 
-impl Answer {
+impl CallResult {
     /// The same without what is the policy's own business: its notes, and what it knows its turns by.
     pub(crate) fn shown(&self) -> Self {
         let mut shown = self.clone();
@@ -144,7 +144,7 @@ impl Answer {
     }
 }
 
-impl From<&Result<Plan, Problem>> for Answer {
+impl From<&Result<Plan, Problem>> for CallResult {
     fn from(rendered: &Result<Plan, Problem>) -> Self {
         match rendered {
             Ok(plan) => Self::Plan(Box::new(plan.clone())),
@@ -153,31 +153,31 @@ impl From<&Result<Plan, Problem>> for Answer {
     }
 }
 
-impl From<&Admission> for Answer {
+impl From<&Admission> for CallResult {
     fn from(admission: &Admission) -> Self {
         Self::Admission(admission.clone())
     }
 }
 
-impl From<&()> for Answer {
+impl From<&()> for CallResult {
     fn from((): &()) -> Self {
         Self::Ready
     }
 }
 
-impl From<&Told> for Answer {
+impl From<&Told> for CallResult {
     fn from(told: &Told) -> Self {
         Self::Told(told.clone())
     }
 }
 
-impl From<&Closing> for Answer {
+impl From<&Closing> for CallResult {
     fn from(closing: &Closing) -> Self {
         Self::Closing(closing.clone())
     }
 }
 
-impl From<&Verdict> for Answer {
+impl From<&Verdict> for CallResult {
     fn from(verdict: &Verdict) -> Self {
         Self::Verdict(verdict.clone())
     }
@@ -185,21 +185,21 @@ impl From<&Verdict> for Answer {
 
 /// A call and what came of it, shared by all who see it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen(Arc<(Step, Answer)>);
+pub(crate) struct RecordedCall(Arc<(PolicyCall, CallResult)>);
 
-impl Seen {
+impl RecordedCall {
     /// A call that a session has made.
-    pub(super) fn new(step: Step, answer: Answer) -> Self {
+    pub(super) fn new(step: PolicyCall, answer: CallResult) -> Self {
         Self(Arc::new((step, answer)))
     }
 
     /// The call.
-    pub(crate) fn step(&self) -> &Step {
+    pub(crate) fn step(&self) -> &PolicyCall {
         &self.0.0
     }
 
     /// What came of it.
-    pub(crate) fn answer(&self) -> &Answer {
+    pub(crate) fn answer(&self) -> &CallResult {
         &self.0.1
     }
 
@@ -210,13 +210,13 @@ impl Seen {
 
 /// Where a session's calls go besides. It never waits: one that falls behind is left.
 pub(crate) struct Observer {
-    steps: mpsc::Sender<Seen>,
+    steps: mpsc::Sender<RecordedCall>,
     shared: Arc<Behind>,
 }
 
 /// What an observer has of a session's calls, in order.
 pub(crate) struct Observed {
-    steps: mpsc::Receiver<Seen>,
+    steps: mpsc::Receiver<RecordedCall>,
     shared: Arc<Behind>,
 }
 
@@ -255,7 +255,7 @@ pub(crate) fn observer_of(most: usize) -> (Observer, Observed) {
 
 impl Observer {
     /// Hands a call on. False: nobody watches any more, or whoever does is too slow.
-    pub(super) fn see(&self, seen: &Seen) -> bool {
+    pub(super) fn see(&self, seen: &RecordedCall) -> bool {
         let size = seen.size();
         let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
         let fits = waiting == 0 || waiting.saturating_add(size) <= self.shared.most;
@@ -269,7 +269,7 @@ impl Observer {
 
 impl Observed {
     /// The next call, or None when there are no more.
-    pub(crate) async fn next(&mut self) -> Option<Seen> {
+    pub(crate) async fn next(&mut self) -> Option<RecordedCall> {
         let seen = self.steps.recv().await?;
         self.shared.bytes.fetch_sub(seen.size(), Ordering::Relaxed);
         Some(seen)
@@ -295,7 +295,7 @@ mod tests {
                 model: String::new(),
                 notes: "n".repeat(bytes),
             };
-            Seen::new(Step::Open(context), Answer::Ready)
+            RecordedCall::new(PolicyCall::Open(context), CallResult::Ready)
         };
         for (queue, most) in [(observer(), BYTES), (observer_of(4 * BYTES), 4 * BYTES)] {
             let (observer, observed) = queue;

@@ -1,6 +1,6 @@
 //! What Codex says about signing in, as people may hear it: reasons, and lines without secrets.
 
-use super::flow::Reason;
+use super::sign_in::Reason;
 use crate::codex::stderr;
 
 /// Characters of a user code that people can copy.

@@ -30,8 +30,8 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
 /// The threads of one child that wait for a request.
 #[derive(Debug)]
-pub(super) struct Stock {
-    shelves: Mutex<Vec<Shelf>>,
+pub(super) struct WarmThreads {
+    buckets: Mutex<Vec<Bucket>>,
     /// Rung when a thread was asked for.
     asked: Notify,
     most: usize,
@@ -39,7 +39,7 @@ pub(super) struct Stock {
 
 /// Those of one kind.
 #[derive(Debug)]
-struct Shelf {
+struct Bucket {
     /// What they are started with.
     kind: Arc<RawValue>,
     /// The oldest first.
@@ -51,17 +51,17 @@ struct Shelf {
     asked: Instant,
 }
 
-/// What is to be done for the stock.
+/// What is to be done for the warm_threads.
 enum Work {
     Start(Arc<RawValue>),
     GiveBack(ThreadStartResponse),
     Wait(Option<Instant>),
 }
 
-impl Stock {
+impl WarmThreads {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            shelves: Mutex::default(),
+            buckets: Mutex::default(),
             asked: Notify::new(),
             most,
         }
@@ -78,14 +78,14 @@ impl Stock {
             return None;
         }
         let kind = to_raw_value(params).ok()?;
-        let mut shelves = self.lock();
-        let place = shelves
+        let mut buckets = self.lock();
+        let place = buckets
             .iter()
-            .position(|shelf| shelf.kind.get() == kind.get());
+            .position(|bucket| bucket.kind.get() == kind.get());
         // The one that was asked for last stands last.
-        let mut shelf = match place {
-            Some(place) => shelves.remove(place),
-            None => Shelf {
+        let mut bucket = match place {
+            Some(place) => buckets.remove(place),
+            None => Bucket {
                 kind: Arc::from(kind),
                 threads: VecDeque::new(),
                 wanted: 0,
@@ -93,30 +93,30 @@ impl Stock {
                 asked: Instant::now(),
             },
         };
-        shelf.asked = Instant::now();
-        let taken = shelf.threads.pop_front().map(|(thread, _)| thread);
-        if taken.is_none() && shelf.known {
-            shelf.wanted = (shelf.wanted + 1).min(self.most);
+        bucket.asked = Instant::now();
+        let taken = bucket.threads.pop_front().map(|(thread, _)| thread);
+        if taken.is_none() && bucket.known {
+            bucket.wanted = (bucket.wanted + 1).min(self.most);
         }
-        shelf.known = true;
-        shelves.push(shelf);
-        let idle = |shelf: &Shelf| shelf.threads.is_empty();
-        if shelves.len() > KINDS
-            && let Some(oldest) = shelves.iter().position(idle)
+        bucket.known = true;
+        buckets.push(bucket);
+        let idle = |bucket: &Bucket| bucket.threads.is_empty();
+        if buckets.len() > KINDS
+            && let Some(oldest) = buckets.iter().position(idle)
         {
-            shelves.remove(oldest);
+            buckets.remove(oldest);
         }
-        drop(shelves);
+        drop(buckets);
         self.asked.notify_one();
         taken
     }
 
     /// Threads that wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().iter().map(|shelf| shelf.threads.len()).sum()
+        self.lock().iter().map(|bucket| bucket.threads.len()).sum()
     }
 
-    /// Keeps the stock, until it is dropped.
+    /// Keeps the warm_threads, until it is dropped.
     pub(super) async fn keep(&self, connection: &Connection, count: impl Fn()) {
         loop {
             match self.next(Instant::now()) {
@@ -155,73 +155,75 @@ impl Stock {
     }
 
     fn next(&self, now: Instant) -> Work {
-        let mut shelves = self.lock();
-        shelves.retain(|shelf| !shelf.threads.is_empty() || now < shelf.asked + STALE);
+        let mut buckets = self.lock();
+        buckets.retain(|bucket| !bucket.threads.is_empty() || now < bucket.asked + STALE);
         let mut until: Option<Instant> = None;
-        for shelf in shelves.iter_mut() {
-            let forgotten = shelf.asked + STALE;
+        for bucket in buckets.iter_mut() {
+            let forgotten = bucket.asked + STALE;
             if now >= forgotten {
-                shelf.wanted = 0;
+                bucket.wanted = 0;
             }
-            let oldest = shelf.threads.front().map(|(_, since)| *since + STALE);
-            let over = shelf.threads.len() > shelf.wanted || oldest.is_some_and(|old| now >= old);
-            if over && let Some((thread, _)) = shelf.threads.pop_front() {
+            let oldest = bucket.threads.front().map(|(_, since)| *since + STALE);
+            let over = bucket.threads.len() > bucket.wanted || oldest.is_some_and(|old| now >= old);
+            if over && let Some((thread, _)) = bucket.threads.pop_front() {
                 return Work::GiveBack(thread);
             }
             let next = oldest.map_or(forgotten, |oldest| oldest.min(forgotten));
             until = Some(until.map_or(next, |until| until.min(next)));
         }
-        let total: usize = shelves.iter().map(|shelf| shelf.threads.len()).sum();
-        let latest = shelves.iter().rev();
-        let mut lacking = latest.filter(|shelf| shelf.threads.len() < shelf.wanted);
-        let Some(lacking) = lacking.next().map(|shelf| shelf.kind.clone()) else {
+        let total: usize = buckets.iter().map(|bucket| bucket.threads.len()).sum();
+        let latest = buckets.iter().rev();
+        let mut lacking = latest.filter(|bucket| bucket.threads.len() < bucket.wanted);
+        let Some(lacking) = lacking.next().map(|bucket| bucket.kind.clone()) else {
             return Work::Wait(until);
         };
         if total < self.most {
             return Work::Start(lacking);
         }
         // Room is made by the kind that nobody has asked for the longest, if it is another.
-        let mut others = shelves.iter_mut().filter(|shelf| !shelf.threads.is_empty());
+        let mut others = buckets
+            .iter_mut()
+            .filter(|bucket| !bucket.threads.is_empty());
         match others
             .next()
-            .filter(|shelf| shelf.kind.get() != lacking.get())
+            .filter(|bucket| bucket.kind.get() != lacking.get())
         {
-            Some(shelf) => {
-                shelf.wanted = shelf.threads.len() - 1;
-                let thread = shelf.threads.pop_front();
+            Some(bucket) => {
+                bucket.wanted = bucket.threads.len() - 1;
+                let thread = bucket.threads.pop_front();
                 thread.map_or(Work::Wait(until), |(thread, _)| Work::GiveBack(thread))
             }
             None => Work::Wait(until),
         }
     }
 
-    /// Puts a thread on its shelf if it `fits`; else no more of its kind are started for now. Gives back what has no place.
+    /// Puts a thread on its bucket if it `fits`; else no more of its kind are started for now. Gives back what has no place.
     fn put(
         &self,
         kind: &RawValue,
         thread: Option<ThreadStartResponse>,
         fits: bool,
     ) -> Option<ThreadStartResponse> {
-        let mut shelves = self.lock();
-        let mut same = shelves.iter_mut();
-        let Some(shelf) = same.find(|shelf| shelf.kind.get() == kind.get()) else {
+        let mut buckets = self.lock();
+        let mut same = buckets.iter_mut();
+        let Some(bucket) = same.find(|bucket| bucket.kind.get() == kind.get()) else {
             return thread;
         };
         match thread {
             Some(thread) if fits => {
-                shelf.threads.push_back((thread, Instant::now()));
+                bucket.threads.push_back((thread, Instant::now()));
                 None
             }
             unfit => {
-                shelf.wanted = 0;
+                bucket.wanted = 0;
                 unfit
             }
         }
     }
 
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, Vec<Shelf>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Bucket>> {
+        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -247,22 +249,22 @@ mod tests {
         Some(serde_json::from_value(started).unwrap())
     }
 
-    fn take(stock: &Stock, kind: &str) -> Option<String> {
-        let taken = stock.take(kind.len(), &kind);
+    fn take(warm_threads: &WarmThreads, kind: &str) -> Option<String> {
+        let taken = warm_threads.take(kind.len(), &kind);
         taken.map(|thread| thread.thread.id)
     }
 
-    fn put(stock: &Stock, kind: &str, started: Option<ThreadStartResponse>) {
+    fn put(warm_threads: &WarmThreads, kind: &str, started: Option<ThreadStartResponse>) {
         let fits = started.is_some();
         assert!(
-            stock
+            warm_threads
                 .put(&to_raw_value(kind).unwrap(), started, fits)
                 .is_none()
         );
     }
 
-    fn next(stock: &Stock) -> String {
-        match stock.next(Instant::now()) {
+    fn next(warm_threads: &WarmThreads) -> String {
+        match warm_threads.next(Instant::now()) {
             Work::Start(kind) => format!("start {}", kind.get()),
             Work::GiveBack(thread) => format!("give back {}", thread.thread.id),
             Work::Wait(until) => format!("wait {}", until.is_some()),
@@ -271,78 +273,81 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_was_asked_for_twice_is_there_the_next_time() {
-        let stock = Stock::new(2);
-        assert_eq!(next(&stock), "wait false");
-        assert_eq!(take(&stock, "a"), None);
-        assert_eq!(next(&stock), "wait true");
-        assert_eq!(take(&stock, "a"), None);
-        assert_eq!(next(&stock), "start \"a\"");
-        put(&stock, "a", thread("t1"));
-        assert_eq!(next(&stock), "wait true");
-        assert_eq!(take(&stock, "a").as_deref(), Some("t1"));
+        let warm_threads = WarmThreads::new(2);
+        assert_eq!(next(&warm_threads), "wait false");
+        assert_eq!(take(&warm_threads, "a"), None);
+        assert_eq!(next(&warm_threads), "wait true");
+        assert_eq!(take(&warm_threads, "a"), None);
+        assert_eq!(next(&warm_threads), "start \"a\"");
+        put(&warm_threads, "a", thread("t1"));
+        assert_eq!(next(&warm_threads), "wait true");
+        assert_eq!(take(&warm_threads, "a").as_deref(), Some("t1"));
         // A rush: as many as are missed, up to the most.
         for _ in 0..5 {
-            assert_eq!(take(&stock, "a"), None);
+            assert_eq!(take(&warm_threads, "a"), None);
         }
         for id in ["t2", "t3"] {
-            assert_eq!(next(&stock), "start \"a\"");
-            put(&stock, "a", thread(id));
+            assert_eq!(next(&warm_threads), "start \"a\"");
+            put(&warm_threads, "a", thread(id));
         }
-        assert_eq!((stock.len(), next(&stock).as_str()), (2, "wait true"));
+        assert_eq!(
+            (warm_threads.len(), next(&warm_threads).as_str()),
+            (2, "wait true")
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_nobody_asks_for_is_given_back() {
-        let stock = Stock::new(2);
-        take(&stock, "a");
-        take(&stock, "a");
-        put(&stock, "a", thread("t1"));
+        let warm_threads = WarmThreads::new(2);
+        take(&warm_threads, "a");
+        take(&warm_threads, "a");
+        put(&warm_threads, "a", thread("t1"));
         tokio::time::advance(STALE).await;
-        assert_eq!(next(&stock), "give back t1");
-        assert_eq!(next(&stock), "wait false");
+        assert_eq!(next(&warm_threads), "give back t1");
+        assert_eq!(next(&warm_threads), "wait false");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_kind_that_is_asked_for_takes_the_room_of_others() {
-        let stock = Stock::new(1);
-        take(&stock, "a");
-        take(&stock, "a");
-        put(&stock, "a", thread("t1"));
+        let warm_threads = WarmThreads::new(1);
+        take(&warm_threads, "a");
+        take(&warm_threads, "a");
+        put(&warm_threads, "a", thread("t1"));
         for _ in 0..2 {
-            assert_eq!(take(&stock, "b"), None);
+            assert_eq!(take(&warm_threads, "b"), None);
         }
-        assert_eq!(next(&stock), "give back t1");
-        assert_eq!(next(&stock), "start \"b\"");
+        assert_eq!(next(&warm_threads), "give back t1");
+        assert_eq!(next(&warm_threads), "start \"b\"");
     }
 
     #[tokio::test(start_paused = true)]
     async fn none_are_kept_where_none_are_wanted_or_they_are_large() {
-        for (stock, kind) in [
-            (Stock::new(0), "a".to_owned()),
-            (Stock::new(4), "x".repeat(KIND_BYTES + 1)),
+        for (warm_threads, kind) in [
+            (WarmThreads::new(0), "a".to_owned()),
+            (WarmThreads::new(4), "x".repeat(KIND_BYTES + 1)),
         ] {
-            take(&stock, &kind);
-            take(&stock, &kind);
-            assert_eq!(next(&stock), "wait false");
+            take(&warm_threads, &kind);
+            take(&warm_threads, &kind);
+            assert_eq!(next(&warm_threads), "wait false");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn requests_that_are_all_different_start_nothing_and_are_forgotten() {
-        let stock = Stock::new(4);
+        let warm_threads = WarmThreads::new(4);
         for number in 0..KINDS * 2 {
-            assert_eq!(take(&stock, &number.to_string()), None);
-            assert_eq!(next(&stock), "wait true");
+            assert_eq!(take(&warm_threads, &number.to_string()), None);
+            assert_eq!(next(&warm_threads), "wait true");
         }
-        assert_eq!(stock.lock().len(), KINDS);
+        assert_eq!(warm_threads.lock().len(), KINDS);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_kind_that_cannot_be_started_is_not_tried_again_by_itself() {
-        let stock = Stock::new(4);
-        take(&stock, "a");
-        take(&stock, "a");
-        put(&stock, "a", None);
-        assert_eq!(next(&stock), "wait true");
+        let warm_threads = WarmThreads::new(4);
+        take(&warm_threads, "a");
+        take(&warm_threads, "a");
+        put(&warm_threads, "a", None);
+        assert_eq!(next(&warm_threads), "wait true");
     }
 }

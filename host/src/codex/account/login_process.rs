@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::flow::{Reason, Trouble};
+use super::sign_in::{Reason, SignInError};
 use super::staging::Staging;
 use super::wire::{LoginCancel, LoginCompleted, Workspace};
-use super::{Inner, STEP, TokenFault, words};
+use super::{Inner, STEP, TokenFault, messages};
 use crate::codex::child::{Child, StartError};
 use crate::codex::connection::{AccountLine, CallError};
 use crate::codex::protocol::{AccountReadResponse, Ignored, Nothing};
@@ -20,7 +20,7 @@ const CANCEL: Duration = Duration::from_millis(300);
 const END: Duration = Duration::from_millis(400);
 
 /// A sign-in's Codex, from before it has started until it has ended.
-pub(super) struct Desk {
+pub(super) struct LoginProcess {
     pub(super) staging: Staging,
     child: Option<Child>,
     heard: Option<mpsc::Receiver<AccountLine>>,
@@ -35,7 +35,7 @@ pub(super) struct Made {
     pub(super) workspace: Option<String>,
 }
 
-impl Desk {
+impl LoginProcess {
     pub(super) fn at(staging: Staging) -> Self {
         Self {
             staging,
@@ -50,7 +50,7 @@ impl Desk {
         &mut self,
         inner: &Inner,
         ear: mpsc::Sender<String>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SignInError> {
         let mut settings = Vec::new();
         if inner.launch.home().custom_provider {
             // One of another name has no account.
@@ -59,13 +59,13 @@ impl Desk {
         let launch = inner.launch.in_home(self.staging.path(), settings);
         let started = Child::start_heard(&launch, inner.bounds, &inner.tasks, Some(ear)).await;
         let child = started.map_err(|error| match error {
-            StartError::Stopping => Trouble::of(Reason::Stopping),
+            StartError::Stopping => SignInError::of(Reason::Stopping),
             StartError::Unfit(problem) => {
-                Trouble::saying(Reason::CodexUnavailable, problem.message)
+                SignInError::saying(Reason::CodexUnavailable, problem.message)
             }
             error @ (StartError::Spawn(_) | StartError::Initialize(_)) => {
                 tracing::warn!(%error, "codex did not start for a sign-in");
-                Trouble::of(Reason::CodexUnavailable)
+                SignInError::of(Reason::CodexUnavailable)
             }
         })?;
         self.heard = Some(child.connection.hear_account());
@@ -78,30 +78,32 @@ impl Desk {
         &self,
         method: &'static str,
         params: &(impl Serialize + Sync),
-    ) -> Result<R, Trouble> {
+    ) -> Result<R, SignInError> {
         let Some(child) = &self.child else {
-            return Err(Trouble::of(Reason::CodexUnavailable));
+            return Err(SignInError::of(Reason::CodexUnavailable));
         };
         match timeout(STEP, child.connection.call(method, params)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(CallError::Refused(refusal))) => Err(Trouble::said(&refusal.message)),
-            Ok(Err(CallError::Closed)) => Err(Trouble::of(Reason::CodexUnavailable)),
-            Ok(Err(CallError::TimedOut)) | Err(_) => Err(Trouble::of(Reason::NetworkUnreachable)),
-            Ok(Err(CallError::Malformed(_))) => Err(Trouble::of(Reason::InvalidResponse)),
+            Ok(Err(CallError::Refused(refusal))) => Err(SignInError::said(&refusal.message)),
+            Ok(Err(CallError::Closed)) => Err(SignInError::of(Reason::CodexUnavailable)),
+            Ok(Err(CallError::TimedOut)) | Err(_) => {
+                Err(SignInError::of(Reason::NetworkUnreachable))
+            }
+            Ok(Err(CallError::Malformed(_))) => Err(SignInError::of(Reason::InvalidResponse)),
         }
     }
 
     /// Waits until Codex says what became of the login that was begun, at most so long.
-    pub(super) async fn completed(&mut self, wait: Duration) -> Result<(), Trouble> {
+    pub(super) async fn completed(&mut self, wait: Duration) -> Result<(), SignInError> {
         let completed = match timeout(wait, self.hear_completed()).await {
             Ok(Some(completed)) => completed,
-            Ok(None) => return Err(Trouble::of(Reason::CodexUnavailable)),
-            Err(_) => return Err(Trouble::of(Reason::Expired)),
+            Ok(None) => return Err(SignInError::of(Reason::CodexUnavailable)),
+            Err(_) => return Err(SignInError::of(Reason::Expired)),
         };
         self.pending = None;
         match completed.success {
             true => Ok(()),
-            false => Err(Trouble::said(
+            false => Err(SignInError::said(
                 completed.error.as_deref().unwrap_or_default(),
             )),
         }
@@ -129,13 +131,13 @@ impl Desk {
     }
 
     /// Asks Codex whether somebody is signed in now.
-    pub(super) async fn made(&self) -> Result<Made, Trouble> {
+    pub(super) async fn made(&self) -> Result<Made, SignInError> {
         let whole: serde_json::Value = self.call("account/read", &Nothing {}).await?;
         let workspace = serde_json::from_value::<Workspace>(whole.clone()).ok();
         let workspace = workspace.and_then(|read| read.workspace_routing?.chatgpt_account_id);
         match serde_json::from_value::<AccountReadResponse>(whole) {
             Ok(read) if read.account.is_some() => Ok(Made { read, workspace }),
-            Ok(_) | Err(_) => Err(Trouble::of(Reason::InvalidResponse)),
+            Ok(_) | Err(_) => Err(SignInError::of(Reason::InvalidResponse)),
         }
     }
 
@@ -168,11 +170,11 @@ pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
     }
 }
 
-impl Trouble {
+impl SignInError {
     /// What Codex says stands in the way.
     fn said(words: &str) -> Self {
-        let mut trouble = Self::of(words::reason(words));
-        trouble.codex = Some(words.to_owned()).filter(|words| !words.is_empty());
-        trouble
+        let mut error = Self::of(messages::reason(words));
+        error.codex = Some(words.to_owned()).filter(|words| !words.is_empty());
+        error
     }
 }

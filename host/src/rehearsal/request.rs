@@ -15,7 +15,7 @@ const HINT_AFTER: &str = "The angle guides where you look";
 /// A request, as far as the answer depends on it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct ModelRequest {
     pub(super) model: String,
     instructions: Option<String>,
     input: Vec<Item>,
@@ -74,13 +74,13 @@ struct Reasoning {
     summary: Option<String>,
 }
 
-impl Asked {
+impl ModelRequest {
     /// Reads a request, or None where it is not one.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let asked: Self = serde_json::from_slice(body).ok()?;
-        (!asked.model.is_empty()).then_some(Self {
+        let request: Self = serde_json::from_slice(body).ok()?;
+        (!request.model.is_empty()).then_some(Self {
             bytes: body.len(),
-            ..asked
+            ..request
         })
     }
 

@@ -21,7 +21,7 @@ const LEAST: usize = 20;
 
 /// The number, and what it follows.
 #[derive(Debug)]
-pub(in crate::codex) struct Pace {
+pub(in crate::codex) struct AdaptiveLimit {
     state: Mutex<State>,
     most: usize,
     turns: watch::Sender<usize>,
@@ -34,7 +34,7 @@ struct State {
     shrunk: Option<Instant>,
 }
 
-impl Pace {
+impl AdaptiveLimit {
     /// Begins with the most.
     pub(super) fn new(most: usize) -> Self {
         Self {
@@ -103,21 +103,21 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn it_shrinks_once_for_one_overload_and_grows_back() {
-        let pace = Pace::new(64);
-        let turns = pace.turns();
+        let limit = AdaptiveLimit::new(64);
+        let turns = limit.turns();
         for _ in 0..40 {
-            pace.refused();
+            limit.refused();
         }
         assert_eq!(*turns.borrow(), 48);
         tokio::time::advance(SETTLE).await;
-        pace.began(SLOW * 2);
+        limit.began(SLOW * 2);
         assert_eq!(*turns.borrow(), 42);
         for _ in 0..42 {
-            pace.began(PROMPT);
+            limit.began(PROMPT);
         }
         assert_eq!(*turns.borrow(), 47);
         for _ in 0..1000 {
-            pace.began(PROMPT);
+            limit.began(PROMPT);
         }
         assert_eq!(*turns.borrow(), 64);
     }
@@ -125,12 +125,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_never_shrinks_below_a_fan_out() {
         for (most, least) in [(64, 20), (8, 8)] {
-            let pace = Pace::new(most);
+            let limit = AdaptiveLimit::new(most);
             for _ in 0..40 {
-                pace.refused();
+                limit.refused();
                 tokio::time::advance(SETTLE).await;
             }
-            assert_eq!(*pace.turns().borrow(), least);
+            assert_eq!(*limit.turns().borrow(), least);
         }
     }
 }
