@@ -51,13 +51,23 @@ impl Arena {
 
     /// Asks for a whole answer, which must fail, for a reason of which the log says this. More stands in the body.
     async fn fails(&self, word: &str, why: &str, more: Value) -> Result<()> {
+        self.fails_as((500, "policy_failed"), word, why, more).await
+    }
+
+    async fn fails_as(
+        &self,
+        (status, code): (u16, &str),
+        word: &str,
+        why: &str,
+        more: Value,
+    ) -> Result<()> {
         let mut body = saying(word);
         if let (Some(body), Some(more)) = (body.as_object_mut(), more.as_object()) {
             body.extend(more.clone());
         }
         let reply = self.gateway.client().chat_as(&id(word), body).await?;
         ensure!(
-            reply.status == 500 && reply.error("code") == "policy_failed",
+            reply.status == status && reply.error("code") == code,
             "{word}: {} {}",
             reply.status,
             reply.body
@@ -67,6 +77,10 @@ impl Arena {
 
     /// Asks for a stream, which must end in an error, for a reason of which the log says this.
     async fn stream_fails(&self, word: &str, why: &str) -> Result<()> {
+        self.stream_fails_as("policy_failed", word, why).await
+    }
+
+    async fn stream_fails_as(&self, expected: &str, word: &str, why: &str) -> Result<()> {
         let mut stream = self
             .gateway
             .client()
@@ -81,7 +95,7 @@ impl Arena {
             let body: Value = serde_json::from_str(&stream.rest().await?)?;
             body["error"]["code"].clone()
         };
-        ensure!(code == "policy_failed", "{word}: {code}");
+        ensure!(code == expected, "{word}: {code}");
         self.logged(word, why).await
     }
 
@@ -187,21 +201,23 @@ async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
         .await?;
     arena.holds().await?;
 
+    // What the model writes is no fault of the policy.
+    let (status, code) = (502, "answer_too_large");
     let arena = Arena::open("[sandbox]\nevent_bytes = \"1KiB\"").await?;
     let long = "x".repeat(20_000);
-    arena.stream_fails(&long, "frames for").await?;
+    arena.stream_fails_as(code, &long, "frames for").await?;
     arena.holds().await?;
 
     let arena = Arena::open("[sandbox]\noutput_bytes = \"4KiB\"").await?;
     // Each word is a chunk that is small by itself.
     let many = "word ".repeat(100);
     arena
-        .stream_fails(many.trim_end(), "bytes for one request")
+        .stream_fails_as(code, many.trim_end(), "bytes for one request")
         .await?;
     // A whole answer counts too.
     let long = "y".repeat(5000);
     arena
-        .fails(&long, "bytes for one request", json!({}))
+        .fails_as((status, code), &long, "bytes for one request", json!({}))
         .await?;
     arena.holds().await
 }
