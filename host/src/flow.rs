@@ -78,7 +78,7 @@ pub(crate) struct Asker {
 }
 
 /// A request that has been let in.
-struct Asked {
+struct AdmittedRequest {
     conversation: Arc<Conversation>,
     /// At least one.
     briefs: Vec<Brief>,
@@ -112,7 +112,7 @@ pub(crate) enum Continued {
     Rebuilt,
 }
 
-/// An answer, in the form that the client asked for.
+/// An answer, in the form that the client admitted for.
 pub(crate) enum Answer {
     /// Frames as they come. Dropping it stops the turns.
     Stream(Feed),
@@ -195,7 +195,7 @@ impl Flow {
             model: self.codex.model_name(&conversation, None),
             notes: plan.notes,
         };
-        let asked = Asked {
+        let admitted = AdmittedRequest {
             conversation: Arc::new(conversation),
             briefs: plan.briefs,
             models,
@@ -204,11 +204,11 @@ impl Flow {
             resume: plan.resume,
             trail: incoming.trail,
         };
-        let fans_out = asked.briefs.len() > 1;
+        let fans_out = admitted.briefs.len() > 1;
         let (pump, continued) = if fans_out {
-            (self.fan_out(session, context, asked).await?, None)
+            (self.fan_out(session, context, admitted).await?, None)
         } else {
-            self.single(session, context, asked).await?
+            self.single(session, context, admitted).await?
         };
         let answer = if plan.streaming {
             let pump = pump.until_first(self.limits.first_event_wait).await?;
@@ -232,23 +232,23 @@ impl Flow {
         &self,
         mut session: Session,
         mut context: Context,
-        mut asked: Asked,
+        mut admitted: AdmittedRequest,
     ) -> Result<(Pump, Option<Continued>), Failure> {
-        let (Some(brief), Some(permit)) = (asked.briefs.pop(), asked.permits.pop()) else {
+        let (Some(brief), Some(permit)) = (admitted.briefs.pop(), admitted.permits.pop()) else {
             return Err(Failure::new(
                 ProblemKind::Internal,
                 "policy_failed",
                 "The plan has no brief.",
             ));
         };
-        let resumed = match &asked.resume {
+        let resumed = match &admitted.resume {
             Some(resume) => {
                 let lot = self.lot.of(session.release());
-                self.resume(&lot, resume, &asked, &permit).await?
+                self.resume(&lot, resume, &admitted, &permit).await?
             }
             None => None,
         };
-        let continued = asked.resume.as_ref().map(|_| match resumed {
+        let continued = admitted.resume.as_ref().map(|_| match resumed {
             Some(_) => Continued::Resumed,
             None => Continued::Rebuilt,
         });
@@ -262,7 +262,7 @@ impl Flow {
                     buffer_bytes: self.limits.turn_buffer_bytes,
                     model_requests: self.limits.model_requests,
                 };
-                let (conversation, trail) = (asked.conversation, asked.trail.asks());
+                let (conversation, trail) = (admitted.conversation, admitted.trail.request_turn());
                 let turn = self.codex.start_turn(conversation, brief, terms).await?;
                 Turn::new(turn, trail)
             }
@@ -270,12 +270,12 @@ impl Flow {
         tracing::Span::current().record("model", turn.model());
         turn.model().clone_into(&mut context.model);
         session.open(&context).await?;
-        if asked.streaming {
+        if admitted.streaming {
             session.relay();
         }
         let turns = Turns::of(turn, ANSWER);
         let lot = self.lot.of(session.release());
-        let stream = asked.streaming.then_some(asked.trail);
+        let stream = admitted.streaming.then_some(admitted.trail);
         let pump = Pump::new(session, turns, lot, stream, self.limits.heartbeat);
         Ok((pump, continued))
     }
@@ -285,15 +285,15 @@ impl Flow {
         &self,
         lot: &Lot,
         resume: &Resume,
-        asked: &Asked,
+        admitted: &AdmittedRequest,
         permit: &Permit,
     ) -> Result<Option<Turn>, Failure> {
         let Some(parked) = lot.take(&resume.key) else {
             return Ok(None);
         };
-        let answers = asked.conversation.answers(&resume.results)?;
+        let answers = admitted.conversation.answers(&resume.results)?;
         let wait = self.limits.call_timeout;
-        let trail = asked.trail.asks();
+        let trail = admitted.trail.request_turn();
         let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);
         Ok(resumed.await.map(|turn| Turn::new(turn, trail)))
     }
@@ -303,24 +303,24 @@ impl Flow {
         &self,
         mut session: Session,
         context: Context,
-        asked: Asked,
+        admitted: AdmittedRequest,
     ) -> Result<Pump, Failure> {
         tracing::Span::current().record("model", context.model.as_str());
         session.open(&context).await?;
         let mut turns = Turns::default();
-        let stream = asked.streaming.then(|| asked.trail.clone());
+        let stream = admitted.streaming.then(|| admitted.trail.clone());
         let means = Means {
             codex: self.codex.clone(),
-            conversation: asked.conversation,
+            conversation: admitted.conversation,
             wake: turns.wake(),
-            permits: asked.permits,
-            trail: asked.trail,
+            permits: admitted.permits,
+            trail: admitted.trail,
         };
-        let briefs = asked.briefs.into_iter().zip(asked.models).collect();
+        let briefs = admitted.briefs.into_iter().zip(admitted.models).collect();
         let (fan_out, opened) = FanOut::begin(
             means,
             self.limits.clone(),
-            asked.streaming,
+            admitted.streaming,
             briefs,
             &mut turns,
         );

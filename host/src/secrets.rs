@@ -77,19 +77,19 @@ pub(crate) fn blotted(text: &str) -> String {
     let mut found = find(text);
     found.sort_unstable_by_key(|range| range.start);
     let mut clean = String::with_capacity(text.len());
-    let mut told = 0;
+    let mut copied = 0;
     for range in found {
-        if range.end <= told {
+        if range.end <= copied {
             continue;
         }
         // One that begins within the one before only makes that longer.
-        if range.start >= told {
-            clean.push_str(&text[told..range.start]);
+        if range.start >= copied {
+            clean.push_str(&text[copied..range.start]);
             clean.push_str("(secret)");
         }
-        told = range.end;
+        copied = range.end;
     }
-    clean.push_str(&text[told..]);
+    clean.push_str(&text[copied..]);
     clean
 }
 

@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::{Ending, Phase, Problem, ProblemKin
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
 use crate::plain::plain;
 
-/// The candidates of one fan-out, as far as they have been heard.
+/// The candidates of one fan-out, as far as they have been result.
 #[derive(Debug)]
 pub(crate) struct Count {
     candidates: u32,
@@ -32,7 +32,7 @@ struct Opinion {
 
 /// What there is to do now.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Heard {
+pub(crate) enum CountResult {
     /// Wait for more.
     Undecided,
     /// Take this candidate's answer.
@@ -61,10 +61,10 @@ impl Count {
     }
 
     /// A candidate ended. What comes after the decision, comes twice or from nobody changes nothing.
-    pub(crate) fn hear(&mut self, candidate: u32, outcome: Outcome) -> Heard {
+    pub(crate) fn count(&mut self, candidate: u32, outcome: Outcome) -> CountResult {
         let known = (1..=self.candidates).contains(&candidate);
         if self.decided || !known || !self.settled.insert(candidate) {
-            return Heard::Undecided;
+            return CountResult::Undecided;
         }
         let text = answer(&outcome.messages);
         match outcome.ending {
@@ -76,9 +76,9 @@ impl Count {
             Ending::Completed | Ending::Incomplete(_) | Ending::Interrupted | Ending::HandedOff => {
             }
         }
-        let heard = self.decide();
-        self.decided = heard != Heard::Undecided;
-        heard
+        let result = self.decide();
+        self.decided = result != CountResult::Undecided;
+        result
     }
 
     fn add(&mut self, candidate: u32, text: &str) {
@@ -102,34 +102,34 @@ impl Count {
         }
     }
 
-    fn decide(&self) -> Heard {
+    fn decide(&self) -> CountResult {
         let rank = |one: &&Opinion| (one.voices, one.length, Reverse(one.candidate));
         let most = self.opinions.iter().max_by_key(rank);
         let all = self.settled.len() >= usize::try_from(self.candidates).unwrap_or(usize::MAX);
         match most {
-            Some(most) if all || most.voices > self.candidates / 2 => Heard::Agreed {
+            Some(most) if all || most.voices > self.candidates / 2 => CountResult::Agreed {
                 candidate: most.candidate,
                 voices: most.voices,
                 answers: self.opinions.iter().map(|one| one.voices).sum(),
             },
-            _ if !all => Heard::Undecided,
+            _ if !all => CountResult::Undecided,
             _ => self.without_answers(),
         }
     }
 
     /// All have ended, and none with a complete answer.
-    fn without_answers(&self) -> Heard {
+    fn without_answers(&self) -> CountResult {
         let longest = self
             .cut
             .iter()
             .max_by_key(|(size, one)| (size, Reverse(one)));
         match longest {
-            Some(&(_, candidate)) => Heard::Agreed {
+            Some(&(_, candidate)) => CountResult::Agreed {
                 candidate,
                 voices: 0,
                 answers: 0,
             },
-            None => Heard::Nobody(self.problem()),
+            None => CountResult::Nobody(self.problem()),
         }
     }
 

@@ -27,7 +27,7 @@ use bindings::airlock::policy::types::{Choice, Context, Problem, ProblemKind};
 use bindings::exports::airlock::policy::manifest::{self, Description, Setting, Takes};
 use bindings::exports::airlock::policy::synthesize::{self, GuestPanel, Outcome, Verdict};
 
-use count::{Count, Heard};
+use count::{Count, CountResult};
 
 /// The name by which a request selects it.
 const STRATEGY: &str = "majority";
@@ -84,9 +84,9 @@ impl GuestPanel for Panel {
     }
 
     fn settle(&self, candidate: u32, outcome: Outcome, _now: u64) -> Verdict {
-        match self.0.borrow_mut().hear(candidate, outcome) {
-            Heard::Undecided => Verdict::Wait(None),
-            Heard::Agreed {
+        match self.0.borrow_mut().count(candidate, outcome) {
+            CountResult::Undecided => Verdict::Wait(None),
+            CountResult::Agreed {
                 candidate,
                 voices,
                 answers,
@@ -94,7 +94,7 @@ impl GuestPanel for Panel {
                 candidate,
                 extra: Some(format!(r#"{{"agreed":{voices},"answers":{answers}}}"#)),
             }),
-            Heard::Nobody(problem) => Verdict::Fail(problem),
+            CountResult::Nobody(problem) => Verdict::Fail(problem),
         }
     }
 

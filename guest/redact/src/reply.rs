@@ -71,13 +71,13 @@ impl Reply {
         Closing { frames, ..closing }
     }
 
-    fn pass(&mut self, told: Event, clean: &mut Vec<Event>) {
-        let Event { source, at, kind } = told;
+    fn pass(&mut self, received: Event, clean: &mut Vec<Event>) {
+        let Event { source, at, kind } = received;
         let turn = self.turns.entry(source).or_default();
         let mut pass = |kind| clean.push(event(source, at, kind));
         match kind {
-            EventKind::Text(text) => turn.hear_text(text, &mut pass),
-            EventKind::Reasoning(reasoning) => turn.hear_reasoning(reasoning, &mut pass),
+            EventKind::Text(text) => turn.receive_text(text, &mut pass),
+            EventKind::Reasoning(reasoning) => turn.receive_reasoning(reasoning, &mut pass),
             EventKind::Restarted(void) => {
                 turn.message.take_if(|open| void.contains(&open.number));
                 pass(EventKind::Restarted(void));
@@ -106,7 +106,7 @@ impl Reply {
 }
 
 impl Turn {
-    fn hear_text(&mut self, text: Text, pass: &mut dyn FnMut(EventKind)) {
+    fn receive_text(&mut self, text: Text, pass: &mut dyn FnMut(EventKind)) {
         // The reasoning comes before what it leads to.
         self.end_reasoning(pass);
         let Text {
@@ -123,8 +123,8 @@ impl Turn {
         pass_text((message, phase), open.redactor.push(&text), pass);
     }
 
-    fn hear_reasoning(&mut self, told: Reasoning, pass: &mut dyn FnMut(EventKind)) {
-        let Reasoning { part, raw, text } = told;
+    fn receive_reasoning(&mut self, reasoning: Reasoning, pass: &mut dyn FnMut(EventKind)) {
+        let Reasoning { part, raw, text } = reasoning;
         let slot = &mut self.reasoning[usize::from(raw)];
         if let Some(mut ended) = slot.take_if(|open| open.number != part) {
             pass_reasoning(ended.number, raw, ended.redactor.finish(), pass);

@@ -89,7 +89,7 @@ pub(crate) enum Look {
         /// What it is called in its place.
         kind: &'static str,
         /// Bytes before it that stay.
-        kept: usize,
+        prefix: usize,
         /// Bytes that decided, those that stay counted.
         seen: usize,
         /// What of the following belongs to it.
@@ -186,13 +186,13 @@ impl Token {
         let Some(mut rest) = text.get(name.len()..) else {
             return Look::Perhaps;
         };
-        let mut kept = 0;
+        let mut prefix = 0;
         if self.apart {
             let gap = rest.iter().take_while(|byte| is_gap(**byte)).count();
             rest = &rest[gap..];
             match gap {
                 _ if rest.is_empty() && gap <= GAP => return Look::Perhaps,
-                1..=GAP => kept = name.len() + gap,
+                1..=GAP => prefix = name.len() + gap,
                 _ => return Look::Nothing,
             }
         }
@@ -208,7 +208,7 @@ impl Token {
         }
         Look::Secret {
             kind: self.kind,
-            kept,
+            prefix,
             seen: text.len() - rest.len() + self.least,
             rest: Rest::Class(self.class),
         }
@@ -245,7 +245,7 @@ fn jwt(whole: &[u8], at: usize, run: &mut Run) -> Look {
     }
     Look::Secret {
         kind: "web token",
-        kept: 0,
+        prefix: 0,
         seen: text.len() - claims.len() + JWT_PART,
         rest: Rest::Jwt(1),
     }
@@ -270,7 +270,7 @@ fn key(text: &[u8]) -> Look {
     }
     Look::Secret {
         kind: "private key",
-        kept: 0,
+        prefix: 0,
         seen: text.len() - body.len(),
         rest: Rest::Key(0),
     }

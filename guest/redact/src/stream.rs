@@ -68,12 +68,12 @@ impl Redactor {
                 }
                 Look::Secret {
                     kind,
-                    kept,
+                    prefix,
                     seen,
                     rest,
                 } => {
                     // Secrets are ASCII, and so is what they begin after: these are the borders of characters.
-                    clean.push_str(&self.held[from..at + kept]);
+                    clean.push_str(&self.held[from..at + prefix]);
                     clean.push_str("[redacted ");
                     clean.push_str(kind);
                     clean.push(']');

@@ -168,8 +168,8 @@ fn plan(
     // What the answer's turn gets: the only one, or the synthesis.
     let answer = Brief {
         model: None,
-        effort: wish(body.effort, "reasoning_effort")
-            .or(wish(body.reasoning.effort, "reasoning.effort")),
+        effort: selection(body.effort, "reasoning_effort")
+            .or(selection(body.reasoning.effort, "reasoning.effort")),
         // Said outright: a home that asks for summaries by itself would pay for words that nobody sees.
         summary: Some(summary.unwrap_or(NO_SUMMARY).to_owned()),
         instructions: String::new(),
@@ -179,7 +179,7 @@ fn plan(
     };
     let model = (model != DEFAULT_MODEL)
         .then_some(model.into_owned())
-        .and_then(|name| wish(Some(name), "model"));
+        .and_then(|name| selection(Some(name), "model"));
     let mut turns = turns(&body.airlock, attempts, model, answer, terms)?;
     if let Some(terms) = &mut turns.fan_out {
         terms.shown = options.include_candidates;
@@ -271,7 +271,7 @@ fn turns(
     })
 }
 
-fn wish(name: Option<String>, param: &str) -> Option<Wish> {
+fn selection(name: Option<String>, param: &str) -> Option<Wish> {
     let param = param.to_owned();
     name.map(|name| Wish { name, param })
 }

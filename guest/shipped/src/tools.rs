@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_tells_conversations_apart() {
+    fn keys_of_different_conversations_differ() {
         let call = |id: &'static str, arguments: &'static str| Call {
             id: id.into(),
             name: "f".into(),
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_numbers_are_told_as_javascript_writes_them() {
+    fn whole_numbers_are_written_as_javascript_writes_them() {
         for (python, javascript) in [
             (r#"{"a": 1.0, "b": [1e2, -0.0]}"#, r#"{"a":1,"b":[100,0]}"#),
             ("[1.5,1e300]", "[1.5,1e+300]"),
@@ -318,14 +318,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_first_is_told_alike_whatever_follows() {
+    fn what_comes_first_is_written_alike_whatever_follows() {
         let long = format!("[{} 1.0]", " ".repeat(MEANINGS_AT_MOST - 20));
         let mut meanings = Meanings::default();
-        let told = [
+        let written = [
             meanings.of("1.0").into_owned(),
             meanings.of(&long).into_owned(),
         ];
-        assert_eq!(told, ["1", "[1]"]);
+        assert_eq!(written, ["1", "[1]"]);
         for _ in 0..2 {
             assert_eq!(
                 meanings.of("[ 1.0 ,             2.0]"),

@@ -37,7 +37,7 @@ pub(crate) enum BuildError {
     /// There is no cargo.
     #[error("cannot run {}: install Rust from https://rustup.rs, or name its cargo in CARGO", .0.display())]
     NoCargo(PathBuf),
-    /// Cargo cannot be run or heard.
+    /// Cargo cannot be run or output.
     #[error("cannot run cargo: {0}")]
     Cargo(#[from] io::Error),
     /// Rust lacks the target.
@@ -185,24 +185,24 @@ fn compile(
         io::ErrorKind::NotFound => BuildError::NoCargo(OsString::from(cargo).into()),
         _ => BuildError::Cargo(error),
     })?;
-    let heard = match child.stdout.take() {
-        Some(stdout) => hear(BufReader::new(stdout), manifest, err),
-        None => Ok(Heard::default()),
+    let output = match child.stdout.take() {
+        Some(stdout) => read_messages(BufReader::new(stdout), manifest, err),
+        None => Ok(CargoOutput::default()),
     };
-    // Also where it could not be heard: it must not be left behind.
+    // Also where it could not be output: it must not be left behind.
     let status = child.wait()?;
-    let heard = heard?;
-    match (status.success(), heard.module) {
+    let output = output?;
+    match (status.success(), output.module) {
         (true, Some(module)) => Ok(module),
         (true, None) => Err(BuildError::NoModule(name.to_owned())),
-        (false, _) if heard.no_library => Err(BuildError::NoTarget),
+        (false, _) if output.no_library => Err(BuildError::NoTarget),
         (false, _) => Err(BuildError::Failed(name.to_owned())),
     }
 }
 
 /// What cargo has told.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Heard {
+struct CargoOutput {
     /// The crate's module.
     module: Option<PathBuf>,
     /// Whether the target's standard library is missing.
@@ -210,17 +210,17 @@ struct Heard {
 }
 
 /// Reads cargo's lines to their end, and passes on what the compiler says.
-fn hear(
+fn read_messages(
     lines: impl io::BufRead,
     manifest: &Path,
     err: &mut dyn Write,
-) -> Result<Heard, BuildError> {
-    let mut heard = Heard::default();
+) -> Result<CargoOutput, BuildError> {
+    let mut output = CargoOutput::default();
     for line in lines.lines() {
         // Whatever else a build prints is not ours to read.
         match serde_json::from_str(&line?).unwrap_or(Said::Other) {
             Said::CompilerMessage { message } => {
-                heard.no_library |= message.code.is_some_and(|it| it.code == NO_LIBRARY);
+                output.no_library |= message.code.is_some_and(|it| it.code == NO_LIBRARY);
                 err.write_all(message.rendered.unwrap_or_default().as_bytes())?;
             }
             // A dependency may be a cdylib too.
@@ -233,12 +233,12 @@ fn hear(
             {
                 let mut modules = filenames.into_iter();
                 let module = modules.find(|it| it.extension().is_some_and(|it| it == "wasm"));
-                heard.module = module.or(heard.module);
+                output.module = module.or(output.module);
             }
             Said::CompilerArtifact { .. } | Said::Other => {}
         }
     }
-    Ok(heard)
+    Ok(output)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, 
     let mut replay = Replay::on(release).await?;
     let mut lines = Vec::new();
     for (number, step) in tape.steps.iter().enumerate() {
-        lines.push(format!("#{} {}", number + 1, asked(step)));
+        lines.push(format!("#{} {}", number + 1, call_name(step)));
         let answer = replay.step(step).await.shown();
         tell(&answer, &mut lines);
         let ends = matches!(
@@ -35,7 +35,7 @@ pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, 
 }
 
 /// A call with what it is about.
-fn asked(step: &PolicyCall) -> String {
+fn call_name(step: &PolicyCall) -> String {
     let name = step.name();
     match step {
         PolicyCall::Render(request) => format!("{name} ({} bytes)", request.body.len()),

@@ -106,9 +106,10 @@ impl Catalogue {
             && !model.efforts.is_empty()
             && !model.efforts.contains(&effort.name)
         {
-            let (asked, efforts) = (&effort.name, model.efforts.join(", "));
-            let message =
-                format!("the model `{name}` takes the reasoning efforts {efforts}; not `{asked}`");
+            let (requested, efforts) = (&effort.name, model.efforts.join(", "));
+            let message = format!(
+                "the model `{name}` takes the reasoning efforts {efforts}; not `{requested}`"
+            );
             let kind = ProblemKind::InvalidRequest;
             return Err(Failure::new(kind, "unsupported_value", message).at(&effort.param));
         }

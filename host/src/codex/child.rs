@@ -81,11 +81,11 @@ impl Child {
         bounds: Bounds,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
-        Self::start_heard(launch, bounds, tasks, None).await
+        Self::start_with_stderr(launch, bounds, tasks, None).await
     }
 
     /// The same; what it mutters goes also to `ear`, as it goes to the log, as long as there is room.
-    pub(super) async fn start_heard(
+    pub(super) async fn start_with_stderr(
         launch: &Launch,
         bounds: Bounds,
         tasks: &Tasks,

@@ -28,7 +28,7 @@ use self::write::write;
 use super::pending::{Answer, Pending};
 use super::protocol::{Nothing, TOOL_CALL};
 use super::requests;
-use super::turn::{Heard, Shared};
+use super::turn::{Shared, TurnNotice};
 use crate::task::Tasks;
 
 /// Lines that may wait for the child's stdin. Calls are capped far below, so only a child that has stopped reading
@@ -289,7 +289,7 @@ impl Inner {
                 if method == TOOL_CALL && self.is_called(id, params) {
                     return;
                 }
-                if self.asks_of_account(&method, id, params) {
+                if self.forward_account_request(&method, id, params) {
                     return;
                 }
                 tracing::warn!(%method, "refused what codex asked");
@@ -305,7 +305,9 @@ impl Inner {
                 let verbatim = verbatim.map(|(method, params)| (method.as_ref(), *params));
                 running.observe(&told.turn, told.report, verbatim, at)
             }),
-            Ok(Line::Notification { method, params }) => self.tells_of_account(&method, params),
+            Ok(Line::Notification { method, params }) => {
+                self.forward_account_notification(&method, params);
+            }
             Err(error) => {
                 tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
             }
@@ -313,12 +315,12 @@ impl Inner {
     }
 
     /// Tells the turn of a thread what Codex says of it, if one runs.
-    fn tell(&self, thread: &str, tell: impl FnOnce(&Shared) -> Heard) {
+    fn tell(&self, thread: &str, tell: impl FnOnce(&Shared) -> TurnNotice) {
         let turn = lock(&self.turns).get(thread).cloned();
         let refused = match turn.map(|turn| tell(&turn)) {
-            Some(Heard::AccountRefused) => true,
-            Some(Heard::AccountTaken) => false,
-            Some(Heard::Turn) | None => return,
+            Some(TurnNotice::AccountRefused) => true,
+            Some(TurnNotice::AccountTaken) => false,
+            Some(TurnNotice::Turn) | None => return,
         };
         // Each turn tells one or the other: only news wakes whoever waits for it.
         self.refused

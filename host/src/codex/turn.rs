@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 pub(super) use self::parked::Given;
 pub(crate) use self::parked::{Answer, Parked};
-pub(super) use self::progress::{Heard, Progress};
+pub(super) use self::progress::{Progress, TurnNotice};
 use self::state::State;
 pub(crate) use self::terms::{Outcome, Permit, Terms};
 use super::failure;
@@ -60,7 +60,7 @@ impl Turn {
 #[cfg(test)]
 impl Turn {
     /// As `take`, but waits until there is something.
-    pub(super) async fn heard(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
+    pub(super) async fn received(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
         loop {
             let before = batch.len();
             let outcome = self.take(batch);
@@ -156,7 +156,7 @@ impl Shared {
     /// Whether the model is answering, and has sent some of its answer after this time.
     pub(super) fn model_has_sent_after(&self, time: Instant) -> bool {
         let state = self.lock();
-        state.upstream.is_answering() && state.heard > time
+        state.upstream.is_answering() && state.last_received > time
     }
 
     /// Why Codex asks the model again, while it is awaited.
@@ -181,9 +181,9 @@ impl Shared {
         &self,
         turn: &str,
         report: Report<'_>,
-        told: Option<(&str, &RawValue)>,
+        verbatim_parts: Option<(&str, &RawValue)>,
         at: u64,
-    ) -> Heard {
+    ) -> TurnNotice {
         let mut state = self.lock();
         let is_piece = matches!(
             report,
@@ -191,26 +191,26 @@ impl Shared {
         );
         // Threads are not shared between turns; this guards against answers leaking should Codex ever do so.
         if !turn.is_empty() && state.turn.as_deref().is_some_and(|ours| ours != turn) {
-            return Heard::Turn;
+            return TurnNotice::Turn;
         }
         let at = at.max(state.at);
         state.at = at;
         let mut events = std::mem::take(&mut state.fresh);
         let mut outcome: Option<Outcome> = None;
-        let mut heard = Heard::Turn;
+        let mut notice = TurnNotice::Turn;
         // Nothing after this is for anybody.
         let mut last = false;
         let now = Instant::now();
-        let answered = is_of_model(&report, told) && state.upstream.answered();
+        let answered = is_of_model(&report, verbatim_parts) && state.upstream.answered();
         // With nearly every piece, only its reply has anything to learn of it.
-        let told_alone = is_piece && state.plain && !answered;
-        let mut progress = match told_alone {
+        let only_reply = is_piece && state.plain && !answered;
+        let mut progress = match only_reply {
             true => Progress::default(),
             false => *self.progress.borrow(),
         };
         let before = progress;
         progress.answered = progress.answered.wrapping_add(u32::from(answered));
-        state.heard = now;
+        state.last_received = now;
         // A turn that waits says nothing of its own: this one runs, and has no permit.
         progress.abandoned |= progress.parked && report.is_of_model();
         match report {
@@ -269,12 +269,12 @@ impl Shared {
             Report::Taken => state.calls.taken(),
             Report::Called { call } if progress.started && self.tools => {
                 state.calls.called(&call);
-                events.extend(told.map(verbatim));
+                events.extend(verbatim_parts.map(verbatim));
             }
             Report::Returned { call } => {
                 last = state.calls.returned(&call);
                 if last {
-                    events.extend(told.map(verbatim));
+                    events.extend(verbatim_parts.map(verbatim));
                 }
             }
             Report::Responded(usage) if self.tools => {
@@ -285,7 +285,7 @@ impl Shared {
                 state.retry_filter.settle(&mut events);
                 let used = usage.map(|usage| state.calls.count(usage.into()));
                 events.extend(used.map(EventKind::Usage));
-                events.extend(told.map(verbatim));
+                events.extend(verbatim_parts.map(verbatim));
             }
             Report::Retrying(error) => match failure::is_final(&error) {
                 true => {
@@ -307,10 +307,12 @@ impl Shared {
             Report::Responded(_) => state.retry_filter.settle(&mut events),
             Report::Failing | Report::Echo | Report::Called { .. } => {}
             Report::TurnCompleted { status, error } => {
-                heard = match status {
-                    Status::Completed => Heard::AccountTaken,
-                    _ if error.as_ref().is_some_and(failure::is_refused) => Heard::AccountRefused,
-                    _ => Heard::Turn,
+                notice = match status {
+                    Status::Completed => TurnNotice::AccountTaken,
+                    _ if error.as_ref().is_some_and(failure::is_refused) => {
+                        TurnNotice::AccountRefused
+                    }
+                    _ => TurnNotice::Turn,
                 };
                 state.retry_filter.check_retold(&mut events);
                 progress.started = true;
@@ -327,7 +329,7 @@ impl Shared {
                     Status::Failed | Status::Unknown => failure::of_turn(error.as_ref()),
                 });
             }
-            Report::Other => events.extend(told.map(verbatim)),
+            Report::Other => events.extend(verbatim_parts.map(verbatim)),
         }
         if progress.loops && !before.loops {
             progress.abandoned = true;
@@ -339,7 +341,7 @@ impl Shared {
                 if let Err(full) = state.push(Event { source, at, kind }, self.bound) {
                     // Even of a turn that is complete: its answer is not.
                     outcome = Some(full.into());
-                    if told_alone {
+                    if only_reply {
                         progress = *self.progress.borrow();
                     }
                     progress.abandoned = true;
@@ -354,7 +356,7 @@ impl Shared {
         drop(state);
         if is_piece && progress == before {
             self.wake.notify();
-            return heard;
+            return notice;
         }
         // First, so that whoever hears of the ending knows whether Codex itself has ended it.
         self.progress.send_if_modified(|known| {
@@ -369,14 +371,14 @@ impl Shared {
             Some(outcome) => self.end(outcome),
             None => self.wake.notify(),
         }
-        heard
+        notice
     }
 }
 
 /// Whether the model itself has sent this. An item that we do not know is one of its own too.
-fn is_of_model(report: &Report<'_>, told: Option<(&str, &RawValue)>) -> bool {
+fn is_of_model(report: &Report<'_>, verbatim_parts: Option<(&str, &RawValue)>) -> bool {
     let is_item = |(method, _): (&str, &RawValue)| method.starts_with("item/");
-    report.is_of_model() || (matches!(report, Report::Other) && told.is_some_and(is_item))
+    report.is_of_model() || (matches!(report, Report::Other) && verbatim_parts.is_some_and(is_item))
 }
 
 #[cfg(test)]

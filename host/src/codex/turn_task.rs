@@ -340,10 +340,10 @@ async fn retry_overloaded<R: DeserializeOwned>(
     let deadline = Instant::now() + OVERLOAD_DEADLINE;
     let mut pause = OVERLOAD_PAUSE;
     loop {
-        let asked = Instant::now();
+        let began = Instant::now();
         let result = child.connection.call(method, params).await;
         if result.is_ok() && BEGINNING.contains(&method) {
-            child.adaptive_limit.began(asked.elapsed());
+            child.adaptive_limit.began(began.elapsed());
         }
         match result {
             Err(CallError::Refused(RpcError {

@@ -142,7 +142,7 @@ pub(super) fn status(
     matches: &ArgMatches,
     out: &mut dyn Write,
 ) -> Result<ExitCode, Stop> {
-    let (gateway, status, fleet) = runtime.block_on(asked(config)).map_err(Stop::Failure)?;
+    let (gateway, status, fleet) = runtime.block_on(query(config)).map_err(Stop::Failure)?;
     if matches.get_flag("json") {
         let mut whole =
             serde_json::to_value(&status).map_err(|error| Stop::Failure(error.into()))?;
@@ -158,7 +158,7 @@ pub(super) fn status(
 }
 
 /// Where a gateway runs, what it says, and its children; or what there is without one.
-async fn asked(config: &Config) -> anyhow::Result<(Option<String>, Status, Value)> {
+async fn query(config: &Config) -> anyhow::Result<(Option<String>, Status, Value)> {
     if let Some(remote) = running(config).await? {
         let answer = remote.call(Method::GET, "/api/codex/status", None).await?;
         let status = serde_json::from_value(answer);

@@ -96,12 +96,12 @@ fn failure(error: &impl std::fmt::Display) -> Stop {
 fn tell(path: &Path, policy: &Composed, out: &mut dyn Write) -> io::Result<()> {
     let (bytes, digest) = (policy.bytes.len(), digest(&policy.bytes));
     writeln!(out, "{}: {bytes} bytes, sha256:{digest}", path.display())?;
-    let mut told: Vec<&str> = Vec::new();
+    let mut shown: Vec<&str> = Vec::new();
     for (_, origin) in &policy.origins {
-        if told.contains(&origin.as_str()) {
+        if shown.contains(&origin.as_str()) {
             continue;
         }
-        told.push(origin);
+        shown.push(origin);
         let interfaces = policy.origins.iter().filter(|(_, from)| from == origin);
         let interfaces: Vec<&str> = interfaces.map(|(interface, _)| *interface).collect();
         writeln!(out, "  from {origin}: {}", interfaces.join(", "))?;

@@ -119,7 +119,7 @@ impl Remote {
         let Ok(Ok(stream)) = connected else {
             return Hello::Nobody;
         };
-        let asked = async {
+        let greeting = async {
             let request = Request::builder().uri("/healthz");
             let request = request.header(HOST, self.address.to_string());
             let request = request.body(Body::empty())?;
@@ -129,7 +129,7 @@ impl Remote {
             let data = body["data"].as_str().map(str::to_owned);
             anyhow::Ok(is_airlock.then_some(Hello::Airlock { data }))
         };
-        match timeout(HELLO, asked).await {
+        match timeout(HELLO, greeting).await {
             Ok(Ok(Some(airlock))) => airlock,
             Ok(Ok(None) | Err(_)) | Err(_) => Hello::Stranger,
         }
@@ -315,16 +315,16 @@ mod tests {
         let remote = Remote::reached(&config).ok().unwrap();
         let stranger = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut heard = vec![0; 4096];
-            let length = stream.read(&mut heard).await.unwrap();
+            let mut received = vec![0; 4096];
+            let length = stream.read(&mut received).await.unwrap();
             let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
             stream.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8_lossy(&heard[..length]).to_lowercase()
+            String::from_utf8_lossy(&received[..length]).to_lowercase()
         };
-        let (answer, heard) = tokio::join!(remote.listens(), stranger);
+        let (answer, received) = tokio::join!(remote.listens(), stranger);
         let error = answer.unwrap_err().to_string();
         assert!(error.contains(&config.listen.port().to_string()), "{error}");
-        assert!(!heard.contains("authorization"), "{heard}");
+        assert!(!received.contains("authorization"), "{received}");
         drop(listener);
         assert!(!remote.listens().await.unwrap());
     }

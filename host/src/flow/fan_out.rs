@@ -1,8 +1,8 @@
 //! A fan-out: candidates side by side, and what the policy's panel makes of them. It starts, limits, times and stops
 //! turns; every choice is the panel's, and no text is made here.
 
-mod buffer;
-mod transcript; // what one turn has said // what is kept of all
+mod buffer; // bounded transcripts and pending events
+mod transcript; // the text of one turn
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::wake_flag::WakeFlag;
 use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
 /// Turns that a panel may ask for, one after the other.
-const ASKED: u32 = 8;
+const PANEL_TURNS: u32 = 8;
 
 /// The shortest wait of a panel, so that one which never waits long cannot keep a thread busy.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
@@ -43,7 +43,7 @@ pub(super) struct FanOut {
     ended: VecDeque<Settled>,
     /// When the panel wants to be woken.
     wake: Option<Instant>,
-    asked: u32,
+    panel_turns: u32,
 }
 
 /// What turns are asked for with.
@@ -105,7 +105,7 @@ impl FanOut {
             stage: Stage::Collecting,
             ended: VecDeque::new(),
             wake: Some(Instant::now()),
-            asked: 0,
+            panel_turns: 0,
         };
         (fan_out, opened)
     }
@@ -160,7 +160,7 @@ impl FanOut {
         let mut end = None;
         for one in settled {
             if one.source == ANSWER && self.stands(&one.outcome.ending) {
-                self.trail.answered(one.outcome.heard);
+                self.trail.answered(one.outcome.known);
                 end = Some(one.outcome);
                 continue;
             }
@@ -208,26 +208,26 @@ impl FanOut {
         };
         let verdict = match &self.stage {
             Stage::Collecting => {
-                let Some(told) = self.buffer.settle(source, outcome.ending) else {
+                let Some(outcome) = self.buffer.settle(source, outcome.ending) else {
                     return Ok(None);
                 };
-                self.trail.heard(!told.messages.is_empty());
-                let verdict = session.settle(source, told, now).await?;
+                self.trail.settled(!outcome.messages.is_empty());
+                let verdict = session.settle(source, outcome, now).await?;
                 if let Some(means) = &mut self.means {
                     means.take_place_of(source);
                 }
                 verdict
             }
             Stage::Consulting => {
-                let told = self.buffer.consulted(outcome.ending);
-                session.judged(&told, now).await?
+                let outcome = self.buffer.consulted(outcome.ending);
+                session.judged(&outcome, now).await?
             }
             Stage::Showing(_) => {
-                let told = Outcome {
+                let outcome = Outcome {
                     ending: outcome.ending,
                     messages: Vec::new(),
                 };
-                session.judged(&told, now).await?
+                session.judged(&outcome, now).await?
             }
             Stage::Over => return Ok(None),
         };
@@ -265,7 +265,7 @@ impl FanOut {
                 return self.ask(ANSWER, brief, turns, waiting).map(|()| None);
             }
             Verdict::Consult(brief) => {
-                let beyond = self.candidates.saturating_add(self.asked);
+                let beyond = self.candidates.saturating_add(self.panel_turns);
                 let source = beyond.saturating_add(1);
                 self.stage = Stage::Consulting;
                 self.buffer.consult(source);
@@ -313,10 +313,10 @@ impl FanOut {
         turns: &mut Turns,
         waiting: &mut Vec<Event>,
     ) -> Result<(), Fault> {
-        self.asked += 1;
-        if self.asked > ASKED {
+        self.panel_turns += 1;
+        if self.panel_turns > PANEL_TURNS {
             return Err(broken(format!(
-                "the panel asks for more than {ASKED} turns"
+                "the panel asks for more than {PANEL_TURNS} turns"
             )));
         }
         let Some((means, permit)) = self.means.as_mut().and_then(Means::permit) else {
@@ -351,7 +351,7 @@ impl Means {
         let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
         let trail = self.trail.clone();
         turns.add(source, async move {
-            let trail = trail.asks();
+            let trail = trail.request_turn();
             let turn = codex.start_turn(conversation, brief, terms).await?;
             Ok(Turn::new(turn, trail))
         });

@@ -35,14 +35,14 @@ impl Turn {
     /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits.
     pub(super) fn take(&mut self, batch: &mut Vec<Event>) -> Option<Outcome> {
         let outcome = self.turn.as_mut()?.take(batch)?;
-        self.trail.ended(outcome.heard);
+        self.trail.ended(outcome.known);
         Some(outcome)
     }
 
     /// The turn itself, whose part in this request is over.
     pub(super) fn hand_off(mut self) -> Option<codex::Turn> {
         let turn = self.turn.take()?;
-        self.trail.ended(turn.last_heard());
+        self.trail.ended(turn.last_received());
         self.spent(&turn);
         Some(turn)
     }

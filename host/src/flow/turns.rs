@@ -110,7 +110,7 @@ impl Turns {
 
     /// Waits until there is something to hear, and appends it: events in the order of time, and turns that have ended,
     /// whose events are then all there. Returns at once when no turn is left. Cancel safe.
-    pub(super) async fn hear(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
+    pub(super) async fn receive(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
         loop {
             let wake = self.wake.clone();
             let woken = wake.notified();

@@ -67,7 +67,7 @@ mod tests {
         id(path)
     }
 
-    async fn asked(path: &str) -> Response {
+    async fn reply_to(path: &str) -> Response {
         let router = Router::new().route("/v1/models/{*id}", get(echo));
         let request = Request::builder().uri(path).body(Body::empty());
         router.oneshot(request.unwrap()).await.unwrap()
@@ -75,7 +75,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_that_is_no_text_is_no_models_name() {
-        let response = asked("/v1/models/gpt%ff").await;
+        let response = reply_to("/v1/models/gpt%ff").await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
         let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
@@ -84,6 +84,9 @@ mod tests {
             (&body["error"]["code"], &body["error"]["param"]),
             (&json!("model_not_found"), &json!("model"))
         );
-        assert_eq!(asked("/v1/models/a/b%20c").await.status(), StatusCode::OK);
+        assert_eq!(
+            reply_to("/v1/models/a/b%20c").await.status(),
+            StatusCode::OK
+        );
     }
 }

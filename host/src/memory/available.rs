@@ -84,7 +84,7 @@ mod tests {
         "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n",
     );
 
-    fn told(files: &[(&str, &str)]) -> Option<u64> {
+    fn limit_in(files: &[(&str, &str)]) -> Option<u64> {
         allowed(|path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
             found.map(|(_, text)| (*text).to_owned())
@@ -96,9 +96,9 @@ mod tests {
         let group = ("/proc/self/cgroup", "0::/system.slice/airlock.service\n");
         let own = "/sys/fs/cgroup/system.slice/airlock.service/memory.max";
         let above = "/sys/fs/cgroup/system.slice/memory.max";
-        assert_eq!(told(&[MACHINE, SECOND, group]), Some(16 << 20));
+        assert_eq!(limit_in(&[MACHINE, SECOND, group]), Some(16 << 20));
         let with = |own_limit, limit_above| {
-            told(&[
+            limit_in(&[
                 MACHINE,
                 SECOND,
                 group,
@@ -121,7 +121,11 @@ mod tests {
         let limit = ("/sys/fs/cgroup/memory.max", "4096\n");
         for path in ["0::/docker/1f\n", "0::/\n", "0::/../..\n"] {
             let group = ("/proc/self/cgroup", path);
-            assert_eq!(told(&[MACHINE, mounts, group, limit]), Some(4096), "{path}");
+            assert_eq!(
+                limit_in(&[MACHINE, mounts, group, limit]),
+                Some(4096),
+                "{path}"
+            );
         }
     }
 
@@ -141,12 +145,12 @@ mod tests {
                 ("/sys/fs/cgroup/memory/a/memory.limit_in_bytes", limit),
             ]
         };
-        assert_eq!(told(&files("8192\n")), Some(8192));
-        assert_eq!(told(&files("9223372036854771712\n")), Some(16 << 20));
+        assert_eq!(limit_in(&files("8192\n")), Some(8192));
+        assert_eq!(limit_in(&files("9223372036854771712\n")), Some(16 << 20));
     }
 
     #[test]
     fn a_system_that_tells_nothing_has_no_limit() {
-        assert_eq!(told(&[]), None);
+        assert_eq!(limit_in(&[]), None);
     }
 }

@@ -74,7 +74,7 @@ impl FanOutTrail {
     }
 
     /// The panel has heard how a candidate ended.
-    pub(crate) fn heard(&mut self, answered: bool) {
+    pub(crate) fn settled(&mut self, answered: bool) {
         self.left = self.left.saturating_sub(1);
         let outcome = match answered {
             true => Candidate::Answered,

@@ -82,24 +82,24 @@ struct Notes {
     failed: AtomicBool,
     /// Time in line, in nanoseconds.
     queued: AtomicU64,
-    /// When Codex was first asked for a turn.
-    asked: OnceLock<Instant>,
+    /// When Codex was first requested for a turn.
+    requested: OnceLock<Instant>,
     /// Turns that Codex is at.
     turns: AtomicUsize,
     /// When the last of those that it is not at any more ended, in nanoseconds since the request came.
-    told: AtomicU64,
+    reported: AtomicU64,
 }
 
 impl Notes {
-    /// What of its time was neither Codex's nor spent in line. None: Codex was never asked.
+    /// What of its time was neither Codex's nor spent in line. None: Codex was never requested.
     fn overhead(&self, whole: Duration) -> Option<Duration> {
-        let asked = self.asked.get()?.saturating_duration_since(self.began);
-        let told = match self.turns.load(Ordering::Relaxed) {
-            0 => Duration::from_nanos(self.told.load(Ordering::Relaxed)),
+        let requested = self.requested.get()?.saturating_duration_since(self.began);
+        let reported = match self.turns.load(Ordering::Relaxed) {
+            0 => Duration::from_nanos(self.reported.load(Ordering::Relaxed)),
             // The client has left while Codex was at it.
             _ => whole,
         };
-        let codex = told.saturating_sub(asked);
+        let codex = reported.saturating_sub(requested);
         let queued = Duration::from_nanos(self.queued.load(Ordering::Relaxed));
         Some(whole.saturating_sub(codex).saturating_sub(queued))
     }
@@ -116,9 +116,9 @@ impl RequestMetrics {
             meter: OnceLock::new(),
             failed: AtomicBool::new(false),
             queued: AtomicU64::default(),
-            asked: OnceLock::new(),
+            requested: OnceLock::new(),
             turns: AtomicUsize::default(),
-            told: AtomicU64::default(),
+            reported: AtomicU64::default(),
         }))
     }
 
@@ -137,11 +137,11 @@ impl RequestMetrics {
         notes.metrics.0.queue.observe(waited);
     }
 
-    /// Codex is asked for a turn now, or to go on with one.
-    pub(crate) fn asks(&self) -> TurnTrail {
+    /// Codex is requested for a turn now, or to go on with one.
+    pub(crate) fn request_turn(&self) -> TurnTrail {
         let notes = &self.0;
         notes.turns.fetch_add(1, Ordering::Relaxed);
-        notes.asked.get_or_init(Instant::now);
+        notes.requested.get_or_init(Instant::now);
         TurnTrail {
             trail: self.clone(),
             ended: None,
@@ -201,7 +201,7 @@ impl RequestMetrics {
     }
 }
 
-/// A turn of Codex that a request has asked for, or has had go on. Until this is dropped, Codex is at it.
+/// A turn of Codex that a request has requested for, or has had go on. Until this is dropped, Codex is at it.
 #[derive(Debug)]
 pub(crate) struct TurnTrail {
     trail: RequestMetrics,
@@ -225,8 +225,8 @@ impl Drop for TurnTrail {
     fn drop(&mut self) {
         let notes = &self.trail.0;
         let ended = self.ended.unwrap_or_else(Instant::now);
-        let told = nanoseconds(ended.saturating_duration_since(notes.began));
-        notes.told.fetch_max(told, Ordering::Relaxed);
+        let reported = nanoseconds(ended.saturating_duration_since(notes.began));
+        notes.reported.fetch_max(reported, Ordering::Relaxed);
         notes.turns.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -263,8 +263,8 @@ mod tests {
         let mut notes = Arc::into_inner(notes).unwrap();
         let milliseconds = Duration::from_millis;
         assert_eq!(notes.overhead(milliseconds(100)), None);
-        notes.asked = OnceLock::from(notes.began + milliseconds(10));
-        notes.told = AtomicU64::new(nanoseconds(milliseconds(60)));
+        notes.requested = OnceLock::from(notes.began + milliseconds(10));
+        notes.reported = AtomicU64::new(nanoseconds(milliseconds(60)));
         notes.queued = AtomicU64::new(nanoseconds(milliseconds(5)));
         assert_eq!(notes.overhead(milliseconds(100)), Some(milliseconds(45)));
         // Codex is still at it.

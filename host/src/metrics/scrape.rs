@@ -62,7 +62,7 @@ impl Collector for Scrape {
         let help = "Requests that were chosen for the canary, by release";
         let canary = meters.iter().filter_map(|(release, meter)| {
             let count = read(&meter.canary);
-            is_told(count, meter.is_used()).then(|| ([("release", release.clone())], count))
+            is_exported(count, meter.is_used()).then(|| ([("release", release.clone())], count))
         });
         page.counters("airlock_canary_requests", help, canary)?;
         self.shadow(&mut page)?;
@@ -160,7 +160,7 @@ impl Page<'_> {
             for (route, path) in Route::ALL {
                 for (outcome, word) in Outcome::ALL {
                     let count = read(&meter.requests[route as usize][outcome as usize]);
-                    if is_told(count, is_used && route == Route::Chat) {
+                    if is_exported(count, is_used && route == Route::Chat) {
                         let labels = [
                             ("route", path.to_owned()),
                             ("status", word.to_owned()),
@@ -182,7 +182,7 @@ impl Page<'_> {
                 let labels = [("release", release.clone()), ("kind", (*kind).to_owned())];
                 (labels, read(count))
             });
-            faults.filter(move |(_, count)| is_told(*count, is_used))
+            faults.filter(move |(_, count)| is_exported(*count, is_used))
         });
         let help = "Calls into a policy that failed by its fault, by release and kind";
         self.counters("airlock_policy_faults", help, faults)?;
@@ -195,8 +195,8 @@ impl Page<'_> {
     fn calls(&mut self, counts: &Counts) -> fmt::Result {
         let series = Work::ALL.into_iter().flat_map(|(work, role)| {
             let calls = counts.calls[work as usize].all();
-            let told = calls.filter(move |(_, it)| work == Work::Serving || it.number() > 0);
-            told.map(move |(export, it)| ([("export", export), ("role", role)], it))
+            let exported = calls.filter(move |(_, it)| work == Work::Serving || it.number() > 0);
+            exported.map(move |(export, it)| ([("export", export), ("role", role)], it))
         });
         let seconds = Some(&Unit::Seconds);
         let help = "Time of calls into policies, by export, and by whether they serve";
@@ -238,7 +238,7 @@ impl Page<'_> {
         values.encode(self.0.encode_descriptor(name, help, unit, histogram)?)
     }
 
-    /// Several of them, told apart by their labels.
+    /// Several of them, exported apart by their labels.
     pub(super) fn histograms<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -294,10 +294,10 @@ impl Page<'_> {
     }
 }
 
-/// Whether a count is told: once anything has happened, for there are many releases, and most combinations never come.
-/// Those that are `watched` are told from the start. Prometheus sees no step where a series begins, so the first failure
+/// Whether a count is exported: once anything has happened, for there are many releases, and most combinations never come.
+/// Those that are `watched` are exported from the start. Prometheus sees no step where a series begins, so the first failure
 /// would be none to it.
-fn is_told(count: u64, watched: bool) -> bool {
+fn is_exported(count: u64, watched: bool) -> bool {
     watched || count > 0
 }
 

@@ -232,13 +232,13 @@ fn overhead_is_told_of_completions_that_reached_codex() {
     assert_has(&metrics, &["airlock_overhead_seconds_count 0"]);
 
     let answered = metrics.request(CHAT);
-    let mut turn = answered.asks();
+    let mut turn = answered.request_turn();
     turn.ended(Instant::now());
     drop(turn);
     answered.over(Some(200), true);
     // The client is gone before Codex is done with it.
     let left = metrics.request(CHAT);
-    let _turn = left.asks();
+    let _turn = left.request_turn();
     left.over(Some(200), false);
     assert_has(
         &metrics,
@@ -278,7 +278,7 @@ fn tokens_are_counted_by_turn_and_by_kind() {
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
     for input in [1_000, 70_000_000] {
-        trail.asks().spent(Usage {
+        trail.request_turn().spent(Usage {
             input,
             cached: 600,
             output: 20,
@@ -307,9 +307,9 @@ fn each_candidate_is_counted_once() {
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
     let mut fan_out = trail.fanned_out(5);
-    fan_out.heard(true);
-    fan_out.heard(true);
-    fan_out.heard(false);
+    fan_out.settled(true);
+    fan_out.settled(true);
+    fan_out.settled(false);
     fan_out.decided();
     // A verdict on what the first has asked for.
     fan_out.decided();
@@ -317,7 +317,7 @@ fn each_candidate_is_counted_once() {
     drop(fan_out);
     // The client leaves.
     let mut fan_out = trail.fanned_out(3);
-    fan_out.heard(true);
+    fan_out.settled(true);
     drop(fan_out);
     // There is no answer.
     trail.fanned_out(2).gave_up();

@@ -18,13 +18,13 @@ use super::engine::Engine;
 const FOLDER: &str = "policy-cache";
 
 /// Components whose code is kept, the most recently used ones.
-const KEPT: usize = 32;
+const RETAINED: usize = 32;
 
 /// Compiled code on disk. Several gateways may share a folder.
 #[derive(Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
-    kept: usize,
+    retained: usize,
     /// Files whose sum this process has checked.
     checked: Mutex<HashSet<PathBuf>>,
 }
@@ -80,7 +80,7 @@ impl Cache {
         files::tidy(&folder)?;
         Ok(Self {
             folder,
-            kept: KEPT,
+            retained: RETAINED,
             checked: Mutex::default(),
         })
     }
@@ -150,7 +150,7 @@ impl Cache {
         self.lock().remove(&path);
         fs::rename(&draft.path, &path).map_err(fault("name", &path))?;
         files::sync(&self.folder)?;
-        files::prune(&self.folder, self.kept)
+        files::prune(&self.folder, self.retained)
     }
 
     fn path(&self, engine: &Engine, digest: &str) -> PathBuf {

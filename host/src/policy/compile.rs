@@ -108,25 +108,25 @@ impl Compiler {
         digest: &str,
     ) -> Result<Component, CompileError> {
         is_component(bytes).map_err(|fault| CompileError::Invalid(fault.to_owned()))?;
-        if let Some(component) = self.kept(digest).await? {
+        if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
         let closed = |_| CompileError::Crashed("there is no place to compile in".to_owned());
         let _place = self.place.acquire().await.map_err(closed)?;
         // Whoever had the place before may have compiled the same.
-        if let Some(component) = self.kept(digest).await? {
+        if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
         self.compile(bytes, digest).await?;
         let missing = || CompileError::Crashed("its code does not fit this engine".to_owned());
-        self.kept(digest).await?.ok_or_else(missing)
+        self.cached(digest).await?.ok_or_else(missing)
     }
 
     /// The code of the component of this digest, if it is kept.
     ///
     /// # Errors
     /// The cache cannot be used.
-    pub(crate) async fn kept(&self, digest: &str) -> Result<Option<Component>, CompileError> {
+    pub(crate) async fn cached(&self, digest: &str) -> Result<Option<Component>, CompileError> {
         let (this, digest) = (self.clone(), digest.to_owned());
         blocking(move || this.cache.load(&this.engine, &digest)).await
     }
@@ -219,12 +219,12 @@ async fn converse(child: &mut Child, bytes: &[u8]) -> io::Result<(ExitStatus, St
         let _ = stdin.write_all(bytes).await;
         drop(stdin);
     };
-    let hear = async {
+    let read = async {
         let mut said = Vec::new();
         stderr.take(SAID_BYTES).read_to_end(&mut said).await?;
         io::Result::Ok(String::from_utf8_lossy(&said).into_owned())
     };
-    let ((), said, status) = tokio::join!(give, hear, child.wait());
+    let ((), said, status) = tokio::join!(give, read, child.wait());
     Ok((status?, said?))
 }
 

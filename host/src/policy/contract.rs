@@ -27,10 +27,10 @@ pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
     }
     let attachments = request.attachments.len();
     let mut briefs = plan.briefs.iter();
-    briefs.try_for_each(|asked| brief(asked, attachments))?;
+    briefs.try_for_each(|it| brief(it, attachments))?;
     plan.tools.iter().try_for_each(tool)?;
     let resume = plan.resume.as_ref();
-    resume.map_or(Ok(()), |asked| resumed(asked, count, attachments))
+    resume.map_or(Ok(()), |it| resumed(it, count, attachments))
 }
 
 fn tool(tool: &Tool) -> Result<(), Fault> {
@@ -52,7 +52,7 @@ fn resumed(resume: &Resume, briefs: usize, attachments: usize) -> Result<(), Fau
 /// Checks what a panel decided.
 pub(super) fn verdict(verdict: &Verdict, attachments: usize) -> Result<(), Fault> {
     match verdict {
-        Verdict::Show(asked) | Verdict::Consult(asked) => brief(asked, attachments),
+        Verdict::Show(it) | Verdict::Consult(it) => brief(it, attachments),
         Verdict::Pick(choice) if choice.extra.as_deref().is_some_and(breaks) => {
             broken("a choice's extra has several lines".to_owned())
         }
@@ -76,8 +76,8 @@ fn exist(input: &[InputItem], attachments: usize) -> Result<(), Fault> {
 }
 
 /// Checks what a batch became.
-pub(super) fn told(told: &Told) -> Result<(), Fault> {
-    if let Some(handoff) = &told.handoff
+pub(super) fn output(output: &Told) -> Result<(), Fault> {
+    if let Some(handoff) = &output.handoff
         && handoff
             .key
             .as_deref()
@@ -85,7 +85,7 @@ pub(super) fn told(told: &Told) -> Result<(), Fault> {
     {
         return broken(format!("a key of more than {KEY_BYTES} bytes"));
     }
-    frames(&told.frames)
+    frames(&output.frames)
 }
 
 /// Checks how pieces are to be told: each must become one event on the wire.
@@ -211,23 +211,27 @@ mod tests {
     #[test]
     fn a_brief_names_only_attachments_that_exist() {
         let input = vec![InputItem::Text("look".to_owned()), InputItem::Attachment(1)];
-        let asked = plan_with(vec![brief_with(Vec::new()), brief_with(input.clone())]);
-        plan(&asked, &request(2, false)).unwrap();
-        assert!(plan(&asked, &request(1, false)).is_err());
+        let candidate = plan_with(vec![brief_with(Vec::new()), brief_with(input.clone())]);
+        plan(&candidate, &request(2, false)).unwrap();
+        assert!(plan(&candidate, &request(1, false)).is_err());
         verdict(&Verdict::Show(brief_with(input.clone())), 2).unwrap();
         assert!(verdict(&Verdict::Consult(brief_with(input)), 1).is_err());
     }
 
     #[test]
     fn a_plan_has_one_to_twenty_briefs_and_a_nested_request_one() {
-        let asked = |count, nested| {
+        let candidate = |count, nested| {
             let briefs = vec![brief_with(Vec::new()); count];
             plan(&plan_with(briefs), &request(0, nested)).is_ok()
         };
         let fine = [(1, false), (1, true), (20, false)];
         let broken = [(0, false), (2, true), (21, false)];
-        assert!(fine.iter().all(|&(count, nested)| asked(count, nested)));
-        assert!(!broken.iter().any(|&(count, nested)| asked(count, nested)));
+        assert!(fine.iter().all(|&(count, nested)| candidate(count, nested)));
+        assert!(
+            !broken
+                .iter()
+                .any(|&(count, nested)| candidate(count, nested))
+        );
     }
 
     #[test]
@@ -249,14 +253,14 @@ mod tests {
     #[test]
     fn a_tools_name_is_one_that_codex_takes() {
         let named = |name: &str| {
-            let mut asked = plan_with(vec![brief_with(Vec::new())]);
-            asked.tools.push(Tool {
+            let mut candidate = plan_with(vec![brief_with(Vec::new())]);
+            candidate.tools.push(Tool {
                 name: name.to_owned(),
                 description: String::new(),
                 parameters: "{}".to_owned(),
                 param: String::new(),
             });
-            plan(&asked, &request(0, false)).is_ok()
+            plan(&candidate, &request(0, false)).is_ok()
         };
         assert!(
             ["f", "a-B_9", &"x".repeat(64)]
@@ -270,16 +274,16 @@ mod tests {
     #[test]
     fn one_turn_resumes_with_results_that_exist() {
         let resuming = |briefs: usize, attachment: u32| {
-            let mut asked = plan_with(vec![brief_with(Vec::new()); briefs]);
+            let mut candidate = plan_with(vec![brief_with(Vec::new()); briefs]);
             let result = ToolResult {
                 call: "call_1".to_owned(),
                 output: vec![InputItem::Attachment(attachment)],
             };
-            asked.resume = Some(Resume {
+            candidate.resume = Some(Resume {
                 key: String::new(),
                 results: vec![result],
             });
-            plan(&asked, &request(1, false)).is_ok()
+            plan(&candidate, &request(1, false)).is_ok()
         };
         assert!(resuming(1, 0));
         assert!(!resuming(1, 1) && !resuming(2, 0));
@@ -321,7 +325,7 @@ mod tests {
                 key: Some("k".repeat(bytes)),
             };
             let frames = Vec::new();
-            told(&Told {
+            output(&Told {
                 frames,
                 handoff: Some(handoff),
             })

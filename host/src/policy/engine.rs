@@ -30,7 +30,7 @@ const WIDE: u64 = 4 << 30;
 /// Bytes of a memory, and of a table, that stay in place between two requests: they are set back to what they were by
 /// copying, and not given to the system and asked back for, page by page. A small request touches about half of it. So
 /// much stays resident for each sandbox that was ever in use at once.
-const KEPT: usize = 64 << 10;
+const RESIDENT: usize = 64 << 10;
 
 /// Compiles policies and holds the pool of sandboxes. Clones share it.
 #[derive(Clone)]
@@ -134,8 +134,8 @@ fn pooled(sandbox: &Sandbox, reservation: u64) -> Config {
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
         .max_memory_size(sandbox.memory_bytes)
-        .linear_memory_keep_resident(KEPT)
-        .table_keep_resident(KEPT)
+        .linear_memory_keep_resident(RESIDENT)
+        .table_keep_resident(RESIDENT)
         .pagemap_scan(Enabled::Auto)
         .table_elements(TABLE_ELEMENTS);
     let mut config = settings(reservation);

@@ -148,8 +148,8 @@ impl Running {
 
     async fn feed(&mut self, reply: ResourceAny, events: usize) -> u64 {
         let batch = vec![event(); events];
-        let told = self.exports.feed(&mut self.store, reply, &batch).await;
-        assert!(!told.unwrap().frames.is_empty());
+        let output = self.exports.feed(&mut self.store, reply, &batch).await;
+        assert!(!output.unwrap().frames.is_empty());
         self.burnt()
     }
 
@@ -197,7 +197,7 @@ async fn no_call_burns_more_than_its_baseline() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/fuel.toml");
     match hold(&file, &counted) {
         // What has become less is told here.
-        Ok(told) => println!("{told}"),
+        Ok(table) => println!("{table}"),
         Err(error) => panic!("{error:#}"),
     }
 }

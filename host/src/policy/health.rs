@@ -71,8 +71,8 @@ pub(crate) struct Lately {
 /// A release's record.
 pub(crate) struct Health {
     record: Mutex<Record>,
-    /// Rung at every fault.
-    alarm: Arc<Notify>,
+    /// Notified at every fault.
+    fault_notify: Arc<Notify>,
 }
 
 #[derive(Default)]
@@ -104,10 +104,10 @@ pub(crate) struct Counts {
 }
 
 impl Health {
-    pub(super) fn new(alarm: Arc<Notify>) -> Self {
+    pub(super) fn new(fault_notify: Arc<Notify>) -> Self {
         Self {
             record: Mutex::default(),
-            alarm,
+            fault_notify,
         }
     }
 
@@ -138,7 +138,7 @@ impl Health {
             record.suspects.push(Suspect { client, request });
         }
         drop(record);
-        self.alarm.notify_one();
+        self.fault_notify.notify_one();
     }
 
     /// A call has failed over the size of its request: it is listed, and does not count against the release.

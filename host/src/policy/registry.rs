@@ -63,7 +63,7 @@ struct Shared {
     /// Held for the whole of a change, so that changes come one after the other.
     state: Mutex<RegistryState>,
     /// Rung when any release fails.
-    alarm: Arc<Notify>,
+    fault_notify: Arc<Notify>,
     tasks: Tasks,
 }
 
@@ -91,14 +91,14 @@ impl Registry {
             persisted,
             loaded: Vec::new(),
         };
-        let alarm = Arc::<Notify>::default();
+        let fault_notify = Arc::<Notify>::default();
         let loader = load::Loader {
             config,
             engine: &engine,
             compiler: &compiler.hurried(),
             trust: &trust,
             metrics,
-            alarm: &alarm,
+            fault_notify: &fault_notify,
         };
         let release = loader.first(&mut state).await?;
         let number = release.about().number;
@@ -115,7 +115,7 @@ impl Registry {
             rollout,
             configured: config.policy.is_some().then_some(number),
             state: Mutex::new(state),
-            alarm,
+            fault_notify,
             tasks: tasks.clone(),
         }));
         registry.watch();
@@ -209,7 +209,7 @@ impl Registry {
             known: &known,
         };
         if let Some(unread) = digest.and_then(|digits| finder.unread(name, digits))
-            && let Some(code) = self.0.compiler.kept(&unread.digest).await.ok().flatten()
+            && let Some(code) = self.0.compiler.cached(&unread.digest).await.ok().flatten()
             && let Some(before) = self.loaded(&unread).await
         {
             return self
@@ -299,7 +299,7 @@ impl Registry {
             compiler: &shared.compiler,
             trust: &shared.trust,
             metrics: &shared.metrics,
-            alarm: &shared.alarm,
+            fault_notify: &shared.fault_notify,
         }
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Relay {
     /// What was fed last of it is empty: a policy need not know where more of it goes.
     silent: bool,
     /// The policy was asked about this strand.
-    asked: bool,
+    requested: bool,
     /// How more of the strand is told. Only where there is one.
     pattern: Option<Pattern>,
     /// What the reply has yet to hear of, joined where one event can hold it.
@@ -56,7 +56,7 @@ impl Relay {
     }
 
     /// Whether these events become a frame without a call.
-    pub(super) fn tells(&self, events: &[Event]) -> bool {
+    pub(super) fn covers(&self, events: &[Event]) -> bool {
         self.pattern_of(events).is_some()
     }
 
@@ -92,10 +92,10 @@ impl Relay {
     }
 
     /// Whether to ask how these events are told: as soon as a text goes on, once for each.
-    pub(super) fn asks(&mut self, events: &[Event]) -> bool {
-        let asks = self.allowed && !self.asked && !self.silent && self.goes_on(events);
-        self.asked |= asks;
-        asks
+    pub(super) fn needs_pattern(&mut self, events: &[Event]) -> bool {
+        let needed = self.allowed && !self.requested && !self.silent && self.goes_on(events);
+        self.requested |= needed;
+        needed
     }
 
     /// These events were fed.
@@ -105,7 +105,7 @@ impl Relay {
         };
         let strand = Strand::of(last);
         if strand.is_none() || !events.iter().all(|event| Strand::of(event) == self.strand) {
-            (self.strand, self.pattern, self.asked) = (strand, None, false);
+            (self.strand, self.pattern, self.requested) = (strand, None, false);
         }
         self.silent = piece(last).is_empty();
     }

@@ -101,7 +101,7 @@ impl Release {
             on_fault: terms.on_fault,
             settings: terms.settings,
             wasi: imports == Imports::Wasi,
-            health: Health::new(terms.alarm),
+            health: Health::new(terms.fault_notify),
             meter: terms.meter,
         })))
     }
@@ -322,7 +322,7 @@ pub(crate) struct Terms {
     /// Whether it may import a sealed WASI.
     pub(crate) wasi: bool,
     /// Rung when it fails.
-    pub(crate) alarm: Arc<Notify>,
+    pub(crate) fault_notify: Arc<Notify>,
     /// Where what it does is counted.
     pub(crate) meter: Arc<ReleaseMetrics>,
 }
@@ -335,7 +335,7 @@ impl Terms {
             on_fault: OnFault::default(),
             settings: config.for_policy(),
             wasi: true,
-            alarm: Arc::default(),
+            fault_notify: Arc::default(),
             meter: Arc::default(),
         }
     }

@@ -172,7 +172,7 @@ impl Session {
         self.seen(reply, || PolicyCall::Open(context.clone()))
     }
 
-    /// Lets pieces of a text that goes on be told without a call, where the policy gives a pattern for them.
+    /// Lets pieces of a text that goes on be output without a call, where the policy gives a pattern for them.
     pub(crate) fn relay(&mut self) {
         if self.has_relay() {
             self.relay.allow();
@@ -184,62 +184,62 @@ impl Session {
         self.exports.relays()
     }
 
-    /// Whether these events are told without a call, as far as is known.
+    /// Whether these events are output without a call, as far as is known.
     pub(crate) fn relays(&self, events: &[Event]) -> bool {
-        self.relay.tells(events)
+        self.relay.covers(events)
     }
 
     /// Translates a batch of events. Needs an open reply.
     pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
         self.volume.receive(events);
-        if self.relay.asks(events) {
+        if self.relay.needs_pattern(events) {
             let pattern = call!(self, offer(reply)).and_then(|pattern| {
                 contract::pattern(pattern.as_ref())?;
                 Ok(pattern)
             });
             self.relay.follow(self.counted(pattern)?);
         }
-        if self.relay.tells(events) {
+        if self.relay.covers(events) {
             let due = self.relay.due();
             self.report(reply, &due).await?;
-            // No call from here on: what is told is told.
-            return self.tell(events);
+            // No call from here on: what is output is output.
+            return self.relayed(events);
         }
         let rest = self.relay.rest();
         self.report(reply, &rest).await?;
-        let told = call!(self, feed(reply, events)).and_then(|told| {
-            contract::told(&told)?;
-            self.give_out(&told.frames, events.len(), 0)?;
-            Ok(told)
+        let output = call!(self, feed(reply, events)).and_then(|output| {
+            contract::output(&output)?;
+            self.give_out(&output.frames, events.len(), 0)?;
+            Ok(output)
         });
-        let told = self.seen(told, || PolicyCall::Feed(events.to_vec()))?;
+        let output = self.seen(output, || PolicyCall::Feed(events.to_vec()))?;
         self.relay.fed(events);
-        Ok(told)
+        Ok(output)
     }
 
     /// Tells a batch by the pattern. For whoever watches it was fed, as the one piece that it has become: they see what
     /// clients see, and no policy can tell that it is watched.
-    fn tell(&mut self, events: &[Event]) -> Result<Told, Fault> {
+    fn relayed(&mut self, events: &[Event]) -> Result<Told, Fault> {
         let frames: Vec<Frame> = self.relay.frame(events).into_iter().collect();
-        let told = self.give_out(&frames, events.len(), 0).map(|()| Told {
+        let output = self.give_out(&frames, events.len(), 0).map(|()| Told {
             frames,
             handoff: None,
         });
-        self.seen(told, || {
+        self.seen(output, || {
             let mut joined = events.to_vec();
             events::compact(&mut joined);
             PolicyCall::Feed(joined)
         })
     }
 
-    /// Tells the reply what was told without it.
+    /// Tells the reply what was output without it.
     async fn report(&mut self, reply: ResourceAny, events: &[Event]) -> Result<(), Fault> {
         if events.is_empty() {
             return Ok(());
         }
-        let heard = call!(self, relayed(reply, events));
-        self.counted(heard)
+        let reported = call!(self, relayed(reply, events));
+        self.counted(reported)
     }
 
     /// Ends the reply.

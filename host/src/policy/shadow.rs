@@ -24,7 +24,7 @@ const BODY_BYTES: usize = 1 << 20;
 const SAMPLES: usize = 16;
 
 /// Bytes of an answer that are looked through for what differs.
-const TOLD: usize = 64 << 10;
+const TEXT_BYTES: usize = 64 << 10;
 
 /// Characters of what differs that are kept of each side.
 const EXCERPT: usize = 160;
@@ -180,7 +180,7 @@ fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) 
     if served == shadow {
         return None;
     }
-    let (served, shadow) = excerpts(&told(&served), &told(&shadow));
+    let (served, shadow) = excerpts(&debug_text(&served), &debug_text(&shadow));
     Some(Sample {
         request: request.to_owned(),
         call: seen.step().name(),
@@ -191,18 +191,18 @@ fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) 
 }
 
 /// An answer in words, as far as they are looked through for what differs.
-fn told(answer: &CallResult) -> String {
-    let mut told = Told(String::new());
+fn debug_text(answer: &CallResult) -> String {
+    let mut text = BoundedText(String::new());
     // It ends early where there is too much.
-    let _ = write!(told, "{answer:?}");
-    told.0
+    let _ = write!(text, "{answer:?}");
+    text.0
 }
 
-struct Told(String);
+struct BoundedText(String);
 
-impl fmt::Write for Told {
+impl fmt::Write for BoundedText {
     fn write_str(&mut self, piece: &str) -> fmt::Result {
-        if self.0.len() + piece.len() > TOLD {
+        if self.0.len() + piece.len() > TEXT_BYTES {
             return Err(fmt::Error);
         }
         self.0.push_str(piece);

@@ -275,19 +275,19 @@ mod tests {
     }
 
     #[test]
-    fn a_request_beyond_a_bound_is_told_which_and_where() {
+    fn a_refusal_names_the_bound_and_the_member() {
         let bounds = Bounds {
             bytes: 100,
             parts: 10,
         };
-        let told = |body: &str| bounds.check(body).unwrap_err().problem;
-        let long = told(&"x".repeat(101));
+        let refusal = |body: &str| bounds.check(body).unwrap_err().problem;
+        let long = refusal(&"x".repeat(101));
         assert_eq!((long.code.as_deref(), long.param), (Some(TOO_LARGE), None));
         assert_eq!(
             long.message,
             "The request has 101 bytes, and this gateway's policy has memory for 100. Send fewer or shorter messages."
         );
-        let many = told(r#"{"model":"m","messages":[1,2,3,4,5,6,7,8]}"#);
+        let many = refusal(r#"{"model":"m","messages":[1,2,3,4,5,6,7,8]}"#);
         assert_eq!(many.param.as_deref(), Some("messages"));
         assert_eq!(
             many.message,

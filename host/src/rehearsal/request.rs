@@ -125,7 +125,7 @@ impl ModelRequest {
             .filter(|tool| question.contains(&tool.name))
             .collect();
         let demanded = self
-            .told()
+            .plain_lines()
             .any(|line| line.starts_with("You must answer by calling"));
         if !self.results().is_empty() {
             Vec::new()
@@ -181,14 +181,14 @@ impl ModelRequest {
     /// Whether the instructions want one JSON object as the answer. Codex has no field for it, so a policy asks in
     /// words: a line that speaks of a JSON object and of nothing else.
     pub(super) fn wants_object(&self) -> bool {
-        self.told().any(|line| {
+        self.plain_lines().any(|line| {
             let line = line.to_lowercase();
             line.contains("json object") && line.contains("nothing else")
         })
     }
 
     /// The lines of the instructions.
-    fn told(&self) -> impl Iterator<Item = &str> {
+    fn plain_lines(&self) -> impl Iterator<Item = &str> {
         self.instructions().into_iter().flat_map(str::lines)
     }
 

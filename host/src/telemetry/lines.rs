@@ -20,7 +20,7 @@ const WAITING_BYTES: usize = 1 << 20;
 const PACE: Duration = Duration::from_millis(5);
 
 /// Bytes of room that are kept for the next lines.
-const KEPT_BYTES: usize = 64 << 10;
+const RETAINED_BYTES: usize = 64 << 10;
 
 /// How long the end waits for whoever reads.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ impl Shared {
             let unwritten = put(&mut out, &bytes);
             self.lose(memchr::memchr_iter(b'\n', unwritten).count() as u64);
             bytes.clear();
-            bytes.shrink_to(KEPT_BYTES);
+            bytes.shrink_to(RETAINED_BYTES);
             self.rest();
         }
         self.changed.notify_all();

@@ -9,7 +9,7 @@ const MARK_AT_MOST: usize = 48;
 /// Characters of a fence's two lines besides name and tag, at most.
 const FENCE_AT_MOST: usize = 40;
 
-/// A text, or what is kept of it.
+/// A text, or what is excerpt of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Excerpt<'a> {
     pub(super) text: &'a str,
@@ -191,16 +191,16 @@ mod tests {
 
     #[test]
     fn a_text_whose_middle_is_gone_is_cut_around_it() {
-        let kept = Excerpt {
+        let excerpt = Excerpt {
             text: "abcxyz",
             gap: Some(3),
             length: 100,
         };
         let mut out = String::new();
-        kept.write(4, &mut out);
+        excerpt.write(4, &mut out);
         assert_eq!(out, "ab\n[… 96 characters left out]\nyz");
         out.clear();
-        kept.write(6, &mut out);
+        excerpt.write(6, &mut out);
         assert_eq!(out, "abc\n[… 94 characters left out]\nxyz");
     }
 

@@ -126,7 +126,7 @@ impl<'de> Conversation<'de> {
     /// The whole, or None when nobody has said anything that could be answered. All calls have their results.
     /// `attachments` are the request's; `offers` says whether it offers functions.
     pub(super) fn finish(mut self, attachments: &[Attachment], offers: bool) -> Option<Talk<'de>> {
-        let asked = match self.said.pop() {
+        let question = match self.said.pop() {
             Some(Said::Message(last))
                 if last.role == Role::User && characters(&last) <= INPUT_AT_MOST =>
             {
@@ -137,7 +137,7 @@ impl<'de> Conversation<'de> {
                 None
             }
         };
-        self.finish_with(asked, attachments, offers)
+        self.finish_with(question, attachments, offers)
     }
 
     /// As `finish`, but all of it is history, what the user says now too: every turn of a fan-out answers it.
@@ -149,14 +149,14 @@ impl<'de> Conversation<'de> {
         self.finish_with(None, attachments, offers)
     }
 
-    /// `asked` is what becomes the input.
+    /// `question` is what becomes the input.
     fn finish_with(
         mut self,
-        asked: Option<Message<'de>>,
+        question: Option<Message<'de>>,
         attachments: &[Attachment],
         offers: bool,
     ) -> Option<Talk<'de>> {
-        let results = match asked {
+        let results = match question {
             Some(_) => None,
             None => self.take_results(),
         };
@@ -182,10 +182,10 @@ impl<'de> Conversation<'de> {
             history.remember_batch(&batch);
             answered = before.map(|before| batch.into_answered(before));
         }
-        if let Some(message) = &asked {
+        if let Some(message) = &question {
             history.reckon(message);
         }
-        let input = asked.map_or_else(Vec::new, |message| into_input(message.parts));
+        let input = question.map_or_else(Vec::new, |message| into_input(message.parts));
         // Instructions alone can be answered: Codex (0.163.0, 0.169.0) sends them as the first message of the input.
         if self.instructions.is_empty() && history.items.is_empty() && input.is_empty() {
             return None;

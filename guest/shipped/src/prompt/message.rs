@@ -122,7 +122,7 @@ impl<'de> Shape<'de> for MessageShape {
         let parts = check(reader, role, content, refusal)?;
         match (role, answers) {
             (Some(role), None) => Ok(Entry::Message(Message { role, parts, calls })),
-            (None, Some(call)) => Ok(Entry::Result(call, told(parts))),
+            (None, Some(call)) => Ok(Entry::Result(call, result_parts(parts))),
             (wrong, _) => {
                 let message = match wrong {
                     Some(_) => "only messages of role `tool` answer a call",
@@ -135,7 +135,7 @@ impl<'de> Shape<'de> for MessageShape {
 }
 
 /// The parts of a result that say something, or one: Codex leaves the others out, but not of a turn that has waited.
-fn told(mut parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+fn result_parts(mut parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
     let silent = |part: &Part<'_>| matches!(part, Part::Text(text) if text.is_empty());
     let last = parts.pop();
     parts.retain(|part| !silent(part));

@@ -58,7 +58,7 @@ impl<'a> Airlock<'a> {
         let extra = choice.and_then(|choice| choice.extra.as_deref());
         Self {
             synthesis: Synthesis {
-                strategy: &candidates.asked.strategy,
+                strategy: &candidates.fan_out.strategy,
                 candidate: choice.map(|choice| choice.candidate),
                 extra: extra.map(members).unwrap_or_default(),
             },

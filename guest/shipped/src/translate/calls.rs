@@ -27,7 +27,7 @@ pub(super) struct Calls {
     /// The request's name, for ids that Codex does not give.
     request: String,
     /// What the response in progress has called so far: the client's functions, by the client's names.
-    heard: Vec<Call<'static>>,
+    calls: Vec<Call<'static>>,
     /// Something else than a call of the client's, or than a call told once, is in the response.
     odd: bool,
     /// A response with calls is whole: what it holds is told, and there is no more.
@@ -59,7 +59,7 @@ impl Calls {
         Self {
             tools: tools.unwrap_or_default(),
             request: request.to_owned(),
-            heard: Vec::new(),
+            calls: Vec::new(),
             odd: false,
             whole: false,
             unmet: None,
@@ -78,19 +78,19 @@ impl Calls {
 
     /// Takes in what Codex says of the answer's turn. True once a response with calls is whole: then they are to be handed
     /// off. A response without any leaves the turn going.
-    pub(super) fn hear(&mut self, notification: &Notification) -> bool {
+    pub(super) fn receive(&mut self, notification: &Notification) -> bool {
         if !self.are_expected() {
             return false;
         }
         match notification.method.as_str() {
-            "rawResponseItem/completed" => self.hear_item(&notification.params),
+            "rawResponseItem/completed" => self.receive_item(&notification.params),
             "rawResponse/completed" => self.end(),
             _ => {}
         }
         self.whole
     }
 
-    fn hear_item(&mut self, params: &str) {
+    fn receive_item(&mut self, params: &str) {
         let Ok(Params { item }) = serde_json::from_str(params) else {
             self.odd = true;
             return;
@@ -123,41 +123,41 @@ impl Calls {
 
     /// There is no more of this response. One without calls leaves the turn going.
     fn end(&mut self) {
-        self.whole = !self.heard.is_empty();
+        self.whole = !self.calls.is_empty();
         self.odd &= self.whole;
     }
 
     /// A call that is told again takes the place of the first telling. Whether Codex waits for both is not known.
     fn add(&mut self, call: Call<'static>) {
-        let before = self.heard.len();
-        self.heard
-            .retain(|heard| heard.id.is_empty() || heard.id != call.id);
-        self.odd |= self.heard.len() < before;
-        self.heard.push(call);
+        let before = self.calls.len();
+        self.calls
+            .retain(|earlier| earlier.id.is_empty() || earlier.id != call.id);
+        self.odd |= self.calls.len() < before;
+        self.calls.push(call);
     }
 
     /// Hands the calls to the client. `text` is the digest of what was told as content; None where that is void, and then
     /// no call is told.
     pub(super) fn hand_off(&mut self, text: Option<String>) -> Handoff {
-        let nameless = self.heard.iter().any(|call| call.id.is_empty());
+        let nameless = self.calls.iter().any(|call| call.id.is_empty());
         self.name_nameless();
-        let cut = self.tools.single && self.heard.len() > 1;
+        let cut = self.tools.single && self.calls.len() > 1;
         if cut {
-            self.heard.truncate(1);
+            self.calls.truncate(1);
         }
         let steps = Steps::default();
         self.unmet = self
-            .heard
+            .calls
             .iter()
             .find_map(|call| self.unmet_by(call, &steps));
         if self.unmet.is_some() || text.is_none() {
-            self.heard.clear();
+            self.calls.clear();
         }
-        let readable = self.heard.iter().all(|call| is_json(&call.arguments));
-        let stays = readable && !(self.heard.is_empty() || self.odd || nameless || cut);
+        let readable = self.calls.iter().all(|call| is_json(&call.arguments));
+        let stays = readable && !(self.calls.is_empty() || self.odd || nameless || cut);
         let key = text
             .filter(|_| stays)
-            .map(|text| tools::key(&self.tools.conversation, &text, &self.heard));
+            .map(|text| tools::key(&self.tools.conversation, &text, &self.calls));
         Handoff {
             source: ANSWER,
             key,
@@ -166,15 +166,15 @@ impl Calls {
 
     /// Gives ids to calls that have none: clients match results by them.
     fn name_nameless(&mut self) {
-        for index in 0..self.heard.len() {
-            if self.heard.get(index).is_none_or(|call| !call.id.is_empty()) {
+        for index in 0..self.calls.len() {
+            if self.calls.get(index).is_none_or(|call| !call.id.is_empty()) {
                 continue;
             }
             let mut id = format!("call_{}_{index}", self.request);
-            while self.heard.iter().any(|call| call.id == id) {
+            while self.calls.iter().any(|call| call.id == id) {
                 id.push('_');
             }
-            if let Some(call) = self.heard.get_mut(index) {
+            if let Some(call) = self.calls.get_mut(index) {
                 call.id = id.into();
             }
         }
@@ -204,8 +204,8 @@ impl Calls {
     }
 
     /// The calls that the client is told. None before they are whole.
-    pub(super) fn told(&self) -> &[Call<'static>] {
-        if self.whole { &self.heard } else { &[] }
+    pub(super) fn complete(&self) -> &[Call<'static>] {
+        if self.whole { &self.calls } else { &[] }
     }
 
     /// Why the answer ends, where `reason` is what the ending alone says.
@@ -218,7 +218,9 @@ impl Calls {
             return Err(problem.clone());
         }
         match ending {
-            Ending::Completed | Ending::HandedOff if !self.told().is_empty() => Ok("tool_calls"),
+            Ending::Completed | Ending::HandedOff if !self.complete().is_empty() => {
+                Ok("tool_calls")
+            }
             Ending::HandedOff => Err(interrupted()),
             Ending::Completed if self.tools.required => Err(upstream(
                 "tool_choice_unmet",

@@ -17,9 +17,9 @@ use crate::problem;
 #[derive(Debug)]
 pub(super) struct Candidates {
     /// What was asked for.
-    pub(super) asked: FanOut,
+    pub(super) fan_out: FanOut,
     /// Whether their texts are wanted.
-    kept: bool,
+    keeps_text: bool,
     /// Those that were opened, by their numbers.
     opened: BTreeMap<u32, Candidate>,
     /// What was picked, if the answer is a candidate's.
@@ -62,10 +62,10 @@ pub(super) struct Fault {
 
 impl Candidates {
     /// The fan-out that the notes speak of, if they do. `kept` says whether candidates' texts are wanted.
-    pub(super) fn of(notes: &mut Notes, kept: bool) -> Option<Self> {
-        notes.fan_out.take().map(|asked| Self {
-            asked,
-            kept,
+    pub(super) fn of(notes: &mut Notes, keeps_text: bool) -> Option<Self> {
+        notes.fan_out.take().map(|fan_out| Self {
+            fan_out,
+            keeps_text,
             opened: BTreeMap::new(),
             choice: None,
             consulted: BTreeMap::new(),
@@ -74,9 +74,9 @@ impl Candidates {
     }
 
     /// Takes in an event of another turn than the answer's.
-    pub(super) fn hear(&mut self, event: Event, notes: &Notes) -> Option<News> {
+    pub(super) fn receive(&mut self, event: Event, notes: &Notes) -> Option<News> {
         let Event { source, at, kind } = event;
-        if source > self.asked.candidates {
+        if source > self.fan_out.candidates {
             // Of what the panel consulted, only the cost is the client's.
             if let EventKind::Usage(usage) = kind {
                 self.consulted.insert(source, usage);
@@ -95,7 +95,7 @@ impl Candidates {
             return None;
         }
         match kind {
-            EventKind::Text(text) if self.kept => {
+            EventKind::Text(text) if self.keeps_text => {
                 let separator = candidate.transcript.admit_text(&text, notes)?;
                 let words = Cow::Borrowed(text.text.as_str());
                 candidate.messages.push(text.message, words);

@@ -16,10 +16,10 @@ use crate::tools::Call;
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
 
 /// The choice of a chunk that tells of a candidate, up to what is told: a client that does not know it skips it.
-const TOLD: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
+const EVENT: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
 
 /// Bytes of what is told of a candidate besides its text, at most.
-const TOLD_OVERHEAD: usize = 400;
+const EVENT_OVERHEAD: usize = 400;
 
 /// Writes the chunks of one stream.
 #[derive(Debug)]
@@ -95,12 +95,12 @@ impl Chunks {
     /// A piece of a fan-out's answer: told as such, and then as any answer is.
     pub(super) fn gather(&self, text: &str) -> [Frame; 2] {
         const BEFORE: &str = r#"{"type":"codex_gather","text":"#;
-        let told = self.text(&[TOLD, BEFORE], text, &["}"]);
+        let frame = self.text(&[EVENT, BEFORE], text, &["}"]);
         // What was escaped once is copied.
-        let start = self.heading.len() + TOLD.len() + BEFORE.len();
-        let end = told.data.len() - self.tail.len() - 1;
-        let delta = self.chunk(&[Field::Content.before(), &told.data[start..end], AFTER]);
-        [told, delta]
+        let start = self.heading.len() + EVENT.len() + BEFORE.len();
+        let end = frame.data.len() - self.tail.len() - 1;
+        let delta = self.chunk(&[Field::Content.before(), &frame.data[start..end], AFTER]);
+        [frame, delta]
     }
 
     /// A call, the `index`th of the answer: who is called, and then with what, unless that is nothing. Clients put the
@@ -124,26 +124,26 @@ impl Chunks {
     /// A candidate was asked for.
     pub(super) fn tab_open(&self, tab: u32, total: u32, model: &str) -> Frame {
         let event = Tab::Open { tab, total, model };
-        self.told(&event, json::text_length(model))
+        self.tool_event(&event, json::text_length(model))
     }
 
     /// A piece of a candidate's text.
     pub(super) fn tab_chunk(&self, tab: u32, text: &str) -> Frame {
         let before = r#"{"type":"codex_tab_chunk","tab":"#;
         let tab = tab.to_string();
-        self.text(&[TOLD, before, &tab, r#","text":"#], text, &["}"])
+        self.text(&[EVENT, before, &tab, r#","text":"#], text, &["}"])
     }
 
     /// A candidate has answered.
     pub(super) fn tab_close(&self, tab: u32, text: &Messages, usage: Option<Usage>) -> Frame {
         let usage = usage.map(UsageObject::of);
         let event = Tab::Close { tab, text, usage };
-        self.told(&event, text.json_length())
+        self.tool_event(&event, text.json_length())
     }
 
     /// A candidate ended without an answer.
     pub(super) fn tab_error(&self, tab: u32, fault: Fault) -> Frame {
-        self.told(&Tab::Error { tab, fault }, 0)
+        self.tool_event(&Tab::Error { tab, fault }, 0)
     }
 
     /// The last chunk with a choice, which says why the answer ends, and of a fan-out how it was found.
@@ -189,11 +189,11 @@ impl Chunks {
     }
 
     /// A chunk that tells of a candidate. `length` is that of the texts in it, as JSON.
-    fn told(&self, event: &Tab<'_>, length: usize) -> Frame {
-        let length = self.heading.len() + TOLD.len() + length + TOLD_OVERHEAD + self.tail.len();
+    fn tool_event(&self, event: &Tab<'_>, length: usize) -> Frame {
+        let length = self.heading.len() + EVENT.len() + length + EVENT_OVERHEAD + self.tail.len();
         let mut data = Vec::with_capacity(length);
         data.extend_from_slice(self.heading.as_bytes());
-        data.extend_from_slice(TOLD.as_bytes());
+        data.extend_from_slice(EVENT.as_bytes());
         json::append(&mut data, event);
         data.extend_from_slice(self.tail.as_bytes());
         frame(String::from_utf8(data).unwrap_or_default())

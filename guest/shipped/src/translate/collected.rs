@@ -58,18 +58,18 @@ impl Collected {
                 break;
             }
             if event.source == ANSWER {
-                let handoff = self.hear_answer(event.kind);
+                let handoff = self.receive_answer(event.kind);
                 if handoff.is_some() {
                     return handoff;
                 }
             } else if let Some(candidates) = &mut self.candidates {
-                candidates.hear(event, &self.notes);
+                candidates.receive(event, &self.notes);
             }
         }
         None
     }
 
-    fn hear_answer(&mut self, kind: EventKind) -> Option<Handoff> {
+    fn receive_answer(&mut self, kind: EventKind) -> Option<Handoff> {
         match kind {
             EventKind::Text(text) => {
                 // What separates messages is written at the end, when it is known which of them stand.
@@ -92,7 +92,7 @@ impl Collected {
                 }
             }
             EventKind::Other(notification) => {
-                if self.calls.hear(&notification) {
+                if self.calls.receive(&notification) {
                     return Some(self.calls.hand_off(Some(self.messages.digest())));
                 }
             }
@@ -113,7 +113,7 @@ impl Collected {
 
     pub(super) fn finish(self, ending: &Ending) -> Result<String, Problem> {
         let finish_reason = self.calls.conclude(ending, finish_reason(ending)?)?;
-        let calls = self.calls.told();
+        let calls = self.calls.complete();
         let content = &self.messages;
         if *ending == Ending::Completed
             && calls.is_empty()

@@ -167,8 +167,8 @@ mod tests {
             ("client_metadata", "No.", None),
         ] {
             let refused = refusal(CODE, Some(upstream), said);
-            let told = fields(Some("reasoning_effort")).translate(refused);
-            assert_eq!(told.param.as_deref(), field, "{upstream}");
+            let problem = fields(Some("reasoning_effort")).translate(refused);
+            assert_eq!(problem.param.as_deref(), field, "{upstream}");
             let said = format!("the model refused the request: {said}");
             let expected = match field {
                 Some(field) if field == upstream => format!("{field}: {said}"),
@@ -179,12 +179,12 @@ mod tests {
                     "{said} (`{upstream}` is a field of the gateway's own request, and none of yours)"
                 ),
             };
-            assert_eq!(told.message, expected);
+            assert_eq!(problem.message, expected);
         }
     }
 
     #[test]
-    fn an_effort_that_nobody_asked_for_is_none_of_the_clients() {
+    fn a_default_effort_is_not_attributed_to_the_client() {
         let refused = || refusal(CODE, Some("reasoning.effort"), "No.");
         assert_eq!(fields(None).translate(refused()).param, None);
         let own = fields(Some("reasoning.effort")).translate(refused());

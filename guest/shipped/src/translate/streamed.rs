@@ -56,7 +56,7 @@ struct Batch {
 
 impl Streamed {
     pub(super) fn new(heading: &Heading, mut notes: Notes) -> Self {
-        let shown = notes.fan_out.as_ref().is_some_and(|asked| asked.shown);
+        let shown = notes.fan_out.as_ref().is_some_and(|fan_out| fan_out.shown);
         let calls = Calls::of(heading, &mut notes);
         Self {
             chunks: Chunks::new(heading, notes.include_usage),
@@ -82,15 +82,15 @@ impl Streamed {
             if self.calls.are_whole() {
                 break;
             }
-            if self.hears_calls(&event) {
+            if self.receives_calls(&event) {
                 self.tell(&mut batch);
                 handoff = Some(self.hand_off(&mut batch.frames));
                 break;
             }
             let piece = if event.source == ANSWER {
-                self.hear_answer(event.kind)
+                self.receive_answer(event.kind)
             } else {
-                self.hear_other(event, &mut batch)
+                self.receive_other(event, &mut batch)
             };
             self.place = piece.as_ref().map(|(place, ..)| *place);
             let Some((place, separator, text)) = piece else {
@@ -170,10 +170,10 @@ impl Streamed {
     }
 
     /// Whether the answer's calls are whole with this event.
-    fn hears_calls(&mut self, event: &Event) -> bool {
+    fn receives_calls(&mut self, event: &Event) -> bool {
         match &event.kind {
             EventKind::Other(notification) if event.source == ANSWER => {
-                self.calls.hear(notification)
+                self.calls.receive(notification)
             }
             _ => false,
         }
@@ -182,17 +182,17 @@ impl Streamed {
     fn hand_off(&mut self, frames: &mut Vec<Frame>) -> Handoff {
         let said = self.said.take().filter(|_| !self.spoiled);
         let handoff = self.calls.hand_off(said.map(tools::Text::finish));
-        if !self.calls.told().is_empty() && !self.begun {
+        if !self.calls.complete().is_empty() && !self.begun {
             self.begun = true;
             frames.push(self.chunks.wordless());
         }
-        for (index, call) in self.calls.told().iter().enumerate() {
+        for (index, call) in self.calls.complete().iter().enumerate() {
             frames.extend(self.chunks.call(index, call));
         }
         handoff
     }
 
-    fn hear_answer(&mut self, kind: EventKind) -> Option<Piece> {
+    fn receive_answer(&mut self, kind: EventKind) -> Option<Piece> {
         let (field, separator, text) = match kind {
             EventKind::Text(text) => {
                 let separator = self.transcript.admit_text(&text, &self.notes)?;
@@ -225,10 +225,10 @@ impl Streamed {
         (!self.spoiled).then_some((Place::Answer(field), separator, text))
     }
 
-    fn hear_other(&mut self, event: Event, batch: &mut Batch) -> Option<Piece> {
+    fn receive_other(&mut self, event: Event, batch: &mut Batch) -> Option<Piece> {
         let tab = event.source;
         let candidates = self.candidates.as_mut()?;
-        let news = candidates.hear(event, &self.notes)?;
+        let news = candidates.receive(event, &self.notes)?;
         if !self.shown {
             return None;
         }
@@ -236,7 +236,7 @@ impl Streamed {
         let frame = match news {
             News::Said(separator, text) => return Some((Place::Candidate(tab), separator, text)),
             News::Opened => {
-                let total = candidates.asked.candidates;
+                let total = candidates.fan_out.candidates;
                 self.chunks.tab_open(tab, total, &candidate.model)
             }
             News::Ended => {
@@ -305,7 +305,7 @@ impl Streamed {
             ));
         }
         let reason = self.calls.conclude(ending, reason)?;
-        let completed = *ending == Ending::Completed && self.calls.told().is_empty();
+        let completed = *ending == Ending::Completed && self.calls.complete().is_empty();
         if completed && self.notes.structure == Structure::Object {
             check_object(&self.answer)?;
         }

@@ -54,10 +54,10 @@ fn a_missing_cargo_and_a_failing_one_are_told_apart() {
     assert!(matches!(error, BuildError::NoModule(_)), "{error}");
 }
 
-fn heard(lines: &str) -> (Heard, String) {
+fn output(lines: &str) -> (CargoOutput, String) {
     let mut err = Vec::new();
-    let heard = hear(lines.as_bytes(), Path::new("/p/Cargo.toml"), &mut err).unwrap();
-    (heard, String::from_utf8(err).unwrap())
+    let output = read_messages(lines.as_bytes(), Path::new("/p/Cargo.toml"), &mut err).unwrap();
+    (output, String::from_utf8(err).unwrap())
 }
 
 #[test]
@@ -74,7 +74,7 @@ fn the_module_is_the_crates_own_cdylib() {
         "a build script talks".to_owned(),
         r#"{"reason":"build-finished","success":true}"#.to_owned(),
     ];
-    let (found, told) = heard(&lines.join("\n"));
+    let (found, told) = output(&lines.join("\n"));
     assert_eq!(found.module.as_deref(), Some(Path::new("/t/mine.wasm")));
     assert_eq!((found.no_library, told.as_str()), (false, ""));
 }
@@ -86,9 +86,9 @@ fn what_the_compiler_says_is_passed_on_and_a_missing_target_is_known() {
             r#"{{"reason":"compiler-message","message":{{"rendered":"error: no\n","code":{code}}}}}"#
         )
     };
-    let (found, told) = heard(&message("null"));
+    let (found, told) = output(&message("null"));
     assert_eq!((found.no_library, told.as_str()), (false, "error: no\n"));
-    let (found, _) = heard(&message(r#"{"code":"E0463","explanation":null}"#));
+    let (found, _) = output(&message(r#"{"code":"E0463","explanation":null}"#));
     assert!(found.no_library);
     assert!(
         BuildError::NoTarget

@@ -47,7 +47,7 @@ impl Case {
         }
     }
 
-    fn told(
+    fn with_events(
         name: &'static str,
         more: &str,
         batches: impl Fn() -> Batches + Send + Sync + 'static,
@@ -70,14 +70,14 @@ pub(super) fn cases() -> Vec<Case> {
         ("events out of order, whole", ""),
     ] {
         let once = || -> Batches { Box::new(out_of_order().into_iter().map(|event| vec![event])) };
-        cases.push(Case::told(name, more, once, Ending::Completed));
+        cases.push(Case::with_events(name, more, once, Ending::Completed));
     }
     let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![said(0, end)])) };
     let name = "a text with line ends of Unicode";
-    cases.push(Case::told(name, stream, ends, Ending::Completed));
+    cases.push(Case::with_events(name, stream, ends, Ending::Completed));
     let at_once = || -> Batches { Box::new(std::iter::once(out_of_order())) };
     let failed = Ending::Failed(broken());
-    cases.push(Case::told(
+    cases.push(Case::with_events(
         "events out of order, at once",
         stream,
         at_once,
@@ -89,17 +89,17 @@ pub(super) fn cases() -> Vec<Case> {
         ("100,000 events by 1,000, streamed", stream, 1000),
     ] {
         let many = move || deltas(size);
-        cases.push(Case::told(name, more, many, Ending::Completed));
+        cases.push(Case::with_events(name, more, many, Ending::Completed));
     }
     let endless = || deltas(64);
-    cases.push(Case::told(
+    cases.push(Case::with_events(
         "a turn with no end",
         stream,
         endless,
         Ending::Interrupted,
     ));
     let nothing = || -> Batches { Box::new(std::iter::empty()) };
-    cases.push(Case::told(
+    cases.push(Case::with_events(
         "a turn that says nothing",
         stream,
         nothing,

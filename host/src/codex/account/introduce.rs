@@ -10,7 +10,7 @@ use tokio::time::{interval, timeout};
 
 use super::login_process::completed;
 use super::source::TokenFault;
-use super::wire::{AccountUpdated, LoginStarted, RateLimitsOf, RefreshAsked, Refreshed};
+use super::wire::{AccountUpdated, LoginStarted, RateLimitsOf, RefreshRequest, Refreshed};
 use super::{Account, STEP, lock};
 use crate::codex::connection::{AccountLine, CallError, Connection};
 
@@ -33,7 +33,7 @@ impl Account {
     ///
     /// Fails in nothing: a child that could not be signed in says so itself, in `account/read` and in its turns.
     pub(in crate::codex) async fn introduce(&self, connection: &Connection) {
-        let mut heard = connection.hear_account();
+        let mut lines = connection.subscribe_account();
         let child = Introduced {
             connection: connection.clone(),
             held: Arc::default(),
@@ -54,7 +54,7 @@ impl Account {
                 };
                 // It may want a fresh token before it answers.
                 let hearing = async {
-                    self.hear_signed_in(&child, &mut heard).await;
+                    self.await_signed_in(&child, &mut lines).await;
                     Ok::<_, CallError>(())
                 };
                 tokio::try_join!(asking, hearing)
@@ -70,13 +70,13 @@ impl Account {
             *lock(&self.inner.latest) = Some(connection.clone());
         }
         let account = self.clone();
-        let listening = async move { account.listen(&child, heard).await };
+        let listening = async move { account.listen(&child, lines).await };
         self.inner.tasks.spawn("account", listening);
     }
 
     /// Waits until Codex has seen to the tokens: it asks a server for their workspace.
-    async fn hear_signed_in(&self, child: &Introduced, heard: &mut mpsc::Receiver<AccountLine>) {
-        while let Some(line) = heard.recv().await {
+    async fn await_signed_in(&self, child: &Introduced, lines: &mut mpsc::Receiver<AccountLine>) {
+        while let Some(line) = lines.recv().await {
             let Some(completed) = completed(&line) else {
                 self.take(child, line);
                 continue;
@@ -88,7 +88,7 @@ impl Account {
         }
     }
 
-    async fn listen(&self, child: &Introduced, mut heard: mpsc::Receiver<AccountLine>) {
+    async fn listen(&self, child: &Introduced, mut lines: mpsc::Receiver<AccountLine>) {
         let mut again = interval(AGAIN);
         // The first comes at once.
         again.tick().await;
@@ -99,7 +99,7 @@ impl Account {
                     self.ask_again(child).await;
                     continue;
                 }
-                line = heard.recv() => line,
+                line = lines.recv() => line,
             };
             match line {
                 None => return,
@@ -111,20 +111,20 @@ impl Account {
     /// Remembers what a child tells, and has what it asks answered, for which nobody waits here.
     fn take(&self, child: &Introduced, line: AccountLine) {
         match line {
-            AccountLine::Asked { id, params } => {
+            AccountLine::Request { id, params } => {
                 let (account, child) = (self.clone(), child.clone());
                 self.inner.tasks.spawn("token", async move {
                     account.answer(&child, &id, &params).await;
                 });
             }
-            AccountLine::Told { method, params } => {
-                self.hear(child.generation, &method, &params);
+            AccountLine::Notification { method, params } => {
+                self.handle(child.generation, &method, &params);
             }
         }
     }
 
     /// What a child tells of a login that is no more is of no interest.
-    fn hear(&self, generation: u64, method: &str, params: &RawValue) {
+    fn handle(&self, generation: u64, method: &str, params: &RawValue) {
         let Some(mut known) = self.known_of(generation) else {
             return;
         };
@@ -148,8 +148,8 @@ impl Account {
         let Introduced {
             connection, held, ..
         } = child;
-        let asked: Option<RefreshAsked> = serde_json::from_str(params.get()).ok();
-        let previous = asked.and_then(|asked| asked.previous_account_id);
+        let request: Option<RefreshRequest> = serde_json::from_str(params.get()).ok();
+        let previous = request.and_then(|request| request.previous_account_id);
         let fresh = self
             .fresh(previous.as_deref(), held.load(Ordering::Relaxed))
             .await;
@@ -166,7 +166,7 @@ impl Account {
             Ok(answer) => connection.answer(id, &answer).await,
             Err(fault) => {
                 tracing::error!(%fault, "a ChatGPT token could not be renewed");
-                connection.refuse(id, fault.code(), fault.told()).await
+                connection.refuse(id, fault.code(), fault.message()).await
             }
         };
         if sent.is_err() {

@@ -1,4 +1,4 @@
-//! What Codex has told of its account so far. Pure.
+//! What Codex has limits of its account so far. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::messages;
 use super::wire::{AccountUpdated, RateLimitWindow, RateLimits};
 use crate::codex::protocol::AccountReadResponse;
 
-/// How much of the account's allowance is used. Of an account whose allowance is not told there is nothing.
+/// How much of the account's allowance is used. Of an account whose allowance is not limits there is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Allowance {
     /// The short window, mostly of hours.
@@ -42,7 +42,7 @@ pub(super) struct Login {
     pub(super) plan: Option<String>,
 }
 
-/// What Codex has told.
+/// What Codex has limits.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     login: Option<Login>,
@@ -59,7 +59,7 @@ impl Known {
         self.allowance.clone()
     }
 
-    /// The login is another now, which nobody has told of yet.
+    /// The login is another now, which nobody has limits of yet.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -151,9 +151,9 @@ mod tests {
     #[test]
     fn windows_stay_until_others_come() {
         let mut known = Known::default();
-        let told = |value| from_value::<RateLimits>(value).unwrap();
-        known.limit(&told(json!({"primary": {"usedPercent": 12, "windowDurationMins": 300, "resetsAt": 7}, "secondary": {"usedPercent": 34.5}})));
-        known.limit(&told(
+        let limits = |value| from_value::<RateLimits>(value).unwrap();
+        known.limit(&limits(json!({"primary": {"usedPercent": 12, "windowDurationMins": 300, "resetsAt": 7}, "secondary": {"usedPercent": 34.5}})));
+        known.limit(&limits(
             json!({"primary": {"usedPercent": 13}, "secondary": null}),
         ));
         let allowance = known.allowance().unwrap();

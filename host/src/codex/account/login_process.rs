@@ -23,7 +23,7 @@ const END: Duration = Duration::from_millis(400);
 pub(super) struct LoginProcess {
     pub(super) staging: Staging,
     child: Option<Child>,
-    heard: Option<mpsc::Receiver<AccountLine>>,
+    lines: Option<mpsc::Receiver<AccountLine>>,
     /// The login that Codex waits for.
     pub(super) pending: Option<String>,
 }
@@ -40,7 +40,7 @@ impl LoginProcess {
         Self {
             staging,
             child: None,
-            heard: None,
+            lines: None,
             pending: None,
         }
     }
@@ -57,7 +57,8 @@ impl LoginProcess {
             settings.push("model_provider=\"openai\"".to_owned());
         }
         let launch = inner.launch.in_home(self.staging.path(), settings);
-        let started = Child::start_heard(&launch, inner.bounds, &inner.tasks, Some(ear)).await;
+        let started =
+            Child::start_with_stderr(&launch, inner.bounds, &inner.tasks, Some(ear)).await;
         let child = started.map_err(|error| match error {
             StartError::Stopping => SignInError::of(Reason::Stopping),
             StartError::Unfit(problem) => {
@@ -68,7 +69,7 @@ impl LoginProcess {
                 SignInError::of(Reason::CodexUnavailable)
             }
         })?;
-        self.heard = Some(child.connection.hear_account());
+        self.lines = Some(child.connection.subscribe_account());
         self.child = Some(child);
         Ok(())
     }
@@ -95,7 +96,7 @@ impl LoginProcess {
 
     /// Waits until Codex says what became of the login that was begun, at most so long.
     pub(super) async fn completed(&mut self, wait: Duration) -> Result<(), SignInError> {
-        let completed = match timeout(wait, self.hear_completed()).await {
+        let completed = match timeout(wait, self.await_completed()).await {
             Ok(Some(completed)) => completed,
             Ok(None) => return Err(SignInError::of(Reason::CodexUnavailable)),
             Err(_) => return Err(SignInError::of(Reason::Expired)),
@@ -109,17 +110,17 @@ impl LoginProcess {
         }
     }
 
-    async fn hear_completed(&mut self) -> Option<LoginCompleted> {
-        let (child, heard) = (self.child.as_ref()?, self.heard.as_mut()?);
+    async fn await_completed(&mut self) -> Option<LoginCompleted> {
+        let (child, lines) = (self.child.as_ref()?, self.lines.as_mut()?);
         loop {
             let line = tokio::select! {
-                line = heard.recv() => line?,
+                line = lines.recv() => line?,
                 () = child.connection.closed() => return None,
             };
-            if let AccountLine::Asked { id, .. } = &line {
+            if let AccountLine::Request { id, .. } = &line {
                 // These tokens are the ones that it shall try.
                 let fault = TokenFault::NoSource;
-                let refused = child.connection.refuse(id, fault.code(), fault.told());
+                let refused = child.connection.refuse(id, fault.code(), fault.message());
                 let _ = refused.await;
                 continue;
             }
@@ -163,10 +164,10 @@ impl LoginProcess {
 /// What became of a login, where a line says so.
 pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
     match line {
-        AccountLine::Told { method, params } if method == "account/login/completed" => {
+        AccountLine::Notification { method, params } if method == "account/login/completed" => {
             serde_json::from_str(params.get()).ok()
         }
-        AccountLine::Told { .. } | AccountLine::Asked { .. } => None,
+        AccountLine::Notification { .. } | AccountLine::Request { .. } => None,
     }
 }
 

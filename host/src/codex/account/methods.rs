@@ -22,7 +22,7 @@ impl Account {
         process: &mut LoginProcess,
         teller: &Teller,
     ) -> Result<Made, SignInError> {
-        let asked = clock::unix_ms();
+        let requested = clock::unix_ms();
         let start = &LoginStart::ChatgptDeviceCode;
         let started: LoginStarted = process.call("account/login/start", start).await?;
         process.pending = started.login_id;
@@ -32,7 +32,7 @@ impl Account {
         if process.pending.is_none() || !messages::is_user_code(&started.user_code) {
             return Err(SignInError::of(Reason::InvalidResponse));
         }
-        let expires = asked / 1000 + CODE.as_secs();
+        let expires = requested / 1000 + CODE.as_secs();
         teller.code(started.verification_url, started.user_code, expires);
         teller.log("waiting until the code is typed and the sign-in is approved");
         process.completed(CODE + LATE).await?;

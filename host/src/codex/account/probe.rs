@@ -1,4 +1,4 @@
-//! What the command line says of Codex: asked by one at a time, and remembered for a moment. Each time it is a process.
+//! What the command line says of Codex: answer by one at a time, and remembered for a moment. Each time it is a process.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -40,7 +40,7 @@ impl<K: Clone + PartialEq, T: Clone> Probe<K, T> {
     /// What is answered of this, or was a moment ago; an older answer where the new one takes too long. None: there has
     /// been none yet.
     pub(super) async fn ask(&self, of: K, asking: impl Future<Output = T>) -> Option<T> {
-        let asked = async {
+        let answer = async {
             let _flight = self.flight.lock().await;
             if let Some(last) = self.last(&of).filter(|last| last.when.elapsed() < FRESH) {
                 return last.answer;
@@ -53,8 +53,8 @@ impl<K: Clone + PartialEq, T: Clone> Probe<K, T> {
             });
             answer
         };
-        let asked = timeout(WAIT, asked).await.ok();
-        asked.or_else(|| self.last(&of).map(|last| last.answer))
+        let answer = timeout(WAIT, answer).await.ok();
+        answer.or_else(|| self.last(&of).map(|last| last.answer))
     }
 
     fn last(&self, of: &K) -> Option<Last<K, T>> {

@@ -16,7 +16,7 @@ use crate::config::Secret;
 const EVENTS: usize = 64;
 
 /// Events that are never in the way of others: the code, and the end.
-const KEPT: usize = 2;
+const RESERVED: usize = 2;
 
 /// What Codex says at each start where it could run no commands, which it never does here.
 const NOISE: &str = "bubblewrap";
@@ -84,7 +84,7 @@ pub(crate) enum Reason {
 
 impl Reason {
     /// What a person may do about it.
-    pub(crate) fn told(self) -> &'static str {
+    pub(crate) fn message(self) -> &'static str {
         match self {
             Self::Denied => {
                 "the sign-in was refused; start it again, and approve it in the browser"
@@ -194,7 +194,7 @@ impl Account {
             false => inner.slot.take(),
         };
         let place = place.ok_or(Refused::InProgress)?;
-        let (told, events) = mpsc::channel(EVENTS);
+        let (sender, events) = mpsc::channel(EVENTS);
         let left = CancellationToken::new();
         let flow = Flow {
             events,
@@ -202,7 +202,7 @@ impl Account {
         };
         let account = self.clone();
         inner.tasks.spawn("sign-in", async move {
-            let teller = Teller::new(told, &request);
+            let teller = Teller::new(sender, &request);
             account.run(request, place, left, teller).await;
         });
         Ok(flow)
@@ -296,11 +296,11 @@ impl Account {
             return Err(SignInError::of(Reason::ExternalTokensActive));
         }
         let written = process.staging.login().map_err(|error| error.to_string());
-        let kept = written.and_then(|login| {
+        let saved = written.and_then(|login| {
             let home = self.inner.launch.home();
             home.write_login(&login).map_err(|error| error.to_string())
         });
-        kept.map_err(|error| {
+        saved.map_err(|error| {
             tracing::error!(error, "the login is not kept");
             SignInError::of(Reason::HomeUnwritable)
         })
@@ -338,7 +338,7 @@ impl Teller {
             message = message.replace(secret.expose(), "(secret)");
         }
         let message = stderr::clean_strictly(&message);
-        if self.events.capacity() > KEPT && !message.is_empty() {
+        if self.events.capacity() > RESERVED && !message.is_empty() {
             let _ = self.events.try_send(Event::Log { message });
         }
     }
@@ -352,7 +352,7 @@ impl Teller {
                 }
                 let reason = error.reason;
                 tracing::info!(?reason, "the sign-in came to nothing");
-                let message = error.message.unwrap_or_else(|| reason.told().to_owned());
+                let message = error.message.unwrap_or_else(|| reason.message().to_owned());
                 Event::Error { reason, message }
             }
         };

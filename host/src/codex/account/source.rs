@@ -81,7 +81,7 @@ impl TokenFault {
     }
 
     /// What a client may know of it.
-    pub(in crate::codex) fn told(self) -> &'static str {
+    pub(in crate::codex) fn message(self) -> &'static str {
         match self {
             Self::NoSource => "it has no way to; the operator must sign in again",
             Self::TimedOut => "what gives new ones did not answer in time",

@@ -107,12 +107,12 @@ impl Codex {
             // What runs need not be asked.
             (Ok(path), Some(version)) => binary::judge(path, &format!("codex-cli {version}")),
             (Ok(path), None) => {
-                let asked = self
+                let answer = self
                     .account
                     .inner
                     .versions
                     .ask(path.clone(), launch.binary());
-                match asked.await {
+                match answer.await {
                     Some(judged) => judged,
                     // On a busy machine it takes its time. `ready` says that it starts.
                     None => return Found::slow(Some(path.clone())),
@@ -158,7 +158,7 @@ impl Found {
 }
 
 impl Account {
-    /// Who is signed in: as a child has told, or else as the command line says.
+    /// Who is signed in: as a child has answer, or else as the command line says.
     async fn login(&self, runs: bool) -> Login {
         let known = lock(&self.inner.known).login();
         if let Some(login) = known {
@@ -185,8 +185,8 @@ impl Account {
                 plan: None,
             }
         };
-        let asked = self.inner.logins.ask(generation, asking).await;
-        asked.unwrap_or_default()
+        let answer = self.inner.logins.ask(generation, asking).await;
+        answer.unwrap_or_default()
     }
 
     /// What is used of a ChatGPT login's allowance, asked for once for each login and from then on as turns tell it.
@@ -205,10 +205,10 @@ impl Account {
         }
         let latest = lock(&self.inner.latest).clone();
         let connection = latest.filter(|connection| connection.is_open())?;
-        let asked = connection.call::<RateLimitsOf>("account/rateLimits/read", &Nothing {});
-        let told = timeout(WAIT, asked).await.ok()?.ok()?;
+        let limits = connection.call::<RateLimitsOf>("account/rateLimits/read", &Nothing {});
+        let answer = timeout(WAIT, limits).await.ok()?.ok()?;
         let mut known = self.known_of(generation)?;
-        known.limit(&told.rate_limits);
+        known.limit(&answer.rate_limits);
         known.allowance()
     }
 }

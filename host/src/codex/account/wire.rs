@@ -97,7 +97,7 @@ pub(super) struct RateLimitWindow {
 /// Parameters of the question `account/chatgptAuthTokens/refresh`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RefreshAsked {
+pub(super) struct RefreshRequest {
     #[serde(default)]
     pub(super) previous_account_id: Option<String>,
 }

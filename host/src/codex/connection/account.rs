@@ -16,12 +16,12 @@ const REFRESH: &str = "account/chatgptAuthTokens/refresh";
 #[derive(Debug)]
 pub(in crate::codex) enum AccountLine {
     /// A notification of `account/…`.
-    Told {
+    Notification {
         method: String,
         params: Box<RawValue>,
     },
     /// It wants a fresh ChatGPT token, under this id.
-    Asked {
+    Request {
         id: Box<RawValue>,
         params: Box<RawValue>,
     },
@@ -30,11 +30,11 @@ pub(in crate::codex) enum AccountLine {
 impl Connection {
     /// From here on, what Codex says of its account comes here. Only the first who asks gets it; until then questions
     /// are refused, as all others are.
-    pub(in crate::codex) fn hear_account(&self) -> mpsc::Receiver<AccountLine> {
-        let (ear, heard) = mpsc::channel(LINES);
+    pub(in crate::codex) fn subscribe_account(&self) -> mpsc::Receiver<AccountLine> {
+        let (sender, receiver) = mpsc::channel(LINES);
         // A second one hears nothing: its sender is gone at once.
-        let _ = self.inner.account.set(ear);
-        heard
+        let _ = self.inner.account.set(sender);
+        receiver
     }
 
     /// Answers a request of Codex's with an error.
@@ -53,18 +53,23 @@ impl Connection {
 
 impl Inner {
     /// Whether this is a question for whoever hears the account, and is on its way there.
-    pub(super) fn asks_of_account(&self, method: &str, id: &RawValue, params: &RawValue) -> bool {
+    pub(super) fn forward_account_request(
+        &self,
+        method: &str,
+        id: &RawValue,
+        params: &RawValue,
+    ) -> bool {
         method == REFRESH
-            && self.to_account(|| AccountLine::Asked {
+            && self.to_account(|| AccountLine::Request {
                 id: id.to_owned(),
                 params: params.to_owned(),
             })
     }
 
     /// Hands a notification on, where it is one about the account and somebody hears it.
-    pub(super) fn tells_of_account(&self, method: &str, params: &RawValue) {
+    pub(super) fn forward_account_notification(&self, method: &str, params: &RawValue) {
         if method.starts_with("account/") {
-            self.to_account(|| AccountLine::Told {
+            self.to_account(|| AccountLine::Notification {
                 method: method.to_owned(),
                 params: params.to_owned(),
             });
@@ -72,7 +77,7 @@ impl Inner {
     }
 
     fn to_account(&self, line: impl FnOnce() -> AccountLine) -> bool {
-        let ear = self.account.get();
-        ear.is_some_and(|ear| ear.try_send(line()).is_ok())
+        let sender = self.account.get();
+        sender.is_some_and(|sender| sender.try_send(line()).is_ok())
     }
 }

@@ -189,7 +189,7 @@ async fn the_end_fails_calls_only_after_all_was_read() {
     assert!(matches!(call, Err(CallError::Closed)));
     let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
     let mut batch = Vec::new();
-    let outcome = reply.heard(&mut batch).await.unwrap();
+    let outcome = reply.received(&mut batch).await.unwrap();
     assert!(matches!(&batch[0].kind, EventKind::Text(text) if text.text == "last words"));
     assert!(matches!(outcome.ending, Ending::Completed));
 }
@@ -216,7 +216,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
         .unwrap();
     let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
     let mut batch = Vec::new();
-    assert!(reply.heard(&mut batch).await.is_none());
+    assert!(reply.received(&mut batch).await.is_none());
     assert_eq!(batch.len(), 1);
 }
 

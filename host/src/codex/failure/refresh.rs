@@ -17,7 +17,7 @@ pub(super) fn of(error: &TurnError) -> Option<Failure> {
         .into_iter()
         .flatten();
     said.find_map(fault).map(|fault| {
-        let why = fault.told();
+        let why = fault.message();
         let message = format!(
             "the ChatGPT token that Codex is signed in with has expired, and the gateway could not renew it: {why}"
         );

@@ -1,4 +1,4 @@
-//! One child's life: started, introduced, asked for its account and its models; watched; and ended once nobody needs it.
+//! One child's life: started, introduced, answered for its account and its models; watched; and ended once nobody needs it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::codex::protocol::{AccountReadResponse, Nothing};
 /// How often the login's file is looked at while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
 
-/// How often a child is asked whether it still responds.
+/// How often a child is answered whether it still responds.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Rounds in a row without a response after which a child is given up with the turns that it has: 16 s, since each round
@@ -149,18 +149,18 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), Sta
     let home = launch.home();
     // The scripted model answers to any name, so only the list tells a client of a name that a real login lacks.
     let open = home.custom_provider && !home.rehearsal;
-    let asked = async {
+    let answered = async {
         shared.account.introduce(&connection).await;
         let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
         let catalogue = Catalogue::read(&connection, open, catalogues.as_deref());
         let (catalogue, account) = tokio::join!(catalogue, account);
         Ok((catalogue?, account))
     };
-    let asked = tokio::select! {
-        asked = asked => asked.map_err(|error: CallError| StartError::from(error)),
+    let answered = tokio::select! {
+        answered = answered => answered.map_err(|error: CallError| StartError::from(error)),
         () = tasks.stopping() => Err(StartError::Stopping),
     };
-    let (catalogue, account) = match asked {
+    let (catalogue, account) = match answered {
         Ok(answers) => answers,
         Err(error) => {
             child.end().await;
@@ -270,7 +270,7 @@ async fn ends(connection: &Connection) {
 
 /// Completes when a child does not respond, as it or a turn's task has found.
 async fn stops_responding(worker: &Worker) {
-    let asked = async {
+    let answered = async {
         loop {
             tokio::time::sleep(PROBE_PAUSE).await;
             if !worker.connection.responds().await {
@@ -279,7 +279,7 @@ async fn stops_responding(worker: &Worker) {
         }
     };
     tokio::select! {
-        () = asked => {}
+        () = answered => {}
         () = worker.hung.cancelled() => {}
     }
 }

@@ -7,12 +7,12 @@ use super::*;
 
 /// A filter and its output, with pieces of the same message joined.
 #[derive(Default)]
-struct Heard {
+struct Harness {
     filter: RetryFilter,
     out: Vec<String>,
 }
 
-impl Heard {
+impl Harness {
     fn with(mut self, act: impl FnOnce(&mut RetryFilter, &mut Vec<EventKind>)) -> Self {
         let mut events = Vec::new();
         act(&mut self.filter, &mut events);
@@ -51,7 +51,7 @@ impl Heard {
     fn ended(self) -> Self {
         self.with(RetryFilter::check_retold)
     }
-    fn heard(self, expected: &[&str]) {
+    fn emits(self, expected: &[&str]) {
         assert_eq!(self.out, expected);
     }
     /// Whether a message was lost, and whether any had text.
@@ -64,36 +64,36 @@ impl Heard {
 
 #[test]
 fn deltas_are_told_once_and_the_completion_adds_the_rest() {
-    Heard::default()
+    Harness::default()
         .started("a")
         .delta("a", "one ")
         .delta("a", "two")
         .completed("a", "one two three")
-        .heard(&["0:one ", "0:two", "0: three"]);
+        .emits(&["0:one ", "0:two", "0: three"]);
 }
 
 #[test]
 fn a_message_without_deltas_is_told_whole() {
-    Heard::default()
+    Harness::default()
         .completed("a", "whole")
         .completed("b", "")
-        .heard(&["0:whole"]);
+        .emits(&["0:whole"]);
 }
 
 #[test]
 fn several_messages_keep_their_order_and_numbers() {
-    Heard::default()
+    Harness::default()
         .delta("a", "let me see")
         .completed("a", "let me see")
         .started("b")
         .delta("b", "42")
         .completed("b", "42")
-        .heard(&["0:let me see", "1:42"]);
+        .emits(&["0:let me see", "1:42"]);
 }
 
 #[test]
 fn a_retry_that_agrees_tells_only_what_is_new() {
-    Heard::default()
+    Harness::default()
         .delta("a", "one two")
         .retry()
         .started("b")
@@ -102,12 +102,12 @@ fn a_retry_that_agrees_tells_only_what_is_new() {
         .delta("b", "ree")
         .completed("b", "one two three!")
         .settle()
-        .heard(&["0:one two", "0: th", "0:ree", "0:!"]);
+        .emits(&["0:one two", "0: th", "0:ree", "0:!"]);
 }
 
 #[test]
 fn a_retry_after_a_whole_message_tells_nothing_twice() {
-    Heard::default()
+    Harness::default()
         .delta("a", "same")
         .completed("a", "same")
         .retry()
@@ -115,45 +115,45 @@ fn a_retry_after_a_whole_message_tells_nothing_twice() {
         .completed("b", "same")
         .settle()
         .ended()
-        .heard(&["0:same"]);
+        .emits(&["0:same"]);
 }
 
 #[test]
 fn a_retry_may_go_on_with_a_further_message() {
-    Heard::default()
+    Harness::default()
         .completed("a", "first")
         .retry()
         .completed("b", "first")
         .delta("c", "second")
         .completed("c", "second")
-        .heard(&["0:first", "1:second"]);
+        .emits(&["0:first", "1:second"]);
 }
 
 #[test]
 fn a_retry_that_differs_voids_what_was_told() {
-    Heard::default()
+    Harness::default()
         .delta("a", "the answer is 4")
         .retry()
         .delta("b", "the answer ")
         .delta("b", "was 5")
         .completed("b", "the answer was 5")
-        .heard(&["0:the answer is 4", "void[0]", "1:the answer ", "1:was 5"]);
+        .emits(&["0:the answer is 4", "void[0]", "1:the answer ", "1:was 5"]);
 }
 
 #[test]
 fn a_retry_that_differs_in_its_second_message_voids_both() {
-    Heard::default()
+    Harness::default()
         .completed("a", "plan")
         .delta("b", "yes")
         .retry()
         .completed("c", "plan")
         .delta("d", "no")
-        .heard(&["0:plan", "1:yes", "void[0, 1]", "2:plan", "3:no"]);
+        .emits(&["0:plan", "1:yes", "void[0, 1]", "2:plan", "3:no"]);
 }
 
 #[test]
 fn a_message_that_a_retry_repeats_before_it_differs_is_not_lost() {
-    Heard::default()
+    Harness::default()
         .completed("a", "plan")
         .delta("b", "yes")
         .retry()
@@ -162,7 +162,7 @@ fn a_message_that_a_retry_repeats_before_it_differs_is_not_lost() {
         .completed("d", "no")
         .ended()
         .ends(false, true);
-    Heard::default()
+    Harness::default()
         .completed("a", "first")
         .completed("b", "second")
         .retry()
@@ -173,66 +173,66 @@ fn a_message_that_a_retry_repeats_before_it_differs_is_not_lost() {
 
 #[test]
 fn a_retry_that_is_shorter_differs() {
-    Heard::default()
+    Harness::default()
         .delta("a", "a long answer")
         .retry()
         .completed("b", "a long")
-        .heard(&["0:a long answer", "void[0]", "1:a long"]);
-    Heard::default()
+        .emits(&["0:a long answer", "void[0]", "1:a long"]);
+    Harness::default()
         .completed("a", "first")
         .completed("b", "second")
         .retry()
         .completed("c", "first")
         .ended()
-        .heard(&["0:first", "1:second", "void[0, 1]", "2:first"]);
+        .emits(&["0:first", "1:second", "void[0, 1]", "2:first"]);
 }
 
 #[test]
 fn a_second_retry_begins_again() {
-    Heard::default()
+    Harness::default()
         .delta("a", "one two three")
         .retry()
         .delta("b", "one ")
         .retry()
         .delta("c", "one two ")
         .delta("c", "three four")
-        .heard(&["0:one two three", "0: four"]);
+        .emits(&["0:one two three", "0: four"]);
 }
 
 #[test]
 fn a_retry_before_any_text_changes_nothing() {
-    Heard::default()
+    Harness::default()
         .started("a")
         .retry()
         .delta("b", "hi")
-        .heard(&["1:hi"]);
+        .emits(&["1:hi"]);
 }
 
 #[test]
 fn whole_responses_are_not_retold() {
-    Heard::default()
+    Harness::default()
         .completed("a", "first")
         .settle()
         .delta("b", "sec")
         .retry()
         .delta("c", "second")
-        .heard(&["0:first", "1:sec", "1:ond"]);
+        .emits(&["0:first", "1:sec", "1:ond"]);
 }
 
 #[test]
 fn a_message_may_complete_after_its_response_did() {
-    Heard::default()
+    Harness::default()
         .delta("a", "Hello")
         .settle()
         .completed("a", "Hello.")
         .settle()
         .completed("b", "Bye.")
-        .heard(&["0:Hello", "0:.", "1:Bye."]);
+        .emits(&["0:Hello", "0:.", "1:Bye."]);
 }
 
 #[test]
 fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
-    Heard::default()
+    Harness::default()
         .reasoning("r", 0, "a")
         .reasoning("r", 0, "b")
         .reasoning("r", 1, "c")
@@ -243,16 +243,16 @@ fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
         .reasoning("s", 1, "z")
         .reasoning("s", 2, "new")
         .with(|t, out| t.reasoned("u", &["whole".to_owned()], out))
-        .heard(&["r0:a", "r0:b", "r1:c", "r2:new", "r3:whole"]);
+        .emits(&["r0:a", "r0:b", "r1:c", "r2:new", "r3:whole"]);
 }
 
 #[test]
 fn text_that_is_cut_inside_a_character_is_not_possible() {
     // Deltas are whole characters, so every place is a boundary.
-    Heard::default()
+    Harness::default()
         .delta("a", "é😀")
         .retry()
         .delta("b", "é")
         .delta("b", "😀ü")
-        .heard(&["0:é😀", "0:ü"]);
+        .emits(&["0:é😀", "0:ü"]);
 }

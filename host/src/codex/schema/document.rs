@@ -343,12 +343,12 @@ impl<'a> Place<'a> {
             .alternatives
             .iter()
             .filter(|alternative| alternative.kinds.has(Kinds::OBJECT));
-        let asked = objects.map(|alternative| {
+        let required = objects.map(|alternative| {
             let besides = alternative.required.iter();
             let besides = besides.filter(|name| !sent.contains(**name));
             besides.copied().collect::<BTreeSet<_>>()
         });
-        asked.min_by_key(BTreeSet::len).unwrap_or_default()
+        required.min_by_key(BTreeSet::len).unwrap_or_default()
     }
 
     /// Whether it is one of several kinds of objects.

@@ -26,7 +26,7 @@ pub(super) struct Used {
     /// What Codex sends without listing it: their fields are in the schema, their names are not.
     unlisted: BTreeMap<String, Unlisted>,
     /// What we tell without being answered.
-    told: Vec<String>,
+    sent: Vec<String>,
     /// What we ask Codex not to send. Nothing is lost where it knows none of that name.
     #[cfg_attr(
         not(test),
@@ -134,13 +134,13 @@ impl Used {
                 fields: &unlisted.params,
             }],
         });
-        let told = self.told.iter().map(|name| Use {
+        let sent = self.sent.iter().map(|name| Use {
             name,
             union: Some("ClientNotification"),
             sides: Vec::new(),
         });
         calls
-            .chain(told)
+            .chain(sent)
             .chain(notifications)
             .chain(requests)
             .chain(unlisted)

@@ -76,8 +76,8 @@ impl Turn {
     }
 
     /// When Codex last said anything of it.
-    pub(crate) fn last_heard(&self) -> std::time::Instant {
-        self.shared.last_heard().into_std()
+    pub(crate) fn last_received(&self) -> std::time::Instant {
+        self.shared.last_received().into_std()
     }
 
     /// The tokens that it has used since it began or went on. None: Codex has not said.
@@ -114,8 +114,8 @@ impl Parked {
         let whole = shared.is_whole(&answers)?;
         // Where these are all calls that there are, the others may be asked for once the first is answered (0.163.0).
         let enough = if whole { 1 } else { answers.len() };
-        let asked = progress.wait_for(|now| now.open >= enough || now.ended);
-        timeout(ASK_WAIT, asked).await.ok()?.ok()?;
+        let called = progress.wait_for(|now| now.open >= enough || now.ended);
+        timeout(ASK_WAIT, called).await.ok()?.ok()?;
         shared.go_on(answers, whole, permit, source)?;
         // Who says nothing for so long is ended by the turn's task.
         let taken = timeout(wait, shared.takes()).await;
@@ -223,8 +223,8 @@ impl Shared {
     }
 
     /// When Codex last said anything of the turn.
-    pub(in crate::codex) fn last_heard(&self) -> Instant {
-        self.lock().heard
+    pub(in crate::codex) fn last_received(&self) -> Instant {
+        self.lock().last_received
     }
 
     /// The calls have stood open for long. Where the model's response is whole, whoever hears of the turn should have taken

@@ -2,7 +2,7 @@
 
 /// What a notification told, besides of its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::codex) enum Heard {
+pub(in crate::codex) enum TurnNotice {
     Turn,
     /// The model took the account's credentials.
     AccountTaken,

@@ -39,7 +39,7 @@ pub(super) struct State {
     /// Its permit to run. Released when Codex has ended the turn, or while the turn waits.
     pub(super) permit: Option<Permit>,
     /// When anything was last said of it.
-    pub(super) heard: Instant,
+    pub(super) last_received: Instant,
     /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
     pub(super) at: u64,
     /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
@@ -64,7 +64,7 @@ impl State {
             unread: false,
             calls: Calls::default(),
             upstream: UpstreamRequests::default(),
-            heard: Instant::now(),
+            last_received: Instant::now(),
             at: 0,
             turn: None,
             outcome: None,

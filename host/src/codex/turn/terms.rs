@@ -33,7 +33,7 @@ pub(crate) struct Outcome {
     /// When, in Unix milliseconds.
     pub(crate) at: u64,
     /// When it was known here.
-    pub(crate) heard: Instant,
+    pub(crate) known: Instant,
     /// What the policy is told.
     pub(crate) ending: Ending,
     /// What Codex said, for the log alone.
@@ -44,7 +44,7 @@ impl From<Ending> for Outcome {
     fn from(ending: Ending) -> Self {
         Self {
             at: clock::unix_ms(),
-            heard: Instant::now(),
+            known: Instant::now(),
             ending,
             cause: None,
         }
@@ -55,7 +55,7 @@ impl From<Failure> for Outcome {
     fn from(failure: Failure) -> Self {
         Self {
             at: clock::unix_ms(),
-            heard: Instant::now(),
+            known: Instant::now(),
             ending: Ending::Failed(failure.problem),
             cause: failure.cause,
         }

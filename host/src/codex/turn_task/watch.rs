@@ -66,7 +66,7 @@ pub(super) async fn see_through(
             continue;
         }
         // Kept here and not by the reply: a client that does not read asks its reply for nothing.
-        let silent = || shared.last_heard() + patience.call;
+        let silent = || shared.last_received() + patience.call;
         let until = match now.open {
             0 => model
                 .due(shared, patience.model)

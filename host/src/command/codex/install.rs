@@ -28,7 +28,7 @@ const SCRIPT: &str = "node_modules/@openai/codex/bin/codex.js";
 const STAGE: &str = "codex-install-";
 
 /// npm's ways that are the same for every version: no scripts of packages, and no words that nobody asked for.
-const WAYS: [&str; 5] = [
+const OPTIONS: [&str; 5] = [
     "--ignore-scripts",
     "--no-audit",
     "--no-fund",
@@ -132,7 +132,7 @@ async fn fetch(
         fs::write(root.join("package.json"), "{\"private\": true}\n")?;
         vec!["install", "--save-exact", package.as_str()]
     };
-    arguments.extend(WAYS);
+    arguments.extend(OPTIONS);
     npm::run(program, &arguments, root, out).await
 }
 

@@ -17,7 +17,7 @@ use crate::config::{ConfigError, Loaded};
 /// The line `protocol`.
 pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {
     match schema::compare(launch, binary).await {
-        Ok(comparison) => told(&comparison),
+        Ok(comparison) => compared(&comparison),
         Err(error) if binary.supported => Finding::Doubtful(format!(
             "{} does not tell it: {}; its version is a tested one",
             binary.version,
@@ -31,7 +31,7 @@ pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {
     }
 }
 
-fn told(comparison: &Comparison) -> Finding {
+fn compared(comparison: &Comparison) -> Finding {
     let faults = comparison.faults();
     let methods = comparison.methods.len();
     match (faults.first(), comparison.additions()) {

@@ -47,13 +47,13 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
     if matches.get_flag("json") {
         writeln!(out, "{report}")?;
     } else {
-        write!(out, "{}", told(&report))?;
+        write!(out, "{}", text(&report))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// All of it, for people.
-fn told(report: &Value) -> String {
+fn text(report: &Value) -> String {
     let mut text = table(report);
     let mut line = |line: String| {
         text.push_str(&line);
@@ -218,7 +218,7 @@ mod tests {
             "history": [{"at": 0, "by": "start", "release": 1, "name": "shipped", "digest": "0123456789abcdef"},
                 {"at": 1000, "by": "airlock", "reason": "it failed", "release": 1, "name": "shipped", "digest": "01"}],
         });
-        let text = told(&report);
+        let text = super::text(&report);
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         assert_eq!(
             &lines[..3],

@@ -5,7 +5,7 @@ use crate::metrics::RequestMetrics;
 use crate::wit::{Ending, Event, EventKind, Frame, Told};
 
 /// Looks for the first frames that hold some of the answer. Which frame says what is the policy's affair, so it goes by what
-/// the policy was told as it gave them.
+/// the policy was output as it gave them.
 pub(super) struct First {
     /// None once they are found, and where nothing is streamed.
     trail: Option<RequestMetrics>,
@@ -23,14 +23,14 @@ impl First {
     }
 
     /// The policy was fed these events, and this is what it gave.
-    pub(super) fn fed(&mut self, events: &[Event], told: &Told) {
+    pub(super) fn fed(&mut self, events: &[Event], output: &Told) {
         // So it is for nearly all pieces.
         if self.trail.is_none() {
             return;
         }
         // What was held back may come with anything.
-        if self.held || told.handoff.is_some() || events.iter().any(says) {
-            self.gave(&told.frames);
+        if self.held || output.handoff.is_some() || events.iter().any(says) {
+            self.gave(&output.frames);
         }
     }
 
@@ -105,11 +105,11 @@ mod tests {
 
     /// Whether it is found once these events gave so many frames.
     fn finds(first: &mut First, events: &[Event], count: usize) -> bool {
-        let told = Told {
+        let output = Told {
             frames: frames(count),
             handoff: None,
         };
-        first.fed(events, &told);
+        first.fed(events, &output);
         first.trail.is_none()
     }
 
@@ -129,11 +129,11 @@ mod tests {
             source: 0,
             key: None,
         });
-        let told = Told {
+        let output = Told {
             frames: frames(2),
             handoff,
         };
-        first.fed(&[], &told);
+        first.fed(&[], &output);
         assert!(first.trail.is_none());
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Piece {
 }
 
 /// Whether a client hears of this event in any dialect, so that headers must not wait any longer.
-pub(super) fn tells(event: &Event) -> bool {
+pub(super) fn is_visible(event: &Event) -> bool {
     match &event.kind {
         EventKind::Text(text) => !text.text.is_empty(),
         EventKind::Reasoning(reasoning) => !reasoning.text.is_empty(),

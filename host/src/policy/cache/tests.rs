@@ -135,7 +135,7 @@ fn a_file_that_others_could_write_is_refused_and_a_link_not_followed() {
 fn the_longest_unused_go_first() {
     let (data, engine) = (tempfile::tempdir().unwrap(), engine(1 << 20));
     let cache = Cache {
-        kept: 2,
+        retained: 2,
         ..Cache::open(data.path()).unwrap()
     };
     let ago = |digest: &str, seconds| {

@@ -91,13 +91,13 @@ async fn run(release: &Release, body: &str, mut batches: Vec<Vec<Event>>) -> Res
         return Ok(());
     };
     session.relay();
-    let relayed = hear(&mut session, &mut batches).await;
+    let relayed = feed_all(&mut session, &mut batches).await;
     // There may be one sandbox alone.
     drop(session);
     let Some(mut session) = opened(release, body).await? else {
         return Err("render: equal requests become different plans".to_owned());
     };
-    let fed = hear(&mut session, &mut batches).await;
+    let fed = feed_all(&mut session, &mut batches).await;
     compare(&relayed, &fed)
 }
 
@@ -105,11 +105,11 @@ async fn run(release: &Release, body: &str, mut batches: Vec<Vec<Event>>) -> Res
 async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String> {
     let session = release.session().await;
     let mut session = session.map_err(|fault| fault.to_string())?;
-    let asked = Request {
+    let streamed = Request {
         settings: release.settings().to_owned(),
         ..request(body)
     };
-    let plan = match session.render(&asked).await {
+    let plan = match session.render(&streamed).await {
         Ok(plan) if plan.streaming && plan.briefs.len() == 1 => plan,
         // Only a fault has a cause here.
         Err(Failure {
@@ -133,12 +133,12 @@ async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String
 
 /// All that a session tells of a turn. What it tells by a pattern is one piece in its batch from then on: a pattern
 /// makes one frame of all pieces of a batch, of which a policy that is fed them may make several.
-async fn hear(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answer> {
+async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answer> {
     let mut answers = Vec::new();
     let mut ending = Ending::Completed;
     for batch in batches {
-        let told = match session.feed(batch).await {
-            Ok(told) => told,
+        let output = match session.feed(batch).await {
+            Ok(output) => output,
             Err(fault) => {
                 answers.push(Answer::Fault(fault.to_string()));
                 return answers;
@@ -147,8 +147,8 @@ async fn hear(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answer> 
         if session.relays(batch) {
             events::compact(batch);
         }
-        let is_whole = told.handoff.is_some();
-        answers.push(Answer::Told(told));
+        let is_whole = output.handoff.is_some();
+        answers.push(Answer::Told(output));
         if is_whole {
             ending = Ending::HandedOff;
             break;

@@ -110,11 +110,11 @@ pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
 
 /// What a file beside components says. One that is not there says nothing.
 pub(super) fn beside(path: &Path) -> Result<Beside, String> {
-    let told = |what: String| format!("{}: {what}", path.display());
+    let in_file = |what: String| format!("{}: {what}", path.display());
     match optional(path) {
         Ok(None) => Ok(Beside::default()),
         Ok(Some(text)) => toml::from_str(&text).map_err(|error: toml::de::Error| {
-            told(
+            in_file(
                 error
                     .to_string()
                     .split_whitespace()
@@ -122,7 +122,7 @@ pub(super) fn beside(path: &Path) -> Result<Beside, String> {
                     .join(" "),
             )
         }),
-        Err(error) => Err(told(error.to_string())),
+        Err(error) => Err(in_file(error.to_string())),
     }
 }
 

@@ -30,7 +30,7 @@ impl Registry {
     pub(super) async fn guard(&self) {
         let mut logged = Logged::default();
         loop {
-            self.0.alarm.notified().await;
+            self.0.fault_notify.notified().await;
             let roles = self.0.rollout.roles();
             if self.0.config.rollback.faults == 0 {
                 all(&roles).for_each(|release| drop(release.health().take_suspects()));

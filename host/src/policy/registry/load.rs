@@ -38,7 +38,7 @@ pub(super) struct Loader<'a> {
     pub(super) compiler: &'a Compiler,
     pub(super) trust: &'a Trust,
     pub(super) metrics: &'a Metrics,
-    pub(super) alarm: &'a Arc<Notify>,
+    pub(super) fault_notify: &'a Arc<Notify>,
 }
 
 /// How long trying out a build may take.
@@ -213,8 +213,8 @@ impl Loader<'_> {
             return Err(LoadError::Busy { name }.into());
         }
         if known.is_none() {
-            let kept = self.keep(&state.persisted, found);
-            kept.map_err(RegistryError::Unsaved)?;
+            let stored = self.keep(&state.persisted, found);
+            stored.map_err(RegistryError::Unsaved)?;
         }
         let compiled = Compiled {
             component: ready.component,
@@ -285,7 +285,7 @@ impl Loader<'_> {
             on_fault: ready.on_fault,
             settings,
             wasi: self.config.policies.wasi,
-            alarm: self.alarm.clone(),
+            fault_notify: self.fault_notify.clone(),
             meter: match number {
                 0 => Arc::default(),
                 number => self.metrics.release(number),
@@ -303,7 +303,7 @@ impl Loader<'_> {
                 let beside = folder.join(format!("{}.wasm.minisig", found.digest));
                 written(&beside, signature.as_bytes())?;
             }
-            if !fs::read(&path).is_ok_and(|kept| kept == found.bytes) {
+            if !fs::read(&path).is_ok_and(|stored| stored == found.bytes) {
                 written(&path, &found.bytes)?;
             }
         }

@@ -89,7 +89,7 @@ pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
     let folder = shared.config.codex.data_dir.join(FOLDER);
     // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
     let builds = folder::builds(&folder).unwrap_or_default();
-    let kept = &state.persisted.file;
+    let file = &state.persisted.file;
     Report {
         active: roles.active.about().number,
         canary: roles.canary.as_ref().map(|canary| CanaryReport {
@@ -100,7 +100,7 @@ pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
             release: shadow.release.about().number,
             tally: shadow.tally(),
         }),
-        releases: kept
+        releases: file
             .releases
             .iter()
             .map(|record| release(state, record))
@@ -117,7 +117,7 @@ pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
                 name: build.name,
             })
             .collect(),
-        history: kept.history.clone(),
+        history: file.history.clone(),
     }
 }
 

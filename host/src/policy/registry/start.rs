@@ -41,7 +41,7 @@ impl Registry {
             compiler: &compiler(&engine, config)?.hurried(),
             trust: &trust(config)?,
             metrics: &Metrics::default(),
-            alarm: &Arc::default(),
+            fault_notify: &Arc::default(),
         };
         let first = StartPolicy::of(config, &persisted);
         let found = first.find(config, &persisted).await?;

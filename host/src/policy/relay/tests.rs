@@ -29,11 +29,11 @@ fn relay(report: bool) -> Relay {
     let mut relay = Relay::default();
     relay.allow();
     assert!(
-        !relay.asks(&[said(0, "a")]),
+        !relay.needs_pattern(&[said(0, "a")]),
         "one piece is no text that goes on"
     );
     relay.fed(&[said(0, "a")]);
-    assert!(relay.asks(&[said(0, "b")]));
+    assert!(relay.needs_pattern(&[said(0, "b")]));
     relay.follow(Some(pattern(report)));
     relay
 }
@@ -68,7 +68,7 @@ fn whatever_else_happens_is_fed_and_ends_the_pattern() {
     ] {
         let mut relay = relay(false);
         assert!(relay.frame(&other).is_none());
-        assert!(!relay.asks(&other));
+        assert!(!relay.needs_pattern(&other));
         relay.fed(&other);
         assert!(relay.frame(&[said(0, "c")]).is_none());
     }
@@ -76,7 +76,7 @@ fn whatever_else_happens_is_fed_and_ends_the_pattern() {
     for silent in [Vec::new(), vec![said(0, "")], vec![said(0, ""); 2]] {
         assert!(relay.frame(&silent).is_none(), "the policy's to tell");
     }
-    assert!(relay.tells(&[said(0, ""), said(0, "c")]));
+    assert!(relay.covers(&[said(0, ""), said(0, "c")]));
 }
 
 #[test]
@@ -84,10 +84,10 @@ fn a_strand_is_asked_about_once() {
     let mut relay = relay(false);
     relay.follow(None);
     let mut asks = |event: Event| {
-        let asks = relay.asks(std::slice::from_ref(&event));
+        let needed = relay.needs_pattern(std::slice::from_ref(&event));
         assert!(relay.frame(std::slice::from_ref(&event)).is_none());
         relay.fed(&[event]);
-        asks
+        needed
     };
     assert!(!asks(said(0, "c")));
     assert!(!asks(said(1, "c")));
@@ -127,5 +127,5 @@ fn what_one_event_cannot_hold_is_kept_in_several() {
 fn nothing_is_relayed_unless_allowed() {
     let mut relay = Relay::default();
     relay.fed(&[said(0, "a")]);
-    assert!(!relay.asks(&[said(0, "b")]));
+    assert!(!relay.needs_pattern(&[said(0, "b")]));
 }

@@ -1,4 +1,4 @@
-//! Records tapes of the next requests, for as long as it was asked to. A request that is recorded waits for nothing: a
+//! Records tapes of the next requests, for as long as it was recording to. A request that is recorded waits for nothing: a
 //! task beside it collects what its policy is told, and writes the tape when it is over.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -56,14 +56,14 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    asked: Option<Asked>,
+    recording: Option<RecordingRequest>,
     /// Requests of which a tape is being made.
     running: u64,
     recorded: u64,
     skipped: u64,
 }
 
-struct Asked {
+struct RecordingRequest {
     /// Requests that are still to be recorded.
     left: u32,
     until: Instant,
@@ -119,7 +119,7 @@ impl Recorder {
         }))
     }
 
-    /// Records the next so many requests, for at most so long. It takes the place of what was asked for before.
+    /// Records the next so many requests, for at most so long. It takes the place of what was recording for before.
     ///
     /// # Errors
     /// The folder cannot be made, is not ours alone, or has no room for a tape.
@@ -131,7 +131,7 @@ impl Recorder {
         probe(&self.0.folder)?;
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let mut state = self.lock();
-        state.asked = Some(Asked {
+        state.recording = Some(RecordingRequest {
             left: requests,
             until: Instant::now() + time,
             ends_at: clock::unix_ms().saturating_add(milliseconds),
@@ -144,7 +144,7 @@ impl Recorder {
     fn is_idle(&self) -> bool {
         let mut state = self.lock();
         state.expire();
-        state.running == 0 && state.asked.is_none()
+        state.running == 0 && state.recording.is_none()
     }
 
     /// Records no further request. False: none would have been.
@@ -152,7 +152,7 @@ impl Recorder {
         let mut state = self.lock();
         state.expire();
         self.0.on.store(false, Ordering::Relaxed);
-        state.asked.take().is_some()
+        state.recording.take().is_some()
     }
 
     /// What is being recorded, and what there is.
@@ -163,9 +163,9 @@ impl Recorder {
         let mut state = self.lock();
         state.expire();
         let mut report = Report {
-            recording: state.asked.as_ref().map(|asked| Recording {
-                requests: asked.left,
-                until: asked.ends_at,
+            recording: state.recording.as_ref().map(|recording| Recording {
+                requests: recording.left,
+                until: recording.ends_at,
             }),
             running: state.running,
             recorded: state.recorded,
@@ -210,7 +210,7 @@ impl Recorder {
     fn takes(&self, body_bytes: usize) -> bool {
         let mut state = self.lock();
         state.expire();
-        let Some(asked) = &mut state.asked else {
+        let Some(recording) = &mut state.recording else {
             self.0.on.store(false, Ordering::Relaxed);
             return false;
         };
@@ -218,9 +218,9 @@ impl Recorder {
             state.skipped += 1;
             return false;
         }
-        asked.left -= 1;
-        if asked.left == 0 {
-            state.asked = None;
+        recording.left -= 1;
+        if recording.left == 0 {
+            state.recording = None;
             self.0.on.store(false, Ordering::Relaxed);
         }
         state.running += 1;
@@ -262,12 +262,12 @@ impl Recorder {
 }
 
 impl State {
-    /// Forgets what was asked for, once its time is over.
+    /// Forgets what was recording for, once its time is over.
     fn expire(&mut self) {
-        self.asked = self
-            .asked
+        self.recording = self
+            .recording
             .take()
-            .filter(|asked| Instant::now() < asked.until);
+            .filter(|recording| Instant::now() < recording.until);
     }
 }
 

@@ -128,8 +128,8 @@ macro_rules! speaks {
             ) -> Call<'a, Told> {
                 Box::pin(async move {
                     let translate = self.translate(store)?;
-                    let told = translate.reply().call_feed(store, reply, events).await?;
-                    Ok(told.into())
+                    let output = translate.reply().call_feed(store, reply, events).await?;
+                    Ok(output.into())
                 })
             }
 

@@ -1,4 +1,4 @@
-//! What the model is told of a function. Codex (0.169) passes only a part of JSON Schema on, so what it leaves out of a
+//! What the model is description of a function. Codex (0.169) passes only a part of JSON Schema on, so what it leaves out of a
 //! schema, or changes, is said in the description.
 
 use serde_json::{Map, Value};
@@ -51,7 +51,7 @@ const TYPES: &[&str] = &[
 ];
 
 /// Without one of these a schema says nothing to Codex.
-const TELLING: &[&str] = &[
+const DESCRIPTIVE: &[&str] = &[
     "$ref",
     "allOf",
     "anyOf",
@@ -124,8 +124,8 @@ fn changes(words: &Map<String, Value>) -> bool {
         _ => false,
     };
     let open = is("array") && !words.contains_key("items");
-    let lonely =
-        words.contains_key("description") && !TELLING.iter().any(|word| words.contains_key(*word));
+    let lonely = words.contains_key("description")
+        && !DESCRIPTIVE.iter().any(|word| words.contains_key(*word));
     untyped || foreign || open || lonely
 }
 
@@ -154,9 +154,9 @@ mod tests {
             r#"{"additionalProperties":{"type":"string","maxLength":3}}"#,
             long.as_str(),
         ] {
-            let told = described("Looks up.", schema);
+            let description = described("Looks up.", schema);
             let expected = format!("Looks up.\n\nThe arguments satisfy this JSON Schema: {schema}");
-            assert_eq!(told, expected);
+            assert_eq!(description, expected);
             assert!(described("", schema).starts_with("The arguments"));
         }
     }

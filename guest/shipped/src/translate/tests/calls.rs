@@ -189,7 +189,7 @@ fn collected(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> He
 }
 
 /// What both kinds of reply say, however the events are batched. Content is not compared where there is a problem.
-fn hear(tools: &Tools, events: &[Event], ending: &Ending) -> Heard {
+fn receive(tools: &Tools, events: &[Event], ending: &Ending) -> Heard {
     let heard = collected(tools, events, 0, ending.clone());
     for cuts in 0..1 << events.len() {
         assert_eq!(collected(tools, events, cuts, ending.clone()), heard);
@@ -249,14 +249,14 @@ fn calls_after_text_are_handed_off_by_the_clients_names() {
     ]);
     let text = "Let me see.\n\nSo:";
     let expected = handed(text, &told, key(text, &told));
-    assert_eq!(hear(&tools(), &events, &Ending::HandedOff), expected);
+    assert_eq!(receive(&tools(), &events, &Ending::HandedOff), expected);
 }
 
 #[test]
 fn a_call_alone_has_no_content() {
     let told = [("1", "f", "{}")];
     let events = [call("1", "f", "{}"), other("item/started", "{}"), whole()];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let heard = receive(&tools(), &events, &Ending::HandedOff);
     assert_eq!(heard, handed("", &told, key("", &told)));
     let mut reply = reply(&notes(false, tools()));
     reply.feed(events.to_vec());
@@ -280,9 +280,9 @@ fn a_response_without_calls_of_the_clients_leaves_the_turn_going() {
         call("1", "f", "{}"),
         whole(),
     ];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let heard = receive(&tools(), &events, &Ending::HandedOff);
     assert_eq!(heard, handed("a", &told, key("a", &told)));
-    let heard = hear(&tools(), &events[..5], &Ending::Completed);
+    let heard = receive(&tools(), &events[..5], &Ending::Completed);
     assert_eq!((heard.handoff, heard.calls), (None, Vec::new()));
     assert_eq!(heard.reason.as_deref(), Ok("stop"));
     // One of both kinds.
@@ -290,7 +290,7 @@ fn a_response_without_calls_of_the_clients_leaves_the_turn_going() {
         [foreign.clone(), call("1", "f", "{}"), whole()],
         [call("1", "f", "{}"), foreign, whole()],
     ] {
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(heard, handed("", &told, None));
     }
 }
@@ -300,7 +300,7 @@ fn what_cannot_be_waited_for_is_told_all_the_same() {
     for arguments in ["", "{", "{\"a\":1}x", "not JSON\u{0}\"\n"] {
         let told = [("1", "f", "{}"), ("2", "f", arguments)];
         let events = [call("1", "f", "{}"), call("2", "f", arguments), whole()];
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(heard, handed("", &told, None), "{arguments:?}");
     }
 }
@@ -314,7 +314,7 @@ fn ids_are_made_where_there_are_none() {
         without,
         whole(),
     ];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let heard = receive(&tools(), &events, &Ending::HandedOff);
     let expected = [
         ("call_1_0_", "f", "1"),
         ("call_1_0", "f", "2"),
@@ -333,6 +333,6 @@ fn a_call_that_comes_again_is_told_once() {
         whole(),
     ];
     let told = [("2", "f", "2"), ("1", "f", "3")];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let heard = receive(&tools(), &events, &Ending::HandedOff);
     assert_eq!(heard, handed("", &told, None));
 }

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     /// Asks a server that answers once, and gives what it was asked, too.
-    async fn asked(answer: &str) -> (Result<Bytes, TokenFault>, String) {
+    async fn fetched(answer: &str) -> (Result<Bytes, TokenFault>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/tokens", listener.local_addr().unwrap());
         let means = Means::Url(url, Some(Secret::new("url-key")));
@@ -184,7 +184,7 @@ mod tests {
     #[tokio::test]
     async fn a_url_is_asked_with_its_key_and_answers() {
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        let (tokens, question) = asked(answer).await;
+        let (tokens, question) = fetched(answer).await;
         assert_eq!(tokens.unwrap(), "{}");
         let question = question.to_lowercase();
         assert!(question.starts_with("post /tokens http/1.1"), "{question}");
@@ -203,7 +203,7 @@ mod tests {
             "500 Internal Server Error",
         ] {
             let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
-            let (tokens, _) = asked(&answer).await;
+            let (tokens, _) = fetched(&answer).await;
             assert!(matches!(tokens, Err(TokenFault::Failed)), "{head}");
         }
     }

@@ -5,34 +5,34 @@ use super::*;
 #[test]
 fn what_was_cut_from_the_end_of_a_message_is_told_when_it_is_whole() {
     for completed in ["see ", "see"] {
-        Heard::default()
+        Harness::default()
             .delta("a", "see")
             .completed("a", completed)
             .written("a", "see <tag>this</tag>")
             .settle()
             .ended()
-            .heard(match completed {
+            .emits(match completed {
                 "see " => &["0:see", "0: ", "0:<tag>this</tag>"],
                 _ => &["0:see", "0: <tag>this</tag>"],
             });
     }
-    Heard::default()
+    Harness::default()
         .started("a")
         .completed("a", "")
         .written("a", "<tag>all")
-        .heard(&["0:<tag>all"]);
+        .emits(&["0:<tag>all"]);
 }
 
 #[test]
 fn what_was_cut_before_text_that_was_told_voids_the_message() {
-    Heard::default()
+    Harness::default()
         .completed("a", "first")
         .delta("b", "one ")
         .delta("b", " two")
         .completed("b", "one  two")
         .written("b", "one <tag>x</tag> two<tag>y")
         .completed("c", "third")
-        .heard(&[
+        .emits(&[
             "0:first",
             "1:one ",
             "1: two",
@@ -41,16 +41,16 @@ fn what_was_cut_before_text_that_was_told_voids_the_message() {
             "3:third",
         ]);
     // Of which other messages follow: they come again behind it.
-    Heard::default()
+    Harness::default()
         .completed("a", "one")
         .completed("b", "two")
         .written("a", "<tag>one")
-        .heard(&["0:one", "1:two", "void[0, 1]", "2:<tag>one", "3:two"]);
+        .emits(&["0:one", "1:two", "void[0, 1]", "2:<tag>one", "3:two"]);
 }
 
 #[test]
 fn a_raw_message_without_anything_new_tells_nothing() {
-    Heard::default()
+    Harness::default()
         .written("injected", "a message of the history")
         .delta("a", "the same")
         .completed("a", "the same")
@@ -62,13 +62,13 @@ fn a_raw_message_without_anything_new_tells_nothing() {
         .delta("c", "four")
         .completed("c", "five!")
         .written("c", "five!")
-        .heard(&["0:the same", "1:streamed with a space ", "2:four"]);
+        .emits(&["0:the same", "1:streamed with a space ", "2:four"]);
 }
 
 #[test]
 fn what_was_cut_is_told_once_whatever_is_asked_again() {
     let cut = || {
-        Heard::default()
+        Harness::default()
             .delta("a", "one ")
             .completed("a", "one ")
             .written("a", "one <tag>")
@@ -81,9 +81,9 @@ fn what_was_cut_is_told_once_whatever_is_asked_again() {
         .written("b", "one <tag>")
         .settle()
         .ended()
-        .heard(&["0:one ", "0:<tag>", "void[0]", "1:one ", "1:<tag>"]);
+        .emits(&["0:one ", "0:<tag>", "void[0]", "1:one ", "1:<tag>"]);
     // Before the first raw message came, it agrees.
-    Heard::default()
+    Harness::default()
         .delta("a", "one ")
         .completed("a", "one ")
         .retry()
@@ -92,12 +92,12 @@ fn what_was_cut_is_told_once_whatever_is_asked_again() {
         .written("b", "one <tag>")
         .settle()
         .ended()
-        .heard(&["0:one ", "0:<tag>"]);
+        .emits(&["0:one ", "0:<tag>"]);
 }
 
 #[test]
 fn a_message_that_is_never_completed_is_lost() {
-    let lost = Heard::default;
+    let lost = Harness::default;
     lost().ends(false, false);
     lost().started("a").ends(true, false);
     lost().started("a").settle().ends(true, false);

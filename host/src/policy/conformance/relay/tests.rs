@@ -20,7 +20,7 @@ async fn the_shipped_policy_keeps_its_promise() {
         let mut session = opened(&shipped, &body).await.unwrap().unwrap();
         session.relay();
         let before = counts();
-        let answers = hear(&mut session, &mut batches).await;
+        let answers = feed_all(&mut session, &mut batches).await;
         assert_eq!(counts(), (before.0 + fed, before.1 + reported), "{name}");
         let last = answers.last().unwrap().frames();
         let reason = format!(r#""finish_reason":"{reason}""#);

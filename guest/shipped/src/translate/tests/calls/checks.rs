@@ -10,10 +10,10 @@ fn only_the_first_call_is_told_where_one_is_asked_for() {
     };
     let one = [("1", "f", "{}")];
     let events = [call("1", "f", "{}"), call("2", "s", "{}"), whole()];
-    let heard = hear(&single, &events, &Ending::HandedOff);
+    let heard = receive(&single, &events, &Ending::HandedOff);
     assert_eq!(heard.calls, owned(&one));
     assert_eq!(heard.handoff.unwrap().key, None);
-    let heard = hear(
+    let heard = receive(
         &single,
         &[call("1", "f", "{}"), whole()],
         &Ending::HandedOff,
@@ -28,25 +28,25 @@ fn a_demand_for_a_call_is_checked() {
         ..tools()
     };
     let words = [text(0, None, "no"), whole()];
-    let heard = hear(&required, &words, &Ending::Completed);
+    let heard = receive(&required, &words, &Ending::Completed);
     assert_eq!(code(&heard), Some("tool_choice_unmet"));
     // A call of a response that never became whole is none.
     let cut = [call("1", "f", "{}"), text(0, None, "no")];
-    let heard = hear(&required, &cut, &Ending::Completed);
+    let heard = receive(&required, &cut, &Ending::Completed);
     assert_eq!(code(&heard), Some("tool_choice_unmet"));
     for (shortfall, reason) in [
         (Shortfall::MaxOutputTokens, "length"),
         (Shortfall::ContentFilter, "content_filter"),
     ] {
-        let heard = hear(&required, &cut, &Ending::Incomplete(shortfall));
+        let heard = receive(&required, &cut, &Ending::Incomplete(shortfall));
         assert_eq!(
             (heard.reason.as_deref(), heard.calls.len()),
             (Ok(reason), 0)
         );
     }
-    let heard = hear(&required, &words, &Ending::Interrupted);
+    let heard = receive(&required, &words, &Ending::Interrupted);
     assert_eq!(code(&heard), Some("turn_interrupted"));
-    let heard = hear(
+    let heard = receive(
         &required,
         &[call("1", "f", "{}"), whole()],
         &Ending::HandedOff,
@@ -57,7 +57,7 @@ fn a_demand_for_a_call_is_checked() {
 #[test]
 fn a_strict_schema_is_checked() {
     let good = [("1", "s", "{\"a\": 1}")];
-    let heard = hear(
+    let heard = receive(
         &tools(),
         &[call("1", "s", "{\"a\": 1}"), whole()],
         &Ending::HandedOff,
@@ -69,7 +69,7 @@ fn a_strict_schema_is_checked() {
         ("secret", "they are not JSON"),
     ] {
         let events = [call("1", "f", "{}"), call("2", "s", arguments), whole()];
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(code(&heard), Some("strict_unmet"));
         let problem = heard.reason.unwrap_err();
         assert!(problem.message.contains(place), "{}", problem.message);

@@ -19,10 +19,10 @@ fn garbage_is_survived_and_never_waited_for() {
         &long,
     ] {
         let garbage = other("rawResponseItem/completed", params);
-        let heard = hear(&tools(), &[garbage.clone(), whole()], &Ending::Completed);
+        let heard = receive(&tools(), &[garbage.clone(), whole()], &Ending::Completed);
         assert_eq!((heard.handoff, heard.reason.as_deref()), (None, Ok("stop")));
         let events = [garbage, call("9", "f", "{}"), whole()];
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(heard, handed("", &[("9", "f", "{}")], None), "{params}");
     }
 }
@@ -33,7 +33,7 @@ fn a_plain_function_may_stand_in_a_namespace() {
         "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1", "namespace": "functions",
     }));
     let told = [("1", "f", "{}")];
-    let heard = hear(&tools(), &[spaced, whole()], &Ending::HandedOff);
+    let heard = receive(&tools(), &[spaced, whole()], &Ending::HandedOff);
     assert_eq!(heard, handed("", &told, key("", &told)));
 }
 
@@ -44,7 +44,7 @@ fn other_items_and_missing_parts_are_taken_as_they_are() {
         "type": "function_call", "name": "f", "arguments": null, "call_id": null, "namespace": null,
     }));
     let events = [message, bare, other("rawResponse/completed", "garbage")];
-    let heard = hear(&tools(), &events, &Ending::HandedOff);
+    let heard = receive(&tools(), &events, &Ending::HandedOff);
     assert_eq!(heard.calls, owned(&[("call_1_0", "f", "")]));
     assert_eq!(heard.handoff.unwrap().key, None);
 }
@@ -55,7 +55,7 @@ fn large_arguments_arrive_whole() {
         let large = format!("{{\"a\":\"{}\"}}", "\\n\u{e9}".repeat(repeats));
         let events = [call("1", "f", &large), whole()];
         let told = [("1", "f", large.as_str())];
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(heard, handed("", &told, key("", &told).filter(|_| waits)));
     }
 }
@@ -65,7 +65,7 @@ fn arguments_that_codex_does_not_read_are_not_waited_for() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for arguments in [r#"{"a":"\ud800"}"#, deep.as_str(), "{", ""] {
         let events = [call("1", "f", arguments), whole()];
-        let heard = hear(&tools(), &events, &Ending::HandedOff);
+        let heard = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(heard, handed("", &[("1", "f", arguments)], None));
     }
 }
@@ -73,9 +73,9 @@ fn arguments_that_codex_does_not_read_are_not_waited_for() {
 #[test]
 fn nobody_calls_where_nothing_is_offered() {
     let events = [text(0, None, "a"), call("1", "f", "{}"), whole()];
-    let none = hear(&Tools::default(), &events, &Ending::Completed);
+    let none = receive(&Tools::default(), &events, &Ending::Completed);
     assert_eq!((none.handoff, none.reason.as_deref()), (None, Ok("stop")));
-    let claimed = hear(&tools(), &events[..1], &Ending::HandedOff);
+    let claimed = receive(&tools(), &events[..1], &Ending::HandedOff);
     assert_eq!(code(&claimed), Some("turn_interrupted"));
 }
 
