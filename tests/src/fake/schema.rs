@@ -75,11 +75,11 @@ impl Protocol {
             }
             definitions.insert(union.to_owned(), json!({ "oneOf": members }));
         }
-        let told = self.used["told"].as_array().into_iter().flatten();
-        let told: Vec<Value> = told
+        let sent = self.used["sent"].as_array().into_iter().flatten();
+        let sent: Vec<Value> = sent
             .map(|name| json!({"type": "object", "properties": {"method": {"enum": [name]}}}))
             .collect();
-        definitions.insert("ClientNotification".to_owned(), json!({ "oneOf": told }));
+        definitions.insert("ClientNotification".to_owned(), json!({ "oneOf": sent }));
         for (method, used) in entries(&self.used["unlisted"]) {
             let params = &self.tested["methods"][method]["params"];
             if let (Some(kind), true) = (used["type"].as_str(), params.is_object()) {

@@ -27,8 +27,9 @@ const ALLOW_PRIVATE_NETWORK: HeaderName =
 
 /// The answer to a browser that asks whether a page may call, if that is what this request is.
 pub(super) fn preflight(request: &Request) -> Option<Response> {
-    let headers = request.headers();
-    if request.method() != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
+    let requested = request.headers();
+    if request.method() != Method::OPTIONS || !requested.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+    {
         return None;
     }
     let mut response = Response::new(Body::empty());
@@ -37,10 +38,10 @@ pub(super) fn preflight(request: &Request) -> Option<Response> {
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     // SDKs send a dozen of their own, under names that change. None of them opens anything.
-    if let Some(names) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+    if let Some(names) = requested.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
     }
-    if headers.contains_key(REQUEST_PRIVATE_NETWORK) {
+    if requested.contains_key(REQUEST_PRIVATE_NETWORK) {
         headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
     }
     Some(response)
