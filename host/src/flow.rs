@@ -112,7 +112,7 @@ pub(crate) enum Continued {
     Rebuilt,
 }
 
-/// An answer, in the form that the client admitted for.
+/// An answer, in the form that the client requested.
 pub(crate) enum Answer {
     /// Frames as they come. Dropping it stops the turns.
     Stream(Feed),

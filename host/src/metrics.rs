@@ -5,9 +5,9 @@ mod fleet; // the children of Codex
 mod histogram; // times and numbers
 mod process; // ours
 mod release; // what one release does
-mod request;
+mod request; // one request
 mod scrape; // all of it as text
-mod tokens; // what turns use // one request
+mod tokens; // tokens of turns
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::{Ending, Phase, Problem, ProblemKin
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
 use crate::plain::plain;
 
-/// The candidates of one fan-out, as far as they have been result.
+/// The candidates of one fan-out, counted as their outcomes arrive.
 #[derive(Debug)]
 pub(crate) struct Count {
     candidates: u32,

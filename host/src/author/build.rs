@@ -37,7 +37,7 @@ pub(crate) enum BuildError {
     /// There is no cargo.
     #[error("cannot run {}: install Rust from https://rustup.rs, or name its cargo in CARGO", .0.display())]
     NoCargo(PathBuf),
-    /// Cargo cannot be run or output.
+    /// Cargo cannot be run, or its output cannot be read.
     #[error("cannot run cargo: {0}")]
     Cargo(#[from] io::Error),
     /// Rust lacks the target.
@@ -189,7 +189,7 @@ fn compile(
         Some(stdout) => read_messages(BufReader::new(stdout), manifest, err),
         None => Ok(CargoOutput::default()),
     };
-    // Also where it could not be output: it must not be left behind.
+    // Also where its output could not be read: it must not be left behind.
     let status = child.wait()?;
     let output = output?;
     match (status.success(), output.module) {

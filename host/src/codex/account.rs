@@ -1,4 +1,4 @@
-//! Who is signed in: what Codex tells of its account, tokens that others give us, and signing in and out.
+//! The account of a home: its status as Codex reports it, external tokens, signing in and out.
 //!
 //! A child knows the login that it started with (0.169.0). So whatever makes the login another counts up a generation,
 //! and whoever keeps children replaces those of an earlier one.
@@ -7,10 +7,10 @@ pub(crate) mod request; // what somebody wants to sign in with
 pub(crate) mod status; // what clients may know
 
 mod introduce; // a child that has just started
-mod known; // what Codex has told
+mod known; // what Codex has reported
 mod login_process; // the Codex that a sign-in has for itself
 mod logout; // the way out
-mod messages;
+mod messages; // Codex's reasons, in words for people
 mod methods; // the ways to sign in
 mod probe; // what the command line says
 mod sign_in; // one sign-in, from its first event to its last
@@ -18,7 +18,7 @@ mod slot; // one sign-in at a time
 mod source; // where fresh tokens come from
 mod staging; // a home for a login that may come to nothing
 mod tokens; // ChatGPT tokens from outside
-mod wire; // the account's JSON // what Codex says of it, as people may hear it
+mod wire; // the account's JSON
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

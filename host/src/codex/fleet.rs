@@ -6,8 +6,8 @@ mod life; // one child, from its start to its end
 mod login; // whether there is another
 mod recycle; // when one is to be replaced
 mod report; // what operators see
-mod roster;
-mod worker; // a child that answers // who does what
+mod roster; // which child serves, stands by or leaves
+mod worker; // a child that answers
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,9 +63,9 @@ struct Shared {
     state: Mutex<State>,
     adaptive_limit: Arc<AdaptiveLimit>,
     upstream: Arc<UpstreamHealth>,
-    /// Rung whenever requests that wait should look again.
+    /// Notified whenever requests that wait should look again.
     changed: watch::Sender<()>,
-    /// Rung when the manager should.
+    /// Notified when the manager should.
     wake: Arc<Notify>,
     counts: Counts,
     /// The last catalogues for threads, and the version of their Codex.

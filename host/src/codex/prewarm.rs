@@ -32,7 +32,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(super) struct WarmThreads {
     buckets: Mutex<Vec<Bucket>>,
-    /// Rung when a thread was asked for.
+    /// Notified when a thread was requested.
     asked: Notify,
     most: usize,
 }
@@ -51,7 +51,7 @@ struct Bucket {
     asked: Instant,
 }
 
-/// What is to be done for the warm_threads.
+/// The next work for the warm threads.
 enum Work {
     Start(Arc<RawValue>),
     GiveBack(ThreadStartResponse),
@@ -116,7 +116,7 @@ impl WarmThreads {
         self.lock().iter().map(|bucket| bucket.threads.len()).sum()
     }
 
-    /// Keeps the warm_threads, until it is dropped.
+    /// Keeps the warm threads, until it is dropped.
     pub(super) async fn keep(&self, connection: &Connection, count: impl Fn()) {
         loop {
             match self.next(Instant::now()) {
@@ -197,7 +197,7 @@ impl WarmThreads {
         }
     }
 
-    /// Puts a thread on its bucket if it `fits`; else no more of its kind are started for now. Gives back what has no place.
+    /// Puts a thread into its bucket if it `fits`; else no more of its kind are started for now. Gives back what has no place.
     fn put(
         &self,
         kind: &RawValue,

@@ -26,7 +26,7 @@ pub(super) struct RetryFilter {
     /// Of the messages of earlier responses, whether one was never completed, and whether any had text.
     lost: bool,
     spoke: bool,
-    /// While a retry is retold: how far it has come in `messages`.
+    /// While a retry repeats the answer: how far it has come in `messages`.
     repeating: Option<Position>,
     next_message: u32,
     reasoning: ReasoningParts,
@@ -212,7 +212,7 @@ impl RetryFilter {
         self.reasoning.current = None;
     }
 
-    /// The turn completed: a repeating that stopped short has changed the answer.
+    /// The turn completed: a repetition that stopped short has changed the answer.
     pub(super) fn check_retold(&mut self, events: &mut Vec<EventKind>) {
         let short = self.repeating.as_ref().is_some_and(|place| {
             let begun = place.index > 0 || place.offset > 0 || place.item.is_some();
@@ -306,7 +306,7 @@ impl RetryFilter {
         if rest.starts_with(text) {
             place.offset += text.len();
         } else if last && let Some(new) = text.strip_prefix(rest) {
-            // The repeating has caught up; the message goes on under its first number.
+            // The repetition has caught up; the message goes on under its first number.
             let item = place.item.take().unwrap_or_default();
             message.item.clone_from(&item);
             self.repeating = None;
@@ -342,7 +342,7 @@ impl RetryFilter {
         }
     }
 
-    /// The repeating differs: what was told is void, and what was retold is told in its place.
+    /// The repetition differs: what was emitted is void, and the repetition is emitted in its place.
     fn diverge(&mut self, events: &mut Vec<EventKind>) {
         let Some(place) = self.repeating.take() else {
             return;

@@ -82,7 +82,7 @@ impl Drop for Turn {
 #[derive(Debug)]
 pub(super) struct Shared {
     state: Mutex<State>,
-    /// Rung when events or the ending have arrived.
+    /// Set when events or the ending have arrived.
     wake: Arc<WakeFlag>,
     /// Whether its model may call tools of the client.
     tools: bool,

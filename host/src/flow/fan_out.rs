@@ -50,7 +50,7 @@ pub(super) struct FanOut {
 pub(super) struct Means {
     pub(super) codex: Codex,
     pub(super) conversation: Arc<Conversation>,
-    /// What every turn rings.
+    /// Set by every turn.
     pub(super) wake: Arc<WakeFlag>,
     /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
     pub(super) permits: Vec<Permit>,

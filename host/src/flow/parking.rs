@@ -29,7 +29,7 @@ pub(super) struct Lot {
 struct Shared {
     /// The oldest first: all may wait as long.
     spaces: Mutex<VecDeque<Space>>,
-    /// Rung when a turn comes into an empty lot.
+    /// Notified when a turn comes into an empty lot.
     opened: Notify,
 }
 

@@ -26,7 +26,7 @@ use crate::metrics::RequestMetrics;
 use crate::policy::{Fault, Session};
 use crate::wit::{Closing, Ending, Event, EventKind, Frame, Handoff, Problem, ProblemKind};
 
-/// What one call is_visible the policy at most, by the events' cost in bytes. It needs several times as much of its memory.
+/// The most that one call feeds to the policy, by the events' cost in bytes. It needs several times as much of its memory.
 const FEED_BYTES: usize = 1 << 20;
 
 /// One reply on its way.
@@ -36,14 +36,14 @@ pub(crate) struct Pump {
     turns: Turns,
     /// None for a plain request, whose one turn is the answer. Boxed: most requests have none.
     fan_out: Option<Box<FanOut>>,
-    /// What the turns have output and the policy has not heard.
+    /// Events of the turns that the policy has not received.
     batch: Vec<Event>,
     /// How the answer ended. Told to the policy after the last event.
     ending: Option<Ending>,
     /// What came out before the headers.
     early: Vec<Frame>,
     early_closing: Option<Closing>,
-    /// The panel failed, and so will the reply once it has output what came before.
+    /// The panel failed, and so will the reply once it has sent what came before.
     fault: Option<Fault>,
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
@@ -114,7 +114,7 @@ impl Pump {
     }
 
     /// Waits for the first text, the first reasoning or the end of it all, at most this long. A request that fails before
-    /// anything of it was output is a failure: the model's own refusals come about a second after Codex has accepted a turn.
+    /// anything of it was sent is a failure: the model's own refusals come about a second after Codex has accepted a turn.
     pub(super) async fn until_first(mut self, wait: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + wait;
         while !self.batch.iter().any(is_visible) {
@@ -212,7 +212,7 @@ impl Pump {
             .is_some_and(|fan_out| fan_out.is_due())
     }
 
-    /// Brings the reply one step further: what has arrived is fed, else the panel hears of it, else the ending is output.
+    /// Brings the reply one step further: what has arrived is fed, else the panel receives it, else the ending is sent.
     async fn work(&mut self) -> Result<Work, Fault> {
         if !self.batch.is_empty() {
             return self.feed().await.map(Work::Frames);
@@ -331,7 +331,7 @@ impl Pump {
 
     /// Sorts what has arrived into what the reply, the panel and the log will hear.
     fn absorb(&mut self, fresh: &mut Vec<Event>, mut settled: Vec<Settled>) {
-        // What a stream has output cannot be taken back, so an answer that starts over ends here.
+        // What a stream has sent cannot be taken back, so an answer that starts over ends here.
         let restart = fresh.iter().position(|event| {
             event.source == ANSWER && matches!(event.kind, EventKind::Restarted(_))
         });

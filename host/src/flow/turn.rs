@@ -26,7 +26,7 @@ impl Turn {
         self.turn.as_ref().map_or("", codex::Turn::model)
     }
 
-    /// Rung whenever the turn has something to tell.
+    /// Set whenever the turn has output.
     pub(super) fn wake(&self) -> Arc<WakeFlag> {
         let turn = self.turn.as_ref();
         turn.map(codex::Turn::wake).unwrap_or_default()

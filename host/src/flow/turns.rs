@@ -21,7 +21,7 @@ type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send
 /// Turns, each with a source of its own. Dropping it stops them all.
 #[derive(Default)]
 pub(super) struct Turns {
-    /// Rung by every turn.
+    /// Set by every turn.
     wake: Arc<WakeFlag>,
     starting: FuturesUnordered<Starting>,
     /// The sources of those.

@@ -47,7 +47,7 @@ pub(super) async fn check_either(
     Ok(next.run(request).await)
 }
 
-/// Refuses a request with two keys: what lies in app of the gateway may have looked at the other.
+/// Refuses a request with two keys: what lies in front of the gateway may have looked at the other.
 fn has_one_at_most(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_none() {
         return Ok(());

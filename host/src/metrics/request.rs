@@ -82,7 +82,7 @@ struct Notes {
     failed: AtomicBool,
     /// Time in line, in nanoseconds.
     queued: AtomicU64,
-    /// When Codex was first requested for a turn.
+    /// When a turn was first requested of Codex.
     requested: OnceLock<Instant>,
     /// Turns that Codex is at.
     turns: AtomicUsize,
@@ -91,7 +91,7 @@ struct Notes {
 }
 
 impl Notes {
-    /// What of its time was neither Codex's nor spent in line. None: Codex was never requested.
+    /// What of its time was neither Codex's nor spent in line. None: no turn was requested.
     fn overhead(&self, whole: Duration) -> Option<Duration> {
         let requested = self.requested.get()?.saturating_duration_since(self.began);
         let reported = match self.turns.load(Ordering::Relaxed) {
@@ -137,7 +137,7 @@ impl RequestMetrics {
         notes.metrics.0.queue.observe(waited);
     }
 
-    /// Codex is requested for a turn now, or to go on with one.
+    /// A turn is requested of Codex now, or its continuation.
     pub(crate) fn request_turn(&self) -> TurnTrail {
         let notes = &self.0;
         notes.turns.fetch_add(1, Ordering::Relaxed);
@@ -201,7 +201,7 @@ impl RequestMetrics {
     }
 }
 
-/// A turn of Codex that a request has requested for, or has had go on. Until this is dropped, Codex is at it.
+/// A turn that a request has begun or continued. It runs until this is dropped.
 #[derive(Debug)]
 pub(crate) struct TurnTrail {
     trail: RequestMetrics,

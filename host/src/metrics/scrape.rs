@@ -238,7 +238,7 @@ impl Page<'_> {
         values.encode(self.0.encode_descriptor(name, help, unit, histogram)?)
     }
 
-    /// Several of them, exported apart by their labels.
+    /// Several of them, distinguished by their labels.
     pub(super) fn histograms<'a, const N: usize>(
         &mut self,
         name: &str,

@@ -62,7 +62,7 @@ struct Shared {
     configured: Option<u64>,
     /// Held for the whole of a change, so that changes come one after the other.
     state: Mutex<RegistryState>,
-    /// Rung when any release fails.
+    /// Notified when any release fails.
     fault_notify: Arc<Notify>,
     tasks: Tasks,
 }

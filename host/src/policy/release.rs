@@ -321,7 +321,7 @@ pub(crate) struct Terms {
     pub(crate) settings: String,
     /// Whether it may import a sealed WASI.
     pub(crate) wasi: bool,
-    /// Rung when it fails.
+    /// Notified when it fails.
     pub(crate) fault_notify: Arc<Notify>,
     /// Where what it does is counted.
     pub(crate) meter: Arc<ReleaseMetrics>,

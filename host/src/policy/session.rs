@@ -203,7 +203,7 @@ impl Session {
         if self.relay.covers(events) {
             let due = self.relay.due();
             self.report(reply, &due).await?;
-            // No call from here on: what is output is output.
+            // No call from here on: output cannot be taken back.
             return self.relayed(events);
         }
         let rest = self.relay.rest();

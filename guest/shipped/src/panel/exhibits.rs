@@ -9,7 +9,7 @@ const MARK_AT_MOST: usize = 48;
 /// Characters of a fence's two lines besides name and tag, at most.
 const FENCE_AT_MOST: usize = 40;
 
-/// A text, or what is excerpt of it.
+/// A text, or an excerpt of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Excerpt<'a> {
     pub(super) text: &'a str,

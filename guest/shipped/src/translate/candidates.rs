@@ -61,7 +61,7 @@ pub(super) struct Fault {
 }
 
 impl Candidates {
-    /// The fan-out that the notes speak of, if they do. `kept` says whether candidates' texts are wanted.
+    /// The fan-out that the notes speak of, if they do. `keeps_text` says whether candidates' texts are kept.
     pub(super) fn of(notes: &mut Notes, keeps_text: bool) -> Option<Self> {
         notes.fan_out.take().map(|fan_out| Self {
             fan_out,

@@ -1,4 +1,4 @@
-//! What Codex has limits of its account so far. Pure.
+//! What Codex has reported of its account so far. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::messages;
 use super::wire::{AccountUpdated, RateLimitWindow, RateLimits};
 use crate::codex::protocol::AccountReadResponse;
 
-/// How much of the account's allowance is used. Of an account whose allowance is not limits there is nothing.
+/// How much of the account's allowance is used. Of an account whose allowance is not reported there is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Allowance {
     /// The short window, mostly of hours.
@@ -42,7 +42,7 @@ pub(super) struct Login {
     pub(super) plan: Option<String>,
 }
 
-/// What Codex has limits.
+/// What Codex has reported.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     login: Option<Login>,
@@ -59,7 +59,7 @@ impl Known {
         self.allowance.clone()
     }
 
-    /// The login is another now, which nobody has limits of yet.
+    /// The login is another now, of which nothing is reported yet.
     pub(super) fn forget(&mut self) {
         *self = Self::default();
     }

@@ -1,4 +1,4 @@
-//! What the command line says of Codex: answer by one at a time, and remembered for a moment. Each time it is a process.
+//! A probe whose result is cached for a moment. One runs at a time: each starts a process.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -158,7 +158,7 @@ impl Found {
 }
 
 impl Account {
-    /// Who is signed in: as a child has answer, or else as the command line says.
+    /// Who is signed in: as a child has reported, or else as the command line says.
     async fn login(&self, runs: bool) -> Login {
         let known = lock(&self.inner.known).login();
         if let Some(login) = known {

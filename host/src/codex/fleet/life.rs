@@ -1,4 +1,4 @@
-//! One child's life: started, introduced, answered for its account and its models; watched; and ended once nobody needs it.
+//! One child's life: started, introduced, its account and its models read; watched; and ended once nobody needs it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,7 +21,7 @@ use crate::codex::protocol::{AccountReadResponse, Nothing};
 /// How often the login's file is looked at while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
 
-/// How often a child is answered whether it still responds.
+/// How often a child is probed.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
 /// Rounds in a row without a response after which a child is given up with the turns that it has: 16 s, since each round

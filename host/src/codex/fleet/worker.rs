@@ -70,7 +70,7 @@ pub(super) struct Tally {
     pub(super) resident: AtomicU64,
     /// Threads after which it is to be replaced.
     most: u64,
-    /// Rung when it has come to be replaced.
+    /// Notified when it is to be replaced.
     wake: Arc<Notify>,
 }
 

@@ -85,7 +85,7 @@ impl Turn {
         self.shared.lock().calls.used
     }
 
-    /// Rung whenever the turn has something to tell.
+    /// Set whenever the turn has output.
     pub(crate) fn wake(&self) -> Arc<WakeFlag> {
         self.shared.wake.clone()
     }

@@ -9,7 +9,7 @@ use crate::resizable_semaphore::SemaphorePermit;
 use crate::wake_flag::WakeFlag;
 use crate::wit::Ending;
 
-/// The right to run a turn. Turns that never run at once may share one: a place is free again when all have ended.
+/// The right to run a turn. Turns that never run at once may share one: the permit is released when all have ended.
 pub(crate) type Permit = Arc<SemaphorePermit>;
 
 /// What a turn has besides its brief.
@@ -19,7 +19,7 @@ pub(crate) struct Terms {
     pub(crate) source: u32,
     /// Kept until Codex has really ended the turn.
     pub(crate) permit: Permit,
-    /// Rung whenever the turn has something to tell. Several turns may share one.
+    /// Set whenever the turn has output. Several turns may share one.
     pub(crate) wake: Arc<WakeFlag>,
     /// Bytes of its events that may wait.
     pub(crate) buffer_bytes: usize,

@@ -18,7 +18,7 @@ pub(super) struct CandidateBuffer {
     consulted: Option<(u32, Transcript)>,
     /// Bytes of all that the candidates have said.
     bytes: usize,
-    /// What the events cost that the reply has not transcript.
+    /// The cost of the events that the reply has not received.
     waiting: usize,
     /// How many of them there may be before they are joined again.
     patience: usize,
@@ -93,7 +93,7 @@ impl CandidateBuffer {
         }
     }
 
-    /// The reply has transcript all but these.
+    /// The reply has received all but these.
     pub(super) fn sent(&mut self, waiting: &[Event]) {
         self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
     }

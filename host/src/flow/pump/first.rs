@@ -5,7 +5,7 @@ use crate::metrics::RequestMetrics;
 use crate::wit::{Ending, Event, EventKind, Frame, Told};
 
 /// Looks for the first frames that hold some of the answer. Which frame says what is the policy's affair, so it goes by what
-/// the policy was output as it gave them.
+/// the policy received when it gave them.
 pub(super) struct First {
     /// None once they are found, and where nothing is streamed.
     trail: Option<RequestMetrics>,

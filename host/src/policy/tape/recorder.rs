@@ -1,4 +1,4 @@
-//! Records tapes of the next requests, for as long as it was recording to. A request that is recorded waits for nothing: a
+//! Records tapes of the next requests, for a limited time. A request that is recorded waits for nothing: a
 //! task beside it collects what its policy is told, and writes the tape when it is over.
 
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
@@ -119,7 +119,7 @@ impl Recorder {
         }))
     }
 
-    /// Records the next so many requests, for at most so long. It takes the place of what was recording for before.
+    /// Records the next so many requests, for at most so long. It replaces an earlier recording.
     ///
     /// # Errors
     /// The folder cannot be made, is not ours alone, or has no room for a tape.
@@ -262,7 +262,7 @@ impl Recorder {
 }
 
 impl State {
-    /// Forgets what was recording for, once its time is over.
+    /// Ends the recording once its time is over.
     fn expire(&mut self) {
         self.recording = self
             .recording

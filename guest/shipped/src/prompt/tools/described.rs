@@ -1,4 +1,4 @@
-//! What the model is description of a function. Codex (0.169) passes only a part of JSON Schema on, so what it leaves out of a
+//! The description of a function for the model. Codex (0.169) passes only a part of JSON Schema on, so what it leaves out of a
 //! schema, or changes, is said in the description.
 
 use serde_json::{Map, Value};

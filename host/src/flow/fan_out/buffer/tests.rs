@@ -101,7 +101,7 @@ fn what_waits_is_bounded_and_joined() {
     }
     assert!(waiting.len() <= WAITING + 2, "{} events", waiting.len());
     buffer.sent(&[]);
-    // The answer is not buffer for the panel, but waits like the rest.
+    // The answer is not kept for the panel, but waits like the rest.
     let half = "x".repeat(1 << 19);
     assert!(buffer.append(vec![said(0, &half)]).1.is_empty());
     let (_, over) = buffer.append(vec![said(0, &half), said(1, "c")]);
