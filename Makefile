@@ -20,7 +20,7 @@ WASM := wasm32-unknown-unknown wasm32-wasip2
 
 # Where the demo listens, and where it keeps its files.
 LISTEN ?= 127.0.0.1:8787
-DEMO_DATA ?= target/demo
+DEMO_DATA ?= target/demo-data
 
 .PHONY: help demo test bench proof soak counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
 
@@ -30,12 +30,12 @@ help: ## list what there is
 demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no account, no network, no cost
 	@printf '==> 1 of 3: Codex %s, into .codex/\n' $(CODEX_VERSION)
 	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
-	@printf '==> 2 of 3: the gateway, into target/debug/ (a first build takes minutes)\n'
+	@printf '==> 2 of 3: the gateway, into target/demo/ (a first build takes about six minutes on two cores)\n'
 	@$(call targets,wasm32-unknown-unknown)
-	cargo build --locked -p airlock --bin airlock
+	cargo build --locked --profile demo -p airlock --bin airlock
 	@printf '==> 3 of 3: a rehearsal on %s\n' $(LISTEN)
 	@set -o pipefail; \
-	target/debug/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
+	target/demo/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
 	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
 
 test: setup nextest sdk haiku build ## set everything up and run all tests
