@@ -56,13 +56,14 @@ async fn bodies_that_stop_keep_nobody_out() -> Result<()> {
     let little = vec![b' '; 10 << 10];
     let small = try_join_all((0..10).map(|_| begin(&gateway, 20 << 10, &little))).await?;
 
-    // Of the large ones only one has room. Once the others are refused, it is the only one that waits.
+    // Of the large ones only one has room. The others are refused because they wait behind another (503), or because they held
+    // memory that another needed (408), as they happen to arrive.
     let mut large: FuturesUnordered<_> = large.into_iter().map(status).collect();
     for _ in 0..2 {
         let refused = soon("a refusal", large.next())
             .await?
             .context("no body")??;
-        assert_eq!(refused, 503);
+        ensure!([408, 503].contains(&refused), "{refused}");
     }
 
     let began = Instant::now();
