@@ -113,12 +113,7 @@ impl RetryFilter {
         if self.repeating.is_some() {
             self.retold_whole(item, whole, events);
         }
-        let Some(message) = self
-            .messages
-            .iter_mut()
-            .rev()
-            .find(|message| message.item == item)
-        else {
+        let Some(message) = self.message_mut(item) else {
             return;
         };
         message.completed = true;
@@ -249,17 +244,18 @@ impl RetryFilter {
         self.next_message += 1;
     }
 
+    /// The newest message of this item.
+    fn message_mut(&mut self, item: &str) -> Option<&mut Message> {
+        let mut messages = self.messages.iter_mut().rev();
+        messages.find(|message| message.item == item)
+    }
+
     fn tell(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
-        let Some(message) = self
-            .messages
-            .iter_mut()
-            .rev()
-            .find(|message| message.item == item)
-        else {
+        let Some(message) = self.message_mut(item) else {
             return;
         };
-        self.bytes += text.len();
         message.tell(text, events);
+        self.bytes += text.len();
     }
 
     /// Notes which new item retells the message at the present place.
