@@ -96,7 +96,7 @@ pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refu
         }
         return Err(Refusal::too_large(limit));
     }
-    let mut arriving = bodies.budget.arrive();
+    let mut arriving = bodies.budget.arrive(announced);
     let collected = tokio::select! {
         biased;
         collected = collect(&mut body, announced, limit, &mut arriving) => collected,

@@ -75,8 +75,10 @@ impl Budget {
         }))
     }
 
-    /// A body begins to arrive.
-    pub(super) fn arrive(&self) -> Arriving {
+    /// A body begins to arrive, of which so many bytes are announced. One that is announced as large is never small: its
+    /// beginning would hold the memory that is kept for small ones.
+    pub(super) fn arrive(&self, announced: usize) -> Arriving {
+        let small = announced <= SMALL;
         let now = Instant::now();
         let evicted = Arc::<Notify>::default();
         let mut arriving = self.lock();
@@ -88,7 +90,7 @@ impl Budget {
             bytes: 0,
             last: now,
             waiting: false,
-            small: true,
+            small,
             holds: false,
             leaving: false,
             evicted: Arc::clone(&evicted),
@@ -100,7 +102,7 @@ impl Budget {
             number,
             bytes: 0,
             charged: 0,
-            small: true,
+            small,
             share: MemoryShare::default(),
             evicted,
         }

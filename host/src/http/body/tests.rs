@@ -252,9 +252,22 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
+    let bodies = within(split(COPIES * 300, COPIES * 100), LARGE);
+    let mut large = [(); 4].map(|()| bodies.budget.arrive(LARGE));
+    for body in &mut large {
+        // The last finds none.
+        let _ = tokio::time::timeout(Duration::from_millis(1), body.take(100 * KIB)).await;
+    }
+    let small = ask(&bodies, 90 * KIB);
+    let now = tokio::time::timeout(Duration::from_millis(1), small);
+    assert!(now.await.is_ok_and(|small| small.is_ok()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
-    let [mut first, mut second] = [(); 2].map(|()| bodies.budget.arrive());
+    let [mut first, mut second] = [(); 2].map(|()| bodies.budget.arrive(0));
     first.take(LARGE).await.unwrap();
     second.take(LARGE).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -263,7 +276,7 @@ async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(first);
     };
-    let mut next = bodies.budget.arrive();
+    let mut next = bodies.budget.arrive(0);
     let (taken, ()) = tokio::join!(next.take(LARGE), leaves);
     assert!(taken.is_ok());
     let evicted = tokio::time::timeout(Duration::from_secs(5), second.evicted());
