@@ -5,7 +5,7 @@ mod policy;
 
 /// Each package, its features, and the variable in which the tests find its component.
 const POLICIES: [(&str, &[&str], &str); 9] = [
-    ("airlock-policy", &[], "AIRLOCK_SHIPPED_POLICY"),
+    ("airlock-shipped-policy", &[], "AIRLOCK_SHIPPED_POLICY"),
     ("airlock-critique", &[], "AIRLOCK_CRITIQUE_POLICY"),
     ("airlock-redact", &[], "AIRLOCK_REDACT_POLICY"),
     ("airlock-house-voice", &[], "AIRLOCK_HOUSE_VOICE_POLICY"),

@@ -46,7 +46,7 @@ pub(crate) use self::upstream::{ModelReport, Reach};
 use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::task::{Tasks, aside};
-use crate::wit::{Brief, Model, Problem, Wish};
+use crate::wit::{Brief, Model, Problem, Selection};
 
 /// What Codex calls us in everything that it asks of a model (`originator`).
 pub(crate) const CLIENT_NAME: &str = "airlock";
@@ -148,7 +148,11 @@ impl Codex {
     }
 
     /// The name of the model that a turn of this wish would run on, as far as a child has told its models.
-    pub(crate) fn model_name(&self, conversation: &Conversation, wished: Option<&Wish>) -> String {
+    pub(crate) fn model_name(
+        &self,
+        conversation: &Conversation,
+        wished: Option<&Selection>,
+    ) -> String {
         let wished = wished.or(conversation.model.as_ref());
         match (self.fleet.now(), wished) {
             (Ok(child), _) => child.catalogue.name(wished),

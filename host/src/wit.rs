@@ -31,7 +31,7 @@ mod generated {
 
 pub(crate) use generated::newest::airlock::policy::types::{
     Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
-    Phase, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Tool, Usage, Wish,
+    Phase, Problem, ProblemKind, Reasoning, Request, Selection, Shortfall, Text, Tool, Usage,
 };
 pub(crate) use generated::newest::exports::airlock::policy::admit::{Admission, Load};
 pub(crate) use generated::newest::exports::airlock::policy::manifest::{
@@ -43,7 +43,7 @@ pub(crate) use generated::newest::exports::airlock::policy::synthesize::{
     Message, Outcome, Verdict,
 };
 pub(crate) use generated::newest::exports::airlock::policy::translate::{
-    Closing, Frame, Handoff, Told,
+    Closing, Frame, Handoff, Output,
 };
 
 /// The interfaces that a policy exports, for the one place that calls them.

@@ -3,12 +3,12 @@
 //! A strategy is one `impl Strategy`, and `impl Strategies` says which ones the policy has. The rest of this file exports
 //! everything else as it is shipped. The host does not change.
 
-use airlock_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
-use airlock_policy::bindings::exports::airlock::policy::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
+use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_policy::component::{Panel, Reply};
-use airlock_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
+use airlock_shipped_policy::component::{Panel, Reply};
+use airlock_shipped_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
 
 /// Consults a critic, then shows an answer that was written with the candidates and the critique at hand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,7 +55,7 @@ impl Strategy for Critique {
 pub struct Policy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
 
 impl Strategies for Policy {
     fn all() -> Vec<Box<dyn Strategy>> {
@@ -73,20 +73,20 @@ impl manifest::Guest for Policy {
             summary:
                 "The shipped policy; a critic reads the candidates before the answer is written."
                     .to_owned(),
-            ..airlock_policy::manifest::describe(&Self::all())
+            ..airlock_shipped_policy::manifest::describe(&Self::all())
         }
     }
 }
 
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
-        airlock_policy::admit::decide(load)
+        airlock_shipped_policy::admit::decide(load)
     }
 }
 
 impl prompt::Guest for Policy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        airlock_policy::prompt::render_with(&request, &Self::all())
+        airlock_shipped_policy::prompt::render_with(&request, &Self::all())
     }
 }
 
@@ -94,11 +94,11 @@ impl translate::Guest for Policy {
     type Reply = Reply;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_policy::models::list(&models)
+        airlock_shipped_policy::models::list(&models)
     }
 
     fn show_model(_dialect: String, model: Model) -> String {
-        airlock_policy::models::show(&model)
+        airlock_shipped_policy::models::show(&model)
     }
 }
 
@@ -120,10 +120,10 @@ impl synthesize::Guest for Policy {
 mod tests {
     #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
-    use airlock_policy::bindings::airlock::policy::types::{
+    use airlock_shipped_policy::bindings::airlock::policy::types::{
         Brief, Choice, Context, Ending, InputItem,
     };
-    use airlock_policy::bindings::exports::airlock::policy::synthesize::{
+    use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
         GuestPanel, Message, Outcome, Verdict,
     };
 
@@ -139,7 +139,7 @@ mod tests {
         let request = Request {
             id: "req_1".to_owned(),
             arrived: 0,
-            dialect: airlock_policy::DIALECT.to_owned(),
+            dialect: airlock_shipped_policy::DIALECT.to_owned(),
             body: body.to_owned(),
             attachments: Vec::new(),
             settings: String::new(),
@@ -170,7 +170,7 @@ mod tests {
         let context = Context {
             id: "req_1".to_owned(),
             arrived: 0,
-            dialect: airlock_policy::DIALECT.to_owned(),
+            dialect: airlock_shipped_policy::DIALECT.to_owned(),
             model: "gpt-5.5".to_owned(),
             notes: plan(BODY).unwrap().notes,
         };

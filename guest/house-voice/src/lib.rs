@@ -12,14 +12,14 @@
 mod settings;
 mod words;
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Event, Model, Problem, ProblemKind, Request,
 };
-use airlock_policy::bindings::exports::airlock::policy::{
+use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_policy::component::{Panel, Reply};
-use airlock_policy::panel;
+use airlock_shipped_policy::component::{Panel, Reply};
+use airlock_shipped_policy::panel;
 
 use settings::Settings;
 
@@ -28,11 +28,11 @@ use settings::Settings;
 pub struct Policy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
 
 impl manifest::Guest for Policy {
     fn describe() -> manifest::Description {
-        let mut shipped = airlock_policy::manifest::describe(&panel::strategies());
+        let mut shipped = airlock_shipped_policy::manifest::describe(&panel::strategies());
         shipped.settings.extend(settings::described());
         manifest::Description {
             name: "house-voice".to_owned(),
@@ -46,7 +46,7 @@ impl manifest::Guest for Policy {
 
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
-        airlock_policy::admit::decide(load)
+        airlock_shipped_policy::admit::decide(load)
     }
 }
 
@@ -54,7 +54,7 @@ impl prompt::Guest for Policy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
         let settings = Settings::read(&request.settings)?;
         // First, so that what is wrong with a request is said in the shipped policy's words.
-        let mut plan = airlock_policy::prompt::render(&request)?;
+        let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if !settings.refuse.is_empty() {
             let said = words::last_said(&plan);
             let found = settings.refuse.iter().find(|it| words::hold(&said, it));
@@ -76,11 +76,11 @@ impl translate::Guest for Policy {
     type Reply = Reply;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_policy::models::list(&models)
+        airlock_shipped_policy::models::list(&models)
     }
 
     fn show_model(_dialect: String, model: Model) -> String {
-        airlock_policy::models::show(&model)
+        airlock_shipped_policy::models::show(&model)
     }
 }
 

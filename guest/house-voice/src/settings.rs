@@ -1,7 +1,7 @@
 //! The house's settings, which stand beside the shipped policy's own.
 
-use airlock_policy::bindings::airlock::policy::types::{Problem, ProblemKind};
-use airlock_policy::bindings::exports::airlock::policy::manifest::{Setting, Takes};
+use airlock_shipped_policy::bindings::airlock::policy::types::{Problem, ProblemKind};
+use airlock_shipped_policy::bindings::exports::airlock::policy::manifest::{Setting, Takes};
 use serde::Deserialize;
 
 /// What the house may set. The shipped settings are among the members that are skipped.

@@ -1,7 +1,7 @@
 //! Tests of the policy with settings of its own.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use airlock_policy::bindings::airlock::policy::types::Attachment;
+use airlock_shipped_policy::bindings::airlock::policy::types::Attachment;
 use manifest::Takes;
 
 use super::*;
@@ -10,7 +10,7 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
     <Policy as prompt::Guest>::render(Request {
         id: "req_1".to_owned(),
         arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
+        dialect: airlock_shipped_policy::DIALECT.to_owned(),
         body: format!(r#"{{"model":"m","messages":{messages},"logit_bias":{{"1":1}}}}"#),
         attachments: vec![Attachment {
             media_type: "image/png".to_owned(),

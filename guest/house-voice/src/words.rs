@@ -1,7 +1,7 @@
 //! What the user said last, and whether it holds a phrase.
 
-use airlock_policy::bindings::airlock::policy::types::InputItem;
-use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::bindings::airlock::policy::types::InputItem;
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
 use serde_json::Value;
 
 /// The text of the last message of the user, as the plan has it: so nothing reaches the model that was not looked at.

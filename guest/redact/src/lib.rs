@@ -20,23 +20,23 @@ mod secrets;
 
 use std::cell::RefCell;
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, Model, Problem, Request,
 };
-use airlock_policy::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Reply as ReplyHandle, Told,
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
+    Closing, GuestReply, Output, Reply as ReplyHandle,
 };
-use airlock_policy::bindings::exports::airlock::policy::{
+use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_policy::panel;
+use airlock_shipped_policy::panel;
 
 /// What this component exports.
 #[derive(Debug)]
 pub struct Policy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_policy::bindings::export!(Policy with_types_in airlock_policy::bindings);
+airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
 
 impl manifest::Guest for Policy {
     fn describe() -> manifest::Description {
@@ -45,20 +45,20 @@ impl manifest::Guest for Policy {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary: "The shipped policy; secrets in the model's words do not reach the client."
                 .to_owned(),
-            ..airlock_policy::manifest::describe(&panel::strategies())
+            ..airlock_shipped_policy::manifest::describe(&panel::strategies())
         }
     }
 }
 
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
-        airlock_policy::admit::decide(load)
+        airlock_shipped_policy::admit::decide(load)
     }
 }
 
 impl prompt::Guest for Policy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        airlock_policy::prompt::render(&request)
+        airlock_shipped_policy::prompt::render(&request)
     }
 }
 
@@ -66,11 +66,11 @@ impl translate::Guest for Policy {
     type Reply = Reply;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_policy::models::list(&models)
+        airlock_shipped_policy::models::list(&models)
     }
 
     fn show_model(_dialect: String, model: Model) -> String {
-        airlock_policy::models::show(&model)
+        airlock_shipped_policy::models::show(&model)
     }
 }
 
@@ -84,7 +84,7 @@ impl relay::Guest for Policy {
 }
 
 impl synthesize::Guest for Policy {
-    type Panel = airlock_policy::component::Panel;
+    type Panel = airlock_shipped_policy::component::Panel;
 }
 
 /// A reply behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
@@ -97,7 +97,7 @@ impl GuestReply for Reply {
         Self(RefCell::new(reply::Reply::new(&context)))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Told {
+    fn feed(&self, events: Vec<Event>) -> Output {
         self.0.borrow_mut().feed(events)
     }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::mem;
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, Phase, Problem, Reasoning, Text,
 };
-use airlock_policy::bindings::exports::airlock::policy::translate::{Closing, Told};
-use airlock_policy::translate;
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{Closing, Output};
+use airlock_shipped_policy::translate;
 use serde_json::Value;
 
 use crate::stream::{Redactor, redacted};
@@ -51,7 +51,7 @@ impl Reply {
     }
 
     /// As the shipped reply does.
-    pub fn feed(&mut self, events: Vec<Event>) -> Told {
+    pub fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut clean = Vec::with_capacity(events.len());
         for event in events {
             self.pass(event, &mut clean);

@@ -15,7 +15,7 @@ wit_bindgen::generate!({
     world: "relayer",
     path: "../../wit",
     pub_export_macro: true,
-    default_bindings_module: "airlock_policy::bindings",
+    default_bindings_module: "airlock_shipped_policy::bindings",
     additional_derives: [PartialEq],
 });
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::bindings::airlock::policy::types::{Context, Ending, Event, Model, Problem, Request};
 use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Reply as ReplyHandle, Told,
+    Closing, GuestReply, Output, Reply as ReplyHandle,
 };
 use crate::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
@@ -89,7 +89,7 @@ impl GuestReply for Reply {
         Self(RefCell::new(crate::translate::Reply::new(&context)))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Told {
+    fn feed(&self, events: Vec<Event>) -> Output {
         self.0.borrow_mut().feed(events)
     }
 

@@ -22,7 +22,7 @@ mod tools;
 use serde::de::DeserializeSeed;
 
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request, Wish};
+use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Request, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::json;
 use crate::notes::{FanOut, Notes, Structure};
@@ -228,7 +228,7 @@ fn plan(
 
 /// The turns of a plan.
 struct Turns {
-    model: Option<Wish>,
+    model: Option<Selection>,
     briefs: Vec<Brief>,
     fan_out: Option<FanOut>,
 }
@@ -238,7 +238,7 @@ struct Turns {
 fn turns(
     airlock: &Airlock<'_>,
     attempts: u32,
-    model: Option<Wish>,
+    model: Option<Selection>,
     answer: Brief,
     terms: Option<FanOut>,
 ) -> Result<Turns, Problem> {
@@ -271,9 +271,9 @@ fn turns(
     })
 }
 
-fn selection(name: Option<String>, param: &str) -> Option<Wish> {
+fn selection(name: Option<String>, param: &str) -> Option<Selection> {
     let param = param.to_owned();
-    name.map(|name| Wish { name, param })
+    name.map(|name| Selection { name, param })
 }
 
 fn nested_fan_out() -> Problem {

@@ -18,7 +18,7 @@ use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, Problem, ProblemKind, Shortfall,
 };
 use crate::bindings::exports::airlock::policy::relay::Pattern;
-use crate::bindings::exports::airlock::policy::translate::{Closing, Told};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Output};
 use crate::json;
 use crate::notes::Notes;
 
@@ -59,10 +59,10 @@ impl Reply {
 
     /// Translates a batch, in order. No frames where the client did not ask for a stream. After a handoff nothing is
     /// heard any more.
-    pub fn feed(&mut self, events: Vec<Event>) -> Told {
+    pub fn feed(&mut self, events: Vec<Event>) -> Output {
         match &mut self.kind {
             Kind::Streamed(streamed) => streamed.feed(events),
-            Kind::Collected(collected) => Told {
+            Kind::Collected(collected) => Output {
                 frames: Vec::new(),
                 handoff: collected.feed(events),
             },

@@ -9,9 +9,9 @@
 
 use std::borrow::Cow;
 
-use airlock_policy::bindings::airlock::policy::types::Request;
-use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::{DIALECT, prompt};
+use airlock_shipped_policy::bindings::airlock::policy::types::Request;
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::{DIALECT, prompt};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;

@@ -18,12 +18,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Attachment, Choice, Context, Ending, Event, EventKind, Notification, Phase, Problem,
     ProblemKind, Reasoning, Request, Shortfall, Text, Usage,
 };
-use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::{DIALECT, prompt, translate};
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::{DIALECT, prompt, translate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};

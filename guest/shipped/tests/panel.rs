@@ -16,11 +16,13 @@ mod rules;
 #[path = "panel/votes.rs"]
 mod votes;
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Choice, Context, Ending, Problem, ProblemKind, Shortfall,
 };
-use airlock_policy::bindings::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
-use airlock_policy::panel::{self, Panel, Step, Strategy, Table};
+use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
+    Message, Outcome, Verdict,
+};
+use airlock_shipped_policy::panel::{self, Panel, Step, Strategy, Table};
 use serde_json::{Value, json};
 
 /// A panel whose notes hold these members of `fan_out`.
@@ -39,7 +41,7 @@ fn context(fan_out: Value, structure: &str) -> Context {
     Context {
         id: "req_7".to_owned(),
         arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
+        dialect: airlock_shipped_policy::DIALECT.to_owned(),
         model: "gpt-5.5".to_owned(),
         notes: Value::from_iter(notes).to_string(),
     }

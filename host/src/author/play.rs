@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::policy::tape::Tape;
 use crate::policy::{CallResult, Fault, PolicyCall, Release, Replay};
-use crate::wit::{Admission, Closing, Frame, Plan, Problem, Told};
+use crate::wit::{Admission, Closing, Frame, Output, Plan, Problem};
 
 /// Plays a tape to its end, or to where the release ends it. What is the release's own business is not in the lines: its
 /// notes, and what it knows its turns by.
@@ -59,7 +59,7 @@ fn tell(answer: &CallResult, lines: &mut Vec<String>) {
         }
         CallResult::Admission(admission) => line(word(admission)),
         CallResult::Ready => {}
-        CallResult::Told(Told { frames, handoff }) => {
+        CallResult::Output(Output { frames, handoff }) => {
             frames.iter().for_each(|it| line(frame(it)));
             if let Some(handoff) = handoff {
                 let goes_on = if handoff.key.is_some() {

@@ -7,7 +7,7 @@ use super::connection::{CallError, Connection};
 use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
 use crate::failure::Failure;
-use crate::wit::{Brief, Model, ProblemKind, Wish};
+use crate::wit::{Brief, Model, ProblemKind, Selection};
 
 /// Pages beyond which a child's list is taken to have no end.
 const PAGES: usize = 32;
@@ -137,13 +137,13 @@ impl Catalogue {
     }
 
     /// The name of the model that this wish leads to. Where neither it nor Codex says one, it is `default`.
-    pub(super) fn name(&self, wished: Option<&Wish>) -> String {
+    pub(super) fn name(&self, wished: Option<&Selection>) -> String {
         let name = wished.map(|wish| &wish.name).or(self.default.as_ref());
         name.cloned().unwrap_or_else(|| "default".to_owned())
     }
 }
 
-fn unknown(wished: &Wish) -> Failure {
+fn unknown(wished: &Selection) -> Failure {
     // A client's text may be long; the message repeats only so much of it.
     let shown: String = wished.name.chars().take(64).collect();
     let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
@@ -184,8 +184,8 @@ mod tests {
         Catalogue::new(serde_json::from_value(models).unwrap(), None, open, None)
     }
 
-    fn wish(name: &str, param: &str) -> Wish {
-        Wish {
+    fn wish(name: &str, param: &str) -> Selection {
+        Selection {
             name: name.to_owned(),
             param: param.to_owned(),
         }
@@ -207,7 +207,7 @@ mod tests {
         Attachments::lift(r#"{"input":{"image_url":"data:image/png;base64,AAAA"}}"#.to_owned()).1
     }
 
-    fn conversation(model: Option<Wish>, history: Vec<String>) -> Conversation {
+    fn conversation(model: Option<Selection>, history: Vec<String>) -> Conversation {
         Conversation::new(model, String::new(), history, Vec::new(), attachments()).unwrap()
     }
 

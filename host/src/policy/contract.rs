@@ -1,7 +1,7 @@
 //! What a policy must give back. Whatever breaks this never reaches a client or Codex.
 
 use super::fault::Fault;
-use crate::wit::{Brief, Frame, InputItem, Pattern, Plan, Request, Resume, Told, Tool, Verdict};
+use crate::wit::{Brief, Frame, InputItem, Output, Pattern, Plan, Request, Resume, Tool, Verdict};
 
 /// Turns that one request may run side by side.
 const CANDIDATES: usize = 20;
@@ -76,7 +76,7 @@ fn exist(input: &[InputItem], attachments: usize) -> Result<(), Fault> {
 }
 
 /// Checks what a batch became.
-pub(super) fn output(output: &Told) -> Result<(), Fault> {
+pub(super) fn output(output: &Output) -> Result<(), Fault> {
     if let Some(handoff) = &output.handoff
         && handoff
             .key
@@ -325,7 +325,7 @@ mod tests {
                 key: Some("k".repeat(bytes)),
             };
             let frames = Vec::new();
-            output(&Told {
+            output(&Output {
                 frames,
                 handoff: Some(handoff),
             })

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use crate::events;
 use crate::wit::{
-    Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Plan, Problem, Request, Told,
-    Verdict,
+    Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Output, Plan, Problem,
+    Request, Verdict,
 };
 
 /// Calls of one request that may wait for an observer.
@@ -50,7 +50,7 @@ pub(crate) enum CallResult {
     Admission(Admission),
     /// A reply, or a panel.
     Ready,
-    Told(Told),
+    Output(Output),
     Closing(Closing),
     Verdict(Verdict),
     Fault(String),
@@ -98,7 +98,7 @@ impl CallResult {
                     resume.key.clear();
                 }
             }
-            Self::Told(told) => {
+            Self::Output(told) => {
                 if let Some(handoff) = &mut told.handoff {
                     handoff.key = handoff.key.take().map(|_| String::new());
                 }
@@ -116,7 +116,7 @@ impl CallResult {
     /// The frames in it.
     pub(crate) fn frames(&self) -> &[Frame] {
         match self {
-            Self::Told(told) => &told.frames,
+            Self::Output(told) => &told.frames,
             Self::Closing(closing) => &closing.frames,
             Self::Plan(_)
             | Self::Refused(_)
@@ -137,7 +137,7 @@ impl CallResult {
                 Self::Refused(_)
                 | Self::Admission(_)
                 | Self::Ready
-                | Self::Told(_)
+                | Self::Output(_)
                 | Self::Verdict(_)
                 | Self::Fault(_) => 64,
             }
@@ -165,9 +165,9 @@ impl From<&()> for CallResult {
     }
 }
 
-impl From<&Told> for CallResult {
-    fn from(told: &Told) -> Self {
-        Self::Told(told.clone())
+impl From<&Output> for CallResult {
+    fn from(told: &Output) -> Self {
+        Self::Output(told.clone())
     }
 }
 

@@ -21,8 +21,8 @@ use crate::failure::Failure;
 use crate::memory::MemoryShare;
 use crate::metrics::Work;
 use crate::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Plan,
-    Request, Told, Verdict,
+    Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Output,
+    Plan, Request, Verdict,
 };
 
 /// A policy at work on one request.
@@ -190,7 +190,7 @@ impl Session {
     }
 
     /// Translates a batch of events. Needs an open reply.
-    pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Told, Fault> {
+    pub(crate) async fn feed(&mut self, events: &[Event]) -> Result<Output, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
         self.volume.receive(events);
         if self.relay.needs_pattern(events) {
@@ -220,9 +220,9 @@ impl Session {
 
     /// Tells a batch by the pattern. For whoever watches it was fed, as the one piece that it has become: they see what
     /// clients see, and no policy can tell that it is watched.
-    fn relayed(&mut self, events: &[Event]) -> Result<Told, Fault> {
+    fn relayed(&mut self, events: &[Event]) -> Result<Output, Fault> {
         let frames: Vec<Frame> = self.relay.frame(events).into_iter().collect();
-        let output = self.give_out(&frames, events.len(), 0).map(|()| Told {
+        let output = self.give_out(&frames, events.len(), 0).map(|()| Output {
             frames,
             handoff: None,
         });

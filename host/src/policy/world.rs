@@ -18,8 +18,8 @@ use self::speaks::speaks;
 use super::sandbox::Sandbox;
 use crate::wit::exports::{admit, manifest, prompt, relay, synthesize, translate};
 use crate::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Pattern, Plan,
-    Problem, Request, Told, Verdict,
+    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Output, Pattern,
+    Plan, Problem, Request, Verdict,
 };
 
 /// What a policy may leave out.
@@ -55,7 +55,7 @@ pub(super) trait Exports: Send + Sync {
         store: Held<'a>,
         reply: ResourceAny,
         events: &'a [Event],
-    ) -> Call<'a, Told>;
+    ) -> Call<'a, Output>;
     /// Whether it has `relay`, which policies may leave out.
     fn relays(&self) -> bool;
     fn offer<'a>(&'a self, store: Held<'a>, reply: ResourceAny) -> Call<'a, Option<Pattern>>;
@@ -166,7 +166,7 @@ mod tests {
         let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(
             digest,
-            "acb6da181d166368f9868176208f8d5d3d4a6c01b8392b637ea5b0c6ba06ce59"
+            "12f9cbefb5bec46aafd9ef90485050828a917f0409d64606521fad0948c2f859"
         );
     }
 }

@@ -1,8 +1,10 @@
 //! What is measured, and what it is measured with.
 
-use airlock_policy::bindings::airlock::policy::types::{Context, Event, EventKind, Request, Text};
-use airlock_policy::prompt;
-use airlock_policy::translate::Reply;
+use airlock_shipped_policy::bindings::airlock::policy::types::{
+    Context, Event, EventKind, Request, Text,
+};
+use airlock_shipped_policy::prompt;
+use airlock_shipped_policy::translate::Reply;
 
 /// A line of Codex's as it comes with each word of an answer.
 pub(crate) const DELTA: &[u8] = br#"{"method":"item/agentMessage/delta","params":{"threadId":"01a1fc0c-59a5-7b42-ad52-bb118be20df7","turnId":"01a1fc0c-59be-7d53-b01b-92c67cef909c","itemId":"msg_resp_000002_0","delta":" word"},"emittedAtMs":1795230030363}"#;

@@ -13,10 +13,10 @@ mod inputs;
 
 use std::hint::black_box;
 
-use airlock_policy::bindings::airlock::policy::types::Request;
-use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::bindings::exports::airlock::policy::translate::Told;
-use airlock_policy::translate::Reply;
+use airlock_shipped_policy::bindings::airlock::policy::types::Request;
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Told;
+use airlock_shipped_policy::translate::Reply;
 use airlock_wire::decode::Line;
 use gungraun::Callgrind;
 use gungraun::prelude::*;
@@ -45,7 +45,7 @@ fn relay(around: [&'static str; 2]) -> String {
 #[bench::four_kib(inputs::request(4 << 10))]
 #[bench::one_mib(inputs::request(1 << 20))]
 fn render(request: Request) -> (Plan, Request) {
-    let plan = airlock_policy::prompt::render(black_box(&request)).unwrap();
+    let plan = airlock_shipped_policy::prompt::render(black_box(&request)).unwrap();
     (plan, request)
 }
 

@@ -9,8 +9,8 @@ mod inputs;
 
 use std::hint::black_box;
 
-use airlock_policy::bindings::airlock::policy::types::Event;
-use airlock_policy::translate::Reply;
+use airlock_shipped_policy::bindings::airlock::policy::types::Event;
+use airlock_shipped_policy::translate::Reply;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Calls of a reply in one round, so that its beginning does not count.
@@ -50,7 +50,7 @@ fn render(criterion: &mut Criterion) {
         let request = inputs::request(bytes);
         group.throughput(Throughput::Bytes(request.body.len() as u64));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| airlock_policy::prompt::render(black_box(&request)).unwrap());
+            bencher.iter(|| airlock_shipped_policy::prompt::render(black_box(&request)).unwrap());
         });
     }
 }

@@ -2,20 +2,20 @@
 
 use std::cell::{Cell, RefCell};
 
-use airlock_policy::bindings;
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings;
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Problem, Request,
 };
-use airlock_policy::bindings::exports::airlock::policy::synthesize::{
+use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
     GuestPanel, Outcome, Verdict,
 };
-use airlock_policy::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Reply as ReplyHandle, Told,
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
+    Closing, GuestReply, Output, Reply as ReplyHandle,
 };
-use airlock_policy::bindings::exports::airlock::policy::{
+use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_policy::component;
+use airlock_shipped_policy::component;
 
 use crate::{Deed, Place, SMUGGLED, Whim, smuggle, wants_candidates};
 
@@ -27,14 +27,16 @@ impl manifest::Guest for Hostile {
     fn describe() -> manifest::Description {
         manifest::Description {
             name: "hostile".to_owned(),
-            ..airlock_policy::manifest::describe(&airlock_policy::panel::strategies())
+            ..airlock_shipped_policy::manifest::describe(
+                &airlock_shipped_policy::panel::strategies(),
+            )
         }
     }
 }
 
 impl admit::Guest for Hostile {
     fn decide(load: admit::Load) -> admit::Admission {
-        airlock_policy::admit::decide(load)
+        airlock_shipped_policy::admit::decide(load)
     }
 }
 
@@ -43,7 +45,7 @@ impl prompt::Guest for Hostile {
         if let Some(deed) = Place::Render.deed_in(&request.body) {
             deed.happen();
         }
-        let mut plan = airlock_policy::prompt::render(&request)?;
+        let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if smuggle(&request.body, "history") {
             plan.history.push(SMUGGLED.to_owned());
         }
@@ -88,11 +90,11 @@ impl translate::Guest for Hostile {
     type Reply = Reply;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_policy::models::list(&models)
+        airlock_shipped_policy::models::list(&models)
     }
 
     fn show_model(_dialect: String, model: Model) -> String {
-        airlock_policy::models::show(&model)
+        airlock_shipped_policy::models::show(&model)
     }
 }
 
@@ -121,7 +123,7 @@ impl relay::Guest for Hostile {
 struct Reply(RefCell<State>);
 
 struct State {
-    reply: airlock_policy::translate::Reply,
+    reply: airlock_shipped_policy::translate::Reply,
     feed: Option<Deed>,
     offer: Option<Deed>,
     relayed: Option<Deed>,
@@ -144,7 +146,7 @@ impl GuestReply for Reply {
             0
         };
         context.notes = notes.to_owned();
-        let reply = airlock_policy::translate::Reply::new(&context);
+        let reply = airlock_shipped_policy::translate::Reply::new(&context);
         Self(RefCell::new(State {
             reply,
             feed,
@@ -155,7 +157,7 @@ impl GuestReply for Reply {
         }))
     }
 
-    fn feed(&self, mut events: Vec<Event>) -> Told {
+    fn feed(&self, mut events: Vec<Event>) -> Output {
         let mut state = self.0.borrow_mut();
         let mut heard = None;
         for event in &mut events {

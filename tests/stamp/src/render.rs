@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::bindings::airlock::policy::types::{
-    Brief, InputItem, Problem, ProblemKind, Request, Wish,
+    Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::deed::Asked;
@@ -130,7 +130,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Asked>), Problem
     };
     let plan = Plan {
         streaming,
-        model: (model != "default").then(|| Wish {
+        model: (model != "default").then(|| Selection {
             name: model,
             param: "model".to_owned(),
         }),

@@ -6,7 +6,7 @@ use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, Problem, ProblemKind, Shortfall, Text, Usage,
 };
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, Frame, GuestReply, Reply as ReplyHandle, Told,
+    Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
 use crate::deed::{Asked, Deed, Place};
 use crate::dialect::{self, Heading};
@@ -54,13 +54,13 @@ impl GuestReply for Reply {
         Self(RefCell::new(state))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Told {
+    fn feed(&self, events: Vec<Event>) -> Output {
         let mut state = self.0.borrow_mut();
         let mut frames = Vec::new();
         for event in events.into_iter().filter(|event| event.source == ANSWER) {
             state.hear(event.kind, &mut frames);
         }
-        Told {
+        Output {
             frames,
             handoff: None,
         }

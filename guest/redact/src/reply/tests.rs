@@ -1,7 +1,7 @@
 //! Tests of the reply: what reaches the client, streamed and whole, of every turn.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Choice, Notification, ProblemKind, Request,
 };
 
@@ -17,13 +17,13 @@ fn reply(members: &str) -> Reply {
     let request = Request {
         id: "req_1".to_owned(),
         arrived: 0,
-        dialect: airlock_policy::DIALECT.to_owned(),
+        dialect: airlock_shipped_policy::DIALECT.to_owned(),
         body,
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
     };
-    let plan = airlock_policy::prompt::render(&request).unwrap();
+    let plan = airlock_shipped_policy::prompt::render(&request).unwrap();
     Reply::new(&Context {
         id: request.id,
         arrived: 0,

@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::draw::Draw;
 use super::exhibits::{self, CHARACTERS_AT_MOST, Excerpt, Exhibit};
-use crate::bindings::airlock::policy::types::{Brief, InputItem, Wish};
+use crate::bindings::airlock::policy::types::{Brief, InputItem, Selection};
 use crate::notes::{FanOut, Structure};
 
 /// What the input of every brief begins with.
@@ -101,7 +101,7 @@ impl Table {
                 .fan_out
                 .effort
                 .clone()
-                .map(|(name, param)| Wish { name, param }),
+                .map(|(name, param)| Selection { name, param }),
             // Nobody sees what it thinks.
             summary: Some("none".to_owned()),
             instructions: [words, &[&caution(&laid.tag)]].concat().join("\n\n"),

@@ -2,7 +2,7 @@
 
 use super::conversation::Answered;
 use super::tool_choice::Offer;
-use crate::bindings::airlock::policy::types::{Brief, Wish};
+use crate::bindings::airlock::policy::types::{Brief, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Resume;
 use crate::tools::{self, Digest, Tools, seen_name};
 
@@ -11,7 +11,7 @@ mod tests;
 
 /// What a turn depends on besides the items of its conversation.
 pub(super) struct Terms<'a> {
-    pub(super) model: Option<&'a Wish>,
+    pub(super) model: Option<&'a Selection>,
     /// The plan's.
     pub(super) instructions: &'a str,
     pub(super) brief: &'a Brief,
@@ -45,7 +45,7 @@ impl Terms<'_> {
 
     /// The digest of a conversation whose items have this one.
     fn conversation(&self, items: &str) -> String {
-        let name = |wish: Option<&Wish>| wish.map_or("", |wish| &wish.name).to_owned();
+        let name = |wish: Option<&Selection>| wish.map_or("", |wish| &wish.name).to_owned();
         let mut digest = Digest::default();
         for part in [
             items,

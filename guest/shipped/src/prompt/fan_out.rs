@@ -11,7 +11,7 @@ use super::options::{Effort, Name};
 use super::reader::{Reader, problem, quoted};
 use super::shape::{Optional, Scalar, Shape, Whole};
 use super::{DEFAULT_MODEL, invalid};
-use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Wish};
+use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Selection};
 use crate::notes::FanOut;
 use crate::panel::Strategy;
 
@@ -268,7 +268,7 @@ impl Airlock<'_> {
     pub(super) fn briefs(
         &self,
         attempts: u32,
-        asked: Option<&Wish>,
+        asked: Option<&Selection>,
         common: Brief,
     ) -> Result<Vec<Brief>, Problem> {
         let plain = Candidate::default();
@@ -289,7 +289,7 @@ impl Candidate<'_> {
     fn brief(
         &self,
         index: usize,
-        asked: Option<&Wish>,
+        asked: Option<&Selection>,
         mut brief: Brief,
     ) -> Result<Brief, Problem> {
         let field = |name: &str| format!("airlock.candidates[{index}].{name}");
@@ -300,7 +300,7 @@ impl Candidate<'_> {
                 let message = "the home's default is to be had only where the request's `model` is `default` too: name a model of /v1/models, or leave it out";
                 return Err(invalid(&field("model"), message));
             }
-            brief.model = Some(Wish {
+            brief.model = Some(Selection {
                 name: model.to_owned(),
                 param: field("model"),
             });
@@ -308,7 +308,7 @@ impl Candidate<'_> {
             brief.effort = None;
         }
         if let Some(effort) = &self.effort {
-            brief.effort = Some(Wish {
+            brief.effort = Some(Selection {
                 name: effort.clone(),
                 param: field("effort"),
             });

@@ -8,7 +8,7 @@ use super::transcript::Transcript;
 use super::{ANSWER, Heading, check_object, finish_reason, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
-use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Told};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
 use crate::notes::{Notes, Structure};
 use crate::problem;
 use crate::tools;
@@ -75,7 +75,7 @@ impl Streamed {
     }
 
     /// Text of the same place that stands side by side in a batch becomes one chunk.
-    pub(super) fn feed(&mut self, events: Vec<Event>) -> Told {
+    pub(super) fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut batch = Batch::default();
         let mut handoff = None;
         for event in events {
@@ -113,7 +113,7 @@ impl Streamed {
             }
         }
         self.tell(&mut batch);
-        Told {
+        Output {
             frames: batch.frames,
             handoff,
         }

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use airlock_policy::bindings::airlock::policy::types::{Brief, InputItem, Problem, Wish};
-use airlock_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_policy::bindings::exports::airlock::policy::translate::{Frame, Handoff};
+use airlock_shipped_policy::bindings::airlock::policy::types::{
+    Brief, InputItem, Problem, Selection,
+};
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{Frame, Handoff};
 use serde_json::Value;
 
 pub(super) fn show_plan(out: &mut String, plan: &Plan) {
@@ -36,7 +38,7 @@ pub(super) fn show_plan(out: &mut String, plan: &Plan) {
 }
 
 fn show_brief(out: &mut String, brief: &Brief) {
-    let asked = |wish: &Option<Wish>| {
+    let asked = |wish: &Option<Selection>| {
         let wish = wish.as_ref();
         wish.map(|wish| format!("{} ({})", wish.name, wish.param))
             .unwrap_or_default()

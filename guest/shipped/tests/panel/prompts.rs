@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use airlock_policy::bindings::airlock::policy::types::{Brief, InputItem};
+use airlock_shipped_policy::bindings::airlock::policy::types::{Brief, InputItem};
 
 use super::*;
 

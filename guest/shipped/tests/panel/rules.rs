@@ -1,7 +1,7 @@
 //! One rule a test: when a panel decides, and for what.
 
-use airlock_policy::bindings::exports::airlock::policy::synthesize::GuestPanel;
-use airlock_policy::component;
+use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::GuestPanel;
+use airlock_shipped_policy::component;
 
 use super::*;
 

@@ -145,7 +145,7 @@ pub(super) async fn run(
         events += batch.len();
         let answer = trial.call(&PolicyCall::Feed(batch)).await?;
         frames += one_line(answer.frames()).map_err(|why| format!("feed: {why}"))?;
-        if let CallResult::Told(told) = &answer
+        if let CallResult::Output(told) = &answer
             && told.handoff.is_some()
         {
             break;

@@ -13,7 +13,7 @@ use crate::codex::protocol::DynamicTool;
 use crate::codex::turn::Answer;
 use crate::failure::Failure;
 use crate::memory::MemoryShare;
-use crate::wit::{Brief, InputItem, Tool, ToolResult, Wish};
+use crate::wit::{Brief, InputItem, Selection, Tool, ToolResult};
 
 /// How an attachment is named where JSON holds it.
 const ATTACHMENT: &str = "attachment:";
@@ -28,7 +28,7 @@ pub(super) const INJECT_BYTES: usize = 2 << 20;
 #[derive(Debug)]
 pub(crate) struct Conversation {
     /// The model of turns that name none of their own.
-    pub(in crate::codex) model: Option<Wish>,
+    pub(in crate::codex) model: Option<Selection>,
     pub(super) instructions: Arc<str>,
     pub(super) history: Vec<Item>,
     /// What turns may call whose brief says so.
@@ -56,7 +56,7 @@ pub(super) enum Item {
 impl Conversation {
     /// Puts the shared part of a plan into Codex's terms. Fails on what a policy must not write: that is its fault.
     pub(crate) fn new(
-        model: Option<Wish>,
+        model: Option<Selection>,
         instructions: String,
         history: Vec<String>,
         tools: Vec<Tool>,

@@ -2,7 +2,7 @@
 
 use super::super::turns::ANSWER;
 use crate::metrics::RequestMetrics;
-use crate::wit::{Ending, Event, EventKind, Frame, Told};
+use crate::wit::{Ending, Event, EventKind, Frame, Output};
 
 /// Looks for the first frames that hold some of the answer. Which frame says what is the policy's affair, so it goes by what
 /// the policy received when it gave them.
@@ -23,7 +23,7 @@ impl First {
     }
 
     /// The policy was fed these events, and this is what it gave.
-    pub(super) fn fed(&mut self, events: &[Event], output: &Told) {
+    pub(super) fn fed(&mut self, events: &[Event], output: &Output) {
         // So it is for nearly all pieces.
         if self.trail.is_none() {
             return;
@@ -105,7 +105,7 @@ mod tests {
 
     /// Whether it is found once these events gave so many frames.
     fn finds(first: &mut First, events: &[Event], count: usize) -> bool {
-        let output = Told {
+        let output = Output {
             frames: frames(count),
             handoff: None,
         };
@@ -129,7 +129,7 @@ mod tests {
             source: 0,
             key: None,
         });
-        let output = Told {
+        let output = Output {
             frames: frames(2),
             handoff,
         };

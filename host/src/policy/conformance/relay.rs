@@ -148,7 +148,7 @@ async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answ
             events::compact(batch);
         }
         let is_whole = output.handoff.is_some();
-        answers.push(Answer::Told(output));
+        answers.push(Answer::Output(output));
         if is_whole {
             ending = Ending::HandedOff;
             break;

@@ -11,7 +11,7 @@ use crate::wit::exports::relay;
 use crate::wit::first::{admit, prompt, synthesize, translate};
 use crate::wit::{
     Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message, Model,
-    Outcome, Pattern, Plan, Problem, Request, Resume, Told, ToolResult, Verdict,
+    Outcome, Output, Pattern, Plan, Problem, Request, Resume, ToolResult, Verdict,
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
@@ -91,8 +91,8 @@ impl From<translate::Frame> for Frame {
     }
 }
 
-impl From<translate::Told> for Told {
-    fn from(told: translate::Told) -> Self {
+impl From<translate::Output> for Output {
+    fn from(told: translate::Output) -> Self {
         Self {
             frames: told.frames.into_iter().map(Into::into).collect(),
             handoff: told.handoff.map(|handoff| Handoff {

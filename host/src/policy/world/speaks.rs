@@ -125,7 +125,7 @@ macro_rules! speaks {
                 store: Held<'a>,
                 reply: ResourceAny,
                 events: &'a [Event],
-            ) -> Call<'a, Told> {
+            ) -> Call<'a, Output> {
                 Box::pin(async move {
                     let translate = self.translate(store)?;
                     let output = translate.reply().call_feed(store, reply, events).await?;

@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::io::Write as _;
 use std::process::Stdio;
 
-use airlock_policy::bindings::airlock::policy::types::{Event, EventKind, Text, Usage};
+use airlock_shipped_policy::bindings::airlock::policy::types::{Event, EventKind, Text, Usage};
 use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::body::Body;

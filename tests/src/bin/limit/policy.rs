@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use airlock_policy::bindings::airlock::policy::types::{
+use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, InputItem, Request,
 };
-use airlock_policy::bindings::exports::airlock::policy::translate::Frame;
-use airlock_policy::{prompt, translate};
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Frame;
+use airlock_shipped_policy::{prompt, translate};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::sandbox::{Ready, Sandbox};
@@ -17,7 +17,7 @@ macro_rules! request {
         $request {
             id: "req_limit".to_owned(),
             arrived: 0,
-            dialect: airlock_policy::DIALECT.to_owned(),
+            dialect: airlock_shipped_policy::DIALECT.to_owned(),
             body: $body,
             attachments: Vec::new(),
             settings: "{}".to_owned(),
@@ -101,7 +101,7 @@ impl Session {
         let context = Context {
             id: "req_limit".to_owned(),
             arrived: 0,
-            dialect: airlock_policy::DIALECT.to_owned(),
+            dialect: airlock_shipped_policy::DIALECT.to_owned(),
             model,
             notes,
         };

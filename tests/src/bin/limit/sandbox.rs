@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use airlock_policy::bindings::airlock::policy::types as native;
+use airlock_shipped_policy::bindings::airlock::policy::types as native;
 use wasmtime::component::{Component, Instance, InstancePre, Linker, ResourceAny};
 use wasmtime::error::Context as _;
 use wasmtime::{

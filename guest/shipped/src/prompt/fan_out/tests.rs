@@ -39,8 +39,8 @@ fn terms(plan: &Plan) -> FanOut {
     Notes::from_text(&plan.notes).fan_out.unwrap()
 }
 
-fn named(name: &str, param: &str) -> Option<Wish> {
-    Some(Wish {
+fn named(name: &str, param: &str) -> Option<Selection> {
+    Some(Selection {
         name: name.to_owned(),
         param: param.to_owned(),
     })

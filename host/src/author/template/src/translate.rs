@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, Model, Phase, Problem, ProblemKind, Shortfall, Usage,
 };
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, Frame, Guest, GuestReply, Handoff, Reply as ReplyHandle, Told,
+    Closing, Frame, Guest, GuestReply, Handoff, Reply as ReplyHandle, Output,
 };
 use crate::json::quote;
 
@@ -62,9 +62,9 @@ impl GuestReply for Reply {
         }))
     }
 
-    fn feed(&self, events: Vec<Event>) -> Told {
+    fn feed(&self, events: Vec<Event>) -> Output {
         let mut state = self.0.borrow_mut();
-        let mut told = Told {
+        let mut told = Output {
             frames: Vec::new(),
             handoff: None,
         };

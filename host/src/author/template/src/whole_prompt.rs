@@ -4,7 +4,7 @@
 
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{
-    Brief, InputItem, Problem, ProblemKind, Request, Wish,
+    Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
 use crate::bindings::exports::airlock::policy::prompt::{Guest, Plan};
 use crate::json::{Value, quote};
@@ -45,7 +45,7 @@ impl Guest for Policy {
         let brief = talk.brief()?;
         Ok(Plan {
             streaming,
-            model: body.get("model").and_then(Value::text).map(|name| Wish {
+            model: body.get("model").and_then(Value::text).map(|name| Selection {
                 name: name.to_owned(),
                 param: "model".to_owned(),
             }),

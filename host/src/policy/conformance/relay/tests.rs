@@ -6,7 +6,7 @@ use super::*;
 use crate::author::tests::{patched, release};
 use crate::metrics::Work;
 use crate::policy::EMBEDDED;
-use crate::wit::{Closing, Frame, Told};
+use crate::wit::{Closing, Frame, Output};
 
 #[tokio::test]
 async fn the_shipped_policy_keeps_its_promise() {
@@ -39,7 +39,7 @@ async fn a_policy_without_patterns_promises_nothing() {
 
 /// An answer of one frame.
 fn told(data: &str) -> Answer {
-    Answer::Told(Told {
+    Answer::Output(Output {
         frames: vec![Frame {
             event: None,
             data: data.to_owned(),

@@ -6,7 +6,7 @@ use crate::policy::policy_call::observer;
 use crate::wit::{Notification, Reasoning};
 
 /// All that a client hears: what each batch became, and what came last.
-type Heard = (Vec<Told>, Closing);
+type Heard = (Vec<Output>, Closing);
 
 fn body(more: &str) -> String {
     format!(r#"{{"model":"m","stream":true,{more}"messages":[{{"role":"user","content":"Hi"}}]}}"#)
@@ -162,7 +162,7 @@ async fn who_watches_sees_every_event_as_fed_and_what_clients_see() {
     drop(session);
     let mut seen = Vec::new();
     while let Some(step) = observed.next().await {
-        if let (PolicyCall::Feed(batch), CallResult::Told(told)) = (step.step(), step.answer()) {
+        if let (PolicyCall::Feed(batch), CallResult::Output(told)) = (step.step(), step.answer()) {
             seen.push((batch.clone(), told.clone()));
         }
     }
