@@ -32,17 +32,17 @@ pub(crate) mod tests {
     //! Releases to try things on.
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use crate::config::{self, Config, Environment};
+    use crate::policy::config::{PolicyConfig, SandboxConfig};
     use crate::policy::{EMBEDDED, Engine, Release, Terms};
 
     /// What holds where nobody says otherwise, with few sandboxes.
-    pub(crate) fn config() -> Config {
-        Config {
-            sandbox: config::Sandbox {
+    pub(crate) fn config() -> PolicyConfig {
+        PolicyConfig {
+            sandbox: SandboxConfig {
                 instances: 4,
-                ..config::Sandbox::default()
+                ..SandboxConfig::default()
             },
-            ..Config::defaults(Environment::from_iter([] as [(&str, &str); 0]))
+            ..PolicyConfig::defaults(std::path::PathBuf::new())
         }
     }
 

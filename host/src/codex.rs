@@ -4,6 +4,7 @@
 pub(crate) mod account; // who is signed in
 pub(crate) mod binary; // which Codex
 pub(crate) mod certificates; // what it trusts
+pub(crate) mod config; // its settings
 pub(crate) mod home; // what it may read
 pub(crate) mod launch; // how it is started
 pub(crate) mod schema; // whether it speaks our protocol
@@ -43,7 +44,7 @@ pub(crate) use self::prompt::{Conversation, brief_bytes};
 pub(crate) use self::turn::{Outcome, Parked, Permit, Terms, Turn};
 use self::turn_task::{NotStarted, Patience};
 pub(crate) use self::upstream::{ModelReport, Reach};
-use crate::config::{Config, Limits};
+use crate::codex::config::{CodexConfig, TurnLimits};
 use crate::failure::Failure;
 use crate::task::{Tasks, aside};
 use crate::wit::{Brief, Model, Problem, Selection};
@@ -63,13 +64,14 @@ const CHILDREN: usize = 3;
 pub(crate) struct Codex {
     fleet: Fleet,
     patience: Patience,
+    limits: Arc<TurnLimits>,
     account: Account,
     tasks: Tasks,
 }
 
 impl Codex {
     /// Starts supervising. A missing Codex fails nothing here: `ready` says so, and it is looked for again.
-    pub(crate) fn start(config: &Config, launch: Launch, tasks: &Tasks) -> Self {
+    pub(crate) fn start(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
         let limits = &config.limits;
         let bounds = Bounds::of(limits);
         let account = Account::new(config, launch.clone(), tasks);
@@ -80,9 +82,15 @@ impl Codex {
                 call: limits.call_silence,
                 model: limits.model_wait,
             },
+            limits: Arc::new(limits.clone()),
             account,
             tasks: tasks.clone(),
         }
+    }
+
+    /// The limits of turns.
+    pub(crate) fn limits(&self) -> &Arc<TurnLimits> {
+        &self.limits
     }
 
     /// Who is signed in.
@@ -219,7 +227,7 @@ impl Codex {
 }
 
 impl Bounds {
-    fn of(limits: &Limits) -> Self {
+    fn of(limits: &TurnLimits) -> Self {
         Self {
             call_timeout: limits.call_timeout,
             calls_in_flight: limits.calls_in_flight,

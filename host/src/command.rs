@@ -25,7 +25,8 @@ use tokio::runtime::Runtime;
 
 use self::terminal::Terminal;
 use crate::codex::launch::LAUNCH;
-use crate::config::{Config, Environment, Loaded};
+use crate::config::{Config, Loaded};
+use crate::environment::Environment;
 use crate::policy::compile::child::COMMAND as COMPILE;
 
 /// Wrong usage or configuration; clap's own errors have it too.

@@ -69,12 +69,12 @@ pub(crate) fn set(soft: u64) -> Result<(), Errno> {
 /// aside for children, policies and files.
 pub(crate) fn connections(config: &Config) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
-        return config.limits.connections;
+        return config.server.limits.connections;
     };
     let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
     let aside = open + set_aside(config);
-    let connections = within(limit, aside, config.limits.connections);
-    if connections < config.limits.connections {
+    let connections = within(limit, aside, config.server.limits.connections);
+    if connections < config.server.limits.connections {
         tracing::warn!(
             limit,
             connections,
@@ -88,10 +88,10 @@ pub(crate) fn connections(config: &Config) -> usize {
 /// Descriptors for children and files, beside those that are open already.
 fn set_aside(config: &Config) -> u64 {
     // Those that serve, stand by and leave, and one that signs in.
-    let children = 3 * config.fleet.children as u64 + 4;
+    let children = 3 * config.codex.fleet.children as u64 + 4;
     // The scripted model is in this process, and each turn has a connection to it.
-    let model = if config.rehearsal {
-        config.limits.turns as u64
+    let model = if config.server.rehearsal {
+        config.codex.limits.turns as u64
     } else {
         0
     };

@@ -21,14 +21,15 @@ pub(crate) use self::pump::Piece;
 use self::pump::Pump;
 use self::turn::Turn;
 use self::turns::{ANSWER, Turns};
+use crate::codex::config::TurnLimits;
 use crate::codex::{
     CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, ModelReport, Permit, Terms,
 };
-use crate::config::{Config, Limits};
 use crate::failure::Failure;
 use crate::memory::MemoryShare;
 use crate::metrics::RequestMetrics;
 use crate::policy::{Chosen, Client, Recorder, Rollout, Session, Tally};
+use crate::server_config::{ServerConfig, ServerLimits};
 use crate::task::Tasks;
 use crate::wit::{Brief, Context, Problem, ProblemKind, Request, Resume};
 
@@ -42,7 +43,8 @@ pub(crate) struct Flow {
     recorder: Recorder,
     codex: Codex,
     admission: Arc<Admission>,
-    limits: Arc<Limits>,
+    limits: Arc<ServerLimits>,
+    turn_limits: Arc<TurnLimits>,
     lot: Lot,
     bodies: Arc<LargeBodyLimiter>,
     tasks: Tasks,
@@ -122,8 +124,13 @@ pub(crate) enum Answer {
 
 impl Flow {
     /// Brings together what requests need.
-    pub(crate) fn new(config: &Config, rollout: Rollout, codex: Codex, tasks: &Tasks) -> Self {
-        let admission = Arc::new(Admission::new(&config.limits));
+    pub(crate) fn new(
+        config: &ServerConfig,
+        rollout: Rollout,
+        codex: Codex,
+        tasks: &Tasks,
+    ) -> Self {
+        let admission = Arc::new(Admission::new(&config.limits, codex.limits().turns));
         let (followed, capacity, stopping) =
             (admission.clone(), codex.turn_capacity(), tasks.clone());
         tasks.spawn("capacity", async move {
@@ -132,14 +139,16 @@ impl Flow {
                 () = stopping.stopping() => {}
             }
         });
+        let turn_limits = codex.limits().clone();
         Self {
             lot: Lot::new(&config.limits, tasks),
             rollout,
-            recorder: Recorder::new(&config.codex.data_dir, tasks),
+            recorder: Recorder::new(&config.data_dir, tasks),
             bodies: Arc::new(LargeBodyLimiter::new(&config.limits)),
             codex,
             admission,
             limits: Arc::new(config.limits.clone()),
+            turn_limits,
             tasks: tasks.clone(),
         }
     }
@@ -259,8 +268,8 @@ impl Flow {
                     source: ANSWER,
                     permit,
                     wake: Arc::default(),
-                    buffer_bytes: self.limits.turn_buffer_bytes,
-                    model_requests: self.limits.model_requests,
+                    buffer_bytes: self.turn_limits.turn_buffer_bytes,
+                    model_requests: self.turn_limits.model_requests,
                 };
                 let (conversation, trail) = (admitted.conversation, admitted.trail.request_turn());
                 let turn = self.codex.start_turn(conversation, brief, terms).await?;
@@ -292,7 +301,7 @@ impl Flow {
             return Ok(None);
         };
         let answers = admitted.conversation.answers(&resume.results)?;
-        let wait = self.limits.call_timeout;
+        let wait = self.turn_limits.call_timeout;
         let trail = admitted.trail.request_turn();
         let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);
         Ok(resumed.await.map(|turn| Turn::new(turn, trail)))
@@ -319,7 +328,7 @@ impl Flow {
         let briefs = admitted.briefs.into_iter().zip(admitted.models).collect();
         let (fan_out, opened) = FanOut::begin(
             means,
-            self.limits.clone(),
+            (self.limits.clone(), self.turn_limits.clone()),
             admitted.streaming,
             briefs,
             &mut turns,

@@ -76,7 +76,7 @@ impl Gateway {
         let tasks = Tasks::default();
         let metrics = Metrics::default();
         // Compiling takes long, so it comes before there is a socket for clients to wait on.
-        let registry = match Registry::open(&config, &metrics, &tasks).await {
+        let registry = match Registry::open(&config.policy, &metrics, &tasks).await {
             Ok(registry) => registry,
             Err(error) => {
                 stop(&tasks).await;
@@ -84,10 +84,10 @@ impl Gateway {
             }
         };
         let listen = |source| StartError::Listen {
-            address: config.listen,
+            address: config.server.listen,
             source,
         };
-        let started = match TcpListener::bind(config.listen).await {
+        let started = match TcpListener::bind(config.server.listen).await {
             Ok(listener) => serve(&config, registry, metrics, listener, &tasks).await,
             Err(error) => Err(listen(error)),
         };
@@ -96,7 +96,7 @@ impl Gateway {
                 server,
                 account,
                 tasks,
-                drain: config.limits.drain,
+                drain: config.server.limits.drain,
             }),
             Err(error) => {
                 stop(&tasks).await;
@@ -141,7 +141,7 @@ async fn serve(
     listener: TcpListener,
     tasks: &Tasks,
 ) -> Result<(Server, Account), StartError> {
-    let model = match config.rehearsal {
+    let model = match config.server.rehearsal {
         true => Some(
             rehearsal::start(tasks)
                 .await
@@ -149,20 +149,24 @@ async fn serve(
         ),
         false => None,
     };
-    let launch = Launch::prepare(config, model.as_ref().map(|model| model.base_url.as_str()))
-        .map_err(|error| StartError::Home(error.into()))?;
+    let launch = Launch::prepare(
+        &config.codex,
+        config.command("login"),
+        model.as_ref().map(|model| model.base_url.as_str()),
+    )
+    .map_err(|error| StartError::Home(error.into()))?;
     preflight::log(config, &launch);
-    let codex = Codex::start(config, launch, tasks);
+    let codex = Codex::start(&config.codex, launch, tasks);
     let account = codex.account().clone();
     let router = {
-        let flow = Flow::new(config, registry.rollout(), codex.clone(), tasks);
-        http::router(config, flow, codex, registry, metrics, tasks)
+        let flow = Flow::new(&config.server, registry.rollout(), codex.clone(), tasks);
+        http::router(&config.server, flow, codex, registry, metrics, tasks)
     };
     let listen = |source| StartError::Listen {
-        address: config.listen,
+        address: config.server.listen,
         source,
     };
-    let keep_alive = config.limits.keep_alive_timeout;
+    let keep_alive = config.server.limits.keep_alive_timeout;
     let bound = descriptors::connections(config);
     let server = http::serve(listener, router, keep_alive, bound, tasks).map_err(listen)?;
     Ok((server, account))

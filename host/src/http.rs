@@ -27,11 +27,11 @@ use self::failure::Refusal;
 use self::guard::Guard;
 pub(crate) use self::listen::{Server, serve};
 use crate::codex::Codex;
-use crate::config::Config;
 use crate::flow::Flow;
 use crate::metrics::Metrics;
 use crate::policy::Registry;
 use crate::preflight::storage;
+use crate::server_config::ServerConfig;
 use crate::task::Tasks;
 
 /// What handlers share, which axum clones with its route for each request.
@@ -47,7 +47,7 @@ struct Shared {
 
 /// The whole gateway as one service.
 pub(crate) fn router(
-    config: &Config,
+    config: &ServerConfig,
     flow: Flow,
     codex: Codex,
     registry: Registry,
@@ -58,7 +58,7 @@ pub(crate) fn router(
         flow,
         bodies: Bodies::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
-        data: storage::id(&config.codex.data_dir),
+        data: storage::id(&config.data_dir),
     });
     let guard = Guard::new(
         config.listen.ip(),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::author::bench;
-use crate::config::{self, Config, Environment};
+use crate::environment::Environment;
+use crate::policy::config::{PolicyConfig, SandboxConfig};
 use crate::policy::{EMBEDDED, Engine, Release, SHIPPED, Terms};
 
 /// Sandboxes at once, of which one is used.
@@ -26,12 +27,12 @@ impl Shipped {
     /// # Errors
     /// The machine has no room for it.
     pub fn load() -> anyhow::Result<Self> {
-        let config = Config {
-            sandbox: config::Sandbox {
+        let config = PolicyConfig {
+            sandbox: SandboxConfig {
                 instances: INSTANCES,
-                ..config::Sandbox::default()
+                ..SandboxConfig::default()
             },
-            ..Config::defaults(Environment::of_process())
+            ..PolicyConfig::defaults(Environment::of_process().data_dir())
         };
         let engine = Engine::new(&config.sandbox)?;
         Ok(Self {

@@ -4,8 +4,6 @@ mod available; // what the system allows
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::config::Limits;
-
 /// Copies of a body that exist at most, itself included, measured as the resident size of the gateway
 /// (docs/performance.md): the body, what the policy reads it into, the plan, and the line to Codex.
 pub(crate) const COPIES: usize = 5;
@@ -50,10 +48,10 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// As configured, or as the system has it.
-    pub(crate) fn of(limits: &Limits) -> Self {
-        let bytes = match limits.body_memory_bytes {
-            0 => by_default(available::available(), limits.body_bytes),
+    /// As configured, or, where `body_memory_bytes` is 0, as the system has it.
+    pub(crate) fn of(body_memory_bytes: usize, body_bytes: usize) -> Self {
+        let bytes = match body_memory_bytes {
+            0 => by_default(available::available(), body_bytes),
             bytes => bytes,
         };
         Self::new(bytes)

@@ -2,6 +2,7 @@
 
 mod cache; // compiled code
 pub(crate) mod compile; // by a child
+pub(crate) mod config; // their settings
 mod conformance; // what every policy must do
 mod contract; // what it must give back
 mod engine; // what runs it
@@ -25,6 +26,7 @@ mod trust; // who vouches for it
 mod volume; // how much a request has led to
 mod world; // the versions of the boundary
 
+pub(crate) use self::config::SHIPPED;
 pub(crate) use self::conformance::check as conform;
 pub(crate) use self::engine::Engine;
 pub(crate) use self::fault::Fault;
@@ -40,7 +42,6 @@ pub(crate) use self::session::Session;
 pub(crate) use self::settings::settle as settle_settings;
 pub(crate) use self::shadow::Tally;
 pub(crate) use self::tape::Recorder;
-pub(crate) use crate::config::SHIPPED;
 
 /// The policy that is shipped inside the gateway.
 pub(crate) const EMBEDDED: &[u8] = include_bytes!(env!("AIRLOCK_POLICY"));

@@ -1,9 +1,13 @@
 //! What looks like a secret in a text. Too much rather than too little: neither a tape nor a log loses what it is for.
 
+mod secret; // a key or a password
+
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex::Regex;
+
+pub use self::secret::Secret;
 
 /// Names of what is secret, at the end of a longer name too: `client_secret`, `accessToken`.
 const NAMES: &str = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access|private|secret|signing|encryption)[_-]?key|token|credentials?|authorization|cookie)";

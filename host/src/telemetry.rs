@@ -13,15 +13,32 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::fields::EscapedFields;
 pub(crate) use self::lines::{Writing, lost};
-use crate::config::Log;
 use crate::escape::escaped_json;
+
+/// What the log says and how.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// A `RUST_LOG` filter: `info`, `airlock=debug,warn`.
+    pub filter: String,
+    /// One JSON object a line, in place of text.
+    pub json: bool,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+            json: false,
+        }
+    }
+}
 
 /// Starts logging for this process. The log is written as long as what this gives is held. The filter was checked with the
 /// configuration.
 ///
 /// # Errors
 /// The system gives no thread.
-pub(crate) fn start(log: &Log) -> io::Result<Writing> {
+pub(crate) fn start(log: &LogConfig) -> io::Result<Writing> {
     let (lines, writing) = lines::start(io::stderr())?;
     // An error says that logging was started before, by a program that uses us as a library.
     let _ = if log.json {
@@ -32,12 +49,12 @@ pub(crate) fn start(log: &Log) -> io::Result<Writing> {
     Ok(writing)
 }
 
-fn filter(log: &Log) -> EnvFilter {
+fn filter(log: &LogConfig) -> EnvFilter {
     EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// One line of text for each event.
-fn text<W>(log: &Log, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+fn text<W>(log: &LogConfig, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -51,7 +68,7 @@ where
 }
 
 /// One JSON object for each event.
-fn json<W>(log: &Log, writer: W) -> impl Subscriber + Send + Sync + use<W>
+fn json<W>(log: &LogConfig, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {

@@ -1,9 +1,9 @@
 //! The children of Codex: spares, replacements, failures, what an earlier gateway left, and threads ahead of need.
 
-mod ahead; // threads before they are needed
 mod hung; // children that do not respond
 mod killed; // children that die at any moment
 mod orphans; // what an earlier gateway left
+mod prewarm; // threads before they are needed
 mod replaced; // children that make way for others
 
 use airlock_tests::{Admin, Answer, FakeCodex, Gateway, GatewayBuilder, Script};

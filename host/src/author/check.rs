@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Map;
 
 use self::trial::Figures;
-use crate::config::Config;
+use crate::policy::config::PolicyConfig;
 use crate::policy::{Engine, LoadError, Release, Terms, conform, settle_settings};
 use crate::wit::Description;
 
@@ -88,7 +88,7 @@ impl Checks<'_> {
 
 /// Checks a component on the terms that this configuration gives. `show` is called as each check begins and is done.
 pub(crate) async fn check(
-    config: &Config,
+    config: &PolicyConfig,
     name: &str,
     bytes: &[u8],
     show: &mut (dyn FnMut(Progress) + Send),
@@ -137,7 +137,7 @@ pub(crate) async fn check(
 
 /// From the bytes to a release with its settings, and a line for each step on the way.
 async fn load(
-    config: &Config,
+    config: &PolicyConfig,
     name: &str,
     bytes: &[u8],
     checks: &mut Checks<'_>,
@@ -151,7 +151,7 @@ async fn load(
     };
     let terms = |settings: String| Terms {
         settings,
-        wasi: config.policies.wasi,
+        wasi: config.wasi,
         ..Terms::of(config)
     };
     checks.begin(format!(

@@ -39,7 +39,7 @@ use super::binary::{Binary, BinaryError};
 use super::connection::{Bounds, Connection};
 use super::launch::Launch;
 use super::protocol::AccountReadResponse;
-use crate::config::Config;
+use crate::codex::config::CodexConfig;
 use crate::task::Tasks;
 
 /// How long Codex may take for a step of a sign-in that asks OpenAI's servers.
@@ -76,8 +76,8 @@ struct Inner {
 
 impl Account {
     /// The account of the home that `launch` starts Codex in. Nothing is started.
-    pub(crate) fn new(config: &Config, launch: Launch, tasks: &Tasks) -> Self {
-        let workspaces = match &config.codex.workspace {
+    pub(crate) fn new(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
+        let workspaces = match &config.workspace {
             Some(workspace) => vec![workspace.clone()],
             None => launch.home().workspaces(),
         };
@@ -87,7 +87,7 @@ impl Account {
             inner: Arc::new(Inner {
                 bounds: Bounds::of(&config.limits),
                 tasks: tasks.clone(),
-                origins: config.codex.sign_in_origins.clone(),
+                origins: config.sign_in_origins.clone(),
                 workspaces,
                 rehearsal: launch.home().rehearsal,
                 known: Mutex::default(),

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{CodexConfig, Environment};
+use crate::codex::config::CodexConfig;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::wit::{Problem, ProblemKind};
 

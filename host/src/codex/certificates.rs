@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::home::{Home, HomeError};
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// Characters of a line of PEM (RFC 7468, section 2).
 const LINE: usize = 64;

@@ -32,7 +32,7 @@ use super::failure;
 use super::launch::Launch;
 use super::orphans;
 use super::upstream::UpstreamHealth;
-use crate::config::{self, Config};
+use crate::codex::config::{CodexConfig, FleetConfig};
 use crate::failure::Failure;
 use crate::task::Tasks;
 use crate::wit::{Problem, ProblemKind};
@@ -58,7 +58,7 @@ struct Shared {
     launch: Launch,
     account: Account,
     bounds: Bounds,
-    terms: config::Fleet,
+    terms: FleetConfig,
     tasks: Tasks,
     state: Mutex<State>,
     adaptive_limit: Arc<AdaptiveLimit>,
@@ -122,7 +122,7 @@ impl PoolMember for Worker {
 impl Fleet {
     /// Starts supervising. A missing Codex fails nothing here: requests are told, and it is looked for again.
     pub(super) fn start(
-        config: &Config,
+        config: &CodexConfig,
         bounds: Bounds,
         launch: Launch,
         account: Account,

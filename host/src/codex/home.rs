@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(crate) use self::settings::ModelUrls;
-use crate::config::{self, Config};
+use crate::codex::config::{self, CodexConfig};
 use crate::preflight::storage::{self, StorageError};
 
 /// A Codex home that is ready to run in. Clones share it; the last one gives it free for other settings.
@@ -74,8 +74,11 @@ impl Home {
     ///
     /// # Errors
     /// A [`HomeError`] that names the file and the way out.
-    pub(crate) fn prepare(config: &Config, rehearsal: Option<&str>) -> Result<Self, HomeError> {
-        let data = storage::make_folder(&config.codex.data_dir)?;
+    pub(crate) fn prepare(
+        config: &CodexConfig,
+        rehearsal: Option<&str>,
+    ) -> Result<Self, HomeError> {
+        let data = storage::make_folder(&config.data_dir)?;
         // A rehearsal has a home of its own: no login is in its reach.
         let path = files::folder(&data.join(if rehearsal.is_some() {
             "rehearsal-home"
@@ -85,7 +88,7 @@ impl Home {
         let workspace = files::folder(&data.join("workspace"))?;
         let temporary = files::folder(&data.join("tmp"))?;
 
-        let (mut taken, shared) = match (rehearsal, &config.codex.home) {
+        let (mut taken, shared) = match (rehearsal, &config.home) {
             (Some(_), _) => (settings::Taken::rehearsal(), SharedLogin::No),
             (None, None) => (settings::Taken::default(), shared_login(config, &path)?),
             (None, Some(home)) => {
@@ -99,7 +102,7 @@ impl Home {
             SharedLogin::No => (None, None),
         };
         if rehearsal.is_none()
-            && let Some(workspace) = &config.codex.workspace
+            && let Some(workspace) = &config.workspace
         {
             taken.restrict(workspace);
         }
@@ -160,9 +163,9 @@ enum SharedLogin {
 
 /// The login to share. It is shared even while there is none: Codex takes a link to nothing for no login (0.169.0), and a
 /// login made later is seen by whoever waits for the file.
-fn shared_login(config: &Config, own: &Path) -> Result<SharedLogin, HomeError> {
-    let named = config.codex.home.clone();
-    let home = match config.codex.login {
+fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeError> {
+    let named = config.home.clone();
+    let home = match config.login {
         config::Login::Separate => None,
         config::Login::Shared => named.or_else(|| config.environment.codex_home()),
     };

@@ -18,8 +18,9 @@ use super::home::{Home, HomeError};
 use super::log;
 use super::orphans::{self, Mark};
 use super::schema::Gate;
-use crate::config::{CodexConfig, Config, Environment};
+use crate::codex::config::CodexConfig;
 use crate::descriptors;
+use crate::environment::Environment;
 use crate::task::spawner;
 
 /// The command of ours that sets the parent-death signal and becomes Codex.
@@ -90,22 +91,26 @@ pub(crate) enum LaunchError {
 }
 
 impl Launch {
-    /// Prepares the home. `rehearsal` is the base URL of the scripted model, where that shall answer. The binary is
+    /// Prepares the home. `sign_in` is the command that signs somebody in, for messages; `rehearsal` is the base URL of the scripted model, where that shall answer. The binary is
     /// looked for at each start, so that one installed or replaced later is found.
     ///
     /// # Errors
     /// That the home cannot be prepared.
-    pub(crate) fn prepare(config: &Config, rehearsal: Option<&str>) -> Result<Self, HomeError> {
+    pub(crate) fn prepare(
+        config: &CodexConfig,
+        sign_in: String,
+        rehearsal: Option<&str>,
+    ) -> Result<Self, HomeError> {
         let home = Home::prepare(config, rehearsal)?;
         Ok(Self {
-            codex: config.codex.clone(),
+            codex: config.clone(),
             environment: config.environment.clone(),
             certificates: certificates::prepare(&home, &config.environment),
             log_bytes: config.fleet.recycle_log_bytes as u64,
             mark: Mark::ours(&home.path).map(|mark| mark.text()),
             home,
             gate: Gate::default(),
-            sign_in: config.command("login"),
+            sign_in,
         })
     }
 

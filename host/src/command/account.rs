@@ -167,12 +167,12 @@ async fn query(config: &Config) -> anyhow::Result<(Option<String>, Status, Value
         return Ok((Some(remote.origin()), status, fleet.unwrap_or_default()));
     }
     let tasks = Tasks::default();
-    let model = match config.rehearsal {
+    let model = match config.server.rehearsal {
         true => Some(crate::rehearsal::start(&tasks).await?.base_url),
         false => None,
     };
-    let launch = Launch::prepare(config, model.as_deref())?;
-    let codex = Codex::start(config, launch, &tasks);
+    let launch = Launch::prepare(&config.codex, config.command("login"), model.as_deref())?;
+    let codex = Codex::start(&config.codex, launch, &tasks);
     // What stands in the way is a part of the answer.
     let _ = codex.wait_ready().await;
     let status = codex.status().await;
@@ -200,12 +200,12 @@ struct Here {
 impl Here {
     fn prepare(config: &Config) -> anyhow::Result<Self> {
         anyhow::ensure!(
-            !config.rehearsal,
+            !config.server.rehearsal,
             "a rehearsal's scripted model needs no login"
         );
         let tasks = Tasks::default();
-        let launch = Launch::prepare(config, None)?;
-        let account = Account::new(config, launch, &tasks);
+        let launch = Launch::prepare(&config.codex, config.command("login"), None)?;
+        let account = Account::new(&config.codex, launch, &tasks);
         Ok(Self { account, tasks })
     }
 

@@ -7,7 +7,8 @@ use toml::Value;
 
 use super::{account, codex, policy, tape};
 use crate::codex::launch::LAUNCH;
-use crate::config::{Config, Environment, Flags, SETTINGS, Slot};
+use crate::config::{Config, Flags, SETTINGS, Slot};
+use crate::environment::Environment;
 use crate::policy::compile::child;
 
 const ABOUT: &str = "A gateway between OpenAI's HTTP dialects and the Codex CLI";

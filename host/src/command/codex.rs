@@ -10,7 +10,8 @@ use clap::{Arg, ArgMatches, Command};
 
 use super::{Stop, arguments, with_runtime};
 use crate::codex::binary::PINNED;
-use crate::config::{Config, Environment};
+use crate::config::Config;
+use crate::environment::Environment;
 
 const INSTALL: &str = "\
 Puts Codex into the data directory, where `airlock serve` looks for it before PATH. It needs npm, whose settings

@@ -139,7 +139,7 @@ fn configuration(loaded: &Loaded) -> Finding {
 }
 
 fn data(config: &Config) -> Finding {
-    let path = config.codex.data_dir.display();
+    let path = config.data_dir.display();
     match storage::prepare(config) {
         Ok(free) if storage::is_low(free) => Finding::Doubtful(format!(
             "{path} has only {} MiB of free disk; make room there, or {}",
@@ -153,7 +153,7 @@ fn data(config: &Config) -> Finding {
 
 /// The policy that `serve` would begin with, loaded and tried out as it would be.
 async fn policy(config: &Config) -> Finding {
-    match Registry::check(config).await {
+    match Registry::check(&config.policy).await {
         Ok((name, digest)) => Finding::Fine(format!("{name}@{digest}, loaded and tried out")),
         Err(error) => Finding::Broken(chain(error.as_ref())),
     }

@@ -9,14 +9,14 @@ use crate::preflight::{Finding, storage};
 
 /// For `airlock doctor`: that a gateway of this configuration runs already is as it should be.
 pub(super) async fn check(config: &Config) -> Finding {
-    let error = match TcpListener::bind(config.listen) {
-        Ok(_) => return Finding::Fine(format!("{} is free", config.listen)),
+    let error = match TcpListener::bind(config.server.listen) {
+        Ok(_) => return Finding::Fine(format!("{} is free", config.server.listen)),
         Err(error) => error,
     };
     match fault(config, &error).await {
         Fault::Ours => Finding::Fine(format!(
             "{} is served by this airlock, which runs with this data folder",
-            config.listen
+            config.server.listen
         )),
         Fault::Other(text) => Finding::Broken(text),
     }
@@ -28,7 +28,7 @@ pub(super) async fn taken(config: &Config, error: &io::Error) -> String {
         Fault::Ours => format!(
             "{} is served by an airlock that runs with this data folder already; stop that one first, or choose another \
              address with --listen",
-            config.listen
+            config.server.listen
         ),
         Fault::Other(text) => text,
     }
@@ -41,14 +41,14 @@ enum Fault {
 }
 
 async fn fault(config: &Config, error: &io::Error) -> Fault {
-    let listen = config.listen;
+    let listen = config.server.listen;
     Fault::Other(match error.kind() {
         ErrorKind::AddrInUse => {
             let hello = match Remote::reached(config) {
                 Ok(remote) => remote.hello().await,
                 Err(_) => Hello::Stranger,
             };
-            let ours = storage::id(&config.codex.data_dir);
+            let ours = storage::id(&config.data_dir);
             match hello {
                 Hello::Airlock { data } if data.is_some() && data == ours => return Fault::Ours,
                 Hello::Airlock { .. } => format!(
@@ -78,14 +78,14 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::config::Environment;
+    use crate::environment::Environment;
 
     /// What is found where this answers, once, and what `serve` says of it.
     async fn found(body: &str, data: &Path) -> (Finding, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = Config::defaults(Environment::default());
-        config.listen = listener.local_addr().unwrap();
-        config.codex.data_dir = data.to_owned();
+        config.server.listen = listener.local_addr().unwrap();
+        config.data_dir = data.to_owned();
         let length = body.len();
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
         let serving = async {
@@ -134,7 +134,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_is_not_ours_is_no_port_in_use() {
         let mut config = Config::defaults(Environment::default());
-        config.listen = "192.0.2.1:1".parse().unwrap();
+        config.server.listen = "192.0.2.1:1".parse().unwrap();
         let Finding::Broken(text) = check(&config).await else {
             panic!("TEST-NET-1 is nobody's")
         };

@@ -20,7 +20,9 @@ use tokio::time::timeout;
 pub(super) use self::events::Events;
 use super::terminal::escaped;
 use super::{Stop, arguments, with_runtime};
-use crate::config::{Config, Environment, Secret};
+use crate::config::Config;
+use crate::environment::Environment;
+use crate::secrets::Secret;
 
 /// How long everything besides compiling may take.
 const WAIT: Duration = Duration::from_secs(30);
@@ -65,7 +67,7 @@ impl Remote {
     }
 
     fn with(config: &Config) -> anyhow::Result<Self> {
-        if config.admin_key.is_none() {
+        if config.server.admin_key.is_none() {
             bail!(
                 "no admin key is configured, so the gateway has no admin routes: set `admin_key` in the configuration file, \
                  or AIRLOCK_ADMIN_KEY, for `airlock serve` and for this command"
@@ -79,14 +81,18 @@ impl Remote {
     /// # Errors
     /// The configuration does not say where it listens.
     pub(super) fn reached(config: &Config) -> anyhow::Result<Self> {
-        if config.listen.port() == 0 {
+        if config.server.listen.port() == 0 {
             bail!("the system chose the gateway's port: say which with --listen");
         }
         let user = config.environment.raw("USER");
         Ok(Self {
-            address: reachable(config.listen),
-            key: config.admin_key.clone().or_else(|| config.api_key.clone()),
-            wait: WAIT.saturating_add(config.policies.compile_timeout),
+            address: reachable(config.server.listen),
+            key: config
+                .server
+                .admin_key
+                .clone()
+                .or_else(|| config.server.api_key.clone()),
+            wait: WAIT.saturating_add(config.policy.compile_timeout),
             user: user.map(|user| user.to_string_lossy().into_owned()),
         })
     }
@@ -276,7 +282,7 @@ mod tests {
 
     fn config() -> Config {
         let mut config = Config::defaults(Environment::from_iter([("HOME", "/h"), ("USER", "me")]));
-        config.admin_key = Some(Secret::new("key"));
+        config.server.admin_key = Some(Secret::new("key"));
         config
     }
 
@@ -297,11 +303,11 @@ mod tests {
         let remote = Remote::with(&config()).map_err(|error| error.to_string());
         assert_eq!(remote.ok().unwrap().user.as_deref(), Some("me"));
         let mut keyless = config();
-        keyless.admin_key = None;
+        keyless.server.admin_key = None;
         let error = Remote::with(&keyless).err().unwrap().to_string();
         assert!(error.contains("AIRLOCK_ADMIN_KEY"), "{error}");
         let mut any = config();
-        any.listen.set_port(0);
+        any.server.listen.set_port(0);
         let error = Remote::with(&any).err().unwrap().to_string();
         assert!(error.contains("--listen"), "{error}");
     }
@@ -311,7 +317,7 @@ mod tests {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = config();
-        config.listen = listener.local_addr().unwrap();
+        config.server.listen = listener.local_addr().unwrap();
         let remote = Remote::reached(&config).ok().unwrap();
         let stranger = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -323,7 +329,10 @@ mod tests {
         };
         let (answer, received) = tokio::join!(remote.listens(), stranger);
         let error = answer.unwrap_err().to_string();
-        assert!(error.contains(&config.listen.port().to_string()), "{error}");
+        assert!(
+            error.contains(&config.server.listen.port().to_string()),
+            "{error}"
+        );
         assert!(!received.contains("authorization"), "{received}");
         drop(listener);
         assert!(!remote.listens().await.unwrap());

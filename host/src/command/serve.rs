@@ -37,7 +37,7 @@ pub(super) fn run(
 async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
     // Before anything starts, so that a signal that comes early is not the system's to answer.
     let mut stop = Stops::listen().context("cannot listen to signals")?;
-    let rehearsal = config.rehearsal;
+    let rehearsal = config.server.rehearsal;
     let gateway = tokio::select! {
         gateway = Gateway::start(config.clone()) => gateway,
         () = stop.next() => return Ok(()),

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::value::Place;
-use super::{Config, Environment, SETTINGS, Setting};
+use super::{Config, SETTINGS, Setting};
+use crate::environment::Environment;
 use crate::memory;
 
 /// The largest configuration file that is read: 1 MiB.
@@ -144,14 +145,16 @@ impl Config {
                 })?;
             sources.push(source);
         }
-        if config.codex.data_dir.as_os_str().is_empty() {
+        config.set_data_dir(config.data_dir.clone());
+        if config.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::Conflict(
-                "codex.data_dir has no default because HOME is not set: set it with --data-dir"
+                "data_dir has no default because HOME is not set: set it with --data-dir"
                     .to_owned(),
             ));
         }
         config.same_flags = same_flags(flags, &mut config, file.as_deref());
-        let warnings = warnings(&config);
+        let mut warnings = warnings(&config);
+        warnings.extend(former_names(&table, &config.environment));
         Ok(Loaded {
             config,
             sources,
@@ -198,7 +201,8 @@ fn line_of(text: &str, byte: usize) -> usize {
 fn refuse_unknown(table: &Table, prefix: &str, path: &Path) -> Result<(), ConfigError> {
     for (name, value) in table {
         let key = format!("{prefix}{name}");
-        if SETTINGS.iter().any(|setting| setting.key == key) {
+        let is_key = |setting: &Setting| setting.key == key || setting.former == Some(&key);
+        if SETTINGS.iter().any(is_key) {
             continue;
         }
         let below = format!("{key}.");
@@ -252,35 +256,43 @@ fn pick(
         let origin = format!("--{}", setting.flag.unwrap_or_default());
         return Ok(Some((Source::Flag, Value::String(value.clone()), origin)));
     }
-    let variable = setting.variable();
-    for name in [Some(variable.as_str()), setting.also]
-        .into_iter()
-        .flatten()
-    {
-        let Some(value) = environment.raw(name) else {
+    let variables = [
+        Some(setting.variable()),
+        setting.former_variable(),
+        setting.also.map(str::to_owned),
+    ];
+    for name in variables.into_iter().flatten() {
+        let Some(value) = environment.raw(&name) else {
             continue;
         };
         // To pass over it would mean the default: for a key, that none is asked for.
         let value = value.to_str().ok_or_else(|| ConfigError::Value {
             key: setting.key,
             fault: "must be text in UTF-8".to_owned(),
-            origin: name.to_owned(),
+            origin: name.clone(),
         })?;
         let value = Value::String(value.to_owned());
-        return Ok(Some((Source::Environment, value, name.to_owned())));
+        return Ok(Some((Source::Environment, value, name)));
     }
-    let mut value = None;
-    let mut level = Some(table);
-    for part in setting.key.split('.') {
-        value = level.and_then(|level| level.get(part));
-        level = value.and_then(Value::as_table);
-    }
+    let value = in_file(table, setting.key)
+        .or_else(|| setting.former.and_then(|former| in_file(table, former)));
     let origin = "the configuration file".to_owned();
     Ok(value.map(|value| (Source::File, value.clone(), origin)))
 }
 
+/// The value of a key whose tables are joined by dots.
+fn in_file<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
+    let mut value = None;
+    let mut level = Some(table);
+    for part in key.split('.') {
+        value = level.and_then(|level| level.get(part));
+        level = value.and_then(Value::as_table);
+    }
+    value
+}
+
 /// Settings that say which gateway is meant, and where its Codex and its login are.
-const MEANT: [&str; 4] = ["listen", "codex.bin", "codex.home", "codex.data_dir"];
+const MEANT: [&str; 4] = ["listen", "codex.bin", "codex.home", "data_dir"];
 
 /// The flags of this command that say so, with whole paths, each with a space before it.
 fn same_flags(flags: &Flags, config: &mut Config, file: Option<&Path>) -> String {
@@ -316,13 +328,17 @@ fn shell_word(text: &str) -> String {
 
 /// What no single value can show.
 fn check(config: &Config) -> Result<(), ConfigError> {
-    if !config.listen.ip().is_loopback() && config.api_key.is_none() {
+    if !config.server.listen.ip().is_loopback() && config.server.api_key.is_none() {
         return Err(ConfigError::Conflict(format!(
             "listen is {}, which others can reach, and there is no api_key: set AIRLOCK_API_KEY, or listen on 127.0.0.1",
-            config.listen
+            config.server.listen
         )));
     }
-    let keys = config.admin_key.as_ref().zip(config.api_key.as_ref());
+    let keys = config
+        .server
+        .admin_key
+        .as_ref()
+        .zip(config.server.api_key.as_ref());
     if keys.is_some_and(|(admin, api)| admin.expose() == api.expose()) {
         return Err(ConfigError::Conflict(
             "admin_key is the same as api_key, so every client could change policies: set another"
@@ -335,10 +351,10 @@ fn check(config: &Config) -> Result<(), ConfigError> {
                 .to_owned(),
         ));
     }
-    let memory = config.limits.body_memory_bytes;
+    let memory = config.server.limits.body_memory_bytes;
     let (body, least) = (
-        config.limits.body_bytes,
-        memory::least(config.limits.body_bytes),
+        config.server.limits.body_bytes,
+        memory::least(config.server.limits.body_bytes),
     );
     if memory != 0 && memory < least {
         return Err(ConfigError::Conflict(format!(
@@ -346,7 +362,10 @@ fn check(config: &Config) -> Result<(), ConfigError> {
         )));
     }
     // Codex repeats what it is told in one line, and a line beyond the limit costs every turn of its child.
-    let (body, line) = (config.limits.body_bytes, config.limits.line_bytes);
+    let (body, line) = (
+        config.server.limits.body_bytes,
+        config.codex.limits.line_bytes,
+    );
     if line / 2 < body {
         return Err(ConfigError::Conflict(format!(
             "limits.line_bytes ({line}) must be at least twice limits.body_bytes ({body}): raise the one or lower the other"
@@ -355,10 +374,34 @@ fn check(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// A warning for each former name that is used, with the name that replaces it.
+fn former_names(table: &Table, environment: &Environment) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for setting in SETTINGS {
+        let (Some(former), Some(variable)) = (setting.former, setting.former_variable()) else {
+            continue;
+        };
+        if in_file(table, former).is_some() {
+            let key = setting.key;
+            warnings.push(format!(
+                "{former} is now called {key}: rename it in the configuration file"
+            ));
+        }
+        if environment.raw(&variable).is_some() {
+            let now = setting.variable();
+            warnings.push(format!("{variable} is now called {now}: rename it"));
+        }
+    }
+    warnings
+}
+
 fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     let known = |name: &str| {
-        name == "AIRLOCK_CONFIG" || SETTINGS.iter().any(|setting| setting.variable() == name)
+        let is_setting = |setting: &Setting| {
+            setting.variable() == name || setting.former_variable().as_deref() == Some(name)
+        };
+        name == "AIRLOCK_CONFIG" || SETTINGS.iter().any(is_setting)
     };
     for (name, _) in config.environment.iter() {
         if name.starts_with("AIRLOCK_") && !known(name) {
@@ -368,20 +411,24 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     // A request holds its sandbox while it waits for a turn.
-    let held = config.limits.turns.saturating_add(config.limits.queue);
-    if (config.sandbox.instances as usize) < held {
+    let held = config
+        .codex
+        .limits
+        .turns
+        .saturating_add(config.server.limits.queue);
+    if (config.policy.sandbox.instances as usize) < held {
         warnings.push(format!(
             "sandbox.instances ({}) is less than limits.turns + limits.queue ({held}), so the queue cannot fill",
-            config.sandbox.instances
+            config.policy.sandbox.instances
         ));
     }
-    if config.policies.require_signature && config.policies.public_keys.is_empty() {
+    if config.policy.require_signature && config.policy.public_keys.is_empty() {
         warnings.push(
             "policies.require_signature is on and policies.public_keys is empty, so no policy but the embedded one is loaded"
                 .to_owned(),
         );
     }
-    if config.rehearsal && config.codex.home.is_some() {
+    if config.server.rehearsal && config.codex.home.is_some() {
         warnings.push("codex.home is not used in rehearsal".to_owned());
     }
     warnings

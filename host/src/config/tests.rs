@@ -4,7 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use std::time::Duration;
+
 use super::*;
+use crate::policy::config::PolicySource;
 
 mod refused; // what is not accepted, and what is only doubted
 
@@ -75,30 +78,39 @@ fn another(setting: &Setting, existing: &Path) -> String {
 /// The paths of all fields, read from the pretty debug output.
 fn fields() -> BTreeSet<String> {
     let text = format!("{:#?}", Config::defaults(Environment::default()));
-    let mut table = String::new();
+    let mut path: Vec<String> = Vec::new();
     let mut fields = BTreeSet::new();
     for line in text.lines() {
-        let depth = line.len() - line.trim_start().len();
+        let depth = (line.len() - line.trim_start().len()) / 4;
         let Some((name, value)) = line.trim().split_once(": ") else {
             continue;
         };
-        if depth == 4 && value.ends_with('{') {
-            table = format!("{name}.");
-        } else if depth == 4 {
-            fields.insert(name.to_owned());
-        } else if depth == 8 {
-            fields.insert(format!("{table}{name}"));
+        path.truncate(depth.saturating_sub(1));
+        path.push(name.to_owned());
+        if !value.ends_with('{') {
+            fields.insert(path.join("."));
         }
     }
     fields
 }
 
+/// The key of the setting that a field holds, where it holds one of its own.
+fn key_of(field: &str) -> Option<String> {
+    let parts: Vec<&str> = field.split('.').collect();
+    Some(match parts.as_slice() {
+        // Each part has a copy of these two.
+        ["environment" | "same_flags"] | [_, "environment" | "data_dir"] => return None,
+        ["policy", "source"] => "policy".to_owned(),
+        ["policy", leaf @ ("strict" | "synthesis")] | ["server", leaf] => (*leaf).to_owned(),
+        ["policy", leaf] => format!("policies.{leaf}"),
+        [_, table, leaf] => format!("{table}.{leaf}"),
+        _ => field.to_owned(),
+    })
+}
+
 #[test]
 fn every_field_is_a_setting_and_every_setting_a_field() {
-    let mut fields = fields();
-    for other in ["environment", "same_flags"] {
-        assert!(fields.remove(other), "{other} is a field, but no setting");
-    }
+    let fields: BTreeSet<String> = fields().iter().filter_map(|it| key_of(it)).collect();
     let keys: BTreeSet<String> = SETTINGS
         .iter()
         .map(|setting| setting.key.to_owned())
@@ -146,12 +158,13 @@ fn flag_outweighs_environment_outweighs_file_outweighs_default() {
         ("CODEX_BIN", "/from/alias"),
     ];
     let loaded = load(file, &variables, &[("limits.turns", "4")]).unwrap();
-    let limits = &loaded.config.limits;
+    let limits = &loaded.config.server.limits;
+    let turns = &loaded.config.codex.limits;
     assert_eq!(
-        (limits.turns, limits.queue, limits.heartbeat),
+        (turns.turns, limits.queue, limits.heartbeat),
         (4, 3, Duration::from_secs(2))
     );
-    assert_eq!(limits.calls_in_flight, 100);
+    assert_eq!(turns.calls_in_flight, 100);
     assert_eq!(
         loaded.config.codex.bin.as_deref(),
         Some(Path::new("/from/alias"))
@@ -187,7 +200,7 @@ fn paths_of_a_file_are_relative_to_it() {
     )
     .unwrap();
     assert_eq!(
-        loaded.config.policy,
+        loaded.config.policy.source,
         Some(PolicySource::File(folder.path().join("mine.wasm")))
     );
     assert_eq!(
@@ -205,6 +218,7 @@ fn what_config_prints_can_be_read_back() {
     assert!(text.contains(format), "{text}");
     let mut second = load(&text, &[], &[]).unwrap();
     second.config.environment = first.config.environment.clone();
+    second.config.codex.environment = first.config.environment.clone();
     second.config.same_flags = first.config.same_flags.clone();
     assert_eq!(
         format!("{:?}", second.config),
@@ -251,7 +265,10 @@ fn what_config_prints_names_each_source_and_no_secret() {
 fn a_proxy_closes_an_idle_connection_before_the_gateway_does() {
     let config = Config::defaults(Environment::from_iter([("HOME", "/h")]));
     // Theirs are closed after 60 s.
-    assert_eq!(config.limits.keep_alive_timeout, Duration::from_secs(75));
+    assert_eq!(
+        config.server.limits.keep_alive_timeout,
+        Duration::from_secs(75)
+    );
 }
 
 #[test]
@@ -276,7 +293,7 @@ fn another_command_for_the_same_gateway_has_the_flags_that_say_which() {
     assert_eq!(
         command(
             Some(file.clone()),
-            &[("listen", "[::1]:9000"), ("codex.data_dir", "/srv/a b")]
+            &[("listen", "[::1]:9000"), ("data_dir", "/srv/a b")]
         ),
         format!(
             "airlock login --config '{}' --listen [::1]:9000 --data-dir '/srv/a b'",
@@ -294,5 +311,28 @@ fn a_command_that_serves_nothing_needs_no_keys_of_the_server() {
     let error = Config::load(&flags, environment(&[])).unwrap_err();
     assert!(error.to_string().contains("there is no api_key"), "{error}");
     let loaded = Config::load_for_client(&flags, environment(&[])).unwrap();
-    assert_eq!(loaded.config.listen.port(), 8787);
+    assert_eq!(loaded.config.server.listen.port(), 8787);
+}
+
+#[test]
+fn a_former_name_still_works_and_warns() {
+    let file = "[codex]\ndata_dir = \"/old\"\n[fleet]\nthreads_ahead = 3";
+    let loaded = load(file, &[("AIRLOCK_FLEET_THREADS_AHEAD", "5")], &[]).unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.data_dir, Path::new("/old"));
+    assert_eq!(config.policy.data_dir, Path::new("/old"));
+    assert_eq!(config.codex.fleet.warm_threads, 5);
+    let warned = loaded.warnings.join("\n");
+    for expected in [
+        "codex.data_dir is now called data_dir",
+        "fleet.threads_ahead is now called fleet.warm_threads",
+        "AIRLOCK_FLEET_THREADS_AHEAD is now called AIRLOCK_FLEET_WARM_THREADS",
+    ] {
+        assert!(warned.contains(expected), "{warned}");
+    }
+    assert_eq!(loaded.warnings.len(), 3, "{warned}");
+
+    let both = "data_dir = \"/new\"\n[codex]\ndata_dir = \"/old\"";
+    let loaded = load(both, &[], &[]).unwrap();
+    assert_eq!(loaded.config.data_dir, Path::new("/new"));
 }

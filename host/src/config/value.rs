@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::{Login, PolicySource, SETTINGS, SHIPPED, Secret, names};
+use super::names;
+use crate::codex::config::Login;
+use crate::policy::config::{PolicySource, SHIPPED};
+use crate::quantity::{bytes, in_range, millis, narrow, number, show_bytes, show_millis};
+use crate::secrets::Secret;
 
 /// Where a setting's value lives, and so what kind of value it is.
 pub(crate) enum Slot<'a> {
@@ -260,107 +264,4 @@ fn switch(value: &Value) -> Result<bool, String> {
         (_, Some("false" | "0" | "no" | "off")) => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
-}
-
-fn number(value: &Value) -> Result<u64, String> {
-    let number = match value {
-        Value::Integer(number) => u64::try_from(*number).ok(),
-        Value::String(text) => text.replace('_', "").parse().ok(),
-        _ => None,
-    };
-    number.ok_or_else(|| "must be a whole number".to_owned())
-}
-
-const SIZES: &[(&str, u64)] = &[
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("", 1),
-];
-const WAITS: &[(&str, u64)] = &[("ms", 1), ("min", 60_000), ("h", 3_600_000), ("s", 1000)];
-
-fn bytes(value: &Value) -> Result<u64, String> {
-    let size = match value {
-        Value::String(text) => with_unit(text, SIZES),
-        other => number(other).ok(),
-    };
-    size.ok_or_else(|| "must be a size: 4194304 or \"4MiB\"".to_owned())
-}
-
-/// A size that stands in another file than the configuration: `"16MiB"`, or a number of bytes. It must be one that the setting
-/// `key` takes.
-pub(crate) fn read_bytes(key: &str, value: &Value) -> Result<usize, String> {
-    narrow(within(key, bytes(value)?, show_bytes)?)
-}
-
-/// A wait that stands in another file: `"50ms"`. It must be one that the setting `key` takes.
-pub(crate) fn read_wait(key: &str, value: &Value) -> Result<Duration, String> {
-    within(key, millis(value)?, show_millis).map(Duration::from_millis)
-}
-
-fn within(key: &str, number: u64, show: fn(u64) -> String) -> Result<u64, String> {
-    let setting = SETTINGS.iter().find(|setting| setting.key == key);
-    let (smallest, largest) = setting.map_or((0, u64::MAX), |setting| setting.range);
-    in_range(number, (smallest, largest), show)
-}
-
-fn in_range(
-    number: u64,
-    (smallest, largest): (u64, u64),
-    show: fn(u64) -> String,
-) -> Result<u64, String> {
-    if (smallest..=largest).contains(&number) {
-        return Ok(number);
-    }
-    Err(format!(
-        "must be between {} and {}",
-        show(smallest),
-        show(largest)
-    ))
-}
-
-fn millis(value: &Value) -> Result<u64, String> {
-    // A bare number has no unit, and guessing one has cost people hours.
-    value
-        .as_str()
-        .and_then(|text| with_unit(text, WAITS))
-        .ok_or_else(|| "must be a duration with its unit: \"15s\", \"250ms\", \"30min\"".to_owned())
-}
-
-fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let (digits, factor) = units
-        .iter()
-        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))?;
-    digits
-        .trim_end()
-        .replace('_', "")
-        .parse::<u64>()
-        .ok()?
-        .checked_mul(*factor)
-}
-
-fn show_bytes(bytes: u64) -> String {
-    show(bytes, SIZES)
-}
-
-fn show_millis(millis: u64) -> String {
-    show(
-        millis,
-        &[("h", 3_600_000), ("min", 60_000), ("s", 1000), ("ms", 1)],
-    )
-}
-
-/// In the largest unit that keeps it whole. Units come largest first.
-fn show(number: u64, units: &[(&str, u64)]) -> String {
-    let whole = units
-        .iter()
-        .find(|(_, factor)| number != 0 && number.is_multiple_of(*factor));
-    match whole.or(units.last()) {
-        Some((unit, factor)) => format!("{}{unit}", number / factor),
-        None => number.to_string(),
-    }
-}
-
-fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T, String> {
-    T::try_from(number).map_err(|_| "is too large for this machine".to_owned())
 }

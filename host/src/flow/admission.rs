@@ -13,11 +13,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::codex::Permit;
-use crate::config::Limits;
 use crate::failure::Failure;
 use crate::metrics::RequestMetrics;
 use crate::policy::Session;
 use crate::resizable_semaphore::ResizableSemaphore;
+use crate::server_config::ServerLimits;
 use crate::wit::{self, Load, ProblemKind};
 
 /// The longest wait that a client is told, in seconds. SDKs wait up to a minute and try only twice more.
@@ -46,9 +46,9 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &ServerLimits, turns: usize) -> Self {
         Self {
-            semaphore: ResizableSemaphore::new(limits.turns),
+            semaphore: ResizableSemaphore::new(turns),
             line: Line {
                 waiting: Mutex::default(),
                 room: limits.queue,

@@ -14,10 +14,11 @@ use self::buffer::CandidateBuffer;
 use super::turn::Turn;
 use super::turns::{ANSWER, Settled, Turns};
 use crate::clock;
+use crate::codex::config::TurnLimits;
 use crate::codex::{self, Codex, Conversation, Permit, Terms};
-use crate::config::Limits;
 use crate::metrics::{FanOutTrail, RequestMetrics};
 use crate::policy::{Fault, Session};
+use crate::server_config::ServerLimits;
 use crate::wake_flag::WakeFlag;
 use crate::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
@@ -31,7 +32,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct FanOut {
     /// None once no further turn can be asked for.
     means: Option<Means>,
-    limits: Arc<Limits>,
+    limits: Arc<TurnLimits>,
     /// What has been told has left: the answer goes out as it comes.
     streaming: bool,
     candidates: u32,
@@ -82,13 +83,13 @@ impl FanOut {
     /// Asks for all candidates at once. There are a model and a permit for each brief. What comes back is told first.
     pub(super) fn begin(
         means: Means,
-        limits: Arc<Limits>,
+        (buffers, limits): (Arc<ServerLimits>, Arc<TurnLimits>),
         streaming: bool,
         briefs: Vec<(Brief, String)>,
         turns: &mut Turns,
     ) -> (Self, Vec<Event>) {
         let mut opened = Vec::with_capacity(briefs.len());
-        let buffer = CandidateBuffer::new(briefs.len(), &limits);
+        let buffer = CandidateBuffer::new(briefs.len(), &buffers, limits.turn_buffer_bytes);
         let permits = means.permits.clone();
         for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
             opened.push(event(source, EventKind::Opened(model)));
@@ -340,7 +341,14 @@ impl FanOut {
 
 impl Means {
     /// Asks for a turn.
-    fn start(&self, source: u32, brief: Brief, permit: Permit, limits: &Limits, turns: &mut Turns) {
+    fn start(
+        &self,
+        source: u32,
+        brief: Brief,
+        permit: Permit,
+        limits: &TurnLimits,
+        turns: &mut Turns,
+    ) {
         let terms = Terms {
             source,
             permit,

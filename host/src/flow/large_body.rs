@@ -17,11 +17,11 @@ use tracing::Span;
 use self::decoded::DecodedImages;
 use crate::attachments::{Attachments, Image};
 use crate::codex::{Conversation, brief_bytes};
-use crate::config::Limits;
 use crate::failure::Failure;
 use crate::memory::{self, MemoryShare};
 use crate::policy::Session;
 use crate::policy::size::Bounds;
+use crate::server_config::ServerLimits;
 use crate::task::{LARGE, aside, elsewhere};
 use crate::wit::{Plan, ProblemKind, Request};
 
@@ -44,7 +44,7 @@ pub(super) struct BodyPermits {
 
 impl LargeBodyLimiter {
     /// As many at once as leave a processor to those who serve.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &ServerLimits) -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
         let free = processors.saturating_sub(1).max(1);
         Self {
@@ -226,7 +226,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn large_bodies_wait_for_one_another_and_for_so_long() {
-        let limiter = LargeBodyLimiter::new(&Limits::default());
+        let limiter = LargeBodyLimiter::new(&ServerLimits::default());
         let large = "x".repeat(LARGE);
         let mut held = Vec::new();
         let refused = loop {
@@ -259,7 +259,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn images_wait_for_a_decoder_unless_they_are_known() {
         const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
-        let limiter = LargeBodyLimiter::new(&Limits::default());
+        let limiter = LargeBodyLimiter::new(&ServerLimits::default());
         let mut good = shown(PIXEL);
         let held = || BodyPermits {
             place: None,

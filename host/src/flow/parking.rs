@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::codex::{Parked, Turn};
-use crate::config::Limits;
 use crate::policy::Release;
+use crate::server_config::ServerLimits;
 use crate::task::Tasks;
 
 /// The turns that wait. Clones are the same lot.
@@ -43,7 +43,7 @@ struct Space {
 
 impl Lot {
     /// An empty one, and the task that watches the time.
-    pub(super) fn new(limits: &Limits, tasks: &Tasks) -> Self {
+    pub(super) fn new(limits: &ServerLimits, tasks: &Tasks) -> Self {
         let shared = Arc::new(Shared {
             spaces: Mutex::default(),
             opened: Notify::new(),

@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::{Refusal, json};
 use super::{AppState, body, key};
-use crate::config::Secret;
 use crate::failure::Failure;
 use crate::policy::{By, LoadError, Registry, RegistryError};
+use crate::secrets::Secret;
 use crate::wit::ProblemKind;
 
 /// The state of these routes.

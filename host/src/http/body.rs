@@ -15,9 +15,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use self::budget::{Arriving, Budget, Shortage};
 use super::failure::Refusal;
-use crate::config::Limits;
 use crate::failure::Failure;
 use crate::memory::{MemoryShare, Split};
+use crate::server_config::ServerLimits;
 use crate::task::Tasks;
 use crate::wit::ProblemKind;
 
@@ -70,8 +70,12 @@ enum Unread {
 }
 
 impl Bodies {
-    pub(super) fn new(limits: &Limits, tasks: &Tasks) -> Self {
-        Self::within(Split::of(limits), limits.body_bytes, tasks)
+    pub(super) fn new(limits: &ServerLimits, tasks: &Tasks) -> Self {
+        Self::within(
+            Split::of(limits.body_memory_bytes, limits.body_bytes),
+            limits.body_bytes,
+            tasks,
+        )
     }
 
     fn within(split: Split, limit: usize, tasks: &Tasks) -> Self {

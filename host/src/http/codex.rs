@@ -20,8 +20,9 @@ use super::record::Received;
 use super::{AppState, chat, key};
 use crate::codex::Codex;
 use crate::codex::account::{Refused, SignedOut};
-use crate::config::{Config, Secret};
 use crate::failure::Failure;
+use crate::secrets::Secret;
+use crate::server_config::ServerConfig;
 use crate::wit::ProblemKind;
 
 /// The state of these routes.
@@ -36,7 +37,7 @@ pub(super) struct AccountRoutesState {
 }
 
 impl AccountRoutesState {
-    pub(super) fn new(config: &Config, codex: Codex, app: AppState) -> Self {
+    pub(super) fn new(config: &ServerConfig, codex: Codex, app: AppState) -> Self {
         Self {
             codex,
             app,

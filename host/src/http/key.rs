@@ -10,8 +10,8 @@ use axum::response::Response;
 use subtle::ConstantTimeEq as _;
 
 use super::failure::Refusal;
-use crate::config::Secret;
 use crate::policy::Client;
+use crate::secrets::Secret;
 
 /// A key, where one is configured.
 pub(super) type Key = Option<Arc<Secret>>;

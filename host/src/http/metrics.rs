@@ -13,10 +13,10 @@ use axum::routing::get;
 
 use super::failure::Refusal;
 use super::{AppState, fleet, key};
-use crate::config::Secret;
 use crate::failure::Failure;
 use crate::flow::Flow;
 use crate::metrics::{Metrics, Scrape};
+use crate::secrets::Secret;
 use crate::wit::ProblemKind;
 
 /// What the text is, as its specification wants it said.

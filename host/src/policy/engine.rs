@@ -9,7 +9,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 
 pub(super) use self::clock::{Clock, Running};
 use super::sandbox::TABLE_ELEMENTS;
-use crate::config::Sandbox;
+use crate::policy::config::SandboxConfig;
 
 /// How often a running policy can be stopped, and so how long one call can hold a worker thread.
 pub(super) const TICK: Duration = Duration::from_millis(5);
@@ -66,7 +66,7 @@ impl Engine {
     ///
     /// # Errors
     /// The system gives neither the address space that is fast nor the one that is just enough.
-    pub(crate) fn new(sandbox: &Sandbox) -> Result<Self, EngineError> {
+    pub(crate) fn new(sandbox: &SandboxConfig) -> Result<Self, EngineError> {
         let enough = u64::try_from(sandbox.memory_bytes).unwrap_or(u64::MAX);
         // Containers may limit address space: then checks on each access are the price.
         let make = |reservation| {
@@ -123,7 +123,7 @@ fn settings(reservation: u64) -> Config {
 }
 
 /// The settings of an engine that runs: with a pool, of which compiled code does not know.
-fn pooled(sandbox: &Sandbox, reservation: u64) -> Config {
+fn pooled(sandbox: &SandboxConfig, reservation: u64) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandbox.instances)
         .total_core_instances(sandbox.instances.saturating_mul(CORE_INSTANCES))

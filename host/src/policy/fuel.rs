@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine, Store};
 use super::EMBEDDED;
 use super::sandbox::{Allowance, Sandbox};
 use super::world::{self, Exports, World};
-use crate::config;
+use crate::policy::config::SandboxConfig;
 use crate::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
 
 /// More than any call burns.
@@ -46,7 +46,7 @@ impl Shipped {
 
     /// A sandbox, as a session has it but for its clock, and what it burns until it is there.
     async fn start(&self) -> (Running, u64) {
-        let allowance = Allowance::of(&config::Sandbox::default());
+        let allowance = Allowance::of(&SandboxConfig::default());
         let mut store = Store::new(&self.engine, Sandbox::new(&allowance));
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(allowance.memory_bytes);

@@ -34,8 +34,8 @@ use super::engine::Engine;
 use super::release::Release;
 use super::rollout::{Roles, Rollout};
 use super::trust::Trust;
-use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::policy::config::PolicyConfig;
 use crate::task::Tasks;
 
 /// The folder of the data directory that operators put policies into.
@@ -52,7 +52,7 @@ const STATE: &str = "policies.json";
 pub(crate) struct Registry(Arc<Shared>);
 
 struct Shared {
-    config: Config,
+    config: PolicyConfig,
     engine: Engine,
     compiler: Compiler,
     trust: Trust,
@@ -73,7 +73,7 @@ impl Registry {
     /// # Errors
     /// It cannot be loaded, or the data directory cannot be used.
     pub(crate) async fn open(
-        config: &Config,
+        config: &PolicyConfig,
         metrics: &Metrics,
         tasks: &Tasks,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
@@ -81,7 +81,7 @@ impl Registry {
         let trust = start::trust(config)?;
         start::folders(config)?;
         let compiler = compiler(&engine, config)?;
-        let persisted = PersistedState::open(config.codex.data_dir.join(STATE))?;
+        let persisted = PersistedState::open(config.data_dir.join(STATE))?;
         if !persisted.is_ours() {
             tracing::warn!(
                 "another gateway has this data directory: it remembers which policies are active, and this one does not"
@@ -113,7 +113,7 @@ impl Registry {
             trust,
             metrics: metrics.clone(),
             rollout,
-            configured: config.policy.is_some().then_some(number),
+            configured: config.source.is_some().then_some(number),
             state: Mutex::new(state),
             fault_notify,
             tasks: tasks.clone(),
@@ -305,7 +305,7 @@ impl Registry {
 
     /// The folder that operators put policies into.
     fn folder(&self) -> PathBuf {
-        self.0.config.codex.data_dir.join(FOLDER)
+        self.0.config.data_dir.join(FOLDER)
     }
 
     async fn state(&self) -> MutexGuard<'_, RegistryState> {
@@ -313,11 +313,14 @@ impl Registry {
     }
 }
 
-fn compiler(engine: &Engine, config: &Config) -> Result<Compiler, Box<dyn Error + Send + Sync>> {
-    let cache = Cache::open(&config.codex.data_dir)?;
+fn compiler(
+    engine: &Engine,
+    config: &PolicyConfig,
+) -> Result<Compiler, Box<dyn Error + Send + Sync>> {
+    let cache = Cache::open(&config.data_dir)?;
     let limits = compile::Limits {
-        timeout: config.policies.compile_timeout,
-        memory_bytes: config.policies.compile_memory_bytes,
+        timeout: config.compile_timeout,
+        memory_bytes: config.compile_memory_bytes,
     };
     Ok(Compiler::new(engine.clone(), cache, limits))
 }

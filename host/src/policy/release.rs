@@ -19,9 +19,9 @@ use super::sandbox::Allowance;
 use super::session::Session;
 use super::size::Bounds;
 use super::world::{self, World};
-use crate::config::Config;
 use crate::failure::Failure;
 use crate::metrics::{ReleaseMetrics, Work};
+use crate::policy::config::PolicyConfig;
 use crate::wit::{ProblemKind, Request};
 
 /// A policy that a gateway serves with. Clones share it; it is freed when the last of them is gone.
@@ -329,11 +329,11 @@ pub(crate) struct Terms {
 
 impl Terms {
     /// Those of a policy of which the configuration says nothing special.
-    pub(crate) fn of(config: &Config) -> Self {
+    pub(crate) fn of(config: &PolicyConfig) -> Self {
         Self {
             allowance: Allowance::of(&config.sandbox),
             on_fault: OnFault::default(),
-            settings: config.for_policy(),
+            settings: config.settings(),
             wasi: true,
             fault_notify: Arc::default(),
             meter: Arc::default(),

@@ -19,8 +19,8 @@ use wasmtime_wasi::{
     HostMonotonicClock, HostWallClock, ResourceTable, WasiCtx, WasiCtxView, WasiView,
 };
 
+use super::config::SandboxConfig;
 use super::engine::TICK;
-use crate::config;
 
 /// Entries of one table. A table is a policy's list of functions.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
@@ -51,7 +51,7 @@ pub(crate) struct Allowance {
 
 impl Allowance {
     /// What the configuration allows a policy of which it says nothing special.
-    pub(crate) fn of(sandbox: &config::Sandbox) -> Self {
+    pub(crate) fn of(sandbox: &SandboxConfig) -> Self {
         Self {
             memory_bytes: sandbox.memory_bytes,
             call_time: sandbox.call_timeout,

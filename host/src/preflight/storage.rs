@@ -112,7 +112,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<PathBuf, StorageError> {
 /// # Errors
 /// What is wrong with the folder, with its path and the way out.
 pub(crate) fn prepare(config: &Config) -> Result<u64, StorageError> {
-    let folder = make_folder(&config.codex.data_dir)?;
+    let folder = make_folder(&config.data_dir)?;
     let probe = folder.join(format!(".airlock-{:016x}", rand::random::<u64>()));
     let write = || {
         let mut options = OpenOptions::new();

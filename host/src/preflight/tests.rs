@@ -5,7 +5,7 @@ use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 use super::*;
-use crate::config::Environment;
+use crate::environment::Environment;
 
 #[test]
 fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
@@ -94,7 +94,7 @@ fn a_providers_missing_variable_is_named() {
         let environment: Environment = variables.iter().copied().collect();
         let mut config = Config::defaults(environment);
         config.codex.home = Some(theirs.clone());
-        let launch = Launch::prepare(&config, None).unwrap();
+        let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
         assert_eq!(provider(&config, &launch), expected);
         // Whose provider has a key of its own needs no login.
         assert_eq!(login(&config, &launch), None);

@@ -42,8 +42,8 @@ fn logged(subscriber: impl Subscriber + Send + Sync, written: &Written) -> Strin
     String::from_utf8(written.0.lock().unwrap().clone()).unwrap()
 }
 
-fn log(json: bool) -> Log {
-    Log {
+fn log(json: bool) -> LogConfig {
+    LogConfig {
         filter: "info".to_owned(),
         json,
     }

@@ -25,7 +25,7 @@ async fn a_file_in_the_place_of_the_data_folder_is_named() -> Result<()> {
     // The same above it.
     let below = setup.data().join("airlock");
     fs::write(setup.data(), "")?;
-    let setup = setup.environment("AIRLOCK_CODEX_DATA_DIR", &below);
+    let setup = setup.environment("AIRLOCK_DATA_DIR", &below);
     let mut setup = setup;
     setup.arguments.drain(..2);
     let text = format!(

@@ -29,7 +29,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
                 let children = fleet["children"].as_array().into_iter().flatten();
                 children
                     .clone()
-                    .any(|child| child["threads_ahead"].as_u64() > Some(0))
+                    .any(|child| child["warm_threads"].as_u64() > Some(0))
             };
             admin.fleet_is("a thread ahead", waits).await?;
         }

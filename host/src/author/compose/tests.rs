@@ -7,8 +7,8 @@ mod module;
 use module::{NEWEST, OLDEST, module, wrapper};
 
 use super::*;
-use crate::config::{Config, Environment, Sandbox};
 use crate::metrics::Work;
+use crate::policy::config::{PolicyConfig, SandboxConfig};
 use crate::policy::{EMBEDDED, Engine, Fault, Release, Terms};
 use crate::wit::{Context, Event, EventKind, Load, Request, Text};
 
@@ -33,13 +33,11 @@ fn names(composed: &Composed) -> Vec<(&'static str, &str)> {
 }
 
 fn release(bytes: &[u8]) -> Release {
-    let sandbox = Sandbox {
+    let sandbox = SandboxConfig {
         instances: 2,
-        ..Sandbox::default()
+        ..SandboxConfig::default()
     };
-    let terms = Terms::of(&Config::defaults(Environment::from_iter(
-        [] as [(&str, &str); 0]
-    )));
+    let terms = Terms::of(&PolicyConfig::defaults(std::path::PathBuf::new()));
     Release::load(&Engine::new(&sandbox).unwrap(), "composed", bytes, terms).unwrap()
 }
 

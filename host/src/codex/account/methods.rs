@@ -8,7 +8,7 @@ use super::tokens::Tokens;
 use super::wire::{LoginStart, LoginStarted};
 use super::{Account, STEP, messages};
 use crate::clock;
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// How long Codex waits for somebody to type the code (0.169.0: `device auth timed out after 15 minutes`), and how much
 /// longer we wait for it to say so.

@@ -1,7 +1,7 @@
 //! What somebody wants to sign in with, checked before Codex sees it: Codex takes any text for a key (0.169.0).
 
 use super::tokens::Tokens;
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// Characters of the longest key that is taken. OpenAI's have about 165.
 const LONGEST_KEY: usize = 512;

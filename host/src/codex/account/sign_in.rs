@@ -10,7 +10,7 @@ use super::slot::Place;
 use super::staging::Staging;
 use super::{Account, lock};
 use crate::codex::stderr;
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// Events that may wait for a client, and lines of Codex that may wait to become some. What is beyond is not told.
 const EVENTS: usize = 64;

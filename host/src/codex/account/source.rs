@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use self::fetch::Means;
 use super::tokens::{Epoch, Given, Tokens};
 use super::{Account, lock};
-use crate::config::Config;
+use crate::codex::config::CodexConfig;
 
 /// The source of one home.
 #[derive(Debug)]
@@ -116,13 +116,13 @@ struct Printed {
 }
 
 impl Source {
-    pub(super) fn new(config: &Config, rehearsal: bool) -> Self {
+    pub(super) fn new(config: &CodexConfig, rehearsal: bool) -> Self {
         Self {
             means: match rehearsal {
                 true => Means::None,
                 false => Means::of(config),
             },
-            wait: config.codex.token_timeout,
+            wait: config.token_timeout,
             flight: tokio::sync::Mutex::default(),
             failed: Mutex::default(),
         }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::codex::home::Home;
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// How often removing it is tried while a Codex that was killed is still going, and how long between.
 const TRIES: u32 = 25;
@@ -134,15 +134,16 @@ fn is_old(path: &Path) -> bool {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::config::{Config, Environment};
+    use crate::codex::config::CodexConfig;
+    use crate::environment::Environment;
 
     #[test]
     fn it_is_private_and_goes_and_so_do_those_of_the_dead() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().to_str().unwrap();
-        let mut config = Config::defaults(Environment::from_iter([("HOME", user)]));
-        config.codex.data_dir = folder.path().join("data");
+        let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
+        config.data_dir = folder.path().join("data");
         let home = Home::prepare(&config, None).unwrap();
         let left = folder.path().join("data/sign-in/999999999-00");
         fs::create_dir_all(&left).unwrap();

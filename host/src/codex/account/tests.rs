@@ -4,17 +4,19 @@
 use std::fs;
 
 use super::*;
-use crate::config::{Environment, Login as Choice, Secret};
+use crate::codex::config::{CodexConfig, Login as Choice};
+use crate::environment::Environment;
+use crate::secrets::Secret;
 
 fn account(folder: &std::path::Path, sourced: bool) -> Account {
     let user = folder.to_str().unwrap();
-    let mut config = Config::defaults(Environment::from_iter([("HOME", user)]));
-    config.codex.data_dir = folder.join("data");
-    config.codex.login = Choice::Separate;
+    let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
+    config.data_dir = folder.join("data");
+    config.login = Choice::Separate;
     if sourced {
-        config.codex.token_command = vec!["/nowhere/tokens".to_owned()];
+        config.token_command = vec!["/nowhere/tokens".to_owned()];
     }
-    let launch = Launch::prepare(&config, None).unwrap();
+    let launch = Launch::prepare(&config, "airlock login".to_owned(), None).unwrap();
     Account::new(&config, launch, &Tasks::default())
 }
 

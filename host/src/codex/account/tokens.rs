@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::messages;
 use super::request::Malformed;
-use crate::config::Secret;
+use crate::secrets::Secret;
 
 /// Bytes of the longest token that is taken.
 const LONGEST: usize = 16 << 10;

@@ -5,13 +5,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::config::{Config, Environment};
+use crate::codex::config::CodexConfig;
+use crate::environment::Environment;
 
 fn config(data_dir: &Path, bin: Option<PathBuf>) -> CodexConfig {
     CodexConfig {
         bin,
         data_dir: data_dir.to_owned(),
-        ..Config::defaults(Environment::default()).codex
+        ..CodexConfig::defaults(Environment::default())
     }
 }
 

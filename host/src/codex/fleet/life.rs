@@ -200,7 +200,7 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), Sta
         version: child.version.clone(),
         catalogue,
         catalogues,
-        warm_threads: WarmThreads::new(shared.terms.threads_ahead),
+        warm_threads: WarmThreads::new(shared.terms.warm_threads),
         live_models: kind
             .as_deref()
             .is_some_and(|kind| kind.starts_with("chatgpt")),

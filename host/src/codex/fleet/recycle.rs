@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::roster::{PoolEntry, Roster, WorkerState};
 use super::{Reason, Shared, Worker};
+use crate::codex::config::FleetConfig;
 use crate::codex::log;
-use crate::config;
 use crate::task::resident_bytes;
 
 /// Looks at how large all children are.
@@ -68,7 +68,7 @@ pub(super) fn mark(shared: &Shared, roster: &mut Roster<Worker>) {
 }
 
 /// Why this child is to be replaced, if it is. One that has done nothing would come back just so.
-fn reason(worker: &Worker, terms: &config::Fleet, log: u64, now: Instant) -> Option<Reason> {
+fn reason(worker: &Worker, terms: &FleetConfig, log: u64, now: Instant) -> Option<Reason> {
     let (threads, tally) = (worker.tally.threads(), &worker.tally);
     let resident = tally.resident.load(Ordering::Relaxed);
     if threads >= terms.recycle_threads as u64 {

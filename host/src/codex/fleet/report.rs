@@ -59,7 +59,7 @@ pub(crate) struct ChildReport {
     /// Threads that it has started.
     pub(crate) threads: u64,
     /// Threads that wait for a request.
-    pub(crate) threads_ahead: usize,
+    pub(crate) warm_threads: usize,
     /// Turns that it has, those that wait for their client among them.
     pub(crate) turns: usize,
     /// Since it has written anything, in milliseconds.
@@ -99,7 +99,7 @@ impl Fleet {
                     version: worker.version.clone(),
                     age_seconds: (now - worker.since).as_secs(),
                     threads: worker.tally.threads(),
-                    threads_ahead: worker.warm_threads.len(),
+                    warm_threads: worker.warm_threads.len(),
                     turns: worker.turns(),
                     quiet_ms: u64::try_from(worker.connection.quiet_for().as_millis())
                         .unwrap_or(u64::MAX),

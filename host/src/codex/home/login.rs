@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use super::{Home, HomeError, files};
-use crate::config::Secret;
 use crate::preflight::storage;
+use crate::secrets::Secret;
 
 /// Links that lead to links.
 const LINKS: usize = 16;
@@ -208,17 +208,19 @@ fn overwrite(file: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use crate::codex::config::{CodexConfig, Login};
     use crate::codex::home::Home;
-    use crate::config::{Config, Environment, Login, Secret};
+    use crate::environment::Environment;
+    use crate::secrets::Secret;
 
     #[test]
     fn a_link_to_a_login_that_is_not_there_yet_stays() {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().to_str().unwrap();
-        let mut config = Config::defaults(Environment::from_iter([("HOME", user)]));
-        config.codex.data_dir = folder.path().join("data");
-        config.codex.login = Login::Separate;
-        config.codex.workspace = Some("acc-1".to_owned());
+        let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
+        config.data_dir = folder.path().join("data");
+        config.login = Login::Separate;
+        config.workspace = Some("acc-1".to_owned());
         let home = Home::prepare(&config, None).unwrap();
         assert_eq!(home.workspaces(), ["acc-1"]);
         let theirs = folder.path().join("kept/auth.json");
@@ -235,10 +237,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().join("user");
         let environment: Environment = [("HOME", user.to_str().unwrap())].into_iter().collect();
-        let mut config = Config::defaults(environment);
-        config.codex.data_dir = folder.path().join("data");
+        let mut config = CodexConfig::defaults(environment);
+        config.data_dir = folder.path().join("data");
         for login in [Login::Shared, Login::Separate] {
-            config.codex.login = login;
+            config.login = login;
             let home = Home::prepare(&config, None).unwrap();
             let link = home.path.join("auth.json");
             assert_eq!(home.shares_login(), login == Login::Shared);

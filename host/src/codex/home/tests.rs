@@ -5,16 +5,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::config::{Environment, Login as Choice};
+use crate::codex::config::Login as Choice;
+use crate::environment::Environment;
 
 /// A configuration whose user has a home with a login, below one temporary folder.
-fn config(folder: &Path) -> Config {
+fn config(folder: &Path) -> CodexConfig {
     let user = folder.join("user");
     fs::create_dir_all(user.join(".codex")).unwrap();
     fs::write(user.join(".codex/auth.json"), "theirs").unwrap();
     let environment: Environment = [("HOME", user.to_str().unwrap())].into_iter().collect();
-    let mut config = Config::defaults(environment);
-    config.codex.data_dir = folder.join("data");
+    let mut config = CodexConfig::defaults(environment);
+    config.data_dir = folder.join("data");
     config
 }
 
@@ -49,7 +50,7 @@ fn files_are_private_and_written_only_when_they_change() {
     let theirs = folder.path().join("theirs");
     fs::create_dir(&theirs).unwrap();
     fs::write(theirs.join("config.toml"), "model = \"m\"").unwrap();
-    config.codex.home = Some(theirs);
+    config.home = Some(theirs);
     drop(Home::prepare(&config, None).unwrap());
     assert!(
         touched()
@@ -71,20 +72,20 @@ fn files_are_private_and_written_only_when_they_change() {
 fn a_shared_login_is_a_link_and_our_own_waits_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.codex.login = Choice::Separate;
+    config.login = Choice::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert_eq!(home.login_file(), home.path.join("auth.json"));
     fs::write(home.login_file(), "ours").unwrap();
     drop(home);
 
-    config.codex.login = Choice::Shared;
+    config.login = Choice::Shared;
     let home = Home::prepare(&config, None).unwrap();
     let link = home.path.join("auth.json");
     assert_eq!(fs::read_link(&link).unwrap(), home.login_file());
     assert_eq!(fs::read_to_string(&link).unwrap(), "theirs");
     drop(home);
 
-    config.codex.login = Choice::Separate;
+    config.login = Choice::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert!(!home.login_file().is_symlink());
     assert_eq!(fs::read_to_string(home.login_file()).unwrap(), "ours");
@@ -132,7 +133,7 @@ fn two_gateways_share_a_home_only_with_the_same_settings() {
     let theirs = folder.path().join("theirs");
     fs::create_dir(&theirs).unwrap();
     fs::write(theirs.join("config.toml"), "model = \"m\"").unwrap();
-    config.codex.home = Some(theirs);
+    config.home = Some(theirs);
     assert!(matches!(
         Home::prepare(&config, None),
         Err(HomeError::Busy(_))
@@ -149,7 +150,7 @@ fn a_home_behind_a_link_is_the_same_before_and_after_it_is_made() {
     fs::create_dir(&real).unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&real, &link).unwrap();
-    config.codex.login = crate::config::Login::Shared;
+    config.login = Choice::Shared;
     let home = link.join("theirs");
     config.environment = [("CODEX_HOME", home.to_str().unwrap())]
         .into_iter()
@@ -169,12 +170,12 @@ fn whoever_comes_to_a_home_in_use_leaves_its_login_alone() {
         fs::create_dir(&home).unwrap();
         Some(home.canonicalize().unwrap())
     };
-    config.codex.login = crate::config::Login::Shared;
-    config.codex.home = home("first");
+    config.login = Choice::Shared;
+    config.home = home("first");
     let running = Home::prepare(&config, None).unwrap();
     let link = running.path.join("auth.json");
     let before = fs::read_link(&link).unwrap();
-    config.codex.home = home("second");
+    config.home = home("second");
     assert!(matches!(
         Home::prepare(&config, None),
         Err(HomeError::Busy(_))
@@ -190,7 +191,7 @@ fn our_own_home_is_no_home_to_take_from() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     let path = Home::prepare(&config, None).unwrap().path;
-    config.codex.home = Some(path);
+    config.home = Some(path);
     assert!(matches!(Home::prepare(&config, None), Err(HomeError::Own)));
 }
 
@@ -200,7 +201,7 @@ fn a_home_that_cannot_be_read_is_named() {
     let mut config = config(folder.path());
     let theirs = folder.path().join("user/.codex");
     fs::write(theirs.join("config.toml"), "model = ").unwrap();
-    config.codex.home = Some(theirs.clone());
+    config.home = Some(theirs.clone());
     let error = Home::prepare(&config, None).unwrap_err().to_string();
     assert!(
         error.contains(theirs.join("config.toml").to_str().unwrap())
@@ -213,9 +214,9 @@ fn a_home_that_cannot_be_read_is_named() {
 fn the_folder_for_our_files_keeps_its_mode() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.codex.data_dir = folder.path().join("shared");
-    fs::create_dir(&config.codex.data_dir).unwrap();
-    fs::set_permissions(&config.codex.data_dir, fs::Permissions::from_mode(0o755)).unwrap();
+    config.data_dir = folder.path().join("shared");
+    fs::create_dir(&config.data_dir).unwrap();
+    fs::set_permissions(&config.data_dir, fs::Permissions::from_mode(0o755)).unwrap();
     drop(Home::prepare(&config, None).unwrap());
-    assert_eq!(mode(&config.codex.data_dir), 0o755);
+    assert_eq!(mode(&config.data_dir), 0o755);
 }

@@ -15,10 +15,10 @@ fn launch(
     let theirs = folder.join("theirs");
     std::fs::create_dir_all(&theirs).unwrap();
     std::fs::write(theirs.join("config.toml"), settings).unwrap();
-    let mut config = Config::defaults(variables.iter().copied().collect());
-    config.codex.data_dir = folder.join("data");
-    config.codex.home = Some(theirs);
-    Launch::prepare(&config, rehearsal).unwrap()
+    let mut config = CodexConfig::defaults(variables.iter().copied().collect());
+    config.data_dir = folder.join("data");
+    config.home = Some(theirs);
+    Launch::prepare(&config, "airlock login".to_owned(), rehearsal).unwrap()
 }
 
 fn variables(launch: &Launch) -> BTreeMap<String, String> {

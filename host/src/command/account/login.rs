@@ -14,7 +14,8 @@ use crate::codex::account::request::SignIn;
 use crate::codex::account::{Event, Flow, Refused, Tokens};
 use crate::command::remote::Events;
 use crate::command::serve::Stops;
-use crate::config::{Config, Secret};
+use crate::config::Config;
+use crate::secrets::Secret;
 
 /// Bytes of the standard input that are read.
 const INPUT: u64 = 64 << 10;
@@ -140,7 +141,7 @@ async fn begin(config: &Config, way: Way) -> anyhow::Result<Source> {
         With::ApiKey(key) => SignIn::ApiKey(key),
         With::Tokens(_) => bail!(
             "no gateway listens on {}, and tokens are kept in a gateway's memory alone: start it with `airlock serve`",
-            config.listen
+            config.server.listen
         ),
     };
     let here = Here::prepare(config)?;

@@ -65,7 +65,7 @@ pub(super) fn fleet(fleet: &Value, out: &mut dyn Write) -> io::Result<()> {
                 child["state"].as_str().unwrap_or_default(),
                 child["turns"],
                 child["threads"],
-                child["threads_ahead"],
+                child["warm_threads"],
                 child["resident_bytes"].as_u64().unwrap_or_default() >> 20,
                 child["age_seconds"],
                 due.unwrap_or_default(),
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn children_are_told_line_by_line() {
         let child = json!({"number": 3, "pid": 7, "state": "leaving", "due": "age", "version": "0.169.0", "age_seconds": 9,
-            "threads": 12, "threads_ahead": 1, "turns": 2, "resident_bytes": 157_286_400, "signed_out": false});
+            "threads": 12, "warm_threads": 1, "turns": 2, "resident_bytes": 157_286_400, "signed_out": false});
         let home = json!({"children": [child], "turns": {"running": 2, "capacity": 64, "waiting": 1},
             "replaced": [{"reason": "age", "children": 1}, {"reason": "log", "children": 0}],
             "circuit": {"state": "open", "failures": 4}});

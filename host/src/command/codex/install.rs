@@ -10,8 +10,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::npm;
 use crate::codex::binary::{BinaryError, PINNED, TESTED};
+use crate::codex::config::Login;
 use crate::codex::launch::Launch;
-use crate::config::{Config, Login};
+use crate::config::Config;
 use crate::preflight::storage;
 
 /// What npm installs, and what each file of it must be: the very ones that the tests run with.
@@ -45,7 +46,7 @@ pub(super) async fn install(
     version: &str,
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
-    let data = &config.codex.data_dir;
+    let data = &config.data_dir;
     let stage = Stage::new(data)?;
     let place = data.join(PLACE);
     if place.join(SCRIPT).is_file() && verified(config, &stage, &place, version).await.is_ok() {
@@ -106,7 +107,7 @@ fn note(config: &Config, out: &mut (dyn Write + Send)) {
         );
         say(out, &text);
     }
-    let data = &config.codex.data_dir;
+    let data = &config.data_dir;
     if *data != config.environment.data_dir() {
         let text = format!(
             "note: it is found by gateways with this data folder: `airlock serve --data-dir {}`",
@@ -144,8 +145,8 @@ async fn verified(config: &Config, stage: &Stage, root: &Path, version: &str) ->
     trial.codex.data_dir = stage.path.join("trial");
     trial.codex.home = None;
     trial.codex.login = Login::Separate;
-    trial.rehearsal = false;
-    let launch = Launch::prepare(&trial, None)?;
+    trial.server.rehearsal = false;
+    let launch = Launch::prepare(&trial.codex, trial.command("login"), None)?;
     let binary = match launch.fitting().await {
         Ok(binary) => binary,
         Err(BinaryError::Incomplete { .. }) => bail!(

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use crate::config::Environment;
+use crate::environment::Environment;
 use crate::task::spawner;
 
 /// How long a download may take: 100 MB over a line of 1 Mbit/s.

@@ -31,7 +31,7 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
         Ok(model) => model,
         Err(finding) => return report.add("rehearsal", finding),
     };
-    let launch = match Launch::prepare(config, model.as_deref()) {
+    let launch = match Launch::prepare(&config.codex, config.command("login"), model.as_deref()) {
         Ok(launch) => launch,
         Err(error) => return report.add("home", Finding::Broken(chain(&error))),
     };
@@ -88,7 +88,7 @@ async fn binary(launch: &Launch, report: &mut Report<'_>) -> bool {
 
 /// The base URL of the scripted model, in rehearsal.
 async fn scripted(config: &Config, tasks: &Tasks) -> Result<Option<String>, Finding> {
-    if !config.rehearsal {
+    if !config.server.rehearsal {
         return Ok(None);
     }
     match rehearsal::start(tasks).await {
@@ -124,9 +124,9 @@ fn version(binary: &Binary) -> Finding {
 /// Starts one child, which tells all that there is to know.
 async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (Start, Account) {
     let mut config = config.clone();
-    config.fleet.spare = false;
-    let patience = config.limits.call_timeout.saturating_add(MARGIN);
-    let codex = Codex::start(&config, launch, tasks);
+    config.codex.fleet.spare = false;
+    let patience = config.codex.limits.call_timeout.saturating_add(MARGIN);
+    let codex = Codex::start(&config.codex, launch, tasks);
     let started = match codex.started(patience).await {
         Started::Ready => Start::Ready(codex.models().await.map_or(0, |models| models.len())),
         Started::Refused(problem) if problem.code.as_deref() == Some("codex_not_signed_in") => {
@@ -185,14 +185,14 @@ fn login(
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::config::Environment;
+    use crate::environment::Environment;
 
     #[test]
     fn the_last_word_on_the_login_is_codexs_own() {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().to_str().unwrap();
         let config = Config::defaults(Environment::from_iter([("HOME", user)]));
-        let launch = Launch::prepare(&config, None).unwrap();
+        let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
         let stored = launch.login_fault().map(Finding::Broken);
         let said = |start, fault| match login(&launch, &start, stored.clone(), fault) {
             Some(Finding::Fine(text) | Finding::Doubtful(text) | Finding::Broken(text)) => text,

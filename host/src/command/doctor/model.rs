@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::Finding;
 use crate::codex::certificates;
-use crate::config::Environment;
+use crate::environment::Environment;
 
 /// How long each step may take: the name, the connection, TLS.
 const STEP: Duration = Duration::from_secs(5);

@@ -59,7 +59,7 @@ pub(in crate::command) fn run(
 ) -> Result<ExitCode, Stop> {
     let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
     let compared = runtime.block_on(async {
-        let launch = Launch::prepare(&loaded.config, None)?;
+        let launch = Launch::prepare(&loaded.config.codex, loaded.config.command("login"), None)?;
         let binary = launch.binary().await?;
         let comparison = schema::compare(&launch, &binary).await;
         let comparison = comparison.with_context(|| {

@@ -10,7 +10,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use super::{WHOLE, tell};
 use crate::author;
 use crate::command::Stop;
-use crate::config::Environment;
+use crate::environment::Environment;
 
 pub(super) const NAME: &str = "build";
 

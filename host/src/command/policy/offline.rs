@@ -8,7 +8,8 @@ use serde_json::Map;
 
 use super::super::Stop;
 use super::failure;
-use crate::config::{self, Config, Environment};
+use crate::environment::Environment;
+use crate::policy::config::{PolicyConfig, SandboxConfig};
 use crate::policy::{EMBEDDED, Engine, Release, SHIPPED, Terms, settle_settings};
 
 /// Sandboxes that these commands use at most.
@@ -28,13 +29,13 @@ pub(super) fn json() -> Arg {
 }
 
 /// What holds where nobody says otherwise: what these commands find does not depend on the machine's configuration.
-pub(super) fn defaults() -> Config {
-    Config {
-        sandbox: config::Sandbox {
+pub(super) fn defaults() -> PolicyConfig {
+    PolicyConfig {
+        sandbox: SandboxConfig {
             instances: INSTANCES,
-            ..config::Sandbox::default()
+            ..SandboxConfig::default()
         },
-        ..Config::defaults(Environment::of_process())
+        ..PolicyConfig::defaults(Environment::of_process().data_dir())
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), Stop> {
 
 /// The same as a release, which is given what a gateway would give it: the defaults of the settings that it declares.
 pub(super) async fn release(
-    config: &Config,
+    config: &PolicyConfig,
     engine: &Engine,
     named: &str,
 ) -> Result<Release, Stop> {
@@ -66,7 +67,7 @@ pub(super) async fn release(
         Release::load(engine, &name, &bytes, terms).map_err(|error| failure(&error))
     };
     let common = config.common_settings();
-    let release = with(config.for_policy())?;
+    let release = with(config.settings())?;
     let described = match release.session().await {
         Ok(mut session) => session.describe().await,
         Err(fault) => Err(fault),
@@ -82,7 +83,7 @@ pub(super) async fn release(
     accepted.map_err(|error| failure(&error))
 }
 
-pub(super) fn engine(config: &Config) -> Result<Engine, Stop> {
+pub(super) fn engine(config: &PolicyConfig) -> Result<Engine, Stop> {
     Engine::new(&config.sandbox).map_err(|error| Stop::Failure(error.into()))
 }
 

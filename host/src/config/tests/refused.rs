@@ -161,7 +161,7 @@ fn others_may_come_with_a_key() {
         &[],
     )
     .unwrap();
-    assert_eq!(loaded.config.api_key.unwrap().expose(), "key");
+    assert_eq!(loaded.config.server.api_key.unwrap().expose(), "key");
 }
 
 #[test]
@@ -187,10 +187,10 @@ fn without_a_home_the_data_folder_must_be_named() {
     assert!(error.to_string().contains("--data-dir"), "{error}");
     let flags = Flags {
         config: None,
-        values: vec![("codex.data_dir", "/data".to_owned())],
+        values: vec![("data_dir", "/data".to_owned())],
     };
     assert_eq!(
-        Config::load(&flags, nowhere).unwrap().config.codex.data_dir,
+        Config::load(&flags, nowhere).unwrap().config.data_dir,
         Path::new("/data")
     );
 }

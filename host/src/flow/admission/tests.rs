@@ -13,12 +13,12 @@ use crate::metrics::{Metrics, Scrape};
 const CHAT: &str = "/v1/chat/completions";
 
 fn admission(turns: usize, queue: usize, queue_wait: Duration) -> Admission {
-    Admission::new(&Limits {
-        turns,
+    let limits = ServerLimits {
         queue,
         queue_wait,
-        ..Limits::default()
-    })
+        ..ServerLimits::default()
+    };
+    Admission::new(&limits, turns)
 }
 
 /// Permits of a request that nobody looks at.

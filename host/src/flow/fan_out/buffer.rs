@@ -2,9 +2,9 @@
 //! client that reads slowly. Both are bounded.
 
 use super::transcript::Transcript;
-use crate::config::Limits;
 use crate::events;
 use crate::failure::Failure;
+use crate::server_config::ServerLimits;
 use crate::wit::{Ending, Event, EventKind, Message, Outcome, ProblemKind};
 
 /// Events that wait, beyond which pieces of the same thing are joined.
@@ -41,7 +41,7 @@ struct Bounds {
 
 impl CandidateBuffer {
     /// Nothing yet, of so many candidates.
-    pub(super) fn new(candidates: usize, limits: &Limits) -> Self {
+    pub(super) fn new(candidates: usize, limits: &ServerLimits, turn_buffer_bytes: usize) -> Self {
         Self {
             candidates: (0..candidates)
                 .map(|_| Candidate::Running(Transcript::default()))
@@ -54,9 +54,7 @@ impl CandidateBuffer {
                 each: limits.candidate_bytes,
                 all: limits.fan_out_bytes,
                 // All that candidates may say, and as much of the answer as of any.
-                waiting: limits
-                    .fan_out_bytes
-                    .saturating_add(limits.turn_buffer_bytes),
+                waiting: limits.fan_out_bytes.saturating_add(turn_buffer_bytes),
             },
         }
     }

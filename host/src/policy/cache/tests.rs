@@ -7,14 +7,14 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::config::Sandbox;
+use crate::policy::config::SandboxConfig;
 use crate::policy::engine::compiler;
 
 fn engine(memory_bytes: usize) -> Engine {
-    Engine::new(&Sandbox {
+    Engine::new(&SandboxConfig {
         instances: 1,
         memory_bytes,
-        ..Sandbox::default()
+        ..SandboxConfig::default()
     })
     .unwrap()
 }

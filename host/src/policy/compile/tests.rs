@@ -9,8 +9,8 @@ use rustix::process::{Pid, test_kill_process};
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::Sandbox;
 use crate::policy::EMBEDDED;
+use crate::policy::config::SandboxConfig;
 
 /// A component in which there is nothing.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
@@ -19,9 +19,9 @@ const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn compiler(data: &Path, script: &str, timeout: Duration) -> Compiler {
-    let engine = Engine::new(&Sandbox {
+    let engine = Engine::new(&SandboxConfig {
         instances: 1,
-        ..Sandbox::default()
+        ..SandboxConfig::default()
     });
     let limits = Limits {
         timeout,

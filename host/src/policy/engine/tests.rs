@@ -5,9 +5,9 @@ use super::*;
 
 #[test]
 fn an_engine_that_only_compiles_makes_code_for_the_one_that_runs() {
-    let engine = Engine::new(&Sandbox {
+    let engine = Engine::new(&SandboxConfig {
         instances: 2,
-        ..Sandbox::default()
+        ..SandboxConfig::default()
     })
     .unwrap();
     let same = compiler(engine.reservation, false).unwrap();
@@ -19,9 +19,9 @@ fn an_engine_that_only_compiles_makes_code_for_the_one_that_runs() {
 
 #[test]
 fn an_engine_with_narrow_memories_has_its_compiler_too() {
-    let sandbox = Sandbox {
+    let sandbox = SandboxConfig {
         instances: 2,
-        ..Sandbox::default()
+        ..SandboxConfig::default()
     };
     let narrow = 128 << 20;
     let runs = wasmtime::Engine::new(&pooled(&sandbox, narrow)).unwrap();

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use super::super::config::{PolicyConfig, PolicySource};
 use super::folder::{self, Build};
 use super::persisted::Record;
 use super::{FOLDER, RegistryError, STORE};
-use crate::config::{Config, PolicySource};
 use crate::policy::release::digest;
 use crate::policy::{EMBEDDED, SHIPPED};
 
@@ -29,7 +29,7 @@ pub(super) struct Found {
 /// Looks for builds.
 #[derive(Clone, Copy)]
 pub(super) struct Finder<'a> {
-    pub(super) config: &'a Config,
+    pub(super) config: &'a PolicyConfig,
     /// The releases that are remembered.
     pub(super) known: &'a [Record],
 }
@@ -58,7 +58,7 @@ impl Finder<'_> {
     /// The build of these digits, unread: for one whose code is kept its component need not be looked at again, unless it is
     /// the signature that counts.
     pub(super) fn unread(&self, name: &str, digits: &str) -> Option<Found> {
-        let policies = &self.config.policies;
+        let policies = &self.config;
         let signed = policies.require_signature || !policies.public_keys.is_empty();
         let mut known = self.known.iter();
         let is_meant = |it: &&Record| it.name == name && it.digest.starts_with(digits);
@@ -95,7 +95,7 @@ impl Finder<'_> {
             _ => None,
         };
         // A signature may have been made anew since: where it counts, the folder's goes first.
-        let policies = &self.config.policies;
+        let policies = &self.config;
         let signed = policies.require_signature || !policies.public_keys.is_empty();
         let stored = match stored {
             Some(stored) if !signed || stored.embedded => return Ok(stored),
@@ -127,7 +127,7 @@ impl Finder<'_> {
             (0, [one]) => Err(RegistryError::NotFound(format!(
                 "the component of {name}@{} is gone: it is neither in {} nor in {}",
                 short(one),
-                self.config.codex.data_dir.join(FOLDER).display(),
+                self.config.data_dir.join(FOLDER).display(),
                 store(self.config).display()
             ))),
             _ => Err(RegistryError::Unclear(format!(
@@ -172,7 +172,7 @@ impl Finder<'_> {
     }
 
     fn builds(&self, name: &str) -> Result<Vec<Build>, RegistryError> {
-        let folder = self.config.codex.data_dir.join(FOLDER);
+        let folder = self.config.data_dir.join(FOLDER);
         let mut builds = folder::builds(&folder).map_err(|cause| RegistryError::File {
             what: folder.display().to_string(),
             cause,
@@ -201,8 +201,8 @@ impl Finder<'_> {
 impl Finder<'_> {
     /// Where something is said of a policy whose build is kept: in the folder, or else beside the configured file.
     fn said_of(&self, name: &str) -> PathBuf {
-        let folder = self.config.codex.data_dir.join(FOLDER);
-        let configured = self.config.policy.as_ref().and_then(PolicySource::file);
+        let folder = self.config.data_dir.join(FOLDER);
+        let configured = self.config.source.as_ref().and_then(PolicySource::file);
         let configured = configured.filter(|path| name_of(path) == name);
         match configured.and_then(|path| path.parent()) {
             Some(beside) if !folder.join(format!("{name}.toml")).exists() => beside.to_owned(),
@@ -218,13 +218,13 @@ fn embedded_digest() -> &'static str {
 }
 
 /// The policy inside this program.
-pub(super) fn embedded(config: &Config) -> Found {
+pub(super) fn embedded(config: &PolicyConfig) -> Found {
     Found {
         name: SHIPPED.to_owned(),
         bytes: EMBEDDED.to_vec(),
         digest: embedded_digest().to_owned(),
         signature: None,
-        folder: config.codex.data_dir.join(FOLDER),
+        folder: config.data_dir.join(FOLDER),
         embedded: true,
     }
 }
@@ -274,8 +274,8 @@ pub(super) fn read(name: String, path: &Path) -> Result<Found, RegistryError> {
 }
 
 /// Where components are kept.
-pub(super) fn store(config: &Config) -> PathBuf {
-    config.codex.data_dir.join(STORE)
+pub(super) fn store(config: &PolicyConfig) -> PathBuf {
+    config.data_dir.join(STORE)
 }
 
 /// The first digits of a digest, for people.

@@ -3,13 +3,15 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::config;
+use crate::policy::config;
 use crate::policy::release::OnFault;
 use crate::policy::sandbox::Allowance;
+use crate::quantity::{self, Bounds};
 
 /// The largest component that is read: 64 MiB.
 const COMPONENT_BYTES: u64 = 64 << 20;
@@ -126,6 +128,16 @@ pub(super) fn beside(path: &Path) -> Result<Beside, String> {
     }
 }
 
+fn bounded_bytes(value: &toml::Value, bounds: Bounds) -> Result<usize, String> {
+    let bytes = quantity::bytes(value)?;
+    quantity::narrow(quantity::in_range(bytes, bounds, quantity::show_bytes)?)
+}
+
+fn bounded_time(value: &toml::Value, bounds: Bounds) -> Result<Duration, String> {
+    let millis = quantity::millis(value)?;
+    quantity::in_range(millis, bounds, quantity::show_millis).map(Duration::from_millis)
+}
+
 impl Beside {
     /// The settings as JSON.
     pub(super) fn settings(&self) -> Result<Map<String, Value>, String> {
@@ -142,18 +154,22 @@ impl Beside {
     pub(super) fn allowance(&self, common: Allowance) -> Result<Allowance, String> {
         let limits = &self.limits;
         // Each is one that the setting of `[sandbox]` could have.
-        let bytes = |key: &str, value: &Option<toml::Value>, common: usize| match value {
-            None => Ok(common),
-            Some(value) => config::read_bytes(&format!("sandbox.{key}"), value)
-                .map_err(|why| format!("limits.{key} {why}")),
-        };
-        let time = |key: &str, of: &str, value: &Option<toml::Value>, common| match value {
+        let bytes = |key: &str, bounds, value: &Option<toml::Value>, common: usize| match value {
             None => Ok(common),
             Some(value) => {
-                config::read_wait(of, value).map_err(|why| format!("limits.{key} {why}"))
+                bounded_bytes(value, bounds).map_err(|why| format!("limits.{key} {why}"))
             }
         };
-        let memory_bytes = bytes("memory_bytes", &limits.memory_bytes, common.memory_bytes)?;
+        let time = |key: &str, bounds, value: &Option<toml::Value>, common| match value {
+            None => Ok(common),
+            Some(value) => bounded_time(value, bounds).map_err(|why| format!("limits.{key} {why}")),
+        };
+        let memory_bytes = bytes(
+            "memory_bytes",
+            config::MEMORY_BYTES,
+            &limits.memory_bytes,
+            common.memory_bytes,
+        )?;
         if memory_bytes > common.memory_bytes {
             return Err("limits.memory_bytes is more than sandbox.memory_bytes, which every sandbox is made for".to_owned());
         }
@@ -161,18 +177,28 @@ impl Beside {
             memory_bytes,
             call_time: time(
                 "call_time",
-                "sandbox.call_timeout",
+                config::CALL_TIMEOUT,
                 &limits.call_time,
                 common.call_time,
             )?,
             request_time: time(
                 "request_time",
-                "sandbox.request_time",
+                config::REQUEST_TIME,
                 &limits.request_time,
                 common.request_time,
             )?,
-            event_bytes: bytes("event_bytes", &limits.event_bytes, common.event_bytes)?,
-            output_bytes: bytes("output_bytes", &limits.output_bytes, common.output_bytes)?,
+            event_bytes: bytes(
+                "event_bytes",
+                config::EVENT_BYTES,
+                &limits.event_bytes,
+                common.event_bytes,
+            )?,
+            output_bytes: bytes(
+                "output_bytes",
+                config::OUTPUT_BYTES,
+                &limits.output_bytes,
+                common.output_bytes,
+            )?,
         })
     }
 }
@@ -207,6 +233,7 @@ fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::policy::config::SandboxConfig;
 
     #[test]
     fn a_files_name_is_the_policys() {
@@ -239,7 +266,7 @@ mod tests {
     fn what_is_said_beside_a_policy_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redact.toml");
-        let common = Allowance::of(&config::Sandbox::default());
+        let common = Allowance::of(&SandboxConfig::default());
         assert_eq!(beside(&path).unwrap().allowance(common).unwrap(), common);
         let says = |text: &str| {
             fs::write(&path, text).unwrap();

@@ -17,9 +17,9 @@ use super::folder::Beside;
 use super::persisted::{self, PersistedState, Record};
 use super::{Loaded, RegistryError, RegistryState};
 use crate::clock;
-use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::policy::compile::Compiler;
+use crate::policy::config::PolicyConfig;
 use crate::policy::engine::Engine;
 use crate::policy::release::{About, LoadError, OnFault, Release, Terms};
 use crate::policy::sandbox::Allowance;
@@ -33,7 +33,7 @@ const LOADED: usize = 100;
 /// What loading needs.
 #[derive(Clone, Copy)]
 pub(super) struct Loader<'a> {
-    pub(super) config: &'a Config,
+    pub(super) config: &'a PolicyConfig,
     pub(super) engine: &'a Engine,
     pub(super) compiler: &'a Compiler,
     pub(super) trust: &'a Trust,
@@ -284,7 +284,7 @@ impl Loader<'_> {
             allowance: ready.allowance,
             on_fault: ready.on_fault,
             settings,
-            wasi: self.config.policies.wasi,
+            wasi: self.config.wasi,
             fault_notify: self.fault_notify.clone(),
             meter: match number {
                 0 => Arc::default(),
@@ -331,7 +331,7 @@ impl Compiled {
     /// What its requests will carry as settings.
     fn settled(
         &self,
-        config: &Config,
+        config: &PolicyConfig,
         description: Option<&Description>,
     ) -> Result<String, LoadError> {
         let own = self.beside.settings();

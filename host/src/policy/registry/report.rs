@@ -86,7 +86,7 @@ pub(crate) struct File {
 
 pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
     let roles = shared.rollout.roles();
-    let folder = shared.config.codex.data_dir.join(FOLDER);
+    let folder = shared.config.data_dir.join(FOLDER);
     // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
     let builds = folder::builds(&folder).unwrap_or_default();
     let file = &state.persisted.file;

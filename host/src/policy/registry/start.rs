@@ -7,12 +7,12 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::config::{PolicyConfig, PolicySource};
 use super::find::{Finder, Found, blocking, embedded, name_of, read, short};
 use super::load::Loader;
 use super::persisted::{Activation, PersistedState, named};
 use super::state::RegistryState;
 use super::{By, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
-use crate::config::{Config, PolicySource};
 use crate::metrics::Metrics;
 use crate::policy::SHIPPED;
 use crate::policy::engine::Engine;
@@ -31,9 +31,9 @@ impl Registry {
     ///
     /// # Errors
     /// As `open`.
-    pub(crate) async fn check(config: &Config) -> Result<(String, String), Cause> {
+    pub(crate) async fn check(config: &PolicyConfig) -> Result<(String, String), Cause> {
         folders(config)?;
-        let persisted = PersistedState::look(config.codex.data_dir.join(STATE))?;
+        let persisted = PersistedState::look(config.data_dir.join(STATE))?;
         let engine = Engine::new(&config.sandbox)?;
         let loader = Loader {
             config,
@@ -56,8 +56,8 @@ impl Registry {
 ///
 /// # Errors
 /// Which one cannot be made, and why.
-pub(super) fn folders(config: &Config) -> io::Result<()> {
-    let data = &config.codex.data_dir;
+pub(super) fn folders(config: &PolicyConfig) -> io::Result<()> {
+    let data = &config.data_dir;
     for folder in [data.clone(), data.join(FOLDER), data.join(STORE)] {
         let made = DirBuilder::new()
             .recursive(true)
@@ -82,8 +82,8 @@ fn unmade(folder: &Path, cause: &io::Error) -> io::Error {
 }
 
 /// Whose signatures count.
-pub(super) fn trust(config: &Config) -> Result<Trust, Cause> {
-    let policies = &config.policies;
+pub(super) fn trust(config: &PolicyConfig) -> Result<Trust, Cause> {
+    let policies = &config;
     Ok(Trust::new(
         &policies.public_keys,
         policies.require_signature,
@@ -102,11 +102,11 @@ pub(super) enum StartPolicy {
 
 impl StartPolicy {
     /// What holds for this configuration.
-    pub(super) fn of(config: &Config, persisted: &PersistedState) -> Self {
+    pub(super) fn of(config: &PolicyConfig, persisted: &PersistedState) -> Self {
         // What a configuration asked for counts as long as it does.
         let mut history = persisted.file.history.iter().rev();
         let last = history.find(|it| it.by != CONFIGURATION).cloned();
-        match (&config.policy, last) {
+        match (&config.source, last) {
             (Some(source), _) => Self::Configured(source.clone()),
             (None, Some(last)) => Self::Last(last),
             (None, None) => Self::Embedded,
@@ -114,7 +114,11 @@ impl StartPolicy {
     }
 
     /// Its build, read.
-    async fn find(&self, config: &Config, persisted: &PersistedState) -> Result<Found, Cause> {
+    async fn find(
+        &self,
+        config: &PolicyConfig,
+        persisted: &PersistedState,
+    ) -> Result<Found, Cause> {
         let found = match self {
             Self::Configured(PolicySource::File(path)) => {
                 let (name, path) = (name_of(path), path.clone());

@@ -25,7 +25,7 @@ impl Registry {
         let registry = self.clone();
         let task = async move { registry.guard().await };
         self.stoppable("policy guard", task);
-        if self.0.config.policies.watch {
+        if self.0.config.watch {
             let registry = self.clone();
             let task = async move { registry.look().await };
             self.stoppable("policy folder", task);

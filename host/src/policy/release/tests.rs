@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::path::PathBuf;
+
 use super::*;
-use crate::config::{self, Environment};
 use crate::policy::EMBEDDED;
+use crate::policy::config::{PolicyConfig, SandboxConfig};
 
 /// The shipped policy with parts appended that do harm as it starts.
 pub(crate) mod hostile {
@@ -53,18 +55,16 @@ pub(crate) mod hostile {
 use hostile::section;
 
 fn engine() -> Engine {
-    Engine::new(&config::Sandbox {
+    Engine::new(&SandboxConfig {
         instances: 2,
-        ..config::Sandbox::default()
+        ..SandboxConfig::default()
     })
     .unwrap()
 }
 
 /// What holds where nobody says otherwise.
 pub(crate) fn terms() -> Terms {
-    Terms::of(&Config::defaults(Environment::from_iter(
-        [] as [(&str, &str); 0]
-    )))
+    Terms::of(&PolicyConfig::defaults(PathBuf::new()))
 }
 
 fn component(sections: &[Vec<u8>]) -> Vec<u8> {

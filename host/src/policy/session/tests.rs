@@ -16,7 +16,7 @@ use super::super::release::tests::{hostile, terms};
 use super::super::sandbox::Allowance;
 use super::super::{EMBEDDED, Engine, Release, Terms};
 use super::*;
-use crate::config;
+use crate::policy::config::SandboxConfig;
 use crate::task::Tasks;
 use crate::wit::{EventKind, InputItem, ProblemKind, Text, Usage};
 
@@ -28,11 +28,11 @@ fn release_of(bytes: &[u8], instances: u32) -> Release {
 
 /// A release whose calls may take so much CPU time.
 fn release_within(bytes: &[u8], instances: u32, call_timeout: Duration) -> Release {
-    let sandbox = config::Sandbox {
+    let sandbox = SandboxConfig {
         memory_bytes: MEMORY,
         call_timeout,
         instances,
-        ..config::Sandbox::default()
+        ..SandboxConfig::default()
     };
     let terms = Terms {
         allowance: Allowance::of(&sandbox),

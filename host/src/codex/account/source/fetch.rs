@@ -18,8 +18,10 @@ use tokio_rustls::rustls::pki_types::ServerName;
 
 use super::TokenFault;
 use crate::codex::certificates;
+use crate::codex::config::CodexConfig;
 use crate::codex::launch::{Group, becoming};
-use crate::config::{Config, Environment, Secret};
+use crate::environment::Environment;
+use crate::secrets::Secret;
 use crate::task::spawner;
 
 /// Bytes of an answer that are read.
@@ -34,12 +36,9 @@ pub(super) enum Means {
 }
 
 impl Means {
-    pub(super) fn of(config: &Config) -> Self {
-        match (
-            &config.codex.token_url,
-            config.codex.token_command.as_slice(),
-        ) {
-            (Some(url), _) => Self::Url(url.clone(), config.codex.token_url_key.clone()),
+    pub(super) fn of(config: &CodexConfig) -> Self {
+        match (&config.token_url, config.token_command.as_slice()) {
+            (Some(url), _) => Self::Url(url.clone(), config.token_url_key.clone()),
             (None, []) => Self::None,
             (None, words) => Self::Command(words.to_vec(), config.environment.clone()),
         }

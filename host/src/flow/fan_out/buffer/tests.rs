@@ -21,13 +21,12 @@ fn bounded(
     fan_out_bytes: usize,
     turn_buffer_bytes: usize,
 ) -> CandidateBuffer {
-    let limits = Limits {
+    let limits = ServerLimits {
         candidate_bytes,
         fan_out_bytes,
-        turn_buffer_bytes,
-        ..Limits::default()
+        ..ServerLimits::default()
     };
-    CandidateBuffer::new(3, &limits)
+    CandidateBuffer::new(3, &limits, turn_buffer_bytes)
 }
 
 fn codes(over: &[(u32, Failure)]) -> Vec<(u32, &str)> {

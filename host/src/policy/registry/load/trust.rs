@@ -14,7 +14,7 @@ impl Loader<'_> {
 
     /// What pins its digest: a file from elsewhere is held to what the folder says too.
     fn pins(&self, found: &Found, beside: &Beside) -> Result<Vec<String>, String> {
-        let folder = self.config.codex.data_dir.join(FOLDER);
+        let folder = self.config.data_dir.join(FOLDER);
         let path = folder.join(format!("{}.toml", found.name));
         let own = folder::beside(&path)?.digest;
         Ok(beside.digest.clone().into_iter().chain(own).collect())

@@ -10,10 +10,10 @@ use crate::policy::size::{Bounds, TOO_LARGE};
 
 /// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
 fn usual() -> Release {
-    let sandbox = config::Sandbox {
+    let sandbox = SandboxConfig {
         instances: 1,
-        call_timeout: 6 * config::Sandbox::default().call_timeout,
-        ..config::Sandbox::default()
+        call_timeout: 6 * SandboxConfig::default().call_timeout,
+        ..SandboxConfig::default()
     };
     let terms = Terms {
         allowance: Allowance::of(&sandbox),
@@ -180,7 +180,7 @@ async fn scales(release: &Release, what: &str, make: impl Fn(usize) -> String, s
 #[tokio::test]
 async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
     let release = usual();
-    let bounds = Bounds::of(&Allowance::of(&config::Sandbox::default()));
+    let bounds = Bounds::of(&Allowance::of(&SandboxConfig::default()));
     for (what, make) in KINDS {
         let count = most(bounds, *make);
         let beyond = bounds.check(&make(2 * count)).unwrap_err();

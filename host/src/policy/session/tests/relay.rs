@@ -184,12 +184,12 @@ async fn a_policy_that_gives_no_patterns_is_fed() {
 
 /// A release whose frames may have so many bytes for an event, and for a request.
 fn bounded(event_bytes: usize, output_bytes: usize) -> Release {
-    let sandbox = config::Sandbox {
+    let sandbox = SandboxConfig {
         memory_bytes: MEMORY,
         instances: 1,
         event_bytes,
         output_bytes,
-        ..config::Sandbox::default()
+        ..SandboxConfig::default()
     };
     let terms = Terms {
         allowance: Allowance::of(&sandbox),

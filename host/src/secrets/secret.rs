@@ -1,4 +1,4 @@
-//! A key or a password among the settings.
+//! A key or a password that is never printed.
 
 /// Text that is never printed.
 #[derive(Clone)]

@@ -13,7 +13,7 @@ fn ahead() -> GatewayBuilder {
 }
 
 fn waiting(threads: u64) -> impl Fn(&Value) -> bool {
-    move |fleet| fleet["children"][0]["threads_ahead"] == threads
+    move |fleet| fleet["children"][0]["warm_threads"] == threads
 }
 
 #[tokio::test]
