@@ -30,7 +30,7 @@ help: ## list what there is
 demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no account, no network, no cost
 	@printf '==> 1 of 3: Codex %s, into .codex/\n' $(CODEX_VERSION)
 	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
-	@printf '==> 2 of 3: the gateway, into target/demo/ (a first build takes about six minutes on two cores)\n'
+	@printf '==> 2 of 3: the gateway, into target/demo/ (a first build takes under five minutes on two cores)\n'
 	@$(call targets,wasm32-unknown-unknown)
 	cargo build --locked --profile demo -p airlock --bin airlock
 	@printf '==> 3 of 3: a rehearsal on %s\n' $(LISTEN)

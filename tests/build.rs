@@ -1,6 +1,6 @@
 //! Builds the policies that the end-to-end tests run besides the embedded one, and the embedded one for the limit.
 
-#[path = "../host/build/policy.rs"]
+#[path = "../host/policy/build/policy.rs"]
 mod policy;
 
 /// Each package, its features, and the variable in which the tests find its component.
@@ -17,7 +17,7 @@ const POLICIES: [(&str, &[&str], &str); 9] = [
 ];
 
 fn main() -> anyhow::Result<()> {
-    println!("cargo::rerun-if-changed=../host/build/policy.rs");
+    println!("cargo::rerun-if-changed=../host/policy/build/policy.rs");
     for (package, features, variable) in POLICIES {
         let component = policy::build(package, features)?;
         println!("cargo::rustc-env={variable}={}", component.display());

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-const USED: &str = include_str!("../../../host/src/codex/schema/used.json");
-const TESTED: &str = include_str!("../../../host/src/codex/schema/tested.json");
+const USED: &str = include_str!("../../../host/codex/src/schema/used.json");
+const TESTED: &str = include_str!("../../../host/codex/src/schema/tested.json");
 
 /// The gateway's own two tables, one of which a test may change.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,236 @@
+//! What there is, for people: a line for each thing.
+
+use std::io::{self, Write};
+
+use serde_json::Value;
+
+use airlock_base::clock;
+use airlock_codex::account::status::{Status, Window};
+use airlock_codex::{ModelReport, Reach};
+
+/// Models that are named; of more, the number is.
+const MODELS: usize = 12;
+
+/// Writes the report. `gateway`: where one runs; `sign_in`: the command that signs somebody in.
+pub(super) fn write(
+    gateway: Option<&str>,
+    status: &Status,
+    sign_in: &str,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut line = |subject: &str, text: &str| writeln!(out, "{subject:<8} {text}");
+    match gateway {
+        Some(origin) => line("gateway", origin)?,
+        None => line("gateway", "none runs; this is what one would find")?,
+    }
+    line("codex", &codex(status))?;
+    line("login", &login(status, sign_in))?;
+    if let Some(limits) = &status.rate_limits {
+        let windows = [&limits.primary, &limits.secondary];
+        let used: Vec<String> = windows.into_iter().flatten().map(used).collect();
+        if !used.is_empty() {
+            line("limits", &used.join("; "))?;
+        }
+    }
+    if !status.models.is_empty() {
+        let (shown, more) = status.models.split_at(status.models.len().min(MODELS));
+        let mut text = shown.join(", ");
+        if !more.is_empty() {
+            text.push_str(&format!(", and {} more", more.len()));
+        }
+        line("models", &text)?;
+    }
+    if let Some(outage) = outage(&status.model) {
+        line("model", &outage)?;
+    }
+    if let Some(problem) = &status.problem {
+        line("problem", problem)?;
+    }
+    if let Some(install) = &status.install {
+        line("install", install)?;
+    }
+    Ok(())
+}
+
+/// Writes the lines about the children, as `/admin/fleet` tells of them. Null: there is nothing to tell.
+pub(super) fn fleet(fleet: &Value, out: &mut dyn Write) -> io::Result<()> {
+    for home in fleet["homes"].as_array().into_iter().flatten() {
+        let mut line = |subject: &str, text: &str| writeln!(out, "{subject:<8} {text}");
+        for child in home["children"].as_array().into_iter().flatten() {
+            let due = child["due"].as_str();
+            let due = due.map(|due| format!(", to be replaced ({due})"));
+            let text = format!(
+                "{} {}: {} turns, {} threads and {} ahead, {} MiB, {} s old{}",
+                child["number"],
+                child["state"].as_str().unwrap_or_default(),
+                child["turns"],
+                child["threads"],
+                child["warm_threads"],
+                child["resident_bytes"].as_u64().unwrap_or_default() >> 20,
+                child["age_seconds"],
+                due.unwrap_or_default(),
+            );
+            line("child", &text)?;
+        }
+        let turns = &home["turns"];
+        let text = format!(
+            "{} run of {}, {} requests wait",
+            turns["running"], turns["capacity"], turns["waiting"]
+        );
+        line("turns", &text)?;
+        let replaced = home["replaced"].as_array().into_iter().flatten();
+        let replaced: Vec<String> = replaced
+            .filter(|one| one["children"].as_u64() > Some(0))
+            .filter_map(|one| Some(format!("{} {}", one["children"], one["reason"].as_str()?)))
+            .collect();
+        let replaced = match replaced.is_empty() {
+            true => "none".to_owned(),
+            false => replaced.join(", "),
+        };
+        line("replaced", &replaced)?;
+        let circuit = &home["circuit"];
+        let state = circuit["state"].as_str().unwrap_or_default();
+        let text = match state {
+            "closed" => "closed".to_owned(),
+            _ => format!("{state}, {} failures in a row", circuit["failures"]),
+        };
+        line("circuit", &text)?;
+    }
+    Ok(())
+}
+
+/// Since when the model does not answer. None: it does, as far as is known.
+fn outage(model: &ModelReport) -> Option<String> {
+    let state = match model.state {
+        Reach::Reachable => return None,
+        Reach::Silent => "silent",
+        Reach::Unreachable => "unreachable",
+    };
+    let since = clock::utc(model.since.unwrap_or_default().saturating_mul(1000));
+    let seconds = model.seconds.unwrap_or_default();
+    Some(format!("{state} since {since} ({seconds} s)"))
+}
+
+fn codex(status: &Status) -> String {
+    let version = match (&status.version, status.supported) {
+        (Some(version), true) => format!("{version}, tested"),
+        (Some(version), false) => format!("{version}, not tested with this gateway"),
+        (None, _) => "none that runs".to_owned(),
+    };
+    match (&status.cli_path, status.rehearsal) {
+        (_, true) => format!("{version}, rehearsing with a scripted model"),
+        (Some(path), false) => format!("{version}, {}", path.display()),
+        (None, false) => version,
+    }
+}
+
+fn login(status: &Status, sign_in: &str) -> String {
+    let text = match (status.logged_in, status.auth_mode.as_deref()) {
+        (true, Some("apikey")) => "an API key".to_owned(),
+        (true, Some("chatgpt")) => "ChatGPT".to_owned(),
+        (true, Some("chatgptAuthTokens")) => "ChatGPT, by external tokens".to_owned(),
+        (true, Some(other)) => other.to_owned(),
+        (true, None) => "none is needed".to_owned(),
+        (false, _) => format!("nobody; run `{sign_in}`"),
+    };
+    let text = match &status.plan {
+        Some(plan) => format!("{text}, plan {plan}"),
+        None => text,
+    };
+    match status.login_in_progress {
+        true => format!("{text}; a sign-in is under way"),
+        false => text,
+    }
+}
+
+fn used(window: &Window) -> String {
+    let length = match window.window_minutes {
+        Some(minutes) if minutes % 1440 == 0 => format!(" of {} d", minutes / 1440),
+        Some(minutes) if minutes % 60 == 0 => format!(" of {} h", minutes / 60),
+        Some(minutes) => format!(" of {minutes} min"),
+        None => String::new(),
+    };
+    let resets = window.resets_at.map(|seconds| {
+        let at = clock::utc(seconds.saturating_mul(1000));
+        format!(" until {at}")
+    });
+    format!(
+        "{:.0} %{length} used{}",
+        window.used_percent,
+        resets.unwrap_or_default()
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn report(members: &serde_json::Value) -> String {
+        let mut whole = json!({"installed": true, "logged_in": true, "auth_mode": null, "plan": null,
+            "version": "0.169.0", "supported": true, "models": [], "rate_limits": null, "rehearsal": false,
+            "login_in_progress": false});
+        whole
+            .as_object_mut()
+            .unwrap()
+            .extend(members.as_object().unwrap().clone());
+        let status: Status = serde_json::from_value(whole).unwrap();
+        let mut out = Vec::new();
+        write(
+            Some("http://127.0.0.1:1"),
+            &status,
+            "airlock login",
+            &mut out,
+        )
+        .unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_login_is_told_with_what_is_used_of_it() {
+        let window = json!({"used_percent": 12.4, "window_minutes": 300, "resets_at": 0});
+        let text = report(
+            &json!({"auth_mode": "chatgpt", "plan": "plus", "models": ["a", "b"],
+            "rate_limits": {"primary": window, "secondary": null}}),
+        );
+        let expected = "gateway  http://127.0.0.1:1\ncodex    0.169.0, tested\nlogin    ChatGPT, plan plus\n\
+            limits   12 % of 5 h used until 1970-01-01 00:00:00 UTC\nmodels   a, b\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn a_model_that_cannot_be_reached_is_reported_with_its_time() {
+        let text = report(&json!({"model": {"state": "unreachable", "since": 60, "seconds": 75}}));
+        let line = "model    unreachable since 1970-01-01 00:01:00 UTC (75 s)";
+        assert!(text.lines().any(|it| it == line), "{text}");
+    }
+
+    #[test]
+    fn children_are_told_line_by_line() {
+        let child = json!({"number": 3, "pid": 7, "state": "leaving", "due": "age", "version": "0.169.0", "age_seconds": 9,
+            "threads": 12, "warm_threads": 1, "turns": 2, "resident_bytes": 157_286_400, "signed_out": false});
+        let home = json!({"children": [child], "turns": {"running": 2, "capacity": 64, "waiting": 1},
+            "replaced": [{"reason": "age", "children": 1}, {"reason": "log", "children": 0}],
+            "circuit": {"state": "open", "failures": 4}});
+        let mut out = Vec::new();
+        fleet(&json!({ "homes": [home] }), &mut out).unwrap();
+        fleet(&Value::Null, &mut out).unwrap();
+        let expected = "child    3 leaving: 2 turns, 12 threads and 1 ahead, 150 MiB, 9 s old, to be replaced (age)\n\
+            turns    2 run of 64, 1 requests wait\nreplaced 1 age\ncircuit  open, 4 failures in a row\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_missing_has_a_way_out() {
+        let text = report(
+            &json!({"installed": false, "logged_in": false, "version": null, "supported": false,
+            "problem": "there is none", "install": "airlock codex install"}),
+        );
+        assert!(
+            text.contains("`airlock login`") && text.contains("airlock codex install"),
+            "{text}"
+        );
+    }
+}

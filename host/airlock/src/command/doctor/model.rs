@@ -1,0 +1,246 @@
+//! Whether the model's server can be reached: its name, a connection, TLS. Nothing is asked of it, and no credential is sent.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use hyper::Uri;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+use super::Finding;
+use airlock_base::environment::Environment;
+use airlock_codex::certificates;
+
+/// How long each step may take: the name, the connection, TLS.
+const STEP: Duration = Duration::from_secs(5);
+
+/// A server to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Server {
+    host: String,
+    port: u16,
+    secure: bool,
+}
+
+/// Reaches the server of this base URL once, or the proxy that Codex would reach it through.
+pub(super) async fn check(base_url: &str, environment: &Environment) -> Finding {
+    let Some(server) = Server::of(base_url) else {
+        return Finding::Broken(format!(
+            "{base_url:?} is no URL of a model's server; correct base_url of its provider"
+        ));
+    };
+    let began = Instant::now();
+    let proxy = proxy(&server, environment);
+    let reached = match &proxy {
+        Some((_, proxy)) => proxy.connect().await.map(drop),
+        None => server.reach(environment).await,
+    };
+    let ms = began.elapsed().as_millis();
+    match (reached, proxy) {
+        (Ok(()), None) => Finding::Fine(format!("{server} is reached, in {ms} ms")),
+        (Ok(()), Some((name, proxy))) => Finding::Fine(format!(
+            "{proxy}, the proxy of {name}, is reached, in {ms} ms; {server} behind it was not tried"
+        )),
+        (Err(fault), None) => Finding::Broken(format!("{server} cannot be reached: {fault}")),
+        (Err(fault), Some((name, proxy))) => Finding::Broken(format!(
+            "{proxy}, the proxy of {name}, cannot be reached: {fault}, or correct that variable"
+        )),
+    }
+}
+
+impl std::fmt::Display for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port, .. } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Server {
+    /// That of a URL. A user's name and password in it are left out.
+    fn of(url: &str) -> Option<Self> {
+        let uri: Uri = url.parse().ok()?;
+        let (secure, usual) = match uri.scheme_str()? {
+            "https" | "wss" => (true, 443),
+            "http" | "ws" => (false, 80),
+            "socks4" | "socks4a" | "socks5" | "socks5h" => (false, 1080),
+            _ => return None,
+        };
+        let host = uri.host().filter(|host| !host.is_empty())?;
+        Some(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port: uri.port_u16().unwrap_or(usual),
+            secure,
+        })
+    }
+
+    async fn reach(&self, environment: &Environment) -> Result<(), String> {
+        let stream = self.connect().await?;
+        if !self.secure {
+            return Ok(());
+        }
+        let more = environment.raw("CODEX_CA_CERTIFICATE").map(PathBuf::from);
+        let Ok(trust) = certificates::client_config(more).await else {
+            // Another line says so.
+            return Err("there is no CA certificate to trust it by".to_owned());
+        };
+        let name = ServerName::try_from(self.host.clone())
+            .map_err(|_| format!("{:?} is no name of a server", self.host))?;
+        match timeout(STEP, TlsConnector::from(trust).connect(name, stream)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(format!(
+                "TLS fails ({error}); where a proxy looks into TLS, name a PEM file with its certificate in SSL_CERT_FILE"
+            )),
+            Err(_) => Err(format!(
+                "it accepts a connection and does not answer within {} s; check firewall and proxy",
+                STEP.as_secs()
+            )),
+        }
+    }
+
+    async fn connect(&self) -> Result<TcpStream, String> {
+        let looking = lookup_host((self.host.as_str(), self.port));
+        let addresses: Vec<SocketAddr> = match timeout(STEP, looking).await {
+            Ok(Ok(addresses)) => addresses.collect(),
+            Ok(Err(_)) => {
+                return Err("its name cannot be resolved; check network and DNS".to_owned());
+            }
+            Err(_) => {
+                return Err(format!(
+                    "DNS does not answer within {} s; check network and DNS",
+                    STEP.as_secs()
+                ));
+            }
+        };
+        match timeout(STEP, TcpStream::connect(addresses.as_slice())).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+                Err("the connection is refused; check its address, firewall and proxy".to_owned())
+            }
+            Ok(Err(error)) => Err(format!("{error}; check network, firewall and proxy")),
+            Err(_) => Err(format!(
+                "no connection within {} s, as where packets are dropped; check network, firewall and proxy",
+                STEP.as_secs()
+            )),
+        }
+    }
+}
+
+/// The proxy that Codex reaches a server through, and the variable that names it.
+fn proxy(server: &Server, environment: &Environment) -> Option<(&'static str, Server)> {
+    let value = |name: &str| environment.raw(name)?.to_str();
+    let exempt = value("NO_PROXY").or_else(|| value("no_proxy"));
+    let mut exempt = exempt.unwrap_or_default().split(',').map(str::trim);
+    let host = server.host.to_ascii_lowercase();
+    let is_exempt = exempt.any(|name| {
+        let name = name
+            .trim_start_matches("*.")
+            .trim_start_matches('.')
+            .to_ascii_lowercase();
+        let below = host
+            .strip_suffix(&name)
+            .is_some_and(|rest| rest.ends_with('.'));
+        name == "*" || (!name.is_empty() && (host == name || below))
+    });
+    if is_exempt {
+        return None;
+    }
+    let names = match server.secure {
+        true => ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"],
+        false => ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"],
+    };
+    let (name, url) = names
+        .into_iter()
+        .find_map(|name| Some((name, value(name)?)))?;
+    let url = match url.contains("://") {
+        true => url.to_owned(),
+        false => format!("http://{url}"),
+    };
+    Some((name, Server::of(&url)?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().copied().collect()
+    }
+
+    fn broken(finding: Finding) -> String {
+        match finding {
+            Finding::Broken(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_step_has_its_own_fault() {
+        let here = environment(&[]);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let fine = check(&format!("http://{address}/v1"), &here).await;
+        assert!(matches!(fine, Finding::Fine(_)), "{fine:?}");
+        // It hangs up where TLS would begin.
+        let hanging_up = async { drop(listener.accept().await.unwrap()) };
+        let url = format!("https://{address}/v1");
+        let (finding, ()) = tokio::join!(check(&url, &here), async {
+            // The first was of the check before.
+            hanging_up.await;
+            drop(listener.accept().await.unwrap());
+        });
+        let text = broken(finding);
+        assert!(
+            text.contains("TLS fails") || text.contains("no CA certificate"),
+            "{text}"
+        );
+        drop(listener);
+        let text = broken(check(&url, &here).await);
+        assert!(text.contains("the connection is refused"), "{text}");
+        let text = broken(check("https://model.invalid/v1", &here).await);
+        // Where DNS is dropped, it is the wait that ends.
+        assert!(
+            text.starts_with("model.invalid:443 cannot be reached: ")
+                && text.ends_with("; check network and DNS"),
+            "{text}"
+        );
+        let text = broken(check("model", &here).await);
+        assert!(text.contains("is no URL"), "{text}");
+    }
+
+    #[test]
+    fn a_proxy_is_reached_in_place_of_the_server_unless_it_is_exempt() {
+        let server = Server::of("https://chatgpt.com/backend-api").unwrap();
+        let found = |variables: &[(&str, &str)]| {
+            let found = proxy(&server, &environment(variables));
+            found.map(|(name, proxy)| format!("{name} {proxy}"))
+        };
+        assert_eq!(found(&[("HTTP_PROXY", "http://p")]), None);
+        for (variables, expected) in [
+            (
+                &[("HTTPS_PROXY", "http://me:secret@p:3128")][..],
+                "HTTPS_PROXY p:3128",
+            ),
+            (&[("all_proxy", "socks5://p")], "all_proxy p:1080"),
+            (
+                &[("https_proxy", "p:8080"), ("NO_PROXY", "gpt.com,x.com")],
+                "https_proxy p:8080",
+            ),
+        ] {
+            assert_eq!(found(variables).as_deref(), Some(expected));
+        }
+        for exempt in ["*", "a, chatgpt.com", ".com", "*.com", "ChatGPT.com"] {
+            let variables = [("HTTPS_PROXY", "http://p"), ("no_proxy", exempt)];
+            assert_eq!(found(&variables), None, "{exempt}");
+        }
+    }
+}

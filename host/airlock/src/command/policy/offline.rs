@@ -1,0 +1,91 @@
+//! Components that are named on the command line, and run without a gateway.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Arg, ArgAction};
+use serde_json::Map;
+
+use super::super::Stop;
+use super::failure;
+use airlock_base::environment::Environment;
+use airlock_policy::config::{PolicyConfig, SandboxConfig};
+use airlock_policy::{EMBEDDED, Engine, Release, SHIPPED, Terms, settle_settings};
+
+/// Sandboxes that these commands use at most.
+const INSTANCES: u32 = 4;
+
+/// The argument that names a component.
+pub(super) fn component(id: &'static str) -> Arg {
+    Arg::new(id).value_name("FILE")
+}
+
+/// The flag that asks for JSON.
+pub(super) fn json() -> Arg {
+    Arg::new("json")
+        .long("json")
+        .action(ArgAction::SetTrue)
+        .help("Print JSON, for programs")
+}
+
+/// What holds where nobody says otherwise: what these commands find does not depend on the machine's configuration.
+pub(super) fn defaults() -> PolicyConfig {
+    PolicyConfig {
+        sandbox: SandboxConfig {
+            instances: INSTANCES,
+            ..SandboxConfig::default()
+        },
+        ..PolicyConfig::defaults(Environment::of_process().data_dir())
+    }
+}
+
+/// A component that is named on the command line: what to call it, and its bytes.
+pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), Stop> {
+    if named == SHIPPED {
+        return Ok((SHIPPED.to_owned(), EMBEDDED.to_vec()));
+    }
+    let path = PathBuf::from(named);
+    let bytes = std::fs::read(&path)
+        .with_context(|| format!("cannot read {named}"))
+        .map_err(Stop::Failure)?;
+    let stem = path.file_stem().unwrap_or(Path::new(named).as_os_str());
+    Ok((stem.to_string_lossy().into_owned(), bytes))
+}
+
+/// The same as a release, which is given what a gateway would give it: the defaults of the settings that it declares.
+pub(super) async fn release(
+    config: &PolicyConfig,
+    engine: &Engine,
+    named: &str,
+) -> Result<Release, Stop> {
+    let (name, bytes) = read(named)?;
+    let with = |settings: String| {
+        let terms = Terms {
+            settings,
+            ..Terms::of(config)
+        };
+        Release::load(engine, &name, &bytes, terms).map_err(|error| failure(&error))
+    };
+    let common = config.common_settings();
+    let release = with(config.settings())?;
+    let described = match release.session().await {
+        Ok(mut session) => session.describe().await,
+        Err(fault) => Err(fault),
+    };
+    let description = described.map_err(|fault| failure(&format!("{name}: {fault}")))?;
+    let settled = settle_settings(description.as_ref(), &common, &Map::new());
+    let settled = settled.map_err(|why| failure(&format!("{name}: {why}")))?;
+    let release = match settled == release.settings() {
+        true => release,
+        false => with(settled)?,
+    };
+    let accepted = release.accepts().await.map(|()| release);
+    accepted.map_err(|error| failure(&error))
+}
+
+pub(super) fn engine(config: &PolicyConfig) -> Result<Engine, Stop> {
+    Engine::new(&config.sandbox).map_err(|error| Stop::Failure(error.into()))
+}
+
+#[cfg(test)]
+mod tests;

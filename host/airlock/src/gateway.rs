@@ -1,0 +1,200 @@
+//! One running gateway: everything started in order, and stopped in order.
+
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::time::timeout;
+
+use crate::config::Config;
+use crate::preflight;
+use crate::telemetry;
+use airlock_base::descriptors::{self, Reserve};
+use airlock_base::storage;
+use airlock_base::task::Tasks;
+use airlock_codex::Codex;
+use airlock_codex::account::Account;
+use airlock_codex::launch::Launch;
+use airlock_metrics::Metrics;
+use airlock_policy::Registry;
+use airlock_rehearsal as rehearsal;
+use airlock_server::flow::Flow;
+use airlock_server::http::{self, Server};
+
+/// How long Codex and our own tasks may take to end. A Codex that heeds nothing is killed well before.
+const STOP: Duration = Duration::from_secs(20);
+
+/// How long aborted replies may take to reach their clients.
+const ABORT: Duration = Duration::from_secs(5);
+
+/// A gateway that serves. Dropping it stops nothing: `drain` does.
+pub struct Gateway {
+    server: Server,
+    account: Account,
+    tasks: Tasks,
+    drain: Duration,
+}
+
+/// Why a gateway did not start. The sources have the details.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder cannot be used.
+    #[error(transparent)]
+    Data(Box<dyn Error + Send + Sync>),
+    /// The policy cannot serve.
+    #[error("cannot load the policy")]
+    Policy(#[source] Box<dyn Error + Send + Sync>),
+    /// The address is taken, or is not one of this machine.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The scripted model has no port.
+    #[error("cannot start the rehearsal's model")]
+    Rehearsal(#[source] io::Error),
+    /// Codex's home cannot be written.
+    #[error(transparent)]
+    Home(Box<dyn Error + Send + Sync>),
+}
+
+impl Gateway {
+    /// Starts a gateway. When this returns, it answers; whether Codex does yet, `/readyz` says.
+    ///
+    /// # Errors
+    /// What a person must put right before a start can succeed. A missing Codex is none of these.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let free =
+            storage::prepare(&config.data_dir).map_err(|error| StartError::Data(error.into()))?;
+        if storage::is_low(free) {
+            tracing::warn!(
+                mebibytes = free >> 20,
+                "the data folder's disk is nearly full"
+            );
+        }
+        let tasks = Tasks::default();
+        let metrics = Metrics::default();
+        // Compiling takes long, so it comes before there is a socket for clients to wait on.
+        let registry = match Registry::open(&config.policy, &metrics, &tasks).await {
+            Ok(registry) => registry,
+            Err(error) => {
+                stop(&tasks).await;
+                return Err(StartError::Policy(error));
+            }
+        };
+        let listen = |source| StartError::Listen {
+            address: config.server.listen,
+            source,
+        };
+        let started = match TcpListener::bind(config.server.listen).await {
+            Ok(listener) => serve(&config, registry, metrics, listener, &tasks).await,
+            Err(error) => Err(listen(error)),
+        };
+        match started {
+            Ok((server, account)) => Ok(Self {
+                server,
+                account,
+                tasks,
+                drain: config.server.limits.drain,
+            }),
+            Err(error) => {
+                stop(&tasks).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Where it listens: with the port that the system chose, if it was asked to.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, ends the others
+    /// with an error, and then ends Codex.
+    pub async fn drain(&self) {
+        // A sign-in waits for a person, and nobody waits for that.
+        let (drained, ()) = tokio::join!(self.server.drain(self.drain), self.account.stop());
+        if !drained {
+            tracing::warn!("replies that had not ended in time are ended with an error");
+            self.abort().await;
+        }
+        stop(&self.tasks).await;
+    }
+
+    /// Ends all running replies now: a stream by an error frame, another request by a 503, both with the code
+    /// `gateway_stopping`. Returns when all connections are closed, or after 5 s: a client that does not read its answer
+    /// gets none.
+    pub async fn abort(&self) {
+        self.tasks.abort_requests();
+        if !self.server.drain(ABORT).await {
+            tracing::warn!("connections whose clients do not read are closed without an ending");
+        }
+    }
+}
+
+/// From the model outwards to the socket.
+async fn serve(
+    config: &Config,
+    registry: Registry,
+    metrics: Metrics,
+    listener: TcpListener,
+    tasks: &Tasks,
+) -> Result<(Server, Account), StartError> {
+    let model = match config.server.rehearsal {
+        true => Some(
+            rehearsal::start(tasks)
+                .await
+                .map_err(StartError::Rehearsal)?,
+        ),
+        false => None,
+    };
+    let launch = Launch::prepare(
+        &config.codex,
+        config.command("login"),
+        model.as_ref().map(|model| model.base_url.as_str()),
+    )
+    .map_err(|error| StartError::Home(error.into()))?;
+    preflight::log(config, &launch);
+    let codex = Codex::start(&config.codex, launch, tasks);
+    let account = codex.account().clone();
+    let router = {
+        let flow = Flow::new(&config.server, registry.rollout(), codex.clone(), tasks);
+        http::router(
+            &config.server,
+            flow,
+            codex,
+            registry,
+            metrics,
+            telemetry::lost,
+            tasks,
+        )
+    };
+    let listen = |source| StartError::Listen {
+        address: config.server.listen,
+        source,
+    };
+    let keep_alive = config.server.limits.keep_alive_timeout;
+    let bound = descriptors::connections(
+        config.server.limits.connections,
+        Reserve {
+            children: config.codex.fleet.children,
+            own_turns: if config.server.rehearsal {
+                config.codex.limits.turns
+            } else {
+                0
+            },
+        },
+    );
+    let server = http::serve(listener, router, keep_alive, bound, tasks).map_err(listen)?;
+    Ok((server, account))
+}
+
+async fn stop(tasks: &Tasks) {
+    if timeout(STOP, tasks.stop()).await.is_err() {
+        tracing::warn!("some tasks did not end in time");
+    }
+}

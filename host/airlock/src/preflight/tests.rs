@@ -1,0 +1,103 @@
+//! What is said of each fault.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+
+use super::*;
+use airlock_base::environment::Environment;
+use airlock_base::storage;
+
+#[test]
+fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let below = file.join("data");
+    let user = rustix::process::geteuid().as_raw();
+    let said = |kind: ErrorKind, path: &Path| {
+        storage::fault("write to", path, storage::ANOTHER)(Error::from(kind)).to_string()
+    };
+    let data = Path::new("/data");
+    for (kind, expected) in [
+        (
+            ErrorKind::StorageFull,
+            "the disk is full; make room there, or ".to_owned(),
+        ),
+        (
+            ErrorKind::QuotaExceeded,
+            "the disk quota is used up; make room there, or ".to_owned(),
+        ),
+        (
+            ErrorKind::FileTooLarge,
+            "no file may grow to that size (`ulimit -f`); make room there, or ".to_owned(),
+        ),
+        (
+            ErrorKind::ReadOnlyFilesystem,
+            "its file system is read-only; mount it writable, or ".to_owned(),
+        ),
+        (
+            ErrorKind::PermissionDenied,
+            format!(
+                "permission denied for user {user}, as whom airlock runs; give it to that user (chown), or "
+            ),
+        ),
+        (ErrorKind::TimedOut, "timed out; ".to_owned()),
+    ] {
+        let expected =
+            format!("cannot write to /data: {expected}give another folder with --data-dir");
+        assert_eq!(said(kind, data), expected);
+    }
+    for path in [&file, &below] {
+        assert_eq!(
+            said(ErrorKind::NotADirectory, path),
+            format!(
+                "cannot write to {}: {} is no folder; remove it, or give another folder with --data-dir",
+                path.display(),
+                file.display()
+            )
+        );
+    }
+}
+
+#[test]
+fn a_folder_is_told_from_others_whatever_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, other) = (folder.path().join("one"), folder.path().join("other"));
+    for path in [&one, &other] {
+        std::fs::create_dir(path).unwrap();
+    }
+    let id = storage::id(&one).unwrap();
+    assert_ne!(storage::id(&other), Some(id.clone()));
+    let moved = folder.path().join("moved");
+    std::fs::rename(&one, &moved).unwrap();
+    assert_eq!(storage::id(&moved), Some(id));
+    assert_eq!(storage::id(&one), None);
+}
+
+#[test]
+fn a_providers_missing_variable_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let theirs = folder.path().join("theirs");
+    std::fs::create_dir(&theirs).unwrap();
+    let settings = "model_provider = \"corp\"\n[model_providers.corp]\nenv_key = \"CORP_KEY\"\n";
+    std::fs::write(theirs.join("config.toml"), settings).unwrap();
+    let home = folder.path().to_str().unwrap();
+    for (variables, expected) in [
+        (
+            &[("HOME", home)][..],
+            Some(Finding::Broken(
+                "the model provider reads CORP_KEY, which is not set; export it before `airlock serve`".to_owned(),
+            )),
+        ),
+        (&[("HOME", home), ("CORP_KEY", "k")], None),
+    ] {
+        let environment: Environment = variables.iter().copied().collect();
+        let mut config = Config::defaults(environment);
+        config.codex.home = Some(theirs.clone());
+        let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
+        assert_eq!(provider(&config, &launch), expected);
+        // Whose provider has a key of its own needs no login.
+        assert_eq!(login(&config, &launch), None);
+    }
+}

@@ -1,0 +1,13 @@
+//! What every crate of the host builds on: tasks, synchronisation, the file system, the process, and text that is safe to show.
+
+pub mod clock; // UTC timestamps
+pub mod descriptors; // the limit of file descriptors
+pub mod environment; // the process's variables
+pub mod escape; // control characters, for terminals and logs
+pub mod memory; // the memory budget of request bodies
+pub mod quantity; // numbers, sizes and durations in settings
+pub mod resizable_semaphore; // the limit of turns that run at once
+pub mod secrets; // redaction, and text that is never printed
+pub mod storage; // the data folder
+pub mod task; // named background tasks with cancellation
+pub mod wake_flag; // wakes the reply of a turn

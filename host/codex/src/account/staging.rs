@@ -1,0 +1,165 @@
+//! A home of its own for one sign-in: whatever becomes of it, the login that others use is touched only at its end.
+//!
+//! Codex writes a login to the disk before it has found out whether it can be used (0.169.0), and a Codex that is killed
+//! may leave half a file.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::home::Home;
+use airlock_base::secrets::Secret;
+
+/// How often removing it is tried while a Codex that was killed is still going, and how long between.
+const TRIES: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The file in it that its owner holds locked. A lock ends with whoever has it, while a process's number comes again: in a
+/// container a gateway has the same one each time.
+const LOCK: &str = "airlock.lock";
+
+/// A folder without that file is being made, or has been left. By then it is the latter.
+const NEW: Duration = Duration::from_secs(60);
+
+/// The folder. Dropping it removes it.
+#[derive(Debug)]
+pub(super) struct Staging {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Staging {
+    /// A folder beside the home, with the home's settings and no login. Those that a gateway left which is no more go.
+    pub(super) fn make(home: &Home) -> io::Result<Self> {
+        let all = beside(home);
+        if !all.is_dir() {
+            private().create(&all)?;
+        }
+        sweep(home);
+        // Somebody who sweeps may have the lock before us, and with it the folder.
+        let staging = Self::claim(&all).or_else(|_| Self::claim(&all))?;
+        fs::copy(
+            home.path.join("config.toml"),
+            staging.path.join("config.toml"),
+        )?;
+        Ok(staging)
+    }
+
+    fn claim(all: &Path) -> io::Result<Self> {
+        let name = format!("{}-{:016x}", std::process::id(), rand::random::<u64>());
+        let path = all.join(name);
+        private().create(&path)?;
+        let file = path.join(LOCK);
+        let mut options = OpenOptions::new();
+        let lock = options
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&file)?;
+        lock.try_lock()
+            .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
+        // Or it is gone already.
+        fs::metadata(&file)?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The login that Codex has written.
+    pub(super) fn login(&self) -> io::Result<Secret> {
+        fs::read_to_string(self.path.join("auth.json")).map(Secret::new)
+    }
+
+    /// Puts a login there.
+    pub(super) fn put_login(&self, home: &Home) -> io::Result<()> {
+        fs::copy(home.login_file(), self.path.join("auth.json")).map(drop)
+    }
+
+    /// Removes the folder.
+    pub(super) async fn remove(self) {
+        for _ in 0..TRIES {
+            if fs::remove_dir_all(&self.path).is_ok() || !self.path.exists() {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        tracing::warn!("the folder of a sign-in cannot be removed; the next one tries again");
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+fn beside(home: &Home) -> PathBuf {
+    home.path.with_file_name("sign-in")
+}
+
+fn private() -> DirBuilder {
+    let mut private = DirBuilder::new();
+    private.mode(0o700);
+    private
+}
+
+/// Removes the folders that nobody holds: there may be logins in them.
+pub(super) fn sweep(home: &Home) {
+    for folder in fs::read_dir(beside(home)).into_iter().flatten().flatten() {
+        let path = folder.path();
+        let lock = OpenOptions::new().write(true).open(path.join(LOCK)).ok();
+        let is_left = match &lock {
+            Some(lock) => lock.try_lock().is_ok(),
+            None => is_old(&path),
+        };
+        if is_left {
+            let _ = fs::remove_dir_all(&path);
+        }
+        // Not before: whoever has made the folder just now must not get it.
+        drop(lock);
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let modified = path.metadata().and_then(|about| about.modified()).ok();
+    let age = modified.and_then(|modified| modified.elapsed().ok());
+    age.is_some_and(|age| age > NEW)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::config::CodexConfig;
+    use airlock_base::environment::Environment;
+
+    #[test]
+    fn it_is_private_and_goes_and_so_do_those_of_the_dead() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let user = folder.path().to_str().unwrap();
+        let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
+        config.data_dir = folder.path().join("data");
+        let home = Home::prepare(&config, None).unwrap();
+        let left = folder.path().join("data/sign-in/999999999-00");
+        fs::create_dir_all(&left).unwrap();
+        fs::write(left.join(LOCK), "").unwrap();
+        let first = Staging::make(&home).unwrap();
+        // The number of a process that lives says nothing.
+        let same = left.with_file_name(format!("{}-00", std::process::id()));
+        fs::create_dir_all(&same).unwrap();
+        fs::write(same.join(LOCK), "").unwrap();
+        let staging = Staging::make(&home).unwrap();
+        let path = staging.path().to_owned();
+        assert!(!left.exists() && !same.exists() && path.join("config.toml").is_file());
+        assert!(first.path().exists());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(staging.login().is_err());
+        drop(staging);
+        assert!(!path.exists());
+    }
+}

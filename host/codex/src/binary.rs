@@ -1,0 +1,359 @@
+//! Finds the native Codex binary and judges its version.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::CodexConfig;
+use airlock_base::environment::Environment;
+use airlock_types::failure::Failure;
+use airlock_types::wit::{Problem, ProblemKind};
+
+/// How long `codex --version` may take. The binary is 300 MB, and the first start reads it from the disk.
+pub const VERSION_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The first version whose protocol is known to fit.
+const OLDEST: Version = Version {
+    major: 0,
+    minor: 163,
+    patch: 0,
+};
+
+/// The last minor version that the tests have run against; its patches are taken to fit.
+const NEWEST_MINOR: u32 = 169;
+
+/// The version that is installed where nobody names another.
+pub const PINNED: &str = "0.169.0";
+
+/// The versions that the tests run against, for people.
+pub const TESTED: &str = "0.163.0 to 0.169.x";
+
+/// What an operator types to get a version that fits.
+const INSTALL: &str = "`airlock codex install` installs 0.169.0";
+
+/// npm's name and Rust's name of each platform that Codex is published for.
+const PLATFORMS: &[(&str, &str, &str, &str)] = &[
+    (
+        "linux",
+        "x86_64",
+        "codex-linux-x64",
+        "x86_64-unknown-linux-musl",
+    ),
+    (
+        "linux",
+        "aarch64",
+        "codex-linux-arm64",
+        "aarch64-unknown-linux-musl",
+    ),
+    ("macos", "x86_64", "codex-darwin-x64", "x86_64-apple-darwin"),
+    (
+        "macos",
+        "aarch64",
+        "codex-darwin-arm64",
+        "aarch64-apple-darwin",
+    ),
+    (
+        "windows",
+        "x86_64",
+        "codex-win32-x64",
+        "x86_64-pc-windows-msvc",
+    ),
+    (
+        "windows",
+        "aarch64",
+        "codex-win32-arm64",
+        "aarch64-pc-windows-msvc",
+    ),
+];
+
+/// A Codex that can be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Binary {
+    /// The native binary, never the npm shim.
+    pub path: PathBuf,
+    /// As it says itself: `0.169.0`.
+    pub version: String,
+    /// Whether the version is within the tested range. A newer one is tried all the same.
+    pub supported: bool,
+}
+
+/// Why there is no Codex to run. The messages are for the log and for `doctor`; clients get [`BinaryError::problem`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BinaryError {
+    /// Nobody named one, and none of the usual places has one.
+    #[error("no codex in {} nor in PATH; `airlock codex install` installs 0.169.0 (as does `npm install -g @openai/codex@0.169.0`), or name one with --codex-bin", folders(.0))]
+    NotFound(Vec<PathBuf>),
+    /// The one that was named is not there.
+    #[error("there is no file {}, which --codex-bin, CODEX_BIN or the configuration names", .0.display())]
+    Missing(PathBuf),
+    /// npm's script is there, the package with the binary is not.
+    #[error("{} is npm's script, and the package @openai/{package} with the binary is not installed beside it; {INSTALL}", .script.display())]
+    Incomplete {
+        /// The script.
+        script: PathBuf,
+        /// The package that is missing.
+        package: &'static str,
+    },
+    /// A folder that Codex runs in was removed after the start.
+    #[error("there is no folder {} any more, which airlock made for Codex at its start; restart it to have it made anew", .0.display())]
+    FolderGone(PathBuf),
+    /// There is a file, but it does not run.
+    #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// It was started, or was to be, and ended before it had said anything of itself. Another start may succeed.
+    #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// How it ended.
+        cause: String,
+    },
+    /// Its version is older than the protocol that we speak.
+    #[error("{} is Codex {version}, older than {OLDEST}; {INSTALL}", .path.display())]
+    TooOld {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+    },
+    /// It tells a protocol that lacks what we use.
+    #[error("{} is Codex {version}, whose protocol lacks what airlock uses: {}; Codex {TESTED} works: {INSTALL}, `airlock doctor --protocol` shows it all", .path.display(), few(.faults))]
+    Misfit {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+        /// What is missing, or something else.
+        faults: Vec<String>,
+    },
+    /// It is newer than those that were tested, and does not tell its protocol.
+    #[error("{} is Codex {version}, newer than what airlock was tested with, and does not tell its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
+    Untold {
+        /// The file.
+        path: PathBuf,
+        /// What it says.
+        version: String,
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// These folders, for people.
+fn folders(all: &[PathBuf]) -> String {
+    let shown = all.iter().map(|folder| folder.display().to_string());
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+/// The first of these, and how many more there are.
+fn few(faults: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = faults.iter().take(SHOWN).cloned();
+    let more = faults.len().saturating_sub(SHOWN);
+    let rest = (more > 0).then(|| format!("and {more} more"));
+    shown.chain(rest).collect::<Vec<_>>().join(", ")
+}
+
+impl BinaryError {
+    /// What a client may know: the way out, and no paths.
+    pub fn problem(&self) -> Problem {
+        let (code, message) = match self {
+            Self::NotFound(_) | Self::Missing(_) | Self::Incomplete { .. } => (
+                "codex_not_installed",
+                "the gateway finds no Codex; install it there with `airlock codex install`, then see `airlock doctor`".to_owned(),
+            ),
+            Self::Unusable { .. } => (
+                "codex_not_installed",
+                "the gateway cannot run its Codex; `airlock doctor` there says why".to_owned(),
+            ),
+            Self::Failed { .. } => return failing(),
+            Self::FolderGone(_) => (
+                "codex_home_missing",
+                "the folder that the gateway keeps for Codex is gone; its log names it, and a restart makes it anew".to_owned(),
+            ),
+            Self::TooOld { version, .. } => (
+                "codex_unsupported_version",
+                format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} there"),
+            ),
+            Self::Misfit { .. } | Self::Untold { .. } => (
+                "codex_unsupported_version",
+                format!("the gateway's Codex speaks another protocol than the gateway; Codex {TESTED} works: {INSTALL} there"),
+            ),
+        };
+        Problem {
+            kind: ProblemKind::Overloaded,
+            code: Some(code.to_owned()),
+            message,
+            param: None,
+            retry_after_seconds: None,
+        }
+    }
+}
+
+/// Codex is there, and does not start.
+pub(super) fn failing() -> Problem {
+    let message = "Codex does not start; the gateway keeps trying, and `airlock doctor` tells more";
+    let failure = Failure::new(ProblemKind::Overloaded, "codex_failing", message);
+    failure.retry_after(10).problem
+}
+
+/// Where the binary is: the one that was named, else what `airlock codex install` put into the data folder or into the usual
+/// one, else `PATH`. So a trial with a data folder of its own finds the Codex that is installed.
+///
+/// # Errors
+/// That there is none. One that was named is never replaced by another.
+pub fn find(config: &CodexConfig, environment: &Environment) -> Result<PathBuf, BinaryError> {
+    if let Some(named) = &config.bin {
+        return match named.is_file() {
+            true => native(named),
+            false => Err(BinaryError::Missing(named.clone())),
+        };
+    }
+    let mut installed = vec![config.data_dir.join("codex")];
+    let usual = environment.data_dir();
+    if usual.is_absolute() && usual != config.data_dir {
+        installed.push(usual.join("codex"));
+    }
+    for folder in &installed {
+        let shim = folder.join("node_modules/@openai/codex/bin/codex.js");
+        if shim.is_file() {
+            return native(&shim);
+        }
+    }
+    let name = if cfg!(windows) { "codex.exe" } else { "codex" };
+    let path = environment.raw("PATH").into_iter();
+    let candidates = path
+        .flat_map(std::env::split_paths)
+        .filter(|folder| folder.is_absolute());
+    match candidates
+        .map(|folder| folder.join(name))
+        .find(|candidate| executable(candidate))
+    {
+        Some(found) => native(&found),
+        None => Err(BinaryError::NotFound(installed)),
+    }
+}
+
+/// The native binary behind a path. npm installs a script that would stay in memory as the parent of the real
+/// Codex, and cost 43 MiB and a signal's way.
+fn native(path: &Path) -> Result<PathBuf, BinaryError> {
+    let unusable = |cause: String| BinaryError::Unusable {
+        path: path.to_owned(),
+        cause,
+    };
+    let real = path
+        .canonicalize()
+        .map_err(|error| unusable(error.to_string()))?;
+    if real.file_name().is_none_or(|name| name != "codex.js") {
+        return Ok(real);
+    }
+    let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
+    let platform = PLATFORMS
+        .iter()
+        .find(|platform| (platform.0, platform.1) == (os, architecture));
+    let Some((_, _, package, triple)) = platform else {
+        return Err(unusable(format!(
+            "Codex is not published for {os} on {architecture}"
+        )));
+    };
+    let name = if cfg!(windows) { "codex.exe" } else { "codex" };
+    let tail = Path::new("vendor").join(triple).join("bin").join(name);
+    // node's way: `node_modules` of each folder upwards, and last the script's own package.
+    let above = real.ancestors().map(|folder| match folder.file_name() {
+        Some(last) if last == "node_modules" => folder.join("@openai").join(package),
+        _ => folder.join("node_modules/@openai").join(package),
+    });
+    let own = real.parent().and_then(Path::parent).map(Path::to_owned);
+    above
+        .chain(own)
+        .map(|root| root.join(&tail))
+        .find(|candidate| candidate.is_file())
+        .ok_or(BinaryError::Incomplete {
+            script: real.clone(),
+            package,
+        })
+}
+
+/// Judges what `codex --version` printed.
+///
+/// # Errors
+/// That it is no version, or one that is too old.
+pub fn judge(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
+    let Some((text, version)) = printed
+        .split_whitespace()
+        .rev()
+        .find_map(|word| Some((word, Version::parse(word)?)))
+    else {
+        return Err(BinaryError::Unusable {
+            path: path.to_owned(),
+            cause: "it does not print a version; is it Codex?".to_owned(),
+        });
+    };
+    if version < OLDEST {
+        return Err(BinaryError::TooOld {
+            path: path.to_owned(),
+            version: text.to_owned(),
+        });
+    }
+    let supported = (version.major, version.minor) <= (0, NEWEST_MINOR);
+    Ok(Binary {
+        path: path.to_owned(),
+        version: text.to_owned(),
+        supported,
+    })
+}
+
+/// Whether a version, as Codex says it, is this one or a newer. What is no version is taken to be new.
+pub(super) fn is_since(version: &str, first: &str) -> bool {
+    match (Version::parse(version), Version::parse(first)) {
+        (Some(version), Some(first)) => version >= first,
+        _ => true,
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version {
+    major: u32,
+    minor: u32,
+    patch: u32,
+}
+
+impl Version {
+    /// Three numbers; what follows a `-` or `+` is ignored.
+    fn parse(word: &str) -> Option<Self> {
+        let release = word.split(['-', '+']).next()?;
+        let mut numbers = release.trim_start_matches('v').split('.').map(str::parse);
+        let version = Self {
+            major: numbers.next()?.ok()?,
+            minor: numbers.next()?.ok()?,
+            patch: numbers.next()?.ok()?,
+        };
+        numbers.next().is_none().then_some(version)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
+    }
+}
+
+/// Whether this is a file that may be run.
+#[cfg(unix)]
+pub fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata()
+        .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+pub fn executable(path: &Path) -> bool {
+    path.is_file()
+}
+
+#[cfg(test)]
+mod tests;

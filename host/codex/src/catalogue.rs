@@ -1,0 +1,307 @@
+//! The models that a child offers, and what a brief may ask of them.
+
+use std::sync::Arc;
+
+use super::catalogues::Catalogues;
+use super::connection::{CallError, Connection};
+use super::prompt::{self, Conversation};
+use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
+use airlock_types::failure::Failure;
+use airlock_types::wit::{Brief, Model, ProblemKind, Selection};
+
+/// Pages beyond which a child's list is taken to have no end.
+const PAGES: usize = 32;
+
+/// What `model/list` said when the child started.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    /// In Codex's order.
+    visible: Arc<[Model]>,
+    /// Not listed, but there for those who know their name.
+    hidden: Vec<Model>,
+    /// What a brief without a model gets, where Codex says so.
+    default: Option<String>,
+    /// With a provider of the home's own, the list is no more than what Codex has built in.
+    open: bool,
+}
+
+impl Catalogue {
+    /// Asks the child. `open`: names outside the list are passed on. `catalogues`: turns may call the client's tools.
+    pub(super) async fn read(
+        connection: &Connection,
+        open: bool,
+        catalogues: Option<&Catalogues>,
+    ) -> Result<Self, CallError> {
+        let mut models = Vec::new();
+        let mut cursor = None;
+        for _ in 0..PAGES {
+            let params = ModelListParams {
+                cursor,
+                include_hidden: true,
+            };
+            let page: ModelListResponse = connection.call("model/list", &params).await?;
+            models.extend(page.data);
+            cursor = page.next_cursor;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let configured = connection.call("config/read", &Nothing {}).await;
+        let configured = configured.map(|read: ConfigReadResponse| read.config.model);
+        let configured = configured.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the home's model could not be read");
+            None
+        });
+        Ok(Self::new(models, configured, open, catalogues))
+    }
+
+    /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
+    fn new(
+        models: Vec<protocol::Model>,
+        configured: Option<String>,
+        open: bool,
+        catalogues: Option<&Catalogues>,
+    ) -> Self {
+        let chosen = models.iter().find(|model| model.is_default);
+        let default = configured.or(chosen.map(|model| model.id.clone()));
+        let (hidden, visible): (Vec<_>, Vec<_>) =
+            models.into_iter().partition(|model| model.hidden);
+        let model = |found: protocol::Model| {
+            let is_default = default.as_ref() == Some(&found.id);
+            let tools = catalogues.is_some_and(|catalogues| catalogues.reaches(&found.id));
+            model(found, is_default, tools)
+        };
+        Self {
+            visible: visible.into_iter().map(model).collect(),
+            hidden: hidden.into_iter().map(model).collect(),
+            default,
+            open,
+        }
+    }
+
+    /// The models to show.
+    pub(super) fn visible(&self) -> Arc<[Model]> {
+        self.visible.clone()
+    }
+
+    /// The model that a turn of this brief runs on, once it is known to exist and to take what the brief gives it.
+    ///
+    /// A model that does not say what it takes is taken to accept text and images.
+    pub(super) fn check(
+        &self,
+        conversation: &Conversation,
+        brief: &Brief,
+    ) -> Result<String, Failure> {
+        let wished = brief.model.as_ref().or(conversation.model.as_ref());
+        let name = self.name(wished);
+        let mut models = self.visible.iter().chain(&self.hidden);
+        let Some(model) = models.find(|model| model.id == name) else {
+            return match wished {
+                Some(wished) if !self.open => Err(unknown(wished)),
+                // The home's own model is the operator's to know.
+                Some(_) | None => Ok(name),
+            };
+        };
+        if let Some(effort) = &brief.effort
+            && !model.efforts.is_empty()
+            && !model.efforts.contains(&effort.name)
+        {
+            let (requested, efforts) = (&effort.name, model.efforts.join(", "));
+            let message = format!(
+                "the model `{name}` takes the reasoning efforts {efforts}; not `{requested}`"
+            );
+            let kind = ProblemKind::InvalidRequest;
+            return Err(Failure::new(kind, "unsupported_value", message).at(&effort.param));
+        }
+        let takes_images =
+            model.inputs.is_empty() || model.inputs.iter().any(|kind| kind == "image");
+        if !takes_images && let Some(number) = prompt::first_attachment(conversation, brief) {
+            let failure = Failure::new(
+                ProblemKind::InvalidRequest,
+                "unsupported_value",
+                format!("the model `{name}` takes no images; GET /v1/models says which do"),
+            );
+            return Err(match conversation.path(number) {
+                Some(path) => failure.at(path),
+                None => failure,
+            });
+        }
+        Ok(name)
+    }
+
+    /// The model that this name leads to, if Codex says which that is, and whether it is one of the list.
+    pub(super) fn resolve<'a>(&'a self, named: Option<&'a str>) -> Option<(&'a str, bool)> {
+        let name = named.or(self.default.as_deref())?;
+        let mut models = self.visible.iter().chain(&self.hidden);
+        Some((name, models.any(|model| model.id == name)))
+    }
+
+    /// The name of the model that this wish leads to. Where neither it nor Codex says one, it is `default`.
+    pub(super) fn name(&self, wished: Option<&Selection>) -> String {
+        let name = wished.map(|wish| &wish.name).or(self.default.as_ref());
+        name.cloned().unwrap_or_else(|| "default".to_owned())
+    }
+}
+
+fn unknown(wished: &Selection) -> Failure {
+    // A client's text may be long; the message repeats only so much of it.
+    let shown: String = wished.name.chars().take(64).collect();
+    let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
+    Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&wished.param)
+}
+
+fn model(model: protocol::Model, is_default: bool, tools: bool) -> Model {
+    let efforts = model.supported_reasoning_efforts.into_iter();
+    Model {
+        id: model.id,
+        display_name: model.display_name,
+        description: model.description,
+        is_default,
+        efforts: efforts.map(|effort| effort.reasoning_effort).collect(),
+        default_effort: model.default_reasoning_effort,
+        inputs: model.input_modalities.unwrap_or_default(),
+        tools,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use airlock_attachments::Attachments;
+    use airlock_types::wit::InputItem;
+
+    fn catalogue(open: bool) -> Catalogue {
+        let models = json!([
+            {"id": "big", "hidden": false, "isDefault": true, "inputModalities": ["text", "image"],
+             "supportedReasoningEfforts": [{"reasoningEffort": "low"}, {"reasoningEffort": "high"}]},
+            {"id": "blind", "inputModalities": ["text"]},
+            {"id": "silent"},
+            {"id": "secret", "hidden": true},
+        ]);
+        Catalogue::new(serde_json::from_value(models).unwrap(), None, open, None)
+    }
+
+    fn wish(name: &str, param: &str) -> Selection {
+        Selection {
+            name: name.to_owned(),
+            param: param.to_owned(),
+        }
+    }
+
+    fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
+        Brief {
+            model: Some(wish(model, "airlock.candidates[0].model")),
+            effort: effort.map(|name| wish(name, "reasoning_effort")),
+            summary: None,
+            instructions: String::new(),
+            input,
+            output_schema: None,
+            tools: false,
+        }
+    }
+
+    fn attachments() -> Attachments {
+        Attachments::lift(r#"{"input":{"image_url":"data:image/png;base64,AAAA"}}"#.to_owned()).1
+    }
+
+    fn conversation(model: Option<Selection>, history: Vec<String>) -> Conversation {
+        Conversation::new(model, String::new(), history, Vec::new(), attachments()).unwrap()
+    }
+
+    fn refusal(
+        open: bool,
+        history: Vec<String>,
+        brief: &Brief,
+    ) -> Option<airlock_types::wit::Problem> {
+        let checked = catalogue(open).check(&conversation(None, history), brief);
+        checked.err().map(|failure| failure.problem)
+    }
+
+    fn code(open: bool, brief: &Brief) -> Option<String> {
+        refusal(open, Vec::new(), brief).and_then(|problem| problem.code)
+    }
+
+    #[test]
+    fn only_models_of_the_list_exist_unless_the_provider_is_the_homes_own() {
+        let ask = |model| brief(model, None, vec![InputItem::Text("hi".to_owned())]);
+        assert_eq!(code(false, &ask("big")), None);
+        assert_eq!(code(false, &ask("secret")), None);
+        assert_eq!(code(false, &ask("no")).as_deref(), Some("model_not_found"));
+        assert_eq!(code(true, &ask("no")), None);
+        let param = refusal(false, Vec::new(), &ask("no")).unwrap().param;
+        assert_eq!(param.as_deref(), Some("airlock.candidates[0].model"));
+        let shown = catalogue(false).visible();
+        assert_eq!(
+            shown
+                .iter()
+                .map(|model| model.id.as_str())
+                .collect::<Vec<_>>(),
+            ["big", "blind", "silent"]
+        );
+    }
+
+    #[test]
+    fn the_homes_model_is_the_default_and_checked_as_such() {
+        let models =
+            json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
+        let models = || serde_json::from_value(models.clone()).unwrap();
+        let default = |configured: Option<&str>| {
+            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true, None);
+            let marked = catalogue.visible.iter().filter(|model| model.is_default);
+            marked.map(|model| model.id.clone()).collect::<String>()
+        };
+        assert_eq!(
+            (default(None), default(Some("b")), default(Some("c"))),
+            ("a".to_owned(), "b".to_owned(), String::new())
+        );
+        let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
+        silent.model = None;
+        let none = conversation(None, Vec::new());
+        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true, None);
+        assert!(catalogue.check(&none, &silent).is_err());
+        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false, None);
+        let checked = unlisted.check(&none, &silent);
+        assert_eq!(checked.unwrap(), "c");
+        // What the plan names stands behind every brief that names nothing.
+        let plans = conversation(Some(wish("a", "model")), Vec::new());
+        let checked = catalogue.check(&plans, &silent);
+        assert_eq!(checked.unwrap(), "a");
+    }
+
+    #[test]
+    fn efforts_are_checked_where_the_model_tells_them() {
+        let ask = |model, effort| brief(model, Some(effort), vec![]);
+        assert_eq!(code(false, &ask("big", "high")), None);
+        assert_eq!(
+            code(false, &ask("big", "bogus")).as_deref(),
+            Some("unsupported_value")
+        );
+        assert_eq!(code(false, &ask("silent", "bogus")), None);
+    }
+
+    #[test]
+    fn images_go_only_to_models_that_may_take_them() {
+        let ask = |model| brief(model, None, vec![InputItem::Attachment(0)]);
+        assert_eq!(code(false, &ask("big")), None);
+        assert_eq!(code(false, &ask("silent")), None);
+        assert_eq!(
+            code(false, &ask("blind")).as_deref(),
+            Some("unsupported_value")
+        );
+        let image = json!({"type": "input_image", "image_url": "attachment:0"});
+        let earlier = json!({"type": "message", "role": "user", "content": [image]}).to_string();
+        let and = brief("blind", None, vec![InputItem::Text("and?".to_owned())]);
+        let refused = refusal(false, vec![earlier], &and).unwrap();
+        assert_eq!(refused.code.as_deref(), Some("unsupported_value"));
+        assert_eq!(refused.param.as_deref(), Some("input.image_url"));
+        let text_only = brief(
+            "blind",
+            None,
+            vec![InputItem::Text("attachment:0".to_owned())],
+        );
+        assert_eq!(code(false, &text_only), None);
+    }
+}

@@ -1,0 +1,204 @@
+//! One `codex app-server` process: started, introduced to, and ended step by step.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::binary::BinaryError;
+use super::connection::{Bounds, CallError, Connection};
+use super::launch::{Group, Launch, LaunchError};
+use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
+use super::stderr;
+use airlock_base::task::Tasks;
+use airlock_types::wit::Problem;
+
+/// How long each step of ending a child may take: closing its stdin, SIGTERM, SIGKILL.
+///
+/// Codex 0.169.0 exits within 0.05 s of the first, and within 2 s when its network swallows packets.
+const END_STEP: Duration = Duration::from_secs(3);
+
+/// A running child that has been introduced to.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: process::Child,
+    group: Option<Pid>,
+    pub(super) connection: Connection,
+    /// `0.169.0`, as the child itself says.
+    pub(super) version: String,
+}
+
+/// Why there is no child.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    /// The binary is missing, too old, or the like: trying again will not help.
+    #[error("{}", .0.message)]
+    Unfit(Problem),
+    #[error("codex did not start")]
+    Spawn(#[source] std::io::Error),
+    #[error("codex did not answer as it started")]
+    Initialize(#[from] CallError),
+    #[error("the gateway stops")]
+    Stopping,
+}
+
+impl StartError {
+    /// What an operator should know: which Codex, what it did, and the way out.
+    pub(super) fn advice(&self, binary: Option<&Path>) -> String {
+        let fault = match self {
+            Self::Initialize(CallError::TimedOut) => {
+                "hangs: it was started and has not answered within limits.call_timeout".to_owned()
+            }
+            Self::Initialize(CallError::Closed) => "ended while it started".to_owned(),
+            Self::Initialize(CallError::Refused(error)) => {
+                format!(
+                    "refused a call while it started: {}",
+                    stderr::clean(&error.message)
+                )
+            }
+            Self::Initialize(CallError::Malformed(_)) => {
+                "answered something else than Codex does".to_owned()
+            }
+            Self::Spawn(error) => format!("cannot be started: {error}"),
+            Self::Unfit(problem) => problem.message.clone(),
+            Self::Stopping => self.to_string(),
+        };
+        let binary = binary.map_or_else(String::new, |path| format!(" {}", path.display()));
+        format!(
+            "codex{binary} {fault}; its own words are in the log of `RUST_LOG=airlock=debug airlock serve`, and `airlock codex \
+             install` installs one that works"
+        )
+    }
+}
+
+impl Child {
+    /// Spawns `codex app-server` and initializes it.
+    pub(super) async fn start(
+        launch: &Launch,
+        bounds: Bounds,
+        tasks: &Tasks,
+    ) -> Result<Self, StartError> {
+        Self::start_with_stderr(launch, bounds, tasks, None).await
+    }
+
+    /// The same; what it mutters goes also to `ear`, as it goes to the log, as long as there is room.
+    pub(super) async fn start_with_stderr(
+        launch: &Launch,
+        bounds: Bounds,
+        tasks: &Tasks,
+        ear: Option<mpsc::Sender<String>>,
+    ) -> Result<Self, StartError> {
+        let spawned = tokio::select! {
+            spawned = launch.spawn(&["app-server"]) => spawned,
+            () = tasks.stopping() => return Err(StartError::Stopping),
+        };
+        let mut process = spawned.map_err(|error| match error {
+            LaunchError::Unfit(failed @ BinaryError::Failed { .. }) => {
+                StartError::Spawn(std::io::Error::other(failed))
+            }
+            LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
+            LaunchError::Spawn(error) => StartError::Spawn(error),
+        })?;
+        let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        let mut guard = Group(group);
+        let missing = || StartError::Spawn(std::io::Error::other("a pipe is missing"));
+        let stdin = process.stdin.take().ok_or_else(missing)?;
+        let stdout = process.stdout.take().ok_or_else(missing)?;
+        let stderr = process.stderr.take().ok_or_else(missing)?;
+        tasks.spawn("codex-stderr", stderr::trace(stderr, ear));
+        let connection = Connection::open(stdin, stdout, bounds, tasks);
+        let mut child = Self {
+            process,
+            group,
+            connection,
+            version: String::new(),
+        };
+        // It is the child's own task now.
+        guard.0 = None;
+        let initialized = tokio::select! {
+            initialized = child.initialize() => initialized.map_err(StartError::from),
+            () = tasks.stopping() => Err(StartError::Stopping),
+        };
+        match initialized {
+            Ok(version) => {
+                child.version = version;
+                Ok(child)
+            }
+            Err(error) => {
+                child.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The process's number, as long as nobody has waited for its end.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    async fn initialize(&self) -> Result<String, CallError> {
+        let params = InitializeParams {
+            client_info: ClientInfo {
+                name: super::CLIENT_NAME,
+                title: "Airlock",
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            capabilities: Capabilities {
+                experimental_api: true,
+                opt_out_notification_methods: UNREAD,
+            },
+        };
+        let response: InitializeResponse = self.connection.call("initialize", &params).await?;
+        self.connection.notify("initialized").await?;
+        // `airlock/0.169.0 (Debian …) …`
+        let version = response
+            .user_agent
+            .split('/')
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next());
+        Ok(version.unwrap_or_default().to_owned())
+    }
+
+    /// Ends the child: by the end of its stdin, by SIGTERM, by SIGKILL, each with its time. Its whole process group
+    /// goes with it.
+    pub(super) async fn end(self) {
+        self.end_within(END_STEP).await;
+    }
+
+    /// The same, with so much time for each of the four steps.
+    pub(super) async fn end_within(mut self, step: Duration) {
+        self.connection.hang_up();
+        if timeout(step, self.process.wait()).await.is_err() {
+            self.signal(Signal::TERM);
+            if timeout(step, self.process.wait()).await.is_err() {
+                tracing::warn!("codex ignores SIGTERM");
+            }
+        }
+        // Whatever the child started, or the child itself.
+        self.signal(Signal::KILL);
+        if timeout(step, self.process.wait()).await.is_err() {
+            tracing::error!("codex cannot be killed");
+        }
+        // From here on the number may come to mean others.
+        self.group = None;
+        // Whoever inherited its stdout is gone too, so all that was said has been read.
+        let _ = timeout(step, self.connection.closed()).await;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // An error means that no such group exists any more, which is what we want.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+/// Whoever drops a child that has not been ended, as it starts or as it ends, leaves nothing of its group.
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+    }
+}

@@ -1,0 +1,239 @@
+//! The connection over an in-memory pipe, with the test in Codex's place.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use serde_json::{Value, json};
+use tokio::io::{
+    AsyncBufReadExt, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, split,
+};
+
+use super::super::turn::Terms;
+use super::*;
+use airlock_types::wit::{Ending, EventKind};
+
+const BOUNDS: Bounds = Bounds {
+    call_timeout: Duration::from_secs(5),
+    calls_in_flight: 4,
+    line_bytes: 1 << 20,
+};
+
+/// The far end: Codex as the test plays it.
+struct Far {
+    lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
+    write: WriteHalf<DuplexStream>,
+}
+
+impl Far {
+    async fn next(&mut self) -> Value {
+        serde_json::from_str(&self.lines.next_line().await.unwrap().unwrap()).unwrap()
+    }
+    async fn say(&mut self, message: Value) {
+        self.write
+            .write_all(format!("{message}\n").as_bytes())
+            .await
+            .unwrap();
+    }
+}
+
+fn pair(bounds: Bounds) -> (Connection, Far) {
+    let (near, far) = tokio::io::duplex(64 << 10);
+    let (stdout, stdin) = split(near);
+    let (read, write) = split(far);
+    let connection = Connection::open(stdin, stdout, bounds, &Tasks::default());
+    (
+        connection,
+        Far {
+            lines: BufReader::new(read).lines(),
+            write,
+        },
+    )
+}
+
+#[tokio::test]
+async fn answers_come_back_in_any_order() {
+    let (connection, mut far) = pair(BOUNDS);
+    let codex = async {
+        let first = far.next().await;
+        let second = far.next().await;
+        assert_eq!(first["method"], "one");
+        far.say(json!({"id": second["id"], "result": 2})).await;
+        far.say(json!({"id": first["id"], "result": 1})).await;
+    };
+    let (one, two, ()) = tokio::join!(
+        connection.call::<u32>("one", &()),
+        connection.call::<u32>("two", &()),
+        codex
+    );
+    assert_eq!((one.unwrap(), two.unwrap()), (1, 2));
+}
+
+#[tokio::test]
+async fn an_error_is_told_from_silence_and_from_the_end() {
+    let (connection, mut far) = pair(Bounds {
+        call_timeout: Duration::from_millis(50),
+        ..BOUNDS
+    });
+    let codex = async {
+        let call = far.next().await;
+        far.say(json!({"id": call["id"], "error": {"code": -32001, "message": "later"}}))
+            .await;
+    };
+    let (refused, ()) = tokio::join!(connection.call::<Value>("busy", &()), codex);
+    assert!(matches!(
+        refused,
+        Err(CallError::Refused(RpcError { code: -32001, .. }))
+    ));
+    let silent = connection.call::<Value>("silent", &()).await;
+    assert!(matches!(silent, Err(CallError::TimedOut)));
+    drop(far);
+    connection.closed().await;
+    let closed = connection.call::<Value>("closed", &()).await;
+    assert!(matches!(closed, Err(CallError::Closed)));
+}
+
+#[tokio::test]
+async fn no_more_calls_are_in_flight_than_the_cap() {
+    let (connection, mut far) = pair(BOUNDS);
+    let calls = futures_util::future::join_all((0..6).map(|_| connection.call::<u32>("m", &())));
+    let codex = async {
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(far.next().await["id"].clone());
+        }
+        // The fifth comes only once one of the four is answered.
+        let early = tokio::time::timeout(Duration::from_millis(50), far.next()).await;
+        assert!(early.is_err());
+        for id in ids {
+            far.say(json!({"id": id, "result": 0})).await;
+        }
+        for _ in 0..2 {
+            let id = far.next().await["id"].clone();
+            far.say(json!({"id": id, "result": 0})).await;
+        }
+    };
+    let (results, ()) = tokio::join!(calls, codex);
+    assert!(results.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn a_probe_does_not_wait_for_a_place() {
+    let (connection, mut far) = pair(BOUNDS);
+    let calls = futures_util::future::join_all((0..4).map(|_| connection.call::<u32>("m", &())));
+    let codex = async {
+        let mut ids = Vec::new();
+        for _ in 0..4 {
+            ids.push(far.next().await["id"].clone());
+        }
+        let probe = async {
+            let asked = far.next().await;
+            assert_eq!(asked["method"], "are/you/there");
+            far.say(json!({"id": asked["id"], "result": {}})).await;
+        };
+        tokio::join!(connection.probe("are/you/there"), probe);
+        for id in ids {
+            far.say(json!({"id": id, "result": 0})).await;
+        }
+    };
+    let (results, ()) = tokio::join!(calls, codex);
+    assert!(results.iter().all(Result::is_ok));
+}
+
+#[tokio::test]
+async fn no_call_is_more_than_one_line() {
+    let (connection, mut far) = pair(BOUNDS);
+    let smuggled = serde_json::value::RawValue::from_string("[\n1\n]".to_owned()).unwrap();
+    let refused = connection.call::<Value>("m", &smuggled).await;
+    assert!(matches!(refused, Err(CallError::Malformed(_))));
+    let codex = async {
+        let call = far.next().await;
+        assert_eq!(call["method"], "next");
+        far.say(json!({"id": call["id"], "result": 1})).await;
+    };
+    let (answer, ()) = tokio::join!(connection.call::<u32>("next", &()), codex);
+    assert_eq!(answer.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn requests_of_codex_are_refused_under_their_own_id() {
+    let (connection, mut far) = pair(BOUNDS);
+    far.say(json!({"id": 1, "method": "item/tool/call", "params": {}}))
+        .await;
+    let refusal = far.next().await;
+    assert_eq!(
+        (refusal["id"].clone(), refusal["error"]["code"].clone()),
+        (json!(1), json!(-32601))
+    );
+    // The same number in our own numbering is another thing.
+    let codex = async {
+        let call = far.next().await;
+        assert_eq!(call["id"], 1);
+        far.say(json!({"id": 1, "result": "ours"})).await;
+    };
+    let (answer, ()) = tokio::join!(connection.call::<String>("m", &()), codex);
+    assert_eq!(answer.unwrap(), "ours");
+}
+
+#[tokio::test]
+async fn the_end_fails_calls_only_after_all_was_read() {
+    let (connection, mut far) = pair(BOUNDS);
+    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
+    connection.register("t", &turn);
+    let codex = async {
+        far.next().await;
+        far.say(json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}})).await;
+        let whole = json!({"type": "agentMessage", "id": "i", "text": "last words", "phase": null});
+        far.say(json!({"method": "item/completed", "params": {"threadId": "t", "turnId": "u", "item": whole}})).await;
+        far.say(json!({"method": "turn/completed", "params": {"threadId": "t", "turn": {"id": "u", "status": "completed", "error": null}}})).await;
+        drop(far);
+    };
+    let (call, ()) = tokio::join!(connection.call::<Value>("m", &()), codex);
+    assert!(matches!(call, Err(CallError::Closed)));
+    let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
+    let mut batch = Vec::new();
+    let outcome = reply.received(&mut batch).await.unwrap();
+    assert!(matches!(&batch[0].kind, EventKind::Text(text) if text.text == "last words"));
+    assert!(matches!(outcome.ending, Ending::Completed));
+}
+
+#[tokio::test]
+async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
+    let (stdin, far_stdin) = tokio::io::duplex(64);
+    let (stdout, mut far_stdout) = tokio::io::duplex(64 << 10);
+    let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
+    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
+    connection.register("t", &turn);
+    drop(far_stdin);
+    let unsent = connection.call::<Value>("m", &()).await;
+    assert!(matches!(
+        unsent,
+        Err(CallError::Closed | CallError::TimedOut)
+    ));
+    connection.hung_up().await;
+    assert!(!connection.is_open());
+    let delta = json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}});
+    far_stdout
+        .write_all(format!("{delta}\n").as_bytes())
+        .await
+        .unwrap();
+    let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
+    let mut batch = Vec::new();
+    assert!(reply.received(&mut batch).await.is_none());
+    assert_eq!(batch.len(), 1);
+}
+
+#[tokio::test]
+async fn garbage_is_passed_over_and_an_endless_line_ends_the_connection() {
+    let (connection, mut far) = pair(BOUNDS);
+    far.write
+        .write_all(b"not json\n\n{\"neither\":1}\n{\"id\":\"x\",\"result\":1}\n")
+        .await
+        .unwrap();
+    let codex = async {
+        let call = far.next().await;
+        far.say(json!({"id": call["id"], "result": "x".repeat(900_000)}))
+            .await;
+        far.write.write_all(&vec![b'x'; (1 << 20) + 300_000]).await
+    };
+    let (answer, _written) = tokio::join!(connection.call::<String>("m", &()), codex);
+    assert_eq!(answer.unwrap().len(), 900_000);
+    connection.closed().await;
+}

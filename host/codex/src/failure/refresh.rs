@@ -1,0 +1,67 @@
+//! Turns that end because the ChatGPT token that we give Codex could not be renewed.
+
+use airlock_wire::decode::TurnError;
+
+use crate::account::TokenFault;
+use airlock_types::failure::Failure;
+use airlock_types::wit::ProblemKind;
+
+/// How Codex 0.169.0 begins to say so. Of an error that we answer with it repeats the number alone.
+const REFUSED: &str = "auth refresh request failed: code=";
+const TIMED_OUT: &str = "auth refresh request timed out";
+
+/// The failure, where it is one of these.
+pub(super) fn of(error: &TurnError) -> Option<Failure> {
+    let details = error.additional_details.as_deref();
+    let mut said = [Some(error.message.as_str()), details]
+        .into_iter()
+        .flatten();
+    said.find_map(fault).map(|fault| {
+        let why = fault.message();
+        let message = format!(
+            "the ChatGPT token that Codex is signed in with has expired, and the gateway could not renew it: {why}"
+        );
+        Failure::new(
+            ProblemKind::Overloaded,
+            "codex_token_refresh_failed",
+            message,
+        )
+    })
+}
+
+fn fault(said: &str) -> Option<TokenFault> {
+    if said.starts_with(TIMED_OUT) {
+        return Some(TokenFault::TimedOut);
+    }
+    let code = said.strip_prefix(REFUSED)?;
+    let end = code.find(|c: char| c != '-' && !c.is_ascii_digit());
+    let code = &code[..end.unwrap_or(code.len())];
+    Some(TokenFault::of_code(code.parse().ok()?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn failure(message: &str, details: Option<&str>) -> Option<String> {
+        let error = TurnError {
+            message: message.to_owned(),
+            codex_error_info: Some("other".into()),
+            additional_details: details.map(str::to_owned),
+        };
+        of(&error).map(|failure| failure.problem.message)
+    }
+
+    #[test]
+    fn a_refused_refresh_says_why() {
+        let code = TokenFault::Workspace.code();
+        let retried = format!("auth refresh request failed: code={code}");
+        let said = failure("Reconnecting... 1/5", Some(&retried)).unwrap();
+        assert!(said.contains("workspace"), "{said}");
+        assert_eq!(failure(&retried, None).unwrap(), said);
+        let late = failure("auth refresh request timed out after 10s", None).unwrap();
+        assert!(late.contains("in time"), "{late}");
+        assert!(failure("Reconnecting... 1/5", Some("stream closed")).is_none());
+    }
+}

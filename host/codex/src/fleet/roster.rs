@@ -1,0 +1,305 @@
+//! Which child does what: who takes turns, who stands by, who is to be replaced, and who is on the way out.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// Why a child is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It has started as many threads as a child may.
+    Threads,
+    /// It is as large in memory as a child may be.
+    Resident,
+    /// It has run as long as a child may.
+    Age,
+    /// The home's log is as large as it may be; only a start makes it smaller.
+    Log,
+    /// There is another login, which it cannot know of.
+    Login,
+    /// It ended, or hangs.
+    Broken,
+}
+
+impl Reason {
+    /// All of them, with their names.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Threads, "threads"),
+        (Self::Resident, "resident"),
+        (Self::Age, "age"),
+        (Self::Log, "log"),
+        (Self::Login, "login"),
+        (Self::Broken, "broken"),
+    ];
+}
+
+/// What a child does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It is ready for when another goes.
+    Spare,
+    Serving,
+    /// It takes no more turns, and sees those out that it has.
+    Leaving,
+}
+
+/// What a roster must know of a child.
+pub(super) trait PoolMember {
+    /// Whether calls can be made.
+    fn is_open(&self) -> bool;
+    /// Turns that it has.
+    fn turns(&self) -> usize;
+}
+
+/// A child and what it does.
+#[derive(Debug)]
+pub(super) struct PoolEntry<M> {
+    pub(super) number: u64,
+    pub(super) worker: Arc<M>,
+    pub(super) state: WorkerState,
+    /// Why it is to be replaced, as soon as another can take its place.
+    pub(super) due: Option<Reason>,
+}
+
+/// The children of one home.
+#[derive(Debug)]
+pub(super) struct Roster<M> {
+    pub(super) entries: Vec<PoolEntry<M>>,
+    /// Children that are being started.
+    pub(super) starting: usize,
+    /// Children that shall serve.
+    children: usize,
+    /// Whether one shall stand by.
+    spare: bool,
+}
+
+impl<M: PoolMember> Roster<M> {
+    pub(super) fn new(children: usize, spare: bool) -> Self {
+        Self {
+            entries: Vec::new(),
+            starting: 0,
+            children,
+            spare,
+        }
+    }
+
+    /// A child has started.
+    pub(super) fn add(&mut self, number: u64, worker: Arc<M>) {
+        self.entries.push(PoolEntry {
+            number,
+            worker,
+            state: WorkerState::Spare,
+            due: None,
+        });
+    }
+
+    /// A child is gone.
+    pub(super) fn remove(&mut self, number: u64) {
+        self.entries.retain(|entry| entry.number != number);
+    }
+
+    /// The child with the fewest turns, of those that take some.
+    pub(super) fn least(&self) -> Option<Arc<M>> {
+        let serving = self.entries.iter().filter(|entry| entry.serves());
+        let least = serving.min_by_key(|entry| entry.worker.turns());
+        least.map(|entry| entry.worker.clone())
+    }
+
+    /// Puts whoever stands by in the place of who is gone or due, and gives those that shall leave.
+    pub(super) fn settle(&mut self) -> Vec<(Arc<M>, Reason)> {
+        let mut leaving = Vec::new();
+        // Of no use any more as a replacement.
+        for entry in &mut self.entries {
+            if let (WorkerState::Spare, Some(reason)) = (entry.state, entry.due) {
+                entry.state = WorkerState::Leaving;
+                leaving.push((entry.worker.clone(), reason));
+            }
+        }
+        loop {
+            let serving = self.entries.iter().filter(|entry| entry.serves()).count();
+            let due = self
+                .entries
+                .iter()
+                .position(|entry| entry.serves() && entry.due.is_some());
+            if serving >= self.children && due.is_none() {
+                return leaving;
+            }
+            let stands_by =
+                |entry: &PoolEntry<M>| entry.state == WorkerState::Spare && entry.worker.is_open();
+            let Some(next) = self.entries.iter().position(stands_by) else {
+                return leaving;
+            };
+            self.entries[next].state = WorkerState::Serving;
+            if serving < self.children {
+                continue;
+            }
+            if let Some(due) = due {
+                let entry = &mut self.entries[due];
+                entry.state = WorkerState::Leaving;
+                let reason = entry.due.unwrap_or(Reason::Broken);
+                leaving.push((entry.worker.clone(), reason));
+            }
+        }
+    }
+
+    /// How many more children there should be. The spare comes last, so that it delays nobody.
+    pub(super) fn missing(&self) -> usize {
+        let open =
+            |entry: &&PoolEntry<M>| entry.state != WorkerState::Leaving && entry.worker.is_open();
+        let staying = self.entries.iter().filter(open);
+        let staying = staying.filter(|entry| entry.due.is_none()).count();
+        let some_serve = self.entries.iter().any(PoolEntry::serves);
+        let wanted = self.children + usize::from(self.spare && some_serve);
+        // With no spare a due child still needs one to hand over to: it does not count as staying.
+        wanted.saturating_sub(staying + self.starting)
+    }
+
+    /// A child takes no more turns from now on, whether another is there or not. False: it takes none already.
+    pub(super) fn leave(&mut self, number: u64) -> bool {
+        let entry = self.entries.iter_mut().find(|entry| entry.number == number);
+        let entry = entry.filter(|entry| entry.state != WorkerState::Leaving);
+        entry
+            .map(|entry| entry.state = WorkerState::Leaving)
+            .is_some()
+    }
+}
+
+impl<M: PoolMember> PoolEntry<M> {
+    fn serves(&self) -> bool {
+        self.state == WorkerState::Serving && self.worker.is_open()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Fake {
+        open: AtomicBool,
+        turns: AtomicUsize,
+    }
+
+    impl PoolMember for Fake {
+        fn is_open(&self) -> bool {
+            self.open.load(Ordering::Relaxed)
+        }
+        fn turns(&self) -> usize {
+            self.turns.load(Ordering::Relaxed)
+        }
+    }
+
+    fn child(turns: usize) -> Arc<Fake> {
+        Arc::new(Fake {
+            open: true.into(),
+            turns: turns.into(),
+        })
+    }
+
+    fn states(roster: &Roster<Fake>) -> Vec<(u64, WorkerState)> {
+        let entries = roster.entries.iter();
+        entries.map(|entry| (entry.number, entry.state)).collect()
+    }
+
+    #[test]
+    fn the_spare_comes_after_those_who_serve() {
+        let mut roster = Roster::new(2, true);
+        assert_eq!(roster.missing(), 2);
+        roster.starting = 2;
+        assert_eq!(roster.missing(), 0);
+        roster.starting = 1;
+        roster.add(1, child(0));
+        assert!(roster.settle().is_empty());
+        assert_eq!(roster.missing(), 1);
+        roster.starting = 0;
+        roster.add(2, child(0));
+        roster.add(3, child(0));
+        roster.settle();
+        assert_eq!(roster.missing(), 0);
+        assert_eq!(
+            states(&roster),
+            [
+                (1, WorkerState::Serving),
+                (2, WorkerState::Serving),
+                (3, WorkerState::Spare)
+            ]
+        );
+    }
+
+    #[test]
+    fn the_least_loaded_takes_the_turn() {
+        let mut roster = Roster::new(3, false);
+        for (number, turns) in [(1, 4), (2, 1), (3, 2)] {
+            roster.add(number, child(turns));
+        }
+        roster.settle();
+        assert_eq!(roster.least().unwrap().turns(), 1);
+        roster.entries[1]
+            .worker
+            .open
+            .store(false, Ordering::Relaxed);
+        assert_eq!(roster.least().unwrap().turns(), 2);
+    }
+
+    #[test]
+    fn a_spare_takes_the_place_of_one_that_is_gone() {
+        let mut roster = Roster::new(1, true);
+        roster.add(1, child(0));
+        roster.settle();
+        roster.add(2, child(0));
+        roster.entries[0]
+            .worker
+            .open
+            .store(false, Ordering::Relaxed);
+        assert!(roster.least().is_none());
+        roster.settle();
+        assert!(roster.least().is_some());
+        assert_eq!(roster.missing(), 1);
+        roster.remove(1);
+        assert_eq!(states(&roster), [(2, WorkerState::Serving)]);
+    }
+
+    #[test]
+    fn who_is_due_leaves_only_when_another_is_there() {
+        for spare in [true, false] {
+            let mut roster = Roster::new(1, spare);
+            roster.add(1, child(7));
+            roster.settle();
+            roster.entries[0].due = Some(Reason::Threads);
+            assert!(roster.settle().is_empty());
+            assert!(roster.least().is_some());
+            assert_eq!(roster.missing(), 1 + usize::from(spare));
+            roster.add(2, child(0));
+            let leaving = roster.settle();
+            assert_eq!(leaving.len(), 1);
+            assert_eq!((leaving[0].0.turns(), leaving[0].1), (7, Reason::Threads));
+            assert_eq!(
+                states(&roster),
+                [(1, WorkerState::Leaving), (2, WorkerState::Serving)]
+            );
+            assert_eq!(roster.missing(), usize::from(spare));
+        }
+    }
+
+    #[test]
+    fn a_spare_that_is_due_goes_at_once() {
+        let mut roster = Roster::new(1, true);
+        roster.add(1, child(0));
+        roster.settle();
+        roster.add(2, child(0));
+        roster.entries[1].due = Some(Reason::Age);
+        assert_eq!(roster.settle().len(), 1);
+        assert_eq!(
+            states(&roster),
+            [(1, WorkerState::Serving), (2, WorkerState::Leaving)]
+        );
+        assert!(!roster.leave(2));
+        assert!(roster.leave(1));
+        assert!(roster.least().is_none());
+    }
+}

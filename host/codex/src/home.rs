@@ -1,0 +1,214 @@
+//! Airlock's own Codex home: our settings, and of somebody's existing home the login, the model and its provider.
+
+mod files;
+mod login; // what is signed in with
+mod settings;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use self::settings::ModelUrls;
+use crate::config::{self, CodexConfig};
+use airlock_base::storage::{self, StorageError};
+
+/// A Codex home that is ready to run in. Clones share it; the last one gives it free for other settings.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// `CODEX_HOME`.
+    pub path: PathBuf,
+    /// An empty folder to work in, so that Codex finds no project.
+    pub workspace: PathBuf,
+    /// `TMPDIR`. Codex complains of a home that lies below it.
+    pub temporary: PathBuf,
+    /// Variables that the model provider reads.
+    pub env_keys: Vec<String>,
+    /// Whether the model provider is another than OpenAI. Then the catalogue does not list its models.
+    pub custom_provider: bool,
+    /// Where the model is asked.
+    pub model: ModelUrls,
+    login: Login,
+    /// Whether Codex talks to the scripted model.
+    pub rehearsal: bool,
+    /// Settings for the command line: `key=value`.
+    pub(super) overrides: Vec<String>,
+    _lock: Arc<File>,
+}
+
+/// Where the login is.
+#[derive(Clone, Debug)]
+struct Login {
+    /// The file that holds it, whether it exists or not.
+    file: PathBuf,
+    /// The home whose login would be shared, if it could be entered.
+    closed: Option<PathBuf>,
+}
+
+/// Why there is no home. The messages are for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum HomeError {
+    /// A file or folder cannot be read or written.
+    #[error(transparent)]
+    Files(#[from] StorageError),
+    /// The settings of the existing home cannot be used.
+    #[error("{}: {fault}; repair it, or leave --codex-home out", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: String,
+    },
+    /// The existing home is the one that we would write.
+    #[error(
+        "codex.home is Airlock's own Codex home; name the home to take a login from, or leave --codex-home out"
+    )]
+    Own,
+    /// Another gateway runs in this home with other settings.
+    #[error("another airlock uses {} with other settings or another login; give this one another folder with --data-dir", .0.display())]
+    Busy(PathBuf),
+}
+
+impl Home {
+    /// Writes what has changed and takes the home for this process. `rehearsal` is the base URL of the scripted
+    /// model; with it, nothing is taken from anybody's home.
+    ///
+    /// # Errors
+    /// A [`HomeError`] that names the file and the way out.
+    pub fn prepare(config: &CodexConfig, rehearsal: Option<&str>) -> Result<Self, HomeError> {
+        let data = storage::make_folder(&config.data_dir)?;
+        // A rehearsal has a home of its own: no login is in its reach.
+        let path = files::folder(&data.join(if rehearsal.is_some() {
+            "rehearsal-home"
+        } else {
+            "codex-home"
+        }))?;
+        let workspace = files::folder(&data.join("workspace"))?;
+        let temporary = files::folder(&data.join("tmp"))?;
+
+        let (mut taken, shared) = match (rehearsal, &config.home) {
+            (Some(_), _) => (settings::Taken::rehearsal(), SharedLogin::No),
+            (None, None) => (settings::Taken::default(), shared_login(config, &path)?),
+            (None, Some(home)) => {
+                let taken = settings::Taken::from_home(&existing(home, &path)?)?;
+                (taken, shared_login(config, &path)?)
+            }
+        };
+        let (shared, closed) = match shared {
+            SharedLogin::At(file) => (Some(file), None),
+            SharedLogin::Closed(home) => (None, Some(home)),
+            SharedLogin::No => (None, None),
+        };
+        if rehearsal.is_none()
+            && let Some(workspace) = &config.workspace
+        {
+            taken.restrict(workspace);
+        }
+        let text = settings::render(&taken);
+        let lock = files::claim(&path, &text, shared.as_deref())?;
+        Ok(Self {
+            workspace,
+            temporary,
+            env_keys: taken.env_keys(),
+            custom_provider: rehearsal.is_some() || taken.custom_provider(),
+            login: Login {
+                file: shared.unwrap_or_else(|| path.join("auth.json")),
+                closed,
+            },
+            model: taken.model_urls(),
+            rehearsal: rehearsal.is_some(),
+            // On the command line and not in the file, because each rehearsal has a port of its own.
+            overrides: rehearsal
+                .map(settings::rehearsal_overrides)
+                .unwrap_or_default(),
+            path,
+            _lock: Arc::new(lock),
+        })
+    }
+
+    /// Writes a file of our own beside Codex's, if it is not there already.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn keep(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
+        let path = self.path.join(name);
+        let there = std::fs::read_to_string(&path);
+        if there.is_ok_and(|there| there == text) {
+            return Ok(path);
+        }
+        files::replace(&path, text).map(|()| path)
+    }
+
+    /// Whether the login is also that of another home.
+    pub fn shares_login(&self) -> bool {
+        self.login.file != self.path.join("auth.json")
+    }
+
+    /// The file that holds the login, whether it exists or not.
+    pub fn login_file(&self) -> PathBuf {
+        self.login.file.clone()
+    }
+}
+
+/// Whether a login is shared with another home.
+enum SharedLogin {
+    /// This file is it, whether it exists or not.
+    At(PathBuf),
+    /// It would be that of this home, which we may not enter.
+    Closed(PathBuf),
+    No,
+}
+
+/// The login to share. It is shared even while there is none: Codex takes a link to nothing for no login (0.169.0), and a
+/// login made later is seen by whoever waits for the file.
+fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeError> {
+    let named = config.home.clone();
+    let home = match config.login {
+        config::Login::Separate => None,
+        config::Login::Shared => named.or_else(|| config.environment.codex_home()),
+    };
+    let Some(home) = home else {
+        return Ok(SharedLogin::No);
+    };
+    let real = if home.is_dir() {
+        match existing(&home, own) {
+            Ok(real) => real,
+            // Run from inside our own home, as its Codex would be: then the login is our own.
+            Err(HomeError::Own) => return Ok(SharedLogin::No),
+            Err(error) => return Err(error),
+        }
+    } else if matches!(home.try_exists(), Ok(false)) {
+        to_be(&home)?
+    } else {
+        return Ok(SharedLogin::Closed(home));
+    };
+    Ok(SharedLogin::At(real.join("auth.json")))
+}
+
+/// The real path that a folder will have once it is made: that of what exists of it, and the rest as it is written.
+fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
+    let path = std::path::absolute(path).map_err(files::fault("find", path))?;
+    let mut above = path.ancestors();
+    let real = above.find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let rest = real
+        .as_ref()
+        .and_then(|(above, _)| path.strip_prefix(above).ok());
+    Ok(match (&real, rest) {
+        (Some((_, real)), Some(rest)) => real.join(rest),
+        _ => path.clone(),
+    })
+}
+
+/// The real path of an existing home that is not ours.
+fn existing(home: &Path, own: &Path) -> Result<PathBuf, HomeError> {
+    let otherwise = "name another home with --codex-home";
+    let real = home.canonicalize();
+    let real = real.map_err(storage::fault("read", home, otherwise))?;
+    if real == own {
+        Err(HomeError::Own)
+    } else {
+        Ok(real)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! The files of a Codex home: made private, written whole, and claimed by one configuration at a time.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::HomeError;
+use airlock_base::storage;
+
+/// Names a file of the data folder and what was tried with it.
+pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
+    let fault = storage::fault(action, path, storage::ANOTHER);
+    move |cause| fault(cause).into()
+}
+
+/// How often a home that another gateway is just writing is asked for again, 10 ms apart.
+const PATIENCE: u32 = 100;
+
+/// Makes a folder that only we can enter, and gives its real path: Codex refuses a home behind a link.
+pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
+    storage::make_folder(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+        .map_err(fault("make private", path))?;
+    path.canonicalize().map_err(fault("read", path))
+}
+
+/// Takes the home for these settings and this login, and writes what is new. Several gateways may share a home, as
+/// long as both are the same: Codex reads the settings anew for each thread, and the login with each child. Whoever
+/// comes to a home that is in use changes nothing in it.
+pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<File, HomeError> {
+    let path = home.join("airlock.lock");
+    let mut options = OpenOptions::new();
+    let lock = options
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(fault("open", &path))?;
+    let settings = home.join("config.toml");
+    let same = || fs::read_to_string(&settings).is_ok_and(|current| current == text);
+    match lock.try_lock() {
+        Ok(()) => {
+            if !same() {
+                replace(&settings, text)?;
+            }
+            link_login(home, shared)?;
+        }
+        Err(fs::TryLockError::WouldBlock) => {
+            // The holder writes before it shares; that takes it a moment.
+            share(&lock, home)?;
+            return if same() && is_linked(home, shared) {
+                Ok(lock)
+            } else {
+                Err(HomeError::Busy(home.to_owned()))
+            };
+        }
+        Err(fs::TryLockError::Error(cause)) => return Err(fault("lock", &path)(cause)),
+    }
+    share(&lock, home)?;
+    Ok(lock)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock has no event to wait for, and nothing else runs yet"
+)]
+fn share(lock: &File, home: &Path) -> Result<(), HomeError> {
+    for _ in 0..PATIENCE {
+        match lock.try_lock_shared() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(fs::TryLockError::Error(cause)) => return Err(fault("lock", home)(cause)),
+        }
+    }
+    Err(HomeError::Busy(home.to_owned()))
+}
+
+/// Writes a private file in one step: a reader sees the old text or the new one.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
+    let fresh = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .create_new(true)
+            .write(true)
+            .mode(0o600)
+            .open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&fresh, path)
+    };
+    write()
+        .inspect_err(|_| drop(fs::remove_file(&fresh)))
+        .map_err(fault("write", path))
+}
+
+/// Makes `auth.json` the shared login or our own. Codex follows a link when it writes the file and keeps it (seen
+/// with 0.169 on signing in and on refreshing tokens), so a refresh is seen by all who share it; signing out
+/// removes the link alone. Our own login is put aside while another is shared.
+fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
+    if is_linked(home, shared) && shared.is_some() {
+        return Ok(());
+    }
+    let current = home.join("auth.json");
+    let aside = home.join("auth.own.json");
+    let kind = fs::symlink_metadata(&current).ok();
+    let linked = kind.as_ref().is_some_and(fs::Metadata::is_symlink);
+    match shared {
+        Some(target) => {
+            if linked {
+                fs::remove_file(&current).map_err(fault("remove", &current))?;
+            } else if kind.is_some() {
+                fs::rename(&current, &aside).map_err(fault("put aside", &current))?;
+            }
+            symlink(target, &current).map_err(fault("link", &current))
+        }
+        None => {
+            if linked {
+                fs::remove_file(&current).map_err(fault("remove", &current))?;
+            }
+            if !current.exists() && aside.exists() {
+                fs::rename(&aside, &current).map_err(fault("bring back", &current))?;
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Whether `auth.json` is a link to this login, or none at all.
+fn is_linked(home: &Path, shared: Option<&Path>) -> bool {
+    fs::read_link(home.join("auth.json")).ok().as_deref() == shared
+}

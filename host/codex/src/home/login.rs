@@ -1,0 +1,258 @@
+//! What is signed in with: the file that Codex keeps it in, changed whole and at its real place.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use super::{Home, HomeError, files};
+use airlock_base::secrets::Secret;
+use airlock_base::storage;
+
+/// Links that lead to links.
+const LINKS: usize = 16;
+
+/// What else there is to do where a login's file cannot be used.
+const SEPARATE: &str = "set codex.login = \"separate\"";
+
+/// Why the stored login cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginFault {
+    /// There is none.
+    #[error("nobody is signed in: there is no {}", .0.display())]
+    Missing(PathBuf),
+    /// The user's own Codex has one, in a place that is not shared.
+    #[error("the login of your own Codex is in the system's keyring (cli_auth_credentials_store in {}), which airlock cannot share, and there is no {}", settings.display(), file.display())]
+    Keyring {
+        /// Where that is set.
+        settings: PathBuf,
+        /// Where a login would be shared.
+        file: PathBuf,
+    },
+    /// It, or the home that it is in, cannot be read.
+    #[error("cannot read {}, where the login is: {}", path.display(), cause.kind())]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// The file holds something else.
+    #[error("{} holds no login: it is no JSON object", .0.display())]
+    Malformed(PathBuf),
+}
+
+impl LoginFault {
+    /// The same with the way out. `sign_in`: the command that signs somebody in.
+    pub fn advice(&self, sign_in: &str) -> String {
+        let way_out = match self {
+            Self::Missing(_) => format!("run `{sign_in}`"),
+            Self::Malformed(_) => format!("run `{sign_in}`, which writes it anew"),
+            Self::Keyring { .. } => {
+                format!("run `{sign_in}`, which stores a login in that file for airlock")
+            }
+            Self::Unreadable { .. } => format!(
+                "make it readable for user {}, as whom airlock runs, or {SEPARATE} and run `{sign_in}`",
+                rustix::process::geteuid().as_raw()
+            ),
+        };
+        format!("{self}; {way_out}")
+    }
+}
+
+impl Home {
+    /// What is wrong with the stored login. None: nothing that shows without Codex, or none is needed.
+    pub fn login_fault(&self) -> Option<LoginFault> {
+        if self.rehearsal || self.custom_provider {
+            return None;
+        }
+        let unreadable = |path: &Path, cause| LoginFault::Unreadable {
+            path: path.to_owned(),
+            cause,
+        };
+        if let Some(home) = &self.login.closed
+            && let Err(cause) = fs::read_dir(home)
+        {
+            return Some(unreadable(home, cause));
+        }
+        let file = &self.login.file;
+        let bytes = match fs::read(file) {
+            Ok(bytes) => bytes,
+            Err(cause) if cause.kind() == ErrorKind::NotFound => Vec::new(),
+            Err(cause) => return Some(unreadable(file, cause)),
+        };
+        if bytes.trim_ascii().is_empty() {
+            return Some(match self.keyring() {
+                Some(settings) => LoginFault::Keyring {
+                    settings,
+                    file: file.clone(),
+                },
+                None => LoginFault::Missing(file.clone()),
+            });
+        }
+        let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
+        object.is_err().then(|| LoginFault::Malformed(file.clone()))
+    }
+
+    /// Whether there is no login, so that nobody can be signed in.
+    pub fn has_no_login(&self) -> bool {
+        matches!(self.login_fault(), Some(LoginFault::Missing(_)))
+    }
+
+    /// The settings of the home whose login is shared, where these keep it in a keyring.
+    fn keyring(&self) -> Option<PathBuf> {
+        let settings = self.login.file.parent()?.join("config.toml");
+        let table: Table = fs::read_to_string(&settings).ok()?.parse().ok()?;
+        let store = table.get("cli_auth_credentials_store")?.as_str()?;
+        matches!(store, "keyring" | "auto").then_some(settings)
+    }
+
+    /// The text of the login's file. None: nobody is signed in.
+    ///
+    /// # Errors
+    /// That it cannot be read.
+    pub fn read_login(&self) -> Result<Option<Secret>, HomeError> {
+        match fs::read_to_string(&self.login.file) {
+            // One that could only be emptied.
+            Ok(text) if text.trim().is_empty() => Ok(None),
+            Ok(text) => Ok(Some(Secret::new(text))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(fault("read", &self.login.file)(error)),
+        }
+    }
+
+    /// Replaces the login, in one step. The link of a home that shares it stays, and so it is all others' too.
+    ///
+    /// # Errors
+    /// That it cannot be written.
+    pub fn write_login(&self, text: &Secret) -> Result<(), HomeError> {
+        let file = self.real_login();
+        if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
+            files::folder(folder)?;
+        }
+        match files::replace(&file, text.expose()) {
+            Err(HomeError::Files(error)) if is_mounted(&error.cause) => {
+                overwrite(&file, text.expose()).map_err(fault("write", &file))
+            }
+            Err(HomeError::Files(error)) => Err(fault("write", &file)(error.cause)),
+            written => written,
+        }
+    }
+
+    /// Removes the login; for all who share it. The link stays.
+    ///
+    /// # Errors
+    /// That it cannot be removed. That there is none is no error.
+    pub fn remove_login(&self) -> Result<(), HomeError> {
+        let file = self.real_login();
+        match fs::remove_file(&file) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) if is_mounted(&error) => overwrite(&file, "").map_err(fault("empty", &file)),
+            Err(error) => Err(fault("remove", &file)(error)),
+        }
+    }
+
+    /// The workspaces that the home's settings allow to sign in (`forced_chatgpt_workspace_id`). Empty: any.
+    pub fn workspaces(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.path.join("config.toml")).unwrap_or_default();
+        let settings: Table = text.parse().unwrap_or_default();
+        match settings.get("forced_chatgpt_workspace_id") {
+            Some(Value::String(one)) => vec![one.clone()],
+            Some(Value::Array(several)) => several
+                .iter()
+                .filter_map(|one| one.as_str().map(str::to_owned))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Where the file really is, or will be: somebody may keep it elsewhere and link to it.
+    fn real_login(&self) -> PathBuf {
+        let mut file = self.login.file.clone();
+        for _ in 0..LINKS {
+            if let Ok(real) = file.canonicalize() {
+                return real;
+            }
+            let Ok(target) = fs::read_link(&file) else {
+                break;
+            };
+            file = match file.parent() {
+                Some(folder) => folder.join(target),
+                None => target,
+            };
+        }
+        file
+    }
+}
+
+/// Names a login's file, which may lie in the user's own home, and what was tried with it.
+fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
+    let fault = storage::fault(action, path, SEPARATE);
+    move |cause| fault(cause).into()
+}
+
+/// Whether a file cannot be replaced because it is a mount of its own, as containers have it.
+fn is_mounted(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ResourceBusy
+}
+
+/// Writes a file where it is. Whoever reads it meanwhile may see a part of it.
+fn overwrite(file: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::options().write(true).truncate(true).open(file)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use crate::config::{CodexConfig, Login};
+    use crate::home::Home;
+    use airlock_base::environment::Environment;
+    use airlock_base::secrets::Secret;
+
+    #[test]
+    fn a_link_to_a_login_that_is_not_there_yet_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = folder.path().to_str().unwrap();
+        let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
+        config.data_dir = folder.path().join("data");
+        config.login = Login::Separate;
+        config.workspace = Some("acc-1".to_owned());
+        let home = Home::prepare(&config, None).unwrap();
+        assert_eq!(home.workspaces(), ["acc-1"]);
+        let theirs = folder.path().join("kept/auth.json");
+        std::os::unix::fs::symlink(&theirs, home.login_file()).unwrap();
+        home.write_login(&Secret::new("new")).unwrap();
+        assert!(home.login_file().is_symlink());
+        assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "new");
+        super::overwrite(&theirs, "").unwrap();
+        assert!(home.read_login().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_login_comes_and_goes_for_all_who_share_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let user = folder.path().join("user");
+        let environment: Environment = [("HOME", user.to_str().unwrap())].into_iter().collect();
+        let mut config = CodexConfig::defaults(environment);
+        config.data_dir = folder.path().join("data");
+        for login in [Login::Shared, Login::Separate] {
+            config.login = login;
+            let home = Home::prepare(&config, None).unwrap();
+            let link = home.path.join("auth.json");
+            assert_eq!(home.shares_login(), login == Login::Shared);
+            assert!(home.read_login().unwrap().is_none());
+            home.write_login(&Secret::new("theirs")).unwrap();
+            assert_eq!(std::fs::read_to_string(&link).unwrap(), "theirs");
+            assert_eq!(home.read_login().unwrap().unwrap().expose(), "theirs");
+            home.remove_login().unwrap();
+            home.remove_login().unwrap();
+            assert!(home.read_login().unwrap().is_none());
+            assert_eq!(link.is_symlink(), home.shares_login());
+            drop(home);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The settings of a Codex home: ours, with those of an existing home that say which model answers.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::HomeError;
+use crate::DEPTH_HEADER;
+
+/// Ours. They are laid over whatever is taken, so that nothing taken can widen them.
+const OURS: &str = include_str!("config.toml");
+
+const HEADER: &str = "# Written by Airlock whenever it starts; changes made here are lost.\n";
+
+/// All that is taken from an existing home: which model answers, where, and who may sign in.
+/// Servers, hooks, tools, instructions and profiles stay where they are.
+const TAKEN: &[&str] = &[
+    "model",
+    "model_provider",
+    "openai_base_url",
+    "chatgpt_base_url",
+    "forced_login_method",
+    "forced_chatgpt_workspace_id",
+];
+
+/// The one of the bundled models that Codex gives the fewest tools, so the scripted model reads the least.
+const REHEARSAL_MODEL: &str = "gpt-5.5";
+
+/// Where Codex asks an OpenAI model where no setting says otherwise: with a ChatGPT login, and with an API key (0.169.0).
+const CHATGPT: &str = "https://chatgpt.com/backend-api/codex";
+const API: &str = "https://api.openai.com/v1";
+
+/// Where the model is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelUrls {
+    /// The base URL that the settings give, of whatever provider.
+    named: Option<String>,
+    /// Whether the provider is another than OpenAI.
+    custom: bool,
+}
+
+impl ModelUrls {
+    /// The base URL, for somebody who is signed in in this way: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: Codex alone
+    /// knows it.
+    pub fn base_url(&self, auth_mode: Option<&str>) -> Option<&str> {
+        match (&self.named, auth_mode) {
+            (Some(url), _) => Some(url),
+            (None, _) if self.custom => None,
+            (None, Some("apikey")) => Some(API),
+            (None, _) => Some(CHATGPT),
+        }
+    }
+}
+
+/// What is taken from an existing home.
+#[derive(Debug, Default)]
+pub(super) struct Taken(Table);
+
+impl Taken {
+    /// What a rehearsal needs; its provider comes by [`rehearsal_overrides`].
+    pub(super) fn rehearsal() -> Self {
+        Self(Table::from_iter([(
+            "model".to_owned(),
+            Value::String(REHEARSAL_MODEL.to_owned()),
+        )]))
+    }
+
+    /// What the home's `config.toml` says, if it has one.
+    pub(super) fn from_home(home: &Path) -> Result<Self, HomeError> {
+        let path = home.join("config.toml");
+        let fault = |fault: String| HomeError::Settings {
+            path: path.clone(),
+            fault,
+        };
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self::default());
+            }
+            Err(error) => return Err(fault(error.to_string())),
+        };
+        let theirs: Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| fault(error.message().to_owned()))?;
+        Self::from_table(&theirs).map_err(fault)
+    }
+
+    fn from_table(theirs: &Table) -> Result<Self, String> {
+        let mut taken = Table::new();
+        for key in TAKEN {
+            if let Some(value) = theirs.get(*key) {
+                taken.insert((*key).to_owned(), value.clone());
+            }
+        }
+        // Only the provider that answers: the keys of the others are nobody's business here.
+        if let Some(name) = theirs.get("model_provider") {
+            let name = name.as_str().ok_or("model_provider is not text")?;
+            let provider = theirs
+                .get("model_providers")
+                .and_then(|providers| providers.get(name));
+            if let Some(provider) = provider {
+                let provider = provider
+                    .as_table()
+                    .ok_or_else(|| format!("model_providers.{name} is not a table"))?;
+                let mut provider = provider.clone();
+                announce(&mut provider);
+                let providers = Table::from_iter([(name.to_owned(), Value::Table(provider))]);
+                taken.insert("model_providers".to_owned(), Value::Table(providers));
+            }
+        }
+        Ok(Self(taken))
+    }
+
+    /// Lets only this workspace sign in, whatever was taken. A login that comes into the file by itself is held to it
+    /// too.
+    pub(super) fn restrict(&mut self, workspace: &str) {
+        self.0.insert(
+            "forced_chatgpt_workspace_id".to_owned(),
+            Value::String(workspace.to_owned()),
+        );
+    }
+
+    /// Whether another than OpenAI answers.
+    pub(super) fn custom_provider(&self) -> bool {
+        self.0
+            .get("model_provider")
+            .is_some_and(|name| name.as_str() != Some("openai"))
+    }
+
+    /// Where the model is asked.
+    pub(super) fn model_urls(&self) -> ModelUrls {
+        let provider = self.0.get("model_provider").and_then(Value::as_str);
+        let providers = self.0.get("model_providers");
+        let own = provider
+            .zip(providers)
+            .and_then(|(name, all)| all.get(name)?.get("base_url"));
+        let named = match (own, self.custom_provider()) {
+            (Some(own), _) => Some(own),
+            (None, false) => self.0.get("openai_base_url"),
+            (None, true) => None,
+        };
+        ModelUrls {
+            named: named.and_then(Value::as_str).map(str::to_owned),
+            custom: self.custom_provider(),
+        }
+    }
+
+    /// The variables that the provider reads: its key, and headers that come from variables.
+    pub(super) fn env_keys(&self) -> Vec<String> {
+        let providers = self.0.get("model_providers").and_then(Value::as_table);
+        let mut names = Vec::new();
+        for provider in providers.into_iter().flat_map(Table::values) {
+            names.extend(provider.get("env_key").and_then(Value::as_str));
+            let headers = provider.get("env_http_headers").and_then(Value::as_table);
+            names.extend(
+                headers
+                    .into_iter()
+                    .flat_map(Table::values)
+                    .filter_map(Value::as_str),
+            );
+        }
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// Has a provider told that our turns ask it, should a gateway like this one be behind it.
+fn announce(provider: &mut Table) {
+    let headers = provider.entry("http_headers");
+    if let Value::Table(headers) = headers.or_insert_with(|| Value::Table(Table::new())) {
+        headers.insert(DEPTH_HEADER.to_owned(), Value::String("1".to_owned()));
+    }
+}
+
+/// The whole `config.toml`.
+pub(super) fn render(taken: &Taken) -> String {
+    let mut settings = taken.0.clone();
+    // A test parses it, so there is something to lay over.
+    settings.extend(OURS.parse::<Table>().unwrap_or_default());
+    format!("{HEADER}{settings}")
+}
+
+/// Settings for the command line that make the scripted model at this base URL the provider.
+pub(super) fn rehearsal_overrides(base_url: &str) -> Vec<String> {
+    let provider = Table::from_iter([
+        (
+            "name".to_owned(),
+            Value::String("Airlock rehearsal".to_owned()),
+        ),
+        ("base_url".to_owned(), Value::String(base_url.to_owned())),
+        ("wire_api".to_owned(), Value::String("responses".to_owned())),
+        ("requires_openai_auth".to_owned(), Value::Boolean(false)),
+    ]);
+    vec![
+        "model_provider=\"rehearsal\"".to_owned(),
+        format!("model_providers.rehearsal={}", Value::Table(provider)),
+    ]
+}
+
+#[cfg(test)]
+mod tests;

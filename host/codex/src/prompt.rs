@@ -1,0 +1,283 @@
+//! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
+
+mod conversation; // what turns of a request share
+mod items; // what may stand in a history
+mod tools; // what they may call
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+pub use self::conversation::Conversation;
+pub(super) use self::conversation::Portion;
+use self::conversation::{Item, portions};
+use super::protocol::{DynamicTool, INPUT_CHARS, UserInput};
+use airlock_attachments::Attachments;
+use airlock_types::failure::Failure;
+use airlock_types::wit::{Brief, InputItem, ProblemKind};
+
+/// How often a turn may be told all that was attached.
+const NAMED_AT_MOST: usize = 2;
+
+/// What one turn is given.
+#[derive(Debug)]
+pub(super) struct Prompt {
+    conversation: Arc<Conversation>,
+    pub(super) model: Option<String>,
+    pub(super) effort: Option<String>,
+    pub(super) summary: Option<String>,
+    pub(super) instructions: Arc<str>,
+    /// What follows the conversation's history.
+    further: Option<Item>,
+    pub(super) output_schema: Option<Box<RawValue>>,
+    /// Whether it may call the conversation's tools.
+    calls: bool,
+    input: Vec<Input>,
+}
+
+#[derive(Debug)]
+enum Input {
+    Text(String),
+    /// The attachment of this number.
+    Image(u32),
+}
+
+impl Prompt {
+    /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
+    pub(super) fn new(conversation: Arc<Conversation>, brief: Brief) -> Result<Self, Failure> {
+        let attachments = &conversation.attachments;
+        let mut expansion = Expansion::of(attachments);
+        let input = brief.input.into_iter().map(|item| match item {
+            InputItem::Text(text) => Ok(Input::Text(text)),
+            InputItem::Attachment(number) => {
+                expansion.url(number).map(|_fits| Input::Image(number))
+            }
+        });
+        let mut input = input.collect::<Result<Vec<_>, _>>()?;
+        let mut further = None;
+        let characters: usize = input.iter().map(Input::characters).sum();
+        if characters > INPUT_CHARS || input.iter().any(Input::may_be_interpreted) {
+            // As an injected item the model sees exactly the same, and Codex reads nothing into it.
+            further = Some(Item::Plain(raw(&Message::of(&input, attachments))?));
+            input.clear();
+        }
+        let instructions = paragraphs(&conversation.instructions, &brief.instructions);
+        // Codex sends the instructions as the first message of what it asks (0.163.0, 0.169.0), so they can stand alone.
+        let says_nothing = instructions.is_empty() && conversation.history.is_empty();
+        if says_nothing && further.is_none() && input.is_empty() {
+            return Err(broken("the brief asks nothing"));
+        }
+        let output_schema = match brief.output_schema {
+            Some(schema) => Some(verbatim(schema)?),
+            None => None,
+        };
+        let named = brief.model.or_else(|| conversation.model.clone());
+        Ok(Self {
+            model: named.map(|model| model.name),
+            effort: brief.effort.map(|effort| effort.name),
+            summary: brief.summary,
+            instructions,
+            conversation,
+            further,
+            output_schema,
+            calls: brief.tools,
+            input,
+        })
+    }
+
+    /// The items to inject, in portions that one call each can carry.
+    pub(super) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
+        let items: Vec<&Item> = self
+            .conversation
+            .history
+            .iter()
+            .chain(&self.further)
+            .collect();
+        let sizes: Vec<usize> = items.iter().map(|item| item.bytes()).collect();
+        let mut items = items.into_iter();
+        portions(sizes)
+            .into_iter()
+            .map(move |(count, bytes)| Portion {
+                items: items.by_ref().take(count).collect(),
+                bytes,
+                attachments: &self.conversation.attachments,
+            })
+    }
+
+    /// What the turn may call.
+    pub(super) fn tools(&self) -> &[DynamicTool] {
+        if self.calls {
+            &self.conversation.tools
+        } else {
+            &[]
+        }
+    }
+
+    /// Bytes of what the thread is started with, about.
+    pub(super) fn opening_bytes(&self) -> usize {
+        let tools = self
+            .tools()
+            .iter()
+            .map(|tool| tool.name.len() + tool.description.len() + tool.input_schema.get().len());
+        self.instructions.len() + tools.sum::<usize>()
+    }
+
+    /// Bytes of what the turn is started with, about.
+    pub(super) fn input_bytes(&self) -> usize {
+        let schema = self
+            .output_schema
+            .as_ref()
+            .map_or(0, |schema| schema.get().len());
+        let input = self.input().into_iter().map(|item| match item {
+            UserInput::Text { text } => text.len(),
+            UserInput::Image { url } => url.len(),
+        });
+        schema + input.sum::<usize>()
+    }
+
+    /// The input of `turn/start`. Empty when the history already ends with what is asked.
+    pub(super) fn input(&self) -> Vec<UserInput<'_>> {
+        let items = self.input.iter().map(|item| match item {
+            Input::Text(text) => UserInput::Text { text },
+            Input::Image(number) => UserInput::Image {
+                url: self
+                    .conversation
+                    .attachments
+                    .url(*number)
+                    .unwrap_or_default(),
+            },
+        });
+        items.collect()
+    }
+}
+
+/// The shared instructions and a turn's own, a blank line between them.
+fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
+    match (shared.is_empty(), own.is_empty()) {
+        (_, true) => shared.clone(),
+        (true, false) => own.into(),
+        (false, false) => [shared, "\n\n", own].concat().into(),
+    }
+}
+
+impl Input {
+    /// Whether Codex may take some of the text for more than text where `turn/start` brings it: 0.163.0 and 0.169.0 look
+    /// for skills (`$name`, `[$name](path)`) and for plugins (`@name`), and add what they find to the conversation. The
+    /// other characters begin paths, commands, tags and links, in case that another version looks for those.
+    fn may_be_interpreted(&self) -> bool {
+        let begins = |byte: u8| matches!(byte, b'$' | b'@' | b'/' | b'!' | b'#' | b'<' | b'[');
+        match self {
+            Input::Text(text) => text.bytes().any(begins),
+            Input::Image(_) => false,
+        }
+    }
+
+    fn characters(&self) -> usize {
+        match self {
+            Input::Text(text) => text.chars().count(),
+            Input::Image(_) => 0,
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "message")]
+struct Message<'a> {
+    role: &'static str,
+    content: Vec<Part<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    InputText { text: &'a str },
+    InputImage { image_url: Option<&'a str> },
+}
+
+impl<'a> Message<'a> {
+    fn of(input: &'a [Input], attachments: &'a Attachments) -> Self {
+        let parts = input.iter().map(|item| match item {
+            Input::Text(text) => Part::InputText { text },
+            Input::Image(number) => Part::InputImage {
+                image_url: attachments.url(*number),
+            },
+        });
+        Self {
+            role: "user",
+            content: parts.collect(),
+        }
+    }
+}
+
+/// Bytes of what a brief says.
+pub fn brief_bytes(brief: &Brief) -> usize {
+    let texts = brief.input.iter().map(|item| match item {
+        InputItem::Text(text) => text.len(),
+        InputItem::Attachment(_) => 0,
+    });
+    let schema = brief.output_schema.as_ref().map_or(0, String::len);
+    texts.sum::<usize>() + brief.instructions.len() + schema
+}
+
+/// The first attachment that a turn would show its model.
+pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Option<u32> {
+    let own = brief.input.iter().find_map(|item| match item {
+        InputItem::Attachment(number) => Some(*number),
+        InputItem::Text(_) => None,
+    });
+    conversation.image.or(own)
+}
+
+/// JSON as a policy wrote it, with the order of its members. It must be one line: Codex's messages are lines, so a line
+/// break inside would end ours and begin one that the policy has made up.
+fn verbatim(json: String) -> Result<Box<RawValue>, Failure> {
+    if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
+        return Err(broken("JSON of more than one line"));
+    }
+    RawValue::from_string(json).map_err(|error| broken(error.to_string()))
+}
+
+fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Failure> {
+    serde_json::value::to_raw_value(value).map_err(|error| broken(error.to_string()))
+}
+
+fn url(attachments: &Attachments, number: u32) -> Result<&str, Failure> {
+    attachments
+        .url(number)
+        .ok_or_else(|| broken("an attachment that does not exist"))
+}
+
+/// What attachments take up where they are named. A policy may name one more than once, but not without end.
+struct Expansion<'a> {
+    attachments: &'a Attachments,
+    left: usize,
+}
+
+impl<'a> Expansion<'a> {
+    fn of(attachments: &'a Attachments) -> Self {
+        let left = attachments.bytes().saturating_mul(NAMED_AT_MOST);
+        Self { attachments, left }
+    }
+
+    /// The data URL of an attachment that is to be shown as an image.
+    fn url(&mut self, number: u32) -> Result<&'a str, Failure> {
+        let url = url(self.attachments, number)?;
+        self.attachments.expect_image(number)?;
+        let left = self.left.checked_sub(url.len());
+        self.left = left.ok_or_else(|| broken("attachments named over and over"))?;
+        Ok(url)
+    }
+}
+
+fn broken(cause: impl Into<String>) -> Failure {
+    Failure::new(
+        ProblemKind::Internal,
+        "policy_failed",
+        "the gateway's policy could not handle the request",
+    )
+    .because(cause.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! What a policy may write as history. Codex takes other items too, and loses them without a word (0.163.0 and 0.169.0), so they
+//! are the policy's failure before Codex gets them.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::broken;
+use super::conversation::parts;
+use airlock_types::failure::Failure;
+
+/// The types of items that Codex passes on. It drops any other type.
+const TYPES: [&str; 11] = [
+    "message",
+    "reasoning",
+    "agent_message",
+    "function_call",
+    "function_call_output",
+    "custom_tool_call",
+    "custom_tool_call_output",
+    "local_shell_call",
+    "web_search_call",
+    "image_generation_call",
+    "compaction",
+];
+
+/// Parts of which Codex may pass on less than stands in them.
+const PARTS: [&str; 2] = ["input_image", "input_audio"];
+
+/// The items of a history, checked as they come.
+#[derive(Default)]
+pub(super) struct Items {
+    calls: HashSet<String>,
+    outputs: HashSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    role: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    call_id: Option<Cow<'a, str>>,
+}
+
+impl Items {
+    /// Checks the next item.
+    ///
+    /// # Errors
+    /// Codex would drop it.
+    pub(super) fn push(&mut self, item: &str) -> Result<(), Failure> {
+        let head: Head<'_> =
+            serde_json::from_str(item).map_err(|error| broken(error.to_string()))?;
+        let kind = head.kind.as_ref();
+        if !TYPES.contains(&kind) {
+            return Err(broken("an item of a type that Codex drops"));
+        }
+        if kind == "message" && head.role.as_deref() == Some("system") {
+            return Err(broken(
+                "Codex drops messages of role `system`: write `developer`",
+            ));
+        }
+        if let Some(id) = head.call_id {
+            let is_output = kind.ends_with("_output");
+            let ids = if is_output {
+                &mut self.outputs
+            } else {
+                &mut self.calls
+            };
+            ids.insert(id.into_owned());
+        }
+        Ok(())
+    }
+
+    /// Checks what only the whole history says.
+    ///
+    /// # Errors
+    /// A call has no output, of which Codex makes one that says `aborted`, or an output has no call, which Codex drops.
+    pub(super) fn finish(self) -> Result<(), Failure> {
+        if self.calls == self.outputs {
+            return Ok(());
+        }
+        Err(broken(
+            "a call without an output, or an output without a call",
+        ))
+    }
+}
+
+/// Whether an item may hold parts that `check_parts` has to look at.
+pub(super) fn has_media(item: &str) -> bool {
+    PARTS.iter().any(|kind| item.contains(kind))
+}
+
+/// Checks an item's parts.
+///
+/// # Errors
+/// An image that is no attachment, which Codex may replace or the model's API refuse, or audio, which Codex replaces by words.
+pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
+    for part in parts(item) {
+        if part["type"] == "input_audio" {
+            return Err(broken("audio in an item, which models do not take"));
+        }
+        if part["type"] == "input_image" && super::conversation::named(part).is_none() {
+            return Err(broken("an image that is no attachment"));
+        }
+    }
+    Ok(())
+}

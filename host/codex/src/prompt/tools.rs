@@ -1,0 +1,47 @@
+//! The client's tools in Codex's terms: what a thread may call, and what came of its calls.
+
+use super::{Expansion, raw, verbatim};
+use crate::protocol::{ContentItem, DynamicTool, ToolCallResponse};
+use crate::turn::Answer;
+use airlock_attachments::Attachments;
+use airlock_types::failure::Failure;
+use airlock_types::wit::{InputItem, Tool, ToolResult};
+
+/// What a thread may call. The policy has checked the schemas.
+pub(super) fn specs(tools: Vec<Tool>) -> Result<Vec<DynamicTool>, Failure> {
+    let spec = |tool: Tool| {
+        Ok(DynamicTool {
+            name: tool.name,
+            description: tool.description,
+            input_schema: verbatim(tool.parameters)?,
+            param: tool.param,
+        })
+    };
+    tools.into_iter().map(spec).collect()
+}
+
+/// What came of the calls, as a turn that waits for them takes it.
+pub(super) fn answers(
+    results: &[ToolResult],
+    attachments: &Attachments,
+) -> Result<Vec<Answer>, Failure> {
+    let mut expansion = Expansion::of(attachments);
+    let mut answer = |result: &ToolResult| {
+        let items = result.output.iter().map(|item| match item {
+            InputItem::Text(text) => Ok(ContentItem::InputText { text }),
+            InputItem::Attachment(number) => {
+                let url = expansion.url(*number);
+                url.map(|image_url| ContentItem::InputImage { image_url })
+            }
+        });
+        let response = ToolCallResponse {
+            content_items: items.collect::<Result<_, Failure>>()?,
+            success: true,
+        };
+        Ok(Answer {
+            call: result.call.clone(),
+            result: raw(&response)?,
+        })
+    };
+    results.iter().map(&mut answer).collect()
+}

@@ -1,0 +1,270 @@
+//! Codex's stderr, into the log: without colours, without secrets, line by line and never without bound.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::mpsc;
+
+use airlock_base::secrets;
+
+/// Bytes of one line that are kept.
+const LINE_BYTES: u64 = 4096;
+
+/// Characters of one line that are logged.
+const LINE_CHARS: usize = 500;
+
+/// Values of an OAuth exchange, which nobody but Codex and its issuer may know.
+static EXCHANGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    valued(
+        r"(?:code_?verifier|code_?challenge|device_?auth_?id|authorization_?code|auth_?code|user_?code|device_?code)",
+    )
+});
+
+/// The same under names that mean something else outside of a sign-in.
+static SIGN_IN: LazyLock<Option<Regex>> =
+    LazyLock::new(|| valued(r"(?:verifier|challenge|login_?id|state|code)"));
+
+/// What stands behind one of these names.
+fn valued(names: &str) -> Option<Regex> {
+    let pattern =
+        format!(r#"(?i)\b({names}["']?\s*[:=]\s*(?:Some\()?\\*["']?)[A-Za-z0-9._~+/%-]+"#);
+    Regex::new(&pattern).ok()
+}
+
+/// Logs what arrives until it ends, and tells it to `ear` as long as there is room.
+pub(super) async fn trace(stderr: impl AsyncRead + Unpin, ear: Option<mpsc::Sender<String>>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A longer line is logged in pieces.
+        match (&mut stderr)
+            .take(LINE_BYTES)
+            .read_until(b'\n', &mut line)
+            .await
+        {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {}
+        }
+        let text = String::from_utf8_lossy(&line);
+        // Who has an ear for it signs somebody in.
+        let text = match &ear {
+            Some(_) => clean_strictly(&text),
+            None => clean(&text),
+        };
+        if !text.is_empty() {
+            tracing::debug!(target: "airlock::codex::stderr", "{text}");
+            if let Some(ear) = &ear {
+                let _ = ear.try_send(text);
+            }
+        }
+    }
+}
+
+/// As [`clean`], also without what is secret in a sign-in alone.
+pub(super) fn clean_strictly(line: &str) -> String {
+    without(&SIGN_IN, &clean(line))
+}
+
+/// The text without the values of these names. Should the pattern be none, without all.
+fn without(names: &LazyLock<Option<Regex>>, text: &str) -> String {
+    match names.as_ref() {
+        Some(names) => names.replace_all(text, "${1}(secret)").into_owned(),
+        None => String::new(),
+    }
+}
+
+/// A text of Codex's on one line, without colours, and with every word that may be a secret or a path replaced.
+pub(super) fn clean(line: &str) -> String {
+    let words = without(&EXCHANGE, &secrets::blotted(&plain(line)));
+    let mut cleaned = String::new();
+    let mut bearer = false;
+    for word in words.split_whitespace().map(redact) {
+        if !cleaned.is_empty() {
+            cleaned.push(' ');
+        }
+        let secret = std::mem::replace(&mut bearer, word.to_ascii_lowercase().ends_with("bearer"));
+        cleaned.push_str(if secret { "(secret)" } else { word });
+    }
+    match cleaned.char_indices().nth(LINE_CHARS) {
+        Some((end, _)) => format!("{}…", &cleaned[..end]),
+        None => cleaned,
+    }
+}
+
+/// Drops terminal control sequences: `ESC [ … letter`.
+pub(super) fn plain(line: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character != '\u{1b}' {
+            plain.push(if character.is_control() {
+                ' '
+            } else {
+                character
+            });
+        } else if characters.next() == Some('[') {
+            let _ = characters.find(char::is_ascii_alphabetic);
+        }
+    }
+    plain
+}
+
+fn redact(word: &str) -> &str {
+    let bare =
+        word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/' && c != '_' && c != '-');
+    let value = bare.rsplit(SEPARATORS).next().unwrap_or(bare);
+    let long = value.len() >= 20
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.+/=".contains(c));
+    let mixed =
+        value.chars().any(|c| c.is_ascii_digit()) && value.chars().any(|c| c.is_ascii_alphabetic());
+    if bare.contains("://") && bare.contains('@')
+        || value.starts_with("sk-")
+        || value.starts_with("eyJ")
+        || value.starts_with("sess-")
+    {
+        "(secret)"
+    } else if bare.split(SEPARATORS).any(is_path) {
+        "(path)"
+    } else if long && mixed && !value.contains("::") && !is_time(value) {
+        "(secret)"
+    } else {
+        word
+    }
+}
+
+/// What stands between a name and its value, within a word.
+const SEPARATORS: [char; 5] = ['=', ':', '"', '\'', '('];
+
+/// Whether a part of a word is an absolute path, and not what follows on the scheme of a URL with a host.
+fn is_path(part: &str) -> bool {
+    let file = part.starts_with("///");
+    part.starts_with('/') && part.len() > 1 && (file || !part.starts_with("//"))
+}
+
+/// Whether this is a line of Codex's own log, for those who look for a fault in it: time, level, module.
+pub(super) fn is_log_line(line: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let time = words.next().is_some_and(is_time);
+    let level = words.next().unwrap_or_default();
+    time && ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level)
+}
+
+/// `2026-11-21T01:55:19.446849Z`, with which Codex begins its lines; after its last colon it is short anyway.
+fn is_time(value: &str) -> bool {
+    value.ends_with('Z') && value.contains('T') && value.starts_with("20")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXCHANGE, SIGN_IN, clean, clean_strictly, is_log_line};
+
+    #[test]
+    fn what_is_secret_in_a_sign_in_does_not_pass() {
+        assert!(EXCHANGE.is_some() && SIGN_IN.is_some());
+        for (said, expected) in [
+            (
+                "\u{1b}[31mcode_verifier=abc\u{1b}[0m x",
+                "code_verifier=(secret) x",
+            ),
+            (
+                "{\"device_auth_id\":\"devauth-1\"}",
+                "{\"device_auth_id\":\"(secret)\"}",
+            ),
+            ("code: code-1", "code: (secret)"),
+            ("user_code = MOCK-1234.", "user_code = (secret)"),
+            (
+                "a verifier: Some(\"x-y\")",
+                "a verifier: Some(\"(secret)\")",
+            ),
+            ("status code 400 Bad Request", "status code 400 Bad Request"),
+        ] {
+            assert_eq!(clean_strictly(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn colours_go() {
+        assert_eq!(
+            clean("\u{1b}[2m2026\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m codex: no\tnet\n"),
+            "2026 ERROR codex: no net"
+        );
+    }
+
+    #[test]
+    fn secrets_and_paths_go() {
+        assert_eq!(clean("key sk-abc123, done"), "key (secret) done");
+        assert_eq!(
+            clean("Authorization: Bearer abc.def"),
+            "Authorization: (secret) (secret)"
+        );
+        assert_eq!(clean("token=eyJhbGciOi.x.y end"), "token=(secret) end");
+        assert_eq!(
+            clean("read /home/someone/.codex/auth.json failed"),
+            "read (secret) failed"
+        );
+        assert_eq!(clean("path=\"/tmp/x\" bad"), "(path) bad");
+        // Also where something follows on it, or a part of it looks like a secret.
+        for said in [
+            "read /home/me/.codex/config.toml:3:5 failed",
+            "open /tmp/try/.local/share/airlock/sign-in/12-0123456789abcdef/logs_2.sqlite: failed",
+            "read file:///home/me failed",
+            "read (/tmp/x:12) failed",
+        ] {
+            let cleaned = clean(said);
+            assert!(
+                cleaned.ends_with(" failed")
+                    && !["me", "tmp", "airlock"]
+                        .map(|it| cleaned.contains(it))
+                        .contains(&true),
+                "{cleaned}"
+            );
+        }
+        assert_eq!(
+            clean("refresh rt_0123456789abcdef0123456789 used"),
+            "refresh (secret) used"
+        );
+    }
+
+    #[test]
+    fn secrets_inside_of_words_go() {
+        assert_eq!(
+            clean("via http://me:pass@proxy:8080 now"),
+            "via (secret) now"
+        );
+        assert_eq!(
+            clean("{\"authorization\":\"Bearer abc\"}"),
+            "{\"authorization\":\"(secret)\"}"
+        );
+    }
+
+    #[test]
+    fn words_and_addresses_stay() {
+        let line = "2026-11-21T01:55:19.446849Z WARN codex_core::client: retrying https://example.com/v1 in 200ms";
+        assert_eq!(clean(line), line);
+    }
+
+    #[test]
+    fn lines_of_codexs_log_are_told_from_what_it_says() {
+        let log =
+            "2026-11-29T20:31:50.391232Z  WARN codex_app_server: diagnostic database unavailable";
+        assert!(is_log_line(log) && is_log_line(&clean(log)));
+        for said in [
+            "",
+            "Open the page",
+            "2026-11-29T20:31:50Z it is late",
+            "WARN of dogs",
+        ] {
+            assert!(!is_log_line(said), "{said}");
+        }
+    }
+
+    #[test]
+    fn long_lines_are_cut() {
+        let line = clean(&"word ".repeat(1000));
+        assert!(line.chars().count() <= 501 && line.ends_with('…'));
+    }
+}

@@ -1,0 +1,366 @@
+//! What a turn keeps while it waits, and what it has forgotten when it goes on.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use airlock_wire::decode;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::turn::Terms;
+use airlock_types::wit::EventKind;
+
+fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).unwrap()
+}
+
+/// A turn with tools, whose id is known.
+fn begun() -> (
+    Arc<Shared>,
+    Turn,
+    std::sync::Weak<airlock_base::resizable_semaphore::SemaphorePermit>,
+) {
+    let terms = Terms::alone(3, 1 << 20);
+    let permit = Arc::downgrade(&terms.permit);
+    let shared = Shared::new(terms, true);
+    shared.named("u".to_owned());
+    let turn = Turn::new(shared.clone(), "m".to_owned());
+    (shared, turn, permit)
+}
+
+fn call(shared: &Shared, turn: &str, call: &str, request: u32) -> bool {
+    let params = raw(&json!({"threadId": "t", "turnId": turn, "callId": call, "tool": "f"}));
+    shared.called(&decode::tool_call(&params).unwrap(), &raw(&json!(request)))
+}
+
+fn responded(shared: &Shared, input: u32) {
+    let usage = json!({"inputTokens": input, "outputTokens": 1});
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "usage": usage}));
+    shared.told("rawResponse/completed", "u", &params, 7);
+}
+
+/// What the turn says it has used, each time.
+fn used(turn: &mut Turn) -> Vec<(u32, u64)> {
+    let mut events = Vec::new();
+    turn.take(&mut events);
+    let used = events.into_iter().filter_map(|event| match event.kind {
+        EventKind::Usage(usage) => Some((event.source, usage.input)),
+        _ => None,
+    });
+    used.collect()
+}
+
+fn answer(call: &str) -> Answer {
+    Answer {
+        call: call.to_owned(),
+        result: raw(&json!({"of": call})),
+    }
+}
+
+/// Has Codex say something, so that the turn is known to go on.
+fn alive(shared: &Shared) {
+    let item = json!({"type": "dynamicToolCall", "id": "a", "contentItems": []});
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+    shared.told("item/completed", "u", &params, 7);
+}
+
+/// Waits until the turn goes on, or does not.
+async fn decided(shared: &Shared) {
+    let mut progress = shared.progress();
+    let decided = progress.wait_for(|now| !now.parked || now.abandoned);
+    decided.await.unwrap();
+}
+
+/// Has the model call once more, and its response be whole.
+fn called(shared: &Shared) {
+    started(shared);
+    item(shared, "function_call");
+    responded(shared, 1);
+}
+
+/// How long Codex may take to take an answer.
+const WAIT: Duration = Duration::from_secs(30);
+
+fn place() -> Permit {
+    Terms::alone(0, 0).permit
+}
+
+/// 0.163.0 asks for the second result once it has the first, in any order.
+#[tokio::test(start_paused = true)]
+async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
+    for (given, fits) in [
+        (&["a", "b"][..], true),
+        (&["b"], false),
+        (&["b", "c"], false),
+    ] {
+        let (shared, turn, _) = begun();
+        started(&shared);
+        for id in ["a", "b"] {
+            let item = json!({"type": "function_call", "call_id": id});
+            let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+            shared.told("rawResponseItem/completed", "u", &params, 7);
+        }
+        assert!(call(&shared, "u", "b", 4));
+        responded(&shared, 1);
+        let parked = turn.park().unwrap();
+        let answers = given.iter().map(|call| answer(call)).collect();
+        let codex = async {
+            decided(&shared).await;
+            alive(&shared);
+        };
+        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), codex);
+        // A call that nobody answers keeps the turn from going on: only one of the two is asked for now.
+        assert_eq!(resumed.is_some(), fits, "{given:?}");
+        if fits {
+            let said = |answers: Vec<Given>| {
+                let answers = answers.into_iter();
+                let pairs = answers.map(|(request, result)| format!("{request} {result}"));
+                pairs.collect::<Vec<_>>()
+            };
+            assert_eq!(said(shared.answers().0), [r#"4 {"of":"b"}"#]);
+            assert!(call(&shared, "u", "a", 5));
+            let progress = *shared.progress().borrow();
+            assert!(progress.answers && progress.open == 0);
+            assert_eq!(said(shared.answers().0), [r#"5 {"of":"a"}"#]);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_goes_on_with_just_its_calls() {
+    for (given, fits) in [
+        (&["b", "a"][..], true),
+        (&["a"], false),
+        (&["a", "c"], false),
+        (&["a", "b", "c"], false),
+        (&["a", "a"], false),
+    ] {
+        let (shared, turn, _) = begun();
+        called(&shared);
+        let parked = turn.park().unwrap();
+        let answers = given.iter().map(|call| answer(call)).collect();
+        let late = async {
+            // Codex asks a little after its client has answered.
+            assert!(call(&shared, "u", "a", 0) && call(&shared, "u", "b", 1));
+            assert!(!call(&shared, "another", "c", 2), "not the turn that asks");
+            decided(&shared).await;
+            alive(&shared);
+        };
+        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), late);
+        assert_eq!(resumed.is_some(), fits, "{given:?}");
+        assert_eq!(shared.progress().borrow().abandoned, !fits);
+    }
+}
+
+#[tokio::test]
+async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    call(&shared, "u", "a", 0);
+    let parked = turn.park().unwrap();
+    let lost = async {
+        decided(&shared).await;
+        shared.lost();
+    };
+    let (resumed, ()) = tokio::join!(parked.resume(vec![answer("a")], place(), 0, WAIT), lost);
+    assert!(resumed.is_none());
+    let (shared, turn, _) = begun();
+    called(&shared);
+    let parked = turn.park().unwrap();
+    assert!(parked.waits());
+    shared.lost();
+    assert!(!parked.waits());
+}
+
+#[tokio::test]
+async fn what_goes_on_begins_anew_but_for_its_calls() {
+    let (shared, mut turn, permit) = begun();
+    responded(&shared, 10);
+    responded(&shared, 20);
+    assert_eq!(used(&mut turn), [(3, 10), (3, 30)]);
+    assert_eq!(turn.used().map(|used| used.input), Some(30));
+    call(&shared, "u", "a", 4);
+    call(&shared, "u", "b", 5);
+    // Nobody has heard of this, and nobody will.
+    called(&shared);
+    let parked = turn.park().unwrap();
+    assert!(permit.upgrade().is_none(), "its place is free");
+    assert!(shared.progress().borrow().parked);
+
+    let again = place();
+    let held = Arc::downgrade(&again);
+    let on = parked.resume(vec![answer("b"), answer("a")], again, 0, WAIT);
+    let then = async {
+        decided(&shared).await;
+        alive(&shared);
+    };
+    let (turn, ()) = tokio::join!(on, then);
+    let mut turn = turn.unwrap();
+    assert_eq!(turn.used(), None);
+    assert!(!shared.progress().borrow().parked);
+    assert!(shared.progress().borrow().answers);
+    let (answers, goes_on) = shared.answers();
+    assert!(goes_on && !shared.progress().borrow().answers);
+    let told: Vec<_> = answers
+        .iter()
+        .map(|(request, result)| (request.get(), result.get()))
+        .collect();
+    assert_eq!(told, [("4", r#"{"of":"a"}"#), ("5", r#"{"of":"b"}"#)]);
+    responded(&shared, 100);
+    assert_eq!(used(&mut turn), [(0, 100)]);
+    assert_eq!(turn.used().map(|used| used.input), Some(100));
+    shared.leave();
+    assert!(held.upgrade().is_none());
+}
+
+#[test]
+fn a_turn_without_tools_is_not_called() {
+    let shared = Shared::new(Terms::alone(0, 1), false);
+    assert!(!call(&shared, "u", "a", 0));
+}
+
+#[test]
+fn a_turn_that_waits_and_is_dropped_is_abandoned() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    drop(turn.park());
+    assert!(shared.progress().borrow().abandoned);
+}
+
+#[test]
+fn only_a_turn_whose_response_ends_with_calls_can_wait() {
+    let (_, turn, _) = begun();
+    assert!(turn.park().is_none(), "nothing was said");
+    let (shared, turn, _) = begun();
+    started(&shared);
+    responded(&shared, 1);
+    assert!(turn.park().is_none(), "nothing was called");
+    let (shared, turn, _) = begun();
+    called(&shared);
+    item(&shared, "function_call");
+    assert!(turn.park().is_none(), "the model goes on");
+}
+
+#[test]
+fn a_turn_that_speaks_while_it_waits_is_abandoned() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    let parked = turn.park().unwrap();
+    alive(&shared);
+    assert!(parked.waits());
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "m", "delta": "x"}));
+    shared.told("item/agentMessage/delta", "u", &params, 7);
+    assert!(!parked.waits());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_codex_that_swallows_the_answers_keeps_nobody_waiting() {
+    let (shared, turn, _) = begun();
+    called(&shared);
+    call(&shared, "u", "a", 0);
+    let parked = turn.park().unwrap();
+    let resumed = parked.resume(vec![answer("a")], place(), 0, WAIT).await;
+    // It goes on, as any turn of which nothing is heard.
+    assert!(resumed.is_some());
+}
+
+/// An item of the Responses API, as Codex repeats it.
+fn item(shared: &Shared, kind: &str) {
+    let item = json!({"type": kind, "call_id": "a", "name": "f", "arguments": "{}", "output": ""});
+    let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
+    shared.told("rawResponseItem/completed", "u", &params, 7);
+}
+
+fn started(shared: &Shared) {
+    let params = raw(&json!({"threadId": "t", "turn": {"id": "u", "status": "inProgress"}}));
+    shared.told("turn/started", "", &params, 7);
+}
+
+/// What crosses verbatim: the types of items, or methods.
+fn others(turn: &mut Turn) -> Vec<String> {
+    let mut events = Vec::new();
+    turn.take(&mut events);
+    let others = events.into_iter().filter_map(|event| match event.kind {
+        EventKind::Other(other) => {
+            let params: Value = serde_json::from_str(&other.params).unwrap();
+            Some(
+                params["item"]["type"]
+                    .as_str()
+                    .unwrap_or(&other.method)
+                    .to_owned(),
+            )
+        }
+        _ => None,
+    });
+    others.collect()
+}
+
+#[test]
+fn of_items_only_what_the_model_calls_crosses() {
+    let (shared, mut turn, _) = begun();
+    item(&shared, "function_call");
+    assert!(others(&mut turn).is_empty(), "it was injected");
+    started(&shared);
+    for kind in [
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call_output",
+        "new",
+    ] {
+        item(&shared, kind);
+    }
+    responded(&shared, 1);
+    assert_eq!(
+        others(&mut turn),
+        ["function_call", "rawResponse/completed"]
+    );
+    assert!(!shared.progress().borrow().abandoned);
+}
+
+#[test]
+fn calls_that_are_whole_are_not_probed() {
+    let (shared, turn, _) = begun();
+    let open = |shared: &Shared| shared.progress().borrow().open;
+    started(&shared);
+    item(&shared, "function_call");
+    call(&shared, "u", "a", 0);
+    item(&shared, "function_call");
+    call(&shared, "u", "b", 1);
+    assert_eq!(open(&shared), 2);
+    item(&shared, "function_call");
+    responded(&shared, 1);
+    // Codex may ask only after it has said so.
+    call(&shared, "u", "c", 2);
+    assert_eq!(open(&shared), 3);
+    assert!(!shared.probe());
+    assert!(turn.park().is_some());
+}
+
+#[test]
+fn a_turn_that_was_probed_ends_with_its_response() {
+    for (ending, told) in [
+        (
+            "function_call_output",
+            ["function_call", "function_call_output"],
+        ),
+        ("", ["function_call", "rawResponse/completed"]),
+    ] {
+        let (shared, mut turn, _) = begun();
+        started(&shared);
+        item(&shared, "function_call");
+        call(&shared, "u", "a", 9);
+        assert!(shared.probe());
+        let (answers, goes_on) = shared.answers();
+        assert_eq!(
+            (answers.len(), answers[0].0.get(), goes_on),
+            (1, "9", false)
+        );
+        assert_eq!(shared.progress().borrow().open, 0);
+        match ending {
+            "" => responded(&shared, 1),
+            kind => item(&shared, kind),
+        }
+        assert_eq!(others(&mut turn), told);
+        assert!(shared.progress().borrow().abandoned);
+        assert!(turn.park().is_none());
+    }
+}

@@ -1,0 +1,32 @@
+//! What Codex tells, in the boundary's words.
+
+use airlock_wire::decode;
+use serde_json::value::RawValue;
+
+use airlock_types::wit::{EventKind, Notification, Phase, Usage};
+
+/// What has no words of its own: a notification's method and parameters.
+pub(super) fn verbatim((method, params): (&str, &RawValue)) -> EventKind {
+    EventKind::Other(Notification {
+        method: method.to_owned(),
+        params: params.get().to_owned(),
+    })
+}
+
+/// A message's phase.
+pub(super) fn phase(phase: decode::Phase) -> Phase {
+    match phase {
+        decode::Phase::Commentary => Phase::Commentary,
+        decode::Phase::FinalAnswer => Phase::FinalAnswer,
+    }
+}
+
+/// The tokens that a turn has used.
+pub(super) fn usage(usage: decode::Usage) -> Usage {
+    Usage {
+        input: usage.input,
+        cached: usage.cached,
+        output: usage.output,
+        reasoning: usage.reasoning,
+    }
+}

@@ -1,0 +1,290 @@
+//! Inputs that no client and no Codex should send: a policy may refuse them, or make what it likes of them, but it must
+//! not fail.
+
+use super::trial::{NOW, broken};
+use airlock_types::wit::{
+    Choice, Ending, Event, EventKind, Message, Notification, Outcome, Phase, Reasoning, Text, Usage,
+};
+
+/// Events of the long cases.
+const MANY: usize = 100_000;
+
+/// Where some clients end a line, and what stands around it.
+const LINE_ENDS: [&str; 4] = [
+    "a",
+    "\u{b}\u{c}\u{1c}\u{1d}\u{1e}",
+    "\u{85}\u{2028}\u{2029}",
+    "b",
+];
+
+/// Bytes of the large body's text.
+const LARGE: usize = 1 << 20;
+
+/// Lists within lists.
+const DEEP: usize = 100_000;
+
+/// What a turn tells, batch by batch.
+type Batches = Box<dyn Iterator<Item = Vec<Event>> + Send>;
+
+/// A request, and what becomes of its turns.
+pub(super) struct Case {
+    pub(super) name: &'static str,
+    pub(super) body: String,
+    pub(super) batches: Box<dyn Fn() -> Batches + Send + Sync>,
+    pub(super) ending: Ending,
+    /// How the candidates of a fan-out end, in order.
+    pub(super) outcomes: fn(u32) -> Vec<(u32, Outcome)>,
+}
+
+impl Case {
+    fn new(name: &'static str, body: String) -> Self {
+        Self {
+            name,
+            body,
+            batches: Box::new(|| Box::new(std::iter::once(vec![said(0, "fine")]))),
+            ending: Ending::Completed,
+            outcomes: all_well,
+        }
+    }
+
+    fn with_events(
+        name: &'static str,
+        more: &str,
+        batches: impl Fn() -> Batches + Send + Sync + 'static,
+        ending: Ending,
+    ) -> Self {
+        Self {
+            batches: Box::new(batches),
+            ending,
+            ..Self::new(name, asking(more, "Hi"))
+        }
+    }
+}
+
+/// All of them.
+pub(super) fn cases() -> Vec<Case> {
+    let stream = r#""stream":true,"#;
+    let mut cases = bodies();
+    for (name, more) in [
+        ("events out of order, streamed", stream),
+        ("events out of order, whole", ""),
+    ] {
+        let once = || -> Batches { Box::new(out_of_order().into_iter().map(|event| vec![event])) };
+        cases.push(Case::with_events(name, more, once, Ending::Completed));
+    }
+    let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![said(0, end)])) };
+    let name = "a text with line ends of Unicode";
+    cases.push(Case::with_events(name, stream, ends, Ending::Completed));
+    let at_once = || -> Batches { Box::new(std::iter::once(out_of_order())) };
+    let failed = Ending::Failed(broken());
+    cases.push(Case::with_events(
+        "events out of order, at once",
+        stream,
+        at_once,
+        failed,
+    ));
+    for (name, more, size) in [
+        ("100,000 events by 16, streamed", stream, 16),
+        ("100,000 events by 16, whole", "", 16),
+        ("100,000 events by 1,000, streamed", stream, 1000),
+    ] {
+        let many = move || deltas(size);
+        cases.push(Case::with_events(name, more, many, Ending::Completed));
+    }
+    let endless = || deltas(64);
+    cases.push(Case::with_events(
+        "a turn with no end",
+        stream,
+        endless,
+        Ending::Interrupted,
+    ));
+    let nothing = || -> Batches { Box::new(std::iter::empty()) };
+    cases.push(Case::with_events(
+        "a turn that says nothing",
+        stream,
+        nothing,
+        Ending::Completed,
+    ));
+    cases.extend(panels());
+    cases
+}
+
+fn bodies() -> Vec<Case> {
+    let deep = |open: &str, close: &str| {
+        let nested = format!("{}1{}", open.repeat(DEEP), close.repeat(DEEP));
+        format!(
+            r#"{{"model":"default","messages":[{{"role":"user","content":"Hi"}}],"x":{nested}}}"#
+        )
+    };
+    let deep_content = format!(
+        r#"{{"model":"default","messages":[{{"role":"user","content":{}{}}}]}}"#,
+        "[".repeat(DEEP),
+        "]".repeat(DEEP)
+    );
+    // Half of a pair, NUL, a mark of byte order, a change of direction, combining marks, the last code point.
+    let odd = r"\ud800 \udc00\ud800 \u0000 \ufeff \u202e e\u0301\u0301 \u2028 \udbff\udfff";
+    let raw = "\u{feff}\u{202e}e\u{301}\u{301}\u{2028}\u{85}\u{10ffff}\u{7f}";
+    vec![
+        Case::new("an empty body", String::new()),
+        Case::new("a body of 1 MiB", asking("", &"lorem 🦀 ".repeat(LARGE / 11))),
+        Case::new("a body of 1 MiB of quotes", "\"\\".repeat(LARGE / 2)),
+        Case::new("lists nested 100,000 deep", deep("[", "]")),
+        Case::new("objects nested 100,000 deep", deep("{\"a\":", "}")),
+        Case::new("content nested 100,000 deep", deep_content),
+        Case::new("lists that never end", "[".repeat(DEEP)),
+        Case::new("odd Unicode, escaped", asking(r#""stream":true,"#, odd)),
+        Case::new("odd Unicode, as it is", asking("", raw)),
+        Case::new("NULs in place of a body", "\0".repeat(100)),
+        Case::new("other JSON", "[null,1e999,-0,{\"\":\"\"}]".to_owned()),
+        Case::new(
+            "members of the wrong kinds",
+            r#"{"model":{},"stream":"yes","messages":{"role":[]},"parallel_calls":-1e308,"tools":7}"#.to_owned(),
+        ),
+    ]
+}
+
+fn panels() -> Vec<Case> {
+    let fan_out = |name, more: &str, outcomes| Case {
+        outcomes,
+        ..Case::new(name, asking(&format!(r#""parallel_calls":3,{more}"#), "Hi"))
+    };
+    vec![
+        fan_out("a panel whose candidates all fail", "", all_failed),
+        fan_out(
+            "a panel whose candidates say nothing",
+            r#""stream":true,"#,
+            all_silent,
+        ),
+        fan_out("a panel whose candidates end twice", "", twice),
+    ]
+}
+
+/// A request with these members besides. `content` is written as JSON has it.
+fn asking(more: &str, content: &str) -> String {
+    format!(r#"{{"model":"default",{more}"messages":[{{"role":"user","content":"{content}"}}]}}"#)
+}
+
+fn event(source: u32, kind: EventKind) -> Event {
+    Event {
+        source,
+        at: NOW,
+        kind,
+    }
+}
+
+fn text(message: u32, phase: Option<Phase>, text: &str) -> EventKind {
+    EventKind::Text(Text {
+        message,
+        phase,
+        text: text.to_owned(),
+    })
+}
+
+fn said(source: u32, what: &str) -> Event {
+    event(source, text(0, None, what))
+}
+
+/// Pieces of text without end.
+fn deltas(size: usize) -> Batches {
+    let batch = move |number: usize| {
+        let left = MANY - number * size;
+        let pieces = (0..left.min(size)).map(|_| said(0, "word "));
+        pieces.collect()
+    };
+    Box::new((0..MANY.div_ceil(size)).map(batch))
+}
+
+fn out_of_order() -> Vec<Event> {
+    let usage = |count| {
+        EventKind::Usage(Usage {
+            input: count,
+            cached: u64::MAX,
+            output: count,
+            reasoning: u64::MAX,
+        })
+    };
+    let reasoning = |part, raw| {
+        EventKind::Reasoning(Reasoning {
+            part,
+            raw,
+            text: "\0\u{feff}**x".to_owned(),
+        })
+    };
+    let other = |method: &str, params: &str| {
+        EventKind::Other(Notification {
+            method: method.to_owned(),
+            params: params.to_owned(),
+        })
+    };
+    let picked = |candidate, extra: Option<&str>| {
+        EventKind::Picked(Choice {
+            candidate,
+            extra: extra.map(str::to_owned),
+        })
+    };
+    vec![
+        event(0, usage(u64::MAX)),
+        event(0, EventKind::Restarted(vec![0, 7, u32::MAX])),
+        event(0, reasoning(9, true)),
+        event(0, reasoning(1, false)),
+        event(0, text(5, Some(Phase::FinalAnswer), "late ")),
+        event(0, text(0, Some(Phase::Commentary), "early \0\u{2028}")),
+        event(0, text(5, None, "")),
+        event(7, text(u32::MAX, None, "from nobody")),
+        event(9, EventKind::Settled(Ending::Completed)),
+        event(9, EventKind::Settled(Ending::Failed(broken()))),
+        event(3, EventKind::Opened(String::new())),
+        event(0, EventKind::Opened("x".repeat(10_000))),
+        event(0, picked(9, Some("no JSON"))),
+        event(0, picked(0, None)),
+        event(4, usage(0)),
+        event(0, other("item/completed", "no JSON")),
+        event(0, other("", "{}")),
+        event(
+            0,
+            other(
+                "rawResponseItem/completed",
+                r#"{"item":{"type":"function_call"}}"#,
+            ),
+        ),
+        event(0, other("rawResponse/completed", "null")),
+        event(0, EventKind::Restarted(vec![5, 5])),
+        event(0, EventKind::Settled(Ending::Interrupted)),
+        event(u32::MAX, EventKind::Settled(Ending::HandedOff)),
+        said(0, "after its end"),
+    ]
+}
+
+fn outcome(ending: Ending, text: Option<&str>) -> Outcome {
+    let messages = text.map(|text| Message {
+        phase: None,
+        text: text.to_owned(),
+    });
+    Outcome {
+        ending,
+        messages: messages.into_iter().collect(),
+    }
+}
+
+fn all_well(candidates: u32) -> Vec<(u32, Outcome)> {
+    let fine = |candidate| (candidate, outcome(Ending::Completed, Some("fine")));
+    (1..=candidates).map(fine).collect()
+}
+
+fn all_failed(candidates: u32) -> Vec<(u32, Outcome)> {
+    let fail = |candidate| (candidate, outcome(Ending::Failed(broken()), None));
+    (1..=candidates).map(fail).collect()
+}
+
+fn all_silent(candidates: u32) -> Vec<(u32, Outcome)> {
+    let silent = |candidate| (candidate, outcome(Ending::Completed, None));
+    (1..=candidates).map(silent).collect()
+}
+
+fn twice(candidates: u32) -> Vec<(u32, Outcome)> {
+    let both = |candidate| {
+        let ends = [Ending::Failed(broken()), Ending::Completed];
+        ends.map(|ending| (candidate, outcome(ending, Some("again"))))
+    };
+    (1..=candidates).flat_map(both).collect()
+}

@@ -1,0 +1,152 @@
+//! What is counted for those who watch over many gateways. Counting costs an atomic addition; reading does the work.
+
+mod fan_out; // several candidates for one answer
+mod histogram; // times and numbers
+mod page; // all of it as text
+mod process; // ours
+mod release; // what one release does
+mod request; // one request
+mod tokens; // tokens of turns
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use self::fan_out::FanOutTrail;
+use self::fan_out::FanOuts;
+pub use self::histogram::Histogram;
+pub use self::page::{Page, Series};
+use self::release::AllCalls;
+pub use self::release::{ReleaseMetrics, Work};
+use self::request::Route;
+pub use self::request::{Open, RequestMetrics, TurnTrail};
+use self::tokens::Tokens;
+
+/// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
+const FIRST: &[f64] = &[
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+];
+
+/// Bounds for whole requests in seconds, as OpenTelemetry advises for `gen_ai.server.request.duration`.
+const WHOLE: &[f64] = &[
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+];
+
+/// Bounds for what the gateway itself adds, in seconds: mostly below a millisecond.
+const OVERHEAD: &[f64] = &[
+    0.000_1, 0.000_2, 0.000_3, 0.000_4, 0.000_5, 0.000_75, 0.001, 0.001_5, 0.002, 0.003, 0.005,
+    0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
+];
+
+/// Bounds for the time in line in seconds: mostly none, and at most `limits.queue_wait`.
+const QUEUE: &[f64] = &[
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
+
+/// What a release was when it was taken back.
+#[derive(Clone, Copy, Debug)]
+pub enum Role {
+    /// It served all requests but the canary's.
+    Active,
+    /// It served a share of the requests.
+    Canary,
+    /// It was shown requests, and served none.
+    Shadow,
+}
+
+impl Role {
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Active, "active"),
+        (Self::Canary, "canary"),
+        (Self::Shadow, "shadow"),
+    ];
+}
+
+/// The counts of one gateway. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Counts>);
+
+#[derive(Debug)]
+struct Counts {
+    /// Requests for which no release was chosen.
+    none: Arc<ReleaseMetrics>,
+    /// By number: as many as are remembered.
+    releases: Mutex<BTreeMap<u64, Arc<ReleaseMetrics>>>,
+    /// Shared by all releases.
+    calls: Arc<AllCalls>,
+    /// Requests that are being served, by route.
+    running: [AtomicU64; Route::ALL.len()],
+    /// Streamed completions among them whose headers are out.
+    streams: AtomicU64,
+    first: Histogram,
+    whole: Histogram,
+    overhead: Histogram,
+    queue: Histogram,
+    /// Frames that went to clients of streams.
+    chunks: AtomicU64,
+    tokens: Tokens,
+    fan_outs: FanOuts,
+    swaps: AtomicU64,
+    /// By `Role`.
+    rollbacks: [AtomicU64; Role::ALL.len()],
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            none: Arc::default(),
+            releases: Mutex::default(),
+            calls: Arc::default(),
+            running: Default::default(),
+            streams: AtomicU64::default(),
+            first: Histogram::new(FIRST),
+            whole: Histogram::new(WHOLE),
+            overhead: Histogram::new(OVERHEAD),
+            queue: Histogram::new(QUEUE),
+            chunks: AtomicU64::default(),
+            tokens: Tokens::default(),
+            fan_outs: FanOuts::default(),
+            swaps: AtomicU64::default(),
+            rollbacks: Default::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// What is counted of the release of this number, from its first load on.
+    pub fn release(&self, number: u64) -> Arc<ReleaseMetrics> {
+        let mut releases = self.releases();
+        let meter = releases.entry(number);
+        meter
+            .or_insert_with(|| Arc::new(ReleaseMetrics::with(self.0.calls.clone())))
+            .clone()
+    }
+
+    /// Drops the counts of releases that nobody remembers, so that there are never more than are remembered.
+    pub fn keep(&self, is_kept: impl Fn(u64) -> bool) {
+        self.releases().retain(|number, _| is_kept(*number));
+    }
+
+    /// A request to this path has come in.
+    pub fn request(&self, path: &str) -> RequestMetrics {
+        RequestMetrics::new(self.clone(), path)
+    }
+
+    /// Another release has become the active one.
+    pub fn swapped(&self) {
+        self.0.swaps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A release was taken back because it failed.
+    pub fn took_back(&self, role: Role) {
+        self.0.rollbacks[role as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A standard mutex: it is held for a few instructions, and for no request.
+    fn releases(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ReleaseMetrics>>> {
+        self.0
+            .releases
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

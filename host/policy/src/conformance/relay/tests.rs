@@ -1,0 +1,73 @@
+//! Tests of the promise that patterns make.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::EMBEDDED;
+use crate::testing::{patched, release};
+use airlock_metrics::Work;
+use airlock_types::wit::{Closing, Frame, Output};
+
+#[tokio::test]
+async fn the_shipped_policy_keeps_its_promise() {
+    let shipped = release("shipped", EMBEDDED);
+    check(&shipped).await.unwrap();
+    // Its patterns are used, and what must be reported is: how often `feed` and `relayed` are called.
+    let calls = shipped.meter().calls(Work::Serving);
+    let counts = || (calls.feed.number(), calls.relayed.number());
+    let expected = [("stop", 19, 0), ("stop", 15, 6), ("tool_calls", 21, 7)];
+    for ((name, body, mut batches), (reason, fed, reported)) in cases().into_iter().zip(expected) {
+        let mut session = opened(&shipped, &body).await.unwrap().unwrap();
+        session.relay();
+        let before = counts();
+        let answers = feed_all(&mut session, &mut batches).await;
+        assert_eq!(counts(), (before.0 + fed, before.1 + reported), "{name}");
+        let last = answers.last().unwrap().frames();
+        let reason = format!(r#""finish_reason":"{reason}""#);
+        let ends = last.iter().any(|frame| frame.data.contains(&reason));
+        assert!(ends, "{name}: {last:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_policy_without_patterns_promises_nothing() {
+    let other = release("other", &patched("policy/relay@", "policy/delay@"));
+    check(&other).await.unwrap();
+    let counted = other.meter().calls(Work::Serving).render.number();
+    assert_eq!(counted, 0, "it is not asked");
+}
+
+/// An answer of one frame.
+fn told(data: &str) -> Answer {
+    Answer::Output(Output {
+        frames: vec![Frame {
+            event: None,
+            data: data.to_owned(),
+        }],
+        handoff: None,
+    })
+}
+
+#[test]
+fn what_differs_is_refused_where_it_does() {
+    let fault = || Answer::Fault("it traps".to_owned());
+    let closing = |body: &str| {
+        Answer::Closing(Closing {
+            frames: Vec::new(),
+            body: Ok(body.to_owned()),
+        })
+    };
+    let same = [told("a"), told("b"), closing("")];
+    assert_eq!(compare(&same, &same), Ok(()));
+    // What fails without patterns says nothing of them.
+    assert_eq!(compare(&same, &[told("a"), fault()]), Ok(()));
+    assert_eq!(compare(&[fault()], &[fault()]), Ok(()));
+    for (relayed, word) in [
+        (vec![told("a"), told("c"), closing("")], "offer: "),
+        (vec![told("a"), told("b"), closing("x")], "relayed: "),
+        (vec![told("a"), fault()], "relay: it traps"),
+    ] {
+        let why = compare(&relayed, &same).unwrap_err();
+        assert!(why.starts_with(word), "{why}");
+    }
+}

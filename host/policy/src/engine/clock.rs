@@ -1,0 +1,136 @@
+//! The clock that preempts policies. It stands still while none of them runs: a thread that wakes 200 times a second costs
+//! as much as hundreds of pieces, and keeps a laptop awake.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{self, Thread};
+
+use super::TICK;
+
+/// Ticks without a call after which the clock stops. Where calls follow one another it goes on: to wake it takes longer
+/// than most of them. The call that wakes it is charged nothing for up to a tick: where that matters, other calls keep it going.
+const REST: u32 = 20;
+
+/// A hand on the clock. When the last one is gone, its thread ends.
+#[derive(Clone)]
+pub(crate) struct Clock(Arc<Handle>);
+
+/// What is dropped first is seen by the one that the other wakes.
+struct Handle {
+    shared: Arc<Shared>,
+    thread: Sleeper,
+}
+
+/// The clock's thread. It is woken when this is dropped, to see that nobody holds the clock any more.
+struct Sleeper(Thread);
+
+#[derive(Default)]
+struct Shared {
+    /// Calls that run.
+    running: AtomicU64,
+    /// Calls that have begun, ever.
+    begun: AtomicU64,
+    /// The thread is asleep, or about to be.
+    rests: AtomicBool,
+}
+
+/// A call that runs. The clock ticks until it is dropped.
+pub(crate) struct Running<'a>(&'a Shared);
+
+impl Clock {
+    /// Starts the clock of this engine.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(super) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
+        let engine = engine.weak();
+        let shared = Arc::new(Shared::default());
+        let watched = Arc::downgrade(&shared);
+        let tick = move || match engine.upgrade() {
+            Some(engine) => {
+                engine.increment_epoch();
+                true
+            }
+            None => false,
+        };
+        // A thread of its own: a runtime whose workers all run policies would not get to a task.
+        let thread = thread::Builder::new()
+            .name("policy-clock".to_owned())
+            .spawn(move || run(&watched, tick))?;
+        let thread = Sleeper(thread.thread().clone());
+        Ok(Self(Arc::new(Handle { shared, thread })))
+    }
+
+    /// A call begins.
+    pub(crate) fn run(&self) -> Running<'_> {
+        let Handle { shared, thread } = &*self.0;
+        shared.running.fetch_add(1, Ordering::SeqCst);
+        shared.begun.fetch_add(1, Ordering::SeqCst);
+        if shared.rests.load(Ordering::SeqCst) && shared.rests.swap(false, Ordering::SeqCst) {
+            thread.0.unpark();
+        }
+        Running(shared)
+    }
+
+    #[cfg(test)]
+    pub(super) fn rests(&self) -> bool {
+        self.0.shared.rests.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.unpark();
+    }
+}
+
+/// Ticks while calls run, and rests when none has for a while, for as long as anybody holds the clock.
+fn run(watched: &Weak<Shared>, tick: impl Fn() -> bool) {
+    let (mut last, mut idle) = (0, 0);
+    while let Some(shared) = watched.upgrade() {
+        let begun = shared.begun.load(Ordering::SeqCst);
+        let busy = begun != last || shared.running.load(Ordering::SeqCst) > 0;
+        (last, idle) = (begun, if busy { 0 } else { idle + 1 });
+        if idle < REST {
+            drop(shared);
+            // First: who has just begun has a whole tick.
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a clock waits for nothing but time"
+            )]
+            thread::sleep(TICK);
+            if !tick() {
+                return;
+            }
+            continue;
+        }
+        shared.rests.store(true, Ordering::SeqCst);
+        // A call that has begun meanwhile may not have seen it.
+        if shared.begun.load(Ordering::SeqCst) != last {
+            shared.rests.store(false, Ordering::SeqCst);
+            continue;
+        }
+        drop(shared);
+        rest(watched);
+        idle = 0;
+    }
+}
+
+/// Sleeps until a call begins, or nobody holds the clock any more.
+fn rest(watched: &Weak<Shared>) {
+    while watched
+        .upgrade()
+        .is_some_and(|shared| shared.rests.load(Ordering::SeqCst))
+    {
+        thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! What calls into the shipped policy burn in the sandbox. Fuel is about one unit for each instruction of WebAssembly, so
+//! it is the same on every machine, however busy that is.
+//!
+//! `AIRLOCK_BLESS=1 cargo nextest run -p airlock -E 'test(policy::fuel)'` writes `fuel.toml` anew.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::path::Path;
+
+use airlock_counts::{Counts, hold};
+use wasmtime::component::{Component, Linker, ResourceAny};
+use wasmtime::{Config, Engine, Store};
+
+use super::EMBEDDED;
+use super::sandbox::{Allowance, Sandbox};
+use super::world::{self, Exports, World};
+use crate::config::SandboxConfig;
+use airlock_types::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
+
+/// More than any call burns.
+const PLENTY: u64 = 1 << 40;
+
+const DIALECT: &str = "chat-completions";
+
+/// The shipped policy, compiled so that it burns fuel.
+struct Shipped {
+    engine: Engine,
+    world: Box<dyn World>,
+}
+
+/// One sandbox of it.
+struct Running {
+    store: Store<Sandbox>,
+    exports: Box<dyn Exports>,
+}
+
+impl Shipped {
+    fn compile() -> Self {
+        let mut config = Config::new();
+        config.consume_fuel(true);
+        let engine = Engine::new(&config).unwrap();
+        let component = Component::new(&engine, EMBEDDED).unwrap();
+        let ready = Linker::new(&engine).instantiate_pre(&component).unwrap();
+        let world = world::of(ready, &component.component_type()).unwrap();
+        Self { engine, world }
+    }
+
+    /// A sandbox, as a session has it but for its clock, and what it burns until it is there.
+    async fn start(&self) -> (Running, u64) {
+        let allowance = Allowance::of(&SandboxConfig::default());
+        let mut store = Store::new(&self.engine, Sandbox::new(&allowance));
+        store.limiter(|sandbox| sandbox);
+        store.set_hostcall_fuel(allowance.memory_bytes);
+        store.set_fuel(PLENTY).unwrap();
+        let exports = self.world.instantiate(&mut store).await.unwrap();
+        let mut running = Running { store, exports };
+        let burnt = running.burnt();
+        (running, burnt)
+    }
+
+    /// What each call burns.
+    async fn counted(&self) -> Counts {
+        let mut counts = Counts::new();
+        let mut count = |name: &str, burnt: u64| counts.insert(name.to_owned(), burnt);
+        for (name, bytes) in [("render four kib", 4 << 10), ("render one mib", 1 << 20)] {
+            let (mut running, burnt) = self.start().await;
+            count("instantiate", burnt);
+            let (_, burnt) = running.render(bytes).await;
+            count(name, burnt);
+        }
+        for (name, events) in [
+            ("feed one event", 1),
+            ("feed sixteen events", 16),
+            ("feed sixty four events", 64),
+        ] {
+            let (mut running, _) = self.start().await;
+            let (reply, burnt) = running.open().await;
+            count("open", burnt);
+            // The first one has a frame of its own, which begins the answer.
+            running.feed(reply, 1).await;
+            let burnt = running.feed(reply, events).await;
+            count(name, burnt);
+            let burnt = running.finish(reply).await;
+            if events == 1 {
+                count("finish", burnt);
+            }
+        }
+        // By themselves: what was called before changes what is called after it.
+        let (mut running, _) = self.start().await;
+        count("decide", running.decide().await);
+        let (reply, _) = running.open().await;
+        running.feed(reply, 1).await;
+        count("offer", running.offer(reply).await);
+        counts
+    }
+}
+
+impl Running {
+    /// What was burnt since it was last asked for.
+    fn burnt(&mut self) -> u64 {
+        let left = self.store.get_fuel().unwrap();
+        self.store.set_fuel(PLENTY).unwrap();
+        PLENTY - left
+    }
+
+    /// Renders a request of about so many bytes, and gives the plan's notes.
+    async fn render(&mut self, bytes: usize) -> (String, u64) {
+        let request = request(bytes);
+        let rendered = self.exports.render(&mut self.store, &request).await;
+        let Ok(plan) = rendered.unwrap() else {
+            panic!("the request is refused")
+        };
+        (plan.notes, self.burnt())
+    }
+
+    async fn open(&mut self) -> (ResourceAny, u64) {
+        let (notes, _) = self.render(1 << 10).await;
+        let context = Context {
+            id: "req_fuel".to_owned(),
+            arrived: 0,
+            dialect: DIALECT.to_owned(),
+            model: "gpt-test".to_owned(),
+            notes,
+        };
+        let reply = self.exports.open(&mut self.store, &context).await;
+        (reply.unwrap(), self.burnt())
+    }
+
+    async fn decide(&mut self) -> u64 {
+        let load = Load {
+            wanted: 1,
+            running: 10,
+            waiting: 0,
+            capacity: 100,
+            room: 100,
+            longest_wait: 0,
+        };
+        let admission = self.exports.decide(&mut self.store, load).await;
+        assert!(matches!(admission.unwrap(), Admission::Run));
+        self.burnt()
+    }
+
+    /// Asks how a text goes on, without a call for each piece.
+    async fn offer(&mut self, reply: ResourceAny) -> u64 {
+        let pattern = self.exports.offer(&mut self.store, reply).await;
+        assert!(pattern.unwrap().is_some());
+        self.burnt()
+    }
+
+    async fn feed(&mut self, reply: ResourceAny, events: usize) -> u64 {
+        let batch = vec![event(); events];
+        let output = self.exports.feed(&mut self.store, reply, &batch).await;
+        assert!(!output.unwrap().frames.is_empty());
+        self.burnt()
+    }
+
+    async fn finish(&mut self, reply: ResourceAny) -> u64 {
+        let ending = Ending::Completed;
+        let closing = self.exports.finish(&mut self.store, reply, &ending).await;
+        assert!(!closing.unwrap().frames.is_empty());
+        self.burnt()
+    }
+}
+
+/// A request of about so many bytes.
+fn request(bytes: usize) -> Request {
+    let filler = "All work and no play. ".repeat(bytes / 22);
+    Request {
+        id: "req_fuel".to_owned(),
+        arrived: 0,
+        dialect: DIALECT.to_owned(),
+        body: format!(
+            r#"{{"model":"default","stream":true,"messages":[{{"role":"user","content":"{filler}"}}]}}"#
+        ),
+        attachments: Vec::new(),
+        settings: r#"{"strict":false}"#.to_owned(),
+        nested: false,
+    }
+}
+
+fn event() -> Event {
+    Event {
+        source: 0,
+        at: 0,
+        kind: EventKind::Text(Text {
+            message: 0,
+            phase: None,
+            text: " word".to_owned(),
+        }),
+    }
+}
+
+#[tokio::test]
+async fn no_call_burns_more_than_its_baseline() {
+    let shipped = Shipped::compile();
+    let counted = shipped.counted().await;
+    assert_eq!(counted, shipped.counted().await, "fuel differs by chance");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuel.toml");
+    match hold(&file, &counted) {
+        // What has become less is told here.
+        Ok(table) => println!("{table}"),
+        Err(error) => panic!("{error:#}"),
+    }
+}

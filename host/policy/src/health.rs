@@ -1,0 +1,370 @@
+//! The health of a release: its requests and faults since it was loaded, and those of late that count against it.
+//!
+//! A fault is a *suspect* first, with the request at which it occurred. It counts only once the guard of the registry has
+//! found that the release which would follow does not fail on the same request.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::take;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use airlock_types::wit::Request;
+
+/// How finely time is looked back on.
+const PART: Duration = Duration::from_millis(250);
+
+/// How far: ten minutes.
+const MOMENTS: usize = 2400;
+
+/// Faults with a request that may wait to be examined, and bytes of their requests' bodies. What comes beyond them does not
+/// count.
+const SUSPECTS: usize = 16;
+const SUSPECT_BYTES: usize = 16 << 20;
+
+/// Faults without a request that may wait: there is nothing to examine.
+const COUNTED: usize = 1024;
+
+/// One client with a key has at most half of each.
+const CLIENT_SHARE: usize = 2;
+
+/// The client of a request, by the key that it presented. None: no key is asked for, so clients cannot be told apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Client(Option<[u8; 16]>);
+
+impl Client {
+    /// The client that presented this key.
+    pub fn of_key(key: &[u8]) -> Self {
+        let digest = Sha256::digest(key);
+        Self(digest.first_chunk().copied())
+    }
+}
+
+/// A fault that has not been examined.
+#[derive(Debug)]
+pub(super) struct Suspect {
+    pub(super) client: Client,
+    /// The request that the policy failed to render. None: it failed elsewhere.
+    pub(super) request: Option<Request>,
+}
+
+impl Suspect {
+    fn bytes(&self) -> usize {
+        self.request.as_ref().map_or(0, |it| it.body.len())
+    }
+}
+
+/// What counts of the last so much time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lately {
+    pub requests: u64,
+    /// Faults that count against the release.
+    pub faults: u64,
+    /// Clients that these faults occurred to. Without keys each fault is a client's of its own.
+    pub clients: u64,
+}
+
+/// A release's record.
+pub struct Health {
+    record: Mutex<Record>,
+    /// Notified at every fault.
+    fault_notify: Arc<Notify>,
+}
+
+#[derive(Default)]
+struct Record {
+    requests: u64,
+    faults: BTreeMap<&'static str, u64>,
+    /// Lately, the oldest first: only those in which something happened.
+    recent: VecDeque<Moment>,
+    suspects: Vec<Suspect>,
+}
+
+struct Moment {
+    began: Instant,
+    requests: u64,
+    /// Those that count.
+    faults: u64,
+    /// Those of them whose clients have no key.
+    keyless: u64,
+    /// The clients of the others.
+    clients: BTreeSet<Client>,
+}
+
+/// Counts since the release was loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub requests: u64,
+    /// By kind: `trap`, `timeout`, `memory`, `contract`, `output`.
+    pub faults: BTreeMap<&'static str, u64>,
+}
+
+impl Health {
+    pub(super) fn new(fault_notify: Arc<Notify>) -> Self {
+        Self {
+            record: Mutex::default(),
+            fault_notify,
+        }
+    }
+
+    /// A request of this client has begun, or failed to.
+    pub(super) fn met(&self, fault: Option<&Fault>, client: Client) {
+        // For which there was no room says nothing of the release.
+        if fault.is_some_and(|fault| fault.kind().is_none()) {
+            return;
+        }
+        let mut record = self.lock();
+        record.requests += 1;
+        record.now().requests += 1;
+        drop(record);
+        if let Some(fault) = fault {
+            self.failed(fault, client, None);
+        }
+    }
+
+    /// A call has failed, over this request if it was to render one. Whoever watches over releases is notified.
+    pub(super) fn failed(&self, fault: &Fault, client: Client, request: Option<&Request>) {
+        if fault.kind().is_none() {
+            return;
+        }
+        let mut record = self.lock();
+        record.note(fault);
+        if record.has_room(client, request) {
+            let request = request.cloned();
+            record.suspects.push(Suspect { client, request });
+        }
+        drop(record);
+        self.fault_notify.notify_one();
+    }
+
+    /// A call has failed over the size of its request: it is listed, and does not count against the release.
+    pub(super) fn overtaxed(&self, fault: &Fault) {
+        self.lock().note(fault);
+    }
+
+    /// The faults that are to be examined.
+    pub(super) fn take_suspects(&self) -> Vec<Suspect> {
+        take(&mut self.lock().suspects)
+    }
+
+    /// A fault of this client's request counts against the release.
+    pub(super) fn count(&self, client: Client) {
+        let mut record = self.lock();
+        let now = record.now();
+        now.faults += 1;
+        match client.0 {
+            Some(_) => {
+                now.clients.insert(client);
+            }
+            None => now.keyless += 1,
+        }
+    }
+
+    /// What counts of the last so much time, at most ten minutes.
+    pub fn lately(&self, window: Duration) -> Lately {
+        let since = Instant::now().checked_sub(window);
+        let record = self.lock();
+        let recent = record
+            .recent
+            .iter()
+            .filter(|moment| since.is_none_or(|since| moment.began >= since));
+        let mut lately = Lately::default();
+        let mut clients = BTreeSet::new();
+        for moment in recent {
+            lately.requests += moment.requests;
+            lately.faults += moment.faults;
+            lately.clients += moment.keyless;
+            clients.extend(moment.clients.iter().copied());
+        }
+        lately.clients += clients.len() as u64;
+        lately
+    }
+
+    /// Begins anew, for a release that gets another chance.
+    pub(super) fn forget_lately(&self) {
+        let mut record = self.lock();
+        record.recent.clear();
+        record.suspects.clear();
+    }
+
+    /// All since it was loaded.
+    pub fn counts(&self) -> Counts {
+        let record = self.lock();
+        Counts {
+            requests: record.requests,
+            faults: record.faults.clone(),
+        }
+    }
+
+    /// A standard mutex: it is held for a few instructions and never across an await.
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Record {
+    /// Whether another fault may wait. Those of one client leave room for those of others, as far as keys tell clients apart.
+    fn has_room(&self, client: Client, request: Option<&Request>) -> bool {
+        let bytes = request.map_or(0, |it| it.body.len());
+        let (mut all, mut own) = ((0, bytes), (0, bytes));
+        for suspect in &self.suspects {
+            if suspect.request.is_some() != request.is_some() {
+                continue;
+            }
+            all = (all.0 + 1, all.1 + suspect.bytes());
+            if suspect.client == client {
+                own = (own.0 + 1, own.1 + suspect.bytes());
+            }
+        }
+        let most = if request.is_some() { SUSPECTS } else { COUNTED };
+        let share = if client.0.is_some() { CLIENT_SHARE } else { 1 };
+        let fits = |(count, bytes), share| count < most / share && bytes <= SUSPECT_BYTES / share;
+        fits(all, 1) && fits(own, share)
+    }
+
+    /// Lists a fault, whether it counts or not.
+    fn note(&mut self, fault: &Fault) {
+        if let Some(kind) = fault.kind() {
+            *self.faults.entry(kind).or_default() += 1;
+        }
+    }
+
+    /// What is counted now. Seconds that are too long ago are forgotten.
+    fn now(&mut self) -> &mut Moment {
+        let now = Instant::now();
+        let fresh = |moment: &Moment| now.duration_since(moment.began) < PART;
+        if !self.recent.back().is_some_and(fresh) {
+            while self.recent.len() >= MOMENTS {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(Moment {
+                began: now,
+                requests: 0,
+                faults: 0,
+                keyless: 0,
+                clients: BTreeSet::new(),
+            });
+        }
+        let last = self.recent.len() - 1;
+        &mut self.recent[last]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lately(requests: u64, faults: u64, clients: u64) -> Lately {
+        Lately {
+            requests,
+            faults,
+            clients,
+        }
+    }
+
+    fn request(bytes: usize) -> Request {
+        Request {
+            id: String::new(),
+            arrived: 0,
+            dialect: String::new(),
+            body: "x".repeat(bytes),
+            attachments: Vec::new(),
+            settings: String::new(),
+            nested: false,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_is_lately_counts_for_lately() {
+        let health = Health::new(Arc::default());
+        let anybody = Client::default();
+        health.met(None, anybody);
+        health.failed(&Fault::TimedOut, anybody, None);
+        health.count(anybody);
+        tokio::time::advance(Duration::from_secs(40)).await;
+        health.met(Some(&Fault::OutOfMemory), anybody);
+        health.count(anybody);
+        health.met(Some(&Fault::Exhausted(String::new())), anybody);
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(2, 2, 2));
+        assert_eq!(health.lately(Duration::from_secs(30)), lately(1, 1, 1));
+        tokio::time::advance(Duration::from_secs(40)).await;
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(1, 1, 1));
+        health.forget_lately();
+        assert_eq!(health.lately(Duration::from_secs(60)), lately(0, 0, 0));
+        let counts = health.counts();
+        assert_eq!(counts.requests, 2);
+        assert_eq!(counts.faults, [("memory", 1), ("timeout", 1)].into());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fault_counts_once_it_was_examined_and_once_for_each_key() {
+        let health = Health::new(Arc::default());
+        let [one, other] = [Client::of_key(b"one"), Client::of_key(b"other")];
+        for client in [one, one, other] {
+            health.failed(&Fault::TimedOut, client, None);
+        }
+        let window = Duration::from_secs(60);
+        assert_eq!(health.lately(window), lately(0, 0, 0));
+        let suspects = health.take_suspects();
+        assert_eq!(suspects.len(), 3);
+        assert!(health.take_suspects().is_empty());
+        for suspect in suspects {
+            health.count(suspect.client);
+            tokio::time::advance(PART).await;
+        }
+        assert_eq!(health.lately(window), lately(0, 3, 2));
+        health.overtaxed(&Fault::OutOfMemory);
+        assert_eq!(health.lately(window), lately(0, 3, 2));
+        assert_eq!(
+            health.counts().faults,
+            [("memory", 1), ("timeout", 3)].into()
+        );
+    }
+
+    #[test]
+    fn one_client_leaves_room_for_the_faults_of_others() {
+        let [one, other] = [Client::of_key(b"one"), Client::of_key(b"other")];
+        for request in [
+            None,
+            Some(request(1)),
+            Some(request(SUSPECT_BYTES / CLIENT_SHARE)),
+        ] {
+            let health = Health::new(Arc::default());
+            let fail = |client| health.failed(&Fault::TimedOut, client, request.as_ref());
+            (0..2 * COUNTED).for_each(|_| fail(one));
+            fail(other);
+            let suspects = health.take_suspects();
+            let of = |client| suspects.iter().filter(|it| it.client == client).count();
+            let most = match &request {
+                None => COUNTED / CLIENT_SHARE,
+                Some(request) if request.body.len() == 1 => SUSPECTS / CLIENT_SHARE,
+                Some(_) => 1,
+            };
+            assert_eq!((of(one), of(other)), (most, 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_bounded() {
+        let health = Health::new(Arc::default());
+        for _ in 0..2 * MOMENTS {
+            health.met(None, Client::default());
+            tokio::time::advance(PART).await;
+        }
+        assert_eq!(health.lock().recent.len(), MOMENTS);
+        assert_eq!(health.counts().requests, 2 * MOMENTS as u64);
+        let fail = |bytes| {
+            let request = request(bytes);
+            health.failed(&Fault::TimedOut, Client::default(), Some(&request));
+        };
+        fail(SUSPECT_BYTES);
+        fail(1);
+        assert_eq!(health.take_suspects().len(), 1);
+        (0..2 * SUSPECTS).for_each(|_| fail(1));
+        assert_eq!(health.take_suspects().len(), SUSPECTS);
+    }
+}

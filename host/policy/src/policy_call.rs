@@ -1,0 +1,314 @@
+//! The calls into a policy as values: what a shadow repeats, and what a tape keeps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use airlock_types::events;
+use airlock_types::wit::{
+    Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Output, Plan, Problem,
+    Request, Verdict,
+};
+
+/// Calls of one request that may wait for an observer.
+const STEPS: usize = 256;
+
+/// Bytes of them, by a rough count, where nobody says how many.
+const BYTES: usize = 4 << 20;
+
+/// One call, with all that the policy is told by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyCall {
+    /// `render`
+    Render(Request),
+    /// `decide`
+    Decide(Load),
+    /// `reply.constructor`. Its notes are those of the plan that the same policy gave.
+    Open(Context),
+    /// `reply.feed`: one batch.
+    Feed(Vec<Event>),
+    /// `reply.finish`
+    Finish(Ending),
+    /// `panel.constructor`
+    Convene(Context, u32),
+    /// `panel.wake`
+    Wake(u64),
+    /// `panel.settle`
+    Settle(u32, Outcome, u64),
+    /// `panel.judged`
+    Judged(Outcome, u64),
+}
+
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallResult {
+    /// `render` returned a plan.
+    Plan(Box<Plan>),
+    /// `render` refused the request.
+    Refused(Problem),
+    /// `decide` returned.
+    Admission(Admission),
+    /// A reply, or a panel.
+    Ready,
+    /// `feed` returned.
+    Output(Output),
+    /// `finish` returned.
+    Closing(Closing),
+    /// A function of the panel returned.
+    Verdict(Verdict),
+    /// The call failed by the policy's fault.
+    Fault(String),
+}
+
+impl PolicyCall {
+    /// A word for it: `feed`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Render(_) => "render",
+            Self::Decide(_) => "decide",
+            Self::Open(_) => "open",
+            Self::Feed(_) => "feed",
+            Self::Finish(_) => "finish",
+            Self::Convene(..) => "convene",
+            Self::Wake(_) => "wake",
+            Self::Settle(..) => "settle",
+            Self::Judged(..) => "judged",
+        }
+    }
+
+    /// About the bytes that it takes.
+    pub(super) fn size(&self) -> usize {
+        let said = |outcome: &Outcome| -> usize {
+            outcome.messages.iter().map(|told| told.text.len()).sum()
+        };
+        match self {
+            Self::Render(request) => request.body.len(),
+            Self::Feed(batch) => batch.iter().map(|event| events::cost(&event.kind)).sum(),
+            Self::Settle(_, outcome, _) | Self::Judged(outcome, _) => said(outcome),
+            Self::Open(context) | Self::Convene(context, _) => context.notes.len(),
+            Self::Decide(_) | Self::Finish(_) | Self::Wake(_) => 64,
+        }
+    }
+}
+
+impl CallResult {
+    /// The same without what is the policy's own business: its notes, and what it knows its turns by.
+    pub fn shown(&self) -> Self {
+        let mut shown = self.clone();
+        match &mut shown {
+            Self::Plan(plan) => {
+                plan.notes.clear();
+                if let Some(resume) = &mut plan.resume {
+                    resume.key.clear();
+                }
+            }
+            Self::Output(told) => {
+                if let Some(handoff) = &mut told.handoff {
+                    handoff.key = handoff.key.take().map(|_| String::new());
+                }
+            }
+            Self::Refused(_)
+            | Self::Admission(_)
+            | Self::Ready
+            | Self::Closing(_)
+            | Self::Verdict(_)
+            | Self::Fault(_) => {}
+        }
+        shown
+    }
+
+    /// The frames in it.
+    pub fn frames(&self) -> &[Frame] {
+        match self {
+            Self::Output(told) => &told.frames,
+            Self::Closing(closing) => &closing.frames,
+            Self::Plan(_)
+            | Self::Refused(_)
+            | Self::Admission(_)
+            | Self::Ready
+            | Self::Verdict(_)
+            | Self::Fault(_) => &[],
+        }
+    }
+
+    /// About the bytes that it takes.
+    fn size(&self) -> usize {
+        let frames: usize = self.frames().iter().map(|frame| frame.data.len()).sum();
+        frames
+            + match self {
+                Self::Plan(plan) => plan.history.iter().map(String::len).sum(),
+                Self::Closing(closing) => closing.body.as_ref().map_or(0, String::len),
+                Self::Refused(_)
+                | Self::Admission(_)
+                | Self::Ready
+                | Self::Output(_)
+                | Self::Verdict(_)
+                | Self::Fault(_) => 64,
+            }
+    }
+}
+
+impl From<&Result<Plan, Problem>> for CallResult {
+    fn from(rendered: &Result<Plan, Problem>) -> Self {
+        match rendered {
+            Ok(plan) => Self::Plan(Box::new(plan.clone())),
+            Err(problem) => Self::Refused(problem.clone()),
+        }
+    }
+}
+
+impl From<&Admission> for CallResult {
+    fn from(admission: &Admission) -> Self {
+        Self::Admission(admission.clone())
+    }
+}
+
+impl From<&()> for CallResult {
+    fn from((): &()) -> Self {
+        Self::Ready
+    }
+}
+
+impl From<&Output> for CallResult {
+    fn from(told: &Output) -> Self {
+        Self::Output(told.clone())
+    }
+}
+
+impl From<&Closing> for CallResult {
+    fn from(closing: &Closing) -> Self {
+        Self::Closing(closing.clone())
+    }
+}
+
+impl From<&Verdict> for CallResult {
+    fn from(verdict: &Verdict) -> Self {
+        Self::Verdict(verdict.clone())
+    }
+}
+
+/// A call and what came of it, shared by all who see it.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedCall(Arc<(PolicyCall, CallResult)>);
+
+impl RecordedCall {
+    /// A call that a session has made.
+    pub(super) fn new(step: PolicyCall, answer: CallResult) -> Self {
+        Self(Arc::new((step, answer)))
+    }
+
+    /// The call.
+    pub(crate) fn step(&self) -> &PolicyCall {
+        &self.0.0
+    }
+
+    /// What came of it.
+    pub(crate) fn answer(&self) -> &CallResult {
+        &self.0.1
+    }
+
+    fn size(&self) -> usize {
+        self.step().size() + self.answer().size()
+    }
+}
+
+/// Where a session's calls go besides. It never waits: one that falls behind is left.
+pub struct Observer {
+    steps: mpsc::Sender<RecordedCall>,
+    shared: Arc<Behind>,
+}
+
+/// What an observer has of a session's calls, in order.
+pub(crate) struct Observed {
+    steps: mpsc::Receiver<RecordedCall>,
+    shared: Arc<Behind>,
+}
+
+struct Behind {
+    /// Bytes that wait.
+    bytes: AtomicUsize,
+    /// How many of them may, unless a single call has more.
+    most: usize,
+    /// They were too many.
+    left: AtomicBool,
+}
+
+/// A queue from a session to whoever watches it, bounded in number and bytes: 256 calls of 4 MiB.
+pub(crate) fn observer() -> (Observer, Observed) {
+    observer_of(BYTES)
+}
+
+/// The same with another bound in bytes.
+pub(crate) fn observer_of(most: usize) -> (Observer, Observed) {
+    let (sender, receiver) = mpsc::channel(STEPS);
+    let shared = Arc::new(Behind {
+        bytes: AtomicUsize::new(0),
+        most,
+        left: AtomicBool::new(false),
+    });
+    let observer = Observer {
+        steps: sender,
+        shared: shared.clone(),
+    };
+    let observed = Observed {
+        steps: receiver,
+        shared,
+    };
+    (observer, observed)
+}
+
+impl Observer {
+    /// Hands a call on. False: nobody watches any more, or whoever does is too slow.
+    pub(super) fn see(&self, seen: &RecordedCall) -> bool {
+        let size = seen.size();
+        let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
+        let fits = waiting == 0 || waiting.saturating_add(size) <= self.shared.most;
+        let taken = fits && self.steps.try_send(seen.clone()).is_ok();
+        if !taken {
+            self.shared.left.store(true, Ordering::Relaxed);
+        }
+        taken
+    }
+}
+
+impl Observed {
+    /// The next call, or None when there are no more.
+    pub(crate) async fn next(&mut self) -> Option<RecordedCall> {
+        let seen = self.steps.recv().await?;
+        self.shared.bytes.fetch_sub(seen.size(), Ordering::Relaxed);
+        Some(seen)
+    }
+
+    /// Whether some are missing because they came too fast. To be asked at the end.
+    pub(crate) fn has_gaps(&self) -> bool {
+        self.shared.left.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_holds_as_many_bytes_as_it_is_made_for() {
+        let step = |bytes: usize| {
+            let context = Context {
+                id: String::new(),
+                arrived: 0,
+                dialect: String::new(),
+                model: String::new(),
+                notes: "n".repeat(bytes),
+            };
+            RecordedCall::new(PolicyCall::Open(context), CallResult::Ready)
+        };
+        for (queue, most) in [(observer(), BYTES), (observer_of(4 * BYTES), 4 * BYTES)] {
+            let (observer, observed) = queue;
+            assert!(observer.see(&step(most / 2)) && observer.see(&step(most / 2 - 1000)));
+            assert!(!observed.has_gaps());
+            assert!(!observer.see(&step(1000)) && observed.has_gaps());
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The policies of a gateway: where builds come from, which of them are releases, and which of those serve.
+//!
+//! Everything here happens beside requests. What they see is the `Rollout`, whose pointer a change replaces at its end.
+
+mod error; // who requests a change, and why it fails
+mod find; // which build is meant
+mod folder; // what operators put there
+mod guard; // what fails too often
+mod load; // from a file to a release
+mod persisted; // policies.json
+mod report; // what operators see
+mod roles; // canary and shadow
+mod start; // what a gateway begins with
+mod state; // what this process has loaded, and what it remembers
+mod watch; // what happens by itself
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use wasmtime::component::Component;
+
+pub use self::error::{By, RegistryError};
+use self::find::{Finder, Found};
+pub use self::folder::is_name;
+use self::persisted::PersistedState;
+pub(crate) use self::persisted::{Activation, Record};
+pub(crate) use self::report::Report;
+use self::state::{Loaded, Pending, RegistryState};
+use super::cache::Cache;
+use super::compile::{self, Compiler};
+use super::engine::Engine;
+use super::release::Release;
+use super::rollout::{Roles, Rollout};
+use super::trust::Trust;
+use crate::config::PolicyConfig;
+use airlock_base::task::Tasks;
+use airlock_metrics::Metrics;
+
+/// The folder of the data directory that operators put policies into.
+const FOLDER: &str = "policies";
+
+/// The components of all releases that are remembered, by digest: a file may be overwritten, and rolled back.
+const STORE: &str = "policy-store";
+
+/// The state's file.
+const STATE: &str = "policies.json";
+
+/// The policies of a gateway. Clones share them.
+#[derive(Clone)]
+pub struct Registry(Arc<Shared>);
+
+struct Shared {
+    config: PolicyConfig,
+    engine: Engine,
+    compiler: Compiler,
+    trust: Trust,
+    metrics: Metrics,
+    rollout: Rollout,
+    /// The release of the policy that the configuration names. It is only left by somebody.
+    configured: Option<u64>,
+    /// Held for the whole of a change, so that changes come one after the other.
+    state: Mutex<RegistryState>,
+    /// Notified when any release fails.
+    fault_notify: Arc<Notify>,
+    tasks: Tasks,
+}
+
+impl Registry {
+    /// Loads the policy to begin with: the configured file, else what was active last, else the embedded one.
+    ///
+    /// # Errors
+    /// It cannot be loaded, or the data directory cannot be used.
+    pub async fn open(
+        config: &PolicyConfig,
+        metrics: &Metrics,
+        tasks: &Tasks,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let engine = Engine::new(&config.sandbox)?;
+        let trust = start::trust(config)?;
+        start::folders(config)?;
+        let compiler = compiler(&engine, config)?;
+        let persisted = PersistedState::open(config.data_dir.join(STATE))?;
+        if !persisted.is_ours() {
+            tracing::warn!(
+                "another gateway has this data directory: it remembers which policies are active, and this one does not"
+            );
+        }
+        let mut state = RegistryState {
+            persisted,
+            loaded: Vec::new(),
+        };
+        let fault_notify = Arc::<Notify>::default();
+        let loader = load::Loader {
+            config,
+            engine: &engine,
+            compiler: &compiler.hurried(),
+            trust: &trust,
+            metrics,
+            fault_notify: &fault_notify,
+        };
+        let release = loader.first(&mut state).await?;
+        let number = release.about().number;
+        let rollout = Rollout::new(release);
+        if let Err(error) = state.persisted.save() {
+            tracing::error!(%error, "what is active cannot be remembered over a restart");
+        }
+        let registry = Self(Arc::new(Shared {
+            config: config.clone(),
+            engine,
+            compiler,
+            trust,
+            metrics: metrics.clone(),
+            rollout,
+            configured: config.source.is_some().then_some(number),
+            state: Mutex::new(state),
+            fault_notify,
+            tasks: tasks.clone(),
+        }));
+        registry.watch();
+        Ok(registry)
+    }
+
+    /// What requests choose from.
+    pub fn rollout(&self) -> Rollout {
+        self.0.rollout.clone()
+    }
+
+    /// Makes a build of this policy the active one. `digest`: its first digits, where the name is not enough.
+    ///
+    /// # Errors
+    /// There is no such build, it cannot serve, or the change cannot be written to the disk. Then nothing has changed.
+    pub async fn activate(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        by: By,
+    ) -> Result<Activation, RegistryError> {
+        let (mut pending, release) = self.obtain(name, digest, false).await?;
+        pending.persisted.failed(release.about().number, false);
+        let activation = self.swap(&mut pending, &release, by, false)?;
+        release.health().forget_lately();
+        Ok(activation)
+    }
+
+    /// Makes the release active again that was before the current one.
+    ///
+    /// # Errors
+    /// There was none, or none can be loaded any more.
+    pub async fn rollback(&self, by: By) -> Result<Activation, RegistryError> {
+        let active = self.active();
+        let nothing = "there is no other release to go back to";
+        let mut error = RegistryError::Unclear(nothing.to_owned());
+        for previous in self.before(active).await {
+            match self.go_back(active, &previous, by.clone(), false).await {
+                Ok(activation) => return Ok(activation),
+                // Of the shipped policy there is but that of this gateway.
+                Err(RegistryError::NotFound(why)) => error = RegistryError::NotFound(why),
+                Err(other) => return Err(other),
+            }
+        }
+        Err(error)
+    }
+
+    /// What the active release may be left for, the best first.
+    async fn before(&self, active: u64) -> Vec<Activation> {
+        self.state().await.persisted.before(active)
+    }
+
+    /// Makes a former release active, if the active one is still that which is to be left. `failed`: because that fails.
+    async fn go_back(
+        &self,
+        active: u64,
+        previous: &Activation,
+        by: By,
+        failed: bool,
+    ) -> Result<Activation, RegistryError> {
+        let digest = Some(previous.digest.as_str());
+        let (mut pending, release) = self.obtain(&previous.name, digest, true).await?;
+        if self.active() != active {
+            return Err(RegistryError::Unclear(
+                "another release has become the active one meanwhile".to_owned(),
+            ));
+        }
+        if failed {
+            pending.persisted.failed(active, true);
+        }
+        self.swap(&mut pending, &release, by, true)
+    }
+
+    /// The number of the active release.
+    fn active(&self) -> u64 {
+        self.0.rollout.roles().active.about().number
+    }
+
+    /// The build that is meant, as a release, and the change of the state that this is. Finding it, compiling it and trying it
+    /// out takes long and leaves the state to others: what fails can be taken back meanwhile, and operators can look.
+    /// `lenient`: as for `take_in`.
+    async fn obtain(
+        &self,
+        name: &str,
+        digest: Option<&str>,
+        lenient: bool,
+    ) -> Result<(Pending<'_>, Release), RegistryError> {
+        let known = self.known().await;
+        let finder = Finder {
+            config: &self.0.config,
+            known: &known,
+        };
+        if let Some(unread) = digest.and_then(|digits| finder.unread(name, digits))
+            && let Some(code) = self.0.compiler.cached(&unread.digest).await.ok().flatten()
+            && let Some(before) = self.loaded(&unread).await
+        {
+            return self
+                .take_in(unread, Some(before), Some(code), lenient)
+                .await;
+        }
+        let found = finder.find(name, digest).await?;
+        let before = self.loaded(&found).await;
+        self.take_in(found, before, None, lenient).await
+    }
+
+    /// What this process knows of a build.
+    async fn loaded(&self, found: &Found) -> Option<Loaded> {
+        let state = self.state().await;
+        state.loaded(&found.name, &found.digest)
+    }
+
+    /// `before`: what this process knows of the build. `code`: it, where that is at hand. `lenient`: settings that it does
+    /// not take any more are those that it had.
+    async fn take_in(
+        &self,
+        found: Found,
+        before: Option<Loaded>,
+        code: Option<Component>,
+        lenient: bool,
+    ) -> Result<(Pending<'_>, Release), RegistryError> {
+        let ready = self.loader().ready(found, before, code, lenient).await?;
+        let mut pending = Pending::on(self.state().await);
+        let release = self.loader().adopt(&mut pending, ready)?;
+        Ok((pending, release))
+    }
+
+    async fn known(&self) -> Vec<Record> {
+        self.state().await.persisted.file.releases.clone()
+    }
+
+    /// What serves, what could, and what has been.
+    pub async fn report(&self) -> Report {
+        let state = self.state().await;
+        report::make(&self.0, &state)
+    }
+
+    /// The swap itself: first it is written to the disk, and then it is one pointer.
+    fn swap(
+        &self,
+        pending: &mut Pending<'_>,
+        release: &Release,
+        by: By,
+        back: bool,
+    ) -> Result<Activation, RegistryError> {
+        let number = release.about().number;
+        let activation = pending.note(release, by, back);
+        self.commit(pending)?;
+        activation.log();
+        if self.active() != number {
+            self.0.metrics.swapped();
+        }
+        self.set(|roles| {
+            // A canary or a shadow that becomes the active one has done its work.
+            let is_other = |it: &Release| it.about().number != number;
+            roles.canary = roles.canary.take().filter(|it| is_other(&it.release));
+            roles.shadow = roles.shadow.take().filter(|it| is_other(&it.release));
+            roles.active = release.clone();
+        });
+        Ok(activation)
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Roles)) {
+        let mut roles = Roles::clone(&self.0.rollout.roles());
+        change(&mut roles);
+        self.0.rollout.set(roles);
+    }
+
+    /// Writes a change to the disk, or leaves everything as it was.
+    fn commit(&self, pending: &mut Pending<'_>) -> Result<(), RegistryError> {
+        pending.commit()?;
+        let state = &pending.persisted;
+        self.0.metrics.keep(|number| state.remembers(number));
+        Ok(())
+    }
+
+    fn loader(&self) -> load::Loader<'_> {
+        let shared = &self.0;
+        load::Loader {
+            config: &shared.config,
+            engine: &shared.engine,
+            compiler: &shared.compiler,
+            trust: &shared.trust,
+            metrics: &shared.metrics,
+            fault_notify: &shared.fault_notify,
+        }
+    }
+
+    /// The folder that operators put policies into.
+    fn folder(&self) -> PathBuf {
+        self.0.config.data_dir.join(FOLDER)
+    }
+
+    async fn state(&self) -> MutexGuard<'_, RegistryState> {
+        self.0.state.lock().await
+    }
+}
+
+fn compiler(
+    engine: &Engine,
+    config: &PolicyConfig,
+) -> Result<Compiler, Box<dyn Error + Send + Sync>> {
+    let cache = Cache::open(&config.data_dir)?;
+    let limits = compile::Limits {
+        timeout: config.compile_timeout,
+        memory_bytes: config.compile_memory_bytes,
+    };
+    Ok(Compiler::new(engine.clone(), cache, limits))
+}

@@ -1,0 +1,297 @@
+//! Which build is meant: by its file's name, by its digest, or as the one that is part of this program.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::super::config::{PolicyConfig, PolicySource};
+use super::folder::{self, Build};
+use super::persisted::Record;
+use super::{FOLDER, RegistryError, STORE};
+use crate::release::digest;
+use crate::{EMBEDDED, SHIPPED};
+
+/// The fewest digits of a digest that name a build.
+const DIGITS: usize = 6;
+
+/// A build, read.
+pub(super) struct Found {
+    pub(super) name: String,
+    pub(super) bytes: Vec<u8>,
+    pub(super) digest: String,
+    pub(super) signature: Option<String>,
+    /// Where it was read, and what is said of it stands.
+    pub(super) folder: PathBuf,
+    /// It is part of this program.
+    pub(super) embedded: bool,
+}
+
+/// Looks for builds.
+#[derive(Clone, Copy)]
+pub(super) struct Finder<'a> {
+    pub(super) config: &'a PolicyConfig,
+    /// The releases that are remembered.
+    pub(super) known: &'a [Record],
+}
+
+impl Finder<'_> {
+    /// The build that is meant. `digits`: the first ones of its digest, where the name is not enough.
+    pub(super) async fn find(
+        &self,
+        name: &str,
+        digits: Option<&str>,
+    ) -> Result<Found, RegistryError> {
+        match digits {
+            Some(digits) => self.exactly(name, digits).await,
+            None => self.plain(name).await,
+        }
+    }
+
+    /// A build that was active once. Another gateway has another shipped policy, which takes the place of the former.
+    pub(super) async fn again(&self, name: &str, digest: &str) -> Result<Found, RegistryError> {
+        match self.exactly(name, digest).await {
+            Err(RegistryError::NotFound(_)) if name == SHIPPED => Ok(embedded(self.config)),
+            found => found,
+        }
+    }
+
+    /// The build of these digits, unread: for one whose code is kept its component need not be looked at again, unless it is
+    /// the signature that counts.
+    pub(super) fn unread(&self, name: &str, digits: &str) -> Option<Found> {
+        let policies = &self.config;
+        let signed = policies.require_signature || !policies.public_keys.is_empty();
+        let mut known = self.known.iter();
+        let is_meant = |it: &&Record| it.name == name && it.digest.starts_with(digits);
+        let one = known.find(is_meant)?;
+        if signed || name == SHIPPED || digits.len() < DIGITS || known.any(|it| is_meant(&it)) {
+            return None;
+        }
+        Some(Found {
+            name: name.to_owned(),
+            bytes: Vec::new(),
+            digest: one.digest.clone(),
+            signature: None,
+            folder: self.said_of(name),
+            embedded: false,
+        })
+    }
+
+    /// The build of these digits: one that is remembered, or one of the folder.
+    async fn exactly(&self, name: &str, digits: &str) -> Result<Found, RegistryError> {
+        let digits = digits
+            .strip_prefix("sha256:")
+            .unwrap_or(digits)
+            .to_ascii_lowercase();
+        if digits.len() < DIGITS || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(RegistryError::Unclear(format!(
+                "a build is named by {DIGITS} or more hexadecimal digits of its digest"
+            )));
+        }
+        let known = self.known.iter();
+        let known = known.filter(|it| it.name == name && it.digest.starts_with(&digits));
+        let mut known: Vec<&str> = known.map(|it| it.digest.as_str()).collect();
+        let stored = match known.as_slice() {
+            [digest] => self.stored(name, digest).await?,
+            _ => None,
+        };
+        // A signature may have been made anew since: where it counts, the folder's goes first.
+        let policies = &self.config;
+        let signed = policies.require_signature || !policies.public_keys.is_empty();
+        let stored = match stored {
+            Some(stored) if !signed || stored.embedded => return Ok(stored),
+            stored => stored,
+        };
+        let mut found = Vec::new();
+        for build in self.builds(name)? {
+            // One that cannot be read is not the one that is meant.
+            let read = blocking(move || read(build.name.clone(), &build.path)).await;
+            let Ok(read) = read else { continue };
+            if read.digest.starts_with(&digits)
+                && !found.iter().any(|it: &Found| it.digest == read.digest)
+            {
+                found.push(read);
+            }
+        }
+        if name == SHIPPED && embedded_digest().starts_with(&digits) {
+            found.push(embedded(self.config));
+        }
+        if found.is_empty() {
+            found.extend(stored);
+        }
+        known.retain(|digest| !found.iter().any(|it| it.digest == **digest));
+        match (found.len(), known.as_slice()) {
+            (1, []) => Ok(found.remove(0)),
+            (0, []) => Err(RegistryError::NotFound(format!(
+                "{name} has no build with the digest {digits}…; `airlock policy list` shows those that there are"
+            ))),
+            (0, [one]) => Err(RegistryError::NotFound(format!(
+                "the component of {name}@{} is gone: it is neither in {} nor in {}",
+                short(one),
+                self.config.data_dir.join(FOLDER).display(),
+                store(self.config).display()
+            ))),
+            _ => Err(RegistryError::Unclear(format!(
+                "{name} has several builds whose digest begins with {digits}: give more digits"
+            ))),
+        }
+    }
+
+    /// The build that is meant by the name alone.
+    async fn plain(&self, name: &str) -> Result<Found, RegistryError> {
+        let mut builds = self.builds(name)?;
+        if let Some(plain) = builds.iter().position(Build::is_plain) {
+            builds = vec![builds.swap_remove(plain)];
+        }
+        match builds.as_slice() {
+            [build] => {
+                let build = build.clone();
+                return blocking(move || read(build.name.clone(), &build.path)).await;
+            }
+            [] if name == SHIPPED => return Ok(embedded(self.config)),
+            [] => {}
+            [..] => {
+                let files: Vec<_> = builds
+                    .iter()
+                    .map(|build| build.path.file_name().unwrap_or_default().to_string_lossy())
+                    .collect();
+                return Err(RegistryError::Unclear(format!(
+                    "{name} has several builds ({}): say which with {name}@DIGEST, or name one {name}.wasm",
+                    files.join(", ")
+                )));
+            }
+        }
+        let known = self.known.iter().rev().find(|it| it.name == name);
+        if let Some(known) = known
+            && let Some(found) = self.stored(name, &known.digest).await?
+        {
+            return Ok(found);
+        }
+        Err(RegistryError::NotFound(format!(
+            "there is no policy {name}: put {name}.wasm into the folder {FOLDER} of the data directory"
+        )))
+    }
+
+    fn builds(&self, name: &str) -> Result<Vec<Build>, RegistryError> {
+        let folder = self.config.data_dir.join(FOLDER);
+        let mut builds = folder::builds(&folder).map_err(|cause| RegistryError::File {
+            what: folder.display().to_string(),
+            cause,
+        })?;
+        builds.retain(|build| build.name == name);
+        Ok(builds)
+    }
+
+    /// A component that was loaded before.
+    async fn stored(&self, name: &str, digest: &str) -> Result<Option<Found>, RegistryError> {
+        if name == SHIPPED && digest == embedded_digest() {
+            return Ok(Some(embedded(self.config)));
+        }
+        let path = store(self.config).join(format!("{digest}.wasm"));
+        let (name, digest) = (name.to_owned(), digest.to_owned());
+        let folder = self.said_of(&name);
+        let found = blocking(move || match path.exists() {
+            true => read(name, &path).map(|found| Some(Found { folder, ..found })),
+            false => Ok(None),
+        });
+        // What has changed in the store is not what was loaded.
+        Ok(found.await?.filter(|found| found.digest == digest))
+    }
+}
+
+impl Finder<'_> {
+    /// Where something is said of a policy whose build is kept: in the folder, or else beside the configured file.
+    fn said_of(&self, name: &str) -> PathBuf {
+        let folder = self.config.data_dir.join(FOLDER);
+        let configured = self.config.source.as_ref().and_then(PolicySource::file);
+        let configured = configured.filter(|path| name_of(path) == name);
+        match configured.and_then(|path| path.parent()) {
+            Some(beside) if !folder.join(format!("{name}.toml")).exists() => beside.to_owned(),
+            _ => folder,
+        }
+    }
+}
+
+/// The digest of the policy inside this program.
+fn embedded_digest() -> &'static str {
+    static DIGEST: OnceLock<String> = OnceLock::new();
+    DIGEST.get_or_init(|| digest(EMBEDDED))
+}
+
+/// The policy inside this program.
+pub(super) fn embedded(config: &PolicyConfig) -> Found {
+    Found {
+        name: SHIPPED.to_owned(),
+        bytes: EMBEDDED.to_vec(),
+        digest: embedded_digest().to_owned(),
+        signature: None,
+        folder: config.data_dir.join(FOLDER),
+        embedded: true,
+    }
+}
+
+/// What operators call the policy of a file that they name: as the folder's rule has it, or the nearest to that.
+pub(super) fn name_of(path: &Path) -> String {
+    if let Some(build) = Build::at(path) {
+        return build.name;
+    }
+    let stem = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    let plain: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .take(64)
+        .collect();
+    let plain = plain.trim_start_matches('-');
+    if folder::is_name(plain) {
+        plain.to_owned()
+    } else {
+        "policy".to_owned()
+    }
+}
+
+/// Reads a build.
+pub(super) fn read(name: String, path: &Path) -> Result<Found, RegistryError> {
+    let build = Build {
+        name,
+        path: path.to_owned(),
+    };
+    let file = |cause| RegistryError::File {
+        what: path.display().to_string(),
+        cause,
+    };
+    let bytes = build.read().map_err(file)?;
+    Ok(Found {
+        digest: digest(&bytes),
+        signature: build.signature().map_err(file)?,
+        folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+        name: build.name,
+        bytes,
+        embedded: false,
+    })
+}
+
+/// Where components are kept.
+pub(super) fn store(config: &PolicyConfig) -> PathBuf {
+    config.data_dir.join(STORE)
+}
+
+/// The first digits of a digest, for people.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}
+
+/// Reads files where waiting for them holds up nobody.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
+) -> Result<T, RegistryError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(RegistryError::File {
+            what: "a file".to_owned(),
+            cause: io::Error::other(error),
+        }),
+    }
+}

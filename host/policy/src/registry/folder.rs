@@ -1,0 +1,307 @@
+//! The folder that operators put policies into: `NAME.wasm` or `NAME@ANYTHING.wasm`, and beside each what is said of it.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::config;
+use crate::release::OnFault;
+use crate::sandbox::Allowance;
+use airlock_base::quantity::{self, Bounds};
+
+/// The largest component that is read: 64 MiB.
+const COMPONENT_BYTES: u64 = 64 << 20;
+
+/// The largest file beside one: 1 MiB.
+const BESIDE_BYTES: u64 = 1 << 20;
+
+/// Characters of a policy's name.
+const NAME: usize = 64;
+
+/// A component's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Build {
+    /// The policy's name: what stands before the first `@`.
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+/// What is said of a policy in the file `NAME.toml` beside it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Beside {
+    /// The only build that may be loaded: `sha256:…`.
+    pub digest: Option<String>,
+    /// Its settings.
+    #[serde(default)]
+    settings: toml::Table,
+    /// What it may use, where that differs from `[sandbox]`.
+    #[serde(default)]
+    limits: Limits,
+    /// What happens when it fails too often while it is the active one.
+    #[serde(default)]
+    pub on_fault: OnFault,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    memory_bytes: Option<toml::Value>,
+    call_time: Option<toml::Value>,
+    request_time: Option<toml::Value>,
+    event_bytes: Option<toml::Value>,
+    output_bytes: Option<toml::Value>,
+}
+
+impl Build {
+    /// The build that a file is, if its name is one of a policy's.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        let stem = path.file_name()?.to_str()?.strip_suffix(".wasm")?;
+        let name = stem.split('@').next().unwrap_or(stem);
+        is_name(name).then(|| Self {
+            name: name.to_owned(),
+            path: path.to_owned(),
+        })
+    }
+
+    /// Whether its name is the policy's alone: the one that is meant where no digest is given.
+    pub(super) fn is_plain(&self) -> bool {
+        self.path
+            .file_stem()
+            .is_some_and(|stem| stem == self.name.as_str())
+    }
+
+    /// Its component.
+    pub(super) fn read(&self) -> io::Result<Vec<u8>> {
+        read(&self.path, COMPONENT_BYTES)
+    }
+
+    /// Its signature, if there is one.
+    pub(super) fn signature(&self) -> io::Result<Option<String>> {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".minisig");
+        optional(Path::new(&path))
+    }
+}
+
+/// Whether operators may call a policy so.
+pub fn is_name(name: &str) -> bool {
+    let inner =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+    (1..=NAME).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with(['-', '_'])
+}
+
+/// All builds in a folder, by name. A folder that is not there has none.
+pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        found.extend(Build::at(&entry?.path()));
+    }
+    found.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(found)
+}
+
+/// What a file beside components says. One that is not there says nothing.
+pub(super) fn beside(path: &Path) -> Result<Beside, String> {
+    let in_file = |what: String| format!("{}: {what}", path.display());
+    match optional(path) {
+        Ok(None) => Ok(Beside::default()),
+        Ok(Some(text)) => toml::from_str(&text).map_err(|error: toml::de::Error| {
+            in_file(
+                error
+                    .to_string()
+                    .split_whitespace()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        }),
+        Err(error) => Err(in_file(error.to_string())),
+    }
+}
+
+fn bounded_bytes(value: &toml::Value, bounds: Bounds) -> Result<usize, String> {
+    let bytes = quantity::bytes(value)?;
+    quantity::narrow(quantity::in_range(bytes, bounds, quantity::show_bytes)?)
+}
+
+fn bounded_time(value: &toml::Value, bounds: Bounds) -> Result<Duration, String> {
+    let millis = quantity::millis(value)?;
+    quantity::in_range(millis, bounds, quantity::show_millis).map(Duration::from_millis)
+}
+
+impl Beside {
+    /// The settings as JSON.
+    pub(super) fn settings(&self) -> Result<Map<String, Value>, String> {
+        match serde_json::to_value(&self.settings) {
+            Ok(Value::Object(settings)) => Ok(settings),
+            Ok(_) | Err(_) => Err("the settings are no JSON".to_owned()),
+        }
+    }
+
+    /// The limits, over those that hold for all policies.
+    ///
+    /// # Errors
+    /// Which one is wrong, and how.
+    pub(super) fn allowance(&self, common: Allowance) -> Result<Allowance, String> {
+        let limits = &self.limits;
+        // Each is one that the setting of `[sandbox]` could have.
+        let bytes = |key: &str, bounds, value: &Option<toml::Value>, common: usize| match value {
+            None => Ok(common),
+            Some(value) => {
+                bounded_bytes(value, bounds).map_err(|why| format!("limits.{key} {why}"))
+            }
+        };
+        let time = |key: &str, bounds, value: &Option<toml::Value>, common| match value {
+            None => Ok(common),
+            Some(value) => bounded_time(value, bounds).map_err(|why| format!("limits.{key} {why}")),
+        };
+        let memory_bytes = bytes(
+            "memory_bytes",
+            config::MEMORY_BYTES,
+            &limits.memory_bytes,
+            common.memory_bytes,
+        )?;
+        if memory_bytes > common.memory_bytes {
+            return Err("limits.memory_bytes is more than sandbox.memory_bytes, which every sandbox is made for".to_owned());
+        }
+        Ok(Allowance {
+            memory_bytes,
+            call_time: time(
+                "call_time",
+                config::CALL_TIMEOUT,
+                &limits.call_time,
+                common.call_time,
+            )?,
+            request_time: time(
+                "request_time",
+                config::REQUEST_TIME,
+                &limits.request_time,
+                common.request_time,
+            )?,
+            event_bytes: bytes(
+                "event_bytes",
+                config::EVENT_BYTES,
+                &limits.event_bytes,
+                common.event_bytes,
+            )?,
+            output_bytes: bytes(
+                "output_bytes",
+                config::OUTPUT_BYTES,
+                &limits.output_bytes,
+                common.output_bytes,
+            )?,
+        })
+    }
+}
+
+fn optional(path: &Path) -> io::Result<Option<String>> {
+    match read(path, BESIDE_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| io::Error::other("it is no text")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file of at most so many bytes.
+fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    // What is no file may have no end, or no beginning.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let why = format!("it is larger than {} MiB", most >> 20);
+        return Err(io::Error::other(why));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::config::SandboxConfig;
+
+    #[test]
+    fn a_files_name_is_the_policys() {
+        let named = |file: &str| {
+            Build::at(Path::new(file)).map(|build| (build.name.clone(), build.is_plain()))
+        };
+        assert_eq!(named("/p/redact.wasm"), Some(("redact".to_owned(), true)));
+        assert_eq!(
+            named("/p/redact@1.2.wasm"),
+            Some(("redact".to_owned(), false))
+        );
+        assert_eq!(
+            named("/p/house-voice@a@b.wasm"),
+            Some(("house-voice".to_owned(), false))
+        );
+        for other in [
+            "redact.toml",
+            "Redact.wasm",
+            ".wasm",
+            "@1.wasm",
+            "-a.wasm",
+            "a b.wasm",
+            "redact.wasm.minisig",
+        ] {
+            assert_eq!(named(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_beside_a_policy_is_checked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redact.toml");
+        let common = Allowance::of(&SandboxConfig::default());
+        assert_eq!(beside(&path).unwrap().allowance(common).unwrap(), common);
+        let says = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let said = beside(&path)?;
+            said.settings()?;
+            said.allowance(common)
+        };
+        let limits = says("digest = \"sha256:00\"\n[settings]\nvoice = \"x\"\n[limits]\nmemory_bytes = \"16MiB\"\ncall_time = \"50ms\"").unwrap();
+        assert_eq!(
+            (limits.memory_bytes, limits.call_time.as_millis()),
+            (16 << 20, 50)
+        );
+        assert_eq!(limits.output_bytes, common.output_bytes);
+        for (text, expected) in [
+            ("x = 1", "unknown field `x`"),
+            ("[limits]\nmemory = 1", "unknown field `memory`"),
+            ("[limits]\ncall_time = \"soon\"", "limits.call_time"),
+            ("[limits]\nmemory_bytes = \"8GiB\"", "limits.memory_bytes"),
+            (
+                "[limits]\nmemory_bytes = 1",
+                "limits.memory_bytes must be between 1MiB and 4GiB",
+            ),
+            (
+                "[limits]\noutput_bytes = 0",
+                "limits.output_bytes must be between 1KiB and 64GiB",
+            ),
+            (
+                "[limits]\ncall_time = \"0ms\"",
+                "limits.call_time must be between 1ms and 1min",
+            ),
+            ("on_fault = \"ignore\"", "on_fault"),
+            ("=", "redact.toml"),
+        ] {
+            let error = says(text).unwrap_err();
+            assert!(error.contains(expected) && !error.contains('\n'), "{error}");
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What operators see of the policies: the answer of `GET /admin/policies`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::folder;
+use super::persisted::{Activation, Record};
+use super::{FOLDER, RegistryState, Shared};
+use crate::release::Release;
+use crate::settings::must_be;
+use crate::shadow::Tally;
+use airlock_types::wit::{Description, Setting};
+
+/// All of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The number of the release that serves.
+    pub active: u64,
+    pub canary: Option<CanaryReport>,
+    pub shadow: Option<ShadowReport>,
+    /// By number.
+    pub releases: Vec<ReleaseReport>,
+    /// The component files of the folder.
+    pub files: Vec<File>,
+    /// The oldest first.
+    pub history: Vec<Activation>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct CanaryReport {
+    pub release: u64,
+    pub percent: f64,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ShadowReport {
+    pub release: u64,
+    #[serde(flatten)]
+    pub tally: Tally,
+}
+
+/// A release, and how it fares in this process.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReleaseReport {
+    #[serde(flatten)]
+    pub record: Record,
+    /// What it says of itself, where this process has loaded it.
+    pub about: Option<AboutReport>,
+    /// Whether it is in memory.
+    pub resident: bool,
+    /// Roles that it has and requests that run on it.
+    pub holders: usize,
+    /// Since it was last loaded. None where it is not in memory.
+    pub requests: Option<u64>,
+    pub faults: BTreeMap<&'static str, u64>,
+    /// What its requests carry.
+    pub settings: Option<Value>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct AboutReport {
+    pub name: String,
+    pub summary: String,
+    pub dialects: Vec<String>,
+    pub strategies: Vec<String>,
+    pub takes: Vec<TakesReport>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct TakesReport {
+    pub name: String,
+    pub summary: String,
+    /// What it must be, in words.
+    pub takes: String,
+    /// JSON.
+    pub default: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct File {
+    pub name: String,
+    pub file: String,
+}
+
+pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
+    let roles = shared.rollout.roles();
+    let folder = shared.config.data_dir.join(FOLDER);
+    // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
+    let builds = folder::builds(&folder).unwrap_or_default();
+    let file = &state.persisted.file;
+    Report {
+        active: roles.active.about().number,
+        canary: roles.canary.as_ref().map(|canary| CanaryReport {
+            release: canary.release.about().number,
+            percent: canary.percent,
+        }),
+        shadow: roles.shadow.as_ref().map(|shadow| ShadowReport {
+            release: shadow.release.about().number,
+            tally: shadow.tally(),
+        }),
+        releases: file
+            .releases
+            .iter()
+            .map(|record| release(state, record))
+            .collect(),
+        files: builds
+            .into_iter()
+            .map(|build| File {
+                file: build
+                    .path
+                    .file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                name: build.name,
+            })
+            .collect(),
+        history: file.history.clone(),
+    }
+}
+
+fn release(state: &RegistryState, record: &Record) -> ReleaseReport {
+    let loaded = state
+        .loaded
+        .iter()
+        .find(|it| it.record.number == record.number);
+    // Before it is looked at, which holds it.
+    let holders = loaded.map_or(0, |loaded| loaded.trace.holders());
+    let live: Option<Release> = loaded.and_then(|loaded| loaded.trace.find());
+    let counts = live
+        .as_ref()
+        .map(|live| live.health().counts())
+        .unwrap_or_default();
+    ReleaseReport {
+        record: record.clone(),
+        about: loaded.and_then(|loaded| loaded.description.as_ref().map(about)),
+        resident: live.is_some(),
+        holders,
+        requests: live.as_ref().map(|_| counts.requests),
+        faults: counts.faults,
+        settings: live.and_then(|live| serde_json::from_str(live.settings()).ok()),
+    }
+}
+
+fn about(description: &Description) -> AboutReport {
+    let takes = |setting: &Setting| TakesReport {
+        name: setting.name.clone(),
+        summary: setting.summary.clone(),
+        takes: must_be(&setting.takes),
+        default: setting.default.clone(),
+    };
+    AboutReport {
+        name: description.name.clone(),
+        summary: description.summary.clone(),
+        dialects: description.dialects.clone(),
+        strategies: description.strategies.clone(),
+        takes: description.settings.iter().map(takes).collect(),
+    }
+}

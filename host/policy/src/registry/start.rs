@@ -1,0 +1,181 @@
+//! The policy that a gateway begins with: `serve` loads it here, and `doctor` checks it here.
+
+use std::error::Error;
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::config::{PolicyConfig, PolicySource};
+use super::find::{Finder, Found, blocking, embedded, name_of, read, short};
+use super::load::Loader;
+use super::persisted::{Activation, PersistedState, named};
+use super::state::RegistryState;
+use super::{By, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
+use crate::SHIPPED;
+use crate::engine::Engine;
+use crate::release::Release;
+use crate::trust::Trust;
+use airlock_metrics::Metrics;
+
+/// Who makes the configured policy active.
+const CONFIGURATION: &str = "configuration";
+
+/// What a start fails with, and the causes of that.
+type Cause = Box<dyn Error + Send + Sync>;
+
+impl Registry {
+    /// Loads the policy that `open` would begin with, tries it out, and changes nothing. Gives its name and the first digits
+    /// of its digest.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub async fn check(config: &PolicyConfig) -> Result<(String, String), Cause> {
+        folders(config)?;
+        let persisted = PersistedState::look(config.data_dir.join(STATE))?;
+        let engine = Engine::new(&config.sandbox)?;
+        let loader = Loader {
+            config,
+            engine: &engine,
+            compiler: &compiler(&engine, config)?.hurried(),
+            trust: &trust(config)?,
+            metrics: &Metrics::default(),
+            fault_notify: &Arc::default(),
+        };
+        let first = StartPolicy::of(config, &persisted);
+        let found = first.find(config, &persisted).await?;
+        let (name, digest) = (found.name.clone(), short(&found.digest).to_owned());
+        let ready = loader.ready(found, None, None, false).await;
+        ready.map_err(|error| first.unusable(error.into()))?;
+        Ok((name, digest))
+    }
+}
+
+/// Makes the folders of the data directory that policies need.
+///
+/// # Errors
+/// Which one cannot be made, and why.
+pub(super) fn folders(config: &PolicyConfig) -> io::Result<()> {
+    let data = &config.data_dir;
+    for folder in [data.clone(), data.join(FOLDER), data.join(STORE)] {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder);
+        made.map_err(|cause| unmade(&folder, &cause))?;
+    }
+    Ok(())
+}
+
+fn unmade(folder: &Path, cause: &io::Error) -> io::Error {
+    match fs::metadata(folder) {
+        Ok(found) if !found.is_dir() => io::Error::new(
+            cause.kind(),
+            format!(
+                "{} is a file and must be a folder: move it away",
+                folder.display()
+            ),
+        ),
+        _ => named(folder, cause),
+    }
+}
+
+/// Whose signatures count.
+pub(super) fn trust(config: &PolicyConfig) -> Result<Trust, Cause> {
+    let policies = &config;
+    Ok(Trust::new(
+        &policies.public_keys,
+        policies.require_signature,
+    )?)
+}
+
+/// Which policy is the first, and by whom.
+pub(super) enum StartPolicy {
+    /// That of the configuration.
+    Configured(PolicySource),
+    /// The one that was made active last.
+    Last(Activation),
+    /// The embedded one: nobody has said anything.
+    Embedded,
+}
+
+impl StartPolicy {
+    /// What holds for this configuration.
+    pub(super) fn of(config: &PolicyConfig, persisted: &PersistedState) -> Self {
+        // What a configuration asked for counts as long as it does.
+        let mut history = persisted.file.history.iter().rev();
+        let last = history.find(|it| it.by != CONFIGURATION).cloned();
+        match (&config.source, last) {
+            (Some(source), _) => Self::Configured(source.clone()),
+            (None, Some(last)) => Self::Last(last),
+            (None, None) => Self::Embedded,
+        }
+    }
+
+    /// Its build, read.
+    async fn find(
+        &self,
+        config: &PolicyConfig,
+        persisted: &PersistedState,
+    ) -> Result<Found, Cause> {
+        let found = match self {
+            Self::Configured(PolicySource::File(path)) => {
+                let (name, path) = (name_of(path), path.clone());
+                blocking(move || read(name, &path)).await
+            }
+            Self::Configured(PolicySource::Shipped) | Self::Embedded => Ok(embedded(config)),
+            Self::Last(last) => {
+                let known = &persisted.file.releases;
+                let finder = Finder { config, known };
+                finder.again(&last.name, &last.digest).await
+            }
+        };
+        found.map_err(|error| self.unusable(error))
+    }
+
+    /// The error of a policy that cannot be the first, with the way out.
+    fn unusable(&self, error: RegistryError) -> Cause {
+        match self {
+            Self::Last(last) if last.name != SHIPPED => format!(
+                "the policy that was active last, {}@{}: {error}; put it right, or start with `--policy {SHIPPED}` or `--policy FILE`",
+                last.name,
+                short(&last.digest)
+            )
+            .into(),
+            Self::Configured(PolicySource::File(_)) => {
+                format!("{error}; put it right, or start with `--policy {SHIPPED}`").into()
+            }
+            Self::Configured(PolicySource::Shipped) | Self::Last(_) | Self::Embedded => error.into(),
+        }
+    }
+
+    /// Who makes it active.
+    fn by(&self) -> By {
+        By::name(match self {
+            Self::Configured(_) => CONFIGURATION,
+            Self::Last(_) | Self::Embedded => "start",
+        })
+    }
+}
+
+impl Loader<'_> {
+    /// Loads the release to begin with. It is noted in the state where that is news, and not yet saved.
+    ///
+    /// # Errors
+    /// It cannot serve; the error has the way out.
+    pub(super) async fn first(&self, state: &mut RegistryState) -> Result<Release, Cause> {
+        let first = StartPolicy::of(self.config, &state.persisted);
+        let found = first.find(self.config, &state.persisted).await?;
+        let release = match self.ready(found, None, None, false).await {
+            Ok(ready) => self.adopt(state, ready),
+            Err(error) => Err(error.into()),
+        };
+        let release = release.map_err(|error| first.unusable(error))?;
+        let newest = state.persisted.file.history.last();
+        if newest.is_none_or(|last| last.release != release.about().number) {
+            state.note(&release, first.by(), false).log();
+        }
+        Ok(release)
+    }
+}

@@ -1,0 +1,113 @@
+//! A request's calls once more, on a release of one's choice: what a shadow does live, and `airlock policy replay` later.
+
+use super::Fault;
+use super::health::Client;
+use super::policy_call::{CallResult, PolicyCall};
+use super::release::Release;
+use super::session::Session;
+use airlock_metrics::Work;
+use airlock_types::failure::Failure;
+use airlock_types::wit::Context;
+
+/// A session that is told what another was told. What it gives leads to nothing.
+pub struct Replay {
+    session: Session,
+    /// Its own plan's.
+    notes: String,
+    /// Whether its own plan is a stream of one turn, whose text patterns may tell.
+    relays: bool,
+}
+
+impl Replay {
+    /// A session of this release.
+    ///
+    /// # Errors
+    /// As a request's would.
+    pub async fn on(release: &Release) -> Result<Self, Fault> {
+        Ok(Self::of(release.session().await?))
+    }
+
+    /// The same for a shadow, whose calls are counted apart. `client`: whose request it follows.
+    ///
+    /// # Errors
+    /// As for `on`.
+    pub(super) async fn beside(release: &Release, client: Client) -> Result<Self, Fault> {
+        Ok(Self::of(Session::new(release, Work::Shadow, client).await?))
+    }
+
+    fn of(session: Session) -> Self {
+        Self {
+            session,
+            notes: String::new(),
+            relays: false,
+        }
+    }
+
+    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    pub fn memory_bytes(&self) -> usize {
+        self.session.memory_bytes()
+    }
+
+    /// Makes the call, with the settings and the notes that this release has.
+    pub async fn step(&mut self, step: &PolicyCall) -> CallResult {
+        let session = &mut self.session;
+        match step {
+            PolicyCall::Render(request) => {
+                let mut request = request.clone();
+                session
+                    .release()
+                    .settings()
+                    .clone_into(&mut request.settings);
+                match session.render(&request).await {
+                    Ok(plan) => {
+                        plan.notes.clone_into(&mut self.notes);
+                        self.relays = plan.streaming && plan.briefs.len() == 1;
+                        CallResult::Plan(Box::new(plan))
+                    }
+                    Err(Failure { problem, cause }) => match cause {
+                        // Only a fault has a cause here.
+                        Some(cause) => CallResult::Fault(cause.to_string()),
+                        None => CallResult::Refused(problem),
+                    },
+                }
+            }
+            PolicyCall::Decide(load) => answer(session.decide(*load).await),
+            PolicyCall::Open(context) => {
+                let context = self.noted(context);
+                let opened = self.session.open(&context).await;
+                if self.relays {
+                    self.session.relay();
+                }
+                answer(opened)
+            }
+            PolicyCall::Feed(events) => answer(session.feed(events).await),
+            PolicyCall::Finish(ending) => answer(session.finish(ending).await),
+            PolicyCall::Convene(context, candidates) => {
+                let context = self.noted(context);
+                answer(self.session.convene(&context, *candidates).await)
+            }
+            PolicyCall::Wake(now) => answer(session.wake(*now).await),
+            PolicyCall::Settle(candidate, outcome, now) => {
+                answer(session.settle(*candidate, outcome, *now).await)
+            }
+            PolicyCall::Judged(outcome, now) => answer(session.judged(outcome, *now).await),
+        }
+    }
+
+    fn noted(&self, context: &Context) -> Context {
+        Context {
+            notes: self.notes.clone(),
+            ..context.clone()
+        }
+    }
+}
+
+fn answer<T>(outcome: Result<T, Fault>) -> CallResult
+where
+    CallResult: for<'a> From<&'a T>,
+{
+    match outcome {
+        Ok(given) => CallResult::from(&given),
+        Err(fault) => CallResult::Fault(fault.to_string()),
+    }
+}

@@ -1,0 +1,379 @@
+//! One request's sandbox: one store, one instance, one release. Dropping it frees everything.
+
+mod call; // what one call may take
+
+use wasmtime::Store;
+use wasmtime::component::ResourceAny;
+
+use self::call::{Timed, settle, wall, within};
+use super::contract;
+use super::fault::Fault;
+use super::health::Client;
+use super::policy_call::{CallResult, Observer, PolicyCall, RecordedCall};
+use super::relay::Relay;
+use super::release::Release;
+use super::sandbox::Sandbox;
+use super::size;
+use super::volume::{self, Volume};
+use super::world::Exports;
+use airlock_base::memory::MemoryShare;
+use airlock_metrics::Work;
+use airlock_types::events;
+use airlock_types::failure::Failure;
+use airlock_types::wit::{
+    Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Output,
+    Plan, Request, Verdict,
+};
+
+/// A policy at work on one request.
+///
+/// Calls take microseconds and yield to other requests when they do not. A call that failed, or whose future was
+/// dropped, leaves the session good for nothing: every later call fails.
+pub struct Session {
+    release: Release,
+    store: Store<Sandbox>,
+    exports: Box<dyn Exports>,
+    reply: Option<ResourceAny>,
+    panel: Option<ResourceAny>,
+    /// What needs no call.
+    relay: Relay,
+    /// How many the request has.
+    attachments: usize,
+    /// What the request has led to so far.
+    volume: Volume,
+    /// Who sees every call.
+    observers: Vec<Observer>,
+    /// For whom it is called.
+    work: Work,
+    /// Whose request it is.
+    client: Client,
+    /// What its memory takes up of that for bodies. Given back last.
+    occupied: MemoryShare,
+}
+
+/// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
+macro_rules! call {
+    ($session:ident, $call:ident($($argument:expr),*)) => {{
+        let times = &$session.release.meter().calls($session.work).$call;
+        let timed = Timed::begin(&mut $session.store, &$session.release, times);
+        let call = $session.exports.$call(&mut $session.store, $($argument),*);
+        let outcome = within(wall(&$session.release), call).await;
+        drop(timed);
+        settle(outcome, &$session.store)
+    }};
+}
+
+impl Session {
+    pub(super) async fn new(release: &Release, work: Work, client: Client) -> Result<Self, Fault> {
+        let allowance = release.allowance();
+        let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
+        store.limiter(|sandbox| sandbox);
+        store.epoch_deadline_callback(Sandbox::tick);
+        // What a policy hands out must fit the memory that it has. Without this bound a short list of references to
+        // one long text would make the host allocate without end.
+        store.set_hostcall_fuel(allowance.memory_bytes);
+        let meter = release.meter();
+        let timed = Timed::begin(&mut store, release, &meter.calls(work).instantiate);
+        let call = release.world().instantiate(&mut store);
+        let outcome = within(wall(release), call).await;
+        drop(timed);
+        let exports = settle(outcome, &store).inspect_err(|fault| meter.failed(fault.kind()));
+        release.health().met(exports.as_ref().err(), client);
+        Ok(Self {
+            release: release.clone(),
+            store,
+            exports: exports?,
+            reply: None,
+            panel: None,
+            relay: Relay::default(),
+            attachments: 0,
+            volume: Volume::default(),
+            observers: Vec::new(),
+            work,
+            client,
+            occupied: MemoryShare::default(),
+        })
+    }
+
+    /// The release that serves the request.
+    pub fn release(&self) -> &Release {
+        &self.release
+    }
+
+    /// The client whose request it is.
+    pub(super) fn client(&self) -> Client {
+        self.client
+    }
+
+    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    pub fn memory_bytes(&self) -> usize {
+        self.store.data().memory_bytes()
+    }
+
+    /// Keeps this share until the session ends.
+    pub fn occupy(&mut self, share: MemoryShare) {
+        self.occupied = share;
+    }
+
+    /// Has this one see every call from now on.
+    pub fn observe(&mut self, observer: Observer) {
+        self.observers.push(observer);
+    }
+
+    /// What the policy says of itself. None: its version of the world does not ask it.
+    pub async fn describe(&mut self) -> Result<Option<Description>, Fault> {
+        let described = call!(self, describe());
+        self.counted(described)
+    }
+
+    /// What the request becomes.
+    ///
+    /// # Errors
+    /// The policy's own refusal of the request, or its fault; `request_too_large` where the release's time or memory ran
+    /// out over a large one.
+    pub async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
+        self.attachments = request.attachments.len();
+        self.volume.begin(request.body.len());
+        let rendered = call!(self, render(request)).and_then(|rendered| {
+            if let Ok(plan) = &rendered {
+                contract::plan(plan, request)?;
+            }
+            Ok(rendered)
+        });
+        self.volume.rendered(self.memory_bytes());
+        self.show(&rendered, || PolicyCall::Render(request.clone()));
+        match rendered {
+            Ok(rendered) => Ok(rendered?),
+            Err(fault) => Err(self.failed_over(request, fault)),
+        }
+    }
+
+    /// Counts a fault of rendering, and tells the client of it.
+    fn failed_over(&self, request: &Request, fault: Fault) -> Failure {
+        let health = self.release.health();
+        self.release.meter().failed(fault.kind());
+        if size::is_cost_of(&request.body, &fault) {
+            health.overtaxed(&fault);
+            return size::exhausted(fault, self.release.allowance());
+        }
+        health.failed(&fault, self.client, Some(request));
+        fault.into()
+    }
+
+    /// Whether the request may start now.
+    pub async fn decide(&mut self, load: Load) -> Result<Admission, Fault> {
+        let admission = call!(self, decide(load));
+        self.seen(admission, || PolicyCall::Decide(load))
+    }
+
+    /// Begins the reply. A session has one.
+    pub async fn open(&mut self, context: &Context) -> Result<(), Fault> {
+        let reply = call!(self, open(context)).map(|reply| self.reply = Some(reply));
+        self.seen(reply, || PolicyCall::Open(context.clone()))
+    }
+
+    /// Lets pieces of a text that goes on be output without a call, where the policy gives a pattern for them.
+    pub fn relay(&mut self) {
+        if self.has_relay() {
+            self.relay.allow();
+        }
+    }
+
+    /// Whether its policy gives patterns at all.
+    pub fn has_relay(&self) -> bool {
+        self.exports.relays()
+    }
+
+    /// Whether these events are output without a call, as far as is known.
+    pub fn relays(&self, events: &[Event]) -> bool {
+        self.relay.covers(events)
+    }
+
+    /// Translates a batch of events. Needs an open reply.
+    pub async fn feed(&mut self, events: &[Event]) -> Result<Output, Fault> {
+        let reply = self.reply.ok_or_else(not_open)?;
+        self.volume.receive(events);
+        if self.relay.needs_pattern(events) {
+            let pattern = call!(self, offer(reply)).and_then(|pattern| {
+                contract::pattern(pattern.as_ref())?;
+                Ok(pattern)
+            });
+            self.relay.follow(self.counted(pattern)?);
+        }
+        if self.relay.covers(events) {
+            let due = self.relay.due();
+            self.report(reply, &due).await?;
+            // No call from here on: output cannot be taken back.
+            return self.relayed(events);
+        }
+        let rest = self.relay.rest();
+        self.report(reply, &rest).await?;
+        let output = call!(self, feed(reply, events)).and_then(|output| {
+            contract::output(&output)?;
+            self.give_out(&output.frames, events.len(), 0)?;
+            Ok(output)
+        });
+        let output = self.seen(output, || PolicyCall::Feed(events.to_vec()))?;
+        self.relay.fed(events);
+        Ok(output)
+    }
+
+    /// Tells a batch by the pattern. For whoever watches it was fed, as the one piece that it has become: they see what
+    /// clients see, and no policy can tell that it is watched.
+    fn relayed(&mut self, events: &[Event]) -> Result<Output, Fault> {
+        let frames: Vec<Frame> = self.relay.frame(events).into_iter().collect();
+        let output = self.give_out(&frames, events.len(), 0).map(|()| Output {
+            frames,
+            handoff: None,
+        });
+        self.seen(output, || {
+            let mut joined = events.to_vec();
+            events::compact(&mut joined);
+            PolicyCall::Feed(joined)
+        })
+    }
+
+    /// Tells the reply what was output without it.
+    async fn report(&mut self, reply: ResourceAny, events: &[Event]) -> Result<(), Fault> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let reported = call!(self, relayed(reply, events));
+        self.counted(reported)
+    }
+
+    /// Ends the reply.
+    pub async fn finish(&mut self, ending: &Ending) -> Result<Closing, Fault> {
+        let reply = self.reply.take().ok_or_else(not_open)?;
+        let rest = self.relay.rest();
+        self.report(reply, &rest).await?;
+        let closing = call!(self, finish(reply, ending)).and_then(|closing| {
+            contract::frames(&closing.frames)?;
+            let body = closing.body.as_ref().map_or(0, String::len);
+            self.give_out(&closing.frames, 1, body)?;
+            Ok(closing)
+        });
+        self.seen(closing, || PolicyCall::Finish(ending.clone()))
+    }
+
+    /// Convenes the panel over so many candidates. A session has one.
+    pub async fn convene(&mut self, context: &Context, candidates: u32) -> Result<(), Fault> {
+        let panel = call!(self, convene(context, candidates));
+        let panel = panel.map(|panel| self.panel = Some(panel));
+        self.seen(panel, || PolicyCall::Convene(context.clone(), candidates))
+    }
+
+    /// Tells the panel that it is time. Needs one, as the two calls below do. `now`: Unix milliseconds.
+    pub async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let verdict = call!(self, wake(panel, now));
+        self.decided(verdict, || PolicyCall::Wake(now))
+    }
+
+    /// Tells the panel what came of a candidate.
+    pub async fn settle(
+        &mut self,
+        candidate: u32,
+        outcome: &Outcome,
+        now: u64,
+    ) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let verdict = call!(self, settle(panel, (candidate, outcome), now));
+        self.decided(verdict, || {
+            PolicyCall::Settle(candidate, outcome.clone(), now)
+        })
+    }
+
+    /// Tells the panel what came of a turn that it asked for.
+    pub async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
+        let panel = self.panel.ok_or_else(not_convened)?;
+        let verdict = call!(self, judged(panel, outcome, now));
+        self.decided(verdict, || PolicyCall::Judged(outcome.clone(), now))
+    }
+
+    /// The list of models as JSON, in the dialect.
+    pub async fn list_models(&mut self, dialect: &str, models: &[Model]) -> Result<String, Fault> {
+        let list = call!(self, list_models(dialect, models));
+        self.counted(list)
+    }
+
+    /// One model as JSON, in the dialect.
+    pub async fn show_model(&mut self, dialect: &str, model: &Model) -> Result<String, Fault> {
+        let shown = call!(self, show_model(dialect, model));
+        self.counted(shown)
+    }
+
+    fn decided(
+        &mut self,
+        verdict: Result<Verdict, Fault>,
+        step: impl FnOnce() -> PolicyCall,
+    ) -> Result<Verdict, Fault> {
+        let verdict = verdict.and_then(|verdict| {
+            contract::verdict(&verdict, self.attachments)?;
+            Ok(verdict)
+        });
+        self.seen(verdict, step)
+    }
+
+    /// Shows a call to whoever watches, and counts its fault.
+    fn seen<T>(
+        &mut self,
+        outcome: Result<T, Fault>,
+        step: impl FnOnce() -> PolicyCall,
+    ) -> Result<T, Fault>
+    where
+        CallResult: for<'a> From<&'a T>,
+    {
+        self.show(&outcome, step);
+        self.counted(outcome)
+    }
+
+    fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> PolicyCall)
+    where
+        CallResult: for<'a> From<&'a T>,
+    {
+        if self.observers.is_empty() {
+            return;
+        }
+        let answer = match outcome {
+            Ok(answer) => CallResult::from(answer),
+            Err(fault) => CallResult::Fault(fault.to_string()),
+        };
+        let seen = RecordedCall::new(step(), answer);
+        self.observers.retain(|observer| observer.see(&seen));
+    }
+
+    /// Counts a fault against the release, but where it is the cost of a large answer.
+    fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        outcome.map_err(|fault| {
+            self.release.meter().failed(fault.kind());
+            let health = self.release.health();
+            if !self.volume.explains(&fault, self.release.allowance()) {
+                health.failed(&fault, self.client, None);
+                return fault;
+            }
+            health.overtaxed(&fault);
+            let message = volume::too_large(&fault, self.release.allowance());
+            Fault::AnswerTooLarge(Box::new(fault), message)
+        })
+    }
+
+    /// Counts what goes out, for `events`, with a body of this many bytes besides.
+    fn give_out(&mut self, frames: &[Frame], events: usize, body: usize) -> Result<(), Fault> {
+        let allowance = self.release.allowance();
+        self.volume.send(frames, events, body, allowance)
+    }
+}
+
+/// Our own mistake, reported as the contract that it breaks.
+fn not_open() -> Fault {
+    Fault::Contract("no reply is open".to_owned())
+}
+
+/// Likewise.
+fn not_convened() -> Fault {
+    Fault::Contract("no panel is convened".to_owned())
+}
+
+#[cfg(test)]
+mod tests;

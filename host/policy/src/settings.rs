@@ -1,0 +1,202 @@
+//! The settings of a policy: what it asks for in its manifest, and what operators give it.
+
+use serde_json::{Map, Value};
+
+use airlock_types::wit::{Description, Setting, Takes};
+
+/// What a policy's requests carry: what the configuration says for all policies, then what is said for this one, then the
+/// policy's own defaults. A policy that does not describe itself gets what there is.
+///
+/// # Errors
+/// Which setting is wrong, what it must be, and which ones there are.
+pub fn settle(
+    description: Option<&Description>,
+    common: &Map<String, Value>,
+    own: &Map<String, Value>,
+) -> Result<String, String> {
+    let Some(description) = description else {
+        let mut all = common.clone();
+        all.extend(own.clone());
+        return Ok(Value::Object(all).to_string());
+    };
+    let known = |name: &String| description.settings.iter().any(|it| it.name == *name);
+    if let Some(unknown) = own.keys().find(|name| !known(name)) {
+        let names: Vec<&str> = description
+            .settings
+            .iter()
+            .map(|it| it.name.as_str())
+            .collect();
+        return Err(match names.as_slice() {
+            [] => format!("`{unknown}`: the policy takes no settings"),
+            names => format!(
+                "`{unknown}`: there is no such setting; there are {}",
+                names.join(", ")
+            ),
+        });
+    }
+    let mut settled = Map::new();
+    for setting in &description.settings {
+        let given = own.get(&setting.name).or_else(|| common.get(&setting.name));
+        let value = match (given, &setting.default) {
+            (Some(value), _) => value.clone(),
+            (None, Some(default)) => serde_json::from_str(default)
+                .map_err(|_| format!("`{}`: its default is no JSON", setting.name))?,
+            (None, None) => continue,
+        };
+        check(setting, &value)?;
+        settled.insert(setting.name.clone(), value);
+    }
+    Ok(Value::Object(settled).to_string())
+}
+
+fn check(setting: &Setting, value: &Value) -> Result<(), String> {
+    let fits = match &setting.takes {
+        Takes::Flag => value.is_boolean(),
+        Takes::Whole((least, most)) => value
+            .as_i64()
+            .is_some_and(|number| (least..=most).contains(&&number)),
+        Takes::Text => value.is_string(),
+        Takes::Choice(choices) => value
+            .as_str()
+            .is_some_and(|text| choices.iter().any(|choice| choice == text)),
+        Takes::Texts => value
+            .as_array()
+            .is_some_and(|values| values.iter().all(Value::is_string)),
+        Takes::Json => true,
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(format!(
+        "`{}` must be {}",
+        setting.name,
+        must_be(&setting.takes)
+    ))
+}
+
+/// What a setting takes, in words.
+pub(crate) fn must_be(takes: &Takes) -> String {
+    match takes {
+        Takes::Flag => "true or false".to_owned(),
+        Takes::Whole((least, most)) => format!("a whole number from {least} to {most}"),
+        Takes::Text => "a text".to_owned(),
+        Takes::Choice(choices) => format!("one of {}", choices.join(", ")),
+        Takes::Texts => "a list of texts".to_owned(),
+        Takes::Json => "any JSON".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn setting(name: &str, takes: Takes, default: Option<&str>) -> Setting {
+        Setting {
+            name: name.to_owned(),
+            summary: String::new(),
+            takes,
+            default: default.map(str::to_owned),
+        }
+    }
+
+    fn description(settings: Vec<Setting>) -> Description {
+        Description {
+            name: "test".to_owned(),
+            version: "1".to_owned(),
+            summary: String::new(),
+            dialects: Vec::new(),
+            strategies: Vec::new(),
+            settings,
+        }
+    }
+
+    fn settled(settings: Vec<Setting>, common: &Value, own: &Value) -> Result<Value, String> {
+        let map = |value: &Value| value.as_object().cloned().unwrap();
+        let text = settle(Some(&description(settings)), &map(common), &map(own))?;
+        Ok(serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn own_settings_outweigh_common_ones_and_defaults() {
+        let settings = || {
+            vec![
+                setting("strict", Takes::Flag, Some("false")),
+                setting("voice", Takes::Text, Some("\"plain\"")),
+                setting("synthesis", Takes::Choice(vec!["merge".to_owned()]), None),
+            ]
+        };
+        let common = json!({"strict": true, "unknown to it": 1});
+        assert_eq!(
+            settled(settings(), &common, &json!({})).unwrap(),
+            json!({"strict": true, "voice": "plain"})
+        );
+        assert_eq!(
+            settled(
+                settings(),
+                &common,
+                &json!({"strict": false, "synthesis": "merge"})
+            )
+            .unwrap(),
+            json!({"strict": false, "voice": "plain", "synthesis": "merge"})
+        );
+    }
+
+    #[test]
+    fn a_wrong_setting_is_refused_by_name() {
+        let cases = [
+            (Takes::Flag, json!(1), "true or false"),
+            (
+                Takes::Whole((0, 10)),
+                json!(11),
+                "a whole number from 0 to 10",
+            ),
+            (
+                Takes::Whole((0, 10)),
+                json!(1.5),
+                "a whole number from 0 to 10",
+            ),
+            (Takes::Text, json!(null), "a text"),
+            (
+                Takes::Choice(vec!["a".to_owned(), "b".to_owned()]),
+                json!("c"),
+                "one of a, b",
+            ),
+            (Takes::Texts, json!(["a", 1]), "a list of texts"),
+        ];
+        for (takes, value, expected) in cases {
+            let error = settled(
+                vec![setting("it", takes, None)],
+                &json!({}),
+                &json!({"it": value}),
+            );
+            assert_eq!(error.unwrap_err(), format!("`it` must be {expected}"));
+        }
+        let error = settled(
+            vec![setting("it", Takes::Json, None)],
+            &json!({}),
+            &json!({"that": 1}),
+        );
+        assert_eq!(
+            error.unwrap_err(),
+            "`that`: there is no such setting; there are it"
+        );
+        let error = settled(Vec::new(), &json!({}), &json!({"that": 1}));
+        assert_eq!(error.unwrap_err(), "`that`: the policy takes no settings");
+    }
+
+    #[test]
+    fn a_policy_that_does_not_describe_itself_gets_what_there_is() {
+        let map = |value: Value| value.as_object().cloned().unwrap();
+        let text = settle(
+            None,
+            &map(json!({"strict": false})),
+            &map(json!({"x": [1]})),
+        )
+        .unwrap();
+        assert_eq!(text, r#"{"strict":false,"x":[1]}"#);
+    }
+}

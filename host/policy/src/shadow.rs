@@ -1,0 +1,241 @@
+//! A release that is fed what others serve, and whose answers are compared with theirs and thrown away.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::health::Client;
+use super::policy_call::{CallResult, Observed, PolicyCall, RecordedCall, observer};
+use super::release::Release;
+use super::replay::Replay;
+use super::session::Session;
+use airlock_base::task::Tasks;
+
+/// Requests that are followed at once. The others are passed over.
+const FOLLOWED: usize = 32;
+
+/// Bytes of the largest request that is followed: it is copied.
+const BODY_BYTES: usize = 1 << 20;
+
+/// Differences that are kept to look at.
+const SAMPLES: usize = 16;
+
+/// Bytes of an answer that are looked through for what differs.
+const TEXT_BYTES: usize = 64 << 10;
+
+/// Characters of what differs that are kept of each side.
+const EXCERPT: usize = 160;
+
+/// A shadow. Clones share its counts.
+#[derive(Clone)]
+pub struct Shadow {
+    pub release: Release,
+    places: Arc<Semaphore>,
+    tally: Arc<Mutex<Tally>>,
+    tasks: Tasks,
+}
+
+/// What has been compared.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Tally {
+    /// Requests whose answers were the same to the last byte.
+    pub same: u64,
+    /// Requests with a difference, by the first call that differed: `render`, `feed`, `finish`, …
+    pub different: BTreeMap<&'static str, u64>,
+    /// Requests on which the shadow failed.
+    pub failed: u64,
+    /// Requests that ended before their answer did: their client left, or the served release failed.
+    pub cut: u64,
+    /// Requests that were given up: they came faster than the shadow could follow.
+    pub behind: u64,
+    /// Requests that were passed over: too many at once, or too large.
+    pub passed: u64,
+    /// The last differences.
+    pub samples: VecDeque<Sample>,
+}
+
+/// A difference.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// The request's id.
+    pub request: String,
+    /// The call: `feed`.
+    pub call: &'static str,
+    /// Which call of the request, from 1.
+    pub number: usize,
+    /// What was served, from a little before the difference.
+    pub served: String,
+    /// What the shadow gave in its place.
+    pub shadow: String,
+}
+
+impl Shadow {
+    /// A shadow that has compared nothing yet.
+    pub(super) fn new(release: Release, tasks: &Tasks) -> Self {
+        Self {
+            release,
+            places: Arc::new(Semaphore::new(FOLLOWED)),
+            tally: Arc::default(),
+            tasks: tasks.clone(),
+        }
+    }
+
+    /// Follows a request. It costs the request copies of what it is told and gives, and no waiting.
+    pub fn follow(&self, session: &mut Session, request: &str, body_bytes: usize) {
+        let place = Arc::clone(&self.places).try_acquire_owned().ok();
+        let Some(place) = place.filter(|_| body_bytes <= BODY_BYTES) else {
+            self.lock().passed += 1;
+            return;
+        };
+        let (sender, observed) = observer();
+        session.observe(sender);
+        let client = session.client();
+        let shadow = self.clone();
+        let request = request.to_owned();
+        self.tasks.spawn("shadow", async move {
+            let stopping = shadow.tasks.clone();
+            tokio::select! {
+                () = stopping.stopping() => {}
+                () = shadow.compare(request, client, observed, place) => {}
+            }
+        });
+    }
+
+    /// What has been compared so far.
+    pub fn tally(&self) -> Tally {
+        self.lock().clone()
+    }
+
+    async fn compare(
+        self,
+        request: String,
+        client: Client,
+        mut observed: Observed,
+        _place: OwnedSemaphorePermit,
+    ) {
+        let Ok(mut replay) = Replay::beside(&self.release, client).await else {
+            self.lock().failed += 1;
+            return;
+        };
+        let mut number = 0;
+        while let Some(seen) = observed.next().await {
+            number += 1;
+            let own = replay.step(seen.step()).await;
+            if matches!(seen.answer(), CallResult::Fault(_)) {
+                break;
+            }
+            if matches!(own, CallResult::Fault(_)) {
+                self.lock().failed += 1;
+                return;
+            }
+            if let Some(sample) = differs(&request, number, &seen, &own) {
+                self.differed(sample);
+                return;
+            }
+            if is_last(&seen) {
+                self.lock().same += 1;
+                return;
+            }
+        }
+        let mut tally = self.lock();
+        if observed.has_gaps() {
+            tally.behind += 1;
+        } else {
+            tally.cut += 1;
+        }
+    }
+
+    fn differed(&self, sample: Sample) {
+        let mut tally = self.lock();
+        *tally.different.entry(sample.call).or_default() += 1;
+        if tally.samples.len() == SAMPLES {
+            tally.samples.pop_front();
+        }
+        tally.samples.push_back(sample);
+    }
+
+    /// A standard mutex: it is held for a few instructions and never across an await.
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether nothing follows on this.
+fn is_last(seen: &RecordedCall) -> bool {
+    matches!(
+        (seen.step(), seen.answer()),
+        (PolicyCall::Finish(_), _)
+            | (
+                _,
+                CallResult::Refused(_)
+                    | CallResult::Admission(airlock_types::wit::Admission::Refuse(_))
+            )
+    )
+}
+
+fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) -> Option<Sample> {
+    let (served, shadow) = (seen.answer().shown(), own.shown());
+    if served == shadow {
+        return None;
+    }
+    let (served, shadow) = excerpts(&debug_text(&served), &debug_text(&shadow));
+    Some(Sample {
+        request: request.to_owned(),
+        call: seen.step().name(),
+        number,
+        served,
+        shadow,
+    })
+}
+
+/// An answer in words, as far as they are looked through for what differs.
+fn debug_text(answer: &CallResult) -> String {
+    let mut text = BoundedText(String::new());
+    // It ends early where there is too much.
+    let _ = write!(text, "{answer:?}");
+    text.0
+}
+
+struct BoundedText(String);
+
+impl fmt::Write for BoundedText {
+    fn write_str(&mut self, piece: &str) -> fmt::Result {
+        if self.0.len() + piece.len() > TEXT_BYTES {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(piece);
+        Ok(())
+    }
+}
+
+/// Both from a little before the first difference.
+fn excerpts(one: &str, other: &str) -> (String, String) {
+    let same = one
+        .chars()
+        .zip(other.chars())
+        .take_while(|(one, other)| one == other)
+        .count();
+    let from = same.saturating_sub(EXCERPT / 4);
+    let cut = |text: &str| text.chars().skip(from).take(EXCERPT).collect();
+    (cut(one), cut(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_excerpt_begins_a_little_before_the_difference() {
+        let (one, other) = ("a".repeat(500) + "b" + &"c".repeat(500), "a".repeat(600));
+        let (one, other) = excerpts(&one, &other);
+        assert_eq!(one, "a".repeat(40) + "b" + &"c".repeat(119));
+        assert_eq!(other, "a".repeat(140));
+        assert_eq!(
+            excerpts("same", "same?"),
+            ("same".to_owned(), "same?".to_owned())
+        );
+    }
+}

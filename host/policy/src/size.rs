@@ -1,0 +1,306 @@
+//! The size of a request, counted before its policy runs, and the size that a release's own limits have room for. A
+//! request beyond that is the client's to make smaller, and says nothing of the policy.
+
+use memchr::memchr2;
+
+use super::fault::Fault;
+use super::sandbox::Allowance;
+use airlock_types::failure::Failure;
+use airlock_types::wit::ProblemKind;
+
+/// The stable code of a request that is too large. `http::failure` gives it the status 413.
+pub const TOO_LARGE: &str = "request_too_large";
+
+/// CPU time that rendering may take for each key or value of a body, in nanoseconds. The shipped policy takes at most 325, for
+/// calls with their results (`session::tests::bounds` prints what it takes for each kind of body).
+const NANOSECONDS: u128 = 400;
+
+/// Memory of the sandbox that rendering may take for each of them, in bytes. The shipped policy takes at most 45, for messages.
+const BYTES: usize = 96;
+
+/// The sandbox's memory holds a body, what it becomes, and what is being written: a body may be one part of so many.
+const COPIES: usize = 4;
+
+/// Memory of a policy that has rendered nothing yet, in bytes.
+const IDLE: usize = 1 << 20;
+
+/// A body of this many bytes or more is large: time or memory that runs out while it is rendered is its size's cost.
+const LARGE: usize = 64 << 10;
+
+/// Characters of a member's name that are repeated to the client.
+const NAME: usize = 64;
+
+/// The largest request that a release has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of its body, without what was lifted out of it.
+    bytes: usize,
+    /// Keys and values of its body.
+    parts: usize,
+}
+
+impl Bounds {
+    /// What these limits have room for.
+    pub(super) fn of(allowance: &Allowance) -> Self {
+        let memory = allowance.memory_bytes.saturating_sub(IDLE);
+        let time = allowance.call_time.min(allowance.request_time).as_nanos() / NANOSECONDS;
+        Self {
+            bytes: memory / COPIES,
+            parts: (memory / BYTES).min(usize::try_from(time).unwrap_or(usize::MAX)),
+        }
+    }
+
+    /// Bytes of the longest body.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Checks a body's size. It reads the body once, and none that is too short to have too many parts.
+    ///
+    /// # Errors
+    /// `request_too_large`, which names the bound and the member of the body that has most of it.
+    pub fn check(&self, body: &str) -> Result<(), Failure> {
+        if body.len() > self.bytes {
+            return Err(refused(format!(
+                "The request has {} bytes, and this gateway's policy has memory for {}. Send fewer or shorter messages.",
+                body.len(),
+                self.bytes
+            )));
+        }
+        // The shortest part is a digit with its comma.
+        if body.len() / 2 < self.parts {
+            return Ok(());
+        }
+        let Counted { parts, most } = count(body, self.parts);
+        if parts <= self.parts {
+            return Ok(());
+        }
+        let message = format!(
+            "The request has more than {} keys and values, and this gateway's policy has time and memory for no more. Send fewer messages or calls.",
+            self.parts
+        );
+        let failure = refused(message);
+        Err(match most {
+            Some(member) => failure.at(member),
+            None => failure,
+        })
+    }
+}
+
+fn refused(message: String) -> Failure {
+    Failure::new(ProblemKind::InvalidRequest, TOO_LARGE, message)
+}
+
+/// Whether a fault of rendering is the cost of the request's size, and no fault of the policy.
+pub(super) fn is_cost_of(body: &str, fault: &Fault) -> bool {
+    is_large(body.len()) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
+}
+
+/// Whether a body of so many bytes is large.
+pub(super) fn is_large(bytes: usize) -> bool {
+    bytes >= LARGE
+}
+
+/// The limit that ran out.
+pub(super) fn bound(fault: &Fault, allowance: &Allowance) -> String {
+    match fault {
+        Fault::OutOfMemory => format!("use {} bytes of memory", allowance.memory_bytes),
+        Fault::TooLong(_) => format!(
+            "send {} bytes for one event and {} for one request",
+            allowance.event_bytes, allowance.output_bytes
+        ),
+        _ => format!("use {} ms of CPU time", allowance.call_time.as_millis()),
+    }
+}
+
+/// What a client gets whose request is so large that the release's limits ran out over it.
+pub(super) fn exhausted(fault: Fault, allowance: &Allowance) -> Failure {
+    let bound = bound(&fault, allowance);
+    let message = format!(
+        "The request is too large for this gateway's policy, which may {bound} to read it. Send fewer or shorter messages."
+    );
+    refused(message).because(fault)
+}
+
+/// What a body has.
+#[derive(Debug, PartialEq, Eq)]
+struct Counted<'a> {
+    /// Keys and values, as many as were looked for and one more at most.
+    parts: usize,
+    /// The member of the body's object that has the most of them.
+    most: Option<&'a str>,
+}
+
+/// Counts the keys and values of JSON text, and stops above `bound`. An array or an object counts as one more if it is empty. Text that is no JSON is counted by its punctuation
+/// alike; what is wrong with it is the policy's to report.
+fn count(body: &str, bound: usize) -> Counted<'_> {
+    let bytes = body.as_bytes();
+    let mut tally = Tally::default();
+    let (mut parts, mut depth, mut at) = (1_usize, 0_usize, 0_usize);
+    let mut text = 0..0;
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => {
+                let start = at;
+                at = string_end(bytes, at);
+                text = start..at.saturating_sub(1).max(start);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            b':' if depth == 1 => tally.begin(&body[text.clone()], parts),
+            b':' | b',' => {}
+            _ => continue,
+        }
+        parts += 1;
+        if parts > bound {
+            break;
+        }
+    }
+    Counted {
+        parts,
+        most: tally.end(parts),
+    }
+}
+
+/// Where the string ends whose first byte is at `at`: behind its quote, or at the end of the text.
+fn string_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
+        at += found + 1;
+        if bytes[at - 1] == b'"' {
+            return at;
+        }
+        // The second byte of an escape.
+        at += 1;
+    }
+    bytes.len()
+}
+
+/// Which member of the body has the most parts.
+#[derive(Default)]
+struct Tally<'a> {
+    most: Option<(&'a str, usize)>,
+    open: Option<(&'a str, usize)>,
+}
+
+impl<'a> Tally<'a> {
+    fn begin(&mut self, member: &'a str, parts: usize) {
+        self.close(parts);
+        self.open = Some((member, parts));
+    }
+
+    fn close(&mut self, parts: usize) {
+        if let Some((member, from)) = self.open.take() {
+            let has = parts - from;
+            if self.most.is_none_or(|(_, most)| has > most) {
+                self.most = Some((member, has));
+            }
+        }
+    }
+
+    fn end(mut self, parts: usize) -> Option<&'a str> {
+        self.close(parts);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        let (member, _) = self.most?;
+        (member.len() <= NAME && member.bytes().all(plain)).then_some(member)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn counted(body: &str) -> (usize, Option<&str>) {
+        let Counted { parts, most } = count(body, usize::MAX);
+        (parts, most)
+    }
+
+    #[test]
+    fn keys_and_values_are_counted_and_strings_are_not_looked_into() {
+        for (body, expected) in [
+            ("0", (1, None)),
+            ("[]", (2, None)),
+            ("[1,2,3]", (4, None)),
+            (r#"{"a":1}"#, (3, Some("a"))),
+            (r#"{"a":"{[,:,]}","b":[1,"\",\\",2]}"#, (8, Some("b"))),
+            (
+                r#"{"messages":[{"role":"user"},{}],"n":1}"#,
+                (10, Some("messages")),
+            ),
+            // What is no JSON ends as well.
+            (r#"{"a":"\"#, (3, Some("a"))),
+            ("]]}},", (2, None)),
+            (r#"{"a b":[1,2]}"#, (5, None)),
+        ] {
+            assert_eq!(counted(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn counting_stops_above_the_bound() {
+        let body = format!(r#"{{"messages":[{}1]}}"#, "1,".repeat(1000));
+        let stopped = Counted {
+            parts: 101,
+            most: Some("messages"),
+        };
+        assert_eq!(count(&body, 100), stopped);
+    }
+
+    fn allowance(memory_bytes: usize, call_time: u64) -> Allowance {
+        Allowance {
+            memory_bytes,
+            call_time: Duration::from_millis(call_time),
+            request_time: Duration::from_secs(30),
+            event_bytes: 1,
+            output_bytes: 1,
+        }
+    }
+
+    #[test]
+    fn bounds_follow_the_limits_of_the_release() {
+        let parts = |memory, time| Bounds::of(&allowance(memory, time)).parts;
+        assert_eq!(parts(usize::MAX, 250), 625_000);
+        assert_eq!(parts(usize::MAX, 25), 62_500);
+        assert_eq!(parts(IDLE + 96_000, 250), 1000);
+        assert_eq!(Bounds::of(&allowance(IDLE + 400, 250)).bytes, 100);
+        assert_eq!(Bounds::of(&allowance(1, 1)).bytes, 0);
+    }
+
+    #[test]
+    fn a_refusal_names_the_bound_and_the_member() {
+        let bounds = Bounds {
+            bytes: 100,
+            parts: 10,
+        };
+        let refusal = |body: &str| bounds.check(body).unwrap_err().problem;
+        let long = refusal(&"x".repeat(101));
+        assert_eq!((long.code.as_deref(), long.param), (Some(TOO_LARGE), None));
+        assert_eq!(
+            long.message,
+            "The request has 101 bytes, and this gateway's policy has memory for 100. Send fewer or shorter messages."
+        );
+        let many = refusal(r#"{"model":"m","messages":[1,2,3,4,5,6,7,8]}"#);
+        assert_eq!(many.param.as_deref(), Some("messages"));
+        assert_eq!(
+            many.message,
+            "The request has more than 10 keys and values, and this gateway's policy has time and memory for no more. Send fewer messages or calls."
+        );
+        bounds.check(r#"{"model":"m","messages":[1,2]}"#).unwrap();
+    }
+
+    #[test]
+    fn only_what_runs_out_over_a_large_body_is_its_cost() {
+        let large = "x".repeat(LARGE);
+        assert!(is_cost_of(&large, &Fault::TimedOut) && is_cost_of(&large, &Fault::OutOfMemory));
+        assert!(!is_cost_of(&large[1..], &Fault::TimedOut));
+        assert!(!is_cost_of(&large, &Fault::Trapped(String::new())));
+    }
+}

@@ -1,0 +1,294 @@
+//! Takes the secrets out of a request's calls: each becomes as many `x`, so that lengths and borders stay what they were.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::json::{What, Written, scan};
+use crate::policy_call::PolicyCall;
+use airlock_base::secrets;
+use airlock_types::wit::{Ending, EventKind, Outcome, Problem};
+
+/// How deep JSON may stand in strings of JSON, to be read as such.
+const DEPTH: usize = 4;
+
+/// What a piece of text is a piece of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whole {
+    /// Source, message, and how often it was begun anew.
+    Message(u32, u32, u32),
+    /// Source, part, and whether it is raw.
+    Reasoning(u32, u32, bool),
+    /// Source, notification, and its item: Codex's own deltas.
+    Deltas(u32, String, String),
+}
+
+/// What a text of a step is.
+enum Role {
+    /// A text by itself.
+    Text,
+    /// JSON, or what claims to be.
+    Json,
+    /// JSON of a notification, which may be a piece of something: its source and its method.
+    Notification(u32, String),
+    Piece(Whole),
+}
+
+/// Bytes of a text, and what takes their place.
+type Blot = (Range<usize>, u8);
+
+/// A piece of a whole: which text it is in, and where.
+struct Piece {
+    text: usize,
+    written: Place,
+}
+
+enum Place {
+    /// All of the text.
+    Plain(String),
+    /// A string of its JSON.
+    Json(Written),
+}
+
+impl Place {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) => text,
+            Self::Json(written) => &written.text,
+        }
+    }
+
+    fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
+        match self {
+            Self::Plain(_) => Some(part),
+            Self::Json(written) => written.place(part),
+        }
+    }
+}
+
+/// Takes all secrets out of a tape's steps, also those that are cut into pieces.
+pub(super) fn redact(steps: &mut [PolicyCall]) {
+    let mut wholes: BTreeMap<Whole, Vec<Piece>> = BTreeMap::new();
+    let mut blots: Vec<Vec<Blot>> = Vec::new();
+    each(steps, &mut |role, text| {
+        let number = blots.len();
+        let own = match role {
+            Role::Text | Role::Json => within(text, None, DEPTH),
+            Role::Notification(source, method) => {
+                let piece = delta(text);
+                // Its text is looked at where it is joined.
+                let own = within(text, piece.as_ref().map(|(_, written)| written), DEPTH);
+                if let Some((item, written)) = piece {
+                    let whole = Whole::Deltas(source, method, item);
+                    let piece = Piece {
+                        text: number,
+                        written: Place::Json(written),
+                    };
+                    wholes.entry(whole).or_default().push(piece);
+                }
+                own
+            }
+            Role::Piece(whole) => {
+                let written = Place::Plain(text.clone());
+                let piece = Piece {
+                    text: number,
+                    written,
+                };
+                wholes.entry(whole).or_default().push(piece);
+                Vec::new()
+            }
+        };
+        blots.push(own);
+    });
+    for pieces in wholes.values() {
+        let joined: String = pieces.iter().map(|piece| piece.written.text()).collect();
+        let found = within(&joined, None, DEPTH);
+        let mut from = 0;
+        for piece in pieces {
+            let to = from + piece.written.text().len();
+            for (secret, with) in &found {
+                let (start, end) = (secret.start.max(from), secret.end.min(to));
+                if start < end
+                    && let Some(blots) = blots.get_mut(piece.text)
+                {
+                    let place = piece.written.place(start - from..end - from);
+                    blots.extend(place.map(|place| (place, *with)));
+                }
+            }
+            from = to;
+        }
+    }
+    let mut blots = blots.into_iter();
+    each(steps, &mut |_, text| {
+        let own = blots.next().unwrap_or_default();
+        if !own.is_empty() {
+            *text = blot(text, &own);
+        }
+    });
+}
+
+/// The secrets of a text. One that is JSON stays JSON, also within strings; but for one string of it, which is left.
+fn within(text: &str, but: Option<&Written>, depth: usize) -> Vec<Blot> {
+    let mut blots = Vec::new();
+    let is_json = depth > 0 && text.trim_start().starts_with(['{', '[', '"']);
+    let scanned = is_json.then(|| {
+        scan(text, &secrets::is_name, &mut |found| {
+            let named =
+                |is: fn(&str) -> bool| found.hidden || found.name.as_deref().is_some_and(is);
+            match &found.what {
+                What::String(written) if but == Some(written) => {}
+                What::String(written) if named(secrets::is_name) => {
+                    let place = written.place(0..written.text.len());
+                    blots.extend(place.map(|place| (place, b'x')));
+                }
+                What::String(written) => {
+                    let own = within(&written.text, None, depth - 1).into_iter();
+                    let own = own.filter_map(|(part, with)| Some((written.place(part)?, with)));
+                    blots.extend(own);
+                }
+                // An x would be no number.
+                What::Number(place) if named(secrets::is_name_of_number) => {
+                    blots.push((place.clone(), b'1'));
+                }
+                What::Number(_) => {}
+            }
+        })
+    });
+    if scanned.flatten().is_none() {
+        let found = secrets::find(text).into_iter();
+        blots.extend(found.map(|place| (place, b'x')));
+    }
+    blots
+}
+
+/// What a notification of a piece says.
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, rename = "delta")]
+    _delta: Cow<'a, str>,
+    #[serde(rename = "itemId")]
+    item: Option<Value>,
+}
+
+/// The piece of something that a notification brings, and of which item.
+fn delta(params: &str) -> Option<(String, Written)> {
+    let Delta { item, .. } = serde_json::from_str(params).ok()?;
+    let mut piece = None;
+    scan(params, &|_| false, &mut |found| {
+        if let What::String(written) = found.what
+            && found.name.as_deref() == Some("delta")
+        {
+            piece = Some(written);
+        }
+    })?;
+    Some((
+        item.map(|item| item.to_string()).unwrap_or_default(),
+        piece?,
+    ))
+}
+
+/// Overwrites these places. Digits alone where they become others, so that a number stays one.
+fn blot(text: &str, blots: &[Blot]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (place, with) in blots {
+        let bytes = bytes.get_mut(place.clone()).unwrap_or_default();
+        // Within a string a number may be written with escapes.
+        let whole = *with == b'x' || bytes.contains(&b'\\');
+        for byte in bytes {
+            if whole || byte.is_ascii_digit() {
+                *byte = *with;
+            }
+        }
+    }
+    // Places are whole characters.
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Shows every text that may hold a secret, always in the same order.
+fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(Role, &mut String)) {
+    // How often each message of a source was begun anew.
+    let mut begun: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+    for step in steps {
+        match step {
+            PolicyCall::Render(request) => {
+                look(Role::Json, &mut request.body);
+                for attachment in &mut request.attachments {
+                    look(Role::Text, &mut attachment.media_type);
+                    look(Role::Text, &mut attachment.path);
+                }
+            }
+            PolicyCall::Feed(events) => {
+                for event in events {
+                    let source = event.source;
+                    if let EventKind::Restarted(messages) = &event.kind {
+                        for message in messages {
+                            *begun.entry((source, *message)).or_default() += 1;
+                        }
+                    }
+                    happened(source, &mut event.kind, &begun, look);
+                }
+            }
+            PolicyCall::Finish(ending) => ended(ending, look),
+            PolicyCall::Settle(_, outcome, _) | PolicyCall::Judged(outcome, _) => {
+                came(outcome, look);
+            }
+            PolicyCall::Decide(_)
+            | PolicyCall::Open(_)
+            | PolicyCall::Convene(..)
+            | PolicyCall::Wake(_) => {}
+        }
+    }
+}
+
+fn happened(
+    source: u32,
+    kind: &mut EventKind,
+    begun: &BTreeMap<(u32, u32), u32>,
+    look: &mut dyn FnMut(Role, &mut String),
+) {
+    match kind {
+        EventKind::Text(text) => {
+            let anew = begun.get(&(source, text.message)).copied();
+            let whole = Whole::Message(source, text.message, anew.unwrap_or_default());
+            look(Role::Piece(whole), &mut text.text);
+        }
+        EventKind::Reasoning(reasoning) => {
+            let whole = Whole::Reasoning(source, reasoning.part, reasoning.raw);
+            look(Role::Piece(whole), &mut reasoning.text);
+        }
+        EventKind::Other(other) => {
+            let role = Role::Notification(source, other.method.clone());
+            look(role, &mut other.params);
+        }
+        EventKind::Settled(ending) => ended(ending, look),
+        EventKind::Picked(choice) => {
+            if let Some(extra) = &mut choice.extra {
+                look(Role::Json, extra);
+            }
+        }
+        EventKind::Opened(_) | EventKind::Usage(_) | EventKind::Restarted(_) => {}
+    }
+}
+
+fn came(outcome: &mut Outcome, look: &mut dyn FnMut(Role, &mut String)) {
+    ended(&mut outcome.ending, look);
+    for message in &mut outcome.messages {
+        look(Role::Text, &mut message.text);
+    }
+}
+
+fn ended(ending: &mut Ending, look: &mut dyn FnMut(Role, &mut String)) {
+    if let Ending::Failed(problem) = ending {
+        let Problem { message, param, .. } = problem;
+        look(Role::Text, message);
+        if let Some(param) = param {
+            look(Role::Text, param);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! The volume of a request and its answer so far. A limit that runs out over a large answer is no fault of the policy: the client
+//! chooses how much the model writes.
+
+use super::fault::Fault;
+use super::sandbox::Allowance;
+use super::size::{self, is_large};
+use airlock_types::events;
+use airlock_types::wit::{Event, Frame};
+
+/// What a policy is expected to take for an answer: CPU time for each byte and for each event, in nanoseconds, and its memory as
+/// so many copies. The shipped policy takes less (`session::tests::bounds` prints it). What takes more is slow by itself.
+const ANSWER_BYTE: u128 = 100;
+const ANSWER_EVENT: u128 = 20_000;
+const ANSWER_COPIES: usize = 16;
+
+/// Bytes that a policy is expected to give out for each byte that it is given (JSON escapes a control character as six), and for
+/// each event besides. What it gives out beyond them is of its own making.
+const ESCAPED: usize = 8;
+const FRAMED: usize = 1 << 10;
+
+/// A request whose rendering has taken one part in so many of the memory leaves too little for its answer.
+const RENDERED: usize = 2;
+
+/// What a request has led to so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Volume {
+    /// Bytes of its body.
+    body: usize,
+    /// Bytes of the policy's memory once it had rendered the request.
+    rendered: usize,
+    /// Bytes that the model has written.
+    answered: usize,
+    /// Events that brought them.
+    events: usize,
+    /// Bytes that the policy has given out.
+    sent: usize,
+}
+
+impl Volume {
+    /// The request's body has this many bytes.
+    pub(super) fn begin(&mut self, body: usize) {
+        self.body = body;
+    }
+
+    /// The policy has rendered the request, and has this much memory now.
+    pub(super) fn rendered(&mut self, memory: usize) {
+        self.rendered = memory;
+    }
+
+    /// Counts what comes of the model, which its client may have made large.
+    pub(super) fn receive(&mut self, events: &[Event]) {
+        let bytes: usize = events.iter().map(|event| events::size(&event.kind)).sum();
+        self.answered = self.answered.saturating_add(bytes);
+        self.events += events.len();
+    }
+
+    /// Counts what goes out, for `events`, with a body of this many bytes besides.
+    ///
+    /// # Errors
+    /// `Fault::TooLong`: it is more than these limits allow.
+    pub(super) fn send(
+        &mut self,
+        frames: &[Frame],
+        events: usize,
+        body: usize,
+        limits: &Allowance,
+    ) -> Result<(), Fault> {
+        let length = |frame: &Frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len);
+        let bytes: usize = frames.iter().map(length).sum();
+        self.sent = self.sent.saturating_add(bytes).saturating_add(body);
+        let fault = if bytes > limits.event_bytes.saturating_mul(events.max(1)) {
+            format!("{bytes} bytes of frames for {events} events")
+        } else if self.sent > limits.output_bytes {
+            format!("{} bytes for one request", self.sent)
+        } else {
+            return Ok(());
+        };
+        Err(Fault::TooLong(fault))
+    }
+
+    /// Whether a fault is the cost of this volume, for which these limits have no room, and no fault of the policy.
+    pub(super) fn explains(&self, fault: &Fault, limits: &Allowance) -> bool {
+        let received = self.body.saturating_add(self.answered);
+        let bytes = received as u128 * ANSWER_BYTE;
+        let all = bytes + self.events as u128 * ANSWER_EVENT;
+        match fault {
+            Fault::TimedOut => {
+                bytes >= limits.call_time.as_nanos() || all >= limits.request_time.as_nanos()
+            }
+            Fault::OutOfMemory => {
+                received.saturating_mul(ANSWER_COPIES) >= limits.memory_bytes
+                    || is_large(self.body)
+                        && self.rendered.saturating_mul(RENDERED) >= limits.memory_bytes
+            }
+            // Not the body: policies do not send it back.
+            Fault::TooLong(_) => {
+                let escaped = self.answered.saturating_mul(ESCAPED);
+                self.sent <= escaped.saturating_add(self.events.saturating_mul(FRAMED))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a client gets whose answer is so large that the release's limits ran out over it.
+pub(super) fn too_large(fault: &Fault, limits: &Allowance) -> String {
+    let bound = size::bound(fault, limits);
+    format!(
+        "The answer is too large for this gateway's policy, which may {bound}. Ask for a shorter one."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_runs_out_over_an_answer_is_its_cost_where_the_limits_have_no_room_for_it() {
+        let limits = Allowance {
+            request_time: Duration::from_secs(1),
+            memory_bytes: 16 << 20,
+            call_time: Duration::from_millis(100),
+            event_bytes: 1,
+            output_bytes: 1,
+        };
+        let explains = |answered, events, sent, fault: &Fault| {
+            let volume = Volume {
+                answered,
+                events,
+                sent,
+                ..Volume::default()
+            };
+            volume.explains(fault, &limits)
+        };
+        let [time, memory] = [Fault::TimedOut, Fault::OutOfMemory];
+        let output = Fault::TooLong(String::new());
+        for (received, events, sent, fault, expected) in [
+            (1_000_000, 1, 0, &time, true),
+            (999_999, 1, 0, &time, false),
+            (0, 50_000, 0, &time, true),
+            (0, 49_999, 0, &time, false),
+            (1 << 20, 1, 0, &memory, true),
+            ((1 << 20) - 1, 100_000, 0, &memory, false),
+            (10, 2, 10 * ESCAPED + 2 * FRAMED, &output, true),
+            (10, 2, 10 * ESCAPED + 2 * FRAMED + 1, &output, false),
+            (
+                usize::MAX,
+                usize::MAX,
+                1,
+                &Fault::Trapped(String::new()),
+                false,
+            ),
+        ] {
+            let found = explains(received, events, sent, fault);
+            assert_eq!(found, expected, "{received} {events} {sent} {fault}");
+        }
+        let large = |rendered| Volume {
+            body: 64 << 10,
+            rendered,
+            sent: 1,
+            ..Volume::default()
+        };
+        assert!(large(8 << 20).explains(&memory, &limits));
+        assert!(!large((8 << 20) - 1).explains(&memory, &limits));
+        assert!(
+            !large(8 << 20).explains(&output, &limits),
+            "it is not sent back"
+        );
+    }
+}

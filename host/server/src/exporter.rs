@@ -1,0 +1,82 @@
+//! The Prometheus exporter: the instruments, and the state of turns, of Codex's children and of the shadow, as OpenMetrics text.
+
+mod fleet; // the children of Codex
+
+use std::fmt;
+
+use airlock_codex::FleetReport;
+use airlock_metrics::{Metrics, Page};
+use airlock_policy::Tally;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::registry::Registry;
+
+use crate::flow::Occupancy;
+
+/// The instruments, and what is looked up when they are read.
+#[derive(Debug)]
+pub(crate) struct Scrape {
+    pub(crate) metrics: Metrics,
+    pub(crate) turns: Occupancy,
+    pub(crate) fleet: FleetReport,
+    /// The shadow's release, and what it has compared.
+    pub(crate) shadow: Option<(u64, Tally)>,
+    /// Lines of the log that were lost.
+    pub(crate) lost_lines: u64,
+}
+
+impl Scrape {
+    /// All of it.
+    ///
+    /// # Errors
+    /// None that can be expected: it is written into memory.
+    pub(crate) fn text(self) -> Result<String, fmt::Error> {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self));
+        let mut text = String::new();
+        text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+
+    fn shadow(&self, page: &mut Page<'_>) -> fmt::Result {
+        let series = self.shadow.iter().flat_map(|(release, tally)| {
+            let words = [
+                ("same", tally.same),
+                ("different", tally.different.values().sum()),
+                ("failed", tally.failed),
+                ("cut", tally.cut),
+                ("behind", tally.behind),
+                ("passed", tally.passed),
+            ];
+            words.map(|(outcome, count)| {
+                let labels = [
+                    ("release", release.to_string()),
+                    ("outcome", outcome.to_owned()),
+                ];
+                (labels, count)
+            })
+        });
+        let help = "Requests that the current shadow was shown, by what came of it";
+        page.counters("airlock_shadow_requests", help, series)
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let page = &mut Page(encoder);
+        self.metrics.write(page)?;
+        self.shadow(page)?;
+        let turns = &self.turns;
+        page.gauge("airlock_running_turns", "Turns that run", turns.running)?;
+        let help = "Turns that may run at once, as Codex is seen to manage";
+        page.gauge("airlock_turn_capacity", help, turns.capacity)?;
+        let help = "Requests that wait for a turn";
+        page.gauge("airlock_waiting_requests", help, turns.waiting)?;
+        fleet::write(page, &self.fleet)?;
+        let help = "Lines of the log that were lost because nobody read them in time";
+        page.counters("airlock_log_lost_lines", help, [([], self.lost_lines)])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,375 @@
+//! What is counted, and what is written of it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod closed; // names and labels
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::*;
+use airlock_codex::FleetReport;
+use airlock_metrics::Work;
+use airlock_policy::Tally;
+use airlock_types::wit::Usage;
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn text(metrics: &Metrics) -> String {
+    let scrape = Scrape {
+        metrics: metrics.clone(),
+        turns: Occupancy {
+            running: 3,
+            waiting: 2,
+            ..Occupancy::default()
+        },
+        fleet: FleetReport {
+            turns_begun: 4,
+            ..FleetReport::default()
+        },
+        shadow: None,
+        lost_lines: 0,
+    };
+    scrape.text().unwrap()
+}
+
+fn has(text: &str, line: &str) -> bool {
+    text.lines().any(|it| it == line)
+}
+
+fn assert_has(metrics: &Metrics, lines: &[&str]) {
+    let text = text(metrics);
+    for line in lines {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn requests_are_counted_by_route_outcome_and_release() {
+    let metrics = Metrics::default();
+    let seven = metrics.release(7);
+    for (status, whole) in [(Some(200), true), (Some(200), true), (Some(503), true)] {
+        let trail = metrics.request(CHAT);
+        trail.served_by(&seven);
+        trail.over(status, whole);
+    }
+    metrics.request("/v1/models/a").over(Some(401), true);
+    for path in ["/api/codex/status", "/api/codex/login"] {
+        metrics.request(path).over(Some(200), true);
+    }
+    metrics.request("/no/such/path").over(Some(200), false);
+    let broken = metrics.request(CHAT);
+    broken.failed();
+    broken.over(Some(200), true);
+    let gone = metrics.request(CHAT);
+    let list = metrics.request("/v1/models");
+    assert_has(
+        &metrics,
+        &[
+            r#"http_server_active_requests{route="/v1/chat/completions"} 1"#,
+            r#"http_server_active_requests{route="/v1/models"} 1"#,
+            r#"http_server_active_requests{route="/metrics"} 0"#,
+        ],
+    );
+    gone.over(None, false);
+    list.over(Some(401), true);
+    let text = text(&metrics);
+    for line in [
+        r#"airlock_requests_total{route="/v1/chat/completions",status="ok",release="7"} 2"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="7"} 1"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release=""} 1"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="left",release=""} 1"#,
+        r#"airlock_requests_total{route="/v1/models",status="refused",release=""} 2"#,
+        r#"airlock_requests_total{route="/api/codex",status="ok",release=""} 2"#,
+        r#"airlock_requests_total{route="other",status="left",release=""} 1"#,
+        r#"http_server_active_requests{route="/v1/chat/completions"} 0"#,
+        r#"http_server_active_requests{route="/v1/models"} 0"#,
+        "gen_ai_server_request_duration_seconds_count 5",
+        "airlock_running_turns 3",
+        "airlock_waiting_requests 2",
+        "airlock_policy_swaps_total 0",
+        "# EOF",
+    ] {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+    assert_eq!(text.matches("airlock_requests_total{").count(), 9, "{text}");
+}
+
+#[test]
+fn what_is_not_remembered_is_not_told() {
+    let metrics = Metrics::default();
+    for number in 1..=300 {
+        let meter = metrics.release(number);
+        meter.came();
+        meter.failed(Some("trap"));
+        meter.failed(None);
+        meter.chosen_as_canary();
+    }
+    metrics.keep(|number| number > 200);
+    metrics.release(300).went();
+    let text = text(&metrics);
+    // Of those in memory all kinds are told.
+    let told = text.matches("airlock_policy_faults_total{").count();
+    assert_eq!(told, 99 * 5 + 1);
+    assert!(has(&text, "airlock_resident_releases 99"), "{text}");
+    let line = r#"airlock_policy_faults_total{release="201",kind="trap"} 1"#;
+    assert!(has(&text, line), "{text}");
+    let line = r#"airlock_canary_requests_total{release="201"} 1"#;
+    assert!(has(&text, line), "{text}");
+}
+
+#[test]
+fn a_number_is_told_with_what_it_stands_for() {
+    let metrics = Metrics::default();
+    let long = "9.".repeat(500);
+    let versions = ["1.2", "a\"b\n\\c", long.as_str(), "gone"];
+    for (number, version) in (1..).zip(versions) {
+        let meter = metrics.release(number);
+        meter.identify("redact", version, &"0123456789abcdef".repeat(4));
+        // It is loaded once more.
+        meter.identify("other", "0", "0");
+    }
+    metrics.release(5);
+    metrics.keep(|number| number != 4);
+    let text = text(&metrics);
+    let told = |number: u8, version: &str| {
+        format!(
+            r#"airlock_policy_release_info{{release="{number}",name="redact",version="{version}",digest="0123456789ab"}} 1"#
+        )
+    };
+    for line in [
+        told(1, "1.2"),
+        told(2, r#"a\"b\\c"#),
+        told(3, &"9.".repeat(32)),
+    ] {
+        assert!(has(&text, &line), "no {line} in\n{text}");
+    }
+    assert_eq!(text.matches("airlock_policy_release_info{").count(), 3);
+}
+
+#[test]
+fn what_is_in_use_is_told_before_anything_happens() {
+    let metrics = Metrics::default();
+    let used = metrics.release(1);
+    used.came();
+    let left = metrics.release(2);
+    left.came();
+    left.went();
+    let text = text(&metrics);
+    for line in [
+        r#"airlock_policy_faults_total{release="1",kind="trap"} 0"#,
+        r#"airlock_policy_faults_total{release="1",kind="output"} 0"#,
+        r#"airlock_canary_requests_total{release="1"} 0"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="1"} 0"#,
+        r#"airlock_requests_total{route="/v1/chat/completions",status="refused",release=""} 0"#,
+    ] {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+    assert!(!text.contains(r#"release="2""#), "{text}");
+    assert_eq!(text.matches("airlock_requests_total{").count(), 8, "{text}");
+}
+
+#[test]
+fn times_are_counted_in_buckets() {
+    let metrics = Metrics::default();
+    let calls = metrics.release(1);
+    let shadow = &calls.calls(Work::Shadow).render;
+    shadow.observe(Duration::from_secs(1));
+    for micros in [10, 30, 2_000_000] {
+        calls
+            .calls(Work::Serving)
+            .feed
+            .observe(Duration::from_micros(micros));
+    }
+    let trail = metrics.request(CHAT);
+    let open = trail.open();
+    trail.spoke();
+    let during = text(&metrics);
+    assert!(has(&during, "airlock_open_streams 1"), "{during}");
+    drop(open);
+    let text = text(&metrics);
+    for line in [
+        r#"airlock_policy_call_seconds_bucket{le="0.00001",export="feed",role="serving"} 1"#,
+        r#"airlock_policy_call_seconds_bucket{le="0.00005",export="feed",role="serving"} 2"#,
+        r#"airlock_policy_call_seconds_bucket{le="+Inf",export="feed",role="serving"} 3"#,
+        r#"airlock_policy_call_seconds_sum{export="feed",role="serving"} 2.00004"#,
+        r#"airlock_policy_call_seconds_count{export="render",role="serving"} 0"#,
+        r#"airlock_policy_call_seconds_count{export="render",role="shadow"} 1"#,
+        "gen_ai_server_time_to_first_token_seconds_count 1",
+        "airlock_open_streams 0",
+    ] {
+        assert!(has(&text, line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn a_shadows_tally_is_told() {
+    let scrape = Scrape {
+        metrics: Metrics::default(),
+        turns: Occupancy::default(),
+        fleet: FleetReport::default(),
+        shadow: Some((
+            4,
+            Tally {
+                same: 5,
+                different: BTreeMap::from([("feed", 1), ("render", 2)]),
+                ..Tally::default()
+            },
+        )),
+        lost_lines: 0,
+    };
+    let text = scrape.text().unwrap();
+    for (outcome, count) in [("same", 5), ("different", 3), ("passed", 0)] {
+        let line =
+            format!("airlock_shadow_requests_total{{release=\"4\",outcome=\"{outcome}\"}} {count}");
+        assert!(has(&text, &line), "no {line} in\n{text}");
+    }
+}
+
+#[test]
+fn overhead_is_told_of_completions_that_reached_codex() {
+    let metrics = Metrics::default();
+    let refused = metrics.request(CHAT);
+    refused.queued(Duration::ZERO);
+    refused.over(Some(503), true);
+    assert_has(&metrics, &["airlock_overhead_seconds_count 0"]);
+
+    let answered = metrics.request(CHAT);
+    let mut turn = answered.request_turn();
+    turn.ended(Instant::now());
+    drop(turn);
+    answered.over(Some(200), true);
+    // The client is gone before Codex is done with it.
+    let left = metrics.request(CHAT);
+    let _turn = left.request_turn();
+    left.over(Some(200), false);
+    assert_has(
+        &metrics,
+        &[
+            "airlock_overhead_seconds_count 2",
+            r#"airlock_overhead_seconds_bucket{le="5.0"} 2"#,
+            "gen_ai_server_request_duration_seconds_count 3",
+            "airlock_codex_turns_total 4",
+        ],
+    );
+}
+
+#[test]
+fn time_in_line_and_frames_are_counted() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    for waited in [0, 700, 90_000] {
+        trail.queued(Duration::from_millis(waited));
+    }
+    trail.sent(3);
+    trail.sent(2);
+    assert_has(
+        &metrics,
+        &[
+            "airlock_queue_seconds_count 3",
+            "airlock_queue_seconds_sum 90.7",
+            r#"airlock_queue_seconds_bucket{le="0.001"} 1"#,
+            r#"airlock_queue_seconds_bucket{le="1.0"} 2"#,
+            r#"airlock_queue_seconds_bucket{le="60.0"} 2"#,
+            "airlock_chunks_total 5",
+        ],
+    );
+}
+
+#[test]
+fn tokens_are_counted_by_turn_and_by_kind() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    for input in [1_000, 70_000_000] {
+        trail.request_turn().spent(Usage {
+            input,
+            cached: 600,
+            output: 20,
+            reasoning: 8,
+        });
+    }
+    assert_has(
+        &metrics,
+        &[
+            r#"gen_ai_client_token_usage_count{gen_ai_token_type="input"} 2"#,
+            r#"gen_ai_client_token_usage_sum{gen_ai_token_type="input"} 70001000.0"#,
+            r#"gen_ai_client_token_usage_bucket{le="256.0",gen_ai_token_type="input"} 0"#,
+            r#"gen_ai_client_token_usage_bucket{le="1024.0",gen_ai_token_type="input"} 1"#,
+            r#"gen_ai_client_token_usage_bucket{le="67108864.0",gen_ai_token_type="input"} 1"#,
+            r#"gen_ai_client_token_usage_bucket{le="64.0",gen_ai_token_type="output"} 2"#,
+            r#"airlock_tokens_total{kind="input"} 70001000"#,
+            r#"airlock_tokens_total{kind="cached_input"} 1200"#,
+            r#"airlock_tokens_total{kind="output"} 40"#,
+            r#"airlock_tokens_total{kind="reasoning_output"} 16"#,
+        ],
+    );
+}
+
+#[test]
+fn each_candidate_is_counted_once() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    let mut fan_out = trail.fanned_out(5);
+    fan_out.settled(true);
+    fan_out.settled(true);
+    fan_out.settled(false);
+    fan_out.decided();
+    // A verdict on what the first has asked for.
+    fan_out.decided();
+    fan_out.answered(Instant::now());
+    drop(fan_out);
+    // The client leaves.
+    let mut fan_out = trail.fanned_out(3);
+    fan_out.settled(true);
+    drop(fan_out);
+    // There is no answer.
+    trail.fanned_out(2).gave_up();
+    assert_has(
+        &metrics,
+        &[
+            "airlock_fan_out_candidates_count 3",
+            "airlock_fan_out_candidates_sum 10.0",
+            r#"airlock_fan_out_candidates_bucket{le="2.0"} 1"#,
+            r#"airlock_fan_out_candidates_bucket{le="4.0"} 2"#,
+            r#"airlock_fan_out_candidates_bucket{le="5.0"} 3"#,
+            r#"airlock_candidates_total{outcome="answered"} 3"#,
+            r#"airlock_candidates_total{outcome="failed"} 1"#,
+            r#"airlock_candidates_total{outcome="stopped"} 6"#,
+            "airlock_synthesis_seconds_count 1",
+        ],
+    );
+}
+
+#[test]
+fn a_synthesis_is_timed_however_it_ends() {
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    // The client leaves, or the policy fails.
+    trail.fanned_out(2).decided();
+    // The panel gives up what it has begun.
+    let mut fan_out = trail.fanned_out(2);
+    fan_out.decided();
+    fan_out.gave_up();
+    drop(fan_out);
+    assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
+    // Nothing was begun.
+    trail.fanned_out(2).gave_up();
+    drop(trail.fanned_out(2));
+    assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
+}
+
+#[test]
+fn the_process_is_told_of() {
+    let text = text(&Metrics::default());
+    for name in [
+        "process_cpu_seconds_total",
+        "process_start_time_seconds",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+    ] {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value: f64 = value.unwrap_or_default().parse().unwrap_or(-1.0);
+        assert!(value >= 0.0, "no {name} in\n{text}");
+    }
+}

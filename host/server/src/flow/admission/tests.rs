@@ -1,0 +1,166 @@
+//! Tests of the bounds, which hold whatever a policy says.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+
+use super::*;
+use crate::exporter::Scrape;
+use airlock_codex::FleetReport;
+use airlock_metrics::Metrics;
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn admission(turns: usize, queue: usize, queue_wait: Duration) -> Admission {
+    let limits = ServerLimits {
+        queue,
+        queue_wait,
+        ..ServerLimits::default()
+    };
+    Admission::new(&limits, turns)
+}
+
+/// Permits of a request that nobody looks at.
+async fn permits(admission: &Admission, wanted: usize) -> Result<Vec<Permit>, Failure> {
+    let trail = Metrics::default().request(CHAT);
+    admission.permits(wanted, &trail).await
+}
+
+#[tokio::test]
+async fn turns_run_up_to_the_limit_and_the_next_waits_for_one() {
+    let admission = admission(2, 1, Duration::from_secs(60));
+    let first = permits(&admission, 1).await.unwrap();
+    let _second = permits(&admission, 1).await.unwrap();
+    let mut third = Box::pin(permits(&admission, 1));
+    assert!((&mut third).now_or_never().is_none());
+    let load = admission.load(1);
+    assert_eq!(
+        (load.running, load.waiting, load.capacity, load.room),
+        (2, 1, 2, 1)
+    );
+    drop(first);
+    let _third = third.await.unwrap();
+    assert_eq!(admission.load(1).waiting, 0);
+}
+
+#[tokio::test]
+async fn a_full_line_is_refused_at_once() {
+    let admission = admission(1, 1, Duration::from_secs(60));
+    let _running = permits(&admission, 1).await.unwrap();
+    let mut waiting = Box::pin(permits(&admission, 1));
+    assert!((&mut waiting).now_or_never().is_none());
+    let failure = permits(&admission, 1).now_or_never().unwrap().unwrap_err();
+    assert_eq!(failure.problem.kind, ProblemKind::Overloaded);
+    assert_eq!(failure.problem.code.as_deref(), Some("gateway_busy"));
+    assert_eq!(failure.problem.retry_after_seconds, Some(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_longer_than_the_deadline() {
+    let admission = admission(1, 4, Duration::from_secs(3));
+    let _running = permits(&admission, 1).await.unwrap();
+    let failure = permits(&admission, 1).await.unwrap_err();
+    assert_eq!(failure.problem.retry_after_seconds, Some(3));
+    assert_eq!(admission.load(1).waiting, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_line_knows_how_long_its_first_has_waited() {
+    let admission = admission(1, 4, Duration::from_secs(60));
+    assert_eq!(admission.load(1).longest_wait, 0);
+    let _running = permits(&admission, 1).await.unwrap();
+    let mut first = Box::pin(permits(&admission, 1));
+    assert!((&mut first).now_or_never().is_none());
+    tokio::time::advance(Duration::from_millis(700)).await;
+    let mut second = Box::pin(permits(&admission, 1));
+    assert!((&mut second).now_or_never().is_none());
+    tokio::time::advance(Duration::from_millis(300)).await;
+    assert_eq!(admission.load(1).longest_wait, 1000);
+    drop(first);
+    assert_eq!(admission.load(1).longest_wait, 300);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_in_line_is_counted_for_those_too_who_leave_it() {
+    let admission = admission(1, 1, Duration::from_secs(60));
+    let metrics = Metrics::default();
+    let trail = metrics.request(CHAT);
+    let running = admission.permits(1, &trail).await.unwrap();
+    let mut left = Box::pin(admission.permits(1, &trail));
+    assert!((&mut left).now_or_never().is_none());
+    // Who is sent away was not in line.
+    assert!(admission.permits(1, &trail).await.is_err());
+    tokio::time::advance(Duration::from_millis(200)).await;
+    drop(left);
+    let mut next = Box::pin(admission.permits(1, &trail));
+    assert!((&mut next).now_or_never().is_none());
+    tokio::time::advance(Duration::from_millis(500)).await;
+    drop(running);
+    next.await.unwrap();
+    let scrape = Scrape {
+        metrics,
+        turns: Occupancy::default(),
+        fleet: FleetReport::default(),
+        shadow: None,
+        lost_lines: 0,
+    };
+    let text = scrape.text().unwrap();
+    for line in [
+        "airlock_queue_seconds_count 3",
+        "airlock_queue_seconds_sum 0.7",
+        r#"airlock_queue_seconds_bucket{le="0.001"} 1"#,
+    ] {
+        assert!(text.lines().any(|it| it == line), "no {line} in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_the_line_makes_room() {
+    let admission = admission(1, 1, Duration::from_secs(60));
+    let _running = permits(&admission, 1).await.unwrap();
+    let mut waiting = Box::pin(permits(&admission, 1));
+    assert!((&mut waiting).now_or_never().is_none());
+    assert_eq!(admission.load(1).waiting, 1);
+    drop(waiting);
+    assert_eq!(admission.load(1).waiting, 0);
+}
+
+#[tokio::test]
+async fn permits_come_together_and_whoever_waits_for_many_is_not_passed_by() {
+    let admission = admission(4, 8, Duration::from_secs(60));
+    let mut running = permits(&admission, 3).await.unwrap();
+    assert_eq!(admission.load(2).wanted, 2);
+    let mut many = Box::pin(permits(&admission, 4));
+    assert!((&mut many).now_or_never().is_none());
+    // One is free, but whoever came first waits for it.
+    let mut one = Box::pin(permits(&admission, 1));
+    assert!((&mut one).now_or_never().is_none());
+    running.clear();
+    let many = many.now_or_never().unwrap().unwrap();
+    assert_eq!(many.len(), 4);
+    assert!((&mut one).now_or_never().is_none());
+    drop(many);
+    one.now_or_never().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_permit_is_free_once_all_who_share_it_have_dropped_it() {
+    let admission = admission(1, 0, Duration::from_secs(60));
+    let mut held = permits(&admission, 1).await.unwrap();
+    let shared = held.pop().unwrap();
+    let further = Arc::clone(&shared);
+    drop(shared);
+    assert!(permits(&admission, 1).now_or_never().unwrap().is_err());
+    drop(further);
+    assert!(permits(&admission, 1).now_or_never().unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn more_than_there_can_ever_be_is_refused_at_once() {
+    let admission = admission(2, 8, Duration::from_secs(60));
+    let failure = permits(&admission, 3).now_or_never().unwrap().unwrap_err();
+    assert_eq!(failure.problem.code.as_deref(), Some("too_many_turns"));
+    assert_eq!(failure.problem.retry_after_seconds, None);
+}

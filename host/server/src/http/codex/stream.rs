@@ -1,0 +1,58 @@
+//! A sign-in as server-sent events. The body holds it: a client that leaves ends it.
+
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use tokio::time::timeout;
+
+use crate::http::listen::Exchange;
+use crate::http::sse::{BEAT, pieces};
+use airlock_codex::account::{Event, Flow};
+
+/// Events as they come, and a comment where none has come for so long.
+pub(super) fn body(mut flow: Flow, heartbeat: Duration, exchange: Exchange) -> Body {
+    pieces(exchange, async move |slot| {
+        loop {
+            let piece = match timeout(heartbeat, flow.next()).await {
+                Ok(Some(event)) => encode(&event),
+                Ok(None) => return,
+                Err(_) => Bytes::from_static(BEAT.as_bytes()),
+            };
+            slot.put(piece).await;
+        }
+    })
+}
+
+fn encode(event: &Event) -> Bytes {
+    // Texts always become JSON.
+    let data = airlock_wire::sse::json(event).unwrap_or_default();
+    format!("data: {data}\n\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_what_the_documents_say() {
+        let code = Event::DeviceCode {
+            url: "https://auth.openai.com/codex/device".to_owned(),
+            code: "AB-1".to_owned(),
+            expires: 7,
+        };
+        assert_eq!(
+            encode(&code),
+            "data: {\"type\":\"device_code\",\"url\":\"https://auth.openai.com/codex/device\",\"code\":\"AB-1\",\"expires\":7}\n\n"
+        );
+        let log = Event::Log {
+            message: "a\u{2028}b\u{85}".to_owned(),
+        };
+        assert_eq!(
+            encode(&log),
+            "data: {\"type\":\"log\",\"message\":\"a\\u2028b\\u0085\"}\n\n"
+        );
+        let text = "{\"type\":\"error\",\"reason\":\"url_not_allowed\",\"message\":\"no\"}";
+        let error = serde_json::from_str::<Event>(text);
+        assert!(error.is_ok_and(|error| encode(&error) == format!("data: {text}\n\n")));
+    }
+}

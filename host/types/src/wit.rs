@@ -1,0 +1,40 @@
+//! The boundary's types, generated from `wit/`, and their re-exports. Nothing else.
+
+#[allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::all,
+    reason = "bindgen-generated code; the documentation is in wit/"
+)]
+mod generated {
+    /// The newest version. All of the host speaks it.
+    pub mod newest {
+        wasmtime::component::bindgen!({
+            world: "relayer",
+            path: "../../wit",
+            exports: { default: async },
+            additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
+        });
+    }
+}
+
+pub use generated::newest::airlock::policy::types::{
+    Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
+    Phase, Problem, ProblemKind, Reasoning, Request, Selection, Shortfall, Text, Tool, Usage,
+};
+pub use generated::newest::exports::airlock::policy::admit::{Admission, Load};
+pub use generated::newest::exports::airlock::policy::manifest::{Description, Setting, Takes};
+pub use generated::newest::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
+pub use generated::newest::exports::airlock::policy::relay::Pattern;
+pub use generated::newest::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
+pub use generated::newest::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
+
+/// The shared vocabulary, whole: what bindings of other versions refer to.
+pub use generated::newest::airlock::policy::types;
+
+/// The interfaces that a policy exports, for the one place that calls them.
+pub mod exports {
+    pub use super::generated::newest::exports::airlock::policy::{
+        admit, manifest, prompt, relay, synthesize, translate,
+    };
+}
