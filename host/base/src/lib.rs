@@ -4,7 +4,9 @@ pub mod clock; // UTC timestamps
 pub mod descriptors; // the limit of file descriptors
 pub mod environment; // the process's variables
 pub mod escape; // control characters, for terminals and logs
+pub mod file; // atomic writes
 pub mod memory; // the memory budget of request bodies
+pub mod proc; // the reader of /proc
 pub mod quantity; // numbers, sizes and durations in settings
 pub mod resizable_semaphore; // the limit of turns that run at once
 pub mod secrets; // redaction, and text that is never printed

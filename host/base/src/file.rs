@@ -1,0 +1,107 @@
+//! Atomic writes: a reader sees the old content of a file or the new one, also after a power cut.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use tempfile::Builder;
+
+/// The mode of files that only their owner may read.
+pub const PRIVATE: u32 = 0o600;
+
+/// The mode of files that anybody may read; the process's umask narrows it.
+pub const READABLE: u32 = 0o644;
+
+/// The extension of a file that is not written yet. A process that is killed may leave one.
+pub const DRAFT: &str = "new";
+
+/// Replaces a file, or makes it: writes a temporary file beside it, syncs that, renames it, and syncs the folder.
+///
+/// The temporary file's name begins with a dot, cannot be guessed, and ends in [`DRAFT`]. A symbolic link at `path` is replaced
+/// and not followed.
+///
+/// # Errors
+/// `path` has no name or no folder, or the system refuses one of the steps. The file is then unchanged, unless the last step
+/// fails: then it is replaced, but may be the old one again after a power cut.
+pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "the path does not name a file");
+    let name = path.file_name().ok_or_else(invalid)?;
+    let folder = match path.parent().ok_or_else(invalid)? {
+        folder if folder.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    };
+    let prefix = format!(".{}.", name.display());
+    // `make_in` reports the system's own error; `tempfile_in` adds the draft's path to it.
+    let mut draft = Builder::new()
+        .prefix(&prefix)
+        .suffix(&format!(".{DRAFT}"))
+        .rand_bytes(16)
+        .make_in(folder, |path| {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(mode).open(path)
+        })?;
+    draft.as_file_mut().write_all(content)?;
+    draft.as_file().sync_all()?;
+    draft.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// Syncs a folder: names that were made or removed in it survive a power cut.
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state.json");
+        for content in ["first", "second"] {
+            replace(&path, content.as_bytes(), PRIVATE).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        let names: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(names, ["state.json"]);
+    }
+
+    #[test]
+    fn a_link_is_replaced_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        let link = folder.path().join("link");
+        fs::write(&target, "theirs").unwrap();
+        symlink(&target, &link).unwrap();
+        replace(&link, b"ours", READABLE).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "theirs");
+        assert!(!link.is_symlink());
+    }
+
+    #[test]
+    fn errors_keep_their_kind_and_name_no_draft() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = replace(&folder.path().join("none/file"), b"", PRIVATE).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+        assert!(missing.raw_os_error().is_some(), "{missing}");
+        let nameless = replace(Path::new("/"), b"", PRIVATE).unwrap_err();
+        assert_eq!(nameless.kind(), io::ErrorKind::InvalidInput);
+        let occupied = folder.path().join("folder");
+        fs::create_dir(&occupied).unwrap();
+        assert!(replace(&occupied, b"", PRIVATE).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

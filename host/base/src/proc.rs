@@ -1,0 +1,144 @@
+//! The reader of `/proc` (`proc(5)`): memory, times, descriptors and namespaces of processes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
+
+/// Clock ticks per second in `/proc`, on every Linux (`USER_HZ`).
+const TICKS: f64 = 100.0;
+
+/// The status of a process (`proc_pid_stat(5)`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The process has ended and is not waited for, or is being removed.
+    pub ended: bool,
+    /// Processor time in user mode and in the kernel, in clock ticks (fields 14 and 15).
+    pub processor_ticks: u64,
+    /// When the process started, in clock ticks since the system did (field 22).
+    pub start_ticks: u64,
+}
+
+impl Stat {
+    /// The status of a process; of this one where there is no number. None: there is no such process.
+    pub fn of(process: Option<i32>) -> Option<Self> {
+        Self::parse(&read(process, "stat")?)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        // The second field is a name in brackets, which may hold anything. What follows begins with the third.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3).copied();
+        let ticks = |number: usize| field(number)?.parse::<u64>().ok();
+        Some(Self {
+            ended: matches!(field(3)?, "Z" | "X"),
+            processor_ticks: ticks(14)?.checked_add(ticks(15)?)?,
+            start_ticks: ticks(22)?,
+        })
+    }
+
+    /// Processor time in seconds.
+    pub fn processor_seconds(&self) -> f64 {
+        self.processor_ticks as f64 / TICKS
+    }
+
+    /// When the process started, in seconds of Unix time. None: the system does not report when it started itself.
+    pub fn start_time(&self) -> Option<f64> {
+        let system = fs::read_to_string("/proc/stat").ok()?;
+        Some(boot_time(&system)? + self.start_ticks as f64 / TICKS)
+    }
+}
+
+/// When the system started, in seconds of Unix time (`proc_stat(5)`).
+fn boot_time(stat: &str) -> Option<f64> {
+    let row = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    row.trim().parse().ok()
+}
+
+/// Resident memory of a process in bytes; of this one where there is no number. None: it has ended.
+pub fn resident_bytes(process: Option<i32>) -> Option<u64> {
+    let status = read(process, "status")?;
+    let mut lines = status.lines();
+    let row = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: u64 = row.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes << 10)
+}
+
+/// The file descriptors that this process has open.
+pub fn open_descriptors() -> Option<u64> {
+    let folder = fs::read_dir("/proc/self/fd").ok()?;
+    // One of them reads the folder.
+    Some((folder.count() as u64).saturating_sub(1))
+}
+
+/// The variables that a process was started with. None: it has ended, or belongs to somebody else.
+pub fn environment(process: i32) -> Option<Vec<OsString>> {
+    let bytes = fs::read(format!("/proc/{process}/environ")).ok()?;
+    let variables = bytes.split(|byte| *byte == 0);
+    Some(
+        variables
+            .map(|it| OsString::from_vec(it.to_vec()))
+            .collect(),
+    )
+}
+
+/// The number of every process.
+pub fn processes() -> impl Iterator<Item = i32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// The namespace in which a process has its number (`pid_namespaces(7)`); that of this process where there is no number.
+pub fn pid_namespace(process: Option<i32>) -> Option<PathBuf> {
+    fs::read_link(path(process, "ns/pid")).ok()
+}
+
+fn path(process: Option<i32>, file: &str) -> PathBuf {
+    PathBuf::from(match process {
+        Some(process) => format!("/proc/{process}/{file}"),
+        None => format!("/proc/self/{file}"),
+    })
+}
+
+fn read(process: Option<i32>, file: &str) -> Option<String> {
+    fs::read_to_string(path(process, file)).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_follow_a_name_of_any_characters() {
+        let text = "42 (a b) c) S 1 42 42 0 -1 4194560 900 0 0 0 1234 66 7 8 20 0 9 0 500050 1 2 3";
+        let stat = Stat::parse(text).unwrap();
+        assert_eq!(stat.processor_ticks, 1300);
+        assert_eq!(stat.start_ticks, 500_050);
+        assert!(!stat.ended);
+        assert!(Stat::parse(&text.replace(" S ", " Z ")).unwrap().ended);
+        assert_eq!(
+            boot_time("cpu  1 2\nbtime 1700000000\nprocesses 3\n"),
+            Some(1_700_000_000.0)
+        );
+        for nothing in ["", "42 (a", "42 (a) S 1"] {
+            assert_eq!(Stat::parse(nothing), None, "{nothing}");
+            assert_eq!(boot_time(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn this_process_is_found_under_its_number() {
+        let number = std::process::id().cast_signed();
+        assert!(processes().any(|it| it == number));
+        let stat = Stat::of(Some(number)).unwrap();
+        assert_eq!(stat.start_ticks, Stat::of(None).unwrap().start_ticks);
+        assert!(stat.start_time().unwrap() > 1_600_000_000.0);
+        assert!(resident_bytes(Some(number)).unwrap() > 1 << 20);
+        assert!(open_descriptors().unwrap() >= 3);
+        assert_eq!(pid_namespace(Some(number)), pid_namespace(None));
+        assert!(!environment(number).unwrap().is_empty());
+        assert_eq!(Stat::of(Some(i32::MAX)), None);
+    }
+}
