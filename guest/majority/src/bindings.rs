@@ -1,4 +1,4 @@
-//! The boundary's types, generated from the two worlds that this part has a hand in. Its only unsafe code.
+//! The types of the WIT interfaces that this component exports, generated from `wit/`.
 #![allow(
     unsafe_code,
     missing_docs,
@@ -24,9 +24,3 @@ wit_bindgen::generate!({
     generate_all,
     additional_derives: [PartialEq],
 });
-
-// Native builds cannot link a component's exports.
-#[cfg(target_arch = "wasm32")]
-use crate::Majority;
-#[cfg(target_arch = "wasm32")]
-export!(Majority);

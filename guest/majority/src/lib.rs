@@ -19,6 +19,9 @@
 pub mod bindings;
 
 mod count;
+// A native build cannot link a component's exports.
+#[cfg(target_arch = "wasm32")]
+mod exports;
 mod plain;
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! The boundary's types, generated from `wit/`, and the component's exports. The policy's only unsafe code but for its allocator.
+//! The types of the WIT interfaces, generated from `wit/`, and the `export!` macro for a component's exports.
 #![allow(
     unsafe_code,
     missing_docs,
@@ -18,9 +18,3 @@ wit_bindgen::generate!({
     default_bindings_module: "airlock_shipped_policy::bindings",
     additional_derives: [PartialEq],
 });
-
-// Native builds cannot link a component's exports, and a policy that builds on this one exports itself.
-#[cfg(all(target_arch = "wasm32", feature = "export"))]
-use crate::component::Shipped;
-#[cfg(all(target_arch = "wasm32", feature = "export"))]
-export!(Shipped with_types_in crate::bindings);

@@ -1,7 +1,7 @@
 //! The policy that Airlock ships: OpenAI's chat completions over Codex. This file is its table of contents.
 //!
 //! Everything here is plain Rust over the types of `wit/`, so it runs natively in tests and in other policies
-//! that build on it. Only `component`, `bindings` and `allocator` know that it becomes a WebAssembly component.
+//! that build on it. Only `component`, `exports`, `bindings` and `allocator` know that it becomes a WebAssembly component.
 
 pub mod bindings;
 
@@ -16,6 +16,9 @@ pub mod component;
 
 #[cfg(all(target_family = "wasm", feature = "export"))]
 mod allocator;
+// A native build cannot link a component's exports, and a policy that builds on this one exports itself.
+#[cfg(all(target_arch = "wasm32", feature = "export"))]
+mod exports;
 
 mod json;
 mod notes;
