@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bindings::airlock::policy::types::Problem;
 use crate::json;
+use crate::problem::upstream;
 use crate::tools::Tools;
 
 /// The plan's notes. Absent fields mean no.
@@ -74,6 +76,22 @@ pub(crate) enum Structure {
 }
 
 impl Structure {
+    /// Fails where the client expects one JSON object and `answer` is none.
+    ///
+    /// # Errors
+    ///
+    /// `upstream`, with the code `invalid_json_output`.
+    pub(crate) fn check(self, answer: &str) -> Result<(), Problem> {
+        // An answer may nest as it likes.
+        if self != Self::Object || json::is_object(answer) {
+            return Ok(());
+        }
+        Err(upstream(
+            "invalid_json_output",
+            "the model did not answer with one JSON object; send the request again, or give a `json_schema`, which the model enforces",
+        ))
+    }
+
     fn is_free(&self) -> bool {
         *self == Self::Free
     }

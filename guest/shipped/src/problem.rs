@@ -17,6 +17,17 @@ pub(crate) fn envelope(problem: &Problem) -> String {
     })
 }
 
+/// A failure of Codex or of the model.
+pub(crate) fn upstream(code: &str, message: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::Upstream,
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
 /// The host's code for a candidate that said more than it keeps.
 const TOO_LARGE: &str = "candidate_too_large";
 

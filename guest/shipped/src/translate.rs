@@ -5,6 +5,8 @@ mod calls;
 mod candidates;
 mod chunks;
 mod collected;
+mod ending;
+mod heading;
 mod messages;
 mod refusal;
 mod streamed;
@@ -14,20 +16,15 @@ mod tests;
 mod transcript;
 mod usage;
 
-use crate::bindings::airlock::policy::types::{
-    Context, Ending, Event, Problem, ProblemKind, Shortfall,
-};
+use crate::bindings::airlock::policy::types::{Context, Ending, Event};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Output};
-use crate::json;
 use crate::notes::Notes;
 
 use collected::Collected;
+use heading::Heading;
 use refusal::Fields;
 use streamed::Streamed;
-
-/// The turn whose text is the answer. Others are those of a fan-out.
-const ANSWER: u32 = 0;
 
 /// One response, streamed or whole.
 #[derive(Debug)]
@@ -98,66 +95,5 @@ impl Reply {
                 body: collected.finish(&ending),
             },
         }
-    }
-}
-
-/// What every object of a response begins with.
-#[derive(Debug)]
-struct Heading {
-    id: String,
-    /// Unix seconds.
-    created: u64,
-    model: String,
-}
-
-impl Heading {
-    fn of(context: &Context) -> Self {
-        let name = context.id.strip_prefix("req_").unwrap_or(&context.id);
-        Self {
-            id: format!("chatcmpl-{name}"),
-            created: context.arrived / 1000,
-            model: context.model.clone(),
-        }
-    }
-}
-
-/// Why an answer ends, in OpenAI's words, or what went wrong.
-fn finish_reason(ending: &Ending) -> Result<&'static str, Problem> {
-    match ending {
-        Ending::Completed => Ok("stop"),
-        Ending::HandedOff => Ok("tool_calls"),
-        Ending::Incomplete(Shortfall::MaxOutputTokens) => Ok("length"),
-        Ending::Incomplete(Shortfall::ContentFilter) => Ok("content_filter"),
-        Ending::Interrupted => Err(interrupted()),
-        Ending::Failed(problem) => Err(problem.clone()),
-    }
-}
-
-fn interrupted() -> Problem {
-    upstream(
-        "turn_interrupted",
-        "the turn was interrupted before the answer was complete; send the request again",
-    )
-}
-
-/// Fails where `text` is not one JSON object.
-pub(crate) fn check_object(text: &str) -> Result<(), Problem> {
-    // An answer may nest as it likes.
-    if json::is_object(text) {
-        return Ok(());
-    }
-    Err(upstream(
-        "invalid_json_output",
-        "the model did not answer with one JSON object; send the request again, or give a `json_schema`, which the model enforces",
-    ))
-}
-
-fn upstream(code: &str, message: &str) -> Problem {
-    Problem {
-        kind: ProblemKind::Upstream,
-        code: Some(code.to_owned()),
-        message: message.to_owned(),
-        param: None,
-        retry_after_seconds: None,
     }
 }

@@ -6,7 +6,6 @@ use super::failed::Failure;
 use crate::bindings::airlock::policy::types::{Ending, Phase, Shortfall};
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
 use crate::notes::Structure;
-use crate::translate;
 
 /// A candidate's complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,11 +103,10 @@ pub(super) fn read(outcome: Outcome, structure: Structure) -> Found {
     match shortfall {
         _ if text.trim().is_empty() => Found::Nothing(Failure::empty()),
         Some(shortfall) => Found::Stunted(shortfall, text.chars().count()),
-        None if structure == Structure::Object => match translate::check_object(&text) {
+        None => match structure.check(&text) {
             Ok(()) => Found::Answer(text),
             Err(problem) => Found::Nothing(Failure::unreadable(problem)),
         },
-        None => Found::Answer(text),
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
-use crate::problem;
+use crate::problem::{self, upstream};
 
 /// Why one candidate gave no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,16 +131,6 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     // Stable: the map has put them into the order of the alphabet.
     counts.sort_by_key(|(_, count)| Reverse(*count));
     counts
-}
-
-fn upstream(code: &str, message: &str) -> Problem {
-    Problem {
-        kind: ProblemKind::Upstream,
-        code: Some(code.to_owned()),
-        message: message.to_owned(),
-        param: None,
-        retry_after_seconds: None,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The strategy `first`: the fastest answer is the answer.
 
-use super::{Step, Strategy, Table};
+use super::strategy::{Step, Strategy};
+use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 
 /// Takes the first answer. The other candidates end with the verdict.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Step, Strategy, Table};
+use super::strategy::{Step, Strategy};
+use super::table::Table;
 use crate::bindings::airlock::policy::types::{Brief, Choice};
 use crate::json;
 

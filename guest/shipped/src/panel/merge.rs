@@ -1,6 +1,7 @@
 //! The strategy `merge`: a turn of its own writes one answer out of all.
 
-use super::{Step, Strategy, Table};
+use super::strategy::{Step, Strategy};
+use super::table::Table;
 
 /// Shows an answer written with all answers at hand.
 #[derive(Clone, Copy, Debug, Default)]

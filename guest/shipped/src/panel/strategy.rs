@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Table;
+use super::table::Table;
 use crate::bindings::airlock::policy::types::{Brief, Choice, Problem};
 
 /// What several answers come to. One value serves one fan-out.

@@ -7,7 +7,9 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{Answer, Step, Strategy, Table};
+use super::answer::Answer;
+use super::strategy::{Step, Strategy};
+use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 use crate::json;
 

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use super::reader::{Reader, Step, quoted};
+use super::problems::quoted;
+use super::reader::{Reader, Step};
 use super::shape::{Optional, Scalar, Shape, Text};
+use crate::bindings::airlock::policy::types::InputItem;
 
 /// How the host writes a lifted attachment into the body.
 const ATTACHMENT: &str = "attachment:";
@@ -26,6 +28,29 @@ pub(super) enum Part<'de> {
     Image(u32),
     /// What the assistant said in place of an answer.
     Refusal(Cow<'de, str>),
+}
+
+impl Part<'_> {
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Text(text) | Self::Refusal(text) => text,
+            Self::Image(_) => "",
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) | Self::Refusal(text) => text.is_empty(),
+            Self::Image(_) => false,
+        }
+    }
+
+    pub(super) fn into_input(self) -> InputItem {
+        match self {
+            Self::Text(text) | Self::Refusal(text) => InputItem::Text(Cow::into_owned(text)),
+            Self::Image(number) => InputItem::Attachment(number),
+        }
+    }
 }
 
 pub(super) struct ContentShape;

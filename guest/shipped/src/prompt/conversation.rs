@@ -2,48 +2,25 @@
 
 mod batch;
 mod call_ids;
+mod chat_message;
 mod history;
 mod item;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-
 use super::content::Part;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
-use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::tools::Call;
 
 use batch::Batch;
 use call_ids::CallIds;
+use chat_message::into_input;
 use history::History;
+
+pub(super) use batch::Answered;
+pub(super) use chat_message::{Entry, Message, Misplaced, Role, push_paragraph};
 
 /// Characters of input that Codex (0.169) takes in one turn. It takes more than that as earlier items.
 const INPUT_AT_MOST: usize = 1_048_576;
-
-/// Who speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    /// `system` and `developer`. Codex drops items of role `system`, so they are one to us.
-    Developer,
-    User,
-    Assistant,
-}
-
-/// One member of `messages`.
-pub(super) enum Entry<'de> {
-    Message(Message<'de>),
-    /// A message of role `tool`: what came of the call of this id.
-    Result(Cow<'de, str>, Vec<Part<'de>>),
-}
-
-/// One message.
-pub(super) struct Message<'de> {
-    pub(super) role: Role,
-    pub(super) parts: Vec<Part<'de>>,
-    /// What the assistant called, having said this.
-    pub(super) calls: Vec<Call<'de>>,
-}
 
 /// A conversation as it is read, message by message. Texts are the body's own where JSON lets them be.
 #[derive(Default)]
@@ -62,15 +39,6 @@ enum Said<'de> {
     Batch(Batch<'de>),
 }
 
-/// What is wrong with calls and results: where it stands, and what it is.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Misplaced {
-    /// The result that a message brings.
-    Result(usize, &'static str),
-    /// The call of a message.
-    Call(usize, usize, &'static str),
-}
-
 /// A conversation as Codex takes it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Talk<'de> {
@@ -81,18 +49,6 @@ pub(super) struct Talk<'de> {
     pub(super) digest: Option<String>,
     /// What it ends with, where that is results.
     pub(super) answered: Option<Answered<'de>>,
-}
-
-/// Calls that have all their results.
-#[derive(Debug, PartialEq)]
-pub(super) struct Answered<'de> {
-    /// The digest of what was before.
-    pub(super) before: String,
-    /// The digest of what the assistant said besides.
-    pub(super) text: String,
-    pub(super) calls: Vec<Call<'de>>,
-    /// In the order of the calls.
-    pub(super) results: Vec<ToolResult>,
 }
 
 impl<'de> Conversation<'de> {
@@ -128,7 +84,7 @@ impl<'de> Conversation<'de> {
     pub(super) fn finish(mut self, attachments: &[Attachment], offers: bool) -> Option<Talk<'de>> {
         let question = match self.said.pop() {
             Some(Said::Message(last))
-                if last.role == Role::User && characters(&last) <= INPUT_AT_MOST =>
+                if last.role == Role::User && last.characters() <= INPUT_AT_MOST =>
             {
                 Some(last)
             }
@@ -251,53 +207,6 @@ impl<'de> Conversation<'de> {
             Some(_) | None => wrong(
                 "the call of this id is further up: results follow directly on the message with their calls",
             ),
-        }
-    }
-}
-
-/// Appends a text, set off by a blank line.
-pub(super) fn push_paragraph(out: &mut String, text: &str) {
-    if text.is_empty() {
-        return;
-    }
-    if !out.is_empty() {
-        out.push_str("\n\n");
-    }
-    out.push_str(text);
-}
-
-fn into_input(parts: Vec<Part<'_>>) -> Vec<InputItem> {
-    parts.into_iter().map(Part::into_input).collect()
-}
-
-/// Characters of a message's text.
-fn characters(message: &Message<'_>) -> usize {
-    message
-        .parts
-        .iter()
-        .map(|part| part.text().chars().count())
-        .sum()
-}
-
-impl Part<'_> {
-    fn text(&self) -> &str {
-        match self {
-            Self::Text(text) | Self::Refusal(text) => text,
-            Self::Image(_) => "",
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        match self {
-            Self::Text(text) | Self::Refusal(text) => text.is_empty(),
-            Self::Image(_) => false,
-        }
-    }
-
-    fn into_input(self) -> InputItem {
-        match self {
-            Self::Text(text) | Self::Refusal(text) => InputItem::Text(Cow::into_owned(text)),
-            Self::Image(number) => InputItem::Attachment(number),
         }
     }
 }

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use super::options::{Effort, Name};
-use super::reader::{Reader, problem, quoted};
+use super::options::{DEFAULT_MODEL, Effort, Name};
+use super::problems::{invalid, problem, quoted};
+use super::reader::Reader;
 use super::shape::{Optional, Scalar, Shape, Whole};
-use super::{DEFAULT_MODEL, invalid};
 use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Selection};
 use crate::notes::FanOut;
 use crate::panel::Strategy;

@@ -4,7 +4,8 @@ use serde::de::{self, MapAccess};
 use serde_json::value::RawValue;
 
 use super::options::Name;
-use super::reader::{Reader, Step, quoted};
+use super::problems::quoted;
+use super::reader::{Reader, Step};
 use super::schema;
 use super::shape::{Boolean, Optional, Shape, Text};
 

@@ -8,7 +8,8 @@ use super::calls::CallsShape;
 use super::content::{Content, ContentShape, Part};
 use super::conversation::{Conversation, Entry, Message, Misplaced, Role};
 use super::options::Name;
-use super::reader::{Reader, Step, quoted};
+use super::problems::quoted;
+use super::reader::{Reader, Step};
 use super::shape::{Optional, Reading, Seen, Shape, Text};
 
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";

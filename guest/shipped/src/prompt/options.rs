@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess};
 
-use super::reader::{Reader, quoted};
+use super::problems::quoted;
+use super::reader::Reader;
 use super::shape::{Boolean, Optional, Scalar, Shape, Text};
+
+/// The model's name that stands for the default of Codex's home.
+pub(super) const DEFAULT_MODEL: &str = "default";
 
 /// The longest word that is passed on as a reasoning effort, in characters.
 const EFFORT_AT_MOST: usize = 32;

@@ -1,18 +1,15 @@
 //! Where in a request's body we stand, what was found wrong there, and what will be ignored.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use serde::de;
 
-use super::shape::{Reading, Seen, SeenValue, Shape, Text};
+use super::problems::{problem, quoted};
 use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
 use crate::panel::Strategy;
 
 /// How many ignored parameters are named; they end up in a response header.
 const NAMED_AT_MOST: usize = 32;
-/// How much of a client's own word is repeated to it, in characters.
-const QUOTED_AT_MOST: usize = 64;
 const STRICT: &str =
     "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
 
@@ -78,56 +75,6 @@ impl<'r> Reader<'r> {
         let value = read(self)?;
         self.trail.pop();
         Ok(value)
-    }
-
-    /// The next key of an object.
-    pub(super) fn key<'de, A: de::MapAccess<'de>>(
-        &mut self,
-        fields: &mut A,
-    ) -> Result<Option<Cow<'de, str>>, A::Error> {
-        fields.next_key_seed(Reading {
-            reader: self,
-            shape: Text,
-        })
-    }
-
-    /// The value of the key `name`, just read.
-    pub(super) fn field<'de, A: de::MapAccess<'de>, S: Shape<'de>>(
-        &mut self,
-        fields: &mut A,
-        name: &'static str,
-        shape: S,
-    ) -> Result<S::Value, A::Error> {
-        self.at(Step::Key(name), |reader| {
-            fields.next_value_seed(Reading { reader, shape })
-        })
-    }
-
-    /// The next member of an array, which is its `index`th.
-    pub(super) fn member<'de, A: de::SeqAccess<'de>, S: Shape<'de>>(
-        &mut self,
-        members: &mut A,
-        index: usize,
-        shape: S,
-    ) -> Result<Option<S::Value>, A::Error> {
-        self.at(Step::Index(index), |reader| {
-            members.next_element_seed(Reading { reader, shape })
-        })
-    }
-
-    /// Skips the value of a key that means nothing to us. Null counts as absent; all else is ignored and named.
-    pub(super) fn unknown<'de, A: de::MapAccess<'de>>(
-        &mut self,
-        fields: &mut A,
-        key: &str,
-    ) -> Result<(), A::Error> {
-        match fields.next_value_seed(Reading {
-            reader: &mut *self,
-            shape: Seen,
-        })? {
-            SeenValue::Null => Ok(()),
-            _ => self.ignore(key),
-        }
     }
 
     /// Notes that the field `key` of where we stand is not honoured, or refuses it under `strict`.
@@ -214,30 +161,6 @@ impl<'r> Reader<'r> {
     fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
         self.problem = Some(problem(kind, path, message));
         E::custom("see the reader's problem")
-    }
-}
-
-/// A problem with the field at `path`, or with the body as a whole where that is empty.
-pub(super) fn problem(kind: ProblemKind, path: String, message: &str) -> Problem {
-    let (message, param) = if path.is_empty() {
-        (format!("the body: {message}"), None)
-    } else {
-        (format!("{path}: {message}"), Some(path))
-    };
-    Problem {
-        kind,
-        code: None,
-        message,
-        param,
-        retry_after_seconds: None,
-    }
-}
-
-/// A client's own word, short enough to repeat to it.
-pub(super) fn quoted(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(QUOTED_AT_MOST) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
     }
 }
 

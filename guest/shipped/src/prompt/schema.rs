@@ -8,12 +8,13 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::tools::NO_ARGUMENTS;
-
 /// How deep a schema may nest, in objects and arrays. OpenAI takes ten levels of objects, about three of these each.
 const DEPTH_AT_MOST: usize = 64;
 /// How long a schema may be, in bytes of JSON.
 const BYTES_AT_MOST: usize = 512 * 1024;
+
+/// The schema of a function that says nothing of its arguments.
+pub(super) const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// What names begin with that serde_json (1.0, in Codex too) takes for marks of its own: an object whose first member has such a name
 /// is read as a number or as raw JSON. What cannot be read so ends Codex's reading of the whole message.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::fan_out::{named, one_of};
-use super::reader::quoted;
+use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::panel::{External, Strategy};
 

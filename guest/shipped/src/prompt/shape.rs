@@ -5,8 +5,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::parameters::Values;
-use super::reader::Reader;
+use super::reader::{Reader, Step};
 
 /// A value without parts.
 pub(super) enum Scalar<'de> {
@@ -124,6 +123,58 @@ impl<'de, S: Shape<'de>> Visitor<'de> for Reading<'_, '_, S> {
     }
 }
 
+impl Reader<'_> {
+    /// The next key of an object.
+    pub(super) fn key<'de, A: MapAccess<'de>>(
+        &mut self,
+        fields: &mut A,
+    ) -> Result<Option<Cow<'de, str>>, A::Error> {
+        fields.next_key_seed(Reading {
+            reader: self,
+            shape: Text,
+        })
+    }
+
+    /// The value of the key `name`, just read.
+    pub(super) fn field<'de, A: MapAccess<'de>, S: Shape<'de>>(
+        &mut self,
+        fields: &mut A,
+        name: &'static str,
+        shape: S,
+    ) -> Result<S::Value, A::Error> {
+        self.at(Step::Key(name), |reader| {
+            fields.next_value_seed(Reading { reader, shape })
+        })
+    }
+
+    /// The next member of an array, which is its `index`th.
+    pub(super) fn member<'de, A: SeqAccess<'de>, S: Shape<'de>>(
+        &mut self,
+        members: &mut A,
+        index: usize,
+        shape: S,
+    ) -> Result<Option<S::Value>, A::Error> {
+        self.at(Step::Index(index), |reader| {
+            members.next_element_seed(Reading { reader, shape })
+        })
+    }
+
+    /// Skips the value of a key that means nothing to us. Null counts as absent; all else is ignored and named.
+    pub(super) fn unknown<'de, A: MapAccess<'de>>(
+        &mut self,
+        fields: &mut A,
+        key: &str,
+    ) -> Result<(), A::Error> {
+        match fields.next_value_seed(Reading {
+            reader: &mut *self,
+            shape: Seen,
+        })? {
+            SeenValue::Null => Ok(()),
+            _ => self.ignore(key),
+        }
+    }
+}
+
 /// A string.
 pub(super) struct Text;
 
@@ -163,7 +214,7 @@ pub(super) struct Whole(pub(super) u32, pub(super) u32);
 
 impl Whole {
     fn expected(&self) -> String {
-        Values::Integer(self.0.into(), self.1.into()).to_string()
+        format!("an integer from {} to {}", self.0, self.1)
     }
 }
 

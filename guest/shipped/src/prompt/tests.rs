@@ -8,7 +8,7 @@
 )]
 
 use super::*;
-use crate::bindings::airlock::policy::types::Attachment;
+use crate::bindings::airlock::policy::types::{Attachment, ProblemKind};
 
 /// A body that reaches every reader.
 const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"include_candidates":false,"x":1},

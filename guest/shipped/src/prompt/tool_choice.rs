@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use super::invalid;
-use super::reader::{Reader, Step, quoted};
+use super::problems::{invalid, quoted};
+use super::reader::{Reader, Step};
 use super::shape::{Optional, Scalar, Shape, Text};
 use super::tools::{Function, Named, OfFunction, check_type};
 use crate::bindings::airlock::policy::types::Problem;

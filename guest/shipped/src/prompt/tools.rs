@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::reader::{Reader, Step, quoted};
+use super::problems::quoted;
+use super::reader::{Reader, Step};
 use super::schema;
 use super::shape::{Boolean, Optional, Scalar, Shape, Text};
 use crate::bindings::airlock::policy::types::Tool;
@@ -23,8 +24,6 @@ const TOOLS_AT_MOST: usize = 128;
 const NAME_AT_MOST: usize = 128;
 /// Bytes of all schemas together: each is read, and told, more than once.
 const SCHEMAS_AT_MOST: usize = 2 * 1024 * 1024;
-/// The schema of a function that says nothing of its arguments.
-pub(super) const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
 /// A function of the client.
 pub(super) struct Function<'de> {
@@ -213,7 +212,7 @@ impl<'de> Shape<'de> for FunctionShape {
         Ok(Function {
             name,
             description: description.unwrap_or_default(),
-            parameters: parameters.unwrap_or_else(|| NO_ARGUMENTS.to_owned()),
+            parameters: parameters.unwrap_or_else(|| schema::NO_ARGUMENTS.to_owned()),
             strict: strict.unwrap_or_default(),
             index: 0,
         })

@@ -7,11 +7,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::ending::interrupted;
+use super::heading::{ANSWER, Heading};
 use super::strict::{self, Steps, Unmet};
-use super::{ANSWER, Heading, interrupted, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::notes::Notes;
+use crate::problem::upstream;
 use crate::tools::{self, Call, Tools};
 
 /// The namespace that a model may put before a plain function. Codex (0.169) takes it for none.

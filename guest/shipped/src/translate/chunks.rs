@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Heading;
 use super::airlock::Airlock;
 use super::candidates::Fault;
+use super::heading::Heading;
 use super::messages::Messages;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;

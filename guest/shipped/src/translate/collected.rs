@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::airlock::Airlock;
 use super::calls::Calls;
 use super::candidates::Candidates;
+use super::ending::finish_reason;
+use super::heading::{ANSWER, Heading};
 use super::messages::Messages;
 use super::transcript::Transcript;
 use super::usage::UsageObject;
-use super::{ANSWER, Heading, check_object, finish_reason};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::json;
@@ -119,7 +120,7 @@ impl Collected {
             && calls.is_empty()
             && self.notes.structure == Structure::Object
         {
-            check_object(&content.to_text())?;
+            self.notes.structure.check(&content.to_text())?;
         }
         let candidates = self.candidates.as_ref();
         let airlock = candidates.map(|candidates| {

@@ -4,13 +4,14 @@ use super::airlock::Airlock;
 use super::calls::Calls;
 use super::candidates::{Candidates, News};
 use super::chunks::{self, Chunks, Field};
+use super::ending::finish_reason;
+use super::heading::{ANSWER, Heading};
 use super::transcript::Transcript;
-use super::{ANSWER, Heading, check_object, finish_reason, upstream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
 use crate::notes::{Notes, Structure};
-use crate::problem;
+use crate::problem::{self, upstream};
 use crate::tools;
 
 /// What a stream has told so far, as far as the next frame depends on it.
@@ -305,9 +306,8 @@ impl Streamed {
             ));
         }
         let reason = self.calls.conclude(ending, reason)?;
-        let completed = *ending == Ending::Completed && self.calls.complete().is_empty();
-        if completed && self.notes.structure == Structure::Object {
-            check_object(&self.answer)?;
+        if *ending == Ending::Completed && self.calls.complete().is_empty() {
+            self.notes.structure.check(&self.answer)?;
         }
         Ok(reason)
     }

@@ -9,7 +9,9 @@ mod relay;
 use serde_json::Value;
 
 use super::*;
-use crate::bindings::airlock::policy::types::{EventKind, Phase, Reasoning, Text, Usage};
+use crate::bindings::airlock::policy::types::{
+    EventKind, Phase, Reasoning, Shortfall, Text, Usage,
+};
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::notes::Structure;
 
@@ -160,10 +162,10 @@ fn batches_change_nothing_that_a_client_hears() {
 #[test]
 fn an_object_is_one_object_and_nothing_else() {
     for good in ["{}", " {\"a\": [1, {\"b\": null}]}\n", "{\"a\":1,\"a\":2}"] {
-        assert_eq!(check_object(good), Ok(()), "{good}");
+        assert_eq!(Structure::Object.check(good), Ok(()), "{good}");
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(check_object(&deep), Ok(()));
+    assert_eq!(Structure::Object.check(&deep), Ok(()));
     for bad in [
         "",
         " ",
@@ -176,7 +178,7 @@ fn an_object_is_one_object_and_nothing_else() {
         "```json\n{}\n```",
         "{\"a\":1",
     ] {
-        let problem = check_object(bad).unwrap_err();
+        let problem = Structure::Object.check(bad).unwrap_err();
         assert_eq!(
             problem.code.as_deref(),
             Some("invalid_json_output"),

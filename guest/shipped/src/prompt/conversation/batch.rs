@@ -1,9 +1,21 @@
 //! Calls that the assistant made at once, and what came of them.
 
-use super::{Answered, Message, Misplaced, into_input};
+use super::chat_message::{Message, Misplaced, into_input};
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
 use crate::prompt::content::Part;
 use crate::tools::{Call, text_digest};
+
+/// Calls that have all their results.
+#[derive(Debug, PartialEq)]
+pub(in crate::prompt) struct Answered<'de> {
+    /// The digest of what was before.
+    pub(in crate::prompt) before: String,
+    /// The digest of what the assistant said besides.
+    pub(in crate::prompt) text: String,
+    pub(in crate::prompt) calls: Vec<Call<'de>>,
+    /// In the order of the calls.
+    pub(in crate::prompt) results: Vec<ToolResult>,
+}
 
 /// An assistant's message with calls, and the results that have followed.
 pub(super) struct Batch<'de> {

@@ -1,7 +1,10 @@
 //! What was said earlier, as items, and its digest for those who ask for one.
 
-use super::{Batch, Message, Part, Role, item};
+use super::batch::Batch;
+use super::chat_message::{Message, Role};
+use super::item;
 use crate::bindings::airlock::policy::types::Attachment;
+use crate::prompt::content::Part;
 use crate::tools::{Digest, Meanings};
 
 /// The items so far.

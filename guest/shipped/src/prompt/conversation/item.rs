@@ -1,7 +1,8 @@
 //! Items of the Responses API, each one line of JSON: how Codex is told of what was said earlier.
 
-use super::{Message, Part, Role};
+use super::chat_message::{Message, Role};
 use crate::json;
+use crate::prompt::content::Part;
 use crate::tools::{Call, seen_name};
 
 /// What Codex (0.169) says of the images in a result that a turn has waited for.

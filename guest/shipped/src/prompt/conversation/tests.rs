@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use std::borrow::Cow;
+
 use super::*;
-use crate::tools::{seen_name, text_digest};
+use crate::bindings::exports::airlock::policy::prompt::ToolResult;
+use crate::tools::{Call, seen_name, text_digest};
 
 fn text(text: &str) -> Part<'_> {
     Part::Text(Cow::Borrowed(text))

@@ -1,8 +1,8 @@
 //! Every parameter of a chat completion that we know.
 
-use super::Harmless::{Empty, False, Never, OnlyText};
-use super::Treatment::{Accepted, Honoured, Ignored, Refused};
-use super::{Harmless, Parameter, Treatment, Values};
+use super::rule::Harmless::{Empty, False, Never, OnlyText};
+use super::rule::Treatment::{Accepted, Honoured, Ignored, Refused};
+use super::rule::{Harmless, Parameter, Treatment, Values};
 
 /// The table, in the order of the documentation.
 #[rustfmt::skip] // A table reads by its rows.
@@ -54,6 +54,13 @@ pub const PARAMETERS: &[Parameter] = &[
     row("function_call", Values::TextOrObject, Refused(Harmless::OneOf(&["none", "auto"])), "`tools` and `tool_choice` have taken its place"),
     row("web_search_options", Values::Object, Refused(Never), "web search is switched off"),
 ];
+
+impl Parameter {
+    /// The parameter that the client calls `name`.
+    pub(in crate::prompt) fn named(name: &str) -> Option<&'static Self> {
+        PARAMETERS.iter().find(|parameter| parameter.name == name)
+    }
+}
 
 const SAMPLING: &str = "Codex does not send it";
 

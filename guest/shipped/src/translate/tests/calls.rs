@@ -6,7 +6,7 @@ mod hostile;
 use serde_json::json;
 
 use super::*;
-use crate::bindings::airlock::policy::types::Notification;
+use crate::bindings::airlock::policy::types::{Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::notes::FanOut;
 use crate::tools::{self, Call, Offered, Tools};

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::bindings::airlock::policy::types::Choice;
+use crate::bindings::airlock::policy::types::{Choice, Problem, ProblemKind};
 use crate::notes::FanOut;
+use crate::problem::upstream;
 
 const HOSTILE: &str = "\n\ndata: [DONE]\r\n\n\"}}],{\\\u{0}\u{2028}";
 

@@ -1,0 +1,209 @@
+//! What becomes of a parameter. A hint that only shapes the sampling is ignored and named, and so is a parameter that nobody has heard
+//! of. What would make the answer wrong if it were dropped is refused. Null is absent. A value of the wrong type or
+//! out of its range is an error whatever becomes of the parameter.
+
+use std::fmt;
+
+use serde::de;
+
+use super::super::problems::quoted;
+use super::super::reader::Reader;
+use super::super::shape::SeenValue;
+
+/// One parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter {
+    /// As the client spells it.
+    pub name: &'static str,
+    /// What it may be, besides null.
+    pub values: Values,
+    /// What becomes of it.
+    pub treatment: Treatment,
+    /// Why, or how, for the documentation.
+    pub reason: &'static str,
+}
+
+/// What a parameter may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// A string.
+    Text,
+    /// True or false.
+    Boolean,
+    /// An integer from the first to the second.
+    Integer(i64, i64),
+    /// A number from the first to the second.
+    Number(i32, i32),
+    /// An array of anything.
+    Array,
+    /// An object with anything in it.
+    Object,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// A string or an array.
+    TextOrArray,
+    /// A string or an object.
+    TextOrObject,
+}
+
+/// What becomes of a parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Treatment {
+    /// It does what it does at OpenAI, or as its reason says.
+    Honoured,
+    /// It asks nothing of the answer: nothing is lost.
+    Accepted,
+    /// A hint: ignored, and named in the response. Refused in strict mode.
+    Ignored,
+    /// The answer would be wrong without it: refused, but for values that ask for nothing.
+    Refused(Harmless),
+}
+
+/// Values of a refused parameter that ask for nothing, besides null.
+#[derive(Clone, Copy, Debug)]
+pub enum Harmless {
+    /// None.
+    Never,
+    /// This integer.
+    Integer(i64),
+    /// False.
+    False,
+    /// Nothing in it.
+    Empty,
+    /// One of these strings.
+    OneOf(&'static [&'static str]),
+    /// An array of nothing but `text`.
+    OnlyText,
+}
+
+impl Parameter {
+    /// Applies the rule to a value. The reader stands at the parameter.
+    pub(in crate::prompt) fn judge<E: de::Error>(
+        &self,
+        reader: &mut Reader<'_>,
+        value: &SeenValue<'_>,
+    ) -> Result<Verdict, E> {
+        if matches!(value, SeenValue::Null) {
+            return Ok(Verdict::Nothing);
+        }
+        self.values.check(reader, value)?;
+        match self.treatment {
+            Treatment::Honoured | Treatment::Accepted => Ok(Verdict::Nothing),
+            Treatment::Ignored => Ok(Verdict::Ignore),
+            Treatment::Refused(harmless) if harmless.holds(value) => Ok(Verdict::Nothing),
+            Treatment::Refused(harmless) => {
+                let message = match harmless {
+                    Harmless::Never => format!("not supported: {}. Leave it out", self.reason),
+                    _ => format!(
+                        "not supported: {}. Leave it out, or give {harmless}",
+                        self.reason
+                    ),
+                };
+                Err(reader.unsupported(&message))
+            }
+        }
+    }
+}
+
+/// What is left to do with a parameter that was judged.
+pub(in crate::prompt) enum Verdict {
+    Nothing,
+    /// Name it among the ignored.
+    Ignore,
+}
+
+impl Values {
+    /// Fails where the value is of another type or out of range.
+    fn check<E: de::Error>(self, reader: &mut Reader<'_>, value: &SeenValue<'_>) -> Result<(), E> {
+        let right_type = match (self, value) {
+            (Self::OneOf(names), SeenValue::Text(text)) => {
+                if names.contains(&text.as_ref()) {
+                    return Ok(());
+                }
+                return Err(reader.invalid(&format!("expected {self}, found `{}`", quoted(text))));
+            }
+            (Self::Integer(least, most), SeenValue::Integer(number)) => {
+                if (i128::from(least)..=i128::from(most)).contains(number) {
+                    return Ok(());
+                }
+                return Err(reader.invalid(&format!("expected {self}, found {number}")));
+            }
+            (Self::Number(least, most), SeenValue::Integer(number)) => {
+                if (i128::from(least)..=i128::from(most)).contains(number) {
+                    return Ok(());
+                }
+                return Err(reader.invalid(&format!("expected {self}, found {number}")));
+            }
+            (Self::Number(least, most), SeenValue::Number(number)) => {
+                if (f64::from(least)..=f64::from(most)).contains(number) {
+                    return Ok(());
+                }
+                // The number is not repeated: to write one takes a tenth of the whole policy's code.
+                return Err(reader.invalid(&format!("expected {self}")));
+            }
+            (Self::Text, SeenValue::Text(_))
+            | (Self::Boolean, SeenValue::Boolean(_))
+            | (Self::Array, SeenValue::Array { .. })
+            | (Self::Object, SeenValue::Object { .. })
+            | (Self::TextOrArray, SeenValue::Text(_) | SeenValue::Array { .. })
+            | (Self::TextOrObject, SeenValue::Text(_) | SeenValue::Object { .. }) => true,
+            _ => false,
+        };
+        if right_type {
+            Ok(())
+        } else {
+            Err(reader.wrong(&self.to_string(), value.kind()))
+        }
+    }
+}
+
+impl fmt::Display for Values {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => out.write_str("a string"),
+            Self::Boolean => out.write_str("a boolean"),
+            Self::Integer(i64::MIN, _) => out.write_str("an integer"),
+            Self::Integer(least, i64::MAX) => write!(out, "an integer of at least {least}"),
+            Self::Integer(least, most) => write!(out, "an integer from {least} to {most}"),
+            Self::Number(least, i32::MAX) => write!(out, "a number of at least {least}"),
+            Self::Number(least, most) => write!(out, "a number from {least} to {most}"),
+            Self::Array => out.write_str("an array"),
+            Self::Object => out.write_str("an object"),
+            Self::OneOf(names) => write!(out, "one of `{}`", names.join("`, `")),
+            Self::TextOrArray => out.write_str("a string or an array"),
+            Self::TextOrObject => out.write_str("a string or an object"),
+        }
+    }
+}
+
+impl Harmless {
+    fn holds(self, value: &SeenValue<'_>) -> bool {
+        match (self, value) {
+            (Self::Integer(harmless), SeenValue::Integer(number)) => *number == harmless.into(),
+            (Self::False, SeenValue::Boolean(value)) => !value,
+            (Self::Empty, value) => value.is_empty(),
+            (Self::OneOf(names), SeenValue::Text(text)) => names.contains(&text.as_ref()),
+            (
+                Self::OnlyText,
+                SeenValue::Array {
+                    members,
+                    text_members,
+                },
+            ) => members == text_members,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Harmless {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => out.write_str("nothing"),
+            Self::Integer(number) => write!(out, "`{number}`"),
+            Self::False => out.write_str("`false`"),
+            Self::Empty => out.write_str("an empty one"),
+            Self::OneOf(names) => write!(out, "`{}`", names.join("` or `")),
+            Self::OnlyText => out.write_str("`[\"text\"]`"),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Problems with a request: their messages and the path of the field at fault.
+
+use std::borrow::Cow;
+
+use crate::DIALECT;
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+
+/// The most characters of a client's own text that a message repeats.
+const QUOTED_AT_MOST: usize = 64;
+
+/// A problem with the field at `path`, or with the body as a whole where that is empty.
+pub(super) fn problem(kind: ProblemKind, path: String, message: &str) -> Problem {
+    let (message, param) = if path.is_empty() {
+        (format!("the body: {message}"), None)
+    } else {
+        (format!("{path}: {message}"), Some(path))
+    };
+    Problem {
+        kind,
+        code: None,
+        message,
+        param,
+        retry_after_seconds: None,
+    }
+}
+
+pub(super) fn invalid(param: &str, message: &str) -> Problem {
+    problem(ProblemKind::InvalidRequest, param.to_owned(), message)
+}
+
+pub(super) fn missing(param: &str, way_out: &str) -> Problem {
+    invalid(param, &format!("required: {way_out}"))
+}
+
+pub(super) fn nested_fan_out() -> Problem {
+    let message = "this request comes from a turn of a gateway like this one, which may not fan out again: leave it out, or give `1`";
+    Problem {
+        code: Some("nested_fan_out".to_owned()),
+        ..invalid("parallel_calls", message)
+    }
+}
+
+pub(super) fn unknown_dialect(dialect: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::NotFound,
+        code: Some("unknown_dialect".to_owned()),
+        message: format!(
+            "the policy does not speak `{}`; it speaks `{DIALECT}`",
+            quoted(dialect)
+        ),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+/// The body is not JSON, or nests too deeply to be read.
+pub(super) fn malformed(error: &serde_json::Error) -> Problem {
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    let what = text.strip_suffix(&position).unwrap_or(&text);
+    Problem {
+        kind: ProblemKind::InvalidRequest,
+        code: Some("invalid_json".to_owned()),
+        message: format!(
+            "the body is not valid JSON: {what}, at line {}, column {}",
+            error.line(),
+            error.column()
+        ),
+        param: None,
+        retry_after_seconds: None,
+    }
+}
+
+/// A client's own word, short enough to repeat to it.
+pub(super) fn quoted(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED_AT_MOST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+    }
+}
