@@ -7,6 +7,7 @@ mod continuation;
 mod conversation;
 mod fan_out;
 mod format;
+mod members;
 mod message;
 mod options;
 mod parameters;

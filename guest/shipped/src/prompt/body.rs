@@ -74,6 +74,17 @@ impl<'de> Shape<'de> for BodyShape {
 }
 
 impl<'de> Body<'de> {
+    /// How many attempts to make.
+    pub(super) fn attempts(&self) -> u32 {
+        self.parallel_calls.unwrap_or(1)
+    }
+
+    /// The reasoning summary that is asked for. None for none.
+    pub(super) fn summary(&self) -> Option<&'static str> {
+        let default = self.include_reasoning.then_some("auto");
+        self.reasoning.summary.or(default)
+    }
+
     /// Reads the value of a parameter that does something.
     fn honour<A: MapAccess<'de>>(
         &mut self,

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::de::{self, MapAccess, SeqAccess};
+use serde::de::{MapAccess, SeqAccess};
 
+use super::members::read_members;
 use super::options::Name;
 use super::reader::{Reader, Step};
 use super::shape::{Shape, Text};
@@ -42,20 +43,13 @@ impl<'de> Shape<'de> for CallShape {
         mut fields: A,
     ) -> Result<Call<'de>, A::Error> {
         let (mut id, mut kind, mut function) = (None, None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "id" => id = Some(reader.field(&mut fields, "id", Name)?),
-                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
-                "function" => {
-                    function = Some(reader.field(&mut fields, "function", CalledShape)?);
-                }
-                // `index` is left over from a stream. Of `custom` the type, which may come later, says why it is refused.
-                "index" | "custom" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "id" => value(id, Name),
+            "type" => value(kind, Text),
+            "function" => value(function, CalledShape),
+            // `index` is left over from a stream. Of `custom` the type, which may come later, says why it is refused.
+            "index" | "custom" => skip(),
+        });
         check_type(reader, kind.as_deref(), "calls")?;
         let Some(id) = id else {
             return Err(reader.invalid_at(&[Step::Key("id")], "required: the call's id"));
@@ -85,19 +79,12 @@ impl<'de> Shape<'de> for CalledShape {
         mut fields: A,
     ) -> Result<Self::Value, A::Error> {
         let (mut name, mut arguments) = (None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
-                "arguments" => {
-                    arguments = Some(reader.field(&mut fields, "arguments", Text)?);
-                }
-                // OpenAI's own library leaves this in what it parsed.
-                "parsed_arguments" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "name" => value(name, FunctionName),
+            "arguments" => value(arguments, Text),
+            // OpenAI's own library leaves this in what it parsed.
+            "parsed_arguments" => skip(),
+        });
         let Some(name) = name else {
             return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
         };

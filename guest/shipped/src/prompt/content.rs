@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::members::read_members;
 use super::problems::quoted;
 use super::reader::{Reader, Step};
 use super::shape::{Optional, Scalar, Shape, Text};
@@ -95,21 +96,14 @@ impl<'de> Shape<'de> for PartShape {
         mut fields: A,
     ) -> Result<Part<'de>, A::Error> {
         let (mut kind, mut text, mut image, mut refusal) = (None, None, None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
-                "text" => text = reader.field(&mut fields, "text", Optional(Text))?,
-                "image_url" => {
-                    image = reader.field(&mut fields, "image_url", Optional(ImageShape))?;
-                }
-                "refusal" => refusal = reader.field(&mut fields, "refusal", Optional(Text))?,
-                // The type, which may come later, says why these are refused.
-                "input_audio" | "file" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "type" => value(kind, Text),
+            "text" => nullable(text, Text),
+            "image_url" => nullable(image, ImageShape),
+            "refusal" => nullable(refusal, Text),
+            // The type, which may come later, says why these are refused.
+            "input_audio" | "file" => skip(),
+        });
         let Some(kind) = kind else {
             return reader.at(Step::Key("type"), |reader| {
                 Err(reader.invalid("required: `text` or `image_url`"))
@@ -162,20 +156,17 @@ impl<'de> Shape<'de> for ImageShape {
         mut fields: A,
     ) -> Result<u32, A::Error> {
         let mut number = None;
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "url" => number = Some(reader.field(&mut fields, "url", UrlShape)?),
-                "detail" => {
-                    if reader
-                        .field(&mut fields, "detail", Optional(Detail))?
-                        .unwrap_or_default()
-                    {
-                        reader.ignore("detail")?;
-                    }
+        read_members!(reader, fields, {
+            "url" => value(number, UrlShape),
+            "detail" => run {
+                if reader
+                    .field(&mut fields, "detail", Optional(Detail))?
+                    .unwrap_or_default()
+                {
+                    reader.ignore("detail")?;
                 }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+            },
+        });
         match number {
             Some(number) => Ok(number),
             None => reader.at(Step::Key("url"), |reader| {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::members::read_members;
 use super::options::{DEFAULT_MODEL, Effort, Name};
 use super::problems::{invalid, problem, quoted};
 use super::reader::Reader;
@@ -58,33 +59,14 @@ impl<'de> Shape<'de> for AirlockShape {
         mut fields: A,
     ) -> Result<Airlock<'de>, A::Error> {
         let mut airlock = Airlock::default();
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "synthesis" => {
-                    airlock.synthesis =
-                        reader.field(&mut fields, "synthesis", Optional(Synthesis))?;
-                }
-                "quorum" => {
-                    // How many attempts there are may come later.
-                    let shape = Optional(Whole(1, ATTEMPTS_AT_MOST));
-                    airlock.quorum = reader.field(&mut fields, "quorum", shape)?;
-                }
-                "grace_ms" => {
-                    let shape = Optional(Whole(0, GRACE_MS_AT_MOST));
-                    airlock.grace_ms = reader.field(&mut fields, "grace_ms", shape)?;
-                }
-                "deadline_ms" => {
-                    let shape = Optional(Whole(1, DEADLINE_MS_AT_MOST));
-                    airlock.deadline_ms = reader.field(&mut fields, "deadline_ms", shape)?;
-                }
-                "candidates" => {
-                    airlock.candidates = reader
-                        .field(&mut fields, "candidates", Optional(Candidates))?
-                        .unwrap_or_default();
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "synthesis" => nullable(airlock.synthesis, Synthesis),
+            // `parallel_calls`, which may come later, bounds it further.
+            "quorum" => nullable(airlock.quorum, Whole(1, ATTEMPTS_AT_MOST)),
+            "grace_ms" => nullable(airlock.grace_ms, Whole(0, GRACE_MS_AT_MOST)),
+            "deadline_ms" => nullable(airlock.deadline_ms, Whole(1, DEADLINE_MS_AT_MOST)),
+            "candidates" => or_default(airlock.candidates, Candidates),
+        });
         Ok(airlock)
     }
 }
@@ -173,16 +155,11 @@ impl<'de> Shape<'de> for CandidateShape {
         mut fields: A,
     ) -> Result<Candidate<'de>, A::Error> {
         let mut candidate = Candidate::default();
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "model" => candidate.model = reader.field(&mut fields, "model", Optional(Name))?,
-                "effort" => {
-                    candidate.effort = reader.field(&mut fields, "effort", Optional(Effort))?;
-                }
-                "hint" => candidate.hint = reader.field(&mut fields, "hint", Optional(Name))?,
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "model" => nullable(candidate.model, Name),
+            "effort" => nullable(candidate.effort, Effort),
+            "hint" => nullable(candidate.hint, Name),
+        });
         Ok(candidate)
     }
 }
@@ -209,16 +186,13 @@ impl Airlock<'_> {
             return Err(invalid("airlock.candidates", &message));
         }
         if attempts == 1 {
-            for (path, given) in [
+            let fields = [
                 ("airlock.synthesis", self.synthesis.is_some()),
                 ("airlock.quorum", self.quorum.is_some()),
                 ("airlock.grace_ms", self.grace_ms.is_some()),
                 ("airlock.deadline_ms", self.deadline_ms.is_some()),
-            ] {
-                if given {
-                    reader.ignore_after_all(path)?;
-                }
-            }
+            ];
+            ignore_given(reader, &fields)?;
             return Ok(None);
         }
         let strategy = match &self.synthesis {
@@ -239,14 +213,11 @@ impl Airlock<'_> {
         }
         if !strategy.waits() {
             (quorum, grace_ms) = (attempts, GRACE_MS);
-            for (path, given) in [
+            let fields = [
                 ("airlock.quorum", self.quorum.is_some()),
                 ("airlock.grace_ms", self.grace_ms.is_some()),
-            ] {
-                if given {
-                    reader.ignore_after_all(path)?;
-                }
-            }
+            ];
+            ignore_given(reader, &fields)?;
         }
         Ok(Some(FanOut {
             candidates: attempts,
@@ -318,6 +289,14 @@ impl Candidate<'_> {
         }
         Ok(brief)
     }
+}
+
+/// Notes those of the fields as ignored that the request gives, or refuses the first one under `strict`.
+fn ignore_given(reader: &mut Reader<'_>, fields: &[(&'static str, bool)]) -> Result<(), Problem> {
+    for (path, _) in fields.iter().filter(|(_, given)| *given) {
+        reader.ignore_after_all(path)?;
+    }
+    Ok(())
 }
 
 /// A number of candidates, of which there are few.

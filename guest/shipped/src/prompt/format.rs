@@ -3,6 +3,7 @@
 use serde::de::{self, MapAccess};
 use serde_json::value::RawValue;
 
+use super::members::read_members;
 use super::options::Name;
 use super::problems::quoted;
 use super::reader::{Reader, Step};
@@ -31,15 +32,10 @@ impl<'de> Shape<'de> for FormatShape {
         mut fields: A,
     ) -> Result<Format, A::Error> {
         let (mut kind, mut schema) = (None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
-                "json_schema" => {
-                    schema = reader.field(&mut fields, "json_schema", Optional(JsonSchema))?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "type" => value(kind, Text),
+            "json_schema" => nullable(schema, JsonSchema),
+        });
         let expected = "`text`, `json_object` or `json_schema`";
         match kind.as_deref() {
             Some("text") => Ok(Format::Text),
@@ -75,31 +71,28 @@ impl<'de> Shape<'de> for JsonSchema {
         mut fields: A,
     ) -> Result<String, A::Error> {
         let (mut name, mut schema) = (None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                // Codex gives the format a name of its own, and no description.
-                "name" => name = Some(reader.field(&mut fields, "name", Name)?),
-                "description" => {
-                    if reader
-                        .field(&mut fields, "description", Optional(Text))?
-                        .is_some()
-                    {
-                        reader.ignore("description")?;
-                    }
+        read_members!(reader, fields, {
+            // Codex gives the format a name of its own, and no description.
+            "name" => value(name, Name),
+            "description" => run {
+                if reader
+                    .field(&mut fields, "description", Optional(Text))?
+                    .is_some()
+                {
+                    reader.ignore("description")?;
                 }
-                "strict" => {
-                    // Codex always asks for strict adherence.
-                    if reader.field(&mut fields, "strict", Optional(Boolean))? == Some(false) {
-                        reader.ignore("strict")?;
-                    }
+            },
+            "strict" => run {
+                // Codex always asks for strict adherence.
+                if reader.field(&mut fields, "strict", Optional(Boolean))? == Some(false) {
+                    reader.ignore("strict")?;
                 }
-                "schema" => {
-                    let raw = fields.next_value::<&RawValue>()?;
-                    schema = Some(reader.at(Step::Key("schema"), |reader| checked(reader, raw))?);
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+            },
+            "schema" => run {
+                let raw = fields.next_value::<&RawValue>()?;
+                schema = Some(reader.at(Step::Key("schema"), |reader| checked(reader, raw))?);
+            },
+        });
         if name.is_none() {
             return reader.at(Step::Key("name"), |reader| {
                 Err(reader.invalid("required: a name for the format"))

@@ -7,6 +7,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 use super::calls::CallsShape;
 use super::content::{Content, ContentShape, Part};
 use super::conversation::{Conversation, Entry, Message, Misplaced, Role};
+use super::members::read_members;
 use super::options::Name;
 use super::problems::quoted;
 use super::reader::{Reader, Step};
@@ -80,33 +81,20 @@ impl<'de> Shape<'de> for MessageShape {
         let mut content = Content::Nothing;
         let (mut refusal, mut calls, mut answers) = (None, None, None);
         let mut named = false;
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "role" => role = Some(reader.field(&mut fields, "role", RoleShape)?),
-                "content" => {
-                    content = reader
-                        .field(&mut fields, "content", Optional(ContentShape))?
-                        .unwrap_or_default();
-                }
-                "refusal" => refusal = reader.field(&mut fields, "refusal", Optional(Text))?,
-                "tool_calls" => {
-                    calls = reader.field(&mut fields, "tool_calls", Optional(CallsShape))?;
-                }
-                "tool_call_id" => {
-                    answers = reader.field(&mut fields, "tool_call_id", Optional(Name))?;
-                }
-                "function_call" => nothing_in(reader, &mut fields, "function_call", OLD_FORM)?,
-                "audio" => nothing_in(reader, &mut fields, "audio", "audio is not supported")?,
-                "name" => {
-                    named = reader.field(&mut fields, "name", Optional(Text))?.is_some();
-                }
-                // What an answer of ours carries and clients send back. Codex keeps reasoning to itself.
-                "annotations" | "parsed" | "reasoning_content" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "role" => value(role, RoleShape),
+            "content" => or_default(content, ContentShape),
+            "refusal" => nullable(refusal, Text),
+            "tool_calls" => nullable(calls, CallsShape),
+            "tool_call_id" => nullable(answers, Name),
+            "function_call" => run { nothing_in(reader, &mut fields, "function_call", OLD_FORM)? },
+            "audio" => run { nothing_in(reader, &mut fields, "audio", "audio is not supported")? },
+            "name" => run {
+                named = reader.field(&mut fields, "name", Optional(Text))?.is_some();
+            },
+            // What an answer of ours carries and clients send back. Codex keeps reasoning to itself.
+            "annotations" | "parsed" | "reasoning_content" => skip(),
+        });
         let Some(role) = role else {
             let message = format!("required: {ROLES}");
             return Err(reader.invalid_at(&[Step::Key("role")], &message));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess};
 
+use super::members::read_members;
 use super::problems::quoted;
 use super::reader::Reader;
 use super::shape::{Boolean, Optional, Scalar, Shape, Text};
@@ -63,25 +64,18 @@ impl<'de> Shape<'de> for StreamOptionsShape {
         mut fields: A,
     ) -> Result<StreamOptions, A::Error> {
         let mut options = StreamOptions::default();
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "include_usage" => {
-                    options.include_usage = reader
-                        .field(&mut fields, "include_usage", Optional(Boolean))?
-                        .unwrap_or_default();
-                }
-                "include_candidates" => {
-                    options.include_candidates = reader
-                        .field(&mut fields, "include_candidates", Optional(Boolean))?
-                        .unwrap_or(true);
-                }
-                // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
-                "include_obfuscation" => {
-                    reader.field(&mut fields, "include_obfuscation", Optional(Boolean))?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "include_usage" => or_default(options.include_usage, Boolean),
+            "include_candidates" => run {
+                options.include_candidates = reader
+                    .field(&mut fields, "include_candidates", Optional(Boolean))?
+                    .unwrap_or(true);
+            },
+            // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
+            "include_obfuscation" => run {
+                reader.field(&mut fields, "include_obfuscation", Optional(Boolean))?;
+            },
+        });
         Ok(options)
     }
 }
@@ -130,19 +124,14 @@ impl<'de> Shape<'de> for ReasoningShape {
         mut fields: A,
     ) -> Result<Reasoning, A::Error> {
         let mut reasoning = Reasoning::default();
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "effort" => {
-                    reasoning.effort = reader.field(&mut fields, "effort", Optional(Effort))?;
-                }
-                "summary" => {
-                    reasoning.summary = reader
-                        .field(&mut fields, "summary", Optional(Summary))?
-                        .flatten();
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "effort" => nullable(reasoning.effort, Effort),
+            "summary" => run {
+                reasoning.summary = reader
+                    .field(&mut fields, "summary", Optional(Summary))?
+                    .flatten();
+            },
+        });
         Ok(reasoning)
     }
 }

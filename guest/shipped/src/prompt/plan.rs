@@ -1,15 +1,17 @@
 //! The plan of a request: what depends on several fields of its body.
 
+use std::borrow::Cow;
+
 use super::body::Body;
 use super::continuation::Terms;
-use super::conversation;
-use super::fan_out::Airlock;
+use super::conversation::{self, Talk};
 use super::format::Format;
 use super::options::DEFAULT_MODEL;
 use super::problems::{invalid, missing, nested_fan_out};
 use super::reader::Reader;
+use super::tool_choice::Offer;
 use super::tools::Function;
-use crate::bindings::airlock::policy::types::{Brief, Problem, Selection};
+use crate::bindings::airlock::policy::types::{Brief, InputItem, Problem, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{FanOut, Notes, Structure};
 use crate::panel::Strategy;
@@ -20,81 +22,31 @@ const NO_SUMMARY: &str = "none";
 /// How the model is told of `response_format: {"type": "json_object"}`, which Codex has no field for.
 const JSON_OBJECT_INSTRUCTIONS: &str = "Answer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
 
-/// What depends on several fields. `nested` as in the request; `strategy` is that of a fan-out which names none.
+/// Makes the plan of a request. `nested` as in the request; `strategy` is the strategy of a fan-out that names none.
+///
+/// # Errors
+///
+/// `invalid-request` and `unsupported`, with the path of the field at fault.
 pub(super) fn plan(
-    body: Body<'_>,
+    mut body: Body<'_>,
     mut reader: Reader<'_>,
     nested: bool,
     strategy: Option<&dyn Strategy>,
 ) -> Result<Plan, Problem> {
-    let Some(model) = body.model else {
-        return Err(missing("model", "name a model of /v1/models, or `default`"));
-    };
-    let Some(conversation) = body.conversation else {
-        return Err(missing(
-            "messages",
-            "give at least one message of role `user`",
-        ));
-    };
-    if body.stream_options.is_some() && !body.stream {
-        return Err(invalid(
-            "stream_options",
-            "only allowed together with `stream: true`",
-        ));
-    }
-    let attempts = body.parallel_calls.unwrap_or(1);
-    if nested && attempts > 1 {
-        return Err(nested_fan_out());
-    }
-    let terms = body.airlock.terms(attempts, strategy, &mut reader)?;
-    let mut offer = body.tool_choice.offer(body.tools)?;
-    if terms.is_some() {
-        offer.withdraw(&mut reader)?;
-    }
-    let offers = !offer.functions.is_empty();
-    let talk = match terms {
-        None => conversation.finish(reader.attachments, offers),
-        Some(_) => conversation.finish_as_history(reader.attachments, offers),
-    };
-    let Some(mut talk) = talk else {
-        return Err(invalid(
-            "messages",
-            "there is nothing to answer: add a message with something in it",
-        ));
-    };
-
-    let (structure, output_schema) = match body.format {
-        Format::Text => (Structure::Free, None),
-        Format::JsonObject => {
-            conversation::push_paragraph(&mut talk.instructions, JSON_OBJECT_INSTRUCTIONS);
-            (Structure::Object, None)
-        }
-        Format::JsonSchema(schema) => (Structure::Schema, Some(schema)),
-    };
+    let Checked {
+        model,
+        mut talk,
+        offer,
+        terms,
+    } = check(&mut body, &mut reader, nested, strategy)?;
+    let (structure, output_schema) = structure(&mut body, &mut talk.instructions);
     if let Some(demand) = &offer.demand {
         conversation::push_paragraph(&mut talk.instructions, demand);
     }
-    let summary = body
-        .reasoning
-        .summary
-        .or(body.include_reasoning.then_some("auto"));
+    let tools = !offer.functions.is_empty();
+    let answer = answer(&mut body, talk.input, output_schema, tools);
+    let mut turns = turns(&body, model, answer, terms)?;
     let options = body.stream_options.unwrap_or_default();
-    // What the answer's turn gets: the only one, or the synthesis.
-    let answer = Brief {
-        model: None,
-        effort: selection(body.effort, "reasoning_effort")
-            .or(selection(body.reasoning.effort, "reasoning.effort")),
-        // Said outright: a home that asks for summaries by itself would pay for words that nobody sees.
-        summary: Some(summary.unwrap_or(NO_SUMMARY).to_owned()),
-        instructions: String::new(),
-        input: talk.input,
-        output_schema,
-        tools: offers,
-    };
-    let model = (model != DEFAULT_MODEL)
-        .then_some(model.into_owned())
-        .and_then(|name| selection(Some(name), "model"));
-    let mut turns = turns(&body.airlock, attempts, model, answer, terms)?;
     if let Some(terms) = &mut turns.fan_out {
         terms.shown = options.include_candidates;
     }
@@ -102,7 +54,7 @@ pub(super) fn plan(
     let mut notes = Notes {
         streaming: body.stream,
         include_usage: options.include_usage,
-        reasoning: summary.is_some(),
+        reasoning: body.summary().is_some(),
         structure,
         effort: None,
         fan_out: turns.fan_out,
@@ -116,28 +68,110 @@ pub(super) fn plan(
             brief,
             offer: &offer,
         };
-        notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
         let single = body.parallel_tool_calls == Some(false);
-        let digest = talk.digest.as_deref();
-        notes.tools = digest.map(|digest| terms.tools(digest, single));
-        // Whether a turn waits for these results, its key will tell.
+        notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
+        notes.tools = talk.digest.map(|digest| terms.tools(&digest, single));
+        // The host finds out by the key whether a turn waits for these results.
         resume = talk.answered.map(|answered| terms.resume(answered));
     }
+    let functions = offer.functions.into_iter();
     Ok(Plan {
         streaming: body.stream,
         model: turns.model,
         instructions: talk.instructions,
         history: talk.history,
-        tools: offer
-            .functions
-            .into_iter()
-            .map(Function::into_tool)
-            .collect(),
+        tools: functions.map(Function::into_tool).collect(),
         resume,
         briefs: turns.briefs,
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
     })
+}
+
+/// What the fields of a body come to that depend on one another.
+struct Checked<'de> {
+    model: Cow<'de, str>,
+    talk: Talk<'de>,
+    offer: Offer<'de>,
+    /// None where it is not a fan-out.
+    terms: Option<FanOut>,
+}
+
+/// Checks the fields that depend on one another, and takes them out of the body.
+fn check<'de>(
+    body: &mut Body<'de>,
+    reader: &mut Reader<'_>,
+    nested: bool,
+    strategy: Option<&dyn Strategy>,
+) -> Result<Checked<'de>, Problem> {
+    let Some(model) = body.model.take() else {
+        return Err(missing("model", "name a model of /v1/models, or `default`"));
+    };
+    let Some(conversation) = body.conversation.take() else {
+        let way_out = "give at least one message of role `user`";
+        return Err(missing("messages", way_out));
+    };
+    if body.stream_options.is_some() && !body.stream {
+        let message = "only allowed together with `stream: true`";
+        return Err(invalid("stream_options", message));
+    }
+    if nested && body.attempts() > 1 {
+        return Err(nested_fan_out());
+    }
+    let terms = body.airlock.terms(body.attempts(), strategy, reader)?;
+    let choice = std::mem::take(&mut body.tool_choice);
+    let mut offer = choice.offer(std::mem::take(&mut body.tools))?;
+    if terms.is_some() {
+        offer.withdraw(reader)?;
+    }
+    let offers = !offer.functions.is_empty();
+    let talk = match terms {
+        None => conversation.finish(reader.attachments, offers),
+        Some(_) => conversation.finish_as_history(reader.attachments, offers),
+    };
+    let Some(talk) = talk else {
+        let message = "there is nothing to answer: add a message with something in it";
+        return Err(invalid("messages", message));
+    };
+    Ok(Checked {
+        model,
+        talk,
+        offer,
+        terms,
+    })
+}
+
+/// What the client will parse, and the schema of it. What Codex has no field for is appended to the instructions.
+fn structure(body: &mut Body<'_>, instructions: &mut String) -> (Structure, Option<String>) {
+    match std::mem::take(&mut body.format) {
+        Format::Text => (Structure::Free, None),
+        Format::JsonObject => {
+            conversation::push_paragraph(instructions, JSON_OBJECT_INSTRUCTIONS);
+            (Structure::Object, None)
+        }
+        Format::JsonSchema(schema) => (Structure::Schema, Some(schema)),
+    }
+}
+
+/// The brief of the turn whose text is the answer: the only turn, or the synthesis.
+fn answer(
+    body: &mut Body<'_>,
+    input: Vec<InputItem>,
+    output_schema: Option<String>,
+    tools: bool,
+) -> Brief {
+    let effort = selection(body.effort.take(), "reasoning_effort");
+    let other = selection(body.reasoning.effort.take(), "reasoning.effort");
+    Brief {
+        model: None,
+        effort: effort.or(other),
+        // Given even where it is `none`: a home that asks for summaries by itself would pay for text that nobody reads.
+        summary: Some(body.summary().unwrap_or(NO_SUMMARY).to_owned()),
+        instructions: String::new(),
+        input,
+        output_schema,
+        tools,
+    }
 }
 
 /// The turns of a plan.
@@ -147,17 +181,18 @@ struct Turns {
     fan_out: Option<FanOut>,
 }
 
-/// What each turn gets, where the answer's gets `answer`. `terms` are those of a fan-out; `model` is what the request
-/// names, where that is not the home's default.
+/// The turns, where `answer` is the brief of the answer's. `terms` are those of a fan-out; `model` is the request's.
 fn turns(
-    airlock: &Airlock<'_>,
-    attempts: u32,
-    model: Option<Selection>,
+    body: &Body<'_>,
+    model: Cow<'_, str>,
     answer: Brief,
     terms: Option<FanOut>,
 ) -> Result<Turns, Problem> {
+    let model = Some(model.into_owned()).filter(|model| model != DEFAULT_MODEL);
+    let model = selection(model, "model");
+    let briefs = |brief| body.airlock.briefs(body.attempts(), model.as_ref(), brief);
     let Some(terms) = terms else {
-        let mut briefs = airlock.briefs(attempts, model.as_ref(), answer)?;
+        let mut briefs = briefs(answer)?;
         // The only turn's model is the one that the answer is said to come from.
         let own = briefs.iter_mut().find_map(|brief| brief.model.take());
         return Ok(Turns {
@@ -171,7 +206,7 @@ fn turns(
         summary: Some(NO_SUMMARY.to_owned()),
         ..answer.clone()
     };
-    let briefs = airlock.briefs(attempts, model.as_ref(), candidate)?;
+    let briefs = briefs(candidate)?;
     let terms = FanOut {
         effort: answer.effort.map(|effort| (effort.name, effort.param)),
         summary: answer.summary,

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::members::read_members;
 use super::problems::{invalid, quoted};
 use super::reader::{Reader, Step};
-use super::shape::{Optional, Scalar, Shape, Text};
+use super::shape::{Scalar, Shape, Text};
 use super::tools::{Function, Named, OfFunction, check_type};
 use crate::bindings::airlock::policy::types::Problem;
 use crate::tools::seen_name;
@@ -136,20 +137,13 @@ impl<'de> Shape<'de> for ToolChoiceShape {
         mut fields: A,
     ) -> Result<ToolChoice<'de>, A::Error> {
         let (mut kind, mut function, mut allowed) = (None, None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
-                "function" => function = reader.field(&mut fields, "function", Optional(Named))?,
-                "allowed_tools" => {
-                    allowed = reader.field(&mut fields, "allowed_tools", Optional(AllowedShape))?;
-                }
-                // The type, which may come later, says why this is refused.
-                "custom" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "type" => value(kind, Text),
+            "function" => nullable(function, Named),
+            "allowed_tools" => nullable(allowed, AllowedShape),
+            // The type, which may come later, says why this is refused.
+            "custom" => skip(),
+        });
         let (choice, name) = match kind.as_deref() {
             Some("allowed_tools") => (allowed.map(ToolChoice::Allowed), "allowed_tools"),
             other => {
@@ -176,13 +170,10 @@ impl<'de> Shape<'de> for AllowedShape {
         mut fields: A,
     ) -> Result<Allowed<'de>, A::Error> {
         let (mut required, mut names) = (None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "mode" => required = Some(reader.field(&mut fields, "mode", Mode)?),
-                "tools" => names = Some(reader.field(&mut fields, "tools", Names)?),
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "mode" => value(required, Mode),
+            "tools" => value(names, Names),
+        });
         let Some(required) = required else {
             return Err(reader.invalid_at(&[Step::Key("mode")], "required: `auto` or `required`"));
         };

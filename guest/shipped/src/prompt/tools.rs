@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
+use super::members::read_members;
 use super::problems::quoted;
 use super::reader::{Reader, Step};
 use super::schema;
-use super::shape::{Boolean, Optional, Scalar, Shape, Text};
+use super::shape::{Boolean, Scalar, Shape, Text};
 use crate::bindings::airlock::policy::types::Tool;
 use crate::tools::{Offered, seen_name};
 
@@ -116,19 +117,12 @@ impl<'de, S: Shape<'de> + Copy> Shape<'de> for OfFunction<S> {
     ) -> Result<S::Value, A::Error> {
         let mut kind = None;
         let mut function = None;
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "type" => kind = Some(reader.field(&mut fields, "type", Text)?),
-                "function" => {
-                    function = Some(reader.field(&mut fields, "function", self.shape)?);
-                }
-                // The type, which may come later, says why this is refused.
-                "custom" => {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "type" => value(kind, Text),
+            "function" => value(function, self.shape),
+            // The type, which may come later, says why this is refused.
+            "custom" => skip(),
+        });
         check_type(reader, kind.as_deref(), self.what)?;
         match function {
             Some(function) => Ok(function),
@@ -191,21 +185,16 @@ impl<'de> Shape<'de> for FunctionShape {
         mut fields: A,
     ) -> Result<Function<'de>, A::Error> {
         let (mut name, mut description, mut parameters, mut strict) = (None, None, None, None);
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
-                "description" => {
-                    description = reader.field(&mut fields, "description", Optional(Text))?;
-                }
-                "parameters" => {
-                    let raw = fields.next_value::<&RawValue>()?;
-                    parameters =
-                        reader.at(Step::Key("parameters"), |reader| schema_of(reader, raw))?;
-                }
-                "strict" => strict = reader.field(&mut fields, "strict", Optional(Boolean))?,
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "name" => value(name, FunctionName),
+            "description" => nullable(description, Text),
+            "parameters" => run {
+                let raw = fields.next_value::<&RawValue>()?;
+                parameters =
+                    reader.at(Step::Key("parameters"), |reader| schema_of(reader, raw))?;
+            },
+            "strict" => nullable(strict, Boolean),
+        });
         let Some(name) = name else {
             return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
         };
@@ -264,12 +253,9 @@ impl<'de> Shape<'de> for Named {
         mut fields: A,
     ) -> Result<Self::Value, A::Error> {
         let mut name = None;
-        while let Some(key) = reader.key(&mut fields)? {
-            match key.as_ref() {
-                "name" => name = Some(reader.field(&mut fields, "name", FunctionName)?),
-                other => reader.unknown(&mut fields, other)?,
-            }
-        }
+        read_members!(reader, fields, {
+            "name" => value(name, FunctionName),
+        });
         name.ok_or_else(|| reader.invalid_at(&[Step::Key("name")], "required: the function's name"))
     }
 }

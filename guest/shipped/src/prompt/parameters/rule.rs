@@ -1,14 +1,14 @@
-//! What becomes of a parameter. A hint that only shapes the sampling is ignored and named, and so is a parameter that nobody has heard
-//! of. What would make the answer wrong if it were dropped is refused. Null is absent. A value of the wrong type or
+//! What becomes of a parameter. A hint that only shapes the sampling is ignored and named, and so is an unknown
+//! parameter. What would make the answer wrong if it were dropped is refused. Null is absent. A value of the wrong type or
 //! out of its range is an error whatever becomes of the parameter.
 
 use std::fmt;
 
 use serde::de;
 
-use super::super::problems::quoted;
-use super::super::reader::Reader;
-use super::super::shape::SeenValue;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::Reader;
+use crate::prompt::shape::SeenValue;
 
 /// One parameter.
 #[derive(Clone, Copy, Debug)]
