@@ -7,8 +7,10 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{Event, Model, Pro
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_shipped_policy::component::{Panel, Reply};
-use airlock_shipped_policy::panel::{self, Merge, Step, Strategies, Strategy, Table};
+use airlock_shipped_policy::component::{PanelResource, ReplyResource};
+use airlock_shipped_policy::panel::{
+    self, MergeStrategy, Strategies, Strategy, StrategyStep, Table,
+};
 
 /// Consults a critic, then shows an answer that was written with the candidates and the critique at hand.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,27 +39,29 @@ impl Strategy for Critique {
         "critique"
     }
 
-    fn decide(&mut self, table: &Table) -> Step {
-        Step::Consult(table.question(CRITIC, &[]))
+    fn decide(&mut self, table: &Table) -> StrategyStep {
+        StrategyStep::Consult(table.question(CRITIC, &[]))
     }
 
-    fn judged(&mut self, table: &Table, said: Option<&str>) -> Step {
+    fn judged(&mut self, table: &Table, said: Option<&str>) -> StrategyStep {
         match said {
-            Some(critique) => Step::Show(table.synthesis(AUTHOR, &[("critique", critique)])),
+            Some(critique) => {
+                StrategyStep::Show(table.synthesis(AUTHOR, &[("critique", critique)]))
+            }
             // Without a critic the candidates are merged as they are.
-            None => Merge.decide(table),
+            None => MergeStrategy.decide(table),
         }
     }
 }
 
 /// What this component exports.
 #[derive(Debug)]
-pub struct Policy;
+pub struct CritiquePolicy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
+airlock_shipped_policy::bindings::export!(CritiquePolicy with_types_in airlock_shipped_policy::bindings);
 
-impl Strategies for Policy {
+impl Strategies for CritiquePolicy {
     fn all() -> Vec<Box<dyn Strategy>> {
         let mut all = panel::strategies();
         all.insert(0, Box::new(Critique));
@@ -65,7 +69,7 @@ impl Strategies for Policy {
     }
 }
 
-impl manifest::Guest for Policy {
+impl manifest::Guest for CritiquePolicy {
     fn describe() -> manifest::Description {
         manifest::Description {
             name: "critique".to_owned(),
@@ -78,20 +82,20 @@ impl manifest::Guest for Policy {
     }
 }
 
-impl admit::Guest for Policy {
+impl admit::Guest for CritiquePolicy {
     fn decide(load: admit::Load) -> admit::Admission {
         airlock_shipped_policy::admit::decide(load)
     }
 }
 
-impl prompt::Guest for Policy {
+impl prompt::Guest for CritiquePolicy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
         airlock_shipped_policy::prompt::render_with(&request, &Self::all())
     }
 }
 
-impl translate::Guest for Policy {
-    type Reply = Reply;
+impl translate::Guest for CritiquePolicy {
+    type Reply = ReplyResource;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
         airlock_shipped_policy::models::list(&models)
@@ -102,18 +106,18 @@ impl translate::Guest for Policy {
     }
 }
 
-impl relay::Guest for Policy {
+impl relay::Guest for CritiquePolicy {
     fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
-        reply.get::<Reply>().offer()
+        reply.get::<ReplyResource>().offer()
     }
 
     fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
-        reply.get::<Reply>().relayed(events);
+        reply.get::<ReplyResource>().relayed(events);
     }
 }
 
-impl synthesize::Guest for Policy {
-    type Panel = Panel<Self>;
+impl synthesize::Guest for CritiquePolicy {
+    type Panel = PanelResource<Self>;
 }
 
 #[cfg(test)]
@@ -145,7 +149,7 @@ mod tests {
             settings: String::new(),
             nested: false,
         };
-        <Policy as prompt::Guest>::render(request)
+        <CritiquePolicy as prompt::Guest>::render(request)
     }
 
     fn said(text: &str) -> Outcome {
@@ -166,7 +170,7 @@ mod tests {
     }
 
     /// A panel that has consulted the critic, and what it asked.
-    fn consulted() -> (Panel<Policy>, Brief) {
+    fn consulted() -> (PanelResource<CritiquePolicy>, Brief) {
         let context = Context {
             id: "req_1".to_owned(),
             arrived: 0,
@@ -174,7 +178,7 @@ mod tests {
             model: "gpt-5.5".to_owned(),
             notes: plan(BODY).unwrap().notes,
         };
-        let panel = Panel::<Policy>::new(context, 2);
+        let panel = PanelResource::<CritiquePolicy>::new(context, 2);
         assert_eq!(panel.wake(0), Verdict::Wait(None));
         assert_eq!(panel.settle(2, said("four"), 1), Verdict::Wait(None));
         match panel.settle(1, said("about four"), 2) {
@@ -229,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_request_finds_it_first_and_the_shipped_ones_too() {
-        let strategies = Policy::all();
+        let strategies = CritiquePolicy::all();
         let names: Vec<_> = strategies.iter().map(|it| it.name()).collect();
         assert_eq!(names, ["critique", "merge", "judge", "vote", "first"]);
         for name in names {

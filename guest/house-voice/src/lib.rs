@@ -9,8 +9,8 @@
 //! Without settings it is the shipped policy. With settings that it cannot read it serves nobody: a house that means to
 //! refuse must not serve all by a slip.
 
+mod phrases;
 mod settings;
-mod words;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Event, Model, Problem, ProblemKind, Request,
@@ -18,19 +18,19 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
-use airlock_shipped_policy::component::{Panel, Reply};
+use airlock_shipped_policy::component::{PanelResource, ReplyResource};
 use airlock_shipped_policy::panel;
 
-use settings::Settings;
+use settings::HouseVoiceSettings;
 
 /// What this component exports.
 #[derive(Debug)]
-pub struct Policy;
+pub struct HouseVoicePolicy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
+airlock_shipped_policy::bindings::export!(HouseVoicePolicy with_types_in airlock_shipped_policy::bindings);
 
-impl manifest::Guest for Policy {
+impl manifest::Guest for HouseVoicePolicy {
     fn describe() -> manifest::Description {
         let mut shipped = airlock_shipped_policy::manifest::describe(&panel::strategies());
         shipped.settings.extend(settings::described());
@@ -44,20 +44,20 @@ impl manifest::Guest for Policy {
     }
 }
 
-impl admit::Guest for Policy {
+impl admit::Guest for HouseVoicePolicy {
     fn decide(load: admit::Load) -> admit::Admission {
         airlock_shipped_policy::admit::decide(load)
     }
 }
 
-impl prompt::Guest for Policy {
+impl prompt::Guest for HouseVoicePolicy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        let settings = Settings::read(&request.settings)?;
+        let settings = HouseVoiceSettings::read(&request.settings)?;
         // First, so that what is wrong with a request is said in the shipped policy's words.
         let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if !settings.refuse.is_empty() {
-            let said = words::last_said(&plan);
-            let found = settings.refuse.iter().find(|it| words::hold(&said, it));
+            let said = phrases::last_said(&plan);
+            let found = settings.refuse.iter().find(|it| phrases::hold(&said, it));
             if let Some(phrase) = found {
                 return Err(refusal(phrase));
             }
@@ -72,8 +72,8 @@ impl prompt::Guest for Policy {
     }
 }
 
-impl translate::Guest for Policy {
-    type Reply = Reply;
+impl translate::Guest for HouseVoicePolicy {
+    type Reply = ReplyResource;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
         airlock_shipped_policy::models::list(&models)
@@ -84,18 +84,18 @@ impl translate::Guest for Policy {
     }
 }
 
-impl relay::Guest for Policy {
+impl relay::Guest for HouseVoicePolicy {
     fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
-        reply.get::<Reply>().offer()
+        reply.get::<ReplyResource>().offer()
     }
 
     fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
-        reply.get::<Reply>().relayed(events);
+        reply.get::<ReplyResource>().relayed(events);
     }
 }
 
-impl synthesize::Guest for Policy {
-    type Panel = Panel;
+impl synthesize::Guest for HouseVoicePolicy {
+    type Panel = PanelResource;
 }
 
 fn refusal(phrase: &str) -> Problem {

@@ -7,14 +7,14 @@ use serde::Deserialize;
 /// What the house may set. The shipped settings are among the members that are skipped.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(crate) struct Settings {
+pub(crate) struct HouseVoiceSettings {
     /// Put before the system prompt.
     pub(crate) voice: String,
     /// Words and phrases that a question may not hold.
     pub(crate) refuse: Vec<String>,
 }
 
-impl Settings {
+impl HouseVoiceSettings {
     /// Reads what the host gave. Nothing is no voice and no refusals.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use manifest::Takes;
 use super::*;
 
 fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
-    <Policy as prompt::Guest>::render(Request {
+    <HouseVoicePolicy as prompt::Guest>::render(Request {
         id: "req_1".to_owned(),
         arrived: 0,
         dialect: airlock_shipped_policy::DIALECT.to_owned(),
@@ -47,7 +47,7 @@ fn without_settings_it_is_the_shipped_policy() {
 fn the_shipped_settings_stand_beside_its_own() {
     let strict = render(r#"{"voice":"v","strict":true}"#, ASKED).unwrap_err();
     assert_eq!(strict.param.as_deref(), Some("logit_bias"));
-    let names: Vec<String> = <Policy as manifest::Guest>::describe()
+    let names: Vec<String> = <HouseVoicePolicy as manifest::Guest>::describe()
         .settings
         .into_iter()
         .map(|setting| setting.name)

@@ -68,15 +68,15 @@ impl manifest::Guest for Majority {
 }
 
 impl synthesize::Guest for Majority {
-    type Panel = Panel;
+    type Panel = MajorityPanel;
 }
 
 /// A panel behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
 /// twice.
 #[derive(Debug)]
-pub struct Panel(RefCell<Count>);
+pub struct MajorityPanel(RefCell<Count>);
 
-impl GuestPanel for Panel {
+impl GuestPanel for MajorityPanel {
     fn new(_context: Context, candidates: u32) -> Self {
         Self(RefCell::new(Count::new(candidates)))
     }

@@ -6,7 +6,7 @@ use bindings::exports::airlock::policy::synthesize::Message;
 
 use super::*;
 
-fn panel(candidates: u32) -> Panel {
+fn panel(candidates: u32) -> MajorityPanel {
     let context = Context {
         id: "req_1".to_owned(),
         arrived: 0,
@@ -14,7 +14,7 @@ fn panel(candidates: u32) -> Panel {
         model: "m".to_owned(),
         notes: "words of another".to_owned(),
     };
-    Panel::new(context, candidates)
+    MajorityPanel::new(context, candidates)
 }
 
 fn ended(ending: Ending, text: &str) -> Outcome {

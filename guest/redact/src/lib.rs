@@ -33,12 +33,12 @@ use airlock_shipped_policy::panel;
 
 /// What this component exports.
 #[derive(Debug)]
-pub struct Policy;
+pub struct RedactPolicy;
 
 #[cfg(target_arch = "wasm32")]
-airlock_shipped_policy::bindings::export!(Policy with_types_in airlock_shipped_policy::bindings);
+airlock_shipped_policy::bindings::export!(RedactPolicy with_types_in airlock_shipped_policy::bindings);
 
-impl manifest::Guest for Policy {
+impl manifest::Guest for RedactPolicy {
     fn describe() -> manifest::Description {
         manifest::Description {
             name: "redact".to_owned(),
@@ -50,20 +50,20 @@ impl manifest::Guest for Policy {
     }
 }
 
-impl admit::Guest for Policy {
+impl admit::Guest for RedactPolicy {
     fn decide(load: admit::Load) -> admit::Admission {
         airlock_shipped_policy::admit::decide(load)
     }
 }
 
-impl prompt::Guest for Policy {
+impl prompt::Guest for RedactPolicy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
         airlock_shipped_policy::prompt::render(&request)
     }
 }
 
-impl translate::Guest for Policy {
-    type Reply = Reply;
+impl translate::Guest for RedactPolicy {
+    type Reply = RedactingReplyResource;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
         airlock_shipped_policy::models::list(&models)
@@ -75,7 +75,7 @@ impl translate::Guest for Policy {
 }
 
 /// Any piece may be the beginning of a secret: each is looked at.
-impl relay::Guest for Policy {
+impl relay::Guest for RedactPolicy {
     fn offer(_: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
         None
     }
@@ -83,18 +83,18 @@ impl relay::Guest for Policy {
     fn relayed(_: relay::ReplyBorrow<'_>, _: Vec<Event>) {}
 }
 
-impl synthesize::Guest for Policy {
-    type Panel = airlock_shipped_policy::component::Panel;
+impl synthesize::Guest for RedactPolicy {
+    type Panel = airlock_shipped_policy::component::PanelResource;
 }
 
 /// A reply behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
 /// twice.
 #[derive(Debug)]
-pub struct Reply(RefCell<reply::Reply>);
+pub struct RedactingReplyResource(RefCell<reply::RedactingTranslator>);
 
-impl GuestReply for Reply {
+impl GuestReply for RedactingReplyResource {
     fn new(context: Context) -> Self {
-        Self(RefCell::new(reply::Reply::new(&context)))
+        Self(RefCell::new(reply::RedactingTranslator::new(&context)))
     }
 
     fn feed(&self, events: Vec<Event>) -> Output {

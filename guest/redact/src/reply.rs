@@ -20,32 +20,32 @@ const CALLED: [&str; 2] = ["rawResponseItem/completed", "rawResponse/completed"]
 
 /// The shipped reply, and what it is not told yet.
 #[derive(Debug)]
-pub struct Reply {
-    inner: translate::Reply,
-    turns: BTreeMap<u32, Turn>,
+pub struct RedactingTranslator {
+    inner: translate::ReplyTranslator,
+    turns: BTreeMap<u32, TurnTexts>,
 }
 
 /// The texts of one turn that have not ended.
 #[derive(Debug, Default)]
-struct Turn {
-    message: Option<Open<Option<Phase>>>,
+struct TurnTexts {
+    message: Option<OpenText<Option<Phase>>>,
     /// The summary of the reasoning, and the reasoning itself.
-    reasoning: [Option<Open<bool>>; 2],
+    reasoning: [Option<OpenText<bool>>; 2],
 }
 
 /// A text that has not ended: its number, and what else an event says of it.
 #[derive(Debug)]
-struct Open<T> {
+struct OpenText<T> {
     number: u32,
     about: T,
     redactor: Redactor,
 }
 
-impl Reply {
+impl RedactingTranslator {
     /// The reply to the request that the context describes.
     pub fn new(context: &Context) -> Self {
         Self {
-            inner: translate::Reply::new(context),
+            inner: translate::ReplyTranslator::new(context),
             turns: BTreeMap::new(),
         }
     }
@@ -87,7 +87,7 @@ impl Reply {
                 if source != ANSWER {
                     turn.end(&mut pass);
                 }
-                *turn = Turn::default();
+                *turn = TurnTexts::default();
                 pass(EventKind::Settled(self::ending(ending)));
             }
             EventKind::Picked(mut choice) => {
@@ -105,7 +105,7 @@ impl Reply {
     }
 }
 
-impl Turn {
+impl TurnTexts {
     fn receive_text(&mut self, text: Text, pass: &mut dyn FnMut(EventKind)) {
         // The reasoning comes before what it leads to.
         self.end_reasoning(pass);
@@ -119,7 +119,7 @@ impl Turn {
         }
         let open = self
             .message
-            .get_or_insert_with(|| Open::new(message, phase));
+            .get_or_insert_with(|| OpenText::new(message, phase));
         pass_text((message, phase), open.redactor.push(&text), pass);
     }
 
@@ -129,7 +129,7 @@ impl Turn {
         if let Some(mut ended) = slot.take_if(|open| open.number != part) {
             pass_reasoning(ended.number, raw, ended.redactor.finish(), pass);
         }
-        let open = slot.get_or_insert_with(|| Open::new(part, raw));
+        let open = slot.get_or_insert_with(|| OpenText::new(part, raw));
         pass_reasoning(part, raw, open.redactor.push(&text), pass);
     }
 
@@ -148,7 +148,7 @@ impl Turn {
     }
 }
 
-impl<T> Open<T> {
+impl<T> OpenText<T> {
     fn new(number: u32, about: T) -> Self {
         Self {
             number,
@@ -158,7 +158,7 @@ impl<T> Open<T> {
     }
 }
 
-fn message_of(open: &Open<Option<Phase>>) -> (u32, Option<Phase>) {
+fn message_of(open: &OpenText<Option<Phase>>) -> (u32, Option<Phase>) {
     (open.number, open.about)
 }
 

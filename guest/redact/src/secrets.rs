@@ -79,7 +79,7 @@ const TOKENS: &[Token] = &[
 
 /// What begins at a place of a text.
 #[derive(Debug)]
-pub(crate) enum Look {
+pub(crate) enum SecretMatch {
     /// No secret, whatever follows.
     Nothing,
     /// Perhaps one: it depends on what follows.
@@ -93,13 +93,13 @@ pub(crate) enum Look {
         /// Bytes that decided, those that stay counted.
         seen: usize,
         /// What of the following belongs to it.
-        rest: Rest,
+        rest: SecretTail,
     },
 }
 
 /// The part of a secret that has not been read yet. It is never held.
 #[derive(Debug)]
-pub(crate) enum Rest {
+pub(crate) enum SecretTail {
     /// Everything of this class.
     Class(fn(u8) -> bool),
     /// A web token, with this many dots to come.
@@ -114,7 +114,7 @@ pub(crate) enum Rest {
 
 /// How far the characters of a web token are known to reach: where several may begin in one run of them, each is read once.
 #[derive(Debug, Default)]
-pub(crate) struct Run {
+pub(crate) struct TokenRun {
     /// Where in the text the known part of it ends.
     end: usize,
     /// Characters that were read.
@@ -122,7 +122,7 @@ pub(crate) struct Run {
     pub(crate) steps: usize,
 }
 
-impl Run {
+impl TokenRun {
     /// So many bytes of the text's beginning are gone.
     pub(crate) fn drained(&mut self, bytes: usize) {
         self.end = self.end.saturating_sub(bytes);
@@ -150,28 +150,28 @@ pub(crate) fn may_begin(byte: u8) -> bool {
 }
 
 /// Looks at what begins here in a text, after the byte `before`.
-pub(crate) fn look(whole: &[u8], at: usize, before: Option<u8>, run: &mut Run) -> Look {
+pub(crate) fn look(whole: &[u8], at: usize, before: Option<u8>, run: &mut TokenRun) -> SecretMatch {
     let text = whole.get(at..).unwrap_or_default();
     let within_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric());
     let tokens = TOKENS
         .iter()
         .filter(|token| !(token.begins_word && within_word));
-    let mut found = Look::Nothing;
+    let mut found = SecretMatch::Nothing;
     for look in tokens
         .map(|token| token.look(text))
         .chain([jwt(whole, at, run), key(text)])
     {
         match look {
-            Look::Nothing => {}
-            Look::Perhaps => found = Look::Perhaps,
-            Look::Secret { .. } => return look,
+            SecretMatch::Nothing => {}
+            SecretMatch::Perhaps => found = SecretMatch::Perhaps,
+            SecretMatch::Secret { .. } => return look,
         }
     }
     found
 }
 
 impl Token {
-    fn look(&self, text: &[u8]) -> Look {
+    fn look(&self, text: &[u8]) -> SecretMatch {
         let name = self.name.as_bytes();
         let same = |one: &u8, other: &u8| {
             if self.apart {
@@ -181,84 +181,84 @@ impl Token {
             }
         };
         if !text.iter().zip(name).all(|(one, other)| same(one, other)) {
-            return Look::Nothing;
+            return SecretMatch::Nothing;
         }
         let Some(mut rest) = text.get(name.len()..) else {
-            return Look::Perhaps;
+            return SecretMatch::Perhaps;
         };
         let mut prefix = 0;
         if self.apart {
             let gap = rest.iter().take_while(|byte| is_gap(**byte)).count();
             rest = &rest[gap..];
             match gap {
-                _ if rest.is_empty() && gap <= GAP => return Look::Perhaps,
+                _ if rest.is_empty() && gap <= GAP => return SecretMatch::Perhaps,
                 1..=GAP => prefix = name.len() + gap,
-                _ => return Look::Nothing,
+                _ => return SecretMatch::Nothing,
             }
         }
         let window = &rest[..rest.len().min(self.least)];
         if !window.iter().all(|byte| (self.class)(*byte)) {
-            return Look::Nothing;
+            return SecretMatch::Nothing;
         }
         if window.len() < self.least {
-            return Look::Perhaps;
+            return SecretMatch::Perhaps;
         }
         if self.mixed && !is_mixed(window) {
-            return Look::Nothing;
+            return SecretMatch::Nothing;
         }
-        Look::Secret {
+        SecretMatch::Secret {
             kind: self.kind,
             prefix,
             seen: text.len() - rest.len() + self.least,
-            rest: Rest::Class(self.class),
+            rest: SecretTail::Class(self.class),
         }
     }
 }
 
 /// `eyJ….eyJ….…`: two parts are enough to be one.
-fn jwt(whole: &[u8], at: usize, run: &mut Run) -> Look {
+fn jwt(whole: &[u8], at: usize, run: &mut TokenRun) -> SecretMatch {
     let text = whole.get(at..).unwrap_or_default();
     let Some(header) = after(text, b"eyJ") else {
         return begins(text, b"eyJ");
     };
     let length = run.length(whole, whole.len() - header.len(), JWT_HEADER + 1);
     if length > JWT_HEADER {
-        return Look::Nothing;
+        return SecretMatch::Nothing;
     }
     let rest = &header[length..];
     if rest.is_empty() {
-        return Look::Perhaps;
+        return SecretMatch::Perhaps;
     }
     let Some(claims) = after(rest, b".eyJ").filter(|_| length >= JWT_PART) else {
         return if length >= JWT_PART {
             begins(rest, b".eyJ")
         } else {
-            Look::Nothing
+            SecretMatch::Nothing
         };
     };
     let seen = &claims[..claims.len().min(JWT_PART)];
     if !seen.iter().all(|byte| is_url_safe(*byte)) {
-        return Look::Nothing;
+        return SecretMatch::Nothing;
     }
     if seen.len() < JWT_PART {
-        return Look::Perhaps;
+        return SecretMatch::Perhaps;
     }
-    Look::Secret {
+    SecretMatch::Secret {
         kind: "web token",
         prefix: 0,
         seen: text.len() - claims.len() + JWT_PART,
-        rest: Rest::Jwt(1),
+        rest: SecretTail::Jwt(1),
     }
 }
 
 /// `-----BEGIN … PRIVATE KEY-----`, up to the line that ends it.
-fn key(text: &[u8]) -> Look {
+fn key(text: &[u8]) -> SecretMatch {
     let Some(label) = after(text, b"-----BEGIN ") else {
         return begins(text, b"-----BEGIN ");
     };
     let length = label.iter().take_while(|byte| is_label(**byte)).count();
     if length > LABEL {
-        return Look::Nothing;
+        return SecretMatch::Nothing;
     }
     let (words, dashes) = label.split_at(length);
     let Some(body) = after(dashes, b"-----") else {
@@ -266,17 +266,17 @@ fn key(text: &[u8]) -> Look {
     };
     let mut windows = words.windows(b"PRIVATE KEY".len());
     if !windows.any(|window| window == b"PRIVATE KEY") {
-        return Look::Nothing;
+        return SecretMatch::Nothing;
     }
-    Look::Secret {
+    SecretMatch::Secret {
         kind: "private key",
         prefix: 0,
         seen: text.len() - body.len(),
-        rest: Rest::Key(0),
+        rest: SecretTail::Key(0),
     }
 }
 
-impl Rest {
+impl SecretTail {
     /// Whether the next byte belongs to it. After one that does not, nothing does.
     pub(crate) fn takes(&mut self, byte: u8) -> bool {
         const END: &[u8] = b"-----END";
@@ -307,11 +307,11 @@ fn after<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// Whether more text may make it begin with `start`, as it does not yet.
-fn begins(text: &[u8], start: &[u8]) -> Look {
+fn begins(text: &[u8], start: &[u8]) -> SecretMatch {
     if start.starts_with(text) {
-        Look::Perhaps
+        SecretMatch::Perhaps
     } else {
-        Look::Nothing
+        SecretMatch::Nothing
     }
 }
 

@@ -1,6 +1,6 @@
 //! Takes the secrets out of a text that comes in pieces.
 
-use crate::secrets::{Look, Rest, Run, look, may_begin};
+use crate::secrets::{SecretMatch, SecretTail, TokenRun, look, may_begin};
 
 /// One text. What it lets through does not depend on where the text was cut.
 #[derive(Debug, Default)]
@@ -10,9 +10,9 @@ pub struct Redactor {
     /// The byte before that.
     before: Option<u8>,
     /// A secret is being read.
-    rest: Option<Rest>,
+    rest: Option<SecretTail>,
     /// What is known of `held` already.
-    run: Run,
+    run: TokenRun,
 }
 
 /// Takes the secrets out of a whole text.
@@ -58,15 +58,15 @@ impl Redactor {
             let found = if may_begin(byte) {
                 look(bytes, at, self.before, &mut self.run)
             } else {
-                Look::Nothing
+                SecretMatch::Nothing
             };
             match found {
-                Look::Perhaps if !end => break,
-                Look::Perhaps | Look::Nothing => {
+                SecretMatch::Perhaps if !end => break,
+                SecretMatch::Perhaps | SecretMatch::Nothing => {
                     at += 1;
                     self.before = Some(byte);
                 }
-                Look::Secret {
+                SecretMatch::Secret {
                     kind,
                     prefix,
                     seen,

@@ -15,34 +15,34 @@ use crate::panel::{Strategies, Strategy};
 
 /// What the shipped component exports.
 #[derive(Debug)]
-pub struct Shipped;
+pub struct ShippedPolicy;
 
-impl Strategies for Shipped {
+impl Strategies for ShippedPolicy {
     fn all() -> Vec<Box<dyn Strategy>> {
         crate::panel::strategies()
     }
 }
 
-impl manifest::Guest for Shipped {
+impl manifest::Guest for ShippedPolicy {
     fn describe() -> manifest::Description {
         crate::manifest::describe(&Self::all())
     }
 }
 
-impl admit::Guest for Shipped {
+impl admit::Guest for ShippedPolicy {
     fn decide(load: admit::Load) -> admit::Admission {
         crate::admit::decide(load)
     }
 }
 
-impl prompt::Guest for Shipped {
+impl prompt::Guest for ShippedPolicy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
         crate::prompt::render_with(&request, &Self::all())
     }
 }
 
-impl translate::Guest for Shipped {
-    type Reply = Reply;
+impl translate::Guest for ShippedPolicy {
+    type Reply = ReplyResource;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
         crate::models::list(&models)
@@ -53,26 +53,26 @@ impl translate::Guest for Shipped {
     }
 }
 
-impl relay::Guest for Shipped {
+impl relay::Guest for ShippedPolicy {
     fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
-        reply.get::<Reply>().offer()
+        reply.get::<ReplyResource>().offer()
     }
 
     fn relayed(reply: relay::ReplyBorrow<'_>, events: Vec<Event>) {
-        reply.get::<Reply>().relayed(events);
+        reply.get::<ReplyResource>().relayed(events);
     }
 }
 
-impl synthesize::Guest for Shipped {
-    type Panel = Panel;
+impl synthesize::Guest for ShippedPolicy {
+    type Panel = PanelResource;
 }
 
 /// A reply behind the handle that the host holds. Exported methods take `&self`; a component runs one call at a
 /// time, so the cell is never borrowed twice.
 #[derive(Debug)]
-pub struct Reply(RefCell<crate::translate::Reply>);
+pub struct ReplyResource(RefCell<crate::translate::ReplyTranslator>);
 
-impl Reply {
+impl ReplyResource {
     /// For the `relay` of a policy whose replies are these.
     pub fn offer(&self) -> Option<relay::Pattern> {
         self.0.borrow().offer()
@@ -84,9 +84,11 @@ impl Reply {
     }
 }
 
-impl GuestReply for Reply {
+impl GuestReply for ReplyResource {
     fn new(context: Context) -> Self {
-        Self(RefCell::new(crate::translate::Reply::new(&context)))
+        Self(RefCell::new(crate::translate::ReplyTranslator::new(
+            &context,
+        )))
     }
 
     fn feed(&self, events: Vec<Event>) -> Output {
@@ -98,15 +100,15 @@ impl GuestReply for Reply {
     }
 }
 
-/// A panel with the strategies of `S` behind the handle that the host holds, as `Reply` is. Another policy exports
-/// `Panel<Itself>`.
+/// A panel with the strategies of `S` behind the handle that the host holds, as `ReplyResource` is. Another policy exports
+/// `PanelResource<Itself>`.
 #[derive(Debug)]
-pub struct Panel<S = Shipped> {
+pub struct PanelResource<S = ShippedPolicy> {
     panel: RefCell<crate::panel::Panel>,
     strategies: PhantomData<S>,
 }
 
-impl<S: Strategies + 'static> GuestPanel for Panel<S> {
+impl<S: Strategies + 'static> GuestPanel for PanelResource<S> {
     fn new(context: Context, candidates: u32) -> Self {
         let panel = crate::panel::Panel::new(&context, candidates, S::all());
         Self {

@@ -5,6 +5,6 @@
     reason = "wit-bindgen's output"
 )]
 
-use crate::component::Shipped;
+use crate::component::ShippedPolicy;
 
-crate::bindings::export!(Shipped with_types_in crate::bindings);
+crate::bindings::export!(ShippedPolicy with_types_in crate::bindings);

@@ -25,16 +25,16 @@ pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String 
 /// Appends what `to_line` returns.
 pub(crate) fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     let start = bytes.len();
-    let mut serializer = Serializer::with_formatter(&mut *bytes, OneLine);
+    let mut serializer = Serializer::with_formatter(&mut *bytes, OneLineFormatter);
     if value.serialize(&mut serializer).is_err() {
         bytes.truncate(start);
     }
 }
 
 /// Compact JSON without the line ends of Unicode.
-struct OneLine;
+struct OneLineFormatter;
 
-impl Formatter for OneLine {
+impl Formatter for OneLineFormatter {
     fn write_string_fragment<W: Write + ?Sized>(
         &mut self,
         writer: &mut W,

@@ -7,25 +7,25 @@ use crate::json;
 
 /// `GET /v1/models`: one line of JSON.
 pub fn list(models: &[Model]) -> String {
-    json::to_line(&List {
+    json::to_line(&ModelListObject {
         object: "list",
-        data: models.iter().map(Entry::of).collect(),
+        data: models.iter().map(ModelObject::of).collect(),
     })
 }
 
 /// `GET /v1/models/{id}`: one line of JSON.
 pub fn show(model: &Model) -> String {
-    json::to_line(&Entry::of(model))
+    json::to_line(&ModelObject::of(model))
 }
 
 #[derive(Serialize)]
-struct List<'a> {
+struct ModelListObject<'a> {
     object: &'static str,
-    data: Vec<Entry<'a>>,
+    data: Vec<ModelObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
+struct ModelObject<'a> {
     id: &'a str,
     object: &'static str,
     /// OpenAI's clients require a time. Codex does not tell one.
@@ -41,7 +41,7 @@ struct Entry<'a> {
     supports_tools: bool,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> ModelObject<'a> {
     fn of(model: &'a Model) -> Self {
         // A model that does not say what it takes is sent both.
         let input_modalities = if model.inputs.is_empty() {

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::bindings::airlock::policy::types::Problem;
 use crate::json;
 use crate::problem::upstream;
-use crate::tools::Tools;
+use crate::tools::ToolNotes;
 
 /// The plan's notes. Absent fields mean no.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Notes {
+pub(crate) struct PlanNotes {
     /// Answer with server-sent events.
     #[serde(skip_serializing_if = "is_no")]
     pub(crate) streaming: bool,
@@ -28,16 +28,16 @@ pub(crate) struct Notes {
     pub(crate) effort: Option<String>,
     /// What a fan-out was asked to do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) fan_out: Option<FanOut>,
+    pub(crate) fan_out: Option<FanOutTerms>,
     /// The functions that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tools: Option<Tools>,
+    pub(crate) tools: Option<ToolNotes>,
 }
 
 /// What a fan-out was asked to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct FanOut {
+pub(crate) struct FanOutTerms {
     /// How many candidates, from 2.
     pub(crate) candidates: u32,
     /// Show the candidates on the stream.
@@ -97,7 +97,7 @@ impl Structure {
     }
 }
 
-impl Notes {
+impl PlanNotes {
     /// Compact JSON.
     pub(crate) fn to_text(&self) -> String {
         json::to_line(self)
@@ -120,11 +120,11 @@ fn is_no(flag: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tools::Offered;
+    use crate::tools::OfferedTool;
 
     /// A fan-out of which everything was asked, and one of which nothing was.
-    fn fan_outs() -> [FanOut; 2] {
-        let all = FanOut {
+    fn fan_outs() -> [FanOutTerms; 2] {
+        let all = FanOutTerms {
             candidates: 20,
             shown: true,
             strategy: "judge".to_owned(),
@@ -135,20 +135,20 @@ mod tests {
             summary: Some("auto".to_owned()),
             schema: Some(r#"{"a":"\"\u0000"}"#.to_owned()),
         };
-        let none = FanOut {
+        let none = FanOutTerms {
             candidates: 2,
             strategy: "merge".to_owned(),
             quorum: 2,
-            ..FanOut::default()
+            ..FanOutTerms::default()
         };
         [all, none]
     }
 
-    fn tools() -> Tools {
+    fn tools() -> ToolNotes {
         let strict = Some(r#"{"a":"\"\u0000"}"#.to_owned());
-        Tools {
+        ToolNotes {
             offered: ["a.b", "c"]
-                .map(|name| Offered {
+                .map(|name| OfferedTool {
                     name: name.to_owned(),
                     index: (name == "c").then_some(7),
                     strict: strict.clone().filter(|_| name == "c"),
@@ -166,7 +166,7 @@ mod tests {
         for structure in [Structure::Free, Structure::Object, Structure::Schema] {
             for fan_out in fan_outs.iter().chain([&None]) {
                 for bits in 0..16 {
-                    let notes = Notes {
+                    let notes = PlanNotes {
                         streaming: bits & 1 != 0,
                         include_usage: bits & 2 != 0,
                         reasoning: bits & 4 != 0,
@@ -175,11 +175,11 @@ mod tests {
                         fan_out: fan_out.clone(),
                         tools: (bits & 8 != 0).then(tools),
                     };
-                    assert_eq!(Notes::from_text(&notes.to_text()), notes);
+                    assert_eq!(PlanNotes::from_text(&notes.to_text()), notes);
                 }
             }
         }
-        assert_eq!(Notes::default().to_text(), "{}");
-        assert_eq!(Notes::from_text("not ours"), Notes::default());
+        assert_eq!(PlanNotes::default().to_text(), "{}");
+        assert_eq!(PlanNotes::from_text("not ours"), PlanNotes::default());
     }
 }

@@ -5,12 +5,12 @@
 //! the strategy's. It is a pure state machine: times are arguments.
 
 mod answer;
-mod draw;
-mod exhibits;
-mod failed;
+mod failure;
+mod fenced_texts;
 mod first;
 mod judge;
 mod merge;
+mod random;
 mod strategy;
 mod table;
 mod vote;
@@ -21,19 +21,19 @@ use std::collections::BTreeSet;
 use crate::bindings::airlock::policy::types::{Choice, Context, Problem, ProblemKind, Shortfall};
 use crate::bindings::exports::airlock::policy::synthesize::{Outcome, Verdict};
 use crate::json;
-use crate::notes::Notes;
+use crate::notes::PlanNotes;
 
-use answer::Found;
-use failed::Failure;
+use answer::CandidateResult;
+use failure::CandidateFailure;
 
-pub use answer::Answer;
-pub use first::First;
-pub use judge::Judge;
-pub use merge::Merge;
-pub(crate) use strategy::External;
-pub use strategy::{Step, Strategies, Strategy};
+pub use answer::CandidateAnswer;
+pub use first::FirstStrategy;
+pub use judge::JudgeStrategy;
+pub use merge::MergeStrategy;
+pub(crate) use strategy::ExternalStrategy;
+pub use strategy::{Strategies, Strategy, StrategyStep};
 pub use table::Table;
-pub use vote::Vote;
+pub use vote::VoteStrategy;
 
 /// What a choice says for itself where the synthesis came to nothing.
 const FALLBACK: &str = r#"{"fallback":true}"#;
@@ -41,10 +41,10 @@ const FALLBACK: &str = r#"{"fallback":true}"#;
 /// The strategies of the shipped policy, the default first.
 pub fn strategies() -> Vec<Box<dyn Strategy>> {
     vec![
-        Box::new(Merge),
-        Box::new(Judge),
-        Box::new(Vote::default()),
-        Box::new(First),
+        Box::new(MergeStrategy),
+        Box::new(JudgeStrategy),
+        Box::new(VoteStrategy::default()),
+        Box::new(FirstStrategy),
     ]
 }
 
@@ -55,12 +55,12 @@ pub struct Panel {
     /// None where the notes name one that the policy does not have.
     strategy: Option<Box<dyn Strategy>>,
     table: Table,
-    stage: Stage,
+    stage: PanelStage,
     /// The candidates that have ended.
     settled: BTreeSet<u32>,
-    failures: Vec<Failure>,
+    failures: Vec<CandidateFailure>,
     /// The best of the answers that the model cut short.
-    stunted: Option<Stunted>,
+    stunted: Option<TruncatedAnswer>,
     quorum: usize,
     grace_ms: u64,
     deadline_ms: Option<u64>,
@@ -74,7 +74,7 @@ pub struct Panel {
 
 /// What the panel waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum PanelStage {
     /// Candidates.
     Collecting,
     /// A turn that the strategy consults.
@@ -87,7 +87,7 @@ enum Stage {
 
 /// An answer that the model cut short. The greatest is the best.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Stunted {
+struct TruncatedAnswer {
     /// Only its length was at fault.
     too_long: bool,
     /// In characters.
@@ -99,14 +99,14 @@ impl Panel {
     /// The panel over this many candidates, numbered from 1. The notes name one of the strategies; where two have
     /// the same name the first counts, so a policy may put its own in front of `strategies()`.
     pub fn new(context: &Context, candidates: u32, strategies: Vec<Box<dyn Strategy>>) -> Self {
-        let notes = Notes::from_text(&context.notes);
+        let notes = PlanNotes::from_text(&context.notes);
         let fan_out = notes.fan_out.unwrap_or_default();
         let quorum = fan_out.quorum.clamp(1, candidates.max(1));
         Self {
             strategy: strategies
                 .into_iter()
                 .find(|strategy| strategy.name() == fan_out.strategy),
-            stage: Stage::Collecting,
+            stage: PanelStage::Collecting,
             settled: BTreeSet::new(),
             failures: Vec::new(),
             stunted: None,
@@ -129,29 +129,29 @@ impl Panel {
     /// A candidate ended. A number that there is not, or a second ending, changes nothing.
     pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
         self.start(now);
-        let awaited = self.stage == Stage::Collecting
+        let awaited = self.stage == PanelStage::Collecting
             && (1..=self.table.candidates()).contains(&candidate)
             && self.settled.insert(candidate);
         if !awaited {
             return self.consider(now, false);
         }
         match answer::read(outcome, self.table.structure()) {
-            Found::Answer(text) => {
-                self.table.add(Answer::new(candidate, text));
+            CandidateResult::Answer(text) => {
+                self.table.add(CandidateAnswer::new(candidate, text));
                 if self.grace_end.is_none() && self.table.answers().len() >= self.quorum {
                     self.grace_end = Some(now.saturating_add(self.grace_ms));
                 }
                 return self.consider(now, true);
             }
-            Found::Stunted(shortfall, length) => {
-                let stunted = Stunted {
+            CandidateResult::Truncated(shortfall, length) => {
+                let stunted = TruncatedAnswer {
                     too_long: shortfall == Shortfall::MaxOutputTokens,
                     length,
                     candidate: Reverse(candidate),
                 };
                 self.stunted = self.stunted.max(Some(stunted));
             }
-            Found::Nothing(failure) => self.failures.push(failure),
+            CandidateResult::Failed(failure) => self.failures.push(failure),
         }
         self.consider(now, false)
     }
@@ -160,10 +160,10 @@ impl Panel {
     /// any of its text had left, however it ended.
     pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
         let step = match (self.stage, &mut self.strategy) {
-            (Stage::Consulting, Some(strategy)) => {
+            (PanelStage::Consulting, Some(strategy)) => {
                 strategy.judged(&self.table, answer::said(outcome).as_deref())
             }
-            (Stage::Showing, _) => Step::Fallback,
+            (PanelStage::Showing, _) => StrategyStep::Fallback,
             _ => return Verdict::Wait(None),
         };
         self.act(step)
@@ -179,7 +179,7 @@ impl Panel {
 
     /// Decides when it is time to, else says how long to wait. `answered` when there is a new answer.
     fn consider(&mut self, now: u64, answered: bool) -> Verdict {
-        if self.stage != Stage::Collecting {
+        if self.stage != PanelStage::Collecting {
             return Verdict::Wait(None);
         }
         let Some(strategy) = &mut self.strategy else {
@@ -203,11 +203,11 @@ impl Panel {
                     extra: None,
                 }),
                 None if all => {
-                    let problem = failed::summary(&self.failures);
+                    let problem = failure::summary(&self.failures);
                     self.fail(problem)
                 }
                 None => {
-                    let problem = failed::too_late(&self.failures, self.table.candidates());
+                    let problem = failure::too_late(&self.failures, self.table.candidates());
                     self.fail(problem)
                 }
             },
@@ -227,43 +227,43 @@ impl Panel {
     }
 
     /// Does what the strategy wants, as far as there is such an answer.
-    fn act(&mut self, step: Step) -> Verdict {
+    fn act(&mut self, step: StrategyStep) -> Verdict {
         match step {
-            Step::Show(brief) => {
-                self.stage = Stage::Showing;
+            StrategyStep::Show(brief) => {
+                self.stage = PanelStage::Showing;
                 // A fallback needs no more than their lengths.
                 self.table.forget_texts();
                 Verdict::Show(brief)
             }
-            Step::Consult(brief) => {
-                self.stage = Stage::Consulting;
+            StrategyStep::Consult(brief) => {
+                self.stage = PanelStage::Consulting;
                 Verdict::Consult(brief)
             }
-            Step::Pick(choice) if self.table.has(choice.candidate) => self.pick(choice),
-            Step::Pick(_) | Step::Fallback => match self.table.best() {
+            StrategyStep::Pick(choice) if self.table.has(choice.candidate) => self.pick(choice),
+            StrategyStep::Pick(_) | StrategyStep::Fallback => match self.table.best() {
                 Some(candidate) => self.pick(Choice {
                     candidate,
                     extra: Some(FALLBACK.to_owned()),
                 }),
                 None => {
-                    let problem = failed::summary(&self.failures);
+                    let problem = failure::summary(&self.failures);
                     self.fail(problem)
                 }
             },
-            Step::Fail(problem) => self.fail(problem),
+            StrategyStep::Fail(problem) => self.fail(problem),
         }
     }
 
     fn pick(&mut self, mut choice: Choice) -> Verdict {
         // The host takes one line, and the translator an object.
         choice.extra = choice.extra.as_deref().and_then(json::object_to_line);
-        self.stage = Stage::Decided;
+        self.stage = PanelStage::Decided;
         self.table.forget_texts();
         Verdict::Pick(choice)
     }
 
     fn fail(&mut self, problem: Problem) -> Verdict {
-        self.stage = Stage::Decided;
+        self.stage = PanelStage::Decided;
         self.table.forget_texts();
         Verdict::Fail(problem)
     }

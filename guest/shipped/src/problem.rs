@@ -7,8 +7,8 @@ use crate::json;
 
 /// The error object for a stream that has already begun. One line of JSON.
 pub(crate) fn envelope(problem: &Problem) -> String {
-    json::to_line(&Envelope {
-        error: Body {
+    json::to_line(&ErrorEnvelope {
+        error: ErrorBody {
             message: &problem.message,
             r#type: type_name(problem.kind),
             param: problem.param.as_deref(),
@@ -66,12 +66,12 @@ pub(crate) fn type_name(kind: ProblemKind) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct Envelope<'a> {
-    error: Body<'a>,
+struct ErrorEnvelope<'a> {
+    error: ErrorBody<'a>,
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ErrorBody<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'a str>,

@@ -30,11 +30,11 @@ use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::json;
 use crate::panel::{self, Strategy};
 
-use body::Body;
+use body::RequestBody;
 use problems::{malformed, unknown_dialect};
 use reader::Reader;
-use settings::Settings;
-use shape::Reading;
+use settings::PolicySettings;
+use shape::ShapeSeed;
 
 pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
 
@@ -58,7 +58,7 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));
     }
-    let settings = Settings::read(&request.settings, strategies)?;
+    let settings = PolicySettings::read(&request.settings, strategies)?;
     let external = settings.external();
     let strategies = external.as_deref().unwrap_or(strategies);
     let reader = || Reader::new(&request.attachments, strategies, settings.strict);
@@ -82,11 +82,11 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
 fn read<'de, 'r>(
     body: &'de str,
     mut reader: Reader<'r>,
-) -> Result<(Body<'de>, Reader<'r>), Problem> {
+) -> Result<(RequestBody<'de>, Reader<'r>), Problem> {
     let mut source = serde_json::Deserializer::from_str(body);
-    let result = Reading {
+    let result = ShapeSeed {
         reader: &mut reader,
-        shape: body::BodyShape,
+        shape: body::RequestBodyShape,
     }
     .deserialize(&mut source)
     .and_then(|body| source.end().map(|()| body));

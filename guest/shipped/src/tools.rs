@@ -31,9 +31,9 @@ const RESERVED_PREFIX: &str = "mcp__";
 /// What the translator must know of a request's tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Tools {
+pub(crate) struct ToolNotes {
     /// What the model may call.
-    pub(crate) offered: Vec<Offered>,
+    pub(crate) offered: Vec<OfferedTool>,
     /// The answer must be a call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) required: bool,
@@ -47,7 +47,7 @@ pub(crate) struct Tools {
 /// A function that the model may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Offered {
+pub(crate) struct OfferedTool {
     /// As the client calls it.
     pub(crate) name: String,
     /// Its index in the request's `tools`, where that is not its index among those that are offered.
@@ -60,16 +60,16 @@ pub(crate) struct Offered {
 
 /// A call as the client knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Call<'a> {
+pub(crate) struct FunctionCall<'a> {
     pub(crate) id: Cow<'a, str>,
     pub(crate) name: Cow<'a, str>,
     /// As the model wrote them; JSON, as a rule.
     pub(crate) arguments: Cow<'a, str>,
 }
 
-impl Tools {
+impl ToolNotes {
     /// The tool that the model calls so.
-    pub(crate) fn called(&self, seen: &str) -> Option<&Offered> {
+    pub(crate) fn called(&self, seen: &str) -> Option<&OfferedTool> {
         self.offered
             .iter()
             .find(|offered| seen_name(&offered.name) == seen)
@@ -121,9 +121,9 @@ impl Digest {
 
 /// The digest of a text that comes in pieces, wherever it is cut.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Text(Sha256);
+pub(crate) struct TextDigest(Sha256);
 
-impl Text {
+impl TextDigest {
     pub(crate) fn update(&mut self, piece: &str) {
         self.0.update(piece);
     }
@@ -134,20 +134,20 @@ impl Text {
     }
 }
 
-/// As `Text`, of a text that is there as a whole. No text counts as the empty one.
+/// As `TextDigest`, of a text that is there as a whole. No text counts as the empty one.
 pub(crate) fn text_digest(text: &str) -> String {
-    let mut digest = Text::default();
+    let mut digest = TextDigest::default();
     digest.update(text);
     digest.finish()
 }
 
 /// What a turn is known by that has said `text` (of which this is the digest) and made these calls in the conversation
 /// of this digest. Arguments count by their meaning: clients write them anew.
-pub(crate) fn key(conversation: &str, text: &str, calls: &[Call<'_>]) -> String {
+pub(crate) fn key(conversation: &str, text: &str, calls: &[FunctionCall<'_>]) -> String {
     let mut digest = Digest::default();
     digest.push(conversation);
     digest.push(text);
-    let mut meanings = Meanings::default();
+    let mut meanings = ArgumentNormalizer::default();
     for call in calls {
         digest.push(&call.id);
         digest.push(&call.name);
@@ -160,11 +160,11 @@ pub(crate) fn key(conversation: &str, text: &str, calls: &[Call<'_>]) -> String 
 /// numbers without a fraction. What is no JSON, or beyond what may be taken apart, stays. So calls that come first are
 /// always told alike, whatever follows.
 #[derive(Debug)]
-pub(crate) struct Meanings {
+pub(crate) struct ArgumentNormalizer {
     left: usize,
 }
 
-impl Default for Meanings {
+impl Default for ArgumentNormalizer {
     fn default() -> Self {
         Self {
             left: MEANINGS_AT_MOST,
@@ -172,7 +172,7 @@ impl Default for Meanings {
     }
 }
 
-impl Meanings {
+impl ArgumentNormalizer {
     pub(crate) fn of<'a>(&mut self, arguments: &'a str) -> Cow<'a, str> {
         let Some(left) = self.left.checked_sub(arguments.len()) else {
             self.left = 0;
@@ -261,19 +261,19 @@ mod tests {
     #[test]
     fn a_text_has_one_digest_however_it_is_cut() {
         for pieces in [&["ab", "c"][..], &["a", "", "bc"], &["abc"]] {
-            let mut digest = Text::default();
+            let mut digest = TextDigest::default();
             for piece in pieces {
                 digest.update(piece);
             }
             assert_eq!(digest.finish(), text_digest("abc"));
         }
-        assert_eq!(Text::default().finish(), text_digest(""));
+        assert_eq!(TextDigest::default().finish(), text_digest(""));
         assert_ne!(text_digest("abc"), text_digest("ab"));
     }
 
     #[test]
     fn keys_of_different_conversations_differ() {
-        let call = |id: &'static str, arguments: &'static str| Call {
+        let call = |id: &'static str, arguments: &'static str| FunctionCall {
             id: id.into(),
             name: "f".into(),
             arguments: arguments.into(),
@@ -294,12 +294,12 @@ mod tests {
     #[test]
     fn arguments_are_the_same_where_they_mean_the_same() {
         assert_eq!(
-            Meanings::default().of("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
+            ArgumentNormalizer::default().of("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
             r#"{"a":"a","b":2}"#
         );
         let long = format!("[{}1]", " ".repeat(MEANINGS_AT_MOST));
         for stays in ["", "{", "not JSON ", "[1e999]", &long] {
-            assert_eq!(Meanings::default().of(stays), stays);
+            assert_eq!(ArgumentNormalizer::default().of(stays), stays);
         }
     }
 
@@ -310,17 +310,20 @@ mod tests {
             ("[1.5,1e300]", "[1.5,1e+300]"),
         ] {
             assert_eq!(
-                Meanings::default().of(python),
-                Meanings::default().of(javascript)
+                ArgumentNormalizer::default().of(python),
+                ArgumentNormalizer::default().of(javascript)
             );
         }
-        assert_ne!(Meanings::default().of("1"), Meanings::default().of("1.5"));
+        assert_ne!(
+            ArgumentNormalizer::default().of("1"),
+            ArgumentNormalizer::default().of("1.5")
+        );
     }
 
     #[test]
     fn what_comes_first_is_written_alike_whatever_follows() {
         let long = format!("[{} 1.0]", " ".repeat(MEANINGS_AT_MOST - 20));
-        let mut meanings = Meanings::default();
+        let mut meanings = ArgumentNormalizer::default();
         let written = [
             meanings.of("1.0").into_owned(),
             meanings.of(&long).into_owned(),

@@ -1,6 +1,7 @@
 //! What Codex reports, in the client's dialect: one reply from its first event to its ending.
 
-mod airlock;
+mod airlock_object;
+mod answer_filter;
 mod calls;
 mod candidates;
 mod chunks;
@@ -8,48 +9,47 @@ mod collected;
 mod ending;
 mod heading;
 mod messages;
-mod refusal;
 mod streamed;
 mod strict;
 #[cfg(test)]
 mod tests;
-mod transcript;
+mod upstream_refusal;
 mod usage;
 
 use crate::bindings::airlock::policy::types::{Context, Ending, Event};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Output};
-use crate::notes::Notes;
+use crate::notes::PlanNotes;
 
-use collected::Collected;
+use collected::CollectedReply;
 use heading::Heading;
-use refusal::Fields;
-use streamed::Streamed;
+use streamed::StreamedReply;
+use upstream_refusal::FieldMap;
 
 /// One response, streamed or whole.
 #[derive(Debug)]
-pub struct Reply {
-    kind: Kind,
-    fields: Fields,
+pub struct ReplyTranslator {
+    kind: ReplyKind,
+    fields: FieldMap,
 }
 
 #[derive(Debug)]
-enum Kind {
-    Streamed(Streamed),
-    Collected(Collected),
+enum ReplyKind {
+    Streamed(StreamedReply),
+    Collected(CollectedReply),
 }
 
-impl Reply {
+impl ReplyTranslator {
     /// The reply to the request that the context describes.
     pub fn new(context: &Context) -> Self {
-        let notes = Notes::from_text(&context.notes);
+        let notes = PlanNotes::from_text(&context.notes);
         let heading = Heading::of(context);
         Self {
-            fields: Fields::of(&notes),
+            fields: FieldMap::of(&notes),
             kind: if notes.streaming {
-                Kind::Streamed(Streamed::new(&heading, notes))
+                ReplyKind::Streamed(StreamedReply::new(&heading, notes))
             } else {
-                Kind::Collected(Collected::new(heading, notes))
+                ReplyKind::Collected(CollectedReply::new(heading, notes))
             },
         }
     }
@@ -58,8 +58,8 @@ impl Reply {
     /// heard any more.
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
         match &mut self.kind {
-            Kind::Streamed(streamed) => streamed.feed(events),
-            Kind::Collected(collected) => Output {
+            ReplyKind::Streamed(streamed) => streamed.feed(events),
+            ReplyKind::Collected(collected) => Output {
                 frames: Vec::new(),
                 handoff: collected.feed(events),
             },
@@ -69,14 +69,14 @@ impl Reply {
     /// How the host may tell more of what was told last, without this reply.
     pub fn offer(&self) -> Option<Pattern> {
         match &self.kind {
-            Kind::Streamed(streamed) => streamed.offer(),
-            Kind::Collected(_) => None,
+            ReplyKind::Streamed(streamed) => streamed.offer(),
+            ReplyKind::Collected(_) => None,
         }
     }
 
     /// Hears what was told so.
     pub fn relayed(&mut self, events: Vec<Event>) {
-        if let Kind::Streamed(streamed) = &mut self.kind {
+        if let ReplyKind::Streamed(streamed) = &mut self.kind {
             streamed.relayed(events);
         }
     }
@@ -89,8 +89,8 @@ impl Reply {
             ending => ending,
         };
         match self.kind {
-            Kind::Streamed(streamed) => streamed.finish(&ending),
-            Kind::Collected(collected) => Closing {
+            ReplyKind::Streamed(streamed) => streamed.finish(&ending),
+            ReplyKind::Collected(collected) => Closing {
                 frames: Vec::new(),
                 body: collected.finish(&ending),
             },

@@ -172,7 +172,7 @@ fn run(case: Case) -> String {
         return out;
     };
 
-    let mut reply = translate::Reply::new(&Context {
+    let mut reply = translate::ReplyTranslator::new(&Context {
         id: "req_7".to_owned(),
         arrived: ARRIVED,
         dialect: DIALECT.to_owned(),

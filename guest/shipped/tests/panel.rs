@@ -22,7 +22,7 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
 use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
     Message, Outcome, Verdict,
 };
-use airlock_shipped_policy::panel::{self, Panel, Step, Strategy, Table};
+use airlock_shipped_policy::panel::{self, Panel, Strategy, StrategyStep, Table};
 use serde_json::{Value, json};
 
 /// A panel whose notes hold these members of `fan_out`.

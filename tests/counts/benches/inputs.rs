@@ -4,7 +4,7 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Event, EventKind, Request, Text,
 };
 use airlock_shipped_policy::prompt;
-use airlock_shipped_policy::translate::Reply;
+use airlock_shipped_policy::translate::ReplyTranslator;
 
 /// A line of Codex's as it comes with each word of an answer.
 pub(crate) const DELTA: &[u8] = br#"{"method":"item/agentMessage/delta","params":{"threadId":"01a1fc0c-59a5-7b42-ad52-bb118be20df7","turnId":"01a1fc0c-59be-7d53-b01b-92c67cef909c","itemId":"msg_resp_000002_0","delta":" word"},"emittedAtMs":1795230030363}"#;
@@ -45,11 +45,11 @@ pub(crate) fn request(bytes: usize) -> Request {
 }
 
 /// A reply that has begun, and what it is fed next.
-pub(crate) type Begun = (Reply, Vec<Event>);
+pub(crate) type Begun = (ReplyTranslator, Vec<Event>);
 
 /// A reply that has begun, and so many pieces of text for it.
 pub(crate) fn reply(events: usize) -> Begun {
-    let mut reply = Reply::new(&Context {
+    let mut reply = ReplyTranslator::new(&Context {
         id: "req_counts".to_owned(),
         arrived: 0,
         dialect: "chat-completions".to_owned(),

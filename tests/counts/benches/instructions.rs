@@ -15,8 +15,8 @@ use std::hint::black_box;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Request;
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Told;
-use airlock_shipped_policy::translate::Reply;
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Output;
+use airlock_shipped_policy::translate::ReplyTranslator;
 use airlock_wire::decode::Line;
 use gungraun::Callgrind;
 use gungraun::prelude::*;
@@ -53,7 +53,7 @@ fn render(request: Request) -> (Plan, Request) {
 #[bench::one_event(inputs::reply(1))]
 #[bench::sixteen_events(inputs::reply(16))]
 #[bench::sixty_four_events(inputs::reply(64))]
-fn feed((mut reply, events): inputs::Begun) -> (Told, Reply) {
+fn feed((mut reply, events): inputs::Begun) -> (Output, ReplyTranslator) {
     let told = reply.feed(black_box(events));
     (told, reply)
 }

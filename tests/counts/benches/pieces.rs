@@ -10,7 +10,7 @@ mod inputs;
 use std::hint::black_box;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Event;
-use airlock_shipped_policy::translate::Reply;
+use airlock_shipped_policy::translate::ReplyTranslator;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 /// Calls of a reply in one round, so that its beginning does not count.
@@ -65,7 +65,7 @@ fn feed(criterion: &mut Criterion) {
                 let (reply, events) = inputs::reply(count);
                 (reply, vec![events; CALLS])
             };
-            let routine = |(reply, batches): &mut (Reply, Vec<Vec<Event>>)| {
+            let routine = |(reply, batches): &mut (ReplyTranslator, Vec<Vec<Event>>)| {
                 for events in batches.drain(..) {
                     black_box(reply.feed(events));
                 }

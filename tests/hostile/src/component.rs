@@ -123,7 +123,7 @@ impl relay::Guest for Hostile {
 struct Reply(RefCell<State>);
 
 struct State {
-    reply: airlock_shipped_policy::translate::Reply,
+    reply: airlock_shipped_policy::translate::ReplyTranslator,
     feed: Option<Deed>,
     offer: Option<Deed>,
     relayed: Option<Deed>,
@@ -146,7 +146,7 @@ impl GuestReply for Reply {
             0
         };
         context.notes = notes.to_owned();
-        let reply = airlock_shipped_policy::translate::Reply::new(&context);
+        let reply = airlock_shipped_policy::translate::ReplyTranslator::new(&context);
         Self(RefCell::new(State {
             reply,
             feed,
@@ -194,7 +194,7 @@ impl synthesize::Guest for Hostile {
 
 /// The shipped panel, until a candidate's answer asks for something else.
 struct Panel {
-    inner: component::Panel,
+    inner: component::PanelResource,
     whim: Cell<Option<Whim>>,
 }
 
@@ -203,7 +203,7 @@ impl GuestPanel for Panel {
         // Until one of them calls.
         let whim = wants_candidates(&context.notes).then_some(Whim::Wait);
         Self {
-            inner: component::Panel::new(context, candidates),
+            inner: component::PanelResource::new(context, candidates),
             whim: Cell::new(whim),
         }
     }

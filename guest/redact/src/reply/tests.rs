@@ -12,7 +12,7 @@ const SECRET: &str = "sk-proj-4fT9xQ2mLk8sPz7Wv1Yb3Nc";
 const HALVES: [&str; 2] = ["sk-proj-4fT9x", "Q2mLk8sPz7Wv1Yb3Nc"];
 const NAMED: &str = "[redacted api key]";
 
-fn reply(members: &str) -> Reply {
+fn reply(members: &str) -> RedactingTranslator {
     let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"?"}}]{members}}}"#);
     let request = Request {
         id: "req_1".to_owned(),
@@ -24,7 +24,7 @@ fn reply(members: &str) -> Reply {
         nested: false,
     };
     let plan = airlock_shipped_policy::prompt::render(&request).unwrap();
-    Reply::new(&Context {
+    RedactingTranslator::new(&Context {
         id: request.id,
         arrived: 0,
         dialect: request.dialect,
@@ -61,7 +61,7 @@ fn told(frames: &[String], field: &str) -> String {
 }
 
 /// The data of all frames, where each event is a batch.
-fn stream(mut reply: Reply, events: Vec<Event>, ending: Ending) -> Vec<String> {
+fn stream(mut reply: RedactingTranslator, events: Vec<Event>, ending: Ending) -> Vec<String> {
     let mut frames = Vec::new();
     for event in events {
         frames.extend(reply.feed(vec![event]).frames);

@@ -1,15 +1,15 @@
 //! What a candidate's outcome is worth: an answer, the beginning of one, or nothing.
 
-use super::draw;
-use super::exhibits::{self, Excerpt};
-use super::failed::Failure;
+use super::failure::CandidateFailure;
+use super::fenced_texts::{self, Excerpt};
+use super::random;
 use crate::bindings::airlock::policy::types::{Ending, Phase, Shortfall};
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
 use crate::notes::Structure;
 
 /// A candidate's complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct CandidateAnswer {
     candidate: u32,
     /// What is kept of it.
     text: String,
@@ -21,15 +21,16 @@ pub struct Answer {
     digest: u64,
 }
 
-impl Answer {
+impl CandidateAnswer {
     /// Keeps no more of the text than a model can be given at all: its beginning and its end.
     pub(super) fn new(candidate: u32, text: String) -> Self {
         let length = text.chars().count();
-        let digest = draw::hash(text.trim().bytes());
-        let (text, gap) = if length <= exhibits::CHARACTERS_AT_MOST {
+        let digest = random::hash(text.trim().bytes());
+        let (text, gap) = if length <= fenced_texts::CHARACTERS_AT_MOST {
             (text, None)
         } else {
-            let (front, back) = Excerpt::whole(&text, length).ends(exhibits::CHARACTERS_AT_MOST);
+            let (front, back) =
+                Excerpt::whole(&text, length).ends(fenced_texts::CHARACTERS_AT_MOST);
             ([front, back].concat(), Some(front.len()))
         };
         Self {
@@ -82,30 +83,30 @@ impl Answer {
 
 /// What there is of a candidate that ended.
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(super) enum CandidateResult {
     Answer(String),
     /// The model cut it short after so many characters.
-    Stunted(Shortfall, usize),
-    Nothing(Failure),
+    Truncated(Shortfall, usize),
+    Failed(CandidateFailure),
 }
 
 /// Reads a candidate's outcome.
-pub(super) fn read(outcome: Outcome, structure: Structure) -> Found {
+pub(super) fn read(outcome: Outcome, structure: Structure) -> CandidateResult {
     let shortfall = match outcome.ending {
         Ending::Completed => None,
         Ending::Incomplete(shortfall) => Some(shortfall),
         Ending::Interrupted | Ending::HandedOff => {
-            return Found::Nothing(Failure::interrupted());
+            return CandidateResult::Failed(CandidateFailure::interrupted());
         }
-        Ending::Failed(problem) => return Found::Nothing(Failure::of(problem)),
+        Ending::Failed(problem) => return CandidateResult::Failed(CandidateFailure::of(problem)),
     };
     let text = join(outcome.messages, structure != Structure::Free);
     match shortfall {
-        _ if text.trim().is_empty() => Found::Nothing(Failure::empty()),
-        Some(shortfall) => Found::Stunted(shortfall, text.chars().count()),
+        _ if text.trim().is_empty() => CandidateResult::Failed(CandidateFailure::empty()),
+        Some(shortfall) => CandidateResult::Truncated(shortfall, text.chars().count()),
         None => match structure.check(&text) {
-            Ok(()) => Found::Answer(text),
-            Err(problem) => Found::Nothing(Failure::unreadable(problem)),
+            Ok(()) => CandidateResult::Answer(text),
+            Err(problem) => CandidateResult::Failed(CandidateFailure::unreadable(problem)),
         },
     }
 }
@@ -163,7 +164,7 @@ mod tests {
         ] {
             assert_eq!(
                 read(outcome(Ending::Completed, &messages), structure),
-                Found::Answer(text.to_owned())
+                CandidateResult::Answer(text.to_owned())
             );
         }
     }
@@ -181,7 +182,7 @@ mod tests {
             ] {
                 assert_eq!(
                     read(outcome(ending, messages), structure),
-                    Found::Nothing(Failure::empty())
+                    CandidateResult::Failed(CandidateFailure::empty())
                 );
             }
         }
@@ -192,7 +193,7 @@ mod tests {
         let prose = [(None, "Sure: {}")];
         assert!(matches!(
             read(outcome(Ending::Completed, &prose), Structure::Object),
-            Found::Nothing(_)
+            CandidateResult::Failed(_)
         ));
         let shortfall = Shortfall::MaxOutputTokens;
         assert_eq!(
@@ -200,7 +201,7 @@ mod tests {
                 outcome(Ending::Incomplete(shortfall), &prose),
                 Structure::Object
             ),
-            Found::Stunted(shortfall, 8)
+            CandidateResult::Truncated(shortfall, 8)
         );
     }
 
@@ -218,9 +219,9 @@ mod tests {
 
     #[test]
     fn of_a_huge_answer_the_ends_are_kept_and_the_length_is_known() {
-        let most = exhibits::CHARACTERS_AT_MOST;
+        let most = fenced_texts::CHARACTERS_AT_MOST;
         let text = ["ä".repeat(most), "middle".to_owned(), "ö".repeat(most)].concat();
-        let answer = Answer::new(3, text);
+        let answer = CandidateAnswer::new(3, text);
         assert_eq!(answer.length(), 2 * most + 6);
         assert_eq!(answer.text().chars().count(), most);
         assert!(answer.text().starts_with('ä') && answer.text().ends_with('ö'));

@@ -1,14 +1,14 @@
 //! The strategy `first`: the fastest answer is the answer.
 
-use super::strategy::{Step, Strategy};
+use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 
 /// Takes the first answer. The other candidates end with the verdict.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct First;
+pub struct FirstStrategy;
 
-impl Strategy for First {
+impl Strategy for FirstStrategy {
     fn name(&self) -> &'static str {
         "first"
     }
@@ -21,12 +21,15 @@ impl Strategy for First {
         !table.answers().is_empty()
     }
 
-    fn decide(&mut self, table: &Table) -> Step {
-        table.answers().first().map_or(Step::Fallback, |answer| {
-            Step::Pick(Choice {
-                candidate: answer.candidate(),
-                extra: None,
+    fn decide(&mut self, table: &Table) -> StrategyStep {
+        table
+            .answers()
+            .first()
+            .map_or(StrategyStep::Fallback, |answer| {
+                StrategyStep::Pick(Choice {
+                    candidate: answer.candidate(),
+                    extra: None,
+                })
             })
-        })
     }
 }

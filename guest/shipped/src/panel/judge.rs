@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::strategy::{Step, Strategy};
+use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 use crate::bindings::airlock::policy::types::{Brief, Choice};
 use crate::json;
 
 /// Consults a judge and takes the answer that it names.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Judge;
+pub struct JudgeStrategy;
 
 const WORDS: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
@@ -30,7 +30,7 @@ struct Ruling {
 
 /// What the client learns besides the answer.
 #[derive(Serialize)]
-struct Extra<'a> {
+struct JudgeExtra<'a> {
     reasons: &'a str,
     /// Which candidate each label of the reasons stands for.
     labels: BTreeMap<String, u32>,
@@ -38,28 +38,28 @@ struct Extra<'a> {
 
 /// The schema of a ruling, in the strict form that models enforce.
 #[derive(Serialize)]
-struct Schema {
+struct RulingSchema {
     r#type: &'static str,
-    properties: Properties,
+    properties: RulingProperties,
     required: [&'static str; 2],
     #[serde(rename = "additionalProperties")]
     additional_properties: bool,
 }
 
 #[derive(Serialize)]
-struct Properties {
-    reasons: Text,
-    best: Text,
+struct RulingProperties {
+    reasons: StringSchema,
+    best: StringSchema,
 }
 
 #[derive(Serialize)]
-struct Text {
+struct StringSchema {
     r#type: &'static str,
     #[serde(rename = "enum", skip_serializing_if = "Vec::is_empty")]
     one_of: Vec<String>,
 }
 
-impl Text {
+impl StringSchema {
     fn of(one_of: Vec<String>) -> Self {
         Self {
             r#type: "string",
@@ -68,44 +68,44 @@ impl Text {
     }
 }
 
-impl Strategy for Judge {
+impl Strategy for JudgeStrategy {
     fn name(&self) -> &'static str {
         "judge"
     }
 
-    fn decide(&mut self, table: &Table) -> Step {
+    fn decide(&mut self, table: &Table) -> StrategyStep {
         let labels = table.labels().into_iter().map(|(label, _)| label).collect();
-        let schema = Schema {
+        let schema = RulingSchema {
             r#type: "object",
-            properties: Properties {
-                reasons: Text::of(Vec::new()),
-                best: Text::of(labels),
+            properties: RulingProperties {
+                reasons: StringSchema::of(Vec::new()),
+                best: StringSchema::of(labels),
             },
             required: ["reasons", "best"],
             additional_properties: false,
         };
-        Step::Consult(Brief {
+        StrategyStep::Consult(Brief {
             output_schema: Some(json::to_line(&schema)),
             tools: false,
             ..table.question(WORDS, &[])
         })
     }
 
-    fn judged(&mut self, table: &Table, said: Option<&str>) -> Step {
+    fn judged(&mut self, table: &Table, said: Option<&str>) -> StrategyStep {
         let labels: BTreeMap<String, u32> = table.labels().into_iter().collect();
         let chosen = said.and_then(ruling).and_then(|ruling| {
             let candidate = *labels.get(&label(&ruling.best))?;
             Some((candidate, ruling.reasons))
         });
         match chosen {
-            Some((candidate, reasons)) => Step::Pick(Choice {
+            Some((candidate, reasons)) => StrategyStep::Pick(Choice {
                 candidate,
-                extra: Some(json::to_line(&Extra {
+                extra: Some(json::to_line(&JudgeExtra {
                     reasons: &reasons,
                     labels,
                 })),
             }),
-            None => Step::Fallback,
+            None => StrategyStep::Fallback,
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The strategy `merge`: a turn of its own writes one answer out of all.
 
-use super::strategy::{Step, Strategy};
+use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 
 /// Shows an answer written with all answers at hand.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Merge;
+pub struct MergeStrategy;
 
 const WORDS: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
@@ -17,12 +17,12 @@ Write the one answer that the user will read.
 - Answer the user directly, in the user's language, and in the form and at the length that the conversation and your other instructions ask for.
 - Never mention candidates, other answers or this task: the user must read an answer as if you had written it alone.";
 
-impl Strategy for Merge {
+impl Strategy for MergeStrategy {
     fn name(&self) -> &'static str {
         "merge"
     }
 
-    fn decide(&mut self, table: &Table) -> Step {
-        Step::Show(table.synthesis(WORDS, &[]))
+    fn decide(&mut self, table: &Table) -> StrategyStep {
+        StrategyStep::Show(table.synthesis(WORDS, &[]))
     }
 }

@@ -22,26 +22,26 @@ pub trait Strategy: fmt::Debug {
     }
 
     /// It is time to decide. There are at least two answers.
-    fn decide(&mut self, table: &Table) -> Step;
+    fn decide(&mut self, table: &Table) -> StrategyStep;
 
     /// A turn that a step consulted ended. `said` is its answer, None when it failed or stopped short.
-    fn judged(&mut self, _table: &Table, _said: Option<&str>) -> Step {
-        Step::Fallback
+    fn judged(&mut self, _table: &Table, _said: Option<&str>) -> StrategyStep {
+        StrategyStep::Fallback
     }
 }
 
 /// A strategy of a panel that another component exports, of which only the name is known here: `prompt` accepts it in
 /// `airlock.synthesis`, and the other panel applies it.
 #[derive(Debug)]
-pub(crate) struct External(pub(crate) String);
+pub(crate) struct ExternalStrategy(pub(crate) String);
 
-impl Strategy for External {
+impl Strategy for ExternalStrategy {
     fn name(&self) -> &str {
         &self.0
     }
 
-    fn decide(&mut self, _table: &Table) -> Step {
-        Step::Fallback
+    fn decide(&mut self, _table: &Table) -> StrategyStep {
+        StrategyStep::Fallback
     }
 }
 
@@ -53,7 +53,7 @@ pub trait Strategies {
 
 /// What a strategy wants done next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum StrategyStep {
     /// Run this brief and send its text to the client as the answer. Should it fail before any of its text has left,
     /// the panel falls back.
     Show(Brief),

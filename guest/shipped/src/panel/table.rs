@@ -1,10 +1,10 @@
 //! What lies on the panel's table: the answers, and what a strategy makes briefs of.
 
-use super::answer::Answer;
-use super::draw::Draw;
-use super::exhibits::{self, CHARACTERS_AT_MOST, Excerpt, Exhibit};
+use super::answer::CandidateAnswer;
+use super::fenced_texts::{self, CHARACTERS_AT_MOST, Excerpt, FencedText};
+use super::random::SeededRandom;
 use crate::bindings::airlock::policy::types::{Brief, InputItem, Selection};
-use crate::notes::{FanOut, Structure};
+use crate::notes::{FanOutTerms, Structure};
 
 /// What the input of every brief begins with.
 const OPENING: &str = "The texts that your instructions speak of follow.\n\n";
@@ -17,13 +17,18 @@ pub struct Table {
     id: String,
     candidates: u32,
     structure: Structure,
-    fan_out: FanOut,
+    fan_out: FanOutTerms,
     /// In the order in which they were complete.
-    answers: Vec<Answer>,
+    answers: Vec<CandidateAnswer>,
 }
 
 impl Table {
-    pub(super) fn new(id: &str, candidates: u32, structure: Structure, fan_out: FanOut) -> Self {
+    pub(super) fn new(
+        id: &str,
+        candidates: u32,
+        structure: Structure,
+        fan_out: FanOutTerms,
+    ) -> Self {
         Self {
             id: id.to_owned(),
             candidates,
@@ -39,7 +44,7 @@ impl Table {
     }
 
     /// The answers so far, in the order in which they were complete.
-    pub fn answers(&self) -> &[Answer] {
+    pub fn answers(&self) -> &[CandidateAnswer] {
         &self.answers
     }
 
@@ -51,9 +56,13 @@ impl Table {
     /// The labels by which briefs call the candidates that have answered, from A, each with the candidate's number.
     /// Their order is of chance, but always the same for one request and the same answers.
     pub fn labels(&self) -> Vec<(String, u32)> {
-        let mut candidates: Vec<u32> = self.answers.iter().map(Answer::candidate).collect();
+        let mut candidates: Vec<u32> = self
+            .answers
+            .iter()
+            .map(CandidateAnswer::candidate)
+            .collect();
         candidates.sort_unstable();
-        Draw::new(&self.id, "labels").shuffle(&mut candidates);
+        SeededRandom::new(&self.id, "labels").shuffle(&mut candidates);
         (0..).map(label).zip(candidates).collect()
     }
 
@@ -77,16 +86,16 @@ impl Table {
 
     /// A brief of these paragraphs and of what is on the table.
     fn brief(&self, words: &[&str], further: &[(&str, &str)]) -> Brief {
-        let further = further.iter().map(|(name, text)| Exhibit {
+        let further = further.iter().map(|(name, text)| FencedText {
             name: (*name).to_owned(),
             excerpt: Excerpt::whole(text, text.chars().count()),
         });
-        let mut exhibits: Vec<Exhibit<'_>> = self
+        let mut exhibits: Vec<FencedText<'_>> = self
             .labels()
             .into_iter()
             .filter_map(|(label, candidate)| {
                 let answer = self.answer(candidate)?;
-                Some(Exhibit {
+                Some(FencedText {
                     name: format!("candidate {label}"),
                     excerpt: answer.excerpt(),
                 })
@@ -94,7 +103,7 @@ impl Table {
             .collect();
         exhibits.extend(further);
         let most = CHARACTERS_AT_MOST - OPENING.len();
-        let laid = exhibits::lay(&self.id, &exhibits, most);
+        let laid = fenced_texts::lay(&self.id, &exhibits, most);
         Brief {
             model: None,
             effort: self
@@ -115,7 +124,7 @@ impl Table {
         self.structure
     }
 
-    pub(super) fn add(&mut self, answer: Answer) {
+    pub(super) fn add(&mut self, answer: CandidateAnswer) {
         self.answers.push(answer);
     }
 
@@ -129,7 +138,7 @@ impl Table {
             let lengths = one.length().cmp(&other.length());
             lengths.then(other.candidate().cmp(&one.candidate()))
         });
-        longest.map(Answer::candidate)
+        longest.map(CandidateAnswer::candidate)
     }
 
     /// Gives the memory of the texts back.
@@ -139,7 +148,7 @@ impl Table {
         }
     }
 
-    fn answer(&self, candidate: u32) -> Option<&Answer> {
+    fn answer(&self, candidate: u32) -> Option<&CandidateAnswer> {
         self.answers
             .iter()
             .find(|answer| answer.candidate() == candidate)

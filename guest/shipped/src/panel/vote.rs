@@ -1,14 +1,14 @@
 //! The strategy `vote`: what most candidates answer is the answer. It asks no model.
 
-mod values;
-mod words;
+mod json_values;
+mod plain_text;
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::answer::Answer;
-use super::strategy::{Step, Strategy};
+use super::answer::CandidateAnswer;
+use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 use crate::json;
@@ -17,7 +17,7 @@ use crate::json;
 const COMPARED_AT_MOST: usize = 64 * 1024;
 /// Counts equal answers. Ends the waiting once more than half of all candidates agree.
 #[derive(Clone, Debug, Default)]
-pub struct Vote {
+pub struct VoteStrategy {
     /// In the order in which the answers were complete.
     ballots: Vec<Ballot>,
 }
@@ -36,18 +36,18 @@ struct Ballot {
 
 /// What the client learns besides the answer.
 #[derive(Serialize)]
-struct Extra {
+struct VoteExtra {
     /// The winner first.
-    votes: Vec<Votes>,
+    votes: Vec<GroupVotes>,
 }
 
 #[derive(Serialize)]
-struct Votes {
+struct GroupVotes {
     candidates: Vec<u32>,
     count: usize,
 }
 
-impl Vote {
+impl VoteStrategy {
     /// Takes the answers that are new.
     fn count(&mut self, table: &Table) {
         for answer in table.answers().iter().skip(self.ballots.len()) {
@@ -74,7 +74,7 @@ impl Vote {
 }
 
 impl Ballot {
-    fn of(answer: &Answer, structured: bool) -> Self {
+    fn of(answer: &CandidateAnswer, structured: bool) -> Self {
         let candidate = answer.candidate();
         let digest = answer.digest();
         let text = answer.text().trim();
@@ -82,13 +82,13 @@ impl Ballot {
             // The line break keeps it apart from short answers.
             Some(format!("\n{digest:016x}"))
         } else {
-            structured.then(|| values::canonical(text)).flatten()
+            structured.then(|| json_values::canonical(text)).flatten()
         };
         let (meaning, spelling) = match exact {
             Some(exact) => (exact.clone(), exact),
             None => {
-                let words = words::plain(text);
-                (words.to_lowercase(), words::spelling(&words))
+                let words = plain_text::plain(text);
+                (words.to_lowercase(), plain_text::spelling(&words))
             }
         };
         Self {
@@ -126,7 +126,7 @@ fn alike(group: &[&Ballot], same: impl Fn(&Ballot) -> bool) -> usize {
     group.iter().filter(|ballot| same(ballot)).count()
 }
 
-impl Strategy for Vote {
+impl Strategy for VoteStrategy {
     fn name(&self) -> &'static str {
         "vote"
     }
@@ -140,22 +140,22 @@ impl Strategy for Vote {
             .is_some_and(|group| group.len() > all / 2 && is_spelt(group, missing))
     }
 
-    fn decide(&mut self, table: &Table) -> Step {
+    fn decide(&mut self, table: &Table) -> StrategyStep {
         self.count(table);
         let groups = self.groups();
         let Some(candidate) = groups.first().and_then(|group| speaker(group)) else {
-            return Step::Fallback;
+            return StrategyStep::Fallback;
         };
         let votes = groups.iter().map(|group| {
             let mut candidates: Vec<u32> = group.iter().map(|ballot| ballot.candidate).collect();
             candidates.sort_unstable();
             let count = candidates.len();
-            Votes { candidates, count }
+            GroupVotes { candidates, count }
         });
-        let extra = Extra {
+        let extra = VoteExtra {
             votes: votes.collect(),
         };
-        Step::Pick(Choice {
+        StrategyStep::Pick(Choice {
             candidate,
             extra: Some(json::to_line(&extra)),
         })
@@ -165,10 +165,10 @@ impl Strategy for Vote {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::panel::exhibits::CHARACTERS_AT_MOST;
+    use crate::panel::fenced_texts::CHARACTERS_AT_MOST;
 
     fn same(one: &str, other: &str, structured: bool) -> bool {
-        let of = |text: &str| Ballot::of(&Answer::new(1, text.to_owned()), structured);
+        let of = |text: &str| Ballot::of(&CandidateAnswer::new(1, text.to_owned()), structured);
         of(one).meaning == of(other).meaning
     }
 
@@ -185,7 +185,7 @@ mod tests {
         let long = "word ".repeat(COMPARED_AT_MOST / 4);
         assert!(same(&long, &format!("\n{long}"), false));
         assert!(!same(&long, &long.to_uppercase(), false));
-        let ballot = Ballot::of(&Answer::new(1, long), false);
+        let ballot = Ballot::of(&CandidateAnswer::new(1, long), false);
         assert!(ballot.meaning.len() < 40 && ballot.spelling.len() < 40);
     }
 

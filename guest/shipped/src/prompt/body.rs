@@ -4,50 +4,53 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::conversation::Conversation;
-use super::fan_out::{ATTEMPTS_AT_MOST, Airlock, AirlockShape};
-use super::format::{Format, FormatShape};
+use super::conversation::ConversationBuilder;
+use super::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
+use super::format::{ResponseFormat, ResponseFormatShape};
 use super::message::MessagesShape;
-use super::options::{Effort, Name, Reasoning, ReasoningShape, StreamOptions, StreamOptionsShape};
-use super::parameters::{Parameter, Treatment, Verdict};
-use super::reader::{Reader, Step};
-use super::shape::{Boolean, Optional, Reading, Seen, Shape, Whole};
+use super::options::{
+    EffortShape, NonEmptyString, ReasoningOptions, ReasoningOptionsShape, StreamOptions,
+    StreamOptionsShape,
+};
+use super::parameters::{Parameter, ParameterAction, Treatment};
+use super::reader::{PathSegment, Reader};
+use super::shape::{AnyShape, BooleanShape, IntegerShape, JsonShape, Nullable, ShapeSeed};
 use super::tool_choice::{ToolChoice, ToolChoiceShape};
-use super::tools::{Function, ToolsShape};
+use super::tools::{FunctionTool, ToolsShape};
 
 /// What a body says, read and checked field by field. What depends on several fields is checked by who uses it.
 #[derive(Default)]
-pub(super) struct Body<'de> {
-    pub(super) conversation: Option<Conversation<'de>>,
+pub(super) struct RequestBody<'de> {
+    pub(super) conversation: Option<ConversationBuilder<'de>>,
     pub(super) model: Option<Cow<'de, str>>,
     pub(super) stream: bool,
     pub(super) stream_options: Option<StreamOptions>,
     pub(super) effort: Option<String>,
-    pub(super) reasoning: Reasoning,
+    pub(super) reasoning: ReasoningOptions,
     pub(super) include_reasoning: bool,
-    pub(super) format: Format,
-    pub(super) tools: Vec<Function<'de>>,
+    pub(super) format: ResponseFormat,
+    pub(super) tools: Vec<FunctionTool<'de>>,
     pub(super) tool_choice: ToolChoice<'de>,
     /// Whether several calls at once may reach the client, where the body says so.
     pub(super) parallel_tool_calls: Option<bool>,
     /// How many attempts to make, where the body says so.
     pub(super) parallel_calls: Option<u32>,
-    pub(super) airlock: Airlock<'de>,
+    pub(super) airlock: AirlockOptions<'de>,
 }
 
 /// The whole body. Of a field given twice the last one counts, as JSON parsers have it.
-pub(super) struct BodyShape;
+pub(super) struct RequestBodyShape;
 
-impl<'de> Shape<'de> for BodyShape {
-    type Value = Body<'de>;
+impl<'de> JsonShape<'de> for RequestBodyShape {
+    type Value = RequestBody<'de>;
     const EXPECTED: &'static str = "a JSON object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Body<'de>, A::Error> {
-        let mut body = Body::default();
+    ) -> Result<RequestBody<'de>, A::Error> {
+        let mut body = RequestBody::default();
         while let Some(key) = reader.key(&mut fields)? {
             let Some(parameter) = Parameter::named(&key) else {
                 reader.unknown(&mut fields, &key)?;
@@ -56,14 +59,14 @@ impl<'de> Shape<'de> for BodyShape {
             match parameter.treatment {
                 Treatment::Honoured => body.honour(parameter.name, reader, &mut fields)?,
                 Treatment::Accepted | Treatment::Ignored | Treatment::Refused(_) => {
-                    let verdict = reader.at(Step::Key(parameter.name), |reader| {
-                        let value = fields.next_value_seed(Reading {
+                    let verdict = reader.at(PathSegment::Key(parameter.name), |reader| {
+                        let value = fields.next_value_seed(ShapeSeed {
                             reader,
-                            shape: Seen,
+                            shape: AnyShape,
                         })?;
                         parameter.judge(reader, &value)
                     })?;
-                    if matches!(verdict, Verdict::Ignore) {
+                    if matches!(verdict, ParameterAction::Ignore) {
                         reader.ignore(parameter.name)?;
                     }
                 }
@@ -73,7 +76,7 @@ impl<'de> Shape<'de> for BodyShape {
     }
 }
 
-impl<'de> Body<'de> {
+impl<'de> RequestBody<'de> {
     /// How many attempts to make.
     pub(super) fn attempts(&self) -> u32 {
         self.parallel_calls.unwrap_or(1)
@@ -94,51 +97,53 @@ impl<'de> Body<'de> {
     ) -> Result<(), A::Error> {
         match name {
             "messages" => self.conversation = Some(reader.field(fields, name, MessagesShape)?),
-            "model" => self.model = Some(reader.field(fields, name, Name)?),
+            "model" => self.model = Some(reader.field(fields, name, NonEmptyString)?),
             "stream" => {
                 self.stream = reader
-                    .field(fields, name, Optional(Boolean))?
+                    .field(fields, name, Nullable(BooleanShape))?
                     .unwrap_or_default();
             }
             "stream_options" => {
-                self.stream_options = reader.field(fields, name, Optional(StreamOptionsShape))?;
+                self.stream_options = reader.field(fields, name, Nullable(StreamOptionsShape))?;
             }
-            "reasoning_effort" => self.effort = reader.field(fields, name, Optional(Effort))?,
+            "reasoning_effort" => {
+                self.effort = reader.field(fields, name, Nullable(EffortShape))?;
+            }
             "reasoning" => {
                 self.reasoning = reader
-                    .field(fields, name, Optional(ReasoningShape))?
+                    .field(fields, name, Nullable(ReasoningOptionsShape))?
                     .unwrap_or_default();
             }
             "include_reasoning" => {
                 self.include_reasoning = reader
-                    .field(fields, name, Optional(Boolean))?
+                    .field(fields, name, Nullable(BooleanShape))?
                     .unwrap_or_default();
             }
             "response_format" => {
                 self.format = reader
-                    .field(fields, name, Optional(FormatShape))?
+                    .field(fields, name, Nullable(ResponseFormatShape))?
                     .unwrap_or_default();
             }
             "tools" => {
                 self.tools = reader
-                    .field(fields, name, Optional(ToolsShape))?
+                    .field(fields, name, Nullable(ToolsShape))?
                     .unwrap_or_default();
             }
             "tool_choice" => {
                 self.tool_choice = reader
-                    .field(fields, name, Optional(ToolChoiceShape))?
+                    .field(fields, name, Nullable(ToolChoiceShape))?
                     .unwrap_or_default();
             }
             "parallel_tool_calls" => {
-                self.parallel_tool_calls = reader.field(fields, name, Optional(Boolean))?;
+                self.parallel_tool_calls = reader.field(fields, name, Nullable(BooleanShape))?;
             }
             "parallel_calls" => {
-                let shape = Optional(Whole(1, ATTEMPTS_AT_MOST));
+                let shape = Nullable(IntegerShape(1, ATTEMPTS_AT_MOST));
                 self.parallel_calls = reader.field(fields, name, shape)?;
             }
             "airlock" => {
                 self.airlock = reader
-                    .field(fields, name, Optional(AirlockShape))?
+                    .field(fields, name, Nullable(AirlockOptionsShape))?
                     .unwrap_or_default();
             }
             _ => reader.unknown(fields, name)?,

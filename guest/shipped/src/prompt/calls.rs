@@ -5,17 +5,17 @@ use std::borrow::Cow;
 use serde::de::{MapAccess, SeqAccess};
 
 use super::members::read_members;
-use super::options::Name;
-use super::reader::{Reader, Step};
-use super::shape::{Shape, Text};
-use super::tools::{FunctionName, check_type};
+use super::options::NonEmptyString;
+use super::reader::{PathSegment, Reader};
+use super::shape::{JsonShape, StringShape};
+use super::tools::{FunctionNameShape, check_type};
 use crate::json;
-use crate::tools::Call;
+use crate::tools::FunctionCall;
 
 pub(super) struct CallsShape;
 
-impl<'de> Shape<'de> for CallsShape {
-    type Value = Vec<Call<'de>>;
+impl<'de> JsonShape<'de> for CallsShape {
+    type Value = Vec<FunctionCall<'de>>;
     const EXPECTED: &'static str = "an array of calls";
 
     fn array<A: SeqAccess<'de>>(
@@ -33,32 +33,32 @@ impl<'de> Shape<'de> for CallsShape {
 
 struct CallShape;
 
-impl<'de> Shape<'de> for CallShape {
-    type Value = Call<'de>;
+impl<'de> JsonShape<'de> for CallShape {
+    type Value = FunctionCall<'de>;
     const EXPECTED: &'static str = "a call object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Call<'de>, A::Error> {
+    ) -> Result<FunctionCall<'de>, A::Error> {
         let (mut id, mut kind, mut function) = (None, None, None);
         read_members!(reader, fields, {
-            "id" => value(id, Name),
-            "type" => value(kind, Text),
-            "function" => value(function, CalledShape),
+            "id" => value(id, NonEmptyString),
+            "type" => value(kind, StringShape),
+            "function" => value(function, CalledFunctionShape),
             // `index` is left over from a stream. Of `custom` the type, which may come later, says why it is refused.
             "index" | "custom" => skip(),
         });
         check_type(reader, kind.as_deref(), "calls")?;
         let Some(id) = id else {
-            return Err(reader.invalid_at(&[Step::Key("id")], "required: the call's id"));
+            return Err(reader.invalid_at(&[PathSegment::Key("id")], "required: the call's id"));
         };
         let Some((name, arguments)) = function else {
             let message = "required: an object with `name` and `arguments`";
-            return Err(reader.invalid_at(&[Step::Key("function")], message));
+            return Err(reader.invalid_at(&[PathSegment::Key("function")], message));
         };
-        Ok(Call {
+        Ok(FunctionCall {
             id,
             name,
             arguments,
@@ -67,9 +67,9 @@ impl<'de> Shape<'de> for CallShape {
 }
 
 /// What was called: the name and the arguments, as the model wrote them.
-struct CalledShape;
+struct CalledFunctionShape;
 
-impl<'de> Shape<'de> for CalledShape {
+impl<'de> JsonShape<'de> for CalledFunctionShape {
     type Value = (Cow<'de, str>, Cow<'de, str>);
     const EXPECTED: &'static str = "an object with `name` and `arguments`";
 
@@ -80,13 +80,15 @@ impl<'de> Shape<'de> for CalledShape {
     ) -> Result<Self::Value, A::Error> {
         let (mut name, mut arguments) = (None, None);
         read_members!(reader, fields, {
-            "name" => value(name, FunctionName),
-            "arguments" => value(arguments, Text),
+            "name" => value(name, FunctionNameShape),
+            "arguments" => value(arguments, StringShape),
             // OpenAI's own library leaves this in what it parsed.
             "parsed_arguments" => skip(),
         });
         let Some(name) = name else {
-            return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
+            return Err(
+                reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
+            );
         };
         match arguments {
             // JSON within a string has escapes of its own.
@@ -98,7 +100,7 @@ impl<'de> Shape<'de> for CalledShape {
                 },
             )),
             None => Err(reader.invalid_at(
-                &[Step::Key("arguments")],
+                &[PathSegment::Key("arguments")],
                 "required: a string, as the model wrote it",
             )),
         }

@@ -6,8 +6,8 @@ use serde::de::{self, MapAccess, SeqAccess};
 
 use super::members::read_members;
 use super::problems::quoted;
-use super::reader::{Reader, Step};
-use super::shape::{Optional, Scalar, Shape, Text};
+use super::reader::{PathSegment, Reader};
+use super::shape::{JsonShape, Nullable, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::InputItem;
 
 /// How the host writes a lifted attachment into the body.
@@ -19,11 +19,11 @@ pub(super) enum Content<'de> {
     #[default]
     Nothing,
     Text(Cow<'de, str>),
-    Parts(Vec<Part<'de>>),
+    Parts(Vec<ContentPart<'de>>),
 }
 
 /// A piece of a message.
-pub(super) enum Part<'de> {
+pub(super) enum ContentPart<'de> {
     Text(Cow<'de, str>),
     /// The attachment of this number.
     Image(u32),
@@ -31,7 +31,7 @@ pub(super) enum Part<'de> {
     Refusal(Cow<'de, str>),
 }
 
-impl Part<'_> {
+impl ContentPart<'_> {
     pub(super) fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Refusal(text) => text,
@@ -56,7 +56,7 @@ impl Part<'_> {
 
 pub(super) struct ContentShape;
 
-impl<'de> Shape<'de> for ContentShape {
+impl<'de> JsonShape<'de> for ContentShape {
     type Value = Content<'de>;
     const EXPECTED: &'static str = "a string or an array of parts";
 
@@ -77,47 +77,51 @@ impl<'de> Shape<'de> for ContentShape {
         mut members: A,
     ) -> Result<Content<'de>, A::Error> {
         let mut parts = Vec::new();
-        while let Some(part) = reader.member(&mut members, parts.len(), PartShape)? {
+        while let Some(part) = reader.member(&mut members, parts.len(), ContentPartShape)? {
             parts.push(part);
         }
         Ok(Content::Parts(parts))
     }
 }
 
-struct PartShape;
+struct ContentPartShape;
 
-impl<'de> Shape<'de> for PartShape {
-    type Value = Part<'de>;
+impl<'de> JsonShape<'de> for ContentPartShape {
+    type Value = ContentPart<'de>;
     const EXPECTED: &'static str = "a part object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Part<'de>, A::Error> {
+    ) -> Result<ContentPart<'de>, A::Error> {
         let (mut kind, mut text, mut image, mut refusal) = (None, None, None, None);
         read_members!(reader, fields, {
-            "type" => value(kind, Text),
-            "text" => nullable(text, Text),
+            "type" => value(kind, StringShape),
+            "text" => nullable(text, StringShape),
             "image_url" => nullable(image, ImageShape),
-            "refusal" => nullable(refusal, Text),
+            "refusal" => nullable(refusal, StringShape),
             // The type, which may come later, says why these are refused.
             "input_audio" | "file" => skip(),
         });
         let Some(kind) = kind else {
-            return reader.at(Step::Key("type"), |reader| {
+            return reader.at(PathSegment::Key("type"), |reader| {
                 Err(reader.invalid("required: `text` or `image_url`"))
             });
         };
         let (part, name) = match kind.as_ref() {
-            "text" => (text.map(Part::Text), "text"),
-            "image_url" => (image.map(Part::Image), "image_url"),
-            "refusal" => (refusal.map(Part::Refusal), "refusal"),
-            other => return reader.at(Step::Key("type"), |reader| Err(not_taken(reader, other))),
+            "text" => (text.map(ContentPart::Text), "text"),
+            "image_url" => (image.map(ContentPart::Image), "image_url"),
+            "refusal" => (refusal.map(ContentPart::Refusal), "refusal"),
+            other => {
+                return reader.at(PathSegment::Key("type"), |reader| {
+                    Err(not_taken(reader, other))
+                });
+            }
         };
         match part {
             Some(part) => Ok(part),
-            None => reader.at(Step::Key(name), |reader| {
+            None => reader.at(PathSegment::Key(name), |reader| {
                 Err(reader.invalid(&format!("required in a part of type `{name}`")))
             }),
         }
@@ -139,7 +143,7 @@ fn not_taken<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
 /// `image_url`: an object with a `url`, or the URL itself, as some clients have it. Becomes the attachment's number.
 struct ImageShape;
 
-impl<'de> Shape<'de> for ImageShape {
+impl<'de> JsonShape<'de> for ImageShape {
     type Value = u32;
     const EXPECTED: &'static str = "an object with a `url`";
 
@@ -160,7 +164,7 @@ impl<'de> Shape<'de> for ImageShape {
             "url" => value(number, UrlShape),
             "detail" => run {
                 if reader
-                    .field(&mut fields, "detail", Optional(Detail))?
+                    .field(&mut fields, "detail", Nullable(DetailShape))?
                     .unwrap_or_default()
                 {
                     reader.ignore("detail")?;
@@ -169,7 +173,7 @@ impl<'de> Shape<'de> for ImageShape {
         });
         match number {
             Some(number) => Ok(number),
-            None => reader.at(Step::Key("url"), |reader| {
+            None => reader.at(PathSegment::Key("url"), |reader| {
                 Err(reader.invalid("required: a data: URL of an image"))
             }),
         }
@@ -178,25 +182,25 @@ impl<'de> Shape<'de> for ImageShape {
 
 struct UrlShape;
 
-impl<'de> Shape<'de> for UrlShape {
+impl<'de> JsonShape<'de> for UrlShape {
     type Value = u32;
     const EXPECTED: &'static str = "a string";
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
-        let url = Text.scalar(reader, scalar)?;
+        let url = StringShape.scalar(reader, scalar)?;
         attachment(reader, &url)
     }
 }
 
 /// How closely to look at an image. True where it says something, which Codex has no field for.
-struct Detail;
+struct DetailShape;
 
-impl<'de> Shape<'de> for Detail {
+impl<'de> JsonShape<'de> for DetailShape {
     type Value = bool;
     const EXPECTED: &'static str = "a string";
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
-        let detail = Text.scalar(reader, scalar)?;
+        let detail = StringShape.scalar(reader, scalar)?;
         match detail.as_ref() {
             "auto" => Ok(false),
             "low" | "high" | "original" => Ok(true),

@@ -1,29 +1,29 @@
 //! How a request is known to go on where another one's turn waits: by all that the turn depends on.
 
-use super::conversation::Answered;
-use super::tool_choice::Offer;
+use super::conversation::AnsweredCalls;
+use super::tool_choice::ToolOffer;
 use crate::bindings::airlock::policy::types::{Brief, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Resume;
-use crate::tools::{self, Digest, Tools, seen_name};
+use crate::tools::{self, Digest, ToolNotes, seen_name};
 
 #[cfg(test)]
 mod tests;
 
 /// What a turn depends on besides the items of its conversation.
-pub(super) struct Terms<'a> {
+pub(super) struct TurnInputs<'a> {
     pub(super) model: Option<&'a Selection>,
     /// The plan's.
     pub(super) instructions: &'a str,
     pub(super) brief: &'a Brief,
-    pub(super) offer: &'a Offer<'a>,
+    pub(super) offer: &'a ToolOffer<'a>,
 }
 
-impl Terms<'_> {
+impl TurnInputs<'_> {
     /// What the translator must know of the tools. `items` is the digest of the whole conversation; `single` lets only
     /// the first call through.
-    pub(super) fn tools(&self, items: &str, single: bool) -> Tools {
+    pub(super) fn tools(&self, items: &str, single: bool) -> ToolNotes {
         let functions = self.offer.functions.iter();
-        Tools {
+        ToolNotes {
             offered: functions
                 .enumerate()
                 .map(|(index, it)| it.offered(index))
@@ -35,7 +35,7 @@ impl Terms<'_> {
     }
 
     /// The turn that waits for these results.
-    pub(super) fn resume(&self, answered: Answered<'_>) -> Resume {
+    pub(super) fn resume(&self, answered: AnsweredCalls<'_>) -> Resume {
         let conversation = self.conversation(&answered.before);
         Resume {
             key: tools::key(&conversation, &answered.text, &answered.calls),

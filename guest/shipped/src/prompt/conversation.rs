@@ -1,6 +1,6 @@
-//! How a conversation is laid before Codex: instructions, earlier items, and what the user says now.
+//! Divides a conversation for Codex: instructions, history items, and the input of the turn.
 
-mod batch;
+mod call_batch;
 mod call_ids;
 mod chat_message;
 mod history;
@@ -8,61 +8,63 @@ mod item;
 #[cfg(test)]
 mod tests;
 
-use super::content::Part;
+use super::content::ContentPart;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
 
-use batch::Batch;
+use call_batch::CallBatch;
 use call_ids::CallIds;
 use chat_message::into_input;
 use history::History;
 
-pub(super) use batch::Answered;
-pub(super) use chat_message::{Entry, Message, Misplaced, Role, push_paragraph};
+pub(super) use call_batch::AnsweredCalls;
+pub(super) use chat_message::{
+    ChatMessage, MessageEntry, MessageRole, ToolMessageError, push_paragraph,
+};
 
-/// Characters of input that Codex (0.169) takes in one turn. It takes more than that as earlier items.
+/// The most characters of a turn's input that Codex (0.169) accepts. History items may be longer.
 const INPUT_AT_MOST: usize = 1_048_576;
 
-/// A conversation as it is read, message by message. Texts are the body's own where JSON lets them be.
+/// A conversation while it is read, message by message. Texts borrow from the body where their JSON has no escapes.
 #[derive(Default)]
-pub(super) struct Conversation<'de> {
-    /// How many messages there have been.
+pub(super) struct ConversationBuilder<'de> {
+    /// How many messages were added.
     messages: usize,
     instructions: String,
-    said: Vec<Said<'de>>,
+    said: Vec<ConversationItem<'de>>,
     calls: CallIds<'de>,
 }
 
-/// What stands in a conversation after its instructions.
-enum Said<'de> {
-    Message(Message<'de>),
-    /// The assistant's calls and what came of them so far.
-    Batch(Batch<'de>),
+/// An element of a conversation after its instructions.
+enum ConversationItem<'de> {
+    Message(ChatMessage<'de>),
+    /// The assistant's calls and their results so far.
+    Batch(CallBatch<'de>),
 }
 
-/// A conversation as Codex takes it.
+/// A conversation in the form that Codex takes.
 #[derive(Debug, PartialEq)]
-pub(super) struct Talk<'de> {
+pub(super) struct CodexConversation<'de> {
     pub(super) instructions: String,
     pub(super) history: Vec<String>,
     pub(super) input: Vec<InputItem>,
-    /// The digest of the history and the input, where functions are offered: nobody else asks for it.
+    /// The digest of the history and the input. None unless functions are offered.
     pub(super) digest: Option<String>,
-    /// What it ends with, where that is results.
-    pub(super) answered: Option<Answered<'de>>,
+    /// The calls whose results the conversation ends with, if it does.
+    pub(super) answered: Option<AnsweredCalls<'de>>,
 }
 
-impl<'de> Conversation<'de> {
+impl<'de> ConversationBuilder<'de> {
     /// Adds the next message.
     ///
     /// # Errors
     ///
-    /// Where a result has no call, or a call is left without one.
-    pub(super) fn push(&mut self, entry: Entry<'de>) -> Result<(), Misplaced> {
+    /// If a result has no call, or a call has no result.
+    pub(super) fn push(&mut self, entry: MessageEntry<'de>) -> Result<(), ToolMessageError> {
         let index = self.messages;
         self.messages += 1;
         match entry {
-            Entry::Result(call, parts) => self.answer(index, &call, parts),
-            Entry::Message(message) => {
+            MessageEntry::ToolResult(call, parts) => self.answer(index, &call, parts),
+            MessageEntry::Message(message) => {
                 self.check_answered()?;
                 self.say(index, message)
             }
@@ -71,20 +73,24 @@ impl<'de> Conversation<'de> {
 
     /// # Errors
     ///
-    /// Where a call is left without a result.
-    pub(super) fn check_answered(&self) -> Result<(), Misplaced> {
+    /// If a call has no result.
+    pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
         match self.said.last() {
-            Some(Said::Batch(batch)) => batch.check_answered(),
-            Some(Said::Message(_)) | None => Ok(()),
+            Some(ConversationItem::Batch(batch)) => batch.check_answered(),
+            Some(ConversationItem::Message(_)) | None => Ok(()),
         }
     }
 
-    /// The whole, or None when nobody has said anything that could be answered. All calls have their results.
-    /// `attachments` are the request's; `offers` says whether it offers functions.
-    pub(super) fn finish(mut self, attachments: &[Attachment], offers: bool) -> Option<Talk<'de>> {
+    /// Ends the conversation. None if there is nothing to answer. All calls must have results. `attachments` are the
+    /// request's; `offers` is whether the request offers functions.
+    pub(super) fn finish(
+        mut self,
+        attachments: &[Attachment],
+        offers: bool,
+    ) -> Option<CodexConversation<'de>> {
         let question = match self.said.pop() {
-            Some(Said::Message(last))
-                if last.role == Role::User && last.characters() <= INPUT_AT_MOST =>
+            Some(ConversationItem::Message(last))
+                if last.role == MessageRole::User && last.characters() <= INPUT_AT_MOST =>
             {
                 Some(last)
             }
@@ -96,22 +102,22 @@ impl<'de> Conversation<'de> {
         self.finish_with(question, attachments, offers)
     }
 
-    /// As `finish`, but all of it is history, what the user says now too: every turn of a fan-out answers it.
+    /// As `finish`, with the last message of the user in the history too: every turn of a fan-out answers it.
     pub(super) fn finish_as_history(
         self,
         attachments: &[Attachment],
         offers: bool,
-    ) -> Option<Talk<'de>> {
+    ) -> Option<CodexConversation<'de>> {
         self.finish_with(None, attachments, offers)
     }
 
-    /// `question` is what becomes the input.
+    /// `question` becomes the input.
     fn finish_with(
         mut self,
-        question: Option<Message<'de>>,
+        question: Option<ChatMessage<'de>>,
         attachments: &[Attachment],
         offers: bool,
-    ) -> Option<Talk<'de>> {
+    ) -> Option<CodexConversation<'de>> {
         let results = match question {
             Some(_) => None,
             None => self.take_results(),
@@ -121,17 +127,17 @@ impl<'de> Conversation<'de> {
         } else {
             History::default()
         };
-        // Each is dropped as soon as its items are written: a long conversation is not held twice.
+        // Each message is dropped once its item is written, so that a long conversation is not held twice.
         for said in self.said {
             match said {
-                Said::Message(message) => history.remember(&message),
-                Said::Batch(batch) => history.remember_batch(&batch),
+                ConversationItem::Message(message) => history.remember(&message),
+                ConversationItem::Batch(batch) => history.remember_batch(&batch),
             }
         }
         let mut answered = None;
         if let Some(batch) = results {
             let before = history.digest();
-            // The results of a request that offers nothing are nobody's to wait for.
+            // Without functions, no turn waits for the results.
             if !offers {
                 history.reckoning = None;
             }
@@ -146,7 +152,7 @@ impl<'de> Conversation<'de> {
         if self.instructions.is_empty() && history.items.is_empty() && input.is_empty() {
             return None;
         }
-        Some(Talk {
+        Some(CodexConversation {
             instructions: self.instructions,
             digest: history.digest(),
             history: history.items,
@@ -155,10 +161,10 @@ impl<'de> Conversation<'de> {
         })
     }
 
-    /// The calls and results that it ends with.
-    fn take_results(&mut self) -> Option<Batch<'de>> {
+    /// Removes the calls and results that the conversation ends with.
+    fn take_results(&mut self) -> Option<CallBatch<'de>> {
         match self.said.pop() {
-            Some(Said::Batch(batch)) => Some(batch),
+            Some(ConversationItem::Batch(batch)) => Some(batch),
             other => {
                 self.said.extend(other);
                 None
@@ -166,15 +172,15 @@ impl<'de> Conversation<'de> {
         }
     }
 
-    fn say(&mut self, index: usize, mut message: Message<'de>) -> Result<(), Misplaced> {
-        if self.said.is_empty() && message.role == Role::Developer {
+    fn say(&mut self, index: usize, mut message: ChatMessage<'de>) -> Result<(), ToolMessageError> {
+        if self.said.is_empty() && message.role == MessageRole::Developer {
             for part in &message.parts {
                 push_paragraph(&mut self.instructions, part.text());
             }
             return Ok(());
         }
         if message.calls.is_empty() {
-            self.said.push(Said::Message(message));
+            self.said.push(ConversationItem::Message(message));
             return Ok(());
         }
         let calls = std::mem::take(&mut message.calls);
@@ -182,22 +188,31 @@ impl<'de> Conversation<'de> {
         for (place, call) in calls.iter().enumerate() {
             let Some(id) = self.calls.assign(&call.id, (index, place)) else {
                 let why = "another call of this message has this id: each needs one of its own";
-                return Err(Misplaced::Call(index, place, why));
+                return Err(ToolMessageError::Call(index, place, why));
             };
             upstream_ids.push(id);
         }
-        self.said
-            .push(Said::Batch(Batch::new(index, message, calls, upstream_ids)));
+        self.said.push(ConversationItem::Batch(CallBatch::new(
+            index,
+            message,
+            calls,
+            upstream_ids,
+        )));
         Ok(())
     }
 
-    fn answer(&mut self, index: usize, call: &str, parts: Vec<Part<'de>>) -> Result<(), Misplaced> {
-        let wrong = |why| Err(Misplaced::Result(index, why));
+    fn answer(
+        &mut self,
+        index: usize,
+        call: &str,
+        parts: Vec<ContentPart<'de>>,
+    ) -> Result<(), ToolMessageError> {
+        let wrong = |why| Err(ToolMessageError::Result(index, why));
         let Some((message, place)) = self.calls.latest(call) else {
             return wrong("no call before it has this id");
         };
         match self.said.last_mut() {
-            Some(Said::Batch(batch)) if batch.message == message => {
+            Some(ConversationItem::Batch(batch)) if batch.message == message => {
                 if batch.answer(place, parts) {
                     Ok(())
                 } else {

@@ -8,12 +8,12 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 
 use super::members::read_members;
-use super::options::{DEFAULT_MODEL, Effort, Name};
+use super::options::{DEFAULT_MODEL, EffortShape, NonEmptyString};
 use super::problems::{invalid, problem, quoted};
 use super::reader::Reader;
-use super::shape::{Optional, Scalar, Shape, Whole};
+use super::shape::{IntegerShape, JsonShape, Nullable, Scalar};
 use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Selection};
-use crate::notes::FanOut;
+use crate::notes::FanOutTerms;
 use crate::panel::Strategy;
 
 /// The most attempts at one request.
@@ -30,51 +30,51 @@ const NO_STRATEGIES: &str =
 
 /// `airlock`: on what terms one answer is made of several attempts.
 #[derive(Default)]
-pub(super) struct Airlock<'de> {
+pub(super) struct AirlockOptions<'de> {
     /// The name of a strategy.
     synthesis: Option<Cow<'de, str>>,
     quorum: Option<u32>,
     grace_ms: Option<u32>,
     deadline_ms: Option<u32>,
-    candidates: Vec<Candidate<'de>>,
+    candidates: Vec<CandidateOptions<'de>>,
 }
 
 /// What is special about one attempt.
 #[derive(Default)]
-pub(super) struct Candidate<'de> {
+pub(super) struct CandidateOptions<'de> {
     model: Option<Cow<'de, str>>,
     effort: Option<String>,
     hint: Option<Cow<'de, str>>,
 }
 
-pub(super) struct AirlockShape;
+pub(super) struct AirlockOptionsShape;
 
-impl<'de> Shape<'de> for AirlockShape {
-    type Value = Airlock<'de>;
+impl<'de> JsonShape<'de> for AirlockOptionsShape {
+    type Value = AirlockOptions<'de>;
     const EXPECTED: &'static str = "an object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Airlock<'de>, A::Error> {
-        let mut airlock = Airlock::default();
+    ) -> Result<AirlockOptions<'de>, A::Error> {
+        let mut airlock = AirlockOptions::default();
         read_members!(reader, fields, {
-            "synthesis" => nullable(airlock.synthesis, Synthesis),
+            "synthesis" => nullable(airlock.synthesis, StrategyNameShape),
             // `parallel_calls`, which may come later, bounds it further.
-            "quorum" => nullable(airlock.quorum, Whole(1, ATTEMPTS_AT_MOST)),
-            "grace_ms" => nullable(airlock.grace_ms, Whole(0, GRACE_MS_AT_MOST)),
-            "deadline_ms" => nullable(airlock.deadline_ms, Whole(1, DEADLINE_MS_AT_MOST)),
-            "candidates" => or_default(airlock.candidates, Candidates),
+            "quorum" => nullable(airlock.quorum, IntegerShape(1, ATTEMPTS_AT_MOST)),
+            "grace_ms" => nullable(airlock.grace_ms, IntegerShape(0, GRACE_MS_AT_MOST)),
+            "deadline_ms" => nullable(airlock.deadline_ms, IntegerShape(1, DEADLINE_MS_AT_MOST)),
+            "candidates" => or_default(airlock.candidates, CandidatesShape),
         });
         Ok(airlock)
     }
 }
 
 /// The name of a strategy that the policy has.
-struct Synthesis;
+struct StrategyNameShape;
 
-impl<'de> Shape<'de> for Synthesis {
+impl<'de> JsonShape<'de> for StrategyNameShape {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = "a string";
 
@@ -107,7 +107,7 @@ impl<'de> Shape<'de> for Synthesis {
     }
 }
 
-impl Synthesis {
+impl StrategyNameShape {
     /// What was found names no strategy.
     fn none<E: de::Error>(reader: &mut Reader<'_>, found: &str) -> E {
         if reader.strategies.is_empty() {
@@ -117,10 +117,10 @@ impl Synthesis {
     }
 }
 
-struct Candidates;
+struct CandidatesShape;
 
-impl<'de> Shape<'de> for Candidates {
-    type Value = Vec<Candidate<'de>>;
+impl<'de> JsonShape<'de> for CandidatesShape {
+    type Value = Vec<CandidateOptions<'de>>;
     const EXPECTED: &'static str = "an array of objects";
 
     fn array<A: SeqAccess<'de>>(
@@ -129,9 +129,11 @@ impl<'de> Shape<'de> for Candidates {
         mut members: A,
     ) -> Result<Self::Value, A::Error> {
         let mut candidates = Vec::new();
-        while let Some(candidate) =
-            reader.member(&mut members, candidates.len(), Optional(CandidateShape))?
-        {
+        while let Some(candidate) = reader.member(
+            &mut members,
+            candidates.len(),
+            Nullable(CandidateOptionsShape),
+        )? {
             if count(&candidates) == ATTEMPTS_AT_MOST {
                 return Err(reader.invalid(&format!(
                     "at most {ATTEMPTS_AT_MOST} entries, one for each of `parallel_calls`"
@@ -143,28 +145,28 @@ impl<'de> Shape<'de> for Candidates {
     }
 }
 
-struct CandidateShape;
+struct CandidateOptionsShape;
 
-impl<'de> Shape<'de> for CandidateShape {
-    type Value = Candidate<'de>;
+impl<'de> JsonShape<'de> for CandidateOptionsShape {
+    type Value = CandidateOptions<'de>;
     const EXPECTED: &'static str = "an object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Candidate<'de>, A::Error> {
-        let mut candidate = Candidate::default();
+    ) -> Result<CandidateOptions<'de>, A::Error> {
+        let mut candidate = CandidateOptions::default();
         read_members!(reader, fields, {
-            "model" => nullable(candidate.model, Name),
-            "effort" => nullable(candidate.effort, Effort),
-            "hint" => nullable(candidate.hint, Name),
+            "model" => nullable(candidate.model, NonEmptyString),
+            "effort" => nullable(candidate.effort, EffortShape),
+            "hint" => nullable(candidate.hint, NonEmptyString),
         });
         Ok(candidate)
     }
 }
 
-impl Airlock<'_> {
+impl AirlockOptions<'_> {
     /// What so many attempts are asked to do, or None for a single one, which needs no synthesis. What does nothing
     /// is noted as ignored. `default` is the strategy of a request that names none.
     ///
@@ -177,7 +179,7 @@ impl Airlock<'_> {
         attempts: u32,
         default: Option<&dyn Strategy>,
         reader: &mut Reader<'_>,
-    ) -> Result<Option<FanOut>, Problem> {
+    ) -> Result<Option<FanOutTerms>, Problem> {
         let entries = count(&self.candidates);
         if entries > attempts {
             let message = format!(
@@ -219,13 +221,13 @@ impl Airlock<'_> {
             ];
             ignore_given(reader, &fields)?;
         }
-        Ok(Some(FanOut {
+        Ok(Some(FanOutTerms {
             candidates: attempts,
             strategy: strategy.name().to_owned(),
             quorum,
             grace_ms: grace_ms.into(),
             deadline_ms: self.deadline_ms.map(u64::from),
-            ..FanOut::default()
+            ..FanOutTerms::default()
         }))
     }
 
@@ -242,7 +244,7 @@ impl Airlock<'_> {
         asked: Option<&Selection>,
         common: Brief,
     ) -> Result<Vec<Brief>, Problem> {
-        let plain = Candidate::default();
+        let plain = CandidateOptions::default();
         let special = self.candidates.iter().chain(std::iter::repeat(&plain));
         // Not copied for the only one: its input may be long.
         let briefs = vec![common; usize::try_from(attempts).unwrap_or_default()];
@@ -255,7 +257,7 @@ impl Airlock<'_> {
     }
 }
 
-impl Candidate<'_> {
+impl CandidateOptions<'_> {
     /// `brief`, with what is special about this candidate. `index` is its place in the request, from 0.
     fn brief(
         &self,
@@ -300,7 +302,7 @@ fn ignore_given(reader: &mut Reader<'_>, fields: &[(&'static str, bool)]) -> Res
 }
 
 /// A number of candidates, of which there are few.
-fn count(candidates: &[Candidate<'_>]) -> u32 {
+fn count(candidates: &[CandidateOptions<'_>]) -> u32 {
     u32::try_from(candidates.len()).unwrap_or(u32::MAX)
 }
 

@@ -1,48 +1,48 @@
-//! `response_format`: what the answer must look like.
+//! `response_format`: the form of the answer.
 
 use serde::de::{self, MapAccess};
 use serde_json::value::RawValue;
 
 use super::members::read_members;
-use super::options::Name;
+use super::options::NonEmptyString;
 use super::problems::quoted;
-use super::reader::{Reader, Step};
+use super::reader::{PathSegment, Reader};
 use super::schema;
-use super::shape::{Boolean, Optional, Shape, Text};
+use super::shape::{BooleanShape, JsonShape, Nullable, StringShape};
 
-/// What the answer must look like.
+/// The form of the answer.
 #[derive(Default)]
-pub(super) enum Format {
+pub(super) enum ResponseFormat {
     #[default]
     Text,
     JsonObject,
-    /// JSON of this schema, which is one line of JSON itself.
+    /// JSON that satisfies this schema, which is one line of JSON.
     JsonSchema(String),
 }
 
-pub(super) struct FormatShape;
+pub(super) struct ResponseFormatShape;
 
-impl<'de> Shape<'de> for FormatShape {
-    type Value = Format;
+impl<'de> JsonShape<'de> for ResponseFormatShape {
+    type Value = ResponseFormat;
     const EXPECTED: &'static str = "an object with a `type`";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Format, A::Error> {
+    ) -> Result<ResponseFormat, A::Error> {
         let (mut kind, mut schema) = (None, None);
         read_members!(reader, fields, {
-            "type" => value(kind, Text),
-            "json_schema" => nullable(schema, JsonSchema),
+            "type" => value(kind, StringShape),
+            "json_schema" => nullable(schema, JsonSchemaShape),
         });
         let expected = "`text`, `json_object` or `json_schema`";
         match kind.as_deref() {
-            Some("text") => Ok(Format::Text),
-            Some("json_object") => Ok(Format::JsonObject),
+            Some("text") => Ok(ResponseFormat::Text),
+            Some("json_object") => Ok(ResponseFormat::JsonObject),
             Some("json_schema") => match schema {
-                Some(schema) => Ok(Format::JsonSchema(schema)),
-                None => reader.at(Step::Key("json_schema"), |reader| {
+                Some(schema) => Ok(ResponseFormat::JsonSchema(schema)),
+                None => reader.at(PathSegment::Key("json_schema"), |reader| {
                     Err(reader.invalid(
                         "required with `type: \"json_schema\"`: an object with `name` and `schema`",
                     ))
@@ -50,18 +50,20 @@ impl<'de> Shape<'de> for FormatShape {
             },
             Some(other) => {
                 let message = format!("expected {expected}, found `{}`", quoted(other));
-                reader.at(Step::Key("type"), |reader| Err(reader.invalid(&message)))
+                reader.at(PathSegment::Key("type"), |reader| {
+                    Err(reader.invalid(&message))
+                })
             }
-            None => reader.at(Step::Key("type"), |reader| {
+            None => reader.at(PathSegment::Key("type"), |reader| {
                 Err(reader.invalid(&format!("required: {expected}")))
             }),
         }
     }
 }
 
-struct JsonSchema;
+struct JsonSchemaShape;
 
-impl<'de> Shape<'de> for JsonSchema {
+impl<'de> JsonShape<'de> for JsonSchemaShape {
     type Value = String;
     const EXPECTED: &'static str = "an object with `name` and `schema`";
 
@@ -72,35 +74,35 @@ impl<'de> Shape<'de> for JsonSchema {
     ) -> Result<String, A::Error> {
         let (mut name, mut schema) = (None, None);
         read_members!(reader, fields, {
-            // Codex gives the format a name of its own, and no description.
-            "name" => value(name, Name),
+            // Codex sends a name of its own, and no description.
+            "name" => value(name, NonEmptyString),
             "description" => run {
                 if reader
-                    .field(&mut fields, "description", Optional(Text))?
+                    .field(&mut fields, "description", Nullable(StringShape))?
                     .is_some()
                 {
                     reader.ignore("description")?;
                 }
             },
             "strict" => run {
-                // Codex always asks for strict adherence.
-                if reader.field(&mut fields, "strict", Optional(Boolean))? == Some(false) {
+                // Codex always requests strict adherence.
+                if reader.field(&mut fields, "strict", Nullable(BooleanShape))? == Some(false) {
                     reader.ignore("strict")?;
                 }
             },
             "schema" => run {
                 let raw = fields.next_value::<&RawValue>()?;
-                schema = Some(reader.at(Step::Key("schema"), |reader| checked(reader, raw))?);
+                schema = Some(reader.at(PathSegment::Key("schema"), |reader| checked(reader, raw))?);
             },
         });
         if name.is_none() {
-            return reader.at(Step::Key("name"), |reader| {
+            return reader.at(PathSegment::Key("name"), |reader| {
                 Err(reader.invalid("required: a name for the format"))
             });
         }
         match schema {
             Some(schema) => Ok(schema),
-            None => reader.at(Step::Key("schema"), |reader| {
+            None => reader.at(PathSegment::Key("schema"), |reader| {
                 Err(reader.invalid("required: a JSON Schema object"))
             }),
         }

@@ -18,11 +18,11 @@ macro_rules! read_members {
         $target = Some($reader.field(&mut $fields, $name, $shape)?)
     };
     (@nullable $reader:ident, $fields:ident, ($name:literal), ($target:expr, $shape:expr)) => {
-        $target = $reader.field(&mut $fields, $name, $crate::prompt::shape::Optional($shape))?
+        $target = $reader.field(&mut $fields, $name, $crate::prompt::shape::Nullable($shape))?
     };
     (@or_default $reader:ident, $fields:ident, ($name:literal), ($target:expr, $shape:expr)) => {
         $target = $reader
-            .field(&mut $fields, $name, $crate::prompt::shape::Optional($shape))?
+            .field(&mut $fields, $name, $crate::prompt::shape::Nullable($shape))?
             .unwrap_or_default()
     };
     (@skip $reader:ident, $fields:ident, $names:tt, ()) => {{

@@ -5,13 +5,15 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 
 use super::calls::CallsShape;
-use super::content::{Content, ContentShape, Part};
-use super::conversation::{Conversation, Entry, Message, Misplaced, Role};
+use super::content::{Content, ContentPart, ContentShape};
+use super::conversation::{
+    ChatMessage, ConversationBuilder, MessageEntry, MessageRole, ToolMessageError,
+};
 use super::members::read_members;
-use super::options::Name;
+use super::options::NonEmptyString;
 use super::problems::quoted;
-use super::reader::{Reader, Step};
-use super::shape::{Optional, Reading, Seen, Shape, Text};
+use super::reader::{PathSegment, Reader};
+use super::shape::{AnyShape, JsonShape, Nullable, ShapeSeed, StringShape};
 
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
 const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
@@ -19,16 +21,16 @@ const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
 /// `messages`. Each goes into the conversation as soon as it is read, which says at once what is misplaced.
 pub(super) struct MessagesShape;
 
-impl<'de> Shape<'de> for MessagesShape {
-    type Value = Conversation<'de>;
+impl<'de> JsonShape<'de> for MessagesShape {
+    type Value = ConversationBuilder<'de>;
     const EXPECTED: &'static str = "an array of messages";
 
     fn array<A: SeqAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut members: A,
-    ) -> Result<Conversation<'de>, A::Error> {
-        let mut conversation = Conversation::default();
+    ) -> Result<ConversationBuilder<'de>, A::Error> {
+        let mut conversation = ConversationBuilder::default();
         let mut index = 0;
         while let Some(message) = reader.member(&mut members, index, MessageShape)? {
             if let Err(misplaced) = conversation.push(message) {
@@ -48,18 +50,21 @@ impl<'de> Shape<'de> for MessagesShape {
     }
 }
 
-fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &Misplaced) -> E {
+fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &ToolMessageError) -> E {
     match *misplaced {
-        Misplaced::Result(message, why) => {
-            let place = [Step::Index(message), Step::Key("tool_call_id")];
+        ToolMessageError::Result(message, why) => {
+            let place = [
+                PathSegment::Index(message),
+                PathSegment::Key("tool_call_id"),
+            ];
             reader.invalid_at(&place, why)
         }
-        Misplaced::Call(message, call, why) => {
+        ToolMessageError::Call(message, call, why) => {
             let place = [
-                Step::Index(message),
-                Step::Key("tool_calls"),
-                Step::Index(call),
-                Step::Key("id"),
+                PathSegment::Index(message),
+                PathSegment::Key("tool_calls"),
+                PathSegment::Index(call),
+                PathSegment::Key("id"),
             ];
             reader.invalid_at(&place, why)
         }
@@ -68,64 +73,65 @@ fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &Misplaced) ->
 
 struct MessageShape;
 
-impl<'de> Shape<'de> for MessageShape {
-    type Value = Entry<'de>;
+impl<'de> JsonShape<'de> for MessageShape {
+    type Value = MessageEntry<'de>;
     const EXPECTED: &'static str = "a message object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Entry<'de>, A::Error> {
+    ) -> Result<MessageEntry<'de>, A::Error> {
         let mut role = None;
         let mut content = Content::Nothing;
         let (mut refusal, mut calls, mut answers) = (None, None, None);
         let mut named = false;
         read_members!(reader, fields, {
-            "role" => value(role, RoleShape),
+            "role" => value(role, MessageRoleShape),
             "content" => or_default(content, ContentShape),
-            "refusal" => nullable(refusal, Text),
+            "refusal" => nullable(refusal, StringShape),
             "tool_calls" => nullable(calls, CallsShape),
-            "tool_call_id" => nullable(answers, Name),
+            "tool_call_id" => nullable(answers, NonEmptyString),
             "function_call" => run { nothing_in(reader, &mut fields, "function_call", OLD_FORM)? },
             "audio" => run { nothing_in(reader, &mut fields, "audio", "audio is not supported")? },
             "name" => run {
-                named = reader.field(&mut fields, "name", Optional(Text))?.is_some();
+                named = reader.field(&mut fields, "name", Nullable(StringShape))?.is_some();
             },
             // What an answer of ours carries and clients send back. Codex keeps reasoning to itself.
             "annotations" | "parsed" | "reasoning_content" => skip(),
         });
         let Some(role) = role else {
             let message = format!("required: {ROLES}");
-            return Err(reader.invalid_at(&[Step::Key("role")], &message));
+            return Err(reader.invalid_at(&[PathSegment::Key("role")], &message));
         };
         // A result's name is its call's.
         if named && role.is_some() {
             reader.ignore("name")?;
         }
         let calls = calls.unwrap_or_default();
-        if !calls.is_empty() && role != Some(Role::Assistant) {
+        if !calls.is_empty() && role != Some(MessageRole::Assistant) {
             let message = "only messages of role `assistant` may hold calls";
-            return Err(reader.invalid_at(&[Step::Key("tool_calls")], message));
+            return Err(reader.invalid_at(&[PathSegment::Key("tool_calls")], message));
         }
         let parts = check(reader, role, content, refusal)?;
         match (role, answers) {
-            (Some(role), None) => Ok(Entry::Message(Message { role, parts, calls })),
-            (None, Some(call)) => Ok(Entry::Result(call, result_parts(parts))),
+            (Some(role), None) => Ok(MessageEntry::Message(ChatMessage { role, parts, calls })),
+            (None, Some(call)) => Ok(MessageEntry::ToolResult(call, result_parts(parts))),
             (wrong, _) => {
                 let message = match wrong {
                     Some(_) => "only messages of role `tool` answer a call",
                     None => "required: the id of the call that this answers",
                 };
-                Err(reader.invalid_at(&[Step::Key("tool_call_id")], message))
+                Err(reader.invalid_at(&[PathSegment::Key("tool_call_id")], message))
             }
         }
     }
 }
 
 /// The parts of a result that say something, or one: Codex leaves the others out, but not of a turn that has waited.
-fn result_parts(mut parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
-    let silent = |part: &Part<'_>| matches!(part, Part::Text(text) if text.is_empty());
+fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'_>> {
+    let silent =
+        |part: &ContentPart<'_>| matches!(part, ContentPart::Text(text) if text.is_empty());
     let last = parts.pop();
     parts.retain(|part| !silent(part));
     parts.extend(last.filter(|last| parts.is_empty() || !silent(last)));
@@ -139,10 +145,10 @@ fn nothing_in<'de, A: MapAccess<'de>>(
     name: &'static str,
     reason: &'static str,
 ) -> Result<(), A::Error> {
-    reader.at(Step::Key(name), |reader| {
-        let value = fields.next_value_seed(Reading {
+    reader.at(PathSegment::Key(name), |reader| {
+        let value = fields.next_value_seed(ShapeSeed {
             reader: &mut *reader,
-            shape: Seen,
+            shape: AnyShape,
         })?;
         if value.is_empty() {
             Ok(())
@@ -155,38 +161,40 @@ fn nothing_in<'de, A: MapAccess<'de>>(
 /// What a message of this role may hold. None is a tool's.
 fn check<'de, E: de::Error>(
     reader: &mut Reader<'_>,
-    role: Option<Role>,
+    role: Option<MessageRole>,
     content: Content<'de>,
     refusal: Option<Cow<'de, str>>,
-) -> Result<Vec<Part<'de>>, E> {
-    let mut parts = reader.at(Step::Key("content"), |reader| {
+) -> Result<Vec<ContentPart<'de>>, E> {
+    let mut parts = reader.at(PathSegment::Key("content"), |reader| {
         let parts = match content {
-            Content::Text(text) => return Ok(vec![Part::Text(text)]),
+            Content::Text(text) => return Ok(vec![ContentPart::Text(text)]),
             Content::Parts(parts) => parts,
             Content::Nothing => Vec::new(),
         };
-        if parts.is_empty() && role != Some(Role::Assistant) {
+        if parts.is_empty() && role != Some(MessageRole::Assistant) {
             return Err(
                 reader.invalid("required: a string, or an array of parts with something in it")
             );
         }
         for (index, part) in parts.iter().enumerate() {
-            reader.at(Step::Index(index), |reader| match part {
-                Part::Image(_) if !matches!(role, Some(Role::User) | None) => {
+            reader.at(PathSegment::Index(index), |reader| match part {
+                ContentPart::Image(_) if !matches!(role, Some(MessageRole::User) | None) => {
                     Err(reader.invalid("only messages of role `user` or `tool` may hold images"))
                 }
-                Part::Refusal(_) if role != Some(Role::Assistant) => {
+                ContentPart::Refusal(_) if role != Some(MessageRole::Assistant) => {
                     Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
                 }
-                Part::Text(_) | Part::Image(_) | Part::Refusal(_) => Ok(()),
+                ContentPart::Text(_) | ContentPart::Image(_) | ContentPart::Refusal(_) => Ok(()),
             })?;
         }
         Ok(parts)
     })?;
     match refusal {
-        Some(refusal) if role == Some(Role::Assistant) => parts.push(Part::Refusal(refusal)),
+        Some(refusal) if role == Some(MessageRole::Assistant) => {
+            parts.push(ContentPart::Refusal(refusal));
+        }
         Some(refusal) if !refusal.is_empty() => {
-            return reader.at(Step::Key("refusal"), |reader| {
+            return reader.at(PathSegment::Key("refusal"), |reader| {
                 Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
             });
         }
@@ -196,22 +204,22 @@ fn check<'de, E: de::Error>(
 }
 
 /// Who speaks. None is a tool.
-struct RoleShape;
+struct MessageRoleShape;
 
-impl<'de> Shape<'de> for RoleShape {
-    type Value = Option<Role>;
+impl<'de> JsonShape<'de> for MessageRoleShape {
+    type Value = Option<MessageRole>;
     const EXPECTED: &'static str = "a string";
 
     fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
         scalar: super::shape::Scalar<'de>,
-    ) -> Result<Option<Role>, E> {
-        let role = Text.scalar(reader, scalar)?;
+    ) -> Result<Option<MessageRole>, E> {
+        let role = StringShape.scalar(reader, scalar)?;
         match role.as_ref() {
-            "system" | "developer" => Ok(Some(Role::Developer)),
-            "user" => Ok(Some(Role::User)),
-            "assistant" => Ok(Some(Role::Assistant)),
+            "system" | "developer" => Ok(Some(MessageRole::Developer)),
+            "user" => Ok(Some(MessageRole::User)),
+            "assistant" => Ok(Some(MessageRole::Assistant)),
             "tool" => Ok(None),
             "function" => Err(reader.unsupported(OLD_FORM)),
             other => Err(reader.invalid(&format!("expected {ROLES}, found `{}`", quoted(other)))),

@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess};
 use super::members::read_members;
 use super::problems::quoted;
 use super::reader::Reader;
-use super::shape::{Boolean, Optional, Scalar, Shape, Text};
+use super::shape::{BooleanShape, JsonShape, Nullable, Scalar, StringShape};
 
 /// The model's name that stands for the default of Codex's home.
 pub(super) const DEFAULT_MODEL: &str = "default";
@@ -16,18 +16,18 @@ pub(super) const DEFAULT_MODEL: &str = "default";
 const EFFORT_AT_MOST: usize = 32;
 
 /// A string with something in it.
-pub(super) struct Name;
+pub(super) struct NonEmptyString;
 
-impl<'de> Shape<'de> for Name {
+impl<'de> JsonShape<'de> for NonEmptyString {
     type Value = Cow<'de, str>;
-    const EXPECTED: &'static str = Text::EXPECTED;
+    const EXPECTED: &'static str = StringShape::EXPECTED;
 
     fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
-        let name = Text.scalar(reader, scalar)?;
+        let name = StringShape.scalar(reader, scalar)?;
         if name.trim().is_empty() {
             return Err(reader.invalid("must not be empty"));
         }
@@ -54,7 +54,7 @@ impl Default for StreamOptions {
 
 pub(super) struct StreamOptionsShape;
 
-impl<'de> Shape<'de> for StreamOptionsShape {
+impl<'de> JsonShape<'de> for StreamOptionsShape {
     type Value = StreamOptions;
     const EXPECTED: &'static str = "an object";
 
@@ -65,15 +65,15 @@ impl<'de> Shape<'de> for StreamOptionsShape {
     ) -> Result<StreamOptions, A::Error> {
         let mut options = StreamOptions::default();
         read_members!(reader, fields, {
-            "include_usage" => or_default(options.include_usage, Boolean),
+            "include_usage" => or_default(options.include_usage, BooleanShape),
             "include_candidates" => run {
                 options.include_candidates = reader
-                    .field(&mut fields, "include_candidates", Optional(Boolean))?
+                    .field(&mut fields, "include_candidates", Nullable(BooleanShape))?
                     .unwrap_or(true);
             },
             // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
             "include_obfuscation" => run {
-                reader.field(&mut fields, "include_obfuscation", Optional(Boolean))?;
+                reader.field(&mut fields, "include_obfuscation", Nullable(BooleanShape))?;
             },
         });
         Ok(options)
@@ -81,9 +81,9 @@ impl<'de> Shape<'de> for StreamOptionsShape {
 }
 
 /// A reasoning effort. New models bring new words, so any plain word is passed on.
-pub(super) struct Effort;
+pub(super) struct EffortShape;
 
-impl<'de> Shape<'de> for Effort {
+impl<'de> JsonShape<'de> for EffortShape {
     type Value = String;
     const EXPECTED: &'static str = "a string";
 
@@ -92,7 +92,7 @@ impl<'de> Shape<'de> for Effort {
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<String, E> {
-        let effort = Text.scalar(reader, scalar)?;
+        let effort = StringShape.scalar(reader, scalar)?;
         let plain = effort.bytes().all(|byte| byte.is_ascii_lowercase());
         if effort.is_empty() || effort.len() > EFFORT_AT_MOST || !plain {
             return Err(reader.invalid(&format!(
@@ -106,29 +106,29 @@ impl<'de> Shape<'de> for Effort {
 
 /// `reasoning`, spelled as in the Responses API.
 #[derive(Default)]
-pub(super) struct Reasoning {
+pub(super) struct ReasoningOptions {
     pub(super) effort: Option<String>,
     /// `auto`, `concise` or `detailed`.
     pub(super) summary: Option<&'static str>,
 }
 
-pub(super) struct ReasoningShape;
+pub(super) struct ReasoningOptionsShape;
 
-impl<'de> Shape<'de> for ReasoningShape {
-    type Value = Reasoning;
+impl<'de> JsonShape<'de> for ReasoningOptionsShape {
+    type Value = ReasoningOptions;
     const EXPECTED: &'static str = "an object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Reasoning, A::Error> {
-        let mut reasoning = Reasoning::default();
+    ) -> Result<ReasoningOptions, A::Error> {
+        let mut reasoning = ReasoningOptions::default();
         read_members!(reader, fields, {
-            "effort" => nullable(reasoning.effort, Effort),
+            "effort" => nullable(reasoning.effort, EffortShape),
             "summary" => run {
                 reasoning.summary = reader
-                    .field(&mut fields, "summary", Optional(Summary))?
+                    .field(&mut fields, "summary", Nullable(SummaryShape))?
                     .flatten();
             },
         });
@@ -137,9 +137,9 @@ impl<'de> Shape<'de> for ReasoningShape {
 }
 
 /// Which summary of the reasoning is asked for. None for `none`.
-struct Summary;
+struct SummaryShape;
 
-impl<'de> Shape<'de> for Summary {
+impl<'de> JsonShape<'de> for SummaryShape {
     type Value = Option<&'static str>;
     const EXPECTED: &'static str = "a string";
 
@@ -148,7 +148,7 @@ impl<'de> Shape<'de> for Summary {
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
-        let summary = Text.scalar(reader, scalar)?;
+        let summary = StringShape.scalar(reader, scalar)?;
         match summary.as_ref() {
             "none" => Ok(None),
             "auto" => Ok(Some("auto")),

@@ -5,6 +5,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(super) use rule::Verdict;
+pub(super) use rule::ParameterAction;
 pub use rule::{Harmless, Parameter, Treatment, Values};
 pub use table::PARAMETERS;

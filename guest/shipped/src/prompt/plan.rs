@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use super::body::Body;
-use super::continuation::Terms;
-use super::conversation::{self, Talk};
-use super::format::Format;
+use super::body::RequestBody;
+use super::continuation::TurnInputs;
+use super::conversation::{self, CodexConversation};
+use super::format::ResponseFormat;
 use super::options::DEFAULT_MODEL;
 use super::problems::{invalid, missing, nested_fan_out};
 use super::reader::Reader;
-use super::tool_choice::Offer;
-use super::tools::Function;
+use super::tool_choice::ToolOffer;
+use super::tools::FunctionTool;
 use crate::bindings::airlock::policy::types::{Brief, InputItem, Problem, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::{FanOut, Notes, Structure};
+use crate::notes::{FanOutTerms, PlanNotes, Structure};
 use crate::panel::Strategy;
 
 /// No summary of the model's reasoning.
@@ -28,12 +28,12 @@ const JSON_OBJECT_INSTRUCTIONS: &str = "Answer with exactly one valid JSON objec
 ///
 /// `invalid-request` and `unsupported`, with the path of the field at fault.
 pub(super) fn plan(
-    mut body: Body<'_>,
+    mut body: RequestBody<'_>,
     mut reader: Reader<'_>,
     nested: bool,
     strategy: Option<&dyn Strategy>,
 ) -> Result<Plan, Problem> {
-    let Checked {
+    let CheckedFields {
         model,
         mut talk,
         offer,
@@ -51,7 +51,7 @@ pub(super) fn plan(
         terms.shown = options.include_candidates;
     }
 
-    let mut notes = Notes {
+    let mut notes = PlanNotes {
         streaming: body.stream,
         include_usage: options.include_usage,
         reasoning: body.summary().is_some(),
@@ -62,7 +62,7 @@ pub(super) fn plan(
     };
     let mut resume = None;
     if let ([brief], None) = (turns.briefs.as_slice(), &notes.fan_out) {
-        let terms = Terms {
+        let terms = TurnInputs {
             model: turns.model.as_ref(),
             instructions: &talk.instructions,
             brief,
@@ -80,7 +80,7 @@ pub(super) fn plan(
         model: turns.model,
         instructions: talk.instructions,
         history: talk.history,
-        tools: functions.map(Function::into_tool).collect(),
+        tools: functions.map(FunctionTool::into_tool).collect(),
         resume,
         briefs: turns.briefs,
         notes: notes.to_text(),
@@ -89,21 +89,21 @@ pub(super) fn plan(
 }
 
 /// What the fields of a body come to that depend on one another.
-struct Checked<'de> {
+struct CheckedFields<'de> {
     model: Cow<'de, str>,
-    talk: Talk<'de>,
-    offer: Offer<'de>,
+    talk: CodexConversation<'de>,
+    offer: ToolOffer<'de>,
     /// None where it is not a fan-out.
-    terms: Option<FanOut>,
+    terms: Option<FanOutTerms>,
 }
 
 /// Checks the fields that depend on one another, and takes them out of the body.
 fn check<'de>(
-    body: &mut Body<'de>,
+    body: &mut RequestBody<'de>,
     reader: &mut Reader<'_>,
     nested: bool,
     strategy: Option<&dyn Strategy>,
-) -> Result<Checked<'de>, Problem> {
+) -> Result<CheckedFields<'de>, Problem> {
     let Some(model) = body.model.take() else {
         return Err(missing("model", "name a model of /v1/models, or `default`"));
     };
@@ -133,7 +133,7 @@ fn check<'de>(
         let message = "there is nothing to answer: add a message with something in it";
         return Err(invalid("messages", message));
     };
-    Ok(Checked {
+    Ok(CheckedFields {
         model,
         talk,
         offer,
@@ -142,20 +142,20 @@ fn check<'de>(
 }
 
 /// What the client will parse, and the schema of it. What Codex has no field for is appended to the instructions.
-fn structure(body: &mut Body<'_>, instructions: &mut String) -> (Structure, Option<String>) {
+fn structure(body: &mut RequestBody<'_>, instructions: &mut String) -> (Structure, Option<String>) {
     match std::mem::take(&mut body.format) {
-        Format::Text => (Structure::Free, None),
-        Format::JsonObject => {
+        ResponseFormat::Text => (Structure::Free, None),
+        ResponseFormat::JsonObject => {
             conversation::push_paragraph(instructions, JSON_OBJECT_INSTRUCTIONS);
             (Structure::Object, None)
         }
-        Format::JsonSchema(schema) => (Structure::Schema, Some(schema)),
+        ResponseFormat::JsonSchema(schema) => (Structure::Schema, Some(schema)),
     }
 }
 
 /// The brief of the turn whose text is the answer: the only turn, or the synthesis.
 fn answer(
-    body: &mut Body<'_>,
+    body: &mut RequestBody<'_>,
     input: Vec<InputItem>,
     output_schema: Option<String>,
     tools: bool,
@@ -175,19 +175,19 @@ fn answer(
 }
 
 /// The turns of a plan.
-struct Turns {
+struct PlannedTurns {
     model: Option<Selection>,
     briefs: Vec<Brief>,
-    fan_out: Option<FanOut>,
+    fan_out: Option<FanOutTerms>,
 }
 
 /// The turns, where `answer` is the brief of the answer's. `terms` are those of a fan-out; `model` is the request's.
 fn turns(
-    body: &Body<'_>,
+    body: &RequestBody<'_>,
     model: Cow<'_, str>,
     answer: Brief,
-    terms: Option<FanOut>,
-) -> Result<Turns, Problem> {
+    terms: Option<FanOutTerms>,
+) -> Result<PlannedTurns, Problem> {
     let model = Some(model.into_owned()).filter(|model| model != DEFAULT_MODEL);
     let model = selection(model, "model");
     let briefs = |brief| body.airlock.briefs(body.attempts(), model.as_ref(), brief);
@@ -195,7 +195,7 @@ fn turns(
         let mut briefs = briefs(answer)?;
         // The only turn's model is the one that the answer is said to come from.
         let own = briefs.iter_mut().find_map(|brief| brief.model.take());
-        return Ok(Turns {
+        return Ok(PlannedTurns {
             model: own.or(model),
             briefs,
             fan_out: None,
@@ -207,13 +207,13 @@ fn turns(
         ..answer.clone()
     };
     let briefs = briefs(candidate)?;
-    let terms = FanOut {
+    let terms = FanOutTerms {
         effort: answer.effort.map(|effort| (effort.name, effort.param)),
         summary: answer.summary,
         schema: answer.output_schema,
         ..terms
     };
-    Ok(Turns {
+    Ok(PlannedTurns {
         model,
         briefs,
         fan_out: Some(terms),

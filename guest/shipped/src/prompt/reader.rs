@@ -25,14 +25,14 @@ pub(super) struct Reader<'r> {
     /// The strategies that the policy has for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
     strict: bool,
-    trail: Vec<Step>,
+    trail: Vec<PathSegment>,
     problem: Option<Problem>,
     ignored: Vec<String>,
 }
 
 /// One step from a value into it.
 #[derive(Clone, Copy)]
-pub(super) enum Step {
+pub(super) enum PathSegment {
     Key(&'static str),
     Index(usize),
 }
@@ -68,7 +68,7 @@ impl<'r> Reader<'r> {
     /// Reads what lies at `step`.
     pub(super) fn at<T, E>(
         &mut self,
-        step: Step,
+        step: PathSegment,
         read: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.trail.push(step);
@@ -87,9 +87,9 @@ impl<'r> Reader<'r> {
         let mut name = String::new();
         for step in &self.trail {
             match step {
-                Step::Key(key) => push_key(&mut name, key),
+                PathSegment::Key(key) => push_key(&mut name, key),
                 // Which of many messages holds it does not matter: one name for all.
-                Step::Index(_) => name.push_str("[]"),
+                PathSegment::Index(_) => name.push_str("[]"),
             }
         }
         push_key(&mut name, &plain(key));
@@ -119,7 +119,7 @@ impl<'r> Reader<'r> {
     }
 
     /// What lies at the end of these steps from where we stand is wrong, or is missing.
-    pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[Step], message: &str) -> E {
+    pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[PathSegment], message: &str) -> E {
         self.trail.extend_from_slice(steps);
         self.invalid(message)
     }
@@ -150,8 +150,8 @@ impl<'r> Reader<'r> {
         let mut path = String::new();
         for step in &self.trail {
             match step {
-                Step::Key(key) => push_key(&mut path, key),
-                Step::Index(index) => path.push_str(&format!("[{index}]")),
+                PathSegment::Key(key) => push_key(&mut path, key),
+                PathSegment::Index(index) => path.push_str(&format!("[{index}]")),
             }
         }
         path

@@ -22,7 +22,7 @@ const RESERVED_PREFIX: &str = "$serde_json::private::";
 
 /// Why a schema cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum SchemaError {
     NotAnObject,
     /// It describes something else than an object.
     OtherType,
@@ -34,7 +34,7 @@ pub(super) enum Fault {
     Unreadable,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for SchemaError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnObject => out.write_str("expected a JSON Schema object"),
@@ -56,15 +56,15 @@ impl fmt::Display for Fault {
 
 /// The schema without the whitespace between its tokens, and with whole numbers as Codex reads them. `raw` is JSON by its
 /// grammar.
-pub(super) fn compact(raw: &str) -> Result<String, Fault> {
+pub(super) fn compact(raw: &str) -> Result<String, SchemaError> {
     if !raw.starts_with('{') {
-        return Err(Fault::NotAnObject);
+        return Err(SchemaError::NotAnObject);
     }
     if raw.len() > BYTES_AT_MOST {
-        return Err(Fault::TooLong);
+        return Err(SchemaError::TooLong);
     }
     // What Codex cannot parse it does not answer at all, so it must not be sent.
-    let mut fault = Fault::Unreadable;
+    let mut fault = SchemaError::Unreadable;
     let mut source = serde_json::Deserializer::from_str(raw);
     let walk = Walk {
         depth: 0,
@@ -78,18 +78,18 @@ pub(super) fn compact(raw: &str) -> Result<String, Fault> {
 }
 
 /// As `compact`, of a schema that describes an object, or does not say what it describes.
-pub(super) fn compact_of_object(raw: &str) -> Result<String, Fault> {
+pub(super) fn compact_of_object(raw: &str) -> Result<String, SchemaError> {
     let schema = compact(raw)?;
     // Of a member given twice the last one counts, as JSON parsers have it.
     let members = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(&schema)
-        .map_err(|_| Fault::Unreadable)?;
+        .map_err(|_| SchemaError::Unreadable)?;
     let described = members.get("type").map(|kind| kind.get());
     match described.map(serde_json::from_str::<Cow<'_, str>>) {
         // OpenAI wants it said.
         None if members.is_empty() => Ok(NO_ARGUMENTS.to_owned()),
         None => Ok([r#"{"type":"object","#, &schema[1..]].concat()),
         Some(Ok(kind)) if kind == "object" => Ok(schema),
-        Some(_) => Err(Fault::OtherType),
+        Some(_) => Err(SchemaError::OtherType),
     }
 }
 
@@ -139,13 +139,13 @@ fn text_length(text: &str) -> usize {
 struct Walk<'a> {
     depth: usize,
     /// What is wrong where the reading fails.
-    fault: &'a mut Fault,
+    fault: &'a mut SchemaError,
 }
 
 impl Walk<'_> {
     fn deeper<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
         if self.depth >= DEPTH_AT_MOST {
-            *self.fault = Fault::TooDeep;
+            *self.fault = SchemaError::TooDeep;
             return Err(E::custom("too deep"));
         }
         Ok(Walk {
@@ -202,9 +202,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
         let mut inner = self.deeper()?;
-        while let Some(Name(name)) = fields.next_key()? {
+        while let Some(MemberName(name)) = fields.next_key()? {
             if name.starts_with(RESERVED_PREFIX) {
-                *inner.fault = Fault::ReservedName;
+                *inner.fault = SchemaError::ReservedName;
                 return Err(de::Error::custom("a reserved name"));
             }
             fields.next_value_seed(inner.again())?;
@@ -224,7 +224,7 @@ impl Walk<'_> {
 
 /// A member's name. Not copied where JSON lets it be.
 #[derive(serde::Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests;

@@ -5,12 +5,12 @@ use serde::Deserialize;
 use super::fan_out::{named, one_of};
 use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
-use crate::panel::{External, Strategy};
+use crate::panel::{ExternalStrategy, Strategy};
 
 /// What the host may set.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
-pub(super) struct Settings {
+pub(super) struct PolicySettings {
     /// Refuse what would be ignored.
     pub(super) strict: bool,
     /// The strategy of a fan-out that names none.
@@ -20,7 +20,7 @@ pub(super) struct Settings {
     pub(super) strategies: Vec<String>,
 }
 
-impl Settings {
+impl PolicySettings {
     /// Reads what the host gave. Nothing is the defaults.
     ///
     /// # Errors
@@ -51,7 +51,7 @@ impl Settings {
     /// The strategies of another component's panel, where there is one.
     pub(super) fn external(&self) -> Option<Vec<Box<dyn Strategy>>> {
         let names = self.strategies.iter();
-        let all = names.map(|name| Box::new(External(name.clone())) as Box<dyn Strategy>);
+        let all = names.map(|name| Box::new(ExternalStrategy(name.clone())) as Box<dyn Strategy>);
         (!self.strategies.is_empty()).then(|| all.collect())
     }
 }
@@ -71,36 +71,36 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::panel::{Merge, Vote};
+    use crate::panel::{MergeStrategy, VoteStrategy};
 
     fn strategies() -> [Box<dyn Strategy>; 2] {
-        [Box::new(Merge), Box::new(Vote::default())]
+        [Box::new(MergeStrategy), Box::new(VoteStrategy::default())]
     }
 
     #[test]
     fn what_is_absent_is_the_default() {
         for text in ["", " \n", "{}", r#"{"synthesis":null,"else":1}"#] {
-            let settings = Settings::read(text, &strategies()).unwrap();
-            assert_eq!(settings, Settings::default(), "{text}");
+            let settings = PolicySettings::read(text, &strategies()).unwrap();
+            assert_eq!(settings, PolicySettings::default(), "{text}");
         }
-        let expected = Settings {
+        let expected = PolicySettings {
             strict: true,
             synthesis: Some("vote".to_owned()),
             strategies: Vec::new(),
         };
         let text = r#"{"synthesis":"vote","strict":true}"#;
-        assert_eq!(Settings::read(text, &strategies()), Ok(expected));
+        assert_eq!(PolicySettings::read(text, &strategies()), Ok(expected));
     }
 
     #[test]
     fn the_strategies_of_another_panel_take_the_place_of_these() {
         let text = r#"{"strategies":["shortest","longest"],"synthesis":"longest"}"#;
-        let settings = Settings::read(text, &strategies()).unwrap();
+        let settings = PolicySettings::read(text, &strategies()).unwrap();
         let external = settings.external().unwrap();
         let names: Vec<&str> = external.iter().map(|it| it.name()).collect();
         assert_eq!(names, ["shortest", "longest"]);
         let text = r#"{"strategies":["shortest"],"synthesis":"vote"}"#;
-        let problem = Settings::read(text, &strategies()).unwrap_err();
+        let problem = PolicySettings::read(text, &strategies()).unwrap_err();
         assert!(
             problem
                 .message
@@ -108,7 +108,7 @@ mod tests {
             "{}",
             problem.message
         );
-        assert!(Settings::default().external().is_none());
+        assert!(PolicySettings::default().external().is_none());
     }
 
     #[test]
@@ -123,12 +123,12 @@ mod tests {
             r#"{"synthesis":"judge"}"#,
             r#"{"synthesis":"Vote"}"#,
         ] {
-            let problem = Settings::read(text, &strategies()).unwrap_err();
+            let problem = PolicySettings::read(text, &strategies()).unwrap_err();
             assert_eq!(problem.kind, ProblemKind::Internal, "{text}");
             assert_eq!(problem.code.as_deref(), Some("invalid_settings"), "{text}");
             assert_eq!(problem.param, None, "{text}");
         }
-        let problem = Settings::read(r#"{"synthesis":"judge"}"#, &strategies()).unwrap_err();
+        let problem = PolicySettings::read(r#"{"synthesis":"judge"}"#, &strategies()).unwrap_err();
         assert!(
             problem
                 .message

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::reader::{Reader, Step};
+use super::reader::{PathSegment, Reader};
 
 /// A value without parts.
 pub(super) enum Scalar<'de> {
@@ -30,7 +30,7 @@ impl Scalar<'_> {
 }
 
 /// What may stand at one place. Whatever a shape does not read is an error that names the place.
-pub(super) trait Shape<'de>: Sized {
+pub(super) trait JsonShape<'de>: Sized {
     /// What it becomes.
     type Value;
     /// For the message when it is something else: `a string`.
@@ -62,12 +62,12 @@ pub(super) trait Shape<'de>: Sized {
 }
 
 /// A shape about to be read.
-pub(super) struct Reading<'a, 'r, S> {
+pub(super) struct ShapeSeed<'a, 'r, S> {
     pub(super) reader: &'a mut Reader<'r>,
     pub(super) shape: S,
 }
 
-impl<'de, S: Shape<'de>> DeserializeSeed<'de> for Reading<'_, '_, S> {
+impl<'de, S: JsonShape<'de>> DeserializeSeed<'de> for ShapeSeed<'_, '_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
@@ -75,7 +75,7 @@ impl<'de, S: Shape<'de>> DeserializeSeed<'de> for Reading<'_, '_, S> {
     }
 }
 
-impl<'de, S: Shape<'de>> Visitor<'de> for Reading<'_, '_, S> {
+impl<'de, S: JsonShape<'de>> Visitor<'de> for ShapeSeed<'_, '_, S> {
     type Value = S::Value;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,33 +129,33 @@ impl Reader<'_> {
         &mut self,
         fields: &mut A,
     ) -> Result<Option<Cow<'de, str>>, A::Error> {
-        fields.next_key_seed(Reading {
+        fields.next_key_seed(ShapeSeed {
             reader: self,
-            shape: Text,
+            shape: StringShape,
         })
     }
 
     /// The value of the key `name`, just read.
-    pub(super) fn field<'de, A: MapAccess<'de>, S: Shape<'de>>(
+    pub(super) fn field<'de, A: MapAccess<'de>, S: JsonShape<'de>>(
         &mut self,
         fields: &mut A,
         name: &'static str,
         shape: S,
     ) -> Result<S::Value, A::Error> {
-        self.at(Step::Key(name), |reader| {
-            fields.next_value_seed(Reading { reader, shape })
+        self.at(PathSegment::Key(name), |reader| {
+            fields.next_value_seed(ShapeSeed { reader, shape })
         })
     }
 
     /// The next member of an array, which is its `index`th.
-    pub(super) fn member<'de, A: SeqAccess<'de>, S: Shape<'de>>(
+    pub(super) fn member<'de, A: SeqAccess<'de>, S: JsonShape<'de>>(
         &mut self,
         members: &mut A,
         index: usize,
         shape: S,
     ) -> Result<Option<S::Value>, A::Error> {
-        self.at(Step::Index(index), |reader| {
-            members.next_element_seed(Reading { reader, shape })
+        self.at(PathSegment::Index(index), |reader| {
+            members.next_element_seed(ShapeSeed { reader, shape })
         })
     }
 
@@ -165,20 +165,20 @@ impl Reader<'_> {
         fields: &mut A,
         key: &str,
     ) -> Result<(), A::Error> {
-        match fields.next_value_seed(Reading {
+        match fields.next_value_seed(ShapeSeed {
             reader: &mut *self,
-            shape: Seen,
+            shape: AnyShape,
         })? {
-            SeenValue::Null => Ok(()),
+            ValueSummary::Null => Ok(()),
             _ => self.ignore(key),
         }
     }
 }
 
 /// A string.
-pub(super) struct Text;
+pub(super) struct StringShape;
 
-impl<'de> Shape<'de> for Text {
+impl<'de> JsonShape<'de> for StringShape {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = "a string";
 
@@ -195,9 +195,9 @@ impl<'de> Shape<'de> for Text {
 }
 
 /// True or false.
-pub(super) struct Boolean;
+pub(super) struct BooleanShape;
 
-impl<'de> Shape<'de> for Boolean {
+impl<'de> JsonShape<'de> for BooleanShape {
     type Value = bool;
     const EXPECTED: &'static str = "a boolean";
 
@@ -210,15 +210,15 @@ impl<'de> Shape<'de> for Boolean {
 }
 
 /// An integer from the first to the second.
-pub(super) struct Whole(pub(super) u32, pub(super) u32);
+pub(super) struct IntegerShape(pub(super) u32, pub(super) u32);
 
-impl Whole {
+impl IntegerShape {
     fn expected(&self) -> String {
         format!("an integer from {} to {}", self.0, self.1)
     }
 }
 
-impl<'de> Shape<'de> for Whole {
+impl<'de> JsonShape<'de> for IntegerShape {
     type Value = u32;
     const EXPECTED: &'static str = "an integer";
 
@@ -242,9 +242,9 @@ impl<'de> Shape<'de> for Whole {
 }
 
 /// A shape, or null for nothing.
-pub(super) struct Optional<S>(pub(super) S);
+pub(super) struct Nullable<S>(pub(super) S);
 
-impl<'de, S: Shape<'de>> Shape<'de> for Optional<S> {
+impl<'de, S: JsonShape<'de>> JsonShape<'de> for Nullable<S> {
     type Value = Option<S::Value>;
     const EXPECTED: &'static str = S::EXPECTED;
 
@@ -278,10 +278,10 @@ impl<'de, S: Shape<'de>> Shape<'de> for Optional<S> {
 
 /// Anything, of which only the outside is looked at. What lies deeper is checked for syntax and skipped, however
 /// deep it is.
-pub(super) struct Seen;
+pub(super) struct AnyShape;
 
 /// The outside of a value.
-pub(super) enum SeenValue<'de> {
+pub(super) enum ValueSummary<'de> {
     Null,
     Boolean(bool),
     Integer(i128),
@@ -297,7 +297,7 @@ pub(super) enum SeenValue<'de> {
     },
 }
 
-impl SeenValue<'_> {
+impl ValueSummary<'_> {
     /// The kind of value, with its article.
     pub(super) fn kind(&self) -> &'static str {
         match self {
@@ -322,8 +322,8 @@ impl SeenValue<'_> {
     }
 }
 
-impl<'de> Shape<'de> for Seen {
-    type Value = SeenValue<'de>;
+impl<'de> JsonShape<'de> for AnyShape {
+    type Value = ValueSummary<'de>;
     const EXPECTED: &'static str = "any value";
 
     fn scalar<E: de::Error>(
@@ -332,11 +332,11 @@ impl<'de> Shape<'de> for Seen {
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
         Ok(match scalar {
-            Scalar::Null => SeenValue::Null,
-            Scalar::Boolean(value) => SeenValue::Boolean(value),
-            Scalar::Integer(value) => SeenValue::Integer(value),
-            Scalar::Number(value) => SeenValue::Number(value),
-            Scalar::Text(text) => SeenValue::Text(text),
+            Scalar::Null => ValueSummary::Null,
+            Scalar::Boolean(value) => ValueSummary::Boolean(value),
+            Scalar::Integer(value) => ValueSummary::Integer(value),
+            Scalar::Number(value) => ValueSummary::Number(value),
+            Scalar::Text(text) => ValueSummary::Text(text),
         })
     }
 
@@ -350,7 +350,7 @@ impl<'de> Shape<'de> for Seen {
             count += 1;
             text_members += usize::from(is_text);
         }
-        Ok(SeenValue::Array {
+        Ok(ValueSummary::Array {
             members: count,
             text_members,
         })
@@ -365,7 +365,7 @@ impl<'de> Shape<'de> for Seen {
         while fields.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
             count += 1;
         }
-        Ok(SeenValue::Object { fields: count })
+        Ok(ValueSummary::Object { fields: count })
     }
 }
 

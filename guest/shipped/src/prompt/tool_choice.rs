@@ -6,9 +6,9 @@ use serde::de::{self, MapAccess, SeqAccess};
 
 use super::members::read_members;
 use super::problems::{invalid, quoted};
-use super::reader::{Reader, Step};
-use super::shape::{Scalar, Shape, Text};
-use super::tools::{Function, Named, OfFunction, check_type};
+use super::reader::{PathSegment, Reader};
+use super::shape::{JsonShape, Scalar, StringShape};
+use super::tools::{FunctionObjectShape, FunctionReference, FunctionTool, check_type};
 use crate::bindings::airlock::policy::types::Problem;
 use crate::tools::seen_name;
 
@@ -32,19 +32,19 @@ pub(super) enum ToolChoice<'de> {
     None,
     Required,
     Function(Cow<'de, str>),
-    Allowed(Allowed<'de>),
+    Allowed(AllowedTools<'de>),
 }
 
 /// Some of the functions.
-pub(super) struct Allowed<'de> {
+pub(super) struct AllowedTools<'de> {
     required: bool,
     names: Vec<Cow<'de, str>>,
 }
 
 /// What the model is offered.
 #[derive(Default)]
-pub(super) struct Offer<'de> {
-    pub(super) functions: Vec<Function<'de>>,
+pub(super) struct ToolOffer<'de> {
+    pub(super) functions: Vec<FunctionTool<'de>>,
     /// It must call. What it is told of that.
     pub(super) demand: Option<String>,
 }
@@ -55,14 +55,17 @@ impl<'de> ToolChoice<'de> {
     /// # Errors
     ///
     /// `invalid-request` where there is nothing to choose from, or a name is none of them.
-    pub(super) fn offer(self, mut functions: Vec<Function<'de>>) -> Result<Offer<'de>, Problem> {
+    pub(super) fn offer(
+        self,
+        mut functions: Vec<FunctionTool<'de>>,
+    ) -> Result<ToolOffer<'de>, Problem> {
         if functions.is_empty() && !matches!(self, Self::Auto | Self::None) {
             let message = "there is nothing to choose from: give `tools`, or leave it out";
             return Err(invalid("tool_choice", message));
         }
         let demand = match self {
             Self::Auto => None,
-            Self::None => return Ok(Offer::default()),
+            Self::None => return Ok(ToolOffer::default()),
             Self::Required => Some(MUST_CALL.to_owned()),
             Self::Function(name) => {
                 check_known(&functions, &name, "tool_choice.function.name")?;
@@ -78,11 +81,11 @@ impl<'de> ToolChoice<'de> {
                 allowed.required.then(|| MUST_CALL.to_owned())
             }
         };
-        Ok(Offer { functions, demand })
+        Ok(ToolOffer { functions, demand })
     }
 }
 
-impl Offer<'_> {
+impl ToolOffer<'_> {
     /// Takes back what is offered, for a fan-out: its candidates call nothing.
     ///
     /// # Errors
@@ -101,7 +104,7 @@ impl Offer<'_> {
     }
 }
 
-fn check_known(functions: &[Function<'_>], name: &str, path: &str) -> Result<(), Problem> {
+fn check_known(functions: &[FunctionTool<'_>], name: &str, path: &str) -> Result<(), Problem> {
     if functions.iter().any(|function| function.name == name) {
         return Ok(());
     }
@@ -111,7 +114,7 @@ fn check_known(functions: &[Function<'_>], name: &str, path: &str) -> Result<(),
 
 pub(super) struct ToolChoiceShape;
 
-impl<'de> Shape<'de> for ToolChoiceShape {
+impl<'de> JsonShape<'de> for ToolChoiceShape {
     type Value = ToolChoice<'de>;
     const EXPECTED: &'static str = EXPECTED;
 
@@ -138,9 +141,9 @@ impl<'de> Shape<'de> for ToolChoiceShape {
     ) -> Result<ToolChoice<'de>, A::Error> {
         let (mut kind, mut function, mut allowed) = (None, None, None);
         read_members!(reader, fields, {
-            "type" => value(kind, Text),
-            "function" => nullable(function, Named),
-            "allowed_tools" => nullable(allowed, AllowedShape),
+            "type" => value(kind, StringShape),
+            "function" => nullable(function, FunctionReference),
+            "allowed_tools" => nullable(allowed, AllowedToolsShape),
             // The type, which may come later, says why this is refused.
             "custom" => skip(),
         });
@@ -153,49 +156,52 @@ impl<'de> Shape<'de> for ToolChoiceShape {
         };
         choice.ok_or_else(|| {
             let message = format!("required with `type: \"{name}\"`");
-            reader.invalid_at(&[Step::Key(name)], &message)
+            reader.invalid_at(&[PathSegment::Key(name)], &message)
         })
     }
 }
 
-struct AllowedShape;
+struct AllowedToolsShape;
 
-impl<'de> Shape<'de> for AllowedShape {
-    type Value = Allowed<'de>;
+impl<'de> JsonShape<'de> for AllowedToolsShape {
+    type Value = AllowedTools<'de>;
     const EXPECTED: &'static str = "an object with `mode` and `tools`";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Allowed<'de>, A::Error> {
+    ) -> Result<AllowedTools<'de>, A::Error> {
         let (mut required, mut names) = (None, None);
         read_members!(reader, fields, {
-            "mode" => value(required, Mode),
-            "tools" => value(names, Names),
+            "mode" => value(required, ModeShape),
+            "tools" => value(names, AllowedFunctions),
         });
         let Some(required) = required else {
-            return Err(reader.invalid_at(&[Step::Key("mode")], "required: `auto` or `required`"));
+            return Err(reader.invalid_at(
+                &[PathSegment::Key("mode")],
+                "required: `auto` or `required`",
+            ));
         };
         match names {
-            Some(names) if !names.is_empty() => Ok(Allowed { required, names }),
+            Some(names) if !names.is_empty() => Ok(AllowedTools { required, names }),
             Some(_) | None => {
                 let message = "required: at least one of the functions of `tools`";
-                Err(reader.invalid_at(&[Step::Key("tools")], message))
+                Err(reader.invalid_at(&[PathSegment::Key("tools")], message))
             }
         }
     }
 }
 
 /// True for `required`.
-struct Mode;
+struct ModeShape;
 
-impl<'de> Shape<'de> for Mode {
+impl<'de> JsonShape<'de> for ModeShape {
     type Value = bool;
     const EXPECTED: &'static str = "a string";
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
-        let mode = Text.scalar(reader, scalar)?;
+        let mode = StringShape.scalar(reader, scalar)?;
         match mode.as_ref() {
             "auto" => Ok(false),
             "required" => Ok(true),
@@ -207,9 +213,9 @@ impl<'de> Shape<'de> for Mode {
     }
 }
 
-struct Names;
+struct AllowedFunctions;
 
-impl<'de> Shape<'de> for Names {
+impl<'de> JsonShape<'de> for AllowedFunctions {
     type Value = Vec<Cow<'de, str>>;
     const EXPECTED: &'static str = "an array of functions";
 
@@ -219,8 +225,8 @@ impl<'de> Shape<'de> for Names {
         mut members: A,
     ) -> Result<Self::Value, A::Error> {
         let mut names = Vec::new();
-        let shape = || OfFunction {
-            shape: Named,
+        let shape = || FunctionObjectShape {
+            shape: FunctionReference,
             what: "tools",
         };
         while let Some(name) = reader.member(&mut members, names.len(), shape())? {

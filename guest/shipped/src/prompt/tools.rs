@@ -7,15 +7,15 @@ use serde_json::value::RawValue;
 
 use super::members::read_members;
 use super::problems::quoted;
-use super::reader::{Reader, Step};
+use super::reader::{PathSegment, Reader};
 use super::schema;
-use super::shape::{Boolean, Scalar, Shape, Text};
+use super::shape::{BooleanShape, JsonShape, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::Tool;
-use crate::tools::{Offered, seen_name};
+use crate::tools::{OfferedTool, seen_name};
 
-use described::described;
+use description::described;
 
-mod described;
+mod description;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +27,7 @@ const NAME_AT_MOST: usize = 128;
 const SCHEMAS_AT_MOST: usize = 2 * 1024 * 1024;
 
 /// A function of the client.
-pub(super) struct Function<'de> {
+pub(super) struct FunctionTool<'de> {
     /// As the client calls it.
     pub(super) name: Cow<'de, str>,
     pub(super) description: Cow<'de, str>,
@@ -39,7 +39,7 @@ pub(super) struct Function<'de> {
     index: usize,
 }
 
-impl Function<'_> {
+impl FunctionTool<'_> {
     /// As Codex takes it.
     pub(super) fn into_tool(self) -> Tool {
         Tool {
@@ -51,8 +51,8 @@ impl Function<'_> {
     }
 
     /// As the translator must know it. `index` is its own among those that are offered.
-    pub(super) fn offered(&self, index: usize) -> Offered {
-        Offered {
+    pub(super) fn offered(&self, index: usize) -> OfferedTool {
+        OfferedTool {
             name: self.name.clone().into_owned(),
             index: (index != self.index).then_some(self.index),
             strict: self.strict.then(|| self.parameters.clone()),
@@ -62,8 +62,8 @@ impl Function<'_> {
 
 pub(super) struct ToolsShape;
 
-impl<'de> Shape<'de> for ToolsShape {
-    type Value = Vec<Function<'de>>;
+impl<'de> JsonShape<'de> for ToolsShape {
+    type Value = Vec<FunctionTool<'de>>;
     const EXPECTED: &'static str = "an array of tools";
 
     fn array<A: SeqAccess<'de>>(
@@ -71,7 +71,7 @@ impl<'de> Shape<'de> for ToolsShape {
         reader: &mut Reader<'_>,
         mut members: A,
     ) -> Result<Self::Value, A::Error> {
-        let mut functions: Vec<Function<'de>> = Vec::new();
+        let mut functions: Vec<FunctionTool<'de>> = Vec::new();
         let mut bytes = 0;
         while let Some(mut function) = reader.member(&mut members, functions.len(), ToolShape)? {
             let index = functions.len();
@@ -90,7 +90,11 @@ impl<'de> Shape<'de> for ToolsShape {
                 .position(|other| seen_name(&other.name) == seen);
             if let Some(taken) = taken {
                 let message = format!("`tools[{taken}]` has this name already");
-                let place = [Step::Index(index), Step::Key("function"), Step::Key("name")];
+                let place = [
+                    PathSegment::Index(index),
+                    PathSegment::Key("function"),
+                    PathSegment::Key("name"),
+                ];
                 return Err(reader.invalid_at(&place, &message));
             }
             functions.push(function);
@@ -100,13 +104,13 @@ impl<'de> Shape<'de> for ToolsShape {
 }
 
 /// What names a function: an object of `type: "function"` with a member `function` of this shape.
-pub(super) struct OfFunction<S> {
+pub(super) struct FunctionObjectShape<S> {
     pub(super) shape: S,
     /// What such an object is, for the message when it is of another type.
     pub(super) what: &'static str,
 }
 
-impl<'de, S: Shape<'de> + Copy> Shape<'de> for OfFunction<S> {
+impl<'de, S: JsonShape<'de> + Copy> JsonShape<'de> for FunctionObjectShape<S> {
     type Value = S::Value;
     const EXPECTED: &'static str = "an object of `type: \"function\"`";
 
@@ -118,7 +122,7 @@ impl<'de, S: Shape<'de> + Copy> Shape<'de> for OfFunction<S> {
         let mut kind = None;
         let mut function = None;
         read_members!(reader, fields, {
-            "type" => value(kind, Text),
+            "type" => value(kind, StringShape),
             "function" => value(function, self.shape),
             // The type, which may come later, says why this is refused.
             "custom" => skip(),
@@ -127,7 +131,7 @@ impl<'de, S: Shape<'de> + Copy> Shape<'de> for OfFunction<S> {
         match function {
             Some(function) => Ok(function),
             None => Err(reader.invalid_at(
-                &[Step::Key("function")],
+                &[PathSegment::Key("function")],
                 "required with `type: \"function\"`",
             )),
         }
@@ -140,7 +144,7 @@ pub(super) fn check_type<E: de::Error>(
     kind: Option<&str>,
     what: &str,
 ) -> Result<(), E> {
-    let place = Step::Key("type");
+    let place = PathSegment::Key("type");
     match kind {
         Some("function") => Ok(()),
         Some(other) => reader.at(place, |reader| {
@@ -155,16 +159,16 @@ pub(super) fn check_type<E: de::Error>(
 
 struct ToolShape;
 
-impl<'de> Shape<'de> for ToolShape {
-    type Value = Function<'de>;
+impl<'de> JsonShape<'de> for ToolShape {
+    type Value = FunctionTool<'de>;
     const EXPECTED: &'static str = "a tool object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         fields: A,
-    ) -> Result<Function<'de>, A::Error> {
-        let of_function = OfFunction {
+    ) -> Result<FunctionTool<'de>, A::Error> {
+        let of_function = FunctionObjectShape {
             shape: FunctionShape,
             what: "tools",
         };
@@ -175,30 +179,32 @@ impl<'de> Shape<'de> for ToolShape {
 #[derive(Clone, Copy)]
 struct FunctionShape;
 
-impl<'de> Shape<'de> for FunctionShape {
-    type Value = Function<'de>;
+impl<'de> JsonShape<'de> for FunctionShape {
+    type Value = FunctionTool<'de>;
     const EXPECTED: &'static str = "an object with a `name`";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Function<'de>, A::Error> {
+    ) -> Result<FunctionTool<'de>, A::Error> {
         let (mut name, mut description, mut parameters, mut strict) = (None, None, None, None);
         read_members!(reader, fields, {
-            "name" => value(name, FunctionName),
-            "description" => nullable(description, Text),
+            "name" => value(name, FunctionNameShape),
+            "description" => nullable(description, StringShape),
             "parameters" => run {
                 let raw = fields.next_value::<&RawValue>()?;
                 parameters =
-                    reader.at(Step::Key("parameters"), |reader| schema_of(reader, raw))?;
+                    reader.at(PathSegment::Key("parameters"), |reader| schema_of(reader, raw))?;
             },
-            "strict" => nullable(strict, Boolean),
+            "strict" => nullable(strict, BooleanShape),
         });
         let Some(name) = name else {
-            return Err(reader.invalid_at(&[Step::Key("name")], "required: the function's name"));
+            return Err(
+                reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
+            );
         };
-        Ok(Function {
+        Ok(FunctionTool {
             name,
             description: description.unwrap_or_default(),
             parameters: parameters.unwrap_or_else(|| schema::NO_ARGUMENTS.to_owned()),
@@ -219,18 +225,18 @@ fn schema_of<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<Op
 }
 
 /// The name of a function, as the client calls it.
-pub(super) struct FunctionName;
+pub(super) struct FunctionNameShape;
 
-impl<'de> Shape<'de> for FunctionName {
+impl<'de> JsonShape<'de> for FunctionNameShape {
     type Value = Cow<'de, str>;
-    const EXPECTED: &'static str = Text::EXPECTED;
+    const EXPECTED: &'static str = StringShape::EXPECTED;
 
     fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
-        let name = Text.scalar(reader, scalar)?;
+        let name = StringShape.scalar(reader, scalar)?;
         let fits = !name.is_empty() && name.chars().nth(NAME_AT_MOST).is_none();
         if !fits {
             return Err(reader.invalid(&format!("expected 1 to {NAME_AT_MOST} characters")));
@@ -241,9 +247,9 @@ impl<'de> Shape<'de> for FunctionName {
 
 /// An object with the name of a function, and nothing else.
 #[derive(Clone, Copy)]
-pub(super) struct Named;
+pub(super) struct FunctionReference;
 
-impl<'de> Shape<'de> for Named {
+impl<'de> JsonShape<'de> for FunctionReference {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = "an object with a `name`";
 
@@ -254,8 +260,10 @@ impl<'de> Shape<'de> for Named {
     ) -> Result<Self::Value, A::Error> {
         let mut name = None;
         read_members!(reader, fields, {
-            "name" => value(name, FunctionName),
+            "name" => value(name, FunctionNameShape),
         });
-        name.ok_or_else(|| reader.invalid_at(&[Step::Key("name")], "required: the function's name"))
+        name.ok_or_else(|| {
+            reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
+        })
     }
 }

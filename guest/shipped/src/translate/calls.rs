@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use super::ending::interrupted;
 use super::heading::{ANSWER, Heading};
-use super::strict::{self, Steps, Unmet};
+use super::strict::{self, StepBudget, ValidationError};
 use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
-use crate::notes::Notes;
+use crate::notes::PlanNotes;
 use crate::problem::upstream;
-use crate::tools::{self, Call, Tools};
+use crate::tools::{self, FunctionCall, ToolNotes};
 
 /// The namespace that a model may put before a plain function. Codex (0.169) takes it for none.
 const NAMESPACE: &str = "functions";
@@ -24,12 +24,12 @@ const READ_AT_MOST: usize = 1024 * 1024;
 
 /// The calls of one reply.
 #[derive(Debug)]
-pub(super) struct Calls {
-    tools: Tools,
+pub(super) struct FunctionCalls {
+    tools: ToolNotes,
     /// The request's name, for ids that Codex does not give.
     request: String,
     /// What the response in progress has called so far: the client's functions, by the client's names.
-    calls: Vec<Call<'static>>,
+    calls: Vec<FunctionCall<'static>>,
     /// Something else than a call of the client's, or than a call told once, is in the response.
     odd: bool,
     /// A response with calls is whole: what it holds is told, and there is no more.
@@ -40,12 +40,12 @@ pub(super) struct Calls {
 
 /// Of `rawResponseItem/completed`, what matters here.
 #[derive(Deserialize)]
-struct Params {
-    item: Item,
+struct CompletedItemParams {
+    item: CompletedItem,
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct CompletedItem {
     r#type: String,
     namespace: Option<String>,
     name: Option<String>,
@@ -53,9 +53,9 @@ struct Item {
     call_id: Option<String>,
 }
 
-impl Calls {
+impl FunctionCalls {
     /// Of the functions that the notes offer. A fan-out has none.
-    pub(super) fn of(heading: &Heading, notes: &mut Notes) -> Self {
+    pub(super) fn of(heading: &Heading, notes: &mut PlanNotes) -> Self {
         let tools = notes.tools.take().filter(|_| notes.fan_out.is_none());
         let request = heading.id.strip_prefix("chatcmpl-").unwrap_or(&heading.id);
         Self {
@@ -93,7 +93,7 @@ impl Calls {
     }
 
     fn receive_item(&mut self, params: &str) {
-        let Ok(Params { item }) = serde_json::from_str(params) else {
+        let Ok(CompletedItemParams { item }) = serde_json::from_str(params) else {
             self.odd = true;
             return;
         };
@@ -115,7 +115,7 @@ impl Calls {
             self.odd = true;
             return;
         };
-        let call = Call {
+        let call = FunctionCall {
             id: item.call_id.unwrap_or_default().into(),
             name: offered.name.clone().into(),
             arguments: item.arguments.unwrap_or_default().into(),
@@ -130,7 +130,7 @@ impl Calls {
     }
 
     /// A call that is told again takes the place of the first telling. Whether Codex waits for both is not known.
-    fn add(&mut self, call: Call<'static>) {
+    fn add(&mut self, call: FunctionCall<'static>) {
         let before = self.calls.len();
         self.calls
             .retain(|earlier| earlier.id.is_empty() || earlier.id != call.id);
@@ -147,7 +147,7 @@ impl Calls {
         if cut {
             self.calls.truncate(1);
         }
-        let steps = Steps::default();
+        let steps = StepBudget::default();
         self.unmet = self
             .calls
             .iter()
@@ -183,20 +183,20 @@ impl Calls {
     }
 
     /// What is wrong with the arguments of a call that must satisfy a schema.
-    fn unmet_by(&self, call: &Call<'_>, steps: &Steps) -> Option<Problem> {
+    fn unmet_by(&self, call: &FunctionCall<'_>, steps: &StepBudget) -> Option<Problem> {
         let offered = self.tools.offered.iter();
         let schema = offered
             .filter(|offered| offered.name == call.name)
             .find_map(|offered| offered.strict.as_deref())?;
         let name = &call.name;
         Some(match strict::check(schema, &call.arguments, steps).err()? {
-            Unmet::Fault(fault) => upstream(
+            ValidationError::Violation(fault) => upstream(
                 "strict_unmet",
                 &format!(
                     "the model called `{name}` with arguments that its `strict` schema does not allow: {fault}; send the request again"
                 ),
             ),
-            Unmet::Unchecked => upstream(
+            ValidationError::Unchecked => upstream(
                 "strict_unchecked",
                 &format!(
                     "the model called `{name}` with arguments that take too long to check against its `strict` schema: make the schema simpler, or leave out `strict`"
@@ -206,7 +206,7 @@ impl Calls {
     }
 
     /// The calls that the client is told. None before they are whole.
-    pub(super) fn complete(&self) -> &[Call<'static>] {
+    pub(super) fn complete(&self) -> &[FunctionCall<'static>] {
         if self.whole { &self.calls } else { &[] }
     }
 

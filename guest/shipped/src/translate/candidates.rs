@@ -1,68 +1,68 @@
-//! The candidates of a fan-out: what each has said and used, from its opening to its end. Shared by both kinds of
-//! reply.
+//! The candidates of a fan-out: the text and usage of each, from its start to its end. Used for streamed and
+//! collected replies.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::answer_filter::AnswerFilter;
 use super::messages::Messages;
-use super::transcript::Transcript;
 use super::usage::sum;
 use crate::bindings::airlock::policy::types::{Choice, Ending, Event, EventKind, Usage};
-use crate::notes::{FanOut, Notes};
+use crate::notes::{FanOutTerms, PlanNotes};
 use crate::problem;
 
-/// One fan-out, as far as it has been heard of.
+/// One fan-out so far.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    /// What was asked for.
-    pub(super) fan_out: FanOut,
-    /// Whether their texts are wanted.
+    /// Its terms.
+    pub(super) fan_out: FanOutTerms,
+    /// Whether the candidates' texts are needed.
     keeps_text: bool,
-    /// Those that were opened, by their numbers.
-    opened: BTreeMap<u32, Candidate>,
-    /// What was picked, if the answer is a candidate's.
+    /// The started candidates, by number.
+    opened: BTreeMap<u32, CandidateState>,
+    /// The picked candidate, if the answer is a candidate's.
     choice: Option<Choice>,
-    /// What each turn used that the panel consulted.
+    /// The usage of each turn that the panel consulted.
     consulted: BTreeMap<u32, Usage>,
-    /// What answers used that came to nothing.
+    /// The usage of answers that failed.
     void: Option<Usage>,
 }
 
-/// One candidate, from its opening on.
+/// One candidate, from its start on.
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct CandidateState {
     pub(super) model: String,
-    /// What it has said, if that is kept. Nothing any more once it has failed or was interrupted.
+    /// Its text, if that is needed. Empty once it has failed or was interrupted.
     pub(super) messages: Messages,
     pub(super) usage: Option<Usage>,
-    transcript: Transcript,
+    transcript: AnswerFilter,
     /// Unix milliseconds.
     opened: u64,
-    /// Unix milliseconds, and how.
+    /// Unix milliseconds, and the ending.
     ended: Option<(u64, Ending)>,
 }
 
-/// What an event of a candidate comes to.
+/// The effect of a candidate's event.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum CandidateUpdate {
     Opened,
-    /// Text, and what must be written before it.
+    /// A separator, and the text after it.
     Said(&'static str, String),
     Ended,
 }
 
-/// Why a candidate has no answer, in generic words.
+/// The error of a candidate without an answer. Its message does not disclose the cause.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Fault {
+pub(super) struct CandidateError {
     message: &'static str,
     exception_type: &'static str,
 }
 
 impl Candidates {
-    /// The fan-out that the notes speak of, if they do. `keeps_text` says whether candidates' texts are kept.
-    pub(super) fn of(notes: &mut Notes, keeps_text: bool) -> Option<Self> {
+    /// The fan-out of the notes, if there is one. `keeps_text` is whether the candidates' texts are needed.
+    pub(super) fn of(notes: &mut PlanNotes, keeps_text: bool) -> Option<Self> {
         notes.fan_out.take().map(|fan_out| Self {
             fan_out,
             keeps_text,
@@ -73,11 +73,11 @@ impl Candidates {
         })
     }
 
-    /// Takes in an event of another turn than the answer's.
-    pub(super) fn receive(&mut self, event: Event, notes: &Notes) -> Option<News> {
+    /// Receives an event of a turn other than the answer's.
+    pub(super) fn receive(&mut self, event: Event, notes: &PlanNotes) -> Option<CandidateUpdate> {
         let Event { source, at, kind } = event;
         if source > self.fan_out.candidates {
-            // Of what the panel consulted, only the cost is the client's.
+            // Of a consulted turn, only the usage is reported to the client.
             if let EventKind::Usage(usage) = kind {
                 self.consulted.insert(source, usage);
             }
@@ -87,8 +87,8 @@ impl Candidates {
             if self.opened.contains_key(&source) {
                 return None;
             }
-            self.opened.insert(source, Candidate::new(model, at));
-            return Some(News::Opened);
+            self.opened.insert(source, CandidateState::new(model, at));
+            return Some(CandidateUpdate::Opened);
         }
         let candidate = self.opened.get_mut(&source)?;
         if candidate.ended.is_some() {
@@ -99,7 +99,7 @@ impl Candidates {
                 let separator = candidate.transcript.admit_text(&text, notes)?;
                 let words = Cow::Borrowed(text.text.as_str());
                 candidate.messages.push(text.message, words);
-                Some(News::Said(separator, text.text))
+                Some(CandidateUpdate::Said(separator, text.text))
             }
             EventKind::Restarted(void) => {
                 candidate.messages.forget(&void);
@@ -115,7 +115,7 @@ impl Candidates {
                     candidate.messages = Messages::default();
                 }
                 candidate.ended = Some((at, ending));
-                Some(News::Ended)
+                Some(CandidateUpdate::Ended)
             }
             EventKind::Text(_)
             | EventKind::Reasoning(_)
@@ -125,7 +125,7 @@ impl Candidates {
         }
     }
 
-    /// A candidate's answer is the answer, and is told again as such. It is not held twice.
+    /// A candidate is picked. Its text is sent again as the answer, so it is not held twice.
     pub(super) fn pick(&mut self, choice: Choice) {
         if let Some(candidate) = self.opened.get_mut(&choice.candidate) {
             candidate.messages = Messages::default();
@@ -133,7 +133,7 @@ impl Candidates {
         self.choice = Some(choice);
     }
 
-    /// An answer came to nothing. What it used was used.
+    /// An answer failed. Its usage counts.
     pub(super) fn add_void(&mut self, usage: Option<Usage>) {
         self.void = sum([self.void, usage]);
     }
@@ -142,52 +142,52 @@ impl Candidates {
         self.choice.as_ref()
     }
 
-    /// Those that were opened, with their numbers, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Candidate)> {
+    /// The started candidates, with their numbers, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &CandidateState)> {
         self.opened.iter().map(|(tab, candidate)| (*tab, candidate))
     }
 
-    pub(super) fn get(&self, tab: u32) -> Option<&Candidate> {
+    pub(super) fn get(&self, tab: u32) -> Option<&CandidateState> {
         self.opened.get(&tab)
     }
 
-    /// Drops a text that nobody asks for again.
+    /// Drops a text that is not needed again.
     pub(super) fn drop_text(&mut self, tab: u32) {
         if let Some(candidate) = self.opened.get_mut(&tab) {
             candidate.messages = Messages::default();
         }
     }
 
-    /// What all turns used, where the answer itself used `answer`.
+    /// The usage of all turns, where `answer` is that of the answer's turn.
     pub(super) fn usage(&self, answer: Option<Usage>) -> Option<Usage> {
         sum([self.own_usage(), self.synthesis_usage(answer)])
     }
 
-    /// What the candidates used.
+    /// The usage of the candidates.
     pub(super) fn own_usage(&self) -> Option<Usage> {
         sum(self.opened.values().map(|candidate| candidate.usage))
     }
 
-    /// What finding the answer among them used, where the answer itself used `answer`.
+    /// The usage of the synthesis, where `answer` is that of the answer's turn.
     pub(super) fn synthesis_usage(&self, answer: Option<Usage>) -> Option<Usage> {
         let consulted = self.consulted.values().copied().map(Some);
         sum([self.void, answer].into_iter().chain(consulted))
     }
 }
 
-impl Candidate {
+impl CandidateState {
     fn new(model: String, opened: u64) -> Self {
         Self {
             model,
             messages: Messages::default(),
             usage: None,
-            transcript: Transcript::default(),
+            transcript: AnswerFilter::default(),
             opened,
             ended: None,
         }
     }
 
-    /// Milliseconds from its opening to its end. None where it has not ended.
+    /// Milliseconds from its start to its end. None if it has not ended.
     pub(super) fn duration(&self) -> Option<u64> {
         let (ended, _) = self.ended.as_ref()?;
         Some(ended.saturating_sub(self.opened))
@@ -197,7 +197,7 @@ impl Candidate {
         self.ended.is_none()
     }
 
-    /// How it ended, in one word.
+    /// Its status for the client.
     pub(super) fn status(&self) -> &'static str {
         match &self.ended {
             Some((_, Ending::Completed)) => "completed",
@@ -207,17 +207,17 @@ impl Candidate {
         }
     }
 
-    /// Why it has no answer. None where it has one, be it cut short. The problem's own words may tell of the cause,
-    /// so they are not used.
-    pub(super) fn fault(&self) -> Option<Fault> {
+    /// The error, if it has no answer. A truncated answer is one. The problem's own message may disclose the cause,
+    /// so it is not used.
+    pub(super) fn fault(&self) -> Option<CandidateError> {
         match &self.ended {
             Some((_, Ending::Completed | Ending::Incomplete(_))) => None,
-            Some((_, Ending::Failed(problem))) => Some(Fault {
+            Some((_, Ending::Failed(problem))) => Some(CandidateError {
                 message: problem::generic(problem),
                 exception_type: problem::type_name(problem.kind),
             }),
-            // Whatever still runs when the response ends is not needed either.
-            Some((_, Ending::Interrupted | Ending::HandedOff)) | None => Some(Fault {
+            // Candidates that still run when the response ends are not needed.
+            Some((_, Ending::Interrupted | Ending::HandedOff)) | None => Some(CandidateError {
                 message: "stopped: it was no longer needed",
                 exception_type: "interrupted",
             }),

@@ -2,15 +2,15 @@
 
 use serde::Serialize;
 
-use super::airlock::Airlock;
-use super::candidates::Fault;
+use super::airlock_object::AirlockObject;
+use super::candidates::CandidateError;
 use super::heading::Heading;
 use super::messages::Messages;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::json;
-use crate::tools::Call;
+use crate::tools::FunctionCall;
 
 /// The end of a delta.
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
@@ -33,12 +33,12 @@ pub(super) struct Chunks {
 
 /// The field of a delta that text goes into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
+pub(super) enum DeltaField {
     Content,
     Reasoning,
 }
 
-impl Field {
+impl DeltaField {
     /// The beginning of a delta.
     fn before(self) -> &'static str {
         match self {
@@ -82,12 +82,12 @@ impl Chunks {
     }
 
     /// A piece of the answer or of its reasoning.
-    pub(super) fn delta(&self, field: Field, text: &str) -> Frame {
+    pub(super) fn delta(&self, field: DeltaField, text: &str) -> Frame {
         self.text(&[field.before()], text, &[AFTER])
     }
 
     /// What stands around a piece of the answer or of its reasoning.
-    pub(super) fn around(&self, field: Field) -> (String, String) {
+    pub(super) fn around(&self, field: DeltaField) -> (String, String) {
         let before = [&self.heading, field.before()].concat();
         (before, [AFTER, self.tail].concat())
     }
@@ -99,13 +99,17 @@ impl Chunks {
         // What was escaped once is copied.
         let start = self.heading.len() + EVENT.len() + BEFORE.len();
         let end = frame.data.len() - self.tail.len() - 1;
-        let delta = self.chunk(&[Field::Content.before(), &frame.data[start..end], AFTER]);
+        let delta = self.chunk(&[DeltaField::Content.before(), &frame.data[start..end], AFTER]);
         [frame, delta]
     }
 
     /// A call, the `index`th of the answer: who is called, and then with what, unless that is nothing. Clients put the
     /// arguments together from all its chunks.
-    pub(super) fn call(&self, index: usize, call: &Call<'_>) -> impl Iterator<Item = Frame> {
+    pub(super) fn call(
+        &self,
+        index: usize,
+        call: &FunctionCall<'_>,
+    ) -> impl Iterator<Item = Frame> {
         const BEFORE: &str = r#"{"index":0,"delta":{"tool_calls":[{"index":"#;
         let index = index.to_string();
         let mut named = String::from(r#","id":"#);
@@ -142,12 +146,12 @@ impl Chunks {
     }
 
     /// A candidate ended without an answer.
-    pub(super) fn tab_error(&self, tab: u32, fault: Fault) -> Frame {
+    pub(super) fn tab_error(&self, tab: u32, fault: CandidateError) -> Frame {
         self.tool_event(&Tab::Error { tab, fault }, 0)
     }
 
     /// The last chunk with a choice, which says why the answer ends, and of a fan-out how it was found.
-    pub(super) fn finish(&self, reason: &str, airlock: Option<&Airlock<'_>>) -> Frame {
+    pub(super) fn finish(&self, reason: &str, airlock: Option<&AirlockObject<'_>>) -> Frame {
         let choice =
             format!(r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#);
         match airlock {
@@ -220,7 +224,7 @@ enum Tab<'a> {
     Error {
         tab: u32,
         #[serde(flatten)]
-        fault: Fault,
+        fault: CandidateError,
     },
 }
 

@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::airlock::Airlock;
-use super::calls::Calls;
+use super::airlock_object::AirlockObject;
+use super::answer_filter::AnswerFilter;
+use super::calls::FunctionCalls;
 use super::candidates::Candidates;
 use super::ending::finish_reason;
 use super::heading::{ANSWER, Heading};
 use super::messages::Messages;
-use super::transcript::Transcript;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::json;
-use crate::notes::{Notes, Structure};
-use crate::tools::Call;
+use crate::notes::{PlanNotes, Structure};
+use crate::tools::FunctionCall;
 
 /// Bytes of a completion besides its texts, at least.
 const BODY_OVERHEAD: usize = 1024;
@@ -26,27 +26,27 @@ const CALL_OVERHEAD: usize = 80;
 
 /// What the turn has said so far.
 #[derive(Debug)]
-pub(super) struct Collected {
-    notes: Notes,
+pub(super) struct CollectedReply {
+    notes: PlanNotes,
     heading: Heading,
-    transcript: Transcript,
+    transcript: AnswerFilter,
     /// The answer's messages.
     messages: Messages,
     reasoning: String,
     usage: Option<Usage>,
-    calls: Calls,
+    calls: FunctionCalls,
     /// The turns besides the answer's, where there are any.
     candidates: Option<Candidates>,
 }
 
-impl Collected {
-    pub(super) fn new(heading: Heading, mut notes: Notes) -> Self {
+impl CollectedReply {
+    pub(super) fn new(heading: Heading, mut notes: PlanNotes) -> Self {
         Self {
-            calls: Calls::of(&heading, &mut notes),
+            calls: FunctionCalls::of(&heading, &mut notes),
             candidates: Candidates::of(&mut notes, true),
             notes,
             heading,
-            transcript: Transcript::default(),
+            transcript: AnswerFilter::default(),
             messages: Messages::default(),
             reasoning: String::new(),
             usage: None,
@@ -106,7 +106,7 @@ impl Collected {
     fn begin_again(&mut self) {
         if let Some(candidates) = &mut self.candidates {
             candidates.add_void(self.usage.take());
-            self.transcript = Transcript::default();
+            self.transcript = AnswerFilter::default();
             self.messages = Messages::default();
             self.reasoning = String::new();
         }
@@ -124,7 +124,7 @@ impl Collected {
         }
         let candidates = self.candidates.as_ref();
         let airlock = candidates.map(|candidates| {
-            Airlock::of(candidates, self.usage).with_candidates(candidates, content)
+            AirlockObject::of(candidates, self.usage).with_candidates(candidates, content)
         });
         let usage = match candidates {
             None => self.usage,
@@ -132,25 +132,25 @@ impl Collected {
         };
         let size = content.json_length()
             + json::text_length(&self.reasoning)
-            + airlock.as_ref().map_or(0, Airlock::json_length)
+            + airlock.as_ref().map_or(0, AirlockObject::json_length)
             + calls.iter().map(json_length).sum::<usize>()
             + BODY_OVERHEAD;
-        let completion = Completion {
+        let completion = CompletionObject {
             id: &self.heading.id,
             object: "chat.completion",
             created: self.heading.created,
             model: &self.heading.model,
             system_fingerprint: None,
-            choices: [Choice {
+            choices: [ChoiceObject {
                 index: 0,
-                message: Message {
+                message: MessageObject {
                     role: "assistant",
                     content: (calls.is_empty() || !content.is_empty()).then_some(content),
                     reasoning_content: (!self.reasoning.is_empty())
                         .then_some(self.reasoning.as_str()),
                     refusal: None,
                     annotations: [],
-                    tool_calls: calls.iter().map(ToolCall::of).collect(),
+                    tool_calls: calls.iter().map(ToolCallObject::of).collect(),
                 },
                 logprobs: None,
                 finish_reason,
@@ -163,31 +163,31 @@ impl Collected {
 }
 
 #[derive(Serialize)]
-struct Completion<'a> {
+struct CompletionObject<'a> {
     id: &'a str,
     object: &'static str,
     created: u64,
     model: &'a str,
     system_fingerprint: Option<&'a str>,
-    choices: [Choice<'a>; 1],
+    choices: [ChoiceObject<'a>; 1],
     /// Absent when nobody told: a client must not take it for nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
     /// Of a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
-    airlock: Option<Airlock<'a>>,
+    airlock: Option<AirlockObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct Choice<'a> {
+struct ChoiceObject<'a> {
     index: u32,
-    message: Message<'a>,
+    message: MessageObject<'a>,
     logprobs: Option<()>,
     finish_reason: &'static str,
 }
 
 #[derive(Serialize)]
-struct Message<'a> {
+struct MessageObject<'a> {
     role: &'static str,
     /// None of an answer that is nothing but calls.
     content: Option<&'a Messages>,
@@ -196,28 +196,28 @@ struct Message<'a> {
     refusal: Option<&'a str>,
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tool_calls: Vec<ToolCall<'a>>,
+    tool_calls: Vec<ToolCallObject<'a>>,
 }
 
 #[derive(Serialize)]
-struct ToolCall<'a> {
+struct ToolCallObject<'a> {
     id: &'a str,
     r#type: &'static str,
-    function: Function<'a>,
+    function: FunctionObject<'a>,
 }
 
 #[derive(Serialize)]
-struct Function<'a> {
+struct FunctionObject<'a> {
     name: &'a str,
     arguments: &'a str,
 }
 
-impl<'a> ToolCall<'a> {
-    fn of(call: &'a Call<'_>) -> Self {
+impl<'a> ToolCallObject<'a> {
+    fn of(call: &'a FunctionCall<'_>) -> Self {
         Self {
             id: &call.id,
             r#type: "function",
-            function: Function {
+            function: FunctionObject {
                 name: &call.name,
                 arguments: &call.arguments,
             },
@@ -226,7 +226,7 @@ impl<'a> ToolCall<'a> {
 }
 
 /// Bytes of a call as JSON, or a few more.
-fn json_length(call: &Call<'_>) -> usize {
+fn json_length(call: &FunctionCall<'_>) -> usize {
     let texts = [&call.id, &call.name, &call.arguments];
     CALL_OVERHEAD
         + texts

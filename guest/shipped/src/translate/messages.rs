@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::transcript::PARAGRAPH;
+use super::answer_filter::PARAGRAPH;
 use crate::json;
 use crate::tools;
 
@@ -14,10 +14,10 @@ const PIECE: usize = 64 * 1024;
 
 /// The messages of a turn that belong to its answer, in order.
 #[derive(Debug, Default)]
-pub(super) struct Messages(Vec<Message>);
+pub(super) struct Messages(Vec<MessageText>);
 
 #[derive(Debug)]
-struct Message {
+struct MessageText {
     number: u32,
     /// The text, in pieces whose buffers never grow: one large buffer would be copied, and half of it stay empty.
     pieces: Vec<String>,
@@ -28,7 +28,7 @@ impl Messages {
     pub(super) fn push(&mut self, number: u32, text: Cow<'_, str>) {
         match self.0.last_mut() {
             Some(last) if last.number == number => last.append(&text),
-            _ => self.0.push(Message {
+            _ => self.0.push(MessageText {
                 number,
                 pieces: vec![text.into_owned()],
             }),
@@ -44,7 +44,7 @@ impl Messages {
     pub(super) fn to_text(&self) -> Cow<'_, str> {
         match self.0.as_slice() {
             [] => Cow::Borrowed(""),
-            [Message { pieces, .. }] if pieces.len() == 1 => Cow::Borrowed(&pieces[0]),
+            [MessageText { pieces, .. }] if pieces.len() == 1 => Cow::Borrowed(&pieces[0]),
             _ => {
                 let mut text = String::with_capacity(self.pieces().map(str::len).sum());
                 text.extend(self.pieces());
@@ -60,7 +60,7 @@ impl Messages {
 
     /// The digest of the whole text, a blank line between messages.
     pub(super) fn digest(&self) -> String {
-        let mut digest = tools::Text::default();
+        let mut digest = tools::TextDigest::default();
         for piece in self.pieces() {
             digest.update(piece);
         }
@@ -83,7 +83,7 @@ impl Messages {
     }
 }
 
-impl Message {
+impl MessageText {
     /// Fills the last piece, and puts the rest into a new one of at least twice its size.
     fn append(&mut self, text: &str) {
         let mut rest = text;

@@ -1,37 +1,37 @@
 //! A reply as server-sent events.
 
-use super::airlock::Airlock;
-use super::calls::Calls;
-use super::candidates::{Candidates, News};
-use super::chunks::{self, Chunks, Field};
+use super::airlock_object::AirlockObject;
+use super::answer_filter::AnswerFilter;
+use super::calls::FunctionCalls;
+use super::candidates::{CandidateUpdate, Candidates};
+use super::chunks::{self, Chunks, DeltaField};
 use super::ending::finish_reason;
 use super::heading::{ANSWER, Heading};
-use super::transcript::Transcript;
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
-use crate::notes::{Notes, Structure};
+use crate::notes::{PlanNotes, Structure};
 use crate::problem::{self, upstream};
 use crate::tools;
 
 /// What a stream has told so far, as far as the next frame depends on it.
 #[derive(Debug)]
-pub(super) struct Streamed {
-    notes: Notes,
+pub(super) struct StreamedReply {
+    notes: PlanNotes,
     chunks: Chunks,
-    transcript: Transcript,
+    transcript: AnswerFilter,
     /// Whether the first chunk has been sent.
     begun: bool,
     /// Where the last event that was heard was told, if it is told as text.
-    place: Option<Place>,
+    place: Option<DeltaTarget>,
     usage: Option<Usage>,
     /// The whole answer, where it must be checked at the end.
     answer: String,
     /// Words that were told have become void, which a stream cannot take back.
     spoiled: bool,
-    calls: Calls,
+    calls: FunctionCalls,
     /// What was told as content, where calls may follow it.
-    said: Option<tools::Text>,
+    said: Option<tools::TextDigest>,
     /// The turns besides the answer's, where there are any.
     candidates: Option<Candidates>,
     /// Whether the client is shown the candidates.
@@ -40,32 +40,32 @@ pub(super) struct Streamed {
 
 /// Where text is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Answer(Field),
+enum DeltaTarget {
+    Answer(DeltaField),
     Candidate(u32),
 }
 
 /// Text, where it is told, and what must be written before it.
-type Piece = (Place, &'static str, String);
+type TargetedText = (DeltaTarget, &'static str, String);
 
 /// The frames of one batch, and the text that the next one begins with.
 #[derive(Debug, Default)]
-struct Batch {
+struct FrameBatch {
     frames: Vec<Frame>,
-    pending: Option<(Place, String)>,
+    pending: Option<(DeltaTarget, String)>,
 }
 
-impl Streamed {
-    pub(super) fn new(heading: &Heading, mut notes: Notes) -> Self {
+impl StreamedReply {
+    pub(super) fn new(heading: &Heading, mut notes: PlanNotes) -> Self {
         let shown = notes.fan_out.as_ref().is_some_and(|fan_out| fan_out.shown);
-        let calls = Calls::of(heading, &mut notes);
+        let calls = FunctionCalls::of(heading, &mut notes);
         Self {
             chunks: Chunks::new(heading, notes.include_usage),
-            said: calls.are_expected().then(tools::Text::default),
+            said: calls.are_expected().then(tools::TextDigest::default),
             calls,
             candidates: Candidates::of(&mut notes, shown),
             notes,
-            transcript: Transcript::default(),
+            transcript: AnswerFilter::default(),
             begun: false,
             place: None,
             usage: None,
@@ -77,7 +77,7 @@ impl Streamed {
 
     /// Text of the same place that stands side by side in a batch becomes one chunk.
     pub(super) fn feed(&mut self, events: Vec<Event>) -> Output {
-        let mut batch = Batch::default();
+        let mut batch = FrameBatch::default();
         let mut handoff = None;
         for event in events {
             if self.calls.are_whole() {
@@ -124,16 +124,16 @@ impl Streamed {
     pub(super) fn offer(&self) -> Option<Pattern> {
         let field = match self.place? {
             // Told twice.
-            Place::Answer(Field::Content) if self.shown => return None,
-            Place::Answer(field) => field,
-            Place::Candidate(_) => return None,
+            DeltaTarget::Answer(DeltaField::Content) if self.shown => return None,
+            DeltaTarget::Answer(field) => field,
+            DeltaTarget::Candidate(_) => return None,
         };
         let (before, after) = self.chunks.around(field);
         Some(Pattern {
             event: None,
             before,
             after,
-            report: field == Field::Content && self.remembers(),
+            report: field == DeltaField::Content && self.remembers(),
         })
     }
 
@@ -153,7 +153,8 @@ impl Streamed {
             Ok(reason) => {
                 self.begin(&mut frames);
                 let candidates = self.candidates.as_ref();
-                let airlock = candidates.map(|candidates| Airlock::of(candidates, self.usage));
+                let airlock =
+                    candidates.map(|candidates| AirlockObject::of(candidates, self.usage));
                 frames.push(self.chunks.finish(reason, airlock.as_ref()));
                 // A client cannot count on this chunk, since a stream may break: none is better than one without numbers.
                 if let Some(usage) = self.usage().filter(|_| self.notes.include_usage) {
@@ -182,7 +183,7 @@ impl Streamed {
 
     fn hand_off(&mut self, frames: &mut Vec<Frame>) -> Handoff {
         let said = self.said.take().filter(|_| !self.spoiled);
-        let handoff = self.calls.hand_off(said.map(tools::Text::finish));
+        let handoff = self.calls.hand_off(said.map(tools::TextDigest::finish));
         if !self.calls.complete().is_empty() && !self.begun {
             self.begun = true;
             frames.push(self.chunks.wordless());
@@ -193,15 +194,15 @@ impl Streamed {
         handoff
     }
 
-    fn receive_answer(&mut self, kind: EventKind) -> Option<Piece> {
+    fn receive_answer(&mut self, kind: EventKind) -> Option<TargetedText> {
         let (field, separator, text) = match kind {
             EventKind::Text(text) => {
                 let separator = self.transcript.admit_text(&text, &self.notes)?;
-                (Field::Content, separator, text.text)
+                (DeltaField::Content, separator, text.text)
             }
             EventKind::Reasoning(reasoning) => {
                 let separator = self.transcript.admit_reasoning(&reasoning, &self.notes)?;
-                (Field::Reasoning, separator, reasoning.text)
+                (DeltaField::Reasoning, separator, reasoning.text)
             }
             EventKind::Usage(usage) => {
                 self.usage = Some(usage);
@@ -223,10 +224,10 @@ impl Streamed {
             }
             EventKind::Opened(_) | EventKind::Other(_) => return None,
         };
-        (!self.spoiled).then_some((Place::Answer(field), separator, text))
+        (!self.spoiled).then_some((DeltaTarget::Answer(field), separator, text))
     }
 
-    fn receive_other(&mut self, event: Event, batch: &mut Batch) -> Option<Piece> {
+    fn receive_other(&mut self, event: Event, batch: &mut FrameBatch) -> Option<TargetedText> {
         let tab = event.source;
         let candidates = self.candidates.as_mut()?;
         let news = candidates.receive(event, &self.notes)?;
@@ -235,12 +236,14 @@ impl Streamed {
         }
         let candidate = candidates.get(tab)?;
         let frame = match news {
-            News::Said(separator, text) => return Some((Place::Candidate(tab), separator, text)),
-            News::Opened => {
+            CandidateUpdate::Said(separator, text) => {
+                return Some((DeltaTarget::Candidate(tab), separator, text));
+            }
+            CandidateUpdate::Opened => {
                 let total = candidates.fan_out.candidates;
                 self.chunks.tab_open(tab, total, &candidate.model)
             }
-            News::Ended => {
+            CandidateUpdate::Ended => {
                 let frame = match candidate.fault() {
                     None => {
                         let (text, usage) = (&candidate.messages, candidate.usage);
@@ -313,18 +316,20 @@ impl Streamed {
     }
 
     /// Writes what is pending.
-    fn tell(&mut self, batch: &mut Batch) {
+    fn tell(&mut self, batch: &mut FrameBatch) {
         let Some((place, text)) = batch.pending.take() else {
             return;
         };
         let frames = &mut batch.frames;
         self.begin(frames);
         match place {
-            Place::Candidate(tab) => frames.push(self.chunks.tab_chunk(tab, &text)),
-            Place::Answer(Field::Content) if self.shown => frames.extend(self.chunks.gather(&text)),
-            Place::Answer(field) => frames.push(self.chunks.delta(field, &text)),
+            DeltaTarget::Candidate(tab) => frames.push(self.chunks.tab_chunk(tab, &text)),
+            DeltaTarget::Answer(DeltaField::Content) if self.shown => {
+                frames.extend(self.chunks.gather(&text));
+            }
+            DeltaTarget::Answer(field) => frames.push(self.chunks.delta(field, &text)),
         }
-        if place == Place::Answer(Field::Content) {
+        if place == DeltaTarget::Answer(DeltaField::Content) {
             self.remember(&text);
         }
     }

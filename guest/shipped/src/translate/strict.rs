@@ -36,22 +36,22 @@ const PLACE_AT_MOST: usize = 200;
 
 /// Why arguments are not known to satisfy a schema.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Unmet {
+pub(super) enum ValidationError {
     /// They do not.
-    Fault(Fault),
+    Violation(Violation),
     /// Nobody knows: the check took too many steps, or the schema applies too deep within itself.
     Unchecked,
 }
 
 /// Where arguments fail, and how. It tells none of their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct Violation {
     /// From the inside out: `.name` or `[1]`.
     place: Vec<String>,
     what: String,
 }
 
-impl Fault {
+impl Violation {
     fn of(what: impl Into<String>) -> Self {
         Self {
             place: Vec::new(),
@@ -65,7 +65,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place: String = self.place.iter().rev().map(String::as_str).collect();
         let place = place.strip_prefix('.').unwrap_or(&place);
@@ -78,13 +78,13 @@ impl fmt::Display for Fault {
 
 /// The work that may still be done.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(super) struct StepBudget {
     left: Cell<u32>,
     /// More was to be done than that.
     exceeded: Cell<bool>,
 }
 
-impl Default for Steps {
+impl Default for StepBudget {
     fn default() -> Self {
         Self {
             left: Cell::new(STEPS),
@@ -93,7 +93,7 @@ impl Default for Steps {
     }
 }
 
-impl Steps {
+impl StepBudget {
     /// Takes a step, and one more for every so many of `size`, if there is one left.
     fn take(&self, size: usize) -> bool {
         let left = self.left.get();
@@ -107,19 +107,23 @@ impl Steps {
 }
 
 /// Fails where `arguments` are no JSON or do not satisfy `schema`, and where that takes more than `steps`.
-pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), Unmet> {
+pub(super) fn check(
+    schema: &str,
+    arguments: &str,
+    steps: &StepBudget,
+) -> Result<(), ValidationError> {
     // To read takes time too, and room.
     let read = schema.len().saturating_add(arguments.len());
     if !steps.take(read.saturating_mul(READING)) {
-        return Err(Unmet::Unchecked);
+        return Err(ValidationError::Unchecked);
     }
     let Ok(arguments) = json::value(arguments) else {
-        return Err(Unmet::Fault(Fault::of("are not JSON")));
+        return Err(ValidationError::Violation(Violation::of("are not JSON")));
     };
     let Ok(root) = serde_json::from_str(schema) else {
         return Ok(());
     };
-    let check = Check {
+    let check = SchemaValidator {
         root: &root,
         steps,
         checked: RefCell::default(),
@@ -127,25 +131,25 @@ pub(super) fn check(schema: &str, arguments: &str, steps: &Steps) -> Result<(), 
     let result = check.value(&root, &arguments, 0);
     // What was looked at after the last step says nothing.
     if steps.exceeded.get() {
-        return Err(Unmet::Unchecked);
+        return Err(ValidationError::Unchecked);
     }
-    result.map_err(Unmet::Fault)
+    result.map_err(ValidationError::Violation)
 }
 
 /// A schema and a value, by their addresses.
 type Pair = [*const Value; 2];
 
 /// One check of one value.
-struct Check<'a> {
+struct SchemaValidator<'a> {
     root: &'a Value,
-    steps: &'a Steps,
+    steps: &'a StepBudget,
     /// What came of each schema and value: alternatives may lead to the same two in any number of ways.
     /// What is being checked counts as satisfied, so that a schema which is only itself asks nothing.
-    checked: RefCell<BTreeMap<Pair, Result<(), Fault>>>,
+    checked: RefCell<BTreeMap<Pair, Result<(), Violation>>>,
 }
 
-impl Check<'_> {
-    fn value(&self, schema: &Value, value: &Value, depth: usize) -> Result<(), Fault> {
+impl SchemaValidator<'_> {
+    fn value(&self, schema: &Value, value: &Value, depth: usize) -> Result<(), Violation> {
         if depth >= DEEPEST {
             self.steps.exceeded.set(true);
             return Ok(());
@@ -166,11 +170,11 @@ impl Check<'_> {
         value: &Value,
         depth: usize,
         pairs: &mut Vec<Pair>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Violation> {
         let mut schema = schema;
         while self.steps.take(size(value)) {
             let words = match schema {
-                Value::Bool(false) => return Err(Fault::of("hold what is not allowed")),
+                Value::Bool(false) => return Err(Violation::of("hold what is not allowed")),
                 Value::Object(words) => words,
                 _ => return Ok(()),
             };
@@ -209,25 +213,25 @@ impl Check<'_> {
     }
 
     /// What a schema says of a value, whatever is in it.
-    fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Fault> {
+    fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Violation> {
         if let Some(kind) = words.get("type")
             && self.steps.take(size(kind))
             && !is_of(kind, value)
         {
-            return Err(Fault::of("have the wrong type"));
+            return Err(Violation::of("have the wrong type"));
         }
         if let Some(Value::Array(allowed)) = words.get("enum")
             && !allowed.iter().any(|allowed| self.equal(allowed, value))
         {
-            return Err(Fault::of("are none of the values of `enum`"));
+            return Err(Violation::of("are none of the values of `enum`"));
         }
         if let Some(only) = words.get("const")
             && !self.equal(only, value)
         {
-            return Err(Fault::of("are not the value of `const`"));
+            return Err(Violation::of("are not the value of `const`"));
         }
         match bounds::broken(words, value) {
-            Some(bound) => Err(Fault::of(format!("do not keep to `{bound}`"))),
+            Some(bound) => Err(Violation::of(format!("do not keep to `{bound}`"))),
             None => Ok(()),
         }
     }
@@ -237,7 +241,7 @@ impl Check<'_> {
         words: &Map<String, Value>,
         value: &Value,
         depth: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Violation> {
         let Some(Value::Array(schemas)) = words.get("anyOf") else {
             return Ok(());
         };
@@ -245,7 +249,7 @@ impl Check<'_> {
         if schemas.is_empty() || schemas.iter().any(fits) {
             return Ok(());
         }
-        Err(Fault::of("satisfy no schema of `anyOf`"))
+        Err(Violation::of("satisfy no schema of `anyOf`"))
     }
 
     fn members(
@@ -253,11 +257,11 @@ impl Check<'_> {
         words: &Map<String, Value>,
         members: &Map<String, Value>,
         depth: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Violation> {
         if let Some(Value::Array(required)) = words.get("required") {
             for name in required.iter().filter_map(Value::as_str) {
                 if self.steps.take(name.len()) && !members.contains_key(name) {
-                    return Err(Fault::of(format!("lack `{}`", short(name))));
+                    return Err(Violation::of(format!("lack `{}`", short(name))));
                 }
             }
         }
@@ -270,7 +274,7 @@ impl Check<'_> {
             let schema = match known.and_then(|known| known.get(name)) {
                 Some(schema) => schema,
                 None if others == Some(&Value::Bool(false)) => {
-                    return Err(Fault::of("have a member that is not in `properties`"));
+                    return Err(Violation::of("have a member that is not in `properties`"));
                 }
                 None => match others {
                     Some(schema) => schema,
@@ -288,7 +292,7 @@ impl Check<'_> {
         words: &Map<String, Value>,
         items: &[Value],
         depth: usize,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), Violation> {
         let Some(schema) = words.get("items") else {
             return Ok(());
         };

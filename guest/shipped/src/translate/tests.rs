@@ -15,8 +15,8 @@ use crate::bindings::airlock::policy::types::{
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::notes::Structure;
 
-fn reply(notes: &Notes) -> Reply {
-    Reply::new(&Context {
+fn reply(notes: &PlanNotes) -> ReplyTranslator {
+    ReplyTranslator::new(&Context {
         id: "req_1".to_owned(),
         arrived: 1_999,
         dialect: crate::DIALECT.to_owned(),
@@ -121,14 +121,14 @@ fn batches_change_nothing_that_a_client_hears() {
             Structure::Free => "I \"look\"\n\n\n{\"a\": 1}",
             Structure::Object | Structure::Schema => "{\"a\": 1}",
         };
-        let notes = Notes {
+        let notes = PlanNotes {
             streaming: true,
             include_usage: true,
             reasoning: true,
             structure,
-            ..Notes::default()
+            ..PlanNotes::default()
         };
-        let whole = Notes {
+        let whole = PlanNotes {
             streaming: false,
             ..notes.clone()
         };
@@ -190,15 +190,15 @@ fn an_object_is_one_object_and_nothing_else() {
 #[test]
 fn a_large_answer_arrives_whole() {
     let large = "0123456789abcde\n".repeat(512 * 1024);
-    let mut collected = reply(&Notes::default());
+    let mut collected = reply(&PlanNotes::default());
     collected.feed(vec![text(0, None, &large)]);
     let body: Value =
         serde_json::from_str(&collected.finish(Ending::Completed).body.unwrap()).unwrap();
     assert_eq!(body["choices"][0]["message"]["content"], large.as_str());
 
-    let mut streamed = reply(&Notes {
+    let mut streamed = reply(&PlanNotes {
         streaming: true,
-        ..Notes::default()
+        ..PlanNotes::default()
     });
     let frames = streamed.feed(vec![text(0, None, &large)]).frames;
     assert_eq!(frames.len(), 2);

@@ -1,4 +1,4 @@
-//! Tokens, as OpenAI counts them.
+//! Token usage in OpenAI's format.
 
 use serde::Serialize;
 
@@ -40,7 +40,7 @@ impl UsageObject {
     }
 }
 
-/// What turns used together. None where none of them told.
+/// The sum of several turns' usage. None if none of them reported any.
 pub(super) fn sum(usages: impl IntoIterator<Item = Option<Usage>>) -> Option<Usage> {
     usages.into_iter().flatten().reduce(|sum, usage| Usage {
         input: sum.input.saturating_add(usage.input),

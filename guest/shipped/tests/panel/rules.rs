@@ -283,8 +283,8 @@ impl Strategy for Wordy {
         "wordy"
     }
 
-    fn decide(&mut self, _: &Table) -> Step {
-        Step::Pick(Choice {
+    fn decide(&mut self, _: &Table) -> StrategyStep {
+        StrategyStep::Pick(Choice {
             candidate: 1,
             extra: Some(self.0.to_owned()),
         })
@@ -312,14 +312,14 @@ fn what_a_strategy_adds_to_a_pick_is_an_object_on_one_line() {
 
 /// Another policy's panel around the shipped one.
 struct Seat {
-    inner: component::Panel,
+    inner: component::PanelResource,
 }
 
 #[test]
 fn another_policy_may_sit_over_the_shipped_panel() {
     let context = context(json!({"strategy": "first", "quorum": 2}), "free");
     let seat = Seat {
-        inner: component::Panel::new(context, 2),
+        inner: component::PanelResource::new(context, 2),
     };
     assert_eq!(seat.inner.wake(0), Verdict::Wait(None));
     assert_eq!(seat.inner.settle(2, said("a"), 1), picked(2, None));

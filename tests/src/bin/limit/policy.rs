@@ -71,7 +71,7 @@ pub(crate) struct Asked {
     reason = "a program has only one of the two"
 )]
 pub(crate) enum Session {
-    Native(Option<translate::Reply>),
+    Native(Option<translate::ReplyTranslator>),
     Sandboxed(Box<Sandbox>),
 }
 
@@ -106,7 +106,7 @@ impl Session {
             notes,
         };
         match self {
-            Self::Native(reply) => *reply = Some(translate::Reply::new(&context)),
+            Self::Native(reply) => *reply = Some(translate::ReplyTranslator::new(&context)),
             Self::Sandboxed(sandbox) => ours(sandbox.open(context))?,
         }
         Ok(())

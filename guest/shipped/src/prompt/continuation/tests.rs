@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Attachment, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::Notes;
+use crate::notes::PlanNotes;
 use crate::prompt::render;
-use crate::tools::{Call, key, text_digest};
+use crate::tools::{FunctionCall, key, text_digest};
 
 /// The request with all that a turn may depend on.
 fn asked() -> Value {
@@ -107,10 +107,10 @@ fn plan(body: &Value) -> Plan {
 
 /// What the translator would tell the host, having told the client this text and these calls.
 fn handed_off(body: &Value, text: &str, calls: &[(&str, &str, &str)]) -> String {
-    let tools = Notes::from_text(&plan(body).notes).tools.unwrap();
-    let calls: Vec<Call<'_>> = calls
+    let tools = PlanNotes::from_text(&plan(body).notes).tools.unwrap();
+    let calls: Vec<FunctionCall<'_>> = calls
         .iter()
-        .map(|&(id, name, arguments)| Call {
+        .map(|&(id, name, arguments)| FunctionCall {
             id: id.into(),
             name: name.into(),
             arguments: arguments.into(),

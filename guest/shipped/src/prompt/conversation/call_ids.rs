@@ -18,13 +18,13 @@ const DIGITS: usize = 40;
 /// model's cache holds.
 #[derive(Default)]
 pub(super) struct CallIds<'de> {
-    latest: BTreeMap<Cow<'de, str>, Latest>,
+    latest: BTreeMap<Cow<'de, str>, LatestCall>,
     /// Ids that were made, each once.
     made: BTreeSet<String>,
 }
 
 /// The last call of an id.
-struct Latest {
+struct LatestCall {
     /// Its message, and its index among the calls of that.
     place: (usize, usize),
     /// How many ids were tried for it and for those before it.
@@ -48,7 +48,7 @@ impl<'de> CallIds<'de> {
             latest.place = place;
             tried = latest.tried;
         } else {
-            let latest = Latest { place, tried };
+            let latest = LatestCall { place, tried };
             self.latest.insert(id.clone(), latest);
             if is_taken_upstream(id) && !self.made.contains(id.as_ref()) {
                 return Some(None);

@@ -3,55 +3,55 @@
 use std::borrow::Cow;
 
 use crate::bindings::airlock::policy::types::InputItem;
-use crate::prompt::content::Part;
-use crate::tools::Call;
+use crate::prompt::content::ContentPart;
+use crate::tools::FunctionCall;
 
-/// Who speaks.
+/// The role of a message, except for `tool`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::prompt) enum Role {
-    /// `system` and `developer`. Codex drops items of role `system`, so they are one to us.
+pub(in crate::prompt) enum MessageRole {
+    /// `system` or `developer`, which are equivalent here: Codex drops items of role `system`.
     Developer,
     User,
     Assistant,
 }
 
-/// One member of `messages`.
-pub(in crate::prompt) enum Entry<'de> {
-    Message(Message<'de>),
-    /// A message of role `tool`: what came of the call of this id.
-    Result(Cow<'de, str>, Vec<Part<'de>>),
+/// An element of `messages`.
+pub(in crate::prompt) enum MessageEntry<'de> {
+    Message(ChatMessage<'de>),
+    /// A message of role `tool`: the result of the call with this id.
+    ToolResult(Cow<'de, str>, Vec<ContentPart<'de>>),
 }
 
 /// One message.
-pub(in crate::prompt) struct Message<'de> {
-    pub(in crate::prompt) role: Role,
-    pub(in crate::prompt) parts: Vec<Part<'de>>,
-    /// What the assistant called, having said this.
-    pub(in crate::prompt) calls: Vec<Call<'de>>,
+pub(in crate::prompt) struct ChatMessage<'de> {
+    pub(in crate::prompt) role: MessageRole,
+    pub(in crate::prompt) parts: Vec<ContentPart<'de>>,
+    /// The calls of an assistant's message.
+    pub(in crate::prompt) calls: Vec<FunctionCall<'de>>,
 }
 
-/// What is wrong with calls and results: where it stands, and what it is.
+/// A call without a result, or a result without a call: its position, and the reason.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::prompt) enum Misplaced {
-    /// The result that a message brings.
+pub(in crate::prompt) enum ToolMessageError {
+    /// In the message of this index, which is a result.
     Result(usize, &'static str),
-    /// The call of a message.
+    /// In the message of this index, the call of this index.
     Call(usize, usize, &'static str),
 }
 
-impl Message<'_> {
-    /// Characters of its text.
+impl ChatMessage<'_> {
+    /// The number of characters of its text.
     pub(super) fn characters(&self) -> usize {
-        let texts = self.parts.iter().map(Part::text);
+        let texts = self.parts.iter().map(ContentPart::text);
         texts.map(|text| text.chars().count()).sum()
     }
 }
 
-pub(super) fn into_input(parts: Vec<Part<'_>>) -> Vec<InputItem> {
-    parts.into_iter().map(Part::into_input).collect()
+pub(super) fn into_input(parts: Vec<ContentPart<'_>>) -> Vec<InputItem> {
+    parts.into_iter().map(ContentPart::into_input).collect()
 }
 
-/// Appends a text, set off by a blank line.
+/// Appends a text after a blank line.
 pub(in crate::prompt) fn push_paragraph(out: &mut String, text: &str) {
     if text.is_empty() {
         return;

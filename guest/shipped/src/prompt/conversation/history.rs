@@ -1,24 +1,24 @@
 //! What was said earlier, as items, and its digest for those who ask for one.
 
-use super::batch::Batch;
-use super::chat_message::{Message, Role};
+use super::call_batch::CallBatch;
+use super::chat_message::{ChatMessage, MessageRole};
 use super::item;
 use crate::bindings::airlock::policy::types::Attachment;
-use crate::prompt::content::Part;
-use crate::tools::{Digest, Meanings};
+use crate::prompt::content::ContentPart;
+use crate::tools::{ArgumentNormalizer, Digest};
 
 /// The items so far.
 #[derive(Default)]
 pub(super) struct History<'a> {
     pub(super) items: Vec<String>,
     /// None where nobody asks for a digest, which takes longer than all the rest.
-    pub(super) reckoning: Option<Reckoning<'a>>,
+    pub(super) reckoning: Option<HistoryDigest<'a>>,
 }
 
 /// What makes the digest of a conversation.
-pub(super) struct Reckoning<'a> {
+pub(super) struct HistoryDigest<'a> {
     digest: Digest,
-    meanings: Meanings,
+    meanings: ArgumentNormalizer,
     /// The request's: an attachment counts by its own digest.
     attachments: &'a [Attachment],
 }
@@ -28,9 +28,9 @@ impl<'a> History<'a> {
     pub(super) fn digested(attachments: &'a [Attachment]) -> Self {
         Self {
             items: Vec::new(),
-            reckoning: Some(Reckoning {
+            reckoning: Some(HistoryDigest {
                 digest: Digest::default(),
-                meanings: Meanings::default(),
+                meanings: ArgumentNormalizer::default(),
                 attachments,
             }),
         }
@@ -43,22 +43,22 @@ impl<'a> History<'a> {
     }
 
     /// Counts a message that becomes no item.
-    pub(super) fn reckon(&mut self, message: &Message<'_>) {
+    pub(super) fn reckon(&mut self, message: &ChatMessage<'_>) {
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.push_message(message);
         }
     }
 
-    pub(super) fn remember(&mut self, message: &Message<'_>) {
+    pub(super) fn remember(&mut self, message: &ChatMessage<'_>) {
         // An assistant that only called tools, or said nothing at all, has left no message.
-        let silent = message.parts.iter().all(Part::is_empty);
-        if !(silent && message.role == Role::Assistant) {
+        let silent = message.parts.iter().all(ContentPart::is_empty);
+        if !(silent && message.role == MessageRole::Assistant) {
             self.reckon(message);
             self.items.push(item::message(message));
         }
     }
 
-    pub(super) fn remember_batch(&mut self, batch: &Batch<'_>) {
+    pub(super) fn remember_batch(&mut self, batch: &CallBatch<'_>) {
         self.remember(&batch.said);
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.push_batch(batch);
@@ -72,17 +72,17 @@ impl<'a> History<'a> {
     }
 }
 
-impl Reckoning<'_> {
-    fn push_message(&mut self, message: &Message<'_>) {
+impl HistoryDigest<'_> {
+    fn push_message(&mut self, message: &ChatMessage<'_>) {
         self.digest.push(match message.role {
-            Role::Developer => "developer",
-            Role::User => "user",
-            Role::Assistant => "assistant",
+            MessageRole::Developer => "developer",
+            MessageRole::User => "user",
+            MessageRole::Assistant => "assistant",
         });
         self.push_parts(&message.parts);
     }
 
-    fn push_batch(&mut self, batch: &Batch<'_>) {
+    fn push_batch(&mut self, batch: &CallBatch<'_>) {
         for call in &batch.calls {
             let meaning = self.meanings.of(&call.arguments);
             for part in ["call", &call.id, &call.name, &meaning] {
@@ -96,15 +96,15 @@ impl Reckoning<'_> {
         }
     }
 
-    fn push_parts(&mut self, parts: &[Part<'_>]) {
+    fn push_parts(&mut self, parts: &[ContentPart<'_>]) {
         self.digest.push(&parts.len().to_string());
         for part in parts {
             match part {
-                Part::Text(text) | Part::Refusal(text) => {
+                ContentPart::Text(text) | ContentPart::Refusal(text) => {
                     self.digest.push("text");
                     self.digest.push(text);
                 }
-                Part::Image(number) => {
+                ContentPart::Image(number) => {
                     let attachment = usize::try_from(*number)
                         .ok()
                         .and_then(|index| self.attachments.get(index));

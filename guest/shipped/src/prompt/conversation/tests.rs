@@ -6,43 +6,43 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::tools::{Call, seen_name, text_digest};
+use crate::tools::{FunctionCall, seen_name, text_digest};
 
-fn text(text: &str) -> Part<'_> {
-    Part::Text(Cow::Borrowed(text))
+fn text(text: &str) -> ContentPart<'_> {
+    ContentPart::Text(Cow::Borrowed(text))
 }
 
-fn of(role: Role, parts: Vec<Part<'_>>) -> Entry<'_> {
-    Entry::Message(Message {
+fn of(role: MessageRole, parts: Vec<ContentPart<'_>>) -> MessageEntry<'_> {
+    MessageEntry::Message(ChatMessage {
         role,
         parts,
         calls: Vec::new(),
     })
 }
 
-fn message(role: Role, words: &str) -> Entry<'_> {
+fn message(role: MessageRole, words: &str) -> MessageEntry<'_> {
     of(role, vec![text(words)])
 }
 
-fn calls<'a>(words: &'a str, calls: &[&'a str]) -> Entry<'a> {
-    let call = |id: &&'a str| Call {
+fn calls<'a>(words: &'a str, calls: &[&'a str]) -> MessageEntry<'a> {
+    let call = |id: &&'a str| FunctionCall {
         id: Cow::Borrowed(*id),
         name: Cow::Borrowed("a.b"),
         arguments: Cow::Borrowed("{\"n\":\n1}"),
     };
-    Entry::Message(Message {
-        role: Role::Assistant,
+    MessageEntry::Message(ChatMessage {
+        role: MessageRole::Assistant,
         parts: vec![text(words)],
         calls: calls.iter().map(call).collect(),
     })
 }
 
-fn result<'a>(call: &'a str, words: &'a str) -> Entry<'a> {
-    Entry::Result(Cow::Borrowed(call), vec![text(words)])
+fn result<'a>(call: &'a str, words: &'a str) -> MessageEntry<'a> {
+    MessageEntry::ToolResult(Cow::Borrowed(call), vec![text(words)])
 }
 
-fn conversation(entries: Vec<Entry<'_>>) -> Conversation<'_> {
-    let mut conversation = Conversation::default();
+fn conversation(entries: Vec<MessageEntry<'_>>) -> ConversationBuilder<'_> {
+    let mut conversation = ConversationBuilder::default();
     for entry in entries {
         conversation.push(entry).unwrap();
     }
@@ -50,13 +50,13 @@ fn conversation(entries: Vec<Entry<'_>>) -> Conversation<'_> {
     conversation
 }
 
-fn talk(entries: Vec<Entry<'_>>) -> Option<Talk<'_>> {
+fn talk(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversation<'_>> {
     conversation(entries).finish(&[], true)
 }
 
 /// What is found wrong with these, at the last of them or at the end.
-fn misplaced(entries: Vec<Entry<'_>>) -> Misplaced {
-    let mut conversation = Conversation::default();
+fn misplaced(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
+    let mut conversation = ConversationBuilder::default();
     let mut found = Ok(());
     for entry in entries {
         assert_eq!(found, Ok(()));
@@ -70,12 +70,12 @@ fn misplaced(entries: Vec<Entry<'_>>) -> Misplaced {
 #[test]
 fn only_leading_system_messages_are_instructions() {
     let talk = talk(vec![
-        message(Role::Developer, "a"),
-        message(Role::Developer, ""),
-        message(Role::Developer, "b"),
-        message(Role::User, "c"),
-        message(Role::Developer, "d"),
-        message(Role::User, "e"),
+        message(MessageRole::Developer, "a"),
+        message(MessageRole::Developer, ""),
+        message(MessageRole::Developer, "b"),
+        message(MessageRole::User, "c"),
+        message(MessageRole::Developer, "d"),
+        message(MessageRole::User, "e"),
     ]);
     let item = |role: &str, text: &str| {
         format!(
@@ -92,9 +92,9 @@ fn only_leading_system_messages_are_instructions() {
 #[test]
 fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
     let talk = talk(vec![
-        of(Role::Assistant, Vec::new()),
-        message(Role::Developer, "a"),
-        message(Role::User, "b"),
+        of(MessageRole::Assistant, Vec::new()),
+        message(MessageRole::Developer, "a"),
+        message(MessageRole::User, "b"),
     ])
     .unwrap();
     assert_eq!(talk.instructions, "");
@@ -109,17 +109,17 @@ fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
 #[test]
 fn nobody_to_answer() {
     assert_eq!(talk(Vec::new()), None);
-    assert_eq!(talk(vec![message(Role::Developer, "")]), None);
-    assert_eq!(talk(vec![message(Role::Assistant, "")]), None);
+    assert_eq!(talk(vec![message(MessageRole::Developer, "")]), None);
+    assert_eq!(talk(vec![message(MessageRole::Assistant, "")]), None);
 }
 
 #[test]
 fn instructions_can_be_answered_alone() {
     for offers in [false, true] {
-        for more in [None, Some(message(Role::Assistant, ""))] {
+        for more in [None, Some(message(MessageRole::Assistant, ""))] {
             let asked = || {
-                let mut entries = vec![message(Role::Developer, "a")];
-                entries.extend(more.is_some().then(|| message(Role::Assistant, "")));
+                let mut entries = vec![message(MessageRole::Developer, "a")];
+                entries.extend(more.is_some().then(|| message(MessageRole::Assistant, "")));
                 conversation(entries)
             };
             let alone = asked().finish(&[], offers).unwrap();
@@ -131,9 +131,9 @@ fn instructions_can_be_answered_alone() {
         }
     }
     // The turn that answers them is the one that goes on when its results come.
-    let alone = talk(vec![message(Role::Developer, "a")]).unwrap();
+    let alone = talk(vec![message(MessageRole::Developer, "a")]).unwrap();
     let further = talk(vec![
-        message(Role::Developer, "a"),
+        message(MessageRole::Developer, "a"),
         calls("", &["1"]),
         result("1", "b"),
     ])
@@ -145,12 +145,12 @@ fn instructions_can_be_answered_alone() {
 #[test]
 fn input_longer_than_codex_takes_travels_as_history() {
     let fits = "ä".repeat(INPUT_AT_MOST);
-    let within = talk(vec![message(Role::User, &fits)]).unwrap();
+    let within = talk(vec![message(MessageRole::User, &fits)]).unwrap();
     assert_eq!(within.input, [InputItem::Text(fits.clone())]);
     assert_eq!(within.history, [""; 0]);
 
     let long = format!("{fits}!");
-    let beyond = talk(vec![message(Role::User, &long)]).unwrap();
+    let beyond = talk(vec![message(MessageRole::User, &long)]).unwrap();
     assert_eq!(beyond.input, []);
     assert_eq!(beyond.history.len(), 1);
     assert!(beyond.history[0].contains(&long));
@@ -160,9 +160,9 @@ fn input_longer_than_codex_takes_travels_as_history() {
 fn as_history_the_last_message_stands_at_its_end() {
     let asked = || {
         conversation(vec![
-            message(Role::Developer, "a"),
-            message(Role::Assistant, "b"),
-            of(Role::User, vec![text("c\n"), Part::Image(3)]),
+            message(MessageRole::Developer, "a"),
+            message(MessageRole::Assistant, "b"),
+            of(MessageRole::User, vec![text("c\n"), ContentPart::Image(3)]),
         ])
     };
     let talk = asked().finish_as_history(&[], true).unwrap();
@@ -183,8 +183,11 @@ fn as_history_the_last_message_stands_at_its_end() {
 
 #[test]
 fn nobody_to_answer_as_history() {
-    assert_eq!(Conversation::default().finish_as_history(&[], true), None);
-    for (role, words) in [(Role::Developer, ""), (Role::Assistant, "")] {
+    assert_eq!(
+        ConversationBuilder::default().finish_as_history(&[], true),
+        None
+    );
+    for (role, words) in [(MessageRole::Developer, ""), (MessageRole::Assistant, "")] {
         let conversation = conversation(vec![message(role, words)]);
         assert_eq!(conversation.finish_as_history(&[], true), None);
     }
@@ -193,10 +196,10 @@ fn nobody_to_answer_as_history() {
 #[test]
 fn calls_and_results_are_items_in_the_order_of_the_calls() {
     let talk = talk(vec![
-        message(Role::User, "x"),
+        message(MessageRole::User, "x"),
         calls("", &["1", "2"]),
         result("2", "b"),
-        Entry::Result(Cow::Borrowed("1"), vec![text("a"), Part::Image(0)]),
+        MessageEntry::ToolResult(Cow::Borrowed("1"), vec![text("a"), ContentPart::Image(0)]),
         calls("So:", &["3"]),
         result("3", ""),
     ])
@@ -231,10 +234,10 @@ fn calls_and_results_are_items_in_the_order_of_the_calls() {
 #[test]
 fn only_results_at_the_very_end_can_be_what_a_turn_waits_for() {
     let talk = talk(vec![
-        message(Role::User, "x"),
+        message(MessageRole::User, "x"),
         calls("", &["1"]),
         result("1", "a"),
-        message(Role::User, "y"),
+        message(MessageRole::User, "y"),
     ])
     .unwrap();
     assert_eq!(talk.answered, None);
@@ -243,8 +246,8 @@ fn only_results_at_the_very_end_can_be_what_a_turn_waits_for() {
 
 #[test]
 fn a_digest_is_that_of_the_same_conversation_before_it_went_on() {
-    let asked = || vec![message(Role::User, "x")];
-    let then = |mut entries: Vec<Entry<'static>>, more: [Entry<'static>; 2]| {
+    let asked = || vec![message(MessageRole::User, "x")];
+    let then = |mut entries: Vec<MessageEntry<'static>>, more: [MessageEntry<'static>; 2]| {
         entries.extend(more);
         entries
     };
@@ -263,21 +266,22 @@ fn a_digest_is_that_of_the_same_conversation_before_it_went_on() {
 
 #[test]
 fn only_what_offers_functions_has_a_digest() {
-    let finishes: [fn(Conversation<'static>, bool) -> Option<Talk<'static>>; 2] = [
+    let finishes: [fn(ConversationBuilder<'static>, bool) -> Option<CodexConversation<'static>>;
+        2] = [
         |conversation, offers| conversation.finish(&[], offers),
         |conversation, offers| conversation.finish_as_history(&[], offers),
     ];
-    let asked = || vec![message(Role::User, "x")];
+    let asked = || vec![message(MessageRole::User, "x")];
     let said = || {
         vec![
-            message(Role::User, "x"),
+            message(MessageRole::User, "x"),
             calls("", &["1"]),
             result("1", "a"),
         ]
     };
     let gone_on = || {
         let mut entries = said();
-        entries.push(message(Role::User, "y"));
+        entries.push(message(MessageRole::User, "y"));
         entries
     };
     for finish in finishes {
@@ -300,7 +304,7 @@ fn only_what_offers_functions_has_a_digest() {
 
 #[test]
 fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
-    let user = || message(Role::User, "x");
+    let user = || message(MessageRole::User, "x");
     for (entries, message) in [
         (vec![user(), result("1", "a")], 1),
         (vec![user(), calls("", &["1"]), result("2", "a")], 2),
@@ -334,7 +338,7 @@ fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
             4,
         ),
     ] {
-        assert!(matches!(misplaced(entries), Misplaced::Result(at, _) if at == message));
+        assert!(matches!(misplaced(entries), ToolMessageError::Result(at, _) if at == message));
     }
     for (entries, call) in [
         (vec![calls("", &["1", "2"])], (0, 0)),
@@ -366,7 +370,7 @@ fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
         ),
     ] {
         assert!(
-            matches!(misplaced(entries), Misplaced::Call(message, place, _) if (message, place) == call)
+            matches!(misplaced(entries), ToolMessageError::Call(message, place, _) if (message, place) == call)
         );
     }
 }
@@ -374,7 +378,7 @@ fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
 #[test]
 fn calls_of_one_id_are_apart_for_codex_and_the_same_for_the_client() {
     let talk = talk(vec![
-        message(Role::User, "x"),
+        message(MessageRole::User, "x"),
         calls("", &["1"]),
         result("1", "a"),
         calls("", &["1", "2"]),

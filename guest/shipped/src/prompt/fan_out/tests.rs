@@ -8,8 +8,8 @@ use super::*;
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::Request;
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::{Notes, Structure};
-use crate::panel::{Step, Table};
+use crate::notes::{PlanNotes, Structure};
+use crate::panel::{StrategyStep, Table};
 use crate::prompt::{render, render_with};
 
 const USER: &str = r#""messages":[{"role":"user","content":"x"}]"#;
@@ -35,8 +35,8 @@ fn problem(fields: &str) -> Problem {
     render(&request(fields, "")).unwrap_err()
 }
 
-fn terms(plan: &Plan) -> FanOut {
-    Notes::from_text(&plan.notes).fan_out.unwrap()
+fn terms(plan: &Plan) -> FanOutTerms {
+    PlanNotes::from_text(&plan.notes).fan_out.unwrap()
 }
 
 fn named(name: &str, param: &str) -> Option<Selection> {
@@ -92,7 +92,7 @@ fn count_of(plan: &Plan) -> u32 {
 
 #[test]
 fn what_is_not_said_is_the_default() {
-    let expected = FanOut {
+    let expected = FanOutTerms {
         candidates: 3,
         shown: true,
         strategy: "merge".to_owned(),
@@ -222,7 +222,7 @@ fn every_candidate_answers_the_whole_conversation() {
         assert_eq!(brief.summary.as_deref(), Some("none"));
         assert_eq!(brief.output_schema.as_deref(), Some(r#"{"type":"object"}"#));
     }
-    let notes = Notes::from_text(&plan.notes);
+    let notes = PlanNotes::from_text(&plan.notes);
     assert!(notes.reasoning);
     assert_eq!(notes.structure, Structure::Schema);
     let terms = terms(&plan);
@@ -304,8 +304,8 @@ impl Strategy for Other {
         self.1
     }
 
-    fn decide(&mut self, _: &Table) -> Step {
-        Step::Fallback
+    fn decide(&mut self, _: &Table) -> StrategyStep {
+        StrategyStep::Fallback
     }
 }
 

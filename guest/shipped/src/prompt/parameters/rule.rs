@@ -8,7 +8,7 @@ use serde::de;
 
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::Reader;
-use crate::prompt::shape::SeenValue;
+use crate::prompt::shape::ValueSummary;
 
 /// One parameter.
 #[derive(Clone, Copy, Debug)]
@@ -81,16 +81,16 @@ impl Parameter {
     pub(in crate::prompt) fn judge<E: de::Error>(
         &self,
         reader: &mut Reader<'_>,
-        value: &SeenValue<'_>,
-    ) -> Result<Verdict, E> {
-        if matches!(value, SeenValue::Null) {
-            return Ok(Verdict::Nothing);
+        value: &ValueSummary<'_>,
+    ) -> Result<ParameterAction, E> {
+        if matches!(value, ValueSummary::Null) {
+            return Ok(ParameterAction::Nothing);
         }
         self.values.check(reader, value)?;
         match self.treatment {
-            Treatment::Honoured | Treatment::Accepted => Ok(Verdict::Nothing),
-            Treatment::Ignored => Ok(Verdict::Ignore),
-            Treatment::Refused(harmless) if harmless.holds(value) => Ok(Verdict::Nothing),
+            Treatment::Honoured | Treatment::Accepted => Ok(ParameterAction::Nothing),
+            Treatment::Ignored => Ok(ParameterAction::Ignore),
+            Treatment::Refused(harmless) if harmless.holds(value) => Ok(ParameterAction::Nothing),
             Treatment::Refused(harmless) => {
                 let message = match harmless {
                     Harmless::Never => format!("not supported: {}. Leave it out", self.reason),
@@ -106,7 +106,7 @@ impl Parameter {
 }
 
 /// What is left to do with a parameter that was judged.
-pub(in crate::prompt) enum Verdict {
+pub(in crate::prompt) enum ParameterAction {
     Nothing,
     /// Name it among the ignored.
     Ignore,
@@ -114,39 +114,43 @@ pub(in crate::prompt) enum Verdict {
 
 impl Values {
     /// Fails where the value is of another type or out of range.
-    fn check<E: de::Error>(self, reader: &mut Reader<'_>, value: &SeenValue<'_>) -> Result<(), E> {
+    fn check<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        value: &ValueSummary<'_>,
+    ) -> Result<(), E> {
         let right_type = match (self, value) {
-            (Self::OneOf(names), SeenValue::Text(text)) => {
+            (Self::OneOf(names), ValueSummary::Text(text)) => {
                 if names.contains(&text.as_ref()) {
                     return Ok(());
                 }
                 return Err(reader.invalid(&format!("expected {self}, found `{}`", quoted(text))));
             }
-            (Self::Integer(least, most), SeenValue::Integer(number)) => {
+            (Self::Integer(least, most), ValueSummary::Integer(number)) => {
                 if (i128::from(least)..=i128::from(most)).contains(number) {
                     return Ok(());
                 }
                 return Err(reader.invalid(&format!("expected {self}, found {number}")));
             }
-            (Self::Number(least, most), SeenValue::Integer(number)) => {
+            (Self::Number(least, most), ValueSummary::Integer(number)) => {
                 if (i128::from(least)..=i128::from(most)).contains(number) {
                     return Ok(());
                 }
                 return Err(reader.invalid(&format!("expected {self}, found {number}")));
             }
-            (Self::Number(least, most), SeenValue::Number(number)) => {
+            (Self::Number(least, most), ValueSummary::Number(number)) => {
                 if (f64::from(least)..=f64::from(most)).contains(number) {
                     return Ok(());
                 }
                 // The number is not repeated: to write one takes a tenth of the whole policy's code.
                 return Err(reader.invalid(&format!("expected {self}")));
             }
-            (Self::Text, SeenValue::Text(_))
-            | (Self::Boolean, SeenValue::Boolean(_))
-            | (Self::Array, SeenValue::Array { .. })
-            | (Self::Object, SeenValue::Object { .. })
-            | (Self::TextOrArray, SeenValue::Text(_) | SeenValue::Array { .. })
-            | (Self::TextOrObject, SeenValue::Text(_) | SeenValue::Object { .. }) => true,
+            (Self::Text, ValueSummary::Text(_))
+            | (Self::Boolean, ValueSummary::Boolean(_))
+            | (Self::Array, ValueSummary::Array { .. })
+            | (Self::Object, ValueSummary::Object { .. })
+            | (Self::TextOrArray, ValueSummary::Text(_) | ValueSummary::Array { .. })
+            | (Self::TextOrObject, ValueSummary::Text(_) | ValueSummary::Object { .. }) => true,
             _ => false,
         };
         if right_type {
@@ -177,15 +181,15 @@ impl fmt::Display for Values {
 }
 
 impl Harmless {
-    fn holds(self, value: &SeenValue<'_>) -> bool {
+    fn holds(self, value: &ValueSummary<'_>) -> bool {
         match (self, value) {
-            (Self::Integer(harmless), SeenValue::Integer(number)) => *number == harmless.into(),
-            (Self::False, SeenValue::Boolean(value)) => !value,
+            (Self::Integer(harmless), ValueSummary::Integer(number)) => *number == harmless.into(),
+            (Self::False, ValueSummary::Boolean(value)) => !value,
             (Self::Empty, value) => value.is_empty(),
-            (Self::OneOf(names), SeenValue::Text(text)) => names.contains(&text.as_ref()),
+            (Self::OneOf(names), ValueSummary::Text(text)) => names.contains(&text.as_ref()),
             (
                 Self::OnlyText,
-                SeenValue::Array {
+                ValueSummary::Array {
                     members,
                     text_members,
                 },

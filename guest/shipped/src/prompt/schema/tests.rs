@@ -17,29 +17,32 @@ fn whitespace_goes_and_words_and_order_stay() {
 fn what_codex_could_not_parse_is_refused() {
     let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     assert!(compact(&nested(DEPTH_AT_MOST)).is_ok());
-    assert_eq!(compact(&nested(DEPTH_AT_MOST + 1)), Err(Fault::TooDeep));
-    assert_eq!(compact(&nested(10_000)), Err(Fault::TooDeep));
+    assert_eq!(
+        compact(&nested(DEPTH_AT_MOST + 1)),
+        Err(SchemaError::TooDeep)
+    );
+    assert_eq!(compact(&nested(10_000)), Err(SchemaError::TooDeep));
     let arrays = format!(r#"{{"a":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    assert_eq!(compact(&arrays), Err(Fault::TooDeep));
+    assert_eq!(compact(&arrays), Err(SchemaError::TooDeep));
 
-    assert_eq!(compact(r#"{"a":"\ud800"}"#), Err(Fault::Unreadable));
-    assert_eq!(compact(r#"{"\udfff":1}"#), Err(Fault::Unreadable));
-    assert_eq!(compact(r#"{"a":1e999}"#), Err(Fault::Unreadable));
-    assert_eq!(compact("[]"), Err(Fault::NotAnObject));
-    assert_eq!(compact("true"), Err(Fault::NotAnObject));
+    assert_eq!(compact(r#"{"a":"\ud800"}"#), Err(SchemaError::Unreadable));
+    assert_eq!(compact(r#"{"\udfff":1}"#), Err(SchemaError::Unreadable));
+    assert_eq!(compact(r#"{"a":1e999}"#), Err(SchemaError::Unreadable));
+    assert_eq!(compact("[]"), Err(SchemaError::NotAnObject));
+    assert_eq!(compact("true"), Err(SchemaError::NotAnObject));
 
     for name in ["Number", "RawValue"] {
         for escaped in ["$serde_json", "\\u0024serde_json"] {
             let object = format!(r#"{{"{escaped}::private::{name}":"{{"}}"#);
-            assert_eq!(compact(&object), Err(Fault::ReservedName));
+            assert_eq!(compact(&object), Err(SchemaError::ReservedName));
             let nested = format!(r#"{{"a":[{{"b":1,"c":{object}}}]}}"#);
-            assert_eq!(compact(&nested), Err(Fault::ReservedName));
+            assert_eq!(compact(&nested), Err(SchemaError::ReservedName));
         }
     }
     assert!(compact(r#"{"a":"$serde_json::private::Number"}"#).is_ok());
 
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(BYTES_AT_MOST));
-    assert_eq!(compact(&long), Err(Fault::TooLong));
+    assert_eq!(compact(&long), Err(SchemaError::TooLong));
 }
 
 #[test]

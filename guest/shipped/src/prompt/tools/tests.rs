@@ -7,9 +7,9 @@ mod refused;
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::Notes;
+use crate::notes::PlanNotes;
 use crate::prompt::render;
-use crate::tools::{Tools, seen_name};
+use crate::tools::{ToolNotes, seen_name};
 
 const USER: &str = r#"{"role":"user","content":"x"}"#;
 
@@ -29,8 +29,8 @@ fn plan(fields: &str) -> Plan {
     render(&request(USER, fields, "")).unwrap()
 }
 
-fn tools_of(plan: &Plan) -> Option<Tools> {
-    Notes::from_text(&plan.notes).tools
+fn tools_of(plan: &Plan) -> Option<ToolNotes> {
+    PlanNotes::from_text(&plan.notes).tools
 }
 
 fn assert_refused(result: Result<Plan, Problem>, kind: ProblemKind, param: &str, words: &str) {

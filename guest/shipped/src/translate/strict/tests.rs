@@ -5,10 +5,10 @@
 use super::*;
 
 fn fault(schema: &str, arguments: &str) -> String {
-    match check(schema, arguments, &Steps::default()) {
+    match check(schema, arguments, &StepBudget::default()) {
         Ok(()) => String::new(),
-        Err(Unmet::Fault(fault)) => fault.to_string(),
-        Err(Unmet::Unchecked) => "unchecked".to_owned(),
+        Err(ValidationError::Violation(fault)) => fault.to_string(),
+        Err(ValidationError::Unchecked) => "unchecked".to_owned(),
     }
 }
 
@@ -320,9 +320,12 @@ fn what_takes_too_long_is_unchecked() {
         "unchecked",
     );
     // One budget for all calls of a response.
-    let steps = Steps::default();
+    let steps = StepBudget::default();
     let unmet = [0, 1].map(|_| check(&all_fit, &items, &steps).unwrap_err());
-    assert_eq!(unmet, [Unmet::Unchecked, Unmet::Unchecked]);
+    assert_eq!(
+        unmet,
+        [ValidationError::Unchecked, ValidationError::Unchecked]
+    );
 }
 
 #[test]

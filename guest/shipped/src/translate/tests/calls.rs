@@ -8,32 +8,32 @@ use serde_json::json;
 use super::*;
 use crate::bindings::airlock::policy::types::{Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
-use crate::notes::FanOut;
-use crate::tools::{self, Call, Offered, Tools};
+use crate::notes::FanOutTerms;
+use crate::tools::{self, FunctionCall, OfferedTool, ToolNotes};
 
-fn tools() -> Tools {
-    let offer = |name: &str, strict: Option<&str>| Offered {
+fn tools() -> ToolNotes {
+    let offer = |name: &str, strict: Option<&str>| OfferedTool {
         name: name.to_owned(),
         index: None,
         strict: strict.map(str::to_owned),
     };
     let strict = r#"{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}"#;
-    Tools {
+    ToolNotes {
         offered: vec![
             offer("f", None),
             offer("get.weather", None),
             offer("s", Some(strict)),
         ],
         conversation: "c".to_owned(),
-        ..Tools::default()
+        ..ToolNotes::default()
     }
 }
 
-fn notes(streaming: bool, tools: Tools) -> Notes {
-    Notes {
+fn notes(streaming: bool, tools: ToolNotes) -> PlanNotes {
+    PlanNotes {
         streaming,
         tools: Some(tools),
-        ..Notes::default()
+        ..PlanNotes::default()
     }
 }
 
@@ -120,7 +120,7 @@ fn put_together(frames: &[Frame]) -> (String, Vec<Told>, Option<String>) {
     (content, calls, reason)
 }
 
-fn streamed(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> Heard {
     let mut reply = reply(&notes(true, tools.clone()));
     let (mut frames, mut handoff) = (Vec::new(), None);
     for batch in batches(events.to_vec(), cuts) {
@@ -147,7 +147,7 @@ fn streamed(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> Hea
     }
 }
 
-fn collected(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> Heard {
     let mut reply = reply(&notes(false, tools.clone()));
     let mut handoff = None;
     for batch in batches(events.to_vec(), cuts) {
@@ -189,7 +189,7 @@ fn collected(tools: &Tools, events: &[Event], cuts: usize, ending: Ending) -> He
 }
 
 /// What both kinds of reply say, however the events are batched. Content is not compared where there is a problem.
-fn receive(tools: &Tools, events: &[Event], ending: &Ending) -> Heard {
+fn receive(tools: &ToolNotes, events: &[Event], ending: &Ending) -> Heard {
     let heard = collected(tools, events, 0, ending.clone());
     for cuts in 0..1 << events.len() {
         assert_eq!(collected(tools, events, cuts, ending.clone()), heard);
@@ -203,9 +203,9 @@ fn receive(tools: &Tools, events: &[Event], ending: &Ending) -> Heard {
 }
 
 fn key(text: &str, calls: &[(&str, &str, &str)]) -> Option<String> {
-    let calls: Vec<Call<'_>> = calls
+    let calls: Vec<FunctionCall<'_>> = calls
         .iter()
-        .map(|(id, name, arguments)| Call {
+        .map(|(id, name, arguments)| FunctionCall {
             id: (*id).into(),
             name: (*name).into(),
             arguments: (*arguments).into(),

@@ -8,23 +8,23 @@ use serde_json::json;
 
 use super::*;
 use crate::bindings::airlock::policy::types::{Choice, Problem, ProblemKind};
-use crate::notes::FanOut;
+use crate::notes::FanOutTerms;
 use crate::problem::upstream;
 
 const HOSTILE: &str = "\n\ndata: [DONE]\r\n\n\"}}],{\\\u{0}\u{2028}";
 
-fn notes(streaming: bool, structure: Structure) -> Notes {
-    Notes {
+fn notes(streaming: bool, structure: Structure) -> PlanNotes {
+    PlanNotes {
         streaming,
         include_usage: true,
         reasoning: true,
         structure,
         effort: None,
-        fan_out: Some(FanOut {
+        fan_out: Some(FanOutTerms {
             candidates: 3,
             shown: true,
             strategy: "merge".to_owned(),
-            ..FanOut::default()
+            ..FanOutTerms::default()
         }),
         tools: None,
     }
@@ -147,7 +147,7 @@ fn listen(frames: &[Frame]) -> Heard {
 }
 
 /// What comes of the events in batches that the set bits of `cuts` end.
-fn told(notes: &Notes, events: &[Event], cuts: usize, ending: Ending) -> (Vec<Frame>, Closing) {
+fn told(notes: &PlanNotes, events: &[Event], cuts: usize, ending: Ending) -> (Vec<Frame>, Closing) {
     let mut reply = reply(notes);
     let mut frames = Vec::new();
     for batch in batches(events.to_vec(), cuts) {
@@ -203,7 +203,7 @@ fn batches_change_nothing_that_a_client_hears_of_a_fan_out() {
         assert_eq!(closing.body, Ok(String::new()));
         assert_eq!(listen(&frames), expected, "cuts {cuts:b}");
         if cuts % 64 == 0 {
-            let collected = Notes {
+            let collected = PlanNotes {
                 streaming: false,
                 ..notes
             };

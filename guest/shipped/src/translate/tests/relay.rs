@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::bindings::airlock::policy::types::Notification;
-use crate::notes::FanOut;
-use crate::tools::{Offered, Tools};
+use crate::notes::FanOutTerms;
+use crate::tools::{OfferedTool, ToolNotes};
 
 const PIECES: [&str; 6] = [
     "more",
@@ -15,12 +15,12 @@ const PIECES: [&str; 6] = [
 ];
 
 /// What a client may ask of a stream.
-fn streams() -> Vec<Notes> {
+fn streams() -> Vec<PlanNotes> {
     let mut all = Vec::new();
     for include_usage in [false, true] {
         for structure in [Structure::Free, Structure::Object, Structure::Schema] {
             for tools in [None, Some(tools())] {
-                all.push(Notes {
+                all.push(PlanNotes {
                     streaming: true,
                     include_usage,
                     reasoning: true,
@@ -35,34 +35,34 @@ fn streams() -> Vec<Notes> {
     all
 }
 
-fn stream() -> Notes {
-    Notes {
+fn stream() -> PlanNotes {
+    PlanNotes {
         streaming: true,
         reasoning: true,
-        ..Notes::default()
+        ..PlanNotes::default()
     }
 }
 
-fn tools() -> Tools {
-    let offered = Offered {
+fn tools() -> ToolNotes {
+    let offered = OfferedTool {
         name: "f".to_owned(),
         index: None,
         strict: None,
     };
-    Tools {
+    ToolNotes {
         offered: vec![offered],
         conversation: "c".to_owned(),
-        ..Tools::default()
+        ..ToolNotes::default()
     }
 }
 
-fn fan_out(shown: bool) -> Notes {
-    let asked = FanOut {
+fn fan_out(shown: bool) -> PlanNotes {
+    let asked = FanOutTerms {
         candidates: 2,
         shown,
-        ..FanOut::default()
+        ..FanOutTerms::default()
     };
-    Notes {
+    PlanNotes {
         fan_out: Some(asked),
         ..stream()
     }
@@ -80,7 +80,7 @@ fn written(pattern: &Pattern, text: &str) -> Frame {
 }
 
 /// What is offered once these events were fed.
-fn offered(notes: &Notes, events: &[Event]) -> Option<Pattern> {
+fn offered(notes: &PlanNotes, events: &[Event]) -> Option<Pattern> {
     let mut reply = reply(notes);
     assert_eq!(reply.offer(), None, "nothing was told");
     reply.feed(events.to_vec());
@@ -137,15 +137,15 @@ fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
     let of = |source: u32, event: Event| Event { source, ..event };
     let restarted = event(EventKind::Restarted(vec![0]));
     let opened = of(1, event(EventKind::Opened("m".to_owned())));
-    let object = Notes {
+    let object = PlanNotes {
         structure: Structure::Object,
         ..stream()
     };
-    let unasked = Notes {
+    let unasked = PlanNotes {
         reasoning: false,
         ..stream()
     };
-    let whole = Notes {
+    let whole = PlanNotes {
         streaming: false,
         ..stream()
     };
@@ -180,7 +180,7 @@ fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
 
 #[test]
 fn an_object_is_checked_with_what_was_told_of_it() {
-    let notes = Notes {
+    let notes = PlanNotes {
         structure: Structure::Object,
         ..stream()
     };
@@ -209,7 +209,7 @@ fn a_turn_is_known_by_what_was_told_of_it() {
         other("rawResponseItem/completed", call),
         other("rawResponse/completed", "{}"),
     ];
-    let notes = Notes {
+    let notes = PlanNotes {
         tools: Some(tools()),
         ..stream()
     };

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn only_the_first_call_is_told_where_one_is_asked_for() {
-    let single = Tools {
+    let single = ToolNotes {
         single: true,
         ..tools()
     };
@@ -23,7 +23,7 @@ fn only_the_first_call_is_told_where_one_is_asked_for() {
 
 #[test]
 fn a_demand_for_a_call_is_checked() {
-    let required = Tools {
+    let required = ToolNotes {
         required: true,
         ..tools()
     };
@@ -98,7 +98,7 @@ fn a_stream_that_was_spoiled_hands_nothing_off() {
 #[test]
 fn a_structure_is_asked_only_of_an_answer_in_words() {
     for streaming in [false, true] {
-        let notes = Notes {
+        let notes = PlanNotes {
             structure: Structure::Object,
             ..notes(streaming, tools())
         };

@@ -73,7 +73,7 @@ fn arguments_that_codex_does_not_read_are_not_waited_for() {
 #[test]
 fn nobody_calls_where_nothing_is_offered() {
     let events = [text(0, None, "a"), call("1", "f", "{}"), whole()];
-    let none = receive(&Tools::default(), &events, &Ending::Completed);
+    let none = receive(&ToolNotes::default(), &events, &Ending::Completed);
     assert_eq!((none.handoff, none.reason.as_deref()), (None, Ok("stop")));
     let claimed = receive(&tools(), &events[..1], &Ending::HandedOff);
     assert_eq!(code(&claimed), Some("turn_interrupted"));
@@ -89,12 +89,12 @@ fn candidates_hand_nothing_off() {
         call("1", "f", "{}"),
         whole(),
     ];
-    for fan_out in [None, Some(FanOut::default())] {
+    for fan_out in [None, Some(FanOutTerms::default())] {
         for event in &mut events {
             event.source = u32::from(fan_out.is_none());
         }
         for streaming in [false, true] {
-            let notes = Notes {
+            let notes = PlanNotes {
                 fan_out: fan_out.clone(),
                 ..notes(streaming, tools())
             };

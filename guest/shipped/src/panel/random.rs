@@ -2,9 +2,9 @@
 
 /// A sequence of numbers that nobody can foresee who does not know the request's id.
 #[derive(Debug)]
-pub(super) struct Draw(u64);
+pub(super) struct SeededRandom(u64);
 
-impl Draw {
+impl SeededRandom {
     /// `purpose` keeps what is drawn for one thing apart from what is drawn for another.
     pub(super) fn new(id: &str, purpose: &str) -> Self {
         Self(hash(id.bytes().chain([0]).chain(purpose.bytes())))
@@ -46,12 +46,15 @@ mod tests {
     fn every_order_occurs_and_a_request_always_has_the_same() {
         let order = |id: &str| {
             let mut items = [1, 2, 3, 4];
-            Draw::new(id, "order").shuffle(&mut items);
+            SeededRandom::new(id, "order").shuffle(&mut items);
             items
         };
         assert_eq!(order("req_1"), order("req_1"));
         let orders: BTreeSet<[i32; 4]> = (0..400).map(|n| order(&format!("req_{n}"))).collect();
         assert_eq!(orders.len(), 24);
-        assert_ne!(Draw::new("a", "b").number(), Draw::new("a", "c").number());
+        assert_ne!(
+            SeededRandom::new("a", "b").number(),
+            SeededRandom::new("a", "c").number()
+        );
     }
 }

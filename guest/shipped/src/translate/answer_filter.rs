@@ -1,7 +1,7 @@
 //! Which of the turn's words belong to the answer, and what separates them. Shared by both kinds of reply.
 
 use crate::bindings::airlock::policy::types::{Phase, Reasoning, Text};
-use crate::notes::{Notes, Structure};
+use crate::notes::{PlanNotes, Structure};
 
 /// Between the messages of a turn, and between the parts of a summary.
 pub(super) const PARAGRAPH: &str = "\n\n";
@@ -11,7 +11,7 @@ const EARLIER: u32 = u32::MAX;
 
 /// Selects and separates the words of one reply, in the order of its events.
 #[derive(Debug, Default)]
-pub(super) struct Transcript {
+pub(super) struct AnswerFilter {
     /// The message whose text came last, once there was any.
     message: Option<u32>,
     /// The part of the reasoning that came last, once there was any.
@@ -20,10 +20,10 @@ pub(super) struct Transcript {
     raw: Option<bool>,
 }
 
-impl Transcript {
+impl AnswerFilter {
     /// What must be written before this text: nothing within a message, a blank line before the next one. None when
     /// the text is not part of the answer.
-    pub(super) fn admit_text(&mut self, text: &Text, notes: &Notes) -> Option<&'static str> {
+    pub(super) fn admit_text(&mut self, text: &Text, notes: &PlanNotes) -> Option<&'static str> {
         // A client that parses the answer cannot have the model's remarks in front of it.
         let remark = text.phase == Some(Phase::Commentary) && notes.structure != Structure::Free;
         if remark || text.text.is_empty() {
@@ -37,7 +37,7 @@ impl Transcript {
     pub(super) fn admit_reasoning(
         &mut self,
         reasoning: &Reasoning,
-        notes: &Notes,
+        notes: &PlanNotes,
     ) -> Option<&'static str> {
         if !notes.reasoning || reasoning.text.is_empty() {
             return None;

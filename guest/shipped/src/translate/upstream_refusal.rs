@@ -2,26 +2,26 @@
 //! a field of Codex's request, which the client has not written.
 
 use crate::bindings::airlock::policy::types::Problem;
-use crate::notes::Notes;
-use crate::tools::{Offered, seen_name};
+use crate::notes::PlanNotes;
+use crate::tools::{OfferedTool, seen_name};
 
 /// The host's code for it.
 const CODE: &str = "upstream_bad_request";
 
 /// What of the client's request Codex's fields were made of.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(super) struct FieldMap {
     /// The field that asked for the reasoning effort, where one did.
     effort: Option<String>,
     /// What the model calls each function, and its field.
     functions: Vec<(String, String)>,
 }
 
-impl Fields {
+impl FieldMap {
     /// Those of the request that the notes are about.
-    pub(super) fn of(notes: &Notes) -> Self {
+    pub(super) fn of(notes: &PlanNotes) -> Self {
         let offered = notes.tools.iter().flat_map(|tools| &tools.offered);
-        let function = |(position, offered): (usize, &Offered)| {
+        let function = |(position, offered): (usize, &OfferedTool)| {
             let index = offered.index.unwrap_or(position);
             let field = format!("tools[{index}].function");
             (seen_name(&offered.name).into_owned(), field)
@@ -98,7 +98,7 @@ mod tests {
 
     use super::*;
     use crate::bindings::airlock::policy::types::ProblemKind;
-    use crate::tools::Tools;
+    use crate::tools::ToolNotes;
 
     fn refusal(code: &str, param: Option<&str>, said: &str) -> Problem {
         Problem {
@@ -111,19 +111,19 @@ mod tests {
     }
 
     /// Of a request with two functions, the second of which is its fourth tool.
-    fn fields(effort: Option<&str>) -> Fields {
-        let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| Offered {
+    fn fields(effort: Option<&str>) -> FieldMap {
+        let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| OfferedTool {
             name: name.to_owned(),
             index,
             strict: None,
         });
-        Fields::of(&Notes {
+        FieldMap::of(&PlanNotes {
             effort: effort.map(str::to_owned),
-            tools: Some(Tools {
+            tools: Some(ToolNotes {
                 offered: offered.to_vec(),
-                ..Tools::default()
+                ..ToolNotes::default()
             }),
-            ..Notes::default()
+            ..PlanNotes::default()
         })
     }
 

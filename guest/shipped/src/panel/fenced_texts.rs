@@ -1,6 +1,6 @@
 //! Texts as a model is shown them: each in a fence that it cannot close itself, all of them cut so that they fit.
 
-use super::draw::Draw;
+use super::random::SeededRandom;
 
 /// Characters of one turn's input, fences and all. Codex (0.169) takes 1,048,576.
 pub(super) const CHARACTERS_AT_MOST: usize = 1_000_000;
@@ -61,21 +61,21 @@ impl<'a> Excerpt<'a> {
 
 /// A text under the name by which a model is told of it.
 #[derive(Clone, Debug)]
-pub(super) struct Exhibit<'a> {
+pub(super) struct FencedText<'a> {
     pub(super) name: String,
     pub(super) excerpt: Excerpt<'a>,
 }
 
 /// Exhibits as one text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Laid {
+pub(super) struct FencedTexts {
     pub(super) text: String,
     /// What every line of a fence ends with, and none of the texts holds.
     pub(super) tag: String,
 }
 
 /// Lays the exhibits out, in this order and within `most` characters.
-pub(super) fn lay(id: &str, exhibits: &[Exhibit<'_>], most: usize) -> Laid {
+pub(super) fn lay(id: &str, exhibits: &[FencedText<'_>], most: usize) -> FencedTexts {
     let tag = tag(id, exhibits);
     let fences: usize = exhibits
         .iter()
@@ -94,12 +94,12 @@ pub(super) fn lay(id: &str, exhibits: &[Exhibit<'_>], most: usize) -> Laid {
         exhibit.excerpt.write(share, &mut text);
         text.push_str(&format!("\n===== end of {} ===== {tag}", exhibit.name));
     }
-    Laid { text, tag }
+    FencedTexts { text, tag }
 }
 
 /// A word that stands in none of the texts, so that no text can end its own fence.
-fn tag(id: &str, exhibits: &[Exhibit<'_>]) -> String {
-    let mut draw = Draw::new(id, "fence");
+fn tag(id: &str, exhibits: &[FencedText<'_>]) -> String {
+    let mut draw = SeededRandom::new(id, "fence");
     loop {
         let tag = format!("{:016x}", draw.number());
         if !exhibits.iter().any(|it| it.excerpt.text.contains(&tag)) {
@@ -129,11 +129,11 @@ mod tests {
 
     use super::*;
 
-    fn exhibits<'a>(texts: &[&'a str]) -> Vec<Exhibit<'a>> {
+    fn exhibits<'a>(texts: &[&'a str]) -> Vec<FencedText<'a>> {
         texts
             .iter()
             .enumerate()
-            .map(|(index, text)| Exhibit {
+            .map(|(index, text)| FencedText {
                 name: format!("text {index}"),
                 excerpt: Excerpt::whole(text, text.chars().count()),
             })
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_share_is_the_largest_that_fits() {
-        let mut draw = Draw::new("share", "");
+        let mut draw = SeededRandom::new("share", "");
         let mut below = |most: u64| usize::try_from(draw.number() % most).unwrap();
         for _ in 0..2_000 {
             let count = 1 + below(20);

@@ -1,40 +1,40 @@
 //! Calls that the assistant made at once, and what came of them.
 
-use super::chat_message::{Message, Misplaced, into_input};
+use super::chat_message::{ChatMessage, ToolMessageError, into_input};
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::prompt::content::Part;
-use crate::tools::{Call, text_digest};
+use crate::prompt::content::ContentPart;
+use crate::tools::{FunctionCall, text_digest};
 
 /// Calls that have all their results.
 #[derive(Debug, PartialEq)]
-pub(in crate::prompt) struct Answered<'de> {
+pub(in crate::prompt) struct AnsweredCalls<'de> {
     /// The digest of what was before.
     pub(in crate::prompt) before: String,
     /// The digest of what the assistant said besides.
     pub(in crate::prompt) text: String,
-    pub(in crate::prompt) calls: Vec<Call<'de>>,
+    pub(in crate::prompt) calls: Vec<FunctionCall<'de>>,
     /// In the order of the calls.
     pub(in crate::prompt) results: Vec<ToolResult>,
 }
 
 /// An assistant's message with calls, and the results that have followed.
-pub(super) struct Batch<'de> {
+pub(super) struct CallBatch<'de> {
     /// Which message of the request it is, from 0.
     pub(super) message: usize,
     /// What the assistant said besides.
-    pub(super) said: Message<'de>,
-    pub(super) calls: Vec<Call<'de>>,
+    pub(super) said: ChatMessage<'de>,
+    pub(super) calls: Vec<FunctionCall<'de>>,
     /// For each call its id in Codex's items, where that is not the client's.
     upstream_ids: Vec<Option<String>>,
     /// For each call, once it is there.
-    results: Vec<Option<Vec<Part<'de>>>>,
+    results: Vec<Option<Vec<ContentPart<'de>>>>,
 }
 
-impl<'de> Batch<'de> {
+impl<'de> CallBatch<'de> {
     pub(super) fn new(
         message: usize,
-        said: Message<'de>,
-        calls: Vec<Call<'de>>,
+        said: ChatMessage<'de>,
+        calls: Vec<FunctionCall<'de>>,
         upstream_ids: Vec<Option<String>>,
     ) -> Self {
         Self {
@@ -47,7 +47,7 @@ impl<'de> Batch<'de> {
     }
 
     /// Takes the result of the call at `place`. False where it has one, or there is no such call.
-    pub(super) fn answer(&mut self, place: usize, parts: Vec<Part<'de>>) -> bool {
+    pub(super) fn answer(&mut self, place: usize, parts: Vec<ContentPart<'de>>) -> bool {
         match self.results.get_mut(place) {
             Some(result) if result.is_none() => {
                 *result = Some(parts);
@@ -60,10 +60,10 @@ impl<'de> Batch<'de> {
     /// # Errors
     ///
     /// Where a call has no result.
-    pub(super) fn check_answered(&self) -> Result<(), Misplaced> {
+    pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
         match self.results.iter().position(Option::is_none) {
             None => Ok(()),
-            Some(place) => Err(Misplaced::Call(
+            Some(place) => Err(ToolMessageError::Call(
                 self.message,
                 place,
                 "a call without a result: a message of role `tool` with this `tool_call_id` must follow, before any other message",
@@ -72,24 +72,24 @@ impl<'de> Batch<'de> {
     }
 
     /// The calls, each with its id in Codex's items.
-    pub(super) fn calls_upstream(&self) -> impl Iterator<Item = (&str, &Call<'de>)> {
+    pub(super) fn calls_upstream(&self) -> impl Iterator<Item = (&str, &FunctionCall<'de>)> {
         let calls = self.calls.iter().zip(&self.upstream_ids);
         calls.map(|(call, upstream)| (upstream.as_deref().unwrap_or(&call.id), call))
     }
 
     /// The results in the order of the calls, each with its call's id: in Codex's items, and the client's.
-    pub(super) fn results(&self) -> impl Iterator<Item = ([&str; 2], &[Part<'de>])> {
+    pub(super) fn results(&self) -> impl Iterator<Item = ([&str; 2], &[ContentPart<'de>])> {
         self.calls_upstream()
             .zip(&self.results)
             .filter_map(|((id, call), result)| Some(([id, &call.id], result.as_deref()?)))
     }
 
     /// `before` is the digest of the conversation before it.
-    pub(super) fn into_answered(self, before: String) -> Answered<'de> {
+    pub(super) fn into_answered(self, before: String) -> AnsweredCalls<'de> {
         let text = match self.said.parts.as_slice() {
             [part] => text_digest(part.text()),
             parts => {
-                let texts: Vec<&str> = parts.iter().map(Part::text).collect();
+                let texts: Vec<&str> = parts.iter().map(ContentPart::text).collect();
                 text_digest(&texts.concat())
             }
         };
@@ -102,7 +102,7 @@ impl<'de> Batch<'de> {
                 Some(ToolResult { call, output })
             })
             .collect();
-        Answered {
+        AnsweredCalls {
             before,
             text,
             calls: self.calls,

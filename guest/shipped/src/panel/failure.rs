@@ -8,13 +8,13 @@ use crate::problem::{self, upstream};
 
 /// Why one candidate gave no answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Failure {
+pub(super) struct CandidateFailure {
     /// In words that tell nothing of the cause.
     reason: &'static str,
     problem: Problem,
 }
 
-impl Failure {
+impl CandidateFailure {
     pub(super) fn of(problem: Problem) -> Self {
         Self {
             reason: problem::generic(&problem),
@@ -53,7 +53,7 @@ impl Failure {
 
 /// The one problem that all have, or at least its kind, or else a list of the reasons. The same failures are always told
 /// the same way, whichever came first.
-pub(super) fn summary(failures: &[Failure]) -> Problem {
+pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
     let problems = || failures.iter().map(|failure| &failure.problem);
     let Some(first) = problems().next() else {
         return upstream("all_candidates_failed", "there was no candidate");
@@ -85,7 +85,7 @@ pub(super) fn summary(failures: &[Failure]) -> Problem {
 }
 
 /// The time is up, and none of so many candidates has answered, for these reasons as far as they are known.
-pub(super) fn too_late(failures: &[Failure], candidates: u32) -> Problem {
+pub(super) fn too_late(failures: &[CandidateFailure], candidates: u32) -> Problem {
     let mut message = "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
     if !failures.is_empty() {
         let (count, list) = (failures.len(), reasons(failures));
@@ -103,7 +103,7 @@ pub(super) fn too_late(failures: &[Failure], candidates: u32) -> Problem {
 }
 
 /// The reasons in generic words, each with how often it was given, the most frequent first.
-fn reasons(failures: &[Failure]) -> String {
+fn reasons(failures: &[CandidateFailure]) -> String {
     let list = tally(failures.iter().map(|failure| failure.reason));
     let list = list.into_iter();
     let list: Vec<String> = list
@@ -113,7 +113,7 @@ fn reasons(failures: &[Failure]) -> String {
 }
 
 /// The code that most give who give one; of several the first in the alphabet.
-fn commonest_code(failures: &[Failure]) -> Option<String> {
+fn commonest_code(failures: &[CandidateFailure]) -> Option<String> {
     let codes = failures
         .iter()
         .filter_map(|failure| failure.problem.code.as_deref());
@@ -137,8 +137,8 @@ fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
 mod tests {
     use super::*;
 
-    fn failure(kind: ProblemKind, code: &str, param: &str, retry: Option<u32>) -> Failure {
-        Failure::of(Problem {
+    fn failure(kind: ProblemKind, code: &str, param: &str, retry: Option<u32>) -> CandidateFailure {
+        CandidateFailure::of(Problem {
             kind,
             code: Some(code.to_owned()),
             message: "secret cause".to_owned(),
@@ -208,7 +208,7 @@ mod tests {
         assert!(none.ends_with("send the request again"), "{none}");
         let failures = [
             failure(ProblemKind::RateLimited, "quota", "model", None),
-            Failure::empty(),
+            CandidateFailure::empty(),
         ];
         let problem = too_late(&failures, 3);
         assert_eq!(problem.kind, ProblemKind::Timeout);
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn different_problems_are_counted_and_tell_nothing_of_their_causes() {
         let failures = [
-            Failure::empty(),
+            CandidateFailure::empty(),
             failure(ProblemKind::RateLimited, "quota", "model", Some(5)),
             failure(ProblemKind::RateLimited, "other", "model", None),
         ];
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn nothing_but_silence_is_called_so() {
-        let problem = summary(&[Failure::empty(), Failure::empty()]);
+        let problem = summary(&[CandidateFailure::empty(), CandidateFailure::empty()]);
         assert_eq!(problem.kind, ProblemKind::Upstream);
         assert_eq!(problem.code.as_deref(), Some("empty_answer"));
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::candidates::{Candidate, Candidates, Fault};
+use super::candidates::{CandidateError, CandidateState, Candidates};
 use super::messages::Messages;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
@@ -15,16 +15,16 @@ const CANDIDATE_OVERHEAD: usize = 640;
 
 /// The object `airlock`.
 #[derive(Debug, Serialize)]
-pub(super) struct Airlock<'a> {
-    synthesis: Synthesis<'a>,
+pub(super) struct AirlockObject<'a> {
+    synthesis: SynthesisObject<'a>,
     /// Absent in a stream, which has told them.
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<Vec<CandidateObject<'a>>>,
-    usage: Breakdown,
+    usage: UsageBreakdown,
 }
 
 #[derive(Debug, Serialize)]
-struct Synthesis<'a> {
+struct SynthesisObject<'a> {
     strategy: &'a str,
     /// The one that was picked. None where the answer was written from several.
     candidate: Option<u32>,
@@ -39,31 +39,31 @@ struct CandidateObject<'a> {
     status: &'static str,
     text: &'a Messages,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<Fault>,
+    error: Option<CandidateError>,
     usage: Option<UsageObject>,
     duration_ms: Option<u64>,
 }
 
 /// None where nobody told.
 #[derive(Debug, Serialize)]
-struct Breakdown {
+struct UsageBreakdown {
     candidates: Option<UsageObject>,
     synthesis: Option<UsageObject>,
 }
 
-impl<'a> Airlock<'a> {
+impl<'a> AirlockObject<'a> {
     /// Without the candidates themselves. `usage` is what the answer's own turn used.
     pub(super) fn of(candidates: &'a Candidates, usage: Option<Usage>) -> Self {
         let choice = candidates.choice();
         let extra = choice.and_then(|choice| choice.extra.as_deref());
         Self {
-            synthesis: Synthesis {
+            synthesis: SynthesisObject {
                 strategy: &candidates.fan_out.strategy,
                 candidate: choice.map(|choice| choice.candidate),
                 extra: extra.map(members).unwrap_or_default(),
             },
             candidates: None,
-            usage: Breakdown {
+            usage: UsageBreakdown {
                 candidates: candidates.own_usage().map(UsageObject::of),
                 synthesis: candidates.synthesis_usage(usage).map(UsageObject::of),
             },
@@ -99,7 +99,7 @@ impl<'a> Airlock<'a> {
 }
 
 impl<'a> CandidateObject<'a> {
-    fn of(tab: u32, candidate: &'a Candidate, text: &'a Messages) -> Self {
+    fn of(tab: u32, candidate: &'a CandidateState, text: &'a Messages) -> Self {
         Self {
             tab,
             model: &candidate.model,
