@@ -1,15 +1,15 @@
-// An example of a policy in JavaScript: chat completions whose answers are haiku, with a title.
+// An example policy in JavaScript: chat completions whose answers are haiku, with a title.
 //
 // A policy is a module that exports the interfaces of the world `airlock:policy/policy` (see wit/). Records are objects,
 // lists are arrays, `option` is a value or undefined, `u64` is a BigInt, a variant is `{ tag, val }`, an enum is a string,
 // and names are in camelCase. A function whose result may be a `problem` returns the value, or throws the problem.
 //
-// Each request has an instance of its own, made from a snapshot of this module, so nothing here is shared by requests.
-// There is no clock, no randomness and no I/O: what a policy knows, it is told. `make haiku` builds it.
+// Each request has an instance of its own, made from a snapshot of this module, so requests share no state. There is no
+// clock, no randomness and no I/O: times and identifiers are arguments. `make haiku` builds it.
 
 const DIALECT = "chat-completions";
 
-// What the model is told, before whatever the client's system messages say.
+// The instructions for the model, before the client's system messages.
 const VERSE =
   "Answer with one haiku: three lines of five, seven and five syllables, and nothing before or after them.";
 
@@ -19,7 +19,7 @@ const ANSWER = 0;
 const problem = (kind, code, message, param) => ({ kind, code, message, param, retryAfterSeconds: undefined });
 const wrong = (param, message) => problem("invalid-request", "invalid_value", message, param);
 
-// What the policy says of itself.
+// The policy's description of itself.
 export const manifest = {
   describe: () => ({
     name: "haiku",
@@ -39,7 +39,7 @@ export const manifest = {
   }),
 };
 
-// Whether a request may start now: while there is a turn for it, and in the order in which they came.
+// Admission: first come, first served, while a turn is free.
 export const admit = {
   decide(load) {
     if (load.waiting === 0 && load.running + load.wanted <= load.capacity) return { tag: "run" };
@@ -49,7 +49,7 @@ export const admit = {
   },
 };
 
-// What a request becomes: one turn for Codex.
+// Renders a request into a plan of one turn for Codex.
 export const prompt = {
   render(request) {
     if (request.dialect !== DIALECT) {
@@ -63,20 +63,20 @@ export const prompt = {
     if (!Array.isArray(messages)) throw wrong("messages", "required: a list of messages");
 
     const instructions = [VERSE];
-    const said = [];
+    const dialogue = [];
     messages.forEach((message, index) => {
       const text = textOf(message, `messages[${index}]`);
       if (message.role === "system" || message.role === "developer") instructions.push(text);
-      else said.push({ role: message.role, text });
+      else dialogue.push({ role: message.role, text });
     });
-    const last = said.pop();
+    const last = dialogue.pop();
     if (last?.role !== "user") throw wrong("messages", "the last message must be of role `user`");
 
     return {
       streaming: stream,
       model: model === "default" ? undefined : { name: model, param: "model" },
       instructions: instructions.join("\n\n"),
-      history: said.map(item),
+      history: dialogue.map(item),
       tools: [],
       resume: undefined,
       briefs: [
@@ -90,7 +90,7 @@ export const prompt = {
           tools: false,
         },
       ],
-      // What the reply must know of the request. Only this module reads it.
+      // The attributes of the request that the reply needs. Only this module reads them.
       notes: JSON.stringify({ stream, title }),
       ignored: Object.keys(others),
     };
@@ -119,7 +119,7 @@ function titleIn(settings) {
   throw problem("internal", "invalid_settings", "the policy cannot read its settings: `title` must be a text");
 }
 
-// The text of a message: a string, or the text parts of a list. Other parts are more than this example can do.
+// The text of a message: a string, or the text parts of a list. This example supports no other parts.
 function textOf(message, path) {
   if (!isObject(message) || !["system", "developer", "user", "assistant"].includes(message.role)) {
     throw wrong(`${path}.role`, "must be `system`, `developer`, `user` or `assistant`");
@@ -132,7 +132,7 @@ function textOf(message, path) {
   throw wrong(`${path}.content`, "must be a text, or a list of text parts");
 }
 
-// An earlier message, as the Responses API has it.
+// An earlier message, as an item of the Responses API.
 function item({ role, text }) {
   const type = role === "user" ? "input_text" : "output_text";
   return JSON.stringify({ type: "message", role, content: [{ type, text }] });
@@ -140,7 +140,7 @@ function item({ role, text }) {
 
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 
-// What Codex reports, as the client reads it.
+// Translates what Codex reports into the client's dialect.
 class Reply {
   constructor(context) {
     this.notes = JSON.parse(context.notes || "{}");
@@ -149,39 +149,40 @@ class Reply {
       created: Number(context.arrived / 1000n),
       model: context.model,
     };
-    // The answer's messages, by number: a whole answer may lose some again.
+    // The answer's messages, by number: a restarted stream may remove some.
     this.messages = new Map();
     this.usage = undefined;
-    this.spoiled = false;
+    // Text that was streamed has become void.
+    this.invalidated = false;
   }
 
   feed(events) {
     const frames = [];
     for (const { source, kind } of events) {
       if (source !== ANSWER) continue;
-      if (kind.tag === "text") frames.push(...this.say(kind.val));
+      if (kind.tag === "text") frames.push(...this.append(kind.val));
       else if (kind.tag === "usage") this.usage = kind.val;
       else if (kind.tag === "restarted") this.forget(kind.val);
     }
     return { frames, handoff: undefined };
   }
 
-  say({ message, text }) {
+  append({ message, text }) {
     const known = this.messages.has(message);
     const title = this.notes.title ? `${this.notes.title}\n\n` : "";
     const before = known ? "" : this.messages.size > 0 ? "\n\n" : title;
     if (this.notes.stream) {
       this.messages.set(message, "");
-      return this.spoiled ? [] : [this.chunk({ content: before + text }, null)];
+      return this.invalidated ? [] : [this.chunk({ content: before + text }, null)];
     }
     this.messages.set(message, (this.messages.get(message) ?? "") + before + text);
     return [];
   }
 
-  // The model's stream broke. What was streamed cannot be taken back.
+  // The model's stream broke. Text that was streamed cannot be taken back.
   forget(numbers) {
-    const told = numbers.filter((number) => this.messages.delete(number));
-    this.spoiled ||= this.notes.stream && told.length > 0;
+    const removed = numbers.filter((number) => this.messages.delete(number));
+    this.invalidated ||= this.notes.stream && removed.length > 0;
   }
 
   chunk(delta, reason) {
@@ -199,29 +200,29 @@ class Reply {
     return JSON.stringify(body);
   }
 
-  // Ends the response: the reply is used up.
+  // Ends the response, and consumes the reply.
   static finish(reply, ending) {
     const done = { event: undefined, data: "[DONE]" };
-    const failure = reply.spoiled ? upstream("stream_restarted") : failureOf(ending);
+    const failure = reply.invalidated ? upstream("stream_restarted") : failureOf(ending);
     if (failure) {
       const { message, code, param = null } = failure;
       const error = frame({ error: { message, type: "server_error", param, code: code ?? null } });
       return { frames: reply.notes.stream ? [error, done] : [], body: { tag: "err", val: failure } };
     }
     const reason = ending.tag === "incomplete" && ending.val === "content-filter" ? "content_filter" : "length";
-    const said = ending.tag === "completed" ? "stop" : reason;
-    if (reply.notes.stream) return { frames: [reply.chunk({}, said), done], body: { tag: "ok", val: "" } };
-    return { frames: [], body: { tag: "ok", val: reply.whole(said) } };
+    const finishReason = ending.tag === "completed" ? "stop" : reason;
+    if (reply.notes.stream) return { frames: [reply.chunk({}, finishReason), done], body: { tag: "ok", val: "" } };
+    return { frames: [], body: { tag: "ok", val: reply.whole(finishReason) } };
   }
 }
 
-// One line to every reader: some clients end a line at these, which JSON.stringify leaves as they are.
+// One line to every reader: some clients end a line at these characters, which JSON.stringify does not escape.
 const line = (data) => JSON.stringify(data).replace(/[\u0085\u2028\u2029]/g, escaped);
 const escaped = (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
 const frame = (data) => ({ event: undefined, data: line(data) });
 
 function failureOf({ tag, val }) {
-  // Of a refusal by the model, `param` is a field of Codex's request, which no client has written.
+  // In a refusal by the model, `param` is a field of Codex's request, which the client has not written.
   if (tag === "failed") return val.code === "upstream_bad_request" ? { ...val, param: undefined } : val;
   return tag === "interrupted" || tag === "handed-off" ? upstream("turn_interrupted") : undefined;
 }
@@ -238,7 +239,7 @@ export const translate = {
   showModel: (_dialect, model) => JSON.stringify(listed(model)),
 };
 
-// The world asks for a panel. As no plan has several briefs, none is ever made.
+// The world requires a panel. As no plan has several briefs, none is ever constructed.
 const noFanOut = () => ({ tag: "fail", val: problem("internal", "no_fan_out", "this policy makes no fan-outs") });
 
 class Panel {

@@ -1,7 +1,7 @@
-//! An example of a policy: the shipped one with a fifth strategy, `critique`, which is its default.
+//! An example policy: the shipped one with a fifth strategy, `critique`, which is its default.
 //!
-//! A strategy is one `impl Strategy`, and `impl Strategies` says which ones the policy has. The rest of this file exports
-//! everything else as it is shipped. The host does not change.
+//! A strategy is one `impl Strategy`, and `impl Strategies` lists those of the policy. The rest of this file exports
+//! the shipped policy's functions. The host does not change.
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
@@ -12,11 +12,11 @@ use airlock_shipped_policy::panel::{
     self, MergeStrategy, Strategies, Strategy, StrategyStep, Table,
 };
 
-/// Consults a critic, then shows an answer that was written with the candidates and the critique at hand.
+/// Consults a critic, then shows an answer that is written with the candidates and the critique as input.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Critique;
 
-/// What the critic is told.
+/// The critic's instructions.
 const CRITIC: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
 Do not answer the user. Write a critique for the author of the final answer:
@@ -26,7 +26,7 @@ Do not answer the user. Write a critique for the author of the final answer:
 - Gaps: what the user needs and no candidate says.
 Call each candidate by its label. Be brief: findings, no praise.";
 
-/// What the author of the answer is told.
+/// The instructions of the answer's author.
 const AUTHOR: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, and a critic has examined them. \
 Write the one answer that the user will read.
@@ -48,13 +48,13 @@ impl Strategy for Critique {
             Some(critique) => {
                 StrategyStep::Show(table.synthesis(AUTHOR, &[("critique", critique)]))
             }
-            // Without a critic the candidates are merged as they are.
+            // Without a critique the candidates are merged.
             None => MergeStrategy.decide(table),
         }
     }
 }
 
-/// What this component exports.
+/// The exports of this component.
 #[derive(Debug)]
 pub struct CritiquePolicy;
 
@@ -133,7 +133,7 @@ mod tests {
 
     use super::*;
 
-    /// What a client asks for that names no strategy.
+    /// A request that names no strategy.
     const BODY: &str = r#"{
         "model": "gpt-5.5", "parallel_calls": 2, "messages": [{"role": "user", "content": "2 + 2?"}],
         "response_format": {"type": "json_schema", "json_schema": {"name": "sum", "schema": {}}}
@@ -169,7 +169,7 @@ mod tests {
         }
     }
 
-    /// A panel that has consulted the critic, and what it asked.
+    /// A panel that has consulted the critic, and the critic's brief.
     fn consulted() -> (PanelResource<CritiquePolicy>, Brief) {
         let context = Context {
             id: "req_1".to_owned(),
@@ -223,7 +223,7 @@ mod tests {
         assert!(!answer.instructions.starts_with(AUTHOR));
         assert!(input(&answer).contains("\nabout four\n"));
 
-        // And should that fail too, the longer one is passed on.
+        // If that fails too, the longer answer is picked.
         let choice = Choice {
             candidate: 1,
             extra: Some(r#"{"fallback":true}"#.to_owned()),

@@ -1,13 +1,12 @@
-//! An example of a policy: the shipped one with the house's own words before the system's, and a list of what it
-//! refuses.
+//! An example policy: the shipped one with text before the system prompt, and a list of phrases that it refuses.
 //!
-//! It takes two settings besides the shipped ones. `voice` is put before the system prompt of each request: "You speak
-//! for Example Ltd. Answer briefly." `refuse` is a list of words and phrases; a request whose last message of the user
-//! holds one of them is refused, with status 400 and the code `content_policy_violation`. Capitals do not matter, nor how
-//! words are spaced, and only whole words count: `bomb` is not in `bombastic`.
+//! It has two settings besides the shipped ones. `voice` is put before the system prompt of each request: "You speak
+//! for Example Ltd. Answer briefly." `refuse` is a list of words and phrases; a request whose last user message
+//! contains one of them is refused with status 400 and the code `content_policy_violation`. Case and spacing are
+//! ignored, and only whole words match: `bomb` does not match `bombastic`.
 //!
-//! Without settings it is the shipped policy. With settings that it cannot read it serves nobody: a house that means to
-//! refuse must not serve all by a slip.
+//! Without settings it is the shipped policy. If its settings cannot be read, it refuses every request: a mistake
+//! must not disable the refusals.
 
 mod phrases;
 mod settings;
@@ -23,7 +22,7 @@ use airlock_shipped_policy::panel;
 
 use settings::HouseVoiceSettings;
 
-/// What this component exports.
+/// The exports of this component.
 #[derive(Debug)]
 pub struct HouseVoicePolicy;
 
@@ -53,7 +52,7 @@ impl admit::Guest for HouseVoicePolicy {
 impl prompt::Guest for HouseVoicePolicy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
         let settings = HouseVoiceSettings::read(&request.settings)?;
-        // First, so that what is wrong with a request is said in the shipped policy's words.
+        // First, so that an invalid request gets the shipped policy's message.
         let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if !settings.refuse.is_empty() {
             let said = phrases::last_said(&plan);

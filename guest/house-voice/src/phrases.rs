@@ -1,13 +1,13 @@
-//! What the user said last, and whether it holds a phrase.
+//! The last user message, and whether it contains a phrase.
 
 use airlock_shipped_policy::bindings::airlock::policy::types::InputItem;
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
 use serde_json::Value;
 
-/// The text of the last message of the user, as the plan has it: so nothing reaches the model that was not looked at.
+/// The text of the last user message, taken from the plan: so everything that reaches the model is checked.
 pub(crate) fn last_said(plan: &Plan) -> String {
     let mut input = plan.briefs.iter().flat_map(|brief| &brief.input).peekable();
-    // A message that is only an image says nothing; what was said before it has been judged before.
+    // A message of images alone has no text; earlier messages were checked before.
     let is_said = input.peek().is_some();
     let texts: Vec<&str> = input
         .filter_map(|item| match item {
@@ -18,7 +18,7 @@ pub(crate) fn last_said(plan: &Plan) -> String {
     if is_said {
         return texts.join("\n");
     }
-    // A fan-out's is the end of the history, and so is that of a question asked again.
+    // In a fan-out, and where a question is repeated, the message is the end of the history.
     let mut items = plan.history.iter().rev();
     let message = items.find_map(|item| {
         let item: Value = serde_json::from_str(item).ok()?;
@@ -30,10 +30,10 @@ pub(crate) fn last_said(plan: &Plan) -> String {
     texts.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether the text holds all words of the phrase one after the other, whatever their capitals and what stands between.
+/// Whether the text contains all words of the phrase consecutively, regardless of case and of what separates them.
 pub(crate) fn hold(text: &str, phrase: &str) -> bool {
     let phrase: Vec<String> = words(phrase).map(str::to_lowercase).collect();
-    // A text may have millions of words: they are not kept.
+    // The words are not collected: a text may have millions.
     let mut here = words(text);
     loop {
         let mut ahead = here.clone();
@@ -50,7 +50,7 @@ pub(crate) fn hold(text: &str, phrase: &str) -> bool {
     }
 }
 
-/// Letters and digits that stand together.
+/// The maximal runs of letters and digits.
 fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
     text.split(|one: char| !one.is_alphanumeric())
         .filter(|word| !word.is_empty())

@@ -1,31 +1,31 @@
-//! The house's settings, which stand beside the shipped policy's own.
+//! The policy's own settings, which accompany the shipped ones.
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{Problem, ProblemKind};
 use airlock_shipped_policy::bindings::exports::airlock::policy::manifest::{Setting, Takes};
 use serde::Deserialize;
 
-/// What the house may set. The shipped settings are among the members that are skipped.
+/// The policy's own settings. The shipped ones are skipped.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(crate) struct HouseVoiceSettings {
-    /// Put before the system prompt.
+    /// The text before the system prompt.
     pub(crate) voice: String,
-    /// Words and phrases that a question may not hold.
+    /// Words and phrases that the last user message must not contain.
     pub(crate) refuse: Vec<String>,
 }
 
 impl HouseVoiceSettings {
-    /// Reads what the host gave. Nothing is no voice and no refusals.
+    /// Parses the settings. An empty text gives no voice and no refusals.
     ///
     /// # Errors
     ///
-    /// `internal` where it cannot be read, or a phrase to refuse has no word in it.
+    /// `internal` if they cannot be parsed, or if a phrase to refuse contains no word.
     pub(crate) fn read(text: &str) -> Result<Self, Problem> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
         let settings: Self = Some(text)
-            // An array would be read too, member by member.
+            // serde would accept an array too, member by member.
             .filter(|text| text.trim_start().starts_with('{'))
             .and_then(|text| serde_json::from_str(text).ok())
             .ok_or_else(|| invalid("`voice` must be a text and `refuse` a list of texts"))?;
@@ -37,7 +37,7 @@ impl HouseVoiceSettings {
     }
 }
 
-/// What the manifest says of them.
+/// The manifest's descriptions of the settings.
 pub(crate) fn described() -> [Setting; 2] {
     [
         Setting {

@@ -1,4 +1,4 @@
-//! Tests of the policy with settings of its own.
+//! Tests of the policy with its own settings.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Attachment;
@@ -77,7 +77,7 @@ fn only_what_the_user_said_last_is_refused() {
     let earlier = r#"[{"role":"user","content":"a bomb"},{"role":"assistant","content":"bomb?"},{"role":"user","content":"thanks"}]"#;
     assert!(render(refuse, earlier).is_ok());
 
-    // Neither is what was said before a message without words.
+    // An earlier message is not checked either where the last one has no text.
     let image = r#"[{"role":"user","content":"a bomb"},{"role":"assistant","content":"No."},{"role":"user","content":[{"type":"image_url","image_url":{"url":"attachment:0"}}]}]"#;
     render(refuse, image).unwrap();
     let fan_out = format!(r#"{image},"parallel_calls":3"#);

@@ -1,4 +1,4 @@
-//! Counts voices: who has answered, who agrees with whom, and whether that decides.
+//! Counts the candidates' votes: which answers agree, and whether that decides.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -7,14 +7,14 @@ use crate::bindings::airlock::policy::types::{Ending, Phase, Problem, ProblemKin
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
 use crate::plain::plain;
 
-/// The candidates of one fan-out, counted as their outcomes arrive.
+/// The outcomes of one fan-out, counted as they arrive.
 #[derive(Debug)]
 pub(crate) struct Count {
     candidates: u32,
     settled: BTreeSet<u32>,
-    /// In the order in which their first voices came.
+    /// In the order of their first votes.
     opinions: Vec<Opinion>,
-    /// Who was cut short, and after how many bytes.
+    /// The truncated answers: their length in bytes, and the candidate.
     cut: Vec<(usize, u32)>,
     problems: Vec<Problem>,
     decided: bool,
@@ -25,23 +25,23 @@ pub(crate) struct Count {
 struct Opinion {
     plain: String,
     voices: u32,
-    /// The longest of them, and its length in characters.
+    /// The length of the longest of them in characters, and its candidate.
     length: usize,
     candidate: u32,
 }
 
-/// What there is to do now.
+/// The result of a count.
 #[derive(Debug, PartialEq)]
 pub(crate) enum CountResult {
-    /// Wait for more.
+    /// More outcomes are needed.
     Undecided,
-    /// Take this candidate's answer.
+    /// This candidate's answer is taken.
     Agreed {
         /// From 1.
         candidate: u32,
-        /// How many said the same, itself counted.
+        /// How many candidates agree, with this one.
         voices: u32,
-        /// How many complete answers there were.
+        /// The number of complete answers.
         answers: u32,
     },
     /// There is no answer.
@@ -60,7 +60,7 @@ impl Count {
         }
     }
 
-    /// A candidate ended. What comes after the decision, comes twice or from nobody changes nothing.
+    /// A candidate ended. An outcome after the decision, a second one, or one of an unknown candidate has no effect.
     pub(crate) fn count(&mut self, candidate: u32, outcome: Outcome) -> CountResult {
         let known = (1..=self.candidates).contains(&candidate);
         if self.decided || !known || !self.settled.insert(candidate) {
@@ -87,7 +87,7 @@ impl Count {
         match same {
             Some(opinion) => {
                 opinion.voices += 1;
-                // Of answers as long the one with the lowest number: the order of arrival is chance.
+                // Of equally long answers the lowest number, because the order of arrival is random.
                 if (length, Reverse(candidate)) > (opinion.length, Reverse(opinion.candidate)) {
                     opinion.length = length;
                     opinion.candidate = candidate;
@@ -117,7 +117,7 @@ impl Count {
         }
     }
 
-    /// All have ended, and none with a complete answer.
+    /// All candidates have ended, and none with a complete answer.
     fn without_answers(&self) -> CountResult {
         let longest = self
             .cut
@@ -133,7 +133,7 @@ impl Count {
         }
     }
 
-    /// The one problem that all have; else that there are several, without telling whose.
+    /// The problem that all candidates have, or else a general one that does not disclose theirs.
     fn problem(&self) -> Problem {
         let all = usize::try_from(self.candidates) == Ok(self.problems.len());
         match self.problems.as_slice() {
@@ -156,7 +156,7 @@ impl Count {
     }
 }
 
-/// What a candidate answers: its messages without remarks, where it says anything else.
+/// The answer of a candidate: its messages without commentary, unless there is nothing else.
 fn answer(messages: &[Message]) -> String {
     let join = |remarks: bool| {
         let wanted = |one: &&Message| remarks || one.phase != Some(Phase::Commentary);

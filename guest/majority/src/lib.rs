@@ -1,20 +1,18 @@
-//! An example of part of a policy: a panel that takes the answer on which most candidates agree.
+//! An example of a part of a policy: a panel that takes the answer on which most candidates agree.
 //!
-//! It exports `synthesize`, and `manifest` for its name, and nothing else: this crate knows nothing of chat completions.
-//! The rest comes from another policy, usually the shipped one:
+//! It exports only `synthesize` and `manifest`, and does not depend on chat completions. The other interfaces come
+//! from another policy, usually the shipped one:
 //!
 //! ```text
 //! airlock policy compose airlock_majority.wasm -o majority.wasm
 //! ```
 //!
-//! Answers agree that are the same but for capitals, spaces and the marks at their ends. As soon as more than half of
-//! the candidates agree, the rest are not waited for. Without that, all are heard: the answer that most agree on is
-//! taken, and where several have as many voices, the longest of them. So where all differ it is the longest. An answer
-//! that the model cut short counts only where there is no other.
+//! Answers agree if they are equal except for case, spacing and the marks at their ends. As soon as more than half of
+//! the candidates agree, the others are not waited for. Otherwise all outcomes are counted: the answer on which most
+//! agree is taken, the longest on a tie. A truncated answer counts only if there is no complete one.
 //!
-//! What it decides is a pure function of what it was told: the same outcomes in the same order give the same verdict.
-//! The shipped policy's own terms of a fan-out (a quorum, a grace time, a deadline) are words of its notes, which this
-//! panel does not read.
+//! A verdict is a pure function of the outcomes in their order. The shipped policy's terms of a fan-out (quorum,
+//! grace time, deadline) are in its notes, which this panel does not read.
 
 pub mod bindings;
 
@@ -32,10 +30,10 @@ use bindings::exports::airlock::policy::synthesize::{self, GuestPanel, Outcome, 
 
 use count::{Count, CountResult};
 
-/// The name by which a request selects it.
+/// The name that selects it in `airlock.synthesis`.
 const STRATEGY: &str = "majority";
 
-/// What this component exports.
+/// The exports of this component.
 #[derive(Debug)]
 pub struct Majority;
 
@@ -48,7 +46,7 @@ impl manifest::Guest for Majority {
             dialects: vec!["chat-completions".to_owned()],
             strategies: vec![STRATEGY.to_owned()],
             settings: vec![
-                // The shipped `prompt` reads both. Of the strategies of this panel it knows only what stands here.
+                // The shipped `prompt` reads both: the strategies of this panel are known to it only by this setting.
                 Setting {
                     name: "strict".to_owned(),
                     summary: "Refuse parameters that cannot be honoured.".to_owned(),
@@ -71,8 +69,7 @@ impl synthesize::Guest for Majority {
     type Panel = MajorityPanel;
 }
 
-/// A panel behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
-/// twice.
+/// The WIT resource `panel`. A component runs one call at a time, so the cell is never borrowed twice.
 #[derive(Debug)]
 pub struct MajorityPanel(RefCell<Count>);
 
@@ -82,7 +79,7 @@ impl GuestPanel for MajorityPanel {
     }
 
     fn wake(&self, _now: u64) -> Verdict {
-        // There is no time at which it would decide.
+        // It sets no deadline.
         Verdict::Wait(None)
     }
 
@@ -102,7 +99,7 @@ impl GuestPanel for MajorityPanel {
     }
 
     fn judged(&self, _outcome: Outcome, _now: u64) -> Verdict {
-        // It never asks for a turn.
+        // It requests no turns.
         Verdict::Fail(Problem {
             kind: ProblemKind::Internal,
             code: Some("unexpected_turn".to_owned()),

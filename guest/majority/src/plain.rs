@@ -1,15 +1,15 @@
-//! What answers that agree have in common.
+//! Normalizes answers for comparison.
 
-/// What may stand at the end of an answer and means nothing there.
+/// Marks that are insignificant at the end of an answer.
 const ENDS: &[char] = &[
     '.', ',', ';', ':', '!', '?', '…', '。', '！', '？', '"', '\'', '`', '*', '”', '’', '»', ')',
 ];
 
-/// What may stand at its beginning.
+/// Marks that are insignificant at its beginning.
 const BEGINNINGS: &[char] = &['"', '\'', '`', '*', '“', '‘', '«', '('];
 
-/// The text in small letters, with one space between words, and without marks around it. A text of nothing but marks is
-/// itself.
+/// The text in lower case, with one space between words, without surrounding marks. A text of marks alone stays as it
+/// is.
 pub(crate) fn plain(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let whole = words.join(" ").to_lowercase();

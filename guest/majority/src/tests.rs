@@ -53,7 +53,7 @@ fn picked(candidate: u32, extra: &str) -> Verdict {
     })
 }
 
-/// Settles all in order, and returns the only verdict that is not to wait.
+/// Settles all outcomes in order, and returns the only verdict other than `wait`.
 fn verdict(outcomes: Vec<Outcome>) -> Verdict {
     let panel = panel(u32::try_from(outcomes.len()).unwrap());
     assert_eq!(panel.wake(0), Verdict::Wait(None));

@@ -1,17 +1,17 @@
-//! An example of a policy: the shipped one, which lets no secret of the model's answer through to the client.
+//! An example policy: the shipped one, with secrets removed from the model's answer.
 //!
-//! In the place of a secret stands what it was: `[redacted api key]`. It knows API keys (`sk-…`), GitHub's tokens, keys
-//! of AWS, bearer tokens, JSON web tokens and private keys in PEM. It looks at the answer, streamed or whole, at the
-//! candidates of a fan-out and what its panel picks, at the model's reasoning, and at what is told of failures; not at
-//! the arguments of calls, which must reach the client's functions as they are.
+//! A secret is replaced by its kind: `[redacted api key]`. The policy recognizes API keys (`sk-…`), GitHub tokens,
+//! AWS keys, bearer tokens, JSON web tokens and private keys in PEM. It scans the answer, streamed or whole, the
+//! candidates of a fan-out and the panel's `extra`, the model's reasoning, and the messages of failures; not the
+//! arguments of calls, which must reach the client's functions unchanged.
 //!
-//! A stream is cut anywhere. `stream` therefore holds back the tail of a text that may still become a secret, and no
-//! more: mostly nothing, and never more than some 2 KiB. What is certain to be a secret is replaced at once, however long it
-//! goes on; a private key without an end swallows the rest of its message. What comes out does not depend on the cuts.
+//! A stream may be cut anywhere. `stream` therefore holds back the end of a text that may become a secret, usually
+//! nothing and at most about 2 KiB. A recognized secret is replaced at once, whatever its length; a private key
+//! without an end removes the rest of its message. The output does not depend on the cuts.
 //!
-//! It wraps the shipped reply, and changes the events before that sees them. So the shipped policy knows nothing of it, and
-//! everything that it does with text works as ever. What the host does not show to the reply, such as its log or the
-//! candidates that a panel compares, is not looked at.
+//! It wraps the shipped translator and changes the events before that gets them, so the shipped policy needs no
+//! change. What the host does not pass to the reply, such as its log or the candidates that a panel compares, is not
+//! scanned.
 
 pub mod reply;
 pub mod stream;
@@ -31,7 +31,7 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::{
 };
 use airlock_shipped_policy::panel;
 
-/// What this component exports.
+/// The exports of this component.
 #[derive(Debug)]
 pub struct RedactPolicy;
 
@@ -74,7 +74,7 @@ impl translate::Guest for RedactPolicy {
     }
 }
 
-/// Any piece may be the beginning of a secret: each is looked at.
+/// No patterns: each piece is scanned, because it may begin a secret.
 impl relay::Guest for RedactPolicy {
     fn offer(_: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
         None
@@ -87,8 +87,7 @@ impl synthesize::Guest for RedactPolicy {
     type Panel = airlock_shipped_policy::component::PanelResource;
 }
 
-/// A reply behind the handle that the host holds. A component runs one call at a time, so the cell is never borrowed
-/// twice.
+/// The WIT resource `reply`. A component runs one call at a time, so the cell is never borrowed twice.
 #[derive(Debug)]
 pub struct RedactingReplyResource(RefCell<reply::RedactingTranslator>);
 

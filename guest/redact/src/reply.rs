@@ -1,4 +1,4 @@
-//! A reply of the shipped policy that is told no secrets: of the answer, of candidates, and of the model's reasoning.
+//! Wraps the shipped translator: removes secrets from the answer, the candidates and the model's reasoning.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -15,10 +15,11 @@ use crate::stream::{Redactor, redacted};
 /// The turn whose text is the answer.
 const ANSWER: u32 = 0;
 
-/// What Codex says when the model has called, and nothing more of a message comes: the shipped reply may end with it.
+/// The notifications after which the shipped translator may end with the model's calls: no more text of the message
+/// follows.
 const CALLED: [&str; 2] = ["rawResponseItem/completed", "rawResponse/completed"];
 
-/// The shipped reply, and what it is not told yet.
+/// The shipped translator, and the texts that it has not received completely.
 #[derive(Debug)]
 pub struct RedactingTranslator {
     inner: translate::ReplyTranslator,
@@ -29,11 +30,11 @@ pub struct RedactingTranslator {
 #[derive(Debug, Default)]
 struct TurnTexts {
     message: Option<OpenText<Option<Phase>>>,
-    /// The summary of the reasoning, and the reasoning itself.
+    /// The reasoning summary, and the raw reasoning.
     reasoning: [Option<OpenText<bool>>; 2],
 }
 
-/// A text that has not ended: its number, and what else an event says of it.
+/// A text that has not ended: its number, and the other attributes of its events.
 #[derive(Debug)]
 struct OpenText<T> {
     number: u32,
@@ -42,7 +43,7 @@ struct OpenText<T> {
 }
 
 impl RedactingTranslator {
-    /// The reply to the request that the context describes.
+    /// A translator for the request that the context describes.
     pub fn new(context: &Context) -> Self {
         Self {
             inner: translate::ReplyTranslator::new(context),
@@ -50,7 +51,7 @@ impl RedactingTranslator {
         }
     }
 
-    /// As the shipped reply does.
+    /// As the shipped translator.
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut clean = Vec::with_capacity(events.len());
         for event in events {
@@ -59,7 +60,7 @@ impl RedactingTranslator {
         self.inner.feed(clean)
     }
 
-    /// As the shipped reply does, after what was held.
+    /// As the shipped translator, after the text that was held back.
     pub fn finish(mut self, ending: Ending) -> Closing {
         let mut held = Vec::new();
         for (source, mut turn) in mem::take(&mut self.turns) {
@@ -83,7 +84,7 @@ impl RedactingTranslator {
                 pass(EventKind::Restarted(void));
             }
             EventKind::Settled(ending) => {
-                // What the answer's turn told is void.
+                // The text of the answer's turn is void.
                 if source != ANSWER {
                     turn.end(&mut pass);
                 }
@@ -133,7 +134,7 @@ impl TurnTexts {
         pass_reasoning(part, raw, open.redactor.push(&text), pass);
     }
 
-    /// Lets go of what was held: no text goes on.
+    /// Passes on the text that was held back: all texts end.
     fn end(&mut self, pass: &mut dyn FnMut(EventKind)) {
         self.end_reasoning(pass);
         if let Some(mut ended) = self.message.take() {
@@ -183,7 +184,7 @@ fn event(source: u32, at: u64, kind: EventKind) -> Event {
     Event { source, at, kind }
 }
 
-/// Upstreams repeat keys in what they say of them.
+/// Upstreams repeat keys in their messages.
 fn ending(ending: Ending) -> Ending {
     match ending {
         Ending::Failed(failed) => Ending::Failed(problem(failed)),
@@ -200,7 +201,7 @@ fn problem(problem: Problem) -> Problem {
     }
 }
 
-/// JSON with clean texts. What is no JSON is a text.
+/// Removes secrets from the strings of JSON. Text that is not JSON is treated as one string.
 fn values(json: &str) -> String {
     fn clean(value: &mut Value) {
         match value {

@@ -1,30 +1,30 @@
-//! What is taken for a secret, and how far each one reaches. All of them are ASCII.
+//! Recognizes secrets and their extent. All of them are ASCII.
 
-/// Characters of a JSON web token's first part, at most.
+/// The most characters of a JSON web token's header.
 const JWT_HEADER: usize = 2048;
 
-/// Characters of a web token's part that must be seen before it is one, after the `eyJ` with which each begins.
+/// The fewest characters of a web token's part after `eyJ`, with which each part begins.
 const JWT_PART: usize = 7;
 
-/// Characters between the dashes of a private key's first line, at most.
+/// The most characters between the dashes of a private key's first line.
 const LABEL: usize = 48;
 
-/// Characters between the name of a secret and the secret, at most.
+/// The most characters between the name of a secret and the secret.
 const GAP: usize = 8;
 
-/// A secret of the form NAME TOKEN, where the name may be part of it.
+/// A secret that follows a name, which may be a part of it.
 struct Token {
     kind: &'static str,
     name: &'static str,
-    /// The name stands alone, in capitals or not, and is no part of the secret.
+    /// The name is case-insensitive, and not a part of the secret.
     apart: bool,
-    /// A letter or a digit before it makes it another word.
+    /// A preceding letter or digit makes it another word.
     begins_word: bool,
-    /// What a token consists of, beyond the name.
+    /// The characters of the token after the name.
     class: fn(u8) -> bool,
-    /// How many of these there must be.
+    /// The fewest of these characters.
     least: usize,
-    /// Words look like this too: the first `least` of it must hold a digit, or small letters and capitals.
+    /// To exclude words, the first `least` characters must contain a digit, or both cases.
     mixed: bool,
 }
 
@@ -77,58 +77,59 @@ const TOKENS: &[Token] = &[
     },
 ];
 
-/// What begins at a place of a text.
+/// Whether a secret begins at a position of a text.
 #[derive(Debug)]
 pub(crate) enum SecretMatch {
     /// No secret, whatever follows.
     Nothing,
-    /// Perhaps one: it depends on what follows.
+    /// Undecided until more text follows.
     Perhaps,
     /// A secret, whatever follows.
     Secret {
-        /// What it is called in its place.
+        /// Its kind, for the replacement.
         kind: &'static str,
-        /// Bytes before it that stay.
+        /// Bytes before it that are kept.
         prefix: usize,
-        /// Bytes that decided, those that stay counted.
+        /// Bytes that were scanned, with those that are kept.
         seen: usize,
-        /// What of the following belongs to it.
+        /// The extent of the rest.
         rest: SecretTail,
     },
 }
 
-/// The part of a secret that has not been read yet. It is never held.
+/// The rest of a secret, which is never held back.
 #[derive(Debug)]
 pub(crate) enum SecretTail {
-    /// Everything of this class.
+    /// All characters of this class.
     Class(fn(u8) -> bool),
-    /// A web token, with this many dots to come.
+    /// A web token, with this many dots left.
     Jwt(u8),
-    /// A key, so much of whose last line's `-----END` has been read.
+    /// A private key, of whose `-----END` so much has been read.
     Key(usize),
-    /// The words of that line, so many characters of them.
+    /// The label of that line, of so many characters.
     Label(usize),
-    /// Its dashes at the end.
+    /// The final dashes of that line.
     Dashes(usize),
 }
 
-/// How far the characters of a web token are known to reach: where several may begin in one run of them, each is read once.
+/// The extent of a run of web token characters: several tokens may begin in one run, and each character is scanned
+/// once.
 #[derive(Debug, Default)]
 pub(crate) struct TokenRun {
-    /// Where in the text the known part of it ends.
+    /// The end of the scanned part, in bytes of the text.
     end: usize,
-    /// Characters that were read.
+    /// The number of scanned characters.
     #[cfg(test)]
     pub(crate) steps: usize,
 }
 
 impl TokenRun {
-    /// So many bytes of the text's beginning are gone.
+    /// So many bytes were removed from the text's beginning.
     pub(crate) fn drained(&mut self, bytes: usize) {
         self.end = self.end.saturating_sub(bytes);
     }
 
-    /// How many such characters stand here, `most` at most. What is asked for never lies before what was.
+    /// The number of such characters from here, at most `most`. Positions must not decrease between calls.
     fn length(&mut self, text: &[u8], from: usize, most: usize) -> usize {
         let limit = text.len().min(from + most);
         let mut end = self.end.max(from);
@@ -144,12 +145,12 @@ impl TokenRun {
     }
 }
 
-/// Whether a secret may begin with this byte: most of a text is looked at no further.
+/// Whether a secret may begin with this byte, which excludes most of a text.
 pub(crate) fn may_begin(byte: u8) -> bool {
     matches!(byte, b's' | b'g' | b'A' | b'a' | b'B' | b'b' | b'e' | b'-')
 }
 
-/// Looks at what begins here in a text, after the byte `before`.
+/// Whether a secret begins here, after the byte `before`.
 pub(crate) fn look(whole: &[u8], at: usize, before: Option<u8>, run: &mut TokenRun) -> SecretMatch {
     let text = whole.get(at..).unwrap_or_default();
     let within_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric());
@@ -215,7 +216,7 @@ impl Token {
     }
 }
 
-/// `eyJ….eyJ….…`: two parts are enough to be one.
+/// A web token, `eyJ….eyJ….…`, which is recognized by two parts.
 fn jwt(whole: &[u8], at: usize, run: &mut TokenRun) -> SecretMatch {
     let text = whole.get(at..).unwrap_or_default();
     let Some(header) = after(text, b"eyJ") else {
@@ -251,7 +252,7 @@ fn jwt(whole: &[u8], at: usize, run: &mut TokenRun) -> SecretMatch {
     }
 }
 
-/// `-----BEGIN … PRIVATE KEY-----`, up to the line that ends it.
+/// A private key, from `-----BEGIN … PRIVATE KEY-----` to its last line.
 fn key(text: &[u8]) -> SecretMatch {
     let Some(label) = after(text, b"-----BEGIN ") else {
         return begins(text, b"-----BEGIN ");
@@ -277,7 +278,7 @@ fn key(text: &[u8]) -> SecretMatch {
 }
 
 impl SecretTail {
-    /// Whether the next byte belongs to it. After one that does not, nothing does.
+    /// Whether the next byte belongs to it. If not, the secret has ended.
     pub(crate) fn takes(&mut self, byte: u8) -> bool {
         const END: &[u8] = b"-----END";
         const DASHES: usize = 5;
@@ -289,7 +290,7 @@ impl SecretTail {
                 read if read == END.len() => (Self::Label(0), true),
                 read => (Self::Key(read), true),
             },
-            // A sixth dash: the last five may still begin it.
+            // A sixth dash: the last five may begin the end.
             Self::Key(DASHES) if byte == b'-' => (Self::Key(DASHES), true),
             Self::Key(_) => (Self::Key(usize::from(byte == b'-')), true),
             Self::Label(read) if byte == b'-' => (Self::Dashes(1), read <= LABEL),
@@ -301,12 +302,12 @@ impl SecretTail {
     }
 }
 
-/// What follows `start`, if the text begins with it.
+/// The text after `start`, if it begins with that.
 fn after<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
     text.strip_prefix(start)
 }
 
-/// Whether more text may make it begin with `start`, as it does not yet.
+/// Undecided if more text may complete `start`.
 fn begins(text: &[u8], start: &[u8]) -> SecretMatch {
     if start.starts_with(text) {
         SecretMatch::Perhaps

@@ -1,21 +1,21 @@
-//! Takes the secrets out of a text that comes in pieces.
+//! Removes secrets from a text that arrives in pieces.
 
 use crate::secrets::{SecretMatch, SecretTail, TokenRun, look, may_begin};
 
-/// One text. What it lets through does not depend on where the text was cut.
+/// The redactor of one text. Its output does not depend on where the text is cut.
 #[derive(Debug, Default)]
 pub struct Redactor {
-    /// What may still become a secret: at most some 2 KiB, and mostly nothing.
+    /// Text that may become a secret: at most about 2 KiB, usually nothing.
     held: String,
-    /// The byte before that.
+    /// The byte before `held`.
     before: Option<u8>,
-    /// A secret is being read.
+    /// The rest of a secret that is being read.
     rest: Option<SecretTail>,
-    /// What is known of `held` already.
+    /// The part of `held` that was scanned as a web token.
     run: TokenRun,
 }
 
-/// Takes the secrets out of a whole text.
+/// Removes secrets from a complete text.
 pub fn redacted(text: &str) -> String {
     let mut redactor = Redactor::default();
     let mut clean = redactor.push(text);
@@ -24,25 +24,25 @@ pub fn redacted(text: &str) -> String {
 }
 
 impl Redactor {
-    /// Takes in a piece, and returns what is certain now.
+    /// Adds a piece, and returns the text that is certain now.
     pub fn push(&mut self, text: &str) -> String {
         self.held.push_str(text);
         self.read(false)
     }
 
-    /// The text ends here: returns what was held. A text that is pushed now is another one.
+    /// Ends the text: returns what was held back. A later `push` begins another text.
     pub fn finish(&mut self) -> String {
         let clean = self.read(true);
         *self = Self::default();
         clean
     }
 
-    /// Reads as far as it can: to the end, where `end` says that nothing follows.
+    /// Scans as far as possible; to the end if `end` is set.
     fn read(&mut self, end: bool) -> String {
         let mut clean = String::new();
         let bytes = self.held.as_bytes();
         let mut at = 0;
-        // From where on the text is let through, up to `at`.
+        // The start of the text that passes, up to `at`.
         let mut from = 0;
         while let Some(&byte) = bytes.get(at) {
             if let Some(rest) = &mut self.rest {
@@ -72,7 +72,7 @@ impl Redactor {
                     seen,
                     rest,
                 } => {
-                    // Secrets are ASCII, and so is what they begin after: these are the borders of characters.
+                    // Secrets are ASCII and begin after ASCII, so these are boundaries of characters.
                     clean.push_str(&self.held[from..at + prefix]);
                     clean.push_str("[redacted ");
                     clean.push_str(kind);

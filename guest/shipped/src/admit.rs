@@ -1,17 +1,18 @@
-//! Whether a request may start now: first come, first served, within what the host has.
+//! Admission: first come, first served, within the host's capacity.
 
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::admit::{Admission, Load};
 
-/// The longest wait that a refused client is told, in seconds.
+/// The largest `retry-after`, in seconds.
 const RETRY_AT_MOST: u32 = 30;
 
-/// Runs a request when there is a turn for it and nobody waits, lets it wait while there is room, else refuses it.
+/// Admits a request if a turn is free and no other request waits, queues it while the queue has room, and refuses it
+/// otherwise.
 pub fn decide(load: Load) -> Admission {
     if load.wanted > load.capacity {
         return Admission::Refuse(too_many(load));
     }
-    // Who waits goes first: otherwise a request that needs several turns would never get them.
+    // Queued requests come first: otherwise a request that needs several turns would never get them.
     if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
         return Admission::Run;
     }
@@ -23,7 +24,7 @@ pub fn decide(load: Load) -> Admission {
 
 fn too_many(load: Load) -> Problem {
     let fan_out = load.wanted > 1;
-    // Where not even one may run, a request of one attempt would fare no better.
+    // With a capacity of 0, a request of one attempt would be refused too.
     let way_out = match load.capacity {
         0 => "raise its limit of turns".to_owned(),
         1 => "leave `parallel_calls` out, or raise its limit of turns".to_owned(),
@@ -44,8 +45,8 @@ fn too_many(load: Load) -> Problem {
 }
 
 fn busy(load: Load) -> Problem {
-    // About a second for each time that the whole capacity must turn over before this request would run, and no less
-    // than others wait already.
+    // Estimates one second for each time that the whole capacity must turn over, and at least the longest wait so
+    // far.
     let rounds = load.waiting.checked_div(load.capacity).unwrap_or_default();
     let waited = u32::try_from(load.longest_wait / 1000).unwrap_or(u32::MAX);
     let seconds = rounds.max(waited).saturating_add(1).min(RETRY_AT_MOST);

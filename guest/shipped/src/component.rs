@@ -1,4 +1,4 @@
-//! The component's exports: each one hands over to the plain function that does the work.
+//! The component's exports. Each calls the plain function that does the work.
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use crate::bindings::exports::airlock::policy::{
 };
 use crate::panel::{Strategies, Strategy};
 
-/// What the shipped component exports.
+/// The exports of the shipped component.
 #[derive(Debug)]
 pub struct ShippedPolicy;
 
@@ -67,18 +67,19 @@ impl synthesize::Guest for ShippedPolicy {
     type Panel = PanelResource;
 }
 
-/// A reply behind the handle that the host holds. Exported methods take `&self`; a component runs one call at a
-/// time, so the cell is never borrowed twice.
+/// The WIT resource `reply`. Exported methods take `&self`, and a component runs one call at a time, so the cell is
+/// never borrowed twice.
 #[derive(Debug)]
 pub struct ReplyResource(RefCell<crate::translate::ReplyTranslator>);
 
 impl ReplyResource {
-    /// For the `relay` of a policy whose replies are these.
+    /// The pattern for the host, see [`ReplyTranslator::offer`](crate::translate::ReplyTranslator::offer). For
+    /// policies whose `relay` is this one.
     pub fn offer(&self) -> Option<relay::Pattern> {
         self.0.borrow().offer()
     }
 
-    /// Likewise.
+    /// Records what the host has written by the pattern. For policies whose `relay` is this one.
     pub fn relayed(&self, events: Vec<Event>) {
         self.0.borrow_mut().relayed(events);
     }
@@ -100,8 +101,7 @@ impl GuestReply for ReplyResource {
     }
 }
 
-/// A panel with the strategies of `S` behind the handle that the host holds, as `ReplyResource` is. Another policy exports
-/// `PanelResource<Itself>`.
+/// The WIT resource `panel`, with the strategies of `S`. Another policy exports `PanelResource<Itself>`.
 #[derive(Debug)]
 pub struct PanelResource<S = ShippedPolicy> {
     panel: RefCell<crate::panel::Panel>,

@@ -1,8 +1,8 @@
-//! Writing JSON: whole values through serde, and the text of the hot path by hand.
+//! Writes JSON: values through serde, and strings of the hot path by hand.
 //!
-//! All of it is written so that it is one line to every reader. Some clients split a stream as Unicode splits lines (Python's
-//! `str.splitlines`), so U+0085, U+2028 and U+2029 are escaped besides what RFC 8785 escapes. In JSON they can stand in
-//! strings alone, where an escape means the same.
+//! All JSON is one line to every reader. Some clients split a stream at Unicode's line ends (Python's
+//! `str.splitlines`), so U+0085, U+2028 and U+2029 are escaped besides what RFC 8785 escapes. In JSON they occur only
+//! in strings, where an escape is equivalent.
 
 use std::io::{self, Write};
 
@@ -10,12 +10,13 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
 
-/// One line of JSON. `value` must be plain structs with text for keys, which always serialize.
+/// Serializes to one line of JSON. `value` must be a plain struct with string keys, which always serializes.
 pub(crate) fn to_line<T: Serialize>(value: &T) -> String {
     to_line_sized(value, 0)
 }
 
-/// As `to_line`, into a buffer of `capacity` bytes from the start: a large answer is not copied as the buffer grows.
+/// As `to_line`, with a buffer of `capacity` bytes from the start, so that a large answer is not copied as the buffer
+/// grows.
 pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String {
     let mut bytes = Vec::with_capacity(capacity);
     append(&mut bytes, value);
@@ -31,7 +32,7 @@ pub(crate) fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     }
 }
 
-/// Compact JSON without the line ends of Unicode.
+/// Compact JSON that escapes Unicode's line ends.
 struct OneLineFormatter;
 
 impl Formatter for OneLineFormatter {
@@ -58,7 +59,7 @@ impl Formatter for OneLineFormatter {
     }
 }
 
-/// A JSON object on one line, its members as they were. None of what is no object.
+/// Removes the whitespace between the tokens of a JSON object. None if the text is not one object.
 pub(crate) fn object_to_line(text: &str) -> Option<String> {
     if !is_object(text) {
         return None;
@@ -67,7 +68,7 @@ pub(crate) fn object_to_line(text: &str) -> Option<String> {
     let mut quoted = false;
     let mut escaped = false;
     for character in text.chars() {
-        // Space between tokens means nothing, and within a string there is no line break.
+        // Whitespace between tokens is insignificant, and a string contains no raw line break.
         if !quoted && character.is_ascii_whitespace() {
             continue;
         }
@@ -78,22 +79,22 @@ pub(crate) fn object_to_line(text: &str) -> Option<String> {
     Some(line)
 }
 
-/// Whether a text is one JSON object, whatever is in it and however deep.
+/// Whether the text is one JSON object, of any content and depth.
 pub(crate) fn is_object(text: &str) -> bool {
     #[derive(serde::Deserialize)]
     struct Object {}
 
-    // Unread fields are skipped without recursion. An array would be read too.
+    // Unknown fields are skipped without recursion. serde would accept an array too.
     text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
 }
 
-/// JSON text in which each `\u` escape of half a surrogate pair is `\ufffd`, the replacement character, as OpenAI reads
-/// it (serde_json 1 refuses such an escape). None where the text has none, so that nothing is to be replaced.
+/// Replaces each `\u` escape of a lone surrogate by `\ufffd`, as OpenAI does (serde_json 1 refuses such an escape).
+/// None if the text has no such escape.
 pub(crate) fn with_whole_escapes(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut replaced = String::new();
     let (mut copied, mut at) = (0, 0);
-    // A backslash stands only within a string, and the byte after it never begins an escape of its own.
+    // A backslash occurs only within a string, and the byte after it never begins an escape.
     let next = |at| bytes.get(at..)?.iter().position(|byte| *byte == b'\\');
     while let Some(length) = next(at) {
         at += length;
@@ -120,7 +121,7 @@ pub(crate) fn with_whole_escapes(text: &str) -> Option<String> {
     Some(replaced)
 }
 
-/// Any JSON value, with the replacement character for each half of a surrogate pair.
+/// Parses any JSON value, with the replacement character for lone surrogates.
 pub(crate) fn value(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(text).or_else(|error| match with_whole_escapes(text) {
         Some(whole) => serde_json::from_str(&whole),
@@ -128,7 +129,7 @@ pub(crate) fn value(text: &str) -> Result<Value, serde_json::Error> {
     })
 }
 
-/// Bytes of an escape by its code unit: `\u00e9`.
+/// Bytes of a `\u` escape.
 const ESCAPE: usize = 6;
 
 /// The UTF-16 code unit of the escape that begins at this byte.
@@ -139,7 +140,7 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
     })
 }
 
-/// Appends `text` as a JSON string, quotes included. The host's patterns write the same (`relay.pattern`).
+/// Appends `text` as a JSON string with its quotes. The host's patterns write the same (`relay.pattern`).
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
     let mut copied = 0;
@@ -158,7 +159,7 @@ pub(crate) fn text_length(text: &str) -> usize {
     text.len() + 2 + longer.sum::<usize>()
 }
 
-/// How a character is written that may not stand in a string as it is.
+/// The escape of a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Escape {
     /// Bytes of the character.
@@ -166,7 +167,8 @@ struct Escape {
     text: &'static str,
 }
 
-/// The characters of a text that must be escaped, with where each begins. `suspect` holds for the first byte of each.
+/// The characters of a text that must be escaped, each with its position in bytes. `suspect` must hold for the first
+/// byte of each.
 fn escapes(text: &str, suspect: impl Fn(u8) -> bool) -> impl Iterator<Item = (usize, Escape)> {
     let bytes = text.as_bytes();
     let suspects = bytes
@@ -181,7 +183,7 @@ fn is_suspect(byte: u8) -> bool {
     SUSPECT[usize::from(byte)]
 }
 
-/// A table, because each byte of each answer is looked up.
+/// A table, because every byte of every answer is looked up.
 static SUSPECT: [bool; 256] = {
     let mut table = [false; 256];
     let mut control = 0;

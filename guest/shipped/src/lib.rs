@@ -1,7 +1,7 @@
 //! The policy that Airlock ships: OpenAI's chat completions over Codex. This file is its table of contents.
 //!
-//! Everything here is plain Rust over the types of `wit/`, so it runs natively in tests and in other policies
-//! that build on it. Only `component`, `exports`, `bindings` and `allocator` know that it becomes a WebAssembly component.
+//! All modules are plain Rust over the types of `wit/`: they run natively in tests and in other policies. Only
+//! `component`, `exports`, `bindings` and `allocator` concern the WebAssembly component.
 
 pub mod bindings;
 
@@ -25,5 +25,5 @@ mod notes;
 mod problem;
 mod tools;
 
-/// The one dialect that this policy speaks, as the host's route names it.
+/// The dialect that this policy implements, as the host's route names it.
 pub const DIALECT: &str = "chat-completions";

@@ -1,10 +1,10 @@
-//! What the policy says of itself.
+//! The policy's description of itself, for operators.
 
 use crate::DIALECT;
 use crate::bindings::exports::airlock::policy::manifest::{Description, Setting, Takes};
 use crate::panel::Strategy;
 
-/// The shipped policy with these strategies.
+/// The description of the shipped policy with these strategies.
 pub fn describe(strategies: &[Box<dyn Strategy>]) -> Description {
     let names: Vec<String> = strategies.iter().map(|it| it.name().to_owned()).collect();
     Description {
@@ -32,7 +32,7 @@ fn settings(strategies: &[String]) -> Vec<Setting> {
             name: "synthesis".to_owned(),
             summary: "The strategy of fan-outs that name none.".to_owned(),
             takes: Takes::Choice(strategies.to_vec()),
-            // The first one, as always.
+            // Without a default it is the first strategy.
             default: None,
         },
     ]

@@ -1,4 +1,4 @@
-//! The list of models, as OpenAI's clients read it, with what Codex knows besides.
+//! The model list in OpenAI's format, with the attributes that Codex adds.
 
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ struct ModelListObject<'a> {
 struct ModelObject<'a> {
     id: &'a str,
     object: &'static str,
-    /// OpenAI's clients require a time. Codex does not tell one.
+    /// OpenAI's clients require a time, and Codex reports none.
     created: u64,
     owned_by: &'static str,
     display_name: &'a str,
@@ -37,13 +37,13 @@ struct ModelObject<'a> {
     reasoning_efforts: &'a [String],
     default_reasoning_effort: Option<&'a str>,
     input_modalities: Vec<&'a str>,
-    /// Whether `tools` may be given.
+    /// Whether requests of this model may have `tools`.
     supports_tools: bool,
 }
 
 impl<'a> ModelObject<'a> {
     fn of(model: &'a Model) -> Self {
-        // A model that does not say what it takes is sent both.
+        // A model without declared modalities gets both.
         let input_modalities = if model.inputs.is_empty() {
             vec!["text", "image"]
         } else {

@@ -1,4 +1,4 @@
-//! What the translator must know of a request, carried by the plan from `prompt` to `translate`.
+//! The plan's notes: the attributes of a request that `translate` and `synthesize` need.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use crate::json;
 use crate::problem::upstream;
 use crate::tools::ToolNotes;
 
-/// The plan's notes. Absent fields mean no.
+/// The notes of a plan. Absent fields are false or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct PlanNotes {
-    /// Answer with server-sent events.
+    /// Respond with server-sent events.
     #[serde(skip_serializing_if = "is_no")]
     pub(crate) streaming: bool,
     /// End the stream with a chunk of usage.
@@ -20,13 +20,13 @@ pub(crate) struct PlanNotes {
     /// Send reasoning as `reasoning_content`.
     #[serde(skip_serializing_if = "is_no")]
     pub(crate) reasoning: bool,
-    /// What the client expects to parse from the answer.
+    /// The form of the answer that the client expects.
     #[serde(skip_serializing_if = "Structure::is_free")]
     pub(crate) structure: Structure,
-    /// The request's field that asked for the reasoning effort of its only turn.
+    /// The request's field that set the reasoning effort of its only turn.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) effort: Option<String>,
-    /// What a fan-out was asked to do.
+    /// The terms of a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fan_out: Option<FanOutTerms>,
     /// The functions that the model may call.
@@ -34,7 +34,7 @@ pub(crate) struct PlanNotes {
     pub(crate) tools: Option<ToolNotes>,
 }
 
-/// What a fan-out was asked to do.
+/// The terms of a fan-out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct FanOutTerms {
@@ -44,34 +44,34 @@ pub(crate) struct FanOutTerms {
     pub(crate) shown: bool,
     /// The name of the strategy.
     pub(crate) strategy: String,
-    /// So many answers are enough, after the grace time. At most `candidates`.
+    /// How many answers suffice once the grace time has passed. At most `candidates`.
     pub(crate) quorum: u32,
-    /// How long others may still take once there are enough, in milliseconds.
+    /// The grace time: how long other candidates may still run once the quorum has answered, in milliseconds.
     pub(crate) grace_ms: u64,
-    /// How long the candidates may take at all, in milliseconds.
+    /// How long the candidates may run in total, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) deadline_ms: Option<u64>,
-    /// The effort of the synthesis, and the request's field that asked for it.
+    /// The effort of the synthesis, and the request's field that set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) effort: Option<(String, String)>,
     /// The reasoning summary of the synthesis.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) summary: Option<String>,
-    /// The schema of the answer, on one line.
+    /// The schema of the answer, as one line of JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<String>,
 }
 
-/// What the client expects to parse from the answer.
+/// The form of the answer that the client expects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Structure {
     /// Any text.
     #[default]
     Free,
-    /// One JSON object, which nobody has enforced: it must be checked.
+    /// One JSON object. Codex does not enforce it, so the policy checks it.
     Object,
-    /// JSON of a schema, which the model enforces.
+    /// JSON that satisfies a schema, which the model enforces.
     Schema,
 }
 
@@ -82,7 +82,7 @@ impl Structure {
     ///
     /// `upstream`, with the code `invalid_json_output`.
     pub(crate) fn check(self, answer: &str) -> Result<(), Problem> {
-        // An answer may nest as it likes.
+        // No recursion: an answer may nest deeply.
         if self != Self::Object || json::is_object(answer) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl PlanNotes {
         json::to_line(self)
     }
 
-    /// Reads what `to_text` wrote. The host passes notes back unread, so anything else means no.
+    /// Parses what `to_text` wrote. The host returns the notes unchanged; anything else gives the default.
     pub(crate) fn from_text(text: &str) -> Self {
         serde_json::from_str(text).unwrap_or_default()
     }
@@ -111,7 +111,7 @@ impl PlanNotes {
 
 #[expect(
     clippy::trivially_copy_pass_by_ref,
-    reason = "serde asks for a reference"
+    reason = "serde passes a reference"
 )]
 fn is_no(flag: &bool) -> bool {
     !flag
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::tools::OfferedTool;
 
-    /// A fan-out of which everything was asked, and one of which nothing was.
+    /// A fan-out with all optional fields, and one with none.
     fn fan_outs() -> [FanOutTerms; 2] {
         let all = FanOutTerms {
             candidates: 20,

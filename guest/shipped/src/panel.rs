@@ -1,8 +1,8 @@
-//! Sits over the candidates of a fan-out: when enough of them have answered, and what becomes of the answers.
+//! The panel of a fan-out: waits for its candidates, and decides what becomes of their answers.
 //!
-//! The panel does what all strategies share: it collects, waits for quorum and grace, watches the deadline, passes a
-//! lone answer on, says why nobody answered, and falls back when a synthesis fails. What several answers come to is
-//! the strategy's. It is a pure state machine: times are arguments.
+//! The panel does what all strategies share: it collects outcomes, waits for quorum and grace time, watches the
+//! deadline, passes a lone answer on, reports why there is no answer, and falls back if a synthesis fails. The
+//! strategy decides between several answers. It is a pure state machine: times are arguments.
 
 mod answer;
 mod failure;
@@ -35,7 +35,7 @@ pub use strategy::{Strategies, Strategy, StrategyStep};
 pub use table::Table;
 pub use vote::VoteStrategy;
 
-/// What a choice says for itself where the synthesis came to nothing.
+/// The `extra` of a choice after a failed synthesis.
 const FALLBACK: &str = r#"{"fallback":true}"#;
 
 /// The strategies of the shipped policy, the default first.
@@ -48,47 +48,47 @@ pub fn strategies() -> Vec<Box<dyn Strategy>> {
     ]
 }
 
-/// One fan-out, from its first candidate to its answer. It gives exactly one verdict on the candidates; only a
-/// turn that this verdict asked for can call for another one.
+/// The panel of one fan-out. It gives exactly one verdict on the candidates; only the end of a turn which that
+/// verdict requested leads to another one.
 #[derive(Debug)]
 pub struct Panel {
-    /// None where the notes name one that the policy does not have.
+    /// None if the notes name an unknown strategy.
     strategy: Option<Box<dyn Strategy>>,
     table: Table,
     stage: PanelStage,
     /// The candidates that have ended.
     settled: BTreeSet<u32>,
     failures: Vec<CandidateFailure>,
-    /// The best of the answers that the model cut short.
+    /// The best truncated answer.
     stunted: Option<TruncatedAnswer>,
     quorum: usize,
     grace_ms: u64,
     deadline_ms: Option<u64>,
-    /// Whether the deadline's time runs, if there is one.
+    /// Whether the deadline's time runs.
     started: bool,
-    /// When the grace time is over, once there is a quorum. Unix milliseconds, as all times here.
+    /// The end of the grace time, once there is a quorum. Unix milliseconds, as all times here.
     grace_end: Option<u64>,
-    /// When the candidates' time is up, once it runs.
+    /// The candidates' deadline, once its time runs.
     deadline: Option<u64>,
 }
 
-/// What the panel waits for.
+/// The event for which the panel waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PanelStage {
-    /// Candidates.
+    /// The end of a candidate.
     Collecting,
-    /// A turn that the strategy consults.
+    /// The end of a consulted turn.
     Consulting,
-    /// A turn whose text is the answer, in case that it fails.
+    /// The failure of the turn whose text is the answer.
     Showing,
-    /// Nothing any more.
+    /// None: it has decided.
     Decided,
 }
 
-/// An answer that the model cut short. The greatest is the best.
+/// An answer that the model truncated, ordered by preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct TruncatedAnswer {
-    /// Only its length was at fault.
+    /// It is only too long.
     too_long: bool,
     /// In characters.
     length: usize,
@@ -96,8 +96,8 @@ struct TruncatedAnswer {
 }
 
 impl Panel {
-    /// The panel over this many candidates, numbered from 1. The notes name one of the strategies; where two have
-    /// the same name the first counts, so a policy may put its own in front of `strategies()`.
+    /// A panel of so many candidates, numbered from 1. The notes name one of the strategies. Of duplicates the first
+    /// counts, so a policy may put its own before `strategies()`.
     pub fn new(context: &Context, candidates: u32, strategies: Vec<Box<dyn Strategy>>) -> Self {
         let notes = PlanNotes::from_text(&context.notes);
         let fan_out = notes.fan_out.unwrap_or_default();
@@ -120,13 +120,13 @@ impl Panel {
         }
     }
 
-    /// All candidates have been asked for, or a time that the panel waits for has come.
+    /// All candidates were started, or a time for which the panel waits has come. Times are Unix milliseconds.
     pub fn wake(&mut self, now: u64) -> Verdict {
         self.start(now);
         self.consider(now, false)
     }
 
-    /// A candidate ended. A number that there is not, or a second ending, changes nothing.
+    /// A candidate ended. An unknown number or a second ending has no effect.
     pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
         self.start(now);
         let awaited = self.stage == PanelStage::Collecting
@@ -156,8 +156,8 @@ impl Panel {
         self.consider(now, false)
     }
 
-    /// A turn that a verdict asked for ended: one that was consulted, or one that was shown and came to nothing before
-    /// any of its text had left, however it ended.
+    /// A turn that a verdict requested ended: a consulted one, or a shown one that failed before any of its text was
+    /// sent.
     pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
         let step = match (self.stage, &mut self.strategy) {
             (PanelStage::Consulting, Some(strategy)) => {
@@ -169,7 +169,7 @@ impl Panel {
         self.act(step)
     }
 
-    /// The candidates' time runs from the first that is heard of them.
+    /// Starts the deadline's time with the first event.
     fn start(&mut self, now: u64) {
         if !self.started {
             self.started = true;
@@ -177,7 +177,7 @@ impl Panel {
         }
     }
 
-    /// Decides when it is time to, else says how long to wait. `answered` when there is a new answer.
+    /// Decides if it is time, and returns until when to wait otherwise. `answered` if there is a new answer.
     fn consider(&mut self, now: u64, answered: bool) -> Verdict {
         if self.stage != PanelStage::Collecting {
             return Verdict::Wait(None);
@@ -194,7 +194,7 @@ impl Panel {
         Verdict::Wait(self.grace_end.into_iter().chain(self.deadline).min())
     }
 
-    /// Decides with what is there. `all` when no candidate runs any more.
+    /// Decides with the answers so far. `all` if no candidate runs any more.
     fn decide(&mut self, all: bool) -> Verdict {
         match (self.table.answers(), &mut self.strategy) {
             ([], _) => match self.stunted {
@@ -226,12 +226,12 @@ impl Panel {
         }
     }
 
-    /// Does what the strategy wants, as far as there is such an answer.
+    /// Turns a strategy's step into a verdict.
     fn act(&mut self, step: StrategyStep) -> Verdict {
         match step {
             StrategyStep::Show(brief) => {
                 self.stage = PanelStage::Showing;
-                // A fallback needs no more than their lengths.
+                // A fallback needs only the lengths of the texts.
                 self.table.forget_texts();
                 Verdict::Show(brief)
             }
@@ -255,7 +255,7 @@ impl Panel {
     }
 
     fn pick(&mut self, mut choice: Choice) -> Verdict {
-        // The host takes one line, and the translator an object.
+        // The host requires one line, and the translator an object.
         choice.extra = choice.extra.as_deref().and_then(json::object_to_line);
         self.stage = PanelStage::Decided;
         self.table.forget_texts();
@@ -269,7 +269,7 @@ impl Panel {
     }
 }
 
-/// The policy's prompt and its panel do not fit together.
+/// The policy's `prompt` and `synthesize` do not match.
 fn unknown_strategy() -> Problem {
     Problem {
         kind: ProblemKind::Internal,

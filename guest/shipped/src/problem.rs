@@ -1,11 +1,11 @@
-//! The dialect's error object: `{"error":{"message","type","param","code"}}`.
+//! OpenAI's error object: `{"error":{"message","type","param","code"}}`.
 
 use serde::Serialize;
 
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::json;
 
-/// The error object for a stream that has already begun. One line of JSON.
+/// The error object for a stream that has begun. One line of JSON.
 pub(crate) fn envelope(problem: &Problem) -> String {
     json::to_line(&ErrorEnvelope {
         error: ErrorBody {
@@ -28,11 +28,11 @@ pub(crate) fn upstream(code: &str, message: &str) -> Problem {
     }
 }
 
-/// The host's code for a candidate that said more than it keeps.
+/// The host's code for a candidate whose text exceeds `limits.candidate_bytes`.
 const TOO_LARGE: &str = "candidate_too_large";
 
-/// What went wrong, in words that tell nothing of the cause: where one turn of several failed, and its problem is not
-/// the client's to act upon.
+/// A message that does not disclose the cause: for the failure of one turn of several, on which the client cannot
+/// act.
 pub(crate) fn generic(problem: &Problem) -> &'static str {
     if problem.code.as_deref() == Some(TOO_LARGE) {
         return "the answer is larger than the gateway keeps";
@@ -50,7 +50,7 @@ pub(crate) fn generic(problem: &Problem) -> &'static str {
     }
 }
 
-/// OpenAI's name for who is to blame.
+/// OpenAI's `type` of an error.
 pub(crate) fn type_name(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {

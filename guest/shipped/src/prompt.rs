@@ -1,4 +1,4 @@
-//! What a chat completion becomes: a brief for Codex, or several of a fan-out.
+//! Renders a chat completion request into a plan: one brief for Codex, or those of a fan-out.
 
 mod body;
 mod calls;
@@ -38,22 +38,23 @@ use shape::ShapeSeed;
 
 pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
 
-/// Turns a client's request into a plan, with the shipped policy's strategies for a fan-out.
+/// Renders a request into a plan, with the shipped strategies.
 ///
 /// # Errors
 ///
-/// As `render_with`.
+/// As [`render_with`].
 pub fn render(request: &Request) -> Result<Plan, Problem> {
     render_with(request, &panel::strategies())
 }
 
-/// Turns a client's request into a plan, for a policy whose panel has these strategies. The first is the default of
-/// a request and of settings that name none. Without any there is no fan-out.
+/// Renders a request into a plan, for a policy whose panel has these strategies. The first is the default. Without
+/// any, fan-outs are refused.
 ///
 /// # Errors
 ///
-/// `not-found` for another dialect; `invalid-request` where the body is wrong and `unsupported` where it asks for
-/// what this gateway does not do, both with the path of the field at fault; `internal` for unreadable settings.
+/// `not-found` for an unknown dialect; `invalid-request` where the body is wrong and `unsupported` where it requires
+/// what this gateway does not do, both with the path of the field at fault; `internal` for settings that cannot be
+/// read.
 pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Result<Plan, Problem> {
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));
@@ -66,7 +67,7 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
     let (body, reader) = match read(&request.body, reader()) {
         Ok(read) => read,
         Err(problem) => {
-            // Looked for only in what could not be read: nearly every body has none.
+            // Searched only in a body that could not be parsed: nearly every body has no such escape.
             whole = json::with_whole_escapes(&request.body).ok_or(problem)?;
             read(&whole, reader())?
         }
@@ -78,7 +79,7 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
     plan::plan(body, reader, request.nested, default)
 }
 
-/// Reads the body in one pass.
+/// Parses the body in one pass.
 fn read<'de, 'r>(
     body: &'de str,
     mut reader: Reader<'r>,

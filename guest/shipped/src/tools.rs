@@ -1,5 +1,5 @@
-//! The client's functions: what the model calls them, what the client calls them, and what a turn that waits for their
-//! results is known by.
+//! The client's functions: their names for the client and the model, and the key of a turn that waits for their
+//! results.
 
 use std::borrow::Cow;
 
@@ -9,38 +9,38 @@ use sha2::{Digest as _, Sha256};
 
 use crate::json;
 
-/// Characters of a name that the model may see.
+/// The most characters of a function's name upstream.
 const NAME_AT_MOST: usize = 64;
 
-/// Characters of the digest in a name that had to be changed.
+/// Hexadecimal digits of the digest in a replaced name.
 const NAME_DIGEST: usize = 8;
 
-/// Arguments that are taken apart to be compared, in bytes, of all calls that count together: it takes long, and their
-/// values take many times the room of their text.
+/// The most bytes of arguments that are normalized, over all calls of one comparison: parsing takes long, and parsed
+/// values take many times the memory of their text.
 const MEANINGS_AT_MOST: usize = 512 * 1024;
 
-/// Up to here every whole number is one of JavaScript's, whose clients write it without a fraction.
+/// The largest whole number that JavaScript represents exactly. Clients in JavaScript write it without a fraction.
 const WHOLE_AT_MOST: f64 = 9_007_199_254_740_992.0;
 
-/// Names that Codex (0.169) keeps for tools of its own: a call of one would not reach us, or be refused as a tool.
+/// Names that Codex (0.169) reserves for its own tools: it would not pass on a call of one, or refuse the tool.
 const RESERVED: &[&str] = &["exec_command", "mcp", "request_user_input", "shell_command"];
 
-/// What the names of MCP servers' tools begin with.
+/// The prefix of the names of MCP servers' tools.
 const RESERVED_PREFIX: &str = "mcp__";
 
-/// What the translator must know of a request's tools.
+/// The attributes of a request's tools that `translate` needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ToolNotes {
-    /// What the model may call.
+    /// The functions that the model may call.
     pub(crate) offered: Vec<OfferedTool>,
     /// The answer must be a call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) required: bool,
-    /// Of several calls only the first reaches the client.
+    /// Only the first of several calls reaches the client.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) single: bool,
-    /// The digest of all that the request asks, so that another request can be known to continue it.
+    /// The digest of all inputs of the turn, by which a later request is recognized as its continuation.
     pub(crate) conversation: String,
 }
 
@@ -48,27 +48,27 @@ pub(crate) struct ToolNotes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct OfferedTool {
-    /// As the client calls it.
+    /// The client's name.
     pub(crate) name: String,
-    /// Its index in the request's `tools`, where that is not its index among those that are offered.
+    /// Its index in the request's `tools`, if that differs from its index among the offered functions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<usize>,
-    /// The schema that every call's arguments must satisfy, where the client asked for that (`strict`).
+    /// The schema that the arguments of every call must satisfy, if the client set `strict`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strict: Option<String>,
 }
 
-/// A call as the client knows it.
+/// A call with the client's name and id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FunctionCall<'a> {
     pub(crate) id: Cow<'a, str>,
     pub(crate) name: Cow<'a, str>,
-    /// As the model wrote them; JSON, as a rule.
+    /// As the model wrote them, usually JSON.
     pub(crate) arguments: Cow<'a, str>,
 }
 
 impl ToolNotes {
-    /// The tool that the model calls so.
+    /// The function with this name upstream.
     pub(crate) fn called(&self, seen: &str) -> Option<&OfferedTool> {
         self.offered
             .iter()
@@ -76,8 +76,8 @@ impl ToolNotes {
     }
 }
 
-/// What the model calls a function that the client calls `name`. One that Codex would refuse is changed, always in the
-/// same way, and so that no two become one.
+/// The name upstream of a function that the client calls `name`. A name that Codex would refuse is replaced,
+/// deterministically, and distinct names stay distinct.
 pub(crate) fn seen_name(name: &str) -> Cow<'_, str> {
     let known = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
     let fits = !name.is_empty() && name.len() <= NAME_AT_MOST && name.chars().all(known);
@@ -88,7 +88,7 @@ pub(crate) fn seen_name(name: &str) -> Cow<'_, str> {
         .chars()
         .map(|character| if known(character) { character } else { '_' });
     let plain: String = plain.take(NAME_AT_MOST - NAME_DIGEST - 3).collect();
-    // Whatever it begins with, it is of no server's.
+    // A name must not look like an MCP server's tool.
     let mut seen = if plain.starts_with(RESERVED_PREFIX) {
         ["x_", &plain].concat()
     } else {
@@ -103,7 +103,7 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name) || name.starts_with(RESERVED_PREFIX)
 }
 
-/// A digest of parts. Parts are told apart: `ab`, `c` is not `a`, `bc`.
+/// A digest of a sequence of parts. Each part's length is digested too: `ab`, `c` differs from `a`, `bc`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Digest(Sha256);
 
@@ -119,7 +119,7 @@ impl Digest {
     }
 }
 
-/// The digest of a text that comes in pieces, wherever it is cut.
+/// The digest of a text that arrives in pieces, independent of where it is cut.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TextDigest(Sha256);
 
@@ -134,15 +134,15 @@ impl TextDigest {
     }
 }
 
-/// As `TextDigest`, of a text that is there as a whole. No text counts as the empty one.
+/// The [`TextDigest`] of a complete text.
 pub(crate) fn text_digest(text: &str) -> String {
     let mut digest = TextDigest::default();
     digest.update(text);
     digest.finish()
 }
 
-/// What a turn is known by that has said `text` (of which this is the digest) and made these calls in the conversation
-/// of this digest. Arguments count by their meaning: clients write them anew.
+/// The key of a turn that has written a text and made these calls. `conversation` and `text` are digests. Arguments
+/// are normalized first, because clients serialize them again.
 pub(crate) fn key(conversation: &str, text: &str, calls: &[FunctionCall<'_>]) -> String {
     let mut digest = Digest::default();
     digest.push(conversation);
@@ -156,11 +156,12 @@ pub(crate) fn key(conversation: &str, text: &str, calls: &[FunctionCall<'_>]) ->
     digest.finish()
 }
 
-/// Arguments in the one way in which they are compared: without spaces, members in the order of their names, whole
-/// numbers without a fraction. What is no JSON, or beyond what may be taken apart, stays. So calls that come first are
-/// always told alike, whatever follows.
+/// Normalizes the arguments of calls for comparison: no whitespace, members sorted by name, whole numbers without a
+/// fraction. What is no JSON, or exceeds the budget, stays as it is. The result for a call depends only on the calls
+/// before it.
 #[derive(Debug)]
 pub(crate) struct ArgumentNormalizer {
+    /// Bytes that may still be parsed.
     left: usize,
 }
 
@@ -189,7 +190,7 @@ impl ArgumentNormalizer {
     }
 }
 
-/// Writes whole numbers as such. A value nests at most 127 levels.
+/// Writes whole numbers as integers. A value nests at most 127 levels.
 fn unify(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
@@ -209,7 +210,7 @@ fn unify(value: &mut Value) {
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a text cannot fail.
+        // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -1,4 +1,4 @@
-//! What Codex reports, in the client's dialect: one reply from its first event to its ending.
+//! Translates what Codex reports into the client's dialect: one response from its first event to its ending.
 
 mod airlock_object;
 mod answer_filter;
@@ -26,7 +26,7 @@ use heading::Heading;
 use streamed::StreamedReply;
 use upstream_refusal::FieldMap;
 
-/// One response, streamed or whole.
+/// The translator of one response, streamed or whole.
 #[derive(Debug)]
 pub struct ReplyTranslator {
     kind: ReplyKind,
@@ -40,7 +40,7 @@ enum ReplyKind {
 }
 
 impl ReplyTranslator {
-    /// The reply to the request that the context describes.
+    /// A translator for the request that the context describes.
     pub fn new(context: &Context) -> Self {
         let notes = PlanNotes::from_text(&context.notes);
         let heading = Heading::of(context);
@@ -54,8 +54,8 @@ impl ReplyTranslator {
         }
     }
 
-    /// Translates a batch, in order. No frames where the client did not ask for a stream. After a handoff nothing is
-    /// heard any more.
+    /// Translates a batch of events, in order. No frames unless the client requested a stream. After a handoff,
+    /// events are ignored.
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
         match &mut self.kind {
             ReplyKind::Streamed(streamed) => streamed.feed(events),
@@ -66,7 +66,7 @@ impl ReplyTranslator {
         }
     }
 
-    /// How the host may tell more of what was told last, without this reply.
+    /// The pattern by which the host may write the continuation of the last event without this translator.
     pub fn offer(&self) -> Option<Pattern> {
         match &self.kind {
             ReplyKind::Streamed(streamed) => streamed.offer(),
@@ -74,15 +74,15 @@ impl ReplyTranslator {
         }
     }
 
-    /// Hears what was told so.
+    /// Records what the host has written by the pattern.
     pub fn relayed(&mut self, events: Vec<Event>) {
         if let ReplyKind::Streamed(streamed) = &mut self.kind {
             streamed.relayed(events);
         }
     }
 
-    /// Ends the response. Where it failed, `body` is the problem even of a stream, for a host that has sent nothing
-    /// yet; the body of a stream that went well is empty.
+    /// Ends the response. If it failed, `body` is the problem, for a stream too: the host may have sent nothing yet.
+    /// The body of a successful stream is empty.
     pub fn finish(self, ending: Ending) -> Closing {
         let ending = match ending {
             Ending::Failed(problem) => Ending::Failed(self.fields.translate(problem)),

@@ -1,4 +1,4 @@
-//! What a candidate's outcome is worth: an answer, the beginning of one, or nothing.
+//! Reads a candidate's outcome: an answer, a truncated one, or a failure.
 
 use super::failure::CandidateFailure;
 use super::fenced_texts::{self, Excerpt};
@@ -11,18 +11,18 @@ use crate::notes::Structure;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CandidateAnswer {
     candidate: u32,
-    /// What is kept of it.
+    /// The text, or its beginning and end.
     text: String,
-    /// Where its middle is missing, in bytes of `text`.
+    /// Where its middle was removed, in bytes of `text`.
     gap: Option<usize>,
-    /// Of the whole, in characters.
+    /// The length of the whole, in characters.
     length: usize,
-    /// Of the whole, but for the spaces around it.
+    /// The hash of the whole without surrounding whitespace.
     digest: u64,
 }
 
 impl CandidateAnswer {
-    /// Keeps no more of the text than a model can be given at all: its beginning and its end.
+    /// Keeps at most as much of the text as fits a turn's input: its beginning and its end.
     pub(super) fn new(candidate: u32, text: String) -> Self {
         let length = text.chars().count();
         let digest = random::hash(text.trim().bytes());
@@ -42,27 +42,27 @@ impl CandidateAnswer {
         }
     }
 
-    /// Who gave it, from 1.
+    /// The candidate's number, from 1.
     pub fn candidate(&self) -> u32 {
         self.candidate
     }
 
-    /// Its text. Of one of more than 1,000,000 characters the middle is missing.
+    /// Its text. Of more than 1,000,000 characters the middle is removed.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// How long it is, in characters, whatever is missing of `text`.
+    /// The length of the whole text, in characters.
     pub fn length(&self) -> usize {
         self.length
     }
 
-    /// Whether the middle of `text` is missing.
+    /// Whether the middle of `text` was removed.
     pub(super) fn is_cut(&self) -> bool {
         self.gap.is_some()
     }
 
-    /// The same for answers that are the same to the letter, but for the spaces around them.
+    /// A hash that is equal for answers which are equal except for surrounding whitespace.
     pub(super) fn digest(&self) -> u64 {
         self.digest
     }
@@ -81,11 +81,11 @@ impl CandidateAnswer {
     }
 }
 
-/// What there is of a candidate that ended.
+/// The result of a candidate that ended.
 #[derive(Debug, PartialEq)]
 pub(super) enum CandidateResult {
     Answer(String),
-    /// The model cut it short after so many characters.
+    /// The model truncated it after so many characters.
     Truncated(Shortfall, usize),
     Failed(CandidateFailure),
 }
@@ -111,7 +111,7 @@ pub(super) fn read(outcome: Outcome, structure: Structure) -> CandidateResult {
     }
 }
 
-/// What a consulted turn answered. None when it failed, stopped short or said nothing.
+/// The text of a consulted turn. None if it failed, was truncated or is empty.
 pub(super) fn said(outcome: Outcome) -> Option<String> {
     if outcome.ending != Ending::Completed {
         return None;
@@ -119,8 +119,8 @@ pub(super) fn said(outcome: Outcome) -> Option<String> {
     Some(join(outcome.messages, true)).filter(|text| !text.trim().is_empty())
 }
 
-/// The messages as a client would read them: a blank line between them, and the model's remarks only where nobody
-/// parses the answer.
+/// Joins the messages as a client would read them: with a blank line between them, and without commentary if the
+/// answer is parsed.
 fn join(messages: Vec<Message>, parsed: bool) -> String {
     let mut texts: Vec<String> = messages
         .into_iter()
@@ -129,7 +129,7 @@ fn join(messages: Vec<Message>, parsed: bool) -> String {
         .filter(|text| !text.is_empty())
         .collect();
     if texts.len() == 1 {
-        // The usual answer, which may be large, is not copied.
+        // A single message, which may be large, is not copied.
         return texts.pop().unwrap_or_default();
     }
     texts.join("\n\n")

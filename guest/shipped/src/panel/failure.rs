@@ -1,4 +1,4 @@
-//! Why nobody answered, once no candidate has.
+//! Why there is no answer, once all candidates have failed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::problem::{self, upstream};
 
-/// Why one candidate gave no answer.
+/// Why a candidate has no answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct CandidateFailure {
-    /// In words that tell nothing of the cause.
+    /// A reason that does not disclose the cause.
     reason: &'static str,
     problem: Problem,
 }
@@ -42,7 +42,7 @@ impl CandidateFailure {
         }
     }
 
-    /// An answer that is not the JSON object that was asked for.
+    /// An answer that is not the required JSON object.
     pub(super) fn unreadable(problem: Problem) -> Self {
         Self {
             reason: "not one JSON object",
@@ -51,8 +51,8 @@ impl CandidateFailure {
     }
 }
 
-/// The one problem that all have, or at least its kind, or else a list of the reasons. The same failures are always told
-/// the same way, whichever came first.
+/// The problem that all candidates have, or one of the same kind, or else a list of reasons. The result does not
+/// depend on the order of failures.
 pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
     let problems = || failures.iter().map(|failure| &failure.problem);
     let Some(first) = problems().next() else {
@@ -73,7 +73,7 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
         } else {
             format!("all {count} candidates failed: {list}")
         },
-        // A field of one candidate is not at fault for the others.
+        // The field of one candidate does not concern the others.
         param: first
             .param
             .clone()
@@ -84,7 +84,7 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
     }
 }
 
-/// The time is up, and none of so many candidates has answered, for these reasons as far as they are known.
+/// The deadline passed before any of so many candidates answered. Lists the reasons that are known.
 pub(super) fn too_late(failures: &[CandidateFailure], candidates: u32) -> Problem {
     let mut message = "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
     if !failures.is_empty() {
@@ -102,7 +102,7 @@ pub(super) fn too_late(failures: &[CandidateFailure], candidates: u32) -> Proble
     }
 }
 
-/// The reasons in generic words, each with how often it was given, the most frequent first.
+/// The reasons with their counts, the most frequent first.
 fn reasons(failures: &[CandidateFailure]) -> String {
     let list = tally(failures.iter().map(|failure| failure.reason));
     let list = list.into_iter();
@@ -112,7 +112,7 @@ fn reasons(failures: &[CandidateFailure]) -> String {
     list.join(", ")
 }
 
-/// The code that most give who give one; of several the first in the alphabet.
+/// The most frequent code; on a tie the first in the alphabet.
 fn commonest_code(failures: &[CandidateFailure]) -> Option<String> {
     let codes = failures
         .iter()
@@ -121,14 +121,14 @@ fn commonest_code(failures: &[CandidateFailure]) -> Option<String> {
     commonest.map(|(code, _)| code.to_owned())
 }
 
-/// How often each word occurs, the most frequent first, and words as frequent by the alphabet.
+/// The counts of the texts, the most frequent first, then in alphabetical order.
 fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for word in words {
         *counts.entry(word).or_default() += 1;
     }
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
-    // Stable: the map has put them into the order of the alphabet.
+    // The sort is stable, and the map is in alphabetical order.
     counts.sort_by_key(|(_, count)| Reverse(*count));
     counts
 }

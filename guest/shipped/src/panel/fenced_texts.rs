@@ -1,26 +1,26 @@
-//! Texts as a model is shown them: each in a fence that it cannot close itself, all of them cut so that they fit.
+//! Formats texts for a model: each between fences that it cannot forge, and truncated so that all fit.
 
 use super::random::SeededRandom;
 
-/// Characters of one turn's input, fences and all. Codex (0.169) takes 1,048,576.
+/// The most characters of one turn's input, with the fences. Codex (0.169) accepts 1,048,576.
 pub(super) const CHARACTERS_AT_MOST: usize = 1_000_000;
-/// Characters of the mark of a cut, at most.
+/// The most characters of a truncation mark.
 const MARK_AT_MOST: usize = 48;
-/// Characters of a fence's two lines besides name and tag, at most.
+/// The most characters of a fence's two lines besides name and tag.
 const FENCE_AT_MOST: usize = 40;
 
 /// A text, or an excerpt of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Excerpt<'a> {
     pub(super) text: &'a str,
-    /// Where its middle is missing, in bytes of `text`.
+    /// Where its middle was removed, in bytes of `text`.
     pub(super) gap: Option<usize>,
-    /// Of the whole, in characters.
+    /// The length of the whole, in characters.
     pub(super) length: usize,
 }
 
 impl<'a> Excerpt<'a> {
-    /// A text of which nothing is missing.
+    /// A complete text.
     pub(super) fn whole(text: &'a str, length: usize) -> Self {
         Self {
             text,
@@ -29,7 +29,7 @@ impl<'a> Excerpt<'a> {
         }
     }
 
-    /// The first and the last characters, so many together. A longer text than this must be left to cut.
+    /// The first and the last characters, so many together. The text must be longer than that.
     pub(super) fn ends(self, characters: usize) -> (&'a str, &'a str) {
         let back = characters / 2;
         let front = characters - back;
@@ -45,7 +45,7 @@ impl<'a> Excerpt<'a> {
         (&head[..front], &tail[back..])
     }
 
-    /// Writes the text, with a mark in its middle where it has more characters than this.
+    /// Writes the text, truncated in its middle if it has more characters than this.
     fn write(self, characters: usize, out: &mut String) {
         if self.length <= characters {
             out.push_str(self.text);
@@ -59,22 +59,22 @@ impl<'a> Excerpt<'a> {
     }
 }
 
-/// A text under the name by which a model is told of it.
+/// A text and the name by which the instructions refer to it.
 #[derive(Clone, Debug)]
 pub(super) struct FencedText<'a> {
     pub(super) name: String,
     pub(super) excerpt: Excerpt<'a>,
 }
 
-/// Exhibits as one text.
+/// Several texts in their fences.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FencedTexts {
     pub(super) text: String,
-    /// What every line of a fence ends with, and none of the texts holds.
+    /// The tag at the end of each fence line, which occurs in none of the texts.
     pub(super) tag: String,
 }
 
-/// Lays the exhibits out, in this order and within `most` characters.
+/// Formats the texts in this order, within `most` characters.
 pub(super) fn lay(id: &str, exhibits: &[FencedText<'_>], most: usize) -> FencedTexts {
     let tag = tag(id, exhibits);
     let fences: usize = exhibits
@@ -97,7 +97,7 @@ pub(super) fn lay(id: &str, exhibits: &[FencedText<'_>], most: usize) -> FencedT
     FencedTexts { text, tag }
 }
 
-/// A word that stands in none of the texts, so that no text can end its own fence.
+/// A tag that occurs in none of the texts, so that no text can end its own fence.
 fn tag(id: &str, exhibits: &[FencedText<'_>]) -> String {
     let mut draw = SeededRandom::new(id, "fence");
     loop {
@@ -108,8 +108,8 @@ fn tag(id: &str, exhibits: &[FencedText<'_>]) -> String {
     }
 }
 
-/// The length that no text may exceed so that all of them have room: short ones stay whole, and what they leave is
-/// shared by the others. The greatest number where nothing needs to be cut.
+/// The largest length to which the texts must be truncated so that all fit: short ones stay complete, and leave their
+/// room to the others. The maximum if nothing must be truncated.
 fn share(mut lengths: Vec<usize>, mut room: usize) -> usize {
     lengths.sort_unstable();
     let count = lengths.len();

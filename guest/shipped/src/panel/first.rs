@@ -1,10 +1,10 @@
-//! The strategy `first`: the fastest answer is the answer.
+//! The strategy `first`: takes the first answer.
 
 use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 
-/// Takes the first answer. The other candidates end with the verdict.
+/// Takes the first answer. The verdict ends the other candidates.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FirstStrategy;
 

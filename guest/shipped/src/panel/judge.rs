@@ -1,4 +1,4 @@
-//! The strategy `judge`: a turn of its own chooses one of the answers, and says why.
+//! The strategy `judge`: a turn of its own chooses one of the answers, and gives reasons.
 
 use std::collections::BTreeMap;
 
@@ -21,18 +21,18 @@ Do not answer the user yourself. Judge the candidates, and name the one whose an
 - Then clarity. Neither length nor order is a merit.
 Give your reasons in at most five sentences and in the user's language, calling each candidate by its label alone, and then the label of the best.";
 
-/// What the judge must answer. Reasons come first, so that the choice follows from them.
+/// The judge's answer. Reasons come first, so that the choice follows from them.
 #[derive(Deserialize)]
 struct Ruling {
     reasons: String,
     best: String,
 }
 
-/// What the client learns besides the answer.
+/// The `extra` of the choice, for the client.
 #[derive(Serialize)]
 struct JudgeExtra<'a> {
     reasons: &'a str,
-    /// Which candidate each label of the reasons stands for.
+    /// The candidate of each label in the reasons.
     labels: BTreeMap<String, u32>,
 }
 
@@ -110,14 +110,14 @@ impl Strategy for JudgeStrategy {
     }
 }
 
-/// Reads a ruling. A model that no schema binds may put a fence or some words around it.
+/// Parses a ruling. A model that does not enforce the schema may surround it with a fence or text.
 fn ruling(said: &str) -> Option<Ruling> {
     let start = said.find('{')?;
     let end = said.rfind('}')?;
     serde_json::from_str(said.get(start..=end)?).ok()
 }
 
-/// The label that is meant: `candidate a` is A.
+/// Normalizes a label: `candidate a` is A.
 fn label(best: &str) -> String {
     const PREFIX: &str = "candidate ";
     let best = best.trim();

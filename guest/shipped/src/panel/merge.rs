@@ -1,9 +1,9 @@
-//! The strategy `merge`: a turn of its own writes one answer out of all.
+//! The strategy `merge`: a turn of its own writes one answer from all.
 
 use super::strategy::{Strategy, StrategyStep};
 use super::table::Table;
 
-/// Shows an answer written with all answers at hand.
+/// Shows an answer that is written with all answers as input.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MergeStrategy;
 

@@ -1,16 +1,17 @@
-//! Chance that is the same whenever the same request is asked: the sandbox has no other, and needs none.
+//! Random numbers seeded by the request's id: the sandbox has no other source, and the same request always gives the
+//! same ones.
 
-/// A sequence of numbers that nobody can foresee who does not know the request's id.
+/// A sequence of numbers that is unpredictable without the request's id.
 #[derive(Debug)]
 pub(super) struct SeededRandom(u64);
 
 impl SeededRandom {
-    /// `purpose` keeps what is drawn for one thing apart from what is drawn for another.
+    /// Sequences of different purposes are independent.
     pub(super) fn new(id: &str, purpose: &str) -> Self {
         Self(hash(id.bytes().chain([0]).chain(purpose.bytes())))
     }
 
-    /// SplitMix64.
+    /// The next number (SplitMix64).
     pub(super) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -19,7 +20,7 @@ impl SeededRandom {
         mixed ^ (mixed >> 31)
     }
 
-    /// Puts the items into an order of chance (Fisher–Yates).
+    /// Shuffles the items (Fisher–Yates).
     pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             let range = u64::try_from(last + 1).unwrap_or(u64::MAX);
@@ -29,7 +30,7 @@ impl SeededRandom {
     }
 }
 
-/// FNV-1a, of 64 bits.
+/// The 64-bit FNV-1a hash.
 pub(super) fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     bytes.fold(0xCBF2_9CE4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)

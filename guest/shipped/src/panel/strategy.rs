@@ -1,36 +1,36 @@
-//! What a strategy is. Another policy adds its own by implementing this.
+//! The trait of strategies. Another policy adds its own by implementing it.
 
 use std::fmt;
 
 use super::table::Table;
 use crate::bindings::airlock::policy::types::{Brief, Choice, Problem};
 
-/// What several answers come to. One value serves one fan-out.
+/// Makes one answer of several. One value serves one fan-out.
 pub trait Strategy: fmt::Debug {
-    /// The name by which a request selects it, in `airlock.synthesis`.
+    /// The name that selects it in `airlock.synthesis`.
     fn name(&self) -> &str;
 
-    /// Whether it waits for several answers. Where it does not, neither a quorum nor a grace time means anything to it,
-    /// and a request that gives them is told so.
+    /// Whether it waits for several answers. If not, a quorum and a grace time have no effect, and the response names
+    /// them as ignored.
     fn waits(&self) -> bool {
         true
     }
 
-    /// Whether the answers so far decide already, so that no other is waited for. Asked after each new answer.
+    /// Whether the answers so far decide already, so that no more are waited for. Called after each new answer.
     fn enough(&mut self, _table: &Table) -> bool {
         false
     }
 
-    /// It is time to decide. There are at least two answers.
+    /// Decides. There are at least two answers.
     fn decide(&mut self, table: &Table) -> StrategyStep;
 
-    /// A turn that a step consulted ended. `said` is its answer, None when it failed or stopped short.
+    /// A consulted turn ended. `answer` is its text, None if it failed or was truncated.
     fn judged(&mut self, _table: &Table, _said: Option<&str>) -> StrategyStep {
         StrategyStep::Fallback
     }
 }
 
-/// A strategy of a panel that another component exports, of which only the name is known here: `prompt` accepts it in
+/// A strategy of a panel that another component exports. Only its name is known here: `prompt` accepts it in
 /// `airlock.synthesis`, and the other panel applies it.
 #[derive(Debug)]
 pub(crate) struct ExternalStrategy(pub(crate) String);
@@ -45,25 +45,25 @@ impl Strategy for ExternalStrategy {
     }
 }
 
-/// The strategies that a policy has.
+/// The strategies of a policy.
 pub trait Strategies {
-    /// One of each, the default first. Where two have the same name the first counts.
+    /// One of each, the default first. Of duplicates the first counts.
     fn all() -> Vec<Box<dyn Strategy>>;
 }
 
-/// What a strategy wants done next.
+/// A strategy's next step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StrategyStep {
-    /// Run this brief and send its text to the client as the answer. Should it fail before any of its text has left,
-    /// the panel falls back.
+    /// Run this brief and send its text to the client as the answer. If it fails before any of its text was sent, the
+    /// panel falls back.
     Show(Brief),
-    /// Run this brief and bring back what it says, to `judged`.
+    /// Run this brief and pass its answer to `judged`.
     Consult(Brief),
-    /// Take this candidate's answer. One that has not answered is taken for `Fallback`. `extra` must be a JSON object:
-    /// the client gets its members, and of anything else nothing. It may have several lines, of which one is made.
+    /// Take this candidate's answer, or `Fallback` if it has none. `extra` must be a JSON object, whose members the
+    /// client gets; anything else is dropped. It may have several lines.
     Pick(Choice),
-    /// There is no answer.
+    /// Fail: there is no answer.
     Fail(Problem),
-    /// Take the longest answer, and tell the client that it is a makeshift.
+    /// Take the longest answer, and tell the client that the synthesis failed.
     Fallback,
 }

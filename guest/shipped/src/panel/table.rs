@@ -1,4 +1,4 @@
-//! What lies on the panel's table: the answers, and what a strategy makes briefs of.
+//! The answers of a fan-out, and the briefs that strategies make of them.
 
 use super::answer::CandidateAnswer;
 use super::fenced_texts::{self, CHARACTERS_AT_MOST, Excerpt, FencedText};
@@ -6,19 +6,20 @@ use super::random::SeededRandom;
 use crate::bindings::airlock::policy::types::{Brief, InputItem, Selection};
 use crate::notes::{FanOutTerms, Structure};
 
-/// What the input of every brief begins with.
+/// The beginning of every brief's input.
 const OPENING: &str = "The texts that your instructions speak of follow.\n\n";
-/// What a brief says whose answer is not for the client. The plan's instructions may ask for one JSON object.
+/// The instructions of a brief whose answer is not for the client: the plan's instructions may require one JSON
+/// object.
 const FORM: &str = "Your other instructions may ask for a certain form of the answer, such as one JSON object and nothing else. That is the form of the answer to the user: it does not bind what you write now.";
 
-/// The answers of one fan-out and what it was asked to do.
+/// The answers of one fan-out, and its terms.
 #[derive(Debug)]
 pub struct Table {
     id: String,
     candidates: u32,
     structure: Structure,
     fan_out: FanOutTerms,
-    /// In the order in which they were complete.
+    /// In the order in which they were completed.
     answers: Vec<CandidateAnswer>,
 }
 
@@ -38,12 +39,12 @@ impl Table {
         }
     }
 
-    /// How many candidates there are, whatever becomes of them.
+    /// The number of candidates, whatever their state.
     pub fn candidates(&self) -> u32 {
         self.candidates
     }
 
-    /// The answers so far, in the order in which they were complete.
+    /// The answers so far, in the order in which they were completed.
     pub fn answers(&self) -> &[CandidateAnswer] {
         &self.answers
     }
@@ -53,8 +54,8 @@ impl Table {
         self.structure != Structure::Free
     }
 
-    /// The labels by which briefs call the candidates that have answered, from A, each with the candidate's number.
-    /// Their order is of chance, but always the same for one request and the same answers.
+    /// The labels of the candidates that have answered, from A, each with the candidate's number. Their order is
+    /// random, but the same for one request and the same answers.
     pub fn labels(&self) -> Vec<(String, u32)> {
         let mut candidates: Vec<u32> = self
             .answers
@@ -66,14 +67,14 @@ impl Table {
         (0..).map(label).zip(candidates).collect()
     }
 
-    /// A brief that puts the answers before a model for its opinion: `words` say what to do with them. The form that
-    /// the request asks of the answer does not bind it. Further exhibits are pairs of a name and a text.
+    /// A brief that asks a model for its opinion of the answers, with these instructions. The form that the request
+    /// requires of the answer does not apply. `further` texts are pairs of a name and a text.
     pub fn question(&self, words: &str, further: &[(&str, &str)]) -> Brief {
         self.brief(&[words, FORM], further)
     }
 
-    /// A brief whose answer is for the client: as a `question`, but with the form, the schema and the reasoning summary
-    /// that the client has asked for.
+    /// A brief whose answer is for the client: as `question`, but with the schema and the reasoning summary that the
+    /// client requested.
     pub fn synthesis(&self, words: &str, further: &[(&str, &str)]) -> Brief {
         let brief = self.brief(&[words], further);
         Brief {
@@ -84,7 +85,7 @@ impl Table {
         }
     }
 
-    /// A brief of these paragraphs and of what is on the table.
+    /// A brief of these paragraphs, the answers and further texts.
     fn brief(&self, words: &[&str], further: &[(&str, &str)]) -> Brief {
         let further = further.iter().map(|(name, text)| FencedText {
             name: (*name).to_owned(),
@@ -111,7 +112,7 @@ impl Table {
                 .effort
                 .clone()
                 .map(|(name, param)| Selection { name, param }),
-            // Nobody sees what it thinks.
+            // Its reasoning is not shown.
             summary: Some("none".to_owned()),
             instructions: [words, &[&caution(&laid.tag)]].concat().join("\n\n"),
             input: vec![InputItem::Text([OPENING, &laid.text].concat())],
@@ -132,7 +133,7 @@ impl Table {
         self.answer(candidate).is_some()
     }
 
-    /// Whose answer is the longest; the lower number on a tie.
+    /// The candidate with the longest answer; the lower number on a tie.
     pub(super) fn best(&self) -> Option<u32> {
         let longest = self.answers.iter().max_by(|one, other| {
             let lengths = one.length().cmp(&other.length());
@@ -141,7 +142,7 @@ impl Table {
         longest.map(CandidateAnswer::candidate)
     }
 
-    /// Gives the memory of the texts back.
+    /// Frees the memory of the texts.
     pub(super) fn forget_texts(&mut self) {
         for answer in &mut self.answers {
             answer.forget_text();
@@ -162,7 +163,7 @@ fn label(number: u8) -> String {
         .repeat(usize::from(number / 26) + 1)
 }
 
-/// How a model is to take the exhibits.
+/// The instructions about the fenced texts.
 fn caution(tag: &str) -> String {
     format!(
         "\

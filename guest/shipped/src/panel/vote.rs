@@ -1,4 +1,4 @@
-//! The strategy `vote`: what most candidates answer is the answer. It asks no model.
+//! The strategy `vote`: takes the answer that most candidates give. It needs no model.
 
 mod json_values;
 mod plain_text;
@@ -13,28 +13,28 @@ use super::table::Table;
 use crate::bindings::airlock::policy::types::Choice;
 use crate::json;
 
-/// How long an answer may be whose meaning is compared, in bytes. Of a longer one every character counts.
+/// The most bytes of an answer that is normalized. Longer ones are equal only if every character is.
 const COMPARED_AT_MOST: usize = 64 * 1024;
 /// Counts equal answers. Ends the waiting once more than half of all candidates agree.
 #[derive(Clone, Debug, Default)]
 pub struct VoteStrategy {
-    /// In the order in which the answers were complete.
+    /// In the order in which the answers were completed.
     ballots: Vec<Ballot>,
 }
 
-/// What one answer counts for.
+/// The vote of one answer.
 #[derive(Clone, Debug)]
 struct Ballot {
     candidate: u32,
-    /// The same for answers that are taken for equal.
+    /// The normalized answer: equal for answers that count as equal.
     meaning: String,
-    /// The meaning with the capitals that may matter: 5 MW is not 5 mW.
+    /// The normalized answer with the capitals that may be significant: 5 MW is not 5 mW.
     spelling: String,
-    /// The same for answers that are equal to the letter.
+    /// A hash of the exact answer.
     digest: u64,
 }
 
-/// What the client learns besides the answer.
+/// The `extra` of the choice, for the client.
 #[derive(Serialize)]
 struct VoteExtra {
     /// The winner first.
@@ -48,14 +48,14 @@ struct GroupVotes {
 }
 
 impl VoteStrategy {
-    /// Takes the answers that are new.
+    /// Adds the answers that are new.
     fn count(&mut self, table: &Table) {
         for answer in table.answers().iter().skip(self.ballots.len()) {
             self.ballots.push(Ballot::of(answer, table.is_structured()));
         }
     }
 
-    /// Ballots that mean the same, the most first; of groups of one size, the one that had it first.
+    /// The groups of equal ballots, the largest first; of equally large groups the one that reached its size first.
     fn groups(&self) -> Vec<Vec<&Ballot>> {
         let mut groups: Vec<(usize, Vec<&Ballot>)> = Vec::new();
         for (place, ballot) in self.ballots.iter().enumerate() {
@@ -79,7 +79,7 @@ impl Ballot {
         let digest = answer.digest();
         let text = answer.text().trim();
         let exact = if answer.is_cut() || text.len() > COMPARED_AT_MOST {
-            // The line break keeps it apart from short answers.
+            // The line break distinguishes it from short answers.
             Some(format!("\n{digest:016x}"))
         } else {
             structured.then(|| json_values::canonical(text)).flatten()
@@ -100,8 +100,8 @@ impl Ballot {
     }
 }
 
-/// Whose answer stands for a group: one whose spelling most have, and among those one that most have to the letter, so
-/// that nobody gets what fewer have said. Else the lowest number.
+/// The candidate whose answer represents a group: one with the most frequent spelling, and among those one with the
+/// most frequent exact text. The lowest number on a tie.
 fn speaker(group: &[&Ballot]) -> Option<u32> {
     let best = group.iter().min_by_key(|ballot| {
         let spelt = alike(group, |other| other.spelling == ballot.spelling);
@@ -111,7 +111,7 @@ fn speaker(group: &[&Ballot]) -> Option<u32> {
     best.map(|ballot| ballot.candidate)
 }
 
-/// Whether no spelling of a group can become more frequent than the one that is now, with so many ballots to come.
+/// Whether no other spelling of a group can become more frequent than the leading one, with so many ballots missing.
 fn is_spelt(group: &[&Ballot], missing: usize) -> bool {
     let count = |ballot: &Ballot| alike(group, |other| other.spelling == ballot.spelling);
     let Some(lead) = group.iter().max_by_key(|ballot| count(ballot)) else {

@@ -1,4 +1,4 @@
-//! The top of the body: each field to who reads it.
+//! The top level of the request's body.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,7 @@ use super::shape::{AnyShape, BooleanShape, IntegerShape, JsonShape, Nullable, Sh
 use super::tool_choice::{ToolChoice, ToolChoiceShape};
 use super::tools::{FunctionTool, ToolsShape};
 
-/// What a body says, read and checked field by field. What depends on several fields is checked by who uses it.
+/// The body, parsed and checked field by field. What depends on several fields is checked by `plan`.
 #[derive(Default)]
 pub(super) struct RequestBody<'de> {
     pub(super) conversation: Option<ConversationBuilder<'de>>,
@@ -31,14 +31,14 @@ pub(super) struct RequestBody<'de> {
     pub(super) format: ResponseFormat,
     pub(super) tools: Vec<FunctionTool<'de>>,
     pub(super) tool_choice: ToolChoice<'de>,
-    /// Whether several calls at once may reach the client, where the body says so.
+    /// Whether several calls at once may reach the client, if the body has the field.
     pub(super) parallel_tool_calls: Option<bool>,
-    /// How many attempts to make, where the body says so.
+    /// How many attempts to make, if the body has the field.
     pub(super) parallel_calls: Option<u32>,
     pub(super) airlock: AirlockOptions<'de>,
 }
 
-/// The whole body. Of a field given twice the last one counts, as JSON parsers have it.
+/// The shape of the body. Of a duplicate field the last one counts, as in other JSON parsers.
 pub(super) struct RequestBodyShape;
 
 impl<'de> JsonShape<'de> for RequestBodyShape {
@@ -82,13 +82,13 @@ impl<'de> RequestBody<'de> {
         self.parallel_calls.unwrap_or(1)
     }
 
-    /// The reasoning summary that is asked for. None for none.
+    /// The reasoning summary that the request asks for.
     pub(super) fn summary(&self) -> Option<&'static str> {
         let default = self.include_reasoning.then_some("auto");
         self.reasoning.summary.or(default)
     }
 
-    /// Reads the value of a parameter that does something.
+    /// Reads the value of a parameter that is honoured.
     fn honour<A: MapAccess<'de>>(
         &mut self,
         name: &'static str,

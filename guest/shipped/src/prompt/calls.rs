@@ -1,4 +1,4 @@
-//! `tool_calls` of an assistant's message: what the model called earlier.
+//! `tool_calls` of an assistant's message: the calls that the model made earlier.
 
 use std::borrow::Cow;
 
@@ -47,7 +47,7 @@ impl<'de> JsonShape<'de> for CallShape {
             "id" => value(id, NonEmptyString),
             "type" => value(kind, StringShape),
             "function" => value(function, CalledFunctionShape),
-            // `index` is left over from a stream. Of `custom` the type, which may come later, says why it is refused.
+            // `index` is left over from a stream. `custom` is refused by its type, which may come later.
             "index" | "custom" => skip(),
         });
         check_type(reader, kind.as_deref(), "calls")?;
@@ -66,7 +66,7 @@ impl<'de> JsonShape<'de> for CallShape {
     }
 }
 
-/// What was called: the name and the arguments, as the model wrote them.
+/// The called function: its name, and the arguments as the model wrote them.
 struct CalledFunctionShape;
 
 impl<'de> JsonShape<'de> for CalledFunctionShape {
@@ -82,7 +82,7 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
         read_members!(reader, fields, {
             "name" => value(name, FunctionNameShape),
             "arguments" => value(arguments, StringShape),
-            // OpenAI's own library leaves this in what it parsed.
+            // OpenAI's client library leaves this field in parsed messages.
             "parsed_arguments" => skip(),
         });
         let Some(name) = name else {
@@ -91,7 +91,7 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
             );
         };
         match arguments {
-            // JSON within a string has escapes of its own.
+            // The string contains JSON, which has escapes of its own.
             Some(arguments) => Ok((
                 name,
                 match json::with_whole_escapes(&arguments) {

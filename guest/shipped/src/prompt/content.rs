@@ -1,4 +1,4 @@
-//! What a message holds: text, images that the host keeps, refusals.
+//! The content of a message: text, images and refusals. The host keeps the images.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::reader::{PathSegment, Reader};
 use super::shape::{JsonShape, Nullable, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::InputItem;
 
-/// How the host writes a lifted attachment into the body.
+/// The prefix by which the host refers to a lifted attachment.
 const ATTACHMENT: &str = "attachment:";
 
 /// The content of a message.
@@ -22,12 +22,12 @@ pub(super) enum Content<'de> {
     Parts(Vec<ContentPart<'de>>),
 }
 
-/// A piece of a message.
+/// A part of a message's content.
 pub(super) enum ContentPart<'de> {
     Text(Cow<'de, str>),
-    /// The attachment of this number.
+    /// The number of an attachment.
     Image(u32),
-    /// What the assistant said in place of an answer.
+    /// The text with which the model refused to answer.
     Refusal(Cow<'de, str>),
 }
 
@@ -101,7 +101,7 @@ impl<'de> JsonShape<'de> for ContentPartShape {
             "text" => nullable(text, StringShape),
             "image_url" => nullable(image, ImageShape),
             "refusal" => nullable(refusal, StringShape),
-            // The type, which may come later, says why these are refused.
+            // These are refused by their type, which may come later.
             "input_audio" | "file" => skip(),
         });
         let Some(kind) = kind else {
@@ -140,7 +140,7 @@ fn not_taken<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
     }
 }
 
-/// `image_url`: an object with a `url`, or the URL itself, as some clients have it. Becomes the attachment's number.
+/// `image_url`: an object with a `url`, or the URL itself, as some clients write it. Yields the attachment's number.
 struct ImageShape;
 
 impl<'de> JsonShape<'de> for ImageShape {
@@ -192,7 +192,7 @@ impl<'de> JsonShape<'de> for UrlShape {
     }
 }
 
-/// How closely to look at an image. True where it says something, which Codex has no field for.
+/// The resolution at which to process an image. True for a value that has an effect: Codex has no field for it.
 struct DetailShape;
 
 impl<'de> JsonShape<'de> for DetailShape {
@@ -212,14 +212,14 @@ impl<'de> JsonShape<'de> for DetailShape {
     }
 }
 
-/// The number of the image that stands at this URL.
+/// The number of the image to which this URL refers.
 fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E> {
     let scheme = url.split(':').next().unwrap_or_default();
     if scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http") {
         return Err(reader.invalid("remote image URLs are not supported; use a data: URL"));
     }
     if scheme.eq_ignore_ascii_case("data") {
-        // The host lifts every data URL that it can decode, so this one is not such.
+        // The host lifts every data URL that it can decode, so this one is invalid.
         return Err(reader.invalid(
             "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but padded base64 after the comma, and send at most 256 of them",
         ));
@@ -240,8 +240,8 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     }
 }
 
-/// What Codex decodes, as the host tells it from the first bytes. Anything else Codex replaces by words of its own, which
-/// would make the answer wrong.
+/// The formats that Codex decodes; the host detects them by the first bytes. Codex replaces any other file by a text
+/// of its own, which would make the answer wrong.
 fn is_image(media_type: &str) -> bool {
     const READ: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
     READ.iter()

@@ -1,4 +1,4 @@
-//! How a request is known to go on where another one's turn waits: by all that the turn depends on.
+//! Recognizes a request that continues a turn which waits for results: by a digest of all inputs of that turn.
 
 use super::conversation::AnsweredCalls;
 use super::tool_choice::ToolOffer;
@@ -9,18 +9,18 @@ use crate::tools::{self, Digest, ToolNotes, seen_name};
 #[cfg(test)]
 mod tests;
 
-/// What a turn depends on besides the items of its conversation.
+/// The inputs of a turn besides the items of its conversation.
 pub(super) struct TurnInputs<'a> {
     pub(super) model: Option<&'a Selection>,
-    /// The plan's.
+    /// The plan's instructions.
     pub(super) instructions: &'a str,
     pub(super) brief: &'a Brief,
     pub(super) offer: &'a ToolOffer<'a>,
 }
 
 impl TurnInputs<'_> {
-    /// What the translator must know of the tools. `items` is the digest of the whole conversation; `single` lets only
-    /// the first call through.
+    /// The notes for the translator. `items` is the digest of the whole conversation; with `single` only the first
+    /// call reaches the client.
     pub(super) fn tools(&self, items: &str, single: bool) -> ToolNotes {
         let functions = self.offer.functions.iter();
         ToolNotes {
@@ -34,7 +34,7 @@ impl TurnInputs<'_> {
         }
     }
 
-    /// The turn that waits for these results.
+    /// The key of the turn that waits for these results, and the results.
     pub(super) fn resume(&self, answered: AnsweredCalls<'_>) -> Resume {
         let conversation = self.conversation(&answered.before);
         Resume {
@@ -43,7 +43,7 @@ impl TurnInputs<'_> {
         }
     }
 
-    /// The digest of a conversation whose items have this one.
+    /// The digest of a turn's inputs. `items` is the digest of its conversation's items.
     fn conversation(&self, items: &str) -> String {
         let name = |wish: Option<&Selection>| wish.map_or("", |wish| &wish.name).to_owned();
         let mut digest = Digest::default();

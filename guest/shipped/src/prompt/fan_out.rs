@@ -1,4 +1,4 @@
-//! A fan-out: how many attempts, on what terms, and what makes a brief of each.
+//! The fan-out of a request: its terms, and the brief of each attempt.
 
 #[cfg(test)]
 mod tests;
@@ -16,19 +16,19 @@ use crate::bindings::airlock::policy::types::{Brief, Problem, ProblemKind, Selec
 use crate::notes::FanOutTerms;
 use crate::panel::Strategy;
 
-/// The most attempts at one request.
+/// The most attempts of one request.
 pub(super) const ATTEMPTS_AT_MOST: u32 = 20;
-/// How long others may still take once a quorum has answered, unless the request says otherwise. Milliseconds.
+/// The default grace time: how long other candidates may still run once the quorum has answered. Milliseconds.
 const GRACE_MS: u32 = 2_000;
 const GRACE_MS_AT_MOST: u32 = 3_600_000;
 const DEADLINE_MS_AT_MOST: u32 = 86_400_000;
-/// What stands before and after a hint. The hint is a paragraph of its own, so it may have several lines.
+/// The text before and after a hint. The hint is a paragraph of its own, so it may have several lines.
 const HINT_BEFORE: &str = "Approach the user's request from this angle:";
 const HINT_AFTER: &str = "The angle guides where you look and how you reason. It does not change what is asked: answer the whole request, in the language and the form that it and the rest of your instructions call for. Where the angle does not apply, or would lead to an answer that you know to be wrong, set it aside. Do not mention the angle or these instructions in your answer.";
 const NO_STRATEGIES: &str =
     "not supported: this policy makes one attempt at a request. Leave it out";
 
-/// `airlock`: on what terms one answer is made of several attempts.
+/// `airlock`: the options of a fan-out.
 #[derive(Default)]
 pub(super) struct AirlockOptions<'de> {
     /// The name of a strategy.
@@ -39,7 +39,7 @@ pub(super) struct AirlockOptions<'de> {
     candidates: Vec<CandidateOptions<'de>>,
 }
 
-/// What is special about one attempt.
+/// The options of one candidate.
 #[derive(Default)]
 pub(super) struct CandidateOptions<'de> {
     model: Option<Cow<'de, str>>,
@@ -61,7 +61,7 @@ impl<'de> JsonShape<'de> for AirlockOptionsShape {
         let mut airlock = AirlockOptions::default();
         read_members!(reader, fields, {
             "synthesis" => nullable(airlock.synthesis, StrategyNameShape),
-            // `parallel_calls`, which may come later, bounds it further.
+            // `parallel_calls` bounds it further, but may come later.
             "quorum" => nullable(airlock.quorum, IntegerShape(1, ATTEMPTS_AT_MOST)),
             "grace_ms" => nullable(airlock.grace_ms, IntegerShape(0, GRACE_MS_AT_MOST)),
             "deadline_ms" => nullable(airlock.deadline_ms, IntegerShape(1, DEADLINE_MS_AT_MOST)),
@@ -71,7 +71,7 @@ impl<'de> JsonShape<'de> for AirlockOptionsShape {
     }
 }
 
-/// The name of a strategy that the policy has.
+/// The name of one of the policy's strategies.
 struct StrategyNameShape;
 
 impl<'de> JsonShape<'de> for StrategyNameShape {
@@ -108,7 +108,7 @@ impl<'de> JsonShape<'de> for StrategyNameShape {
 }
 
 impl StrategyNameShape {
-    /// What was found names no strategy.
+    /// The value names no strategy.
     fn none<E: de::Error>(reader: &mut Reader<'_>, found: &str) -> E {
         if reader.strategies.is_empty() {
             return reader.unsupported(NO_STRATEGIES);
@@ -167,13 +167,13 @@ impl<'de> JsonShape<'de> for CandidateOptionsShape {
 }
 
 impl AirlockOptions<'_> {
-    /// What so many attempts are asked to do, or None for a single one, which needs no synthesis. What does nothing
-    /// is noted as ignored. `default` is the strategy of a request that names none.
+    /// The terms of a fan-out of so many attempts. None for a single attempt, which needs no synthesis. Fields
+    /// without effect are noted as ignored. `default` is the strategy if the request names none.
     ///
     /// # Errors
     ///
-    /// `invalid-request` where the fields contradict each other, `unsupported` where the policy has no strategy, or
-    /// where something would be ignored under `strict`.
+    /// `invalid-request` if fields contradict each other, `unsupported` if the policy has no strategy, or if `strict`
+    /// forbids a field without effect.
     pub(super) fn terms(
         &self,
         attempts: u32,
@@ -231,13 +231,13 @@ impl AirlockOptions<'_> {
         }))
     }
 
-    /// The brief of each of so many attempts: `common`, but for what is special about it. `asked` is the model that the
-    /// request names, where that is not the home's default.
+    /// The briefs of so many attempts: `common` with each candidate's options. `requested` is the request's model,
+    /// unless that is the home's default.
     ///
     /// # Errors
     ///
-    /// `invalid-request` where a candidate asks for the home's default model and the request for another: a brief
-    /// cannot say so.
+    /// `invalid-request` if a candidate requests the home's default model and the request another one: a brief cannot
+    /// express that.
     pub(super) fn briefs(
         &self,
         attempts: u32,
@@ -246,7 +246,7 @@ impl AirlockOptions<'_> {
     ) -> Result<Vec<Brief>, Problem> {
         let plain = CandidateOptions::default();
         let special = self.candidates.iter().chain(std::iter::repeat(&plain));
-        // Not copied for the only one: its input may be long.
+        // Does not copy the brief of a single attempt: its input may be long.
         let briefs = vec![common; usize::try_from(attempts).unwrap_or_default()];
         briefs
             .into_iter()
@@ -258,7 +258,7 @@ impl AirlockOptions<'_> {
 }
 
 impl CandidateOptions<'_> {
-    /// `brief`, with what is special about this candidate. `index` is its place in the request, from 0.
+    /// `brief` with this candidate's options. `index` is its position in the request, from 0.
     fn brief(
         &self,
         index: usize,
@@ -277,7 +277,7 @@ impl CandidateOptions<'_> {
                 name: model.to_owned(),
                 param: field("model"),
             });
-            // The request's effort is a word of the request's model.
+            // The request's effort applies to the request's model.
             brief.effort = None;
         }
         if let Some(effort) = &self.effort {
@@ -293,7 +293,7 @@ impl CandidateOptions<'_> {
     }
 }
 
-/// Notes those of the fields as ignored that the request gives, or refuses the first one under `strict`.
+/// Notes the given fields as ignored, or refuses the first one under `strict`.
 fn ignore_given(reader: &mut Reader<'_>, fields: &[(&'static str, bool)]) -> Result<(), Problem> {
     for (path, _) in fields.iter().filter(|(_, given)| *given) {
         reader.ignore_after_all(path)?;
@@ -301,12 +301,12 @@ fn ignore_given(reader: &mut Reader<'_>, fields: &[(&'static str, bool)]) -> Res
     Ok(())
 }
 
-/// A number of candidates, of which there are few.
+/// The number of candidates.
 fn count(candidates: &[CandidateOptions<'_>]) -> u32 {
     u32::try_from(candidates.len()).unwrap_or(u32::MAX)
 }
 
-/// The strategy of this name. Of two the first counts.
+/// The strategy of this name. Of duplicates the first counts.
 pub(super) fn named<'s>(
     strategies: &'s [Box<dyn Strategy>],
     name: &str,
@@ -315,7 +315,7 @@ pub(super) fn named<'s>(
     all.find(|strategy| strategy.name() == name)
 }
 
-/// Names to choose from, as a message has them.
+/// The names of the strategies, for a message.
 pub(super) fn one_of(strategies: &[Box<dyn Strategy>]) -> String {
     let mut names: Vec<&str> = Vec::with_capacity(strategies.len());
     for strategy in strategies {

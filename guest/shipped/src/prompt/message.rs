@@ -1,4 +1,4 @@
-//! One message of the conversation: which roles may say what.
+//! `messages`: the shape of each message, and the content that its role allows.
 
 use std::borrow::Cow;
 
@@ -18,7 +18,8 @@ use super::shape::{AnyShape, JsonShape, Nullable, ShapeSeed, StringShape};
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
 const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
 
-/// `messages`. Each goes into the conversation as soon as it is read, which says at once what is misplaced.
+/// `messages`. Each is added to the conversation as soon as it is read, which detects misplaced calls and results at
+/// once.
 pub(super) struct MessagesShape;
 
 impl<'de> JsonShape<'de> for MessagesShape {
@@ -97,14 +98,14 @@ impl<'de> JsonShape<'de> for MessageShape {
             "name" => run {
                 named = reader.field(&mut fields, "name", Nullable(StringShape))?.is_some();
             },
-            // What an answer of ours carries and clients send back. Codex keeps reasoning to itself.
+            // Fields of Airlock's responses that clients send back. Codex keeps the reasoning itself.
             "annotations" | "parsed" | "reasoning_content" => skip(),
         });
         let Some(role) = role else {
             let message = format!("required: {ROLES}");
             return Err(reader.invalid_at(&[PathSegment::Key("role")], &message));
         };
-        // A result's name is its call's.
+        // The name of a result is its call's.
         if named && role.is_some() {
             reader.ignore("name")?;
         }
@@ -128,7 +129,8 @@ impl<'de> JsonShape<'de> for MessageShape {
     }
 }
 
-/// The parts of a result that say something, or one: Codex leaves the others out, but not of a turn that has waited.
+/// The non-empty parts of a result, or one part: Codex drops empty ones, but not from a result for which a turn has
+/// waited.
 fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'_>> {
     let silent =
         |part: &ContentPart<'_>| matches!(part, ContentPart::Text(text) if text.is_empty());
@@ -138,7 +140,7 @@ fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'_>> {
     parts
 }
 
-/// A field of OpenAI's messages that we take only when there is nothing in it.
+/// Reads a field of OpenAI's messages that is supported only without content.
 fn nothing_in<'de, A: MapAccess<'de>>(
     reader: &mut Reader<'_>,
     fields: &mut A,
@@ -158,7 +160,7 @@ fn nothing_in<'de, A: MapAccess<'de>>(
     })
 }
 
-/// What a message of this role may hold. None is a tool's.
+/// Checks the content of a message by its role. None is the role `tool`.
 fn check<'de, E: de::Error>(
     reader: &mut Reader<'_>,
     role: Option<MessageRole>,
@@ -203,7 +205,7 @@ fn check<'de, E: de::Error>(
     Ok(parts)
 }
 
-/// Who speaks. None is a tool.
+/// `role`. None for `tool`.
 struct MessageRoleShape;
 
 impl<'de> JsonShape<'de> for MessageRoleShape {

@@ -1,4 +1,4 @@
-//! The small objects of the body: how to stream, how to reason.
+//! The small objects of the body: `stream_options` and `reasoning`.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use super::problems::quoted;
 use super::reader::Reader;
 use super::shape::{BooleanShape, JsonShape, Nullable, Scalar, StringShape};
 
-/// The model's name that stands for the default of Codex's home.
+/// The name that stands for the default model of Codex's home.
 pub(super) const DEFAULT_MODEL: &str = "default";
 
-/// The longest word that is passed on as a reasoning effort, in characters.
+/// The most characters of a reasoning effort.
 const EFFORT_AT_MOST: usize = 32;
 
-/// A string with something in it.
+/// A string with at least one character that is not whitespace.
 pub(super) struct NonEmptyString;
 
 impl<'de> JsonShape<'de> for NonEmptyString {
@@ -39,7 +39,7 @@ impl<'de> JsonShape<'de> for NonEmptyString {
 #[derive(Clone, Copy)]
 pub(super) struct StreamOptions {
     pub(super) include_usage: bool,
-    /// Show the candidates of a fan-out as they come.
+    /// Send the candidates of a fan-out in the stream.
     pub(super) include_candidates: bool,
 }
 
@@ -71,7 +71,7 @@ impl<'de> JsonShape<'de> for StreamOptionsShape {
                     .field(&mut fields, "include_candidates", Nullable(BooleanShape))?
                     .unwrap_or(true);
             },
-            // Padding against who listens to the lengths of chunks. Nothing of the answer depends on it.
+            // Padding that hides the lengths of chunks. The answer does not depend on it.
             "include_obfuscation" => run {
                 reader.field(&mut fields, "include_obfuscation", Nullable(BooleanShape))?;
             },
@@ -80,7 +80,7 @@ impl<'de> JsonShape<'de> for StreamOptionsShape {
     }
 }
 
-/// A reasoning effort. New models bring new words, so any plain word is passed on.
+/// A reasoning effort. New models have new efforts, so any lower-case word is passed on.
 pub(super) struct EffortShape;
 
 impl<'de> JsonShape<'de> for EffortShape {
@@ -104,7 +104,7 @@ impl<'de> JsonShape<'de> for EffortShape {
     }
 }
 
-/// `reasoning`, spelled as in the Responses API.
+/// `reasoning`, as in the Responses API.
 #[derive(Default)]
 pub(super) struct ReasoningOptions {
     pub(super) effort: Option<String>,
@@ -136,7 +136,7 @@ impl<'de> JsonShape<'de> for ReasoningOptionsShape {
     }
 }
 
-/// Which summary of the reasoning is asked for. None for `none`.
+/// The kind of reasoning summary. None for `none`.
 struct SummaryShape;
 
 impl<'de> JsonShape<'de> for SummaryShape {

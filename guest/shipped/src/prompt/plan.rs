@@ -16,13 +16,13 @@ use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{FanOutTerms, PlanNotes, Structure};
 use crate::panel::Strategy;
 
-/// No summary of the model's reasoning.
+/// Requests no reasoning summary.
 const NO_SUMMARY: &str = "none";
 
-/// How the model is told of `response_format: {"type": "json_object"}`, which Codex has no field for.
+/// The instructions for `response_format: {"type": "json_object"}`, for which Codex has no field.
 const JSON_OBJECT_INSTRUCTIONS: &str = "Answer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
 
-/// Makes the plan of a request. `nested` as in the request; `strategy` is the strategy of a fan-out that names none.
+/// Makes the plan of a request. `nested` as in the request; `strategy` is the default strategy of a fan-out.
 ///
 /// # Errors
 ///
@@ -71,7 +71,7 @@ pub(super) fn plan(
         let single = body.parallel_tool_calls == Some(false);
         notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
         notes.tools = talk.digest.map(|digest| terms.tools(&digest, single));
-        // The host finds out by the key whether a turn waits for these results.
+        // The host looks up by the key whether a turn waits for these results.
         resume = talk.answered.map(|answered| terms.resume(answered));
     }
     let functions = offer.functions.into_iter();
@@ -88,12 +88,12 @@ pub(super) fn plan(
     })
 }
 
-/// What the fields of a body come to that depend on one another.
+/// The fields of a body that depend on one another, once they are checked.
 struct CheckedFields<'de> {
     model: Cow<'de, str>,
     talk: CodexConversation<'de>,
     offer: ToolOffer<'de>,
-    /// None where it is not a fan-out.
+    /// None unless the request is a fan-out.
     terms: Option<FanOutTerms>,
 }
 
@@ -141,7 +141,7 @@ fn check<'de>(
     })
 }
 
-/// What the client will parse, and the schema of it. What Codex has no field for is appended to the instructions.
+/// The form of the answer, and its schema. What Codex has no field for is appended to the instructions.
 fn structure(body: &mut RequestBody<'_>, instructions: &mut String) -> (Structure, Option<String>) {
     match std::mem::take(&mut body.format) {
         ResponseFormat::Text => (Structure::Free, None),
@@ -165,7 +165,8 @@ fn answer(
     Brief {
         model: None,
         effort: effort.or(other),
-        // Given even where it is `none`: a home that asks for summaries by itself would pay for text that nobody reads.
+        // Explicit even if it is `none`: a home that requests summaries by default would pay for text that nobody
+        // reads.
         summary: Some(body.summary().unwrap_or(NO_SUMMARY).to_owned()),
         instructions: String::new(),
         input,
@@ -181,7 +182,7 @@ struct PlannedTurns {
     fan_out: Option<FanOutTerms>,
 }
 
-/// The turns, where `answer` is the brief of the answer's. `terms` are those of a fan-out; `model` is the request's.
+/// Plans the turns. `answer` is the brief of the answer's turn, `terms` are those of a fan-out.
 fn turns(
     body: &RequestBody<'_>,
     model: Cow<'_, str>,
@@ -193,7 +194,7 @@ fn turns(
     let briefs = |brief| body.airlock.briefs(body.attempts(), model.as_ref(), brief);
     let Some(terms) = terms else {
         let mut briefs = briefs(answer)?;
-        // The only turn's model is the one that the answer is said to come from.
+        // The response names the model of the only turn.
         let own = briefs.iter_mut().find_map(|brief| brief.model.take());
         return Ok(PlannedTurns {
             model: own.or(model),
@@ -202,7 +203,7 @@ fn turns(
         });
     };
     let candidate = Brief {
-        // Nobody sees the reasoning of a candidate.
+        // A candidate's reasoning is not shown.
         summary: Some(NO_SUMMARY.to_owned()),
         ..answer.clone()
     };

@@ -1,4 +1,4 @@
-//! Problems with a request: their messages and the path of the field at fault.
+//! Problems with a request: their messages, and the path of the field at fault.
 
 use std::borrow::Cow;
 
@@ -71,7 +71,7 @@ pub(super) fn malformed(error: &serde_json::Error) -> Problem {
     }
 }
 
-/// A client's own word, short enough to repeat to it.
+/// Text of the client, shortened for a message.
 pub(super) fn quoted(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(QUOTED_AT_MOST) {
         None => Cow::Borrowed(text),

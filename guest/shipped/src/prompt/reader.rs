@@ -1,4 +1,4 @@
-//! Where in a request's body we stand, what was found wrong there, and what will be ignored.
+//! The state of reading a request's body: the current path, the problem found there, and the ignored fields.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use super::problems::{problem, quoted};
 use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
 use crate::panel::Strategy;
 
-/// How many ignored parameters are named; they end up in a response header.
+/// The most ignored parameters that are named; they end up in a response header.
 const NAMED_AT_MOST: usize = 32;
 const STRICT: &str =
     "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
 
-/// The state of one reading of a body.
+/// The state of reading one body.
 ///
-/// It walks beside serde: every shape enters a step before it reads the value there and leaves it only when that
-/// succeeded, so that after an error the trail still says where.
+/// It accompanies serde: a shape enters a path segment before it reads the value there, and leaves it only on
+/// success. So after an error the path still leads to the fault.
 pub(super) struct Reader<'r> {
-    /// What the host lifted out of the body.
+    /// The attachments that the host lifted out of the body.
     pub(super) attachments: &'r [Attachment],
-    /// Indices of those that were read.
+    /// Indices of the attachments that were read.
     attached: BTreeSet<usize>,
-    /// The strategies that the policy has for a fan-out.
+    /// The policy's strategies for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
     strict: bool,
     trail: Vec<PathSegment>,
@@ -30,7 +30,7 @@ pub(super) struct Reader<'r> {
     ignored: Vec<String>,
 }
 
-/// One step from a value into it.
+/// One segment of a path.
 #[derive(Clone, Copy)]
 pub(super) enum PathSegment {
     Key(&'static str),
@@ -38,7 +38,7 @@ pub(super) enum PathSegment {
 }
 
 impl<'r> Reader<'r> {
-    /// `strict` refuses what would be ignored.
+    /// With `strict`, fields that would be ignored are refused.
     pub(super) fn new(
         attachments: &'r [Attachment],
         strategies: &'r [Box<dyn Strategy>],
@@ -55,17 +55,17 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The attachment of this number, where it is this value that the host lifted it from: any other that names it was
+    /// The attachment of this number, if the host lifted it from the current path. Any other reference to it was
     /// written by the client.
     pub(super) fn attachment(&mut self, number: u32) -> Option<&'r Attachment> {
         let index = usize::try_from(number).ok()?;
         let attachment = self.attachments.get(index)?;
-        // Of a member given twice each value has the same path.
+        // All values of a duplicate member have the same path.
         let is_here = attachment.path == self.path() && self.attached.insert(index);
         is_here.then_some(attachment)
     }
 
-    /// Reads what lies at `step`.
+    /// Reads the value at `step` from here.
     pub(super) fn at<T, E>(
         &mut self,
         step: PathSegment,
@@ -77,7 +77,7 @@ impl<'r> Reader<'r> {
         Ok(value)
     }
 
-    /// Notes that the field `key` of where we stand is not honoured, or refuses it under `strict`.
+    /// Notes that the field `key` of the current value is ignored, or refuses it under `strict`.
     pub(super) fn ignore<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
         if self.strict {
             let mut path = self.path();
@@ -88,7 +88,7 @@ impl<'r> Reader<'r> {
         for step in &self.trail {
             match step {
                 PathSegment::Key(key) => push_key(&mut name, key),
-                // Which of many messages holds it does not matter: one name for all.
+                // One name for the members of all array elements.
                 PathSegment::Index(_) => name.push_str("[]"),
             }
         }
@@ -97,7 +97,7 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    /// As `ignore`, of a field that turns out to do nothing once the whole body has been read.
+    /// As `ignore`, for a field that turns out to have no effect once the body has been read.
     pub(super) fn ignore_after_all(&mut self, path: &'static str) -> Result<(), Problem> {
         if self.strict {
             return Err(problem(ProblemKind::Unsupported, path.to_owned(), STRICT));
@@ -112,40 +112,40 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The value where we stand is wrong.
+    /// The current value is wrong.
     pub(super) fn invalid<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::InvalidRequest, path, message)
     }
 
-    /// What lies at the end of these steps from where we stand is wrong, or is missing.
+    /// The value at these steps from here is wrong or missing.
     pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[PathSegment], message: &str) -> E {
         self.trail.extend_from_slice(steps);
         self.invalid(message)
     }
 
-    /// The value where we stand is right, but asks for what this gateway does not do.
+    /// The current value is valid, but requires what this gateway does not do.
     pub(super) fn unsupported<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::Unsupported, path, message)
     }
 
-    /// The value where we stand is of the wrong kind.
+    /// The current value is of the wrong type.
     pub(super) fn wrong<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
         self.invalid(&format!("expected {expected}, found {found}"))
     }
 
-    /// The first thing that was found wrong, if the reading failed for it and not for the JSON itself.
+    /// The problem, if reading failed for one and not for the JSON syntax.
     pub(super) fn take_problem(&mut self) -> Option<Problem> {
         self.problem.take()
     }
 
-    /// The names of what will be ignored, in the order of the body, each once.
+    /// The names of the ignored fields, in the order of the body, without duplicates.
     pub(super) fn into_ignored(self) -> Vec<String> {
         self.ignored
     }
 
-    /// The path of where we stand: `messages[2].content`. Empty at the top.
+    /// The current path: `messages[2].content`. Empty at the top.
     fn path(&self) -> String {
         let mut path = String::new();
         for step in &self.trail {
@@ -157,14 +157,14 @@ impl<'r> Reader<'r> {
         path
     }
 
-    /// Keeps the problem and gives serde an error to unwind with, which nobody will see.
+    /// Stores the problem, and returns an error for serde to unwind with.
     fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
         self.problem = Some(problem(kind, path, message));
         E::custom("see the reader's problem")
     }
 }
 
-/// A client's own key, fit to stand in a list of names in a header.
+/// A client's key, with other characters than a header's list may have replaced.
 fn plain(key: &str) -> String {
     let fit = |character: char| character.is_ascii_graphic() && character != ',';
     quoted(key)

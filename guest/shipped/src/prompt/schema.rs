@@ -1,5 +1,5 @@
-//! A client's JSON Schema, checked so that Codex can read it and put on one line. The order of its keys is kept:
-//! models write an object's properties in the order of its schema.
+//! Checks that Codex can parse a client's JSON Schema, and writes it on one line. The order of keys is preserved:
+//! models write the members of an object in the order of its schema.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -8,29 +8,30 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep a schema may nest, in objects and arrays. OpenAI takes ten levels of objects, about three of these each.
+/// The most levels of a schema, in objects and arrays. OpenAI allows ten levels of objects, about three of these
+/// each.
 const DEPTH_AT_MOST: usize = 64;
-/// How long a schema may be, in bytes of JSON.
+/// The most bytes of a schema.
 const BYTES_AT_MOST: usize = 512 * 1024;
 
-/// The schema of a function that says nothing of its arguments.
+/// The schema of a function without parameters.
 pub(super) const NO_ARGUMENTS: &str = r#"{"type":"object","properties":{}}"#;
 
-/// What names begin with that serde_json (1.0, in Codex too) takes for marks of its own: an object whose first member has such a name
-/// is read as a number or as raw JSON. What cannot be read so ends Codex's reading of the whole message.
+/// The prefix of names that serde_json (1.0, also in Codex) reserves: it reads an object whose first member has such
+/// a name as a number or as raw JSON. If that fails, Codex cannot parse the whole message.
 const RESERVED_PREFIX: &str = "$serde_json::private::";
 
-/// Why a schema cannot be used.
+/// The reason why a schema is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemaError {
     NotAnObject,
-    /// It describes something else than an object.
+    /// It describes a type other than an object.
     OtherType,
     TooLong,
     TooDeep,
-    /// It has a member of a name that serde_json keeps for itself.
+    /// It has a member whose name serde_json reserves.
     ReservedName,
-    /// A number beyond 64-bit floats, or half a surrogate pair.
+    /// It has a number beyond 64-bit floats, or a lone surrogate.
     Unreadable,
 }
 
@@ -54,8 +55,8 @@ impl fmt::Display for SchemaError {
     }
 }
 
-/// The schema without the whitespace between its tokens, and with whole numbers as Codex reads them. `raw` is JSON by its
-/// grammar.
+/// Writes the schema without whitespace between tokens, and with whole numbers in a form that Codex reads. `raw` must
+/// be syntactically valid JSON.
 pub(super) fn compact(raw: &str) -> Result<String, SchemaError> {
     if !raw.starts_with('{') {
         return Err(SchemaError::NotAnObject);
@@ -63,7 +64,7 @@ pub(super) fn compact(raw: &str) -> Result<String, SchemaError> {
     if raw.len() > BYTES_AT_MOST {
         return Err(SchemaError::TooLong);
     }
-    // What Codex cannot parse it does not answer at all, so it must not be sent.
+    // Codex does not respond at all to a message that it cannot parse.
     let mut fault = SchemaError::Unreadable;
     let mut source = serde_json::Deserializer::from_str(raw);
     let walk = Walk {
@@ -77,15 +78,15 @@ pub(super) fn compact(raw: &str) -> Result<String, SchemaError> {
     }
 }
 
-/// As `compact`, of a schema that describes an object, or does not say what it describes.
+/// As `compact`, for a schema that describes an object, or has no type.
 pub(super) fn compact_of_object(raw: &str) -> Result<String, SchemaError> {
     let schema = compact(raw)?;
-    // Of a member given twice the last one counts, as JSON parsers have it.
+    // Of a duplicate member the last one counts, as in other JSON parsers.
     let members = serde_json::from_str::<BTreeMap<Cow<'_, str>, &RawValue>>(&schema)
         .map_err(|_| SchemaError::Unreadable)?;
     let described = members.get("type").map(|kind| kind.get());
     match described.map(serde_json::from_str::<Cow<'_, str>>) {
-        // OpenAI wants it said.
+        // OpenAI requires the type.
         None if members.is_empty() => Ok(NO_ARGUMENTS.to_owned()),
         None => Ok([r#"{"type":"object","#, &schema[1..]].concat()),
         Some(Ok(kind)) if kind == "object" => Ok(schema),
@@ -93,8 +94,9 @@ pub(super) fn compact_of_object(raw: &str) -> Result<String, SchemaError> {
     }
 }
 
-/// The JSON without whitespace between tokens. A whole number beyond 64 bits gets a fraction, which leaves its value as it
-/// is: Codex (0.163.0, 0.169.0) keeps the digits of any number but refuses those of 65 to 128 bits without one.
+/// Writes JSON without whitespace between tokens. A whole number beyond 64 bits gets a fraction, which does not
+/// change its value: Codex (0.163.0, 0.169.0) keeps the digits of any number but refuses whole ones of 65 to 128
+/// bits.
 fn rewritten(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
     let mut rest = raw;
@@ -104,7 +106,7 @@ fn rewritten(raw: &str) -> String {
             b'-' | b'0'..=b'9' => rest.bytes().take_while(|byte| is_of_number(*byte)).count(),
             _ => 1,
         };
-        // Outside of strings JSON is ASCII.
+        // Outside of strings, JSON is ASCII.
         let (token, after) = rest.split_at_checked(length).unwrap_or((rest, ""));
         rest = after;
         if first.is_ascii_whitespace() {
@@ -124,7 +126,7 @@ fn is_of_number(byte: u8) -> bool {
     byte.is_ascii_digit() || b"+-.eE".contains(&byte)
 }
 
-/// Bytes of the string that a text begins with, quotes included.
+/// Bytes of the string at the start of a text, with its quotes.
 fn text_length(text: &str) -> usize {
     let mut escaped = false;
     let end = text.bytes().skip(1).position(|byte| {
@@ -135,10 +137,10 @@ fn text_length(text: &str) -> usize {
     end.map_or(text.len(), |end| end + 2)
 }
 
-/// Reads every value for the sake of the parser's own checks, and keeps none.
+/// Visits every value so that the parser checks it, and keeps none.
 struct Walk<'a> {
     depth: usize,
-    /// What is wrong where the reading fails.
+    /// The fault, if reading fails.
     fault: &'a mut SchemaError,
 }
 
@@ -222,7 +224,7 @@ impl Walk<'_> {
     }
 }
 
-/// A member's name. Not copied where JSON lets it be.
+/// A member's name. Borrowed if its JSON has no escapes.
 #[derive(serde::Deserialize)]
 struct MemberName<'a>(#[serde(borrow)] Cow<'a, str>);
 

@@ -1,4 +1,4 @@
-//! The policy's settings, which the host passes along unread.
+//! The policy's settings. The host passes them as JSON.
 
 use serde::Deserialize;
 
@@ -7,31 +7,31 @@ use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::panel::{ExternalStrategy, Strategy};
 
-/// What the host may set.
+/// The settings.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct PolicySettings {
-    /// Refuse what would be ignored.
+    /// Refuse fields that would be ignored.
     pub(super) strict: bool,
     /// The strategy of a fan-out that names none.
     pub(super) synthesis: Option<String>,
-    /// The strategies of a panel that another component exports beside this `prompt`, the default first. They take the
-    /// place of those that this policy has.
+    /// The strategies of a panel that another component exports beside this `prompt`, the default first. They replace
+    /// this policy's own.
     pub(super) strategies: Vec<String>,
 }
 
 impl PolicySettings {
-    /// Reads what the host gave. Nothing is the defaults.
+    /// Parses the settings. An empty text gives the defaults.
     ///
     /// # Errors
     ///
-    /// `internal` where it cannot be read, or where `synthesis` names a strategy that does not exist.
+    /// `internal` if they cannot be parsed, or if `synthesis` names no strategy.
     pub(super) fn read(text: &str, strategies: &[Box<dyn Strategy>]) -> Result<Self, Problem> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        // Fails closed: a gateway that was meant to be strict must not turn lenient by a slip.
-        // An array would be read too, member by member.
+        // Fails closed: a gateway that was meant to be strict must not become lenient by a mistake. serde would
+        // accept an array too, member by member.
         let settings = Some(text)
             .filter(|text| text.trim_start().starts_with('{'))
             .and_then(|text| serde_json::from_str::<Self>(text).ok())
@@ -48,7 +48,7 @@ impl PolicySettings {
         }
     }
 
-    /// The strategies of another component's panel, where there is one.
+    /// The strategies of another component's panel, if there is one.
     pub(super) fn external(&self) -> Option<Vec<Box<dyn Strategy>>> {
         let names = self.strategies.iter();
         let all = names.map(|name| Box::new(ExternalStrategy(name.clone())) as Box<dyn Strategy>);

@@ -1,4 +1,4 @@
-//! What a JSON value may look like at one place of the body, and the one serde visitor that reads them all.
+//! Shapes: the JSON values that a field accepts. One serde visitor reads them all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,7 +7,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 
 use super::reader::{PathSegment, Reader};
 
-/// A value without parts.
+/// A null, boolean, number or string.
 pub(super) enum Scalar<'de> {
     Null,
     Boolean(bool),
@@ -17,7 +17,7 @@ pub(super) enum Scalar<'de> {
 }
 
 impl Scalar<'_> {
-    /// The kind of value, with its article.
+    /// The JSON type, with its article.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -29,11 +29,11 @@ impl Scalar<'_> {
     }
 }
 
-/// What may stand at one place. Whatever a shape does not read is an error that names the place.
+/// The JSON values that a field accepts. Any other type is an error that names the field.
 pub(super) trait JsonShape<'de>: Sized {
-    /// What it becomes.
+    /// The parsed value.
     type Value;
-    /// For the message when it is something else: `a string`.
+    /// The expected value, for the message about another one: `a string`.
     const EXPECTED: &'static str;
 
     fn scalar<E: de::Error>(
@@ -61,7 +61,7 @@ pub(super) trait JsonShape<'de>: Sized {
     }
 }
 
-/// A shape about to be read.
+/// Deserializes a shape.
 pub(super) struct ShapeSeed<'a, 'r, S> {
     pub(super) reader: &'a mut Reader<'r>,
     pub(super) shape: S,
@@ -135,7 +135,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The value of the key `name`, just read.
+    /// Reads the value of the key `name`, which was just read.
     pub(super) fn field<'de, A: MapAccess<'de>, S: JsonShape<'de>>(
         &mut self,
         fields: &mut A,
@@ -147,7 +147,7 @@ impl Reader<'_> {
         })
     }
 
-    /// The next member of an array, which is its `index`th.
+    /// Reads the next element of an array, whose index is `index`.
     pub(super) fn member<'de, A: SeqAccess<'de>, S: JsonShape<'de>>(
         &mut self,
         members: &mut A,
@@ -159,7 +159,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Skips the value of a key that means nothing to us. Null counts as absent; all else is ignored and named.
+    /// Skips the value of an unknown key. Null counts as absent; anything else is noted as ignored.
     pub(super) fn unknown<'de, A: MapAccess<'de>>(
         &mut self,
         fields: &mut A,
@@ -209,7 +209,7 @@ impl<'de> JsonShape<'de> for BooleanShape {
     }
 }
 
-/// An integer from the first to the second.
+/// An integer within these bounds, both included.
 pub(super) struct IntegerShape(pub(super) u32, pub(super) u32);
 
 impl IntegerShape {
@@ -241,7 +241,7 @@ impl<'de> JsonShape<'de> for IntegerShape {
     }
 }
 
-/// A shape, or null for nothing.
+/// A shape, or null for None.
 pub(super) struct Nullable<S>(pub(super) S);
 
 impl<'de, S: JsonShape<'de>> JsonShape<'de> for Nullable<S> {
@@ -276,11 +276,11 @@ impl<'de, S: JsonShape<'de>> JsonShape<'de> for Nullable<S> {
     }
 }
 
-/// Anything, of which only the outside is looked at. What lies deeper is checked for syntax and skipped, however
-/// deep it is.
+/// Any value, of which only the outermost level is read. Deeper levels are checked for syntax and skipped, at any
+/// depth.
 pub(super) struct AnyShape;
 
-/// The outside of a value.
+/// The outermost level of a value.
 pub(super) enum ValueSummary<'de> {
     Null,
     Boolean(bool),
@@ -289,7 +289,7 @@ pub(super) enum ValueSummary<'de> {
     Text(Cow<'de, str>),
     Array {
         members: usize,
-        /// How many of them are the string `text`.
+        /// How many of the members are the string `text`.
         text_members: usize,
     },
     Object {
@@ -298,7 +298,7 @@ pub(super) enum ValueSummary<'de> {
 }
 
 impl ValueSummary<'_> {
-    /// The kind of value, with its article.
+    /// The JSON type, with its article.
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -374,7 +374,7 @@ struct IsText(bool);
 
 impl<'de> de::Deserialize<'de> for IsText {
     fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        // Unread JSON is skipped without recursion, unlike anything that serde would build.
+        // serde_json skips raw JSON without recursion.
         let raw = <&serde_json::value::RawValue>::deserialize(source)?;
         Ok(Self(raw.get() == "\"text\""))
     }

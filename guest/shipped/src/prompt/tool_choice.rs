@@ -1,4 +1,4 @@
-//! `tool_choice`: which of the functions the model may call, and whether it must.
+//! `tool_choice`: which functions the model may call, and whether it must call one.
 
 use std::borrow::Cow;
 
@@ -12,10 +12,10 @@ use super::tools::{FunctionObjectShape, FunctionReference, FunctionTool, check_t
 use crate::bindings::airlock::policy::types::Problem;
 use crate::tools::seen_name;
 
-/// How the model is told that it must call, which Codex has no field for.
+/// The instructions for a required call, for which Codex has no field.
 const MUST_CALL: &str = "You must answer by calling at least one of the functions that you are given, even where you could answer without. Do nothing else: no text before the call or after it.";
 
-/// As `MUST_CALL`, of one function. Its name stands between the two.
+/// As `MUST_CALL`, for one function. Its name is inserted between the two.
 const MUST_CALL_ONE: (&str, &str) = (
     "You must answer by calling the function `",
     "`, even where you could answer without. Do nothing else: no text before the call or after it.",
@@ -24,7 +24,7 @@ const MUST_CALL_ONE: (&str, &str) = (
 const EXPECTED: &str =
     "`auto`, `none`, `required`, or an object of `type` `function` or `allowed_tools`";
 
-/// What the request says of calls.
+/// `tool_choice`.
 #[derive(Default)]
 pub(super) enum ToolChoice<'de> {
     #[default]
@@ -35,26 +35,26 @@ pub(super) enum ToolChoice<'de> {
     Allowed(AllowedTools<'de>),
 }
 
-/// Some of the functions.
+/// A subset of the functions.
 pub(super) struct AllowedTools<'de> {
     required: bool,
     names: Vec<Cow<'de, str>>,
 }
 
-/// What the model is offered.
+/// The functions that the model may call.
 #[derive(Default)]
 pub(super) struct ToolOffer<'de> {
     pub(super) functions: Vec<FunctionTool<'de>>,
-    /// It must call. What it is told of that.
+    /// The instructions for a required call, if one is required.
     pub(super) demand: Option<String>,
 }
 
 impl<'de> ToolChoice<'de> {
-    /// What is offered of these functions.
+    /// The functions to offer, of all that the request has.
     ///
     /// # Errors
     ///
-    /// `invalid-request` where there is nothing to choose from, or a name is none of them.
+    /// `invalid-request` if there are no functions, or a name is unknown.
     pub(super) fn offer(
         self,
         mut functions: Vec<FunctionTool<'de>>,
@@ -86,11 +86,11 @@ impl<'de> ToolChoice<'de> {
 }
 
 impl ToolOffer<'_> {
-    /// Takes back what is offered, for a fan-out: its candidates call nothing.
+    /// Withdraws the functions, for a fan-out: its candidates call none.
     ///
     /// # Errors
     ///
-    /// `invalid-request` where a call is required, `unsupported` where tools would be ignored under `strict`.
+    /// `invalid-request` if a call is required, `unsupported` if `strict` forbids ignoring the functions.
     pub(super) fn withdraw(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
         if self.demand.is_some() {
             let message = "the candidates of a fan-out call no functions: leave it out, give `auto` or `none`, or make one attempt with `parallel_calls: 1`";
@@ -144,7 +144,7 @@ impl<'de> JsonShape<'de> for ToolChoiceShape {
             "type" => value(kind, StringShape),
             "function" => nullable(function, FunctionReference),
             "allowed_tools" => nullable(allowed, AllowedToolsShape),
-            // The type, which may come later, says why this is refused.
+            // `custom` is refused by its type, which may come later.
             "custom" => skip(),
         });
         let (choice, name) = match kind.as_deref() {

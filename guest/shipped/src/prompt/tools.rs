@@ -1,4 +1,4 @@
-//! `tools`: the functions of the client that the model may call.
+//! `tools`: the client's functions that the model may call.
 
 use std::borrow::Cow;
 
@@ -23,24 +23,24 @@ mod tests;
 const TOOLS_AT_MOST: usize = 128;
 /// The longest name of a function, in characters.
 const NAME_AT_MOST: usize = 128;
-/// Bytes of all schemas together: each is read, and told, more than once.
+/// The most bytes of all schemas together: each is processed and sent several times.
 const SCHEMAS_AT_MOST: usize = 2 * 1024 * 1024;
 
 /// A function of the client.
 pub(super) struct FunctionTool<'de> {
-    /// As the client calls it.
+    /// The client's name.
     pub(super) name: Cow<'de, str>,
     pub(super) description: Cow<'de, str>,
     /// JSON Schema of its arguments, on one line.
     pub(super) parameters: String,
-    /// Every call's arguments must satisfy the schema.
+    /// Whether the arguments of every call must satisfy the schema.
     pub(super) strict: bool,
-    /// Which of the request's tools it is, from 0.
+    /// Its index in the request's `tools`.
     index: usize,
 }
 
 impl FunctionTool<'_> {
-    /// As Codex takes it.
+    /// The tool for Codex.
     pub(super) fn into_tool(self) -> Tool {
         Tool {
             name: seen_name(&self.name).into_owned(),
@@ -50,7 +50,7 @@ impl FunctionTool<'_> {
         }
     }
 
-    /// As the translator must know it. `index` is its own among those that are offered.
+    /// The notes for the translator. `index` is its index among the offered functions.
     pub(super) fn offered(&self, index: usize) -> OfferedTool {
         OfferedTool {
             name: self.name.clone().into_owned(),
@@ -103,10 +103,10 @@ impl<'de> JsonShape<'de> for ToolsShape {
     }
 }
 
-/// What names a function: an object of `type: "function"` with a member `function` of this shape.
+/// An object of `type: "function"` with a member `function` of this shape.
 pub(super) struct FunctionObjectShape<S> {
     pub(super) shape: S,
-    /// What such an object is, for the message when it is of another type.
+    /// The plural of such an object, for the message about another type.
     pub(super) what: &'static str,
 }
 
@@ -124,7 +124,7 @@ impl<'de, S: JsonShape<'de> + Copy> JsonShape<'de> for FunctionObjectShape<S> {
         read_members!(reader, fields, {
             "type" => value(kind, StringShape),
             "function" => value(function, self.shape),
-            // The type, which may come later, says why this is refused.
+            // `custom` is refused by its type, which may come later.
             "custom" => skip(),
         });
         check_type(reader, kind.as_deref(), self.what)?;
@@ -138,7 +138,7 @@ impl<'de, S: JsonShape<'de> + Copy> JsonShape<'de> for FunctionObjectShape<S> {
     }
 }
 
-/// Fails for any type but `function`. The reader stands where the type does.
+/// Fails for any type but `function`. The reader's path must be the object's.
 pub(super) fn check_type<E: de::Error>(
     reader: &mut Reader<'_>,
     kind: Option<&str>,
@@ -224,7 +224,7 @@ fn schema_of<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<Op
         .map_err(|fault| reader.invalid(&fault.to_string()))
 }
 
-/// The name of a function, as the client calls it.
+/// The client's name of a function.
 pub(super) struct FunctionNameShape;
 
 impl<'de> JsonShape<'de> for FunctionNameShape {
@@ -245,7 +245,7 @@ impl<'de> JsonShape<'de> for FunctionNameShape {
     }
 }
 
-/// An object with the name of a function, and nothing else.
+/// An object that holds the name of a function alone.
 #[derive(Clone, Copy)]
 pub(super) struct FunctionReference;
 

@@ -1,4 +1,4 @@
-//! `airlock` in the answer to a fan-out: how the answer was found, what the candidates said, and what it all used.
+//! The object `airlock` in the response to a fan-out: how the answer was chosen, the candidates, and their usage.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::messages::Messages;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
 
-/// Bytes of a candidate's object besides its text and its model, at most.
+/// The most bytes of a candidate's object besides its text and its model.
 const CANDIDATE_OVERHEAD: usize = 640;
 
 /// The object `airlock`.
 #[derive(Debug, Serialize)]
 pub(super) struct AirlockObject<'a> {
     synthesis: SynthesisObject<'a>,
-    /// Absent in a stream, which has told them.
+    /// Absent in a stream, which has sent them as events.
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<Vec<CandidateObject<'a>>>,
     usage: UsageBreakdown,
@@ -26,7 +26,7 @@ pub(super) struct AirlockObject<'a> {
 #[derive(Debug, Serialize)]
 struct SynthesisObject<'a> {
     strategy: &'a str,
-    /// The one that was picked. None where the answer was written from several.
+    /// The picked candidate. None if the answer was written by a turn of its own.
     candidate: Option<u32>,
     #[serde(flatten)]
     extra: BTreeMap<String, &'a RawValue>,
@@ -44,7 +44,7 @@ struct CandidateObject<'a> {
     duration_ms: Option<u64>,
 }
 
-/// None where nobody told.
+/// None for usage that Codex did not report.
 #[derive(Debug, Serialize)]
 struct UsageBreakdown {
     candidates: Option<UsageObject>,
@@ -52,7 +52,7 @@ struct UsageBreakdown {
 }
 
 impl<'a> AirlockObject<'a> {
-    /// Without the candidates themselves. `usage` is what the answer's own turn used.
+    /// The object without the candidates. `usage` is that of the answer's turn.
     pub(super) fn of(candidates: &'a Candidates, usage: Option<Usage>) -> Self {
         let choice = candidates.choice();
         let extra = choice.and_then(|choice| choice.extra.as_deref());
@@ -70,7 +70,7 @@ impl<'a> AirlockObject<'a> {
         }
     }
 
-    /// Adds the candidates. The text of one that was picked is `answer`.
+    /// Adds the candidates. The text of the picked one is `answer`.
     pub(super) fn with_candidates(mut self, from: &'a Candidates, answer: &'a Messages) -> Self {
         let picked = self.synthesis.candidate;
         let objects = from.iter().map(|(tab, candidate)| {
@@ -85,7 +85,7 @@ impl<'a> AirlockObject<'a> {
         self
     }
 
-    /// Bytes of the whole object, or a few more.
+    /// Bytes of the whole object as JSON, or a few more.
     pub(super) fn json_length(&self) -> usize {
         let extra = self.synthesis.extra.iter();
         let extra = extra.map(|(name, value)| 6 * name.len() + value.get().len() + 4);
@@ -112,7 +112,7 @@ impl<'a> CandidateObject<'a> {
     }
 }
 
-/// The members of the JSON object that a panel gave, but for those that are ours to say. None of what is no object.
+/// The members of the panel's JSON object, except for those that Airlock sets. Empty if the text is not an object.
 fn members(extra: &str) -> BTreeMap<String, &RawValue> {
     let mut members: BTreeMap<String, &RawValue> = serde_json::from_str(extra).unwrap_or_default();
     for ours in ["strategy", "candidate"] {

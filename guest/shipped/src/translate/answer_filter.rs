@@ -1,30 +1,31 @@
-//! Which of the turn's words belong to the answer, and what separates them. Shared by both kinds of reply.
+//! Selects the text of a turn that belongs to the answer, and separates its messages. Used for streamed and collected
+//! replies.
 
 use crate::bindings::airlock::policy::types::{Phase, Reasoning, Text};
 use crate::notes::{PlanNotes, Structure};
 
-/// Between the messages of a turn, and between the parts of a summary.
+/// The separator of messages, and of the parts of a reasoning summary.
 pub(super) const PARAGRAPH: &str = "\n\n";
 
-/// Stands for the reasoning of a turn before this one. No part has this number.
+/// The part number of an earlier turn's reasoning. No part has this number.
 const EARLIER: u32 = u32::MAX;
 
-/// Selects and separates the words of one reply, in the order of its events.
+/// Selects and separates the text of one reply, in the order of its events.
 #[derive(Debug, Default)]
 pub(super) struct AnswerFilter {
-    /// The message whose text came last, once there was any.
+    /// The message of the last text.
     message: Option<u32>,
-    /// The part of the reasoning that came last, once there was any.
+    /// The part of the last reasoning.
     part: Option<u32>,
-    /// Whether the reasoning told is the raw one.
+    /// Whether the reasoning is the raw one.
     raw: Option<bool>,
 }
 
 impl AnswerFilter {
-    /// What must be written before this text: nothing within a message, a blank line before the next one. None when
-    /// the text is not part of the answer.
+    /// The separator before this text: none within a message, a blank line before the next one. None if the text is
+    /// not part of the answer.
     pub(super) fn admit_text(&mut self, text: &Text, notes: &PlanNotes) -> Option<&'static str> {
-        // A client that parses the answer cannot have the model's remarks in front of it.
+        // A client that parses the answer cannot have commentary before it.
         let remark = text.phase == Some(Phase::Commentary) && notes.structure != Structure::Free;
         if remark || text.text.is_empty() {
             return None;
@@ -32,8 +33,8 @@ impl AnswerFilter {
         Some(separator(&mut self.message, text.message))
     }
 
-    /// As `admit_text`. Of the reasoning itself and its summary only the kind that comes first is told: both say
-    /// the same.
+    /// As `admit_text`. Of raw reasoning and summary only the kind that comes first is sent: both have the same
+    /// content.
     pub(super) fn admit_reasoning(
         &mut self,
         reasoning: &Reasoning,
@@ -53,7 +54,7 @@ impl AnswerFilter {
         self.message.is_some()
     }
 
-    /// Another turn takes the place of this one, whose reasoning has been told and stays.
+    /// Another turn replaces this one. The reasoning that was sent remains.
     pub(super) fn begin_again(&mut self) {
         *self = Self {
             part: self.part.map(|_| EARLIER),

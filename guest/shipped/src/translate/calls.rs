@@ -1,8 +1,9 @@
-//! The calls of the client's functions: collected as the model makes them, and handed to the client once its response is
-//! whole. Shared by both kinds of reply.
+//! The calls of the client's functions: collected as the model makes them, and sent to the client once the model's
+//! response is complete. Used for streamed and collected replies.
 //!
-//! Codex tells of each call in `rawResponseItem/completed` and of the end of a response in `rawResponse/completed`. Where
-//! the model's stream breaks, that end never comes, and the calls come again. So none is told before its response is whole.
+//! Codex reports each call in `rawResponseItem/completed` and the end of a response in `rawResponse/completed`. If
+//! the model's stream breaks, that end never comes and the calls are repeated. So no call is sent before its response
+//! is complete.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,29 +17,30 @@ use crate::notes::PlanNotes;
 use crate::problem::upstream;
 use crate::tools::{self, FunctionCall, ToolNotes};
 
-/// The namespace that a model may put before a plain function. Codex (0.169) takes it for none.
+/// The namespace that a model may put before a plain function. Codex (0.169) treats it as none.
 const NAMESPACE: &str = "functions";
 
-/// Bytes of arguments that are read to see whether their turn can wait: values take many times the room of their text.
+/// The most bytes of arguments that are parsed to see whether their turn can wait: parsed values take many times the
+/// memory of their text.
 const READ_AT_MOST: usize = 1024 * 1024;
 
 /// The calls of one reply.
 #[derive(Debug)]
 pub(super) struct FunctionCalls {
     tools: ToolNotes,
-    /// The request's name, for ids that Codex does not give.
+    /// The request's id, from which the ids of calls are made if Codex reports none.
     request: String,
-    /// What the response in progress has called so far: the client's functions, by the client's names.
+    /// The calls of the response in progress, by the client's names.
     calls: Vec<FunctionCall<'static>>,
-    /// Something else than a call of the client's, or than a call told once, is in the response.
+    /// The response contains something else than distinct calls of the client's functions.
     odd: bool,
-    /// A response with calls is whole: what it holds is told, and there is no more.
+    /// A response with calls is complete: no more events are received.
     whole: bool,
-    /// Why the calls are not told after all.
+    /// Why the calls are not sent after all.
     unmet: Option<Problem>,
 }
 
-/// Of `rawResponseItem/completed`, what matters here.
+/// The fields of `rawResponseItem/completed` that are used.
 #[derive(Deserialize)]
 struct CompletedItemParams {
     item: CompletedItem,
@@ -54,7 +56,7 @@ struct CompletedItem {
 }
 
 impl FunctionCalls {
-    /// Of the functions that the notes offer. A fan-out has none.
+    /// For the functions that the notes offer. A fan-out has none.
     pub(super) fn of(heading: &Heading, notes: &mut PlanNotes) -> Self {
         let tools = notes.tools.take().filter(|_| notes.fan_out.is_none());
         let request = heading.id.strip_prefix("chatcmpl-").unwrap_or(&heading.id);
@@ -68,18 +70,18 @@ impl FunctionCalls {
         }
     }
 
-    /// Whether there may be calls.
+    /// Whether the model may make calls.
     pub(super) fn are_expected(&self) -> bool {
         !self.tools.offered.is_empty()
     }
 
-    /// Whether a response with calls is whole. Nothing is to be heard after that.
+    /// Whether a response with calls is complete. No event may be received after that.
     pub(super) fn are_whole(&self) -> bool {
         self.whole
     }
 
-    /// Takes in what Codex says of the answer's turn. True once a response with calls is whole: then they are to be handed
-    /// off. A response without any leaves the turn going.
+    /// Receives a notification about the answer's turn. True once a response with calls is complete: then they are to
+    /// be handed off. After a response without calls the turn continues.
     pub(super) fn receive(&mut self, notification: &Notification) -> bool {
         if !self.are_expected() {
             return false;
@@ -99,7 +101,7 @@ impl FunctionCalls {
         };
         match item.r#type.as_str() {
             "function_call" => {}
-            // The stream broke: what was called until then is all there will be, and Codex waits for none of it.
+            // The stream broke: no more calls follow, and Codex waits for none of them.
             "function_call_output" => {
                 self.odd = true;
                 return self.end();
@@ -111,7 +113,7 @@ impl FunctionCalls {
             .is_none_or(|namespace| namespace == NAMESPACE);
         let name = item.name.filter(|_| ours);
         let Some(offered) = name.and_then(|name| self.tools.called(&name)) else {
-            // Codex answers this one.
+            // Codex answers this call itself.
             self.odd = true;
             return;
         };
@@ -123,13 +125,13 @@ impl FunctionCalls {
         self.add(call);
     }
 
-    /// There is no more of this response. One without calls leaves the turn going.
+    /// The response is complete. If it has no calls, the turn continues.
     fn end(&mut self) {
         self.whole = !self.calls.is_empty();
         self.odd &= self.whole;
     }
 
-    /// A call that is told again takes the place of the first telling. Whether Codex waits for both is not known.
+    /// Adds a call. A repeated call replaces the first one; it is unknown whether Codex waits for both.
     fn add(&mut self, call: FunctionCall<'static>) {
         let before = self.calls.len();
         self.calls
@@ -138,8 +140,8 @@ impl FunctionCalls {
         self.calls.push(call);
     }
 
-    /// Hands the calls to the client. `text` is the digest of what was told as content; None where that is void, and then
-    /// no call is told.
+    /// Hands the calls to the client. `text` is the digest of the content that was sent; None if that is void, and
+    /// then no call is sent.
     pub(super) fn hand_off(&mut self, text: Option<String>) -> Handoff {
         let nameless = self.calls.iter().any(|call| call.id.is_empty());
         self.name_nameless();
@@ -166,7 +168,7 @@ impl FunctionCalls {
         }
     }
 
-    /// Gives ids to calls that have none: clients match results by them.
+    /// Gives ids to calls that have none: clients match results by id.
     fn name_nameless(&mut self) {
         for index in 0..self.calls.len() {
             if self.calls.get(index).is_none_or(|call| !call.id.is_empty()) {
@@ -182,7 +184,7 @@ impl FunctionCalls {
         }
     }
 
-    /// What is wrong with the arguments of a call that must satisfy a schema.
+    /// Why the arguments of a call do not satisfy its schema, if it has one.
     fn unmet_by(&self, call: &FunctionCall<'_>, steps: &StepBudget) -> Option<Problem> {
         let offered = self.tools.offered.iter();
         let schema = offered
@@ -205,12 +207,12 @@ impl FunctionCalls {
         })
     }
 
-    /// The calls that the client is told. None before they are whole.
+    /// The calls that are sent to the client. None before the response is complete.
     pub(super) fn complete(&self) -> &[FunctionCall<'static>] {
         if self.whole { &self.calls } else { &[] }
     }
 
-    /// Why the answer ends, where `reason` is what the ending alone says.
+    /// The `finish_reason`, where `reason` is that of the ending alone.
     pub(super) fn conclude(
         &self,
         ending: &Ending,
@@ -235,7 +237,7 @@ impl FunctionCalls {
     }
 }
 
-/// As Codex reads arguments: whole values, no deeper than serde goes, and no half of a surrogate pair.
+/// Whether Codex can parse the arguments: values within serde's depth, without lone surrogates.
 fn is_json(text: &str) -> bool {
     text.len() <= READ_AT_MOST && serde_json::from_str::<Value>(text).is_ok()
 }

@@ -1,4 +1,4 @@
-//! The chunks of a stream, written by hand around a heading that is written once: this is the hot path.
+//! Writes the chunks of a stream by hand, around a heading that is written once: this is the hot path.
 
 use serde::Serialize;
 
@@ -12,26 +12,26 @@ use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::json;
 use crate::tools::FunctionCall;
 
-/// The end of a delta.
+/// The JSON after a delta.
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
 
-/// The choice of a chunk that tells of a candidate, up to what is told: a client that does not know it skips it.
+/// The JSON before an event about a candidate. Clients that do not know `_toolEvent` skip the chunk, whose delta is
+/// empty.
 const EVENT: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
 
-/// Bytes of what is told of a candidate besides its text, at most.
+/// The most bytes of such an event besides its text.
 const EVENT_OVERHEAD: usize = 400;
 
 /// Writes the chunks of one stream.
 #[derive(Debug)]
 pub(super) struct Chunks {
-    /// Everything before the choices.
+    /// The JSON before the choices.
     heading: String,
-    /// Everything after them and what is particular to a chunk. Where usage was asked for, every chunk but the last
-    /// says null.
+    /// The JSON at the end of a chunk. If usage was requested, every chunk but the last has `"usage":null`.
     tail: &'static str,
 }
 
-/// The field of a delta that text goes into.
+/// The field of a delta that contains text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeltaField {
     Content,
@@ -39,7 +39,7 @@ pub(super) enum DeltaField {
 }
 
 impl DeltaField {
-    /// The beginning of a delta.
+    /// The JSON before the text.
     fn before(self) -> &'static str {
         match self {
             Self::Content => r#"{"index":0,"delta":{"content":"#,
@@ -67,44 +67,44 @@ impl Chunks {
         }
     }
 
-    /// The first chunk, which says who speaks.
+    /// The first chunk, with the role.
     pub(super) fn role(&self) -> Frame {
         self.chunk(&[
             r#"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]"#,
         ])
     }
 
-    /// As `role`, of an answer without words: clients then have a message whose content is null, as with OpenAI.
+    /// As `role`, for an answer without text: its content is null, as with OpenAI.
     pub(super) fn wordless(&self) -> Frame {
         self.chunk(&[
             r#"{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]"#,
         ])
     }
 
-    /// A piece of the answer or of its reasoning.
+    /// A piece of the answer or its reasoning.
     pub(super) fn delta(&self, field: DeltaField, text: &str) -> Frame {
         self.text(&[field.before()], text, &[AFTER])
     }
 
-    /// What stands around a piece of the answer or of its reasoning.
+    /// The JSON before and after a piece of the answer or its reasoning.
     pub(super) fn around(&self, field: DeltaField) -> (String, String) {
         let before = [&self.heading, field.before()].concat();
         (before, [AFTER, self.tail].concat())
     }
 
-    /// A piece of a fan-out's answer: told as such, and then as any answer is.
+    /// A piece of a fan-out's answer: an event, and then an ordinary delta.
     pub(super) fn gather(&self, text: &str) -> [Frame; 2] {
         const BEFORE: &str = r#"{"type":"codex_gather","text":"#;
         let frame = self.text(&[EVENT, BEFORE], text, &["}"]);
-        // What was escaped once is copied.
+        // The escaped text is copied from the first frame.
         let start = self.heading.len() + EVENT.len() + BEFORE.len();
         let end = frame.data.len() - self.tail.len() - 1;
         let delta = self.chunk(&[DeltaField::Content.before(), &frame.data[start..end], AFTER]);
         [frame, delta]
     }
 
-    /// A call, the `index`th of the answer: who is called, and then with what, unless that is nothing. Clients put the
-    /// arguments together from all its chunks.
+    /// The call of this index: one chunk with its id and name, and one with its arguments unless they are empty.
+    /// Clients concatenate the arguments of all chunks.
     pub(super) fn call(
         &self,
         index: usize,
@@ -125,7 +125,7 @@ impl Chunks {
         [Some(called), with].into_iter().flatten()
     }
 
-    /// A candidate was asked for.
+    /// A candidate was started.
     pub(super) fn tab_open(&self, tab: u32, total: u32, model: &str) -> Frame {
         let event = Tab::Open { tab, total, model };
         self.tool_event(&event, json::text_length(model))
@@ -150,7 +150,7 @@ impl Chunks {
         self.tool_event(&Tab::Error { tab, fault }, 0)
     }
 
-    /// The last chunk with a choice, which says why the answer ends, and of a fan-out how it was found.
+    /// The last chunk with a choice: its `finish_reason`, and for a fan-out the `airlock` object.
     pub(super) fn finish(&self, reason: &str, airlock: Option<&AirlockObject<'_>>) -> Frame {
         let choice =
             format!(r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#);
@@ -160,7 +160,7 @@ impl Chunks {
         }
     }
 
-    /// The chunk after the last choice, for a client that asked for it.
+    /// The usage chunk, after the last choice, for clients that request it.
     pub(super) fn usage(&self, usage: Usage) -> Frame {
         let usage = json::to_line(&UsageObject::of(usage));
         frame(format!(r#"{}],"usage":{usage}}}"#, self.heading))
@@ -192,7 +192,7 @@ impl Chunks {
         frame(data)
     }
 
-    /// A chunk that tells of a candidate. `length` is that of the texts in it, as JSON.
+    /// A chunk with an event about a candidate. `length` is that of the event's texts as JSON.
     fn tool_event(&self, event: &Tab<'_>, length: usize) -> Frame {
         let length = self.heading.len() + EVENT.len() + length + EVENT_OVERHEAD + self.tail.len();
         let mut data = Vec::with_capacity(length);
@@ -204,7 +204,7 @@ impl Chunks {
     }
 }
 
-/// What is told of a candidate, once each.
+/// An event about a candidate.
 #[derive(Serialize)]
 #[serde(tag = "type")]
 enum Tab<'a> {
@@ -237,7 +237,7 @@ pub(super) fn done() -> Frame {
     frame("[DONE]".to_owned())
 }
 
-/// A nameless event: this dialect has no others.
+/// A server-sent event without a name: this dialect names none.
 pub(super) fn frame(data: String) -> Frame {
     Frame { event: None, data }
 }

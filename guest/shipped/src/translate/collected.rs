@@ -18,13 +18,13 @@ use crate::json;
 use crate::notes::{PlanNotes, Structure};
 use crate::tools::FunctionCall;
 
-/// Bytes of a completion besides its texts, at least.
+/// The least bytes of a completion besides its texts.
 const BODY_OVERHEAD: usize = 1024;
 
-/// Bytes of a call besides its texts, at most.
+/// The most bytes of a call besides its texts.
 const CALL_OVERHEAD: usize = 80;
 
-/// What the turn has said so far.
+/// The reply so far.
 #[derive(Debug)]
 pub(super) struct CollectedReply {
     notes: PlanNotes,
@@ -35,7 +35,7 @@ pub(super) struct CollectedReply {
     reasoning: String,
     usage: Option<Usage>,
     calls: FunctionCalls,
-    /// The turns besides the answer's, where there are any.
+    /// The turns of a fan-out besides the answer's.
     candidates: Option<Candidates>,
 }
 
@@ -73,7 +73,7 @@ impl CollectedReply {
     fn receive_answer(&mut self, kind: EventKind) -> Option<Handoff> {
         match kind {
             EventKind::Text(text) => {
-                // What separates messages is written at the end, when it is known which of them stand.
+                // Separators are written at the end, when it is known which messages are valid.
                 if self.transcript.admit_text(&text, &self.notes).is_some() {
                     self.messages.push(text.message, Cow::Owned(text.text));
                 }
@@ -102,7 +102,7 @@ impl CollectedReply {
         None
     }
 
-    /// The answer came to nothing, and another follows.
+    /// The answer failed, and another one follows.
     fn begin_again(&mut self) {
         if let Some(candidates) = &mut self.candidates {
             candidates.add_void(self.usage.take());
@@ -170,10 +170,10 @@ struct CompletionObject<'a> {
     model: &'a str,
     system_fingerprint: Option<&'a str>,
     choices: [ChoiceObject<'a>; 1],
-    /// Absent when nobody told: a client must not take it for nothing.
+    /// Absent if Codex reported none: clients must not take it for zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
-    /// Of a fan-out.
+    /// Only for a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     airlock: Option<AirlockObject<'a>>,
 }
@@ -189,7 +189,7 @@ struct ChoiceObject<'a> {
 #[derive(Serialize)]
 struct MessageObject<'a> {
     role: &'static str,
-    /// None of an answer that is nothing but calls.
+    /// None if the answer consists of calls alone.
     content: Option<&'a Messages>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'a str>,

@@ -1,9 +1,9 @@
-//! Why an answer ends: OpenAI's `finish_reason`, or a problem.
+//! How a response ends: OpenAI's `finish_reason`, or a problem.
 
 use crate::bindings::airlock::policy::types::{Ending, Problem, Shortfall};
 use crate::problem::upstream;
 
-/// Why an answer ends, in OpenAI's words, or what went wrong.
+/// The `finish_reason`, or the problem of a failed turn.
 pub(super) fn finish_reason(ending: &Ending) -> Result<&'static str, Problem> {
     match ending {
         Ending::Completed => Ok("stop"),

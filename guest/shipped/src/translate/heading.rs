@@ -1,11 +1,11 @@
-//! What every object of a response begins with.
+//! The fields with which every object of a response begins.
 
 use crate::bindings::airlock::policy::types::Context;
 
-/// The turn whose text is the answer. Others are those of a fan-out.
+/// The turn whose text is the answer. Other turns are those of a fan-out.
 pub(super) const ANSWER: u32 = 0;
 
-/// What every object of a response begins with.
+/// The fields with which every object of a response begins.
 #[derive(Debug)]
 pub(super) struct Heading {
     pub(super) id: String,

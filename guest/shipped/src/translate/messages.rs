@@ -1,4 +1,4 @@
-//! What a turn has said, by message. It may be much, so each text is held once and not copied as it grows.
+//! The text of a turn, by message. It may be large, so it is held once and not copied as it grows.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,22 +9,22 @@ use super::answer_filter::PARAGRAPH;
 use crate::json;
 use crate::tools;
 
-/// Bytes by which a long message grows.
+/// The most bytes by which a message grows.
 const PIECE: usize = 64 * 1024;
 
-/// The messages of a turn that belong to its answer, in order.
+/// The messages of a turn's answer, in order.
 #[derive(Debug, Default)]
 pub(super) struct Messages(Vec<MessageText>);
 
 #[derive(Debug)]
 struct MessageText {
     number: u32,
-    /// The text, in pieces whose buffers never grow: one large buffer would be copied, and half of it stay empty.
+    /// The text, in pieces whose buffers never grow: one growing buffer would be copied, and up to half of it unused.
     pieces: Vec<String>,
 }
 
 impl Messages {
-    /// Continues the message of this number, or begins it.
+    /// Appends to the message of this number, or begins it.
     pub(super) fn push(&mut self, number: u32, text: Cow<'_, str>) {
         match self.0.last_mut() {
             Some(last) if last.number == number => last.append(&text),
@@ -35,12 +35,12 @@ impl Messages {
         }
     }
 
-    /// Forgets the messages of these numbers.
+    /// Removes the messages of these numbers.
     pub(super) fn forget(&mut self, void: &[u32]) {
         self.0.retain(|message| !void.contains(&message.number));
     }
 
-    /// The whole text, a blank line between messages. It is copied only where it lies in pieces.
+    /// The whole text, with a blank line between messages. It is copied only if it has several pieces.
     pub(super) fn to_text(&self) -> Cow<'_, str> {
         match self.0.as_slice() {
             [] => Cow::Borrowed(""),
@@ -53,12 +53,12 @@ impl Messages {
         }
     }
 
-    /// Whether nothing was said.
+    /// Whether there are no messages.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The digest of the whole text, a blank line between messages.
+    /// The digest of the whole text, with a blank line between messages.
     pub(super) fn digest(&self) -> String {
         let mut digest = tools::TextDigest::default();
         for piece in self.pieces() {
@@ -84,7 +84,7 @@ impl Messages {
 }
 
 impl MessageText {
-    /// Fills the last piece, and puts the rest into a new one of at least twice its size.
+    /// Fills the last piece, and appends the rest as a piece of at least twice its size.
     fn append(&mut self, text: &str) {
         let mut rest = text;
         let mut capacity = 0;

@@ -1,4 +1,4 @@
-//! A reply as server-sent events.
+//! A reply as a stream of server-sent events.
 
 use super::airlock_object::AirlockObject;
 use super::answer_filter::AnswerFilter;
@@ -14,7 +14,7 @@ use crate::notes::{PlanNotes, Structure};
 use crate::problem::{self, upstream};
 use crate::tools;
 
-/// What a stream has told so far, as far as the next frame depends on it.
+/// The state of a stream on which the next frames depend.
 #[derive(Debug)]
 pub(super) struct StreamedReply {
     notes: PlanNotes,
@@ -22,33 +22,33 @@ pub(super) struct StreamedReply {
     transcript: AnswerFilter,
     /// Whether the first chunk has been sent.
     begun: bool,
-    /// Where the last event that was heard was told, if it is told as text.
+    /// Where the last event's text went, if it was text.
     place: Option<DeltaTarget>,
     usage: Option<Usage>,
-    /// The whole answer, where it must be checked at the end.
+    /// The whole answer, if it is checked at the end.
     answer: String,
-    /// Words that were told have become void, which a stream cannot take back.
+    /// Text that was sent has become void, which a stream cannot take back.
     spoiled: bool,
     calls: FunctionCalls,
-    /// What was told as content, where calls may follow it.
+    /// The digest of the content that was sent, if calls may follow.
     said: Option<tools::TextDigest>,
-    /// The turns besides the answer's, where there are any.
+    /// The turns of a fan-out besides the answer's.
     candidates: Option<Candidates>,
-    /// Whether the client is shown the candidates.
+    /// Whether candidates are sent to the client.
     shown: bool,
 }
 
-/// Where text is told.
+/// Where a text goes in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeltaTarget {
     Answer(DeltaField),
     Candidate(u32),
 }
 
-/// Text, where it is told, and what must be written before it.
+/// Where a text goes, the separator before it, and the text.
 type TargetedText = (DeltaTarget, &'static str, String);
 
-/// The frames of one batch, and the text that the next one begins with.
+/// The frames of one batch, and the text for the next frame.
 #[derive(Debug, Default)]
 struct FrameBatch {
     frames: Vec<Frame>,
@@ -75,7 +75,7 @@ impl StreamedReply {
         }
     }
 
-    /// Text of the same place that stands side by side in a batch becomes one chunk.
+    /// Consecutive text with the same target becomes one chunk.
     pub(super) fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut batch = FrameBatch::default();
         let mut handoff = None;
@@ -120,10 +120,10 @@ impl StreamedReply {
         }
     }
 
-    /// How more of what was told last is told: nothing but the text of a chunk is particular to it.
+    /// The pattern for the continuation of the last event: only the text of a chunk varies.
     pub(super) fn offer(&self) -> Option<Pattern> {
         let field = match self.place? {
-            // Told twice.
+            // It is sent twice.
             DeltaTarget::Answer(DeltaField::Content) if self.shown => return None,
             DeltaTarget::Answer(field) => field,
             DeltaTarget::Candidate(_) => return None,
@@ -137,7 +137,7 @@ impl StreamedReply {
         })
     }
 
-    /// Hears what was told by the pattern.
+    /// Records what the host has written by the pattern.
     pub(super) fn relayed(&mut self, events: Vec<Event>) {
         for event in events {
             if let EventKind::Text(text) = event.kind {
@@ -156,7 +156,8 @@ impl StreamedReply {
                 let airlock =
                     candidates.map(|candidates| AirlockObject::of(candidates, self.usage));
                 frames.push(self.chunks.finish(reason, airlock.as_ref()));
-                // A client cannot count on this chunk, since a stream may break: none is better than one without numbers.
+                // Clients cannot rely on this chunk, since a stream may break: it is left out if the usage is
+                // unknown.
                 if let Some(usage) = self.usage().filter(|_| self.notes.include_usage) {
                     frames.push(self.chunks.usage(usage));
                 }
@@ -171,7 +172,7 @@ impl StreamedReply {
         Closing { frames, body }
     }
 
-    /// Whether the answer's calls are whole with this event.
+    /// Whether this event completes the answer's calls.
     fn receives_calls(&mut self, event: &Event) -> bool {
         match &event.kind {
             EventKind::Other(notification) if event.source == ANSWER => {
@@ -261,19 +262,19 @@ impl StreamedReply {
         None
     }
 
-    /// The answer came to nothing, and another follows.
+    /// The answer failed, and another one follows.
     fn begin_again(&mut self) {
         let Some(candidates) = &mut self.candidates else {
             return;
         };
         candidates.add_void(self.usage.take());
-        // The host does not let another answer follow one whose text was told.
+        // The host starts no other answer once text of this one was sent.
         self.spoiled |= self.transcript.has_text();
         self.transcript.begin_again();
         self.answer = String::new();
     }
 
-    /// No tab stays open, should the response end before its candidates.
+    /// Closes the tabs of candidates that still run when the response ends.
     fn end_candidates(&mut self, frames: &mut Vec<Frame>) {
         let Some(candidates) = self.candidates.as_ref().filter(|_| self.shown) else {
             return;
@@ -290,7 +291,7 @@ impl StreamedReply {
         }
     }
 
-    /// What all turns used.
+    /// The usage of all turns.
     fn usage(&self) -> Option<Usage> {
         match &self.candidates {
             None => self.usage,
@@ -298,7 +299,7 @@ impl StreamedReply {
         }
     }
 
-    /// Why the answer ends, if it ends well.
+    /// The `finish_reason`, if the response succeeded.
     fn conclude(&self, ending: &Ending) -> Result<&'static str, Problem> {
         let reason = finish_reason(ending)?;
         if self.spoiled {
@@ -315,7 +316,7 @@ impl StreamedReply {
         Ok(reason)
     }
 
-    /// Writes what is pending.
+    /// Writes the pending text.
     fn tell(&mut self, batch: &mut FrameBatch) {
         let Some((place, text)) = batch.pending.take() else {
             return;
@@ -334,7 +335,7 @@ impl StreamedReply {
         }
     }
 
-    /// Whether it matters later what was told as content.
+    /// Whether the content that was sent is needed later.
     fn remembers(&self) -> bool {
         self.said.is_some() || self.notes.structure == Structure::Object
     }

@@ -1,9 +1,9 @@
-//! Whether the arguments of a call satisfy the schema that a client gave with `strict`.
+//! Validates the arguments of a call against the schema that a client gave with `strict`.
 //!
-//! What is checked is what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
-//! `additionalProperties`, `items`, `anyOf`, `$ref` within the schema, and the bounds of numbers, texts and arrays. Other
-//! words, `pattern` and `format` among them, are not. What cannot be read in a schema counts as satisfied, for the schema
-//! is the client's. A check that would take too much work is given up, and says so.
+//! It checks what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
+//! `additionalProperties`, `items`, `anyOf`, `$ref` within the schema, and the bounds of numbers, strings and arrays.
+//! Other keywords, `pattern` and `format` among them, are ignored, and so is a schema that cannot be parsed: it is
+//! the client's. A check that takes too many steps ends with an error.
 
 mod bounds;
 #[cfg(test)]
@@ -18,35 +18,35 @@ use serde_json::{Map, Value};
 
 use crate::json;
 
-/// How deep schemas may apply within one another. A value nests up to 127 levels, and an alternative of each takes two.
+/// The most levels at which schemas apply within one another. A value nests up to 127 levels, and an alternative for
+/// each takes two.
 const DEEPEST: usize = 256;
 
-/// Steps for all calls of a response: some hundredths of a second. A schema can be made so that it takes as many as there
-/// are atoms.
+/// The most steps for all calls of a response: some hundredths of a second. A schema may require exponentially many.
 const STEPS: u32 = 200_000;
 
-/// Bytes of a text, or elements, that are looked at in one step.
+/// Bytes of a string, or elements, that are processed in one step.
 const SIZE_OF_STEP: usize = 32;
 
-/// To read a byte costs as much as to look at so many.
+/// Parsing a byte costs as much as processing so many.
 const READING: usize = 4;
 
-/// Characters of a place, or of a name, that are told.
+/// The most characters of a path or a name in a message.
 const PLACE_AT_MOST: usize = 200;
 
 /// Why arguments are not known to satisfy a schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ValidationError {
-    /// They do not.
+    /// They violate it.
     Violation(Violation),
-    /// Nobody knows: the check took too many steps, or the schema applies too deep within itself.
+    /// Unknown: the check took too many steps, or the schemas nest too deeply.
     Unchecked,
 }
 
-/// Where arguments fail, and how. It tells none of their values.
+/// The path at which arguments violate a schema, and how. It contains none of their values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation {
-    /// From the inside out: `.name` or `[1]`.
+    /// From the innermost segment: `.name` or `[1]`.
     place: Vec<String>,
     what: String,
 }
@@ -76,11 +76,11 @@ impl fmt::Display for Violation {
     }
 }
 
-/// The work that may still be done.
+/// The steps that remain.
 #[derive(Debug)]
 pub(super) struct StepBudget {
     left: Cell<u32>,
-    /// More was to be done than that.
+    /// More steps were needed.
     exceeded: Cell<bool>,
 }
 
@@ -94,7 +94,7 @@ impl Default for StepBudget {
 }
 
 impl StepBudget {
-    /// Takes a step, and one more for every so many of `size`, if there is one left.
+    /// Takes a step, and one more per `SIZE_OF_STEP` of `size`. False if none was left.
     fn take(&self, size: usize) -> bool {
         let left = self.left.get();
         let more = u32::try_from(size / SIZE_OF_STEP).unwrap_or(u32::MAX);
@@ -106,13 +106,13 @@ impl StepBudget {
     }
 }
 
-/// Fails where `arguments` are no JSON or do not satisfy `schema`, and where that takes more than `steps`.
+/// Fails if `arguments` are not JSON or do not satisfy `schema`, and if the check takes more than `steps`.
 pub(super) fn check(
     schema: &str,
     arguments: &str,
     steps: &StepBudget,
 ) -> Result<(), ValidationError> {
-    // To read takes time too, and room.
+    // Parsing takes time too, and memory.
     let read = schema.len().saturating_add(arguments.len());
     if !steps.take(read.saturating_mul(READING)) {
         return Err(ValidationError::Unchecked);
@@ -129,7 +129,7 @@ pub(super) fn check(
         checked: RefCell::default(),
     };
     let result = check.value(&root, &arguments, 0);
-    // What was looked at after the last step says nothing.
+    // A result that was reached without steps is not valid.
     if steps.exceeded.get() {
         return Err(ValidationError::Unchecked);
     }
@@ -139,12 +139,12 @@ pub(super) fn check(
 /// A schema and a value, by their addresses.
 type Pair = [*const Value; 2];
 
-/// One check of one value.
+/// The validation of one value.
 struct SchemaValidator<'a> {
     root: &'a Value,
     steps: &'a StepBudget,
-    /// What came of each schema and value: alternatives may lead to the same two in any number of ways.
-    /// What is being checked counts as satisfied, so that a schema which is only itself asks nothing.
+    /// The result for each schema and value: alternatives may lead to the same pair repeatedly. A pair in progress
+    /// counts as satisfied, so that a schema that refers to itself alone requires nothing.
     checked: RefCell<BTreeMap<Pair, Result<(), Violation>>>,
 }
 
@@ -163,7 +163,7 @@ impl SchemaValidator<'_> {
         result
     }
 
-    /// Checks against the schema, and against those that its references lead to. `pairs` are those that were begun.
+    /// Checks the value against the schema and the targets of its references. `pairs` are those that were begun.
     fn follow(
         &self,
         schema: &Value,
@@ -184,7 +184,7 @@ impl SchemaValidator<'_> {
             }
             self.checked.borrow_mut().insert(pair, Ok(()));
             pairs.push(pair);
-            // As OpenAPI says it.
+            // As in OpenAPI.
             if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
                 return Ok(());
             }
@@ -195,7 +195,7 @@ impl SchemaValidator<'_> {
                 Value::Array(items) => self.items(words, items, depth)?,
                 _ => {}
             }
-            // A reference may stand beside other words, and lead to another one.
+            // A reference may occur beside other keywords, and its target may have one too.
             let Some(target) = words.get("$ref").and_then(|to| self.target(to)) else {
                 return Ok(());
             };
@@ -204,7 +204,7 @@ impl SchemaValidator<'_> {
         Ok(())
     }
 
-    /// What a reference within the schema leads to.
+    /// The target of a reference within the schema.
     fn target(&self, reference: &Value) -> Option<&Value> {
         let pointer = reference.as_str()?.strip_prefix('#')?;
         self.root
@@ -212,7 +212,7 @@ impl SchemaValidator<'_> {
             .filter(|_| self.steps.take(pointer.len()))
     }
 
-    /// What a schema says of a value, whatever is in it.
+    /// Checks the keywords that concern the value itself, and not its members.
     fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Violation> {
         if let Some(kind) = words.get("type")
             && self.steps.take(size(kind))
@@ -266,7 +266,7 @@ impl SchemaValidator<'_> {
             }
         }
         let known = words.get("properties").and_then(Value::as_object);
-        // A pattern may allow any name.
+        // `patternProperties` may allow any name.
         let others = words
             .get("additionalProperties")
             .filter(|_| !words.contains_key("patternProperties"));
@@ -296,7 +296,7 @@ impl SchemaValidator<'_> {
         let Some(schema) = words.get("items") else {
             return Ok(());
         };
-        // The first ones may have schemas of their own.
+        // `prefixItems` covers the first ones.
         let first = words.get("prefixItems").and_then(Value::as_array);
         let first = first.map_or(0, Vec::len);
         for (index, item) in items.iter().enumerate().skip(first) {
@@ -306,7 +306,7 @@ impl SchemaValidator<'_> {
         Ok(())
     }
 
-    /// Whether two values are the same, where 1 and 1.0 are. They are taken for the same where no step is left.
+    /// Whether two values are equal, where 1 equals 1.0. True if no step is left.
     fn equal(&self, one: &Value, other: &Value) -> bool {
         if !self.steps.take(size(other)) {
             return true;
@@ -331,7 +331,7 @@ impl SchemaValidator<'_> {
     }
 }
 
-/// As much of a place or a name as is told.
+/// A path or a name, shortened for a message.
 fn short(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(PLACE_AT_MOST) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
@@ -339,7 +339,7 @@ fn short(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Bytes of a text, elements of anything else.
+/// Bytes of a string, elements of an array or object, and 0 otherwise.
 fn size(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
@@ -349,7 +349,7 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// Whether a value is of a type, or of one of several.
+/// Whether a value is of this type, or of one of these types.
 fn is_of(kind: &Value, value: &Value) -> bool {
     let fits = |kind: &Value| kind.as_str().is_none_or(|name| is_of_type(name, value));
     match kind {
@@ -367,7 +367,7 @@ fn is_of_type(name: &str, value: &Value) -> bool {
         "null" => value.is_null(),
         "number" => value.is_number(),
         "integer" => value.as_number().is_some_and(bounds::is_whole),
-        // No type of JSON Schema.
+        // Not a type of JSON Schema.
         _ => true,
     }
 }

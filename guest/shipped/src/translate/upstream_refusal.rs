@@ -1,24 +1,24 @@
-//! The model's refusal of what Codex sent (`upstream_bad_request`), in terms of the client's request: the Responses API names
-//! a field of Codex's request, which the client has not written.
+//! Rewrites the model's refusal of a request (`upstream_bad_request`) in terms of the client's request: the Responses
+//! API names a field of Codex's request, which the client has not written.
 
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::PlanNotes;
 use crate::tools::{OfferedTool, seen_name};
 
-/// The host's code for it.
+/// The host's code for such a refusal.
 const CODE: &str = "upstream_bad_request";
 
-/// What of the client's request Codex's fields were made of.
+/// The client's fields from which those of Codex's request were made.
 #[derive(Debug, Default)]
 pub(super) struct FieldMap {
-    /// The field that asked for the reasoning effort, where one did.
+    /// The field that set the reasoning effort, if any.
     effort: Option<String>,
-    /// What the model calls each function, and its field.
+    /// The upstream name of each function, and its field.
     functions: Vec<(String, String)>,
 }
 
 impl FieldMap {
-    /// Those of the request that the notes are about.
+    /// The fields of the request to which the notes belong.
     pub(super) fn of(notes: &PlanNotes) -> Self {
         let offered = notes.tools.iter().flat_map(|tools| &tools.offered);
         let function = |(position, offered): (usize, &OfferedTool)| {
@@ -32,7 +32,7 @@ impl FieldMap {
         }
     }
 
-    /// The problem as the client may read it. Any other than such a refusal stays.
+    /// Rewrites the problem for the client. Other problems are returned unchanged.
     pub(super) fn translate(&self, mut problem: Problem) -> Problem {
         if problem.code.as_deref() != Some(CODE) {
             return problem;
@@ -55,12 +55,12 @@ impl FieldMap {
         problem
     }
 
-    /// The client's field that became this one. `message` is what the model says of it.
+    /// The client's field from which this one was made. `message` is the model's.
     fn field(&self, upstream: &str, message: &str) -> Option<String> {
         let end = upstream.find(['.', '[']).unwrap_or(upstream.len());
         let (root, rest) = upstream.split_at_checked(end)?;
         let field = match (root, rest) {
-            // Which message an item came from is not known any more.
+            // The message from which an item was made is not known here.
             ("input" | "instructions", _) => "messages",
             ("model", "") => "model",
             ("reasoning", ".effort") => self.effort.as_deref()?,
@@ -70,14 +70,14 @@ impl FieldMap {
             }
             ("text", _) if rest.starts_with(".format") => "response_format",
             ("tool_choice", _) => "tool_choice",
-            // Codex has tools of its own, so the number says nothing.
+            // Codex adds tools of its own, so the index cannot be used.
             ("tools", _) => return Some(self.tool(rest, message)),
             _ => return None,
         };
         Some(field.to_owned())
     }
 
-    /// The field of the function whose name the message quotes, as far in as the model says; `tools` where it quotes none.
+    /// The field of the function whose name the message quotes, as deep as `rest` leads; `tools` if it quotes none.
     fn tool(&self, rest: &str, message: &str) -> String {
         let quoted = |name: &str| message.contains(&format!("'{name}'"));
         let mut functions = self.functions.iter();
@@ -110,7 +110,7 @@ mod tests {
         }
     }
 
-    /// Of a request with two functions, the second of which is its fourth tool.
+    /// The fields of a request with two functions, the second of which is its fourth tool.
     fn fields(effort: Option<&str>) -> FieldMap {
         let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| OfferedTool {
             name: name.to_owned(),

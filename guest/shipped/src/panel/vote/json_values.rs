@@ -1,6 +1,7 @@
-//! JSON by its values: the order of members, spaces and the spelling of strings and numbers mean nothing.
+//! Compares JSON by value: the order of members, whitespace and the spelling of strings and numbers are
+//! insignificant.
 //!
-//! Numbers are compared in decimal, digit by digit, so that none is too large or too fine to be told from another.
+//! Numbers are compared in decimal, digit by digit, without loss of precision.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +9,11 @@ use serde_json::value::RawValue;
 
 use crate::json;
 
-/// How deep values may nest. Each level reads what it holds once more.
+/// The most levels of a value. Each level parses its contents again.
 const DEPTH_AT_MOST: usize = 128;
 
-/// The one spelling of a JSON text's value, at most a few times as long as the text. None where it is no JSON or nests too
-/// deeply. Of members of one name the last counts.
+/// The canonical form of a JSON text, at most a few times as long. None if it is not JSON or nests too deeply. Of
+/// duplicate members the last counts.
 pub(super) fn canonical(text: &str) -> Option<String> {
     let value: &RawValue = serde_json::from_str(text).ok()?;
     let mut out = String::with_capacity(text.len());
@@ -20,7 +21,7 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     Some(out)
 }
 
-/// Appends one value. `depth` is how many levels may still follow.
+/// Appends one value. `depth` is how many levels may follow.
 fn write(out: &mut String, value: &str, depth: usize) -> Option<()> {
     match value.chars().next()? {
         '{' => {
@@ -47,14 +48,14 @@ fn write(out: &mut String, value: &str, depth: usize) -> Option<()> {
         }
         '"' => json::push_text(out, &serde_json::from_str::<String>(value).ok()?),
         '-' | '0'..='9' => out.push_str(&number(value)),
-        // true, false and null have one spelling.
+        // true, false and null are canonical.
         _ => out.push_str(value),
     }
     Some(())
 }
 
-/// A number as its digits without zeros around them, and the power of ten that they are to be multiplied by: 1.0,
-/// 1e0 and 10e-1 are 1e0.
+/// The canonical form of a number: its digits without surrounding zeros, and a power of ten. 1.0, 1e0 and 10e-1 are
+/// 1e0.
 fn number(text: &str) -> String {
     let (sign, size) = match text.strip_prefix('-') {
         Some(size) => ("-", size),
@@ -76,7 +77,7 @@ fn number(text: &str) -> String {
     };
     match shift() {
         Some(power) => format!("{sign}{short}e{power}"),
-        // A power beyond all use: as it is written.
+        // An exponent beyond 64 bits stays as it is written.
         None => text.to_owned(),
     }
 }

@@ -1,10 +1,10 @@
-//! Short answers in words, without what means nothing: spaces, and marks around the whole. Capitals stay.
+//! Normalizes short answers in prose: removes insignificant whitespace and surrounding marks. Capitals stay.
 //!
-//! Unicode normalisation (NFC, NFD) is out of scope: `é` as one character and as two are different words.
+//! Unicode is not normalized: `é` as one character and as two are different.
 
 use std::borrow::Cow;
 
-/// Emphasis and quotation marks, whose two ends are the same.
+/// Emphasis and quotation marks whose opening and closing marks are equal.
 const SAME_ENDS: &[char] = &['"', '\'', '`', '*', '_'];
 /// Quotation marks and brackets.
 const PAIRS: &[(char, char)] = &[
@@ -18,20 +18,20 @@ const PAIRS: &[(char, char)] = &[
     ('(', ')'),
     ('（', '）'),
 ];
-/// What may end an answer and means nothing there.
+/// Marks that are insignificant at the end of an answer.
 const ENDS: &[char] = &[
     '.', ',', ';', ':', '…', '。', '，', '；', '：', '۔', '!', '?', '！', '？', '؟',
 ];
-/// Those of them that are operators too: the factorial of a number is not the number.
+/// Those that are operators too: the factorial of a number is not the number.
 const OPERATORS: &[char] = &['!', '?', '！', '？', '؟'];
-/// What announces a question or an exclamation. Nothing else is taken from a beginning: -5 and .5 are not 5.
+/// Marks that are insignificant at the beginning. There are no others: -5 and .5 are not 5.
 const BEGINNINGS: &[char] = &['¿', '¡'];
-/// What may close words that an operator's mark follows, and is looked past.
+/// Closing marks that may stand between a word and a mark at the end.
 const CLOSERS: &[char] = &[
     '"', '\'', '`', '*', '_', '”', '“', '’', '»', '«', '」', '』',
 ];
 
-/// What answers of one meaning have in common. An answer of nothing but marks is its marks.
+/// The normalized text. A text of marks alone stays as it is.
 pub(super) fn plain(text: &str) -> String {
     let seen: String = text.chars().filter(|one| !is_invisible(*one)).collect();
     let words: Vec<&str> = seen.split_whitespace().collect();
@@ -52,8 +52,8 @@ pub(super) fn plain(text: &str) -> String {
     }
 }
 
-/// The words with those capitals alone that may mean something: 5 MW is not 5 mW. One that begins a word of small letters
-/// does not, but in an answer with numbers, where the word may be a unit.
+/// Lowercases capitals that are insignificant: one that begins a word of small letters, unless the text contains
+/// numbers, where the word may be a unit: 5 MW is not 5 mW.
 pub(super) fn spelling(words: &str) -> String {
     if words.contains(char::is_numeric) {
         return words.to_owned();
@@ -74,12 +74,12 @@ pub(super) fn spelling(words: &str) -> String {
     words.join(" ")
 }
 
-/// Characters without width, which no reader sees.
+/// Zero-width characters.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200B}'..='\u{200F}' | '\u{2060}' | '\u{FEFF}')
 }
 
-/// What one pair of marks stands around, if it does.
+/// The text inside a pair of marks that encloses all of it.
 fn inside(words: &str) -> Option<&str> {
     let first = words.chars().next()?;
     let mut pairs = PAIRS.iter().filter(|(open, _)| *open == first);
@@ -95,7 +95,7 @@ fn inside(words: &str) -> Option<&str> {
     })
 }
 
-/// Whether an opening mark before `inner` is closed only after it. That of (a)(b) is not.
+/// Whether an opening mark before `inner` is closed only after it. In (a)(b) it is not.
 fn closes_last(inner: &str, open: char, close: char) -> bool {
     let mut depth: usize = 0;
     inner.chars().all(|character| {
@@ -110,7 +110,7 @@ fn closes_last(inner: &str, open: char, close: char) -> bool {
     })
 }
 
-/// The words without what ends them.
+/// Removes insignificant marks at the end.
 fn without_end(mut words: &str) -> &str {
     while let Some(last) = words.chars().next_back().filter(|last| ENDS.contains(last)) {
         let rest = &words[..words.len() - last.len_utf8()];
@@ -122,8 +122,8 @@ fn without_end(mut words: &str) -> &str {
     words
 }
 
-/// Whether a mark after this text is punctuation and no operator: at least two letters are before it, and no bracket
-/// before them. Before a mark in the width of its script (`wide`), one letter that is not Latin is a word as well.
+/// Whether a mark after this text is punctuation and not an operator: at least two letters precede it, and no bracket
+/// precedes them. Before a mark of another script (`wide`), one letter of that script suffices.
 fn ends_in_a_word(text: &str, wide: bool) -> bool {
     let text = text.trim_end_matches(|one| ENDS.contains(&one) || CLOSERS.contains(&one));
     let before = text.trim_end_matches(char::is_alphabetic);

@@ -1,16 +1,16 @@
-//! Calls that the assistant made at once, and what came of them.
+//! The calls of one assistant's message, and their results.
 
 use super::chat_message::{ChatMessage, ToolMessageError, into_input};
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
 use crate::prompt::content::ContentPart;
 use crate::tools::{FunctionCall, text_digest};
 
-/// Calls that have all their results.
+/// Calls that all have results.
 #[derive(Debug, PartialEq)]
 pub(in crate::prompt) struct AnsweredCalls<'de> {
-    /// The digest of what was before.
+    /// The digest of the conversation before the calls.
     pub(in crate::prompt) before: String,
-    /// The digest of what the assistant said besides.
+    /// The digest of the text beside the calls.
     pub(in crate::prompt) text: String,
     pub(in crate::prompt) calls: Vec<FunctionCall<'de>>,
     /// In the order of the calls.
@@ -19,14 +19,14 @@ pub(in crate::prompt) struct AnsweredCalls<'de> {
 
 /// An assistant's message with calls, and the results that have followed.
 pub(super) struct CallBatch<'de> {
-    /// Which message of the request it is, from 0.
+    /// The message's index in the request, from 0.
     pub(super) message: usize,
-    /// What the assistant said besides.
+    /// The message without its calls.
     pub(super) said: ChatMessage<'de>,
     pub(super) calls: Vec<FunctionCall<'de>>,
-    /// For each call its id in Codex's items, where that is not the client's.
+    /// For each call its id upstream, if that is not the client's.
     upstream_ids: Vec<Option<String>>,
-    /// For each call, once it is there.
+    /// For each call its result, if that has come.
     results: Vec<Option<Vec<ContentPart<'de>>>>,
 }
 
@@ -46,7 +46,7 @@ impl<'de> CallBatch<'de> {
         }
     }
 
-    /// Takes the result of the call at `place`. False where it has one, or there is no such call.
+    /// Adds the result of the call at `index`. False if it has one, or there is no such call.
     pub(super) fn answer(&mut self, place: usize, parts: Vec<ContentPart<'de>>) -> bool {
         match self.results.get_mut(place) {
             Some(result) if result.is_none() => {
@@ -59,7 +59,7 @@ impl<'de> CallBatch<'de> {
 
     /// # Errors
     ///
-    /// Where a call has no result.
+    /// If a call has no result.
     pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
         match self.results.iter().position(Option::is_none) {
             None => Ok(()),
@@ -71,20 +71,20 @@ impl<'de> CallBatch<'de> {
         }
     }
 
-    /// The calls, each with its id in Codex's items.
+    /// The calls, each with its id upstream.
     pub(super) fn calls_upstream(&self) -> impl Iterator<Item = (&str, &FunctionCall<'de>)> {
         let calls = self.calls.iter().zip(&self.upstream_ids);
         calls.map(|(call, upstream)| (upstream.as_deref().unwrap_or(&call.id), call))
     }
 
-    /// The results in the order of the calls, each with its call's id: in Codex's items, and the client's.
+    /// The results in the order of the calls, each with its call's ids: upstream, and the client's.
     pub(super) fn results(&self) -> impl Iterator<Item = ([&str; 2], &[ContentPart<'de>])> {
         self.calls_upstream()
             .zip(&self.results)
             .filter_map(|((id, call), result)| Some(([id, &call.id], result.as_deref()?)))
     }
 
-    /// `before` is the digest of the conversation before it.
+    /// `before` is the digest of the conversation before the calls.
     pub(super) fn into_answered(self, before: String) -> AnsweredCalls<'de> {
         let text = match self.said.parts.as_slice() {
             [part] => text_digest(part.text()),

@@ -1,39 +1,40 @@
-//! Ids of calls: the client's, and those that Codex and the model receive in their place.
+//! The ids of calls: the client's, and those that Codex and the model get in their place.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tools::Digest;
 
-/// Characters of a `call_id` that the Responses API takes; a longer one is its 400 `string_above_max_length`.
+/// The most characters of a `call_id` that the Responses API accepts; a longer one is its 400
+/// `string_above_max_length`.
 const AT_MOST: usize = 64;
 
-/// Hexadecimal digits of a digest in an id.
+/// Hexadecimal digits of the digest in a generated id.
 const DIGITS: usize = 40;
 
-/// The ids of a conversation's calls, as they are read.
+/// Assigns the ids of a conversation's calls, in their order.
 ///
-/// A call keeps the client's id where the API takes it and no earlier call has it. Any other gets an id that depends on the
-/// client's and on the calls before it alone: a conversation that goes on begins with the same items, so that the
-/// model's cache holds.
+/// A call keeps the client's id if the API accepts it and no earlier call has it. Any other gets an id that depends
+/// only on the client's id and the calls before it: a conversation that is continued begins with the same items, so
+/// that the model's cache applies.
 #[derive(Default)]
 pub(super) struct CallIds<'de> {
     latest: BTreeMap<Cow<'de, str>, LatestCall>,
-    /// Ids that were made, each once.
+    /// The generated ids.
     made: BTreeSet<String>,
 }
 
-/// The last call of an id.
+/// The last call with an id.
 struct LatestCall {
-    /// Its message, and its index among the calls of that.
+    /// The index of its message, and its index among that message's calls.
     place: (usize, usize),
-    /// How many ids were tried for it and for those before it.
+    /// How many ids were generated for it and for earlier calls with the same id.
     tried: u32,
 }
 
 impl<'de> CallIds<'de> {
-    /// The id for Codex of the call at `place`, where it is not the client's own. None: another call of the same message
-    /// has the client's id.
+    /// The id upstream of the call at `position`, if it is not the client's. The outer None: another call of the same
+    /// message has this id.
     #[allow(clippy::ptr_arg, reason = "a clone of it still borrows from the body")]
     pub(super) fn assign(
         &mut self,
@@ -67,18 +68,19 @@ impl<'de> CallIds<'de> {
         Some(Some(made))
     }
 
-    /// Where the last call of this id stands: its message, and its index among the calls of that.
+    /// The position of the last call with this id: the index of its message, and its index among that message's
+    /// calls.
     pub(super) fn latest(&self, id: &str) -> Option<(usize, usize)> {
         self.latest.get(id).map(|latest| latest.place)
     }
 }
 
-/// Whether the Responses API takes it.
+/// Whether the Responses API accepts the id.
 fn is_taken_upstream(id: &str) -> bool {
     !id.is_empty() && id.len() <= AT_MOST && id.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// The id of this number in place of `id`.
+/// The generated id of this number for a client's `id`.
 fn made(id: &str, number: u32) -> String {
     let mut digest = Digest::default();
     digest.push(id);
@@ -93,7 +95,7 @@ mod tests {
 
     use super::*;
 
-    /// What these ids become, each the only call of its message.
+    /// The ids upstream of calls with these ids, each in a message of its own.
     fn upstream(ids: &[&'static str]) -> Vec<String> {
         let mut known = CallIds::default();
         let assign = |(message, id): (usize, &&'static str)| {
@@ -147,7 +149,7 @@ mod tests {
         for end in 0..ids.len() {
             assert_eq!(upstream(&ids[..end]), all[..end]);
         }
-        // Long ones that come again too.
+        // Long ones that are repeated too.
         let long: &'static str = "z".repeat(65).leak();
         let all = upstream(&[long, long]);
         assert_ne!(all[0], all[1]);

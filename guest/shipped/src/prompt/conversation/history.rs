@@ -1,4 +1,4 @@
-//! What was said earlier, as items, and its digest for those who ask for one.
+//! The earlier messages as items, and their digest if one is needed.
 
 use super::call_batch::CallBatch;
 use super::chat_message::{ChatMessage, MessageRole};
@@ -11,20 +11,20 @@ use crate::tools::{ArgumentNormalizer, Digest};
 #[derive(Default)]
 pub(super) struct History<'a> {
     pub(super) items: Vec<String>,
-    /// None where nobody asks for a digest, which takes longer than all the rest.
+    /// None if no digest is needed: it takes longer than all the rest.
     pub(super) reckoning: Option<HistoryDigest<'a>>,
 }
 
-/// What makes the digest of a conversation.
+/// Computes the digest of a conversation.
 pub(super) struct HistoryDigest<'a> {
     digest: Digest,
     meanings: ArgumentNormalizer,
-    /// The request's: an attachment counts by its own digest.
+    /// The request's. An attachment counts by its own digest.
     attachments: &'a [Attachment],
 }
 
 impl<'a> History<'a> {
-    /// One with a digest.
+    /// A history with a digest.
     pub(super) fn digested(attachments: &'a [Attachment]) -> Self {
         Self {
             items: Vec::new(),
@@ -36,13 +36,13 @@ impl<'a> History<'a> {
         }
     }
 
-    /// The digest of all that was added, where it is kept.
+    /// The digest of all messages so far, if there is one.
     pub(super) fn digest(&self) -> Option<String> {
         let reckoning = self.reckoning.as_ref()?;
         Some(reckoning.digest.clone().finish())
     }
 
-    /// Counts a message that becomes no item.
+    /// Adds a message that becomes no item to the digest.
     pub(super) fn reckon(&mut self, message: &ChatMessage<'_>) {
         if let Some(reckoning) = &mut self.reckoning {
             reckoning.push_message(message);
@@ -50,7 +50,7 @@ impl<'a> History<'a> {
     }
 
     pub(super) fn remember(&mut self, message: &ChatMessage<'_>) {
-        // An assistant that only called tools, or said nothing at all, has left no message.
+        // An assistant's message without content becomes no item.
         let silent = message.parts.iter().all(ContentPart::is_empty);
         if !(silent && message.role == MessageRole::Assistant) {
             self.reckon(message);

@@ -1,21 +1,21 @@
-//! Items of the Responses API, each one line of JSON: how Codex is told of what was said earlier.
+//! Writes earlier messages as items of the Responses API, each one line of JSON.
 
 use super::chat_message::{ChatMessage, MessageRole};
 use crate::json;
 use crate::prompt::content::ContentPart;
 use crate::tools::{FunctionCall, seen_name};
 
-/// What Codex (0.169) says of the images in a result that a turn has waited for.
+/// The `detail` that Codex (0.169) gives to the images of a result for which a turn has waited.
 const DETAIL: &str = r#","detail":"high""#;
 
-/// Bytes of an item besides its parts and names, at most.
+/// The most bytes of an item besides its parts and names.
 const ITEM_OVERHEAD: usize = 64;
 
-/// Bytes of a part besides its text, as a rule: what is short is not to take far more room than it needs, and most
-/// items are to be written without growing.
+/// Bytes of a part besides its text, usually: most items are written without growing, and short ones do not reserve
+/// far more than they need.
 const PART_OVERHEAD: usize = 40;
 
-/// A message.
+/// The item of a message.
 pub(super) fn message(message: &ChatMessage<'_>) -> String {
     let (role, kind) = match message.role {
         MessageRole::Developer => ("developer", "input_text"),
@@ -31,7 +31,7 @@ pub(super) fn message(message: &ChatMessage<'_>) -> String {
     item
 }
 
-/// A call that the model made, under this id.
+/// The item of a call, under this id.
 pub(super) fn call(id: &str, call: &FunctionCall<'_>) -> String {
     let name = seen_name(&call.name);
     let length = json::text_length(&call.arguments) + id.len() + name.len();
@@ -46,7 +46,7 @@ pub(super) fn call(id: &str, call: &FunctionCall<'_>) -> String {
     item
 }
 
-/// What came of the call of this id: a text, or parts where one text does not say it.
+/// The item of a result: its output is a string, or an array of parts if one string does not suffice.
 pub(super) fn result(call: &str, parts: &[ContentPart<'_>]) -> String {
     let mut item = sized_for(call.len(), parts);
     item.push_str(r#"{"type":"function_call_output","call_id":"#);
@@ -60,7 +60,7 @@ pub(super) fn result(call: &str, parts: &[ContentPart<'_>]) -> String {
     item
 }
 
-/// An empty line with room for a name of this length and for these parts.
+/// An empty buffer with room for a name of this length and for these parts.
 fn sized_for(name: usize, parts: &[ContentPart<'_>]) -> String {
     let length: usize = parts
         .iter()
@@ -69,7 +69,7 @@ fn sized_for(name: usize, parts: &[ContentPart<'_>]) -> String {
     String::with_capacity(ITEM_OVERHEAD + name + length + PART_OVERHEAD * parts.len())
 }
 
-/// `kind` is the type of a part that is text, `detail` what is said of an image besides.
+/// `kind` is the type of a text part, `detail` is appended to an image part.
 fn push_parts(item: &mut String, parts: &[ContentPart<'_>], kind: &str, detail: &str) {
     item.push('[');
     for (index, part) in parts.iter().enumerate() {

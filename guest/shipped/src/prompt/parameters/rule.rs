@@ -10,20 +10,20 @@ use crate::prompt::problems::quoted;
 use crate::prompt::reader::Reader;
 use crate::prompt::shape::ValueSummary;
 
-/// One parameter.
+/// A parameter of a chat completion.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
-    /// As the client spells it.
+    /// Its name in the request.
     pub name: &'static str,
-    /// What it may be, besides null.
+    /// Its values, besides null.
     pub values: Values,
     /// What becomes of it.
     pub treatment: Treatment,
-    /// Why, or how, for the documentation.
+    /// The reason, for the documentation.
     pub reason: &'static str,
 }
 
-/// What a parameter may be.
+/// The values of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub enum Values {
     /// A string.
@@ -49,17 +49,17 @@ pub enum Values {
 /// What becomes of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub enum Treatment {
-    /// It does what it does at OpenAI, or as its reason says.
+    /// It has the effect that it has at OpenAI, or the one that its reason describes.
     Honoured,
-    /// It asks nothing of the answer: nothing is lost.
+    /// It does not affect the answer.
     Accepted,
-    /// A hint: ignored, and named in the response. Refused in strict mode.
+    /// A hint: ignored, and named in the response. Refused under `strict`.
     Ignored,
-    /// The answer would be wrong without it: refused, but for values that ask for nothing.
+    /// The answer would be wrong without it: refused, except for values without effect.
     Refused(Harmless),
 }
 
-/// Values of a refused parameter that ask for nothing, besides null.
+/// The values of a refused parameter that have no effect, besides null.
 #[derive(Clone, Copy, Debug)]
 pub enum Harmless {
     /// None.
@@ -77,7 +77,7 @@ pub enum Harmless {
 }
 
 impl Parameter {
-    /// Applies the rule to a value. The reader stands at the parameter.
+    /// Applies the rule to a value. The reader's path must be the parameter's.
     pub(in crate::prompt) fn judge<E: de::Error>(
         &self,
         reader: &mut Reader<'_>,
@@ -105,15 +105,15 @@ impl Parameter {
     }
 }
 
-/// What is left to do with a parameter that was judged.
+/// What the caller must do about a parameter.
 pub(in crate::prompt) enum ParameterAction {
     Nothing,
-    /// Name it among the ignored.
+    /// Name it among the ignored ones.
     Ignore,
 }
 
 impl Values {
-    /// Fails where the value is of another type or out of range.
+    /// Fails if the value is of another type or out of range.
     fn check<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
@@ -142,7 +142,7 @@ impl Values {
                 if (f64::from(least)..=f64::from(most)).contains(number) {
                     return Ok(());
                 }
-                // The number is not repeated: to write one takes a tenth of the whole policy's code.
+                // Does not repeat the number: formatting a float takes a tenth of the policy's code.
                 return Err(reader.invalid(&format!("expected {self}")));
             }
             (Self::Text, ValueSummary::Text(_))

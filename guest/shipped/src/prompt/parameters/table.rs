@@ -1,13 +1,13 @@
-//! Every parameter of a chat completion that we know.
+//! The table of known parameters.
 
 use super::rule::Harmless::{Empty, False, Never, OnlyText};
 use super::rule::Treatment::{Accepted, Honoured, Ignored, Refused};
 use super::rule::{Harmless, Parameter, Treatment, Values};
 
-/// The table, in the order of the documentation.
+/// The known parameters, in the order of the documentation.
 #[rustfmt::skip] // A table reads by its rows.
 pub const PARAMETERS: &[Parameter] = &[
-    // Said in the answer.
+    // Honoured.
     row("messages", Values::Array, Honoured, "roles system, developer, user, assistant and tool; text and images"),
     row("model", Values::Text, Honoured, "required; `default` is the home's default model"),
     row("stream", Values::Boolean, Honoured, "server-sent events"),
@@ -21,7 +21,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("parallel_tool_calls", Values::Boolean, Honoured, "false returns only the first call; see Tools"),
     row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see Fan-out"),
     row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see Fan-out"),
-    // Nothing is lost.
+    // Accepted.
     row("metadata", Values::Object, Accepted, "for OpenAI's own records"),
     row("user", Values::Text, Accepted, "for OpenAI's own records"),
     row("safety_identifier", Values::Text, Accepted, "for OpenAI's own records"),
@@ -29,7 +29,7 @@ pub const PARAMETERS: &[Parameter] = &[
     row("service_tier", Values::Text, Accepted, "the account decides"),
     row("prompt_cache_key", Values::Text, Accepted, "Codex chooses its own"),
     row("prompt_cache_retention", Values::Text, Accepted, "Codex chooses its own"),
-    // Hints.
+    // Ignored.
     row("temperature", Values::Number(0, 2), Ignored, SAMPLING),
     row("top_p", Values::Number(0, 1), Ignored, SAMPLING),
     row("top_k", Values::Integer(-1, i64::MAX), Ignored, SAMPLING),

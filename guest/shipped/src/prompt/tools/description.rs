@@ -1,17 +1,18 @@
-//! The description of a function for the model. Codex (0.169) passes only a part of JSON Schema on, so what it leaves out of a
-//! schema, or changes, is said in the description.
+//! The description of a function for the model. Codex (0.169) passes on only a part of JSON Schema, so a schema that
+//! it would reduce or change is appended to the description.
 
 use serde_json::{Map, Value};
 
 use crate::prompt::conversation::push_paragraph;
 
-/// Bytes of a schema that Codex does not cut down: it takes 5,000 of its own way of writing it, which is longer.
+/// The most bytes of a schema that Codex does not shorten: it allows 5,000 bytes of its own serialization, which is
+/// longer.
 const WHOLE_AT_MOST: usize = 4_000;
 
-/// How deep a schema is looked into. One of `WHOLE_AT_MOST` bytes may nest deeper, and is then described.
+/// The most levels of a schema that are inspected. A deeper one is appended to the description.
 const DEEPEST: usize = 64;
 
-/// What Codex leaves out wherever it stands, as far as it means something.
+/// The keywords that Codex drops, as far as they are significant.
 const LOST: &[&str] = &[
     "contains",
     "dependencies",
@@ -45,12 +46,12 @@ const LOST: &[&str] = &[
     "uniqueItems",
 ];
 
-/// The types that Codex knows.
+/// The types that Codex accepts.
 const TYPES: &[&str] = &[
     "array", "boolean", "integer", "null", "number", "object", "string",
 ];
 
-/// Without one of these a schema says nothing to Codex.
+/// Codex treats a schema without one of these keywords as empty.
 const DESCRIPTIVE: &[&str] = &[
     "$ref",
     "allOf",
@@ -63,10 +64,10 @@ const DESCRIPTIVE: &[&str] = &[
     "type",
 ];
 
-/// In front of a schema in a description.
+/// The text before a schema in a description.
 const SCHEMA: &str = "The arguments satisfy this JSON Schema: ";
 
-/// A description that says what Codex leaves out of the schema.
+/// The description, with the schema appended if Codex would not pass all of it on.
 pub(super) fn described(description: &str, schema: &str) -> String {
     let mut text = description.to_owned();
     if schema.len() > WHOLE_AT_MOST
@@ -78,10 +79,10 @@ pub(super) fn described(description: &str, schema: &str) -> String {
     text
 }
 
-/// Whether Codex would not pass all of a schema on, as it is meant.
+/// Whether Codex would drop or change a part of the schema.
 fn loses(schema: &Value, depth: usize) -> bool {
     let Value::Object(words) = schema else {
-        // `true` becomes a text.
+        // Codex turns `true` into a string.
         return true;
     };
     depth > DEEPEST
@@ -94,9 +95,9 @@ fn loses(schema: &Value, depth: usize) -> bool {
 fn loses_word(word: &str, value: &Value, depth: usize) -> bool {
     let within = |schema: &Value| loses(schema, depth + 1);
     match (word, value) {
-        // What is left out when nothing is given is null anyway.
+        // An absent argument is null anyway.
         ("default", value) => !value.is_null(),
-        // Their members are names.
+        // Their members are names, and not keywords.
         ("properties" | "$defs" | "definitions", Value::Object(schemas)) => {
             schemas.values().any(within)
         }
@@ -107,14 +108,14 @@ fn loses_word(word: &str, value: &Value, depth: usize) -> bool {
     }
 }
 
-/// Whether Codex would make another schema of it.
+/// Whether Codex would change the meaning of these keywords.
 fn changes(words: &Map<String, Value>) -> bool {
     let is = |name: &str| match words.get("type") {
         Some(Value::String(kind)) => kind == name,
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
         _ => false,
     };
-    // A choice without a type is taken for one of texts, and an array of anything for one of texts.
+    // Codex takes an `enum` without a type for one of strings, and an array without `items` for one of strings.
     let choice = words.get("enum").and_then(Value::as_array);
     let only = words.get("const");
     let mut choices = choice.into_iter().flatten().chain(only);

@@ -1,17 +1,17 @@
-//! The bounds that a schema sets to numbers, texts and arrays, and how numbers compare.
+//! The bounds that a schema sets for numbers, strings and arrays, and the comparison of numbers.
 
 use std::cmp::Ordering;
 
 use serde_json::{Map, Number, Value};
 
-/// How far from a whole number a quotient may be that was rounded, in proportion.
+/// The tolerance within which a quotient counts as whole, relative to its size.
 const ROUNDING: f64 = 1e-9;
 
-/// The first bound that the value does not keep to.
+/// The keyword of the first bound that the value violates.
 pub(super) fn broken(words: &Map<String, Value>, value: &Value) -> Option<&'static str> {
     match value {
         Value::Number(number) => broken_by_number(words, number),
-        // Counted only where there is a bound: a text may be long.
+        // Counted only if there is a bound: a string may be long.
         Value::String(text) => {
             broken_by_size(words, ["minLength", "maxLength"], || text.chars().count())
         }
@@ -54,7 +54,7 @@ fn broken_by_number(words: &Map<String, Value>, number: &Number) -> Option<&'sta
     (!is_multiple(number, factor)).then_some("multipleOf")
 }
 
-/// Exact where both are whole.
+/// Exact if both are whole.
 pub(super) fn compare(one: &Number, other: &Number) -> Option<Ordering> {
     match (one.as_i128(), other.as_i128()) {
         (Some(one), Some(other)) => Some(one.cmp(&other)),
@@ -68,7 +68,7 @@ pub(super) fn is_whole(number: &Number) -> bool {
     number.as_i128().is_some() || fraction(number) == Some(0.0)
 }
 
-/// A factor that is not above 0 is none.
+/// Whether a number is a multiple. A factor that is not positive is ignored.
 fn is_multiple(number: &Number, factor: &Number) -> bool {
     if let (Some(number), Some(factor)) = (number.as_i128(), factor.as_i128()) {
         return factor <= 0 || number % factor == 0;
