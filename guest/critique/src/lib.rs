@@ -43,8 +43,8 @@ impl Strategy for Critique {
         StrategyStep::Consult(table.question(CRITIC, &[]))
     }
 
-    fn judged(&mut self, table: &Table, said: Option<&str>) -> StrategyStep {
-        match said {
+    fn judged(&mut self, table: &Table, answer: Option<&str>) -> StrategyStep {
+        match answer {
             Some(critique) => {
                 StrategyStep::Show(table.synthesis(AUTHOR, &[("critique", critique)]))
             }
@@ -152,7 +152,7 @@ mod tests {
         <CritiquePolicy as prompt::Guest>::render(request)
     }
 
-    fn said(text: &str) -> Outcome {
+    fn completed(text: &str) -> Outcome {
         Outcome {
             ending: Ending::Completed,
             messages: vec![Message {
@@ -180,8 +180,8 @@ mod tests {
         };
         let panel = PanelResource::<CritiquePolicy>::new(context, 2);
         assert_eq!(panel.wake(0), Verdict::Wait(None));
-        assert_eq!(panel.settle(2, said("four"), 1), Verdict::Wait(None));
-        match panel.settle(1, said("about four"), 2) {
+        assert_eq!(panel.settle(2, completed("four"), 1), Verdict::Wait(None));
+        match panel.settle(1, completed("about four"), 2) {
             Verdict::Consult(brief) => (panel, brief),
             other => panic!("{other:?}"),
         }
@@ -208,7 +208,7 @@ mod tests {
         assert!(input(&question).contains("\nabout four\n"));
         assert_eq!(question.output_schema, None);
 
-        let answer = shown(panel.judged(said("A is vague"), 3));
+        let answer = shown(panel.judged(completed("A is vague"), 3));
         assert!(answer.instructions.starts_with(AUTHOR));
         assert_eq!(answer.output_schema.as_deref(), Some("{}"));
         for text in ["\nfour\n", "\nabout four\n", "\nA is vague\n"] {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_finds_it_first_and_the_shipped_ones_too() {
+    fn it_is_the_default_beside_the_shipped_strategies() {
         let strategies = CritiquePolicy::all();
         let names: Vec<_> = strategies.iter().map(|it| it.name()).collect();
         assert_eq!(names, ["critique", "merge", "judge", "vote", "first"]);

@@ -55,8 +55,11 @@ impl prompt::Guest for HouseVoicePolicy {
         // First, so that an invalid request gets the shipped policy's message.
         let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if !settings.refuse.is_empty() {
-            let said = phrases::last_said(&plan);
-            let found = settings.refuse.iter().find(|it| phrases::hold(&said, it));
+            let text = phrases::last_user_text(&plan);
+            let found = settings
+                .refuse
+                .iter()
+                .find(|it| phrases::contains(&text, it));
             if let Some(phrase) = found {
                 return Err(refusal(phrase));
             }

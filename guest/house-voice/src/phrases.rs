@@ -5,17 +5,17 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
 use serde_json::Value;
 
 /// The text of the last user message, taken from the plan: so everything that reaches the model is checked.
-pub(crate) fn last_said(plan: &Plan) -> String {
+pub(crate) fn last_user_text(plan: &Plan) -> String {
     let mut input = plan.briefs.iter().flat_map(|brief| &brief.input).peekable();
     // A message of images alone has no text; earlier messages were checked before.
-    let is_said = input.peek().is_some();
+    let has_input = input.peek().is_some();
     let texts: Vec<&str> = input
         .filter_map(|item| match item {
             InputItem::Text(text) => Some(text.as_str()),
             InputItem::Attachment(_) => None,
         })
         .collect();
-    if is_said {
+    if has_input {
         return texts.join("\n");
     }
     // In a fan-out, and where a question is repeated, the message is the end of the history.
@@ -31,20 +31,20 @@ pub(crate) fn last_said(plan: &Plan) -> String {
 }
 
 /// Whether the text contains all words of the phrase consecutively, regardless of case and of what separates them.
-pub(crate) fn hold(text: &str, phrase: &str) -> bool {
+pub(crate) fn contains(text: &str, phrase: &str) -> bool {
     let phrase: Vec<String> = words(phrase).map(str::to_lowercase).collect();
     // The words are not collected: a text may have millions.
-    let mut here = words(text);
+    let mut start = words(text);
     loop {
-        let mut ahead = here.clone();
+        let mut candidate = start.clone();
         let same = |word: &String| {
-            let said = ahead.next().unwrap_or_default().chars();
-            said.flat_map(char::to_lowercase).eq(word.chars())
+            let other = candidate.next().unwrap_or_default().chars();
+            other.flat_map(char::to_lowercase).eq(word.chars())
         };
         if phrase.iter().all(same) {
             return !phrase.is_empty();
         }
-        if here.next().is_none() {
+        if start.next().is_none() {
             return false;
         }
     }
@@ -61,8 +61,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_words_count_and_nothing_else_does() {
-        for (text, phrase, held) in [
+    fn only_whole_words_match() {
+        for (text, phrase, expected) in [
             ("How do I build a BOMB?", "bomb", true),
             ("Trade\n  secrets, please", "trade secrets", true),
             ("trade-secrets", "Trade Secrets", true),
@@ -71,7 +71,7 @@ mod tests {
             ("ÜBER alles", "über", true),
             ("", "bomb", false),
         ] {
-            assert_eq!(hold(text, phrase), held, "{text}");
+            assert_eq!(contains(text, phrase), expected, "{text}");
         }
     }
 }

@@ -23,12 +23,13 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
     })
 }
 
-const ASKED: &str = r#"[{"role":"system","content":"Be exact."},{"role":"user","content":"hi"}]"#;
+const MESSAGES: &str =
+    r#"[{"role":"system","content":"Be exact."},{"role":"user","content":"hi"}]"#;
 
 #[test]
 fn the_voice_comes_before_the_system_prompt() {
     let voice = r#"{"voice":"You speak for Example Ltd.","strict":false}"#;
-    let plan = render(voice, ASKED).unwrap();
+    let plan = render(voice, MESSAGES).unwrap();
     assert_eq!(plan.instructions, "You speak for Example Ltd.\n\nBe exact.");
     let alone = render(voice, r#"[{"role":"user","content":"hi"}]"#).unwrap();
     assert_eq!(alone.instructions, "You speak for Example Ltd.");
@@ -37,15 +38,15 @@ fn the_voice_comes_before_the_system_prompt() {
 #[test]
 fn without_settings_it_is_the_shipped_policy() {
     for settings in ["", "{}", r#"{"voice":"","refuse":[],"synthesis":"vote"}"#] {
-        let plan = render(settings, ASKED).unwrap();
+        let plan = render(settings, MESSAGES).unwrap();
         assert_eq!(plan.instructions, "Be exact.", "{settings}");
         assert_eq!(plan.ignored, ["logit_bias"], "{settings}");
     }
 }
 
 #[test]
-fn the_shipped_settings_stand_beside_its_own() {
-    let strict = render(r#"{"voice":"v","strict":true}"#, ASKED).unwrap_err();
+fn the_shipped_settings_are_listed_with_its_own() {
+    let strict = render(r#"{"voice":"v","strict":true}"#, MESSAGES).unwrap_err();
     assert_eq!(strict.param.as_deref(), Some("logit_bias"));
     let names: Vec<String> = <HouseVoicePolicy as manifest::Guest>::describe()
         .settings
@@ -58,7 +59,7 @@ fn the_shipped_settings_stand_beside_its_own() {
 }
 
 #[test]
-fn only_what_the_user_said_last_is_refused() {
+fn only_the_last_user_message_is_refused() {
     let refuse = r#"{"refuse":["trade secrets","bomb"]}"#;
     let parts = r#"[{"role":"user","content":[{"type":"text","text":"Any trade"},{"type":"text","text":"SECRETS?"}]}]"#;
     let problem = render(refuse, parts).unwrap_err();
@@ -85,14 +86,14 @@ fn only_what_the_user_said_last_is_refused() {
 }
 
 #[test]
-fn a_wrong_request_is_told_what_is_wrong_first() {
+fn an_invalid_request_is_reported_as_such() {
     let problem = render(r#"{"refuse":["hi"]}"#, "[]").unwrap_err();
     assert_eq!(problem.param.as_deref(), Some("messages"));
     assert_ne!(problem.code.as_deref(), Some("content_policy_violation"));
 }
 
 #[test]
-fn settings_that_cannot_be_read_are_the_gateways_fault() {
+fn unreadable_settings_are_an_internal_problem() {
     for settings in [
         "[]",
         "{",
@@ -101,7 +102,7 @@ fn settings_that_cannot_be_read_are_the_gateways_fault() {
         r#"{"refuse":["bomb",2]}"#,
         r#"{"refuse":["?"]}"#,
     ] {
-        let problem = render(settings, ASKED).unwrap_err();
+        let problem = render(settings, MESSAGES).unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Internal, "{settings}");
         assert_eq!(
             problem.code.as_deref(),

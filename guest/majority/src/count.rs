@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::bindings::airlock::policy::types::{Ending, Phase, Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::synthesize::{Message, Outcome};
-use crate::plain::plain;
+use crate::normalize::normalize;
 
 /// The outcomes of one fan-out, counted as they arrive.
 #[derive(Debug)]
@@ -23,8 +23,8 @@ pub(crate) struct Count {
 /// Answers that agree.
 #[derive(Debug)]
 struct Opinion {
-    plain: String,
-    voices: u32,
+    normalized: String,
+    votes: u32,
     /// The length of the longest of them in characters, and its candidate.
     length: usize,
     candidate: u32,
@@ -40,7 +40,7 @@ pub(crate) enum CountResult {
         /// From 1.
         candidate: u32,
         /// How many candidates agree, with this one.
-        voices: u32,
+        votes: u32,
         /// The number of complete answers.
         answers: u32,
     },
@@ -82,11 +82,14 @@ impl Count {
     }
 
     fn add(&mut self, candidate: u32, text: &str) {
-        let (plain, length) = (plain(text), text.chars().count());
-        let same = self.opinions.iter_mut().find(|one| one.plain == plain);
+        let (normalized, length) = (normalize(text), text.chars().count());
+        let same = self
+            .opinions
+            .iter_mut()
+            .find(|one| one.normalized == normalized);
         match same {
             Some(opinion) => {
-                opinion.voices += 1;
+                opinion.votes += 1;
                 // Of equally long answers the lowest number, because the order of arrival is random.
                 if (length, Reverse(candidate)) > (opinion.length, Reverse(opinion.candidate)) {
                     opinion.length = length;
@@ -94,8 +97,8 @@ impl Count {
                 }
             }
             None => self.opinions.push(Opinion {
-                plain,
-                voices: 1,
+                normalized,
+                votes: 1,
                 length,
                 candidate,
             }),
@@ -103,14 +106,14 @@ impl Count {
     }
 
     fn decide(&self) -> CountResult {
-        let rank = |one: &&Opinion| (one.voices, one.length, Reverse(one.candidate));
+        let rank = |one: &&Opinion| (one.votes, one.length, Reverse(one.candidate));
         let most = self.opinions.iter().max_by_key(rank);
         let all = self.settled.len() >= usize::try_from(self.candidates).unwrap_or(usize::MAX);
         match most {
-            Some(most) if all || most.voices > self.candidates / 2 => CountResult::Agreed {
+            Some(most) if all || most.votes > self.candidates / 2 => CountResult::Agreed {
                 candidate: most.candidate,
-                voices: most.voices,
-                answers: self.opinions.iter().map(|one| one.voices).sum(),
+                votes: most.votes,
+                answers: self.opinions.iter().map(|one| one.votes).sum(),
             },
             _ if !all => CountResult::Undecided,
             _ => self.without_answers(),
@@ -126,7 +129,7 @@ impl Count {
         match longest {
             Some(&(_, candidate)) => CountResult::Agreed {
                 candidate,
-                voices: 0,
+                votes: 0,
                 answers: 0,
             },
             None => CountResult::Nobody(self.problem()),
@@ -158,8 +161,8 @@ impl Count {
 
 /// The answer of a candidate: its messages without commentary, unless there is nothing else.
 fn answer(messages: &[Message]) -> String {
-    let join = |remarks: bool| {
-        let wanted = |one: &&Message| remarks || one.phase != Some(Phase::Commentary);
+    let join = |commentary: bool| {
+        let wanted = |one: &&Message| commentary || one.phase != Some(Phase::Commentary);
         let texts: Vec<&str> = messages
             .iter()
             .filter(wanted)
@@ -167,10 +170,10 @@ fn answer(messages: &[Message]) -> String {
             .collect();
         texts.join("\n\n")
     };
-    let said = join(false);
-    if said.trim().is_empty() {
+    let text = join(false);
+    if text.trim().is_empty() {
         join(true)
     } else {
-        said
+        text
     }
 }

@@ -20,7 +20,7 @@ mod count;
 // A native build cannot link a component's exports.
 #[cfg(target_arch = "wasm32")]
 mod exports;
-mod plain;
+mod normalize;
 
 use std::cell::RefCell;
 
@@ -88,11 +88,11 @@ impl GuestPanel for MajorityPanel {
             CountResult::Undecided => Verdict::Wait(None),
             CountResult::Agreed {
                 candidate,
-                voices,
+                votes,
                 answers,
             } => Verdict::Pick(Choice {
                 candidate,
-                extra: Some(format!(r#"{{"agreed":{voices},"answers":{answers}}}"#)),
+                extra: Some(format!(r#"{{"agreed":{votes},"answers":{answers}}}"#)),
             }),
             CountResult::Nobody(problem) => Verdict::Fail(problem),
         }

@@ -27,7 +27,7 @@ fn ended(ending: Ending, text: &str) -> Outcome {
     }
 }
 
-fn said(text: &str) -> Outcome {
+fn completed(text: &str) -> Outcome {
     ended(Ending::Completed, text)
 }
 
@@ -66,38 +66,44 @@ fn verdict(outcomes: Vec<Outcome>) -> Verdict {
 #[test]
 fn more_than_half_decide_at_once() {
     let panel = panel(5);
-    assert_eq!(panel.settle(5, said("Yes."), 1), Verdict::Wait(None));
-    assert_eq!(panel.settle(1, said("no"), 2), Verdict::Wait(None));
-    assert_eq!(panel.settle(4, said("yes"), 3), Verdict::Wait(None));
+    assert_eq!(panel.settle(5, completed("Yes."), 1), Verdict::Wait(None));
+    assert_eq!(panel.settle(1, completed("no"), 2), Verdict::Wait(None));
+    assert_eq!(panel.settle(4, completed("yes"), 3), Verdict::Wait(None));
     assert_eq!(
-        panel.settle(2, said("  YES!"), 4),
+        panel.settle(2, completed("  YES!"), 4),
         picked(2, r#"{"agreed":3,"answers":4}"#)
     );
-    assert_eq!(panel.settle(3, said("no"), 5), Verdict::Wait(None));
+    assert_eq!(panel.settle(3, completed("no"), 5), Verdict::Wait(None));
 }
 
 #[test]
-fn the_most_voices_win_over_length() {
+fn the_most_votes_win_over_length() {
     let long = "a long answer that nobody shares";
-    let outcomes = vec![said(long), said("42"), said("7"), said("42."), said("8")];
+    let outcomes = vec![
+        completed(long),
+        completed("42"),
+        completed("7"),
+        completed("42."),
+        completed("8"),
+    ];
     assert_eq!(verdict(outcomes), picked(4, r#"{"agreed":2,"answers":5}"#));
 }
 
 #[test]
-fn without_agreement_it_is_the_longest_complete_one() {
+fn without_agreement_the_longest_complete_answer_wins() {
     let outcomes = vec![
-        said("one"),
-        said("three"),
+        completed("one"),
+        completed("three"),
         cut("not even the end"),
-        said("two"),
+        completed("two"),
     ];
     assert_eq!(verdict(outcomes), picked(2, r#"{"agreed":1,"answers":3}"#));
     let tied = vec![
-        said("ab"),
-        said("cde"),
-        said("AB"),
-        said("CDE"),
-        said("something else"),
+        completed("ab"),
+        completed("cde"),
+        completed("AB"),
+        completed("CDE"),
+        completed("something else"),
     ];
     assert_eq!(verdict(tied), picked(2, r#"{"agreed":2,"answers":5}"#));
 }
@@ -105,14 +111,14 @@ fn without_agreement_it_is_the_longest_complete_one() {
 #[test]
 fn the_order_of_arrival_does_not_matter() {
     let panel = panel(3);
-    panel.settle(3, said("aa"), 1);
-    panel.settle(2, said("bb"), 2);
-    let last = panel.settle(1, said("cc"), 3);
+    panel.settle(3, completed("aa"), 1);
+    panel.settle(2, completed("bb"), 2);
+    let last = panel.settle(1, completed("cc"), 3);
     assert_eq!(last, picked(1, r#"{"agreed":1,"answers":3}"#));
 }
 
 #[test]
-fn remarks_are_no_part_of_an_answer() {
+fn commentary_is_not_part_of_an_answer() {
     let with_remark = |remark: &str| Outcome {
         ending: Ending::Completed,
         messages: vec![
@@ -131,20 +137,20 @@ fn remarks_are_no_part_of_an_answer() {
 }
 
 #[test]
-fn a_cut_answer_is_better_than_none() {
-    let outcomes = vec![cut("half"), said(" "), cut("nearly"), failed("busy")];
+fn a_truncated_answer_is_picked_if_there_is_no_other() {
+    let outcomes = vec![cut("half"), completed(" "), cut("nearly"), failed("busy")];
     assert_eq!(verdict(outcomes), picked(3, r#"{"agreed":0,"answers":0}"#));
 }
 
 #[test]
-fn nobody_is_a_problem_that_says_why() {
+fn without_answers_the_problem_gives_the_reason() {
     let Verdict::Fail(problem) = verdict(vec![failed("busy"), failed("busy")]) else {
         panic!("must fail");
     };
     assert_eq!(problem.kind, ProblemKind::RateLimited);
     assert_eq!(problem.message, "busy");
 
-    let Verdict::Fail(problem) = verdict(vec![failed("busy"), said("")]) else {
+    let Verdict::Fail(problem) = verdict(vec![failed("busy"), completed("")]) else {
         panic!("must fail");
     };
     assert_eq!(problem.code.as_deref(), Some("all_candidates_failed"));
@@ -157,7 +163,7 @@ fn nobody_is_a_problem_that_says_why() {
 }
 
 #[test]
-fn what_the_shipped_prompt_reads_can_be_set() {
+fn settings_of_the_shipped_prompt_are_listed() {
     let settings = <Majority as manifest::Guest>::describe().settings;
     let names: Vec<&str> = settings.iter().map(|it| it.name.as_str()).collect();
     assert_eq!(names, ["strict", "strategies"]);

@@ -55,7 +55,7 @@ impl RedactingTranslator {
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut clean = Vec::with_capacity(events.len());
         for event in events {
-            self.pass(event, &mut clean);
+            self.emit(event, &mut clean);
         }
         self.inner.feed(clean)
     }
@@ -72,79 +72,79 @@ impl RedactingTranslator {
         Closing { frames, ..closing }
     }
 
-    fn pass(&mut self, received: Event, clean: &mut Vec<Event>) {
+    fn emit(&mut self, received: Event, clean: &mut Vec<Event>) {
         let Event { source, at, kind } = received;
         let turn = self.turns.entry(source).or_default();
-        let mut pass = |kind| clean.push(event(source, at, kind));
+        let mut emit = |kind| clean.push(event(source, at, kind));
         match kind {
-            EventKind::Text(text) => turn.receive_text(text, &mut pass),
-            EventKind::Reasoning(reasoning) => turn.receive_reasoning(reasoning, &mut pass),
+            EventKind::Text(text) => turn.receive_text(text, &mut emit),
+            EventKind::Reasoning(reasoning) => turn.receive_reasoning(reasoning, &mut emit),
             EventKind::Restarted(void) => {
                 turn.message.take_if(|open| void.contains(&open.number));
-                pass(EventKind::Restarted(void));
+                emit(EventKind::Restarted(void));
             }
             EventKind::Settled(ending) => {
                 // The text of the answer's turn is void.
                 if source != ANSWER {
-                    turn.end(&mut pass);
+                    turn.end(&mut emit);
                 }
                 *turn = TurnTexts::default();
-                pass(EventKind::Settled(self::ending(ending)));
+                emit(EventKind::Settled(self::ending(ending)));
             }
             EventKind::Picked(mut choice) => {
                 choice.extra = choice.extra.map(|extra| values(&extra));
-                pass(EventKind::Picked(choice));
+                emit(EventKind::Picked(choice));
             }
             EventKind::Other(notification) => {
                 if CALLED.contains(&notification.method.as_str()) {
-                    turn.end(&mut pass);
+                    turn.end(&mut emit);
                 }
-                pass(EventKind::Other(notification));
+                emit(EventKind::Other(notification));
             }
-            EventKind::Opened(_) | EventKind::Usage(_) => pass(kind),
+            EventKind::Opened(_) | EventKind::Usage(_) => emit(kind),
         }
     }
 }
 
 impl TurnTexts {
-    fn receive_text(&mut self, text: Text, pass: &mut dyn FnMut(EventKind)) {
+    fn receive_text(&mut self, text: Text, emit: &mut dyn FnMut(EventKind)) {
         // The reasoning comes before what it leads to.
-        self.end_reasoning(pass);
+        self.end_reasoning(emit);
         let Text {
             message,
             phase,
             text,
         } = text;
         if let Some(mut ended) = self.message.take_if(|open| open.number != message) {
-            pass_text(message_of(&ended), ended.redactor.finish(), pass);
+            emit_text(message_of(&ended), ended.redactor.finish(), emit);
         }
         let open = self
             .message
             .get_or_insert_with(|| OpenText::new(message, phase));
-        pass_text((message, phase), open.redactor.push(&text), pass);
+        emit_text((message, phase), open.redactor.push(&text), emit);
     }
 
-    fn receive_reasoning(&mut self, reasoning: Reasoning, pass: &mut dyn FnMut(EventKind)) {
+    fn receive_reasoning(&mut self, reasoning: Reasoning, emit: &mut dyn FnMut(EventKind)) {
         let Reasoning { part, raw, text } = reasoning;
         let slot = &mut self.reasoning[usize::from(raw)];
         if let Some(mut ended) = slot.take_if(|open| open.number != part) {
-            pass_reasoning(ended.number, raw, ended.redactor.finish(), pass);
+            emit_reasoning(ended.number, raw, ended.redactor.finish(), emit);
         }
         let open = slot.get_or_insert_with(|| OpenText::new(part, raw));
-        pass_reasoning(part, raw, open.redactor.push(&text), pass);
+        emit_reasoning(part, raw, open.redactor.push(&text), emit);
     }
 
     /// Passes on the text that was held back: all texts end.
-    fn end(&mut self, pass: &mut dyn FnMut(EventKind)) {
-        self.end_reasoning(pass);
+    fn end(&mut self, emit: &mut dyn FnMut(EventKind)) {
+        self.end_reasoning(emit);
         if let Some(mut ended) = self.message.take() {
-            pass_text(message_of(&ended), ended.redactor.finish(), pass);
+            emit_text(message_of(&ended), ended.redactor.finish(), emit);
         }
     }
 
-    fn end_reasoning(&mut self, pass: &mut dyn FnMut(EventKind)) {
+    fn end_reasoning(&mut self, emit: &mut dyn FnMut(EventKind)) {
         for mut ended in self.reasoning.iter_mut().filter_map(Option::take) {
-            pass_reasoning(ended.number, ended.about, ended.redactor.finish(), pass);
+            emit_reasoning(ended.number, ended.about, ended.redactor.finish(), emit);
         }
     }
 }
@@ -163,10 +163,10 @@ fn message_of(open: &OpenText<Option<Phase>>) -> (u32, Option<Phase>) {
     (open.number, open.about)
 }
 
-fn pass_text(of: (u32, Option<Phase>), text: String, pass: &mut dyn FnMut(EventKind)) {
+fn emit_text(of: (u32, Option<Phase>), text: String, emit: &mut dyn FnMut(EventKind)) {
     if !text.is_empty() {
         let (message, phase) = of;
-        pass(EventKind::Text(Text {
+        emit(EventKind::Text(Text {
             message,
             phase,
             text,
@@ -174,9 +174,9 @@ fn pass_text(of: (u32, Option<Phase>), text: String, pass: &mut dyn FnMut(EventK
     }
 }
 
-fn pass_reasoning(part: u32, raw: bool, text: String, pass: &mut dyn FnMut(EventKind)) {
+fn emit_reasoning(part: u32, raw: bool, text: String, emit: &mut dyn FnMut(EventKind)) {
     if !text.is_empty() {
-        pass(EventKind::Reasoning(Reasoning { part, raw, text }));
+        emit(EventKind::Reasoning(Reasoning { part, raw, text }));
     }
 }
 

@@ -17,25 +17,25 @@ struct Token {
     kind: &'static str,
     name: &'static str,
     /// The name is case-insensitive, and not a part of the secret.
-    apart: bool,
+    separate: bool,
     /// A preceding letter or digit makes it another word.
     begins_word: bool,
     /// The characters of the token after the name.
     class: fn(u8) -> bool,
     /// The fewest of these characters.
-    least: usize,
-    /// To exclude words, the first `least` characters must contain a digit, or both cases.
+    min_length: usize,
+    /// To exclude words, the first `min_length` characters must contain a digit, or both cases.
     mixed: bool,
 }
 
-const fn token(kind: &'static str, name: &'static str, least: usize) -> Token {
+const fn token(kind: &'static str, name: &'static str, min_length: usize) -> Token {
     Token {
         kind,
         name,
-        apart: false,
+        separate: false,
         begins_word: false,
         class: is_word,
-        least,
+        min_length,
         mixed: false,
     }
 }
@@ -64,12 +64,12 @@ const TOKENS: &[Token] = &[
         ..token("aws key", "ASIA", 16)
     },
     Token {
-        apart: true,
+        separate: true,
         class: is_base64,
         ..token("aws key", "aws_secret_access_key", 30)
     },
     Token {
-        apart: true,
+        separate: true,
         begins_word: true,
         class: is_bearer,
         mixed: true,
@@ -81,9 +81,9 @@ const TOKENS: &[Token] = &[
 #[derive(Debug)]
 pub(crate) enum SecretMatch {
     /// No secret, whatever follows.
-    Nothing,
+    NoMatch,
     /// Undecided until more text follows.
-    Perhaps,
+    Undecided,
     /// A secret, whatever follows.
     Secret {
         /// Its kind, for the replacement.
@@ -91,7 +91,7 @@ pub(crate) enum SecretMatch {
         /// Bytes before it that are kept.
         prefix: usize,
         /// Bytes that were scanned, with those that are kept.
-        seen: usize,
+        scanned: usize,
         /// The extent of the rest.
         rest: SecretTail,
     },
@@ -151,66 +151,71 @@ pub(crate) fn may_begin(byte: u8) -> bool {
 }
 
 /// Whether a secret begins here, after the byte `before`.
-pub(crate) fn look(whole: &[u8], at: usize, before: Option<u8>, run: &mut TokenRun) -> SecretMatch {
+pub(crate) fn match_at(
+    whole: &[u8],
+    at: usize,
+    before: Option<u8>,
+    run: &mut TokenRun,
+) -> SecretMatch {
     let text = whole.get(at..).unwrap_or_default();
     let within_word = before.is_some_and(|byte| byte.is_ascii_alphanumeric());
     let tokens = TOKENS
         .iter()
         .filter(|token| !(token.begins_word && within_word));
-    let mut found = SecretMatch::Nothing;
-    for look in tokens
-        .map(|token| token.look(text))
+    let mut found = SecretMatch::NoMatch;
+    for result in tokens
+        .map(|token| token.match_at(text))
         .chain([jwt(whole, at, run), key(text)])
     {
-        match look {
-            SecretMatch::Nothing => {}
-            SecretMatch::Perhaps => found = SecretMatch::Perhaps,
-            SecretMatch::Secret { .. } => return look,
+        match result {
+            SecretMatch::NoMatch => {}
+            SecretMatch::Undecided => found = SecretMatch::Undecided,
+            SecretMatch::Secret { .. } => return result,
         }
     }
     found
 }
 
 impl Token {
-    fn look(&self, text: &[u8]) -> SecretMatch {
+    fn match_at(&self, text: &[u8]) -> SecretMatch {
         let name = self.name.as_bytes();
         let same = |one: &u8, other: &u8| {
-            if self.apart {
+            if self.separate {
                 one.eq_ignore_ascii_case(other)
             } else {
                 one == other
             }
         };
         if !text.iter().zip(name).all(|(one, other)| same(one, other)) {
-            return SecretMatch::Nothing;
+            return SecretMatch::NoMatch;
         }
         let Some(mut rest) = text.get(name.len()..) else {
-            return SecretMatch::Perhaps;
+            return SecretMatch::Undecided;
         };
         let mut prefix = 0;
-        if self.apart {
+        if self.separate {
             let gap = rest.iter().take_while(|byte| is_gap(**byte)).count();
             rest = &rest[gap..];
             match gap {
-                _ if rest.is_empty() && gap <= GAP => return SecretMatch::Perhaps,
+                _ if rest.is_empty() && gap <= GAP => return SecretMatch::Undecided,
                 1..=GAP => prefix = name.len() + gap,
-                _ => return SecretMatch::Nothing,
+                _ => return SecretMatch::NoMatch,
             }
         }
-        let window = &rest[..rest.len().min(self.least)];
+        let window = &rest[..rest.len().min(self.min_length)];
         if !window.iter().all(|byte| (self.class)(*byte)) {
-            return SecretMatch::Nothing;
+            return SecretMatch::NoMatch;
         }
-        if window.len() < self.least {
-            return SecretMatch::Perhaps;
+        if window.len() < self.min_length {
+            return SecretMatch::Undecided;
         }
         if self.mixed && !is_mixed(window) {
-            return SecretMatch::Nothing;
+            return SecretMatch::NoMatch;
         }
         SecretMatch::Secret {
             kind: self.kind,
             prefix,
-            seen: text.len() - rest.len() + self.least,
+            scanned: text.len() - rest.len() + self.min_length,
             rest: SecretTail::Class(self.class),
         }
     }
@@ -224,30 +229,30 @@ fn jwt(whole: &[u8], at: usize, run: &mut TokenRun) -> SecretMatch {
     };
     let length = run.length(whole, whole.len() - header.len(), JWT_HEADER + 1);
     if length > JWT_HEADER {
-        return SecretMatch::Nothing;
+        return SecretMatch::NoMatch;
     }
     let rest = &header[length..];
     if rest.is_empty() {
-        return SecretMatch::Perhaps;
+        return SecretMatch::Undecided;
     }
     let Some(claims) = after(rest, b".eyJ").filter(|_| length >= JWT_PART) else {
         return if length >= JWT_PART {
             begins(rest, b".eyJ")
         } else {
-            SecretMatch::Nothing
+            SecretMatch::NoMatch
         };
     };
-    let seen = &claims[..claims.len().min(JWT_PART)];
-    if !seen.iter().all(|byte| is_url_safe(*byte)) {
-        return SecretMatch::Nothing;
+    let scanned = &claims[..claims.len().min(JWT_PART)];
+    if !scanned.iter().all(|byte| is_url_safe(*byte)) {
+        return SecretMatch::NoMatch;
     }
-    if seen.len() < JWT_PART {
-        return SecretMatch::Perhaps;
+    if scanned.len() < JWT_PART {
+        return SecretMatch::Undecided;
     }
     SecretMatch::Secret {
         kind: "web token",
         prefix: 0,
-        seen: text.len() - claims.len() + JWT_PART,
+        scanned: text.len() - claims.len() + JWT_PART,
         rest: SecretTail::Jwt(1),
     }
 }
@@ -259,7 +264,7 @@ fn key(text: &[u8]) -> SecretMatch {
     };
     let length = label.iter().take_while(|byte| is_label(**byte)).count();
     if length > LABEL {
-        return SecretMatch::Nothing;
+        return SecretMatch::NoMatch;
     }
     let (words, dashes) = label.split_at(length);
     let Some(body) = after(dashes, b"-----") else {
@@ -267,12 +272,12 @@ fn key(text: &[u8]) -> SecretMatch {
     };
     let mut windows = words.windows(b"PRIVATE KEY".len());
     if !windows.any(|window| window == b"PRIVATE KEY") {
-        return SecretMatch::Nothing;
+        return SecretMatch::NoMatch;
     }
     SecretMatch::Secret {
         kind: "private key",
         prefix: 0,
-        seen: text.len() - body.len(),
+        scanned: text.len() - body.len(),
         rest: SecretTail::Key(0),
     }
 }
@@ -310,9 +315,9 @@ fn after<'a>(text: &'a [u8], start: &[u8]) -> Option<&'a [u8]> {
 /// Undecided if more text may complete `start`.
 fn begins(text: &[u8], start: &[u8]) -> SecretMatch {
     if start.starts_with(text) {
-        SecretMatch::Perhaps
+        SecretMatch::Undecided
     } else {
-        SecretMatch::Nothing
+        SecretMatch::NoMatch
     }
 }
 

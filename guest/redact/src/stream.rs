@@ -1,6 +1,6 @@
 //! Removes secrets from a text that arrives in pieces.
 
-use crate::secrets::{SecretMatch, SecretTail, TokenRun, look, may_begin};
+use crate::secrets::{SecretMatch, SecretTail, TokenRun, match_at, may_begin};
 
 /// The redactor of one text. Its output does not depend on where the text is cut.
 #[derive(Debug, Default)]
@@ -56,20 +56,20 @@ impl Redactor {
                 continue;
             }
             let found = if may_begin(byte) {
-                look(bytes, at, self.before, &mut self.run)
+                match_at(bytes, at, self.before, &mut self.run)
             } else {
-                SecretMatch::Nothing
+                SecretMatch::NoMatch
             };
             match found {
-                SecretMatch::Perhaps if !end => break,
-                SecretMatch::Perhaps | SecretMatch::Nothing => {
+                SecretMatch::Undecided if !end => break,
+                SecretMatch::Undecided | SecretMatch::NoMatch => {
                     at += 1;
                     self.before = Some(byte);
                 }
                 SecretMatch::Secret {
                     kind,
                     prefix,
-                    seen,
+                    scanned,
                     rest,
                 } => {
                     // Secrets are ASCII and begin after ASCII, so these are boundaries of characters.
@@ -77,7 +77,7 @@ impl Redactor {
                     clean.push_str("[redacted ");
                     clean.push_str(kind);
                     clean.push(']');
-                    at += seen;
+                    at += scanned;
                     from = at;
                     self.before = bytes.get(at - 1).copied();
                     self.rest = Some(rest);

@@ -25,7 +25,7 @@ pub fn decide(load: Load) -> Admission {
 fn too_many(load: Load) -> Problem {
     let fan_out = load.wanted > 1;
     // With a capacity of 0, a request of one attempt would be refused too.
-    let way_out = match load.capacity {
+    let advice = match load.capacity {
         0 => "raise its limit of turns".to_owned(),
         1 => "leave `parallel_calls` out, or raise its limit of turns".to_owned(),
         capacity => {
@@ -36,7 +36,7 @@ fn too_many(load: Load) -> Problem {
         kind: ProblemKind::Unsupported,
         code: Some("too_many_turns".to_owned()),
         message: format!(
-            "this request needs {} turns at once and the gateway runs at most {}: {way_out}",
+            "this request needs {} turns at once and the gateway runs at most {}: {advice}",
             load.wanted, load.capacity
         ),
         param: fan_out.then(|| "parallel_calls".to_owned()),
@@ -80,14 +80,14 @@ mod tests {
     }
 
     #[test]
-    fn runs_while_there_is_a_turn_and_nobody_waits() {
+    fn runs_while_a_turn_is_free_and_the_queue_is_empty() {
         assert_eq!(decide(load(1, 0, 0)), Admission::Run);
         assert_eq!(decide(load(1, 3, 0)), Admission::Run);
         assert_eq!(decide(load(4, 0, 0)), Admission::Run);
     }
 
     #[test]
-    fn waits_behind_others_while_there_is_room() {
+    fn waits_while_the_queue_has_room() {
         assert_eq!(decide(load(1, 4, 0)), Admission::Wait);
         assert_eq!(decide(load(1, 3, 1)), Admission::Wait);
         assert_eq!(decide(load(2, 3, 0)), Admission::Wait);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_when_the_line_is_full_and_says_when_to_come_back() {
+    fn refuses_with_retry_after_when_the_queue_is_full() {
         let problem = refused(load(1, 4, 2));
         assert_eq!(problem.kind, ProblemKind::Overloaded);
         assert_eq!(problem.code.as_deref(), Some("gateway_busy"));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_at_once_what_can_never_run() {
+    fn refuses_requests_that_can_never_run() {
         let problem = refused(load(5, 0, 0));
         assert_eq!(problem.kind, ProblemKind::Unsupported);
         assert_eq!(problem.code.as_deref(), Some("too_many_turns"));
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_request_is_not_told_of_parallel_calls() {
+    fn the_refusal_of_a_plain_request_does_not_mention_parallel_calls() {
         let problem = refused(Load {
             capacity: 0,
             ..load(1, 0, 0)
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gateway_without_turns_refuses_without_dividing_by_them() {
+    fn a_capacity_of_zero_refuses_without_dividing_by_zero() {
         let none = Load {
             capacity: 0,
             ..load(0, 0, 2)

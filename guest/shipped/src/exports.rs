@@ -1,6 +1,7 @@
 //! Exports the shipped policy from the component.
 #![allow(
     unsafe_code,
+    unreachable_pub,
     clippy::allow_attributes_without_reason,
     reason = "wit-bindgen's output"
 )]

@@ -90,7 +90,7 @@ pub(crate) fn is_object(text: &str) -> bool {
 
 /// Replaces each `\u` escape of a lone surrogate by `\ufffd`, as OpenAI does (serde_json 1 refuses such an escape).
 /// None if the text has no such escape.
-pub(crate) fn with_whole_escapes(text: &str) -> Option<String> {
+pub(crate) fn replace_lone_surrogates(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut replaced = String::new();
     let (mut copied, mut at) = (0, 0);
@@ -123,7 +123,7 @@ pub(crate) fn with_whole_escapes(text: &str) -> Option<String> {
 
 /// Parses any JSON value, with the replacement character for lone surrogates.
 pub(crate) fn value(text: &str) -> Result<Value, serde_json::Error> {
-    serde_json::from_str(text).or_else(|error| match with_whole_escapes(text) {
+    serde_json::from_str(text).or_else(|error| match replace_lone_surrogates(text) {
         Some(whole) => serde_json::from_str(&whole),
         None => Err(error),
     })
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_object_is_made_one_line_and_anything_else_nothing() {
+    fn only_objects_are_written_on_one_line() {
         let object = "\t{ \"a \\\" b\\\\\" :\r\n [1e999, 2 ,\n3], \"c\": \" \\n {\" }\n";
         let line = "{\"a \\\" b\\\\\":[1e999,2,3],\"c\":\" \\n {\"}";
         assert_eq!(object_to_line(object).as_deref(), Some(line));
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_the_replacement_character() {
+    fn lone_surrogates_become_the_replacement_character() {
         for (text, expected) in [
             (r#""\ud83d""#, "\u{fffd}"),
             (r#""\udc00""#, "\u{fffd}"),
@@ -259,7 +259,7 @@ mod tests {
             (r#""é\udfff""#, "é\u{fffd}"),
         ] {
             assert!(serde_json::from_str::<String>(text).is_err(), "{text}");
-            let whole = with_whole_escapes(text).unwrap();
+            let whole = replace_lone_surrogates(text).unwrap();
             assert_eq!(serde_json::from_str::<String>(&whole).unwrap(), expected);
             assert_eq!(whole.len(), text.len());
         }
@@ -273,12 +273,12 @@ mod tests {
             r#""\ud8g0""#,
             r#"{"a":"é"}"#,
         ] {
-            assert_eq!(with_whole_escapes(text), None, "{text}");
+            assert_eq!(replace_lone_surrogates(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_text_is_escaped_as_rfc_8785_has_it_and_without_line_ends() {
+    fn strings_are_escaped_by_rfc_8785_and_without_line_ends() {
         let known = [
             ('\u{8}', "\\b"),
             ('\t', "\\t"),
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn any_text_comes_back_and_its_length_was_known() {
+    fn strings_survive_a_round_trip_and_their_length_is_known() {
         let mut everything = String::new();
         for character in (0..0x0001_1000).filter_map(char::from_u32) {
             everything.push(character);

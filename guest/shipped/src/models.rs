@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_keeps_all_that_codex_says() {
+    fn a_model_has_all_attributes_that_codex_reports() {
         let known = Model {
             id: "gpt-5.5".to_owned(),
             display_name: "GPT-5.5".to_owned(),
@@ -81,7 +81,7 @@ mod tests {
             inputs: vec!["text".to_owned()],
             tools: true,
         };
-        let silent = Model {
+        let minimal = Model {
             id: "local".to_owned(),
             display_name: String::new(),
             description: String::new(),
@@ -92,11 +92,11 @@ mod tests {
             tools: false,
         };
         let known_json = r#"{"id":"gpt-5.5","object":"model","created":0,"owned_by":"openai","display_name":"GPT-5.5","description":"For \"hard\" things","is_default":true,"reasoning_efforts":["low","high"],"default_reasoning_effort":"low","input_modalities":["text"],"supports_tools":true}"#;
-        let silent_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"],"supports_tools":false}"#;
+        let minimal_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"],"supports_tools":false}"#;
         assert_eq!(show(&known), known_json);
         assert_eq!(
-            list(&[known, silent]),
-            format!(r#"{{"object":"list","data":[{known_json},{silent_json}]}}"#)
+            list(&[known, minimal]),
+            format!(r#"{{"object":"list","data":[{known_json},{minimal_json}]}}"#)
         );
         assert_eq!(list(&[]), r#"{"object":"list","data":[]}"#);
     }

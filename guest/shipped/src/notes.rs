@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_come_back_as_written() {
+    fn notes_survive_a_round_trip() {
         let fan_outs = fan_outs().map(Some);
         for structure in [Structure::Free, Structure::Object, Structure::Schema] {
             for fan_out in fan_outs.iter().chain([&None]) {

@@ -60,7 +60,7 @@ pub struct Panel {
     settled: BTreeSet<u32>,
     failures: Vec<CandidateFailure>,
     /// The best truncated answer.
-    stunted: Option<TruncatedAnswer>,
+    truncated: Option<TruncatedAnswer>,
     quorum: usize,
     grace_ms: u64,
     deadline_ms: Option<u64>,
@@ -109,7 +109,7 @@ impl Panel {
             stage: PanelStage::Collecting,
             settled: BTreeSet::new(),
             failures: Vec::new(),
-            stunted: None,
+            truncated: None,
             quorum: usize::try_from(quorum).unwrap_or(usize::MAX),
             grace_ms: fan_out.grace_ms,
             deadline_ms: fan_out.deadline_ms,
@@ -123,7 +123,7 @@ impl Panel {
     /// All candidates were started, or a time for which the panel waits has come. Times are Unix milliseconds.
     pub fn wake(&mut self, now: u64) -> Verdict {
         self.start(now);
-        self.consider(now, false)
+        self.decide_if_due(now, false)
     }
 
     /// A candidate ended. An unknown number or a second ending has no effect.
@@ -133,7 +133,7 @@ impl Panel {
             && (1..=self.table.candidates()).contains(&candidate)
             && self.settled.insert(candidate);
         if !awaited {
-            return self.consider(now, false);
+            return self.decide_if_due(now, false);
         }
         match answer::read(outcome, self.table.structure()) {
             CandidateResult::Answer(text) => {
@@ -141,19 +141,19 @@ impl Panel {
                 if self.grace_end.is_none() && self.table.answers().len() >= self.quorum {
                     self.grace_end = Some(now.saturating_add(self.grace_ms));
                 }
-                return self.consider(now, true);
+                return self.decide_if_due(now, true);
             }
             CandidateResult::Truncated(shortfall, length) => {
-                let stunted = TruncatedAnswer {
+                let truncated = TruncatedAnswer {
                     too_long: shortfall == Shortfall::MaxOutputTokens,
                     length,
                     candidate: Reverse(candidate),
                 };
-                self.stunted = self.stunted.max(Some(stunted));
+                self.truncated = self.truncated.max(Some(truncated));
             }
             CandidateResult::Failed(failure) => self.failures.push(failure),
         }
-        self.consider(now, false)
+        self.decide_if_due(now, false)
     }
 
     /// A turn that a verdict requested ended: a consulted one, or a shown one that failed before any of its text was
@@ -161,7 +161,7 @@ impl Panel {
     pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
         let step = match (self.stage, &mut self.strategy) {
             (PanelStage::Consulting, Some(strategy)) => {
-                strategy.judged(&self.table, answer::said(outcome).as_deref())
+                strategy.judged(&self.table, answer::consulted_text(outcome).as_deref())
             }
             (PanelStage::Showing, _) => StrategyStep::Fallback,
             _ => return Verdict::Wait(None),
@@ -178,7 +178,7 @@ impl Panel {
     }
 
     /// Decides if it is time, and returns until when to wait otherwise. `answered` if there is a new answer.
-    fn consider(&mut self, now: u64, answered: bool) -> Verdict {
+    fn decide_if_due(&mut self, now: u64, answered: bool) -> Verdict {
         if self.stage != PanelStage::Collecting {
             return Verdict::Wait(None);
         }
@@ -197,9 +197,9 @@ impl Panel {
     /// Decides with the answers so far. `all` if no candidate runs any more.
     fn decide(&mut self, all: bool) -> Verdict {
         match (self.table.answers(), &mut self.strategy) {
-            ([], _) => match self.stunted {
-                Some(stunted) => self.pick(Choice {
-                    candidate: stunted.candidate.0,
+            ([], _) => match self.truncated {
+                Some(truncated) => self.pick(Choice {
+                    candidate: truncated.candidate.0,
                     extra: None,
                 }),
                 None if all => {
@@ -207,7 +207,8 @@ impl Panel {
                     self.fail(problem)
                 }
                 None => {
-                    let problem = failure::too_late(&self.failures, self.table.candidates());
+                    let problem =
+                        failure::deadline_exceeded(&self.failures, self.table.candidates());
                     self.fail(problem)
                 }
             },
@@ -232,7 +233,7 @@ impl Panel {
             StrategyStep::Show(brief) => {
                 self.stage = PanelStage::Showing;
                 // A fallback needs only the lengths of the texts.
-                self.table.forget_texts();
+                self.table.free_texts();
                 Verdict::Show(brief)
             }
             StrategyStep::Consult(brief) => {
@@ -240,7 +241,7 @@ impl Panel {
                 Verdict::Consult(brief)
             }
             StrategyStep::Pick(choice) if self.table.has(choice.candidate) => self.pick(choice),
-            StrategyStep::Pick(_) | StrategyStep::Fallback => match self.table.best() {
+            StrategyStep::Pick(_) | StrategyStep::Fallback => match self.table.longest() {
                 Some(candidate) => self.pick(Choice {
                     candidate,
                     extra: Some(FALLBACK.to_owned()),
@@ -258,13 +259,13 @@ impl Panel {
         // The host requires one line, and the translator an object.
         choice.extra = choice.extra.as_deref().and_then(json::object_to_line);
         self.stage = PanelStage::Decided;
-        self.table.forget_texts();
+        self.table.free_texts();
         Verdict::Pick(choice)
     }
 
     fn fail(&mut self, problem: Problem) -> Verdict {
         self.stage = PanelStage::Decided;
-        self.table.forget_texts();
+        self.table.free_texts();
         Verdict::Fail(problem)
     }
 }

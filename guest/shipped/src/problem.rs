@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_openais_type() {
+    fn every_kind_has_a_type_of_openai() {
         let kinds = [
             (ProblemKind::InvalidRequest, "invalid_request_error"),
             (ProblemKind::Unsupported, "invalid_request_error"),
@@ -97,13 +97,13 @@ mod tests {
             (ProblemKind::Timeout, "server_error"),
             (ProblemKind::Internal, "server_error"),
         ];
-        let mut words = BTreeSet::new();
+        let mut messages = BTreeSet::new();
         for (kind, expected) in kinds {
             assert_eq!(type_name(kind), expected, "{kind:?}");
-            let of_its_own = words.insert(generic(&problem(kind, "some_code")));
-            assert!(of_its_own, "{kind:?} has words of its own");
+            let is_unique = messages.insert(generic(&problem(kind, "some_code")));
+            assert!(is_unique, "{kind:?} has words of its own");
         }
-        assert!(words.insert(generic(&problem(ProblemKind::Upstream, TOO_LARGE))));
+        assert!(messages.insert(generic(&problem(ProblemKind::Upstream, TOO_LARGE))));
     }
 
     fn problem(kind: ProblemKind, code: &str) -> Problem {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_envelope_is_one_line() {
+    fn the_error_envelope_is_one_line() {
         let problem = Problem {
             kind: ProblemKind::Upstream,
             code: Some("upstream_error".to_owned()),

@@ -59,28 +59,28 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));
     }
-    let settings = PolicySettings::read(&request.settings, strategies)?;
+    let settings = PolicySettings::parse(&request.settings, strategies)?;
     let external = settings.external();
     let strategies = external.as_deref().unwrap_or(strategies);
     let reader = || Reader::new(&request.attachments, strategies, settings.strict);
-    let whole;
-    let (body, reader) = match read(&request.body, reader()) {
-        Ok(read) => read,
+    let replaced;
+    let (body, reader) = match parse(&request.body, reader()) {
+        Ok(parsed) => parsed,
         Err(problem) => {
             // Searched only in a body that could not be parsed: nearly every body has no such escape.
-            whole = json::with_whole_escapes(&request.body).ok_or(problem)?;
-            read(&whole, reader())?
+            replaced = json::replace_lone_surrogates(&request.body).ok_or(problem)?;
+            parse(&replaced, reader())?
         }
     };
     let default = match &settings.synthesis {
-        Some(name) => fan_out::named(strategies, name),
+        Some(name) => fan_out::strategy_named(strategies, name),
         None => strategies.first().map(AsRef::as_ref),
     };
     plan::plan(body, reader, request.nested, default)
 }
 
 /// Parses the body in one pass.
-fn read<'de, 'r>(
+fn parse<'de, 'r>(
     body: &'de str,
     mut reader: Reader<'r>,
 ) -> Result<(RequestBody<'de>, Reader<'r>), Problem> {

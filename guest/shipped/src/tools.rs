@@ -17,10 +17,10 @@ const NAME_DIGEST: usize = 8;
 
 /// The most bytes of arguments that are normalized, over all calls of one comparison: parsing takes long, and parsed
 /// values take many times the memory of their text.
-const MEANINGS_AT_MOST: usize = 512 * 1024;
+const NORMALIZED_AT_MOST: usize = 512 * 1024;
 
 /// The largest whole number that JavaScript represents exactly. Clients in JavaScript write it without a fraction.
-const WHOLE_AT_MOST: f64 = 9_007_199_254_740_992.0;
+const SAFE_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// Names that Codex (0.169) reserves for its own tools: it would not pass on a call of one, or refuse the tool.
 const RESERVED: &[&str] = &["exec_command", "mcp", "request_user_input", "shell_command"];
@@ -69,16 +69,16 @@ pub(crate) struct FunctionCall<'a> {
 
 impl ToolNotes {
     /// The function with this name upstream.
-    pub(crate) fn called(&self, seen: &str) -> Option<&OfferedTool> {
+    pub(crate) fn by_upstream_name(&self, upstream: &str) -> Option<&OfferedTool> {
         self.offered
             .iter()
-            .find(|offered| seen_name(&offered.name) == seen)
+            .find(|offered| upstream_name(&offered.name) == upstream)
     }
 }
 
 /// The name upstream of a function that the client calls `name`. A name that Codex would refuse is replaced,
 /// deterministically, and distinct names stay distinct.
-pub(crate) fn seen_name(name: &str) -> Cow<'_, str> {
+pub(crate) fn upstream_name(name: &str) -> Cow<'_, str> {
     let known = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
     let fits = !name.is_empty() && name.len() <= NAME_AT_MOST && name.chars().all(known);
     if fits && !is_reserved(name) {
@@ -89,14 +89,14 @@ pub(crate) fn seen_name(name: &str) -> Cow<'_, str> {
         .map(|character| if known(character) { character } else { '_' });
     let plain: String = plain.take(NAME_AT_MOST - NAME_DIGEST - 3).collect();
     // A name must not look like an MCP server's tool.
-    let mut seen = if plain.starts_with(RESERVED_PREFIX) {
+    let mut upstream = if plain.starts_with(RESERVED_PREFIX) {
         ["x_", &plain].concat()
     } else {
         plain
     };
-    seen.push('_');
-    seen.extend(hex(&Sha256::digest(name)).chars().take(NAME_DIGEST));
-    Cow::Owned(seen)
+    upstream.push('_');
+    upstream.extend(hex(&Sha256::digest(name)).chars().take(NAME_DIGEST));
+    Cow::Owned(upstream)
 }
 
 fn is_reserved(name: &str) -> bool {
@@ -147,11 +147,11 @@ pub(crate) fn key(conversation: &str, text: &str, calls: &[FunctionCall<'_>]) ->
     let mut digest = Digest::default();
     digest.push(conversation);
     digest.push(text);
-    let mut meanings = ArgumentNormalizer::default();
+    let mut normalizer = ArgumentNormalizer::default();
     for call in calls {
         digest.push(&call.id);
         digest.push(&call.name);
-        digest.push(&meanings.of(&call.arguments));
+        digest.push(&normalizer.normalize(&call.arguments));
     }
     digest.finish()
 }
@@ -162,27 +162,27 @@ pub(crate) fn key(conversation: &str, text: &str, calls: &[FunctionCall<'_>]) ->
 #[derive(Debug)]
 pub(crate) struct ArgumentNormalizer {
     /// Bytes that may still be parsed.
-    left: usize,
+    remaining: usize,
 }
 
 impl Default for ArgumentNormalizer {
     fn default() -> Self {
         Self {
-            left: MEANINGS_AT_MOST,
+            remaining: NORMALIZED_AT_MOST,
         }
     }
 }
 
 impl ArgumentNormalizer {
-    pub(crate) fn of<'a>(&mut self, arguments: &'a str) -> Cow<'a, str> {
-        let Some(left) = self.left.checked_sub(arguments.len()) else {
-            self.left = 0;
+    pub(crate) fn normalize<'a>(&mut self, arguments: &'a str) -> Cow<'a, str> {
+        let Some(remaining) = self.remaining.checked_sub(arguments.len()) else {
+            self.remaining = 0;
             return Cow::Borrowed(arguments);
         };
-        self.left = left;
+        self.remaining = remaining;
         match json::value(arguments) {
             Ok(mut arguments) => {
-                unify(&mut arguments);
+                normalize_numbers(&mut arguments);
                 Cow::Owned(arguments.to_string())
             }
             Err(_) => Cow::Borrowed(arguments),
@@ -191,18 +191,18 @@ impl ArgumentNormalizer {
 }
 
 /// Writes whole numbers as integers. A value nests at most 127 levels.
-fn unify(value: &mut Value) {
+fn normalize_numbers(value: &mut Value) {
     match value {
         Value::Number(number) if number.is_f64() => {
             let float = number.as_f64().unwrap_or_default();
-            if float.fract() == 0.0 && float.abs() <= WHOLE_AT_MOST {
+            if float.fract() == 0.0 && float.abs() <= SAFE_INTEGER {
                 #[expect(clippy::cast_possible_truncation, reason = "it is whole and fits")]
                 let whole = float as i64;
                 *number = whole.into();
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(unify),
-        Value::Object(members) => members.values_mut().for_each(unify),
+        Value::Array(values) => values.iter_mut().for_each(normalize_numbers),
+        Value::Object(members) => members.values_mut().for_each(normalize_numbers),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -221,14 +221,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_codex_takes_stay() {
+    fn names_that_codex_accepts_are_unchanged() {
         for name in ["f", "get_weather", "a-B_9", &"x".repeat(64)] {
-            assert_eq!(seen_name(name), name);
+            assert_eq!(upstream_name(name), name);
         }
     }
 
     #[test]
-    fn other_names_become_such_and_stay_apart() {
+    fn other_names_are_replaced_and_stay_distinct() {
         let long = "x".repeat(65);
         let longer = "x".repeat(66);
         let reserved = ["exec_command", "mcp", "mcp__a", "request_user_input"];
@@ -242,25 +242,25 @@ mod tests {
             &long,
             &longer,
         ];
-        let odd = [&reserved[..], &shaped].concat();
-        let mut seen: Vec<String> = odd
+        let others = [&reserved[..], &shaped].concat();
+        let mut upstream: Vec<String> = others
             .iter()
-            .map(|name| seen_name(name).into_owned())
+            .map(|name| upstream_name(name).into_owned())
             .collect();
-        for name in &seen {
+        for name in &upstream {
             assert!(
-                name.len() <= 64 && seen_name(name) == name.as_str(),
+                name.len() <= 64 && upstream_name(name) == name.as_str(),
                 "{name}"
             );
             assert!(!is_reserved(name), "{name}");
         }
-        seen.sort();
-        seen.dedup();
-        assert_eq!(seen.len(), odd.len());
+        upstream.sort();
+        upstream.dedup();
+        assert_eq!(upstream.len(), others.len());
     }
 
     #[test]
-    fn a_text_has_one_digest_however_it_is_cut() {
+    fn the_digest_of_a_text_does_not_depend_on_its_pieces() {
         for pieces in [&["ab", "c"][..], &["a", "", "bc"], &["abc"]] {
             let mut digest = TextDigest::default();
             for piece in pieces {
@@ -293,50 +293,50 @@ mod tests {
         }
     }
     #[test]
-    fn arguments_are_the_same_where_they_mean_the_same() {
+    fn equivalent_arguments_are_normalized_alike() {
         assert_eq!(
-            ArgumentNormalizer::default().of("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
+            ArgumentNormalizer::default().normalize("{ \"b\": 2,\n\"a\": \"\\u0061\" }"),
             r#"{"a":"a","b":2}"#
         );
-        let long = format!("[{}1]", " ".repeat(MEANINGS_AT_MOST));
+        let long = format!("[{}1]", " ".repeat(NORMALIZED_AT_MOST));
         for stays in ["", "{", "not JSON ", "[1e999]", &long] {
-            assert_eq!(ArgumentNormalizer::default().of(stays), stays);
+            assert_eq!(ArgumentNormalizer::default().normalize(stays), stays);
         }
     }
 
     #[test]
-    fn whole_numbers_are_written_as_javascript_writes_them() {
+    fn whole_numbers_are_written_as_in_javascript() {
         for (python, javascript) in [
             (r#"{"a": 1.0, "b": [1e2, -0.0]}"#, r#"{"a":1,"b":[100,0]}"#),
             ("[1.5,1e300]", "[1.5,1e+300]"),
         ] {
             assert_eq!(
-                ArgumentNormalizer::default().of(python),
-                ArgumentNormalizer::default().of(javascript)
+                ArgumentNormalizer::default().normalize(python),
+                ArgumentNormalizer::default().normalize(javascript)
             );
         }
         assert_ne!(
-            ArgumentNormalizer::default().of("1"),
-            ArgumentNormalizer::default().of("1.5")
+            ArgumentNormalizer::default().normalize("1"),
+            ArgumentNormalizer::default().normalize("1.5")
         );
     }
 
     #[test]
-    fn what_comes_first_is_written_alike_whatever_follows() {
-        let long = format!("[{} 1.0]", " ".repeat(MEANINGS_AT_MOST - 20));
-        let mut meanings = ArgumentNormalizer::default();
+    fn normalization_does_not_depend_on_later_arguments() {
+        let long = format!("[{} 1.0]", " ".repeat(NORMALIZED_AT_MOST - 20));
+        let mut normalizer = ArgumentNormalizer::default();
         let written = [
-            meanings.of("1.0").into_owned(),
-            meanings.of(&long).into_owned(),
+            normalizer.normalize("1.0").into_owned(),
+            normalizer.normalize(&long).into_owned(),
         ];
         assert_eq!(written, ["1", "[1]"]);
         for _ in 0..2 {
             assert_eq!(
-                meanings.of("[ 1.0 ,             2.0]"),
+                normalizer.normalize("[ 1.0 ,             2.0]"),
                 "[ 1.0 ,             2.0]"
             );
         }
         // Nor does a short one fit when a long one did not.
-        assert_eq!(meanings.of("1.0"), "1.0");
+        assert_eq!(normalizer.normalize("1.0"), "1.0");
     }
 }

@@ -221,7 +221,7 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
 }
 
 #[test]
-fn codex_reads_whatever_the_policy_lets_through() {
+fn codex_parses_everything_that_the_policy_accepts() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let config = Config {
         failure_persistence: None,
@@ -259,7 +259,7 @@ fn codex_reads_whatever_the_policy_lets_through() {
 }
 
 #[test]
-fn a_schema_that_is_let_through_means_what_it_meant() {
+fn accepted_schemas_keep_their_meaning() {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]);
     let config = Config {
         failure_persistence: None,

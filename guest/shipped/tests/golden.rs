@@ -105,7 +105,7 @@ enum End {
 }
 
 #[test]
-fn every_case_becomes_what_lies_beside_it() {
+fn every_case_matches_its_snapshot() {
     let directory = cases();
     let mut settings = insta::Settings::new();
     settings.set_snapshot_path(&directory);
@@ -122,7 +122,7 @@ fn every_case_becomes_what_lies_beside_it() {
 }
 
 #[test]
-fn nothing_lies_beside_a_case_that_is_gone() {
+fn every_snapshot_has_a_case() {
     let cases: BTreeSet<String> = files("json").iter().map(|path| stem(path)).collect();
     let outcomes: BTreeSet<String> = files("snap").iter().map(|path| stem(path)).collect();
     assert_eq!(cases, outcomes);

@@ -58,7 +58,7 @@ fn ended(ending: Ending, text: &str) -> Outcome {
     }
 }
 
-fn said(text: &str) -> Outcome {
+fn completed(text: &str) -> Outcome {
     ended(Ending::Completed, text)
 }
 

@@ -71,7 +71,7 @@ fn stream(mut reply: RedactingTranslator, events: Vec<Event>, ending: Ending) ->
 }
 
 #[test]
-fn a_stream_holds_no_more_than_it_must() {
+fn a_stream_holds_back_as_little_as_possible() {
     let mut reply = reply(r#","stream":true"#);
     let frames = reply
         .feed(vec![text(0, 0, "It is "), text(0, 0, HALVES[0])])
@@ -104,7 +104,7 @@ fn messages_and_reasoning_end_in_order() {
 }
 
 #[test]
-fn a_whole_answer_is_clean_too_and_void_text_is_not_told() {
+fn collected_answers_are_redacted_and_void_text_is_dropped() {
     let mut reply = reply("");
     reply.feed(vec![
         text(0, 0, "void s"),
@@ -119,7 +119,7 @@ fn a_whole_answer_is_clean_too_and_void_text_is_not_told() {
 }
 
 #[test]
-fn candidates_and_what_is_picked_of_them_are_clean() {
+fn candidates_and_choices_are_redacted() {
     let choice = Choice {
         candidate: 1,
         extra: Some(format!(r#"{{"reason":"it knows {SECRET}"}}"#)),
@@ -149,7 +149,7 @@ fn candidates_and_what_is_picked_of_them_are_clean() {
 }
 
 #[test]
-fn what_is_told_before_a_call_is_told_whole() {
+fn text_before_a_call_is_complete() {
     let mut reply = reply(
         r#","stream":true,"tools":[{"type":"function","function":{"name":"f","parameters":{}}}]"#,
     );
@@ -172,7 +172,7 @@ fn what_is_told_before_a_call_is_told_whole() {
 }
 
 #[test]
-fn a_failure_repeats_no_key() {
+fn failure_messages_are_redacted() {
     let failed = Ending::Failed(Problem {
         kind: ProblemKind::Upstream,
         code: None,

@@ -82,14 +82,14 @@ fn corpus() -> Vec<(String, String)> {
 }
 
 #[test]
-fn secrets_are_named_and_all_else_stays() {
+fn secrets_are_replaced_and_other_text_is_unchanged() {
     for (text, clean) in corpus() {
         assert_eq!(redacted(&text), clean);
     }
 }
 
 #[test]
-fn any_two_cuts_give_the_same() {
+fn two_cuts_do_not_change_the_output() {
     for (text, clean) in corpus() {
         let borders: Vec<usize> = (0..=text.len())
             .filter(|at| text.is_char_boundary(*at))
@@ -108,7 +108,7 @@ fn any_two_cuts_give_the_same() {
 }
 
 #[test]
-fn any_number_of_cuts_gives_the_same() {
+fn any_number_of_cuts_does_not_change_the_output() {
     // A generator of numbers (Knuth's), so that the test is the same each time.
     let mut state: u64 = 42;
     let mut random = move |below: u64| {
@@ -142,7 +142,7 @@ fn any_number_of_cuts_gives_the_same() {
 }
 
 #[test]
-fn no_piece_of_a_secret_is_let_through_on_the_way() {
+fn no_part_of_a_secret_is_emitted_before_it_is_recognized() {
     for (text, clean) in corpus() {
         let mut redactor = Redactor::default();
         let mut told = String::new();
@@ -154,7 +154,7 @@ fn no_piece_of_a_secret_is_let_through_on_the_way() {
 }
 
 #[test]
-fn little_is_held() {
+fn little_text_is_held_back() {
     let mut redactor = Redactor::default();
     assert_eq!(
         redactor.push("plain words are not held: "),
@@ -169,7 +169,7 @@ fn little_is_held() {
 }
 
 #[test]
-fn each_character_of_what_may_be_many_web_tokens_is_read_once() {
+fn characters_of_possible_web_tokens_are_scanned_once() {
     let text = "eyJ".repeat(100_000);
     let mut whole = Redactor::default();
     let mut clean = whole.push(&text);
@@ -185,7 +185,7 @@ fn each_character_of_what_may_be_many_web_tokens_is_read_once() {
 }
 
 #[test]
-fn a_web_token_after_much_that_looks_like_one_is_found() {
+fn a_web_token_after_long_similar_text_is_found() {
     let much = "eyJ".repeat(5000);
     let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc";
     let clean = redacted(&format!("{much} {token}"));

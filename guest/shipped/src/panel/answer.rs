@@ -75,7 +75,7 @@ impl CandidateAnswer {
         }
     }
 
-    pub(super) fn forget_text(&mut self) {
+    pub(super) fn free_text(&mut self) {
         self.text = String::new();
         self.gap = None;
     }
@@ -112,7 +112,7 @@ pub(super) fn read(outcome: Outcome, structure: Structure) -> CandidateResult {
 }
 
 /// The text of a consulted turn. None if it failed, was truncated or is empty.
-pub(super) fn said(outcome: Outcome) -> Option<String> {
+pub(super) fn consulted_text(outcome: Outcome) -> Option<String> {
     if outcome.ending != Ending::Completed {
         return None;
     }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_said_is_no_answer() {
+    fn empty_text_is_no_answer() {
         for (messages, structure) in [
             (&[][..], Structure::Free),
             (&[(None, " \n")][..], Structure::Free),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_must_be_one_but_a_stunted_one_cannot() {
+    fn complete_answers_must_be_objects_and_truncated_ones_need_not() {
         let prose = [(None, "Sure: {}")];
         assert!(matches!(
             read(outcome(Ending::Completed, &prose), Structure::Object),
@@ -206,19 +206,22 @@ mod tests {
     }
 
     #[test]
-    fn a_consulted_turn_says_what_it_completed() {
+    fn only_a_completed_turn_has_a_consulted_answer() {
         let messages = [(Some(Phase::Commentary), "Let me see."), (None, "A")];
         assert_eq!(
-            said(outcome(Ending::Completed, &messages)).as_deref(),
+            consulted_text(outcome(Ending::Completed, &messages)).as_deref(),
             Some("A")
         );
         let stopped = Ending::Incomplete(Shortfall::MaxOutputTokens);
-        assert_eq!(said(outcome(stopped, &messages)), None);
-        assert_eq!(said(outcome(Ending::Completed, &[(None, " ")])), None);
+        assert_eq!(consulted_text(outcome(stopped, &messages)), None);
+        assert_eq!(
+            consulted_text(outcome(Ending::Completed, &[(None, " ")])),
+            None
+        );
     }
 
     #[test]
-    fn of_a_huge_answer_the_ends_are_kept_and_the_length_is_known() {
+    fn a_huge_answer_keeps_its_ends_and_its_length() {
         let most = fenced_texts::CHARACTERS_AT_MOST;
         let text = ["ä".repeat(most), "middle".to_owned(), "ö".repeat(most)].concat();
         let answer = CandidateAnswer::new(3, text);

@@ -64,11 +64,11 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
         let message = format!("all {count} candidates failed: {list}; send the request again");
         return upstream("all_candidates_failed", &message);
     }
-    let alike = problems().all(|it| it.code == first.code && it.message == first.message);
+    let is_same = problems().all(|it| it.code == first.code && it.message == first.message);
     Problem {
         kind: first.kind,
         code: commonest_code(failures),
-        message: if alike {
+        message: if is_same {
             first.message.clone()
         } else {
             format!("all {count} candidates failed: {list}")
@@ -85,7 +85,7 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
 }
 
 /// The deadline passed before any of so many candidates answered. Lists the reasons that are known.
-pub(super) fn too_late(failures: &[CandidateFailure], candidates: u32) -> Problem {
+pub(super) fn deadline_exceeded(failures: &[CandidateFailure], candidates: u32) -> Problem {
     let mut message = "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
     if !failures.is_empty() {
         let (count, list) = (failures.len(), reasons(failures));
@@ -122,10 +122,10 @@ fn commonest_code(failures: &[CandidateFailure]) -> Option<String> {
 }
 
 /// The counts of the texts, the most frequent first, then in alphabetical order.
-fn tally<'a>(words: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
+fn tally<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<(&'a str, usize)> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for word in words {
-        *counts.entry(word).or_default() += 1;
+    for text in texts {
+        *counts.entry(text).or_default() += 1;
     }
     let mut counts: Vec<(&str, usize)> = counts.into_iter().collect();
     // The sort is stable, and the map is in alphabetical order.
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_problem_of_all_is_the_problem() {
+    fn a_problem_that_all_candidates_have_is_returned() {
         let failures = [
             failure(ProblemKind::RateLimited, "quota", "model", Some(5)),
             failure(ProblemKind::RateLimited, "quota", "model", None),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn one_kind_with_several_codes_keeps_its_status() {
+    fn problems_of_one_kind_keep_its_status() {
         let limit = |code: &str, retry| failure(ProblemKind::RateLimited, code, "model", retry);
         let mut failures = vec![
             limit("rate_limit_exceeded", Some(5)),
@@ -176,8 +176,8 @@ mod tests {
         assert_eq!(problem.code.as_deref(), Some("insufficient_quota"));
         assert_eq!(problem.retry_after_seconds, Some(20));
         assert_eq!(problem.param.as_deref(), Some("model"));
-        let words = "all 2 candidates failed: the model's limit was reached (2)";
-        assert_eq!(problem.message, words);
+        let message = "all 2 candidates failed: the model's limit was reached (2)";
+        assert_eq!(problem.message, message);
 
         failures.push(limit("rate_limit_exceeded", None));
         let code = summary(&failures).code;
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_of_one_problem_are_told_the_same_whichever_came_first() {
+    fn the_summary_does_not_depend_on_the_order_of_messages() {
         let after = |message: &str| {
             let mut failure = failure(ProblemKind::RateLimited, "quota", "model", None);
             message.clone_into(&mut failure.problem.message);
@@ -203,14 +203,14 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_before_the_deadline_is_counted() {
-        let none = too_late(&[], 3).message;
+    fn failures_before_the_deadline_are_counted() {
+        let none = deadline_exceeded(&[], 3).message;
         assert!(none.ends_with("send the request again"), "{none}");
         let failures = [
             failure(ProblemKind::RateLimited, "quota", "model", None),
             CandidateFailure::empty(),
         ];
-        let problem = too_late(&failures, 3);
+        let problem = deadline_exceeded(&failures, 3);
         assert_eq!(problem.kind, ProblemKind::Timeout);
         let known =
             "2 of 3 candidates had failed: an empty answer (1), the model's limit was reached (1)";
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_one_candidate_is_not_blamed_for_all() {
+    fn the_field_of_one_candidate_is_not_reported_for_all() {
         let failures = ["airlock.candidates[0].model", "airlock.candidates[1].model"]
             .map(|param| failure(ProblemKind::NotFound, "model_not_found", param, None));
         assert_eq!(summary(&failures).param, None);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn different_problems_are_counted_and_tell_nothing_of_their_causes() {
+    fn different_problems_are_counted_without_their_causes() {
         let failures = [
             CandidateFailure::empty(),
             failure(ProblemKind::RateLimited, "quota", "model", Some(5)),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_silence_is_called_so() {
+    fn empty_answers_alone_are_reported_as_such() {
         let problem = summary(&[CandidateFailure::empty(), CandidateFailure::empty()]);
         assert_eq!(problem.kind, ProblemKind::Upstream);
         assert_eq!(problem.code.as_deref(), Some("empty_answer"));

@@ -13,7 +13,7 @@ use crate::json;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct JudgeStrategy;
 
-const WORDS: &str = "\
+const INSTRUCTIONS: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
 Do not answer the user yourself. Judge the candidates, and name the one whose answer the user should get as it stands.
 - Correctness comes first: check what they claim, above all where they contradict one another. The majority may be wrong.
@@ -87,13 +87,13 @@ impl Strategy for JudgeStrategy {
         StrategyStep::Consult(Brief {
             output_schema: Some(json::to_line(&schema)),
             tools: false,
-            ..table.question(WORDS, &[])
+            ..table.question(INSTRUCTIONS, &[])
         })
     }
 
-    fn judged(&mut self, table: &Table, said: Option<&str>) -> StrategyStep {
+    fn judged(&mut self, table: &Table, answer: Option<&str>) -> StrategyStep {
         let labels: BTreeMap<String, u32> = table.labels().into_iter().collect();
-        let chosen = said.and_then(ruling).and_then(|ruling| {
+        let chosen = answer.and_then(ruling).and_then(|ruling| {
             let candidate = *labels.get(&label(&ruling.best))?;
             Some((candidate, ruling.reasons))
         });
@@ -111,10 +111,10 @@ impl Strategy for JudgeStrategy {
 }
 
 /// Parses a ruling. A model that does not enforce the schema may surround it with a fence or text.
-fn ruling(said: &str) -> Option<Ruling> {
-    let start = said.find('{')?;
-    let end = said.rfind('}')?;
-    serde_json::from_str(said.get(start..=end)?).ok()
+fn ruling(answer: &str) -> Option<Ruling> {
+    let start = answer.find('{')?;
+    let end = answer.rfind('}')?;
+    serde_json::from_str(answer.get(start..=end)?).ok()
 }
 
 /// Normalizes a label: `candidate a` is A.

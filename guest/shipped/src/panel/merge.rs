@@ -7,7 +7,7 @@ use super::table::Table;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MergeStrategy;
 
-const WORDS: &str = "\
+const INSTRUCTIONS: &str = "\
 Your task now: several candidates have each answered the user's last message in the conversation, without knowing of one another. \
 Write the one answer that the user will read.
 - What the candidates agree on and you find sound, say once.
@@ -23,6 +23,6 @@ impl Strategy for MergeStrategy {
     }
 
     fn decide(&mut self, table: &Table) -> StrategyStep {
-        StrategyStep::Show(table.synthesis(WORDS, &[]))
+        StrategyStep::Show(table.synthesis(INSTRUCTIONS, &[]))
     }
 }

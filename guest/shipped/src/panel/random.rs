@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_order_occurs_and_a_request_always_has_the_same() {
+    fn shuffling_is_uniform_and_reproducible() {
         let order = |id: &str| {
             let mut items = [1, 2, 3, 4];
             SeededRandom::new(id, "order").shuffle(&mut items);

@@ -25,7 +25,7 @@ pub trait Strategy: fmt::Debug {
     fn decide(&mut self, table: &Table) -> StrategyStep;
 
     /// A consulted turn ended. `answer` is its text, None if it failed or was truncated.
-    fn judged(&mut self, _table: &Table, _said: Option<&str>) -> StrategyStep {
+    fn judged(&mut self, _table: &Table, _answer: Option<&str>) -> StrategyStep {
         StrategyStep::Fallback
     }
 }

@@ -69,14 +69,14 @@ impl Table {
 
     /// A brief that asks a model for its opinion of the answers, with these instructions. The form that the request
     /// requires of the answer does not apply. `further` texts are pairs of a name and a text.
-    pub fn question(&self, words: &str, further: &[(&str, &str)]) -> Brief {
-        self.brief(&[words, FORM], further)
+    pub fn question(&self, instructions: &str, further: &[(&str, &str)]) -> Brief {
+        self.brief(&[instructions, FORM], further)
     }
 
     /// A brief whose answer is for the client: as `question`, but with the schema and the reasoning summary that the
     /// client requested.
-    pub fn synthesis(&self, words: &str, further: &[(&str, &str)]) -> Brief {
-        let brief = self.brief(&[words], further);
+    pub fn synthesis(&self, instructions: &str, further: &[(&str, &str)]) -> Brief {
+        let brief = self.brief(&[instructions], further);
         Brief {
             summary: self.fan_out.summary.clone().or(brief.summary),
             output_schema: self.fan_out.schema.clone(),
@@ -86,12 +86,12 @@ impl Table {
     }
 
     /// A brief of these paragraphs, the answers and further texts.
-    fn brief(&self, words: &[&str], further: &[(&str, &str)]) -> Brief {
+    fn brief(&self, instructions: &[&str], further: &[(&str, &str)]) -> Brief {
         let further = further.iter().map(|(name, text)| FencedText {
             name: (*name).to_owned(),
             excerpt: Excerpt::whole(text, text.chars().count()),
         });
-        let mut exhibits: Vec<FencedText<'_>> = self
+        let mut texts: Vec<FencedText<'_>> = self
             .labels()
             .into_iter()
             .filter_map(|(label, candidate)| {
@@ -102,9 +102,9 @@ impl Table {
                 })
             })
             .collect();
-        exhibits.extend(further);
+        texts.extend(further);
         let most = CHARACTERS_AT_MOST - OPENING.len();
-        let laid = fenced_texts::lay(&self.id, &exhibits, most);
+        let fenced = fenced_texts::format_texts(&self.id, &texts, most);
         Brief {
             model: None,
             effort: self
@@ -114,8 +114,10 @@ impl Table {
                 .map(|(name, param)| Selection { name, param }),
             // Its reasoning is not shown.
             summary: Some("none".to_owned()),
-            instructions: [words, &[&caution(&laid.tag)]].concat().join("\n\n"),
-            input: vec![InputItem::Text([OPENING, &laid.text].concat())],
+            instructions: [instructions, &[&caution(&fenced.tag)]]
+                .concat()
+                .join("\n\n"),
+            input: vec![InputItem::Text([OPENING, &fenced.text].concat())],
             output_schema: None,
             tools: false,
         }
@@ -134,7 +136,7 @@ impl Table {
     }
 
     /// The candidate with the longest answer; the lower number on a tie.
-    pub(super) fn best(&self) -> Option<u32> {
+    pub(super) fn longest(&self) -> Option<u32> {
         let longest = self.answers.iter().max_by(|one, other| {
             let lengths = one.length().cmp(&other.length());
             lengths.then(other.candidate().cmp(&one.candidate()))
@@ -143,9 +145,9 @@ impl Table {
     }
 
     /// Frees the memory of the texts.
-    pub(super) fn forget_texts(&mut self) {
+    pub(super) fn free_texts(&mut self) {
         for answer in &mut self.answers {
-            answer.forget_text();
+            answer.free_text();
         }
     }
 

@@ -27,7 +27,7 @@ pub struct VoteStrategy {
 struct Ballot {
     candidate: u32,
     /// The normalized answer: equal for answers that count as equal.
-    meaning: String,
+    normalized: String,
     /// The normalized answer with the capitals that may be significant: 5 MW is not 5 mW.
     spelling: String,
     /// A hash of the exact answer.
@@ -49,7 +49,7 @@ struct GroupVotes {
 
 impl VoteStrategy {
     /// Adds the answers that are new.
-    fn count(&mut self, table: &Table) {
+    fn add_new(&mut self, table: &Table) {
         for answer in table.answers().iter().skip(self.ballots.len()) {
             self.ballots.push(Ballot::of(answer, table.is_structured()));
         }
@@ -58,14 +58,15 @@ impl VoteStrategy {
     /// The groups of equal ballots, the largest first; of equally large groups the one that reached its size first.
     fn groups(&self) -> Vec<Vec<&Ballot>> {
         let mut groups: Vec<(usize, Vec<&Ballot>)> = Vec::new();
-        for (place, ballot) in self.ballots.iter().enumerate() {
-            let same = |group: &[&Ballot]| group.iter().any(|it| it.meaning == ballot.meaning);
+        for (index, ballot) in self.ballots.iter().enumerate() {
+            let same =
+                |group: &[&Ballot]| group.iter().any(|it| it.normalized == ballot.normalized);
             match groups.iter_mut().find(|(_, group)| same(group)) {
                 Some((last, group)) => {
-                    *last = place;
+                    *last = index;
                     group.push(ballot);
                 }
-                None => groups.push((place, vec![ballot])),
+                None => groups.push((index, vec![ballot])),
             }
         }
         groups.sort_by_key(|(last, group)| (Reverse(group.len()), *last));
@@ -84,16 +85,16 @@ impl Ballot {
         } else {
             structured.then(|| json_values::canonical(text)).flatten()
         };
-        let (meaning, spelling) = match exact {
+        let (normalized, spelling) = match exact {
             Some(exact) => (exact.clone(), exact),
             None => {
-                let words = plain_text::plain(text);
-                (words.to_lowercase(), plain_text::spelling(&words))
+                let plain = plain_text::normalize(text);
+                (plain.to_lowercase(), plain_text::normalize_capitals(&plain))
             }
         };
         Self {
             candidate,
-            meaning,
+            normalized,
             spelling,
             digest,
         }
@@ -102,18 +103,18 @@ impl Ballot {
 
 /// The candidate whose answer represents a group: one with the most frequent spelling, and among those one with the
 /// most frequent exact text. The lowest number on a tie.
-fn speaker(group: &[&Ballot]) -> Option<u32> {
+fn representative(group: &[&Ballot]) -> Option<u32> {
     let best = group.iter().min_by_key(|ballot| {
-        let spelt = alike(group, |other| other.spelling == ballot.spelling);
-        let exact = alike(group, |other| other.digest == ballot.digest);
-        (Reverse(spelt), Reverse(exact), ballot.candidate)
+        let spelling_count = count_matching(group, |other| other.spelling == ballot.spelling);
+        let exact = count_matching(group, |other| other.digest == ballot.digest);
+        (Reverse(spelling_count), Reverse(exact), ballot.candidate)
     });
     best.map(|ballot| ballot.candidate)
 }
 
 /// Whether no other spelling of a group can become more frequent than the leading one, with so many ballots missing.
-fn is_spelt(group: &[&Ballot], missing: usize) -> bool {
-    let count = |ballot: &Ballot| alike(group, |other| other.spelling == ballot.spelling);
+fn is_spelling_settled(group: &[&Ballot], missing: usize) -> bool {
+    let count = |ballot: &Ballot| count_matching(group, |other| other.spelling == ballot.spelling);
     let Some(lead) = group.iter().max_by_key(|ballot| count(ballot)) else {
         return false;
     };
@@ -122,7 +123,7 @@ fn is_spelt(group: &[&Ballot], missing: usize) -> bool {
     second + missing <= count(lead)
 }
 
-fn alike(group: &[&Ballot], same: impl Fn(&Ballot) -> bool) -> usize {
+fn count_matching(group: &[&Ballot], same: impl Fn(&Ballot) -> bool) -> usize {
     group.iter().filter(|ballot| same(ballot)).count()
 }
 
@@ -132,18 +133,18 @@ impl Strategy for VoteStrategy {
     }
 
     fn enough(&mut self, table: &Table) -> bool {
-        self.count(table);
+        self.add_new(table);
         let all = usize::try_from(table.candidates()).unwrap_or(usize::MAX);
         let missing = all.saturating_sub(self.ballots.len());
         self.groups()
             .first()
-            .is_some_and(|group| group.len() > all / 2 && is_spelt(group, missing))
+            .is_some_and(|group| group.len() > all / 2 && is_spelling_settled(group, missing))
     }
 
     fn decide(&mut self, table: &Table) -> StrategyStep {
-        self.count(table);
+        self.add_new(table);
         let groups = self.groups();
-        let Some(candidate) = groups.first().and_then(|group| speaker(group)) else {
+        let Some(candidate) = groups.first().and_then(|group| representative(group)) else {
             return StrategyStep::Fallback;
         };
         let votes = groups.iter().map(|group| {
@@ -169,11 +170,11 @@ mod tests {
 
     fn same(one: &str, other: &str, structured: bool) -> bool {
         let of = |text: &str| Ballot::of(&CandidateAnswer::new(1, text.to_owned()), structured);
-        of(one).meaning == of(other).meaning
+        of(one).normalized == of(other).normalized
     }
 
     #[test]
-    fn json_is_compared_by_its_values_and_all_else_by_its_words() {
+    fn json_is_compared_by_value_and_other_text_in_normalized_form() {
         assert!(same("{\"a\":1.0}", "{ \"a\": 1 }", true));
         assert!(!same("{\"a\":1.0}", "{ \"a\": 1 }", false));
         assert!(same("not JSON.", "Not json", true));
@@ -181,16 +182,16 @@ mod tests {
     }
 
     #[test]
-    fn long_answers_are_compared_to_the_letter_and_their_keys_stay_short() {
+    fn long_answers_are_compared_exactly_by_short_keys() {
         let long = "word ".repeat(COMPARED_AT_MOST / 4);
         assert!(same(&long, &format!("\n{long}"), false));
         assert!(!same(&long, &long.to_uppercase(), false));
         let ballot = Ballot::of(&CandidateAnswer::new(1, long), false);
-        assert!(ballot.meaning.len() < 40 && ballot.spelling.len() < 40);
+        assert!(ballot.normalized.len() < 40 && ballot.spelling.len() < 40);
     }
 
     #[test]
-    fn what_is_not_kept_of_an_answer_counts_too() {
+    fn the_removed_middle_of_an_answer_is_compared_too() {
         let huge = |fill: &str, middle: &str| {
             let fill = fill.repeat(CHARACTERS_AT_MOST);
             [&fill, middle, &fill].concat()
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn hostile_json_costs_no_more_than_its_text() {
+    fn deeply_nested_json_is_compared_as_text() {
         let deep = "[".repeat(COMPARED_AT_MOST);
         assert!(same(&deep, &deep, true));
         let closed = ["[".repeat(20_000), "]".repeat(20_000)].concat();

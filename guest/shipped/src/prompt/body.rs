@@ -64,7 +64,7 @@ impl<'de> JsonShape<'de> for RequestBodyShape {
                             reader,
                             shape: AnyShape,
                         })?;
-                        parameter.judge(reader, &value)
+                        parameter.apply(reader, &value)
                     })?;
                     if matches!(verdict, ParameterAction::Ignore) {
                         reader.ignore(parameter.name)?;

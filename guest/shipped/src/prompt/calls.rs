@@ -94,7 +94,7 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
             // The string contains JSON, which has escapes of its own.
             Some(arguments) => Ok((
                 name,
-                match json::with_whole_escapes(&arguments) {
+                match json::replace_lone_surrogates(&arguments) {
                     Some(whole) => Cow::Owned(whole),
                     None => arguments,
                 },

@@ -115,7 +115,7 @@ impl<'de> JsonShape<'de> for ContentPartShape {
             "refusal" => (refusal.map(ContentPart::Refusal), "refusal"),
             other => {
                 return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(not_taken(reader, other))
+                    Err(unknown_type(reader, other))
                 });
             }
         };
@@ -128,7 +128,7 @@ impl<'de> JsonShape<'de> for ContentPartShape {
     }
 }
 
-fn not_taken<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
+fn unknown_type<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
     match kind {
         "input_audio" | "file" => reader.unsupported(&format!(
             "parts of type `{kind}` are not supported; send text or images"

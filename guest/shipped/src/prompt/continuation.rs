@@ -4,7 +4,7 @@ use super::conversation::AnsweredCalls;
 use super::tool_choice::ToolOffer;
 use crate::bindings::airlock::policy::types::{Brief, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Resume;
-use crate::tools::{self, Digest, ToolNotes, seen_name};
+use crate::tools::{self, Digest, ToolNotes, upstream_name};
 
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,7 @@ impl TurnInputs<'_> {
                 .enumerate()
                 .map(|(index, it)| it.offered(index))
                 .collect(),
-            required: self.offer.demand.is_some(),
+            required: self.offer.call_instructions.is_some(),
             single,
             conversation: self.conversation(items),
         }
@@ -45,7 +45,9 @@ impl TurnInputs<'_> {
 
     /// The digest of a turn's inputs. `items` is the digest of its conversation's items.
     fn conversation(&self, items: &str) -> String {
-        let name = |wish: Option<&Selection>| wish.map_or("", |wish| &wish.name).to_owned();
+        let name = |selection: Option<&Selection>| {
+            selection.map_or("", |selection| &selection.name).to_owned()
+        };
         let mut digest = Digest::default();
         for part in [
             items,
@@ -55,12 +57,12 @@ impl TurnInputs<'_> {
             self.instructions,
             &self.brief.instructions,
             self.brief.output_schema.as_deref().unwrap_or_default(),
-            flag(self.offer.demand.is_some()),
+            flag(self.offer.call_instructions.is_some()),
         ] {
             digest.push(part);
         }
         for function in &self.offer.functions {
-            digest.push(&seen_name(&function.name));
+            digest.push(&upstream_name(&function.name));
             digest.push(&function.description);
             digest.push(&function.parameters);
             digest.push(flag(function.strict));

@@ -30,7 +30,7 @@ pub(super) struct ConversationBuilder<'de> {
     /// How many messages were added.
     messages: usize,
     instructions: String,
-    said: Vec<ConversationItem<'de>>,
+    items: Vec<ConversationItem<'de>>,
     calls: CallIds<'de>,
 }
 
@@ -63,10 +63,10 @@ impl<'de> ConversationBuilder<'de> {
         let index = self.messages;
         self.messages += 1;
         match entry {
-            MessageEntry::ToolResult(call, parts) => self.answer(index, &call, parts),
+            MessageEntry::ToolResult(call, parts) => self.add_result(index, &call, parts),
             MessageEntry::Message(message) => {
                 self.check_answered()?;
-                self.say(index, message)
+                self.add_message(index, message)
             }
         }
     }
@@ -75,7 +75,7 @@ impl<'de> ConversationBuilder<'de> {
     ///
     /// If a call has no result.
     pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
-        match self.said.last() {
+        match self.items.last() {
             Some(ConversationItem::Batch(batch)) => batch.check_answered(),
             Some(ConversationItem::Message(_)) | None => Ok(()),
         }
@@ -88,14 +88,14 @@ impl<'de> ConversationBuilder<'de> {
         attachments: &[Attachment],
         offers: bool,
     ) -> Option<CodexConversation<'de>> {
-        let question = match self.said.pop() {
+        let question = match self.items.pop() {
             Some(ConversationItem::Message(last))
                 if last.role == MessageRole::User && last.characters() <= INPUT_AT_MOST =>
             {
                 Some(last)
             }
             other => {
-                self.said.extend(other);
+                self.items.extend(other);
                 None
             }
         };
@@ -128,10 +128,10 @@ impl<'de> ConversationBuilder<'de> {
             History::default()
         };
         // Each message is dropped once its item is written, so that a long conversation is not held twice.
-        for said in self.said {
-            match said {
-                ConversationItem::Message(message) => history.remember(&message),
-                ConversationItem::Batch(batch) => history.remember_batch(&batch),
+        for item in self.items {
+            match item {
+                ConversationItem::Message(message) => history.add_message(&message),
+                ConversationItem::Batch(batch) => history.add_batch(&batch),
             }
         }
         let mut answered = None;
@@ -139,13 +139,13 @@ impl<'de> ConversationBuilder<'de> {
             let before = history.digest();
             // Without functions, no turn waits for the results.
             if !offers {
-                history.reckoning = None;
+                history.running_digest = None;
             }
-            history.remember_batch(&batch);
+            history.add_batch(&batch);
             answered = before.map(|before| batch.into_answered(before));
         }
         if let Some(message) = &question {
-            history.reckon(message);
+            history.add_to_digest(message);
         }
         let input = question.map_or_else(Vec::new, |message| into_input(message.parts));
         // Instructions alone can be answered: Codex (0.163.0, 0.169.0) sends them as the first message of the input.
@@ -163,36 +163,40 @@ impl<'de> ConversationBuilder<'de> {
 
     /// Removes the calls and results that the conversation ends with.
     fn take_results(&mut self) -> Option<CallBatch<'de>> {
-        match self.said.pop() {
+        match self.items.pop() {
             Some(ConversationItem::Batch(batch)) => Some(batch),
             other => {
-                self.said.extend(other);
+                self.items.extend(other);
                 None
             }
         }
     }
 
-    fn say(&mut self, index: usize, mut message: ChatMessage<'de>) -> Result<(), ToolMessageError> {
-        if self.said.is_empty() && message.role == MessageRole::Developer {
+    fn add_message(
+        &mut self,
+        index: usize,
+        mut message: ChatMessage<'de>,
+    ) -> Result<(), ToolMessageError> {
+        if self.items.is_empty() && message.role == MessageRole::Developer {
             for part in &message.parts {
                 push_paragraph(&mut self.instructions, part.text());
             }
             return Ok(());
         }
         if message.calls.is_empty() {
-            self.said.push(ConversationItem::Message(message));
+            self.items.push(ConversationItem::Message(message));
             return Ok(());
         }
         let calls = std::mem::take(&mut message.calls);
         let mut upstream_ids = Vec::with_capacity(calls.len());
-        for (place, call) in calls.iter().enumerate() {
-            let Some(id) = self.calls.assign(&call.id, (index, place)) else {
+        for (call_index, call) in calls.iter().enumerate() {
+            let Some(id) = self.calls.assign(&call.id, (index, call_index)) else {
                 let why = "another call of this message has this id: each needs one of its own";
-                return Err(ToolMessageError::Call(index, place, why));
+                return Err(ToolMessageError::Call(index, call_index, why));
             };
             upstream_ids.push(id);
         }
-        self.said.push(ConversationItem::Batch(CallBatch::new(
+        self.items.push(ConversationItem::Batch(CallBatch::new(
             index,
             message,
             calls,
@@ -201,19 +205,19 @@ impl<'de> ConversationBuilder<'de> {
         Ok(())
     }
 
-    fn answer(
+    fn add_result(
         &mut self,
         index: usize,
         call: &str,
         parts: Vec<ContentPart<'de>>,
     ) -> Result<(), ToolMessageError> {
         let wrong = |why| Err(ToolMessageError::Result(index, why));
-        let Some((message, place)) = self.calls.latest(call) else {
+        let Some((message, call_index)) = self.calls.latest(call) else {
             return wrong("no call before it has this id");
         };
-        match self.said.last_mut() {
-            Some(ConversationItem::Batch(batch)) if batch.message == message => {
-                if batch.answer(place, parts) {
+        match self.items.last_mut() {
+            Some(ConversationItem::Batch(batch)) if batch.index == message => {
+                if batch.add_result(call_index, parts) {
                     Ok(())
                 } else {
                     wrong("the call of this id has its result already")

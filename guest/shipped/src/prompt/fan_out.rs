@@ -84,9 +84,9 @@ impl<'de> JsonShape<'de> for StrategyNameShape {
         scalar: Scalar<'de>,
     ) -> Result<Self::Value, E> {
         match scalar {
-            Scalar::Text(name) if named(reader.strategies, &name).is_some() => Ok(name),
-            Scalar::Text(other) => Err(Self::none(reader, &format!("`{}`", quoted(&other)))),
-            other => Err(Self::none(reader, other.kind())),
+            Scalar::Text(name) if strategy_named(reader.strategies, &name).is_some() => Ok(name),
+            Scalar::Text(other) => Err(Self::unknown(reader, &format!("`{}`", quoted(&other)))),
+            other => Err(Self::unknown(reader, other.kind())),
         }
     }
 
@@ -95,7 +95,7 @@ impl<'de> JsonShape<'de> for StrategyNameShape {
         reader: &mut Reader<'_>,
         _: A,
     ) -> Result<Self::Value, A::Error> {
-        Err(Self::none(reader, "an array"))
+        Err(Self::unknown(reader, "an array"))
     }
 
     fn object<A: MapAccess<'de>>(
@@ -103,13 +103,13 @@ impl<'de> JsonShape<'de> for StrategyNameShape {
         reader: &mut Reader<'_>,
         _: A,
     ) -> Result<Self::Value, A::Error> {
-        Err(Self::none(reader, "an object"))
+        Err(Self::unknown(reader, "an object"))
     }
 }
 
 impl StrategyNameShape {
     /// The value names no strategy.
-    fn none<E: de::Error>(reader: &mut Reader<'_>, found: &str) -> E {
+    fn unknown<E: de::Error>(reader: &mut Reader<'_>, found: &str) -> E {
         if reader.strategies.is_empty() {
             return reader.unsupported(NO_STRATEGIES);
         }
@@ -198,7 +198,7 @@ impl AirlockOptions<'_> {
             return Ok(None);
         }
         let strategy = match &self.synthesis {
-            Some(name) => named(reader.strategies, name),
+            Some(name) => strategy_named(reader.strategies, name),
             None => default,
         };
         let Some(strategy) = strategy else {
@@ -241,18 +241,18 @@ impl AirlockOptions<'_> {
     pub(super) fn briefs(
         &self,
         attempts: u32,
-        asked: Option<&Selection>,
+        requested: Option<&Selection>,
         common: Brief,
     ) -> Result<Vec<Brief>, Problem> {
-        let plain = CandidateOptions::default();
-        let special = self.candidates.iter().chain(std::iter::repeat(&plain));
+        let default = CandidateOptions::default();
+        let special = self.candidates.iter().chain(std::iter::repeat(&default));
         // Does not copy the brief of a single attempt: its input may be long.
         let briefs = vec![common; usize::try_from(attempts).unwrap_or_default()];
         briefs
             .into_iter()
             .zip(special)
             .enumerate()
-            .map(|(index, (brief, candidate))| candidate.brief(index, asked, brief))
+            .map(|(index, (brief, candidate))| candidate.brief(index, requested, brief))
             .collect()
     }
 }
@@ -262,11 +262,11 @@ impl CandidateOptions<'_> {
     fn brief(
         &self,
         index: usize,
-        asked: Option<&Selection>,
+        requested: Option<&Selection>,
         mut brief: Brief,
     ) -> Result<Brief, Problem> {
         let field = |name: &str| format!("airlock.candidates[{index}].{name}");
-        let usual = asked.map_or(DEFAULT_MODEL, |wish| wish.name.as_str());
+        let usual = requested.map_or(DEFAULT_MODEL, |requested| requested.name.as_str());
         let model = self.model.as_deref().filter(|model| *model != usual);
         if let Some(model) = model {
             if model == DEFAULT_MODEL {
@@ -307,7 +307,7 @@ fn count(candidates: &[CandidateOptions<'_>]) -> u32 {
 }
 
 /// The strategy of this name. Of duplicates the first counts.
-pub(super) fn named<'s>(
+pub(super) fn strategy_named<'s>(
     strategies: &'s [Box<dyn Strategy>],
     name: &str,
 ) -> Option<&'s dyn Strategy> {

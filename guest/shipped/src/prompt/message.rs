@@ -53,21 +53,21 @@ impl<'de> JsonShape<'de> for MessagesShape {
 
 fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &ToolMessageError) -> E {
     match *misplaced {
-        ToolMessageError::Result(message, why) => {
-            let place = [
+        ToolMessageError::Result(message, reason) => {
+            let steps = [
                 PathSegment::Index(message),
                 PathSegment::Key("tool_call_id"),
             ];
-            reader.invalid_at(&place, why)
+            reader.invalid_at(&steps, reason)
         }
-        ToolMessageError::Call(message, call, why) => {
-            let place = [
+        ToolMessageError::Call(message, call, reason) => {
+            let steps = [
                 PathSegment::Index(message),
                 PathSegment::Key("tool_calls"),
                 PathSegment::Index(call),
                 PathSegment::Key("id"),
             ];
-            reader.invalid_at(&place, why)
+            reader.invalid_at(&steps, reason)
         }
     }
 }
@@ -85,18 +85,18 @@ impl<'de> JsonShape<'de> for MessageShape {
     ) -> Result<MessageEntry<'de>, A::Error> {
         let mut role = None;
         let mut content = Content::Nothing;
-        let (mut refusal, mut calls, mut answers) = (None, None, None);
-        let mut named = false;
+        let (mut refusal, mut calls, mut call_id) = (None, None, None);
+        let mut has_name = false;
         read_members!(reader, fields, {
             "role" => value(role, MessageRoleShape),
             "content" => or_default(content, ContentShape),
             "refusal" => nullable(refusal, StringShape),
             "tool_calls" => nullable(calls, CallsShape),
-            "tool_call_id" => nullable(answers, NonEmptyString),
-            "function_call" => run { nothing_in(reader, &mut fields, "function_call", OLD_FORM)? },
-            "audio" => run { nothing_in(reader, &mut fields, "audio", "audio is not supported")? },
+            "tool_call_id" => nullable(call_id, NonEmptyString),
+            "function_call" => run { read_empty(reader, &mut fields, "function_call", OLD_FORM)? },
+            "audio" => run { read_empty(reader, &mut fields, "audio", "audio is not supported")? },
             "name" => run {
-                named = reader.field(&mut fields, "name", Nullable(StringShape))?.is_some();
+                has_name = reader.field(&mut fields, "name", Nullable(StringShape))?.is_some();
             },
             // Fields of Airlock's responses that clients send back. Codex keeps the reasoning itself.
             "annotations" | "parsed" | "reasoning_content" => skip(),
@@ -106,7 +106,7 @@ impl<'de> JsonShape<'de> for MessageShape {
             return Err(reader.invalid_at(&[PathSegment::Key("role")], &message));
         };
         // The name of a result is its call's.
-        if named && role.is_some() {
+        if has_name && role.is_some() {
             reader.ignore("name")?;
         }
         let calls = calls.unwrap_or_default();
@@ -114,8 +114,8 @@ impl<'de> JsonShape<'de> for MessageShape {
             let message = "only messages of role `assistant` may hold calls";
             return Err(reader.invalid_at(&[PathSegment::Key("tool_calls")], message));
         }
-        let parts = check(reader, role, content, refusal)?;
-        match (role, answers) {
+        let parts = check_content(reader, role, content, refusal)?;
+        match (role, call_id) {
             (Some(role), None) => Ok(MessageEntry::Message(ChatMessage { role, parts, calls })),
             (None, Some(call)) => Ok(MessageEntry::ToolResult(call, result_parts(parts))),
             (wrong, _) => {
@@ -132,16 +132,16 @@ impl<'de> JsonShape<'de> for MessageShape {
 /// The non-empty parts of a result, or one part: Codex drops empty ones, but not from a result for which a turn has
 /// waited.
 fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'_>> {
-    let silent =
+    let is_empty =
         |part: &ContentPart<'_>| matches!(part, ContentPart::Text(text) if text.is_empty());
     let last = parts.pop();
-    parts.retain(|part| !silent(part));
-    parts.extend(last.filter(|last| parts.is_empty() || !silent(last)));
+    parts.retain(|part| !is_empty(part));
+    parts.extend(last.filter(|last| parts.is_empty() || !is_empty(last)));
     parts
 }
 
 /// Reads a field of OpenAI's messages that is supported only without content.
-fn nothing_in<'de, A: MapAccess<'de>>(
+fn read_empty<'de, A: MapAccess<'de>>(
     reader: &mut Reader<'_>,
     fields: &mut A,
     name: &'static str,
@@ -161,7 +161,7 @@ fn nothing_in<'de, A: MapAccess<'de>>(
 }
 
 /// Checks the content of a message by its role. None is the role `tool`.
-fn check<'de, E: de::Error>(
+fn check_content<'de, E: de::Error>(
     reader: &mut Reader<'_>,
     role: Option<MessageRole>,
     content: Content<'de>,

@@ -93,8 +93,8 @@ impl<'de> JsonShape<'de> for EffortShape {
         scalar: Scalar<'de>,
     ) -> Result<String, E> {
         let effort = StringShape.scalar(reader, scalar)?;
-        let plain = effort.bytes().all(|byte| byte.is_ascii_lowercase());
-        if effort.is_empty() || effort.len() > EFFORT_AT_MOST || !plain {
+        let is_lowercase = effort.bytes().all(|byte| byte.is_ascii_lowercase());
+        if effort.is_empty() || effort.len() > EFFORT_AT_MOST || !is_lowercase {
             return Err(reader.invalid(&format!(
                 "expected `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or another word that the model knows, found `{}`",
                 quoted(&effort)

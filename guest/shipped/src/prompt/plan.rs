@@ -35,16 +35,16 @@ pub(super) fn plan(
 ) -> Result<Plan, Problem> {
     let CheckedFields {
         model,
-        mut talk,
+        mut conversation,
         offer,
         terms,
     } = check(&mut body, &mut reader, nested, strategy)?;
-    let (structure, output_schema) = structure(&mut body, &mut talk.instructions);
-    if let Some(demand) = &offer.demand {
-        conversation::push_paragraph(&mut talk.instructions, demand);
+    let (structure, output_schema) = structure(&mut body, &mut conversation.instructions);
+    if let Some(call_instructions) = &offer.call_instructions {
+        conversation::push_paragraph(&mut conversation.instructions, call_instructions);
     }
     let tools = !offer.functions.is_empty();
-    let answer = answer(&mut body, talk.input, output_schema, tools);
+    let answer = answer(&mut body, conversation.input, output_schema, tools);
     let mut turns = turns(&body, model, answer, terms)?;
     let options = body.stream_options.unwrap_or_default();
     if let Some(terms) = &mut turns.fan_out {
@@ -64,22 +64,24 @@ pub(super) fn plan(
     if let ([brief], None) = (turns.briefs.as_slice(), &notes.fan_out) {
         let terms = TurnInputs {
             model: turns.model.as_ref(),
-            instructions: &talk.instructions,
+            instructions: &conversation.instructions,
             brief,
             offer: &offer,
         };
         let single = body.parallel_tool_calls == Some(false);
         notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
-        notes.tools = talk.digest.map(|digest| terms.tools(&digest, single));
+        notes.tools = conversation
+            .digest
+            .map(|digest| terms.tools(&digest, single));
         // The host looks up by the key whether a turn waits for these results.
-        resume = talk.answered.map(|answered| terms.resume(answered));
+        resume = conversation.answered.map(|answered| terms.resume(answered));
     }
     let functions = offer.functions.into_iter();
     Ok(Plan {
         streaming: body.stream,
         model: turns.model,
-        instructions: talk.instructions,
-        history: talk.history,
+        instructions: conversation.instructions,
+        history: conversation.history,
         tools: functions.map(FunctionTool::into_tool).collect(),
         resume,
         briefs: turns.briefs,
@@ -91,7 +93,7 @@ pub(super) fn plan(
 /// The fields of a body that depend on one another, once they are checked.
 struct CheckedFields<'de> {
     model: Cow<'de, str>,
-    talk: CodexConversation<'de>,
+    conversation: CodexConversation<'de>,
     offer: ToolOffer<'de>,
     /// None unless the request is a fan-out.
     terms: Option<FanOutTerms>,
@@ -108,8 +110,8 @@ fn check<'de>(
         return Err(missing("model", "name a model of /v1/models, or `default`"));
     };
     let Some(conversation) = body.conversation.take() else {
-        let way_out = "give at least one message of role `user`";
-        return Err(missing("messages", way_out));
+        let advice = "give at least one message of role `user`";
+        return Err(missing("messages", advice));
     };
     if body.stream_options.is_some() && !body.stream {
         let message = "only allowed together with `stream: true`";
@@ -125,17 +127,17 @@ fn check<'de>(
         offer.withdraw(reader)?;
     }
     let offers = !offer.functions.is_empty();
-    let talk = match terms {
+    let conversation = match terms {
         None => conversation.finish(reader.attachments, offers),
         Some(_) => conversation.finish_as_history(reader.attachments, offers),
     };
-    let Some(talk) = talk else {
+    let Some(conversation) = conversation else {
         let message = "there is nothing to answer: add a message with something in it";
         return Err(invalid("messages", message));
     };
     Ok(CheckedFields {
         model,
-        talk,
+        conversation,
         offer,
         terms,
     })

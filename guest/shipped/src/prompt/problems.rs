@@ -28,8 +28,8 @@ pub(super) fn invalid(param: &str, message: &str) -> Problem {
     problem(ProblemKind::InvalidRequest, param.to_owned(), message)
 }
 
-pub(super) fn missing(param: &str, way_out: &str) -> Problem {
-    invalid(param, &format!("required: {way_out}"))
+pub(super) fn missing(param: &str, advice: &str) -> Problem {
+    invalid(param, &format!("required: {advice}"))
 }
 
 pub(super) fn nested_fan_out() -> Problem {

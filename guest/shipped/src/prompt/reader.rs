@@ -25,7 +25,7 @@ pub(super) struct Reader<'r> {
     /// The policy's strategies for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
     strict: bool,
-    trail: Vec<PathSegment>,
+    segments: Vec<PathSegment>,
     problem: Option<Problem>,
     ignored: Vec<String>,
 }
@@ -49,7 +49,7 @@ impl<'r> Reader<'r> {
             attached: BTreeSet::new(),
             strategies,
             strict,
-            trail: Vec::new(),
+            segments: Vec::new(),
             problem: None,
             ignored: Vec::new(),
         }
@@ -71,9 +71,9 @@ impl<'r> Reader<'r> {
         step: PathSegment,
         read: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.trail.push(step);
+        self.segments.push(step);
         let value = read(self)?;
-        self.trail.pop();
+        self.segments.pop();
         Ok(value)
     }
 
@@ -85,15 +85,15 @@ impl<'r> Reader<'r> {
             return Err(self.fail_at(ProblemKind::Unsupported, path, STRICT));
         }
         let mut name = String::new();
-        for step in &self.trail {
+        for step in &self.segments {
             match step {
                 PathSegment::Key(key) => push_key(&mut name, key),
                 // One name for the members of all array elements.
                 PathSegment::Index(_) => name.push_str("[]"),
             }
         }
-        push_key(&mut name, &plain(key));
-        self.name(name);
+        push_key(&mut name, &header_safe(key));
+        self.note_ignored(name);
         Ok(())
     }
 
@@ -102,11 +102,11 @@ impl<'r> Reader<'r> {
         if self.strict {
             return Err(problem(ProblemKind::Unsupported, path.to_owned(), STRICT));
         }
-        self.name(path.to_owned());
+        self.note_ignored(path.to_owned());
         Ok(())
     }
 
-    fn name(&mut self, name: String) {
+    fn note_ignored(&mut self, name: String) {
         if self.ignored.len() < NAMED_AT_MOST && !self.ignored.contains(&name) {
             self.ignored.push(name);
         }
@@ -120,7 +120,7 @@ impl<'r> Reader<'r> {
 
     /// The value at these steps from here is wrong or missing.
     pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[PathSegment], message: &str) -> E {
-        self.trail.extend_from_slice(steps);
+        self.segments.extend_from_slice(steps);
         self.invalid(message)
     }
 
@@ -148,7 +148,7 @@ impl<'r> Reader<'r> {
     /// The current path: `messages[2].content`. Empty at the top.
     fn path(&self) -> String {
         let mut path = String::new();
-        for step in &self.trail {
+        for step in &self.segments {
             match step {
                 PathSegment::Key(key) => push_key(&mut path, key),
                 PathSegment::Index(index) => path.push_str(&format!("[{index}]")),
@@ -165,7 +165,7 @@ impl<'r> Reader<'r> {
 }
 
 /// A client's key, with other characters than a header's list may have replaced.
-fn plain(key: &str) -> String {
+fn header_safe(key: &str) -> String {
     let fit = |character: char| character.is_ascii_graphic() && character != ',';
     quoted(key)
         .chars()

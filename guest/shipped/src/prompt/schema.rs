@@ -145,7 +145,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn deeper<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
+    fn nested<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
         if self.depth >= DEPTH_AT_MOST {
             *self.fault = SchemaError::TooDeep;
             return Err(E::custom("too deep"));
@@ -197,26 +197,26 @@ impl<'de> Visitor<'de> for Walk<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
-        let mut inner = self.deeper()?;
-        while members.next_element_seed(inner.again())?.is_some() {}
+        let mut inner = self.nested()?;
+        while members.next_element_seed(inner.reborrow())?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut fields: A) -> Result<(), A::Error> {
-        let mut inner = self.deeper()?;
+        let mut inner = self.nested()?;
         while let Some(MemberName(name)) = fields.next_key()? {
             if name.starts_with(RESERVED_PREFIX) {
                 *inner.fault = SchemaError::ReservedName;
                 return Err(de::Error::custom("a reserved name"));
             }
-            fields.next_value_seed(inner.again())?;
+            fields.next_value_seed(inner.reborrow())?;
         }
         Ok(())
     }
 }
 
 impl Walk<'_> {
-    fn again(&mut self) -> Walk<'_> {
+    fn reborrow(&mut self) -> Walk<'_> {
         Walk {
             depth: self.depth,
             fault: self.fault,

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::fan_out::{named, one_of};
+use super::fan_out::{one_of, strategy_named};
 use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::panel::{ExternalStrategy, Strategy};
@@ -26,7 +26,7 @@ impl PolicySettings {
     /// # Errors
     ///
     /// `internal` if they cannot be parsed, or if `synthesis` names no strategy.
-    pub(super) fn read(text: &str, strategies: &[Box<dyn Strategy>]) -> Result<Self, Problem> {
+    pub(super) fn parse(text: &str, strategies: &[Box<dyn Strategy>]) -> Result<Self, Problem> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
@@ -39,11 +39,13 @@ impl PolicySettings {
         let external = settings.external();
         let strategies = external.as_deref().unwrap_or(strategies);
         match settings.synthesis.as_deref() {
-            Some(name) if named(strategies, name).is_none() => Err(invalid_settings(&format!(
-                "`synthesis` must be {}, not `{}`",
-                one_of(strategies),
-                quoted(name)
-            ))),
+            Some(name) if strategy_named(strategies, name).is_none() => {
+                Err(invalid_settings(&format!(
+                    "`synthesis` must be {}, not `{}`",
+                    one_of(strategies),
+                    quoted(name)
+                )))
+            }
             Some(_) | None => Ok(settings),
         }
     }
@@ -78,9 +80,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_the_default() {
+    fn absent_settings_have_their_defaults() {
         for text in ["", " \n", "{}", r#"{"synthesis":null,"else":1}"#] {
-            let settings = PolicySettings::read(text, &strategies()).unwrap();
+            let settings = PolicySettings::parse(text, &strategies()).unwrap();
             assert_eq!(settings, PolicySettings::default(), "{text}");
         }
         let expected = PolicySettings {
@@ -89,18 +91,18 @@ mod tests {
             strategies: Vec::new(),
         };
         let text = r#"{"synthesis":"vote","strict":true}"#;
-        assert_eq!(PolicySettings::read(text, &strategies()), Ok(expected));
+        assert_eq!(PolicySettings::parse(text, &strategies()), Ok(expected));
     }
 
     #[test]
-    fn the_strategies_of_another_panel_take_the_place_of_these() {
+    fn the_strategies_of_another_panel_replace_the_policys() {
         let text = r#"{"strategies":["shortest","longest"],"synthesis":"longest"}"#;
-        let settings = PolicySettings::read(text, &strategies()).unwrap();
+        let settings = PolicySettings::parse(text, &strategies()).unwrap();
         let external = settings.external().unwrap();
         let names: Vec<&str> = external.iter().map(|it| it.name()).collect();
         assert_eq!(names, ["shortest", "longest"]);
         let text = r#"{"strategies":["shortest"],"synthesis":"vote"}"#;
-        let problem = PolicySettings::read(text, &strategies()).unwrap_err();
+        let problem = PolicySettings::parse(text, &strategies()).unwrap_err();
         assert!(
             problem
                 .message
@@ -112,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_the_gateways_fault() {
+    fn unreadable_settings_are_an_internal_problem() {
         for text in [
             "[]",
             "[true]",
@@ -123,12 +125,12 @@ mod tests {
             r#"{"synthesis":"judge"}"#,
             r#"{"synthesis":"Vote"}"#,
         ] {
-            let problem = PolicySettings::read(text, &strategies()).unwrap_err();
+            let problem = PolicySettings::parse(text, &strategies()).unwrap_err();
             assert_eq!(problem.kind, ProblemKind::Internal, "{text}");
             assert_eq!(problem.code.as_deref(), Some("invalid_settings"), "{text}");
             assert_eq!(problem.param, None, "{text}");
         }
-        let problem = PolicySettings::read(r#"{"synthesis":"judge"}"#, &strategies()).unwrap_err();
+        let problem = PolicySettings::parse(r#"{"synthesis":"judge"}"#, &strategies()).unwrap_err();
         assert!(
             problem
                 .message

@@ -44,7 +44,7 @@ fn problem(body: &str) -> Problem {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_refused_wherever_it_does() {
+fn a_truncated_body_is_refused() {
     assert!(render(&request(RICH)).is_ok());
     for end in 0..RICH.len() {
         let Some(body) = RICH.get(..end) else {
@@ -57,7 +57,7 @@ fn a_body_that_breaks_off_is_refused_wherever_it_does() {
 }
 
 #[test]
-fn no_value_in_any_place_does_more_than_be_refused() {
+fn wrong_values_in_any_field_are_refused() {
     // Every place where a value begins, and every kind of value in it.
     let starts = RICH
         .char_indices()
@@ -100,7 +100,7 @@ fn no_value_in_any_place_does_more_than_be_refused() {
 }
 
 #[test]
-fn depth_is_no_danger_anywhere() {
+fn deep_nesting_is_safe_in_any_field() {
     let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
     let deep = format!("{open}{close}");
     let user = r#"{"role":"user","content":"x"}"#;
@@ -156,7 +156,7 @@ fn depth_is_no_danger_anywhere() {
 }
 
 #[test]
-fn json_that_is_wrong_says_line_and_column() {
+fn invalid_json_is_reported_with_line_and_column() {
     let problem = problem(
         "{\"model\": \"m\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"\\ud80g\"}]}",
     );
@@ -170,7 +170,7 @@ fn json_that_is_wrong_says_line_and_column() {
 }
 
 #[test]
-fn what_is_repeated_to_a_client_is_short() {
+fn repeated_client_text_is_short() {
     let word = "ü".repeat(100_000);
     for body in [
         format!(r#"{{"messages":[{{"role":"{word}"}}]}}"#),

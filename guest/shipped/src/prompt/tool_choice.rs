@@ -10,7 +10,7 @@ use super::reader::{PathSegment, Reader};
 use super::shape::{JsonShape, Scalar, StringShape};
 use super::tools::{FunctionObjectShape, FunctionReference, FunctionTool, check_type};
 use crate::bindings::airlock::policy::types::Problem;
-use crate::tools::seen_name;
+use crate::tools::upstream_name;
 
 /// The instructions for a required call, for which Codex has no field.
 const MUST_CALL: &str = "You must answer by calling at least one of the functions that you are given, even where you could answer without. Do nothing else: no text before the call or after it.";
@@ -46,7 +46,7 @@ pub(super) struct AllowedTools<'de> {
 pub(super) struct ToolOffer<'de> {
     pub(super) functions: Vec<FunctionTool<'de>>,
     /// The instructions for a required call, if one is required.
-    pub(super) demand: Option<String>,
+    pub(super) call_instructions: Option<String>,
 }
 
 impl<'de> ToolChoice<'de> {
@@ -63,14 +63,14 @@ impl<'de> ToolChoice<'de> {
             let message = "there is nothing to choose from: give `tools`, or leave it out";
             return Err(invalid("tool_choice", message));
         }
-        let demand = match self {
+        let call_instructions = match self {
             Self::Auto => None,
             Self::None => return Ok(ToolOffer::default()),
             Self::Required => Some(MUST_CALL.to_owned()),
             Self::Function(name) => {
                 check_known(&functions, &name, "tool_choice.function.name")?;
                 functions.retain(|function| function.name == name);
-                Some([MUST_CALL_ONE.0, &seen_name(&name), MUST_CALL_ONE.1].concat())
+                Some([MUST_CALL_ONE.0, &upstream_name(&name), MUST_CALL_ONE.1].concat())
             }
             Self::Allowed(allowed) => {
                 for (index, name) in allowed.names.iter().enumerate() {
@@ -81,7 +81,10 @@ impl<'de> ToolChoice<'de> {
                 allowed.required.then(|| MUST_CALL.to_owned())
             }
         };
-        Ok(ToolOffer { functions, demand })
+        Ok(ToolOffer {
+            functions,
+            call_instructions,
+        })
     }
 }
 
@@ -92,7 +95,7 @@ impl ToolOffer<'_> {
     ///
     /// `invalid-request` if a call is required, `unsupported` if `strict` forbids ignoring the functions.
     pub(super) fn withdraw(&mut self, reader: &mut Reader<'_>) -> Result<(), Problem> {
-        if self.demand.is_some() {
+        if self.call_instructions.is_some() {
             let message = "the candidates of a fan-out call no functions: leave it out, give `auto` or `none`, or make one attempt with `parallel_calls: 1`";
             return Err(invalid("tool_choice", message));
         }
@@ -123,10 +126,10 @@ impl<'de> JsonShape<'de> for ToolChoiceShape {
         reader: &mut Reader<'_>,
         scalar: Scalar<'de>,
     ) -> Result<ToolChoice<'de>, E> {
-        let Scalar::Text(word) = scalar else {
+        let Scalar::Text(choice) = scalar else {
             return Err(reader.wrong(EXPECTED, scalar.kind()));
         };
-        match word.as_ref() {
+        match choice.as_ref() {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" => Ok(ToolChoice::Required),

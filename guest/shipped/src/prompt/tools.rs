@@ -11,9 +11,9 @@ use super::reader::{PathSegment, Reader};
 use super::schema;
 use super::shape::{BooleanShape, JsonShape, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::Tool;
-use crate::tools::{OfferedTool, seen_name};
+use crate::tools::{OfferedTool, upstream_name};
 
-use description::described;
+use description::with_schema;
 
 mod description;
 #[cfg(test)]
@@ -43,8 +43,8 @@ impl FunctionTool<'_> {
     /// The tool for Codex.
     pub(super) fn into_tool(self) -> Tool {
         Tool {
-            name: seen_name(&self.name).into_owned(),
-            description: described(&self.description, &self.parameters),
+            name: upstream_name(&self.name).into_owned(),
+            description: with_schema(&self.description, &self.parameters),
             parameters: self.parameters,
             param: format!("tools[{}].function.parameters", self.index),
         }
@@ -84,18 +84,18 @@ impl<'de> JsonShape<'de> for ToolsShape {
             if index == TOOLS_AT_MOST {
                 return Err(reader.invalid(&format!("at most {TOOLS_AT_MOST} functions")));
             }
-            let seen = seen_name(&function.name);
-            let taken = functions
+            let upstream = upstream_name(&function.name);
+            let duplicate = functions
                 .iter()
-                .position(|other| seen_name(&other.name) == seen);
-            if let Some(taken) = taken {
-                let message = format!("`tools[{taken}]` has this name already");
-                let place = [
+                .position(|other| upstream_name(&other.name) == upstream);
+            if let Some(duplicate) = duplicate {
+                let message = format!("`tools[{duplicate}]` has this name already");
+                let steps = [
                     PathSegment::Index(index),
                     PathSegment::Key("function"),
                     PathSegment::Key("name"),
                 ];
-                return Err(reader.invalid_at(&place, &message));
+                return Err(reader.invalid_at(&steps, &message));
             }
             functions.push(function);
         }
@@ -144,16 +144,16 @@ pub(super) fn check_type<E: de::Error>(
     kind: Option<&str>,
     what: &str,
 ) -> Result<(), E> {
-    let place = PathSegment::Key("type");
+    let step = PathSegment::Key("type");
     match kind {
         Some("function") => Ok(()),
-        Some(other) => reader.at(place, |reader| {
+        Some(other) => reader.at(step, |reader| {
             Err(reader.unsupported(&format!(
                 "{what} of type `{}` are not supported; the type must be `function`",
                 quoted(other)
             )))
         }),
-        None => Err(reader.invalid_at(&[place], "required: `function`")),
+        None => Err(reader.invalid_at(&[step], "required: `function`")),
     }
 }
 

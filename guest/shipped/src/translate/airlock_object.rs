@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn extra_words_are_an_objects_members_or_nothing() {
+    fn extra_is_an_object_or_ignored() {
         let found =
             members(r#"{"b": [1, {"c": 1e999}], "strategy": "x", "candid\u0061te": 9, "a": "é"}"#);
         let found: Vec<(&str, &str)> = found

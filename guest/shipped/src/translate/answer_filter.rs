@@ -26,8 +26,9 @@ impl AnswerFilter {
     /// not part of the answer.
     pub(super) fn admit_text(&mut self, text: &Text, notes: &PlanNotes) -> Option<&'static str> {
         // A client that parses the answer cannot have commentary before it.
-        let remark = text.phase == Some(Phase::Commentary) && notes.structure != Structure::Free;
-        if remark || text.text.is_empty() {
+        let is_commentary =
+            text.phase == Some(Phase::Commentary) && notes.structure != Structure::Free;
+        if is_commentary || text.text.is_empty() {
             return None;
         }
         Some(separator(&mut self.message, text.message))
@@ -55,7 +56,7 @@ impl AnswerFilter {
     }
 
     /// Another turn replaces this one. The reasoning that was sent remains.
-    pub(super) fn begin_again(&mut self) {
+    pub(super) fn restart(&mut self) {
         *self = Self {
             part: self.part.map(|_| EARLIER),
             ..Self::default()

@@ -33,11 +33,11 @@ pub(super) struct FunctionCalls {
     /// The calls of the response in progress, by the client's names.
     calls: Vec<FunctionCall<'static>>,
     /// The response contains something else than distinct calls of the client's functions.
-    odd: bool,
+    irregular: bool,
     /// A response with calls is complete: no more events are received.
-    whole: bool,
+    complete: bool,
     /// Why the calls are not sent after all.
-    unmet: Option<Problem>,
+    strict_problem: Option<Problem>,
 }
 
 /// The fields of `rawResponseItem/completed` that are used.
@@ -64,9 +64,9 @@ impl FunctionCalls {
             tools: tools.unwrap_or_default(),
             request: request.to_owned(),
             calls: Vec::new(),
-            odd: false,
-            whole: false,
-            unmet: None,
+            irregular: false,
+            complete: false,
+            strict_problem: None,
         }
     }
 
@@ -76,8 +76,8 @@ impl FunctionCalls {
     }
 
     /// Whether a response with calls is complete. No event may be received after that.
-    pub(super) fn are_whole(&self) -> bool {
-        self.whole
+    pub(super) fn are_complete(&self) -> bool {
+        self.complete
     }
 
     /// Receives a notification about the answer's turn. True once a response with calls is complete: then they are to
@@ -88,23 +88,23 @@ impl FunctionCalls {
         }
         match notification.method.as_str() {
             "rawResponseItem/completed" => self.receive_item(&notification.params),
-            "rawResponse/completed" => self.end(),
+            "rawResponse/completed" => self.end_response(),
             _ => {}
         }
-        self.whole
+        self.complete
     }
 
     fn receive_item(&mut self, params: &str) {
         let Ok(CompletedItemParams { item }) = serde_json::from_str(params) else {
-            self.odd = true;
+            self.irregular = true;
             return;
         };
         match item.r#type.as_str() {
             "function_call" => {}
             // The stream broke: no more calls follow, and Codex waits for none of them.
             "function_call_output" => {
-                self.odd = true;
-                return self.end();
+                self.irregular = true;
+                return self.end_response();
             }
             _ => return,
         }
@@ -112,9 +112,9 @@ impl FunctionCalls {
             .namespace
             .is_none_or(|namespace| namespace == NAMESPACE);
         let name = item.name.filter(|_| ours);
-        let Some(offered) = name.and_then(|name| self.tools.called(&name)) else {
+        let Some(offered) = name.and_then(|name| self.tools.by_upstream_name(&name)) else {
             // Codex answers this call itself.
-            self.odd = true;
+            self.irregular = true;
             return;
         };
         let call = FunctionCall {
@@ -126,9 +126,9 @@ impl FunctionCalls {
     }
 
     /// The response is complete. If it has no calls, the turn continues.
-    fn end(&mut self) {
-        self.whole = !self.calls.is_empty();
-        self.odd &= self.whole;
+    fn end_response(&mut self) {
+        self.complete = !self.calls.is_empty();
+        self.irregular &= self.complete;
     }
 
     /// Adds a call. A repeated call replaces the first one; it is unknown whether Codex waits for both.
@@ -136,31 +136,32 @@ impl FunctionCalls {
         let before = self.calls.len();
         self.calls
             .retain(|earlier| earlier.id.is_empty() || earlier.id != call.id);
-        self.odd |= self.calls.len() < before;
+        self.irregular |= self.calls.len() < before;
         self.calls.push(call);
     }
 
     /// Hands the calls to the client. `text` is the digest of the content that was sent; None if that is void, and
     /// then no call is sent.
     pub(super) fn hand_off(&mut self, text: Option<String>) -> Handoff {
-        let nameless = self.calls.iter().any(|call| call.id.is_empty());
-        self.name_nameless();
-        let cut = self.tools.single && self.calls.len() > 1;
-        if cut {
+        let without_id = self.calls.iter().any(|call| call.id.is_empty());
+        self.assign_ids();
+        let truncated = self.tools.single && self.calls.len() > 1;
+        if truncated {
             self.calls.truncate(1);
         }
         let steps = StepBudget::default();
-        self.unmet = self
+        self.strict_problem = self
             .calls
             .iter()
-            .find_map(|call| self.unmet_by(call, &steps));
-        if self.unmet.is_some() || text.is_none() {
+            .find_map(|call| self.check_strict(call, &steps));
+        if self.strict_problem.is_some() || text.is_none() {
             self.calls.clear();
         }
         let readable = self.calls.iter().all(|call| is_json(&call.arguments));
-        let stays = readable && !(self.calls.is_empty() || self.odd || nameless || cut);
+        let can_wait =
+            readable && !(self.calls.is_empty() || self.irregular || without_id || truncated);
         let key = text
-            .filter(|_| stays)
+            .filter(|_| can_wait)
             .map(|text| tools::key(&self.tools.conversation, &text, &self.calls));
         Handoff {
             source: ANSWER,
@@ -169,7 +170,7 @@ impl FunctionCalls {
     }
 
     /// Gives ids to calls that have none: clients match results by id.
-    fn name_nameless(&mut self) {
+    fn assign_ids(&mut self) {
         for index in 0..self.calls.len() {
             if self.calls.get(index).is_none_or(|call| !call.id.is_empty()) {
                 continue;
@@ -185,7 +186,7 @@ impl FunctionCalls {
     }
 
     /// Why the arguments of a call do not satisfy its schema, if it has one.
-    fn unmet_by(&self, call: &FunctionCall<'_>, steps: &StepBudget) -> Option<Problem> {
+    fn check_strict(&self, call: &FunctionCall<'_>, steps: &StepBudget) -> Option<Problem> {
         let offered = self.tools.offered.iter();
         let schema = offered
             .filter(|offered| offered.name == call.name)
@@ -208,8 +209,8 @@ impl FunctionCalls {
     }
 
     /// The calls that are sent to the client. None before the response is complete.
-    pub(super) fn complete(&self) -> &[FunctionCall<'static>] {
-        if self.whole { &self.calls } else { &[] }
+    pub(super) fn to_send(&self) -> &[FunctionCall<'static>] {
+        if self.complete { &self.calls } else { &[] }
     }
 
     /// The `finish_reason`, where `reason` is that of the ending alone.
@@ -218,13 +219,11 @@ impl FunctionCalls {
         ending: &Ending,
         reason: &'static str,
     ) -> Result<&'static str, Problem> {
-        if let Some(problem) = &self.unmet {
+        if let Some(problem) = &self.strict_problem {
             return Err(problem.clone());
         }
         match ending {
-            Ending::Completed | Ending::HandedOff if !self.complete().is_empty() => {
-                Ok("tool_calls")
-            }
+            Ending::Completed | Ending::HandedOff if !self.to_send().is_empty() => Ok("tool_calls"),
             Ending::HandedOff => Err(interrupted()),
             Ending::Completed if self.tools.required => Err(upstream(
                 "tool_choice_unmet",

@@ -19,7 +19,7 @@ pub(super) struct Candidates {
     /// Its terms.
     pub(super) fan_out: FanOutTerms,
     /// Whether the candidates' texts are needed.
-    keeps_text: bool,
+    collects_text: bool,
     /// The started candidates, by number.
     opened: BTreeMap<u32, CandidateState>,
     /// The picked candidate, if the answer is a candidate's.
@@ -37,7 +37,7 @@ pub(super) struct CandidateState {
     /// Its text, if that is needed. Empty once it has failed or was interrupted.
     pub(super) messages: Messages,
     pub(super) usage: Option<Usage>,
-    transcript: AnswerFilter,
+    filter: AnswerFilter,
     /// Unix milliseconds.
     opened: u64,
     /// Unix milliseconds, and the ending.
@@ -49,7 +49,7 @@ pub(super) struct CandidateState {
 pub(super) enum CandidateUpdate {
     Opened,
     /// A separator, and the text after it.
-    Said(&'static str, String),
+    Text(&'static str, String),
     Ended,
 }
 
@@ -61,11 +61,11 @@ pub(super) struct CandidateError {
 }
 
 impl Candidates {
-    /// The fan-out of the notes, if there is one. `keeps_text` is whether the candidates' texts are needed.
-    pub(super) fn of(notes: &mut PlanNotes, keeps_text: bool) -> Option<Self> {
+    /// The fan-out of the notes, if there is one. `collects_text` is whether the candidates' texts are needed.
+    pub(super) fn of(notes: &mut PlanNotes, collects_text: bool) -> Option<Self> {
         notes.fan_out.take().map(|fan_out| Self {
             fan_out,
-            keeps_text,
+            collects_text,
             opened: BTreeMap::new(),
             choice: None,
             consulted: BTreeMap::new(),
@@ -95,11 +95,11 @@ impl Candidates {
             return None;
         }
         match kind {
-            EventKind::Text(text) if self.keeps_text => {
-                let separator = candidate.transcript.admit_text(&text, notes)?;
-                let words = Cow::Borrowed(text.text.as_str());
-                candidate.messages.push(text.message, words);
-                Some(CandidateUpdate::Said(separator, text.text))
+            EventKind::Text(text) if self.collects_text => {
+                let separator = candidate.filter.admit_text(&text, notes)?;
+                let piece = Cow::Borrowed(text.text.as_str());
+                candidate.messages.push(text.message, piece);
+                Some(CandidateUpdate::Text(separator, text.text))
             }
             EventKind::Restarted(void) => {
                 candidate.messages.forget(&void);
@@ -181,7 +181,7 @@ impl CandidateState {
             model,
             messages: Messages::default(),
             usage: None,
-            transcript: AnswerFilter::default(),
+            filter: AnswerFilter::default(),
             opened,
             ended: None,
         }

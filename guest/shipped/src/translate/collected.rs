@@ -29,7 +29,7 @@ const CALL_OVERHEAD: usize = 80;
 pub(super) struct CollectedReply {
     notes: PlanNotes,
     heading: Heading,
-    transcript: AnswerFilter,
+    filter: AnswerFilter,
     /// The answer's messages.
     messages: Messages,
     reasoning: String,
@@ -46,7 +46,7 @@ impl CollectedReply {
             candidates: Candidates::of(&mut notes, true),
             notes,
             heading,
-            transcript: AnswerFilter::default(),
+            filter: AnswerFilter::default(),
             messages: Messages::default(),
             reasoning: String::new(),
             usage: None,
@@ -55,7 +55,7 @@ impl CollectedReply {
 
     pub(super) fn feed(&mut self, events: Vec<Event>) -> Option<Handoff> {
         for event in events {
-            if self.calls.are_whole() {
+            if self.calls.are_complete() {
                 break;
             }
             if event.source == ANSWER {
@@ -74,19 +74,19 @@ impl CollectedReply {
         match kind {
             EventKind::Text(text) => {
                 // Separators are written at the end, when it is known which messages are valid.
-                if self.transcript.admit_text(&text, &self.notes).is_some() {
+                if self.filter.admit_text(&text, &self.notes).is_some() {
                     self.messages.push(text.message, Cow::Owned(text.text));
                 }
             }
             EventKind::Reasoning(reasoning) => {
-                if let Some(separator) = self.transcript.admit_reasoning(&reasoning, &self.notes) {
+                if let Some(separator) = self.filter.admit_reasoning(&reasoning, &self.notes) {
                     self.reasoning.push_str(separator);
                     self.reasoning.push_str(&reasoning.text);
                 }
             }
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Restarted(void) => self.messages.forget(&void),
-            EventKind::Settled(_) => self.begin_again(),
+            EventKind::Settled(_) => self.restart_answer(),
             EventKind::Picked(choice) => {
                 if let Some(candidates) = &mut self.candidates {
                     candidates.pick(choice);
@@ -103,10 +103,10 @@ impl CollectedReply {
     }
 
     /// The answer failed, and another one follows.
-    fn begin_again(&mut self) {
+    fn restart_answer(&mut self) {
         if let Some(candidates) = &mut self.candidates {
             candidates.add_void(self.usage.take());
-            self.transcript = AnswerFilter::default();
+            self.filter = AnswerFilter::default();
             self.messages = Messages::default();
             self.reasoning = String::new();
         }
@@ -114,7 +114,7 @@ impl CollectedReply {
 
     pub(super) fn finish(self, ending: &Ending) -> Result<String, Problem> {
         let finish_reason = self.calls.conclude(ending, finish_reason(ending)?)?;
-        let calls = self.calls.complete();
+        let calls = self.calls.to_send();
         let content = &self.messages;
         if *ending == Ending::Completed
             && calls.is_empty()

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_are_one_text_again() {
+    fn pieces_are_joined_into_one_text() {
         let word = "aé\n\"漢🦀\u{1}";
         for count in [1, 2, 3, 50, 40_000] {
             let mut messages = Messages::default();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_stand_apart_and_void_ones_are_gone() {
+    fn messages_are_separated_and_void_ones_removed() {
         let mut messages = Messages::default();
         assert_eq!(messages.to_text(), "");
         assert!(messages.is_empty());

@@ -19,19 +19,19 @@ use crate::tools;
 pub(super) struct StreamedReply {
     notes: PlanNotes,
     chunks: Chunks,
-    transcript: AnswerFilter,
+    filter: AnswerFilter,
     /// Whether the first chunk has been sent.
-    begun: bool,
+    role_sent: bool,
     /// Where the last event's text went, if it was text.
-    place: Option<DeltaTarget>,
+    target: Option<DeltaTarget>,
     usage: Option<Usage>,
     /// The whole answer, if it is checked at the end.
     answer: String,
     /// Text that was sent has become void, which a stream cannot take back.
-    spoiled: bool,
+    invalidated: bool,
     calls: FunctionCalls,
     /// The digest of the content that was sent, if calls may follow.
-    said: Option<tools::TextDigest>,
+    content_digest: Option<tools::TextDigest>,
     /// The turns of a fan-out besides the answer's.
     candidates: Option<Candidates>,
     /// Whether candidates are sent to the client.
@@ -61,16 +61,16 @@ impl StreamedReply {
         let calls = FunctionCalls::of(heading, &mut notes);
         Self {
             chunks: Chunks::new(heading, notes.include_usage),
-            said: calls.are_expected().then(tools::TextDigest::default),
+            content_digest: calls.are_expected().then(tools::TextDigest::default),
             calls,
             candidates: Candidates::of(&mut notes, shown),
             notes,
-            transcript: AnswerFilter::default(),
-            begun: false,
-            place: None,
+            filter: AnswerFilter::default(),
+            role_sent: false,
+            target: None,
             usage: None,
             answer: String::new(),
-            spoiled: false,
+            invalidated: false,
             shown,
         }
     }
@@ -80,40 +80,40 @@ impl StreamedReply {
         let mut batch = FrameBatch::default();
         let mut handoff = None;
         for event in events {
-            if self.calls.are_whole() {
+            if self.calls.are_complete() {
                 break;
             }
-            if self.receives_calls(&event) {
-                self.tell(&mut batch);
+            if self.completes_calls(&event) {
+                self.flush(&mut batch);
                 handoff = Some(self.hand_off(&mut batch.frames));
                 break;
             }
             let piece = if event.source == ANSWER {
                 self.receive_answer(event.kind)
             } else {
-                self.receive_other(event, &mut batch)
+                self.receive_candidate(event, &mut batch)
             };
-            self.place = piece.as_ref().map(|(place, ..)| *place);
-            let Some((place, separator, text)) = piece else {
+            self.target = piece.as_ref().map(|(target, ..)| *target);
+            let Some((target, separator, text)) = piece else {
                 continue;
             };
             match &mut batch.pending {
-                Some((last, told)) if *last == place => {
-                    told.push_str(separator);
-                    told.push_str(&text);
+                Some((last, pending)) if *last == target => {
+                    pending.push_str(separator);
+                    pending.push_str(&text);
                 }
                 _ => {
-                    self.tell(&mut batch);
+                    self.flush(&mut batch);
                     let text = if separator.is_empty() {
                         text
                     } else {
                         [separator, &text].concat()
                     };
-                    batch.pending = Some((place, text));
+                    batch.pending = Some((target, text));
                 }
             }
         }
-        self.tell(&mut batch);
+        self.flush(&mut batch);
         Output {
             frames: batch.frames,
             handoff,
@@ -122,7 +122,7 @@ impl StreamedReply {
 
     /// The pattern for the continuation of the last event: only the text of a chunk varies.
     pub(super) fn offer(&self) -> Option<Pattern> {
-        let field = match self.place? {
+        let field = match self.target? {
             // It is sent twice.
             DeltaTarget::Answer(DeltaField::Content) if self.shown => return None,
             DeltaTarget::Answer(field) => field,
@@ -133,7 +133,7 @@ impl StreamedReply {
             event: None,
             before,
             after,
-            report: field == DeltaField::Content && self.remembers(),
+            report: field == DeltaField::Content && self.needs_content(),
         })
     }
 
@@ -141,7 +141,7 @@ impl StreamedReply {
     pub(super) fn relayed(&mut self, events: Vec<Event>) {
         for event in events {
             if let EventKind::Text(text) = event.kind {
-                self.remember(&text.text);
+                self.record(&text.text);
             }
         }
     }
@@ -151,7 +151,7 @@ impl StreamedReply {
         self.end_candidates(&mut frames);
         let body = match self.conclude(ending) {
             Ok(reason) => {
-                self.begin(&mut frames);
+                self.send_role(&mut frames);
                 let candidates = self.candidates.as_ref();
                 let airlock =
                     candidates.map(|candidates| AirlockObject::of(candidates, self.usage));
@@ -173,7 +173,7 @@ impl StreamedReply {
     }
 
     /// Whether this event completes the answer's calls.
-    fn receives_calls(&mut self, event: &Event) -> bool {
+    fn completes_calls(&mut self, event: &Event) -> bool {
         match &event.kind {
             EventKind::Other(notification) if event.source == ANSWER => {
                 self.calls.receive(notification)
@@ -183,13 +183,15 @@ impl StreamedReply {
     }
 
     fn hand_off(&mut self, frames: &mut Vec<Frame>) -> Handoff {
-        let said = self.said.take().filter(|_| !self.spoiled);
-        let handoff = self.calls.hand_off(said.map(tools::TextDigest::finish));
-        if !self.calls.complete().is_empty() && !self.begun {
-            self.begun = true;
+        let content_digest = self.content_digest.take().filter(|_| !self.invalidated);
+        let handoff = self
+            .calls
+            .hand_off(content_digest.map(tools::TextDigest::finish));
+        if !self.calls.to_send().is_empty() && !self.role_sent {
+            self.role_sent = true;
             frames.push(self.chunks.wordless());
         }
-        for (index, call) in self.calls.complete().iter().enumerate() {
+        for (index, call) in self.calls.to_send().iter().enumerate() {
             frames.extend(self.chunks.call(index, call));
         }
         handoff
@@ -198,11 +200,11 @@ impl StreamedReply {
     fn receive_answer(&mut self, kind: EventKind) -> Option<TargetedText> {
         let (field, separator, text) = match kind {
             EventKind::Text(text) => {
-                let separator = self.transcript.admit_text(&text, &self.notes)?;
+                let separator = self.filter.admit_text(&text, &self.notes)?;
                 (DeltaField::Content, separator, text.text)
             }
             EventKind::Reasoning(reasoning) => {
-                let separator = self.transcript.admit_reasoning(&reasoning, &self.notes)?;
+                let separator = self.filter.admit_reasoning(&reasoning, &self.notes)?;
                 (DeltaField::Reasoning, separator, reasoning.text)
             }
             EventKind::Usage(usage) => {
@@ -210,11 +212,11 @@ impl StreamedReply {
                 return None;
             }
             EventKind::Restarted(messages) => {
-                self.spoiled |= !messages.is_empty();
+                self.invalidated |= !messages.is_empty();
                 return None;
             }
             EventKind::Settled(_) => {
-                self.begin_again();
+                self.restart_answer();
                 return None;
             }
             EventKind::Picked(choice) => {
@@ -225,10 +227,10 @@ impl StreamedReply {
             }
             EventKind::Opened(_) | EventKind::Other(_) => return None,
         };
-        (!self.spoiled).then_some((DeltaTarget::Answer(field), separator, text))
+        (!self.invalidated).then_some((DeltaTarget::Answer(field), separator, text))
     }
 
-    fn receive_other(&mut self, event: Event, batch: &mut FrameBatch) -> Option<TargetedText> {
+    fn receive_candidate(&mut self, event: Event, batch: &mut FrameBatch) -> Option<TargetedText> {
         let tab = event.source;
         let candidates = self.candidates.as_mut()?;
         let news = candidates.receive(event, &self.notes)?;
@@ -237,7 +239,7 @@ impl StreamedReply {
         }
         let candidate = candidates.get(tab)?;
         let frame = match news {
-            CandidateUpdate::Said(separator, text) => {
+            CandidateUpdate::Text(separator, text) => {
                 return Some((DeltaTarget::Candidate(tab), separator, text));
             }
             CandidateUpdate::Opened => {
@@ -256,21 +258,21 @@ impl StreamedReply {
                 frame
             }
         };
-        self.tell(batch);
-        self.begin(&mut batch.frames);
+        self.flush(batch);
+        self.send_role(&mut batch.frames);
         batch.frames.push(frame);
         None
     }
 
     /// The answer failed, and another one follows.
-    fn begin_again(&mut self) {
+    fn restart_answer(&mut self) {
         let Some(candidates) = &mut self.candidates else {
             return;
         };
         candidates.add_void(self.usage.take());
         // The host starts no other answer once text of this one was sent.
-        self.spoiled |= self.transcript.has_text();
-        self.transcript.begin_again();
+        self.invalidated |= self.filter.has_text();
+        self.filter.restart();
         self.answer = String::new();
     }
 
@@ -302,7 +304,7 @@ impl StreamedReply {
     /// The `finish_reason`, if the response succeeded.
     fn conclude(&self, ending: &Ending) -> Result<&'static str, Problem> {
         let reason = finish_reason(ending)?;
-        if self.spoiled {
+        if self.invalidated {
             return Err(upstream(
                 "stream_restarted",
                 "part of the text that was sent is invalid: the model's stream broke and the retry differs, or Codex had \
@@ -310,48 +312,48 @@ impl StreamedReply {
             ));
         }
         let reason = self.calls.conclude(ending, reason)?;
-        if *ending == Ending::Completed && self.calls.complete().is_empty() {
+        if *ending == Ending::Completed && self.calls.to_send().is_empty() {
             self.notes.structure.check(&self.answer)?;
         }
         Ok(reason)
     }
 
     /// Writes the pending text.
-    fn tell(&mut self, batch: &mut FrameBatch) {
-        let Some((place, text)) = batch.pending.take() else {
+    fn flush(&mut self, batch: &mut FrameBatch) {
+        let Some((target, text)) = batch.pending.take() else {
             return;
         };
         let frames = &mut batch.frames;
-        self.begin(frames);
-        match place {
+        self.send_role(frames);
+        match target {
             DeltaTarget::Candidate(tab) => frames.push(self.chunks.tab_chunk(tab, &text)),
             DeltaTarget::Answer(DeltaField::Content) if self.shown => {
                 frames.extend(self.chunks.gather(&text));
             }
             DeltaTarget::Answer(field) => frames.push(self.chunks.delta(field, &text)),
         }
-        if place == DeltaTarget::Answer(DeltaField::Content) {
-            self.remember(&text);
+        if target == DeltaTarget::Answer(DeltaField::Content) {
+            self.record(&text);
         }
     }
 
     /// Whether the content that was sent is needed later.
-    fn remembers(&self) -> bool {
-        self.said.is_some() || self.notes.structure == Structure::Object
+    fn needs_content(&self) -> bool {
+        self.content_digest.is_some() || self.notes.structure == Structure::Object
     }
 
-    fn remember(&mut self, text: &str) {
-        if let Some(said) = &mut self.said {
-            said.update(text);
+    fn record(&mut self, text: &str) {
+        if let Some(content_digest) = &mut self.content_digest {
+            content_digest.update(text);
         }
         if self.notes.structure == Structure::Object {
             self.answer.push_str(text);
         }
     }
 
-    fn begin(&mut self, frames: &mut Vec<Frame>) {
-        if !self.begun {
-            self.begun = true;
+    fn send_role(&mut self, frames: &mut Vec<Frame>) {
+        if !self.role_sent {
+            self.role_sent = true;
             frames.push(self.chunks.role());
         }
     }

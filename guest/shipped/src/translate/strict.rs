@@ -20,7 +20,7 @@ use crate::json;
 
 /// The most levels at which schemas apply within one another. A value nests up to 127 levels, and an alternative for
 /// each takes two.
-const DEEPEST: usize = 256;
+const DEPTH_AT_MOST: usize = 256;
 
 /// The most steps for all calls of a response: some hundredths of a second. A schema may require exponentially many.
 const STEPS: u32 = 200_000;
@@ -32,7 +32,7 @@ const SIZE_OF_STEP: usize = 32;
 const READING: usize = 4;
 
 /// The most characters of a path or a name in a message.
-const PLACE_AT_MOST: usize = 200;
+const PATH_AT_MOST: usize = 200;
 
 /// Why arguments are not known to satisfy a schema.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,32 +47,32 @@ pub(super) enum ValidationError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Violation {
     /// From the innermost segment: `.name` or `[1]`.
-    place: Vec<String>,
+    path: Vec<String>,
     what: String,
 }
 
 impl Violation {
     fn of(what: impl Into<String>) -> Self {
         Self {
-            place: Vec::new(),
+            path: Vec::new(),
             what: what.into(),
         }
     }
 
     fn at(mut self, step: String) -> Self {
-        self.place.push(step);
+        self.path.push(step);
         self
     }
 }
 
 impl fmt::Display for Violation {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place: String = self.place.iter().rev().map(String::as_str).collect();
-        let place = place.strip_prefix('.').unwrap_or(&place);
-        if place.is_empty() {
+        let path: String = self.path.iter().rev().map(String::as_str).collect();
+        let path = path.strip_prefix('.').unwrap_or(&path);
+        if path.is_empty() {
             return write!(formatter, "they {}", self.what);
         }
-        write!(formatter, "at `{}` they {}", short(place), self.what)
+        write!(formatter, "at `{}` they {}", short(path), self.what)
     }
 }
 
@@ -95,7 +95,7 @@ impl Default for StepBudget {
 
 impl StepBudget {
     /// Takes a step, and one more per `SIZE_OF_STEP` of `size`. False if none was left.
-    fn take(&self, size: usize) -> bool {
+    fn spend(&self, size: usize) -> bool {
         let left = self.left.get();
         let more = u32::try_from(size / SIZE_OF_STEP).unwrap_or(u32::MAX);
         self.left.set(left.saturating_sub(more.saturating_add(1)));
@@ -114,7 +114,7 @@ pub(super) fn check(
 ) -> Result<(), ValidationError> {
     // Parsing takes time too, and memory.
     let read = schema.len().saturating_add(arguments.len());
-    if !steps.take(read.saturating_mul(READING)) {
+    if !steps.spend(read.saturating_mul(READING)) {
         return Err(ValidationError::Unchecked);
     }
     let Ok(arguments) = json::value(arguments) else {
@@ -150,7 +150,7 @@ struct SchemaValidator<'a> {
 
 impl SchemaValidator<'_> {
     fn value(&self, schema: &Value, value: &Value, depth: usize) -> Result<(), Violation> {
-        if depth >= DEEPEST {
+        if depth >= DEPTH_AT_MOST {
             self.steps.exceeded.set(true);
             return Ok(());
         }
@@ -172,10 +172,10 @@ impl SchemaValidator<'_> {
         pairs: &mut Vec<Pair>,
     ) -> Result<(), Violation> {
         let mut schema = schema;
-        while self.steps.take(size(value)) {
-            let words = match schema {
+        while self.steps.spend(size(value)) {
+            let keywords = match schema {
                 Value::Bool(false) => return Err(Violation::of("hold what is not allowed")),
-                Value::Object(words) => words,
+                Value::Object(keywords) => keywords,
                 _ => return Ok(()),
             };
             let pair = [std::ptr::from_ref(schema), std::ptr::from_ref(value)];
@@ -185,18 +185,18 @@ impl SchemaValidator<'_> {
             self.checked.borrow_mut().insert(pair, Ok(()));
             pairs.push(pair);
             // As in OpenAPI.
-            if value.is_null() && words.get("nullable") == Some(&Value::Bool(true)) {
+            if value.is_null() && keywords.get("nullable") == Some(&Value::Bool(true)) {
                 return Ok(());
             }
-            self.itself(words, value)?;
-            self.alternatives(words, value, depth)?;
+            self.check_keywords(keywords, value)?;
+            self.alternatives(keywords, value, depth)?;
             match value {
-                Value::Object(members) => self.members(words, members, depth)?,
-                Value::Array(items) => self.items(words, items, depth)?,
+                Value::Object(members) => self.members(keywords, members, depth)?,
+                Value::Array(items) => self.items(keywords, items, depth)?,
                 _ => {}
             }
             // A reference may occur beside other keywords, and its target may have one too.
-            let Some(target) = words.get("$ref").and_then(|to| self.target(to)) else {
+            let Some(target) = keywords.get("$ref").and_then(|to| self.target(to)) else {
                 return Ok(());
             };
             schema = target;
@@ -209,28 +209,32 @@ impl SchemaValidator<'_> {
         let pointer = reference.as_str()?.strip_prefix('#')?;
         self.root
             .pointer(pointer)
-            .filter(|_| self.steps.take(pointer.len()))
+            .filter(|_| self.steps.spend(pointer.len()))
     }
 
     /// Checks the keywords that concern the value itself, and not its members.
-    fn itself(&self, words: &Map<String, Value>, value: &Value) -> Result<(), Violation> {
-        if let Some(kind) = words.get("type")
-            && self.steps.take(size(kind))
+    fn check_keywords(
+        &self,
+        keywords: &Map<String, Value>,
+        value: &Value,
+    ) -> Result<(), Violation> {
+        if let Some(kind) = keywords.get("type")
+            && self.steps.spend(size(kind))
             && !is_of(kind, value)
         {
             return Err(Violation::of("have the wrong type"));
         }
-        if let Some(Value::Array(allowed)) = words.get("enum")
+        if let Some(Value::Array(allowed)) = keywords.get("enum")
             && !allowed.iter().any(|allowed| self.equal(allowed, value))
         {
             return Err(Violation::of("are none of the values of `enum`"));
         }
-        if let Some(only) = words.get("const")
+        if let Some(only) = keywords.get("const")
             && !self.equal(only, value)
         {
             return Err(Violation::of("are not the value of `const`"));
         }
-        match bounds::broken(words, value) {
+        match bounds::violated(keywords, value) {
             Some(bound) => Err(Violation::of(format!("do not keep to `{bound}`"))),
             None => Ok(()),
         }
@@ -238,11 +242,11 @@ impl SchemaValidator<'_> {
 
     fn alternatives(
         &self,
-        words: &Map<String, Value>,
+        keywords: &Map<String, Value>,
         value: &Value,
         depth: usize,
     ) -> Result<(), Violation> {
-        let Some(Value::Array(schemas)) = words.get("anyOf") else {
+        let Some(Value::Array(schemas)) = keywords.get("anyOf") else {
             return Ok(());
         };
         let fits = |schema| self.value(schema, value, depth + 1).is_ok();
@@ -254,22 +258,22 @@ impl SchemaValidator<'_> {
 
     fn members(
         &self,
-        words: &Map<String, Value>,
+        keywords: &Map<String, Value>,
         members: &Map<String, Value>,
         depth: usize,
     ) -> Result<(), Violation> {
-        if let Some(Value::Array(required)) = words.get("required") {
+        if let Some(Value::Array(required)) = keywords.get("required") {
             for name in required.iter().filter_map(Value::as_str) {
-                if self.steps.take(name.len()) && !members.contains_key(name) {
+                if self.steps.spend(name.len()) && !members.contains_key(name) {
                     return Err(Violation::of(format!("lack `{}`", short(name))));
                 }
             }
         }
-        let known = words.get("properties").and_then(Value::as_object);
+        let known = keywords.get("properties").and_then(Value::as_object);
         // `patternProperties` may allow any name.
-        let others = words
+        let others = keywords
             .get("additionalProperties")
-            .filter(|_| !words.contains_key("patternProperties"));
+            .filter(|_| !keywords.contains_key("patternProperties"));
         for (name, member) in members {
             let schema = match known.and_then(|known| known.get(name)) {
                 Some(schema) => schema,
@@ -289,15 +293,15 @@ impl SchemaValidator<'_> {
 
     fn items(
         &self,
-        words: &Map<String, Value>,
+        keywords: &Map<String, Value>,
         items: &[Value],
         depth: usize,
     ) -> Result<(), Violation> {
-        let Some(schema) = words.get("items") else {
+        let Some(schema) = keywords.get("items") else {
             return Ok(());
         };
         // `prefixItems` covers the first ones.
-        let first = words.get("prefixItems").and_then(Value::as_array);
+        let first = keywords.get("prefixItems").and_then(Value::as_array);
         let first = first.map_or(0, Vec::len);
         for (index, item) in items.iter().enumerate().skip(first) {
             self.value(schema, item, depth + 1)
@@ -308,7 +312,7 @@ impl SchemaValidator<'_> {
 
     /// Whether two values are equal, where 1 equals 1.0. True if no step is left.
     fn equal(&self, one: &Value, other: &Value) -> bool {
-        if !self.steps.take(size(other)) {
+        if !self.steps.spend(size(other)) {
             return true;
         }
         match (one, other) {
@@ -333,7 +337,7 @@ impl SchemaValidator<'_> {
 
 /// A path or a name, shortened for a message.
 fn short(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(PLACE_AT_MOST) {
+    match text.char_indices().nth(PATH_AT_MOST) {
         Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or_default())),
         None => Cow::Borrowed(text),
     }

@@ -82,7 +82,7 @@ fn batches(events: Vec<Event>, cuts: usize) -> Vec<Vec<Event>> {
 }
 
 /// What a client puts together from a stream: content, reasoning, and each finish reason.
-fn heard(frames: &[Frame]) -> (String, String, Vec<String>) {
+fn observed(frames: &[Frame]) -> (String, String, Vec<String>) {
     let (mut content, mut reasoning, mut reasons) = (String::new(), String::new(), Vec::new());
     let (last, chunks) = frames.split_last().unwrap();
     assert_eq!(last.data, "[DONE]");
@@ -115,7 +115,7 @@ fn heard(frames: &[Frame]) -> (String, String, Vec<String>) {
 }
 
 #[test]
-fn batches_change_nothing_that_a_client_hears() {
+fn batching_does_not_change_the_response() {
     for structure in [Structure::Free, Structure::Object, Structure::Schema] {
         let content = match structure {
             Structure::Free => "I \"look\"\n\n\n{\"a\": 1}",
@@ -147,7 +147,7 @@ fn batches_change_nothing_that_a_client_hears() {
                 "one two\n\nthree".to_owned(),
                 vec!["stop".to_owned()],
             );
-            assert_eq!(heard(&frames), expected, "cuts {cuts:b}");
+            assert_eq!(observed(&frames), expected, "cuts {cuts:b}");
 
             let closing = collected.finish(Ending::Completed);
             assert_eq!(closing.frames, []);
@@ -160,7 +160,7 @@ fn batches_change_nothing_that_a_client_hears() {
 }
 
 #[test]
-fn an_object_is_one_object_and_nothing_else() {
+fn only_one_json_object_satisfies_json_object() {
     for good in ["{}", " {\"a\": [1, {\"b\": null}]}\n", "{\"a\":1,\"a\":2}"] {
         assert_eq!(Structure::Object.check(good), Ok(()), "{good}");
     }
@@ -188,7 +188,7 @@ fn an_object_is_one_object_and_nothing_else() {
 }
 
 #[test]
-fn a_large_answer_arrives_whole() {
+fn a_large_answer_arrives_completely() {
     let large = "0123456789abcde\n".repeat(512 * 1024);
     let mut collected = reply(&PlanNotes::default());
     collected.feed(vec![text(0, None, &large)]);

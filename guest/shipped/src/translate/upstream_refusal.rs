@@ -3,7 +3,7 @@
 
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::PlanNotes;
-use crate::tools::{OfferedTool, seen_name};
+use crate::tools::{OfferedTool, upstream_name};
 
 /// The host's code for such a refusal.
 const CODE: &str = "upstream_bad_request";
@@ -24,7 +24,7 @@ impl FieldMap {
         let function = |(position, offered): (usize, &OfferedTool)| {
             let index = offered.index.unwrap_or(position);
             let field = format!("tools[{index}].function");
-            (seen_name(&offered.name).into_owned(), field)
+            (upstream_name(&offered.name).into_owned(), field)
         };
         Self {
             effort: notes.effort.clone(),
@@ -100,11 +100,11 @@ mod tests {
     use crate::bindings::airlock::policy::types::ProblemKind;
     use crate::tools::ToolNotes;
 
-    fn refusal(code: &str, param: Option<&str>, said: &str) -> Problem {
+    fn refusal(code: &str, param: Option<&str>, detail: &str) -> Problem {
         Problem {
             kind: ProblemKind::InvalidRequest,
             code: Some(code.to_owned()),
-            message: format!("the model refused the request: {said}"),
+            message: format!("the model refused the request: {detail}"),
             param: param.map(str::to_owned),
             retry_after_seconds: None,
         }
@@ -128,10 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn a_field_of_codexs_is_the_clients_that_it_was_made_of() {
-        let seen = seen_name("look.up");
+    fn fields_of_codexs_request_map_to_the_clients() {
+        let seen = upstream_name("look.up");
         let bad = |name: &str| format!("Invalid schema for function '{name}': no.");
-        for (upstream, said, field) in [
+        for (upstream, detail, field) in [
             ("input[1].call_id", "No.", Some("messages")),
             ("input", "No.", Some("messages")),
             ("input[12].content[0].image_url", "No.", Some("messages")),
@@ -166,17 +166,17 @@ mod tests {
             ("model.x", "No.", None),
             ("client_metadata", "No.", None),
         ] {
-            let refused = refusal(CODE, Some(upstream), said);
+            let refused = refusal(CODE, Some(upstream), detail);
             let problem = fields(Some("reasoning_effort")).translate(refused);
             assert_eq!(problem.param.as_deref(), field, "{upstream}");
-            let said = format!("the model refused the request: {said}");
+            let detail = format!("the model refused the request: {detail}");
             let expected = match field {
-                Some(field) if field == upstream => format!("{field}: {said}"),
+                Some(field) if field == upstream => format!("{field}: {detail}"),
                 Some(field) => format!(
-                    "{field}: {said} (`{upstream}` is a field of the request that the gateway made of it)"
+                    "{field}: {detail} (`{upstream}` is a field of the request that the gateway made of it)"
                 ),
                 None => format!(
-                    "{said} (`{upstream}` is a field of the gateway's own request, and none of yours)"
+                    "{detail} (`{upstream}` is a field of the gateway's own request, and none of yours)"
                 ),
             };
             assert_eq!(problem.message, expected);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn other_problems_stay() {
+    fn other_problems_are_unchanged() {
         for problem in [
             refusal("unsupported_value", Some("input"), "No."),
             refusal(CODE, None, "No."),

@@ -38,16 +38,17 @@ pub(super) fn show_plan(out: &mut String, plan: &Plan) {
 }
 
 fn show_brief(out: &mut String, brief: &Brief) {
-    let asked = |wish: &Option<Selection>| {
-        let wish = wish.as_ref();
-        wish.map(|wish| format!("{} ({})", wish.name, wish.param))
+    let requested = |selection: &Option<Selection>| {
+        let selection = selection.as_ref();
+        selection
+            .map(|selection| format!("{} ({})", selection.name, selection.param))
             .unwrap_or_default()
     };
     writeln!(
         out,
         "brief: model {:?}, effort {:?}, summary {:?}",
-        asked(&brief.model),
-        asked(&brief.effort),
+        requested(&brief.model),
+        requested(&brief.effort),
         brief.summary.as_deref().unwrap_or_default()
     )
     .unwrap();

@@ -83,9 +83,9 @@ impl Seen<'_> {
 
     fn settle(&mut self, candidate: u32, fate: Fate, now: u64) -> Option<u64> {
         let outcome = match fate {
-            Fate::Answers => said(answer(candidate)),
+            Fate::Answers => completed(answer(candidate)),
             Fate::Fails => failed(ProblemKind::Upstream, "upstream_error"),
-            Fate::IsEmpty => said(" "),
+            Fate::IsEmpty => completed(" "),
             Fate::IsStunted => stunted(Shortfall::ContentFilter, "cut"),
         };
         let verdict = self.panel.settle(candidate, outcome, now);
@@ -258,7 +258,7 @@ fn four_candidates_in_several_orders() {
 }
 
 #[test]
-fn five_candidates_with_every_fate() {
+fn five_candidates_with_every_outcome() {
     play_all(&[vec![2, 5, 1, 3, 4]], &[false]);
 }
 

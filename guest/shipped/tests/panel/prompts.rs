@@ -20,7 +20,7 @@ fn brief(strategy: &str, notes: &[(&str, Value)], answers: &[&str]) -> Brief {
     let mut panel = panel(count, fan_out);
     let verdicts = (1..)
         .zip(answers)
-        .map(|(candidate, text)| panel.settle(candidate, said(text), 1));
+        .map(|(candidate, text)| panel.settle(candidate, completed(text), 1));
     match verdicts.last().unwrap() {
         Verdict::Show(brief) | Verdict::Consult(brief) => brief,
         other => panic!("{other:?}"),
@@ -37,7 +37,7 @@ fn input(brief: &Brief) -> &str {
 fn show(brief: &Brief) -> String {
     let mut out = String::new();
     let effort = brief.effort.as_ref();
-    let effort = effort.map(|wish| format!("{} ({})", wish.name, wish.param));
+    let effort = effort.map(|selection| format!("{} ({})", selection.name, selection.param));
     writeln!(out, "model: {:?}", brief.model).unwrap();
     writeln!(out, "effort: {effort:?}").unwrap();
     writeln!(out, "summary: {:?}", brief.summary).unwrap();
@@ -145,7 +145,7 @@ fn votes() {
         let mut panel = structured(size, json!({"strategy": "vote", "quorum": size}), structure);
         let mut verdict = Verdict::Wait(None);
         for (candidate, text) in (1..).zip(answers) {
-            verdict = panel.settle(candidate, said(text), 1);
+            verdict = panel.settle(candidate, completed(text), 1);
             if !matches!(verdict, Verdict::Wait(_)) {
                 break;
             }
@@ -170,7 +170,7 @@ fn votes() {
 }
 
 #[test]
-fn the_same_request_is_always_told_the_same() {
+fn prompts_are_reproducible() {
     let answers = ["one", "two", "three", "four", "five"];
     let first = brief("judge", &[], &answers);
     assert_eq!(brief("judge", &[], &answers), first);

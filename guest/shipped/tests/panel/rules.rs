@@ -8,17 +8,23 @@ use super::*;
 const FALLBACK: Option<&str> = Some(r#"{"fallback":true}"#);
 
 #[test]
-fn grace_begins_with_the_quorum_and_ends_by_itself() {
+fn the_grace_time_begins_with_the_quorum() {
     let mut panel = panel(
         3,
         json!({"strategy": "vote", "quorum": 2, "grace_ms": 100, "deadline_ms": 1_000}),
     );
     assert_eq!(panel.wake(10), Verdict::Wait(Some(1_010)));
-    assert_eq!(panel.settle(3, said("a"), 20), Verdict::Wait(Some(1_010)));
-    assert_eq!(panel.settle(1, said("b"), 30), Verdict::Wait(Some(130)));
+    assert_eq!(
+        panel.settle(3, completed("a"), 20),
+        Verdict::Wait(Some(1_010))
+    );
+    assert_eq!(
+        panel.settle(1, completed("b"), 30),
+        Verdict::Wait(Some(130))
+    );
     assert_eq!(panel.wake(129), Verdict::Wait(Some(130)));
     assert!(matches!(panel.wake(130), Verdict::Pick(choice) if choice.candidate == 3));
-    assert_eq!(panel.settle(2, said("b"), 131), Verdict::Wait(None));
+    assert_eq!(panel.settle(2, completed("b"), 131), Verdict::Wait(None));
     assert_eq!(panel.wake(1_010), Verdict::Wait(None));
 }
 
@@ -26,12 +32,15 @@ fn grace_begins_with_the_quorum_and_ends_by_itself() {
 fn without_grace_the_quorum_decides() {
     let mut panel = panel(5, json!({"strategy": "merge", "quorum": 2}));
     assert_eq!(panel.wake(0), Verdict::Wait(None));
-    assert_eq!(panel.settle(1, said("a"), 1), Verdict::Wait(None));
-    assert!(matches!(panel.settle(5, said("b"), 2), Verdict::Show(_)));
+    assert_eq!(panel.settle(1, completed("a"), 1), Verdict::Wait(None));
+    assert!(matches!(
+        panel.settle(5, completed("b"), 2),
+        Verdict::Show(_)
+    ));
 }
 
 #[test]
-fn the_deadline_takes_what_is_there() {
+fn the_deadline_decides_with_the_answers_so_far() {
     let late = |outcomes: &[Outcome]| {
         let mut panel = panel(
             3,
@@ -54,23 +63,26 @@ fn the_deadline_takes_what_is_there() {
     assert_eq!(problem.code.as_deref(), Some("deadline_exceeded"));
     let known = "1 of 3 candidates had failed: Codex or the model failed (1)";
     assert!(problem.message.ends_with(known), "{}", problem.message);
-    assert_eq!(late(&[broken, said("a")]), picked(2, None));
-    assert!(matches!(late(&[said("a"), said("b")]), Verdict::Show(_)));
+    assert_eq!(late(&[broken, completed("a")]), picked(2, None));
+    assert!(matches!(
+        late(&[completed("a"), completed("b")]),
+        Verdict::Show(_)
+    ));
     let short = stunted(Shortfall::MaxOutputTokens, "a");
     assert_eq!(late(&[short]), picked(1, None));
 }
 
 #[test]
-fn the_deadline_runs_from_whatever_is_heard_first() {
+fn the_deadline_runs_from_the_first_event() {
     let notes = json!({"strategy": "merge", "quorum": 2, "deadline_ms": 50});
     let mut panel = panel(2, notes);
-    assert_eq!(panel.settle(1, said("a"), 10), Verdict::Wait(Some(60)));
+    assert_eq!(panel.settle(1, completed("a"), 10), Verdict::Wait(Some(60)));
     assert_eq!(panel.wake(20), Verdict::Wait(Some(60)));
     assert_eq!(panel.wake(60), picked(1, None));
 }
 
 #[test]
-fn a_deadline_is_a_timeout() {
+fn a_deadline_without_answers_is_a_timeout() {
     let mut panel = panel(2, json!({"strategy": "judge", "deadline_ms": 1}));
     panel.wake(0);
     let Verdict::Fail(problem) = panel.wake(1) else {
@@ -84,14 +96,18 @@ fn a_lone_answer_needs_no_synthesis() {
     for strategy in ["merge", "judge", "vote", "first"] {
         let mut panel = panel(3, json!({"strategy": strategy, "quorum": 3}));
         panel.wake(0);
-        panel.settle(1, said("  \n"), 1);
+        panel.settle(1, completed("  \n"), 1);
         panel.settle(2, failed(ProblemKind::Upstream, "upstream_error"), 2);
-        assert_eq!(panel.settle(3, said("a"), 3), picked(3, None), "{strategy}");
+        assert_eq!(
+            panel.settle(3, completed("a"), 3),
+            picked(3, None),
+            "{strategy}"
+        );
     }
 }
 
 #[test]
-fn what_is_cut_short_counts_only_where_nothing_is_complete() {
+fn truncated_answers_count_only_without_complete_ones() {
     let filtered = stunted(Shortfall::ContentFilter, "the longest of all");
     let long = stunted(Shortfall::MaxOutputTokens, "longer");
     let short = stunted(Shortfall::MaxOutputTokens, "short");
@@ -110,16 +126,19 @@ fn what_is_cut_short_counts_only_where_nothing_is_complete() {
         last([
             filtered.clone(),
             filtered.clone(),
-            said(""),
+            completed(""),
             filtered.clone()
         ]),
         picked(1, None)
     );
-    assert_eq!(last([filtered, short, said("a"), long]), picked(3, None));
+    assert_eq!(
+        last([filtered, short, completed("a"), long]),
+        picked(3, None)
+    );
 }
 
 #[test]
-fn where_all_fail_alike_the_client_gets_that_failure() {
+fn a_failure_of_all_candidates_is_the_clients() {
     let mut same = panel(2, json!({"strategy": "first", "quorum": 2}));
     same.settle(1, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 1);
     let verdict = same.settle(2, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 2);
@@ -140,11 +159,11 @@ fn where_all_fail_alike_the_client_gets_that_failure() {
     assert_eq!(problem.code.as_deref(), Some("insufficient_quota"));
 
     let mut silent = panel(2, json!({"strategy": "vote", "quorum": 2}));
-    silent.settle(1, said(""), 1);
-    assert_eq!(code(silent.settle(2, said("\n"), 2)), "empty_answer");
+    silent.settle(1, completed(""), 1);
+    assert_eq!(code(silent.settle(2, completed("\n"), 2)), "empty_answer");
 
     let mut mixed = panel(2, json!({"strategy": "merge", "quorum": 2}));
-    mixed.settle(1, said(""), 1);
+    mixed.settle(1, completed(""), 1);
     let verdict = mixed.settle(
         2,
         failed(ProblemKind::RateLimited, "rate_limit_exceeded"),
@@ -163,38 +182,44 @@ fn where_all_fail_alike_the_client_gets_that_failure() {
 }
 
 #[test]
-fn only_an_object_is_an_answer_where_one_was_asked_for() {
+fn with_json_object_only_an_object_is_an_answer() {
     let mut panel = structured(2, json!({"strategy": "vote", "quorum": 2}), "object");
-    panel.settle(1, said("Here you are: {\"a\": 1}"), 1);
-    assert_eq!(panel.settle(2, said("{\"a\": 1}"), 2), picked(2, None));
+    panel.settle(1, completed("Here you are: {\"a\": 1}"), 1);
+    assert_eq!(panel.settle(2, completed("{\"a\": 1}"), 2), picked(2, None));
 }
 
 #[test]
 fn a_failed_synthesis_falls_back_to_the_longest_answer_once() {
     let mut panel = panel(3, json!({"strategy": "merge", "quorum": 3}));
-    panel.settle(3, said("äöü"), 1);
-    panel.settle(2, said("abc"), 2);
-    assert!(matches!(panel.settle(1, said("a"), 3), Verdict::Show(_)));
+    panel.settle(3, completed("äöü"), 1);
+    panel.settle(2, completed("abc"), 2);
+    assert!(matches!(
+        panel.settle(1, completed("a"), 3),
+        Verdict::Show(_)
+    ));
     let broken = failed(ProblemKind::Upstream, "upstream_error");
     assert_eq!(panel.judged(broken.clone(), 4), picked(2, FALLBACK));
     assert_eq!(panel.judged(broken, 5), Verdict::Wait(None));
 }
 
 #[test]
-fn a_synthesis_that_ends_without_a_word_has_failed() {
+fn an_empty_synthesis_has_failed() {
     let silent = Outcome {
         ending: Ending::Completed,
         messages: Vec::new(),
     };
     for outcome in [
         silent,
-        said(" "),
+        completed(" "),
         stunted(Shortfall::ContentFilter, ""),
         ended(Ending::Interrupted, ""),
     ] {
         let mut panel = panel(2, json!({"strategy": "merge", "quorum": 2}));
-        panel.settle(1, said("a"), 1);
-        assert!(matches!(panel.settle(2, said("ab"), 2), Verdict::Show(_)));
+        panel.settle(1, completed("a"), 1);
+        assert!(matches!(
+            panel.settle(2, completed("ab"), 2),
+            Verdict::Show(_)
+        ));
         assert_eq!(panel.judged(outcome, 3), picked(2, FALLBACK));
     }
 }
@@ -203,16 +228,16 @@ fn a_synthesis_that_ends_without_a_word_has_failed() {
 fn a_ruling_picks_and_maps_its_labels() {
     let consulted = || {
         let mut panel = panel(3, json!({"strategy": "judge", "quorum": 3}));
-        panel.settle(1, said("a"), 1);
+        panel.settle(1, completed("a"), 1);
         panel.settle(2, failed(ProblemKind::Upstream, "upstream_error"), 2);
         assert!(matches!(
-            panel.settle(3, said("longer"), 3),
+            panel.settle(3, completed("longer"), 3),
             Verdict::Consult(_)
         ));
         panel
     };
     let ruling = r#"{"reasons": "A is \"right\"", "best": "A"}"#;
-    let Verdict::Pick(choice) = consulted().judged(said(ruling), 4) else {
+    let Verdict::Pick(choice) = consulted().judged(completed(ruling), 4) else {
         panic!("must pick");
     };
     let extra: Value = serde_json::from_str(choice.extra.as_ref().unwrap()).unwrap();
@@ -225,7 +250,7 @@ fn a_ruling_picks_and_maps_its_labels() {
         "My ruling: {\"reasons\": \"A is \\\"right\\\"\", \"best\": \"Candidate A\"} is final.",
         r#"{"reasons": "A is \"right\"", "best": " candidate a "}"#,
     ] {
-        let Verdict::Pick(other) = consulted().judged(said(fit), 4) else {
+        let Verdict::Pick(other) = consulted().judged(completed(fit), 4) else {
             panic!("must pick");
         };
         assert_eq!(other.candidate, choice.candidate, "{fit}");
@@ -234,12 +259,12 @@ fn a_ruling_picks_and_maps_its_labels() {
     }
 
     for unfit in [
-        said("B"),
-        said(r#"{"best": "A"}"#),
-        said(r#"{"reasons": "", "best": "candidate"}"#),
-        said("} {"),
-        said(r#"{"reasons": "", "best": "C"}"#),
-        said(""),
+        completed("B"),
+        completed(r#"{"best": "A"}"#),
+        completed(r#"{"reasons": "", "best": "candidate"}"#),
+        completed("} {"),
+        completed(r#"{"reasons": "", "best": "C"}"#),
+        completed(""),
         stunted(Shortfall::MaxOutputTokens, ruling),
         failed(ProblemKind::Upstream, "upstream_error"),
     ] {
@@ -248,7 +273,7 @@ fn a_ruling_picks_and_maps_its_labels() {
 }
 
 #[test]
-fn what_is_not_awaited_changes_nothing() {
+fn unexpected_events_have_no_effect() {
     let mut panel = panel(
         2,
         json!({"strategy": "merge", "quorum": 2, "deadline_ms": 9}),
@@ -256,19 +281,22 @@ fn what_is_not_awaited_changes_nothing() {
     panel.wake(0);
     for candidate in [0, 3, u32::MAX] {
         assert_eq!(
-            panel.settle(candidate, said("a"), 1),
+            panel.settle(candidate, completed("a"), 1),
             Verdict::Wait(Some(9))
         );
     }
-    assert_eq!(panel.judged(said("a"), 1), Verdict::Wait(None));
-    panel.settle(1, said("a"), 2);
-    assert_eq!(panel.settle(1, said("b"), 3), Verdict::Wait(Some(9)));
+    assert_eq!(panel.judged(completed("a"), 1), Verdict::Wait(None));
+    panel.settle(1, completed("a"), 2);
+    assert_eq!(panel.settle(1, completed("b"), 3), Verdict::Wait(Some(9)));
     assert_eq!(panel.wake(4), Verdict::Wait(Some(9)));
-    assert!(matches!(panel.settle(2, said("c"), 5), Verdict::Show(_)));
+    assert!(matches!(
+        panel.settle(2, completed("c"), 5),
+        Verdict::Show(_)
+    ));
 }
 
 #[test]
-fn notes_that_fit_no_strategy_fail_at_once() {
+fn an_unknown_strategy_in_the_notes_fails_at_once() {
     for notes in [json!({"strategy": "sing"}), Value::Null] {
         assert_eq!(code(panel(2, notes).wake(0)), "unknown_strategy");
     }
@@ -292,7 +320,7 @@ impl Strategy for Wordy {
 }
 
 #[test]
-fn what_a_strategy_adds_to_a_pick_is_an_object_on_one_line() {
+fn the_extra_of_a_choice_is_an_object_on_one_line() {
     for (extra, expected) in [
         (
             "{\n  \"why\": \"\\n so\",\r\n  \"n\": [1, 2]\n}\n",
@@ -305,8 +333,8 @@ fn what_a_strategy_adds_to_a_pick_is_an_object_on_one_line() {
     ] {
         let notes = json!({"strategy": "wordy", "quorum": 2});
         let mut panel = Panel::new(&context(notes, "free"), 2, vec![Box::new(Wordy(extra))]);
-        panel.settle(1, said("a"), 1);
-        assert_eq!(panel.settle(2, said("b"), 2), picked(1, expected));
+        panel.settle(1, completed("a"), 1);
+        assert_eq!(panel.settle(2, completed("b"), 2), picked(1, expected));
     }
 }
 
@@ -316,11 +344,11 @@ struct Seat {
 }
 
 #[test]
-fn another_policy_may_sit_over_the_shipped_panel() {
+fn another_policy_may_add_strategies_to_the_shipped_panel() {
     let context = context(json!({"strategy": "first", "quorum": 2}), "free");
     let seat = Seat {
         inner: component::PanelResource::new(context, 2),
     };
     assert_eq!(seat.inner.wake(0), Verdict::Wait(None));
-    assert_eq!(seat.inner.settle(2, said("a"), 1), picked(2, None));
+    assert_eq!(seat.inner.settle(2, completed("a"), 1), picked(2, None));
 }

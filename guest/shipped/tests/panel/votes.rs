@@ -9,7 +9,7 @@ fn elected(structure: &str, answers: &[&str]) -> u32 {
     let mut panel = structured(count, notes, structure);
     let verdicts = (1..)
         .zip(answers)
-        .map(|(candidate, text)| panel.settle(candidate, said(text), 1));
+        .map(|(candidate, text)| panel.settle(candidate, completed(text), 1));
     let mut verdicts = verdicts.filter(|it| !matches!(it, Verdict::Wait(_)));
     match verdicts.next() {
         Some(Verdict::Pick(choice)) => choice.candidate,
@@ -18,7 +18,7 @@ fn elected(structure: &str, answers: &[&str]) -> u32 {
 }
 
 #[test]
-fn a_vote_never_hands_out_what_fewer_have_said() {
+fn a_vote_picks_an_answer_of_the_largest_group() {
     for (answers, candidate) in [
         (["n", "n!", "n!"], 2),
         (["init", "__init__", "__init__"], 2),
@@ -43,25 +43,31 @@ fn a_vote_never_hands_out_what_fewer_have_said() {
 }
 
 #[test]
-fn a_majority_of_all_candidates_need_not_wait() {
+fn a_majority_of_all_candidates_decides_at_once() {
     let mut panel = panel(5, json!({"strategy": "vote", "quorum": 5}));
     panel.wake(0);
     for (candidate, text) in [(5, "Paris"), (2, "London"), (4, "paris.")] {
-        assert_eq!(panel.settle(candidate, said(text), 1), Verdict::Wait(None));
+        assert_eq!(
+            panel.settle(candidate, completed(text), 1),
+            Verdict::Wait(None)
+        );
     }
     let votes = r#"{"votes":[{"candidates":[3,4,5],"count":3},{"candidates":[2],"count":1}]}"#;
     assert_eq!(
-        panel.settle(3, said("**Paris**"), 2),
+        panel.settle(3, completed("**Paris**"), 2),
         picked(3, Some(votes))
     );
 }
 
 #[test]
-fn a_majority_that_differs_in_its_capitals_waits_for_more() {
+fn a_majority_with_different_capitals_waits_for_more() {
     let mut panel = panel(3, json!({"strategy": "vote", "quorum": 3}));
     panel.wake(0);
-    assert_eq!(panel.settle(1, said("5 mW"), 1), Verdict::Wait(None));
-    assert_eq!(panel.settle(2, said("5 MW"), 2), Verdict::Wait(None));
+    assert_eq!(panel.settle(1, completed("5 mW"), 1), Verdict::Wait(None));
+    assert_eq!(panel.settle(2, completed("5 MW"), 2), Verdict::Wait(None));
     let votes = r#"{"votes":[{"candidates":[1,2,3],"count":3}]}"#;
-    assert_eq!(panel.settle(3, said("5 MW"), 3), picked(2, Some(votes)));
+    assert_eq!(
+        panel.settle(3, completed("5 MW"), 3),
+        picked(2, Some(votes))
+    );
 }

@@ -65,18 +65,18 @@ fn number(text: &str) -> String {
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = [whole, fraction].concat();
     let digits = digits.trim_start_matches('0');
-    let short = digits.trim_end_matches('0');
-    if short.is_empty() {
+    let significant = digits.trim_end_matches('0');
+    if significant.is_empty() {
         return "0".to_owned();
     }
     let shift = || {
-        let zeros = i64::try_from(digits.len() - short.len()).ok()?;
-        let places = i64::try_from(fraction.len()).ok()?;
+        let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
+        let decimals = i64::try_from(fraction.len()).ok()?;
         let power: i64 = power.parse().ok()?;
-        power.checked_add(zeros)?.checked_sub(places)
+        power.checked_add(zeros)?.checked_sub(decimals)
     };
     match shift() {
-        Some(power) => format!("{sign}{short}e{power}"),
+        Some(power) => format!("{sign}{significant}e{power}"),
         // An exponent beyond 64 bits stays as it is written.
         None => text.to_owned(),
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn values_count_and_not_their_spelling() {
+    fn equal_values_have_one_canonical_form() {
         for (one, other) in [
             (
                 r#"{"a":1,"b":[{"c":2,"d":3}]}"#,
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_others() {
+    fn different_values_have_different_canonical_forms() {
         for (one, other) in [
             (r#"{"a":"X"}"#, r#"{"a":"x"}"#),
             (r#"{"a":[1,2]}"#, r#"{"a":[2,1]}"#),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_or_nests_too_deeply_has_no_value() {
+    fn invalid_or_too_deep_json_has_no_canonical_form() {
         let deep = |levels: usize| ["[".repeat(levels), "]".repeat(levels)].concat();
         assert!(canonical(&deep(DEPTH_AT_MOST)).is_some());
         for text in ["", "Yes.", "{} {}", "{\"a\":}", &deep(DEPTH_AT_MOST + 1)] {

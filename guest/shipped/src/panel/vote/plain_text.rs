@@ -32,33 +32,33 @@ const CLOSERS: &[char] = &[
 ];
 
 /// The normalized text. A text of marks alone stays as it is.
-pub(super) fn plain(text: &str) -> String {
-    let seen: String = text.chars().filter(|one| !is_invisible(*one)).collect();
-    let words: Vec<&str> = seen.split_whitespace().collect();
-    let whole = words.join(" ");
-    let mut bare = whole.as_str();
+pub(super) fn normalize(text: &str) -> String {
+    let visible: String = text.chars().filter(|one| !is_invisible(*one)).collect();
+    let words: Vec<&str> = visible.split_whitespace().collect();
+    let joined = words.join(" ");
+    let mut stripped = joined.as_str();
     loop {
-        let before = bare;
-        bare = without_end(bare.trim_start_matches(BEGINNINGS)).trim();
-        bare = inside(bare).unwrap_or(bare).trim();
-        if bare == before {
+        let before = stripped;
+        stripped = strip_end(stripped.trim_start_matches(BEGINNINGS)).trim();
+        stripped = strip_pair(stripped).unwrap_or(stripped).trim();
+        if stripped == before {
             break;
         }
     }
-    if bare.is_empty() {
-        whole
+    if stripped.is_empty() {
+        joined
     } else {
-        bare.to_owned()
+        stripped.to_owned()
     }
 }
 
 /// Lowercases capitals that are insignificant: one that begins a word of small letters, unless the text contains
 /// numbers, where the word may be a unit: 5 MW is not 5 mW.
-pub(super) fn spelling(words: &str) -> String {
-    if words.contains(char::is_numeric) {
-        return words.to_owned();
+pub(super) fn normalize_capitals(text: &str) -> String {
+    if text.contains(char::is_numeric) {
+        return text.to_owned();
     }
-    let words: Vec<Cow<'_, str>> = words
+    let words: Vec<Cow<'_, str>> = text
         .split(' ')
         .map(|word| {
             let mut letters = word.chars().filter(|one| one.is_alphabetic());
@@ -80,17 +80,17 @@ fn is_invisible(character: char) -> bool {
 }
 
 /// The text inside a pair of marks that encloses all of it.
-fn inside(words: &str) -> Option<&str> {
-    let first = words.chars().next()?;
+fn strip_pair(text: &str) -> Option<&str> {
+    let first = text.chars().next()?;
     let mut pairs = PAIRS.iter().filter(|(open, _)| *open == first);
     if SAME_ENDS.contains(&first) {
-        let inner = words.strip_prefix(first)?.strip_suffix(first)?;
+        let inner = text.strip_prefix(first)?.strip_suffix(first)?;
         // `__init__` is a name.
         let name = first == '_' && (inner.starts_with('_') || inner.ends_with('_'));
         return (!name).then_some(inner);
     }
     pairs.find_map(|(open, close)| {
-        let inner = words.strip_prefix(*open)?.strip_suffix(*close)?;
+        let inner = text.strip_prefix(*open)?.strip_suffix(*close)?;
         closes_last(inner, *open, *close).then_some(inner)
     })
 }
@@ -111,20 +111,20 @@ fn closes_last(inner: &str, open: char, close: char) -> bool {
 }
 
 /// Removes insignificant marks at the end.
-fn without_end(mut words: &str) -> &str {
-    while let Some(last) = words.chars().next_back().filter(|last| ENDS.contains(last)) {
-        let rest = &words[..words.len() - last.len_utf8()];
-        if OPERATORS.contains(&last) && !ends_in_a_word(rest, !last.is_ascii()) {
+fn strip_end(mut text: &str) -> &str {
+    while let Some(last) = text.chars().next_back().filter(|last| ENDS.contains(last)) {
+        let rest = &text[..text.len() - last.len_utf8()];
+        if OPERATORS.contains(&last) && !ends_in_word(rest, !last.is_ascii()) {
             break;
         }
-        words = rest;
+        text = rest;
     }
-    words
+    text
 }
 
 /// Whether a mark after this text is punctuation and not an operator: at least two letters precede it, and no bracket
 /// precedes them. Before a mark of another script (`wide`), one letter of that script suffices.
-fn ends_in_a_word(text: &str, wide: bool) -> bool {
+fn ends_in_word(text: &str, wide: bool) -> bool {
     let text = text.trim_end_matches(|one| ENDS.contains(&one) || CLOSERS.contains(&one));
     let before = text.trim_end_matches(char::is_alphabetic);
     let letters = &text[before.len()..];
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_that_mean_the_same_are_equal() {
+    fn equivalent_answers_are_normalized_alike() {
         for (one, other) in [
             ("Paris", " paris.\n"),
             ("**Paris**", "\"Paris!\""),
@@ -162,15 +162,15 @@ mod tests {
             ("`__init__`", "__init__"),
         ] {
             assert_eq!(
-                plain(one).to_lowercase(),
-                plain(other).to_lowercase(),
+                normalize(one).to_lowercase(),
+                normalize(other).to_lowercase(),
                 "{one} {other}"
             );
         }
     }
 
     #[test]
-    fn answers_that_mean_something_else_are_not() {
+    fn different_answers_are_normalized_differently() {
         for (one, other) in [
             ("5", "-5"),
             ("5", ".5"),
@@ -193,16 +193,16 @@ mod tests {
             ("Paris", "Paris or London"),
         ] {
             assert_ne!(
-                plain(one).to_lowercase(),
-                plain(other).to_lowercase(),
+                normalize(one).to_lowercase(),
+                normalize(other).to_lowercase(),
                 "{one} {other}"
             );
         }
     }
 
     #[test]
-    fn capitals_that_may_mean_something_stay() {
-        for (words, spelt) in [
+    fn significant_capitals_are_preserved() {
+        for (text, expected) in [
             ("Zum Löwen", "zum löwen"),
             ("MW", "MW"),
             ("mW", "mW"),
@@ -210,7 +210,7 @@ mod tests {
             ("X", "X"),
             ("“Yes” and NO", "“yes” and NO"),
         ] {
-            assert_eq!(spelling(words), spelt);
+            assert_eq!(normalize_capitals(text), expected);
         }
     }
 }

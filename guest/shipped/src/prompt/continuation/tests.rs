@@ -12,7 +12,7 @@ use crate::prompt::render;
 use crate::tools::{FunctionCall, key, text_digest};
 
 /// The request with all that a turn may depend on.
-fn asked() -> Value {
+fn requested() -> Value {
     json!({
         "model": "m",
         "reasoning_effort": "low",
@@ -121,7 +121,7 @@ fn handed_off(body: &Value, text: &str, calls: &[(&str, &str, &str)]) -> String 
 
 fn handed_off_first() -> String {
     let calls = [("1", "look.up", r#"{"a": 2, "b": 1}"#), ("2", "weigh", "{")];
-    handed_off(&asked(), "", &calls)
+    handed_off(&requested(), "", &calls)
 }
 
 fn resumed(body: &Value) -> Option<String> {
@@ -129,8 +129,8 @@ fn resumed(body: &Value) -> Option<String> {
 }
 
 #[test]
-fn a_follow_up_is_known_round_by_round() {
-    let first = then(asked(), first_round());
+fn a_continuation_is_recognized_in_each_round() {
+    let first = then(requested(), first_round());
     assert_eq!(resumed(&first), Some(handed_off_first()));
 
     let second = then(first.clone(), second_round());
@@ -146,13 +146,13 @@ fn a_follow_up_is_known_round_by_round() {
     assert_eq!(calls, ["1", "2"]);
     assert_eq!(resume.results[0].output.len(), 2);
     assert!(plan(&first).briefs[0].input.is_empty());
-    assert_eq!(resumed(&asked()), None);
+    assert_eq!(resumed(&requested()), None);
 }
 
 #[test]
-fn what_a_turn_does_not_depend_on_may_change() {
+fn fields_that_the_turn_does_not_depend_on_may_change() {
     let known = Some(handed_off_first());
-    let body = || then(asked(), first_round());
+    let body = || then(requested(), first_round());
     let changes: [(&str, Value); 6] = [
         ("stream", json!(true)),
         ("user", json!("ann")),
@@ -192,9 +192,9 @@ fn what_a_turn_does_not_depend_on_may_change() {
 }
 
 #[test]
-fn what_is_edited_is_not_known() {
+fn an_edited_conversation_is_not_recognized() {
     let known = handed_off_first();
-    let body = || then(asked(), first_round());
+    let body = || then(requested(), first_round());
     for (pointer, value) in [
         ("/model", json!("n")),
         ("/model", json!("default")),
@@ -257,7 +257,7 @@ fn what_is_edited_is_not_known() {
 
 #[test]
 fn an_earlier_round_counts_with_its_results() {
-    let first = then(asked(), first_round());
+    let first = then(requested(), first_round());
     let second = then(first.clone(), second_round());
     let known = handed_off(&first, "Once more.", &[("3", "weigh", "{}")]);
     for (pointer, value) in [
@@ -277,8 +277,8 @@ fn an_earlier_round_counts_with_its_results() {
 }
 
 #[test]
-fn nothing_waits_for_a_request_that_goes_another_way() {
-    let body = || then(asked(), first_round());
+fn another_continuation_is_not_recognized() {
+    let body = || then(requested(), first_round());
     let user = json!({"role": "user", "content": "Well?"});
     assert_eq!(resumed(&then(body(), [user])), None);
     let known = resumed(&body());

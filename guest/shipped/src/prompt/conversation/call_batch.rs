@@ -20,9 +20,9 @@ pub(in crate::prompt) struct AnsweredCalls<'de> {
 /// An assistant's message with calls, and the results that have followed.
 pub(super) struct CallBatch<'de> {
     /// The message's index in the request, from 0.
-    pub(super) message: usize,
+    pub(super) index: usize,
     /// The message without its calls.
-    pub(super) said: ChatMessage<'de>,
+    pub(super) message: ChatMessage<'de>,
     pub(super) calls: Vec<FunctionCall<'de>>,
     /// For each call its id upstream, if that is not the client's.
     upstream_ids: Vec<Option<String>>,
@@ -32,14 +32,14 @@ pub(super) struct CallBatch<'de> {
 
 impl<'de> CallBatch<'de> {
     pub(super) fn new(
-        message: usize,
-        said: ChatMessage<'de>,
+        index: usize,
+        message: ChatMessage<'de>,
         calls: Vec<FunctionCall<'de>>,
         upstream_ids: Vec<Option<String>>,
     ) -> Self {
         Self {
+            index,
             message,
-            said,
             upstream_ids,
             results: calls.iter().map(|_| None).collect(),
             calls,
@@ -47,8 +47,8 @@ impl<'de> CallBatch<'de> {
     }
 
     /// Adds the result of the call at `index`. False if it has one, or there is no such call.
-    pub(super) fn answer(&mut self, place: usize, parts: Vec<ContentPart<'de>>) -> bool {
-        match self.results.get_mut(place) {
+    pub(super) fn add_result(&mut self, call: usize, parts: Vec<ContentPart<'de>>) -> bool {
+        match self.results.get_mut(call) {
             Some(result) if result.is_none() => {
                 *result = Some(parts);
                 true
@@ -63,9 +63,9 @@ impl<'de> CallBatch<'de> {
     pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
         match self.results.iter().position(Option::is_none) {
             None => Ok(()),
-            Some(place) => Err(ToolMessageError::Call(
-                self.message,
-                place,
+            Some(call) => Err(ToolMessageError::Call(
+                self.index,
+                call,
                 "a call without a result: a message of role `tool` with this `tool_call_id` must follow, before any other message",
             )),
         }
@@ -86,7 +86,7 @@ impl<'de> CallBatch<'de> {
 
     /// `before` is the digest of the conversation before the calls.
     pub(super) fn into_answered(self, before: String) -> AnsweredCalls<'de> {
-        let text = match self.said.parts.as_slice() {
+        let text = match self.message.parts.as_slice() {
             [part] => text_digest(part.text()),
             parts => {
                 let texts: Vec<&str> = parts.iter().map(ContentPart::text).collect();

@@ -21,15 +21,15 @@ const DIGITS: usize = 40;
 pub(super) struct CallIds<'de> {
     latest: BTreeMap<Cow<'de, str>, LatestCall>,
     /// The generated ids.
-    made: BTreeSet<String>,
+    generated: BTreeSet<String>,
 }
 
 /// The last call with an id.
 struct LatestCall {
     /// The index of its message, and its index among that message's calls.
-    place: (usize, usize),
+    position: (usize, usize),
     /// How many ids were generated for it and for earlier calls with the same id.
-    tried: u32,
+    count: u32,
 }
 
 impl<'de> CallIds<'de> {
@@ -39,39 +39,41 @@ impl<'de> CallIds<'de> {
     pub(super) fn assign(
         &mut self,
         id: &Cow<'de, str>,
-        place: (usize, usize),
+        position: (usize, usize),
     ) -> Option<Option<String>> {
-        let mut tried = 0;
+        let mut count = 0;
         if let Some(latest) = self.latest.get_mut(id) {
-            if latest.place.0 == place.0 {
+            if latest.position.0 == position.0 {
                 return None;
             }
-            latest.place = place;
-            tried = latest.tried;
+            latest.position = position;
+            count = latest.count;
         } else {
-            let latest = LatestCall { place, tried };
+            let latest = LatestCall { position, count };
             self.latest.insert(id.clone(), latest);
-            if is_taken_upstream(id) && !self.made.contains(id.as_ref()) {
+            if is_taken_upstream(id) && !self.generated.contains(id.as_ref()) {
                 return Some(None);
             }
         }
-        let made = loop {
-            tried += 1;
-            let made = made(id, tried);
-            if !self.latest.contains_key(made.as_str()) && self.made.insert(made.clone()) {
-                break made;
+        let generated = loop {
+            count += 1;
+            let generated = generated_id(id, count);
+            if !self.latest.contains_key(generated.as_str())
+                && self.generated.insert(generated.clone())
+            {
+                break generated;
             }
         };
         if let Some(latest) = self.latest.get_mut(id) {
-            latest.tried = tried;
+            latest.count = count;
         }
-        Some(Some(made))
+        Some(Some(generated))
     }
 
     /// The position of the last call with this id: the index of its message, and its index among that message's
     /// calls.
     pub(super) fn latest(&self, id: &str) -> Option<(usize, usize)> {
-        self.latest.get(id).map(|latest| latest.place)
+        self.latest.get(id).map(|latest| latest.position)
     }
 }
 
@@ -81,7 +83,7 @@ fn is_taken_upstream(id: &str) -> bool {
 }
 
 /// The generated id of this number for a client's `id`.
-fn made(id: &str, number: u32) -> String {
+fn generated_id(id: &str, number: u32) -> String {
     let mut digest = Digest::default();
     digest.push(id);
     digest.push(&number.to_string());
@@ -99,14 +101,14 @@ mod tests {
     fn upstream(ids: &[&'static str]) -> Vec<String> {
         let mut known = CallIds::default();
         let assign = |(message, id): (usize, &&'static str)| {
-            let made = known.assign(&Cow::Borrowed(*id), (message, 0)).unwrap();
-            made.unwrap_or_else(|| (*id).to_owned())
+            let generated = known.assign(&Cow::Borrowed(*id), (message, 0)).unwrap();
+            generated.unwrap_or_else(|| (*id).to_owned())
         };
         ids.iter().enumerate().map(assign).collect()
     }
 
     #[test]
-    fn what_the_api_takes_stays() {
+    fn ids_that_the_api_accepts_are_unchanged() {
         let longest: &str = &"x".repeat(AT_MOST);
         let ids = [
             "call_1",
@@ -119,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_refuses_is_digested_and_stays_apart() {
+    fn other_ids_are_replaced_and_stay_distinct() {
         let beginning = "x".repeat(AT_MOST);
         let ids = ["a", "b", "bb"].map(|end| &*format!("{beginning}{end}").leak());
-        let odd = [
+        let others = [
             "a\nb",
             "a b",
             "a\u{0}b",
@@ -130,18 +132,21 @@ mod tests {
             "\u{2028}",
             &*"y".repeat(1324).leak(),
         ];
-        let ids = [&ids[..], &odd].concat();
-        let made = upstream(&ids);
-        assert_eq!(made, upstream(&ids));
-        for id in &made {
+        let ids = [&ids[..], &others].concat();
+        let generated = upstream(&ids);
+        assert_eq!(generated, upstream(&ids));
+        for id in &generated {
             assert!(id.starts_with("call_") && is_taken_upstream(id), "{id}");
         }
-        assert_eq!(BTreeSet::from_iter(&made).len(), ids.len());
-        assert_eq!(made[3], "call_3409cbed263a1441a5827699869edad68b7c8872");
+        assert_eq!(BTreeSet::from_iter(&generated).len(), ids.len());
+        assert_eq!(
+            generated[3],
+            "call_3409cbed263a1441a5827699869edad68b7c8872"
+        );
     }
 
     #[test]
-    fn an_id_that_comes_again_gets_one_of_its_own_by_what_was_before() {
+    fn a_repeated_id_is_replaced_depending_on_earlier_calls_alone() {
         let ids = ["f:0", "f:0", "g", "f:0"];
         let all = upstream(&ids);
         assert_eq!((all[0].as_str(), all[2].as_str()), ("f:0", "g"));
@@ -156,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_made_is_not_a_clients_too() {
-        let second: &'static str = made("f:0", 1).leak();
-        let third: &'static str = made("f:0", 2).leak();
+    fn generated_ids_do_not_collide_with_the_clients() {
+        let second: &'static str = generated_id("f:0", 1).leak();
+        let third: &'static str = generated_id("f:0", 2).leak();
         for ids in [
             ["f:0", "f:0", second, third],
             [second, "f:0", "f:0", third],
@@ -170,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_in_one_message_is_refused() {
+    fn an_id_repeated_in_one_message_is_refused() {
         let mut known = CallIds::default();
         let id = Cow::Borrowed("f:0");
         assert_eq!(known.assign(&id, (1, 0)), Some(None));

@@ -12,13 +12,13 @@ use crate::tools::{ArgumentNormalizer, Digest};
 pub(super) struct History<'a> {
     pub(super) items: Vec<String>,
     /// None if no digest is needed: it takes longer than all the rest.
-    pub(super) reckoning: Option<HistoryDigest<'a>>,
+    pub(super) running_digest: Option<HistoryDigest<'a>>,
 }
 
 /// Computes the digest of a conversation.
 pub(super) struct HistoryDigest<'a> {
     digest: Digest,
-    meanings: ArgumentNormalizer,
+    normalizer: ArgumentNormalizer,
     /// The request's. An attachment counts by its own digest.
     attachments: &'a [Attachment],
 }
@@ -28,9 +28,9 @@ impl<'a> History<'a> {
     pub(super) fn digested(attachments: &'a [Attachment]) -> Self {
         Self {
             items: Vec::new(),
-            reckoning: Some(HistoryDigest {
+            running_digest: Some(HistoryDigest {
                 digest: Digest::default(),
-                meanings: ArgumentNormalizer::default(),
+                normalizer: ArgumentNormalizer::default(),
                 attachments,
             }),
         }
@@ -38,30 +38,30 @@ impl<'a> History<'a> {
 
     /// The digest of all messages so far, if there is one.
     pub(super) fn digest(&self) -> Option<String> {
-        let reckoning = self.reckoning.as_ref()?;
-        Some(reckoning.digest.clone().finish())
+        let running_digest = self.running_digest.as_ref()?;
+        Some(running_digest.digest.clone().finish())
     }
 
     /// Adds a message that becomes no item to the digest.
-    pub(super) fn reckon(&mut self, message: &ChatMessage<'_>) {
-        if let Some(reckoning) = &mut self.reckoning {
-            reckoning.push_message(message);
+    pub(super) fn add_to_digest(&mut self, message: &ChatMessage<'_>) {
+        if let Some(running_digest) = &mut self.running_digest {
+            running_digest.push_message(message);
         }
     }
 
-    pub(super) fn remember(&mut self, message: &ChatMessage<'_>) {
+    pub(super) fn add_message(&mut self, message: &ChatMessage<'_>) {
         // An assistant's message without content becomes no item.
-        let silent = message.parts.iter().all(ContentPart::is_empty);
-        if !(silent && message.role == MessageRole::Assistant) {
-            self.reckon(message);
+        let is_empty = message.parts.iter().all(ContentPart::is_empty);
+        if !(is_empty && message.role == MessageRole::Assistant) {
+            self.add_to_digest(message);
             self.items.push(item::message(message));
         }
     }
 
-    pub(super) fn remember_batch(&mut self, batch: &CallBatch<'_>) {
-        self.remember(&batch.said);
-        if let Some(reckoning) = &mut self.reckoning {
-            reckoning.push_batch(batch);
+    pub(super) fn add_batch(&mut self, batch: &CallBatch<'_>) {
+        self.add_message(&batch.message);
+        if let Some(running_digest) = &mut self.running_digest {
+            running_digest.push_batch(batch);
         }
         let calls = batch.calls_upstream();
         self.items
@@ -84,8 +84,8 @@ impl HistoryDigest<'_> {
 
     fn push_batch(&mut self, batch: &CallBatch<'_>) {
         for call in &batch.calls {
-            let meaning = self.meanings.of(&call.arguments);
-            for part in ["call", &call.id, &call.name, &meaning] {
+            let arguments = self.normalizer.normalize(&call.arguments);
+            for part in ["call", &call.id, &call.name, &arguments] {
                 self.digest.push(part);
             }
         }

@@ -3,7 +3,7 @@
 use super::chat_message::{ChatMessage, MessageRole};
 use crate::json;
 use crate::prompt::content::ContentPart;
-use crate::tools::{FunctionCall, seen_name};
+use crate::tools::{FunctionCall, upstream_name};
 
 /// The `detail` that Codex (0.169) gives to the images of a result for which a turn has waited.
 const DETAIL: &str = r#","detail":"high""#;
@@ -33,7 +33,7 @@ pub(super) fn message(message: &ChatMessage<'_>) -> String {
 
 /// The item of a call, under this id.
 pub(super) fn call(id: &str, call: &FunctionCall<'_>) -> String {
-    let name = seen_name(&call.name);
+    let name = upstream_name(&call.name);
     let length = json::text_length(&call.arguments) + id.len() + name.len();
     let mut item = String::with_capacity(length + ITEM_OVERHEAD);
     item.push_str(r#"{"type":"function_call","call_id":"#);

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
-use crate::tools::{FunctionCall, seen_name, text_digest};
+use crate::tools::{FunctionCall, text_digest, upstream_name};
 
 fn text(text: &str) -> ContentPart<'_> {
     ContentPart::Text(Cow::Borrowed(text))
@@ -90,7 +90,7 @@ fn only_leading_system_messages_are_instructions() {
 }
 
 #[test]
-fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
+fn an_empty_assistant_message_ends_the_instructions() {
     let talk = talk(vec![
         of(MessageRole::Assistant, Vec::new()),
         message(MessageRole::Developer, "a"),
@@ -107,7 +107,7 @@ fn a_silent_assistant_does_not_turn_later_system_text_into_instructions() {
 }
 
 #[test]
-fn nobody_to_answer() {
+fn nothing_to_answer() {
     assert_eq!(talk(Vec::new()), None);
     assert_eq!(talk(vec![message(MessageRole::Developer, "")]), None);
     assert_eq!(talk(vec![message(MessageRole::Assistant, "")]), None);
@@ -117,17 +117,17 @@ fn nobody_to_answer() {
 fn instructions_can_be_answered_alone() {
     for offers in [false, true] {
         for more in [None, Some(message(MessageRole::Assistant, ""))] {
-            let asked = || {
+            let requested = || {
                 let mut entries = vec![message(MessageRole::Developer, "a")];
                 entries.extend(more.is_some().then(|| message(MessageRole::Assistant, "")));
                 conversation(entries)
             };
-            let alone = asked().finish(&[], offers).unwrap();
+            let alone = requested().finish(&[], offers).unwrap();
             assert_eq!(alone.instructions, "a");
             assert_eq!(alone.history, [""; 0]);
             assert_eq!(alone.input, []);
             assert_eq!(alone.digest.is_some(), offers);
-            assert_eq!(asked().finish_as_history(&[], offers), Some(alone));
+            assert_eq!(requested().finish_as_history(&[], offers), Some(alone));
         }
     }
     // The turn that answers them is the one that goes on when its results come.
@@ -143,7 +143,7 @@ fn instructions_can_be_answered_alone() {
 }
 
 #[test]
-fn input_longer_than_codex_takes_travels_as_history() {
+fn input_longer_than_codex_accepts_becomes_history() {
     let fits = "ä".repeat(INPUT_AT_MOST);
     let within = talk(vec![message(MessageRole::User, &fits)]).unwrap();
     assert_eq!(within.input, [InputItem::Text(fits.clone())]);
@@ -157,15 +157,15 @@ fn input_longer_than_codex_takes_travels_as_history() {
 }
 
 #[test]
-fn as_history_the_last_message_stands_at_its_end() {
-    let asked = || {
+fn as_history_the_last_message_comes_last() {
+    let requested = || {
         conversation(vec![
             message(MessageRole::Developer, "a"),
             message(MessageRole::Assistant, "b"),
             of(MessageRole::User, vec![text("c\n"), ContentPart::Image(3)]),
         ])
     };
-    let talk = asked().finish_as_history(&[], true).unwrap();
+    let talk = requested().finish_as_history(&[], true).unwrap();
     assert_eq!(talk.instructions, "a");
     assert_eq!(talk.input, []);
     let [earlier, last] = talk.history.as_slice() else {
@@ -173,7 +173,7 @@ fn as_history_the_last_message_stands_at_its_end() {
     };
     assert_eq!(
         Some(earlier),
-        asked().finish(&[], true).unwrap().history.first()
+        requested().finish(&[], true).unwrap().history.first()
     );
     assert_eq!(
         last,
@@ -182,7 +182,7 @@ fn as_history_the_last_message_stands_at_its_end() {
 }
 
 #[test]
-fn nobody_to_answer_as_history() {
+fn nothing_to_answer_as_history() {
     assert_eq!(
         ConversationBuilder::default().finish_as_history(&[], true),
         None
@@ -205,7 +205,7 @@ fn calls_and_results_are_items_in_the_order_of_the_calls() {
     ])
     .unwrap();
     assert_eq!(talk.input, []);
-    let seen = seen_name("a.b");
+    let seen = upstream_name("a.b");
     let call = |id: &str| {
         format!(
             r#"{{"type":"function_call","call_id":"{id}","name":"{seen}","arguments":"{{\"n\":\n1}}"}}"#
@@ -232,7 +232,7 @@ fn calls_and_results_are_items_in_the_order_of_the_calls() {
 }
 
 #[test]
-fn only_results_at_the_very_end_can_be_what_a_turn_waits_for() {
+fn only_results_at_the_end_can_resume_a_turn() {
     let talk = talk(vec![
         message(MessageRole::User, "x"),
         calls("", &["1"]),
@@ -245,33 +245,35 @@ fn only_results_at_the_very_end_can_be_what_a_turn_waits_for() {
 }
 
 #[test]
-fn a_digest_is_that_of_the_same_conversation_before_it_went_on() {
-    let asked = || vec![message(MessageRole::User, "x")];
+fn the_digest_before_the_calls_equals_that_of_the_earlier_conversation() {
+    let requested = || vec![message(MessageRole::User, "x")];
     let then = |mut entries: Vec<MessageEntry<'static>>, more: [MessageEntry<'static>; 2]| {
         entries.extend(more);
         entries
     };
-    let first = || then(asked(), [calls("", &["1"]), result("1", "a")]);
+    let first = || then(requested(), [calls("", &["1"]), result("1", "a")]);
     let second = || then(first(), [calls("b", &["2"]), result("2", "c")]);
-    for (earlier, later) in [(asked(), first()), (first(), second())] {
+    for (earlier, later) in [(requested(), first()), (first(), second())] {
         let earlier = talk(earlier).unwrap().digest;
         let later = talk(later).unwrap();
         assert_eq!(Some(later.answered.unwrap().before), earlier);
         assert_ne!(later.digest, earlier);
     }
     // As input or as history: the same.
-    let as_history = conversation(asked()).finish_as_history(&[], true).unwrap();
-    assert_eq!(as_history.digest, talk(asked()).unwrap().digest);
+    let as_history = conversation(requested())
+        .finish_as_history(&[], true)
+        .unwrap();
+    assert_eq!(as_history.digest, talk(requested()).unwrap().digest);
 }
 
 #[test]
-fn only_what_offers_functions_has_a_digest() {
+fn only_conversations_with_functions_have_a_digest() {
     let finishes: [fn(ConversationBuilder<'static>, bool) -> Option<CodexConversation<'static>>;
         2] = [
         |conversation, offers| conversation.finish(&[], offers),
         |conversation, offers| conversation.finish_as_history(&[], offers),
     ];
-    let asked = || vec![message(MessageRole::User, "x")];
+    let requested = || vec![message(MessageRole::User, "x")];
     let said = || {
         vec![
             message(MessageRole::User, "x"),
@@ -285,7 +287,7 @@ fn only_what_offers_functions_has_a_digest() {
         entries
     };
     for finish in finishes {
-        for (entries, same) in [(asked(), asked()), (gone_on(), gone_on())] {
+        for (entries, same) in [(requested(), requested()), (gone_on(), gone_on())] {
             let plain = finish(conversation(entries), false).unwrap();
             assert_eq!((plain.digest, plain.answered), (None, None));
             let offers = finish(conversation(same), true).unwrap();
@@ -296,14 +298,14 @@ fn only_what_offers_functions_has_a_digest() {
         let offers = finish(conversation(said()), true).unwrap();
         assert_eq!(plain.digest, None);
         assert_eq!(plain.answered, offers.answered);
-        let before = finish(conversation(asked()), true).unwrap().digest;
+        let before = finish(conversation(requested()), true).unwrap().digest;
         assert_eq!(plain.answered.map(|answered| answered.before), before);
         assert_eq!(plain.history, offers.history);
     }
 }
 
 #[test]
-fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
+fn calls_and_results_must_match() {
     let user = || message(MessageRole::User, "x");
     for (entries, message) in [
         (vec![user(), result("1", "a")], 1),
@@ -376,7 +378,7 @@ fn a_result_without_its_call_and_a_call_without_its_result_are_found() {
 }
 
 #[test]
-fn calls_of_one_id_are_apart_for_codex_and_the_same_for_the_client() {
+fn repeated_ids_are_distinct_upstream_and_unchanged_for_the_client() {
     let talk = talk(vec![
         message(MessageRole::User, "x"),
         calls("", &["1"]),

@@ -39,7 +39,7 @@ fn terms(plan: &Plan) -> FanOutTerms {
     PlanNotes::from_text(&plan.notes).fan_out.unwrap()
 }
 
-fn named(name: &str, param: &str) -> Option<Selection> {
+fn strategy_named(name: &str, param: &str) -> Option<Selection> {
     Some(Selection {
         name: name.to_owned(),
         param: param.to_owned(),
@@ -91,7 +91,7 @@ fn count_of(plan: &Plan) -> u32 {
 }
 
 #[test]
-fn what_is_not_said_is_the_default() {
+fn absent_fields_have_their_defaults() {
     let expected = FanOutTerms {
         candidates: 3,
         shown: true,
@@ -112,7 +112,7 @@ fn what_is_not_said_is_the_default() {
 }
 
 #[test]
-fn terms_at_their_bounds_are_taken() {
+fn terms_at_their_bounds_are_accepted() {
     let whole = |airlock: &str| terms(&plan(&with_airlock(airlock)));
     for strategy in ["merge", "judge", "vote", "first"] {
         let terms = whole(&format!(r#""synthesis":"{strategy}""#));
@@ -141,24 +141,36 @@ fn a_candidate_has_a_model_an_effort_and_a_hint_of_its_own() {
         r#","parallel_calls":4,"reasoning_effort":"low","airlock":{"candidates":[
         {"model":"o"},{"model":"o","effort":"high"},{"model":"m","effort":"max","hint":" Be\nbold. "}]}"#,
     );
-    assert_eq!(plan.model, named("m", "model"));
+    assert_eq!(plan.model, strategy_named("m", "model"));
     let [first, second, third, fourth] = plan.briefs.as_slice() else {
         unreachable!("four attempts");
     };
-    assert_eq!(first.model, named("o", "airlock.candidates[0].model"));
+    assert_eq!(
+        first.model,
+        strategy_named("o", "airlock.candidates[0].model")
+    );
     // `low` may be no word of this model.
     assert_eq!(first.effort, None);
-    assert_eq!(second.model, named("o", "airlock.candidates[1].model"));
-    assert_eq!(second.effort, named("high", "airlock.candidates[1].effort"));
+    assert_eq!(
+        second.model,
+        strategy_named("o", "airlock.candidates[1].model")
+    );
+    assert_eq!(
+        second.effort,
+        strategy_named("high", "airlock.candidates[1].effort")
+    );
     assert_eq!(third.model, None);
-    assert_eq!(third.effort, named("max", "airlock.candidates[2].effort"));
+    assert_eq!(
+        third.effort,
+        strategy_named("max", "airlock.candidates[2].effort")
+    );
     assert!(
         third.instructions.contains("\n\nBe\nbold.\n\n"),
         "{}",
         third.instructions
     );
     assert_eq!(fourth.model, None);
-    assert_eq!(fourth.effort, named("low", "reasoning_effort"));
+    assert_eq!(fourth.effort, strategy_named("low", "reasoning_effort"));
     for brief in [first, second, fourth] {
         assert_eq!(brief.instructions, "");
     }
@@ -170,7 +182,7 @@ fn a_candidate_has_a_model_an_effort_and_a_hint_of_its_own() {
 }
 
 #[test]
-fn the_default_model_is_to_be_had_where_the_request_asks_for_it() {
+fn a_candidate_may_use_the_default_model_if_the_request_does() {
     let mut request = request(
         r#","parallel_calls":2,"airlock":{"candidates":[{"model":"default"},{"model":"o"}]}"#,
         "",
@@ -183,17 +195,20 @@ fn the_default_model_is_to_be_had_where_the_request_asks_for_it() {
     assert_eq!(plan.briefs[0].model, None);
     assert_eq!(
         plan.briefs[1].model,
-        named("o", "airlock.candidates[1].model")
+        strategy_named("o", "airlock.candidates[1].model")
     );
 }
 
 #[test]
-fn the_only_attempt_may_be_special_too() {
+fn a_single_attempt_may_have_options_too() {
     let plan = plan(
         r#","reasoning_effort":"low","airlock":{"candidates":[{"model":"o","hint":"Be bold."}]}"#,
     );
     // What the answer is said to come from.
-    assert_eq!(plan.model, named("o", "airlock.candidates[0].model"));
+    assert_eq!(
+        plan.model,
+        strategy_named("o", "airlock.candidates[0].model")
+    );
     let [brief] = plan.briefs.as_slice() else {
         unreachable!("one attempt");
     };
@@ -269,7 +284,7 @@ fn the_order_of_members_does_not_matter() {
 }
 
 #[test]
-fn candidates_are_shown_unless_that_is_declined() {
+fn candidates_are_shown_unless_disabled() {
     let with = |options: &str| {
         let plan = plan(&format!(r#","parallel_calls":2,"stream":true{options}"#));
         terms(&plan).shown
@@ -310,7 +325,7 @@ impl Strategy for Other {
 }
 
 #[test]
-fn a_strategy_that_does_not_wait_has_no_use_for_a_quorum() {
+fn a_strategy_that_does_not_wait_ignores_the_quorum() {
     let strategies: [Box<dyn Strategy>; 2] = [
         Box::new(Other("hasty", false)),
         Box::new(Other("first", true)),
@@ -325,7 +340,7 @@ fn a_strategy_that_does_not_wait_has_no_use_for_a_quorum() {
 }
 
 #[test]
-fn a_policy_brings_its_own_strategies_and_settings_their_default() {
+fn a_policy_has_its_own_strategies_and_settings_choose_the_default() {
     // The second `critique` is hidden by the first.
     let strategies: [Box<dyn Strategy>; 3] = [
         Box::new(Other("critique", true)),
@@ -339,8 +354,8 @@ fn a_policy_brings_its_own_strategies_and_settings_their_default() {
     assert_eq!(chosen("", "").as_deref(), Ok("critique"));
     let settings = r#"{"synthesis":"merge"}"#;
     assert_eq!(chosen("", settings).as_deref(), Ok("merge"));
-    let asked = r#""synthesis":"critique""#;
-    assert_eq!(chosen(asked, settings).as_deref(), Ok("critique"));
+    let requested = r#""synthesis":"critique""#;
+    assert_eq!(chosen(requested, settings).as_deref(), Ok("critique"));
     let unknown = chosen(r#""synthesis":"vote""#, "").unwrap_err();
     assert!(
         unknown

@@ -78,7 +78,7 @@ pub enum Harmless {
 
 impl Parameter {
     /// Applies the rule to a value. The reader's path must be the parameter's.
-    pub(in crate::prompt) fn judge<E: de::Error>(
+    pub(in crate::prompt) fn apply<E: de::Error>(
         &self,
         reader: &mut Reader<'_>,
         value: &ValueSummary<'_>,
@@ -90,7 +90,7 @@ impl Parameter {
         match self.treatment {
             Treatment::Honoured | Treatment::Accepted => Ok(ParameterAction::Nothing),
             Treatment::Ignored => Ok(ParameterAction::Ignore),
-            Treatment::Refused(harmless) if harmless.holds(value) => Ok(ParameterAction::Nothing),
+            Treatment::Refused(harmless) if harmless.accepts(value) => Ok(ParameterAction::Nothing),
             Treatment::Refused(harmless) => {
                 let message = match harmless {
                     Harmless::Never => format!("not supported: {}. Leave it out", self.reason),
@@ -181,7 +181,7 @@ impl fmt::Display for Values {
 }
 
 impl Harmless {
-    fn holds(self, value: &ValueSummary<'_>) -> bool {
+    fn accepts(self, value: &ValueSummary<'_>) -> bool {
         match (self, value) {
             (Self::Integer(harmless), ValueSummary::Integer(number)) => *number == harmless.into(),
             (Self::False, ValueSummary::Boolean(value)) => !value,

@@ -72,7 +72,7 @@ fn admits(values: Values, value: &serde_json::Value) -> bool {
     }
 }
 
-fn asks_for_nothing(harmless: Harmless, value: &serde_json::Value) -> bool {
+fn is_harmless(harmless: Harmless, value: &serde_json::Value) -> bool {
     match harmless {
         Harmless::Never => false,
         Harmless::Integer(number) => *value == number,
@@ -86,7 +86,7 @@ fn asks_for_nothing(harmless: Harmless, value: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn every_kind_of_value_at_every_parameter_meets_the_rule() {
+fn the_rule_applies_to_every_parameter_and_type() {
     let mut tried = 0;
     for parameter in PARAMETERS {
         for sample in SAMPLES {
@@ -120,7 +120,7 @@ fn every_kind_of_value_at_every_parameter_meets_the_rule() {
                 }
                 Treatment::Accepted => assert_eq!(result.unwrap().ignored, [""; 0], "{context}"),
                 Treatment::Ignored => assert_eq!(result.unwrap().ignored, [name], "{context}"),
-                Treatment::Refused(harmless) if asks_for_nothing(harmless, &value) => {
+                Treatment::Refused(harmless) if is_harmless(harmless, &value) => {
                     assert_eq!(result.unwrap().ignored, [""; 0], "{context}");
                 }
                 Treatment::Refused(_) => {
@@ -159,7 +159,7 @@ fn strict_refuses_every_hint_and_nothing_else() {
 }
 
 #[test]
-fn a_name_stands_once_in_the_table() {
+fn names_are_unique_in_the_table() {
     let mut names: Vec<&str> = PARAMETERS.iter().map(|parameter| parameter.name).collect();
     names.sort_unstable();
     let count = names.len();
@@ -168,13 +168,13 @@ fn a_name_stands_once_in_the_table() {
 }
 
 #[test]
-fn the_document_tells_the_table() {
+fn the_documentation_contains_the_table() {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../../docs/chat-completions.md"
     );
     let document = std::fs::read_to_string(path).unwrap();
-    let told: Vec<&str> = document
+    let documented: Vec<&str> = document
         .lines()
         .skip_while(|line| *line != "## Parameters")
         .skip(1)
@@ -183,7 +183,7 @@ fn the_document_tells_the_table() {
         .collect();
     let rows: Vec<String> = PARAMETERS.iter().map(table_row).collect();
     assert_eq!(
-        told,
+        documented,
         rows,
         "the rows of docs/chat-completions.md should be:\n{}",
         rows.join("\n")

@@ -5,7 +5,7 @@
 use super::*;
 
 #[test]
-fn whitespace_goes_and_words_and_order_stay() {
+fn only_whitespace_is_removed() {
     let raw = "{ \"b c\" :\n[ 1 , true ],\t\"a\":\"x \\\" { y\\\\\" , \"n\": {\"k\" : null} }";
     assert_eq!(
         compact(raw).unwrap(),
@@ -14,7 +14,7 @@ fn whitespace_goes_and_words_and_order_stay() {
 }
 
 #[test]
-fn what_codex_could_not_parse_is_refused() {
+fn schemas_that_codex_cannot_parse_are_refused() {
     let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
     assert!(compact(&nested(DEPTH_AT_MOST)).is_ok());
     assert_eq!(
@@ -46,7 +46,7 @@ fn what_codex_could_not_parse_is_refused() {
 }
 
 #[test]
-fn whole_numbers_beyond_64_bits_get_a_fraction_and_others_stay() {
+fn only_whole_numbers_beyond_64_bits_get_a_fraction() {
     for (raw, expected) in [
         ("18446744073709551615", "18446744073709551615"),
         ("18446744073709551616", "18446744073709551616.0"),

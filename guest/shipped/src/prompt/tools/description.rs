@@ -7,13 +7,13 @@ use crate::prompt::conversation::push_paragraph;
 
 /// The most bytes of a schema that Codex does not shorten: it allows 5,000 bytes of its own serialization, which is
 /// longer.
-const WHOLE_AT_MOST: usize = 4_000;
+const UNREDUCED_AT_MOST: usize = 4_000;
 
 /// The most levels of a schema that are inspected. A deeper one is appended to the description.
-const DEEPEST: usize = 64;
+const DEPTH_AT_MOST: usize = 64;
 
 /// The keywords that Codex drops, as far as they are significant.
-const LOST: &[&str] = &[
+const DROPPED: &[&str] = &[
     "contains",
     "dependencies",
     "dependentRequired",
@@ -68,10 +68,10 @@ const DESCRIPTIVE: &[&str] = &[
 const SCHEMA: &str = "The arguments satisfy this JSON Schema: ";
 
 /// The description, with the schema appended if Codex would not pass all of it on.
-pub(super) fn described(description: &str, schema: &str) -> String {
+pub(super) fn with_schema(description: &str, schema: &str) -> String {
     let mut text = description.to_owned();
-    if schema.len() > WHOLE_AT_MOST
-        || serde_json::from_str(schema).is_ok_and(|read| loses(&read, 0))
+    if schema.len() > UNREDUCED_AT_MOST
+        || serde_json::from_str(schema).is_ok_and(|read| is_reduced(&read, 0))
     {
         push_paragraph(&mut text, SCHEMA);
         text.push_str(schema);
@@ -80,21 +80,21 @@ pub(super) fn described(description: &str, schema: &str) -> String {
 }
 
 /// Whether Codex would drop or change a part of the schema.
-fn loses(schema: &Value, depth: usize) -> bool {
-    let Value::Object(words) = schema else {
+fn is_reduced(schema: &Value, depth: usize) -> bool {
+    let Value::Object(keywords) = schema else {
         // Codex turns `true` into a string.
         return true;
     };
-    depth > DEEPEST
-        || words
+    depth > DEPTH_AT_MOST
+        || keywords
             .iter()
-            .any(|(word, value)| loses_word(word, value, depth))
-        || changes(words)
+            .any(|(keyword, value)| is_keyword_reduced(keyword, value, depth))
+        || is_changed(keywords)
 }
 
-fn loses_word(word: &str, value: &Value, depth: usize) -> bool {
-    let within = |schema: &Value| loses(schema, depth + 1);
-    match (word, value) {
+fn is_keyword_reduced(keyword: &str, value: &Value, depth: usize) -> bool {
+    let within = |schema: &Value| is_reduced(schema, depth + 1);
+    match (keyword, value) {
         // An absent argument is null anyway.
         ("default", value) => !value.is_null(),
         // Their members are names, and not keywords.
@@ -104,30 +104,32 @@ fn loses_word(word: &str, value: &Value, depth: usize) -> bool {
         ("anyOf" | "oneOf" | "allOf", Value::Array(schemas)) => schemas.iter().any(within),
         ("items", schema) => within(schema),
         ("additionalProperties", schema @ Value::Object(_)) => within(schema),
-        (word, _) => LOST.contains(&word),
+        (keyword, _) => DROPPED.contains(&keyword),
     }
 }
 
 /// Whether Codex would change the meaning of these keywords.
-fn changes(words: &Map<String, Value>) -> bool {
-    let is = |name: &str| match words.get("type") {
+fn is_changed(keywords: &Map<String, Value>) -> bool {
+    let is = |name: &str| match keywords.get("type") {
         Some(Value::String(kind)) => kind == name,
         Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == name),
         _ => false,
     };
     // Codex takes an `enum` without a type for one of strings, and an array without `items` for one of strings.
-    let choice = words.get("enum").and_then(Value::as_array);
-    let only = words.get("const");
-    let mut choices = choice.into_iter().flatten().chain(only);
-    let untyped = !words.contains_key("type") && !choices.all(Value::is_string);
-    let foreign = match words.get("type") {
+    let choice = keywords.get("enum").and_then(Value::as_array);
+    let constant = keywords.get("const");
+    let mut choices = choice.into_iter().flatten().chain(constant);
+    let untyped = !keywords.contains_key("type") && !choices.all(Value::is_string);
+    let unknown_type = match keywords.get("type") {
         Some(Value::String(kind)) => !TYPES.contains(&kind.as_str()),
         _ => false,
     };
-    let open = is("array") && !words.contains_key("items");
-    let lonely = words.contains_key("description")
-        && !DESCRIPTIVE.iter().any(|word| words.contains_key(*word));
-    untyped || foreign || open || lonely
+    let untyped_items = is("array") && !keywords.contains_key("items");
+    let only_description = keywords.contains_key("description")
+        && !DESCRIPTIVE
+            .iter()
+            .any(|keyword| keywords.contains_key(*keyword));
+    untyped || unknown_type || untyped_items || only_description
 }
 
 #[cfg(test)]
@@ -135,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_codex_leaves_out_or_changes_is_described() {
+    fn schemas_that_codex_reduces_or_changes_are_described() {
         let long = format!(
             r#"{{"type":"object","description":"{}"}}"#,
             "x".repeat(5_000)
@@ -155,15 +157,15 @@ mod tests {
             r#"{"additionalProperties":{"type":"string","maxLength":3}}"#,
             long.as_str(),
         ] {
-            let description = described("Looks up.", schema);
+            let description = with_schema("Looks up.", schema);
             let expected = format!("Looks up.\n\nThe arguments satisfy this JSON Schema: {schema}");
             assert_eq!(description, expected);
-            assert!(described("", schema).starts_with("The arguments"));
+            assert!(with_schema("", schema).starts_with("The arguments"));
         }
     }
 
     #[test]
-    fn what_codex_passes_on_is_not_said_twice() {
+    fn schemas_that_codex_passes_on_are_not_described() {
         for schema in [
             "{}",
             r#"{"type":"object","properties":{}}"#,
@@ -174,7 +176,7 @@ mod tests {
             r#"{"description":"say \"format\": yes","type":"object","additionalProperties":false}"#,
             r#"{"properties":{"a":{"type":"array","items":{"type":"number","enum":[1,2]}}}}"#,
         ] {
-            assert_eq!(described("Looks up.", schema), "Looks up.", "{schema}");
+            assert_eq!(with_schema("Looks up.", schema), "Looks up.", "{schema}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::PlanNotes;
 use crate::prompt::render;
-use crate::tools::{ToolNotes, seen_name};
+use crate::tools::{ToolNotes, upstream_name};
 
 const USER: &str = r#"{"role":"user","content":"x"}"#;
 
@@ -63,7 +63,7 @@ fn tools(names: &[&str]) -> String {
 }
 
 #[test]
-fn nothing_is_no_tools() {
+fn null_is_no_tools() {
     let plain = plan("");
     for fields in [
         r#","tools":[]"#,
@@ -89,7 +89,7 @@ fn functions_become_tools() {
         function(r#""name":"g","parameters":{"\u0074ype":"ob\u006aect"},"strict":false"#),
     );
     let plan = plan(&fields);
-    let told: Vec<_> = plan
+    let tools: Vec<_> = plan
         .tools
         .iter()
         .map(|tool| {
@@ -101,9 +101,9 @@ fn functions_become_tools() {
         })
         .collect();
     let schema = r#"{"type":"object","properties":{"b":{},"a":{}}}"#;
-    let seen = seen_name("get.weather");
+    let seen = upstream_name("get.weather");
     assert_eq!(
-        told,
+        tools,
         [
             (seen.as_ref(), "Tells.", schema),
             ("f", "", r#"{"type":"object","properties":{}}"#),
@@ -126,9 +126,9 @@ fn functions_become_tools() {
 }
 
 #[test]
-fn a_choice_offers_and_demands() {
+fn tool_choice_selects_and_requires_functions() {
     let all = tools(&["f", "exec_command", "g"]);
-    let seen = seen_name("exec_command");
+    let seen = upstream_name("exec_command");
     let named = |name: &str| function(&format!("\"name\":{name:?}"));
     let allowed = |mode: &str| {
         format!(
@@ -137,7 +137,7 @@ fn a_choice_offers_and_demands() {
             named("f")
         )
     };
-    for (choice, offered, demand) in [
+    for (choice, offered, call_instructions) in [
         (r#""auto""#.to_owned(), vec!["f", seen.as_ref(), "g"], None),
         ("null".to_owned(), vec!["f", seen.as_ref(), "g"], None),
         (
@@ -158,8 +158,8 @@ fn a_choice_offers_and_demands() {
         assert_eq!(names, offered, "{choice}");
         let noted = tools_of(&plan).unwrap();
         assert_eq!(noted.offered.len(), offered.len(), "{choice}");
-        assert_eq!(noted.required, demand.is_some(), "{choice}");
-        match demand {
+        assert_eq!(noted.required, call_instructions.is_some(), "{choice}");
+        match call_instructions {
             Some(words) => assert!(plan.instructions.contains(words), "{choice}"),
             None => assert_eq!(plan.instructions, "", "{choice}"),
         }
@@ -167,7 +167,7 @@ fn a_choice_offers_and_demands() {
 }
 
 #[test]
-fn a_fan_out_offers_nothing_and_says_so() {
+fn a_fan_out_ignores_tools_and_names_them() {
     let fan_out = format!(r#"{},"parallel_calls":2"#, tools(&["f"]));
     let ignored = plan(&fan_out);
     assert_eq!(ignored.ignored, ["tools"]);
@@ -197,7 +197,7 @@ fn a_fan_out_offers_nothing_and_says_so() {
 }
 
 #[test]
-fn what_libraries_leave_in_a_call_is_nothing() {
+fn fields_that_client_libraries_add_to_calls_are_ignored() {
     let messages = r#"{"role":"assistant","tool_calls":[{"index":0,"id":"1","type":"function","function":{"name":"f","arguments":"{}","parsed_arguments":{"a":[]}}}]},{"role":"tool","tool_call_id":"1","content":"r"}"#;
     let plan = render(&request(messages, &tools(&["f"]), r#"{"strict":true}"#)).unwrap();
     assert_eq!(plan.ignored, [""; 0]);
@@ -206,7 +206,7 @@ fn what_libraries_leave_in_a_call_is_nothing() {
 }
 
 #[test]
-fn schemas_are_bounded_together() {
+fn the_total_size_of_schemas_is_bounded() {
     let tools = |count: usize| {
         let text = "x".repeat(500 * 1024);
         let schema = format!(r#"{{"type":"object","description":"{text}"}}"#);
@@ -223,8 +223,8 @@ fn schemas_are_bounded_together() {
 }
 
 #[test]
-fn a_schema_without_a_type_is_one_of_an_object() {
-    for (given, told) in [
+fn a_schema_without_a_type_describes_an_object() {
+    for (given, expected) in [
         ("{}", r#"{"type":"object","properties":{}}"#),
         (r#"{"anyOf":[]}"#, r#"{"type":"object","anyOf":[]}"#),
         (r#"{"x":1,"type":"object"}"#, r#"{"x":1,"type":"object"}"#),
@@ -232,7 +232,7 @@ fn a_schema_without_a_type_is_one_of_an_object() {
         let tool =
             format!(r#"{{"type":"function","function":{{"name":"f","parameters":{given}}}}}"#);
         let plan = plan(&format!(r#","tools":[{tool}]"#));
-        assert_eq!(plan.tools[0].parameters, told);
+        assert_eq!(plan.tools[0].parameters, expected);
         assert_eq!(plan.tools[0].param, "tools[0].function.parameters");
     }
 }

@@ -8,24 +8,24 @@ use serde_json::{Map, Number, Value};
 const ROUNDING: f64 = 1e-9;
 
 /// The keyword of the first bound that the value violates.
-pub(super) fn broken(words: &Map<String, Value>, value: &Value) -> Option<&'static str> {
+pub(super) fn violated(keywords: &Map<String, Value>, value: &Value) -> Option<&'static str> {
     match value {
-        Value::Number(number) => broken_by_number(words, number),
+        Value::Number(number) => violated_by_number(keywords, number),
         // Counted only if there is a bound: a string may be long.
-        Value::String(text) => {
-            broken_by_size(words, ["minLength", "maxLength"], || text.chars().count())
-        }
-        Value::Array(items) => broken_by_size(words, ["minItems", "maxItems"], || items.len()),
+        Value::String(text) => violated_by_size(keywords, ["minLength", "maxLength"], || {
+            text.chars().count()
+        }),
+        Value::Array(items) => violated_by_size(keywords, ["minItems", "maxItems"], || items.len()),
         _ => None,
     }
 }
 
-fn broken_by_size(
-    words: &Map<String, Value>,
+fn violated_by_size(
+    keywords: &Map<String, Value>,
     [least, most]: [&'static str; 2],
     size: impl Fn() -> usize,
 ) -> Option<&'static str> {
-    let bound = |word| words.get(word).and_then(Value::as_number);
+    let bound = |keyword| keywords.get(keyword).and_then(Value::as_number);
     let differs = |bound: &Number, how| compare(&Number::from(size()), bound) == Some(how);
     if bound(least).is_some_and(|bound| differs(bound, Ordering::Less)) {
         return Some(least);
@@ -35,7 +35,7 @@ fn broken_by_size(
         .then_some(most)
 }
 
-fn broken_by_number(words: &Map<String, Value>, number: &Number) -> Option<&'static str> {
+fn violated_by_number(keywords: &Map<String, Value>, number: &Number) -> Option<&'static str> {
     type Breaks = fn(Ordering) -> bool;
     const BOUNDS: [(&str, Breaks); 4] = [
         ("minimum", Ordering::is_lt),
@@ -43,11 +43,11 @@ fn broken_by_number(words: &Map<String, Value>, number: &Number) -> Option<&'sta
         ("exclusiveMinimum", Ordering::is_le),
         ("exclusiveMaximum", Ordering::is_ge),
     ];
-    let bound = |word| words.get(word).and_then(Value::as_number);
-    for (word, breaks) in BOUNDS {
-        let order = bound(word).and_then(|bound| compare(number, bound));
-        if order.is_some_and(breaks) {
-            return Some(word);
+    let bound = |keyword| keywords.get(keyword).and_then(Value::as_number);
+    for (keyword, violates) in BOUNDS {
+        let order = bound(keyword).and_then(|bound| compare(number, bound));
+        if order.is_some_and(violates) {
+            return Some(keyword);
         }
     }
     let factor = bound("multipleOf")?;

@@ -207,7 +207,7 @@ fn sizes_and_numbers() {
 }
 
 #[test]
-fn what_cannot_be_read_counts_as_satisfied() {
+fn invalid_schemas_count_as_satisfied() {
     let any = ["{}", "1", "null", "[{\"a\":1}]"];
     for schema in [
         "not JSON",
@@ -249,7 +249,7 @@ fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn what_is_deep_or_has_no_end_is_bounded() {
+fn deep_and_recursive_schemas_are_bounded() {
     on_a_small_stack(|| {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         let tree = r##"{"anyOf":[{"type":"null"},{"type":"array","items":{"$ref":"#"}}]}"##;
@@ -283,7 +283,7 @@ fn what_is_deep_or_has_no_end_is_bounded() {
 }
 
 #[test]
-fn references_that_double_are_checked_all_the_same() {
+fn duplicated_references_are_checked() {
     // 2^18 ways to the last of them.
     let doubling = |last: &str| {
         let level = |level: usize| {
@@ -300,7 +300,7 @@ fn references_that_double_are_checked_all_the_same() {
 }
 
 #[test]
-fn what_takes_too_long_is_unchecked() {
+fn a_check_that_takes_too_many_steps_is_an_error() {
     let items = format!("[{}1]", "1,".repeat(5_000));
     let choices = format!("{}0", "2,".repeat(5_000));
     let schema = format!("{{\"items\":{{\"enum\":[{choices}]}}}}");
@@ -329,7 +329,7 @@ fn what_takes_too_long_is_unchecked() {
 }
 
 #[test]
-fn names_in_a_fault_are_short() {
+fn names_in_a_violation_are_shortened() {
     let name = "é".repeat(10_000);
     let schema =
         format!("{{\"required\":[\"{name}\"],\"additionalProperties\":{{\"type\":\"null\"}}}}");

@@ -50,7 +50,7 @@ fn item(item: &Value) -> Event {
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> Event {
-    let seen = tools::seen_name(name);
+    let seen = tools::upstream_name(name);
     item(&json!({
         "type": "function_call", "id": "fc_1", "name": seen, "arguments": arguments, "call_id": id,
     }))
@@ -73,15 +73,16 @@ struct Heard {
 }
 
 fn owned(calls: &[(&str, &str, &str)]) -> Vec<Told> {
-    let told = calls.iter();
-    told.map(|(id, name, arguments)| {
-        (
-            (*id).to_owned(),
-            (*name).to_owned(),
-            (*arguments).to_owned(),
-        )
-    })
-    .collect()
+    let replied = calls.iter();
+    replied
+        .map(|(id, name, arguments)| {
+            (
+                (*id).to_owned(),
+                (*name).to_owned(),
+                (*arguments).to_owned(),
+            )
+        })
+        .collect()
 }
 
 /// What the `tool_calls` of a stream come to, held to what clients insist on.
@@ -96,23 +97,27 @@ fn put_together(frames: &[Frame]) -> (String, Vec<Told>, Option<String>) {
         };
         let delta = &choice["delta"];
         content.push_str(delta["content"].as_str().unwrap_or_default());
-        if let Some(told) = choice["finish_reason"].as_str() {
-            assert_eq!(reason.replace(told.to_owned()), None, "there is one reason");
+        if let Some(replied) = choice["finish_reason"].as_str() {
+            assert_eq!(
+                reason.replace(replied.to_owned()),
+                None,
+                "there is one reason"
+            );
         }
-        let Some(told) = delta.get("tool_calls") else {
+        let Some(replied) = delta.get("tool_calls") else {
             continue;
         };
-        let [told] = told.as_array().unwrap().as_slice() else {
-            panic!("{told}")
+        let [replied] = replied.as_array().unwrap().as_slice() else {
+            panic!("{replied}")
         };
-        let index = usize::try_from(told["index"].as_u64().unwrap()).unwrap();
-        let arguments = told["function"]["arguments"].as_str().unwrap();
-        if let Some(id) = told.get("id") {
+        let index = usize::try_from(replied["index"].as_u64().unwrap()).unwrap();
+        let arguments = replied["function"]["arguments"].as_str().unwrap();
+        if let Some(id) = replied.get("id") {
             assert_eq!(index, calls.len(), "indices count from 0");
-            assert_eq!(told["type"], "function");
+            assert_eq!(replied["type"], "function");
             let id = id.as_str().unwrap();
             assert!(!id.is_empty());
-            let name = told["function"]["name"].as_str().unwrap();
+            let name = replied["function"]["name"].as_str().unwrap();
             calls.push((id.to_owned(), name.to_owned(), String::new()));
         }
         calls[index].2.push_str(arguments);
@@ -124,11 +129,11 @@ fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) ->
     let mut reply = reply(&notes(true, tools.clone()));
     let (mut frames, mut handoff) = (Vec::new(), None);
     for batch in batches(events.to_vec(), cuts) {
-        let told = reply.feed(batch);
-        assert!(handoff.is_none() || told.frames.is_empty());
-        frames.extend(told.frames);
-        if let Some(told) = told.handoff {
-            assert_eq!(handoff.replace(told), None, "there is one handoff");
+        let replied = reply.feed(batch);
+        assert!(handoff.is_none() || replied.frames.is_empty());
+        frames.extend(replied.frames);
+        if let Some(replied) = replied.handoff {
+            assert_eq!(handoff.replace(replied), None, "there is one handoff");
         }
     }
     let closing = reply.finish(ending);
@@ -151,10 +156,10 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
     let mut reply = reply(&notes(false, tools.clone()));
     let mut handoff = None;
     for batch in batches(events.to_vec(), cuts) {
-        let told = reply.feed(batch);
-        assert_eq!(told.frames, []);
-        if let Some(told) = told.handoff {
-            assert_eq!(handoff.replace(told), None, "there is one handoff");
+        let replied = reply.feed(batch);
+        assert_eq!(replied.frames, []);
+        if let Some(replied) = replied.handoff {
+            assert_eq!(handoff.replace(replied), None, "there is one handoff");
         }
     }
     let body = reply
@@ -169,7 +174,7 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
         assert!(!calls.is_empty());
         assert_ne!(message["content"], "");
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let told = calls.iter().map(|call| {
+        let replied = calls.iter().map(|call| {
             assert_eq!(call["type"], "function");
             let function = &call["function"];
             (
@@ -178,7 +183,7 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
                 text(&function["arguments"]),
             )
         });
-        told.collect()
+        replied.collect()
     });
     Heard {
         handoff,
@@ -190,16 +195,16 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
 
 /// What both kinds of reply say, however the events are batched. Content is not compared where there is a problem.
 fn receive(tools: &ToolNotes, events: &[Event], ending: &Ending) -> Heard {
-    let heard = collected(tools, events, 0, ending.clone());
+    let observed = collected(tools, events, 0, ending.clone());
     for cuts in 0..1 << events.len() {
-        assert_eq!(collected(tools, events, cuts, ending.clone()), heard);
+        assert_eq!(collected(tools, events, cuts, ending.clone()), observed);
         let mut streamed = streamed(tools, events, cuts, ending.clone());
-        if heard.reason.is_err() {
+        if observed.reason.is_err() {
             streamed.content.clear();
         }
-        assert_eq!(streamed, heard, "cuts {cuts:b}");
+        assert_eq!(streamed, observed, "cuts {cuts:b}");
     }
-    heard
+    observed
 }
 
 fn key(text: &str, calls: &[(&str, &str, &str)]) -> Option<String> {
@@ -224,13 +229,13 @@ fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> Hear
     }
 }
 
-fn code(heard: &Heard) -> Option<&str> {
-    heard.reason.as_ref().err()?.code.as_deref()
+fn code(observed: &Heard) -> Option<&str> {
+    observed.reason.as_ref().err()?.code.as_deref()
 }
 
 #[test]
-fn calls_after_text_are_handed_off_by_the_clients_names() {
-    let told = [
+fn calls_after_text_are_handed_off_with_the_clients_names() {
+    let replied = [
         ("1", "get.weather", "{\"city\": \"\u{e9}\\n\"}"),
         ("2", "f", "{}"),
         ("3", "get.weather", "[]"),
@@ -240,7 +245,7 @@ fn calls_after_text_are_handed_off_by_the_clients_names() {
         text(0, None, " see."),
         text(1, None, "So:"),
     ];
-    events.extend(told.map(|(id, name, arguments)| call(id, name, arguments)));
+    events.extend(replied.map(|(id, name, arguments)| call(id, name, arguments)));
     events.extend([
         whole(),
         text(2, None, "too late"),
@@ -248,16 +253,16 @@ fn calls_after_text_are_handed_off_by_the_clients_names() {
         whole(),
     ]);
     let text = "Let me see.\n\nSo:";
-    let expected = handed(text, &told, key(text, &told));
+    let expected = handed(text, &replied, key(text, &replied));
     assert_eq!(receive(&tools(), &events, &Ending::HandedOff), expected);
 }
 
 #[test]
 fn a_call_alone_has_no_content() {
-    let told = [("1", "f", "{}")];
+    let replied = [("1", "f", "{}")];
     let events = [call("1", "f", "{}"), other("item/started", "{}"), whole()];
-    let heard = receive(&tools(), &events, &Ending::HandedOff);
-    assert_eq!(heard, handed("", &told, key("", &told)));
+    let observed = receive(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(observed, handed("", &replied, key("", &replied)));
     let mut reply = reply(&notes(false, tools()));
     reply.feed(events.to_vec());
     let body: Value = serde_json::from_str(&reply.finish(Ending::HandedOff).body.unwrap()).unwrap();
@@ -266,11 +271,11 @@ fn a_call_alone_has_no_content() {
 }
 
 #[test]
-fn a_response_without_calls_of_the_clients_leaves_the_turn_going() {
+fn a_response_without_client_calls_continues_the_turn() {
     let foreign = item(&json!({
         "type": "function_call", "name": "shell", "arguments": "{}", "call_id": "0",
     }));
-    let told = [("1", "f", "{}")];
+    let replied = [("1", "f", "{}")];
     let events = [
         whole(),
         foreign.clone(),
@@ -280,33 +285,33 @@ fn a_response_without_calls_of_the_clients_leaves_the_turn_going() {
         call("1", "f", "{}"),
         whole(),
     ];
-    let heard = receive(&tools(), &events, &Ending::HandedOff);
-    assert_eq!(heard, handed("a", &told, key("a", &told)));
-    let heard = receive(&tools(), &events[..5], &Ending::Completed);
-    assert_eq!((heard.handoff, heard.calls), (None, Vec::new()));
-    assert_eq!(heard.reason.as_deref(), Ok("stop"));
+    let observed = receive(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(observed, handed("a", &replied, key("a", &replied)));
+    let observed = receive(&tools(), &events[..5], &Ending::Completed);
+    assert_eq!((observed.handoff, observed.calls), (None, Vec::new()));
+    assert_eq!(observed.reason.as_deref(), Ok("stop"));
     // One of both kinds.
     for events in [
         [foreign.clone(), call("1", "f", "{}"), whole()],
         [call("1", "f", "{}"), foreign, whole()],
     ] {
-        let heard = receive(&tools(), &events, &Ending::HandedOff);
-        assert_eq!(heard, handed("", &told, None));
+        let observed = receive(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(observed, handed("", &replied, None));
     }
 }
 
 #[test]
-fn what_cannot_be_waited_for_is_told_all_the_same() {
+fn calls_of_a_turn_that_cannot_wait_are_sent() {
     for arguments in ["", "{", "{\"a\":1}x", "not JSON\u{0}\"\n"] {
-        let told = [("1", "f", "{}"), ("2", "f", arguments)];
+        let replied = [("1", "f", "{}"), ("2", "f", arguments)];
         let events = [call("1", "f", "{}"), call("2", "f", arguments), whole()];
-        let heard = receive(&tools(), &events, &Ending::HandedOff);
-        assert_eq!(heard, handed("", &told, None), "{arguments:?}");
+        let observed = receive(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(observed, handed("", &replied, None), "{arguments:?}");
     }
 }
 
 #[test]
-fn ids_are_made_where_there_are_none() {
+fn missing_ids_are_generated() {
     let without = item(&json!({"type": "function_call", "name": "f", "arguments": "{}"}));
     let events = [
         call("", "f", "1"),
@@ -314,25 +319,25 @@ fn ids_are_made_where_there_are_none() {
         without,
         whole(),
     ];
-    let heard = receive(&tools(), &events, &Ending::HandedOff);
+    let observed = receive(&tools(), &events, &Ending::HandedOff);
     let expected = [
         ("call_1_0_", "f", "1"),
         ("call_1_0", "f", "2"),
         ("call_1_2", "f", "{}"),
     ];
-    assert_eq!(heard.calls, owned(&expected));
-    assert_eq!(heard.handoff.unwrap().key, None);
+    assert_eq!(observed.calls, owned(&expected));
+    assert_eq!(observed.handoff.unwrap().key, None);
 }
 
 #[test]
-fn a_call_that_comes_again_is_told_once() {
+fn a_repeated_call_is_sent_once() {
     let events = [
         call("1", "f", "1"),
         call("2", "f", "2"),
         call("1", "f", "3"),
         whole(),
     ];
-    let told = [("2", "f", "2"), ("1", "f", "3")];
-    let heard = receive(&tools(), &events, &Ending::HandedOff);
-    assert_eq!(heard, handed("", &told, None));
+    let replied = [("2", "f", "2"), ("1", "f", "3")];
+    let observed = receive(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(observed, handed("", &replied, None));
 }

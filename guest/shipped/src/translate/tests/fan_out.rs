@@ -38,10 +38,10 @@ fn opened(source: u32, at: u64) -> Event {
     of(source, at, EventKind::Opened("m".to_owned()))
 }
 
-fn said(source: u32, message: u32, words: &str) -> Event {
+fn candidate_text(source: u32, message: u32, content: &str) -> Event {
     Event {
         source,
-        ..text(message, None, words)
+        ..text(message, None, content)
     }
 }
 
@@ -77,19 +77,19 @@ fn turns() -> Vec<Event> {
         opened(1, 5),
         opened(2, 5),
         opened(3, 5),
-        said(1, 0, "{\"a\""),
-        said(2, 0, HOSTILE),
-        said(1, 0, ": 1}"),
+        candidate_text(1, 0, "{\"a\""),
+        candidate_text(2, 0, HOSTILE),
+        candidate_text(1, 0, ": 1}"),
         of(1, 7, EventKind::Restarted(vec![0])),
         used(1, 7),
-        said(1, 1, "{\"a\": 2}"),
+        candidate_text(1, 1, "{\"a\": 2}"),
         settled(2, 12, failure()),
         settled(1, 15, Ending::Completed),
         settled(3, 16, Ending::Interrupted),
         used(0, 100),
         settled(0, 17, failure()),
-        said(0, 0, "{\"b\""),
-        said(0, 0, ": 3}"),
+        candidate_text(0, 0, "{\"b\""),
+        candidate_text(0, 0, ": 3}"),
     ]
 }
 
@@ -105,49 +105,61 @@ struct Heard {
 }
 
 fn listen(frames: &[Frame]) -> Heard {
-    let mut heard = Heard::default();
+    let mut observed = Heard::default();
     let (last, chunks) = frames.split_last().unwrap();
     assert_eq!(last.data, "[DONE]");
     for frame in chunks {
         assert!(!frame.data.contains(['\n', '\r']), "a frame is one line");
         let chunk: Value = serde_json::from_str(&frame.data).unwrap();
-        let told = &chunk["_toolEvent"];
+        let replied = &chunk["_toolEvent"];
         if chunk["choices"].get(0).is_none() {
-            heard.usage = chunk["usage"].clone();
+            observed.usage = chunk["usage"].clone();
             continue;
         }
         let choice = &chunk["choices"][0];
-        let words = choice["delta"]["content"].as_str().unwrap_or_default();
-        heard.content.push_str(words);
+        let text = choice["delta"]["content"].as_str().unwrap_or_default();
+        observed.content.push_str(text);
         if !choice["finish_reason"].is_null() {
-            heard.airlock = chunk["airlock"].clone();
+            observed.airlock = chunk["airlock"].clone();
         }
-        let Some(kind) = told["type"].as_str() else {
-            assert_eq!(heard.gathered, heard.content, "one goes before the other");
+        let Some(kind) = replied["type"].as_str() else {
+            assert_eq!(
+                observed.gathered, observed.content,
+                "one goes before the other"
+            );
             continue;
         };
-        assert_eq!(choice["delta"], json!({}), "{told}");
-        let tab = told["tab"].as_u64().unwrap_or_default();
-        let words = told["text"].as_str().unwrap_or_default();
+        assert_eq!(choice["delta"], json!({}), "{replied}");
+        let tab = replied["tab"].as_u64().unwrap_or_default();
+        let text = replied["text"].as_str().unwrap_or_default();
         match kind {
-            "codex_gather" => heard.gathered.push_str(words),
-            "codex_tab_open" => assert_eq!(heard.tabs.insert(tab, String::new()), None),
+            "codex_gather" => observed.gathered.push_str(text),
+            "codex_tab_open" => assert_eq!(observed.tabs.insert(tab, String::new()), None),
             "codex_tab_chunk" => {
-                assert!(!heard.ends.contains_key(&tab), "nothing after its end");
-                heard.tabs.get_mut(&tab).unwrap().push_str(words);
+                assert!(!observed.ends.contains_key(&tab), "nothing after its end");
+                observed.tabs.get_mut(&tab).unwrap().push_str(text);
             }
             "codex_tab_close" | "codex_tab_error" => {
-                assert!(heard.tabs.contains_key(&tab), "opened before it ends");
-                assert_eq!(heard.ends.insert(tab, told.clone()), None, "ends once");
+                assert!(observed.tabs.contains_key(&tab), "opened before it ends");
+                assert_eq!(
+                    observed.ends.insert(tab, replied.clone()),
+                    None,
+                    "ends once"
+                );
             }
-            _ => panic!("{told}"),
+            _ => panic!("{replied}"),
         }
     }
-    heard
+    observed
 }
 
 /// What comes of the events in batches that the set bits of `cuts` end.
-fn told(notes: &PlanNotes, events: &[Event], cuts: usize, ending: Ending) -> (Vec<Frame>, Closing) {
+fn replied(
+    notes: &PlanNotes,
+    events: &[Event],
+    cuts: usize,
+    ending: Ending,
+) -> (Vec<Frame>, Closing) {
     let mut reply = reply(notes);
     let mut frames = Vec::new();
     for batch in batches(events.to_vec(), cuts) {
@@ -160,13 +172,13 @@ fn told(notes: &PlanNotes, events: &[Event], cuts: usize, ending: Ending) -> (Ve
 
 fn whole(structure: Structure, events: &[Event]) -> Value {
     let notes = notes(false, structure);
-    let (frames, closing) = told(&notes, events, 0, Ending::Completed);
+    let (frames, closing) = replied(&notes, events, 0, Ending::Completed);
     assert_eq!(frames, []);
     serde_json::from_str(&closing.body.unwrap()).unwrap()
 }
 
 #[test]
-fn batches_change_nothing_that_a_client_hears_of_a_fan_out() {
+fn batching_does_not_change_the_response_of_a_fan_out() {
     let expected = Heard {
         tabs: BTreeMap::from([
             (1, "{\"a\": 1}\n\n{\"a\": 2}".to_owned()),
@@ -199,7 +211,7 @@ fn batches_change_nothing_that_a_client_hears_of_a_fan_out() {
     // The openings come at once, so the first two events end no batch.
     for cuts in (0..1 << (turns().len() - 1)).step_by(1 << 2) {
         let notes = notes(true, Structure::Object);
-        let (frames, closing) = told(&notes, &turns(), cuts, Ending::Completed);
+        let (frames, closing) = replied(&notes, &turns(), cuts, Ending::Completed);
         assert_eq!(closing.body, Ok(String::new()));
         assert_eq!(listen(&frames), expected, "cuts {cuts:b}");
         if cuts % 64 == 0 {
@@ -207,7 +219,7 @@ fn batches_change_nothing_that_a_client_hears_of_a_fan_out() {
                 streaming: false,
                 ..notes
             };
-            let (_, closing) = told(&collected, &turns(), cuts, Ending::Completed);
+            let (_, closing) = replied(&collected, &turns(), cuts, Ending::Completed);
             let again: Value = serde_json::from_str(&closing.body.unwrap()).unwrap();
             assert_eq!(again, body, "cuts {cuts:b}");
         }
@@ -240,37 +252,37 @@ fn the_order_of_candidates_is_that_of_their_events() {
     reply.feed(vec![opened(1, 0), opened(2, 0)]);
     let frames = reply
         .feed(vec![
-            said(1, 0, "a"),
-            said(1, 0, "b"),
-            said(2, 0, "c"),
-            said(3, 0, "never opened"),
-            said(4, 0, "consulted"),
-            said(1, 1, "d"),
+            candidate_text(1, 0, "a"),
+            candidate_text(1, 0, "b"),
+            candidate_text(2, 0, "c"),
+            candidate_text(3, 0, "never opened"),
+            candidate_text(4, 0, "consulted"),
+            candidate_text(1, 1, "d"),
             settled(1, 0, Ending::Completed),
-            said(1, 1, "too late"),
+            candidate_text(1, 1, "too late"),
             settled(1, 0, Ending::Interrupted),
-            said(2, 0, "e"),
+            candidate_text(2, 0, "e"),
         ])
         .frames;
     let pieces: Vec<(u64, String)> = frames
         .iter()
         .map(|frame| {
             let chunk: Value = serde_json::from_str(&frame.data).unwrap();
-            let told = &chunk["_toolEvent"];
-            let words = told["text"].as_str().unwrap();
-            (told["tab"].as_u64().unwrap(), words.to_owned())
+            let replied = &chunk["_toolEvent"];
+            let text = replied["text"].as_str().unwrap();
+            (replied["tab"].as_u64().unwrap(), text.to_owned())
         })
         .collect();
     let expected = [(1, "ab"), (2, "c"), (1, "\n\nd"), (1, "ab\n\nd"), (2, "e")];
-    assert_eq!(pieces, expected.map(|(tab, words)| (tab, words.to_owned())));
+    assert_eq!(pieces, expected.map(|(tab, text)| (tab, text.to_owned())));
 }
 
 #[test]
-fn no_tab_stays_open_however_the_response_ends() {
+fn every_tab_is_closed_however_the_response_ends() {
     for count in 0..turns().len() {
         for ending in [Ending::Completed, Ending::Interrupted, failure()] {
             let notes = notes(true, Structure::Free);
-            let (frames, closing) = told(&notes, &turns()[..count], 0, ending.clone());
+            let (frames, closing) = replied(&notes, &turns()[..count], 0, ending.clone());
             let errors = frames
                 .iter()
                 .filter(|frame| frame.data.starts_with("{\"error\""));
@@ -281,19 +293,22 @@ fn no_tab_stays_open_however_the_response_ends() {
                 .into_iter()
                 .filter(|frame| !frame.data.starts_with("{\"error\""))
                 .collect();
-            let heard = listen(&chunks);
-            assert!(heard.tabs.keys().eq(heard.ends.keys()), "{count} events");
+            let observed = listen(&chunks);
+            assert!(
+                observed.tabs.keys().eq(observed.ends.keys()),
+                "{count} events"
+            );
         }
     }
 }
 
 #[test]
-fn a_client_that_wants_no_candidates_sees_a_plain_stream() {
+fn without_candidates_the_stream_is_plain() {
     let mut hidden = notes(true, Structure::Object);
-    if let Some(asked) = &mut hidden.fan_out {
-        asked.shown = false;
+    if let Some(requested) = &mut hidden.fan_out {
+        requested.shown = false;
     }
-    let (frames, _) = told(&hidden, &turns(), 0, Ending::Completed);
+    let (frames, _) = replied(&hidden, &turns(), 0, Ending::Completed);
     assert!(
         frames
             .iter()
@@ -311,15 +326,15 @@ fn a_client_that_wants_no_candidates_sees_a_plain_stream() {
 }
 
 #[test]
-fn an_answer_whose_text_was_told_is_not_replaced_in_a_stream() {
+fn an_answer_whose_textwas_sent_is_not_replaced_in_a_stream() {
     let events = [
-        said(0, 0, "told"),
+        candidate_text(0, 0, "told"),
         settled(0, 0, failure()),
-        said(0, 0, "other"),
+        candidate_text(0, 0, "other"),
     ];
     for cuts in 0..1 << events.len() {
         let notes = notes(true, Structure::Free);
-        let (_, closing) = told(&notes, &events, cuts, Ending::Completed);
+        let (_, closing) = replied(&notes, &events, cuts, Ending::Completed);
         let problem = closing.body.unwrap_err();
         assert_eq!(problem.code.as_deref(), Some("stream_restarted"));
     }
@@ -328,7 +343,7 @@ fn an_answer_whose_text_was_told_is_not_replaced_in_a_stream() {
 }
 
 #[test]
-fn what_a_panel_adds_cannot_break_a_frame() {
+fn the_panels_extra_cannot_break_a_frame() {
     let cases = [
         (None, json!({})),
         (Some("not JSON"), json!({})),
@@ -342,16 +357,16 @@ fn what_a_panel_adds_cannot_break_a_frame() {
     for (extra, added) in cases {
         let events = [
             opened(2, 0),
-            said(2, 0, "yes"),
+            candidate_text(2, 0, "yes"),
             settled(2, 1, Ending::Completed),
             picked(2, extra),
-            said(0, 0, "yes"),
+            candidate_text(0, 0, "yes"),
         ];
         let mut expected = json!({"strategy": "merge", "candidate": 2});
         let members = added.as_object().unwrap().clone();
         expected.as_object_mut().unwrap().extend(members);
         let notes = notes(true, Structure::Free);
-        let (frames, _) = told(&notes, &events, 0, Ending::Completed);
+        let (frames, _) = replied(&notes, &events, 0, Ending::Completed);
         assert_eq!(listen(&frames).airlock["synthesis"], expected, "{extra:?}");
         let body = whole(Structure::Free, &events);
         assert_eq!(body["airlock"]["synthesis"], expected, "{extra:?}");
@@ -360,29 +375,29 @@ fn what_a_panel_adds_cannot_break_a_frame() {
 }
 
 #[test]
-fn an_answer_without_a_word_is_void_however_it_ended() {
+fn an_empty_answer_is_void_however_it_ended() {
     let cut = Ending::Incomplete(Shortfall::ContentFilter);
     for ending in [Ending::Completed, cut, Ending::Interrupted, failure()] {
         let events = [
             opened(1, 0),
-            said(1, 0, "yes"),
+            candidate_text(1, 0, "yes"),
             settled(1, 1, Ending::Completed),
             opened(0, 2),
             event(EventKind::Restarted(Vec::new())),
             used(0, 3),
             settled(0, 4, ending),
             picked(1, Some("{\"fallback\":true}")),
-            said(0, 0, "yes"),
+            candidate_text(0, 0, "yes"),
         ];
         let synthesis = json!({"strategy": "merge", "candidate": 1, "fallback": true});
         for cuts in 0..1 << events.len() {
             let notes = notes(true, Structure::Free);
-            let (frames, closing) = told(&notes, &events, cuts, Ending::Completed);
+            let (frames, closing) = replied(&notes, &events, cuts, Ending::Completed);
             assert_eq!(closing.body, Ok(String::new()));
-            let heard = listen(&frames);
-            assert_eq!(heard.content, "yes");
-            assert_eq!(heard.airlock["synthesis"], synthesis);
-            assert_eq!(heard.airlock["usage"]["synthesis"], tokens(1, 3));
+            let observed = listen(&frames);
+            assert_eq!(observed.content, "yes");
+            assert_eq!(observed.airlock["synthesis"], synthesis);
+            assert_eq!(observed.airlock["usage"]["synthesis"], tokens(1, 3));
         }
         let body = whole(Structure::Free, &events);
         assert_eq!(body["choices"][0]["message"]["content"], "yes");

@@ -57,13 +57,13 @@ fn tools() -> ToolNotes {
 }
 
 fn fan_out(shown: bool) -> PlanNotes {
-    let asked = FanOutTerms {
+    let requested = FanOutTerms {
         candidates: 2,
         shown,
         ..FanOutTerms::default()
     };
     PlanNotes {
-        fan_out: Some(asked),
+        fan_out: Some(requested),
         ..stream()
     }
 }
@@ -88,7 +88,7 @@ fn offered(notes: &PlanNotes, events: &[Event]) -> Option<Pattern> {
 }
 
 #[test]
-fn a_pattern_tells_what_feeding_would_tell() {
+fn a_pattern_writes_the_frames_that_feed_would() {
     for notes in streams() {
         let content = |piece: &str| text(3, Some(Phase::FinalAnswer), piece);
         let thought = |piece: &str| reasoning(2, true, piece);
@@ -98,18 +98,18 @@ fn a_pattern_tells_what_feeding_would_tell() {
             reply.feed(vec![field("One")]);
             let pattern = reply.offer().unwrap();
             for piece in PIECES {
-                let told = reply.feed(vec![field(piece)]).frames;
-                assert_eq!(told, [written(&pattern, piece)], "{notes:?}");
+                let replied = reply.feed(vec![field(piece)]).frames;
+                assert_eq!(replied, [written(&pattern, piece)], "{notes:?}");
                 assert_eq!(reply.offer().as_ref(), Some(&pattern));
             }
-            let told = reply.feed(Vec::from(PIECES.map(field))).frames;
-            assert_eq!(told, [written(&pattern, &PIECES.concat())]);
+            let replied = reply.feed(Vec::from(PIECES.map(field))).frames;
+            assert_eq!(replied, [written(&pattern, &PIECES.concat())]);
         }
     }
 }
 
 #[test]
-fn only_content_that_matters_later_must_be_reported() {
+fn only_content_that_is_needed_later_is_reported() {
     for notes in streams() {
         let matters = notes.tools.is_some() || notes.structure == Structure::Object;
         let pattern = offered(&notes, &[text(0, None, "a")]).unwrap();
@@ -120,7 +120,7 @@ fn only_content_that_matters_later_must_be_reported() {
 }
 
 #[test]
-fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
+fn no_pattern_is_offered_if_the_next_frame_differs() {
     let usage = || {
         event(EventKind::Usage(Usage {
             input: 1,
@@ -133,7 +133,7 @@ fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
         method: "item/started".to_owned(),
         params: "{}".to_owned(),
     }));
-    let said = || text(0, None, "a");
+    let answer_text = || text(0, None, "a");
     let of = |source: u32, event: Event| Event { source, ..event };
     let restarted = event(EventKind::Restarted(vec![0]));
     let opened = of(1, event(EventKind::Opened("m".to_owned())));
@@ -153,10 +153,10 @@ fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
     for (notes, events) in [
         (stream(), vec![]),
         (stream(), vec![usage()]),
-        (stream(), vec![said(), usage()]),
-        (stream(), vec![said(), other]),
-        (stream(), vec![said(), restarted.clone()]),
-        (stream(), vec![said(), restarted, said()]),
+        (stream(), vec![answer_text(), usage()]),
+        (stream(), vec![answer_text(), other]),
+        (stream(), vec![answer_text(), restarted.clone()]),
+        (stream(), vec![answer_text(), restarted, answer_text()]),
         // Of the reasoning itself and its summary only one is told.
         (
             stream(),
@@ -164,22 +164,25 @@ fn nothing_is_offered_where_the_next_piece_is_told_otherwise() {
         ),
         (unasked, vec![reasoning(0, false, "a")]),
         (object, vec![remark]),
-        (whole.clone(), vec![said()]),
+        (whole.clone(), vec![answer_text()]),
         (whole, vec![reasoning(0, false, "a")]),
         // It is told twice.
-        (fan_out(true), vec![said()]),
-        (fan_out(true), vec![opened.clone(), of(1, said())]),
-        (fan_out(false), vec![opened, of(1, said())]),
+        (fan_out(true), vec![answer_text()]),
+        (fan_out(true), vec![opened.clone(), of(1, answer_text())]),
+        (fan_out(false), vec![opened, of(1, answer_text())]),
     ] {
         assert_eq!(offered(&notes, &events), None, "{notes:?} {events:?}");
     }
     // After the usage the text may go on.
-    let again = [said(), usage(), said()];
-    assert_eq!(offered(&stream(), &again), offered(&stream(), &[said()]));
+    let again = [answer_text(), usage(), answer_text()];
+    assert_eq!(
+        offered(&stream(), &again),
+        offered(&stream(), &[answer_text()])
+    );
 }
 
 #[test]
-fn an_object_is_checked_with_what_was_told_of_it() {
+fn relayed_text_is_part_of_the_checked_object() {
     let notes = PlanNotes {
         structure: Structure::Object,
         ..stream()
@@ -197,7 +200,7 @@ fn an_object_is_checked_with_what_was_told_of_it() {
 }
 
 #[test]
-fn a_turn_is_known_by_what_was_told_of_it() {
+fn relayed_text_is_part_of_the_turns_key() {
     let other = |method: &str, params: &str| {
         event(EventKind::Other(Notification {
             method: method.to_owned(),

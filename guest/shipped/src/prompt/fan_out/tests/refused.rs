@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn up_to_twenty_attempts_and_no_other_value() {
+fn only_one_to_twenty_attempts_are_accepted() {
     for attempts in 2..=20 {
         let plan = plan(&format!(r#","parallel_calls":{attempts}"#));
         assert_eq!(count_of(&plan), attempts);
@@ -32,7 +32,7 @@ fn up_to_twenty_attempts_and_no_other_value() {
 }
 
 #[test]
-fn terms_of_another_kind_or_out_of_range_are_refused_by_their_path() {
+fn invalid_terms_are_refused_with_their_path() {
     let cases: [(&str, &[&str], &str); 6] = [
         (
             "synthesis",
@@ -79,7 +79,7 @@ fn terms_of_another_kind_or_out_of_range_are_refused_by_their_path() {
 }
 
 #[test]
-fn fields_of_a_candidate_are_refused_by_their_path() {
+fn invalid_candidate_fields_are_refused_with_their_path() {
     for (value, path, words) in [
         ("1", "", "an object, found an integer"),
         (r#""m""#, "", "an object, found a string"),
@@ -101,7 +101,7 @@ fn fields_of_a_candidate_are_refused_by_their_path() {
 }
 
 #[test]
-fn more_candidates_than_attempts_are_refused_with_the_way_out() {
+fn more_candidates_than_attempts_are_refused_with_advice() {
     let entries = |count: usize| format!(r#""candidates":[{}]"#, vec!["null"; count].join(","));
     assert_eq!(plan(&with_airlock(&entries(3))), plan(&with_airlock("")));
     assert_invalid(
@@ -124,7 +124,7 @@ fn more_candidates_than_attempts_are_refused_with_the_way_out() {
 }
 
 #[test]
-fn what_a_single_attempt_has_no_use_for_is_named_or_refused() {
+fn fields_without_effect_on_a_single_attempt_are_named_or_refused() {
     let fields = [
         (r#""synthesis":"vote""#, "airlock.synthesis"),
         (r#""quorum":20"#, "airlock.quorum"),
@@ -149,7 +149,7 @@ fn what_a_single_attempt_has_no_use_for_is_named_or_refused() {
 }
 
 #[test]
-fn the_first_answer_knows_no_quorum() {
+fn the_strategy_first_ignores_the_quorum() {
     let fields = with_airlock(r#""synthesis":"first","quorum":1,"grace_ms":5,"deadline_ms":9"#);
     let plan = plan(&fields);
     assert_eq!(plan.ignored, ["airlock.quorum", "airlock.grace_ms"]);
@@ -165,7 +165,7 @@ fn the_first_answer_knows_no_quorum() {
 }
 
 #[test]
-fn unknown_members_are_ignored_by_their_path_and_refused_under_strict() {
+fn unknown_members_are_ignored_with_their_path_and_refused_under_strict() {
     let fields = with_airlock(r#""wins":1,"nothing":null,"candidates":[{},{"seed":7}]"#);
     let expected = ["airlock.wins", "airlock.candidates[].seed"];
     assert_eq!(plan(&fields).ignored, expected);
@@ -176,7 +176,7 @@ fn unknown_members_are_ignored_by_their_path_and_refused_under_strict() {
 }
 
 #[test]
-fn who_comes_from_a_fan_out_may_not_fan_out() {
+fn nested_fan_outs_are_refused() {
     let nested = |fields: &str| {
         render(&Request {
             nested: true,

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn wrong_tools_are_refused_by_their_field() {
+fn wrong_tools_are_refused_with_their_path() {
     let cases = [
         (r#"[1]"#.to_owned(), "tools[0]", "expected"),
         (r#"{}"#.to_owned(), "tools", "expected an array"),
@@ -64,13 +64,13 @@ fn wrong_tools_are_refused_by_their_field() {
     for (tools, param, words) in cases {
         assert_invalid(&format!(r#","tools":{tools}"#), param, words);
     }
-    let taken = tools(&["a.b", &seen_name("a.b")]);
+    let taken = tools(&["a.b", &upstream_name("a.b")]);
     assert_invalid(&taken, "tools[1].function.name", "already");
     assert_eq!(plan(&tools(&[&"é".repeat(128)])).tools.len(), 1);
 }
 
 #[test]
-fn wrong_schemas_are_refused_by_their_field() {
+fn wrong_schemas_are_refused_with_their_path() {
     let fine = function(r#""name":"f""#);
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(512 * 1024));
     let deep = format!("{}{}", r#"{"a":"#.repeat(65), "}".repeat(65)).replace(":}", ":{}}");
@@ -96,7 +96,7 @@ fn wrong_schemas_are_refused_by_their_field() {
 }
 
 #[test]
-fn what_only_the_old_or_another_form_has_is_unsupported() {
+fn deprecated_and_other_tool_forms_are_unsupported() {
     let unsupported = |messages: &str, fields: &str, param: &str, words: &str| {
         let result = render(&request(messages, fields, ""));
         assert_refused(result, ProblemKind::Unsupported, param, words);
@@ -139,7 +139,7 @@ fn more_than_128_tools_are_refused() {
 }
 
 #[test]
-fn wrong_choices_are_refused_by_their_field() {
+fn wrong_choices_are_refused_with_their_path() {
     let f = function(r#""name":"f""#);
     let g = function(r#""name":"g""#);
     let allowed =
@@ -212,7 +212,7 @@ fn wrong_choices_are_refused_by_their_field() {
 }
 
 #[test]
-fn wrong_calls_and_results_are_refused_by_their_field() {
+fn wrong_calls_and_results_are_refused_with_their_path() {
     let call = |id: &str| {
         format!(r#"{{"id":"{id}","type":"function","function":{{"name":"f","arguments":"{{"}}}}"#)
     };

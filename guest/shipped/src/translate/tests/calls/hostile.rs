@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn garbage_is_survived_and_never_waited_for() {
+fn invalid_notifications_are_ignored_and_the_turn_does_not_wait() {
     let long = format!("{{\"item\":{}", "[".repeat(100_000));
     for params in [
         "",
@@ -19,59 +19,65 @@ fn garbage_is_survived_and_never_waited_for() {
         &long,
     ] {
         let garbage = other("rawResponseItem/completed", params);
-        let heard = receive(&tools(), &[garbage.clone(), whole()], &Ending::Completed);
-        assert_eq!((heard.handoff, heard.reason.as_deref()), (None, Ok("stop")));
+        let observed = receive(&tools(), &[garbage.clone(), whole()], &Ending::Completed);
+        assert_eq!(
+            (observed.handoff, observed.reason.as_deref()),
+            (None, Ok("stop"))
+        );
         let events = [garbage, call("9", "f", "{}"), whole()];
-        let heard = receive(&tools(), &events, &Ending::HandedOff);
-        assert_eq!(heard, handed("", &[("9", "f", "{}")], None), "{params}");
+        let observed = receive(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(observed, handed("", &[("9", "f", "{}")], None), "{params}");
     }
 }
 
 #[test]
-fn a_plain_function_may_stand_in_a_namespace() {
+fn a_plain_function_may_have_a_namespace() {
     let spaced = item(&json!({
         "type": "function_call", "name": "f", "arguments": "{}", "call_id": "1", "namespace": "functions",
     }));
-    let told = [("1", "f", "{}")];
-    let heard = receive(&tools(), &[spaced, whole()], &Ending::HandedOff);
-    assert_eq!(heard, handed("", &told, key("", &told)));
+    let replied = [("1", "f", "{}")];
+    let observed = receive(&tools(), &[spaced, whole()], &Ending::HandedOff);
+    assert_eq!(observed, handed("", &replied, key("", &replied)));
 }
 
 #[test]
-fn other_items_and_missing_parts_are_taken_as_they_are() {
+fn other_items_and_missing_fields_are_tolerated() {
     let message = item(&json!({"type": "message", "role": "assistant"}));
     let bare = item(&json!({
         "type": "function_call", "name": "f", "arguments": null, "call_id": null, "namespace": null,
     }));
     let events = [message, bare, other("rawResponse/completed", "garbage")];
-    let heard = receive(&tools(), &events, &Ending::HandedOff);
-    assert_eq!(heard.calls, owned(&[("call_1_0", "f", "")]));
-    assert_eq!(heard.handoff.unwrap().key, None);
+    let observed = receive(&tools(), &events, &Ending::HandedOff);
+    assert_eq!(observed.calls, owned(&[("call_1_0", "f", "")]));
+    assert_eq!(observed.handoff.unwrap().key, None);
 }
 
 #[test]
-fn large_arguments_arrive_whole() {
+fn large_arguments_arrive_completely() {
     for (repeats, waits) in [(1 << 17, true), (1 << 20, false)] {
         let large = format!("{{\"a\":\"{}\"}}", "\\n\u{e9}".repeat(repeats));
         let events = [call("1", "f", &large), whole()];
-        let told = [("1", "f", large.as_str())];
-        let heard = receive(&tools(), &events, &Ending::HandedOff);
-        assert_eq!(heard, handed("", &told, key("", &told).filter(|_| waits)));
+        let replied = [("1", "f", large.as_str())];
+        let observed = receive(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(
+            observed,
+            handed("", &replied, key("", &replied).filter(|_| waits))
+        );
     }
 }
 
 #[test]
-fn arguments_that_codex_does_not_read_are_not_waited_for() {
+fn a_turn_does_not_wait_if_codex_cannot_parse_the_arguments() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for arguments in [r#"{"a":"\ud800"}"#, deep.as_str(), "{", ""] {
         let events = [call("1", "f", arguments), whole()];
-        let heard = receive(&tools(), &events, &Ending::HandedOff);
-        assert_eq!(heard, handed("", &[("1", "f", arguments)], None));
+        let observed = receive(&tools(), &events, &Ending::HandedOff);
+        assert_eq!(observed, handed("", &[("1", "f", arguments)], None));
     }
 }
 
 #[test]
-fn nobody_calls_where_nothing_is_offered() {
+fn without_offered_functions_there_are_no_calls() {
     let events = [text(0, None, "a"), call("1", "f", "{}"), whole()];
     let none = receive(&ToolNotes::default(), &events, &Ending::Completed);
     assert_eq!((none.handoff, none.reason.as_deref()), (None, Ok("stop")));

@@ -4,15 +4,17 @@ use super::*;
 use crate::translate::candidates::Candidates;
 
 #[test]
-fn no_more_text_is_held_than_is_wanted() {
-    let heard = [opened(1, 0), said(1, 0, "much"), used(1, 1)];
-    for kept in [true, false] {
+fn no_more_text_is_held_than_needed() {
+    let observed = [opened(1, 0), candidate_text(1, 0, "much"), used(1, 1)];
+    for collects in [true, false] {
         let mut notes = notes(true, Structure::Free);
-        let mut candidates = Candidates::of(&mut notes, kept).unwrap();
-        let news = heard.clone().map(|event| candidates.receive(event, &notes));
-        assert_eq!(news[1].is_some(), kept);
+        let mut candidates = Candidates::of(&mut notes, collects).unwrap();
+        let news = observed
+            .clone()
+            .map(|event| candidates.receive(event, &notes));
+        assert_eq!(news[1].is_some(), collects);
         let text = candidates.get(1).unwrap().messages.to_text();
-        assert_eq!(text, if kept { "much" } else { "" });
+        assert_eq!(text, if collects { "much" } else { "" });
         assert!(candidates.own_usage().is_some());
         candidates.receive(settled(1, 1, Ending::Completed), &notes);
         candidates.pick(Choice {
@@ -24,7 +26,7 @@ fn no_more_text_is_held_than_is_wanted() {
 }
 
 #[test]
-fn nothing_is_held_of_a_candidate_that_gave_no_answer() {
+fn failed_candidates_hold_no_text() {
     let cut = Ending::Incomplete(Shortfall::MaxOutputTokens);
     for (ending, held) in [
         (failure(), ""),
@@ -34,7 +36,7 @@ fn nothing_is_held_of_a_candidate_that_gave_no_answer() {
     ] {
         let mut notes = notes(false, Structure::Free);
         let mut candidates = Candidates::of(&mut notes, true).unwrap();
-        for event in [opened(1, 0), said(1, 0, "much"), used(1, 1)] {
+        for event in [opened(1, 0), candidate_text(1, 0, "much"), used(1, 1)] {
             candidates.receive(event, &notes);
         }
         assert_eq!(candidates.get(1).unwrap().messages.to_text(), "much");

@@ -10,17 +10,17 @@ const BEGINNINGS: &[char] = &['"', '\'', '`', '*', '“', '‘', '«', '('];
 
 /// The text in lower case, with one space between words, without surrounding marks. A text of marks alone stays as it
 /// is.
-pub(crate) fn plain(text: &str) -> String {
+pub(crate) fn normalize(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
-    let whole = words.join(" ").to_lowercase();
-    let bare = whole
+    let joined = words.join(" ").to_lowercase();
+    let stripped = joined
         .trim_start_matches(BEGINNINGS)
         .trim_end_matches(ENDS)
         .trim();
-    if bare.is_empty() {
-        whole
+    if stripped.is_empty() {
+        joined
     } else {
-        bare.to_owned()
+        stripped.to_owned()
     }
 }
 
@@ -29,21 +29,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spaces_capitals_and_marks_at_the_ends_mean_nothing() {
+    fn spacing_case_and_marks_at_the_ends_are_ignored() {
         for text in [
             "Forty two",
             " forty\n\ttwo. ",
             "**Forty  two!**",
             "“FORTY TWO”",
         ] {
-            assert_eq!(plain(text), "forty two", "{text}");
+            assert_eq!(normalize(text), "forty two", "{text}");
         }
     }
 
     #[test]
-    fn all_else_does() {
+    fn other_differences_count() {
         for text in ["-5", "5 - 2", "f(x", "a.b", "?!", "no, never"] {
-            assert_eq!(plain(text), text, "{text}");
+            assert_eq!(normalize(text), text, "{text}");
         }
     }
 }
