@@ -75,7 +75,7 @@ impl manifest::Guest for CritiquePolicy {
             name: "critique".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             summary:
-                "The shipped policy; a critic reads the candidates before the answer is written."
+                "The shipped policy; a critic examines the candidates before the answer is written."
                     .to_owned(),
             ..airlock_shipped_policy::manifest::describe(&Self::all())
         }

@@ -36,7 +36,7 @@ impl manifest::Guest for HouseVoicePolicy {
         manifest::Description {
             name: "house-voice".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "The shipped policy with a voice of the house's, and what it refuses."
+            summary: "The shipped policy with text before the system prompt, and phrases that it refuses."
                 .to_owned(),
             ..shipped
         }
@@ -104,9 +104,7 @@ fn refusal(phrase: &str) -> Problem {
     Problem {
         kind: ProblemKind::InvalidRequest,
         code: Some("content_policy_violation".to_owned()),
-        message: format!(
-            "this house does not answer questions about `{phrase}`: ask for something else"
-        ),
+        message: format!("questions about `{phrase}` are refused by policy: rephrase the request"),
         param: Some("messages".to_owned()),
         retry_after_seconds: None,
     }

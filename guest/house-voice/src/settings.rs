@@ -28,10 +28,10 @@ impl HouseVoiceSettings {
             // serde would accept an array too, member by member.
             .filter(|text| text.trim_start().starts_with('{'))
             .and_then(|text| serde_json::from_str(text).ok())
-            .ok_or_else(|| invalid("`voice` must be a text and `refuse` a list of texts"))?;
+            .ok_or_else(|| invalid("`voice` must be a string and `refuse` a list of strings"))?;
         let wordless = |phrase: &String| !phrase.chars().any(char::is_alphanumeric);
         if settings.refuse.iter().any(wordless) {
-            return Err(invalid("each text of `refuse` must hold a word"));
+            return Err(invalid("each text of `refuse` must contain a word"));
         }
         Ok(settings)
     }
@@ -42,14 +42,15 @@ pub(crate) fn described() -> [Setting; 2] {
     [
         Setting {
             name: "voice".to_owned(),
-            summary: "What is put before the system prompt of each request.".to_owned(),
+            summary: "Text before the system prompt of each request.".to_owned(),
             takes: Takes::Text,
             default: Some("\"\"".to_owned()),
         },
         Setting {
             name: "refuse".to_owned(),
-            summary: "Words and phrases: a request whose last user message holds one is refused."
-                .to_owned(),
+            summary:
+                "Words and phrases: a request whose last user message contains one is refused."
+                    .to_owned(),
             takes: Takes::Texts,
             default: Some("[]".to_owned()),
         },

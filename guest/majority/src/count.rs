@@ -145,7 +145,7 @@ impl Count {
                 kind: ProblemKind::Upstream,
                 code: Some("all_candidates_failed".to_owned()),
                 message: format!(
-                    "none of {} candidates gave an answer ({} failed, the others said nothing or were stopped); send the request again",
+                    "none of {} candidates gave an answer ({} failed, the others were empty or stopped); send the request again",
                     self.candidates,
                     problems.len()
                 ),

@@ -103,7 +103,7 @@ impl GuestPanel for MajorityPanel {
         Verdict::Fail(Problem {
             kind: ProblemKind::Internal,
             code: Some("unexpected_turn".to_owned()),
-            message: "the panel was told of a turn that it did not ask for".to_owned(),
+            message: "the panel received the outcome of a turn that it did not request".to_owned(),
             param: None,
             retry_after_seconds: None,
         })

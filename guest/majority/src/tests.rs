@@ -1,4 +1,4 @@
-//! Tests of the panel, through the functions that the host calls.
+//! Tests of the panel, through its exported functions.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use bindings::airlock::policy::types::{Ending, Phase, Shortfall};

@@ -43,7 +43,7 @@ impl manifest::Guest for RedactPolicy {
         manifest::Description {
             name: "redact".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            summary: "The shipped policy; secrets in the model's words do not reach the client."
+            summary: "The shipped policy; secrets in the model's text do not reach the client."
                 .to_owned(),
             ..airlock_shipped_policy::manifest::describe(&panel::strategies())
         }

@@ -266,11 +266,11 @@ fn key(text: &[u8]) -> SecretMatch {
     if length > LABEL {
         return SecretMatch::NoMatch;
     }
-    let (words, dashes) = label.split_at(length);
+    let (key_label, dashes) = label.split_at(length);
     let Some(body) = after(dashes, b"-----") else {
         return begins(dashes, b"-----");
     };
-    let mut windows = words.windows(b"PRIVATE KEY".len());
+    let mut windows = key_label.windows(b"PRIVATE KEY".len());
     if !windows.any(|window| window == b"PRIVATE KEY") {
         return SecretMatch::NoMatch;
     }

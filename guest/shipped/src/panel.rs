@@ -275,7 +275,7 @@ fn unknown_strategy() -> Problem {
     Problem {
         kind: ProblemKind::Internal,
         code: Some("unknown_strategy".to_owned()),
-        message: "the policy's panel does not know the strategy that its prompt has let through"
+        message: "the policy's panel does not have the strategy that its prompt accepted"
             .to_owned(),
         param: None,
         retry_after_seconds: None,

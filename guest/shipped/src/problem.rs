@@ -35,15 +35,15 @@ const TOO_LARGE: &str = "candidate_too_large";
 /// act.
 pub(crate) fn generic(problem: &Problem) -> &'static str {
     if problem.code.as_deref() == Some(TOO_LARGE) {
-        return "the answer is larger than the gateway keeps";
+        return "the answer exceeds the gateway's limit";
     }
     match problem.kind {
         ProblemKind::InvalidRequest => "the request was refused",
-        ProblemKind::Unsupported => "the request asks for what is not supported",
-        ProblemKind::NotFound => "what the request asks for does not exist",
+        ProblemKind::Unsupported => "the request requires something that is not supported",
+        ProblemKind::NotFound => "something that the request names does not exist",
         ProblemKind::Authentication => "the credentials were refused",
         ProblemKind::RateLimited => "the model's limit was reached",
-        ProblemKind::Overloaded => "there was no room, or the model was not ready",
+        ProblemKind::Overloaded => "there was no capacity, or the model was not ready",
         ProblemKind::Upstream => "Codex or the model failed",
         ProblemKind::Timeout => "it took too long",
         ProblemKind::Internal => "the gateway failed",

@@ -1,9 +1,9 @@
-//! Whatever the policy lets through, Codex can read: any body, told to a model of Codex's parser.
+//! Everything that the policy accepts can be parsed by Codex: random bodies against a model of Codex's parser.
 //!
-//! Codex 0.163.0 and 0.169.0 read messages with serde_json, its feature `arbitrary_precision` and serde's buffering of
-//! values. That parser refuses whole numbers of 65 to 128 bits, objects whose first member has a name that serde_json keeps
-//! for itself, half a surrogate pair, and more than 127 levels; it never answers a message that it cannot parse. The real Codex
-//! is asked about the same in `tests/e2e/real/json.rs`.
+//! Codex 0.163.0 and 0.169.0 read messages with serde_json, its feature `arbitrary_precision` and serde's buffering
+//! of values. That parser refuses whole numbers of 65 to 128 bits, objects whose first member has a name that
+//! serde_json reserves, lone surrogates, and more than 127 levels; Codex does not respond to a message that it cannot
+//! parse. `tests/e2e/real/json.rs` checks the same with the real Codex.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -19,10 +19,10 @@ use serde_json::value::RawValue;
 
 const CASES: u32 = 2_000;
 
-/// Levels of Codex's messages around a schema or an item, at most.
+/// The most levels of Codex's messages around a schema or an item.
 const AROUND: usize = 8;
 
-/// A JSON string as a client may write it: `\u0000` to U+10FFFF, escapes of whole and half pairs.
+/// A JSON string as a client may write it: `\u0000` to U+10FFFF, and escapes of whole and lone surrogates.
 fn string() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         6 => "[ a-z0-9$:.{}\\[\\]-]{0,6}",
@@ -44,7 +44,7 @@ fn number() -> impl Strategy<Value = String> {
         2 => any::<u64>().prop_map(|number| number.to_string()),
         2 => any::<i128>().prop_map(|number| number.to_string()),
         2 => any::<u128>().prop_map(|number| number.to_string()),
-        // With a large exponent the request is refused for that alone.
+        // A large exponent alone leads to a refusal.
         1 => "-?(0|[1-9][0-9]{0,60})(\\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?",
         2 => prop::sample::select(vec![
             "0",
@@ -62,7 +62,7 @@ fn number() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A member's name: a word of JSON Schema, any string, or a mark of serde_json's own.
+/// A member's name: a keyword of JSON Schema, any string, or a reserved name of serde_json.
 fn name() -> impl Strategy<Value = String> {
     static WORDS: [&str; 9] = [
         "type",
@@ -83,7 +83,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Any JSON, with space between its tokens and names given twice.
+/// Any JSON, with whitespace between tokens and duplicate names.
 fn value() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         3 => number(),
@@ -119,7 +119,7 @@ fn object(members: &[(String, String)], space: &str) -> String {
     )
 }
 
-/// A schema, most of which are objects.
+/// A schema, usually an object.
 fn schema() -> impl Strategy<Value = String> {
     let members = prop::collection::vec((name(), value()), 0..5);
     prop_oneof![
@@ -153,7 +153,7 @@ fn render(body: String) -> Option<Plan> {
     prompt::render(&request).ok()
 }
 
-/// Why Codex does not read this JSON, where it does not.
+/// Why Codex cannot parse this JSON, if it cannot.
 fn unread(json: &str) -> Option<String> {
     if json.contains(['\n', '\r']) {
         return Some("several lines".to_owned());
@@ -194,7 +194,7 @@ fn unread_within(value: &RawValue, depth: usize) -> Option<String> {
     }
 }
 
-/// An object's members, those of one name too.
+/// An object's members, with duplicates.
 struct Members<'de>(Vec<(Cow<'de, str>, &'de RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Members<'de> {
@@ -229,7 +229,7 @@ fn codex_parses_everything_that_the_policy_accepts() {
     };
     let schemas = [schema(), schema()];
     let texts = [string(), string(), string(), string()];
-    // Nearly always a name that functions may have: with any other the request is refused for that alone.
+    // Nearly always a valid function name: any other alone leads to a refusal.
     let function = prop_oneof![9 => "\"[a-z_-]{1,12}\"", 1 => string()];
     let seen = std::cell::Cell::new(0);
     TestRunner::new_with_rng(config, rng)
@@ -272,12 +272,12 @@ fn accepted_schemas_keep_their_meaning() {
             let Some(plan) = render(body(&["{}".to_owned(), schema.clone()], &strings)) else {
                 return Ok(());
             };
-            // Half a pair is read as no other parser reads it.
+            // Other parsers do not accept lone surrogates.
             let Ok(given) = serde_json::from_str::<Value>(&schema) else {
                 return Ok(());
             };
-            let told = plan.briefs[0].output_schema.as_ref().unwrap();
-            prop_assert_eq!(serde_json::from_str::<Value>(told).unwrap(), given);
+            let rewritten = plan.briefs[0].output_schema.as_ref().unwrap();
+            prop_assert_eq!(serde_json::from_str::<Value>(rewritten).unwrap(), given);
             Ok(())
         })
         .unwrap();

@@ -1,8 +1,9 @@
-//! Whole translations, there and back. A case is a file in `cases/`; adding one is adding a file.
+//! Golden tests: requests rendered and events translated. A case is a file in `cases/`; a new one needs only its
+//! file.
 //!
-//! A case holds a `body` (JSON, or text for what is not), and may hold `attachments`, `settings`, `nested`, the
-//! turn's `batches` of events and its `ending`, and what the notes say of a `fan_out` or of
-//! `tools`. Beside it lies what must come out.
+//! A case has a `body` (JSON, or a string for what is not JSON), and may have `attachments`, `settings`, `nested`,
+//! the turn's `batches` of events and its `ending`, and the notes' `fan_out` and `tools`. The snapshot beside it has
+//! the expected output.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +36,7 @@ const ARRIVED: u64 = 1_760_000_000_123;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// Why the case is there.
+    /// What the case shows.
     #[expect(dead_code, reason = "for the reader of the case")]
     about: String,
     body: Box<RawValue>,
@@ -43,14 +44,14 @@ struct Case {
     attachments: Vec<String>,
     #[serde(default)]
     settings: Option<Value>,
-    /// It comes from a turn of a gateway like ours.
+    /// The request's `nested`.
     #[serde(default)]
     nested: bool,
     #[serde(default)]
-    batches: Vec<Vec<Told>>,
+    batches: Vec<Vec<EventSpec>>,
     #[serde(default)]
-    ending: Option<End>,
-    /// Goes into the plan's notes.
+    ending: Option<EndingSpec>,
+    /// Added to the plan's notes.
     #[serde(default)]
     fan_out: Option<Value>,
     /// As `fan_out`.
@@ -58,11 +59,11 @@ struct Case {
     tools: Option<Value>,
 }
 
-/// An event, as short as it can be written. The first ones are of the answer's turn; from `Opened` on they begin with
-/// their turn's number. Times are milliseconds since the request arrived.
+/// An event in a short form. The first ones belong to the answer's turn; those from `Opened` on begin with their
+/// turn's number. Times are milliseconds since the request arrived.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told {
+enum EventSpec {
     Text(u32, String),
     Commentary(u32, String),
     FinalAnswer(u32, String),
@@ -71,30 +72,30 @@ enum Told {
     Usage(u64, u64, u64, u64),
     Restarted(Vec<u32>),
     Other(String, String),
-    /// A call by its id: the name that the model uses, and the arguments.
+    /// A call: its id, its name upstream and its arguments.
     Call(String, String, String),
-    /// The model's response is whole.
+    /// The model's response is complete.
     Response(String),
     /// The model and a time.
     Opened(u32, String, u64),
     /// Text of a message.
-    Said(u32, u32, String),
+    CandidateText(u32, u32, String),
     /// Text of a message that is commentary.
-    Remarked(u32, u32, String),
-    /// Part of a summary.
-    Thought(u32, u32, String),
-    Used(u32, u64, u64, u64, u64),
-    /// Messages that are void.
-    Voided(u32, Vec<u32>),
-    /// How, and a time.
-    Settled(u32, End, u64),
-    /// The candidate, and what is extra.
+    CandidateCommentary(u32, u32, String),
+    /// A part of a reasoning summary.
+    CandidateSummary(u32, u32, String),
+    CandidateUsage(u32, u64, u64, u64, u64),
+    /// The numbers of void messages.
+    CandidateRestarted(u32, Vec<u32>),
+    /// The ending and a time.
+    Settled(u32, EndingSpec, u64),
+    /// The candidate and the `extra`.
     Picked(u32, Option<String>),
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum End {
+enum EndingSpec {
     Completed,
     MaxOutputTokens,
     ContentFilter,
@@ -181,9 +182,9 @@ fn run(case: Case) -> String {
     });
     for batch in case.batches {
         out.push_str("--- feed\n");
-        let told = reply.feed(batch.into_iter().map(event).collect());
-        show_frames(&mut out, &told.frames);
-        if let Some(handoff) = &told.handoff {
+        let output = reply.feed(batch.into_iter().map(event).collect());
+        show_frames(&mut out, &output.frames);
+        if let Some(handoff) = &output.handoff {
             show_handoff(&mut out, handoff);
         }
     }
@@ -202,7 +203,7 @@ fn run(case: Case) -> String {
     out
 }
 
-/// Where this string first stands in a body, as the host writes it.
+/// The first path of this string in a body, as the host writes it.
 fn path(value: &Value, string: &str) -> Option<String> {
     let within = |step: String, value: &Value| {
         let rest = path(value, string)?;
@@ -221,7 +222,7 @@ fn path(value: &Value, string: &str) -> Option<String> {
         Value::Object(members) => {
             let mut members = members.iter();
             members.find_map(|(name, value)| match value {
-                // Nothing else is lifted out of a body.
+                // The host lifts only these out of a body.
                 Value::String(found) if found == string => ["url", "image_url"]
                     .contains(&name.as_str())
                     .then(|| name.clone()),
@@ -232,7 +233,7 @@ fn path(value: &Value, string: &str) -> Option<String> {
     }
 }
 
-/// The plan with this in its notes, whatever its body asks for.
+/// The plan with this value in its notes, whatever its body requests.
 fn with_notes(mut plan: Plan, name: &str, value: Option<Value>) -> Plan {
     if let Some(value) = value {
         let mut notes: Value = serde_json::from_str(&plan.notes).unwrap();
@@ -242,31 +243,43 @@ fn with_notes(mut plan: Plan, name: &str, value: Option<Value>) -> Plan {
     plan
 }
 
-fn event(told: Told) -> Event {
-    let (source, at, kind) = match told {
-        Told::Opened(source, model, at) => (source, at, EventKind::Opened(model)),
-        Told::Said(source, message, words) => (source, 0, text(message, None, words)),
-        Told::Remarked(source, message, words) => {
-            (source, 0, text(message, Some(Phase::Commentary), words))
+fn event(spec: EventSpec) -> Event {
+    let (source, at, kind) = match spec {
+        EventSpec::Opened(source, model, at) => (source, at, EventKind::Opened(model)),
+        EventSpec::CandidateText(source, message, content) => {
+            (source, 0, text(message, None, content))
         }
-        Told::Thought(source, part, words) => (source, 0, reasoning(part, false, words)),
-        Told::Used(source, input, cached, output, reasoning) => {
+        EventSpec::CandidateCommentary(source, message, content) => {
+            (source, 0, text(message, Some(Phase::Commentary), content))
+        }
+        EventSpec::CandidateSummary(source, part, content) => {
+            (source, 0, reasoning(part, false, content))
+        }
+        EventSpec::CandidateUsage(source, input, cached, output, reasoning) => {
             (source, 0, usage(input, cached, output, reasoning))
         }
-        Told::Voided(source, messages) => (source, 0, EventKind::Restarted(messages)),
-        Told::Settled(source, how, at) => (source, at, EventKind::Settled(end(&how))),
-        Told::Picked(candidate, extra) => (0, 0, EventKind::Picked(Choice { candidate, extra })),
-        Told::Text(message, words) => (0, 0, text(message, None, words)),
-        Told::Commentary(message, words) => (0, 0, text(message, Some(Phase::Commentary), words)),
-        Told::FinalAnswer(message, words) => (0, 0, text(message, Some(Phase::FinalAnswer), words)),
-        Told::Summary(part, words) => (0, 0, reasoning(part, false, words)),
-        Told::Raw(part, words) => (0, 0, reasoning(part, true, words)),
-        Told::Usage(input, cached, output, reasoning) => {
+        EventSpec::CandidateRestarted(source, messages) => {
+            (source, 0, EventKind::Restarted(messages))
+        }
+        EventSpec::Settled(source, how, at) => (source, at, EventKind::Settled(end(&how))),
+        EventSpec::Picked(candidate, extra) => {
+            (0, 0, EventKind::Picked(Choice { candidate, extra }))
+        }
+        EventSpec::Text(message, content) => (0, 0, text(message, None, content)),
+        EventSpec::Commentary(message, content) => {
+            (0, 0, text(message, Some(Phase::Commentary), content))
+        }
+        EventSpec::FinalAnswer(message, content) => {
+            (0, 0, text(message, Some(Phase::FinalAnswer), content))
+        }
+        EventSpec::Summary(part, content) => (0, 0, reasoning(part, false, content)),
+        EventSpec::Raw(part, content) => (0, 0, reasoning(part, true, content)),
+        EventSpec::Usage(input, cached, output, reasoning) => {
             (0, 0, usage(input, cached, output, reasoning))
         }
-        Told::Restarted(messages) => (0, 0, EventKind::Restarted(messages)),
-        Told::Call(id, name, arguments) => (0, 0, call(&id, &name, &arguments)),
-        Told::Response(id) => (
+        EventSpec::Restarted(messages) => (0, 0, EventKind::Restarted(messages)),
+        EventSpec::Call(id, name, arguments) => (0, 0, call(&id, &name, &arguments)),
+        EventSpec::Response(id) => (
             0,
             0,
             notification(
@@ -274,7 +287,9 @@ fn event(told: Told) -> Event {
                 &json!({"threadId": "t", "turnId": "u", "responseId": id, "usage": null}),
             ),
         ),
-        Told::Other(method, params) => (0, 0, EventKind::Other(Notification { method, params })),
+        EventSpec::Other(method, params) => {
+            (0, 0, EventKind::Other(Notification { method, params }))
+        }
     };
     Event {
         source,
@@ -324,14 +339,14 @@ fn usage(input: u64, cached: u64, output: u64, reasoning: u64) -> EventKind {
     })
 }
 
-fn end(ending: &End) -> Ending {
+fn end(ending: &EndingSpec) -> Ending {
     match ending {
-        End::Completed => Ending::Completed,
-        End::MaxOutputTokens => Ending::Incomplete(Shortfall::MaxOutputTokens),
-        End::ContentFilter => Ending::Incomplete(Shortfall::ContentFilter),
-        End::Interrupted => Ending::Interrupted,
-        End::HandedOff => Ending::HandedOff,
-        End::Refused => Ending::Failed(Problem {
+        EndingSpec::Completed => Ending::Completed,
+        EndingSpec::MaxOutputTokens => Ending::Incomplete(Shortfall::MaxOutputTokens),
+        EndingSpec::ContentFilter => Ending::Incomplete(Shortfall::ContentFilter),
+        EndingSpec::Interrupted => Ending::Interrupted,
+        EndingSpec::HandedOff => Ending::HandedOff,
+        EndingSpec::Refused => Ending::Failed(Problem {
             kind: ProblemKind::InvalidRequest,
             code: Some("upstream_bad_request".to_owned()),
             message: "the model refused the request: Invalid 'input[1].call_id': string too long."
@@ -339,7 +354,7 @@ fn end(ending: &End) -> Ending {
             param: Some("input[1].call_id".to_owned()),
             retry_after_seconds: None,
         }),
-        End::RateLimited => Ending::Failed(Problem {
+        EndingSpec::RateLimited => Ending::Failed(Problem {
             kind: ProblemKind::RateLimited,
             code: Some("rate_limit_exceeded".to_owned()),
             message: "the model's limit is reached; try again in 20 seconds".to_owned(),

@@ -1,4 +1,4 @@
-//! The panel from outside: every order of events that it can meet, and the prompts that it writes.
+//! The panel from outside: every order of its events, and the prompts that it writes.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,12 +25,12 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
 use airlock_shipped_policy::panel::{self, Panel, Strategy, StrategyStep, Table};
 use serde_json::{Value, json};
 
-/// A panel whose notes hold these members of `fan_out`.
+/// A panel whose notes have these members in `fan_out`.
 fn panel(candidates: u32, fan_out: Value) -> Panel {
     structured(candidates, fan_out, "free")
 }
 
-/// A panel over candidates whose answers have this structure.
+/// A panel whose candidates' answers have this structure.
 fn structured(candidates: u32, fan_out: Value, structure: &str) -> Panel {
     let context = context(fan_out, structure);
     Panel::new(&context, candidates, panel::strategies())
@@ -62,7 +62,7 @@ fn completed(text: &str) -> Outcome {
     ended(Ending::Completed, text)
 }
 
-fn stunted(shortfall: Shortfall, text: &str) -> Outcome {
+fn truncated(shortfall: Shortfall, text: &str) -> Outcome {
     ended(Ending::Incomplete(shortfall), text)
 }
 
@@ -86,7 +86,7 @@ fn picked(candidate: u32, extra: Option<&str>) -> Verdict {
     })
 }
 
-/// The code of the problem that a verdict fails with.
+/// The code of a verdict's problem.
 fn code(verdict: Verdict) -> String {
     match verdict {
         Verdict::Fail(problem) => problem.code.unwrap(),

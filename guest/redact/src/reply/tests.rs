@@ -1,4 +1,4 @@
-//! Tests of the reply: what reaches the client, streamed and whole, of every turn.
+//! Tests of the translator: the client's view of each turn, streamed and whole.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
@@ -48,8 +48,8 @@ fn reasoning(part: u32, text: &str) -> Event {
     event(0, 0, EventKind::Reasoning(Reasoning { part, raw, text }))
 }
 
-/// All that a stream tells in one field of its deltas.
-fn told(frames: &[String], field: &str) -> String {
+/// The concatenated text of one field of a stream's deltas.
+fn delta_text(frames: &[String], field: &str) -> String {
     let data = frames.iter().filter(|data| *data != "[DONE]");
     let chunks = data.map(|data| serde_json::from_str::<Value>(data).unwrap());
     chunks
@@ -60,7 +60,7 @@ fn told(frames: &[String], field: &str) -> String {
         .collect()
 }
 
-/// The data of all frames, where each event is a batch.
+/// The data of all frames, with one event per batch.
 fn stream(mut reply: RedactingTranslator, events: Vec<Event>, ending: Ending) -> Vec<String> {
     let mut frames = Vec::new();
     for event in events {
@@ -77,10 +77,10 @@ fn a_stream_holds_back_as_little_as_possible() {
         .feed(vec![text(0, 0, "It is "), text(0, 0, HALVES[0])])
         .frames;
     let frames: Vec<String> = frames.into_iter().map(|frame| frame.data).collect();
-    assert_eq!(told(&frames, "content"), "It is ");
+    assert_eq!(delta_text(&frames, "content"), "It is ");
     let rest = vec![text(0, 0, HALVES[1]), text(0, 0, ". And s")];
     let frames = stream(reply, rest, Ending::Completed);
-    assert_eq!(told(&frames, "content"), format!("{NAMED}. And s"));
+    assert_eq!(delta_text(&frames, "content"), format!("{NAMED}. And s"));
     assert_eq!(frames.last().unwrap(), "[DONE]");
 }
 
@@ -97,10 +97,13 @@ fn messages_and_reasoning_end_in_order() {
     let reply = reply(r#","stream":true,"include_reasoning":true"#);
     let frames = stream(reply, events, Ending::Completed);
     assert_eq!(
-        told(&frames, "reasoning_content"),
+        delta_text(&frames, "reasoning_content"),
         format!("first s\n\n{NAMED}")
     );
-    assert_eq!(told(&frames, "content"), format!("one, s\n\ntwo, {NAMED}"));
+    assert_eq!(
+        delta_text(&frames, "content"),
+        format!("one, s\n\ntwo, {NAMED}")
+    );
 }
 
 #[test]
@@ -135,10 +138,10 @@ fn candidates_and_choices_are_redacted() {
         event(0, 0, EventKind::Picked(choice)),
         text(0, 0, SECRET),
     ];
-    let asking =
+    let requested =
         r#","parallel_calls":2,"stream":true,"stream_options":{"include_candidates":true}"#;
-    let frames = stream(reply(asking), events, Ending::Completed);
-    assert_eq!(told(&frames, "content"), NAMED);
+    let frames = stream(reply(requested), events, Ending::Completed);
+    assert_eq!(delta_text(&frames, "content"), NAMED);
     let all = frames.concat();
     assert!(
         !all.contains(HALVES[0]) && !all.contains(HALVES[1]),
@@ -161,14 +164,14 @@ fn text_before_a_call_is_complete() {
         event(0, 0, EventKind::Other(notification))
     };
     let call = r#"{"item":{"type":"function_call","name":"f","arguments":"{}","call_id":"c"}}"#;
-    let told_all = reply.feed(vec![
+    let all_text = reply.feed(vec![
         text(0, 0, "I call s"),
         other("rawResponseItem/completed", call),
         other("rawResponse/completed", "{}"),
     ]);
-    assert!(told_all.handoff.is_some());
-    let frames: Vec<String> = told_all.frames.into_iter().map(|it| it.data).collect();
-    assert_eq!(told(&frames, "content"), "I call s");
+    assert!(all_text.handoff.is_some());
+    let frames: Vec<String> = all_text.frames.into_iter().map(|it| it.data).collect();
+    assert_eq!(delta_text(&frames, "content"), "I call s");
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! Tests of the redactor: what is taken out, what is not, and that cuts do not matter.
+//! Tests of the redactor: what it replaces, what it keeps, and that cuts do not matter.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
-/// Texts with secrets, and what must come of them.
+/// Texts with secrets, and the expected outputs.
 const SECRETS: &[(&str, &str)] = &[
     (
         "Use sk-proj-4fT9xQ2mLk8sPz7Wv1Yb3Nc, please.",
@@ -43,7 +43,7 @@ const SECRETS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Texts that look a little like secrets.
+/// Texts that resemble secrets.
 const PLAIN: &[&str] = &[
     "",
     "The bearer of responsibilities, a bearer\tbond: bearer shares",
@@ -55,7 +55,7 @@ const PLAIN: &[&str] = &[
     "🦀 e s g b - A a B",
 ];
 
-/// What comes of a text in these pieces.
+/// The output for a text in these pieces.
 fn pushed<'a>(pieces: impl IntoIterator<Item = &'a str>) -> String {
     let mut redactor = Redactor::default();
     let mut clean: String = pieces.into_iter().map(|it| redactor.push(it)).collect();
@@ -70,7 +70,7 @@ fn corpus() -> Vec<(String, String)> {
         .chain(plain)
         .map(|(text, clean)| (text.to_owned(), clean.to_owned()))
         .collect();
-    // All of them in one text, but for the one that swallows the rest.
+    // All of them in one text, except for the one that removes the rest.
     let ending = all
         .iter()
         .filter(|(text, _)| !text.contains("without an end"));
@@ -95,7 +95,7 @@ fn two_cuts_do_not_change_the_output() {
             .filter(|at| text.is_char_boundary(*at))
             .collect();
         for &first in &borders {
-            // In a long text a second cut near the first is as good as any.
+            // In a long text the second cut is near the first one.
             for &second in borders
                 .iter()
                 .filter(|at| (first..first + 40).contains(*at))
@@ -109,7 +109,7 @@ fn two_cuts_do_not_change_the_output() {
 
 #[test]
 fn any_number_of_cuts_does_not_change_the_output() {
-    // A generator of numbers (Knuth's), so that the test is the same each time.
+    // Knuth's generator, so that the test is reproducible.
     let mut state: u64 = 42;
     let mut random = move |below: u64| {
         state = state
@@ -145,10 +145,10 @@ fn any_number_of_cuts_does_not_change_the_output() {
 fn no_part_of_a_secret_is_emitted_before_it_is_recognized() {
     for (text, clean) in corpus() {
         let mut redactor = Redactor::default();
-        let mut told = String::new();
+        let mut output = String::new();
         for character in text.chars() {
-            told.push_str(&redactor.push(character.encode_utf8(&mut [0; 4])));
-            assert!(clean.starts_with(&told), "{told:?}");
+            output.push_str(&redactor.push(character.encode_utf8(&mut [0; 4])));
+            assert!(clean.starts_with(&output), "{output:?}");
         }
     }
 }
@@ -190,7 +190,7 @@ fn a_web_token_after_long_similar_text_is_found() {
     let token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc";
     let clean = redacted(&format!("{much} {token}"));
     assert_eq!(clean, format!("{much} [redacted web token]"));
-    // Where nothing stands between, of those that are short enough the first.
+    // Without separators, the first one that is short enough.
     let clean = redacted(&format!("{much}.{token}"));
     assert!(clean.ends_with("eyJ[redacted web token].abc"), "{clean}");
     assert_eq!(

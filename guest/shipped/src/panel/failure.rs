@@ -27,7 +27,7 @@ impl CandidateFailure {
             reason: "an empty answer",
             problem: upstream(
                 "empty_answer",
-                "the model ended its answer without a word; send the request again",
+                "the model's answer is empty; send the request again",
             ),
         }
     }
@@ -86,7 +86,7 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
 
 /// The deadline passed before any of so many candidates answered. Lists the reasons that are known.
 pub(super) fn deadline_exceeded(failures: &[CandidateFailure], candidates: u32) -> Problem {
-    let mut message = "no candidate had answered when the request's deadline came; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
+    let mut message = "no candidate had answered by the request's deadline; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
     if !failures.is_empty() {
         let (count, list) = (failures.len(), reasons(failures));
         message.push_str(&format!(

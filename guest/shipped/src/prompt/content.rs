@@ -235,7 +235,7 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
             Err(reader.invalid("this is no image that models read; send PNG, JPEG, GIF or WebP"))
         }
         None => Err(reader.invalid(
-            "expected a data: URL of an image; `attachment:` begins a name that only the gateway gives",
+            "expected a data: URL of an image; the prefix `attachment:` is reserved for the gateway",
         )),
     }
 }

@@ -220,11 +220,11 @@ impl<'de> ConversationBuilder<'de> {
                 if batch.add_result(call_index, parts) {
                     Ok(())
                 } else {
-                    wrong("the call of this id has its result already")
+                    wrong("the call of this id already has a result")
                 }
             }
             Some(_) | None => wrong(
-                "the call of this id is further up: results follow directly on the message with their calls",
+                "the call of this id is not in the preceding assistant message: results must directly follow the message with their calls",
             ),
         }
     }

@@ -183,7 +183,7 @@ impl AirlockOptions<'_> {
         let entries = count(&self.candidates);
         if entries > attempts {
             let message = format!(
-                "{entries} entries, and {attempts} to be made by `parallel_calls`: raise `parallel_calls` to {entries}, or leave some out"
+                "{entries} entries for the {attempts} attempts of `parallel_calls`: raise `parallel_calls` to {entries}, or leave some out"
             );
             return Err(invalid("airlock.candidates", &message));
         }
@@ -270,7 +270,7 @@ impl CandidateOptions<'_> {
         let model = self.model.as_deref().filter(|model| *model != usual);
         if let Some(model) = model {
             if model == DEFAULT_MODEL {
-                let message = "the home's default is to be had only where the request's `model` is `default` too: name a model of /v1/models, or leave it out";
+                let message = "the home's default model is available only if the request's `model` is `default` too: name a model of /v1/models, or leave it out";
                 return Err(invalid(&field("model"), message));
             }
             brief.model = Some(Selection {

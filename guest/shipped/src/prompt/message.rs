@@ -111,7 +111,7 @@ impl<'de> JsonShape<'de> for MessageShape {
         }
         let calls = calls.unwrap_or_default();
         if !calls.is_empty() && role != Some(MessageRole::Assistant) {
-            let message = "only messages of role `assistant` may hold calls";
+            let message = "only messages of role `assistant` may contain calls";
             return Err(reader.invalid_at(&[PathSegment::Key("tool_calls")], message));
         }
         let parts = check_content(reader, role, content, refusal)?;
@@ -120,8 +120,8 @@ impl<'de> JsonShape<'de> for MessageShape {
             (None, Some(call)) => Ok(MessageEntry::ToolResult(call, result_parts(parts))),
             (wrong, _) => {
                 let message = match wrong {
-                    Some(_) => "only messages of role `tool` answer a call",
-                    None => "required: the id of the call that this answers",
+                    Some(_) => "only messages of role `tool` may have a `tool_call_id`",
+                    None => "required: the id of the call whose result this is",
                 };
                 Err(reader.invalid_at(&[PathSegment::Key("tool_call_id")], message))
             }
@@ -181,10 +181,10 @@ fn check_content<'de, E: de::Error>(
         for (index, part) in parts.iter().enumerate() {
             reader.at(PathSegment::Index(index), |reader| match part {
                 ContentPart::Image(_) if !matches!(role, Some(MessageRole::User) | None) => {
-                    Err(reader.invalid("only messages of role `user` or `tool` may hold images"))
+                    Err(reader.invalid("only messages of role `user` or `tool` may contain images"))
                 }
                 ContentPart::Refusal(_) if role != Some(MessageRole::Assistant) => {
-                    Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
+                    Err(reader.invalid("only messages of role `assistant` may contain a refusal"))
                 }
                 ContentPart::Text(_) | ContentPart::Image(_) | ContentPart::Refusal(_) => Ok(()),
             })?;
@@ -197,7 +197,7 @@ fn check_content<'de, E: de::Error>(
         }
         Some(refusal) if !refusal.is_empty() => {
             return reader.at(PathSegment::Key("refusal"), |reader| {
-                Err(reader.invalid("only messages of role `assistant` may hold a refusal"))
+                Err(reader.invalid("only messages of role `assistant` may contain a refusal"))
             });
         }
         Some(_) | None => {}

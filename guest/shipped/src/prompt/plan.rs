@@ -132,7 +132,7 @@ fn check<'de>(
         Some(_) => conversation.finish_as_history(reader.attachments, offers),
     };
     let Some(conversation) = conversation else {
-        let message = "there is nothing to answer: add a message with something in it";
+        let message = "there is nothing to answer: add a message with content";
         return Err(invalid("messages", message));
     };
     Ok(CheckedFields {
@@ -167,8 +167,7 @@ fn answer(
     Brief {
         model: None,
         effort: effort.or(other),
-        // Explicit even if it is `none`: a home that requests summaries by default would pay for text that nobody
-        // reads.
+        // Explicit even if it is `none`: a home that requests summaries by default would pay for unused text.
         summary: Some(body.summary().unwrap_or(NO_SUMMARY).to_owned()),
         instructions: String::new(),
         input,

@@ -33,7 +33,7 @@ pub(super) fn missing(param: &str, advice: &str) -> Problem {
 }
 
 pub(super) fn nested_fan_out() -> Problem {
-    let message = "this request comes from a turn of a gateway like this one, which may not fan out again: leave it out, or give `1`";
+    let message = "this request comes from a turn of a gateway like this one, which must not fan out again: leave it out, or give `1`";
     Problem {
         code: Some("nested_fan_out".to_owned()),
         ..invalid("parallel_calls", message)
@@ -45,7 +45,7 @@ pub(super) fn unknown_dialect(dialect: &str) -> Problem {
         kind: ProblemKind::NotFound,
         code: Some("unknown_dialect".to_owned()),
         message: format!(
-            "the policy does not speak `{}`; it speaks `{DIALECT}`",
+            "the policy does not support the dialect `{}`; it supports `{DIALECT}`",
             quoted(dialect)
         ),
         param: None,

@@ -11,7 +11,7 @@ use crate::panel::Strategy;
 /// The most ignored parameters that are named; they end up in a response header.
 const NAMED_AT_MOST: usize = 32;
 const STRICT: &str =
-    "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
+    "cannot be honoured, and this gateway refuses parameters that it would ignore: leave it out";
 
 /// The state of reading one body.
 ///

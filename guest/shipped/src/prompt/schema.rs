@@ -49,7 +49,7 @@ impl fmt::Display for SchemaError {
                 "the schema has a member whose name begins with `{RESERVED_PREFIX}`, which Codex does not read"
             ),
             Self::Unreadable => out.write_str(
-                "the schema holds a number that is beyond a 64-bit float, which JSON parsers do not read",
+                "the schema contains a number beyond a 64-bit float, which JSON parsers do not accept",
             ),
         }
     }

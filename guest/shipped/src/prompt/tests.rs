@@ -1,4 +1,4 @@
-//! Bodies that nobody should send: they are refused with a reason, whatever is wrong with them.
+//! Invalid bodies: they are refused with a reason, whatever is wrong with them.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,7 +10,7 @@
 use super::*;
 use crate::bindings::airlock::policy::types::{Attachment, ProblemKind};
 
-/// A body that reaches every reader.
+/// A body that exercises every shape.
 const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"include_candidates":false,"x":1},
 "messages":[{"role":"system","content":"Be \"brief\"."},{"role":"user","name":"ann","content":[{"type":"text","text":"a\u00fc\n"},
 {"type":"image_url","image_url":{"url":"attachment:0","detail":"low"}}]},{"role":"assistant","content":null,"refusal":"No.","tool_calls":[]},
@@ -58,7 +58,7 @@ fn a_truncated_body_is_refused() {
 
 #[test]
 fn wrong_values_in_any_field_are_refused() {
-    // Every place where a value begins, and every kind of value in it.
+    // Every position of a value, with every type of value.
     let starts = RICH
         .char_indices()
         .filter(|(_, character)| matches!(character, '"' | '[' | '{'));
@@ -106,7 +106,7 @@ fn deep_nesting_is_safe_in_any_field() {
     let user = r#"{"role":"user","content":"x"}"#;
     let with = |field: &str| format!(r#"{{"model":"m","messages":[{user}],{field}}}"#);
 
-    // What is only skipped may be as deep as it likes.
+    // A value that is skipped may nest at any depth.
     let plan = render(&request(&with(&format!(r#""made_up":{deep}"#)))).unwrap();
     assert_eq!(plan.ignored, ["made_up"]);
 

@@ -227,7 +227,7 @@ impl FunctionCalls {
             Ending::HandedOff => Err(interrupted()),
             Ending::Completed if self.tools.required => Err(upstream(
                 "tool_choice_unmet",
-                "the model answered without the function call that `tool_choice` asks for; send the request again, or allow an answer in words with `tool_choice: \"auto\"`",
+                "the model answered without the function call that `tool_choice` requires; send the request again, or allow a text answer with `tool_choice: \"auto\"`",
             )),
             Ending::Completed | Ending::Incomplete(_) | Ending::Interrupted | Ending::Failed(_) => {
                 Ok(reason)

@@ -174,7 +174,9 @@ impl SchemaValidator<'_> {
         let mut schema = schema;
         while self.steps.spend(size(value)) {
             let keywords = match schema {
-                Value::Bool(false) => return Err(Violation::of("hold what is not allowed")),
+                Value::Bool(false) => {
+                    return Err(Violation::of("contain a value that is not allowed"));
+                }
                 Value::Object(keywords) => keywords,
                 _ => return Ok(()),
             };
@@ -235,7 +237,7 @@ impl SchemaValidator<'_> {
             return Err(Violation::of("are not the value of `const`"));
         }
         match bounds::violated(keywords, value) {
-            Some(bound) => Err(Violation::of(format!("do not keep to `{bound}`"))),
+            Some(bound) => Err(Violation::of(format!("violate `{bound}`"))),
             None => Ok(()),
         }
     }

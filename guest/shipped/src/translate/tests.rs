@@ -1,4 +1,4 @@
-//! However a turn's events are batched, and whichever way they are asked for, the words are the same.
+//! The response does not depend on how events are batched, nor on whether it is streamed.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -81,7 +81,7 @@ fn batches(events: Vec<Event>, cuts: usize) -> Vec<Vec<Event>> {
     batches
 }
 
-/// What a client puts together from a stream: content, reasoning, and each finish reason.
+/// A client's view of a stream: content, reasoning, and each finish reason.
 fn observed(frames: &[Frame]) -> (String, String, Vec<String>) {
     let (mut content, mut reasoning, mut reasons) = (String::new(), String::new(), Vec::new());
     let (last, chunks) = frames.split_last().unwrap();

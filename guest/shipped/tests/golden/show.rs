@@ -1,4 +1,4 @@
-//! What comes out, as text.
+//! Formats outputs as text.
 
 use std::fmt::Write as _;
 

@@ -1,18 +1,23 @@
-//! Every order in which candidates, grace and deadline can come: a panel decides exactly when it must, once, and only
-//! for what there is.
+//! Every order of outcomes, grace time and deadline: a panel decides exactly when it must, once, and only for an
+//! existing answer.
 
 use super::*;
 
-/// What becomes of a candidate.
+/// The outcome of a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum CandidateOutcome {
     Answers,
     Fails,
     IsEmpty,
-    IsStunted,
+    IsTruncated,
 }
 
-const FATES: [Fate; 4] = [Fate::Answers, Fate::Fails, Fate::IsEmpty, Fate::IsStunted];
+const OUTCOMES: [CandidateOutcome; 4] = [
+    CandidateOutcome::Answers,
+    CandidateOutcome::Fails,
+    CandidateOutcome::IsEmpty,
+    CandidateOutcome::IsTruncated,
+];
 const STRATEGIES: [&str; 4] = ["merge", "judge", "vote", "first"];
 
 /// One fan-out.
@@ -22,16 +27,16 @@ struct Run {
     quorum: u32,
     grace: u64,
     deadline: Option<u64>,
-    /// Candidates in the order in which they end, one every ten milliseconds. Two of three give equal answers.
-    order: Vec<(u32, Fate)>,
-    /// Whether the host's first `wake` comes only after the first candidate has ended.
+    /// The candidates in the order in which they end, one every ten milliseconds. Two of three give equal answers.
+    order: Vec<(u32, CandidateOutcome)>,
+    /// Whether the host's first `wake` comes after the first candidate has ended.
     late_wake: bool,
-    /// Whether the panel is woken between events too, with no need.
+    /// Whether the panel is also woken between events.
     restless: bool,
 }
 
 impl Run {
-    /// Plays the host, and checks every verdict against the rules.
+    /// Acts as the host, and checks every verdict against the rules.
     fn play(&self) {
         let notes = json!({
             "strategy": self.strategy, "quorum": self.quorum,
@@ -47,7 +52,7 @@ impl Run {
             verdict: None,
         };
         let mut due = (!self.late_wake).then(|| seen.wake(0)).flatten();
-        for (index, (candidate, fate)) in self.order.iter().enumerate() {
+        for (index, (candidate, outcome)) in self.order.iter().enumerate() {
             let now = 10 * (u64::try_from(index).unwrap() + 1);
             while let Some(time) = due.filter(|time| *time < now) {
                 due = seen.wake(time);
@@ -55,7 +60,7 @@ impl Run {
             if self.restless {
                 seen.wake(now - 1);
             }
-            due = seen.settle(*candidate, *fate, now);
+            due = seen.settle(*candidate, *outcome, now);
             if self.late_wake && index == 0 {
                 due = seen.wake(now);
             }
@@ -64,11 +69,11 @@ impl Run {
     }
 }
 
-/// What the panel has been told, and what it must make of it.
+/// The events so far, and the expected verdicts.
 struct Seen<'a> {
     run: &'a Run,
     panel: Panel,
-    settled: Vec<(u32, Fate)>,
+    settled: Vec<(u32, CandidateOutcome)>,
     deadline: Option<u64>,
     grace_end: Option<u64>,
     verdict: Option<Verdict>,
@@ -81,24 +86,26 @@ impl Seen<'_> {
         self.check(woken, now, false)
     }
 
-    fn settle(&mut self, candidate: u32, fate: Fate, now: u64) -> Option<u64> {
-        let outcome = match fate {
-            Fate::Answers => completed(answer(candidate)),
-            Fate::Fails => failed(ProblemKind::Upstream, "upstream_error"),
-            Fate::IsEmpty => completed(" "),
-            Fate::IsStunted => stunted(Shortfall::ContentFilter, "cut"),
+    fn settle(&mut self, candidate: u32, expected: CandidateOutcome, now: u64) -> Option<u64> {
+        let reported = match expected {
+            CandidateOutcome::Answers => completed(answer(candidate)),
+            CandidateOutcome::Fails => failed(ProblemKind::Upstream, "upstream_error"),
+            CandidateOutcome::IsEmpty => completed(" "),
+            CandidateOutcome::IsTruncated => truncated(Shortfall::ContentFilter, "cut"),
         };
-        let verdict = self.panel.settle(candidate, outcome, now);
+        let verdict = self.panel.settle(candidate, reported, now);
         self.start(now);
-        self.settled.push((candidate, fate));
+        self.settled.push((candidate, expected));
         let quorum = usize::try_from(self.run.quorum).unwrap();
-        if fate == Fate::Answers && self.with(Fate::Answers).len() == quorum {
+        if expected == CandidateOutcome::Answers
+            && self.with(CandidateOutcome::Answers).len() == quorum
+        {
             self.grace_end = Some(now + self.run.grace);
         }
-        self.check(verdict, now, fate == Fate::Answers)
+        self.check(verdict, now, expected == CandidateOutcome::Answers)
     }
 
-    /// The deadline runs from whatever the panel hears first.
+    /// The deadline runs from the first event.
     fn start(&mut self, now: u64) {
         if self.deadline.is_none() {
             self.deadline = self.run.deadline.map(|after| now + after);
@@ -127,9 +134,9 @@ impl Seen<'_> {
         None
     }
 
-    /// Whether the answers decide before all are there.
+    /// Whether the answers decide before all have ended.
     fn enough(&self) -> bool {
-        let answers = self.with(Fate::Answers);
+        let answers = self.with(CandidateOutcome::Answers);
         let agree = |text: &str| answers.iter().filter(|it| answer(**it) == text).count();
         match self.run.strategy {
             "first" => true,
@@ -138,17 +145,17 @@ impl Seen<'_> {
         }
     }
 
-    /// The verdict is one that these outcomes allow.
+    /// Checks that the verdict is allowed for these outcomes.
     fn fits(&self, verdict: &Verdict) {
-        let answers = self.with(Fate::Answers);
-        let stunted = self.with(Fate::IsStunted);
+        let answers = self.with(CandidateOutcome::Answers);
+        let truncated = self.with(CandidateOutcome::IsTruncated);
         let fits = match verdict {
             Verdict::Wait(_) => false,
-            Verdict::Fail(_) => answers.is_empty() && stunted.is_empty(),
+            Verdict::Fail(_) => answers.is_empty() && truncated.is_empty(),
             Verdict::Show(_) => answers.len() > 1 && self.run.strategy == "merge",
             Verdict::Consult(_) => answers.len() > 1 && self.run.strategy == "judge",
             Verdict::Pick(choice) => match answers.as_slice() {
-                [] => stunted.iter().min() == Some(&choice.candidate),
+                [] => truncated.iter().min() == Some(&choice.candidate),
                 [only] => choice.candidate == *only && choice.extra.is_none(),
                 several => {
                     several.contains(&choice.candidate)
@@ -159,12 +166,12 @@ impl Seen<'_> {
         assert!(fits, "{verdict:?} of {:?}", self.run);
     }
 
-    fn with(&self, fate: Fate) -> Vec<u32> {
-        let these = self.settled.iter().filter(|settled| settled.1 == fate);
+    fn with(&self, outcome: CandidateOutcome) -> Vec<u32> {
+        let these = self.settled.iter().filter(|settled| settled.1 == outcome);
         these.map(|settled| settled.0).collect()
     }
 
-    /// Lets the turn that was asked for fail: one pick follows, and nothing after it.
+    /// Fails the requested turn: one pick follows, and nothing after it.
     fn end(mut self) {
         let verdict = self.verdict.take().expect("a verdict");
         let broken = failed(ProblemKind::Upstream, "upstream_error");
@@ -173,9 +180,14 @@ impl Seen<'_> {
             let Verdict::Pick(choice) = last else {
                 panic!("{last:?} of {:?}", self.run);
             };
-            // Even where it has been told of others since.
-            let fate = self.run.order.iter().find(|it| it.0 == choice.candidate);
-            assert_eq!(fate.unwrap().1, Fate::Answers, "{:?}", self.run);
+            // Even after outcomes of other candidates.
+            let outcome = self.run.order.iter().find(|it| it.0 == choice.candidate);
+            assert_eq!(
+                outcome.unwrap().1,
+                CandidateOutcome::Answers,
+                "{:?}",
+                self.run
+            );
         }
         assert_eq!(self.panel.judged(broken, 1_000_001), Verdict::Wait(None));
         assert_eq!(self.panel.wake(1_000_002), Verdict::Wait(None));
@@ -190,16 +202,16 @@ fn answer(candidate: u32) -> &'static str {
     }
 }
 
-/// Every fate of every candidate, for candidates that end in this order.
-fn fates(order: &[u32]) -> impl Iterator<Item = Vec<(u32, Fate)>> {
-    let count = FATES.len().pow(u32::try_from(order.len()).unwrap());
+/// Every outcome of every candidate, for candidates that end in this order.
+fn all_outcomes(order: &[u32]) -> impl Iterator<Item = Vec<(u32, CandidateOutcome)>> {
+    let count = OUTCOMES.len().pow(u32::try_from(order.len()).unwrap());
     (0..count).map(|mut number| {
-        let fate = |candidate: &u32| {
-            let fate = FATES[number % FATES.len()];
-            number /= FATES.len();
-            (*candidate, fate)
+        let outcome = |candidate: &u32| {
+            let outcome = OUTCOMES[number % OUTCOMES.len()];
+            number /= OUTCOMES.len();
+            (*candidate, outcome)
         };
-        order.iter().map(fate).collect()
+        order.iter().map(outcome).collect()
     })
 }
 
@@ -209,18 +221,18 @@ fn permutations(count: u32) -> Vec<Vec<u32>> {
     }
     let mut all = Vec::new();
     for shorter in permutations(count - 1) {
-        for place in 0..=shorter.len() {
+        for position in 0..=shorter.len() {
             let mut order = shorter.clone();
-            order.insert(place, count);
+            order.insert(position, count);
             all.push(order);
         }
     }
     all
 }
 
-/// Plays every fan-out of candidates that end in one of these orders.
+/// Runs every fan-out whose candidates end in one of these orders.
 fn play_all(orders: &[Vec<u32>], restless: &[bool]) {
-    for order in orders.iter().flat_map(|order| fates(order)) {
+    for order in orders.iter().flat_map(|order| all_outcomes(order)) {
         let count = u32::try_from(order.len()).unwrap();
         for strategy in STRATEGIES {
             for quorum in 1..=count {
@@ -275,14 +287,14 @@ fn up_to_twenty_candidates_at_random() {
     };
     for _ in 0..3_000 {
         let count = 6 + below(15);
-        // From all candidates answering to hardly one.
+        // From all candidates answering to hardly any.
         let spread = 1 + below(8);
-        let mut order: Vec<(u32, Fate)> = Vec::new();
+        let mut order: Vec<(u32, CandidateOutcome)> = Vec::new();
         for candidate in 1..=count {
-            let fate = usize::try_from(below(spread)).unwrap();
-            let place = usize::try_from(below(candidate)).unwrap();
-            let fate = FATES[fate % FATES.len()];
-            order.insert(place, (candidate, fate));
+            let outcome = usize::try_from(below(spread)).unwrap();
+            let position = usize::try_from(below(candidate)).unwrap();
+            let outcome = OUTCOMES[outcome % OUTCOMES.len()];
+            order.insert(position, (candidate, outcome));
         }
         let deadline = u64::from(below(300));
         Run {

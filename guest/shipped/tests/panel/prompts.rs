@@ -1,4 +1,4 @@
-//! What a model is told, word for word. The files beside this one hold it.
+//! The exact prompts; the snapshots are in this folder.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,10 +7,10 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{Brief, InputItem}
 
 use super::*;
 
-/// The most that a turn's input may hold, in characters.
+/// The most characters of a turn's input.
 const INPUT_AT_MOST: usize = 1_000_000;
 
-/// The brief that a strategy asks for over these answers.
+/// The brief that a strategy makes of these answers.
 fn brief(strategy: &str, notes: &[(&str, Value)], answers: &[&str]) -> Brief {
     let count = u32::try_from(answers.len()).unwrap();
     let mut fan_out = json!({"strategy": strategy, "quorum": count});
@@ -80,11 +80,11 @@ fn judge() {
     check("judge", &show(&brief("judge", &notes, &["4", "5", "four"])));
 }
 
-/// Candidates that try to leave their fences, to give orders, and to be taken for others.
+/// Candidates that try to end their fence, to give instructions, and to impersonate others.
 #[test]
 fn merge_hostile() {
     let honest = brief("merge", &[], &["a", "b"]);
-    // What a candidate would have to know: the end of every line of a fence.
+    // The tag at the end of every fence line, which a candidate would have to know.
     let tag = input(&honest).lines().last().unwrap();
     let tag = tag.rsplit(' ').next().unwrap();
     let forged = format!(
@@ -97,7 +97,7 @@ fn merge_hostile() {
     check("merge_hostile", &show(&brief));
 }
 
-/// Short candidates stay whole, long ones share what is left, and nothing exceeds what Codex takes.
+/// Short candidates stay complete, long ones share the remaining room, and the input stays within Codex's limit.
 #[test]
 fn judge_cut() {
     let long = "ü".repeat(700_000);
@@ -107,7 +107,7 @@ fn judge_cut() {
     assert!(length <= INPUT_AT_MOST, "{length}");
     assert!(length > INPUT_AT_MOST - 1_000, "{length}");
     assert_eq!(input(&brief).matches("\nbegin€").count(), 2);
-    // What stands between the cuts, without the letters that fill it.
+    // The text between the truncations, without the filling letters.
     let mut shown = show(&brief);
     for letter in ["ü", "€"] {
         let runs: Vec<String> = shown

@@ -1,4 +1,4 @@
-//! One rule a test: when a panel decides, and for what.
+//! One rule per test: when a panel decides, and what.
 
 use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::GuestPanel;
 use airlock_shipped_policy::component;
@@ -68,7 +68,7 @@ fn the_deadline_decides_with_the_answers_so_far() {
         late(&[completed("a"), completed("b")]),
         Verdict::Show(_)
     ));
-    let short = stunted(Shortfall::MaxOutputTokens, "a");
+    let short = truncated(Shortfall::MaxOutputTokens, "a");
     assert_eq!(late(&[short]), picked(1, None));
 }
 
@@ -108,9 +108,9 @@ fn a_lone_answer_needs_no_synthesis() {
 
 #[test]
 fn truncated_answers_count_only_without_complete_ones() {
-    let filtered = stunted(Shortfall::ContentFilter, "the longest of all");
-    let long = stunted(Shortfall::MaxOutputTokens, "longer");
-    let short = stunted(Shortfall::MaxOutputTokens, "short");
+    let filtered = truncated(Shortfall::ContentFilter, "the longest of all");
+    let long = truncated(Shortfall::MaxOutputTokens, "longer");
+    let short = truncated(Shortfall::MaxOutputTokens, "short");
     let last = |outcomes: [Outcome; 4]| {
         let mut panel = panel(4, json!({"strategy": "merge", "quorum": 4}));
         let verdicts = (1..)
@@ -144,7 +144,7 @@ fn a_failure_of_all_candidates_is_the_clients() {
     let verdict = same.settle(2, failed(ProblemKind::Overloaded, "codex_not_signed_in"), 2);
     assert_eq!(code(verdict), "codex_not_signed_in");
 
-    // One kind, two codes: both are a rate limit.
+    // One kind with two codes: both are rate limits.
     let mut limited = panel(2, json!({"strategy": "merge", "quorum": 2}));
     limited.settle(
         1,
@@ -211,7 +211,7 @@ fn an_empty_synthesis_has_failed() {
     for outcome in [
         silent,
         completed(" "),
-        stunted(Shortfall::ContentFilter, ""),
+        truncated(Shortfall::ContentFilter, ""),
         ended(Ending::Interrupted, ""),
     ] {
         let mut panel = panel(2, json!({"strategy": "merge", "quorum": 2}));
@@ -265,7 +265,7 @@ fn a_ruling_picks_and_maps_its_labels() {
         completed("} {"),
         completed(r#"{"reasons": "", "best": "C"}"#),
         completed(""),
-        stunted(Shortfall::MaxOutputTokens, ruling),
+        truncated(Shortfall::MaxOutputTokens, ruling),
         failed(ProblemKind::Upstream, "upstream_error"),
     ] {
         assert_eq!(consulted().judged(unfit, 4), picked(3, FALLBACK));
@@ -302,7 +302,7 @@ fn an_unknown_strategy_in_the_notes_fails_at_once() {
     }
 }
 
-/// What another policy may write into a choice.
+/// The extra of another policy's choice.
 #[derive(Debug)]
 struct Wordy(&'static str);
 
@@ -339,16 +339,16 @@ fn the_extra_of_a_choice_is_an_object_on_one_line() {
 }
 
 /// Another policy's panel around the shipped one.
-struct Seat {
+struct WrappedPanel {
     inner: component::PanelResource,
 }
 
 #[test]
 fn another_policy_may_add_strategies_to_the_shipped_panel() {
     let context = context(json!({"strategy": "first", "quorum": 2}), "free");
-    let seat = Seat {
+    let wrapped = WrappedPanel {
         inner: component::PanelResource::new(context, 2),
     };
-    assert_eq!(seat.inner.wake(0), Verdict::Wait(None));
-    assert_eq!(seat.inner.settle(2, completed("a"), 1), picked(2, None));
+    assert_eq!(wrapped.inner.wake(0), Verdict::Wait(None));
+    assert_eq!(wrapped.inner.settle(2, completed("a"), 1), picked(2, None));
 }

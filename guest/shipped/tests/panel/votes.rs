@@ -1,8 +1,8 @@
-//! Which answer a vote hands out, and when.
+//! Which answer a vote picks, and when.
 
 use super::*;
 
-/// The candidate whose answer a vote over these hands out.
+/// The candidate that a vote over these answers picks.
 fn elected(structure: &str, answers: &[&str]) -> u32 {
     let count = u32::try_from(answers.len()).unwrap();
     let notes = json!({"strategy": "vote", "quorum": count});
@@ -24,7 +24,7 @@ fn a_vote_picks_an_answer_of_the_largest_group() {
         (["init", "__init__", "__init__"], 2),
         (["(n-1)", "(n-1)!", "(n-1)!"], 2),
         (["a", "a?", "a?"], 2),
-        // Equal, but for a vote's coarse eye alone.
+        // Equal only in their normalized form.
         (["5 mW", "5 MW", " 5 MW\n"], 2),
         (["5 mW", "5 MW", "5 mW"], 1),
         (["Yes", "yes.", "YES"], 1),

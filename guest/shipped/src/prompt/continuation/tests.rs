@@ -1,4 +1,4 @@
-//! A request that brings results is known by what it continues, and by nothing else.
+//! A request with results resumes exactly the turn that it continues.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -11,7 +11,7 @@ use crate::notes::PlanNotes;
 use crate::prompt::render;
 use crate::tools::{FunctionCall, key, text_digest};
 
-/// The request with all that a turn may depend on.
+/// The request with all inputs of a turn.
 fn requested() -> Value {
     json!({
         "model": "m",
@@ -36,7 +36,7 @@ fn requested() -> Value {
     })
 }
 
-/// What the model called next, and the results.
+/// The model's next call, and its result.
 fn first_round() -> [Value; 3] {
     [
         json!({"role": "assistant", "content": null, "tool_calls": [
@@ -87,15 +87,15 @@ fn plan_with(body: &Value, digests: [&str; 2]) -> Plan {
     render(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))
 }
 
-/// Where an image of this URL stands.
+/// The path of the image with this URL.
 fn path(body: &Value, url: &str) -> String {
     let messages = body["messages"].as_array().unwrap().iter().enumerate();
-    let parts = messages.flat_map(|(message, told)| {
-        let parts = told["content"].as_array().into_iter().flatten();
+    let parts = messages.flat_map(|(message, value)| {
+        let parts = value["content"].as_array().into_iter().flatten();
         parts.enumerate().map(move |part| (message, part))
     });
-    let found = parts.into_iter().find_map(|(message, (part, told))| {
-        (told["image_url"]["url"] == url)
+    let found = parts.into_iter().find_map(|(message, (part, value))| {
+        (value["image_url"]["url"] == url)
             .then(|| format!("messages[{message}].content[{part}].image_url.url"))
     });
     found.unwrap_or_default()
@@ -105,7 +105,7 @@ fn plan(body: &Value) -> Plan {
     plan_with(body, ["cat", "scales"])
 }
 
-/// What the translator would tell the host, having told the client this text and these calls.
+/// The key that the translator gives to the host after it has sent this text and these calls.
 fn handed_off(body: &Value, text: &str, calls: &[(&str, &str, &str)]) -> String {
     let tools = PlanNotes::from_text(&plan(body).notes).tools.unwrap();
     let calls: Vec<FunctionCall<'_>> = calls
@@ -178,12 +178,12 @@ fn fields_that_the_turn_does_not_depend_on_may_change() {
         .remove("content");
     changed["messages"][0]["role"] = json!("developer");
     changed["messages"][1]["name"] = json!("ann");
-    // As any client may write it, and the results in another order.
+    // As other clients may serialize it, with the results in another order.
     changed["messages"][5]["tool_calls"][0]["function"]["arguments"] =
         json!("{ \"a\":2,\n\"b\":1 }");
     changed["messages"].as_array_mut().unwrap().swap(6, 7);
     assert_eq!(resumed(&changed), known);
-    // The same images by other numbers.
+    // The same images with other numbers.
     let mut changed = body();
     changed["messages"][1]["content"][1]["image_url"]["url"] = json!("attachment:1");
     changed["messages"][7]["content"][1]["image_url"]["url"] = json!("attachment:0");
@@ -270,7 +270,7 @@ fn an_earlier_round_counts_with_its_results() {
         *edited.pointer_mut(pointer).unwrap() = value;
         assert_ne!(resumed(&edited).unwrap(), known, "{pointer}");
     }
-    // The last results are what is new: they do not count.
+    // The last results are new, so they do not count.
     let mut other = second;
     other["messages"][9]["content"] = json!("anything");
     assert_eq!(resumed(&other), Some(known));
@@ -290,7 +290,7 @@ fn another_continuation_is_not_recognized() {
     ] {
         let mut other = body();
         other[field] = value;
-        // Without tools there is a key, that of no turn.
+        // Without tools there is a key, which no turn has.
         let key = resumed(&other);
         assert_eq!(key.is_none(), field == "parallel_calls", "{field}");
         assert_ne!(key, known, "{field}");

@@ -1,4 +1,4 @@
-//! Where each message goes.
+//! The division of a conversation into instructions, history and input.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -20,11 +20,11 @@ fn of(role: MessageRole, parts: Vec<ContentPart<'_>>) -> MessageEntry<'_> {
     })
 }
 
-fn message(role: MessageRole, words: &str) -> MessageEntry<'_> {
-    of(role, vec![text(words)])
+fn message(role: MessageRole, content: &str) -> MessageEntry<'_> {
+    of(role, vec![text(content)])
 }
 
-fn calls<'a>(words: &'a str, calls: &[&'a str]) -> MessageEntry<'a> {
+fn calls<'a>(content: &'a str, calls: &[&'a str]) -> MessageEntry<'a> {
     let call = |id: &&'a str| FunctionCall {
         id: Cow::Borrowed(*id),
         name: Cow::Borrowed("a.b"),
@@ -32,13 +32,13 @@ fn calls<'a>(words: &'a str, calls: &[&'a str]) -> MessageEntry<'a> {
     };
     MessageEntry::Message(ChatMessage {
         role: MessageRole::Assistant,
-        parts: vec![text(words)],
+        parts: vec![text(content)],
         calls: calls.iter().map(call).collect(),
     })
 }
 
-fn result<'a>(call: &'a str, words: &'a str) -> MessageEntry<'a> {
-    MessageEntry::ToolResult(Cow::Borrowed(call), vec![text(words)])
+fn result<'a>(call: &'a str, content: &'a str) -> MessageEntry<'a> {
+    MessageEntry::ToolResult(Cow::Borrowed(call), vec![text(content)])
 }
 
 fn conversation(entries: Vec<MessageEntry<'_>>) -> ConversationBuilder<'_> {
@@ -54,7 +54,7 @@ fn talk(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversation<'_>> {
     conversation(entries).finish(&[], true)
 }
 
-/// What is found wrong with these, at the last of them or at the end.
+/// The error that these messages lead to, at the last of them or at the end.
 fn misplaced(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
     let mut conversation = ConversationBuilder::default();
     let mut found = Ok(());
@@ -130,7 +130,7 @@ fn instructions_can_be_answered_alone() {
             assert_eq!(requested().finish_as_history(&[], offers), Some(alone));
         }
     }
-    // The turn that answers them is the one that goes on when its results come.
+    // The turn that answers these is the one that continues when its results arrive.
     let alone = talk(vec![message(MessageRole::Developer, "a")]).unwrap();
     let further = talk(vec![
         message(MessageRole::Developer, "a"),
@@ -187,8 +187,8 @@ fn nothing_to_answer_as_history() {
         ConversationBuilder::default().finish_as_history(&[], true),
         None
     );
-    for (role, words) in [(MessageRole::Developer, ""), (MessageRole::Assistant, "")] {
-        let conversation = conversation(vec![message(role, words)]);
+    for (role, content) in [(MessageRole::Developer, ""), (MessageRole::Assistant, "")] {
+        let conversation = conversation(vec![message(role, content)]);
         assert_eq!(conversation.finish_as_history(&[], true), None);
     }
 }
@@ -259,7 +259,7 @@ fn the_digest_before_the_calls_equals_that_of_the_earlier_conversation() {
         assert_eq!(Some(later.answered.unwrap().before), earlier);
         assert_ne!(later.digest, earlier);
     }
-    // As input or as history: the same.
+    // The digest is the same as input and as history.
     let as_history = conversation(requested())
         .finish_as_history(&[], true)
         .unwrap();
@@ -274,7 +274,7 @@ fn only_conversations_with_functions_have_a_digest() {
         |conversation, offers| conversation.finish_as_history(&[], offers),
     ];
     let requested = || vec![message(MessageRole::User, "x")];
-    let said = || {
+    let all = || {
         vec![
             message(MessageRole::User, "x"),
             calls("", &["1"]),
@@ -282,7 +282,7 @@ fn only_conversations_with_functions_have_a_digest() {
         ]
     };
     let gone_on = || {
-        let mut entries = said();
+        let mut entries = all();
         entries.push(message(MessageRole::User, "y"));
         entries
     };
@@ -293,9 +293,9 @@ fn only_conversations_with_functions_have_a_digest() {
             let offers = finish(conversation(same), true).unwrap();
             assert!(offers.digest.is_some_and(|digest| !digest.is_empty()));
         }
-        // Results at the end are what a turn may wait for, whatever is offered now: by what was before them.
-        let plain = finish(conversation(said()), false).unwrap();
-        let offers = finish(conversation(said()), true).unwrap();
+        // Results at the end may resume a turn, whatever is offered now; its key depends on the messages before them.
+        let plain = finish(conversation(all()), false).unwrap();
+        let offers = finish(conversation(all()), true).unwrap();
         assert_eq!(plain.digest, None);
         assert_eq!(plain.answered, offers.answered);
         let before = finish(conversation(requested()), true).unwrap().digest;
@@ -360,7 +360,7 @@ fn calls_and_results_must_match() {
             ],
             (3, 2),
         ),
-        // The id's first call has its result; its second has none.
+        // The first call of this id has its result, the second has none.
         (
             vec![
                 user(),
@@ -400,7 +400,7 @@ fn repeated_ids_are_distinct_upstream_and_unchanged_for_the_client() {
     assert_eq!(ids, ["1", "1", second, "2", second, "2"]);
     assert!(second.starts_with("call_"), "{second}");
     assert_eq!(items[4]["output"], "c");
-    // The turn that waits knows the ids that its model gave.
+    // The waiting turn knows the ids that its model gave.
     let answered = talk.answered.unwrap();
     let known: Vec<&str> = answered.calls.iter().map(|call| &*call.id).collect();
     assert_eq!(known, ["1", "2"]);

@@ -1,4 +1,4 @@
-//! What becomes of a fan-out. What is refused, or does nothing, is in `refused`.
+//! Fan-outs that are accepted. `refused` has the others.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -46,17 +46,17 @@ fn strategy_named(name: &str, param: &str) -> Option<Selection> {
     })
 }
 
-/// A fan-out of three with this `airlock`.
+/// A fan-out of three with these options.
 fn with_airlock(fields: &str) -> String {
     format!(r#","parallel_calls":3,"airlock":{{{fields}}}"#)
 }
 
-fn assert_invalid(fields: &str, param: &str, words: &str) {
+fn assert_invalid(fields: &str, param: &str, fragment: &str) {
     let problem = problem(fields);
     assert_eq!(problem.kind, ProblemKind::InvalidRequest, "{fields}");
     assert_eq!(problem.param.as_deref(), Some(param), "{fields}");
     assert!(
-        problem.message.starts_with(param) && problem.message.contains(words),
+        problem.message.starts_with(param) && problem.message.contains(fragment),
         "{fields}: {}",
         problem.message
     );
@@ -149,7 +149,7 @@ fn a_candidate_has_a_model_an_effort_and_a_hint_of_its_own() {
         first.model,
         strategy_named("o", "airlock.candidates[0].model")
     );
-    // `low` may be no word of this model.
+    // `low` may not be an effort of this model.
     assert_eq!(first.effort, None);
     assert_eq!(
         second.model,
@@ -204,7 +204,7 @@ fn a_single_attempt_may_have_options_too() {
     let plan = plan(
         r#","reasoning_effort":"low","airlock":{"candidates":[{"model":"o","hint":"Be bold."}]}"#,
     );
-    // What the answer is said to come from.
+    // The response names this model.
     assert_eq!(
         plan.model,
         strategy_named("o", "airlock.candidates[0].model")
@@ -341,7 +341,7 @@ fn a_strategy_that_does_not_wait_ignores_the_quorum() {
 
 #[test]
 fn a_policy_has_its_own_strategies_and_settings_choose_the_default() {
-    // The second `critique` is hidden by the first.
+    // The first `critique` hides the second.
     let strategies: [Box<dyn Strategy>; 3] = [
         Box::new(Other("critique", true)),
         Box::new(Other("merge", true)),

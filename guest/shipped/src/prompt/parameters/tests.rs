@@ -1,4 +1,4 @@
-//! The rule, case by case out of its own table, and the document that tells it to users.
+//! The rule for every row of the table, and the table in the documentation.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -6,7 +6,7 @@ use super::*;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 
-/// One value of every kind, and of every size that a range may tell apart.
+/// One value of each type, and of each size that a range may distinguish.
 const SAMPLES: &[&str] = &[
     "null",
     "true",
@@ -53,7 +53,7 @@ fn render(name: &str, value: &str, settings: &str) -> Result<Plan, Problem> {
     })
 }
 
-/// What the table says of a value, decided here a second time and in another way: from its JSON.
+/// What the table says about a value, derived independently from its JSON.
 fn admits(values: Values, value: &serde_json::Value) -> bool {
     match values {
         Values::Text => value.is_string(),
@@ -96,7 +96,7 @@ fn the_rule_applies_to_every_parameter_and_type() {
             let context = format!("{name}: {sample} -> {result:?}");
             tried += 1;
             match parameter.treatment {
-                // What it does with it is for the golden cases; what it does not take must be named.
+                // The golden cases check the effect; a value without effect must be named.
                 Treatment::Honoured => {
                     if let Err(problem) = result {
                         let param = problem.param.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What becomes of a schema.
+//! Schemas that are rewritten or refused.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

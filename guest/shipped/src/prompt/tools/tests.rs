@@ -1,4 +1,4 @@
-//! What is offered to the model. What is refused is in `refused`.
+//! Tools that are offered to the model. `refused` has the others.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -33,27 +33,27 @@ fn tools_of(plan: &Plan) -> Option<ToolNotes> {
     PlanNotes::from_text(&plan.notes).tools
 }
 
-fn assert_refused(result: Result<Plan, Problem>, kind: ProblemKind, param: &str, words: &str) {
+fn assert_refused(result: Result<Plan, Problem>, kind: ProblemKind, param: &str, fragment: &str) {
     let problem = result.unwrap_err();
     assert_eq!(problem.param.as_deref(), Some(param), "{}", problem.message);
     assert_eq!(problem.kind, kind, "{}", problem.message);
     assert!(
-        problem.message.starts_with(param) && problem.message.contains(words),
+        problem.message.starts_with(param) && problem.message.contains(fragment),
         "{}",
         problem.message
     );
 }
 
-fn assert_invalid(fields: &str, param: &str, words: &str) {
+fn assert_invalid(fields: &str, param: &str, fragment: &str) {
     let result = render(&request(USER, fields, ""));
-    assert_refused(result, ProblemKind::InvalidRequest, param, words);
+    assert_refused(result, ProblemKind::InvalidRequest, param, fragment);
 }
 
 fn function(fields: &str) -> String {
     format!(r#"{{"type":"function","function":{{{fields}}}}}"#)
 }
 
-/// `tools` of functions of these names.
+/// `tools` with functions of these names.
 fn tools(names: &[&str]) -> String {
     let functions: Vec<String> = names
         .iter()
@@ -160,7 +160,7 @@ fn tool_choice_selects_and_requires_functions() {
         assert_eq!(noted.offered.len(), offered.len(), "{choice}");
         assert_eq!(noted.required, call_instructions.is_some(), "{choice}");
         match call_instructions {
-            Some(words) => assert!(plan.instructions.contains(words), "{choice}"),
+            Some(fragment) => assert!(plan.instructions.contains(fragment), "{choice}"),
             None => assert_eq!(plan.instructions, "", "{choice}"),
         }
     }

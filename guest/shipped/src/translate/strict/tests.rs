@@ -1,4 +1,4 @@
-//! What satisfies a schema, what does not and where, and that no schema is too much.
+//! Which arguments satisfy a schema, where others violate it, and that every schema is bounded.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -112,11 +112,11 @@ fn values_and_alternatives() {
         &[r#"{"a":1}"#, r#"{"a":"xx"}"#],
         "at `a` they satisfy no schema of `anyOf`",
     );
-    no("false", &["1"], "they hold what is not allowed");
+    no("false", &["1"], "they contain a value that is not allowed");
     no(
         r#"{"properties":{"a":false}}"#,
         &[r#"{"a":1}"#],
-        "at `a` they hold what is not allowed",
+        "at `a` they contain a value that is not allowed",
     );
 }
 
@@ -202,7 +202,7 @@ fn sizes_and_numbers() {
     ];
     for (schema, good, bad, bound) in cases {
         yes(schema, good);
-        no(schema, bad, &format!("they do not keep to `{bound}`"));
+        no(schema, bad, &format!("they violate `{bound}`"));
     }
 }
 
@@ -242,7 +242,7 @@ fn invalid_schemas_count_as_satisfied() {
     );
 }
 
-/// Runs it with little stack, as there is in the sandbox.
+/// Runs it with a small stack, as in the sandbox.
 fn on_a_small_stack(run: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(512 * 1024);
     thread.spawn(run).unwrap().join().unwrap();
@@ -258,8 +258,8 @@ fn deep_and_recursive_schemas_are_bounded() {
             "they satisfy no schema of `anyOf`"
         );
         let list = r##"{"type":"array","items":{"$ref":"#"}}"##;
-        let place = "[0]".repeat(120);
-        let shown: String = place.chars().take(200).collect();
+        let path = "[0]".repeat(120);
+        let shown: String = path.chars().take(200).collect();
         assert_eq!(
             fault(list, &nested(120)),
             format!("at `{shown}…` they have the wrong type")
@@ -267,16 +267,16 @@ fn deep_and_recursive_schemas_are_bounded() {
         assert_eq!(fault(list, &nested(100_000)), "they are not JSON");
         let deep = format!("{}{}", "{\"items\":".repeat(100_000), "}".repeat(100_000));
         yes(&deep, &["[[[]]]"]);
-        // Twice as many ways with each level, and each comes to nothing: each place is looked at once.
-        let ways =
+        // Each level doubles the alternatives, and all fail: each pair is checked once.
+        let schema =
             r##"{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}}"##;
         let chain = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         assert_eq!(
-            fault(ways, &chain(10)),
+            fault(schema, &chain(10)),
             "at `a` they satisfy no schema of `anyOf`"
         );
         assert_eq!(
-            fault(ways, &chain(100)),
+            fault(schema, &chain(100)),
             "at `a` they satisfy no schema of `anyOf`"
         );
     });
@@ -284,7 +284,7 @@ fn deep_and_recursive_schemas_are_bounded() {
 
 #[test]
 fn duplicated_references_are_checked() {
-    // 2^18 ways to the last of them.
+    // 2^18 paths to the last of them.
     let doubling = |last: &str| {
         let level = |level: usize| {
             let next = format!("{{\"$ref\":\"#/$defs/d{}\"}}", level + 1);
@@ -304,7 +304,7 @@ fn a_check_that_takes_too_many_steps_is_an_error() {
     let items = format!("[{}1]", "1,".repeat(5_000));
     let choices = format!("{}0", "2,".repeat(5_000));
     let schema = format!("{{\"items\":{{\"enum\":[{choices}]}}}}");
-    // Not a fault, though the first of them is one: nobody has looked at it whole.
+    // Not a violation, though the first of them is one: the check did not complete.
     no(
         &format!("{{\"anyOf\":[{schema},{schema}]}}"),
         &[&items],

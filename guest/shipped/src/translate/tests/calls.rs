@@ -1,4 +1,4 @@
-//! Calls of the client's functions: what is told of them, and how a turn that waits for them is known.
+//! Calls of the client's functions: how they are sent, and the key of a turn that waits for their results.
 
 mod checks;
 mod hostile;
@@ -63,7 +63,7 @@ fn whole() -> Event {
 /// A call as text: id, name, arguments.
 type Told = (String, String, String);
 
-/// All that comes of one reply.
+/// The output of one reply.
 #[derive(Debug, PartialEq)]
 struct Heard {
     handoff: Option<Handoff>,
@@ -85,7 +85,7 @@ fn owned(calls: &[(&str, &str, &str)]) -> Vec<Told> {
         .collect()
 }
 
-/// What the `tool_calls` of a stream come to, held to what clients insist on.
+/// The calls that the `tool_calls` of a stream amount to, checked as clients do.
 fn put_together(frames: &[Frame]) -> (String, Vec<Told>, Option<String>) {
     let (mut content, mut calls, mut reason) = (String::new(), Vec::<Told>::new(), None);
     let (last, chunks) = frames.split_last().unwrap();
@@ -193,7 +193,8 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
     }
 }
 
-/// What both kinds of reply say, however the events are batched. Content is not compared where there is a problem.
+/// The output of a streamed and a collected reply, which must agree however the events are batched. Content is not
+/// compared if there is a problem.
 fn receive(tools: &ToolNotes, events: &[Event], ending: &Ending) -> Heard {
     let observed = collected(tools, events, 0, ending.clone());
     for cuts in 0..1 << events.len() {
@@ -219,7 +220,7 @@ fn key(text: &str, calls: &[(&str, &str, &str)]) -> Option<String> {
     Some(tools::key("c", &tools::text_digest(text), &calls))
 }
 
-/// What is told of calls that a turn waits for.
+/// The output for calls for which a turn waits.
 fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> Heard {
     Heard {
         handoff: Some(Handoff { source: 0, key }),
@@ -290,7 +291,7 @@ fn a_response_without_client_calls_continues_the_turn() {
     let observed = receive(&tools(), &events[..5], &Ending::Completed);
     assert_eq!((observed.handoff, observed.calls), (None, Vec::new()));
     assert_eq!(observed.reason.as_deref(), Ok("stop"));
-    // One of both kinds.
+    // One call of each function.
     for events in [
         [foreign.clone(), call("1", "f", "{}"), whole()],
         [call("1", "f", "{}"), foreign, whole()],

@@ -1,4 +1,4 @@
-//! The same of a fan-out: whatever its batches, a client hears the same of every candidate and of the answer.
+//! The response to a fan-out does not depend on how events are batched.
 
 mod held;
 
@@ -71,7 +71,7 @@ fn picked(candidate: u32, extra: Option<&str>) -> Event {
     of(0, 0, EventKind::Picked(Choice { candidate, extra }))
 }
 
-/// Three candidates, of which one has a second telling and one fails; an answer that comes to nothing; the answer.
+/// Three candidates, one of which restarts and one fails; an answer that fails; the answer.
 fn turns() -> Vec<Event> {
     vec![
         opened(1, 5),
@@ -93,7 +93,7 @@ fn turns() -> Vec<Event> {
     ]
 }
 
-/// All that a client hears of a stream: text by tab, what closed each tab, pieces told as the answer, content.
+/// A client's view of a stream: the text and the closing event of each tab, the gathered pieces, and the content.
 #[derive(Debug, Default, PartialEq)]
 struct Heard {
     tabs: BTreeMap<u64, String>,
@@ -153,7 +153,7 @@ fn listen(frames: &[Frame]) -> Heard {
     observed
 }
 
-/// What comes of the events in batches that the set bits of `cuts` end.
+/// The output for the events in batches whose ends are the set bits of `cuts`.
 fn replied(
     notes: &PlanNotes,
     events: &[Event],
@@ -208,7 +208,7 @@ fn batching_does_not_change_the_response_of_a_fan_out() {
         usage: tokens(2, 107),
     };
     let body = whole(Structure::Object, &turns());
-    // The openings come at once, so the first two events end no batch.
+    // The candidates start at once, so the first two events end no batch.
     for cuts in (0..1 << (turns().len() - 1)).step_by(1 << 2) {
         let notes = notes(true, Structure::Object);
         let (frames, closing) = replied(&notes, &turns(), cuts, Ending::Completed);

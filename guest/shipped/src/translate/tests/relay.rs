@@ -1,4 +1,4 @@
-//! What the host may tell of a text that goes on: just what the reply would tell itself.
+//! Patterns by which the host writes the continuation of a text: the frames equal those of `feed`.
 
 use super::*;
 use crate::bindings::airlock::policy::types::Notification;
@@ -14,7 +14,7 @@ const PIECES: [&str; 6] = [
     "🦀",
 ];
 
-/// What a client may ask of a stream.
+/// The options of a streamed request.
 fn streams() -> Vec<PlanNotes> {
     let mut all = Vec::new();
     for include_usage in [false, true] {
@@ -68,7 +68,7 @@ fn fan_out(shown: bool) -> PlanNotes {
     }
 }
 
-/// The frame that a host writes.
+/// The frame that the host writes by a pattern.
 fn written(pattern: &Pattern, text: &str) -> Frame {
     let text = serde_json::to_string(text).unwrap();
     let text = text.replace('\u{2028}', "\\u2028");
@@ -79,7 +79,7 @@ fn written(pattern: &Pattern, text: &str) -> Frame {
     }
 }
 
-/// What is offered once these events were fed.
+/// The pattern after these events.
 fn offered(notes: &PlanNotes, events: &[Event]) -> Option<Pattern> {
     let mut reply = reply(notes);
     assert_eq!(reply.offer(), None, "nothing was told");
@@ -141,7 +141,7 @@ fn no_pattern_is_offered_if_the_next_frame_differs() {
         structure: Structure::Object,
         ..stream()
     };
-    let unasked = PlanNotes {
+    let without_reasoning = PlanNotes {
         reasoning: false,
         ..stream()
     };
@@ -149,7 +149,7 @@ fn no_pattern_is_offered_if_the_next_frame_differs() {
         streaming: false,
         ..stream()
     };
-    let remark = text(0, Some(Phase::Commentary), "a");
+    let commentary = text(0, Some(Phase::Commentary), "a");
     for (notes, events) in [
         (stream(), vec![]),
         (stream(), vec![usage()]),
@@ -157,23 +157,23 @@ fn no_pattern_is_offered_if_the_next_frame_differs() {
         (stream(), vec![answer_text(), other]),
         (stream(), vec![answer_text(), restarted.clone()]),
         (stream(), vec![answer_text(), restarted, answer_text()]),
-        // Of the reasoning itself and its summary only one is told.
+        // Of raw reasoning and summary only one is sent.
         (
             stream(),
             vec![reasoning(0, false, "a"), reasoning(0, true, "a")],
         ),
-        (unasked, vec![reasoning(0, false, "a")]),
-        (object, vec![remark]),
+        (without_reasoning, vec![reasoning(0, false, "a")]),
+        (object, vec![commentary]),
         (whole.clone(), vec![answer_text()]),
         (whole, vec![reasoning(0, false, "a")]),
-        // It is told twice.
+        // It is sent twice.
         (fan_out(true), vec![answer_text()]),
         (fan_out(true), vec![opened.clone(), of(1, answer_text())]),
         (fan_out(false), vec![opened, of(1, answer_text())]),
     ] {
         assert_eq!(offered(&notes, &events), None, "{notes:?} {events:?}");
     }
-    // After the usage the text may go on.
+    // After the usage the text may continue.
     let again = [answer_text(), usage(), answer_text()];
     assert_eq!(
         offered(&stream(), &again),

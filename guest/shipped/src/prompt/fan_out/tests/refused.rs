@@ -1,4 +1,4 @@
-//! What a fan-out may not be asked, and what is named because it does nothing.
+//! Options of a fan-out that are refused, or named as ignored.
 
 use super::*;
 
@@ -61,14 +61,14 @@ fn invalid_terms_are_refused_with_their_path() {
             "an array of objects, found",
         ),
     ];
-    for (name, values, words) in cases {
+    for (name, values, fragment) in cases {
         for value in values {
             let fields = with_airlock(&format!(r#""{name}":{value}"#));
-            assert_invalid(&fields, &format!("airlock.{name}"), words);
-            // Alone as well: a value out of range is wrong whatever becomes of the field.
-            if words.ends_with("found") {
+            assert_invalid(&fields, &format!("airlock.{name}"), fragment);
+            // For a single attempt too: a value out of range is always an error.
+            if fragment.ends_with("found") {
                 let alone = format!(r#","airlock":{{"{name}":{value}}}"#);
-                assert_invalid(&alone, &format!("airlock.{name}"), words);
+                assert_invalid(&alone, &format!("airlock.{name}"), fragment);
             }
         }
     }
@@ -80,7 +80,7 @@ fn invalid_terms_are_refused_with_their_path() {
 
 #[test]
 fn invalid_candidate_fields_are_refused_with_their_path() {
-    for (value, path, words) in [
+    for (value, path, fragment) in [
         ("1", "", "an object, found an integer"),
         (r#""m""#, "", "an object, found a string"),
         ("[]", "", "an object, found an array"),
@@ -94,9 +94,9 @@ fn invalid_candidate_fields_are_refused_with_their_path() {
         (r#"{"hint":" \n"}"#, ".hint", "must not be empty"),
     ] {
         let fields = with_airlock(&format!(r#""candidates":[null,{value}]"#));
-        assert_invalid(&fields, &format!("airlock.candidates[1]{path}"), words);
+        assert_invalid(&fields, &format!("airlock.candidates[1]{path}"), fragment);
         let only = format!(r#","airlock":{{"candidates":[{value}]}}"#);
-        assert_invalid(&only, &format!("airlock.candidates[0]{path}"), words);
+        assert_invalid(&only, &format!("airlock.candidates[0]{path}"), fragment);
     }
 }
 
@@ -140,7 +140,7 @@ fn fields_without_effect_on_a_single_attempt_are_named_or_refused() {
             let problem = render(&request(&body, STRICT)).unwrap_err();
             assert_eq!(problem.kind, ProblemKind::Unsupported);
             assert_eq!(problem.param.as_deref(), Some(name));
-            // Several attempts have a use for it.
+            // With several attempts it has an effect.
             let several = format!(r#","parallel_calls":20,"airlock":{{{field}}}"#);
             let strict = render(&request(&several, STRICT)).unwrap();
             assert_eq!(strict.ignored, [""; 0]);

@@ -1,4 +1,4 @@
-//! All that is refused of tools, calls and results, each by its field.
+//! Tools, calls and results that are refused, with the path of the field.
 
 use super::*;
 
@@ -61,8 +61,8 @@ fn wrong_tools_are_refused_with_their_path() {
             "a boolean",
         ),
     ];
-    for (tools, param, words) in cases {
-        assert_invalid(&format!(r#","tools":{tools}"#), param, words);
+    for (tools, param, fragment) in cases {
+        assert_invalid(&format!(r#","tools":{tools}"#), param, fragment);
     }
     let taken = tools(&["a.b", &upstream_name("a.b")]);
     assert_invalid(&taken, "tools[1].function.name", "already");
@@ -74,7 +74,7 @@ fn wrong_schemas_are_refused_with_their_path() {
     let fine = function(r#""name":"f""#);
     let long = format!(r#"{{"a":"{}"}}"#, "x".repeat(512 * 1024));
     let deep = format!("{}{}", r#"{"a":"#.repeat(65), "}".repeat(65)).replace(":}", ":{}}");
-    for (schema, words) in [
+    for (schema, fragment) in [
         ("[]", "expected a JSON Schema object"),
         ("true", "expected a JSON Schema object"),
         (r#""{}""#, "expected a JSON Schema object"),
@@ -85,21 +85,21 @@ fn wrong_schemas_are_refused_with_their_path() {
             r#"{"type":"object","type":"array"}"#,
             "`\"type\": \"object\"`",
         ),
-        (r#"{"default":1e999}"#, "do not read"),
+        (r#"{"default":1e999}"#, "do not accept"),
         (&long, "longer"),
         (&deep, "deeper"),
     ] {
         let tool = function(&format!(r#""name":"g","parameters":{schema}"#));
         let fields = format!(r#","tools":[{fine},{tool}]"#);
-        assert_invalid(&fields, "tools[1].function.parameters", words);
+        assert_invalid(&fields, "tools[1].function.parameters", fragment);
     }
 }
 
 #[test]
 fn deprecated_and_other_tool_forms_are_unsupported() {
-    let unsupported = |messages: &str, fields: &str, param: &str, words: &str| {
+    let unsupported = |messages: &str, fields: &str, param: &str, fragment: &str| {
         let result = render(&request(messages, fields, ""));
-        assert_refused(result, ProblemKind::Unsupported, param, words);
+        assert_refused(result, ProblemKind::Unsupported, param, fragment);
     };
     let custom = r#"{"type":"custom","custom":{"name":"f"}}"#;
     unsupported(
@@ -144,7 +144,7 @@ fn wrong_choices_are_refused_with_their_path() {
     let g = function(r#""name":"g""#);
     let allowed =
         |fields: &str| format!(r#"{{"type":"allowed_tools","allowed_tools":{{{fields}}}}}"#);
-    for (choice, param, words) in [
+    for (choice, param, fragment) in [
         (r#""any""#.to_owned(), "tool_choice", "`any`"),
         ("true".to_owned(), "tool_choice", "a boolean"),
         ("[]".to_owned(), "tool_choice", "an array"),
@@ -188,7 +188,7 @@ fn wrong_choices_are_refused_with_their_path() {
         ),
     ] {
         let fields = format!(r#"{},"tool_choice":{choice}"#, tools(&["f"]));
-        assert_invalid(&fields, param, words);
+        assert_invalid(&fields, param, fragment);
     }
     let without = [
         r#""required""#.to_owned(),
@@ -225,7 +225,7 @@ fn wrong_calls_and_results_are_refused_with_their_path() {
             r#"{{"id":"1","type":"function","function":{{{function}}}}}"#
         ))
     };
-    for (messages, param, words) in [
+    for (messages, param, fragment) in [
         (vec![calls("1")], "messages[0].tool_calls[0]", "expected"),
         (
             vec![calls(r#"{"id":"1"}"#)],
@@ -312,7 +312,7 @@ fn wrong_calls_and_results_are_refused_with_their_path() {
         (
             vec![one.clone(), answer("1"), USER.to_owned(), answer("1")],
             "messages[3].tool_call_id",
-            "further up",
+            "preceding assistant message",
         ),
         (
             vec![one.clone(), result(r#""content":"r""#)],
@@ -352,6 +352,6 @@ fn wrong_calls_and_results_are_refused_with_their_path() {
         ),
     ] {
         let result = render(&request(&messages.join(","), "", ""));
-        assert_refused(result, ProblemKind::InvalidRequest, param, words);
+        assert_refused(result, ProblemKind::InvalidRequest, param, fragment);
     }
 }

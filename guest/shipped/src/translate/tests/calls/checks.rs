@@ -1,4 +1,4 @@
-//! What a request asks of its calls, and when they are not told.
+//! The constraints on calls, and when calls are not sent.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn a_required_call_is_checked() {
     let answer = [text(0, None, "no"), whole()];
     let observed = receive(&required, &answer, &Ending::Completed);
     assert_eq!(code(&observed), Some("tool_choice_unmet"));
-    // A call of a response that never became whole is none.
+    // A call of an incomplete response does not count.
     let cut = [call("1", "f", "{}"), text(0, None, "no")];
     let observed = receive(&required, &cut, &Ending::Completed);
     assert_eq!(code(&observed), Some("tool_choice_unmet"));
@@ -63,7 +63,7 @@ fn a_strict_schema_is_checked() {
         &Ending::HandedOff,
     );
     assert_eq!(observed, handed("", &good, key("", &good)));
-    for (arguments, place) in [
+    for (arguments, path) in [
         ("{\"a\":\"secret\"}", "at `a` they have the wrong type"),
         ("{}", "they lack `a`"),
         ("secret", "they are not JSON"),
@@ -72,7 +72,7 @@ fn a_strict_schema_is_checked() {
         let observed = receive(&tools(), &events, &Ending::HandedOff);
         assert_eq!(code(&observed), Some("strict_unmet"));
         let problem = observed.reason.unwrap_err();
-        assert!(problem.message.contains(place), "{}", problem.message);
+        assert!(problem.message.contains(path), "{}", problem.message);
         assert!(problem.message.contains("`s`") && !problem.message.contains("secret"));
         assert_eq!(
             (observed.calls.len(), observed.handoff.unwrap().key),

@@ -1,4 +1,4 @@
-//! What Codex never says, and turns that may not call.
+//! Notifications that Codex never sends, and turns that may not call.
 
 use super::*;
 

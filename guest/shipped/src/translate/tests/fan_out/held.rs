@@ -1,4 +1,4 @@
-//! What is held of candidates, and for how long.
+//! The text that is held of candidates, and for how long.
 
 use super::*;
 use crate::translate::candidates::Candidates;
