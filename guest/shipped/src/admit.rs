@@ -2,6 +2,7 @@
 
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::admit::{Admission, Load};
+use crate::problem::coded;
 
 /// The largest `retry-after`, in seconds.
 const RETRY_AT_MOST: u32 = 30;
@@ -32,15 +33,13 @@ fn too_many(load: Load) -> Problem {
             format!("give `parallel_calls` at most {capacity}, or raise its limit of turns")
         }
     };
+    let message = format!(
+        "this request needs {} turns at once and the gateway runs at most {}: {advice}",
+        load.wanted, load.capacity
+    );
     Problem {
-        kind: ProblemKind::Unsupported,
-        code: Some("too_many_turns".to_owned()),
-        message: format!(
-            "this request needs {} turns at once and the gateway runs at most {}: {advice}",
-            load.wanted, load.capacity
-        ),
         param: fan_out.then(|| "parallel_calls".to_owned()),
-        retry_after_seconds: None,
+        ..coded(ProblemKind::Unsupported, "too_many_turns", message)
     }
 }
 
@@ -50,15 +49,13 @@ fn busy(load: Load) -> Problem {
     let rounds = load.waiting.checked_div(load.capacity).unwrap_or_default();
     let waited = u32::try_from(load.longest_wait / 1000).unwrap_or(u32::MAX);
     let seconds = rounds.max(waited).saturating_add(1).min(RETRY_AT_MOST);
+    let message = format!(
+        "the gateway is busy: {} turns run and {} requests wait; try again in a moment",
+        load.running, load.waiting
+    );
     Problem {
-        kind: ProblemKind::Overloaded,
-        code: Some("gateway_busy".to_owned()),
-        message: format!(
-            "the gateway is busy: {} turns run and {} requests wait; try again in a moment",
-            load.running, load.waiting
-        ),
-        param: None,
         retry_after_seconds: Some(seconds),
+        ..coded(ProblemKind::Overloaded, "gateway_busy", message)
     }
 }
 

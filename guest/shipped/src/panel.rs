@@ -22,6 +22,7 @@ use crate::bindings::airlock::policy::types::{Choice, Context, Problem, ProblemK
 use crate::bindings::exports::airlock::policy::synthesize::{Outcome, Verdict};
 use crate::json;
 use crate::notes::PlanNotes;
+use crate::problem::coded;
 
 use answer::CandidateResult;
 use failure::CandidateFailure;
@@ -272,12 +273,9 @@ impl Panel {
 
 /// The policy's `prompt` and `synthesize` do not match.
 fn unknown_strategy() -> Problem {
-    Problem {
-        kind: ProblemKind::Internal,
-        code: Some("unknown_strategy".to_owned()),
-        message: "the policy's panel does not have the strategy that its prompt accepted"
-            .to_owned(),
-        param: None,
-        retry_after_seconds: None,
-    }
+    coded(
+        ProblemKind::Internal,
+        "unknown_strategy",
+        "the policy's panel does not have the strategy that its prompt accepted".to_owned(),
+    )
 }

@@ -17,15 +17,20 @@ pub(crate) fn envelope(problem: &Problem) -> String {
     })
 }
 
-/// A failure of Codex or of the model.
-pub(crate) fn upstream(code: &str, message: &str) -> Problem {
+/// A problem with a code, which no field of the request caused.
+pub(crate) fn coded(kind: ProblemKind, code: &str, message: String) -> Problem {
     Problem {
-        kind: ProblemKind::Upstream,
+        kind,
         code: Some(code.to_owned()),
-        message: message.to_owned(),
+        message,
         param: None,
         retry_after_seconds: None,
     }
+}
+
+/// A failure of Codex or of the model.
+pub(crate) fn upstream(code: &str, message: &str) -> Problem {
+    coded(ProblemKind::Upstream, code, message.to_owned())
 }
 
 /// The host's code for a candidate whose text exceeds `limits.candidate_bytes`.

@@ -1,5 +1,6 @@
 //! Renders a chat completion request into a plan: one brief for Codex, or those of a fan-out.
 
+mod any_value;
 mod body;
 mod calls;
 mod content;

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
-use crate::problem::{self, upstream};
+use crate::problem::{self, coded, upstream};
 
 /// Why a candidate has no answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,11 +94,8 @@ pub(super) fn deadline_exceeded(failures: &[CandidateFailure], candidates: u32) 
         ));
     }
     Problem {
-        kind: ProblemKind::Timeout,
-        code: Some("deadline_exceeded".to_owned()),
-        message,
         param: Some("airlock.deadline_ms".to_owned()),
-        retry_after_seconds: None,
+        ..coded(ProblemKind::Timeout, "deadline_exceeded", message)
     }
 }
 

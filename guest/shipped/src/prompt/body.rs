@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
+use super::any_value::AnyShape;
 use super::conversation::ConversationBuilder;
 use super::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use super::format::{ResponseFormat, ResponseFormatShape};
@@ -14,7 +15,7 @@ use super::options::{
 };
 use super::parameters::{Parameter, ParameterAction, Treatment};
 use super::reader::{PathSegment, Reader};
-use super::shape::{AnyShape, BooleanShape, IntegerShape, JsonShape, Nullable, ShapeSeed};
+use super::shape::{BooleanShape, IntegerShape, JsonShape, ShapeSeed};
 use super::tool_choice::{ToolChoice, ToolChoiceShape};
 use super::tools::{FunctionTool, ToolsShape};
 
@@ -99,52 +100,38 @@ impl<'de> RequestBody<'de> {
             "messages" => self.conversation = Some(reader.field(fields, name, MessagesShape)?),
             "model" => self.model = Some(reader.field(fields, name, NonEmptyString)?),
             "stream" => {
-                self.stream = reader
-                    .field(fields, name, Nullable(BooleanShape))?
-                    .unwrap_or_default();
+                self.stream = reader.or_default(fields, name, BooleanShape)?;
             }
             "stream_options" => {
-                self.stream_options = reader.field(fields, name, Nullable(StreamOptionsShape))?;
+                self.stream_options = reader.nullable(fields, name, StreamOptionsShape)?;
             }
             "reasoning_effort" => {
-                self.effort = reader.field(fields, name, Nullable(EffortShape))?;
+                self.effort = reader.nullable(fields, name, EffortShape)?;
             }
             "reasoning" => {
-                self.reasoning = reader
-                    .field(fields, name, Nullable(ReasoningOptionsShape))?
-                    .unwrap_or_default();
+                self.reasoning = reader.or_default(fields, name, ReasoningOptionsShape)?;
             }
             "include_reasoning" => {
-                self.include_reasoning = reader
-                    .field(fields, name, Nullable(BooleanShape))?
-                    .unwrap_or_default();
+                self.include_reasoning = reader.or_default(fields, name, BooleanShape)?;
             }
             "response_format" => {
-                self.format = reader
-                    .field(fields, name, Nullable(ResponseFormatShape))?
-                    .unwrap_or_default();
+                self.format = reader.or_default(fields, name, ResponseFormatShape)?;
             }
             "tools" => {
-                self.tools = reader
-                    .field(fields, name, Nullable(ToolsShape))?
-                    .unwrap_or_default();
+                self.tools = reader.or_default(fields, name, ToolsShape)?;
             }
             "tool_choice" => {
-                self.tool_choice = reader
-                    .field(fields, name, Nullable(ToolChoiceShape))?
-                    .unwrap_or_default();
+                self.tool_choice = reader.or_default(fields, name, ToolChoiceShape)?;
             }
             "parallel_tool_calls" => {
-                self.parallel_tool_calls = reader.field(fields, name, Nullable(BooleanShape))?;
+                self.parallel_tool_calls = reader.nullable(fields, name, BooleanShape)?;
             }
             "parallel_calls" => {
-                let shape = Nullable(IntegerShape(1, ATTEMPTS_AT_MOST));
-                self.parallel_calls = reader.field(fields, name, shape)?;
+                let shape = IntegerShape(1, ATTEMPTS_AT_MOST);
+                self.parallel_calls = reader.nullable(fields, name, shape)?;
             }
             "airlock" => {
-                self.airlock = reader
-                    .field(fields, name, Nullable(AirlockOptionsShape))?
-                    .unwrap_or_default();
+                self.airlock = reader.or_default(fields, name, AirlockOptionsShape)?;
             }
             _ => reader.unknown(fields, name)?,
         }

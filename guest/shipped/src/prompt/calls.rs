@@ -6,7 +6,7 @@ use serde::de::{MapAccess, SeqAccess};
 
 use super::members::read_members;
 use super::options::NonEmptyString;
-use super::reader::{PathSegment, Reader};
+use super::reader::Reader;
 use super::shape::{JsonShape, StringShape};
 use super::tools::{FunctionNameShape, check_type};
 use crate::json;
@@ -52,11 +52,11 @@ impl<'de> JsonShape<'de> for CallShape {
         });
         check_type(reader, kind.as_deref(), "calls")?;
         let Some(id) = id else {
-            return Err(reader.invalid_at(&[PathSegment::Key("id")], "required: the call's id"));
+            return Err(reader.invalid_member("id", "required: the call's id"));
         };
         let Some((name, arguments)) = function else {
             let message = "required: an object with `name` and `arguments`";
-            return Err(reader.invalid_at(&[PathSegment::Key("function")], message));
+            return Err(reader.invalid_member("function", message));
         };
         Ok(FunctionCall {
             id,
@@ -86,9 +86,7 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
             "parsed_arguments" => skip(),
         });
         let Some(name) = name else {
-            return Err(
-                reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
-            );
+            return Err(reader.invalid_member("name", "required: the function's name"));
         };
         match arguments {
             // The string contains JSON, which has escapes of its own.
@@ -99,10 +97,9 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
                     None => arguments,
                 },
             )),
-            None => Err(reader.invalid_at(
-                &[PathSegment::Key("arguments")],
-                "required: a string, as the model wrote it",
-            )),
+            None => {
+                Err(reader.invalid_member("arguments", "required: a string, as the model wrote it"))
+            }
         }
     }
 }

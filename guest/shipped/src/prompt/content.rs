@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 use super::members::read_members;
 use super::problems::quoted;
 use super::reader::{PathSegment, Reader};
-use super::shape::{JsonShape, Nullable, Scalar, StringShape};
+use super::shape::{JsonShape, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::InputItem;
 
 /// The prefix by which the host refers to a lifted attachment.
@@ -105,9 +105,7 @@ impl<'de> JsonShape<'de> for ContentPartShape {
             "input_audio" | "file" => skip(),
         });
         let Some(kind) = kind else {
-            return reader.at(PathSegment::Key("type"), |reader| {
-                Err(reader.invalid("required: `text` or `image_url`"))
-            });
+            return Err(reader.invalid_member("type", "required: `text` or `image_url`"));
         };
         let (part, name) = match kind.as_ref() {
             "text" => (text.map(ContentPart::Text), "text"),
@@ -121,9 +119,9 @@ impl<'de> JsonShape<'de> for ContentPartShape {
         };
         match part {
             Some(part) => Ok(part),
-            None => reader.at(PathSegment::Key(name), |reader| {
-                Err(reader.invalid(&format!("required in a part of type `{name}`")))
-            }),
+            None => {
+                Err(reader.invalid_member(name, &format!("required in a part of type `{name}`")))
+            }
         }
     }
 }
@@ -163,9 +161,7 @@ impl<'de> JsonShape<'de> for ImageShape {
         read_members!(reader, fields, {
             "url" => value(number, UrlShape),
             "detail" => run {
-                if reader
-                    .field(&mut fields, "detail", Nullable(DetailShape))?
-                    .unwrap_or_default()
+                if reader.or_default(&mut fields, "detail", DetailShape)?
                 {
                     reader.ignore("detail")?;
                 }
@@ -173,9 +169,7 @@ impl<'de> JsonShape<'de> for ImageShape {
         });
         match number {
             Some(number) => Ok(number),
-            None => reader.at(PathSegment::Key("url"), |reader| {
-                Err(reader.invalid("required: a data: URL of an image"))
-            }),
+            None => Err(reader.invalid_member("url", "required: a data: URL of an image")),
         }
     }
 }

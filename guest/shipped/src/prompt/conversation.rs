@@ -223,9 +223,7 @@ impl<'de> ConversationBuilder<'de> {
                     wrong("the call of this id already has a result")
                 }
             }
-            Some(_) | None => wrong(
-                "the call of this id is not in the preceding assistant message: results must directly follow the message with their calls",
-            ),
+            Some(_) | None => wrong("results must directly follow the message with their calls"),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::options::NonEmptyString;
 use super::problems::quoted;
 use super::reader::{PathSegment, Reader};
 use super::schema;
-use super::shape::{BooleanShape, JsonShape, Nullable, StringShape};
+use super::shape::{BooleanShape, JsonShape, StringShape};
 
 /// The form of the answer.
 #[derive(Default)]
@@ -42,21 +42,16 @@ impl<'de> JsonShape<'de> for ResponseFormatShape {
             Some("json_object") => Ok(ResponseFormat::JsonObject),
             Some("json_schema") => match schema {
                 Some(schema) => Ok(ResponseFormat::JsonSchema(schema)),
-                None => reader.at(PathSegment::Key("json_schema"), |reader| {
-                    Err(reader.invalid(
-                        "required with `type: \"json_schema\"`: an object with `name` and `schema`",
-                    ))
-                }),
+                None => Err(reader.invalid_member(
+                    "json_schema",
+                    "required with `type: \"json_schema\"`: an object with `name` and `schema`",
+                )),
             },
             Some(other) => {
                 let message = format!("expected {expected}, found `{}`", quoted(other));
-                reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.invalid(&message))
-                })
+                Err(reader.invalid_member("type", &message))
             }
-            None => reader.at(PathSegment::Key("type"), |reader| {
-                Err(reader.invalid(&format!("required: {expected}")))
-            }),
+            None => Err(reader.invalid_member("type", &format!("required: {expected}"))),
         }
     }
 }
@@ -77,8 +72,7 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
             // Codex sends a name of its own, and no description.
             "name" => value(name, NonEmptyString),
             "description" => run {
-                if reader
-                    .field(&mut fields, "description", Nullable(StringShape))?
+                if reader.nullable(&mut fields, "description", StringShape)?
                     .is_some()
                 {
                     reader.ignore("description")?;
@@ -86,7 +80,7 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
             },
             "strict" => run {
                 // Codex always requests strict adherence.
-                if reader.field(&mut fields, "strict", Nullable(BooleanShape))? == Some(false) {
+                if reader.nullable(&mut fields, "strict", BooleanShape)? == Some(false) {
                     reader.ignore("strict")?;
                 }
             },
@@ -96,15 +90,11 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
             },
         });
         if name.is_none() {
-            return reader.at(PathSegment::Key("name"), |reader| {
-                Err(reader.invalid("required: a name for the format"))
-            });
+            return Err(reader.invalid_member("name", "required: a name for the format"));
         }
         match schema {
             Some(schema) => Ok(schema),
-            None => reader.at(PathSegment::Key("schema"), |reader| {
-                Err(reader.invalid("required: a JSON Schema object"))
-            }),
+            None => Err(reader.invalid_member("schema", "required: a JSON Schema object")),
         }
     }
 }

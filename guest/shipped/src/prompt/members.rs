@@ -18,12 +18,10 @@ macro_rules! read_members {
         $target = Some($reader.field(&mut $fields, $name, $shape)?)
     };
     (@nullable $reader:ident, $fields:ident, ($name:literal), ($target:expr, $shape:expr)) => {
-        $target = $reader.field(&mut $fields, $name, $crate::prompt::shape::Nullable($shape))?
+        $target = $reader.nullable(&mut $fields, $name, $shape)?
     };
     (@or_default $reader:ident, $fields:ident, ($name:literal), ($target:expr, $shape:expr)) => {
-        $target = $reader
-            .field(&mut $fields, $name, $crate::prompt::shape::Nullable($shape))?
-            .unwrap_or_default()
+        $target = $reader.or_default(&mut $fields, $name, $shape)?
     };
     (@skip $reader:ident, $fields:ident, $names:tt, ()) => {{
         $fields.next_value::<serde::de::IgnoredAny>()?;

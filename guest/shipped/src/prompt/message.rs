@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::any_value::AnyShape;
 use super::calls::CallsShape;
 use super::content::{Content, ContentPart, ContentShape};
 use super::conversation::{
@@ -13,7 +14,7 @@ use super::members::read_members;
 use super::options::NonEmptyString;
 use super::problems::quoted;
 use super::reader::{PathSegment, Reader};
-use super::shape::{AnyShape, JsonShape, Nullable, ShapeSeed, StringShape};
+use super::shape::{JsonShape, ShapeSeed, StringShape};
 
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
 const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
@@ -96,14 +97,14 @@ impl<'de> JsonShape<'de> for MessageShape {
             "function_call" => run { read_empty(reader, &mut fields, "function_call", OLD_FORM)? },
             "audio" => run { read_empty(reader, &mut fields, "audio", "audio is not supported")? },
             "name" => run {
-                has_name = reader.field(&mut fields, "name", Nullable(StringShape))?.is_some();
+                has_name = reader.nullable(&mut fields, "name", StringShape)?.is_some();
             },
             // Fields of Airlock's responses that clients send back. Codex keeps the reasoning itself.
             "annotations" | "parsed" | "reasoning_content" => skip(),
         });
         let Some(role) = role else {
             let message = format!("required: {ROLES}");
-            return Err(reader.invalid_at(&[PathSegment::Key("role")], &message));
+            return Err(reader.invalid_member("role", &message));
         };
         // The name of a result is its call's.
         if has_name && role.is_some() {
@@ -112,7 +113,7 @@ impl<'de> JsonShape<'de> for MessageShape {
         let calls = calls.unwrap_or_default();
         if !calls.is_empty() && role != Some(MessageRole::Assistant) {
             let message = "only messages of role `assistant` may contain calls";
-            return Err(reader.invalid_at(&[PathSegment::Key("tool_calls")], message));
+            return Err(reader.invalid_member("tool_calls", message));
         }
         let parts = check_content(reader, role, content, refusal)?;
         match (role, call_id) {
@@ -123,7 +124,7 @@ impl<'de> JsonShape<'de> for MessageShape {
                     Some(_) => "only messages of role `tool` may have a `tool_call_id`",
                     None => "required: the id of the call whose result this is",
                 };
-                Err(reader.invalid_at(&[PathSegment::Key("tool_call_id")], message))
+                Err(reader.invalid_member("tool_call_id", message))
             }
         }
     }
@@ -196,9 +197,10 @@ fn check_content<'de, E: de::Error>(
             parts.push(ContentPart::Refusal(refusal));
         }
         Some(refusal) if !refusal.is_empty() => {
-            return reader.at(PathSegment::Key("refusal"), |reader| {
-                Err(reader.invalid("only messages of role `assistant` may contain a refusal"))
-            });
+            return Err(reader.invalid_member(
+                "refusal",
+                "only messages of role `assistant` may contain a refusal",
+            ));
         }
         Some(_) | None => {}
     }

@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess};
 use super::members::read_members;
 use super::problems::quoted;
 use super::reader::Reader;
-use super::shape::{BooleanShape, JsonShape, Nullable, Scalar, StringShape};
+use super::shape::{BooleanShape, JsonShape, Scalar, StringShape};
 
 /// The name that stands for the default model of Codex's home.
 pub(super) const DEFAULT_MODEL: &str = "default";
@@ -67,13 +67,12 @@ impl<'de> JsonShape<'de> for StreamOptionsShape {
         read_members!(reader, fields, {
             "include_usage" => or_default(options.include_usage, BooleanShape),
             "include_candidates" => run {
-                options.include_candidates = reader
-                    .field(&mut fields, "include_candidates", Nullable(BooleanShape))?
+                options.include_candidates = reader.nullable(&mut fields, "include_candidates", BooleanShape)?
                     .unwrap_or(true);
             },
             // Padding that hides the lengths of chunks. The answer does not depend on it.
             "include_obfuscation" => run {
-                reader.field(&mut fields, "include_obfuscation", Nullable(BooleanShape))?;
+                reader.nullable(&mut fields, "include_obfuscation", BooleanShape)?;
             },
         });
         Ok(options)
@@ -127,8 +126,7 @@ impl<'de> JsonShape<'de> for ReasoningOptionsShape {
         read_members!(reader, fields, {
             "effort" => nullable(reasoning.effort, EffortShape),
             "summary" => run {
-                reasoning.summary = reader
-                    .field(&mut fields, "summary", Nullable(SummaryShape))?
+                reasoning.summary = reader.nullable(&mut fields, "summary", SummaryShape)?
                     .flatten();
             },
         });

@@ -45,15 +45,11 @@ pub(super) fn plan(
     }
     let tools = !offer.functions.is_empty();
     let answer = answer(&mut body, conversation.input, output_schema, tools);
-    let mut turns = turns(&body, model, answer, terms)?;
-    let options = body.stream_options.unwrap_or_default();
-    if let Some(terms) = &mut turns.fan_out {
-        terms.shown = options.include_candidates;
-    }
+    let turns = turns(&body, model, answer, terms)?;
 
     let mut notes = PlanNotes {
         streaming: body.stream,
-        include_usage: options.include_usage,
+        include_usage: body.stream_options.unwrap_or_default().include_usage,
         reasoning: body.summary().is_some(),
         structure,
         effort: None,
@@ -210,6 +206,7 @@ fn turns(
     };
     let briefs = briefs(candidate)?;
     let terms = FanOutTerms {
+        shown: body.stream_options.unwrap_or_default().include_candidates,
         effort: answer.effort.map(|effort| (effort.name, effort.param)),
         summary: answer.summary,
         schema: answer.output_schema,

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
+use crate::problem::coded;
 
 /// The most characters of a client's own text that a message repeats.
 const QUOTED_AT_MOST: usize = 64;
@@ -41,16 +42,14 @@ pub(super) fn nested_fan_out() -> Problem {
 }
 
 pub(super) fn unknown_dialect(dialect: &str) -> Problem {
-    Problem {
-        kind: ProblemKind::NotFound,
-        code: Some("unknown_dialect".to_owned()),
-        message: format!(
+    coded(
+        ProblemKind::NotFound,
+        "unknown_dialect",
+        format!(
             "the policy does not support the dialect `{}`; it supports `{DIALECT}`",
             quoted(dialect)
         ),
-        param: None,
-        retry_after_seconds: None,
-    }
+    )
 }
 
 /// The body is not JSON, or nests too deeply to be read.
@@ -58,17 +57,15 @@ pub(super) fn malformed(error: &serde_json::Error) -> Problem {
     let position = format!(" at line {} column {}", error.line(), error.column());
     let text = error.to_string();
     let what = text.strip_suffix(&position).unwrap_or(&text);
-    Problem {
-        kind: ProblemKind::InvalidRequest,
-        code: Some("invalid_json".to_owned()),
-        message: format!(
+    coded(
+        ProblemKind::InvalidRequest,
+        "invalid_json",
+        format!(
             "the body is not valid JSON: {what}, at line {}, column {}",
             error.line(),
             error.column()
         ),
-        param: None,
-        retry_after_seconds: None,
-    }
+    )
 }
 
 /// Text of the client, shortened for a message.

@@ -11,7 +11,7 @@ use crate::panel::Strategy;
 /// The most ignored parameters that are named; they end up in a response header.
 const NAMED_AT_MOST: usize = 32;
 const STRICT: &str =
-    "cannot be honoured, and this gateway refuses parameters that it would ignore: leave it out";
+    "cannot be honoured, and this gateway refuses what it would ignore: leave it out";
 
 /// The state of reading one body.
 ///
@@ -116,6 +116,11 @@ impl<'r> Reader<'r> {
     pub(super) fn invalid<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::InvalidRequest, path, message)
+    }
+
+    /// The member `key` of the current value is wrong or missing.
+    pub(super) fn invalid_member<E: de::Error>(&mut self, key: &'static str, message: &str) -> E {
+        self.invalid_at(&[PathSegment::Key(key)], message)
     }
 
     /// The value at these steps from here is wrong or missing.

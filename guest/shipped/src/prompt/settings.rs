@@ -6,6 +6,7 @@ use super::fan_out::{one_of, strategy_named};
 use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::panel::{ExternalStrategy, Strategy};
+use crate::problem::coded;
 
 /// The settings.
 #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
@@ -59,13 +60,11 @@ impl PolicySettings {
 }
 
 fn invalid_settings(what: &str) -> Problem {
-    Problem {
-        kind: ProblemKind::Internal,
-        code: Some("invalid_settings".to_owned()),
-        message: format!("the policy cannot read its settings: {what}"),
-        param: None,
-        retry_after_seconds: None,
-    }
+    coded(
+        ProblemKind::Internal,
+        "invalid_settings",
+        format!("the policy cannot read its settings: {what}"),
+    )
 }
 
 #[cfg(test)]

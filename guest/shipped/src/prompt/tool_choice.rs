@@ -6,7 +6,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 
 use super::members::read_members;
 use super::problems::{invalid, quoted};
-use super::reader::{PathSegment, Reader};
+use super::reader::Reader;
 use super::shape::{JsonShape, Scalar, StringShape};
 use super::tools::{FunctionObjectShape, FunctionReference, FunctionTool, check_type};
 use crate::bindings::airlock::policy::types::Problem;
@@ -159,7 +159,7 @@ impl<'de> JsonShape<'de> for ToolChoiceShape {
         };
         choice.ok_or_else(|| {
             let message = format!("required with `type: \"{name}\"`");
-            reader.invalid_at(&[PathSegment::Key(name)], &message)
+            reader.invalid_member(name, &message)
         })
     }
 }
@@ -181,16 +181,13 @@ impl<'de> JsonShape<'de> for AllowedToolsShape {
             "tools" => value(names, AllowedFunctions),
         });
         let Some(required) = required else {
-            return Err(reader.invalid_at(
-                &[PathSegment::Key("mode")],
-                "required: `auto` or `required`",
-            ));
+            return Err(reader.invalid_member("mode", "required: `auto` or `required`"));
         };
         match names {
             Some(names) if !names.is_empty() => Ok(AllowedTools { required, names }),
             Some(_) | None => {
                 let message = "required: at least one of the functions of `tools`";
-                Err(reader.invalid_at(&[PathSegment::Key("tools")], message))
+                Err(reader.invalid_member("tools", message))
             }
         }
     }

@@ -130,10 +130,7 @@ impl<'de, S: JsonShape<'de> + Copy> JsonShape<'de> for FunctionObjectShape<S> {
         check_type(reader, kind.as_deref(), self.what)?;
         match function {
             Some(function) => Ok(function),
-            None => Err(reader.invalid_at(
-                &[PathSegment::Key("function")],
-                "required with `type: \"function\"`",
-            )),
+            None => Err(reader.invalid_member("function", "required with `type: \"function\"`")),
         }
     }
 }
@@ -200,9 +197,7 @@ impl<'de> JsonShape<'de> for FunctionShape {
             "strict" => nullable(strict, BooleanShape),
         });
         let Some(name) = name else {
-            return Err(
-                reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
-            );
+            return Err(reader.invalid_member("name", "required: the function's name"));
         };
         Ok(FunctionTool {
             name,
@@ -262,8 +257,6 @@ impl<'de> JsonShape<'de> for FunctionReference {
         read_members!(reader, fields, {
             "name" => value(name, FunctionNameShape),
         });
-        name.ok_or_else(|| {
-            reader.invalid_at(&[PathSegment::Key("name")], "required: the function's name")
-        })
+        name.ok_or_else(|| reader.invalid_member("name", "required: the function's name"))
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod digests;
+
 use std::borrow::Cow;
 
 use super::*;
@@ -50,12 +52,12 @@ fn conversation(entries: Vec<MessageEntry<'_>>) -> ConversationBuilder<'_> {
     conversation
 }
 
-fn talk(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversation<'_>> {
+fn codex_conversation(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversation<'_>> {
     conversation(entries).finish(&[], true)
 }
 
 /// The error that these messages lead to, at the last of them or at the end.
-fn misplaced(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
+fn tool_message_error(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
     let mut conversation = ConversationBuilder::default();
     let mut found = Ok(());
     for entry in entries {
@@ -69,7 +71,7 @@ fn misplaced(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
 
 #[test]
 fn only_leading_system_messages_are_instructions() {
-    let talk = talk(vec![
+    let codex_conversation = codex_conversation(vec![
         message(MessageRole::Developer, "a"),
         message(MessageRole::Developer, ""),
         message(MessageRole::Developer, "b"),
@@ -82,35 +84,44 @@ fn only_leading_system_messages_are_instructions() {
             r#"{{"type":"message","role":"{role}","content":[{{"type":"input_text","text":"{text}"}}]}}"#
         )
     };
-    let talk = talk.unwrap();
-    assert_eq!(talk.instructions, "a\n\nb");
-    assert_eq!(talk.history, [item("user", "c"), item("developer", "d")]);
-    assert_eq!(talk.input, [InputItem::Text("e".to_owned())]);
-    assert_eq!(talk.answered, None);
+    let codex_conversation = codex_conversation.unwrap();
+    assert_eq!(codex_conversation.instructions, "a\n\nb");
+    assert_eq!(
+        codex_conversation.history,
+        [item("user", "c"), item("developer", "d")]
+    );
+    assert_eq!(codex_conversation.input, [InputItem::Text("e".to_owned())]);
+    assert_eq!(codex_conversation.answered, None);
 }
 
 #[test]
 fn an_empty_assistant_message_ends_the_instructions() {
-    let talk = talk(vec![
+    let codex_conversation = codex_conversation(vec![
         of(MessageRole::Assistant, Vec::new()),
         message(MessageRole::Developer, "a"),
         message(MessageRole::User, "b"),
     ])
     .unwrap();
-    assert_eq!(talk.instructions, "");
-    assert_eq!(talk.history.len(), 1);
+    assert_eq!(codex_conversation.instructions, "");
+    assert_eq!(codex_conversation.history.len(), 1);
     assert!(
-        talk.history[0].contains(r#""role":"developer""#),
+        codex_conversation.history[0].contains(r#""role":"developer""#),
         "{}",
-        talk.history[0]
+        codex_conversation.history[0]
     );
 }
 
 #[test]
 fn nothing_to_answer() {
-    assert_eq!(talk(Vec::new()), None);
-    assert_eq!(talk(vec![message(MessageRole::Developer, "")]), None);
-    assert_eq!(talk(vec![message(MessageRole::Assistant, "")]), None);
+    assert_eq!(codex_conversation(Vec::new()), None);
+    assert_eq!(
+        codex_conversation(vec![message(MessageRole::Developer, "")]),
+        None
+    );
+    assert_eq!(
+        codex_conversation(vec![message(MessageRole::Assistant, "")]),
+        None
+    );
 }
 
 #[test]
@@ -131,8 +142,8 @@ fn instructions_can_be_answered_alone() {
         }
     }
     // The turn that answers these is the one that continues when its results arrive.
-    let alone = talk(vec![message(MessageRole::Developer, "a")]).unwrap();
-    let further = talk(vec![
+    let alone = codex_conversation(vec![message(MessageRole::Developer, "a")]).unwrap();
+    let further = codex_conversation(vec![
         message(MessageRole::Developer, "a"),
         calls("", &["1"]),
         result("1", "b"),
@@ -145,12 +156,12 @@ fn instructions_can_be_answered_alone() {
 #[test]
 fn input_longer_than_codex_accepts_becomes_history() {
     let fits = "ä".repeat(INPUT_AT_MOST);
-    let within = talk(vec![message(MessageRole::User, &fits)]).unwrap();
+    let within = codex_conversation(vec![message(MessageRole::User, &fits)]).unwrap();
     assert_eq!(within.input, [InputItem::Text(fits.clone())]);
     assert_eq!(within.history, [""; 0]);
 
     let long = format!("{fits}!");
-    let beyond = talk(vec![message(MessageRole::User, &long)]).unwrap();
+    let beyond = codex_conversation(vec![message(MessageRole::User, &long)]).unwrap();
     assert_eq!(beyond.input, []);
     assert_eq!(beyond.history.len(), 1);
     assert!(beyond.history[0].contains(&long));
@@ -165,10 +176,10 @@ fn as_history_the_last_message_comes_last() {
             of(MessageRole::User, vec![text("c\n"), ContentPart::Image(3)]),
         ])
     };
-    let talk = requested().finish_as_history(&[], true).unwrap();
-    assert_eq!(talk.instructions, "a");
-    assert_eq!(talk.input, []);
-    let [earlier, last] = talk.history.as_slice() else {
+    let codex_conversation = requested().finish_as_history(&[], true).unwrap();
+    assert_eq!(codex_conversation.instructions, "a");
+    assert_eq!(codex_conversation.input, []);
+    let [earlier, last] = codex_conversation.history.as_slice() else {
         unreachable!("two messages");
     };
     assert_eq!(
@@ -195,7 +206,7 @@ fn nothing_to_answer_as_history() {
 
 #[test]
 fn calls_and_results_are_items_in_the_order_of_the_calls() {
-    let talk = talk(vec![
+    let codex_conversation = codex_conversation(vec![
         message(MessageRole::User, "x"),
         calls("", &["1", "2"]),
         result("2", "b"),
@@ -204,7 +215,7 @@ fn calls_and_results_are_items_in_the_order_of_the_calls() {
         result("3", ""),
     ])
     .unwrap();
-    assert_eq!(talk.input, []);
+    assert_eq!(codex_conversation.input, []);
     let seen = upstream_name("a.b");
     let call = |id: &str| {
         format!(
@@ -221,87 +232,14 @@ fn calls_and_results_are_items_in_the_order_of_the_calls() {
         call("3"),
         r#"{"type":"function_call_output","call_id":"3","output":""}"#.to_owned(),
     ];
-    assert_eq!(talk.history, expected);
-    let answered = talk.answered.unwrap();
+    assert_eq!(codex_conversation.history, expected);
+    let answered = codex_conversation.answered.unwrap();
     assert_eq!(answered.text, text_digest("So:"));
     let results = [ToolResult {
         call: "3".to_owned(),
         output: vec![InputItem::Text(String::new())],
     }];
     assert_eq!(answered.results, results);
-}
-
-#[test]
-fn only_results_at_the_end_can_resume_a_turn() {
-    let talk = talk(vec![
-        message(MessageRole::User, "x"),
-        calls("", &["1"]),
-        result("1", "a"),
-        message(MessageRole::User, "y"),
-    ])
-    .unwrap();
-    assert_eq!(talk.answered, None);
-    assert_eq!(talk.input, [InputItem::Text("y".to_owned())]);
-}
-
-#[test]
-fn the_digest_before_the_calls_equals_that_of_the_earlier_conversation() {
-    let requested = || vec![message(MessageRole::User, "x")];
-    let then = |mut entries: Vec<MessageEntry<'static>>, more: [MessageEntry<'static>; 2]| {
-        entries.extend(more);
-        entries
-    };
-    let first = || then(requested(), [calls("", &["1"]), result("1", "a")]);
-    let second = || then(first(), [calls("b", &["2"]), result("2", "c")]);
-    for (earlier, later) in [(requested(), first()), (first(), second())] {
-        let earlier = talk(earlier).unwrap().digest;
-        let later = talk(later).unwrap();
-        assert_eq!(Some(later.answered.unwrap().before), earlier);
-        assert_ne!(later.digest, earlier);
-    }
-    // The digest is the same as input and as history.
-    let as_history = conversation(requested())
-        .finish_as_history(&[], true)
-        .unwrap();
-    assert_eq!(as_history.digest, talk(requested()).unwrap().digest);
-}
-
-#[test]
-fn only_conversations_with_functions_have_a_digest() {
-    let finishes: [fn(ConversationBuilder<'static>, bool) -> Option<CodexConversation<'static>>;
-        2] = [
-        |conversation, offers| conversation.finish(&[], offers),
-        |conversation, offers| conversation.finish_as_history(&[], offers),
-    ];
-    let requested = || vec![message(MessageRole::User, "x")];
-    let all = || {
-        vec![
-            message(MessageRole::User, "x"),
-            calls("", &["1"]),
-            result("1", "a"),
-        ]
-    };
-    let gone_on = || {
-        let mut entries = all();
-        entries.push(message(MessageRole::User, "y"));
-        entries
-    };
-    for finish in finishes {
-        for (entries, same) in [(requested(), requested()), (gone_on(), gone_on())] {
-            let plain = finish(conversation(entries), false).unwrap();
-            assert_eq!((plain.digest, plain.answered), (None, None));
-            let offers = finish(conversation(same), true).unwrap();
-            assert!(offers.digest.is_some_and(|digest| !digest.is_empty()));
-        }
-        // Results at the end may resume a turn, whatever is offered now; its key depends on the messages before them.
-        let plain = finish(conversation(all()), false).unwrap();
-        let offers = finish(conversation(all()), true).unwrap();
-        assert_eq!(plain.digest, None);
-        assert_eq!(plain.answered, offers.answered);
-        let before = finish(conversation(requested()), true).unwrap().digest;
-        assert_eq!(plain.answered.map(|answered| answered.before), before);
-        assert_eq!(plain.history, offers.history);
-    }
 }
 
 #[test]
@@ -340,7 +278,9 @@ fn calls_and_results_must_match() {
             4,
         ),
     ] {
-        assert!(matches!(misplaced(entries), ToolMessageError::Result(at, _) if at == message));
+        assert!(
+            matches!(tool_message_error(entries), ToolMessageError::Result(at, _) if at == message)
+        );
     }
     for (entries, call) in [
         (vec![calls("", &["1", "2"])], (0, 0)),
@@ -372,14 +312,14 @@ fn calls_and_results_must_match() {
         ),
     ] {
         assert!(
-            matches!(misplaced(entries), ToolMessageError::Call(message, place, _) if (message, place) == call)
+            matches!(tool_message_error(entries), ToolMessageError::Call(message, place, _) if (message, place) == call)
         );
     }
 }
 
 #[test]
 fn repeated_ids_are_distinct_upstream_and_unchanged_for_the_client() {
-    let talk = talk(vec![
+    let codex_conversation = codex_conversation(vec![
         message(MessageRole::User, "x"),
         calls("", &["1"]),
         result("1", "a"),
@@ -388,7 +328,7 @@ fn repeated_ids_are_distinct_upstream_and_unchanged_for_the_client() {
         result("1", "c"),
     ])
     .unwrap();
-    let items: Vec<serde_json::Value> = talk.history[1..]
+    let items: Vec<serde_json::Value> = codex_conversation.history[1..]
         .iter()
         .map(|item| serde_json::from_str(item).unwrap())
         .collect();
@@ -401,7 +341,7 @@ fn repeated_ids_are_distinct_upstream_and_unchanged_for_the_client() {
     assert!(second.starts_with("call_"), "{second}");
     assert_eq!(items[4]["output"], "c");
     // The waiting turn knows the ids that its model gave.
-    let answered = talk.answered.unwrap();
+    let answered = codex_conversation.answered.unwrap();
     let known: Vec<&str> = answered.calls.iter().map(|call| &*call.id).collect();
     assert_eq!(known, ["1", "2"]);
     let results: Vec<&str> = answered.results.iter().map(|it| it.call.as_str()).collect();

@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod refused;
+mod strategies;
 
 use super::*;
 use crate::DIALECT;
 use crate::bindings::airlock::policy::types::Request;
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{PlanNotes, Structure};
-use crate::panel::{StrategyStep, Table};
 use crate::prompt::{render, render_with};
 
 const USER: &str = r#""messages":[{"role":"user","content":"x"}]"#;
@@ -39,7 +39,7 @@ fn terms(plan: &Plan) -> FanOutTerms {
     PlanNotes::from_text(&plan.notes).fan_out.unwrap()
 }
 
-fn strategy_named(name: &str, param: &str) -> Option<Selection> {
+fn selection_of(name: &str, param: &str) -> Option<Selection> {
     Some(Selection {
         name: name.to_owned(),
         param: param.to_owned(),
@@ -141,28 +141,28 @@ fn a_candidate_has_a_model_an_effort_and_a_hint_of_its_own() {
         r#","parallel_calls":4,"reasoning_effort":"low","airlock":{"candidates":[
         {"model":"o"},{"model":"o","effort":"high"},{"model":"m","effort":"max","hint":" Be\nbold. "}]}"#,
     );
-    assert_eq!(plan.model, strategy_named("m", "model"));
+    assert_eq!(plan.model, selection_of("m", "model"));
     let [first, second, third, fourth] = plan.briefs.as_slice() else {
         unreachable!("four attempts");
     };
     assert_eq!(
         first.model,
-        strategy_named("o", "airlock.candidates[0].model")
+        selection_of("o", "airlock.candidates[0].model")
     );
     // `low` may not be an effort of this model.
     assert_eq!(first.effort, None);
     assert_eq!(
         second.model,
-        strategy_named("o", "airlock.candidates[1].model")
+        selection_of("o", "airlock.candidates[1].model")
     );
     assert_eq!(
         second.effort,
-        strategy_named("high", "airlock.candidates[1].effort")
+        selection_of("high", "airlock.candidates[1].effort")
     );
     assert_eq!(third.model, None);
     assert_eq!(
         third.effort,
-        strategy_named("max", "airlock.candidates[2].effort")
+        selection_of("max", "airlock.candidates[2].effort")
     );
     assert!(
         third.instructions.contains("\n\nBe\nbold.\n\n"),
@@ -170,7 +170,7 @@ fn a_candidate_has_a_model_an_effort_and_a_hint_of_its_own() {
         third.instructions
     );
     assert_eq!(fourth.model, None);
-    assert_eq!(fourth.effort, strategy_named("low", "reasoning_effort"));
+    assert_eq!(fourth.effort, selection_of("low", "reasoning_effort"));
     for brief in [first, second, fourth] {
         assert_eq!(brief.instructions, "");
     }
@@ -195,7 +195,7 @@ fn a_candidate_may_use_the_default_model_if_the_request_does() {
     assert_eq!(plan.briefs[0].model, None);
     assert_eq!(
         plan.briefs[1].model,
-        strategy_named("o", "airlock.candidates[1].model")
+        selection_of("o", "airlock.candidates[1].model")
     );
 }
 
@@ -205,10 +205,7 @@ fn a_single_attempt_may_have_options_too() {
         r#","reasoning_effort":"low","airlock":{"candidates":[{"model":"o","hint":"Be bold."}]}"#,
     );
     // The response names this model.
-    assert_eq!(
-        plan.model,
-        strategy_named("o", "airlock.candidates[0].model")
-    );
+    assert_eq!(plan.model, selection_of("o", "airlock.candidates[0].model"));
     let [brief] = plan.briefs.as_slice() else {
         unreachable!("one attempt");
     };
@@ -303,99 +300,5 @@ fn candidates_are_shown_unless_disabled() {
         r#","stream":true,"stream_options":{"include_candidates":1}"#,
         "stream_options.include_candidates",
         "a boolean",
-    );
-}
-
-/// A strategy of another policy.
-#[derive(Debug)]
-struct Other(&'static str, bool);
-
-impl Strategy for Other {
-    fn name(&self) -> &'static str {
-        self.0
-    }
-
-    fn waits(&self) -> bool {
-        self.1
-    }
-
-    fn decide(&mut self, _: &Table) -> StrategyStep {
-        StrategyStep::Fallback
-    }
-}
-
-#[test]
-fn a_strategy_that_does_not_wait_ignores_the_quorum() {
-    let strategies: [Box<dyn Strategy>; 2] = [
-        Box::new(Other("hasty", false)),
-        Box::new(Other("first", true)),
-    ];
-    let ignored = |airlock: &str| {
-        let request = request(&with_airlock(&format!("{airlock}\"quorum\":1")), "");
-        render_with(&request, &strategies).unwrap().ignored
-    };
-    assert_eq!(ignored(""), ["airlock.quorum"]);
-    assert_eq!(ignored(r#""synthesis":"hasty","#), ["airlock.quorum"]);
-    assert_eq!(ignored(r#""synthesis":"first","#), [""; 0]);
-}
-
-#[test]
-fn a_policy_has_its_own_strategies_and_settings_choose_the_default() {
-    // The first `critique` hides the second.
-    let strategies: [Box<dyn Strategy>; 3] = [
-        Box::new(Other("critique", true)),
-        Box::new(Other("merge", true)),
-        Box::new(Other("critique", false)),
-    ];
-    let chosen = |airlock: &str, settings: &str| {
-        let request = request(&with_airlock(airlock), settings);
-        render_with(&request, &strategies).map(|plan| terms(&plan).strategy)
-    };
-    assert_eq!(chosen("", "").as_deref(), Ok("critique"));
-    let settings = r#"{"synthesis":"merge"}"#;
-    assert_eq!(chosen("", settings).as_deref(), Ok("merge"));
-    let requested = r#""synthesis":"critique""#;
-    assert_eq!(chosen(requested, settings).as_deref(), Ok("critique"));
-    let unknown = chosen(r#""synthesis":"vote""#, "").unwrap_err();
-    assert!(
-        unknown
-            .message
-            .contains("one of `critique`, `merge`, found `vote`"),
-        "{}",
-        unknown.message
-    );
-    let problem = chosen("", r#"{"synthesis":"vote"}"#).unwrap_err();
-    assert_eq!(problem.kind, ProblemKind::Internal);
-    assert_eq!(problem.code.as_deref(), Some("invalid_settings"));
-}
-
-#[test]
-fn a_policy_without_strategies_makes_one_attempt() {
-    for (fields, param) in [
-        (r#","parallel_calls":2"#, "parallel_calls"),
-        (r#","airlock":{"synthesis":"merge"}"#, "airlock.synthesis"),
-    ] {
-        let problem = render_with(&request(fields, ""), &[]).unwrap_err();
-        assert_eq!(problem.kind, ProblemKind::Unsupported);
-        assert_eq!(problem.param.as_deref(), Some(param));
-    }
-    assert_eq!(render_with(&request("", ""), &[]), Ok(plan("")));
-}
-
-#[test]
-fn a_strategy_of_another_panel_can_be_named_and_is_the_default() {
-    let rendered = |more: &str| {
-        let fields = format!(r#","parallel_calls":2{more}"#);
-        render(&request(&fields, r#"{"strategies":["shortest"]}"#))
-    };
-    for more in ["", r#","airlock":{"synthesis":"shortest"}"#] {
-        assert_eq!(terms(&rendered(more).unwrap()).strategy, "shortest");
-    }
-    let problem = rendered(r#","airlock":{"synthesis":"merge"}"#).unwrap_err();
-    assert_eq!(problem.param.as_deref(), Some("airlock.synthesis"));
-    assert!(
-        problem.message.contains("one of `shortest`"),
-        "{}",
-        problem.message
     );
 }

@@ -6,9 +6,9 @@ use std::fmt;
 
 use serde::de;
 
+use crate::prompt::any_value::ValueSummary;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::Reader;
-use crate::prompt::shape::ValueSummary;
 
 /// A parameter of a chat completion.
 #[derive(Clone, Copy, Debug)]

@@ -65,7 +65,7 @@ type Told = (String, String, String);
 
 /// The output of one reply.
 #[derive(Debug, PartialEq)]
-struct Heard {
+struct ReplyOutput {
     handoff: Option<Handoff>,
     content: String,
     calls: Vec<Told>,
@@ -125,7 +125,7 @@ fn put_together(frames: &[Frame]) -> (String, Vec<Told>, Option<String>) {
     (content, calls, reason)
 }
 
-fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> ReplyOutput {
     let mut reply = reply(&notes(true, tools.clone()));
     let (mut frames, mut handoff) = (Vec::new(), None);
     for batch in batches(events.to_vec(), cuts) {
@@ -144,7 +144,7 @@ fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) ->
         frames.extend(closing.frames);
     }
     let (content, calls, reason) = put_together(&frames);
-    Heard {
+    ReplyOutput {
         handoff,
         content,
         calls,
@@ -152,7 +152,7 @@ fn streamed(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) ->
     }
 }
 
-fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> Heard {
+fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -> ReplyOutput {
     let mut reply = reply(&notes(false, tools.clone()));
     let mut handoff = None;
     for batch in batches(events.to_vec(), cuts) {
@@ -185,7 +185,7 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
         });
         replied.collect()
     });
-    Heard {
+    ReplyOutput {
         handoff,
         content: message["content"].as_str().unwrap_or_default().to_owned(),
         calls: calls.unwrap_or_default(),
@@ -195,7 +195,7 @@ fn collected(tools: &ToolNotes, events: &[Event], cuts: usize, ending: Ending) -
 
 /// The output of a streamed and a collected reply, which must agree however the events are batched. Content is not
 /// compared if there is a problem.
-fn receive(tools: &ToolNotes, events: &[Event], ending: &Ending) -> Heard {
+fn receive(tools: &ToolNotes, events: &[Event], ending: &Ending) -> ReplyOutput {
     let observed = collected(tools, events, 0, ending.clone());
     for cuts in 0..1 << events.len() {
         assert_eq!(collected(tools, events, cuts, ending.clone()), observed);
@@ -221,8 +221,8 @@ fn key(text: &str, calls: &[(&str, &str, &str)]) -> Option<String> {
 }
 
 /// The output for calls for which a turn waits.
-fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> Heard {
-    Heard {
+fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> ReplyOutput {
+    ReplyOutput {
         handoff: Some(Handoff { source: 0, key }),
         content: text.to_owned(),
         calls: owned(calls),
@@ -230,7 +230,7 @@ fn handed(text: &str, calls: &[(&str, &str, &str)], key: Option<String>) -> Hear
     }
 }
 
-fn code(observed: &Heard) -> Option<&str> {
+fn code(observed: &ReplyOutput) -> Option<&str> {
     observed.reason.as_ref().err()?.code.as_deref()
 }
 

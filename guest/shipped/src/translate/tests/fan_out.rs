@@ -1,6 +1,7 @@
 //! The response to a fan-out does not depend on how events are batched.
 
 mod held;
+mod void;
 
 use std::collections::BTreeMap;
 
@@ -95,7 +96,7 @@ fn turns() -> Vec<Event> {
 
 /// A client's view of a stream: the text and the closing event of each tab, the gathered pieces, and the content.
 #[derive(Debug, Default, PartialEq)]
-struct Heard {
+struct ClientView {
     tabs: BTreeMap<u64, String>,
     ends: BTreeMap<u64, Value>,
     gathered: String,
@@ -104,8 +105,8 @@ struct Heard {
     usage: Value,
 }
 
-fn listen(frames: &[Frame]) -> Heard {
-    let mut observed = Heard::default();
+fn client_view(frames: &[Frame]) -> ClientView {
+    let mut observed = ClientView::default();
     let (last, chunks) = frames.split_last().unwrap();
     assert_eq!(last.data, "[DONE]");
     for frame in chunks {
@@ -179,7 +180,7 @@ fn whole(structure: Structure, events: &[Event]) -> Value {
 
 #[test]
 fn batching_does_not_change_the_response_of_a_fan_out() {
-    let expected = Heard {
+    let expected = ClientView {
         tabs: BTreeMap::from([
             (1, "{\"a\": 1}\n\n{\"a\": 2}".to_owned()),
             (2, HOSTILE.to_owned()),
@@ -213,7 +214,7 @@ fn batching_does_not_change_the_response_of_a_fan_out() {
         let notes = notes(true, Structure::Object);
         let (frames, closing) = replied(&notes, &turns(), cuts, Ending::Completed);
         assert_eq!(closing.body, Ok(String::new()));
-        assert_eq!(listen(&frames), expected, "cuts {cuts:b}");
+        assert_eq!(client_view(&frames), expected, "cuts {cuts:b}");
         if cuts % 64 == 0 {
             let collected = PlanNotes {
                 streaming: false,
@@ -293,7 +294,7 @@ fn every_tab_is_closed_however_the_response_ends() {
                 .into_iter()
                 .filter(|frame| !frame.data.starts_with("{\"error\""))
                 .collect();
-            let observed = listen(&chunks);
+            let observed = client_view(&chunks);
             assert!(
                 observed.tabs.keys().eq(observed.ends.keys()),
                 "{count} events"
@@ -323,86 +324,4 @@ fn without_candidates_the_stream_is_plain() {
             .iter()
             .any(|frame| frame.data.contains("\"airlock\":{\"synthesis\""))
     );
-}
-
-#[test]
-fn an_answer_whose_textwas_sent_is_not_replaced_in_a_stream() {
-    let events = [
-        candidate_text(0, 0, "told"),
-        settled(0, 0, failure()),
-        candidate_text(0, 0, "other"),
-    ];
-    for cuts in 0..1 << events.len() {
-        let notes = notes(true, Structure::Free);
-        let (_, closing) = replied(&notes, &events, cuts, Ending::Completed);
-        let problem = closing.body.unwrap_err();
-        assert_eq!(problem.code.as_deref(), Some("stream_restarted"));
-    }
-    let body = whole(Structure::Free, &events);
-    assert_eq!(body["choices"][0]["message"]["content"], "other");
-}
-
-#[test]
-fn the_panels_extra_cannot_break_a_frame() {
-    let cases = [
-        (None, json!({})),
-        (Some("not JSON"), json!({})),
-        (Some("[1]"), json!({})),
-        (Some("{}} , {"), json!({})),
-        (
-            Some("{\"strategy\":\"x\",\"candidate\":7,\"reasons\":\"\\n\"}"),
-            json!({"reasons": "\n"}),
-        ),
-    ];
-    for (extra, added) in cases {
-        let events = [
-            opened(2, 0),
-            candidate_text(2, 0, "yes"),
-            settled(2, 1, Ending::Completed),
-            picked(2, extra),
-            candidate_text(0, 0, "yes"),
-        ];
-        let mut expected = json!({"strategy": "merge", "candidate": 2});
-        let members = added.as_object().unwrap().clone();
-        expected.as_object_mut().unwrap().extend(members);
-        let notes = notes(true, Structure::Free);
-        let (frames, _) = replied(&notes, &events, 0, Ending::Completed);
-        assert_eq!(listen(&frames).airlock["synthesis"], expected, "{extra:?}");
-        let body = whole(Structure::Free, &events);
-        assert_eq!(body["airlock"]["synthesis"], expected, "{extra:?}");
-        assert_eq!(body["airlock"]["candidates"][0]["text"], "yes");
-    }
-}
-
-#[test]
-fn an_empty_answer_is_void_however_it_ended() {
-    let cut = Ending::Incomplete(Shortfall::ContentFilter);
-    for ending in [Ending::Completed, cut, Ending::Interrupted, failure()] {
-        let events = [
-            opened(1, 0),
-            candidate_text(1, 0, "yes"),
-            settled(1, 1, Ending::Completed),
-            opened(0, 2),
-            event(EventKind::Restarted(Vec::new())),
-            used(0, 3),
-            settled(0, 4, ending),
-            picked(1, Some("{\"fallback\":true}")),
-            candidate_text(0, 0, "yes"),
-        ];
-        let synthesis = json!({"strategy": "merge", "candidate": 1, "fallback": true});
-        for cuts in 0..1 << events.len() {
-            let notes = notes(true, Structure::Free);
-            let (frames, closing) = replied(&notes, &events, cuts, Ending::Completed);
-            assert_eq!(closing.body, Ok(String::new()));
-            let observed = listen(&frames);
-            assert_eq!(observed.content, "yes");
-            assert_eq!(observed.airlock["synthesis"], synthesis);
-            assert_eq!(observed.airlock["usage"]["synthesis"], tokens(1, 3));
-        }
-        let body = whole(Structure::Free, &events);
-        assert_eq!(body["choices"][0]["message"]["content"], "yes");
-        assert_eq!(body["choices"][0]["finish_reason"], "stop");
-        assert_eq!(body["airlock"]["synthesis"], synthesis);
-        assert_eq!(body["airlock"]["usage"]["synthesis"], tokens(1, 3));
-    }
 }

@@ -312,7 +312,7 @@ fn wrong_calls_and_results_are_refused_with_their_path() {
         (
             vec![one.clone(), answer("1"), USER.to_owned(), answer("1")],
             "messages[3].tool_call_id",
-            "preceding assistant message",
+            "directly follow",
         ),
         (
             vec![one.clone(), result(r#""content":"r""#)],
