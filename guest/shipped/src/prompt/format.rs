@@ -100,5 +100,5 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
 }
 
 fn checked<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<String, E> {
-    schema::compact(raw.get()).map_err(|fault| reader.invalid(&fault.to_string()))
+    schema::compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
 }

@@ -65,16 +65,16 @@ pub(super) fn compact(raw: &str) -> Result<String, SchemaError> {
         return Err(SchemaError::TooLong);
     }
     // Codex does not respond at all to a message that it cannot parse.
-    let mut fault = SchemaError::Unreadable;
+    let mut error = SchemaError::Unreadable;
     let mut source = serde_json::Deserializer::from_str(raw);
     let walk = Walk {
         depth: 0,
-        fault: &mut fault,
+        error: &mut error,
     }
     .deserialize(&mut source);
     match walk {
         Ok(()) => Ok(rewritten(raw)),
-        Err(_) => Err(fault),
+        Err(_) => Err(error),
     }
 }
 
@@ -141,18 +141,18 @@ fn text_length(text: &str) -> usize {
 struct Walk<'a> {
     depth: usize,
     /// The fault, if reading fails.
-    fault: &'a mut SchemaError,
+    error: &'a mut SchemaError,
 }
 
 impl Walk<'_> {
     fn nested<E: de::Error>(&mut self) -> Result<Walk<'_>, E> {
         if self.depth >= DEPTH_AT_MOST {
-            *self.fault = SchemaError::TooDeep;
+            *self.error = SchemaError::TooDeep;
             return Err(E::custom("too deep"));
         }
         Ok(Walk {
             depth: self.depth + 1,
-            fault: self.fault,
+            error: self.error,
         })
     }
 }
@@ -206,7 +206,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let mut inner = self.nested()?;
         while let Some(MemberName(name)) = fields.next_key()? {
             if name.starts_with(RESERVED_PREFIX) {
-                *inner.fault = SchemaError::ReservedName;
+                *inner.error = SchemaError::ReservedName;
                 return Err(de::Error::custom("a reserved name"));
             }
             fields.next_value_seed(inner.reborrow())?;
@@ -219,7 +219,7 @@ impl Walk<'_> {
     fn reborrow(&mut self) -> Walk<'_> {
         Walk {
             depth: self.depth,
-            fault: self.fault,
+            error: self.error,
         }
     }
 }

@@ -216,7 +216,7 @@ fn schema_of<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<Op
     }
     schema::compact_of_object(raw.get())
         .map(Some)
-        .map_err(|fault| reader.invalid(&fault.to_string()))
+        .map_err(|error| reader.invalid(&error.to_string()))
 }
 
 /// The client's name of a function.

@@ -105,7 +105,7 @@ impl<'a> CandidateObject<'a> {
             model: &candidate.model,
             status: candidate.status(),
             text,
-            error: candidate.fault(),
+            error: candidate.error(),
             usage: candidate.usage.map(UsageObject::of),
             duration_ms: candidate.duration(),
         }

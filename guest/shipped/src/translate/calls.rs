@@ -193,10 +193,10 @@ impl FunctionCalls {
             .find_map(|offered| offered.strict.as_deref())?;
         let name = &call.name;
         Some(match strict::check(schema, &call.arguments, steps).err()? {
-            ValidationError::Violation(fault) => upstream(
+            ValidationError::Violation(violation) => upstream(
                 "strict_unmet",
                 &format!(
-                    "the model called `{name}` with arguments that its `strict` schema does not allow: {fault}; send the request again"
+                    "the model called `{name}` with arguments that its `strict` schema does not allow: {violation}; send the request again"
                 ),
             ),
             ValidationError::Unchecked => upstream(

@@ -209,7 +209,7 @@ impl CandidateState {
 
     /// The error, if it has no answer. A truncated answer is one. The problem's own message may disclose the cause,
     /// so it is not used.
-    pub(super) fn fault(&self) -> Option<CandidateError> {
+    pub(super) fn error(&self) -> Option<CandidateError> {
         match &self.ended {
             Some((_, Ending::Completed | Ending::Incomplete(_))) => None,
             Some((_, Ending::Failed(problem))) => Some(CandidateError {

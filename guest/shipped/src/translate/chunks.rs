@@ -75,7 +75,7 @@ impl Chunks {
     }
 
     /// As `role`, for an answer without text: its content is null, as with OpenAI.
-    pub(super) fn wordless(&self) -> Frame {
+    pub(super) fn role_without_content(&self) -> Frame {
         self.chunk(&[
             r#"{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]"#,
         ])
@@ -87,7 +87,7 @@ impl Chunks {
     }
 
     /// The JSON before and after a piece of the answer or its reasoning.
-    pub(super) fn around(&self, field: DeltaField) -> (String, String) {
+    pub(super) fn pattern(&self, field: DeltaField) -> (String, String) {
         let before = [&self.heading, field.before()].concat();
         (before, [AFTER, self.tail].concat())
     }
@@ -146,8 +146,8 @@ impl Chunks {
     }
 
     /// A candidate ended without an answer.
-    pub(super) fn tab_error(&self, tab: u32, fault: CandidateError) -> Frame {
-        self.tool_event(&Tab::Error { tab, fault }, 0)
+    pub(super) fn tab_error(&self, tab: u32, error: CandidateError) -> Frame {
+        self.tool_event(&Tab::Error { tab, error }, 0)
     }
 
     /// The last chunk with a choice: its `finish_reason`, and for a fan-out the `airlock` object.
@@ -224,7 +224,7 @@ enum Tab<'a> {
     Error {
         tab: u32,
         #[serde(flatten)]
-        fault: CandidateError,
+        error: CandidateError,
     },
 }
 

@@ -128,7 +128,7 @@ impl StreamedReply {
             DeltaTarget::Answer(field) => field,
             DeltaTarget::Candidate(_) => return None,
         };
-        let (before, after) = self.chunks.around(field);
+        let (before, after) = self.chunks.pattern(field);
         Some(Pattern {
             event: None,
             before,
@@ -189,7 +189,7 @@ impl StreamedReply {
             .hand_off(content_digest.map(tools::TextDigest::finish));
         if !self.calls.to_send().is_empty() && !self.role_sent {
             self.role_sent = true;
-            frames.push(self.chunks.wordless());
+            frames.push(self.chunks.role_without_content());
         }
         for (index, call) in self.calls.to_send().iter().enumerate() {
             frames.extend(self.chunks.call(index, call));
@@ -233,12 +233,12 @@ impl StreamedReply {
     fn receive_candidate(&mut self, event: Event, batch: &mut FrameBatch) -> Option<TargetedText> {
         let tab = event.source;
         let candidates = self.candidates.as_mut()?;
-        let news = candidates.receive(event, &self.notes)?;
+        let update = candidates.receive(event, &self.notes)?;
         if !self.shown {
             return None;
         }
         let candidate = candidates.get(tab)?;
-        let frame = match news {
+        let frame = match update {
             CandidateUpdate::Text(separator, text) => {
                 return Some((DeltaTarget::Candidate(tab), separator, text));
             }
@@ -247,12 +247,12 @@ impl StreamedReply {
                 self.chunks.tab_open(tab, total, &candidate.model)
             }
             CandidateUpdate::Ended => {
-                let frame = match candidate.fault() {
+                let frame = match candidate.error() {
                     None => {
                         let (text, usage) = (&candidate.messages, candidate.usage);
                         self.chunks.tab_close(tab, text, usage)
                     }
-                    Some(fault) => self.chunks.tab_error(tab, fault),
+                    Some(error) => self.chunks.tab_error(tab, error),
                 };
                 candidates.drop_text(tab);
                 frame
@@ -287,8 +287,8 @@ impl StreamedReply {
         for (tab, candidate) in open {
             frames.extend(
                 candidate
-                    .fault()
-                    .map(|fault| self.chunks.tab_error(tab, fault)),
+                    .error()
+                    .map(|error| self.chunks.tab_error(tab, error)),
             );
         }
     }

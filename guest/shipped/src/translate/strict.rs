@@ -48,14 +48,14 @@ pub(super) enum ValidationError {
 pub(super) struct Violation {
     /// From the innermost segment: `.name` or `[1]`.
     path: Vec<String>,
-    what: String,
+    message: String,
 }
 
 impl Violation {
-    fn of(what: impl Into<String>) -> Self {
+    fn of(message: impl Into<String>) -> Self {
         Self {
             path: Vec::new(),
-            what: what.into(),
+            message: message.into(),
         }
     }
 
@@ -70,9 +70,9 @@ impl fmt::Display for Violation {
         let path: String = self.path.iter().rev().map(String::as_str).collect();
         let path = path.strip_prefix('.').unwrap_or(&path);
         if path.is_empty() {
-            return write!(formatter, "they {}", self.what);
+            return write!(formatter, "they {}", self.message);
         }
-        write!(formatter, "at `{}` they {}", short(path), self.what)
+        write!(formatter, "at `{}` they {}", short(path), self.message)
     }
 }
 
@@ -156,9 +156,9 @@ impl SchemaValidator<'_> {
         }
         let mut pairs = Vec::new();
         let result = self.follow(schema, value, depth, &mut pairs);
-        if let Err(fault) = &result {
+        if let Err(violation) = &result {
             let mut checked = self.checked.borrow_mut();
-            checked.extend(pairs.into_iter().map(|pair| (pair, Err(fault.clone()))));
+            checked.extend(pairs.into_iter().map(|pair| (pair, Err(violation.clone()))));
         }
         result
     }
@@ -288,7 +288,7 @@ impl SchemaValidator<'_> {
                 },
             };
             self.value(schema, member, depth + 1)
-                .map_err(|fault| fault.at(format!(".{name}")))?;
+                .map_err(|violation| violation.at(format!(".{name}")))?;
         }
         Ok(())
     }
@@ -307,7 +307,7 @@ impl SchemaValidator<'_> {
         let first = first.map_or(0, Vec::len);
         for (index, item) in items.iter().enumerate().skip(first) {
             self.value(schema, item, depth + 1)
-                .map_err(|fault| fault.at(format!("[{index}]")))?;
+                .map_err(|violation| violation.at(format!("[{index}]")))?;
         }
         Ok(())
     }

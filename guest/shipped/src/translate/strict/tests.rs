@@ -4,23 +4,27 @@
 
 use super::*;
 
-fn fault(schema: &str, arguments: &str) -> String {
+fn violation(schema: &str, arguments: &str) -> String {
     match check(schema, arguments, &StepBudget::default()) {
         Ok(()) => String::new(),
-        Err(ValidationError::Violation(fault)) => fault.to_string(),
+        Err(ValidationError::Violation(violation)) => violation.to_string(),
         Err(ValidationError::Unchecked) => "unchecked".to_owned(),
     }
 }
 
 fn yes(schema: &str, arguments: &[&str]) {
     for arguments in arguments {
-        assert_eq!(fault(schema, arguments), "", "{schema} {arguments}");
+        assert_eq!(violation(schema, arguments), "", "{schema} {arguments}");
     }
 }
 
 fn no(schema: &str, arguments: &[&str], expected: &str) {
     for arguments in arguments {
-        assert_eq!(fault(schema, arguments), expected, "{schema} {arguments}");
+        assert_eq!(
+            violation(schema, arguments),
+            expected,
+            "{schema} {arguments}"
+        );
     }
 }
 
@@ -254,17 +258,17 @@ fn deep_and_recursive_schemas_are_bounded() {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         let tree = r##"{"anyOf":[{"type":"null"},{"type":"array","items":{"$ref":"#"}}]}"##;
         assert_eq!(
-            fault(tree, &nested(60)),
+            violation(tree, &nested(60)),
             "they satisfy no schema of `anyOf`"
         );
         let list = r##"{"type":"array","items":{"$ref":"#"}}"##;
         let path = "[0]".repeat(120);
         let shown: String = path.chars().take(200).collect();
         assert_eq!(
-            fault(list, &nested(120)),
+            violation(list, &nested(120)),
             format!("at `{shown}…` they have the wrong type")
         );
-        assert_eq!(fault(list, &nested(100_000)), "they are not JSON");
+        assert_eq!(violation(list, &nested(100_000)), "they are not JSON");
         let deep = format!("{}{}", "{\"items\":".repeat(100_000), "}".repeat(100_000));
         yes(&deep, &["[[[]]]"]);
         // Each level doubles the alternatives, and all fail: each pair is checked once.
@@ -272,11 +276,11 @@ fn deep_and_recursive_schemas_are_bounded() {
             r##"{"type":"object","properties":{"a":{"anyOf":[{"$ref":"#"},{"$ref":"#"}]}}}"##;
         let chain = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
         assert_eq!(
-            fault(schema, &chain(10)),
+            violation(schema, &chain(10)),
             "at `a` they satisfy no schema of `anyOf`"
         );
         assert_eq!(
-            fault(schema, &chain(100)),
+            violation(schema, &chain(100)),
             "at `a` they satisfy no schema of `anyOf`"
         );
     });
@@ -333,6 +337,11 @@ fn names_in_a_violation_are_shortened() {
     let name = "é".repeat(10_000);
     let schema =
         format!("{{\"required\":[\"{name}\"],\"additionalProperties\":{{\"type\":\"null\"}}}}");
-    assert!(fault(&schema, "{}").chars().count() < 300);
-    assert!(fault(&schema, &format!("{{\"{name}\":1}}")).chars().count() < 300);
+    assert!(violation(&schema, "{}").chars().count() < 300);
+    assert!(
+        violation(&schema, &format!("{{\"{name}\":1}}"))
+            .chars()
+            .count()
+            < 300
+    );
 }

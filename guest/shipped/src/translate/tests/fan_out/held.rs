@@ -9,10 +9,10 @@ fn no_more_text_is_held_than_needed() {
     for collects in [true, false] {
         let mut notes = notes(true, Structure::Free);
         let mut candidates = Candidates::of(&mut notes, collects).unwrap();
-        let news = observed
+        let updates = observed
             .clone()
             .map(|event| candidates.receive(event, &notes));
-        assert_eq!(news[1].is_some(), collects);
+        assert_eq!(updates[1].is_some(), collects);
         let text = candidates.get(1).unwrap().messages.to_text();
         assert_eq!(text, if collects { "much" } else { "" });
         assert!(candidates.own_usage().is_some());
