@@ -22,7 +22,7 @@ WASM := wasm32-unknown-unknown wasm32-wasip2
 LISTEN ?= 127.0.0.1:8787
 DEMO_DATA ?= target/demo-data
 
-.PHONY: help demo test bench proof soak counts build setup codex wasm nextest valgrind gungraun sdk haiku tools
+.PHONY: help demo test bench proof soak counts dist build setup codex wasm nextest valgrind gungraun sdk haiku tools
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ counts: valgrind gungraun ## count the instructions of the hot pieces, against t
 	GUNGRAUN_RUNNER=$(GUNGRAUN_RUNNER) cargo bench --locked --profile counts -p airlock-counts --features callgrind --bench instructions \
 		-- --output-format=json \
 	| cargo run --locked --quiet -p airlock-counts
+
+dist: wasm ## build the release archive of a tag into dist/, with checksums and an SBOM; DIST=--snapshot for any commit
+	deploy/release.sh $(DIST)
 
 build: wasm ## build everything, dev profile
 	cargo build --locked --workspace --bins

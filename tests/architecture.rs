@@ -1,0 +1,220 @@
+//! What the documents claim of the tree, held against the manifests and the sources.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::Table;
+
+const ARCHITECTURE: &str = include_str!("../docs/architecture.md");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// All files with this extension below these folders, with their path from the root.
+fn files(folders: &[&str], extension: &str) -> Vec<(String, String)> {
+    let root = root();
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            if !path.ends_with("node_modules") && !path.ends_with("target") {
+                open.extend(fs::read_dir(&path).unwrap().map(|it| it.unwrap().path()));
+            }
+        } else if path.extension().is_some_and(|it| it == extension) {
+            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            found.push((name, fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(!found.is_empty(), "no .{extension} below {folders:?}");
+    found.sort();
+    found
+}
+
+/// The crates of the host, by folder, each with the names of all that it depends on outside its tests.
+fn manifests() -> BTreeMap<String, BTreeSet<String>> {
+    let mut manifests = BTreeMap::new();
+    for entry in fs::read_dir(root().join("host")).unwrap() {
+        let folder = entry.unwrap().path();
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let manifest: Table = manifest.parse().unwrap();
+        let dependencies = manifest["dependencies"].as_table().unwrap();
+        let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+        manifests.insert(name, dependencies.keys().cloned().collect());
+    }
+    manifests
+}
+
+/// The arrows of the diagram in the document: `server ──▶ codex, policy`.
+fn arrows(crates: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut arrows = BTreeMap::new();
+    for line in ARCHITECTURE.lines() {
+        let Some((from, to)) = line
+            .strip_prefix("    ")
+            .and_then(|it| it.split_once("──▶"))
+        else {
+            continue;
+        };
+        let names = |list: &str| -> BTreeSet<String> {
+            let words = list.split(|it: char| !it.is_ascii_alphanumeric());
+            words
+                .filter(|it| crates.contains(*it))
+                .map(str::to_owned)
+                .collect()
+        };
+        let (from, mut to) = (names(from), names(to));
+        if from.iter().any(|it| it == "airlock") {
+            to.clone_from(crates);
+        }
+        for name in from {
+            let all: &mut BTreeSet<String> = arrows.entry(name).or_default();
+            all.extend(to.clone());
+        }
+    }
+    arrows
+}
+
+#[test]
+fn crates_depend_on_one_another_as_the_document_says() {
+    let manifests = manifests();
+    let crates: BTreeSet<String> = manifests.keys().cloned().collect();
+    let arrows = arrows(&crates);
+    for (name, dependencies) in &manifests {
+        let allowed = arrows.get(name).cloned().unwrap_or_default();
+        for dependency in dependencies {
+            let Some(dependency) = dependency.strip_prefix("airlock-") else {
+                continue;
+            };
+            let shared = match dependency {
+                "base" => true,
+                "types" => !["base", "wire", "rehearsal"].contains(&name.as_str()),
+                _ => false,
+            };
+            assert!(
+                shared || allowed.contains(dependency),
+                "host/{name} depends on {dependency}, of which docs/architecture.md has no arrow"
+            );
+        }
+        for to in allowed.iter().filter(|_| name != "airlock") {
+            let dependency = format!("airlock-{to}");
+            assert!(
+                dependencies.contains(&dependency),
+                "docs/architecture.md has an arrow from {name} to {to} that host/{name} does not need"
+            );
+        }
+    }
+}
+
+#[test]
+fn few_crates_see_the_sandbox_or_http() {
+    let manifests = manifests();
+    for (dependency, allowed) in [
+        ("wasmtime", &["policy", "types"][..]),
+        ("wasmtime-wasi", &["policy"]),
+        ("axum", &["rehearsal", "server"]),
+        ("prometheus-client", &["metrics", "server"]),
+        ("clap", &["airlock"]),
+    ] {
+        let found = manifests
+            .iter()
+            .filter(|(_, dependencies)| dependencies.contains(dependency));
+        let found: Vec<&str> = found.map(|(name, _)| name.as_str()).collect();
+        assert_eq!(found, allowed, "{dependency}");
+    }
+}
+
+#[test]
+fn unsafe_code_is_where_the_manifest_says() {
+    let files = files(&["host", "guest", "tests/src"], "rs");
+    let found = files
+        .iter()
+        .filter(|(_, text)| text.contains("    unsafe_code,") || text.contains("(unsafe_code,"));
+    let found: Vec<&str> = found.map(|(name, _)| name.as_str()).collect();
+    let expected = [
+        "guest/majority/src/bindings.rs",
+        "guest/majority/src/exports.rs",
+        "guest/shipped/src/allocator.rs",
+        "guest/shipped/src/bindings.rs",
+        "guest/shipped/src/exports.rs",
+        "host/airlock/src/main.rs",
+        "host/policy/src/cache/load.rs",
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn statuses_are_chosen_in_http_alone() {
+    for (name, text) in files(&["host/server/src"], "rs") {
+        let http = name.starts_with("host/server/src/http");
+        assert!(http || !text.contains("StatusCode"), "{name}");
+    }
+}
+
+#[test]
+fn methods_of_codex_are_named_by_codexs_crates_alone() {
+    let method = |text: &str| {
+        let resources = ["thread", "turn", "account", "model", "config", "item/tool"];
+        resources
+            .iter()
+            .any(|resource| text.contains(&format!("\"{resource}/")))
+    };
+    for (name, text) in files(
+        &["host/server/src", "host/airlock/src", "host/policy/src"],
+        "rs",
+    ) {
+        let production = text.split("#[cfg(test)]").next().unwrap();
+        let tests = name.contains("/tests") || name.ends_with("tests.rs");
+        assert!(tests || !method(production), "{name}");
+    }
+}
+
+#[test]
+fn every_test_and_file_that_the_documents_name_exists() {
+    let sources = files(&["host", "guest", "tests"], "rs");
+    let mut documents = files(&["docs"], "md");
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md"] {
+        documents.push((
+            name.to_owned(),
+            fs::read_to_string(root().join(name)).unwrap(),
+        ));
+    }
+    let known: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|(_, text)| text.split("fn ").skip(1))
+        .filter_map(|rest| rest.split(['(', '<']).next())
+        .collect();
+    let mut checked = 0;
+    for (document, text) in &documents {
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_word = |it: &str| {
+                !it.is_empty()
+                    && it
+                        .bytes()
+                        .all(|it| it.is_ascii_lowercase() || it.is_ascii_digit())
+            };
+            // A test is a sentence; a metric or a setting is shorter, or begins with its namespace.
+            let words: Vec<&str> = quoted.split('_').collect();
+            let metric = ["airlock", "gen", "http", "process"].contains(&words[0]);
+            if words.len() > 4 && words.iter().all(|it| is_word(it)) && !metric {
+                assert!(
+                    known.contains(quoted),
+                    "{document} names the test {quoted}, which does not exist"
+                );
+                checked += 1;
+            }
+            let path = quoted.split(':').next().unwrap();
+            let rooted = ["host/", "guest/", "tests/", "docs/", "wit/", "deploy/"];
+            let literal = !path.contains(['*', '{', '<', ' ', '…']) && !path.contains("NAME");
+            if literal && rooted.iter().any(|folder| path.starts_with(folder)) {
+                assert!(
+                    root().join(path).exists(),
+                    "{document} names {path}, which does not exist"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 50, "{checked}");
+}
