@@ -42,8 +42,9 @@ unset CARGO_ENCODED_RUSTFLAGS CFLAGS
 
 # Builds in a target folder of its own, and puts the archive into a folder.
 build() { # TARGET_DIR FOLDER
+    # Of several prefixes that match, rustc takes the last.
     local cargo_home=${CARGO_HOME:-$HOME/.cargo} stage=$2/$title
-    RUSTFLAGS="--remap-path-prefix=$1=/target --remap-path-prefix=$PWD=/airlock --remap-path-prefix=$cargo_home=/cargo" \
+    RUSTFLAGS="--remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$PWD=/airlock --remap-path-prefix=$1=/target" \
     CFLAGS="-ffile-prefix-map=$1=/target -ffile-prefix-map=$cargo_home=/cargo" \
     CARGO_TARGET_DIR=$1 cargo build --locked --release --package airlock --bin airlock
     rm -rf "$stage" && mkdir -p "$stage"

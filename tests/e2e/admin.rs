@@ -35,12 +35,12 @@ fn put(gateway: &Gateway, file: &str, bytes: &[u8]) -> Result<()> {
 }
 
 fn put_critique(gateway: &Gateway) -> Result<()> {
-    let bytes = fs::read(Path::new(env!("AIRLOCK_CRITIQUE_POLICY")))?;
+    let bytes = fs::read(Path::new(airlock_tests::components::CRITIQUE))?;
     put(gateway, "critique.wasm", &bytes)
 }
 
 fn put_hostile(gateway: &Gateway) -> Result<()> {
-    let bytes = fs::read(Path::new(env!("AIRLOCK_HOSTILE_POLICY")))?;
+    let bytes = fs::read(Path::new(airlock_tests::components::HOSTILE))?;
     put(gateway, "hostile.wasm", &bytes)
 }
 

@@ -44,7 +44,7 @@ async fn redact_takes_secrets_out_however_they_are_cut() -> Result<()> {
             let pieces = pieces.fold(thought.text("It is "), |turn, piece| turn.text(piece));
             pieces.text(". Ends with s")
         });
-    let (_fake, gateway) = serve(env!("AIRLOCK_REDACT_POLICY"), script).await?;
+    let (_fake, gateway) = serve(airlock_tests::components::REDACT, script).await?;
     let client = gateway.client();
     assert_eq!(client.ask("whole").await?, "[redacted api key] is it.");
     let answer = "It is [redacted api key]. Ends with s";
@@ -67,7 +67,7 @@ async fn redact_looks_at_candidates_and_at_what_is_picked() -> Result<()> {
             turn.text(SECRET[0]).text(SECRET[1]).text(SECRET[2])
         })
         .when_instructed(&angle(2), |turn| turn.fail("serverOverloaded", "no"));
-    let (_fake, gateway) = serve(env!("AIRLOCK_REDACT_POLICY"), script).await?;
+    let (_fake, gateway) = serve(airlock_tests::components::REDACT, script).await?;
     let told = gateway.client().fan_out(2, json!({})).await?;
     assert_eq!(told.text, "[redacted api key]");
     assert_eq!(told.closed(1), Some("[redacted api key]"));
@@ -76,7 +76,7 @@ async fn redact_looks_at_candidates_and_at_what_is_picked() -> Result<()> {
 
 #[tokio::test]
 async fn house_voice_without_settings_serves_as_the_shipped_policy_does() -> Result<()> {
-    let (fake, gateway) = serve(env!("AIRLOCK_HOUSE_VOICE_POLICY"), Script::new()).await?;
+    let (fake, gateway) = serve(airlock_tests::components::HOUSE_VOICE, Script::new()).await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
     let mut stream = gateway.client().stream(asking("there")).await?;
     assert_eq!(stream.text().await?, "You said: there");
@@ -90,7 +90,12 @@ async fn composed(answers: &[&str]) -> Result<(FakeCodex, Gateway)> {
     let policy = folder.path().join("majority.wasm");
     let mut compose = Command::new(programs::airlock()?);
     compose
-        .args(["policy", "compose", env!("AIRLOCK_MAJORITY_PART"), "-o"])
+        .args([
+            "policy",
+            "compose",
+            airlock_tests::components::MAJORITY_PART,
+            "-o",
+        ])
         .arg(&policy)
         .kill_on_drop(true);
     let output = within(COMPILING, "a composed policy", compose.output()).await??;

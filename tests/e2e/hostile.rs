@@ -241,7 +241,7 @@ async fn more_memory_than_there_is_costs_its_own_request_alone() -> Result<()> {
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
         .settings("[sandbox]\nmemory_bytes = \"16MiB\"")
-        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(airlock_tests::components::HOSTILE)
         .over_fake(&fake)
         .await?;
     let mut beside = gateway.client().stream(saying("beside")).await?;

@@ -231,7 +231,7 @@ async fn a_large_request_whose_policy_spins_hinders_nobody_and_ends_with_its_cli
     let gateway = Gateway::with()
         .administered()
         .settings("[sandbox]\ncall_timeout = \"30s\"")
-        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(airlock_tests::components::HOSTILE)
         .over_fake(&fake)
         .await?;
     let large = |user: &str| {

@@ -236,7 +236,7 @@ async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
     let gateway = Gateway::with()
         .administered()
         .settings("[sandbox]\ncall_timeout = \"30s\"")
-        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(airlock_tests::components::HOSTILE)
         .over_fake(&fake)
         .await?;
     let admin = gateway.admin();

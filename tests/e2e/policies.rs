@@ -21,7 +21,7 @@ async fn hostile_over(script: Script) -> Result<(FakeCodex, Gateway)> {
     let settings = "[sandbox]\ncall_timeout = \"100ms\"\nmemory_bytes = \"16MiB\"";
     let gateway = Gateway::with()
         .settings(settings)
-        .policy(env!("AIRLOCK_HOSTILE_POLICY"));
+        .policy(airlock_tests::components::HOSTILE);
     let gateway = gateway.over_fake(&fake).await?;
     Ok((fake, gateway))
 }
@@ -205,7 +205,7 @@ async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result
         .when_instructed("a critic has examined", |turn| turn.text("the answer"));
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
-        .policy(env!("AIRLOCK_CRITIQUE_POLICY"))
+        .policy(airlock_tests::components::CRITIQUE)
         .over_fake(&fake)
         .await?;
     let told = gateway.client().fan_out(2, json!({})).await?;

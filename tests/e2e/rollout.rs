@@ -3,7 +3,7 @@
 mod attack; // a client that would undo a policy
 mod back; // rollbacks, and a watched folder
 
-use airlock_tests::policies::{digest, elder, reworded, stamped};
+use airlock_tests::policies::{digest, reworded, stamped};
 use airlock_tests::{Admin, FakeCodex, Gateway, Reply, Script};
 use anyhow::{Context, Result, ensure};
 use futures_util::{StreamExt as _, stream};
@@ -244,53 +244,5 @@ async fn a_shadow_that_fails_disturbs_nobody_and_ends() -> Result<()> {
     let last = report["history"].as_array().and_then(|all| all.last());
     assert_eq!(last.context("no history")?["digest"], json!(digests[0]));
     gateway.logged("shadow ended").await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_policy_of_the_first_world_serves_beside_one_of_the_second() -> Result<()> {
-    let fake = FakeCodex::start(Script::new())?;
-    let gateway = Gateway::with()
-        .administered()
-        .policy_file("elder.wasm", elder(OLD)?)
-        .policy_file("stamp.wasm", stamped(NEW)?)
-        .over_fake(&fake)
-        .await?;
-    let admin = gateway.admin();
-    for (name, expected) in [("elder", OLD), ("stamp", NEW), ("elder", OLD)] {
-        admin.activate(name, None).await?;
-        let whole = gateway.client().chat(saying("whole")).await?;
-        assert_eq!(
-            (whole.text()?, stamp(&whole)?),
-            ("You said: whole", expected)
-        );
-        let several = json!({"parallel_calls": 3, "messages": saying("several")["messages"]});
-        let several = gateway.client().chat(several).await?;
-        assert_eq!(
-            (several.text()?, stamp(&several)?),
-            ("You said: several", expected)
-        );
-        let frames = gateway.client().stream(json!({})).await?.frames().await?;
-        let chunks: Vec<_> = frames.iter().filter_map(|frame| frame.data()).collect();
-        assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk["stamp"] == expected));
-        let models = gateway.client().get("/v1/models").await?;
-        assert_eq!(models.body["stamp"], expected, "{}", models.body);
-    }
-    let report = admin.report().await?;
-    let releases = report["releases"].as_array().context("no releases")?;
-    let world = |name: &str| {
-        let found = releases.iter().find(|it| it["name"] == name);
-        found.map(|it| it["world"].clone()).unwrap_or_default()
-    };
-    assert_eq!(
-        (world("elder"), world("stamp")),
-        (json!("0.1"), json!("0.2"))
-    );
-    let elder = releases.iter().find(|it| it["name"] == "elder");
-    assert_eq!(
-        elder.context("no elder")?["about"],
-        json!(null),
-        "it says nothing of itself"
-    );
     Ok(())
 }

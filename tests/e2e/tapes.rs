@@ -142,7 +142,7 @@ async fn requests_are_recorded_without_secrets_and_played_again() -> Result<()> 
         "--policy",
         "shipped",
         "--against",
-        env!("AIRLOCK_CRITIQUE_POLICY"),
+        airlock_tests::components::CRITIQUE,
     ];
     let (code, text) = replay(&folder, &critique).await?;
     assert_eq!((code, text.as_str()), (Some(0), text.as_str()));
@@ -158,7 +158,7 @@ async fn a_fan_out_tells_two_strategies_apart() -> Result<()> {
     assert_eq!(admin.post("/admin/tapes", wanted).await?.status, 200);
     gateway.client().fan_out(2, json!({})).await?;
     written(&admin, 1).await?;
-    let critique = env!("AIRLOCK_CRITIQUE_POLICY");
+    let critique = airlock_tests::components::CRITIQUE;
     let both = ["--policy", "shipped", "--against", critique];
     let (code, text) = replay(&folder(&gateway)?, &both).await?;
     assert_eq!(code, Some(1), "{text}");

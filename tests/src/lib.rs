@@ -15,6 +15,8 @@ pub mod programs; // where the programs under test are
 pub mod proof; // what swaps promise, measured
 pub mod soak; // everything at once, for minutes
 
+pub use airlock_test_components as components;
+
 mod gate; // what a script waits for
 mod journal; // what happened, in order
 mod patience; // how long a test waits

@@ -9,12 +9,12 @@ const BLANK: &[u8] = b"STAMP-0000";
 /// The stamping policy (`tests/stamp`) with this stamp, which is ten ASCII characters. An error where the component does
 /// not hold the place for it exactly once.
 pub fn stamped(stamp: &str) -> Result<Vec<u8>> {
-    patched(env!("AIRLOCK_STAMP_POLICY"), stamp)
+    patched(crate::components::STAMP, stamp)
 }
 
-/// The same, built for the first version of the world.
-pub fn elder(stamp: &str) -> Result<Vec<u8>> {
-    patched(env!("AIRLOCK_ELDER_STAMP_POLICY"), stamp)
+/// The same, built for an earlier version of the world, which no gateway loads.
+pub fn earlier(stamp: &str) -> Result<Vec<u8>> {
+    patched(crate::components::EARLIER_STAMP, stamp)
 }
 
 /// Puts other words, as long as these, in the place of words wherever the component has them: a policy that differs in
@@ -40,7 +40,7 @@ pub fn reworded(component: &[u8], from: &str, to: &str) -> Result<Vec<u8>> {
 
 /// The stamping policy as a build that imports WASI, and reaches for all of it when asked to.
 pub fn worldly() -> Result<Vec<u8>> {
-    let path = env!("AIRLOCK_WASI_STAMP_POLICY");
+    let path = crate::components::WASI_STAMP;
     std::fs::read(path).with_context(|| format!("cannot read {path}"))
 }
 
@@ -81,19 +81,19 @@ mod tests {
 
     #[test]
     fn both_builds_have_one_place_for_a_stamp() -> Result<()> {
-        for make in [stamped, elder] {
+        for make in [stamped, earlier] {
             let (one, other) = (make("STAMP-0000")?, make("STAMP-0042")?);
             assert_eq!(one.len(), other.len());
             let differing = one.iter().zip(&other).filter(|(one, other)| one != other);
             assert_eq!(differing.count(), 2);
         }
-        assert_ne!(stamped("STAMP-0000")?, elder("STAMP-0000")?);
+        assert_ne!(stamped("STAMP-0000")?, earlier("STAMP-0000")?);
         Ok(())
     }
 
     #[test]
     fn a_stamp_is_small_enough_to_be_loaded_often() -> Result<()> {
-        for make in [stamped, elder] {
+        for make in [stamped, earlier] {
             let size = make("STAMP-0001")?.len();
             assert!(size < 256 << 10, "{size} bytes");
         }

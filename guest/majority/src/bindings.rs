@@ -15,8 +15,8 @@ wit_bindgen::generate!({
     inline: "
         package airlock:majority;
         world majority {
-            include airlock:policy/describer@0.2.0;
-            include airlock:policy/synthesizer@0.2.0;
+            include airlock:policy/describer@0.3.0-draft;
+            include airlock:policy/synthesizer@0.3.0-draft;
         }
     ",
     path: "../../wit",

@@ -16,12 +16,12 @@ const PACKAGE: &str = "airlock:policy/";
 /// Its versions.
 static VERSIONS: [Version; 2] = [
     Version {
-        number: "0.1.0",
+        number: "0.1.0-draft",
         interfaces: &["admit", "prompt", "translate", "synthesize"],
         optional: &[],
     },
     Version {
-        number: "0.2.0",
+        number: "0.3.0-draft",
         interfaces: &["manifest", "admit", "prompt", "translate", "synthesize"],
         optional: &[("relay", "translate")],
     },
@@ -29,7 +29,7 @@ static VERSIONS: [Version; 2] = [
 
 /// A version of the world. Interfaces stand in the order in which people are told of them.
 struct Version {
-    /// `0.2.0`
+    /// `0.3.0-draft`
     number: &'static str,
     /// Those of a whole policy.
     interfaces: &'static [&'static str],
@@ -44,7 +44,7 @@ impl Version {
         self.interfaces.iter().copied().chain(optional)
     }
 
-    /// An interface's whole name: `airlock:policy/admit@0.2.0`.
+    /// An interface's whole name: `airlock:policy/admit@0.3.0-draft`.
     fn item(&self, interface: &str) -> String {
         format!("{PACKAGE}{interface}@{}", self.number)
     }
@@ -227,7 +227,7 @@ fn exports(
     }
 }
 
-/// Finds `admit@0.2.0` among the versions.
+/// Finds `admit@0.3.0-draft` among the versions.
 fn known(item: &str) -> Option<(usize, &'static str)> {
     let (interface, version) = item.split_once('@')?;
     let index = VERSIONS.iter().position(|it| it.number == version)?;

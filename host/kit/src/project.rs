@@ -319,10 +319,13 @@ fn fill(template: &str, name: &Name, role: Role) -> String {
         .into_iter()
         .chain(interfaces.iter().map(|it| it.world));
     let worlds: Vec<_> = worlds
-        .map(|world| format!("                include airlock:policy/{world}@0.2.0;"))
+        .map(|world| format!("                include airlock:policy/{world}@0.3.0-draft;"))
         .chain(interfaces.iter().filter(|it| it.wraps).map(|it| {
             // The shipped one, which `airlock policy build` puts in.
-            format!("                import airlock:policy/{}@0.2.0;", it.name)
+            format!(
+                "                import airlock:policy/{}@0.3.0-draft;",
+                it.name
+            )
         }))
         .collect();
     let about = |it: &Interface| {

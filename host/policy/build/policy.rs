@@ -127,9 +127,20 @@ fn watch(package: &str, workspace: &Path) {
             );
         }
     }
-    for path in ["wit", "Cargo.lock"] {
+    for path in ["wit", "host/policy/fixtures", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
+}
+
+/// Flags that take the builder's paths out of the component: the messages of panics name the sources.
+fn remapped(workspace: &Path) -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
+    let prefixes = [(home.as_deref(), "/cargo"), (Some(workspace), "/airlock")];
+    let flags = prefixes.into_iter().filter_map(|(prefix, name)| {
+        Some(format!("--remap-path-prefix={}={name}", prefix?.display()))
+    });
+    flags.collect::<Vec<_>>().join("\u{1f}")
 }
 
 fn compile(
@@ -158,6 +169,7 @@ fn compile(
     for variable in NOT_OURS {
         command.env_remove(variable);
     }
+    command.env("CARGO_ENCODED_RUSTFLAGS", remapped(workspace));
     let output = command.output().context("cannot run cargo")?;
     if output.status.success() {
         return Ok(());

@@ -17,7 +17,7 @@ use super::policy_call::PolicyCall;
 const VERSION: u32 = 1;
 
 /// The version of the boundary that the steps are written in.
-const WORLD: &str = "0.2";
+const WORLD: &str = crate::world::VERSION;
 
 /// Bytes of the longest tape, as the steps count.
 const BYTES: usize = 16 << 20;

@@ -1,10 +1,11 @@
-//! The versions of the world that policies may be built for. One is chosen when a policy is loaded, and never again.
+//! The versions of the world that policies may be built for. One is chosen when a policy is loaded, and stays.
 //!
-//! The host speaks the newest version alone. An older one is an implementation of `World` that converts what has changed
-//! since; `wit/frozen/` keeps the text that its policies were built for.
+//! The host calls the newest version alone. An older one is an implementation of `World` that converts what has changed
+//! since, over a frozen copy of its WIT. None was ever released, so the only older one is a fixture of the tests.
 
-mod first; // 0.1
-mod speaks; // what every version has in common
+#[cfg(test)]
+mod fixture; // an earlier version
+mod world_impl; // the implementation of a version over its bindings
 
 use std::borrow::Borrow as _;
 use std::pin::Pin;
@@ -14,7 +15,7 @@ use wasmtime::Store;
 use wasmtime::component::types::Component as ComponentType;
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
-use self::speaks::speaks;
+use self::world_impl::world_impl;
 use super::sandbox::Sandbox;
 use airlock_types::wit::exports::{admit, manifest, prompt, relay, synthesize, translate};
 use airlock_types::wit::{
@@ -22,8 +23,14 @@ use airlock_types::wit::{
     Plan, Problem, Request, Verdict,
 };
 
-/// What a policy may leave out.
-const RELAY: &str = "airlock:policy/relay@0.2.0";
+/// The newest version, as the package in `wit/` has it.
+pub(crate) const VERSION: &str = "0.3.0-draft";
+
+/// The package whose interfaces policies export.
+const PACKAGE: &str = "airlock:policy/";
+
+/// The interface that a policy may leave out.
+const RELAY: &str = "airlock:policy/relay@0.3.0-draft";
 
 /// What a call into a policy will give.
 pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
@@ -32,7 +39,7 @@ type Held<'a> = &'a mut Store<Sandbox>;
 
 /// One version of the world, with the exports of one policy found in it.
 pub(super) trait World: Send + Sync {
-    /// `0.2`
+    /// `0.3.0-draft`
     fn version(&self) -> &'static str;
 
     /// One sandbox's instance.
@@ -106,24 +113,33 @@ pub(super) trait Exports: Send + Sync {
     ) -> Call<'a, String>;
 }
 
-/// Finds the version that a component was built for, and its exports in it.
+/// Chooses the implementation of the version that a component was built for, and finds its exports.
 ///
 /// # Errors
-/// Which export is missing. One that differs is found as the policy is asked to describe itself.
+/// The component was built for another version, or an export is missing. An export of another type is found when the policy is
+/// called to describe itself.
 pub(super) fn of(
     ready: InstancePre<Sandbox>,
     exports: &ComponentType,
 ) -> wasmtime::Result<Box<dyn World>> {
     let engine = ready.engine().clone();
-    let is_first = |name: &str| name.starts_with("airlock:policy/") && name.ends_with("@0.1.0");
-    if exports.exports(&engine).any(|(name, _)| is_first(name)) {
-        return Ok(Box::new(first::Found::new(ready)?));
+    let version = exports.exports(&engine).find_map(|(name, _)| {
+        let (_, version) = name.strip_prefix(PACKAGE)?.split_once('@')?;
+        Some(version.to_owned())
+    });
+    match version.as_deref() {
+        // Without any export the error names the first that is missing.
+        None | Some(VERSION) => Ok(Box::new(VersionedWorld::new(ready)?)),
+        #[cfg(test)]
+        Some(fixture::VERSION) => Ok(Box::new(fixture::VersionedWorld::new(ready)?)),
+        Some(other) => Err(wasmtime::Error::msg(format!(
+            "it was built for airlock:policy@{other}, and this gateway loads airlock:policy@{VERSION}: build it for that"
+        ))),
     }
-    Ok(Box::new(Found::new(ready)?))
 }
 
-speaks!(
-    "0.2",
+world_impl!(
+    VERSION,
     { manifest, admit, prompt, translate, synthesize },
     relayed,
     describe,
@@ -147,26 +163,4 @@ async fn describe(policy: &Instance, store: Held<'_>) -> wasmtime::Result<Option
 }
 
 #[cfg(test)]
-mod tests {
-    use sha2::{Digest as _, Sha256};
-
-    /// The text of a version that policies were published for, file by file.
-    const FIRST: [&str; 6] = [
-        include_str!("../../../wit/frozen/0.1/admit.wit"),
-        include_str!("../../../wit/frozen/0.1/policy.wit"),
-        include_str!("../../../wit/frozen/0.1/prompt.wit"),
-        include_str!("../../../wit/frozen/0.1/synthesize.wit"),
-        include_str!("../../../wit/frozen/0.1/translate.wit"),
-        include_str!("../../../wit/frozen/0.1/types.wit"),
-    ];
-
-    #[test]
-    fn what_is_frozen_stays() {
-        let digest = Sha256::digest(FIRST.concat());
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(
-            digest,
-            "12f9cbefb5bec46aafd9ef90485050828a917f0409d64606521fad0948c2f859"
-        );
-    }
-}
+mod tests;

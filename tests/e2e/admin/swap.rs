@@ -79,7 +79,7 @@ async fn policies_are_activated_by_name_and_digest_and_rolled_back() -> Result<(
 async fn what_cannot_serve_changes_nothing() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = keyed().over_fake(&fake).await?;
-    let whole = fs::read(env!("AIRLOCK_CRITIQUE_POLICY"))?;
+    let whole = fs::read(airlock_tests::components::CRITIQUE)?;
     put(&gateway, "cut.wasm", &whole[..whole.len() / 2])?;
     put(&gateway, "module.wasm", b"\0asm\x01\0\0\0")?;
     put(&gateway, "garbage.wasm", b"not a component")?;
@@ -136,7 +136,7 @@ async fn what_was_active_is_active_after_a_restart() -> Result<()> {
     put(
         &gateway,
         "critique.wasm",
-        &fs::read(env!("AIRLOCK_HOSTILE_POLICY"))?,
+        &fs::read(airlock_tests::components::HOSTILE)?,
     )?;
     gateway.signal(Signal::TERM);
     gateway.ended().await?;

@@ -314,7 +314,7 @@ async fn a_panel_that_fails_frees_its_places_though_nobody_reads() -> Result<()>
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
         .settings("[limits]\nturns = 2")
-        .policy(env!("AIRLOCK_HOSTILE_POLICY"))
+        .policy(airlock_tests::components::HOSTILE)
         .over_fake(&fake)
         .await?;
     let silent = ask_without_reading(&gateway, 2, "never read", json!({})).await?;

@@ -1,6 +1,6 @@
 //! Components that are not loaded: the message says why, and what served goes on serving.
 
-use airlock_tests::policies::{digest, elder, reworded, stamped, worldly};
+use airlock_tests::policies::{digest, earlier, reworded, stamped, worldly};
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -34,8 +34,8 @@ fn beside(name: &'static str, text: &'static str, says: &'static str) -> Result<
 fn cases() -> Result<Vec<Case>> {
     let good = stamped("STAMP-0002")?;
     let half = good[..good.len() / 2].to_vec();
-    let misfit = reworded(&elder("STAMP-0002")?, "@0.1.0", "@0.2.0")?;
-    let unknown = reworded(&elder("STAMP-0002")?, "@0.1.0", "@0.9.0")?;
+    let misfit = reworded(&earlier("STAMP-0002")?, "@0.1.0-draft", "@0.3.0-draft")?;
+    let future = reworded(&good, "@0.3.0-draft", "@0.9.0-draft")?;
     let greedy = reworded(&worldly()?, "wasi:sockets/", "mine:sockets/")?;
     Ok(vec![
         case(
@@ -48,7 +48,16 @@ fn cases() -> Result<Vec<Case>> {
         case("hollow", b"\0asm\x0d\0\x01\0".to_vec(), "airlock:policy"),
         case("truncated", half, "does not compile"),
         case("misfit", misfit, "airlock:policy/"),
-        case("unknown", unknown, "airlock:policy"),
+        case(
+            "earlier",
+            earlier("STAMP-0002")?,
+            "it was built for airlock:policy@0.1.0-draft, and this gateway loads airlock:policy@0.3.0-draft",
+        ),
+        case(
+            "future",
+            future,
+            "it was built for airlock:policy@0.9.0-draft",
+        ),
         case("greedy", greedy, "imports mine:sockets/"),
         beside(
             "pinned",
@@ -139,7 +148,7 @@ async fn a_compile_that_takes_too_long_is_ended() -> Result<()> {
     let refused = Gateway::with()
         .cold()
         .settings("[policies]\ncompile_timeout = \"100ms\"")
-        .policy(env!("AIRLOCK_CRITIQUE_POLICY"))
+        .policy(airlock_tests::components::CRITIQUE)
         .refused(fake.binary())
         .await?;
     assert!(refused.code.is_some_and(|code| code != 0), "{refused:?}");

@@ -13,7 +13,7 @@ const SECRET: &str = "sk-proj-4fT9xQ2mLk8sPz7Wv1Yb3Nc";
 async fn a_client_cannot_have_secrets_by_undoing_redact() -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.otherwise(ModelAnswer::words(SECRET));
-    let redact = fs::read(env!("AIRLOCK_REDACT_POLICY"))?;
+    let redact = fs::read(airlock_tests::components::REDACT)?;
     let gateway = Gateway::with()
         .administered()
         .policy_file("redact.wasm", redact)

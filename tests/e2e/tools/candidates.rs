@@ -19,7 +19,7 @@ async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> 
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::with()
             .settings("[limits]\nturns = 2")
-            .policy(env!("AIRLOCK_HOSTILE_POLICY"))
+            .policy(airlock_tests::components::HOSTILE)
             .over_fake(&fake)
             .await?;
         let more = json!({"user": "hostile:candidates"});

@@ -69,7 +69,7 @@ impl Events {
 
 /// Two builds of the shipped policy, with their names.
 pub(super) fn builds() -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let path = env!("AIRLOCK_SHIPPED_POLICY");
+    let path = crate::components::SHIPPED;
     let shipped = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
     let builds = BUILDS.iter().map(|(name, ids)| {
         let component = reworded(&shipped, IDS, ids)?;

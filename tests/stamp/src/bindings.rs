@@ -11,17 +11,17 @@
     reason = "wit-bindgen's output; its documentation is in wit/"
 )]
 
-#[cfg(not(feature = "first"))]
+#[cfg(not(feature = "earlier"))]
 wit_bindgen::generate!({
     world: "policy",
     path: "../../wit",
     additional_derives: [PartialEq],
 });
 
-#[cfg(feature = "first")]
+#[cfg(feature = "earlier")]
 wit_bindgen::generate!({
     world: "policy",
-    path: "../../wit/frozen/0.1",
+    path: "../../host/policy/fixtures/wit-0.1",
     additional_derives: [PartialEq],
 });
 

@@ -9,7 +9,7 @@
 //! once) and `giant` (one frame as large as memory allows). The places are `render`, `decide`, `open`, `feed`, `finish`,
 //! `panel` and `models`; for the last the word stands in the description of a model that the home offers.
 //!
-//! With the feature `first` the same policy speaks the first version of the world, which is frozen. With the feature
+//! With the feature `earlier` the same policy is built for the earlier world of `host/policy/fixtures`. With the feature
 //! `wasi` it reaches for the outside when a request says `stamp:outside`, and its answer begins with what it got.
 
 pub mod bindings;
@@ -26,7 +26,7 @@ use std::cell::Cell;
 use std::hint::black_box;
 
 use bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
-#[cfg(not(feature = "first"))]
+#[cfg(not(feature = "earlier"))]
 use bindings::exports::airlock::policy::manifest;
 use bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 use deed::{Asked, Place};
@@ -55,7 +55,7 @@ pub fn stamp() -> String {
     String::from_utf8_lossy(black_box(&STAMP)).into_owned()
 }
 
-#[cfg(not(feature = "first"))]
+#[cfg(not(feature = "earlier"))]
 impl manifest::Guest for Policy {
     fn describe() -> manifest::Description {
         manifest::Description {

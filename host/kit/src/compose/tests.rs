@@ -229,7 +229,9 @@ fn the_first_version_composes_with_itself_and_with_no_other() {
     let error = refused(&[old], &BASE);
     assert!(matches!(error, ComposeError::OtherBase { .. }), "{error}");
     let told = error.to_string();
-    assert!(told.contains("0.1.0") && told.contains("0.2.0") && told.contains("--onto"));
+    assert!(
+        told.contains("0.1.0-draft") && told.contains("0.3.0-draft") && told.contains("--onto")
+    );
 
     let new = module(NEWEST, &["synthesize"]);
     let error = refused(&[old, part("new.wasm", &new)], &BASE);
@@ -294,7 +296,7 @@ fn a_part_that_wraps_an_interface_gets_the_one_of_the_base() {
 fn an_interface_of_another_shape_is_refused_by_name() {
     // `admit` of the first version under the name of the second: `load` lacks a member.
     let old = component(&module(OLDEST, &["admit"])).unwrap().into_owned();
-    let renamed = module::renamed(&old, "policy/admit@0.1.0", "policy/admit@0.2.0");
+    let renamed = module::renamed(&old, "policy/admit@0.1.0-draft", "policy/admit@0.3.0-draft");
     let error = refused(&[part("a.wasm", &renamed)], &BASE);
     assert!(
         matches!(
@@ -313,14 +315,18 @@ fn an_interface_of_another_shape_is_refused_by_name() {
 fn what_is_no_part_is_refused_by_name() {
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
     let future = component(&module(NEWEST, &["admit"])).unwrap().into_owned();
-    let future = module::renamed(&future, "policy/admit@0.2.0", "policy/admit@0.9.0");
+    let future = module::renamed(
+        &future,
+        "policy/admit@0.3.0-draft",
+        "policy/admit@0.9.0-draft",
+    );
     let truncated = &EMBEDDED[..EMBEDDED.len() / 2];
     let cases: [(&[u8], &str); 5] = [
         (b"text", "it is not WebAssembly"),
         (EMPTY, "exports no interface of airlock:policy"),
         // A core module that says nothing of interfaces.
         (b"\0asm\x01\0\0\0", "exports no interface of airlock:policy"),
-        (&future, "airlock:policy/admit@0.9.0"),
+        (&future, "airlock:policy/admit@0.9.0-draft"),
         (truncated, "not a valid component"),
     ];
     for (bytes, expected) in cases {

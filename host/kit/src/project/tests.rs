@@ -59,7 +59,7 @@ fn nothing_of_a_template_is_left_open() {
             assert_eq!(library.contains(&imported), interface.wraps);
             assert!(files["README.md"].contains(&format!("src/{}.rs", interface.name)));
         }
-        assert!(files["wit/policy.wit"].contains("package airlock:policy@0.2.0;"));
+        assert!(files["wit/policy.wit"].contains("package airlock:policy@0.3.0-draft;"));
     }
 }
 

@@ -9,7 +9,7 @@ fn a_tape_is_lines_and_comes_back_as_it_was() {
     let tape = tape(&["Grüße\n", "🦀 password=hunter2"]);
     let lines = tape.to_lines().unwrap();
     assert!(lines.starts_with(
-        "{\"airlock_tape\":1,\"world\":\"0.2\",\"request\":\"req_1\",\"recorded_at\":1}\n"
+        "{\"airlock_tape\":1,\"world\":\"0.3.0-draft\",\"request\":\"req_1\",\"recorded_at\":1}\n"
     ));
     assert_eq!(lines.lines().count(), 1 + tape.steps.len());
     for left in ["strict", "another's", "hunter2"] {

@@ -29,7 +29,7 @@ pub(super) const AIRLOCK: &str = "Airlock";
 pub(super) const OTHER: &str = "other build";
 
 /// The shipped policy as a component.
-const POLICY: &str = env!("AIRLOCK_SHIPPED_POLICY");
+const POLICY: &str = airlock_tests::components::SHIPPED;
 
 /// One of those that are compared.
 pub(super) enum Party {

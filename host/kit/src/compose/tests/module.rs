@@ -8,8 +8,8 @@ use airlock_policy::EMBEDDED;
 
 /// Folders of the contract, and its versions.
 pub(super) type Version = (&'static str, &'static str);
-pub(super) const NEWEST: Version = ("../../wit", "0.2.0");
-pub(super) const OLDEST: Version = ("../../wit/frozen/0.1", "0.1.0");
+pub(super) const NEWEST: Version = ("../../wit", "0.3.0-draft");
+pub(super) const OLDEST: Version = ("../policy/fixtures/wit-0.1", "0.1.0-draft");
 
 /// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64). It gives 32
 /// bits, or nothing where a `.` follows.
@@ -84,7 +84,7 @@ fn functions(interface: &str, version: &str) -> Vec<Function> {
     let i = |count: usize| "i".repeat(count);
     // An id, a time, a dialect, a model and notes.
     let context = format!("iiI{}", i(6));
-    let load = if version == "0.1.0" {
+    let load = if version == "0.1.0-draft" {
         "iiiii"
     } else {
         "iiiiiI"

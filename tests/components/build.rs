@@ -1,6 +1,6 @@
-//! Builds the policies that the end-to-end tests run besides the embedded one, and the embedded one for the limit.
+//! Builds the policies that tests load.
 
-#[path = "../host/policy/build/policy.rs"]
+#[path = "../../host/policy/build/policy.rs"]
 mod policy;
 
 /// Each package, its features, and the variable in which the tests find its component.
@@ -12,12 +12,16 @@ const POLICIES: [(&str, &[&str], &str); 9] = [
     ("airlock-majority", &[], "AIRLOCK_MAJORITY_PART"),
     ("airlock-hostile", &[], "AIRLOCK_HOSTILE_POLICY"),
     ("airlock-stamp", &[], "AIRLOCK_STAMP_POLICY"),
-    ("airlock-stamp", &["first"], "AIRLOCK_ELDER_STAMP_POLICY"),
+    (
+        "airlock-stamp",
+        &["earlier"],
+        "AIRLOCK_EARLIER_STAMP_POLICY",
+    ),
     ("airlock-stamp", &["wasi"], "AIRLOCK_WASI_STAMP_POLICY"),
 ];
 
 fn main() -> anyhow::Result<()> {
-    println!("cargo::rerun-if-changed=../host/policy/build/policy.rs");
+    println!("cargo::rerun-if-changed=../../host/policy/build/policy.rs");
     for (package, features, variable) in POLICIES {
         let component = policy::build(package, features)?;
         println!("cargo::rustc-env={variable}={}", component.display());

@@ -1,11 +1,12 @@
-//! Version 0.1, as it was frozen: policies say nothing of themselves, and are not told how long others have waited.
+//! An earlier version of the world, for tests: its policies do not describe themselves, and `load` has no `longest-wait`. It shows
+//! that a version is one implementation of `World` over frozen WIT.
 
 use std::borrow::Borrow as _;
 use std::future::ready;
 use std::sync::{Arc, OnceLock};
 
 use self::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
-use super::speaks::speaks;
+use super::world_impl::world_impl;
 use super::{Call, Exports, Held, World};
 use crate::sandbox::Sandbox;
 use airlock_types::wit::exports::relay;
@@ -14,6 +15,9 @@ use airlock_types::wit::{
     Outcome, Output, Pattern, Plan, Problem, Request, Resume, ToolResult, Verdict,
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
+
+/// As the fixture's package has it.
+pub(super) const VERSION: &str = "0.1.0-draft";
 
 #[allow(
     missing_docs,
@@ -24,19 +28,19 @@ use wasmtime::component::{self, InstancePre, ResourceAny};
 mod bindings {
     wasmtime::component::bindgen!({
         world: "policy",
-        path: "../../wit/frozen/0.1",
+        path: "fixtures/wit-0.1",
         exports: { default: async },
-        with: { "airlock:policy/types@0.1.0": airlock_types::wit::types },
+        with: { "airlock:policy/types@0.1.0-draft": airlock_types::wit::types },
         additional_derives: [PartialEq],
     });
 }
 
-speaks!(
-    "0.1",
+world_impl!(
+    VERSION,
     { admit, prompt, translate, synthesize },
     |_| -> wasmtime::Result<_> { Ok(None) },
     |_, _| ready(Ok(None)),
-    older
+    outcome
 );
 
 impl From<Load> for admit::Load {
@@ -108,10 +112,10 @@ impl From<translate::Frame> for Frame {
 }
 
 impl From<translate::Output> for Output {
-    fn from(told: translate::Output) -> Self {
+    fn from(output: translate::Output) -> Self {
         Self {
-            frames: told.frames.into_iter().map(Into::into).collect(),
-            handoff: told.handoff.map(|handoff| Handoff {
+            frames: output.frames.into_iter().map(Into::into).collect(),
+            handoff: output.handoff.map(|handoff| Handoff {
                 source: handoff.source,
                 key: handoff.key,
             }),
@@ -128,7 +132,7 @@ impl From<translate::Closing> for Closing {
     }
 }
 
-fn older(outcome: &Outcome) -> synthesize::Outcome {
+fn outcome(outcome: &Outcome) -> synthesize::Outcome {
     let messages = outcome.messages.iter();
     let messages = messages.map(|Message { phase, text }| synthesize::Message {
         phase: *phase,

@@ -1,16 +1,16 @@
-//! What every version of the world has in common: how its exports are found, looked up and called.
+//! The macro that implements a version of the world over its generated bindings.
 
 /// Implements a version over its generated bindings. What is the same in both versions converts into itself.
 ///
 /// An interface's functions are looked up, and their types compared, when the first of them is called: a plain request
 /// calls those of three interfaces, and comparing types costs more than most calls.
 ///
-/// Besides the version's number and the interfaces that it cannot do without, it is told how `relay` is found, how a policy
-/// describes itself, and how an outcome is told in the version's own words.
-macro_rules! speaks {
-    ($version:literal, { $($interface:ident),* }, $relay:expr, $describe:expr, $outcome:expr) => {
+/// Parameters: the version's number, the interfaces that a policy must export, how `relay` is found, how a policy describes itself,
+/// and how an outcome is converted into the version's own type.
+macro_rules! world_impl {
+    ($version:expr, { $($interface:ident),* }, $relay:expr, $describe:expr, $outcome:expr) => {
         /// One policy's exports of this version.
-        pub(super) struct Found {
+        pub(super) struct VersionedWorld {
             ready: InstancePre<Sandbox>,
             places: Arc<Places>,
         }
@@ -29,7 +29,7 @@ macro_rules! speaks {
             relay: OnceLock<relay::Guest>,
         }
 
-        impl Found {
+        impl VersionedWorld {
             /// # Errors
             /// Which export is missing.
             pub(super) fn new(ready: InstancePre<Sandbox>) -> wasmtime::Result<Self> {
@@ -69,7 +69,7 @@ macro_rules! speaks {
             }
         }
 
-        impl World for Found {
+        impl World for VersionedWorld {
             fn version(&self) -> &'static str {
                 $version
             }
@@ -260,4 +260,4 @@ macro_rules! speaks {
     };
 }
 
-pub(super) use speaks;
+pub(super) use world_impl;
