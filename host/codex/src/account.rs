@@ -36,7 +36,7 @@ pub use self::source::TokenFault;
 use self::tokens::External;
 pub use self::tokens::Tokens;
 use super::binary::{Binary, BinaryError};
-use super::connection::{Bounds, Connection};
+use super::connection::{Connection, ConnectionLimits};
 use super::launch::Launch;
 use super::protocol::AccountReadResponse;
 use crate::config::CodexConfig;
@@ -54,7 +54,7 @@ pub struct Account {
 #[derive(Debug)]
 struct Inner {
     launch: Launch,
-    bounds: Bounds,
+    bounds: ConnectionLimits,
     tasks: Tasks,
     /// Where people may be sent to.
     origins: Vec<String>,
@@ -85,7 +85,7 @@ impl Account {
         staging::sweep(launch.home());
         Self {
             inner: Arc::new(Inner {
-                bounds: Bounds::of(&config.limits),
+                bounds: ConnectionLimits::of(&config.limits),
                 tasks: tasks.clone(),
                 origins: config.sign_in_origins.clone(),
                 workspaces,

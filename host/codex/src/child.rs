@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::binary::BinaryError;
-use super::connection::{Bounds, CallError, Connection};
+use super::connection::{CallError, Connection, ConnectionLimits};
 use super::launch::{Group, Launch, LaunchError};
 use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
 use super::stderr;
@@ -78,7 +78,7 @@ impl Child {
     /// Spawns `codex app-server` and initializes it.
     pub(super) async fn start(
         launch: &Launch,
-        bounds: Bounds,
+        bounds: ConnectionLimits,
         tasks: &Tasks,
     ) -> Result<Self, StartError> {
         Self::start_with_stderr(launch, bounds, tasks, None).await
@@ -87,7 +87,7 @@ impl Child {
     /// The same; what it mutters goes also to `ear`, as it goes to the log, as long as there is room.
     pub(super) async fn start_with_stderr(
         launch: &Launch,
-        bounds: Bounds,
+        bounds: ConnectionLimits,
         tasks: &Tasks,
         ear: Option<mpsc::Sender<String>>,
     ) -> Result<Self, StartError> {
@@ -170,7 +170,7 @@ impl Child {
 
     /// The same, with so much time for each of the four steps.
     pub(super) async fn end_within(mut self, step: Duration) {
-        self.connection.hang_up();
+        self.connection.close_stdin();
         if timeout(step, self.process.wait()).await.is_err() {
             self.signal(Signal::TERM);
             if timeout(step, self.process.wait()).await.is_err() {

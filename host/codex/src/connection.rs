@@ -1,9 +1,9 @@
 //! JSON-RPC over a child's stdio: one task reads, one writes, and neither waits for the other or for a client.
 
-mod account; // what concerns the account, and who hears it
+mod account; // messages about the account
 mod liveness; // whether the child responds
-mod message; // what we say, as lines
-mod write; // lines to a child's stdin
+mod message; // outgoing messages, as lines
+mod write; // the writer of a child's stdin
 
 use std::collections::HashMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use airlock_wire::decode::{self, Line, RpcError};
+use airlock_wire::decode::{self, RpcError, RpcMessage, ThreadNotification};
 use bytes::{Buf, Bytes, BytesMut};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,46 +23,46 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::account::AccountLine;
 pub(super) use self::liveness::WeakConnection;
-use self::message::{Call, Notice, Reply, encode};
+use self::message::{RpcCall, RpcNotification, RpcResponse, encode};
 use self::write::write;
-use super::pending::{Answer, Pending};
+use super::pending::{PendingCalls, RpcResult};
 use super::protocol::{Nothing, TOOL_CALL};
 use super::requests;
-use super::turn::{Shared, TurnNotice};
+use super::turn::{CredentialOutcome, SharedTurn};
 use airlock_base::task::Tasks;
 
-/// Lines that may wait for the child's stdin. Calls are capped far below, so only a child that has stopped reading
-/// while it asks and asks can fill it.
+/// Lines that may be queued for the child's stdin. Calls are capped far below, so only a child that sends requests and does
+/// not read can fill the queue.
 const LINES: usize = 1024;
 
-/// KiB of messages under way to the child at once, as far as they are large: each is as large again while it is written,
-/// and twenty candidates say the same.
-const ROOM_KIB: u32 = 32 << 10;
-const ROOMLESS_KIB: u32 = 256;
+/// KiB of large messages in flight to the child: each is held twice while it is written, and the candidates of a fan-out
+/// send the same history. Messages below the second size are not counted.
+const LARGE_MESSAGES_KIB: u32 = 32 << 10;
+const LARGE_MESSAGE_KIB: u32 = 256;
 
-/// Bytes read from the child at once.
+/// Bytes of one read from the child's stdout.
 const READ_BYTES: usize = 256 << 10;
 
-/// Why a call brought no result.
+/// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
-    /// The child is gone.
+    /// The child has exited.
     #[error("the connection to codex is closed")]
     Closed,
-    /// No answer within the deadline.
+    /// No response within the call timeout.
     #[error("codex did not answer in time")]
     TimedOut,
-    /// Codex answered with an error.
+    /// Codex responded with an error.
     #[error(transparent)]
     Refused(#[from] RpcError),
-    /// Codex answered with something we do not know.
+    /// The response has an unknown shape, or the call cannot be encoded.
     #[error("codex answered something unexpected")]
     Malformed(#[source] serde_json::Error),
 }
 
-/// What may be set about a connection.
+/// The limits of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
+pub(super) struct ConnectionLimits {
     pub(super) call_timeout: Duration,
     pub(super) calls_in_flight: usize,
     pub(super) line_bytes: usize,
@@ -71,67 +71,69 @@ pub(super) struct Bounds {
 /// A handle to one child's stdio. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Connection {
-    inner: Arc<Inner>,
+    inner: Arc<ConnectionInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct ConnectionInner {
     lines: mpsc::Sender<Bytes>,
     /// Standard mutexes: held for a few instructions, never across an await.
-    pending: Mutex<Pending>,
-    turns: Mutex<HashMap<String, Arc<Shared>>>,
+    pending: Mutex<PendingCalls>,
+    turns: Mutex<HashMap<String, Arc<SharedTurn>>>,
     in_flight: Semaphore,
-    room: Semaphore,
+    large_messages: Semaphore,
     call_timeout: Duration,
     /// Lines that the child has written.
-    heard: AtomicU64,
+    lines_read: AtomicU64,
     opened: Instant,
     /// When the child last wrote anything, in milliseconds since `opened`.
-    spoke: AtomicU64,
+    last_output: AtomicU64,
     closed: CancellationToken,
-    /// Ends the writer, and with it the child's stdin; or the writer has ended by itself.
-    hang_up: CancellationToken,
-    /// Whether the last turn that tells failed because the account was refused.
+    /// Ends the writer, and so closes the child's stdin. Also cancelled when the writer ends by itself.
+    stdin_closed: CancellationToken,
+    /// Whether the model refused the account in the last turn that shows it.
     refused: watch::Sender<bool>,
-    /// Who hears what concerns the account.
+    /// The subscriber to messages about the account.
     account: OnceLock<mpsc::Sender<AccountLine>>,
 }
 
 impl Connection {
-    /// Speaks over these pipes.
+    /// Opens a connection over the child's pipes.
     pub(super) fn open(
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
-        bounds: Bounds,
+        bounds: ConnectionLimits,
         tasks: &Tasks,
     ) -> Self {
         let (lines, outgoing) = mpsc::channel(LINES);
         let connection = Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ConnectionInner {
                 lines,
                 pending: Mutex::default(),
                 turns: Mutex::default(),
                 in_flight: Semaphore::new(bounds.calls_in_flight),
-                room: Semaphore::new(usize::try_from(ROOM_KIB).unwrap_or(usize::MAX)),
+                large_messages: Semaphore::new(
+                    usize::try_from(LARGE_MESSAGES_KIB).unwrap_or(usize::MAX),
+                ),
                 call_timeout: bounds.call_timeout,
-                heard: AtomicU64::new(0),
+                lines_read: AtomicU64::new(0),
                 opened: Instant::now(),
-                spoke: AtomicU64::new(0),
+                last_output: AtomicU64::new(0),
                 closed: CancellationToken::new(),
-                hang_up: CancellationToken::new(),
+                stdin_closed: CancellationToken::new(),
                 refused: watch::Sender::default(),
                 account: OnceLock::new(),
             }),
         };
         let inner = connection.inner.clone();
         tasks.spawn("codex-writer", async move {
-            // A broken pipe alone ends nothing: what Codex still has to say is read first.
-            if let Err(error) = write(stdin, outgoing, &inner.hang_up).await {
+            // A broken pipe does not close the connection: the rest of stdout is read first.
+            if let Err(error) = write(stdin, outgoing, &inner.stdin_closed).await {
                 tracing::debug!(%error, "codex no longer reads");
             }
-            inner.hang_up.cancel();
+            inner.stdin_closed.cancel();
         });
-        let close = Close(connection.inner.clone());
+        let close = CloseGuard(connection.inner.clone());
         tasks.spawn("codex-reader", async move {
             if let Err(error) = read(stdout, &close.0, bounds.line_bytes).await {
                 tracing::warn!(%error, "reading from codex failed");
@@ -140,78 +142,79 @@ impl Connection {
         connection
     }
 
-    /// Calls a method and waits for its answer, at most the call timeout.
+    /// Calls a method and waits for the response, at most the call timeout.
     ///
-    /// Beyond the cap on calls in flight it waits for a place: past about 200, Codex never answers some (0.169.0).
+    /// Includes the wait for a permit under the cap on calls in flight: beyond about 200, Codex never answers some (0.169.0).
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,
         params: &(impl Serialize + Sync),
     ) -> Result<R, CallError> {
-        let answer = tokio::time::timeout(self.inner.call_timeout, self.exchange(method, params))
-            .await
-            .map_err(|_elapsed| CallError::TimedOut)???;
-        serde_json::from_str(answer.get()).map_err(CallError::Malformed)
+        let response =
+            tokio::time::timeout(self.inner.call_timeout, self.call_capped(method, params))
+                .await
+                .map_err(|_elapsed| CallError::TimedOut)???;
+        serde_json::from_str(response.get()).map_err(CallError::Malformed)
     }
 
-    async fn exchange(
+    async fn call_capped(
         &self,
         method: &'static str,
         params: &(impl Serialize + Sync),
-    ) -> Result<Answer, CallError> {
-        let place = self.inner.in_flight.acquire().await;
-        let _place = place.map_err(|_closed| CallError::Closed)?;
-        self.ask(method, params).await
+    ) -> Result<RpcResult, CallError> {
+        let permit = self.inner.in_flight.acquire().await;
+        let _permit = permit.map_err(|_closed| CallError::Closed)?;
+        self.send_call(method, params).await
     }
 
-    /// Room for a call of about so many bytes, to be kept until it is answered. One of less than 256 KiB needs none, and
-    /// so never waits behind large ones.
-    pub(super) async fn room(&self, bytes: usize) -> Result<SemaphorePermit<'_>, CallError> {
+    /// Reserves memory for a call of about so many bytes, until the permit is dropped. Calls of less than 256 KiB need none,
+    /// and so never wait for large ones.
+    pub(super) async fn reserve(&self, bytes: usize) -> Result<SemaphorePermit<'_>, CallError> {
         let kib = match u32::try_from(bytes >> 10) {
-            Ok(kib) if kib < ROOMLESS_KIB => 0,
-            Ok(kib) => kib.min(ROOM_KIB),
-            Err(_) => ROOM_KIB,
+            Ok(kib) if kib < LARGE_MESSAGE_KIB => 0,
+            Ok(kib) => kib.min(LARGE_MESSAGES_KIB),
+            Err(_) => LARGE_MESSAGES_KIB,
         };
-        let room = self.inner.room.acquire_many(kib).await;
-        room.map_err(|_closed| CallError::Closed)
+        let permit = self.inner.large_messages.acquire_many(kib).await;
+        permit.map_err(|_closed| CallError::Closed)
     }
 
-    /// Asks past the cap on calls in flight, for the one who must know whether the child still answers.
+    /// Makes a call without the cap on calls in flight, to find out whether the child still responds.
     pub(super) async fn probe(&self, method: &'static str) {
-        // Any answer will do, and there is no other use for it.
-        let _ = self.ask(method, &Nothing {}).await;
+        // Any response shows it, an error included.
+        let _ = self.send_call(method, &Nothing {}).await;
     }
 
-    async fn ask(
+    async fn send_call(
         &self,
         method: &'static str,
         params: &(impl Serialize + Sync),
-    ) -> Result<Answer, CallError> {
+    ) -> Result<RpcResult, CallError> {
         let inner = &*self.inner;
-        let (id, answer) = lock(&inner.pending).open().ok_or(CallError::Closed)?;
-        let _forget = Forget {
+        let (id, response) = lock(&inner.pending).open().ok_or(CallError::Closed)?;
+        let _guard = PendingCallGuard {
             pending: &inner.pending,
             id,
         };
-        let line = encode(&Call { id, method, params })?;
+        let line = encode(&RpcCall { id, method, params })?;
         inner
             .lines
             .send(line)
             .await
             .map_err(|_closed| CallError::Closed)?;
-        answer.await.map_err(|_closed| CallError::Closed)
+        response.await.map_err(|_closed| CallError::Closed)
     }
 
-    /// Answers a request of Codex's.
-    pub(super) async fn answer(&self, id: &RawValue, result: &RawValue) -> Result<(), CallError> {
-        let line = encode(&Reply { id, result })?;
+    /// Responds to a request of Codex's.
+    pub(super) async fn respond(&self, id: &RawValue, result: &RawValue) -> Result<(), CallError> {
+        let line = encode(&RpcResponse { id, result })?;
         let sent = self.inner.lines.send(line).await;
         sent.map_err(|_closed| CallError::Closed)
     }
 
     /// Sends a notification.
     pub(super) async fn notify(&self, method: &'static str) -> Result<(), CallError> {
-        let line = encode(&Notice { method })?;
+        let line = encode(&RpcNotification { method })?;
         self.inner
             .lines
             .send(line)
@@ -219,12 +222,12 @@ impl Connection {
             .map_err(|_closed| CallError::Closed)
     }
 
-    /// From here on, what Codex reports about this thread goes to this turn. Registered before `turn/start` is
-    /// written, so nothing that comes ahead of its answer is lost.
-    pub(super) fn register(&self, thread: &str, turn: &Arc<Shared>) {
+    /// Routes the notifications of a thread to its turn. Registered before `turn/start` is written, so notifications that
+    /// precede its response are not lost.
+    pub(super) fn register(&self, thread: &str, turn: &Arc<SharedTurn>) {
         lock(&self.inner.turns).insert(thread.to_owned(), turn.clone());
         if self.inner.closed.is_cancelled() {
-            turn.lost();
+            turn.child_exited();
         }
     }
 
@@ -233,7 +236,7 @@ impl Connection {
         lock(&self.inner.turns).contains_key(thread)
     }
 
-    /// Forgets a thread.
+    /// Removes the route of a thread.
     pub(super) fn release(&self, thread: &str) {
         lock(&self.inner.turns).remove(thread);
     }
@@ -243,50 +246,50 @@ impl Connection {
         self.inner.closed.cancelled().await;
     }
 
-    /// Completes when nothing more can be written to the child, whatever it may still say.
-    pub(super) async fn hung_up(&self) {
-        self.inner.hang_up.cancelled().await;
+    /// Completes when the child's stdin is closed. Its stdout may still be open.
+    pub(super) async fn stdin_closed(&self) {
+        self.inner.stdin_closed.cancelled().await;
     }
 
     /// Whether calls can still be made.
     pub(super) fn is_open(&self) -> bool {
-        !self.inner.hang_up.is_cancelled() && !self.inner.closed.is_cancelled()
+        !self.inner.stdin_closed.is_cancelled() && !self.inner.closed.is_cancelled()
     }
 
-    /// Whether the account is being refused, as far as the last turn told.
+    /// Whether the model refused the account in the last turn that shows it.
     pub(super) fn refused(&self) -> watch::Receiver<bool> {
         self.inner.refused.subscribe()
     }
 
-    /// Closes the child's stdin, upon which Codex exits by itself.
-    pub(super) fn hang_up(&self) {
-        self.inner.hang_up.cancel();
+    /// Closes the child's stdin, upon which Codex exits.
+    pub(super) fn close_stdin(&self) {
+        self.inner.stdin_closed.cancel();
     }
 }
 
-impl Inner {
+impl ConnectionInner {
     fn close(&self) {
         self.closed.cancel();
-        self.hang_up.cancel();
+        self.stdin_closed.cancel();
         lock(&self.pending).close();
         self.in_flight.close();
-        self.room.close();
+        self.large_messages.close();
         for (_, turn) in lock(&self.turns).drain() {
-            turn.lost();
+            turn.child_exited();
         }
     }
 
-    /// Takes one line of stdout. Only computes: the reader serves every turn of this child.
-    fn take(&self, text: &[u8]) {
-        self.heard.fetch_add(1, Ordering::Relaxed);
+    /// Dispatches a line of stdout. Only computes: the reader serves every turn of this child.
+    fn dispatch(&self, text: &[u8]) {
+        self.lines_read.fetch_add(1, Ordering::Relaxed);
         match decode::line(text) {
-            Ok(Line::Answer { id, result }) => {
+            Ok(RpcMessage::Response { id, result }) => {
                 if !lock(&self.pending).settle(id, result.map(ToOwned::to_owned)) {
                     tracing::debug!(id, "codex answered a call that nobody waits for");
                 }
             }
-            Ok(Line::Request { id, method, params }) => {
-                if method == TOOL_CALL && self.is_called(id, params) {
+            Ok(RpcMessage::Request { id, method, params }) => {
+                if method == TOOL_CALL && self.forward_tool_request(id, params) {
                     return;
                 }
                 if self.forward_account_request(&method, id, params) {
@@ -297,15 +300,19 @@ impl Inner {
                 line.push(b'\n');
                 if self.lines.try_send(line.into()).is_err() {
                     tracing::warn!("codex asks but does not read: closing the connection");
-                    self.hang_up.cancel();
+                    self.stdin_closed.cancel();
                 }
             }
-            Ok(Line::Told { told, verbatim, at }) => self.tell(&told.thread, |running| {
+            Ok(RpcMessage::ThreadNotification {
+                notification,
+                verbatim,
+                at,
+            }) => {
                 let verbatim = verbatim.as_ref();
                 let verbatim = verbatim.map(|(method, params)| (method.as_ref(), *params));
-                running.observe(&told.turn, told.report, verbatim, at)
-            }),
-            Ok(Line::Notification { method, params }) => {
+                self.forward_to_turn(notification, verbatim, at);
+            }
+            Ok(RpcMessage::Notification { method, params }) => {
                 self.forward_account_notification(&method, params);
             }
             Err(error) => {
@@ -314,45 +321,49 @@ impl Inner {
         }
     }
 
-    /// Tells the turn of a thread what Codex says of it, if one runs.
-    fn tell(&self, thread: &str, tell: impl FnOnce(&Shared) -> TurnNotice) {
-        let turn = lock(&self.turns).get(thread).cloned();
-        let refused = match turn.map(|turn| tell(&turn)) {
-            Some(TurnNotice::AccountRefused) => true,
-            Some(TurnNotice::AccountTaken) => false,
-            Some(TurnNotice::Turn) | None => return,
+    /// Forwards a notification to the turn of its thread, if there is one.
+    fn forward_to_turn(
+        &self,
+        notification: ThreadNotification<'_>,
+        verbatim: Option<(&str, &RawValue)>,
+        at: u64,
+    ) {
+        let turn = lock(&self.turns).get(notification.thread.as_ref()).cloned();
+        let Some(outcome) = turn.and_then(|turn| turn.receive(notification, verbatim, at)) else {
+            return;
         };
-        // Each turn tells one or the other: only news wakes whoever waits for it.
+        let refused = outcome == CredentialOutcome::Refused;
+        // Most turns have the same outcome as the last: only a change wakes the receivers.
         self.refused
             .send_if_modified(|known| std::mem::replace(known, refused) != refused);
     }
 
-    /// Whether this is a call of a tool, of a turn that has tools: its answer is for later.
-    fn is_called(&self, id: &RawValue, params: &RawValue) -> bool {
+    /// Forwards a request for a tool's result to its turn. False: there is no such turn, or it has no tools.
+    fn forward_tool_request(&self, id: &RawValue, params: &RawValue) -> bool {
         let Some(call) = decode::tool_call(params) else {
             return false;
         };
         let turn = lock(&self.turns).get(call.thread_id.as_ref()).cloned();
-        turn.is_some_and(|turn| turn.called(&call, id))
+        turn.is_some_and(|turn| turn.tool_requested(&call, id))
     }
 }
 
-/// Closes the connection when its reader ends, in whatever way.
-struct Close(Arc<Inner>);
+/// Closes the connection when its reader ends, also by a panic.
+struct CloseGuard(Arc<ConnectionInner>);
 
-impl Drop for Close {
+impl Drop for CloseGuard {
     fn drop(&mut self) {
         self.0.close();
     }
 }
 
-/// Gives a call up when its caller stops waiting.
-struct Forget<'a> {
-    pending: &'a Mutex<Pending>,
+/// Forgets a pending call when its caller stops waiting.
+struct PendingCallGuard<'a> {
+    pending: &'a Mutex<PendingCalls>,
     id: u64,
 }
 
-impl Drop for Forget<'_> {
+impl Drop for PendingCallGuard<'_> {
     fn drop(&mut self) {
         lock(self.pending).forget(self.id);
     }
@@ -362,21 +373,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Reads lines to the end. A line beyond the bound is an error: what follows it cannot be trusted.
+/// Reads lines to the end of stdout. A line beyond the limit is an error: the rest cannot be trusted.
 async fn read(
     mut stdout: impl AsyncRead + Unpin,
-    inner: &Inner,
+    inner: &ConnectionInner,
     line_bytes: usize,
 ) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    // Bytes of the buffer known to hold no line's end.
+    // Bytes of the buffer that contain no line end.
     let mut searched = 0;
     loop {
         while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
             let end = searched + end;
             let text = buffer[..end].trim_ascii();
             if !text.is_empty() {
-                inner.take(text);
+                inner.dispatch(text);
             }
             buffer.advance(end + 1);
             searched = 0;
@@ -392,7 +403,7 @@ async fn read(
         if stdout.read_buf(&mut buffer).await? == 0 {
             return Ok(());
         }
-        inner.speaks();
+        inner.record_output();
     }
 }
 

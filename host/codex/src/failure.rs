@@ -25,7 +25,7 @@ const FIELD_BYTES: usize = 128;
 /// Codex's own words about a failure, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("codex: {message} ({info})")]
-struct Said {
+struct ReportedError {
     message: String,
     info: String,
 }
@@ -39,7 +39,7 @@ pub(super) fn of_turn(error: Option<&TurnError>) -> TurnOutcome {
         return Ending::Incomplete(shortfall).into();
     }
     let info = error.codex_error_info.as_ref();
-    let said = Said {
+    let said = ReportedError {
         message: [
             Some(error.message.as_str()),
             error.additional_details.as_deref(),
@@ -335,14 +335,14 @@ pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
             upstream("Codex answered in a way that this gateway does not know")
         }
     };
-    failure.because(Called { method, error })
+    failure.because(FailedCall { method, error })
 }
 
 /// A refused `thread/start`, where it is one of these tools that Codex does not take. It says so of the tool's schema:
 /// `dynamic tool input schema is not supported for NAME: REASON` (0.169.0).
 pub(super) fn of_tools(failure: Failure, tools: &[DynamicTool]) -> Failure {
     let called = failure.cause.as_ref();
-    let called = called.and_then(|cause| cause.downcast_ref::<Called>());
+    let called = called.and_then(|cause| cause.downcast_ref::<FailedCall>());
     let Some(CallError::Refused(refusal)) = called.map(|called| &called.error) else {
         return failure;
     };
@@ -367,7 +367,7 @@ pub(super) fn of_tools(failure: Failure, tools: &[DynamicTool]) -> Failure {
 
 #[derive(Debug, thiserror::Error)]
 #[error("{method}")]
-struct Called {
+struct FailedCall {
     method: &'static str,
     #[source]
     error: CallError,

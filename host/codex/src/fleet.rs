@@ -26,11 +26,11 @@ use self::roster::{PoolMember, Reason, Roster};
 use self::worker::Tally;
 pub(super) use self::worker::{Lease, Worker};
 use super::account::Account;
-use super::catalogues::Catalogues;
-use super::connection::Bounds;
+use super::connection::ConnectionLimits;
 use super::failure;
 use super::launch::Launch;
 use super::orphans;
+use super::thread_catalogs::ThreadCatalogs;
 use super::upstream::UpstreamHealth;
 use crate::config::{CodexConfig, FleetConfig};
 use airlock_base::task::Tasks;
@@ -57,7 +57,7 @@ pub(super) struct Fleet {
 struct Shared {
     launch: Launch,
     account: Account,
-    bounds: Bounds,
+    bounds: ConnectionLimits,
     terms: FleetConfig,
     tasks: Tasks,
     state: Mutex<State>,
@@ -68,8 +68,8 @@ struct Shared {
     /// Notified when the manager should.
     wake: Arc<Notify>,
     counts: Counts,
-    /// The last catalogues for threads, and the version of their Codex.
-    catalogues: Mutex<Option<(String, Arc<Catalogues>)>>,
+    /// The last catalogs for threads, and the version of their Codex.
+    thread_catalogs: Mutex<Option<(String, Arc<ThreadCatalogs>)>>,
 }
 
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Fleet {
     /// Starts supervising. A missing Codex fails nothing here: requests are told, and it is looked for again.
     pub(super) fn start(
         config: &CodexConfig,
-        bounds: Bounds,
+        bounds: ConnectionLimits,
         launch: Launch,
         account: Account,
         tasks: &Tasks,
@@ -146,7 +146,7 @@ impl Fleet {
             changed: watch::Sender::default(),
             wake: Arc::default(),
             counts: Counts::default(),
-            catalogues: Mutex::default(),
+            thread_catalogs: Mutex::default(),
         });
         tasks.spawn("fleet", manage(shared.clone()));
         let (watched, stopping) = (shared.clone(), tasks.clone());
@@ -279,17 +279,17 @@ impl Shared {
         }
     }
 
-    /// The catalogues for threads of a child of this version: what was just made, or else what an earlier child had.
-    fn remember(&self, made: Option<Catalogues>, version: &str) -> Option<Arc<Catalogues>> {
+    /// The catalogs for threads of a child of this version: what was just made, or else what an earlier child had.
+    fn remember(&self, made: Option<ThreadCatalogs>, version: &str) -> Option<Arc<ThreadCatalogs>> {
         let mut known = self
-            .catalogues
+            .thread_catalogs
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(made) = made {
             *known = Some((version.to_owned(), Arc::new(made.of(version))));
         }
         let known = known.as_ref().filter(|(of, _)| of == version);
-        known.map(|(_, catalogues)| catalogues.clone())
+        known.map(|(_, thread_catalogs)| thread_catalogs.clone())
     }
 
     fn settle(&self, state: &mut State) {

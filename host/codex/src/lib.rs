@@ -9,21 +9,21 @@ pub mod home; // what it may read
 pub mod launch; // how it is started
 pub mod schema; // whether it speaks our protocol
 
-mod catalogue; // what models it offers
-mod catalogues; // what threads are told of models
 mod child; // one process
 mod connection; // its stdin and stdout
 mod failure; // its failures, for clients
 mod fleet; // a home's children
 mod log; // what it writes of itself
+mod model_list; // the models that it offers
 mod orphans; // what an earlier gateway left
 mod pending; // calls that wait
 mod prewarm; // threads before they are needed
-mod prompt; // a brief in its terms
+mod prompt; // a brief in its context
 mod protocol; // its JSON
 mod requests; // what it asks of us
 mod retry_filter; // hides Codex's retries from the reply
 mod stderr; // what it mutters
+mod thread_catalogs; // the models' catalogs for threads
 mod turn; // a turn's events
 mod turn_task; // a turn's life
 mod upstream; // whether the model can be reached
@@ -35,14 +35,14 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use self::account::Account;
-use self::connection::Bounds;
+use self::connection::ConnectionLimits;
 use self::fleet::Fleet;
 pub use self::fleet::{FleetReport, Started};
 use self::launch::Launch;
 use self::prompt::Prompt;
 pub use self::prompt::{Conversation, brief_bytes};
-pub use self::turn::{Parked, Permit, Terms, Turn, TurnOutcome};
-use self::turn_task::{NotStarted, Patience};
+pub use self::turn::{Parked, Permit, Turn, TurnContext, TurnOutcome};
+use self::turn_task::{TurnStartError, TurnTimeouts};
 pub use self::upstream::{ModelReport, Reach};
 use crate::config::{CodexConfig, TurnLimits};
 use airlock_base::task::Tasks;
@@ -64,7 +64,7 @@ const CHILDREN: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Codex {
     fleet: Fleet,
-    patience: Patience,
+    timeouts: TurnTimeouts,
     limits: Arc<TurnLimits>,
     account: Account,
     tasks: Tasks,
@@ -74,11 +74,11 @@ impl Codex {
     /// Starts supervising. A missing Codex fails nothing here: `ready` says so, and it is looked for again.
     pub fn start(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
         let limits = &config.limits;
-        let bounds = Bounds::of(limits);
+        let bounds = ConnectionLimits::of(limits);
         let account = Account::new(config, launch.clone(), tasks);
         Self {
             fleet: Fleet::start(config, bounds, launch, account.clone(), tasks),
-            patience: Patience {
+            timeouts: TurnTimeouts {
                 turn: limits.turn_timeout,
                 call: limits.call_silence,
                 model: limits.model_wait,
@@ -137,15 +137,15 @@ impl Codex {
 
     /// The models that the child offers, where one answers now.
     fn offered(&self) -> Option<Arc<[Model]>> {
-        Some(self.fleet.any()?.catalogue.visible())
+        Some(self.fleet.any()?.model_list.visible())
     }
 
     /// The models that the child offers.
     pub async fn models(&self) -> Result<Arc<[Model]>, Failure> {
-        Ok(self.fleet.child().await?.catalogue.visible())
+        Ok(self.fleet.child().await?.model_list.visible())
     }
 
-    /// The models that turns of these briefs run on, once each has been checked against the catalogue.
+    /// The models that turns of these briefs run on, once each has been checked against the model_list.
     pub async fn check(
         &self,
         conversation: &Conversation,
@@ -160,7 +160,7 @@ impl Codex {
     pub fn model_name(&self, conversation: &Conversation, wished: Option<&Selection>) -> String {
         let wished = wished.or(conversation.model.as_ref());
         match (self.fleet.now(), wished) {
-            (Ok(child), _) => child.catalogue.name(wished),
+            (Ok(child), _) => child.model_list.name(wished),
             (Err(_), Some(wished)) => wished.name.clone(),
             (Err(_), None) => "default".to_owned(),
         }
@@ -171,18 +171,18 @@ impl Codex {
         self.fleet.runs(thread)
     }
 
-    /// Starts a turn, once the brief has been checked against the catalogue.
+    /// Starts a turn, once the brief has been checked against the model_list.
     pub async fn start_turn(
         &self,
         conversation: Arc<Conversation>,
         brief: Brief,
-        terms: Terms,
+        context: TurnContext,
     ) -> Result<Turn, Failure> {
         tokio::select! {
             biased;
             // Whatever of it exists by then is ended.
             () = self.tasks.requests_aborted() => Err(Failure::stopping()),
-            turn = self.begin_turn(conversation, brief, terms) => turn,
+            turn = self.begin_turn(conversation, brief, context) => turn,
         }
     }
 
@@ -190,7 +190,7 @@ impl Codex {
         &self,
         conversation: Arc<Conversation>,
         brief: Brief,
-        terms: Terms,
+        context: TurnContext,
     ) -> Result<Turn, Failure> {
         let mut child = self.fleet.lease().await?;
         child.check(&conversation, &brief)?;
@@ -204,15 +204,15 @@ impl Codex {
             let started = turn_task::start(
                 child,
                 prompt.clone(),
-                terms.clone(),
-                self.patience,
+                context.clone(),
+                self.timeouts,
                 &self.tasks,
             );
             match started.await {
                 Ok(turn) => return Ok(turn),
-                Err(NotStarted::Failed(failure)) => return Err(failure),
+                Err(TurnStartError::Failed(failure)) => return Err(failure),
                 // Nothing ran: the next child is asked.
-                Err(NotStarted::Gone) => {}
+                Err(TurnStartError::ChildGone) => {}
             }
             left -= 1;
             if left == 0 {
@@ -223,7 +223,7 @@ impl Codex {
     }
 }
 
-impl Bounds {
+impl ConnectionLimits {
     fn of(limits: &TurnLimits) -> Self {
         Self {
             call_timeout: limits.call_timeout,

@@ -1,4 +1,4 @@
-//! The calls that wait for an answer. Pure: no I/O, no clock.
+//! Calls that await a response. Pure: no I/O, no clock.
 
 use std::collections::HashMap;
 
@@ -6,20 +6,20 @@ use airlock_wire::decode::RpcError;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-/// What Codex answered: a result, or an error of its own.
-pub(super) type Answer = Result<Box<RawValue>, RpcError>;
+/// The result or the error of a response.
+pub(super) type RpcResult = Result<Box<RawValue>, RpcError>;
 
-/// The calls of one connection, by our own ids. Codex numbers its requests independently: those never come here.
+/// The pending calls of one connection, by the gateway's ids. Codex numbers its own requests independently.
 #[derive(Debug, Default)]
-pub(super) struct Pending {
+pub(super) struct PendingCalls {
     next: u64,
-    calls: HashMap<u64, oneshot::Sender<Answer>>,
+    calls: HashMap<u64, oneshot::Sender<RpcResult>>,
     closed: bool,
 }
 
-impl Pending {
-    /// A new call's id and its answer; `None` once the connection has closed.
-    pub(super) fn open(&mut self) -> Option<(u64, oneshot::Receiver<Answer>)> {
+impl PendingCalls {
+    /// Adds a call: its id, and the receiver of its response. None: the connection is closed.
+    pub(super) fn open(&mut self) -> Option<(u64, oneshot::Receiver<RpcResult>)> {
         if self.closed {
             return None;
         }
@@ -29,19 +29,19 @@ impl Pending {
         Some((self.next, receiver))
     }
 
-    /// Hands an answer to its call. False if nobody waits for it (any more).
-    pub(super) fn settle(&mut self, id: u64, answer: Answer) -> bool {
+    /// Delivers a response to its call. False: the call is not, or no longer, pending.
+    pub(super) fn settle(&mut self, id: u64, response: RpcResult) -> bool {
         self.calls
             .remove(&id)
-            .is_some_and(|call| call.send(answer).is_ok())
+            .is_some_and(|call| call.send(response).is_ok())
     }
 
-    /// Gives up a call.
+    /// Removes a call.
     pub(super) fn forget(&mut self, id: u64) {
         self.calls.remove(&id);
     }
 
-    /// Fails every waiting call, and every later one.
+    /// Fails every pending call, and every later one.
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.calls.clear();
@@ -58,8 +58,8 @@ mod tests {
     }
 
     #[test]
-    fn answers_find_their_call_in_any_order() {
-        let mut pending = Pending::default();
+    fn responses_find_their_call_in_any_order() {
+        let mut pending = PendingCalls::default();
         let (first, mut one) = pending.open().unwrap();
         let (second, mut two) = pending.open().unwrap();
         assert_ne!(first, second);
@@ -70,17 +70,17 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_nobody_waits_for_is_reported_and_harmless() {
-        let mut pending = Pending::default();
-        let (id, _kept) = pending.open().unwrap();
+    fn an_unexpected_response_is_reported() {
+        let mut pending = PendingCalls::default();
+        let (id, _receiver) = pending.open().unwrap();
         pending.forget(id);
         assert!(!pending.settle(id, Ok(raw("1"))));
         assert!(!pending.settle(999, Ok(raw("1"))));
     }
 
     #[test]
-    fn closing_fails_those_who_wait_and_those_who_come() {
-        let mut pending = Pending::default();
+    fn closing_fails_pending_and_later_calls() {
+        let mut pending = PendingCalls::default();
         let (_, mut waiting) = pending.open().unwrap();
         pending.close();
         assert!(waiting.try_recv().is_err());

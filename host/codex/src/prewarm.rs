@@ -1,7 +1,7 @@
 //! Threads that are started before a request needs them: `thread/start` is the slowest call of a turn's beginning.
 //!
 //! A thread fits requests that would start just such a one: of the same model, instructions and tools, which the next
-//! request of a client mostly has. So a kind of thread is asked for twice before there is one ahead.
+//! request of a client mostly has. So a kind of thread is last_requested for twice before there is one ahead.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,12 +18,12 @@ use super::protocol::{Ignored, ThreadStartResponse, ThreadUnsubscribeParams};
 /// How long after a thread was taken the next is started: the turn that took it comes first.
 const AFTER: Duration = Duration::from_millis(30);
 
-/// A kind that nobody has asked for so long is forgotten, and a thread as old as that is given back.
+/// A kind that nobody has last_requested for so long is forgotten, and a thread as old as that is given back.
 const STALE: Duration = Duration::from_secs(60);
 
 /// Bytes of parameters that are kept for the next request of their kind, and how many kinds.
 const KIND_BYTES: usize = 64 << 10;
-const KINDS: usize = 64;
+const BUCKETS: usize = 64;
 
 /// How long after a thread that could not be started the next is tried.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ const AFTER_FAILURE: Duration = Duration::from_secs(5);
 pub(super) struct WarmThreads {
     buckets: Mutex<Vec<Bucket>>,
     /// Notified when a thread was requested.
-    asked: Notify,
+    last_requested: Notify,
     most: usize,
 }
 
@@ -44,17 +44,17 @@ struct Bucket {
     kind: Arc<RawValue>,
     /// The oldest first.
     threads: VecDeque<(ThreadStartResponse, Instant)>,
-    /// How many there should be: as many as were asked for in vain, but for the first.
-    wanted: usize,
-    /// Whether it was asked for before.
+    /// How many there should be: as many as were last_requested for in vain, but for the first.
+    target: usize,
+    /// Whether it was last_requested for before.
     known: bool,
-    asked: Instant,
+    last_requested: Instant,
 }
 
 /// The next work for the warm threads.
-enum Work {
+enum PrewarmAction {
     Start(Arc<RawValue>),
-    GiveBack(ThreadStartResponse),
+    Unsubscribe(ThreadStartResponse),
     Wait(Option<Instant>),
 }
 
@@ -62,7 +62,7 @@ impl WarmThreads {
     pub(super) fn new(most: usize) -> Self {
         Self {
             buckets: Mutex::default(),
-            asked: Notify::new(),
+            last_requested: Notify::new(),
             most,
         }
     }
@@ -82,32 +82,32 @@ impl WarmThreads {
         let place = buckets
             .iter()
             .position(|bucket| bucket.kind.get() == kind.get());
-        // The one that was asked for last stands last.
+        // The one that was last_requested for last stands last.
         let mut bucket = match place {
             Some(place) => buckets.remove(place),
             None => Bucket {
                 kind: Arc::from(kind),
                 threads: VecDeque::new(),
-                wanted: 0,
+                target: 0,
                 known: false,
-                asked: Instant::now(),
+                last_requested: Instant::now(),
             },
         };
-        bucket.asked = Instant::now();
+        bucket.last_requested = Instant::now();
         let taken = bucket.threads.pop_front().map(|(thread, _)| thread);
         if taken.is_none() && bucket.known {
-            bucket.wanted = (bucket.wanted + 1).min(self.most);
+            bucket.target = (bucket.target + 1).min(self.most);
         }
         bucket.known = true;
         buckets.push(bucket);
         let idle = |bucket: &Bucket| bucket.threads.is_empty();
-        if buckets.len() > KINDS
+        if buckets.len() > BUCKETS
             && let Some(oldest) = buckets.iter().position(idle)
         {
             buckets.remove(oldest);
         }
         drop(buckets);
-        self.asked.notify_one();
+        self.last_requested.notify_one();
         taken
     }
 
@@ -120,10 +120,10 @@ impl WarmThreads {
     pub(super) async fn keep(&self, connection: &Connection, count: impl Fn()) {
         loop {
             match self.next(Instant::now()) {
-                Work::Start(kind) => {
+                PrewarmAction::Start(kind) => {
                     // Whoever takes part in a rush goes first.
-                    if timeout(AFTER, self.asked.notified()).await.is_ok() {
-                        self.asked.notify_one();
+                    if timeout(AFTER, self.last_requested.notified()).await.is_ok() {
+                        self.last_requested.notify_one();
                         tokio::time::sleep(AFTER).await;
                     }
                     count();
@@ -133,7 +133,7 @@ impl WarmThreads {
                         .as_ref()
                         .is_some_and(ThreadStartResponse::is_confined);
                     if let Some(unplaced) = self.put(&kind, started, fits) {
-                        give_back(connection, &unplaced).await;
+                        unsubscribe(connection, &unplaced).await;
                     }
                     if !fits {
                         tracing::debug!(
@@ -142,11 +142,11 @@ impl WarmThreads {
                         tokio::time::sleep(AFTER_FAILURE).await;
                     }
                 }
-                Work::GiveBack(thread) => give_back(connection, &thread).await,
-                Work::Wait(None) => self.asked.notified().await,
-                Work::Wait(Some(until)) => {
+                PrewarmAction::Unsubscribe(thread) => unsubscribe(connection, &thread).await,
+                PrewarmAction::Wait(None) => self.last_requested.notified().await,
+                PrewarmAction::Wait(Some(until)) => {
                     tokio::select! {
-                        () = self.asked.notified() => {}
+                        () = self.last_requested.notified() => {}
                         () = sleep_until(until) => {}
                     }
                 }
@@ -154,33 +154,33 @@ impl WarmThreads {
         }
     }
 
-    fn next(&self, now: Instant) -> Work {
+    fn next(&self, now: Instant) -> PrewarmAction {
         let mut buckets = self.lock();
-        buckets.retain(|bucket| !bucket.threads.is_empty() || now < bucket.asked + STALE);
+        buckets.retain(|bucket| !bucket.threads.is_empty() || now < bucket.last_requested + STALE);
         let mut until: Option<Instant> = None;
         for bucket in buckets.iter_mut() {
-            let forgotten = bucket.asked + STALE;
+            let forgotten = bucket.last_requested + STALE;
             if now >= forgotten {
-                bucket.wanted = 0;
+                bucket.target = 0;
             }
             let oldest = bucket.threads.front().map(|(_, since)| *since + STALE);
-            let over = bucket.threads.len() > bucket.wanted || oldest.is_some_and(|old| now >= old);
+            let over = bucket.threads.len() > bucket.target || oldest.is_some_and(|old| now >= old);
             if over && let Some((thread, _)) = bucket.threads.pop_front() {
-                return Work::GiveBack(thread);
+                return PrewarmAction::Unsubscribe(thread);
             }
             let next = oldest.map_or(forgotten, |oldest| oldest.min(forgotten));
             until = Some(until.map_or(next, |until| until.min(next)));
         }
         let total: usize = buckets.iter().map(|bucket| bucket.threads.len()).sum();
         let latest = buckets.iter().rev();
-        let mut lacking = latest.filter(|bucket| bucket.threads.len() < bucket.wanted);
+        let mut lacking = latest.filter(|bucket| bucket.threads.len() < bucket.target);
         let Some(lacking) = lacking.next().map(|bucket| bucket.kind.clone()) else {
-            return Work::Wait(until);
+            return PrewarmAction::Wait(until);
         };
         if total < self.most {
-            return Work::Start(lacking);
+            return PrewarmAction::Start(lacking);
         }
-        // Room is made by the kind that nobody has asked for the longest, if it is another.
+        // Room is made by the kind that nobody has last_requested for the longest, if it is another.
         let mut others = buckets
             .iter_mut()
             .filter(|bucket| !bucket.threads.is_empty());
@@ -189,11 +189,13 @@ impl WarmThreads {
             .filter(|bucket| bucket.kind.get() != lacking.get())
         {
             Some(bucket) => {
-                bucket.wanted = bucket.threads.len() - 1;
+                bucket.target = bucket.threads.len() - 1;
                 let thread = bucket.threads.pop_front();
-                thread.map_or(Work::Wait(until), |(thread, _)| Work::GiveBack(thread))
+                thread.map_or(PrewarmAction::Wait(until), |(thread, _)| {
+                    PrewarmAction::Unsubscribe(thread)
+                })
             }
-            None => Work::Wait(until),
+            None => PrewarmAction::Wait(until),
         }
     }
 
@@ -215,7 +217,7 @@ impl WarmThreads {
                 None
             }
             unfit => {
-                bucket.wanted = 0;
+                bucket.target = 0;
                 unfit
             }
         }
@@ -227,7 +229,7 @@ impl WarmThreads {
     }
 }
 
-async fn give_back(connection: &Connection, thread: &ThreadStartResponse) {
+async fn unsubscribe(connection: &Connection, thread: &ThreadStartResponse) {
     let thread_id = &thread.thread.id;
     let params = ThreadUnsubscribeParams { thread_id };
     let gone = connection.call::<Ignored>("thread/unsubscribe", &params);
@@ -265,9 +267,9 @@ mod tests {
 
     fn next(warm_threads: &WarmThreads) -> String {
         match warm_threads.next(Instant::now()) {
-            Work::Start(kind) => format!("start {}", kind.get()),
-            Work::GiveBack(thread) => format!("give back {}", thread.thread.id),
-            Work::Wait(until) => format!("wait {}", until.is_some()),
+            PrewarmAction::Start(kind) => format!("start {}", kind.get()),
+            PrewarmAction::Unsubscribe(thread) => format!("give back {}", thread.thread.id),
+            PrewarmAction::Wait(until) => format!("wait {}", until.is_some()),
         }
     }
 
@@ -335,11 +337,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_that_are_all_different_start_nothing_and_are_forgotten() {
         let warm_threads = WarmThreads::new(4);
-        for number in 0..KINDS * 2 {
+        for number in 0..BUCKETS * 2 {
             assert_eq!(take(&warm_threads, &number.to_string()), None);
             assert_eq!(next(&warm_threads), "wait true");
         }
-        assert_eq!(warm_threads.lock().len(), KINDS);
+        assert_eq!(warm_threads.lock().len(), BUCKETS);
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 pub use self::conversation::Conversation;
 pub(super) use self::conversation::Portion;
-use self::conversation::{Item, portions};
+use self::conversation::{HistoryItem, portions};
 use super::protocol::{DynamicTool, INPUT_CHARS, UserInput};
 use airlock_attachments::Attachments;
 use airlock_types::failure::Failure;
@@ -29,15 +29,15 @@ pub(super) struct Prompt {
     pub(super) summary: Option<String>,
     pub(super) instructions: Arc<str>,
     /// What follows the conversation's history.
-    further: Option<Item>,
+    further: Option<HistoryItem>,
     pub(super) output_schema: Option<Box<RawValue>>,
     /// Whether it may call the conversation's tools.
     calls: bool,
-    input: Vec<Input>,
+    input: Vec<PromptInput>,
 }
 
 #[derive(Debug)]
-enum Input {
+enum PromptInput {
     Text(String),
     /// The attachment of this number.
     Image(u32),
@@ -47,26 +47,29 @@ impl Prompt {
     /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
     pub(super) fn new(conversation: Arc<Conversation>, brief: Brief) -> Result<Self, Failure> {
         let attachments = &conversation.attachments;
-        let mut expansion = Expansion::of(attachments);
+        let mut expansion = AttachmentExpansion::of(attachments);
         let input = brief.input.into_iter().map(|item| match item {
-            InputItem::Text(text) => Ok(Input::Text(text)),
-            InputItem::Attachment(number) => {
-                expansion.url(number).map(|_fits| Input::Image(number))
-            }
+            InputItem::Text(text) => Ok(PromptInput::Text(text)),
+            InputItem::Attachment(number) => expansion
+                .url(number)
+                .map(|_fits| PromptInput::Image(number)),
         });
         let mut input = input.collect::<Result<Vec<_>, _>>()?;
         let mut further = None;
-        let characters: usize = input.iter().map(Input::characters).sum();
-        if characters > INPUT_CHARS || input.iter().any(Input::may_be_interpreted) {
+        let characters: usize = input.iter().map(PromptInput::characters).sum();
+        if characters > INPUT_CHARS || input.iter().any(PromptInput::may_be_interpreted) {
             // As an injected item the model sees exactly the same, and Codex reads nothing into it.
-            further = Some(Item::Plain(raw(&Message::of(&input, attachments))?));
+            further = Some(HistoryItem::Plain(raw(&UserMessage::of(
+                &input,
+                attachments,
+            ))?));
             input.clear();
         }
         let instructions = paragraphs(&conversation.instructions, &brief.instructions);
         // Codex sends the instructions as the first message of what it asks (0.163.0, 0.169.0), so they can stand alone.
         let says_nothing = instructions.is_empty() && conversation.history.is_empty();
         if says_nothing && further.is_none() && input.is_empty() {
-            return Err(broken("the brief asks nothing"));
+            return Err(policy_failure("the brief asks nothing"));
         }
         let output_schema = match brief.output_schema {
             Some(schema) => Some(verbatim(schema)?),
@@ -88,7 +91,7 @@ impl Prompt {
 
     /// The items to inject, in portions that one call each can carry.
     pub(super) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
-        let items: Vec<&Item> = self
+        let items: Vec<&HistoryItem> = self
             .conversation
             .history
             .iter()
@@ -139,8 +142,8 @@ impl Prompt {
     /// The input of `turn/start`. Empty when the history already ends with what is asked.
     pub(super) fn input(&self) -> Vec<UserInput<'_>> {
         let items = self.input.iter().map(|item| match item {
-            Input::Text(text) => UserInput::Text { text },
-            Input::Image(number) => UserInput::Image {
+            PromptInput::Text(text) => UserInput::Text { text },
+            PromptInput::Image(number) => UserInput::Image {
                 url: self
                     .conversation
                     .attachments
@@ -161,45 +164,45 @@ fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
     }
 }
 
-impl Input {
+impl PromptInput {
     /// Whether Codex may take some of the text for more than text where `turn/start` brings it: 0.163.0 and 0.169.0 look
     /// for skills (`$name`, `[$name](path)`) and for plugins (`@name`), and add what they find to the conversation. The
     /// other characters begin paths, commands, tags and links, in case that another version looks for those.
     fn may_be_interpreted(&self) -> bool {
         let begins = |byte: u8| matches!(byte, b'$' | b'@' | b'/' | b'!' | b'#' | b'<' | b'[');
         match self {
-            Input::Text(text) => text.bytes().any(begins),
-            Input::Image(_) => false,
+            PromptInput::Text(text) => text.bytes().any(begins),
+            PromptInput::Image(_) => false,
         }
     }
 
     fn characters(&self) -> usize {
         match self {
-            Input::Text(text) => text.chars().count(),
-            Input::Image(_) => 0,
+            PromptInput::Text(text) => text.chars().count(),
+            PromptInput::Image(_) => 0,
         }
     }
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "message")]
-struct Message<'a> {
+struct UserMessage<'a> {
     role: &'static str,
-    content: Vec<Part<'a>>,
+    content: Vec<UserMessagePart<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Part<'a> {
+enum UserMessagePart<'a> {
     InputText { text: &'a str },
     InputImage { image_url: Option<&'a str> },
 }
 
-impl<'a> Message<'a> {
-    fn of(input: &'a [Input], attachments: &'a Attachments) -> Self {
+impl<'a> UserMessage<'a> {
+    fn of(input: &'a [PromptInput], attachments: &'a Attachments) -> Self {
         let parts = input.iter().map(|item| match item {
-            Input::Text(text) => Part::InputText { text },
-            Input::Image(number) => Part::InputImage {
+            PromptInput::Text(text) => UserMessagePart::InputText { text },
+            PromptInput::Image(number) => UserMessagePart::InputImage {
                 image_url: attachments.url(*number),
             },
         });
@@ -233,28 +236,28 @@ pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Op
 /// break inside would end ours and begin one that the policy has made up.
 fn verbatim(json: String) -> Result<Box<RawValue>, Failure> {
     if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
-        return Err(broken("JSON of more than one line"));
+        return Err(policy_failure("JSON of more than one line"));
     }
-    RawValue::from_string(json).map_err(|error| broken(error.to_string()))
+    RawValue::from_string(json).map_err(|error| policy_failure(error.to_string()))
 }
 
 fn raw(value: &impl Serialize) -> Result<Box<RawValue>, Failure> {
-    serde_json::value::to_raw_value(value).map_err(|error| broken(error.to_string()))
+    serde_json::value::to_raw_value(value).map_err(|error| policy_failure(error.to_string()))
 }
 
 fn url(attachments: &Attachments, number: u32) -> Result<&str, Failure> {
     attachments
         .url(number)
-        .ok_or_else(|| broken("an attachment that does not exist"))
+        .ok_or_else(|| policy_failure("an attachment that does not exist"))
 }
 
 /// What attachments take up where they are named. A policy may name one more than once, but not without end.
-struct Expansion<'a> {
+struct AttachmentExpansion<'a> {
     attachments: &'a Attachments,
     left: usize,
 }
 
-impl<'a> Expansion<'a> {
+impl<'a> AttachmentExpansion<'a> {
     fn of(attachments: &'a Attachments) -> Self {
         let left = attachments.bytes().saturating_mul(NAMED_AT_MOST);
         Self { attachments, left }
@@ -265,12 +268,12 @@ impl<'a> Expansion<'a> {
         let url = url(self.attachments, number)?;
         self.attachments.expect_image(number)?;
         let left = self.left.checked_sub(url.len());
-        self.left = left.ok_or_else(|| broken("attachments named over and over"))?;
+        self.left = left.ok_or_else(|| policy_failure("attachments named over and over"))?;
         Ok(url)
     }
 }
 
-fn broken(cause: impl Into<String>) -> Failure {
+fn policy_failure(cause: impl Into<String>) -> Failure {
     Failure::new(
         ProblemKind::Internal,
         "policy_failed",

@@ -123,7 +123,7 @@ pub(super) struct ThreadStartResponse {
     pub(super) thread: Thread,
     pub(super) model: String,
     pub(super) approval_policy: serde_json::Value,
-    pub(super) sandbox: Sandbox,
+    pub(super) sandbox: SandboxPolicy,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +133,7 @@ pub(super) struct Thread {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Sandbox {
+pub(super) struct SandboxPolicy {
     #[serde(rename = "type")]
     pub(super) kind: String,
     #[serde(default)]
@@ -253,13 +253,13 @@ pub(super) struct EffectiveConfig {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct AccountReadResponse {
-    pub(super) account: Option<Account>,
+    pub(super) account: Option<AccountInfo>,
     #[serde(default)]
     pub(super) requires_openai_auth: bool,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Account {
+pub(super) struct AccountInfo {
     /// `apiKey`, `chatgpt`
     #[serde(rename = "type")]
     pub(super) kind: String,

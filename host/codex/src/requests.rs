@@ -1,27 +1,27 @@
-//! What Codex asks of us, and our answer: no. Nothing is allowed unless something names it and allows it.
+//! Refusals of Codex's requests. Every request is refused but those that another module handles.
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// Why, for whoever reads it.
+/// The reason that Codex is given.
 const REFUSAL: &str = "the gateway refuses this";
 
-/// The answer to a request of Codex's, one line without its end.
+/// The response to a request of Codex's: one line, without its end.
 ///
-/// Approvals are declined: the model hears so and goes on. All else (tools, questions to the user, tokens, …) gets an
-/// error, which Codex takes for a refusal too (0.169.0, recording `09_approval_client_answers_error`).
+/// Approvals are declined, upon which the model goes on. Other requests (tools, questions to the user, tokens, …) get an
+/// error, which Codex treats as a refusal too (0.169.0, recording `09_approval_client_answers_error`).
 pub(super) fn refusal(id: &RawValue, method: &str) -> String {
     let answer = match method {
         "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {
             json!({ "result": { "decision": "decline" } })
         }
         "execCommandApproval" | "applyPatchApproval" => {
-            // An object since before 0.163.0, as the schema tells.
+            // An object in the schemas of 0.163.0 and later.
             json!({ "result": { "decision": { "denied": { "rejection": REFUSAL } } } })
         }
         _ => json!({ "error": { "code": -32601, "message": REFUSAL } }),
     };
-    // The id is Codex's own and goes back exactly as it came, be it a number or a text.
+    // The id is returned exactly as received, number or string.
     let body = match &answer {
         Value::Object(members) => members
             .iter()
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_an_error_under_the_same_id() {
+    fn other_requests_get_an_error_with_the_same_id() {
         for method in [
             "item/tool/call",
             "item/tool/requestUserInput",

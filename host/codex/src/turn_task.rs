@@ -1,9 +1,8 @@
-//! The life of one turn, from `thread/start` to `thread/unsubscribe`: one task each, which outlives its client.
+//! A turn's task, from `thread/start` to `thread/unsubscribe`. It outlives the client.
 //!
-//! The task owns the permit, so a place is free again only when Codex has really ended the turn, and it sees every
-//! turn out: completed, or interrupted because its reply was dropped.
+//! The task holds the permit until Codex has ended the turn: completed, or interrupted because its reply was dropped.
 
-mod watch; // while it runs
+mod watch; // deadlines, tool results, interruption
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::watch::{see_out, see_through};
+use self::watch::{interrupt, supervise};
 use super::connection::{CallError, Connection};
 use super::failure;
 use super::fleet::{Lease, Worker};
@@ -23,153 +22,156 @@ use super::protocol::{
     DynamicTool, Ignored, InjectItemsParams, OVERLOADED, ThreadConfig, ThreadStartParams,
     ThreadStartResponse, ThreadUnsubscribeParams, TurnStartParams, TurnStartResponse,
 };
-use super::turn::{Shared, Terms, Turn};
+use super::turn::{SharedTurn, Turn, TurnContext};
 use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// How long calls that Codex was too busy for are made again. Doubles each time, with jitter.
+/// The pause before a call that Codex refused because it is overloaded is repeated, and for how long in all. The pause
+/// doubles each time, with jitter.
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The calls whose time tells whether Codex keeps up. Injecting a history takes as long as it is large.
-const BEGINNING: [&str; 2] = ["thread/start", "turn/start"];
+/// The calls whose latency the adaptive limit observes. That of `thread/inject_items` depends on the history's size.
+const MEASURED: [&str; 2] = ["thread/start", "turn/start"];
 
-/// Why there is no turn, for whoever asked for one.
-pub(super) enum NotStarted {
-    /// The child went, or was found to hang, before `turn/start` was written: nothing ran, so another child may be asked.
-    Gone,
+/// Why a turn was not started.
+pub(super) enum TurnStartError {
+    /// The child exited or hangs, and `turn/start` was not written: the turn may be started on another child.
+    ChildGone,
     Failed(Failure),
 }
 
-/// How long things may take.
+/// The time limits of a turn.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
-    /// A turn, until it ends or waits for its client.
+pub(super) struct TurnTimeouts {
+    /// For the turn, until it ends or is parked.
     pub(super) turn: Duration,
-    /// A model that has called a tool, to say more or that its response is whole.
+    /// For the silence of a model that has called a tool, until its response is complete.
     pub(super) call: Duration,
-    /// A model that is asked, until it sends anything.
+    /// For the model's first output after a request.
     pub(super) model: Duration,
 }
 
-/// Starts a turn. When this future is dropped, whatever of the turn exists by then is ended and freed.
+/// Starts a turn. When this future is dropped, the turn is ended, as far as it was started.
 pub(super) async fn start(
     child: Lease,
     prompt: Arc<Prompt>,
-    terms: Terms,
-    patience: Patience,
+    context: TurnContext,
+    timeouts: TurnTimeouts,
     tasks: &Tasks,
-) -> Result<Turn, NotStarted> {
-    let (opened, turn) = oneshot::channel();
+) -> Result<Turn, TurnStartError> {
+    let (started, turn) = oneshot::channel();
     let aborted = tasks.clone();
     tasks.spawn("turn", async move {
-        keep(&child, prompt, terms, patience, opened, aborted).await;
+        run(&child, prompt, context, timeouts, started, aborted).await;
     });
     turn.await
-        .unwrap_or_else(|_gone| Err(NotStarted::Failed(failure::exited())))
+        .unwrap_or_else(|_gone| Err(TurnStartError::Failed(failure::exited())))
 }
 
-type Opened = oneshot::Sender<Result<Turn, NotStarted>>;
+type StartedSender = oneshot::Sender<Result<Turn, TurnStartError>>;
 
-/// Who waits for the turn, and until when it must be over.
-struct Wanted {
-    opened: Opened,
+/// The requester of a turn, and the turn's deadline.
+struct StartRequest {
+    started: StartedSender,
     deadline: Instant,
 }
 
-impl Wanted {
-    /// Waits for room for a call of so many bytes. None: whoever wanted the turn has left.
-    async fn room<'a>(
+impl StartRequest {
+    /// Reserves memory for a call of about so many bytes. None: the requester has left.
+    async fn reserve<'a>(
         &mut self,
         child: &'a Worker,
         bytes: usize,
-    ) -> Result<Option<SemaphorePermit<'a>>, Unstarted> {
+    ) -> Result<Option<SemaphorePermit<'a>>, AttemptError> {
         let connection = &child.connection;
         tokio::select! {
             biased;
-            () = self.opened.closed() => Ok(None),
-            room = connection.room(bytes) => room.map(Some).map_err(|_closed| Unstarted::Gone),
-            () = sleep_until(self.deadline) => Err(Unstarted::Never(failure::too_slow())),
-            // Whoever has the room waits for a child that hangs.
-            () = connection.unresponsive() => Err(Unstarted::hung(child)),
+            () = self.started.closed() => Ok(None),
+            budget = connection.reserve(bytes) => budget.map(Some).map_err(|_closed| AttemptError::ChildGone),
+            () = sleep_until(self.deadline) => Err(AttemptError::NotStarted(failure::too_slow())),
+            // The holders of the budget may be waiting for a child that hangs.
+            () = connection.unresponsive() => Err(AttemptError::hung(child)),
         }
     }
 }
 
-async fn keep(
+async fn run(
     child: &Worker,
     prompt: Arc<Prompt>,
-    terms: Terms,
-    patience: Patience,
-    opened: Opened,
+    context: TurnContext,
+    timeouts: TurnTimeouts,
+    started: StartedSender,
     tasks: Tasks,
 ) {
     let connection = &child.connection;
-    let deadline = Instant::now() + patience.turn;
-    let mut wanted = Wanted { opened, deadline };
-    // Waited for even if the client leaves meanwhile: only who knows the thread's id can give it back. Boxed like what
-    // follows: the room of a beginning is not kept for as long as the turn runs.
-    let thread = match Box::pin(start_thread(child, &prompt, &mut wanted)).await {
+    let deadline = Instant::now() + timeouts.turn;
+    let mut request = StartRequest { started, deadline };
+    // Awaited even if the client leaves meanwhile: the thread's id is needed to unsubscribe. Boxed, like `start_turn`, so
+    // that the task does not keep their memory while the turn runs.
+    let thread = match Box::pin(start_thread(child, &prompt, &mut request)).await {
         Ok(Some(thread)) => thread,
         Ok(None) => return,
-        Err(unstarted) => return drop(wanted.opened.send(Err(unstarted.report()))),
+        Err(error) => return drop(request.started.send(Err(error.into_start_error()))),
     };
     let id = thread.id.as_str();
-    let shared = Shared::new(terms, !prompt.tools().is_empty());
+    let shared = SharedTurn::new(context, !prompt.tools().is_empty());
     connection.register(id, &shared);
-    let started = Box::pin(start_turn(child, &prompt, &thread, &shared, &mut wanted)).await;
-    let opened = wanted.opened;
-    // It may be large, and Codex has it now.
+    let begun = Box::pin(start_turn(child, &prompt, &thread, &shared, &mut request)).await;
+    let started = request.started;
+    // It may be large, and is no longer needed.
     drop(prompt);
-    match started {
+    match begun {
         Ok(true) => {
-            // A client that has left drops the turn right here, which abandons it.
-            let _ = opened.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
+            // If the requester has left, the turn is dropped here, and so abandoned.
+            let _ = started.send(Ok(Turn::new(shared.clone(), thread.model.clone())));
             tokio::select! {
                 biased;
-                () = see_through(child, &shared, deadline, patience) => {}
+                () = supervise(child, &shared, deadline, timeouts) => {}
                 () = tasks.requests_aborted() => shared.end(Failure::stopping()),
             }
             if shared.has_ended() && connection.is_open() {
                 child.was_useful();
             }
-            see_out(connection, id, &shared).await;
+            interrupt(connection, id, &shared).await;
         }
         Ok(false) => {}
-        Err(Unstarted::Gone) => {
-            shared.leave();
-            return drop(opened.send(Err(NotStarted::Gone)));
+        Err(AttemptError::ChildGone) => {
+            shared.release_permit();
+            return drop(started.send(Err(TurnStartError::ChildGone)));
         }
-        Err(Unstarted::Never(failure)) => drop(opened.send(Err(NotStarted::Failed(failure)))),
-        Err(Unstarted::Perhaps(failure)) => {
+        Err(AttemptError::NotStarted(failure)) => {
+            drop(started.send(Err(TurnStartError::Failed(failure))));
+        }
+        Err(AttemptError::MayRun(failure)) => {
             shared.abandon();
-            let _ = opened.send(Err(NotStarted::Failed(failure)));
-            see_out(connection, id, &shared).await;
+            let _ = started.send(Err(TurnStartError::Failed(failure)));
+            interrupt(connection, id, &shared).await;
         }
     }
-    shared.leave();
+    shared.release_permit();
     connection.release(id);
-    give_back(connection, id).await;
+    unsubscribe(connection, id).await;
 }
 
 /// Unsubscribes from a thread. With `thread_unload_delay_secs = 0` Codex then frees it.
-async fn give_back(connection: &Connection, thread: &str) {
+async fn unsubscribe(connection: &Connection, thread: &str) {
     let params = ThreadUnsubscribeParams { thread_id: thread };
     let gone: Result<Ignored, _> = connection.call("thread/unsubscribe", &params).await;
     if let Err(error) = gone {
-        tracing::debug!(%error, "a thread was not given back");
+        tracing::debug!(%error, "a thread was not unsubscribed");
     }
 }
 
 /// A thread for one turn.
-struct Thread {
+struct TurnThread {
     id: String,
     /// The model that answers.
     model: String,
 }
 
-impl From<ThreadStartResponse> for Thread {
+impl From<ThreadStartResponse> for TurnThread {
     fn from(started: ThreadStartResponse) -> Self {
         Self {
             id: started.thread.id,
@@ -178,16 +180,15 @@ impl From<ThreadStartResponse> for Thread {
     }
 }
 
-/// Takes a thread that was started ahead or starts one, and checks that Codex confines it as we asked. None: the client
-/// left before.
+/// Takes a warm thread or starts one, and checks that Codex confines it as requested. None: the requester has left.
 async fn start_thread(
     child: &Worker,
     prompt: &Prompt,
-    wanted: &mut Wanted,
-) -> Result<Option<Thread>, Unstarted> {
+    request: &mut StartRequest,
+) -> Result<Option<TurnThread>, AttemptError> {
     let connection = &child.connection;
     let has_tools = !prompt.tools().is_empty();
-    let catalogue = child.catalogue_of_threads(prompt.model.as_deref(), has_tools);
+    let catalog = child.thread_catalog(prompt.model.as_deref(), has_tools);
     let params = ThreadStartParams {
         model: prompt.model.as_deref(),
         ephemeral: true,
@@ -195,7 +196,7 @@ async fn start_thread(
         sandbox: "read-only",
         environments: [],
         base_instructions: &prompt.instructions,
-        config: catalogue.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
+        config: catalog.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
         dynamic_tools: prompt.tools(),
         experimental_raw_events: true,
     };
@@ -203,91 +204,91 @@ async fn start_thread(
         return Ok(Some(started.into()));
     }
     let thread: ThreadStartResponse = {
-        let Some(_room) = wanted.room(child, prompt.opening_bytes()).await? else {
+        let Some(_budget) = request.reserve(child, prompt.opening_bytes()).await? else {
             return Ok(None);
         };
         child.count_thread();
         let started = call(child, "thread/start", &params).await;
-        started.map_err(|unstarted| unstarted.of_tools(prompt.tools()))?
+        started.map_err(|error| error.of_tools(prompt.tools()))?
     };
     if thread.is_confined() {
         return Ok(Some(thread.into()));
     }
-    give_back(connection, &thread.thread.id).await;
+    unsubscribe(connection, &thread.thread.id).await;
     let failure = Failure::new(
         ProblemKind::Internal,
         "codex_not_confined",
         "Codex did not confine the request as this gateway demands; the operator's log tells more",
     );
     let sandbox = &thread.sandbox;
-    Err(Unstarted::Never(failure.because(format!(
+    Err(AttemptError::NotStarted(failure.because(format!(
         "thread/start answered approvalPolicy {}, sandbox {} with network access {}",
         thread.approval_policy, sandbox.kind, sandbox.network_access
     ))))
 }
 
-/// Why a turn was not started.
-enum Unstarted {
-    /// The child is gone or hangs, and `turn/start` was not written.
-    Gone,
-    /// Codex never began it.
-    Never(Failure),
-    /// Codex may have begun it: it must be ended.
-    Perhaps(Failure),
+/// Why an attempt to start a turn failed.
+enum AttemptError {
+    /// The child exited or hangs, and `turn/start` was not written.
+    ChildGone,
+    /// Codex did not start the turn.
+    NotStarted(Failure),
+    /// Codex may have started the turn: it must be interrupted.
+    MayRun(Failure),
 }
 
-impl Unstarted {
-    /// This child does not respond.
+impl AttemptError {
+    /// The child does not respond.
     fn hung(child: &Worker) -> Self {
         child.hangs();
-        Self::Gone
+        Self::ChildGone
     }
 
-    /// A refusal of one of these tools names it: it is the client's.
+    /// Attributes the refusal of one of these tools to the client.
     fn of_tools(self, tools: &[DynamicTool]) -> Self {
         match self {
-            Self::Never(failure) => Self::Never(failure::of_tools(failure, tools)),
+            Self::NotStarted(failure) => Self::NotStarted(failure::of_tools(failure, tools)),
             other => other,
         }
     }
 
-    fn report(self) -> NotStarted {
+    fn into_start_error(self) -> TurnStartError {
         match self {
-            Self::Gone => NotStarted::Gone,
-            Self::Never(failure) | Self::Perhaps(failure) => NotStarted::Failed(failure),
+            Self::ChildGone => TurnStartError::ChildGone,
+            Self::NotStarted(failure) | Self::MayRun(failure) => TurnStartError::Failed(failure),
         }
     }
 }
 
-/// Injects the history and starts the turn. False: the client left before, so nothing was started.
+/// Injects the history and starts the turn. False: the requester has left, and the turn was not started.
 async fn start_turn(
     child: &Worker,
     prompt: &Prompt,
-    thread: &Thread,
-    shared: &Shared,
-    wanted: &mut Wanted,
-) -> Result<bool, Unstarted> {
+    thread: &TurnThread,
+    shared: &SharedTurn,
+    request: &mut StartRequest,
+) -> Result<bool, AttemptError> {
     let thread_id = thread.id.as_str();
     for portion in prompt.portions() {
-        let Some(_room) = wanted.room(child, portion.bytes).await? else {
+        let Some(_budget) = request.reserve(child, portion.bytes).await? else {
             return Ok(false);
         };
-        let items = portion.written().map_err(Unstarted::Never)?;
+        let items = portion.written().map_err(AttemptError::NotStarted)?;
         let params = InjectItemsParams {
             thread_id,
             items: &items,
         };
         let _: Ignored = call(child, "thread/inject_items", &params).await?;
     }
-    let Some(_room) = wanted.room(child, prompt.input_bytes()).await? else {
+    let Some(_budget) = request.reserve(child, prompt.input_bytes()).await? else {
         return Ok(false);
     };
-    if Instant::now() >= wanted.deadline {
-        return Err(Unstarted::Never(failure::too_slow()));
+    if Instant::now() >= request.deadline {
+        return Err(AttemptError::NotStarted(failure::too_slow()));
     }
-    // A thread that was started ahead shows nothing of how its child is now.
+    // A warm thread does not show that its child still responds.
     if !child.connection.responds().await {
-        return Err(Unstarted::hung(child));
+        return Err(AttemptError::hung(child));
     }
     let input = prompt.input();
     let params = TurnStartParams {
@@ -297,40 +298,40 @@ async fn start_turn(
         summary: prompt.summary.as_deref(),
         output_schema: prompt.output_schema.as_deref(),
     };
-    // From here on the turn counts as started: it is never run a second time. Only what Codex has explicitly turned
-    // away is asked again.
-    let wanted = || !wanted.opened.is_closed();
+    // From here on the turn counts as started, and is never run a second time. Only a call that Codex refused because it is
+    // overloaded is repeated.
+    let wanted = || !request.started.is_closed();
     match retry_overloaded(child, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
             child.count_turn();
-            shared.named(turn.id);
+            shared.set_id(turn.id);
             Ok(true)
         }
-        Err(error @ (CallError::Refused(_) | CallError::Closed)) => {
-            Err(Unstarted::Never(failure::of_call("turn/start", error)))
-        }
-        Err(error) => Err(Unstarted::Perhaps(failure::of_call("turn/start", error))),
+        Err(error @ (CallError::Refused(_) | CallError::Closed)) => Err(AttemptError::NotStarted(
+            failure::of_call("turn/start", error),
+        )),
+        Err(error) => Err(AttemptError::MayRun(failure::of_call("turn/start", error))),
     }
 }
 
-/// Calls what comes before `turn/start`.
+/// Makes a call that precedes `turn/start`.
 async fn call<R: DeserializeOwned>(
     child: &Worker,
     method: &'static str,
     params: &(impl Serialize + Sync),
-) -> Result<R, Unstarted> {
+) -> Result<R, AttemptError> {
     let result = tokio::select! {
         biased;
         result = retry_overloaded(child, method, params, || true) => result,
-        () = child.connection.unresponsive() => return Err(Unstarted::hung(child)),
+        () = child.connection.unresponsive() => return Err(AttemptError::hung(child)),
     };
     result.map_err(|error| match error {
-        CallError::Closed => Unstarted::Gone,
-        error => Unstarted::Never(failure::of_call(method, error)),
+        CallError::Closed => AttemptError::ChildGone,
+        error => AttemptError::NotStarted(failure::of_call(method, error)),
     })
 }
 
-/// Calls, and calls again as long as Codex explicitly turns the call away because it is busy and the call is wanted.
+/// Makes a call, and repeats it while Codex refuses it because it is overloaded and the call is wanted.
 async fn retry_overloaded<R: DeserializeOwned>(
     child: &Worker,
     method: &'static str,
@@ -342,7 +343,7 @@ async fn retry_overloaded<R: DeserializeOwned>(
     loop {
         let began = Instant::now();
         let result = child.connection.call(method, params).await;
-        if result.is_ok() && BEGINNING.contains(&method) {
+        if result.is_ok() && MEASURED.contains(&method) {
             child.adaptive_limit.began(began.elapsed());
         }
         match result {
@@ -359,7 +360,7 @@ async fn retry_overloaded<R: DeserializeOwned>(
         if Instant::now() + jittered >= deadline || !wanted() {
             return result;
         }
-        // The connection's end cuts the pause short; the next call then says so.
+        // The end of the connection cuts the pause short; the next call then fails with it.
         let _ = timeout(jittered, child.connection.closed()).await;
         if !wanted() {
             return result;

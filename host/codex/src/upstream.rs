@@ -24,7 +24,7 @@ const UNREADY: Duration = Duration::from_secs(30);
 /// What turns have found out about the model.
 #[derive(Debug, Default)]
 pub(super) struct UpstreamHealth {
-    state: Mutex<State>,
+    state: Mutex<UpstreamState>,
     /// The children that may have turns.
     connections: Mutex<Vec<WeakConnection>>,
     /// Turns that were stopped because the model sent nothing for `limits.model_wait`.
@@ -34,7 +34,7 @@ pub(super) struct UpstreamHealth {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct UpstreamState {
     /// When the model last began to answer a request of any turn.
     answered: Option<Instant>,
     outage: Option<Outage>,
@@ -181,7 +181,7 @@ impl UpstreamHealth {
         (recent && outage.reach == Reach::Unreachable).then(|| outage.problem())
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, UpstreamState> {
         lock(&self.state)
     }
 }

@@ -14,10 +14,10 @@ pub(super) fn verbatim((method, params): (&str, &RawValue)) -> EventKind {
 }
 
 /// A message's phase.
-pub(super) fn phase(phase: decode::Phase) -> Phase {
+pub(super) fn phase(phase: decode::MessagePhase) -> Phase {
     match phase {
-        decode::Phase::Commentary => Phase::Commentary,
-        decode::Phase::FinalAnswer => Phase::FinalAnswer,
+        decode::MessagePhase::Commentary => Phase::Commentary,
+        decode::MessagePhase::FinalAnswer => Phase::FinalAnswer,
     }
 }
 

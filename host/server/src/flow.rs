@@ -26,7 +26,7 @@ use airlock_base::memory::MemoryShare;
 use airlock_base::task::Tasks;
 use airlock_codex::config::TurnLimits;
 use airlock_codex::{
-    CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, ModelReport, Permit, Terms,
+    CLIENT_NAME, Codex, Conversation, DEPTH_HEADER, FleetReport, ModelReport, Permit, TurnContext,
 };
 use airlock_metrics::RequestMetrics;
 use airlock_policy::{Chosen, Client, Recorder, Rollout, Session, Tally};
@@ -262,7 +262,7 @@ impl Flow {
         let turn = match resumed {
             Some(turn) => turn,
             None => {
-                let terms = Terms {
+                let context = TurnContext {
                     source: ANSWER,
                     permit,
                     wake: Arc::default(),
@@ -270,7 +270,7 @@ impl Flow {
                     model_requests: self.turn_limits.model_requests,
                 };
                 let (conversation, trail) = (admitted.conversation, admitted.trail.request_turn());
-                let turn = self.codex.start_turn(conversation, brief, terms).await?;
+                let turn = self.codex.start_turn(conversation, brief, context).await?;
                 Turn::new(turn, trail)
             }
         };
@@ -298,7 +298,7 @@ impl Flow {
         let Some(parked) = lot.take(&resume.key) else {
             return Ok(None);
         };
-        let answers = admitted.conversation.answers(&resume.results)?;
+        let answers = admitted.conversation.tool_results(&resume.results)?;
         let wait = self.turn_limits.call_timeout;
         let trail = admitted.trail.request_turn();
         let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);

@@ -1,56 +1,56 @@
-//! One line of Codex's stdout, decoded: an answer, a request, or what it tells of a turn. Pure.
+//! Decodes the lines of Codex's stdout: JSON-RPC responses, requests and notifications. Pure.
 
-mod envelope; // what stands in a line, whichever it is
-mod error; // what Codex fails with
-mod item; // a part of a turn
-mod report; // what is told of a turn
-mod shapes; // what is in a notification
-mod told; // which notification tells what
+mod envelope; // the members of a line, in one pass
+mod error; // Codex's error objects
+mod item; // items of a turn
+mod notification; // a thread's notifications
+mod report; // their content
+mod shapes; // their parameters
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use self::envelope::Envelope;
+use self::envelope::RpcEnvelope;
 pub use self::error::{RpcError, TurnError};
-pub use self::report::{Phase, Report, Status, Usage};
-pub use self::told::Told;
+pub use self::notification::ThreadNotification;
+pub use self::report::{MessagePhase, TurnReport, TurnStatus, Usage};
 
-/// One line.
+/// A decoded line.
 #[derive(Debug)]
-pub enum Line<'a> {
-    /// An answer to a call of ours.
-    Answer {
-        /// The call's.
+pub enum RpcMessage<'a> {
+    /// A response to one of the gateway's calls.
+    Response {
+        /// The call's id.
         id: u64,
-        /// What came of it.
+        /// The result or the error.
         result: Result<&'a RawValue, RpcError>,
     },
-    /// Codex asks something of us. Its ids are its own, so they stay as they came.
+    /// A request of Codex's.
     Request {
-        /// The request's, to answer it with.
+        /// The request's id, chosen by Codex and to be returned unchanged.
         id: &'a RawValue,
-        /// What it asks.
+        /// The method.
         method: Cow<'a, str>,
-        /// JSON; `null` where there is none.
+        /// The parameters; `null` if absent.
         params: &'a RawValue,
     },
-    /// Codex tells something of a thread.
-    Told {
-        /// What, and of which.
-        told: Told<'a>,
-        /// The notification's method and parameters. Where the report says all (`Report::says_all`), they may be
-        /// missing: the parameters are read but once then.
+    /// A notification of a thread.
+    ThreadNotification {
+        /// The decoded notification.
+        notification: ThreadNotification<'a>,
+        /// The method and the parameters. May be absent if the report is self-contained
+        /// (`TurnReport::is_self_contained`).
         verbatim: Option<(Cow<'a, str>, &'a RawValue)>,
-        /// Unix milliseconds; 0 where it does not say.
+        /// When Codex sent it, in Unix milliseconds; 0 if absent.
         at: u64,
     },
-    /// Codex tells something that concerns no thread.
+    /// A notification that names no thread.
     Notification {
-        /// What it tells.
+        /// The method.
         method: Cow<'a, str>,
-        /// JSON; `null` where there is none.
+        /// The parameters; `null` if absent.
         params: &'a RawValue,
     },
 }
@@ -58,35 +58,37 @@ pub enum Line<'a> {
 /// Decodes a line.
 ///
 /// # Errors
-/// It is none; the error says what it was not.
-pub fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
+/// The line is not UTF-8, not JSON, or not a JSON-RPC message.
+pub fn line(text: &[u8]) -> Result<RpcMessage<'_>, serde_json::Error> {
     let text = std::str::from_utf8(text).map_err(serde::de::Error::custom)?;
-    let envelope = Envelope::of(text)?;
-    let unknown = || serde::de::Error::custom("neither an answer, a request nor a notification");
+    let envelope = RpcEnvelope::of(text)?;
+    let unknown = || serde::de::Error::custom("neither a response, a request nor a notification");
     let method = envelope.method;
     let params = envelope.params.unwrap_or(RawValue::NULL);
     match (method.is_empty(), envelope.id) {
-        (false, Some(id)) => Ok(Line::Request { id, method, params }),
+        (false, Some(id)) => Ok(RpcMessage::Request { id, method, params }),
         (false, None) => {
-            let told = envelope.told.or_else(|| told::told(&method, params));
-            match told.filter(|told| !told.thread.is_empty()) {
-                Some(told) => Ok(Line::Told {
-                    told,
+            let notification = envelope
+                .notification
+                .or_else(|| notification::decode(&method, params));
+            match notification.filter(|decoded| !decoded.thread.is_empty()) {
+                Some(notification) => Ok(RpcMessage::ThreadNotification {
+                    notification,
                     verbatim: envelope.params.map(|params| (method, params)),
                     at: envelope.emitted_at_ms,
                 }),
-                None => Ok(Line::Notification { method, params }),
+                None => Ok(RpcMessage::Notification { method, params }),
             }
         }
         (true, Some(id)) => {
-            // We only ever send whole numbers, so no other id can be ours.
+            // The gateway's own ids are whole numbers.
             let id = id.get().parse().map_err(|_| unknown())?;
             match (envelope.error, envelope.result) {
-                (Some(error), _) => Ok(Line::Answer {
+                (Some(error), _) => Ok(RpcMessage::Response {
                     id,
                     result: Err(error),
                 }),
-                (None, Some(result)) => Ok(Line::Answer {
+                (None, Some(result)) => Ok(RpcMessage::Response {
                     id,
                     result: Ok(result),
                 }),
@@ -97,23 +99,23 @@ pub fn line(text: &[u8]) -> Result<Line<'_>, serde_json::Error> {
     }
 }
 
-/// A call of a tool, as Codex asks us for its result.
+/// The parameters of `item/tool/call`, by which Codex requests the result of a tool call.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ToolCall<'a> {
-    /// The thread that it is of.
+pub struct ToolCallParams<'a> {
+    /// The call's thread.
     #[serde(borrow)]
     pub thread_id: Cow<'a, str>,
-    /// The turn that it is of.
+    /// The call's turn.
     #[serde(borrow)]
     pub turn_id: Cow<'a, str>,
-    /// The call's id, which the model gave it.
+    /// The call's id, chosen by the model.
     #[serde(borrow)]
     pub call_id: Cow<'a, str>,
 }
 
-/// What Codex asks with `item/tool/call`.
-pub fn tool_call(params: &RawValue) -> Option<ToolCall<'_>> {
+/// Decodes the parameters of `item/tool/call`. None: they are of another shape.
+pub fn tool_call(params: &RawValue) -> Option<ToolCallParams<'_>> {
     serde_json::from_str(params.get()).ok()
 }
 

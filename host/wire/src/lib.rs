@@ -1,7 +1,7 @@
-//! The bytes on either side of the gateway: lines of Codex's, and frames for clients.
+//! The formats on either side of the gateway: the lines of Codex are decoded, and the frames for clients encoded.
 //!
-//! Each delta of each answer passes here, so it is apart from the rest: it knows neither sandbox nor sockets, and what
-//! it costs can be counted to the instruction.
+//! Each delta of each answer passes through this crate. It depends on neither sandbox nor sockets, so `make counts` can
+//! count its instructions.
 
-pub mod decode; // a line of Codex's stdout
+pub mod decode; // lines of Codex's stdout
 pub mod sse; // frames as server-sent events

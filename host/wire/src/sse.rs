@@ -5,13 +5,13 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Bytes that an event has besides its data, and besides its name where it has one.
+/// Bytes of an event around its data, and around its name if it has one.
 const AROUND: usize = "data: \n\n".len();
 const AROUND_NAME: usize = "event: \n".len();
 
-/// All events in one piece, so that they are one write and one packet: the name of each, where it has one, and its data.
+/// Encodes events, each an optional name and its data, as one string: one write and one packet.
 ///
-/// Neither name nor data may hold a line's end.
+/// Neither names nor data may contain line ends.
 pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> String {
     let size = events
         .clone()
@@ -31,8 +31,8 @@ pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clo
     text
 }
 
-/// A piece of a text as JSON between what stands around it: a string with its quotes, escaped as `json` escapes. None never
-/// comes: a text can always be written to memory.
+/// Encodes a text as a JSON string, escaped as by `json`, between a prefix and a suffix. Never None: writing to memory does
+/// not fail.
 pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
     // Most texts have little to escape.
     let size = before.len() + text.len() + text.len() / 8 + 8 + after.len();
@@ -43,11 +43,11 @@ pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
     String::from_utf8(data).ok()
 }
 
-/// Compact JSON that is one line to every reader: escaped as RFC 8785 escapes, and besides that U+0085, U+2028 and U+2029,
-/// at which some clients split lines (Python's `str.splitlines`). In JSON they can stand in strings alone.
+/// Encodes a value as compact JSON without line ends: escaped as by RFC 8785, and U+0085, U+2028 and U+2029 besides, at
+/// which some clients split lines (Python's `str.splitlines`).
 ///
 /// # Errors
-/// The value has keys that are no text, or a `Serialize` of its own that fails.
+/// The value has keys that are not strings, or its `Serialize` fails.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
     let mut data = Vec::new();
     write(&mut data, value)?;
@@ -55,20 +55,20 @@ pub fn json<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<String> {
 }
 
 fn write<T: Serialize + ?Sized>(data: &mut Vec<u8>, value: &T) -> serde_json::Result<()> {
-    value.serialize(&mut Serializer::with_formatter(data, OneLine))
+    value.serialize(&mut Serializer::with_formatter(data, OneLineFormatter))
 }
 
-/// `json`'s format.
-struct OneLine;
+/// The formatter of `json`.
+struct OneLineFormatter;
 
-impl Formatter for OneLine {
+impl Formatter for OneLineFormatter {
     fn write_string_fragment<W: Write + ?Sized>(
         &mut self,
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
         let bytes = fragment.as_bytes();
-        // Most fragments are, and the search below has a price.
+        // Most fragments are ASCII, and this check is cheaper than the search below.
         if bytes.is_ascii() {
             return writer.write_all(bytes);
         }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_is_a_string_between_what_stands_around_it() {
+    fn a_piece_is_a_json_string_between_prefix_and_suffix() {
         let text = "c\"\\/\n\r\t\u{8}\u{c}\u{0}\u{1f}\u{7f}é🦀\u{84}\u{85}\u{2027}\u{2028}\u{2029}\u{202a}";
         let frame = r#"{"t":"c\"\\/\n\r\t\b\f\u0000\u001f"#.to_owned()
             + "\u{7f}é🦀\u{84}\\u0085\u{2027}\\u2028\\u2029\u{202a}\"}";
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn no_reader_finds_a_line_end_in_json() {
+    fn json_contains_no_line_ends() {
         let ends = "\n\u{b}\u{c}\r\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
         let value = std::collections::BTreeMap::from([(ends, ends)]);
         let text = json(&value).unwrap();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_one_piece_of_complete_events() {
+    fn a_batch_is_encoded_as_one_string() {
         let batch = [(None, "{\"a\":1}"), (Some("done"), "{}"), (None, "[DONE]")];
         let text = events(batch.into_iter());
         assert_eq!(
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_never_copied_as_it_grows() {
+    fn the_string_never_grows_beyond_its_first_capacity() {
         let batch = [(Some("a"), "b"); 16];
         let text = events(batch.into_iter());
         assert_eq!(text.capacity(), 16 * (AROUND + AROUND_NAME + 2));

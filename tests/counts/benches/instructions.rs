@@ -17,14 +17,14 @@ use airlock_shipped_policy::bindings::airlock::policy::types::Request;
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
 use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Output;
 use airlock_shipped_policy::translate::ReplyTranslator;
-use airlock_wire::decode::Line;
+use airlock_wire::decode::RpcMessage;
 use gungraun::Callgrind;
 use gungraun::prelude::*;
 
 #[library_benchmark]
 #[bench::delta(inputs::DELTA)]
 #[bench::completed_turn(inputs::COMPLETED)]
-fn decode(line: &'static [u8]) -> Line<'static> {
+fn decode(line: &'static [u8]) -> RpcMessage<'static> {
     airlock_wire::decode::line(black_box(line)).unwrap()
 }
 

@@ -163,7 +163,7 @@ impl Account {
             .map_err(|_| TokenFault::Malformed)
         });
         let sent = match answer {
-            Ok(answer) => connection.answer(id, &answer).await,
+            Ok(answer) => connection.respond(id, &answer).await,
             Err(fault) => {
                 tracing::error!(%fault, "a ChatGPT token could not be renewed");
                 connection.refuse(id, fault.code(), fault.message()).await

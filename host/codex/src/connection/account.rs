@@ -1,18 +1,18 @@
-//! What Codex says and asks of its account, beside any thread, and who hears it.
+//! Codex's notifications and requests about its account, and their subscriber.
 
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
-use super::message::{Fault, Refusal, encode};
-use super::{CallError, Connection, Inner};
+use super::message::{RpcErrorObject, RpcErrorResponse, encode};
+use super::{CallError, Connection, ConnectionInner};
 
-/// Lines that may wait to be heard. As many turns can ask for a token at once; what is beyond is refused.
+/// Messages that may be queued. As many turns can request a token at once; further requests are refused.
 const LINES: usize = 256;
 
-/// What Codex asks when the model refuses the token that we gave it.
+/// Codex's request when the model refuses the token that the gateway provided.
 const REFRESH: &str = "account/chatgptAuthTokens/refresh";
 
-/// What concerns the account.
+/// A message about the account.
 #[derive(Debug)]
 pub(crate) enum AccountLine {
     /// A notification of `account/…`.
@@ -20,7 +20,7 @@ pub(crate) enum AccountLine {
         method: String,
         params: Box<RawValue>,
     },
-    /// It wants a fresh ChatGPT token, under this id.
+    /// A request for a fresh ChatGPT token.
     Request {
         id: Box<RawValue>,
         params: Box<RawValue>,
@@ -28,31 +28,31 @@ pub(crate) enum AccountLine {
 }
 
 impl Connection {
-    /// From here on, what Codex says of its account comes here. Only the first who asks gets it; until then questions
-    /// are refused, as all others are.
+    /// Subscribes to messages about the account. Only the first subscriber receives any; until then requests are refused, like
+    /// all others.
     pub(crate) fn subscribe_account(&self) -> mpsc::Receiver<AccountLine> {
         let (sender, receiver) = mpsc::channel(LINES);
-        // A second one hears nothing: its sender is gone at once.
+        // A second subscriber's sender is dropped.
         let _ = self.inner.account.set(sender);
         receiver
     }
 
-    /// Answers a request of Codex's with an error.
+    /// Responds to a request of Codex's with an error.
     pub(crate) async fn refuse(
         &self,
         id: &RawValue,
         code: i64,
         message: &str,
     ) -> Result<(), CallError> {
-        let error = Fault { code, message };
-        let line = encode(&Refusal { id, error })?;
+        let error = RpcErrorObject { code, message };
+        let line = encode(&RpcErrorResponse { id, error })?;
         let sent = self.inner.lines.send(line).await;
         sent.map_err(|_closed| CallError::Closed)
     }
 }
 
-impl Inner {
-    /// Whether this is a question for whoever hears the account, and is on its way there.
+impl ConnectionInner {
+    /// Forwards a request about the account. False: it is another, or there is no subscriber with room for it.
     pub(super) fn forward_account_request(
         &self,
         method: &str,
@@ -66,7 +66,7 @@ impl Inner {
             })
     }
 
-    /// Hands a notification on, where it is one about the account and somebody hears it.
+    /// Forwards a notification about the account, if there is a subscriber.
     pub(super) fn forward_account_notification(&self, method: &str, params: &RawValue) {
         if method.starts_with("account/") {
             self.to_account(|| AccountLine::Notification {

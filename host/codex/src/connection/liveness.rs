@@ -1,4 +1,4 @@
-//! Whether the child responds: it writes by itself, or once it is asked.
+//! Liveness of a child: it writes by itself, or responds to a probe.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Connection, Inner, lock};
+use super::{Connection, ConnectionInner, lock};
 
-/// Silence after which a child that owes an answer is asked whether it responds. A call takes it a few milliseconds.
+/// Silence after which a child that owes a response is probed. A call takes it a few milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The same for a child that is about to begin a turn, which nobody can take back. The question takes less than a
-/// millisecond, and a child that has much to do is never silent for so long.
+/// The same before `turn/start`, which cannot be repeated on another child. The probe takes less than a millisecond, and a
+/// busy child is never silent for so long.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// How long the answer may take: so many steps. Of 100 turns that were begun at once on two cores, the last was answered
-/// after 0.8 s (0.169.0). In steps, because all of a single wait may pass while this process itself was stopped.
+/// How long the response may take: so many steps. Of 100 turns started at once on two cores, the last was answered after
+/// 0.8 s (0.169.0). In steps, because a single wait may elapse while this process itself is stopped.
 const STEP: Duration = Duration::from_millis(750);
 const STEPS: u32 = 4;
 
-/// A call that costs the child nothing. Any answer will do, an error among them.
+/// A call that costs the child nothing. Any response will do, an error included.
 const PROBE: &str = "thread/loaded/list";
 
-/// A connection that may be closed.
+/// A connection that it does not keep open.
 #[derive(Debug)]
-pub(crate) struct WeakConnection(Weak<Inner>);
+pub(crate) struct WeakConnection(Weak<ConnectionInner>);
 
 impl WeakConnection {
     /// Whether the connection is open.
@@ -45,38 +45,38 @@ impl WeakConnection {
 }
 
 impl Connection {
-    /// Completes when the child does not respond. It is asked whenever it has been silent for a second.
+    /// Completes when the child does not respond. It is probed whenever it has been silent for a second.
     pub(crate) async fn unresponsive(&self) {
         loop {
-            if !self.answers_after(QUIET).await {
+            if !self.responds_after(QUIET).await {
                 return;
             }
             sleep(QUIET).await;
         }
     }
 
-    /// The same connection, for whoever does not keep it open.
+    /// A weak handle to the connection.
     pub(crate) fn downgrade(&self) -> WeakConnection {
         WeakConnection(Arc::downgrade(&self.inner))
     }
 
-    /// How long the child has written nothing.
+    /// How long the child has been silent.
     pub(crate) fn quiet_for(&self) -> Duration {
         self.inner.quiet_for()
     }
 
     /// How many lines the child has written so far.
     fn lines_read(&self) -> u64 {
-        self.inner.heard.load(Ordering::Relaxed)
+        self.inner.lines_read.load(Ordering::Relaxed)
     }
 
-    /// Whether the child responds. Returns at once where it has just written anything.
+    /// Whether the child responds. Returns at once if it has just written anything.
     pub(crate) async fn responds(&self) -> bool {
-        self.answers_after(FRESH).await
+        self.responds_after(FRESH).await
     }
 
-    /// The same for a child that is only asked after this silence.
-    async fn answers_after(&self, silence: Duration) -> bool {
+    /// The same; probes the child only after this silence.
+    async fn responds_after(&self, silence: Duration) -> bool {
         if self.quiet_for() < silence {
             return true;
         }
@@ -92,17 +92,17 @@ impl Connection {
     }
 }
 
-impl Inner {
-    /// The child has written something.
-    pub(super) fn speaks(&self) {
+impl ConnectionInner {
+    /// Records that the child has written something.
+    pub(super) fn record_output(&self) {
         let since = self.opened.elapsed().as_millis();
         let since = u64::try_from(since).unwrap_or(u64::MAX);
-        self.spoke.store(since, Ordering::Relaxed);
+        self.last_output.store(since, Ordering::Relaxed);
     }
 
     /// How long ago the child wrote anything, or the connection was opened.
     fn quiet_for(&self) -> Duration {
-        let spoke = Duration::from_millis(self.spoke.load(Ordering::Relaxed));
-        self.opened.elapsed().saturating_sub(spoke)
+        let last_output = Duration::from_millis(self.last_output.load(Ordering::Relaxed));
+        self.opened.elapsed().saturating_sub(last_output)
     }
 }

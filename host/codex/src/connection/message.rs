@@ -1,4 +1,4 @@
-//! What we say to Codex, as lines.
+//! Outgoing messages, as lines.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -7,37 +7,37 @@ use serde_json::value::RawValue;
 use super::CallError;
 
 #[derive(Serialize)]
-pub(super) struct Call<'a, P> {
+pub(super) struct RpcCall<'a, P> {
     pub(super) id: u64,
     pub(super) method: &'static str,
     pub(super) params: &'a P,
 }
 
 #[derive(Serialize)]
-pub(super) struct Reply<'a> {
+pub(super) struct RpcResponse<'a> {
     pub(super) id: &'a RawValue,
     pub(super) result: &'a RawValue,
 }
 
 #[derive(Serialize)]
-pub(super) struct Refusal<'a> {
+pub(super) struct RpcErrorResponse<'a> {
     pub(super) id: &'a RawValue,
-    pub(super) error: Fault<'a>,
+    pub(super) error: RpcErrorObject<'a>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Fault<'a> {
+pub(super) struct RpcErrorObject<'a> {
     pub(super) code: i64,
     pub(super) message: &'a str,
 }
 
 #[derive(Serialize)]
-pub(super) struct Notice {
+pub(super) struct RpcNotification {
     pub(super) method: &'static str,
 }
 
-/// A message as one line. JSON that was taken over verbatim may hold line breaks: what follows one would be a message
-/// of somebody else's making, so none leaves.
+/// Encodes a message as one line. Verbatim JSON may contain line breaks, and what follows one would be a message of its
+/// author's making, so that is an error.
 pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
     let mut line = serde_json::to_vec(message).map_err(CallError::Malformed)?;
     if memchr::memchr2(b'\n', b'\r', &line).is_some() {

@@ -6,11 +6,11 @@ use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, split,
 };
 
-use super::super::turn::Terms;
+use super::super::turn::TurnContext;
 use super::*;
 use airlock_types::wit::{Ending, EventKind};
 
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: ConnectionLimits = ConnectionLimits {
     call_timeout: Duration::from_secs(5),
     calls_in_flight: 4,
     line_bytes: 1 << 20,
@@ -34,7 +34,7 @@ impl Far {
     }
 }
 
-fn pair(bounds: Bounds) -> (Connection, Far) {
+fn pair(bounds: ConnectionLimits) -> (Connection, Far) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (stdout, stdin) = split(near);
     let (read, write) = split(far);
@@ -68,7 +68,7 @@ async fn answers_come_back_in_any_order() {
 
 #[tokio::test]
 async fn an_error_is_told_from_silence_and_from_the_end() {
-    let (connection, mut far) = pair(Bounds {
+    let (connection, mut far) = pair(ConnectionLimits {
         call_timeout: Duration::from_millis(50),
         ..BOUNDS
     });
@@ -175,7 +175,7 @@ async fn requests_of_codex_are_refused_under_their_own_id() {
 #[tokio::test]
 async fn the_end_fails_calls_only_after_all_was_read() {
     let (connection, mut far) = pair(BOUNDS);
-    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
+    let turn = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     connection.register("t", &turn);
     let codex = async {
         far.next().await;
@@ -189,7 +189,7 @@ async fn the_end_fails_calls_only_after_all_was_read() {
     assert!(matches!(call, Err(CallError::Closed)));
     let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
     let mut batch = Vec::new();
-    let outcome = reply.received(&mut batch).await.unwrap();
+    let outcome = reply.drain_ready(&mut batch).await.unwrap();
     assert!(matches!(&batch[0].kind, EventKind::Text(text) if text.text == "last words"));
     assert!(matches!(outcome.ending, Ending::Completed));
 }
@@ -199,7 +199,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
     let (stdin, far_stdin) = tokio::io::duplex(64);
     let (stdout, mut far_stdout) = tokio::io::duplex(64 << 10);
     let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
-    let turn = Shared::new(Terms::alone(0, 1 << 20), false);
+    let turn = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     connection.register("t", &turn);
     drop(far_stdin);
     let unsent = connection.call::<Value>("m", &()).await;
@@ -207,7 +207,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
         unsent,
         Err(CallError::Closed | CallError::TimedOut)
     ));
-    connection.hung_up().await;
+    connection.stdin_closed().await;
     assert!(!connection.is_open());
     let delta = json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}});
     far_stdout
@@ -216,7 +216,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
         .unwrap();
     let mut reply = super::super::turn::Turn::new(turn, "m".to_owned());
     let mut batch = Vec::new();
-    assert!(reply.received(&mut batch).await.is_none());
+    assert!(reply.drain_ready(&mut batch).await.is_none());
     assert_eq!(batch.len(), 1);
 }
 

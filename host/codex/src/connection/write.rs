@@ -1,4 +1,4 @@
-//! Lines to a child's stdin: small ones together, large ones as they are.
+//! The writer of a child's stdin: small lines are written together, large ones directly.
 
 use std::io;
 use std::iter::Peekable;
@@ -10,19 +10,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::LINES;
 
-/// Bytes up to which lines that wait are written together.
-const TOGETHER: usize = 64 << 10;
+/// Bytes up to which queued lines are joined.
+const JOINED_BYTES: usize = 64 << 10;
 
-/// Writes lines, as many at once as are waiting, until it is told to hang up.
+/// Writes the queued lines until `close` is cancelled.
 pub(super) async fn write(
     mut stdin: impl AsyncWrite + Unpin,
     mut lines: mpsc::Receiver<Bytes>,
-    hang_up: &CancellationToken,
+    close: &CancellationToken,
 ) -> io::Result<()> {
     let (mut batch, mut buffer) = (Vec::new(), Vec::new());
     loop {
         let count = tokio::select! {
-            () = hang_up.cancelled() => 0,
+            () = close.cancelled() => 0,
             count = lines.recv_many(&mut batch, LINES) => count,
         };
         if count == 0 {
@@ -30,9 +30,9 @@ pub(super) async fn write(
         }
         let mut waiting = batch.drain(..).peekable();
         while let Some(line) = waiting.next() {
-            let text = together(&line, &mut waiting, &mut buffer);
+            let text = join(&line, &mut waiting, &mut buffer);
             tokio::select! {
-                () = hang_up.cancelled() => return Ok(()),
+                () = close.cancelled() => return Ok(()),
                 written = stdin.write_all(text) => written?,
             }
         }
@@ -41,16 +41,16 @@ pub(super) async fn write(
     }
 }
 
-/// What to write at once: small lines as one, for a write each is what costs; a large one as it is. The buffer is kept from
-/// one write to the next, of at most twice `TOGETHER`.
-fn together<'a>(
+/// Joins a line with the queued ones, as each write is a system call; a large one is written directly. The buffer is reused, and
+/// is at most twice `JOINED_BYTES`.
+fn join<'a>(
     line: &'a [u8],
     waiting: &mut Peekable<impl Iterator<Item = Bytes>>,
     buffer: &'a mut Vec<u8>,
 ) -> &'a [u8] {
     buffer.clear();
     let fits =
-        |written: &[u8], next: &Bytes| written.len().max(line.len()) + next.len() <= TOGETHER;
+        |written: &[u8], next: &Bytes| written.len().max(line.len()) + next.len() <= JOINED_BYTES;
     while let Some(next) = waiting.next_if(|next| fits(buffer, next)) {
         if buffer.is_empty() {
             buffer.extend_from_slice(line);
@@ -65,13 +65,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_lines_are_joined_and_large_ones_stay_as_they_are() {
-        let large = Bytes::from(vec![b'x'; TOGETHER]);
+    fn small_lines_are_joined_and_large_ones_are_not() {
+        let large = Bytes::from(vec![b'x'; JOINED_BYTES]);
         let lines = [b"a\n".as_slice(), b"b\n", &large, b"c\n", b"d\n"].map(Bytes::copy_from_slice);
         let (mut waiting, mut buffer) = (lines.into_iter().peekable(), Vec::new());
         let mut written = Vec::new();
         while let Some(line) = waiting.next() {
-            written.push(together(&line, &mut waiting, &mut buffer).to_vec());
+            written.push(join(&line, &mut waiting, &mut buffer).to_vec());
         }
         assert_eq!(written, [b"a\nb\n".as_slice(), &large, b"c\nd\n"]);
     }

@@ -10,13 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::circuit::RAN_WELL;
 use super::login::Login;
 use super::{PoolMember as _, Reason, Shared, Tally, Worker};
-use crate::catalogue::Catalogue;
-use crate::catalogues;
 use crate::child::{Child, StartError};
 use crate::connection::{CallError, Connection};
 use crate::log;
+use crate::model_list::ModelList;
 use crate::prewarm::WarmThreads;
 use crate::protocol::{AccountReadResponse, Nothing};
+use crate::thread_catalogs;
 
 /// How often the login's file is looked at while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
@@ -133,18 +133,18 @@ pub(super) async fn live(shared: &Shared, number: u64) {
 async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), StartError> {
     let began = Instant::now();
     let (launch, tasks) = (&shared.launch, &shared.tasks);
-    let catalogues = async {
+    let thread_catalogs = async {
         tokio::select! {
-            catalogues = catalogues::prepare(launch) => catalogues,
+            thread_catalogs = thread_catalogs::prepare(launch) => thread_catalogs,
             () = tasks.stopping() => None,
         }
     };
     let child = Child::start(launch, shared.bounds, tasks);
-    let (child, catalogues) = tokio::join!(child, catalogues);
+    let (child, thread_catalogs) = tokio::join!(child, thread_catalogs);
     let child = child?;
     let log = log::bytes(&launch.home().path);
     shared.counts.log.store(log, Ordering::Relaxed);
-    let catalogues = shared.remember(catalogues, &child.version);
+    let thread_catalogs = shared.remember(thread_catalogs, &child.version);
     let connection = child.connection.clone();
     let home = launch.home();
     // The scripted model answers to any name, so only the list tells a client of a name that a real login lacks.
@@ -152,15 +152,15 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), Sta
     let answered = async {
         shared.account.introduce(&connection).await;
         let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
-        let catalogue = Catalogue::read(&connection, open, catalogues.as_deref());
-        let (catalogue, account) = tokio::join!(catalogue, account);
-        Ok((catalogue?, account))
+        let model_list = ModelList::read(&connection, open, thread_catalogs.as_deref());
+        let (model_list, account) = tokio::join!(model_list, account);
+        Ok((model_list?, account))
     };
     let answered = tokio::select! {
         answered = answered => answered.map_err(|error: CallError| StartError::from(error)),
         () = tasks.stopping() => Err(StartError::Stopping),
     };
-    let (catalogue, account) = match answered {
+    let (model_list, account) = match answered {
         Ok(answers) => answers,
         Err(error) => {
             child.end().await;
@@ -182,7 +182,7 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), Sta
     tracing::info!(
         child = number,
         version = child.version,
-        models = catalogue.visible().len(),
+        models = model_list.visible().len(),
         account = kind.as_deref().unwrap_or("none"),
         milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "codex is ready"
@@ -198,8 +198,8 @@ async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), Sta
         since: Instant::now(),
         connection,
         version: child.version.clone(),
-        catalogue,
-        catalogues,
+        model_list,
+        thread_catalogs,
         warm_threads: WarmThreads::new(shared.terms.warm_threads),
         live_models: kind
             .as_deref()
@@ -260,7 +260,7 @@ async fn fails(connection: &Connection) {
 async fn ends(connection: &Connection) {
     tokio::select! {
         () = connection.closed() => tracing::warn!("codex ended"),
-        () = connection.hung_up() => {
+        () = connection.stdin_closed() => {
             tracing::warn!("codex reads no more");
             // What it still has to say belongs to replies that are nearly done.
             let _ = timeout(LAST_WORDS, connection.closed()).await;
@@ -303,10 +303,10 @@ mod tests {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex, split};
 
     use super::*;
-    use crate::connection::Bounds;
+    use crate::connection::ConnectionLimits;
     use airlock_base::task::Tasks;
 
-    const BOUNDS: Bounds = Bounds {
+    const BOUNDS: ConnectionLimits = ConnectionLimits {
         call_timeout: Duration::from_secs(30),
         calls_in_flight: 8,
         line_bytes: 1 << 20,

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::adaptive_limit::AdaptiveLimit;
-use crate::catalogue::Catalogue;
-use crate::catalogues::Catalogues;
 use crate::connection::Connection;
+use crate::model_list::ModelList;
 use crate::prewarm::WarmThreads;
 use crate::prompt::Conversation;
+use crate::thread_catalogs::ThreadCatalogs;
 use crate::upstream::UpstreamHealth;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, ProblemKind};
@@ -28,9 +28,9 @@ pub(crate) struct Worker {
     pub(super) since: Instant,
     pub(crate) connection: Connection,
     pub(crate) version: String,
-    pub(crate) catalogue: Catalogue,
-    /// The catalogues for threads. Without them there are no tools.
-    pub(super) catalogues: Option<Arc<Catalogues>>,
+    pub(crate) model_list: ModelList,
+    /// The catalogs for threads. Without them there are no tools.
+    pub(super) thread_catalogs: Option<Arc<ThreadCatalogs>>,
     /// OpenAI tells it of its models as it runs, so that only it knows them.
     pub(super) live_models: bool,
     /// Threads that wait for a request.
@@ -111,9 +111,9 @@ impl Worker {
     ) -> Result<String, Failure> {
         let wants_tools = brief.tools && conversation.has_tools();
         self.check_tools(wants_tools)?;
-        let model = self.catalogue.check(conversation, brief)?;
-        match &self.catalogues {
-            Some(catalogues) if wants_tools && !catalogues.reaches(&model) => {
+        let model = self.model_list.check(conversation, brief)?;
+        match &self.thread_catalogs {
+            Some(thread_catalogs) if wants_tools && !thread_catalogs.reaches(&model) => {
                 Err(unreached(&model))
             }
             _ => Ok(model),
@@ -122,7 +122,7 @@ impl Worker {
 
     /// Fails for a turn with tools where there cannot be any.
     pub(crate) fn check_tools(&self, wanted: bool) -> Result<(), Failure> {
-        if wanted && self.catalogues.is_none() {
+        if wanted && self.thread_catalogs.is_none() {
             let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
             let kind = ProblemKind::Unsupported;
             return Err(Failure::new(kind, "tools_unavailable", message).at("tools"));
@@ -131,15 +131,15 @@ impl Worker {
     }
 
     /// The catalogue for a thread of this model. None: Codex's own.
-    pub(crate) fn catalogue_of_threads(&self, model: Option<&str>, tools: bool) -> Option<&Path> {
-        let catalogues = self.catalogues.as_ref()?;
+    pub(crate) fn thread_catalog(&self, model: Option<&str>, tools: bool) -> Option<&Path> {
+        let thread_catalogs = self.thread_catalogs.as_ref()?;
         if tools {
-            return Some(&catalogues.plain);
+            return Some(&thread_catalogs.plain);
         }
-        let (name, listed) = self.catalogue.resolve(model)?;
+        let (name, listed) = self.model_list.resolve(model)?;
         // A model that is listed and not described is one that OpenAI has told of since.
-        let described = catalogues.describe(name) || !listed;
-        (described && !self.live_models).then_some(&catalogues.lean)
+        let described = thread_catalogs.describe(name) || !listed;
+        (described && !self.live_models).then_some(&thread_catalogs.lean)
     }
 
     /// It does not respond: from now on another takes the turns.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::items::{self, Items};
-use super::{Expansion, broken, raw, tools, url, verbatim};
+use super::items::{self, HistoryCheck};
+use super::{AttachmentExpansion, policy_failure, raw, tools, url, verbatim};
 use crate::protocol::DynamicTool;
-use crate::turn::Answer;
+use crate::turn::EncodedToolResult;
 use airlock_attachments::Attachments;
 use airlock_base::memory::MemoryShare;
 use airlock_types::failure::Failure;
@@ -30,7 +30,7 @@ pub struct Conversation {
     /// The model of turns that name none of their own.
     pub(crate) model: Option<Selection>,
     pub(super) instructions: Arc<str>,
-    pub(super) history: Vec<Item>,
+    pub(super) history: Vec<HistoryItem>,
     /// What turns may call whose brief says so.
     pub(super) tools: Vec<DynamicTool>,
     /// The first attachment that the history names.
@@ -42,7 +42,7 @@ pub struct Conversation {
 
 /// An item of the history.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum HistoryItem {
     Plain(Box<RawValue>),
     /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
     Illustrated {
@@ -64,29 +64,29 @@ impl Conversation {
     ) -> Result<Self, Failure> {
         let mut image = None;
         let mut written = Vec::with_capacity(history.len());
-        let mut expansion = Expansion::of(&attachments);
-        let mut checked = Items::default();
+        let mut expansion = AttachmentExpansion::of(&attachments);
+        let mut checked = HistoryCheck::default();
         for text in history {
             checked.push(&text)?;
             let names_any = text.contains(ATTACHMENT);
             if !names_any && !items::has_media(&text) {
-                written.push(Item::Plain(verbatim(text)?));
+                written.push(HistoryItem::Plain(verbatim(text)?));
                 continue;
             }
             let mut bytes = text.len();
             let item: Value =
-                serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+                serde_json::from_str(&text).map_err(|error| policy_failure(error.to_string()))?;
             items::check_parts(&item)?;
             if !names_any {
-                written.push(Item::Plain(verbatim(text)?));
+                written.push(HistoryItem::Plain(verbatim(text)?));
                 continue;
             }
-            for number in parts(&item).filter_map(named) {
+            for number in parts(&item).filter_map(attachment_of) {
                 image.get_or_insert(number);
                 bytes += expansion.url(number)?.len();
             }
             let own = text.len();
-            written.push(Item::Illustrated { item, own, bytes });
+            written.push(HistoryItem::Illustrated { item, own, bytes });
         }
         checked.finish()?;
         Ok(Self {
@@ -101,7 +101,7 @@ impl Conversation {
     }
 
     /// The same, with the memory that it takes up.
-    pub fn occupying(self, memory: MemoryShare) -> Self {
+    pub fn with_memory(self, memory: MemoryShare) -> Self {
         Self {
             _memory: memory,
             ..self
@@ -110,7 +110,7 @@ impl Conversation {
 
     /// Bytes that it takes up, about.
     pub fn bytes(&self) -> usize {
-        let history: usize = self.history.iter().map(Item::held).sum();
+        let history: usize = self.history.iter().map(HistoryItem::held).sum();
         history + self.attachments.bytes() + self.instructions.len()
     }
 
@@ -120,12 +120,12 @@ impl Conversation {
     }
 
     /// What came of the calls of a turn that waits for it.
-    pub fn answers(&self, results: &[ToolResult]) -> Result<Vec<Answer>, Failure> {
-        tools::answers(results, &self.attachments)
+    pub fn tool_results(&self, results: &[ToolResult]) -> Result<Vec<EncodedToolResult>, Failure> {
+        tools::tool_results(results, &self.attachments)
     }
 
     /// Refuses images of a brief that models cannot see: before any turn begins, where there are several.
-    pub fn expect_images(&self, brief: &Brief) -> Result<(), Failure> {
+    pub fn check_images(&self, brief: &Brief) -> Result<(), Failure> {
         brief.input.iter().try_for_each(|item| match item {
             InputItem::Attachment(number) => self.attachments.expect_image(*number),
             InputItem::Text(_) => Ok(()),
@@ -138,7 +138,7 @@ impl Conversation {
     }
 }
 
-impl Item {
+impl HistoryItem {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Self::Plain(item) => item.get().len(),
@@ -164,7 +164,7 @@ impl Item {
             // Not by index, which panics where a policy wrote something that is no object.
             let parts = item.get_mut(member).and_then(Value::as_array_mut);
             for part in parts.into_iter().flatten() {
-                if let Some(number) = named(part) {
+                if let Some(number) = attachment_of(part) {
                     part["image_url"] = url(attachments, number)?.into();
                 }
             }
@@ -175,7 +175,7 @@ impl Item {
 
 /// Some items of a history.
 pub(crate) struct Portion<'a> {
-    pub(super) items: Vec<&'a Item>,
+    pub(super) items: Vec<&'a HistoryItem>,
     /// Of all of them, about.
     pub(crate) bytes: usize,
     pub(super) attachments: &'a Attachments,
@@ -211,7 +211,7 @@ pub(super) fn parts(item: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// The attachment that a part of a message names.
-pub(super) fn named(part: &Value) -> Option<u32> {
+pub(super) fn attachment_of(part: &Value) -> Option<u32> {
     if part["type"] != "input_image" {
         return None;
     }

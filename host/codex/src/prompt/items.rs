@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::broken;
 use super::conversation::parts;
+use super::policy_failure;
 use airlock_types::failure::Failure;
 
 /// The types of items that Codex passes on. It drops any other type.
@@ -31,13 +31,13 @@ const PARTS: [&str; 2] = ["input_image", "input_audio"];
 
 /// The items of a history, checked as they come.
 #[derive(Default)]
-pub(super) struct Items {
+pub(super) struct HistoryCheck {
     calls: HashSet<String>,
     outputs: HashSet<String>,
 }
 
 #[derive(Deserialize)]
-struct Head<'a> {
+struct ItemHead<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     #[serde(default, borrow)]
@@ -46,20 +46,20 @@ struct Head<'a> {
     call_id: Option<Cow<'a, str>>,
 }
 
-impl Items {
+impl HistoryCheck {
     /// Checks the next item.
     ///
     /// # Errors
     /// Codex would drop it.
     pub(super) fn push(&mut self, item: &str) -> Result<(), Failure> {
-        let head: Head<'_> =
-            serde_json::from_str(item).map_err(|error| broken(error.to_string()))?;
+        let head: ItemHead<'_> =
+            serde_json::from_str(item).map_err(|error| policy_failure(error.to_string()))?;
         let kind = head.kind.as_ref();
         if !TYPES.contains(&kind) {
-            return Err(broken("an item of a type that Codex drops"));
+            return Err(policy_failure("an item of a type that Codex drops"));
         }
         if kind == "message" && head.role.as_deref() == Some("system") {
-            return Err(broken(
+            return Err(policy_failure(
                 "Codex drops messages of role `system`: write `developer`",
             ));
         }
@@ -83,7 +83,7 @@ impl Items {
         if self.calls == self.outputs {
             return Ok(());
         }
-        Err(broken(
+        Err(policy_failure(
             "a call without an output, or an output without a call",
         ))
     }
@@ -101,10 +101,10 @@ pub(super) fn has_media(item: &str) -> bool {
 pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
     for part in parts(item) {
         if part["type"] == "input_audio" {
-            return Err(broken("audio in an item, which models do not take"));
+            return Err(policy_failure("audio in an item, which models do not take"));
         }
-        if part["type"] == "input_image" && super::conversation::named(part).is_none() {
-            return Err(broken("an image that is no attachment"));
+        if part["type"] == "input_image" && super::conversation::attachment_of(part).is_none() {
+            return Err(policy_failure("an image that is no attachment"));
         }
     }
     Ok(())

@@ -139,8 +139,8 @@ fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
     let plain = Arc::new(built(vec![]).unwrap());
     for failure in [
         built(vec![said.to_string()]).unwrap_err(),
-        plain.expect_images(&shown).unwrap_err(),
-        plain.answers(&[result]).unwrap_err(),
+        plain.check_images(&shown).unwrap_err(),
+        plain.tool_results(&[result]).unwrap_err(),
         Prompt::new(plain, shown).unwrap_err(),
     ] {
         let Failure { problem, .. } = failure;

@@ -1,8 +1,8 @@
 //! The client's tools in Codex's terms: what a thread may call, and what came of its calls.
 
-use super::{Expansion, raw, verbatim};
+use super::{AttachmentExpansion, raw, verbatim};
 use crate::protocol::{ContentItem, DynamicTool, ToolCallResponse};
-use crate::turn::Answer;
+use crate::turn::EncodedToolResult;
 use airlock_attachments::Attachments;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{InputItem, Tool, ToolResult};
@@ -21,11 +21,11 @@ pub(super) fn specs(tools: Vec<Tool>) -> Result<Vec<DynamicTool>, Failure> {
 }
 
 /// What came of the calls, as a turn that waits for them takes it.
-pub(super) fn answers(
+pub(super) fn tool_results(
     results: &[ToolResult],
     attachments: &Attachments,
-) -> Result<Vec<Answer>, Failure> {
-    let mut expansion = Expansion::of(attachments);
+) -> Result<Vec<EncodedToolResult>, Failure> {
+    let mut expansion = AttachmentExpansion::of(attachments);
     let mut answer = |result: &ToolResult| {
         let items = result.output.iter().map(|item| match item {
             InputItem::Text(text) => Ok(ContentItem::InputText { text }),
@@ -38,7 +38,7 @@ pub(super) fn answers(
             content_items: items.collect::<Result<_, Failure>>()?,
             success: true,
         };
-        Ok(Answer {
+        Ok(EncodedToolResult {
             call: result.call.clone(),
             result: raw(&response)?,
         })

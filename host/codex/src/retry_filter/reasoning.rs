@@ -1,33 +1,33 @@
-//! The model's reasoning, part by part.
+//! The model's reasoning, in parts.
 
 use super::RetryFilter;
 use airlock_types::wit::{EventKind, Reasoning};
 
-/// The parts that were told, by the numbers that Codex gives them.
+/// The reasoning parts of a turn.
 #[derive(Debug, Default)]
 pub(super) struct ReasoningParts {
-    pub(super) current: Option<Part>,
-    /// Parts told in the response in progress: a retry tells as many again.
-    pub(super) told: u32,
-    /// Parts still to pass over.
-    pub(super) again: u32,
+    pub(super) current: Option<ReasoningPart>,
+    /// Parts emitted in the response in progress: a retry repeats as many.
+    pub(super) emitted: u32,
+    /// Repeated parts that are still to be skipped.
+    pub(super) to_skip: u32,
     next: u32,
-    /// The last item that had deltas, whose completion brings nothing new.
+    /// The last item with deltas: its completion adds nothing.
     streamed: Option<String>,
 }
 
-/// The part of the reasoning in progress, as Codex addresses it.
+/// The part in progress, as Codex addresses it.
 #[derive(Debug)]
-pub(super) struct Part {
+pub(super) struct ReasoningPart {
     item: String,
     index: u32,
     raw: bool,
-    /// None: it was told before.
+    /// None: the part is a repetition.
     number: Option<u32>,
 }
 
 impl RetryFilter {
-    /// A piece of reasoning. Parts that a retry tells again are passed over by their number.
+    /// A piece of reasoning. The parts that a retry repeats are skipped by their count.
     pub(crate) fn reasoning(
         &mut self,
         item: &str,
@@ -37,7 +37,8 @@ impl RetryFilter {
         events: &mut Vec<EventKind>,
     ) {
         let parts = &mut self.reasoning;
-        let same = |part: &&Part| part.item == item && part.index == index && part.raw == raw;
+        let same =
+            |part: &&ReasoningPart| part.item == item && part.index == index && part.raw == raw;
         let number = match parts.current.as_ref().filter(same) {
             Some(part) => part.number,
             None => parts.begin(item, index, raw),
@@ -51,8 +52,13 @@ impl RetryFilter {
         }));
     }
 
-    /// A whole reasoning item: its summary is told if no delta was.
-    pub(crate) fn reasoned(&mut self, item: &str, summary: &[String], events: &mut Vec<EventKind>) {
+    /// A reasoning item is complete. Emits its summary if it had no deltas.
+    pub(crate) fn reasoning_completed(
+        &mut self,
+        item: &str,
+        summary: &[String],
+        events: &mut Vec<EventKind>,
+    ) {
         if self.reasoning.streamed.as_deref() == Some(item) {
             return;
         }
@@ -63,18 +69,18 @@ impl RetryFilter {
 }
 
 impl ReasoningParts {
-    /// A new part's number; none if a retry tells it again.
+    /// The number of a new part. None: a retry repeats it.
     fn begin(&mut self, item: &str, index: u32, raw: bool) -> Option<u32> {
-        let number = if self.again > 0 {
-            self.again -= 1;
+        let number = if self.to_skip > 0 {
+            self.to_skip -= 1;
             None
         } else {
-            self.told += 1;
+            self.emitted += 1;
             self.next += 1;
             Some(self.next - 1)
         };
         self.streamed = Some(item.to_owned());
-        self.current = Some(Part {
+        self.current = Some(ReasoningPart {
             item: item.to_owned(),
             index,
             raw,

@@ -37,7 +37,7 @@ impl Harness {
         self.with(|t, out| t.completed(item, None, text, out))
     }
     fn written(self, item: &str, text: &str) -> Self {
-        self.with(|t, out| t.written(item, text, out))
+        self.with(|t, out| t.raw_message(item, text, out))
     }
     fn reasoning(self, item: &str, index: u32, text: &str) -> Self {
         self.with(|t, out| t.reasoning(item, index, false, text, out))
@@ -49,7 +49,7 @@ impl Harness {
         self.with(RetryFilter::settle)
     }
     fn ended(self) -> Self {
-        self.with(RetryFilter::check_retold)
+        self.with(RetryFilter::check_repeated)
     }
     fn emits(self, expected: &[&str]) {
         assert_eq!(self.out, expected);
@@ -236,13 +236,13 @@ fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
         .reasoning("r", 0, "a")
         .reasoning("r", 0, "b")
         .reasoning("r", 1, "c")
-        .with(|t, out| t.reasoned("r", &["ab".to_owned(), "c".to_owned()], out))
+        .with(|t, out| t.reasoning_completed("r", &["ab".to_owned(), "c".to_owned()], out))
         .retry()
         .reasoning("s", 0, "x")
         .reasoning("s", 0, "y")
         .reasoning("s", 1, "z")
         .reasoning("s", 2, "new")
-        .with(|t, out| t.reasoned("u", &["whole".to_owned()], out))
+        .with(|t, out| t.reasoning_completed("u", &["whole".to_owned()], out))
         .emits(&["r0:a", "r0:b", "r1:c", "r2:new", "r3:whole"]);
 }
 

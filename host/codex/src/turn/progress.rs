@@ -1,36 +1,61 @@
-//! What others than its reply must know of a turn.
+//! A turn's progress, as its task observes it.
 
-/// What a notification told, besides of its turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TurnNotice {
-    Turn,
-    /// The model took the account's credentials.
-    AccountTaken,
-    /// It did not.
-    AccountRefused,
+/// The progress of a turn.
+///
+/// `started`, `ended`, `too_many_requests` and the counters change with Codex's reports alone (`ProgressChange`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct TurnProgress {
+    /// Codex has started the turn: from here on it can be interrupted.
+    pub(crate) started: bool,
+    /// Codex has ended the turn.
+    pub(crate) ended: bool,
+    /// The turn's output is no longer wanted.
+    pub(crate) abandoned: bool,
+    /// The turn waits for its client.
+    pub(crate) parked: bool,
+    /// Tool calls whose results Codex waits for.
+    pub(crate) open_calls: usize,
+    /// There are results to send to Codex.
+    pub(crate) has_replies: bool,
+    /// Responses that the model has begun.
+    pub(crate) responses_begun: u32,
+    /// Responses that the model has completed.
+    pub(crate) responses_completed: u32,
+    /// Requests to the model that Codex has reported as failed.
+    pub(crate) requests_failed: u32,
+    /// The turn was stopped because it made too many requests to the model.
+    pub(crate) too_many_requests: bool,
 }
 
-/// What the turn's task must know of a turn.
+/// A change of a turn's progress by a report.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// Codex has begun: from here on it can be interrupted.
-    pub(crate) started: bool,
-    /// Codex has ended it.
-    pub(crate) ended: bool,
-    /// Nobody wants it any more.
-    pub(crate) abandoned: bool,
-    /// It waits for its client.
-    pub(crate) parked: bool,
-    /// Calls whose results Codex waits for.
-    pub(crate) open: usize,
-    /// There are answers to give to Codex.
-    pub(crate) answers: bool,
-    /// How often the model has begun to answer a request.
-    pub(crate) answered: u32,
-    /// How often one of its responses was whole.
-    pub(crate) responded: u32,
-    /// How often Codex has reported a request to the model that failed.
-    pub(crate) failed: u32,
-    /// The turn was stopped because it made too many requests to the model.
-    pub(crate) loops: bool,
+pub(super) struct ProgressChange {
+    pub(super) started: bool,
+    pub(super) ended: bool,
+    pub(super) abandoned: bool,
+    pub(super) response_begun: bool,
+    pub(super) response_completed: bool,
+    pub(super) request_failed: bool,
+    pub(super) too_many_requests: bool,
+}
+
+impl ProgressChange {
+    /// Whether nothing changes.
+    pub(super) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// Makes the change. False: the progress is the same as before.
+    pub(super) fn apply_to(self, progress: &mut TurnProgress) -> bool {
+        let before = *progress;
+        progress.started |= self.started;
+        progress.ended |= self.ended;
+        progress.abandoned |= self.abandoned;
+        progress.too_many_requests |= self.too_many_requests;
+        let count = |counter: &mut u32, one: bool| *counter = counter.wrapping_add(u32::from(one));
+        count(&mut progress.responses_begun, self.response_begun);
+        count(&mut progress.responses_completed, self.response_completed);
+        count(&mut progress.requests_failed, self.request_failed);
+        *progress != before
+    }
 }

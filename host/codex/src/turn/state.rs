@@ -1,81 +1,111 @@
-//! What is known of a running turn, and the events that wait for its reply.
+//! The state of a turn, and the events that are queued for its reply.
 
 use std::collections::VecDeque;
 
+use airlock_wire::decode::TurnReport;
 use tokio::time::Instant;
 
-use super::parked::Calls;
+use super::tool_calls::ToolCalls;
 use super::upstream::UpstreamRequests;
-use super::{Permit, TurnOutcome};
+use super::{Permit, TurnContext, TurnOutcome};
 use crate::retry_filter::RetryFilter;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Event, EventKind, ProblemKind};
 
-/// Events beyond which pieces of the same message are joined.
+/// Queued events beyond which pieces of the same message are joined.
 pub(super) const EVENTS: usize = 256;
 
-/// Bytes of one answer. Retries are recognised by comparing, so an answer is kept while it is told.
+/// Bytes of one answer. Retries are recognised by comparison, so an answer is kept while it is emitted.
 const ANSWER_BYTES: usize = 64 << 20;
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct TurnState {
     pub(super) queue: VecDeque<Event>,
     pub(super) queued_bytes: usize,
-    /// Bytes of the largest event that came since the queue was empty.
+    /// Bytes of the largest event since the queue was empty.
     pub(super) largest: usize,
-    /// What a line tells, before it is queued. Empty, but for its room.
-    pub(super) fresh: Vec<EventKind>,
-    /// Nobody has ever parked or abandoned it: what its model says needs no look at its progress.
-    pub(super) plain: bool,
+    /// The allocation for the events of one report; otherwise empty.
+    pub(super) scratch: Vec<EventKind>,
+    /// The turn was never parked or abandoned, so a delta can be applied without its progress.
+    pub(super) may_skip_progress: bool,
     pub(super) retry_filter: RetryFilter,
-    /// The model wrote an item that Codex does not know, and so dropped.
-    pub(super) unread: bool,
-    pub(super) calls: Calls,
-    /// What it asks of the model.
+    /// Codex has dropped an item of the model whose type it does not know.
+    pub(super) dropped_item: bool,
+    pub(super) calls: ToolCalls,
     pub(super) upstream: UpstreamRequests,
-    /// What its events name as their source.
+    /// The source that its events name.
     pub(super) source: u32,
-    /// Its permit to run. Released when Codex has ended the turn, or while the turn waits.
+    /// Released when Codex has ended the turn, and while the turn is parked.
     pub(super) permit: Option<Permit>,
-    /// When anything was last said of it.
+    /// When Codex last reported anything of the turn.
     pub(super) last_received: Instant,
-    /// Of the latest event. Clocks may be set back; a turn's own events do not go back.
+    /// The latest event's time in Unix milliseconds. It never decreases, though clocks may be set back.
     pub(super) at: u64,
-    /// Known from the answer to `turn/start` or from `turn/started`, whichever comes first.
-    pub(super) turn: Option<String>,
+    /// The turn's id, from the response to `turn/start` or from `turn/started`, whichever comes first.
+    pub(super) id: Option<String>,
     pub(super) outcome: Option<TurnOutcome>,
-    pub(super) told_outcome: bool,
+    /// The reply has taken the outcome.
+    pub(super) outcome_taken: bool,
+    /// Whether the model may call tools of the client.
+    pub(super) has_tools: bool,
+    /// Bytes of events that may be queued.
+    buffer_bytes: usize,
+    /// Requests to the model that the turn may make for one response to a client.
+    pub(super) model_requests: usize,
 }
 
-impl State {
-    /// Of a turn of which nothing is known yet.
-    pub(super) fn new(source: u32, permit: Permit) -> Self {
+impl TurnState {
+    /// The state of a turn that has not started.
+    pub(super) fn new(context: TurnContext, has_tools: bool) -> Self {
         Self {
-            source,
-            permit: Some(permit),
-            // Nearly always one waits. Left to grow by itself, each would have room for four in every silent stream.
+            // One event is queued nearly always. A queue that grows by itself would allocate four for every silent stream.
             queue: VecDeque::with_capacity(1),
             queued_bytes: 0,
             largest: 0,
-            fresh: Vec::with_capacity(1),
-            plain: true,
+            scratch: Vec::with_capacity(1),
+            may_skip_progress: true,
             retry_filter: RetryFilter::default(),
-            unread: false,
-            calls: Calls::default(),
+            dropped_item: false,
+            calls: ToolCalls::default(),
             upstream: UpstreamRequests::default(),
+            source: context.source,
+            permit: Some(context.permit),
             last_received: Instant::now(),
             at: 0,
-            turn: None,
+            id: None,
             outcome: None,
-            told_outcome: false,
+            outcome_taken: false,
+            has_tools,
+            buffer_bytes: context.buffer_bytes,
+            model_requests: context.model_requests,
         }
     }
 
-    /// Why the answer of a turn that has completed is not all that the model wrote, if Codex has dropped any of it.
-    pub(super) fn check_whole(&self) -> Option<Failure> {
+    /// Whether a notification that names this turn, or none, is of this turn. Threads are not shared between turns; this
+    /// protects against leaking answers should Codex ever do so.
+    pub(super) fn is_of(&self, turn: &str) -> bool {
+        turn.is_empty() || self.id.as_deref().is_none_or(|id| id == turn)
+    }
+
+    /// Whether the turn has ended for its reply.
+    pub(super) fn has_outcome(&self) -> bool {
+        self.outcome.is_some() || self.outcome_taken
+    }
+
+    /// Whether this report can be applied without the turn's progress, as nearly all deltas can.
+    pub(super) fn can_skip_progress(&self, report: &TurnReport<'_>) -> bool {
+        self.may_skip_progress
+            && matches!(
+                report,
+                TurnReport::MessageDelta { .. } | TurnReport::ReasoningDelta { .. }
+            )
+    }
+
+    /// Why the answer of a completed turn lacks some of the model's output. None: it is complete.
+    pub(super) fn check_complete(&self) -> Option<Failure> {
         let silent = !self.retry_filter.has_text();
-        if !(self.retry_filter.has_lost_a_message() || silent && self.unread) {
+        if !(self.retry_filter.has_lost_a_message() || silent && self.dropped_item) {
             return None;
         }
         Some(match silent {
@@ -93,10 +123,10 @@ impl State {
         })
     }
 
-    /// Queues an event, joined to the last one where both continue the same thing and many wait.
-    pub(super) fn push(&mut self, event: Event, bound: usize) -> Result<(), Failure> {
-        // One event may be as large as a line: an answer that comes whole is not a client's slowness.
-        if self.queued_bytes - self.largest > bound {
+    /// Queues an event. If many are queued, it is joined to the last one where it continues the same message.
+    pub(super) fn push(&mut self, event: Event) -> Result<(), Failure> {
+        // One event may be as large as a line: a large event is not a slow client.
+        if self.queued_bytes - self.largest > self.buffer_bytes {
             return Err(Failure::new(
                 ProblemKind::Upstream,
                 "client_too_slow",

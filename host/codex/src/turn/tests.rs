@@ -1,40 +1,47 @@
 //! A turn's buffer: order, coalescing, the bound, and the ending that is never lost.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use airlock_wire::decode::{self, Line};
+use airlock_wire::decode::{self, RpcMessage};
 use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::state::EVENTS;
 use super::*;
+use airlock_types::wit::{Ending, EventKind};
 
-impl Shared {
-    /// Takes a notification.
-    pub(super) fn told(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
+impl SharedTurn {
+    /// Receives a notification.
+    pub(super) fn notification(&self, method: &str, turn: &str, params: &RawValue, at: u64) {
         let line = format!(r#"{{"method":"{method}","params":{params},"emittedAtMs":{at}}}"#);
-        let Ok(Line::Told { told, verbatim, at }) = decode::line(line.as_bytes()) else {
-            panic!("not told: {line}")
+        let Ok(RpcMessage::ThreadNotification {
+            mut notification,
+            verbatim,
+            at,
+        }) = decode::line(line.as_bytes())
+        else {
+            panic!("not a notification: {line}")
         };
+        notification.turn = turn.to_owned().into();
         let verbatim = verbatim.as_ref();
         let verbatim = verbatim.map(|(method, params)| (method.as_ref(), *params));
-        self.observe(turn, told.report, verbatim, at);
+        self.receive(notification, verbatim, at);
     }
 }
 
-fn observe(shared: &Shared, method: &str, params: &Value) {
+fn receive(shared: &SharedTurn, method: &str, params: &Value) {
     let raw = RawValue::from_string(params.to_string()).unwrap();
     let turn = params["turnId"].as_str().unwrap_or_default();
-    shared.told(method, turn, &raw, 7);
+    shared.notification(method, turn, &raw, 7);
 }
 
-fn delta(shared: &Shared, item: &str, text: &str) {
+fn delta(shared: &SharedTurn, item: &str, text: &str) {
     let params = json!({"threadId": "t", "turnId": "u", "itemId": item, "delta": text});
-    observe(shared, "item/agentMessage/delta", &params);
+    receive(shared, "item/agentMessage/delta", &params);
 }
 
-fn completed(shared: &Shared, status: &str, error: &Value) {
+fn completed(shared: &SharedTurn, status: &str, error: &Value) {
     let turn = json!({"id": "u", "status": status, "error": error});
-    observe(
+    receive(
         shared,
         "turn/completed",
         &json!({"threadId": "t", "turn": turn}),
@@ -48,7 +55,7 @@ struct Reply {
 }
 
 impl Reply {
-    fn of(shared: &Arc<Shared>) -> Self {
+    fn of(shared: &Arc<SharedTurn>) -> Self {
         Self {
             turn: Turn::new(shared.clone(), "m".to_owned()),
             outcome: None,
@@ -62,7 +69,7 @@ impl Reply {
 
 fn drain(reply: &mut Reply) -> Vec<Event> {
     let mut batch = Vec::new();
-    reply.outcome = reply.turn.take(&mut batch);
+    reply.outcome = reply.turn.drain(&mut batch);
     batch
 }
 
@@ -76,17 +83,17 @@ fn text(events: &[Event]) -> String {
 
 #[test]
 fn events_keep_order_and_time_and_the_ending_comes_last() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     delta(&shared, "a", "one ");
-    observe(
+    receive(
         &shared,
         "item/plan/delta",
         &json!({"threadId": "t", "turnId": "u", "delta": "step"}),
     );
     delta(&shared, "a", "two");
     let item = json!({"type": "agentMessage", "id": "a", "text": "one two", "phase": null});
-    observe(
+    receive(
         &shared,
         "item/completed",
         &json!({"threadId": "t", "turnId": "u", "item": item}),
@@ -108,7 +115,7 @@ fn events_keep_order_and_time_and_the_ending_comes_last() {
 
 #[test]
 fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     for number in 0..10_000 {
         delta(&shared, "a", &format!("{number} "));
@@ -122,7 +129,7 @@ fn a_slow_reply_loses_no_text_while_its_events_coalesce() {
 
 #[test]
 fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
-    let shared = Shared::new(Terms::alone(0, 1000), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1000), false);
     let mut turn = Reply::of(&shared);
     for _ in 0..100 {
         delta(&shared, "a", &"x".repeat(100));
@@ -139,11 +146,11 @@ fn past_its_bound_a_turn_ends_for_its_client_and_is_abandoned() {
 
 #[test]
 fn one_event_larger_than_the_bound_arrives_whole() {
-    let shared = Shared::new(Terms::alone(0, 1000), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1000), false);
     let mut turn = Reply::of(&shared);
     let whole = "y".repeat(1 << 20);
     let item = json!({"type": "agentMessage", "id": "a", "text": whole, "phase": null});
-    observe(
+    receive(
         &shared,
         "item/completed",
         &json!({"threadId": "t", "turnId": "u", "item": item}),
@@ -155,10 +162,10 @@ fn one_event_larger_than_the_bound_arrives_whole() {
 
 #[test]
 fn another_turns_events_are_not_ours() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
-    shared.named("u".to_owned());
-    observe(
+    shared.set_id("u".to_owned());
+    receive(
         &shared,
         "item/agentMessage/delta",
         &json!({"threadId": "t", "turnId": "other", "itemId": "a", "delta": "leak"}),
@@ -170,7 +177,7 @@ fn another_turns_events_are_not_ours() {
 
 #[test]
 fn a_content_filter_ends_the_turn_at_its_first_retry() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     let error = json!({
         "message": "Reconnecting... 1/5",
@@ -178,7 +185,7 @@ fn a_content_filter_ends_the_turn_at_its_first_retry() {
         "additionalDetails": "stream disconnected before completion: Incomplete response returned, reason: content_filter",
     });
     delta(&shared, "a", "so far");
-    observe(
+    receive(
         &shared,
         "error",
         &json!({"threadId": "t", "turnId": "u", "willRetry": true, "error": error}),
@@ -195,10 +202,10 @@ fn a_content_filter_ends_the_turn_at_its_first_retry() {
 
 #[test]
 fn a_conversation_that_codex_would_summarise_is_too_long() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     let item = json!({"type": "contextCompaction", "id": "c"});
-    observe(
+    receive(
         &shared,
         "item/started",
         &json!({"threadId": "t", "turnId": "u", "item": item}),
@@ -214,12 +221,12 @@ fn a_conversation_that_codex_would_summarise_is_too_long() {
 
 #[test]
 fn a_turn_has_used_what_codex_told_last() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let turn = Reply::of(&shared).turn;
     assert_eq!(turn.used(), None);
     for input in [10, 30] {
         let usage = json!({"total": {"inputTokens": input, "outputTokens": 1}});
-        observe(
+        receive(
             &shared,
             "thread/tokenUsage/updated",
             &json!({"threadId": "t", "turnId": "u", "tokenUsage": usage}),
@@ -231,7 +238,7 @@ fn a_turn_has_used_what_codex_told_last() {
 
 #[test]
 fn a_dropped_turn_is_abandoned() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     drop(Turn::new(shared.clone(), "m".to_owned()));
     assert!(shared.progress().borrow().abandoned);
     delta(&shared, "a", "for nobody");
@@ -240,10 +247,10 @@ fn a_dropped_turn_is_abandoned() {
 
 #[test]
 fn the_childs_end_is_the_turns_end() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     delta(&shared, "a", "half");
-    shared.lost();
+    shared.child_exited();
     assert_eq!(text(&drain(&mut turn)), "half");
     let Ending::Failed(problem) = turn.ending() else {
         panic!("not failed")
@@ -253,13 +260,13 @@ fn the_childs_end_is_the_turns_end() {
 
 #[test]
 fn events_name_their_source_and_never_go_back_in_time() {
-    let terms = Terms::alone(3, 1 << 20);
-    let shared = Shared::new(terms.clone(), false);
+    let context = TurnContext::alone(3, 1 << 20);
+    let shared = SharedTurn::new(context.clone(), false);
     let mut turn = Reply::of(&shared);
     for (at, text) in [(50, "one "), (20, "two "), (60, "three")] {
         let params = json!({"threadId": "t", "turnId": "u", "itemId": "a", "delta": text});
         let raw = RawValue::from_string(params.to_string()).unwrap();
-        shared.told("item/agentMessage/delta", "u", &raw, at);
+        shared.notification("item/agentMessage/delta", "u", &raw, at);
     }
     completed(&shared, "completed", &Value::Null);
     let events = drain(&mut turn);
@@ -270,17 +277,17 @@ fn events_name_their_source_and_never_go_back_in_time() {
     assert_eq!(told, [(3, 50), (3, 50), (3, 60)]);
     assert!(turn.outcome.unwrap().at >= 60);
     // It was set for each; a late waiter is woken once.
-    assert!(terms.wake.notified().now_or_never().is_some());
+    assert!(context.wake.notified().now_or_never().is_some());
 }
 
-fn item(shared: &Shared, method: &str, item: &Value) {
+fn item(shared: &SharedTurn, method: &str, item: &Value) {
     let params = json!({"threadId": "t", "turnId": "u", "item": item});
-    observe(shared, method, &params);
+    receive(shared, method, &params);
 }
 
-fn turn_started(shared: &Shared) {
+fn turn_started(shared: &SharedTurn) {
     let turn = json!({"id": "u", "status": "inProgress"});
-    observe(
+    receive(
         shared,
         "turn/started",
         &json!({"threadId": "t", "turn": turn}),
@@ -289,7 +296,7 @@ fn turn_started(shared: &Shared) {
 
 #[test]
 fn raw_events_of_a_turn_without_tools_stay_with_the_host() {
-    let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     turn_started(&shared);
     let text_part = json!([{"type": "output_text", "text": "a message"}]);
@@ -304,7 +311,7 @@ fn raw_events_of_a_turn_without_tools_stay_with_the_host() {
     }
     let usage = json!({"inputTokens": 1, "outputTokens": 1});
     let responded = json!({"threadId": "t", "turnId": "u", "usage": usage});
-    observe(&shared, "rawResponse/completed", &responded);
+    receive(&shared, "rawResponse/completed", &responded);
     assert!(drain(&mut turn).is_empty());
     completed(&shared, "completed", &Value::Null);
     drain(&mut turn);
@@ -315,14 +322,14 @@ fn raw_events_of_a_turn_without_tools_stay_with_the_host() {
 fn an_answer_that_codex_drops_is_a_failure() {
     let begins = json!({"type": "agentMessage", "id": "a", "text": "", "phase": null});
     let other = json!({"type": "other"});
-    let says = |shared: &Shared| {
+    let says = |shared: &SharedTurn| {
         let whole = json!({"type": "agentMessage", "id": "b", "text": "hi", "phase": null});
         item(shared, "item/completed", &whole);
     };
-    let started = |shared: &Shared| item(shared, "item/started", &begins);
-    let unknown = |shared: &Shared| item(shared, "rawResponseItem/completed", &other);
-    let ended = |acts: &[&dyn Fn(&Shared)]| {
-        let shared = Shared::new(Terms::alone(0, 1 << 20), false);
+    let started = |shared: &SharedTurn| item(shared, "item/started", &begins);
+    let unknown = |shared: &SharedTurn| item(shared, "rawResponseItem/completed", &other);
+    let ended = |acts: &[&dyn Fn(&SharedTurn)]| {
+        let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
         let mut turn = Reply::of(&shared);
         for act in acts {
             act(&shared);

@@ -89,7 +89,7 @@ impl UpstreamRequests {
     }
 
     /// Since when the model is awaited.
-    pub(super) fn awaited(&self) -> Option<Instant> {
+    pub(super) fn awaited_since(&self) -> Option<Instant> {
         self.awaited
     }
 
@@ -154,14 +154,14 @@ mod tests {
         assert!(!requests.answered(), "nothing was asked yet");
         assert!(!requests.is_answering());
         requests.begin(now);
-        assert_eq!(requests.awaited(), Some(now));
+        assert_eq!(requests.awaited_since(), Some(now));
         assert!(!requests.is_answering());
         assert!(requests.answered() && !requests.answered());
-        assert_eq!(requests.awaited(), None);
+        assert_eq!(requests.awaited_since(), None);
         assert!(requests.is_answering());
         requests.responded(now);
         assert!(!requests.used(now), "it is of the same response");
-        assert_eq!(requests.awaited(), Some(now));
+        assert_eq!(requests.awaited_since(), Some(now));
         assert!(requests.used(now), "a response of nothing but a call");
         requests.begin(now);
         requests.responded(now);

@@ -1,130 +1,153 @@
-//! A turn that runs: its time, the answers that it is to be given, and its end.
+//! Supervises a running turn: its deadlines, the replies to its tool calls, and its interruption.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Patience;
+use super::TurnTimeouts;
 use crate::connection::{CallError, Connection};
 use crate::failure;
 use crate::fleet::Worker;
 use crate::protocol::{Ignored, TurnInterruptParams};
-use crate::turn::{Given, Progress, Shared};
+use crate::turn::{SharedTurn, ToolReply, TurnOutcome, TurnProgress};
 use crate::upstream::{SUSPICION, UpstreamHealth};
 
-/// A model that has sent anything so lately is reached, though a connection to it failed.
+/// A model that has sent anything within this time is reachable, though a connection to it failed.
 const REACHED: Duration = Duration::from_secs(2);
 
-/// How long an interrupted turn may take to end, before its place is given to another all the same.
+/// How long an interrupted turn may take to end before its permit is released nevertheless.
 const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
 
-/// How long after an interrupt that did not hold the next follows. Doubles each time.
+/// The pause before a turn that goes on is interrupted again. Doubles each time.
 const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Waits until the turn has ended, or nobody wants it any more, or it has taken too long. A turn that waits for its
-/// client takes no time, and has all of it again when it goes on.
-pub(super) async fn see_through(
+/// Runs until the turn has ended or is abandoned, and ends it for its reply when it exceeds its time. A parked turn's clock
+/// stands still, and starts again when the turn is resumed.
+pub(super) async fn supervise(
     child: &Worker,
-    shared: &Shared,
+    shared: &SharedTurn,
     mut deadline: Instant,
-    patience: Patience,
+    timeouts: TurnTimeouts,
 ) {
-    let connection = &child.connection;
     let mut progress = shared.progress();
-    let over = |now: &Progress| now.ended || now.abandoned;
     let mut model = ModelWatch::default();
-    // Looks at how things are and never at how they have become so: they may change faster than this task runs.
+    // Each round looks at the present progress alone: changes may be faster than this task.
     loop {
         let now = *progress.borrow_and_update();
         model.observe(&child.upstream, shared, &now);
-        if over(&now) {
+        if is_over(&now) {
             return;
         }
-        if now.answers {
-            let (answers, goes_on) = shared.answers();
-            if goes_on {
-                deadline = Instant::now() + patience.turn;
+        if now.has_replies {
+            let (replies, resumed) = shared.take_replies();
+            if resumed {
+                deadline = Instant::now() + timeouts.turn;
             }
-            let given = tokio::select! {
+            let sent = tokio::select! {
                 biased;
-                _ = progress.wait_for(over) => return,
-                given = timeout_at(deadline, Box::pin(give(connection, answers))) => given,
+                _ = progress.wait_for(is_over) => return,
+                sent = timeout_at(deadline, Box::pin(send_replies(&child.connection, replies))) => sent,
             };
-            match given {
+            match sent {
                 Ok(true) => continue,
-                // Nothing more can be written to the child, which is on its way out.
-                Ok(false) => return shared.lost(),
+                // The child's stdin is closed, so it will exit.
+                Ok(false) => return shared.child_exited(),
                 Err(_elapsed) => return shared.end(failure::too_slow()),
             }
         }
         if now.parked {
             tokio::select! {
                 _ = progress.changed() => {}
-                // Whoever comes with the results has them laid before another child.
+                // The request that would have resumed it gets a new thread on another child.
                 () = child.leaving.cancelled() => shared.abandon_parked(),
             }
             continue;
         }
-        // Kept here and not by the reply: a client that does not read asks its reply for nothing.
-        let silent = || shared.last_received() + patience.call;
-        let until = match now.open {
-            0 => model
-                .due(shared, patience.model)
-                .map_or(deadline, |due| due.min(deadline)),
-            _ => silent().min(deadline),
-        };
+        let until = model.next_check(shared, &now, timeouts, deadline);
         if timeout_at(until, progress.changed()).await.is_ok() {
             continue;
         }
         if Instant::now() >= deadline {
             return shared.end(failure::too_slow());
         }
-        if now.open == 0 {
-            if model.is_overdue(&child.upstream, shared, patience.model) {
-                let error = shared.model_error();
-                return shared.end(failure::unanswered_by_model(patience.model, error.as_ref()));
-            }
-        } else if Instant::now() >= silent() && !shared.probe() {
-            return shared.end(failure::unanswered());
+        if let Some(outcome) = model.check(&child.upstream, shared, &now, timeouts) {
+            return shared.end(outcome);
         }
     }
 }
 
-/// What the turn's task has reported of the model.
+fn is_over(progress: &TurnProgress) -> bool {
+    progress.ended || progress.abandoned
+}
+
+/// Reports what a turn finds out about the model.
 #[derive(Default)]
 struct ModelWatch {
-    answered: u32,
-    failed: u32,
-    /// The request whose silence was reported, by when it began.
+    responses_begun: u32,
+    requests_failed: u32,
+    /// When the request started whose silence was reported.
     suspected: Option<Instant>,
 }
 
 impl ModelWatch {
-    /// Reports what has become of the turn's requests to the model.
-    fn observe(&mut self, health: &UpstreamHealth, shared: &Shared, now: &Progress) {
-        if now.answered != self.answered {
-            self.answered = now.answered;
+    /// Reports the results of the turn's requests to the model.
+    fn observe(&mut self, health: &UpstreamHealth, shared: &SharedTurn, now: &TurnProgress) {
+        if now.responses_begun != self.responses_begun {
+            self.responses_begun = now.responses_begun;
             health.answered();
         }
-        if now.failed != self.failed {
-            self.failed = now.failed;
+        if now.requests_failed != self.requests_failed {
+            self.requests_failed = now.requests_failed;
             let error = shared.model_error();
             if error.is_some_and(|error| failure::is_unreachable(&error)) {
                 let failed = Instant::now();
-                // Not `has_sent_after(since)`: what Codex reports is newer than an answer that began meanwhile.
+                // Not `has_sent_after(since)`: Codex's report is newer than an answer that began meanwhile.
                 let before = failed.checked_sub(REACHED);
                 if before.is_none_or(|before| !health.has_sent_after(before)) {
                     health.unreachable(shared.awaits_model_since().unwrap_or(failed));
                 }
             }
         }
-        if now.loops {
+        if now.too_many_requests {
             health.count_loop();
         }
     }
 
-    /// When the model has been silent for too long. None: it is answering, or not asked.
-    fn due(&self, shared: &Shared, wait: Duration) -> Option<Instant> {
+    /// When `check` has to be called if nothing changes before. The task and not the reply observes the silence: a client that
+    /// does not read does not poll its reply.
+    fn next_check(
+        &self,
+        shared: &SharedTurn,
+        now: &TurnProgress,
+        timeouts: TurnTimeouts,
+        deadline: Instant,
+    ) -> Instant {
+        let due = match now.open_calls {
+            0 => self.due(shared, timeouts.model),
+            _ => Some(shared.last_received() + timeouts.call),
+        };
+        due.map_or(deadline, |due| due.min(deadline))
+    }
+
+    /// Checks a silent model. Some: the turn ends.
+    fn check(
+        &mut self,
+        health: &UpstreamHealth,
+        shared: &SharedTurn,
+        now: &TurnProgress,
+        timeouts: TurnTimeouts,
+    ) -> Option<TurnOutcome> {
+        if now.open_calls == 0 {
+            return self.is_overdue(health, shared, timeouts.model).then(|| {
+                failure::unanswered_by_model(timeouts.model, shared.model_error().as_ref())
+            });
+        }
+        let is_silent = Instant::now() >= shared.last_received() + timeouts.call;
+        (is_silent && !shared.probe()).then(|| failure::unanswered().into())
+    }
+
+    /// When the silence of the model is to be reported or to end the turn. None: the model is answering, or has no request.
+    fn due(&self, shared: &SharedTurn, wait: Duration) -> Option<Instant> {
         let since = shared.awaits_model_since()?;
         Some(match self.suspected == Some(since) {
             true => since + wait,
@@ -132,8 +155,8 @@ impl ModelWatch {
         })
     }
 
-    /// Whether the model has been silent for so long that the turn ends. Silence of less is reported.
-    fn is_overdue(&mut self, health: &UpstreamHealth, shared: &Shared, wait: Duration) -> bool {
+    /// Whether the model has been silent for so long that the turn ends. Shorter silence is reported.
+    fn is_overdue(&mut self, health: &UpstreamHealth, shared: &SharedTurn, wait: Duration) -> bool {
         let Some(since) = shared.awaits_model_since() else {
             return false;
         };
@@ -147,7 +170,7 @@ impl ModelWatch {
         if silent < wait {
             return false;
         }
-        // An error that came over a connection says nothing of the network.
+        // An error that came over a connection does not concern the network.
         let error = shared.model_error();
         let is_unreachable = error.is_none_or(|error| failure::is_unreachable(&error));
         if is_unreachable && !health.has_sent_after(since) {
@@ -158,21 +181,21 @@ impl ModelWatch {
     }
 }
 
-/// Answers what Codex has asked. False: it cannot be answered any more.
-async fn give(connection: &Connection, answers: Vec<Given>) -> bool {
-    for (request, result) in answers {
-        let Ok(_room) = connection.room(result.get().len()).await else {
+/// Sends the results that Codex has requested. False: the connection is closed.
+async fn send_replies(connection: &Connection, replies: Vec<ToolReply>) -> bool {
+    for (request, result) in replies {
+        let Ok(_budget) = connection.reserve(result.get().len()).await else {
             return false;
         };
-        if connection.answer(&request, &result).await.is_err() {
+        if connection.respond(&request, &result).await.is_err() {
             return false;
         }
     }
     true
 }
 
-/// Interrupts a turn that has not ended, until it has.
-pub(super) async fn see_out(connection: &Connection, thread: &str, shared: &Shared) {
+/// Interrupts a turn that has not ended, until it has. Returns after `INTERRUPT_DEADLINE` in any case.
+pub(super) async fn interrupt(connection: &Connection, thread: &str, shared: &SharedTurn) {
     let mut progress = shared.progress();
     let deadline = Instant::now() + INTERRUPT_DEADLINE;
     let mut pause = INTERRUPT_PAUSE;
@@ -181,16 +204,16 @@ pub(super) async fn see_out(connection: &Connection, thread: &str, shared: &Shar
             tracing::error!("a turn goes on although it was interrupted");
             return;
         }
-        let turn = shared.turn();
+        let turn = shared.id();
         let params = TurnInterruptParams {
             thread_id: thread,
             turn_id: &turn,
         };
         let interrupted = connection.call::<Ignored>("turn/interrupt", &params);
-        // Boxed: few turns come to this, and each would keep room for it.
+        // Boxed, as few turns need it: each task would reserve memory for it.
         let interrupted = Box::pin(interrupted).await;
-        // Until `turn/started` Codex says "no active turn to interrupt" and the turn goes on (0.169.0): so it is
-        // asked again as soon as the turn has started, and after a pause in any case.
+        // Until `turn/started`, Codex answers "no active turn to interrupt" and the turn goes on (0.169.0). So the call is
+        // repeated as soon as the turn has started, and after a pause in any case.
         let started = progress.borrow().started;
         match interrupted {
             Err(CallError::Closed) => return,

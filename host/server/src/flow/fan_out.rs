@@ -17,7 +17,7 @@ use crate::config::ServerLimits;
 use airlock_base::clock;
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::config::TurnLimits;
-use airlock_codex::{Codex, Conversation, Permit, Terms, TurnOutcome};
+use airlock_codex::{Codex, Conversation, Permit, TurnContext, TurnOutcome};
 use airlock_metrics::{FanOutTrail, RequestMetrics};
 use airlock_policy::{Fault, Session};
 use airlock_types::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
@@ -349,7 +349,7 @@ impl Means {
         limits: &TurnLimits,
         turns: &mut Turns,
     ) {
-        let terms = Terms {
+        let context = TurnContext {
             source,
             permit,
             wake: self.wake.clone(),
@@ -360,7 +360,7 @@ impl Means {
         let trail = self.trail.clone();
         turns.add(source, async move {
             let trail = trail.request_turn();
-            let turn = codex.start_turn(conversation, brief, terms).await?;
+            let turn = codex.start_turn(conversation, brief, context).await?;
             Ok(Turn::new(turn, trail))
         });
     }

@@ -204,12 +204,12 @@ impl Unread {
             self.attachments,
         )?;
         for brief in &plan.briefs {
-            conversation.expect_images(brief)?;
+            conversation.check_images(brief)?;
         }
         // What its turns are asked goes before it does.
         let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
         let memory = self.held.memory.split_off(conversation.bytes() + briefs);
-        let conversation = conversation.occupying(memory);
+        let conversation = conversation.with_memory(memory);
         Ok(Read {
             session: self.session,
             request: self.request,

@@ -84,7 +84,7 @@ impl Lot {
         };
         let mut spaces = self.shared.lock();
         // Those whose child has ended take no room.
-        spaces.retain(|space| space.turn.waits());
+        spaces.retain(|space| space.turn.is_waiting());
         let over = (spaces.len() + 1).saturating_sub(self.most);
         let gone: Vec<Space> = spaces.drain(..over).collect();
         spaces.push_back(space);
@@ -101,8 +101,9 @@ impl Lot {
     /// The turn of this key, if it is still there.
     pub(super) fn take(&self, key: &str) -> Option<Parked> {
         let mut spaces = self.shared.lock();
-        let here =
-            |space: &Space| space.key == key && space.release == self.release && space.turn.waits();
+        let here = |space: &Space| {
+            space.key == key && space.release == self.release && space.turn.is_waiting()
+        };
         let place = spaces.iter().position(here)?;
         spaces.remove(place).map(|space| space.turn)
     }

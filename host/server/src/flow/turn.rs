@@ -34,7 +34,7 @@ impl Turn {
 
     /// Appends what has arrived and, once the turn has ended, gives its outcome: then there is no more. Never waits.
     pub(super) fn take(&mut self, batch: &mut Vec<Event>) -> Option<TurnOutcome> {
-        let outcome = self.turn.as_mut()?.take(batch)?;
+        let outcome = self.turn.as_mut()?.drain(batch)?;
         self.trail.ended(outcome.known);
         Some(outcome)
     }

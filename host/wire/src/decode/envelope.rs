@@ -1,7 +1,7 @@
-//! What stands in a line, whichever it is, with what it tells of a turn: nearly all lines are read in one pass.
+//! The members of a line, with the parameters of a notification decoded in the same pass.
 //!
-//! That pass needs the method before its parameters, as Codex writes them (0.169.0, all recordings). What is in any way
-//! odd is read once more in the way that serde derives, which decides alone what is an error.
+//! That pass needs the method before its parameters, as Codex writes them (0.169.0, all recordings). Any other line is
+//! read a second time by the derived `Deserialize`, which alone decides what is an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,16 +11,16 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::RpcError;
-use super::shapes::Text;
-use super::told::{Kind, Told};
+use super::notification::{NotificationKind, ThreadNotification};
+use super::shapes::BorrowedText;
 
-/// The members of a line.
+/// The members of a JSON-RPC message.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Envelope<'a> {
+pub(super) struct RpcEnvelope<'a> {
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    /// Empty when there is none: serde borrows a `Cow`, but not one inside an `Option`.
+    /// Empty if absent: serde borrows a `Cow`, but not one inside an `Option`.
     #[serde(borrow, default)]
     pub(super) method: Cow<'a, str>,
     #[serde(borrow)]
@@ -30,34 +30,44 @@ pub(super) struct Envelope<'a> {
     pub(super) error: Option<RpcError>,
     #[serde(default)]
     pub(super) emitted_at_ms: u64,
-    /// What the parameters tell, where they have been decoded. Where that is all, `params` is none.
+    /// The decoded parameters; `params` is then absent, unless they are needed verbatim.
     #[serde(skip)]
-    pub(super) told: Option<Told<'a>>,
+    pub(super) notification: Option<ThreadNotification<'a>>,
 }
 
-impl<'a> Envelope<'a> {
-    /// Reads a line.
+impl<'a> RpcEnvelope<'a> {
+    /// Decodes a line.
     pub(super) fn of(text: &'a str) -> Result<Self, serde_json::Error> {
         let mut envelope = Self::default();
-        let told = match in_one_pass(text, &mut envelope) {
-            Ok(()) if envelope.told.as_ref().is_none_or(Told::says_all) => return Ok(envelope),
-            Ok(()) => envelope.told,
+        let notification = match in_one_pass(text, &mut envelope) {
+            Ok(())
+                if envelope
+                    .notification
+                    .as_ref()
+                    .is_none_or(ThreadNotification::is_self_contained) =>
+            {
+                return Ok(envelope);
+            }
+            Ok(()) => envelope.notification,
             Err(_) => None,
         };
         let envelope = serde_json::from_str(text)?;
-        Ok(Self { told, ..envelope })
+        Ok(Self {
+            notification,
+            ..envelope
+        })
     }
 }
 
-fn in_one_pass<'a>(text: &'a str, envelope: &mut Envelope<'a>) -> Result<(), serde_json::Error> {
+fn in_one_pass<'a>(text: &'a str, envelope: &mut RpcEnvelope<'a>) -> Result<(), serde_json::Error> {
     let mut text = serde_json::Deserializer::from_str(text);
-    text.deserialize_map(Members(envelope))?;
+    text.deserialize_map(EnvelopeVisitor(envelope))?;
     text.end()
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-enum Member {
+enum EnvelopeMember {
     Id,
     Method,
     Params,
@@ -68,10 +78,10 @@ enum Member {
     Unknown,
 }
 
-/// Reads the members of a line in one pass. An error may only mean that it takes two.
-struct Members<'of, 'a>(&'of mut Envelope<'a>);
+/// Decodes a line in one pass. An error may only mean that two passes are needed.
+struct EnvelopeVisitor<'of, 'a>(&'of mut RpcEnvelope<'a>);
 
-impl<'de> Visitor<'de> for Members<'_, 'de> {
+impl<'de> Visitor<'de> for EnvelopeVisitor<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -80,31 +90,31 @@ impl<'de> Visitor<'de> for Members<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(envelope) = self;
-        // Those that are known; the unknown come after them, and may stand as often as they like.
-        let mut read = [false; Member::Unknown as usize];
+        // The known members; `Unknown` is the last variant, and may be repeated.
+        let mut read = [false; EnvelopeMember::Unknown as usize];
         while let Some(member) = members.next_key()? {
             if let Some(read) = read.get_mut(member as usize)
                 && std::mem::replace(read, true)
             {
-                return Err(A::Error::custom("a member stands twice"));
+                return Err(A::Error::custom("a duplicate member"));
             }
             match member {
-                Member::Id => envelope.id = members.next_value()?,
-                Member::Method => Text(envelope.method) = members.next_value()?,
-                Member::Params => match Kind::of(&envelope.method) {
-                    Some(kind) if kind.may_say_all() => {
-                        envelope.told = Some(members.next_value_seed(kind)?);
+                EnvelopeMember::Id => envelope.id = members.next_value()?,
+                EnvelopeMember::Method => BorrowedText(envelope.method) = members.next_value()?,
+                EnvelopeMember::Params => match NotificationKind::of(&envelope.method) {
+                    Some(kind) if kind.may_be_self_contained() => {
+                        envelope.notification = Some(members.next_value_seed(kind)?);
                     }
                     _ => envelope.params = members.next_value()?,
                 },
-                Member::Result => envelope.result = members.next_value()?,
-                Member::Error => envelope.error = members.next_value()?,
-                Member::EmittedAtMs => envelope.emitted_at_ms = members.next_value()?,
-                Member::Unknown => drop(members.next_value::<IgnoredAny>()?),
+                EnvelopeMember::Result => envelope.result = members.next_value()?,
+                EnvelopeMember::Error => envelope.error = members.next_value()?,
+                EnvelopeMember::EmittedAtMs => envelope.emitted_at_ms = members.next_value()?,
+                EnvelopeMember::Unknown => drop(members.next_value::<IgnoredAny>()?),
             }
         }
-        match (&envelope.told, envelope.id) {
-            (Some(_), Some(_)) => Err(A::Error::custom("a request, which is not told")),
+        match (&envelope.notification, envelope.id) {
+            (Some(_), Some(_)) => Err(A::Error::custom("a request, not a notification")),
             _ => Ok(()),
         }
     }

@@ -1,14 +1,14 @@
-//! What Codex fails with, in its own shapes.
+//! Codex's error objects.
 
 use serde::Deserialize;
 
-/// An error that Codex answered with. Almost all carry -32600, so the text matters too.
+/// The error of a JSON-RPC response. Nearly all have code -32600, so the text matters too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
 #[error("codex answered error {code}: {message}")]
 pub struct RpcError {
-    /// -32600 for nearly everything, -32001 for overload.
+    /// -32600 nearly always; -32001 for overload.
     pub code: i64,
-    /// What it says of it; empty where it says nothing.
+    /// The error's text; empty if absent.
     #[serde(default)]
     pub message: String,
 }
@@ -17,11 +17,11 @@ pub struct RpcError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnError {
-    /// In words.
+    /// The error's text; empty if absent.
     #[serde(default)]
     pub message: String,
-    /// Its kind: a name, or an object with one member of that name.
+    /// The kind: a name, or an object with one member of that name.
     pub codex_error_info: Option<serde_json::Value>,
-    /// More words.
+    /// Further text.
     pub additional_details: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! A part of a turn: a message, some reasoning, or what else Codex does.
+//! An item of a turn: a message, reasoning, or another step of Codex's.
 //!
-//! What stands in an item depends on its type, which may stand anywhere in it. So what may count is only found at first,
-//! and is read once the type is known: nothing is copied that need not be, and what does not count may be anything.
+//! An item's members depend on its type, and the type may follow them. So the first pass only finds the raw members, and
+//! those that the type has are deserialized afterwards: nothing else is copied, and other members may be any JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,14 +10,14 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::report::Phase;
-use super::shapes::Text;
+use super::report::MessagePhase;
+use super::shapes::BorrowedText;
 
-/// An item, as far as a turn is told by it.
-pub(super) enum Item<'a> {
+/// The items that a report is made of.
+pub(super) enum ThreadItem<'a> {
     AgentMessage {
         id: Cow<'a, str>,
-        phase: Option<Phase>,
+        phase: Option<MessagePhase>,
         text: Cow<'a, str>,
     },
     Reasoning {
@@ -30,15 +30,15 @@ pub(super) enum Item<'a> {
     Unknown,
 }
 
-impl<'de> Deserialize<'de> for Item<'de> {
+impl<'de> Deserialize<'de> for ThreadItem<'de> {
     fn deserialize<D: Deserializer<'de>>(item: D) -> Result<Self, D::Error> {
-        item.deserialize_map(Members)
+        item.deserialize_map(ItemVisitor)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-enum Type {
+enum ItemType {
     AgentMessage,
     Reasoning,
     ContextCompaction,
@@ -50,7 +50,7 @@ enum Type {
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "camelCase")]
-enum Member {
+enum ItemMember {
     Type,
     Id,
     Phase,
@@ -60,10 +60,10 @@ enum Member {
     Unknown,
 }
 
-struct Members;
+struct ItemVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Item<'de>;
+impl<'de> Visitor<'de> for ItemVisitor {
+    type Value = ThreadItem<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an item")
@@ -71,40 +71,40 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
         let mut item_type = None;
-        let mut id = Found::Nowhere;
-        let mut phase = Found::Nowhere;
-        let mut text = Found::Nowhere;
-        let mut summary = Found::Nowhere;
+        let mut id = MemberValue::Missing;
+        let mut phase = MemberValue::Missing;
+        let mut text = MemberValue::Missing;
+        let mut summary = MemberValue::Missing;
         while let Some(member) = members.next_key()? {
             match member {
-                Member::Type if item_type.is_some() => {
+                ItemMember::Type if item_type.is_some() => {
                     return Err(A::Error::duplicate_field("type"));
                 }
-                Member::Type => item_type = Some(members.next_value()?),
-                Member::Id => id.again(members.next_value()?),
-                Member::Phase => phase.again(members.next_value()?),
-                Member::Text => text.again(members.next_value()?),
-                Member::Summary => summary.again(members.next_value()?),
-                Member::Unknown => drop(members.next_value::<IgnoredAny>()?),
+                ItemMember::Type => item_type = Some(members.next_value()?),
+                ItemMember::Id => id.set(members.next_value()?),
+                ItemMember::Phase => phase.set(members.next_value()?),
+                ItemMember::Text => text.set(members.next_value()?),
+                ItemMember::Summary => summary.set(members.next_value()?),
+                ItemMember::Unknown => drop(members.next_value::<IgnoredAny>()?),
             }
         }
         Ok(match item_type {
-            Some(Type::AgentMessage) => Item::AgentMessage {
-                id: id.read::<Text<'_>, _>()?.ok_or_else(no_id)?.0,
+            Some(ItemType::AgentMessage) => ThreadItem::AgentMessage {
+                id: id.read::<BorrowedText<'_>, _>()?.ok_or_else(no_id)?.0,
                 phase: phase
-                    .read::<Option<Text<'_>>, _>()?
+                    .read::<Option<BorrowedText<'_>>, _>()?
                     .flatten()
-                    .and_then(|Text(name)| Phase::of(&name)),
-                text: text.read::<Text<'_>, _>()?.unwrap_or_default().0,
+                    .and_then(|BorrowedText(name)| MessagePhase::of(&name)),
+                text: text.read::<BorrowedText<'_>, _>()?.unwrap_or_default().0,
             },
-            Some(Type::Reasoning) => Item::Reasoning {
-                id: id.read::<Text<'_>, _>()?.ok_or_else(no_id)?.0,
+            Some(ItemType::Reasoning) => ThreadItem::Reasoning {
+                id: id.read::<BorrowedText<'_>, _>()?.ok_or_else(no_id)?.0,
                 summary: summary.read()?.unwrap_or_default(),
             },
-            Some(Type::ContextCompaction) => Item::ContextCompaction,
-            Some(Type::DynamicToolCall) => Item::DynamicToolCall,
-            Some(Type::UserMessage) => Item::UserMessage,
-            Some(Type::Unknown) => Item::Unknown,
+            Some(ItemType::ContextCompaction) => ThreadItem::ContextCompaction,
+            Some(ItemType::DynamicToolCall) => ThreadItem::DynamicToolCall,
+            Some(ItemType::UserMessage) => ThreadItem::UserMessage,
+            Some(ItemType::Unknown) => ThreadItem::Unknown,
             None => return Err(A::Error::missing_field("type")),
         })
     }
@@ -114,29 +114,29 @@ fn no_id<E: Error>() -> E {
     E::missing_field("id")
 }
 
-/// Where a member was found. Whether it may stand twice depends on whether it counts.
-enum Found<'a> {
-    Nowhere,
+/// A member's raw value. A duplicate is an error only if the item's type has the member.
+enum MemberValue<'a> {
+    Missing,
     Once(&'a RawValue),
     Twice,
 }
 
-impl<'a> Found<'a> {
-    fn again(&mut self, value: &'a RawValue) {
+impl<'a> MemberValue<'a> {
+    fn set(&mut self, value: &'a RawValue) {
         *self = match self {
-            Self::Nowhere => Self::Once(value),
+            Self::Missing => Self::Once(value),
             Self::Once(_) | Self::Twice => Self::Twice,
         };
     }
 
     fn read<T: Deserialize<'a>, E: Error>(&self) -> Result<Option<T>, E> {
         match self {
-            Self::Nowhere => Ok(None),
+            Self::Missing => Ok(None),
             Self::Once(value) => match serde_json::from_str(value.get()) {
                 Ok(value) => Ok(Some(value)),
                 Err(error) => Err(E::custom(error)),
             },
-            Self::Twice => Err(E::custom("a member stands twice")),
+            Self::Twice => Err(E::custom("a duplicate member")),
         }
     }
 }

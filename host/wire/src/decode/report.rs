@@ -1,4 +1,4 @@
-//! What is told of a turn.
+//! Reports of a turn: the content of a thread's notifications.
 
 use std::borrow::Cow;
 
@@ -6,102 +6,102 @@ use serde::Deserialize;
 
 use super::TurnError;
 
-/// What a notification says about a turn.
+/// The content of a thread's notification.
 #[derive(Debug)]
-pub enum Report<'a> {
-    /// It begins.
+pub enum TurnReport<'a> {
+    /// The turn starts.
     TurnStarted {
-        /// Its id.
+        /// The turn's id.
         turn: Cow<'a, str>,
     },
-    /// A message begins. It has no text yet.
+    /// A message starts, still without text.
     MessageStarted {
-        /// The message's id, as of all items.
+        /// The item's id.
         item: Cow<'a, str>,
-        /// What it is for.
-        phase: Option<Phase>,
+        /// The message's purpose.
+        phase: Option<MessagePhase>,
     },
     /// A piece of a message.
     MessageDelta {
-        /// The message's id.
+        /// The item's id.
         item: Cow<'a, str>,
-        /// What is added.
+        /// The text to append.
         text: Cow<'a, str>,
     },
-    /// A message is whole.
+    /// A message is complete.
     MessageCompleted {
-        /// The message's id.
+        /// The item's id.
         item: Cow<'a, str>,
-        /// What it is for.
-        phase: Option<Phase>,
-        /// All of it.
+        /// The message's purpose.
+        phase: Option<MessagePhase>,
+        /// The whole text.
         text: Cow<'a, str>,
     },
-    /// A message as the model wrote it. Codex cuts parts out of what the three reports above carry (0.169.0:
-    /// `<oai-mem-citation>`); this comes after `MessageCompleted`, and also of messages that we injected.
+    /// A message as the model wrote it. Codex cuts parts out of the three reports above (0.169.0:
+    /// `<oai-mem-citation>`); this one follows `MessageCompleted`, and is also sent for injected messages.
     RawMessage {
-        /// The message's id, the same as in `MessageStarted`.
+        /// The item's id, as in `MessageStarted`.
         item: Cow<'a, str>,
-        /// All of it.
+        /// The whole text.
         text: Cow<'a, str>,
     },
-    /// The model wrote an item of a type that Codex does not know, and so drops.
+    /// The model wrote an item of a type that is unknown to Codex, which drops it.
     UnknownItem,
     /// A piece of the model's reasoning.
     ReasoningDelta {
-        /// The reasoning's id.
+        /// The item's id.
         item: Cow<'a, str>,
-        /// Which part of it.
+        /// The part's index.
         index: u32,
-        /// Whether it is the reasoning itself, and not a summary of it.
+        /// Whether it is the reasoning itself rather than a summary.
         raw: bool,
-        /// What is added.
+        /// The text to append.
         text: Cow<'a, str>,
     },
-    /// Some of the model's reasoning is whole.
+    /// A reasoning item is complete.
     ReasoningCompleted {
-        /// The reasoning's id.
+        /// The item's id.
         item: Cow<'a, str>,
-        /// Its summary, part by part.
+        /// The summary's parts.
         summary: Vec<String>,
     },
-    /// What we said ourselves, images and all, or what is told besides.
+    /// A repetition of the gateway's own input, or a duplicate of another report.
     Echo,
-    /// Codex has taken what came of a call.
-    Taken,
+    /// Codex has accepted the result of a tool call.
+    ToolResultAccepted,
     /// The model called a tool.
-    Called {
+    ToolCalled {
         /// The call's id.
         call: Cow<'a, str>,
     },
-    /// What came of a call goes to the model.
-    Returned {
+    /// The result of a call goes to the model.
+    ToolReturned {
         /// The call's id.
         call: Cow<'a, str>,
     },
-    /// A response of the model is whole, and what it used.
-    Responded(Option<Usage>),
-    /// Codex begins to summarise the conversation, because it no longer fits.
+    /// A response of the model is complete, with the tokens that it used.
+    ResponseCompleted(Option<Usage>),
+    /// Codex starts to summarise the conversation, because it no longer fits.
     Compacting,
-    /// What the thread has used so far. It comes once for each of the model's responses.
+    /// The thread's usage so far. Reported once for each response of the model.
     Usage(Usage),
-    /// The model's stream broke; Codex asks it again.
+    /// The model's stream broke; Codex sends the request again.
     Retrying(TurnError),
-    /// Announces the failure that `TurnCompleted` will bring.
+    /// Announces the failure that `TurnCompleted` will report.
     Failing,
-    /// It has ended.
+    /// The turn has ended.
     TurnCompleted {
-        /// How.
-        status: Status,
-        /// Why, where it failed.
+        /// How the turn ended.
+        status: TurnStatus,
+        /// Why it failed.
         error: Option<TurnError>,
     },
-    /// What we do not know, or what is not as we know it.
+    /// An unknown notification, or one of an unknown shape.
     Other,
 }
 
-impl Report<'_> {
-    /// Whether the model itself says something.
+impl TurnReport<'_> {
+    /// Whether it reports output of the model.
     pub fn is_of_model(&self) -> bool {
         matches!(
             self,
@@ -110,45 +110,48 @@ impl Report<'_> {
                 | Self::MessageCompleted { .. }
                 | Self::ReasoningDelta { .. }
                 | Self::ReasoningCompleted { .. }
-                | Self::Called { .. }
-                | Self::Responded(_)
+                | Self::ToolCalled { .. }
+                | Self::ResponseCompleted(_)
         )
     }
 
-    /// Whether it says all that anybody wants to know. Other notifications may have to be passed on verbatim.
-    pub fn says_all(&self) -> bool {
+    /// Whether the report replaces its notification. Otherwise the notification may be passed on verbatim.
+    pub fn is_self_contained(&self) -> bool {
         !matches!(
             self,
-            Self::Called { .. } | Self::Returned { .. } | Self::Responded(_) | Self::Other
+            Self::ToolCalled { .. }
+                | Self::ToolReturned { .. }
+                | Self::ResponseCompleted(_)
+                | Self::Other
         )
     }
 }
 
-/// How Codex says that a turn ended.
+/// A turn's final status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum Status {
-    /// It came to its end.
+pub enum TurnStatus {
+    /// The turn ran to its end.
     Completed,
-    /// It was told to end.
+    /// The turn was interrupted.
     Interrupted,
-    /// It could not go on.
+    /// The turn failed.
     Failed,
-    /// In a way that we do not know.
+    /// An unknown status.
     #[serde(other)]
     Unknown,
 }
 
-/// What a message is for, where the model says so.
+/// The purpose of a message, where the model states one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// On the way to the answer.
+pub enum MessagePhase {
+    /// A remark before the answer.
     Commentary,
     /// The answer.
     FinalAnswer,
 }
 
-impl Phase {
+impl MessagePhase {
     pub(super) fn of(name: &str) -> Option<Self> {
         match name {
             "commentary" => Some(Self::Commentary),
@@ -158,15 +161,15 @@ impl Phase {
     }
 }
 
-/// Tokens used.
+/// Numbers of tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// Those that the model read.
+    /// Tokens that the model read.
     pub input: u64,
-    /// Of `input`, those read from the model's cache.
+    /// Those of `input` that were cached.
     pub cached: u64,
-    /// Those that the model wrote.
+    /// Tokens that the model wrote.
     pub output: u64,
-    /// Of `output`, those spent on reasoning.
+    /// Those of `output` that are reasoning.
     pub reasoning: u64,
 }

@@ -1,20 +1,20 @@
-//! The shapes of what Codex notifies, as far as a turn is told by them.
+//! The parameters of the known notifications, as far as they are used.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Status, TurnError, Usage};
+use super::{TurnError, TurnStatus, Usage};
 
-/// Text. A `Cow` by itself is always copied, but where it is a member and said to borrow.
+/// A string, borrowed where it has no escapes. A `Cow` by itself deserializes to a copy; only a field can `borrow`.
 #[derive(Default, Deserialize)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct BorrowedText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// Where any notification belongs. Both are empty where it does not say.
+/// The thread and the turn of any notification; empty if absent.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Address<'a> {
+pub(super) struct NotificationAddress<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -23,7 +23,7 @@ pub(super) struct Address<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Delta<'a> {
+pub(super) struct MessageDeltaParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -36,7 +36,7 @@ pub(super) struct Delta<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ReasoningDelta<'a> {
+pub(super) struct ReasoningDeltaParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -51,7 +51,7 @@ pub(super) struct ReasoningDelta<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ItemOf<'a, T> {
+pub(super) struct ItemParams<'a, T> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -59,22 +59,22 @@ pub(super) struct ItemOf<'a, T> {
     pub(super) item: T,
 }
 
-/// An item of the Responses API. It may be large: its content is read only where it counts.
+/// An item of the Responses API. It may be large, so the content is deserialized only where it is used.
 #[derive(Deserialize)]
 pub(super) struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
     pub(super) kind: Cow<'a, str>,
     #[serde(borrow, default)]
-    pub(super) id: Option<Text<'a>>,
+    pub(super) id: Option<BorrowedText<'a>>,
     #[serde(borrow, default)]
-    pub(super) role: Option<Text<'a>>,
+    pub(super) role: Option<BorrowedText<'a>>,
     #[serde(borrow, default)]
-    pub(super) call_id: Option<Text<'a>>,
+    pub(super) call_id: Option<BorrowedText<'a>>,
     #[serde(borrow, default)]
     pub(super) content: Option<&'a RawValue>,
 }
 
-/// A content part of such an item. Those that are no text have none.
+/// A content part of such an item. Parts that are not text have an empty one.
 #[derive(Deserialize)]
 struct RawPart<'a> {
     #[serde(borrow, default)]
@@ -82,9 +82,9 @@ struct RawPart<'a> {
 }
 
 impl<'a> RawItem<'a> {
-    /// The text of a message that the model wrote. None: the item is something else.
+    /// The text of a message of role `assistant`. None: the item is another.
     pub(super) fn model_text(&self) -> Option<Cow<'a, str>> {
-        let Text(role) = self.role.as_ref()?;
+        let BorrowedText(role) = self.role.as_ref()?;
         if self.kind != "message" || role != "assistant" {
             return None;
         }
@@ -98,17 +98,17 @@ impl<'a> RawItem<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ResponseOf<'a> {
+pub(super) struct RawResponseParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) turn_id: Cow<'a, str>,
-    pub(super) usage: Option<Tokens>,
+    pub(super) usage: Option<TokenUsageBreakdown>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct UsageOf<'a> {
+pub(super) struct TokenUsageParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -118,21 +118,21 @@ pub(super) struct UsageOf<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct TokenUsage {
-    pub(super) total: Tokens,
+    pub(super) total: TokenUsageBreakdown,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[derive(Default)]
-pub(super) struct Tokens {
+pub(super) struct TokenUsageBreakdown {
     pub(super) input_tokens: u64,
     pub(super) cached_input_tokens: u64,
     pub(super) output_tokens: u64,
     pub(super) reasoning_output_tokens: u64,
 }
 
-impl From<Tokens> for Usage {
-    fn from(tokens: Tokens) -> Self {
+impl From<TokenUsageBreakdown> for Usage {
+    fn from(tokens: TokenUsageBreakdown) -> Self {
         Self {
             input: tokens.input_tokens,
             cached: tokens.cached_input_tokens,
@@ -144,7 +144,7 @@ impl From<Tokens> for Usage {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ErrorOf<'a> {
+pub(super) struct ErrorParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -156,19 +156,19 @@ pub(super) struct ErrorOf<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct TurnOf<'a> {
+pub(super) struct TurnParams<'a> {
     #[serde(borrow, default)]
     pub(super) thread_id: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) turn_id: Cow<'a, str>,
     #[serde(borrow)]
-    pub(super) turn: TurnState<'a>,
+    pub(super) turn: TurnObject<'a>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct TurnState<'a> {
+pub(super) struct TurnObject<'a> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
-    pub(super) status: Status,
+    pub(super) status: TurnStatus,
     pub(super) error: Option<TurnError>,
 }

@@ -1,8 +1,8 @@
 //! Lines as Codex 0.169.0 wrote them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod alike; // with what it was before
-mod before; // what was told
+mod equivalence; // with the reference decoder
+mod reference; // a decoder that serde derives
 
 use serde_json::{Value, json};
 
@@ -12,21 +12,21 @@ fn raw(value: &Value) -> Box<RawValue> {
     RawValue::from_string(value.to_string()).unwrap()
 }
 
-fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
-    told::told(method, params).unwrap().report
+fn report<'a>(method: &str, params: &'a RawValue) -> TurnReport<'a> {
+    notification::decode(method, params).unwrap().report
 }
 
 #[test]
-fn answers_requests_and_notifications_are_told_apart() {
+fn responses_requests_and_notifications_are_distinguished() {
     let line = |text: &'static str| super::line(text.as_bytes()).unwrap();
     assert!(matches!(
         line(r#"{"id":1,"result":{}}"#),
-        Line::Answer {
+        RpcMessage::Response {
             id: 1,
             result: Ok(_)
         }
     ));
-    let Line::Answer {
+    let RpcMessage::Response {
         id: 388,
         result: Err(error),
     } = line(r#"{"error":{"code":-32001,"message":"Server overloaded; retry later."},"id":388}"#)
@@ -37,26 +37,26 @@ fn answers_requests_and_notifications_are_told_apart() {
         (error.code, error.message.as_str()),
         (-32001, "Server overloaded; retry later.")
     );
-    let Line::Request { id, method, .. } =
+    let RpcMessage::Request { id, method, .. } =
         line(r#"{"id":0,"method":"item/tool/call","params":{}}"#)
     else {
         panic!("not a request")
     };
     assert_eq!((id.get(), method.as_ref()), ("0", "item/tool/call"));
-    let Line::Told {
-        told,
+    let RpcMessage::ThreadNotification {
+        notification,
         verbatim: Some((method, params)),
         at: 1_795_226_119_616,
     } = line(r#"{"method":"turn/started","params":{"threadId":"t"},"emittedAtMs":1795226119616}"#)
     else {
-        panic!("not told, or not verbatim")
+        panic!("not a notification, or not verbatim")
     };
-    assert_eq!(told.thread, "t");
+    assert_eq!(notification.thread, "t");
     assert_eq!(
         (method.as_ref(), params.get()),
         ("turn/started", r#"{"threadId":"t"}"#)
     );
-    let Line::Notification { method, params } =
+    let RpcMessage::Notification { method, params } =
         line(r#"{"method":"account/updated","params":null}"#)
     else {
         panic!("not a notification")
@@ -65,7 +65,7 @@ fn answers_requests_and_notifications_are_told_apart() {
 }
 
 #[test]
-fn what_is_no_message_is_an_error() {
+fn malformed_messages_are_errors() {
     for text in [
         "",
         "x",
@@ -85,45 +85,46 @@ fn what_is_no_message_is_an_error() {
 fn messages_are_decoded_with_their_phase() {
     let item = json!({"type": "agentMessage", "moderation": null, "id": "msg_1", "text": "hi \"you\"", "phase": "final_answer", "startedAtMs": 1});
     let params = raw(&json!({"item": item, "threadId": "t", "turnId": "u"}));
-    let Report::MessageCompleted { item, phase, text } = report("item/completed", &params) else {
+    let TurnReport::MessageCompleted { item, phase, text } = report("item/completed", &params)
+    else {
         panic!("not completed")
     };
     assert_eq!(
         (item.as_ref(), phase, text.as_ref()),
-        ("msg_1", Some(Phase::FinalAnswer), "hi \"you\"")
+        ("msg_1", Some(MessagePhase::FinalAnswer), "hi \"you\"")
     );
     let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "msg_1", "delta": "é\n"}));
-    let told = told::told("item/agentMessage/delta", &params).unwrap();
-    let Report::MessageDelta { item, text } = told.report else {
+    let decoded = notification::decode("item/agentMessage/delta", &params).unwrap();
+    let TurnReport::MessageDelta { item, text } = decoded.report else {
         panic!("not a delta")
     };
     assert_eq!((item.as_ref(), text.as_ref()), ("msg_1", "é\n"));
-    assert_eq!((told.thread.as_ref(), told.turn.as_ref()), ("t", "u"));
+    assert_eq!((decoded.thread.as_ref(), decoded.turn.as_ref()), ("t", "u"));
 }
 
 #[test]
 fn raw_messages_of_the_model_are_decoded_and_no_others() {
     let item = |item: &Value| raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-    let said = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
+    let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
     let written = |params: &RawValue| match report("rawResponseItem/completed", params) {
-        Report::RawMessage { item, text } => format!("{item}: {text}"),
+        TurnReport::RawMessage { item, text } => format!("{item}: {text}"),
         other => format!("{other:?}"),
     };
     let message = |role: &str, content: Value| json!({"type": "message", "id": "m", "role": role, "content": content});
     for (value, expected) in [
         (
-            message("assistant", json!([said("a \"b\"\n")])),
+            message("assistant", json!([part("a \"b\"\n")])),
             "m: a \"b\"\n",
         ),
         (
-            message("assistant", json!([said("a"), {"type": "new"}, said("b")])),
+            message("assistant", json!([part("a"), {"type": "new"}, part("b")])),
             "m: ab",
         ),
         (message("assistant", json!([])), "m: "),
         (message("assistant", json!("text")), "Echo"),
-        (message("user", json!([said("a")])), "Echo"),
+        (message("user", json!([part("a")])), "Echo"),
         (
-            json!({"type": "message", "id": "m", "content": [said("a")]}),
+            json!({"type": "message", "id": "m", "content": [part("a")]}),
             "Echo",
         ),
         (
@@ -131,7 +132,7 @@ fn raw_messages_of_the_model_are_decoded_and_no_others() {
             "Echo",
         ),
         (
-            json!({"type": "reasoning", "role": "assistant", "content": [said("a")]}),
+            json!({"type": "reasoning", "role": "assistant", "content": [part("a")]}),
             "Echo",
         ),
         (json!({"type": "other"}), "UnknownItem"),
@@ -147,7 +148,7 @@ fn usage_is_the_threads_total() {
     let params = raw(
         &json!({"threadId": "t", "turnId": "u", "tokenUsage": {"total": total, "last": {"totalTokens": 0}, "modelContextWindow": 258400}}),
     );
-    let Report::Usage(usage) = report("thread/tokenUsage/updated", &params) else {
+    let TurnReport::Usage(usage) = report("thread/tokenUsage/updated", &params) else {
         panic!("not usage")
     };
     assert_eq!(
@@ -161,8 +162,8 @@ fn the_end_of_a_turn_carries_its_error() {
     let error = json!({"message": "m", "codexErrorInfo": "other", "additionalDetails": null, "misalignment": null});
     let turn = json!({"id": "u", "rootTurnId": "u", "items": [], "status": "failed", "error": error, "durationMs": 1});
     let params = raw(&json!({"threadId": "t", "turn": turn}));
-    let Report::TurnCompleted {
-        status: Status::Failed,
+    let TurnReport::TurnCompleted {
+        status: TurnStatus::Failed,
         error: Some(error),
     } = report("turn/completed", &params)
     else {
@@ -173,84 +174,94 @@ fn the_end_of_a_turn_carries_its_error() {
     let params = raw(&json!({"threadId": "t", "turn": turn}));
     assert!(matches!(
         report("turn/completed", &params),
-        Report::TurnCompleted {
-            status: Status::Unknown,
+        TurnReport::TurnCompleted {
+            status: TurnStatus::Unknown,
             error: None
         }
     ));
 }
 
 #[test]
-fn what_is_unknown_or_odd_stays_verbatim() {
+fn unknown_notifications_stay_verbatim() {
     let odd = raw(&json!({"threadId": "t", "itemId": 7, "delta": "x"}));
     assert!(matches!(
         report("item/agentMessage/delta", &odd),
-        Report::Other
+        TurnReport::Other
     ));
-    assert!(matches!(report("item/somethingNew", &odd), Report::Other));
+    assert!(matches!(
+        report("item/somethingNew", &odd),
+        TurnReport::Other
+    ));
     let plan = raw(&json!({"threadId": "t", "item": {"type": "plan", "id": "x", "text": ""}}));
-    assert!(matches!(report("item/completed", &plan), Report::Other));
-    // Our own words come back twice, images and all: nobody needs them.
+    assert!(matches!(report("item/completed", &plan), TurnReport::Other));
+    // The input comes back twice, with its images.
     let user =
         raw(&json!({"threadId": "t", "item": {"type": "userMessage", "id": "x", "content": []}}));
-    assert!(matches!(report("item/started", &user), Report::Echo));
-    assert!(matches!(report("item/completed", &user), Report::Echo));
+    assert!(matches!(report("item/started", &user), TurnReport::Echo));
+    assert!(matches!(report("item/completed", &user), TurnReport::Echo));
     let limits = r#"{"method":"account/rateLimits/updated","params":{"rateLimits":{}}}"#;
     assert!(matches!(
         line(limits.as_bytes()),
-        Ok(Line::Notification { .. })
+        Ok(RpcMessage::Notification { .. })
     ));
 }
 
-/// One line of each kind about turns that was recorded, the shortest.
+/// The shortest recorded line of each kind of thread notification.
 const RECORDED: &str = include_str!("recorded.jsonl");
 
-/// What a line says. The notification itself is part of it only where it may have to be told.
-fn said(text: &str) -> String {
+/// A line's decoded content as text. The notification itself is included only where the report is not self-contained.
+fn describe(text: &str) -> String {
     match line(text.as_bytes()) {
         Err(_) => "nothing".to_owned(),
-        Ok(Line::Answer { id, result }) => match result {
-            Ok(result) => format!("answered {id} {result}"),
-            Err(error) => format!("answered {id} {error:?}"),
+        Ok(RpcMessage::Response { id, result }) => match result {
+            Ok(result) => format!("response {id} {result}"),
+            Err(error) => format!("response {id} {error:?}"),
         },
-        Ok(Line::Request { id, method, params }) => format!("asked {id} {method} {params}"),
-        Ok(Line::Notification { method, params }) => format!("notified {method} {params}"),
-        Ok(Line::Told {
-            told: said,
+        Ok(RpcMessage::Request { id, method, params }) => format!("request {id} {method} {params}"),
+        Ok(RpcMessage::Notification { method, params }) => {
+            format!("notification {method} {params}")
+        }
+        Ok(RpcMessage::ThreadNotification {
+            notification,
             verbatim,
             at,
         }) => {
             let verbatim = verbatim.as_ref().map(|(name, params)| (&**name, *params));
-            told(&said.thread, &said.turn, &said.report, verbatim, at)
+            let ThreadNotification {
+                thread,
+                turn,
+                report,
+            } = &notification;
+            describe_notification(thread, turn, report, verbatim, at)
         }
     }
 }
 
-fn told(
+fn describe_notification(
     thread: &str,
     turn: &str,
-    report: &Report<'_>,
+    report: &TurnReport<'_>,
     verbatim: Option<(&str, &RawValue)>,
     at: u64,
 ) -> String {
-    let said = format!("told {thread} {turn} {at} {report:?}");
-    match (report.says_all(), verbatim) {
-        (true, _) => said,
-        (false, Some((method, params))) => format!("{said} {method} {params}"),
-        (false, None) => panic!("not told verbatim: {said}"),
+    let text = format!("notification {thread} {turn} {at} {report:?}");
+    match (report.is_self_contained(), verbatim) {
+        (true, _) => text,
+        (false, Some((method, params))) => format!("{text} {method} {params}"),
+        (false, None) => panic!("not verbatim: {text}"),
     }
 }
 
-/// Whether a line is read but once, and its parameters with it.
+/// Whether a line is decoded in one pass.
 fn is_read_once(text: &str) -> bool {
-    let Ok(Line::Told { verbatim: None, .. }) = line(text.as_bytes()) else {
+    let Ok(RpcMessage::ThreadNotification { verbatim: None, .. }) = line(text.as_bytes()) else {
         return false;
     };
     true
 }
 
 #[test]
-fn what_comes_with_every_turn_is_read_once() {
+fn the_notifications_of_every_turn_are_read_once() {
     let method = |text: &str| serde_json::from_str::<Value>(text).unwrap()["method"].clone();
     let mut once: Vec<_> = RECORDED
         .lines()
@@ -286,17 +297,17 @@ fn what_comes_with_every_turn_is_read_once() {
     for text in [
         // The parameters first.
         format!(r#"{{"params":{params},"method":"item/agentMessage/delta","emittedAtMs":7}}"#),
-        // A question.
+        // A request.
         format!(r#"{{"method":"item/agentMessage/delta","params":{params},"id":7}}"#),
-        // Something twice.
+        // Duplicate members.
         format!(r#"{{"method":"item/agentMessage/delta","params":{params},"params":{params}}}"#),
         format!(r#"{{"method":"item/agentMessage/delta","method":"x","params":{params}}}"#),
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"d","delta":"e"}}"#.to_owned(),
-        // Of no thread, of no item; or without parameters.
+        // Without a thread, an item, or parameters.
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"","turnId":"u","itemId":"i","delta":"d"}}"#.to_owned(),
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","delta":"d"}}"#.to_owned(),
         r#"{"method":"item/agentMessage/delta"}"#.to_owned(),
-        // A lone surrogate is no text.
+        // A lone surrogate.
         r#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"\ud83d"}}"#.to_owned(),
     ] {
         assert!(!is_read_once(&text), "{text}");
@@ -304,15 +315,15 @@ fn what_comes_with_every_turn_is_read_once() {
 }
 
 #[test]
-fn what_is_told_is_not_copied() {
+fn texts_are_not_copied() {
     let text = br#"{"method":"item/agentMessage/delta","params":{"threadId":"t","turnId":"u","itemId":"i","delta":"d"},"emittedAtMs":7}"#;
-    let Line::Told {
-        told:
-            Told {
+    let RpcMessage::ThreadNotification {
+        notification:
+            ThreadNotification {
                 thread: Cow::Borrowed("t"),
                 turn: Cow::Borrowed("u"),
                 report:
-                    Report::MessageDelta {
+                    TurnReport::MessageDelta {
                         item: Cow::Borrowed("i"),
                         text: Cow::Borrowed("d"),
                     },
@@ -324,11 +335,11 @@ fn what_is_told_is_not_copied() {
         panic!("not a delta, or copied")
     };
     let text = br#"{"method":"item/completed","params":{"threadId":"t","item":{"text":"d","id":"i","type":"agentMessage"}}}"#;
-    let Line::Told {
-        told:
-            Told {
+    let RpcMessage::ThreadNotification {
+        notification:
+            ThreadNotification {
                 report:
-                    Report::MessageCompleted {
+                    TurnReport::MessageCompleted {
                         item: Cow::Borrowed("i"),
                         text: Cow::Borrowed("d"),
                         ..

@@ -5,7 +5,7 @@ use airlock_wire::decode;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::turn::Terms;
+use crate::turn::{ToolReply, TurnContext};
 use airlock_types::wit::EventKind;
 
 fn raw(value: &Value) -> Box<RawValue> {
@@ -14,33 +14,33 @@ fn raw(value: &Value) -> Box<RawValue> {
 
 /// A turn with tools, whose id is known.
 fn begun() -> (
-    Arc<Shared>,
+    Arc<SharedTurn>,
     Turn,
     std::sync::Weak<airlock_base::resizable_semaphore::SemaphorePermit>,
 ) {
-    let terms = Terms::alone(3, 1 << 20);
-    let permit = Arc::downgrade(&terms.permit);
-    let shared = Shared::new(terms, true);
-    shared.named("u".to_owned());
+    let context = TurnContext::alone(3, 1 << 20);
+    let permit = Arc::downgrade(&context.permit);
+    let shared = SharedTurn::new(context, true);
+    shared.set_id("u".to_owned());
     let turn = Turn::new(shared.clone(), "m".to_owned());
     (shared, turn, permit)
 }
 
-fn call(shared: &Shared, turn: &str, call: &str, request: u32) -> bool {
+fn call(shared: &SharedTurn, turn: &str, call: &str, request: u32) -> bool {
     let params = raw(&json!({"threadId": "t", "turnId": turn, "callId": call, "tool": "f"}));
-    shared.called(&decode::tool_call(&params).unwrap(), &raw(&json!(request)))
+    shared.tool_requested(&decode::tool_call(&params).unwrap(), &raw(&json!(request)))
 }
 
-fn responded(shared: &Shared, input: u32) {
+fn responded(shared: &SharedTurn, input: u32) {
     let usage = json!({"inputTokens": input, "outputTokens": 1});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "usage": usage}));
-    shared.told("rawResponse/completed", "u", &params, 7);
+    shared.notification("rawResponse/completed", "u", &params, 7);
 }
 
 /// What the turn says it has used, each time.
 fn used(turn: &mut Turn) -> Vec<(u32, u64)> {
     let mut events = Vec::new();
-    turn.take(&mut events);
+    turn.drain(&mut events);
     let used = events.into_iter().filter_map(|event| match event.kind {
         EventKind::Usage(usage) => Some((event.source, usage.input)),
         _ => None,
@@ -48,29 +48,29 @@ fn used(turn: &mut Turn) -> Vec<(u32, u64)> {
     used.collect()
 }
 
-fn answer(call: &str) -> Answer {
-    Answer {
+fn answer(call: &str) -> EncodedToolResult {
+    EncodedToolResult {
         call: call.to_owned(),
         result: raw(&json!({"of": call})),
     }
 }
 
 /// Has Codex say something, so that the turn is known to go on.
-fn alive(shared: &Shared) {
+fn alive(shared: &SharedTurn) {
     let item = json!({"type": "dynamicToolCall", "id": "a", "contentItems": []});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-    shared.told("item/completed", "u", &params, 7);
+    shared.notification("item/completed", "u", &params, 7);
 }
 
 /// Waits until the turn goes on, or does not.
-async fn decided(shared: &Shared) {
+async fn decided(shared: &SharedTurn) {
     let mut progress = shared.progress();
     let decided = progress.wait_for(|now| !now.parked || now.abandoned);
     decided.await.unwrap();
 }
 
 /// Has the model call once more, and its response be whole.
-fn called(shared: &Shared) {
+fn called(shared: &SharedTurn) {
     started(shared);
     item(shared, "function_call");
     responded(shared, 1);
@@ -80,7 +80,7 @@ fn called(shared: &Shared) {
 const WAIT: Duration = Duration::from_secs(30);
 
 fn place() -> Permit {
-    Terms::alone(0, 0).permit
+    TurnContext::alone(0, 0).permit
 }
 
 /// 0.163.0 asks for the second result once it has the first, in any order.
@@ -96,7 +96,7 @@ async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
         for id in ["a", "b"] {
             let item = json!({"type": "function_call", "call_id": id});
             let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-            shared.told("rawResponseItem/completed", "u", &params, 7);
+            shared.notification("rawResponseItem/completed", "u", &params, 7);
         }
         assert!(call(&shared, "u", "b", 4));
         responded(&shared, 1);
@@ -110,16 +110,16 @@ async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
         // A call that nobody answers keeps the turn from going on: only one of the two is asked for now.
         assert_eq!(resumed.is_some(), fits, "{given:?}");
         if fits {
-            let said = |answers: Vec<Given>| {
+            let said = |answers: Vec<ToolReply>| {
                 let answers = answers.into_iter();
                 let pairs = answers.map(|(request, result)| format!("{request} {result}"));
                 pairs.collect::<Vec<_>>()
             };
-            assert_eq!(said(shared.answers().0), [r#"4 {"of":"b"}"#]);
+            assert_eq!(said(shared.take_replies().0), [r#"4 {"of":"b"}"#]);
             assert!(call(&shared, "u", "a", 5));
             let progress = *shared.progress().borrow();
-            assert!(progress.answers && progress.open == 0);
-            assert_eq!(said(shared.answers().0), [r#"5 {"of":"a"}"#]);
+            assert!(progress.has_replies && progress.open_calls == 0);
+            assert_eq!(said(shared.take_replies().0), [r#"5 {"of":"a"}"#]);
         }
     }
 }
@@ -158,16 +158,16 @@ async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
     let parked = turn.park().unwrap();
     let lost = async {
         decided(&shared).await;
-        shared.lost();
+        shared.child_exited();
     };
     let (resumed, ()) = tokio::join!(parked.resume(vec![answer("a")], place(), 0, WAIT), lost);
     assert!(resumed.is_none());
     let (shared, turn, _) = begun();
     called(&shared);
     let parked = turn.park().unwrap();
-    assert!(parked.waits());
-    shared.lost();
-    assert!(!parked.waits());
+    assert!(parked.is_waiting());
+    shared.child_exited();
+    assert!(!parked.is_waiting());
 }
 
 #[tokio::test]
@@ -196,9 +196,9 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     let mut turn = turn.unwrap();
     assert_eq!(turn.used(), None);
     assert!(!shared.progress().borrow().parked);
-    assert!(shared.progress().borrow().answers);
-    let (answers, goes_on) = shared.answers();
-    assert!(goes_on && !shared.progress().borrow().answers);
+    assert!(shared.progress().borrow().has_replies);
+    let (answers, goes_on) = shared.take_replies();
+    assert!(goes_on && !shared.progress().borrow().has_replies);
     let told: Vec<_> = answers
         .iter()
         .map(|(request, result)| (request.get(), result.get()))
@@ -207,13 +207,13 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     responded(&shared, 100);
     assert_eq!(used(&mut turn), [(0, 100)]);
     assert_eq!(turn.used().map(|used| used.input), Some(100));
-    shared.leave();
+    shared.release_permit();
     assert!(held.upgrade().is_none());
 }
 
 #[test]
 fn a_turn_without_tools_is_not_called() {
-    let shared = Shared::new(Terms::alone(0, 1), false);
+    let shared = SharedTurn::new(TurnContext::alone(0, 1), false);
     assert!(!call(&shared, "u", "a", 0));
 }
 
@@ -245,10 +245,10 @@ fn a_turn_that_speaks_while_it_waits_is_abandoned() {
     called(&shared);
     let parked = turn.park().unwrap();
     alive(&shared);
-    assert!(parked.waits());
+    assert!(parked.is_waiting());
     let params = raw(&json!({"threadId": "t", "turnId": "u", "itemId": "m", "delta": "x"}));
-    shared.told("item/agentMessage/delta", "u", &params, 7);
-    assert!(!parked.waits());
+    shared.notification("item/agentMessage/delta", "u", &params, 7);
+    assert!(!parked.is_waiting());
 }
 
 #[tokio::test(start_paused = true)]
@@ -263,21 +263,21 @@ async fn a_codex_that_swallows_the_answers_keeps_nobody_waiting() {
 }
 
 /// An item of the Responses API, as Codex repeats it.
-fn item(shared: &Shared, kind: &str) {
+fn item(shared: &SharedTurn, kind: &str) {
     let item = json!({"type": kind, "call_id": "a", "name": "f", "arguments": "{}", "output": ""});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
-    shared.told("rawResponseItem/completed", "u", &params, 7);
+    shared.notification("rawResponseItem/completed", "u", &params, 7);
 }
 
-fn started(shared: &Shared) {
+fn started(shared: &SharedTurn) {
     let params = raw(&json!({"threadId": "t", "turn": {"id": "u", "status": "inProgress"}}));
-    shared.told("turn/started", "", &params, 7);
+    shared.notification("turn/started", "", &params, 7);
 }
 
 /// What crosses verbatim: the types of items, or methods.
 fn others(turn: &mut Turn) -> Vec<String> {
     let mut events = Vec::new();
-    turn.take(&mut events);
+    turn.drain(&mut events);
     let others = events.into_iter().filter_map(|event| match event.kind {
         EventKind::Other(other) => {
             let params: Value = serde_json::from_str(&other.params).unwrap();
@@ -319,7 +319,7 @@ fn of_items_only_what_the_model_calls_crosses() {
 #[test]
 fn calls_that_are_whole_are_not_probed() {
     let (shared, turn, _) = begun();
-    let open = |shared: &Shared| shared.progress().borrow().open;
+    let open = |shared: &SharedTurn| shared.progress().borrow().open_calls;
     started(&shared);
     item(&shared, "function_call");
     call(&shared, "u", "a", 0);
@@ -349,12 +349,12 @@ fn a_turn_that_was_probed_ends_with_its_response() {
         item(&shared, "function_call");
         call(&shared, "u", "a", 9);
         assert!(shared.probe());
-        let (answers, goes_on) = shared.answers();
+        let (answers, goes_on) = shared.take_replies();
         assert_eq!(
             (answers.len(), answers[0].0.get(), goes_on),
             (1, "9", false)
         );
-        assert_eq!(shared.progress().borrow().open, 0);
+        assert_eq!(shared.progress().borrow().open_calls, 0);
         match ending {
             "" => responded(&shared, 1),
             kind => item(&shared, kind),

@@ -33,9 +33,9 @@ const NO_LIMIT: u64 = 1_000_000_000_000;
 /// The first Codex that is known to read the catalogue of a thread. 0.163.0 has one for the whole process.
 const PER_THREAD: &str = "0.169.0";
 
-/// The catalogues for threads.
+/// The thread_catalogs for threads.
 #[derive(Debug)]
-pub(super) struct Catalogues {
+pub(super) struct ThreadCatalogs {
     /// For threads without tools.
     pub(super) lean: PathBuf,
     /// For threads with tools.
@@ -48,7 +48,7 @@ pub(super) struct Catalogues {
     are_read: bool,
 }
 
-impl Catalogues {
+impl ThreadCatalogs {
     /// The same, for a child of this version.
     pub(super) fn of(self, version: &str) -> Self {
         let are_read = binary::is_since(version, PER_THREAD);
@@ -74,9 +74,9 @@ impl Catalogues {
     }
 }
 
-/// Writes the catalogues for threads, made from the one that this Codex has built in. None: they cannot be made,
+/// Writes the thread_catalogs for threads, made from the one that this Codex has built in. None: they cannot be made,
 /// and no request may have tools.
-pub(super) async fn prepare(launch: &Launch) -> Option<Catalogues> {
+pub(super) async fn prepare(launch: &Launch) -> Option<ThreadCatalogs> {
     let prepared = timeout(PRINT_DEADLINE, async {
         match try_to(launch).await {
             Err(_once) => try_to(launch).await,
@@ -89,7 +89,7 @@ pub(super) async fn prepare(launch: &Launch) -> Option<Catalogues> {
         .ok()
 }
 
-async fn try_to(launch: &Launch) -> io::Result<Catalogues> {
+async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
     let arguments = ["debug", "models", "--bundled"];
     let printed = launch.print(&arguments, CATALOGUE_BYTES);
     let bundled: Value = serde_json::from_slice(&printed.await?)?;
@@ -110,7 +110,7 @@ async fn try_to(launch: &Launch) -> io::Result<Catalogues> {
     let (lean, plain) = written
         .map_err(io::Error::other)?
         .map_err(io::Error::other)?;
-    Ok(Catalogues {
+    Ok(ThreadCatalogs {
         lean,
         plain,
         models: models(&bundled).filter_map(slug).collect(),
@@ -199,15 +199,15 @@ mod tests {
     #[test]
     fn only_some_versions_read_them() {
         let reached = |version| {
-            let catalogues = Catalogues {
+            let thread_catalogs = ThreadCatalogs {
                 lean: PathBuf::new(),
                 plain: PathBuf::new(),
                 models: HashSet::new(),
                 in_code_mode: vec!["a".to_owned()],
                 are_read: true,
             };
-            let catalogues = catalogues.of(version);
-            (catalogues.reaches("a"), catalogues.reaches("b"))
+            let thread_catalogs = thread_catalogs.of(version);
+            (thread_catalogs.reaches("a"), thread_catalogs.reaches("b"))
         };
         assert_eq!(reached("0.163.0"), (false, true));
         assert_eq!(reached("0.169.0"), (true, true));

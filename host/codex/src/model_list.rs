@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::catalogues::Catalogues;
 use super::connection::{CallError, Connection};
 use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
+use super::thread_catalogs::ThreadCatalogs;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, Model, ProblemKind, Selection};
 
@@ -14,7 +14,7 @@ const PAGES: usize = 32;
 
 /// What `model/list` said when the child started.
 #[derive(Debug)]
-pub(super) struct Catalogue {
+pub(super) struct ModelList {
     /// In Codex's order.
     visible: Arc<[Model]>,
     /// Not listed, but there for those who know their name.
@@ -25,12 +25,12 @@ pub(super) struct Catalogue {
     open: bool,
 }
 
-impl Catalogue {
-    /// Asks the child. `open`: names outside the list are passed on. `catalogues`: turns may call the client's tools.
+impl ModelList {
+    /// Asks the child. `open`: names outside the list are passed on. `thread_catalogs`: turns may call the client's tools.
     pub(super) async fn read(
         connection: &Connection,
         open: bool,
-        catalogues: Option<&Catalogues>,
+        thread_catalogs: Option<&ThreadCatalogs>,
     ) -> Result<Self, CallError> {
         let mut models = Vec::new();
         let mut cursor = None;
@@ -52,7 +52,7 @@ impl Catalogue {
             tracing::warn!(%error, "the home's model could not be read");
             None
         });
-        Ok(Self::new(models, configured, open, catalogues))
+        Ok(Self::new(models, configured, open, thread_catalogs))
     }
 
     /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
@@ -60,7 +60,7 @@ impl Catalogue {
         models: Vec<protocol::Model>,
         configured: Option<String>,
         open: bool,
-        catalogues: Option<&Catalogues>,
+        thread_catalogs: Option<&ThreadCatalogs>,
     ) -> Self {
         let chosen = models.iter().find(|model| model.is_default);
         let default = configured.or(chosen.map(|model| model.id.clone()));
@@ -68,7 +68,8 @@ impl Catalogue {
             models.into_iter().partition(|model| model.hidden);
         let model = |found: protocol::Model| {
             let is_default = default.as_ref() == Some(&found.id);
-            let tools = catalogues.is_some_and(|catalogues| catalogues.reaches(&found.id));
+            let tools =
+                thread_catalogs.is_some_and(|thread_catalogs| thread_catalogs.reaches(&found.id));
             model(found, is_default, tools)
         };
         Self {
@@ -173,7 +174,7 @@ mod tests {
     use airlock_attachments::Attachments;
     use airlock_types::wit::InputItem;
 
-    fn catalogue(open: bool) -> Catalogue {
+    fn catalogue(open: bool) -> ModelList {
         let models = json!([
             {"id": "big", "hidden": false, "isDefault": true, "inputModalities": ["text", "image"],
              "supportedReasoningEfforts": [{"reasoningEffort": "low"}, {"reasoningEffort": "high"}]},
@@ -181,7 +182,7 @@ mod tests {
             {"id": "silent"},
             {"id": "secret", "hidden": true},
         ]);
-        Catalogue::new(serde_json::from_value(models).unwrap(), None, open, None)
+        ModelList::new(serde_json::from_value(models).unwrap(), None, open, None)
     }
 
     fn wish(name: &str, param: &str) -> Selection {
@@ -249,7 +250,7 @@ mod tests {
             json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
         let models = || serde_json::from_value(models.clone()).unwrap();
         let default = |configured: Option<&str>| {
-            let catalogue = Catalogue::new(models(), configured.map(str::to_owned), true, None);
+            let catalogue = ModelList::new(models(), configured.map(str::to_owned), true, None);
             let marked = catalogue.visible.iter().filter(|model| model.is_default);
             marked.map(|model| model.id.clone()).collect::<String>()
         };
@@ -260,9 +261,9 @@ mod tests {
         let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
         silent.model = None;
         let none = conversation(None, Vec::new());
-        let catalogue = Catalogue::new(models(), Some("b".to_owned()), true, None);
+        let catalogue = ModelList::new(models(), Some("b".to_owned()), true, None);
         assert!(catalogue.check(&none, &silent).is_err());
-        let unlisted = Catalogue::new(models(), Some("c".to_owned()), false, None);
+        let unlisted = ModelList::new(models(), Some("c".to_owned()), false, None);
         let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
         // What the plan names stands behind every brief that names nothing.

@@ -1,34 +1,33 @@
-//! What lines told before they were read in one pass: each in three, by shapes that serde derives. It is slow and plain,
-//! so the other way is held against it.
+//! A reference decoder: each line in three passes, by derived `Deserialize`. The decoder in one pass must agree with it.
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::decode::{Phase, Report, RpcError, Status, TurnError, Usage};
+use crate::decode::{MessagePhase, RpcError, TurnError, TurnReport, TurnStatus, Usage};
 
-/// A line, as `super::said` says it.
-pub(super) fn said(text: &str) -> String {
+/// As `super::describe`.
+pub(super) fn describe(text: &str) -> String {
     let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
         return "nothing".to_owned();
     };
     let method = envelope.method;
     let params = envelope.params.unwrap_or(RawValue::NULL);
     match (method.is_empty(), envelope.id) {
-        (false, Some(id)) => format!("asked {id} {method} {params}"),
+        (false, Some(id)) => format!("request {id} {method} {params}"),
         (false, None) => {
             let address = parse(params.get()).filter(|at: &Address<'_>| !at.thread_id.is_empty());
             let Some(Address { thread_id, turn_id }) = address else {
-                return format!("notified {method} {params}");
+                return format!("notification {method} {params}");
             };
             let at = envelope.emitted_at_ms;
             let report = report(&method, params);
-            super::told(&thread_id, &turn_id, &report, Some((&method, params)), at)
+            super::describe_notification(&thread_id, &turn_id, &report, Some((&method, params)), at)
         }
         (true, Some(id)) => match (id.get().parse::<u64>(), envelope.error, envelope.result) {
-            (Ok(id), Some(error), _) => format!("answered {id} {error:?}"),
-            (Ok(id), None, Some(result)) => format!("answered {id} {result}"),
+            (Ok(id), Some(error), _) => format!("response {id} {error:?}"),
+            (Ok(id), None, Some(result)) => format!("response {id} {result}"),
             _ => "nothing".to_owned(),
         },
         (true, None) => "nothing".to_owned(),
@@ -64,18 +63,18 @@ struct Address<'a> {
     turn_id: Cow<'a, str>,
 }
 
-fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
+fn report<'a>(method: &str, params: &'a RawValue) -> TurnReport<'a> {
     let params = params.get();
     let report = match method {
         "item/agentMessage/delta" => {
-            parse(params).map(|Delta { item_id, delta }| Report::MessageDelta {
+            parse(params).map(|Delta { item_id, delta }| TurnReport::MessageDelta {
                 item: item_id,
                 text: delta,
             })
         }
         "item/reasoning/summaryTextDelta" => parse(params).map(|part: ReasoningPart<'a>| {
             let index = part.summary_index.unwrap_or(0);
-            Report::ReasoningDelta {
+            TurnReport::ReasoningDelta {
                 item: part.item_id,
                 index,
                 raw: false,
@@ -84,7 +83,7 @@ fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
         }),
         "item/reasoning/textDelta" => parse(params).map(|part: ReasoningPart<'a>| {
             let index = part.content_index.unwrap_or(0);
-            Report::ReasoningDelta {
+            TurnReport::ReasoningDelta {
                 item: part.item_id,
                 index,
                 raw: true,
@@ -92,29 +91,29 @@ fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
             }
         }),
         "item/started" => parse(params).and_then(|ItemOf { item }| match item {
-            Item::AgentMessage { id, phase, .. } => Some(Report::MessageStarted {
+            Item::AgentMessage { id, phase, .. } => Some(TurnReport::MessageStarted {
                 item: id,
                 phase: phase.as_deref().and_then(phase_of),
             }),
-            Item::ContextCompaction => Some(Report::Compacting),
-            Item::UserMessage | Item::DynamicToolCall => Some(Report::Echo),
+            Item::ContextCompaction => Some(TurnReport::Compacting),
+            Item::UserMessage | Item::DynamicToolCall => Some(TurnReport::Echo),
             Item::Reasoning { .. } | Item::Unknown => None,
         }),
         "item/completed" => parse(params).and_then(|ItemOf { item }| match item {
-            Item::AgentMessage { id, phase, text } => Some(Report::MessageCompleted {
+            Item::AgentMessage { id, phase, text } => Some(TurnReport::MessageCompleted {
                 item: id,
                 phase: phase.as_deref().and_then(phase_of),
                 text,
             }),
             Item::Reasoning { id, summary } => {
-                Some(Report::ReasoningCompleted { item: id, summary })
+                Some(TurnReport::ReasoningCompleted { item: id, summary })
             }
-            Item::UserMessage => Some(Report::Echo),
-            Item::DynamicToolCall => Some(Report::Taken),
+            Item::UserMessage => Some(TurnReport::Echo),
+            Item::DynamicToolCall => Some(TurnReport::ToolResultAccepted),
             Item::ContextCompaction | Item::Unknown => None,
         }),
         "thread/tokenUsage/updated" => {
-            parse(params).map(|UsageOf { token_usage }| Report::Usage(token_usage.total.into()))
+            parse(params).map(|UsageOf { token_usage }| TurnReport::Usage(token_usage.total.into()))
         }
         "rawResponseItem/completed" => parse(params).map(|ItemOf { item }| {
             let RawItem {
@@ -130,46 +129,46 @@ fn report<'a>(method: &str, params: &'a RawValue) -> Report<'a> {
                 _ => None,
             };
             match (kind.as_ref(), written) {
-                (_, Some(parts)) => Report::RawMessage {
+                (_, Some(parts)) => TurnReport::RawMessage {
                     item: id.unwrap_or_default(),
                     text: parts.into_iter().map(|Part { text }| text).collect(),
                 },
-                ("function_call", _) => Report::Called { call },
-                ("function_call_output", _) => Report::Returned { call },
-                ("other", _) => Report::UnknownItem,
-                _ => Report::Echo,
+                ("function_call", _) => TurnReport::ToolCalled { call },
+                ("function_call_output", _) => TurnReport::ToolReturned { call },
+                ("other", _) => TurnReport::UnknownItem,
+                _ => TurnReport::Echo,
             }
         }),
         "rawResponse/completed" => {
             let used = parse(params).and_then(|RawResponse { usage }| usage);
-            Some(Report::Responded(used.map(Usage::from)))
+            Some(TurnReport::ResponseCompleted(used.map(Usage::from)))
         }
         "error" => parse(params).map(|ErrorOf { error, will_retry }| {
             if will_retry {
-                Report::Retrying(error)
+                TurnReport::Retrying(error)
             } else {
-                Report::Failing
+                TurnReport::Failing
             }
         }),
         "turn/started" => {
-            parse(params).map(|TurnOf { turn }| Report::TurnStarted { turn: turn.id })
+            parse(params).map(|TurnOf { turn }| TurnReport::TurnStarted { turn: turn.id })
         }
-        "turn/completed" => parse(params).map(|TurnOf { turn }| Report::TurnCompleted {
+        "turn/completed" => parse(params).map(|TurnOf { turn }| TurnReport::TurnCompleted {
             status: turn.status,
             error: turn.error,
         }),
         _ => None,
     };
     report.unwrap_or(match method {
-        "rawResponseItem/completed" => Report::Echo,
-        _ => Report::Other,
+        "rawResponseItem/completed" => TurnReport::Echo,
+        _ => TurnReport::Other,
     })
 }
 
-fn phase_of(name: &str) -> Option<Phase> {
+fn phase_of(name: &str) -> Option<MessagePhase> {
     match name {
-        "commentary" => Some(Phase::Commentary),
-        "final_answer" => Some(Phase::FinalAnswer),
+        "commentary" => Some(MessagePhase::Commentary),
+        "final_answer" => Some(MessagePhase::FinalAnswer),
         _ => None,
     }
 }
@@ -297,6 +296,6 @@ struct TurnOf<'a> {
 struct TurnState<'a> {
     #[serde(borrow)]
     id: Cow<'a, str>,
-    status: Status,
+    status: TurnStatus,
     error: Option<TurnError>,
 }

@@ -1,5 +1,5 @@
-//! Lines are told as they were before, in whatever order and shape they come: see `before`. Not so arrays in the place of
-//! objects, which serde's derive takes and Codex never writes.
+//! Lines of any order and shape are decoded as by the `reference` decoder. The exception are arrays in place of objects,
+//! which a derived `Deserialize` accepts and Codex never writes.
 
 use std::fmt;
 
@@ -8,14 +8,14 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::*;
 
-/// Holds what a line says against what it said before, and gives it.
-fn alike(text: &str) -> String {
-    let now = said(text);
-    assert_eq!(now, before::said(text), "{text}");
+/// Decodes a line by both decoders, and returns the content that they agree on.
+fn decoded_alike(text: &str) -> String {
+    let now = describe(text);
+    assert_eq!(now, reference::describe(text), "{text}");
     now
 }
 
-/// An object of JSON as it stands: in its own order, and with members twice where they stand twice.
+/// A JSON object with its members in their order, duplicates included.
 #[derive(Clone)]
 struct Object(Vec<(String, String)>);
 
@@ -62,7 +62,7 @@ impl Object {
     }
 }
 
-/// What may stand in place of any value: all of it readable, and none of it a whole item, turn or address.
+/// Replacements for any value: all of them valid JSON, and none a complete item, turn or address.
 const ODD: &[&str] = &[
     "null",
     "true",
@@ -90,7 +90,7 @@ const ODD: &[&str] = &[
     r#""interrupted""#,
 ];
 
-/// What may stand besides whatever an object holds, or twice.
+/// Members to add to any object, some of them duplicates.
 const MORE: &[(&str, &str)] = &[
     (r#""new""#, r#"{"type":[{}],"a":"\\\"}"}"#),
     (r#""id""#, "1"),
@@ -111,7 +111,7 @@ const MORE: &[(&str, &str)] = &[
     (r#""emittedAtMs""#, "7"),
 ];
 
-/// The text with anything that it holds, however deep, gone, elsewhere, twice or another.
+/// Variants of a JSON text, each with one value, at any depth, removed, moved, duplicated or replaced.
 fn changed(text: &str) -> Vec<String> {
     let mut all: Vec<String> = ODD.iter().map(|odd| (*odd).to_owned()).collect();
     if text.starts_with('"') {
@@ -145,31 +145,31 @@ fn changed(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn lines_are_told_as_before_whatever_is_changed_in_them() {
+fn changed_lines_are_decoded_as_by_the_reference() {
     for text in RECORDED.lines() {
-        assert_ne!(alike(text), "nothing");
+        assert_ne!(decoded_alike(text), "nothing");
         let object = Object::of(text).unwrap();
         for (count, once) in changed(text).iter().enumerate() {
-            alike(once);
-            // Nearly all that is odd is odd in one place, so of what is odd in two a sample will do.
+            decoded_alike(once);
+            // Of lines with two changes, a sample.
             if count % 500 == 0 {
                 changed(once).iter().step_by(7).for_each(|twice| {
-                    alike(twice);
+                    decoded_alike(twice);
                 });
             }
-            // The parameters before their method, which takes the other way.
+            // The parameters before the method, which takes two passes.
             if let Some(object) = Object::of(once) {
-                alike(&object.with(|members| members.reverse()));
+                decoded_alike(&object.with(|members| members.reverse()));
             }
         }
         let value: Value = serde_json::from_str(text).unwrap();
-        alike(&serde_json::to_string_pretty(&value).unwrap());
+        decoded_alike(&serde_json::to_string_pretty(&value).unwrap());
         for end in (0..text.len()).filter(|end| text.is_char_boundary(*end)) {
-            alike(&text[..end]);
+            decoded_alike(&text[..end]);
         }
-        alike(&format!("{text}{text}"));
-        alike(&format!(" {text} "));
-        // What is told of an item of one type or with one method, under each other.
+        decoded_alike(&format!("{text}{text}"));
+        decoded_alike(&format!(" {text} "));
+        // The parameters of one method under each other method.
         for method in METHODS {
             let method = json!(method).to_string();
             let other = |(name, value): &mut (String, String)| {
@@ -177,13 +177,13 @@ fn lines_are_told_as_before_whatever_is_changed_in_them() {
                     value.clone_from(&method);
                 }
             };
-            alike(&object.with(|members| members.iter_mut().for_each(other)));
+            decoded_alike(&object.with(|members| members.iter_mut().for_each(other)));
         }
     }
 }
 
 #[test]
-fn types_decide_what_counts() {
+fn the_type_decides_which_members_are_read() {
     let types = [
         "agentMessage",
         "reasoning",
@@ -205,7 +205,7 @@ fn types_decide_what_counts() {
         r#""summary":[1]"#,
         r#""summary":null"#,
     ];
-    let mut told = 0;
+    let mut known = 0;
     for kind in types {
         let kind = format!(r#""type":"{kind}""#);
         // Each choice of members, with the type before, between and after them.
@@ -222,29 +222,29 @@ fn types_decide_what_counts() {
                     let line = format!(
                         r#"{{"method":"{method}","params":{{"threadId":"t","item":{{{item}}}}}}}"#
                     );
-                    told += usize::from(!alike(&line).contains("Other"));
+                    known += usize::from(!decoded_alike(&line).contains("Other"));
                 }
             }
         }
     }
-    assert!(told > 10_000, "{told}");
+    assert!(known > 10_000, "{known}");
 }
 
 #[test]
-fn what_is_not_read_need_not_be_readable() {
+fn unread_members_may_be_malformed() {
     let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
     for unreadable in [r#""\ud83d""#, "1e999", &deep] {
         let line = |method: &str, params: &str| {
             format!(r#"{{"method":"{method}","params":{{"threadId":"t",{params}}}}}"#)
         };
-        // Before, all of an item had to be readable. It was told verbatim if it was not.
+        // The reference reads all of an item, and reports it verbatim if any of it is malformed.
         let echo = line(
             "item/started",
             &format!(r#""item":{{"type":"userMessage","content":{unreadable}}}"#),
         );
-        assert_eq!(said(&echo), "told t  0 Echo");
-        assert!(before::said(&echo).starts_with("told t  0 Other"));
-        // What counts must still be, and whatever is no item never had to.
+        assert_eq!(describe(&echo), "notification t  0 Echo");
+        assert!(reference::describe(&echo).starts_with("notification t  0 Other"));
+        // The members that are read must be valid.
         for params in [
             format!(r#""item":{{"type":"agentMessage","id":{unreadable}}}"#),
             format!(r#""item":{{"type":"reasoning","id":"i","summary":[{unreadable}]}}"#),
@@ -255,13 +255,13 @@ fn what_is_not_read_need_not_be_readable() {
             format!(r#""new":{unreadable}"#),
         ] {
             for method in METHODS {
-                alike(&line(method, &params));
+                decoded_alike(&line(method, &params));
             }
         }
     }
 }
 
-/// The notifications that are known, and one that is not.
+/// The known notifications, and an unknown one.
 const METHODS: [&str; 12] = [
     "item/agentMessage/delta",
     "item/reasoning/summaryTextDelta",
@@ -278,10 +278,16 @@ const METHODS: [&str; 12] = [
 ];
 
 #[test]
-fn an_array_is_no_item() {
+fn an_array_is_not_an_item() {
     let line = r#"{"method":"item/started","params":{"threadId":"t","turnId":"u","item":["userMessage"]}}"#;
-    let Ok(Line::Told { told, .. }) = super::super::line(line.as_bytes()) else {
-        panic!("not told")
+    let Ok(RpcMessage::ThreadNotification { notification, .. }) =
+        super::super::line(line.as_bytes())
+    else {
+        panic!("not a notification")
     };
-    assert!(matches!(told.report, Report::Other), "{:?}", told.report);
+    assert!(
+        matches!(notification.report, TurnReport::Other),
+        "{:?}",
+        notification.report
+    );
 }

@@ -1,0 +1,267 @@
+//! Applies a report of Codex's to the state of a turn. Pure, but for the time that an outcome is stamped with.
+
+use airlock_wire::decode::{TurnError, TurnReport, TurnStatus, Usage};
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use super::TurnOutcome;
+use super::progress::{ProgressChange, TurnProgress};
+use super::state::TurnState;
+use crate::failure;
+use crate::vocabulary::{self, verbatim};
+use airlock_types::wit::{Ending, Event, EventKind};
+
+/// A report with the circumstances of its arrival.
+#[derive(Debug)]
+pub(super) struct ReceivedReport<'a> {
+    pub(super) report: TurnReport<'a>,
+    /// The notification's method and parameters, where it may have to be passed on verbatim.
+    pub(super) verbatim: Option<(&'a str, &'a RawValue)>,
+    /// When Codex sent it, in Unix milliseconds.
+    pub(super) at: u64,
+    pub(super) received: Instant,
+}
+
+/// The effects of a report beyond the state of its turn.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) progress: ProgressChange,
+    /// The turn has ended for its reply.
+    pub(super) outcome: Option<TurnOutcome>,
+    /// Whether the model accepted the account's credentials, where the report shows it.
+    pub(super) credentials: Option<CredentialOutcome>,
+    /// No later report matters.
+    is_last: bool,
+}
+
+/// Whether the model accepted the account's credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CredentialOutcome {
+    Accepted,
+    Refused,
+}
+
+impl TurnState {
+    /// Applies a report: changes the state, queues the events for the reply, and returns the other effects. `progress` is
+    /// the progress before it.
+    pub(super) fn apply(
+        &mut self,
+        received: ReceivedReport<'_>,
+        progress: &TurnProgress,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        self.at = self.at.max(received.at);
+        self.last_received = received.received;
+        effects.progress.response_begun = is_of_model(&received) && self.upstream.answered();
+        // A parked turn makes no output of its own. This one goes on, and has no permit.
+        effects.progress.abandoned = progress.parked && received.report.is_of_model();
+        let mut events = std::mem::take(&mut self.scratch);
+        self.interpret(received, progress, &mut events, &mut effects);
+        if effects.progress.too_many_requests && !progress.too_many_requests {
+            effects.progress.abandoned = true;
+            effects.outcome = Some(failure::looping(self.model_requests).into());
+        }
+        if !progress.abandoned && !effects.progress.abandoned && !self.has_outcome() {
+            self.queue(&mut events, &mut effects);
+        }
+        events.clear();
+        self.scratch = events;
+        effects.progress.abandoned |= effects.is_last;
+        self.may_skip_progress &= !(progress.abandoned || effects.progress.abandoned);
+        effects
+    }
+
+    fn interpret(
+        &mut self,
+        received: ReceivedReport<'_>,
+        progress: &TurnProgress,
+        events: &mut Vec<EventKind>,
+        effects: &mut Effects,
+    ) {
+        let ReceivedReport {
+            report,
+            verbatim: parts,
+            received: now,
+            ..
+        } = received;
+        match report {
+            TurnReport::MessageStarted { .. }
+            | TurnReport::MessageDelta { .. }
+            | TurnReport::MessageCompleted { .. }
+            | TurnReport::RawMessage { .. }
+            | TurnReport::ReasoningDelta { .. }
+            | TurnReport::ReasoningCompleted { .. } => self.output(report, events),
+            // Before the turn starts, Codex reports the injected items, among them those that it drops.
+            TurnReport::UnknownItem => self.dropped_item |= progress.started,
+            TurnReport::TurnStarted { turn } => {
+                self.id.get_or_insert_with(|| turn.into_owned());
+                self.upstream.begin(now);
+                effects.progress.started = true;
+            }
+            TurnReport::Usage(usage) => self.usage_reported(usage, now, events, effects),
+            TurnReport::ResponseCompleted(usage) => {
+                self.retry_filter.settle(events);
+                if self.has_tools {
+                    self.response_completed(usage, now, events, effects);
+                    events.extend(parts.map(verbatim));
+                }
+            }
+            TurnReport::ToolResultAccepted => self.calls.result_accepted(),
+            TurnReport::ToolCalled { call } => {
+                // Before the turn starts, Codex reports the injected calls.
+                if progress.started && self.has_tools {
+                    self.calls.called(&call);
+                    events.extend(parts.map(verbatim));
+                }
+            }
+            TurnReport::ToolReturned { call } => {
+                effects.is_last = self.calls.returned(&call);
+                if effects.is_last {
+                    events.extend(parts.map(verbatim));
+                }
+            }
+            TurnReport::Retrying(error) => self.retrying(error, now, effects),
+            TurnReport::Compacting => {
+                // It cannot be switched off (0.169.0), and the answer would be to a summary of the conversation.
+                effects.progress.abandoned = true;
+                effects.outcome = Some(failure::too_long().into());
+            }
+            TurnReport::TurnCompleted { status, error } => {
+                self.completed(status, error, now, events, effects);
+            }
+            TurnReport::Failing | TurnReport::Echo => {}
+            TurnReport::Other => events.extend(parts.map(verbatim)),
+        }
+    }
+
+    /// The model's output.
+    fn output(&mut self, report: TurnReport<'_>, events: &mut Vec<EventKind>) {
+        let filter = &mut self.retry_filter;
+        match report {
+            TurnReport::MessageDelta { item, text } => filter.delta(&item, &text, events),
+            TurnReport::ReasoningDelta {
+                item,
+                index,
+                raw,
+                text,
+            } => filter.reasoning(&item, index, raw, &text, events),
+            TurnReport::ReasoningCompleted { item, summary } => {
+                filter.reasoning_completed(&item, &summary, events);
+            }
+            TurnReport::MessageStarted { item, phase } => {
+                self.upstream.has_message();
+                filter.started(&item, phase.map(vocabulary::phase), events);
+            }
+            TurnReport::MessageCompleted { item, phase, text } => {
+                self.upstream.has_message();
+                filter.completed(&item, phase.map(vocabulary::phase), &text, events);
+            }
+            TurnReport::RawMessage { item, text } => filter.raw_message(&item, &text, events),
+            _ => {}
+        }
+    }
+
+    /// A response is complete, by its usage.
+    fn usage_reported(
+        &mut self,
+        usage: Usage,
+        now: Instant,
+        events: &mut Vec<EventKind>,
+        effects: &mut Effects,
+    ) {
+        self.retry_filter.settle(events);
+        effects.progress.response_begun |= self.upstream.used(now);
+        effects.progress.response_completed = true;
+        effects.progress.too_many_requests = self.upstream.exceeds(self.model_requests);
+        // Of a turn that waits for tools, Codex reports it only when the turn goes on.
+        if !self.has_tools {
+            let usage = vocabulary::usage(usage);
+            self.calls.set_usage(usage);
+            events.push(EventKind::Usage(usage));
+        }
+    }
+
+    /// A response is complete, by its raw event.
+    fn response_completed(
+        &mut self,
+        usage: Option<Usage>,
+        now: Instant,
+        events: &mut Vec<EventKind>,
+        effects: &mut Effects,
+    ) {
+        effects.is_last = self.calls.response_completed();
+        self.upstream.responded(now);
+        effects.progress.response_completed = true;
+        effects.progress.too_many_requests = self.upstream.exceeds(self.model_requests);
+        let sum = usage.map(|usage| self.calls.add_usage(vocabulary::usage(usage)));
+        events.extend(sum.map(EventKind::Usage));
+    }
+
+    /// Codex sends a request to the model again.
+    fn retrying(&mut self, error: TurnError, now: Instant, effects: &mut Effects) {
+        if failure::is_final(&error) {
+            // Each of Codex's five retries would fail in the same way.
+            effects.progress.abandoned = true;
+            effects.outcome = Some(failure::of_turn(Some(&error)));
+        } else {
+            self.retry_filter.retry();
+            self.upstream.retried(error, now);
+            effects.progress.request_failed = true;
+        }
+    }
+
+    /// Codex has ended the turn.
+    fn completed(
+        &mut self,
+        status: TurnStatus,
+        error: Option<TurnError>,
+        now: Instant,
+        events: &mut Vec<EventKind>,
+        effects: &mut Effects,
+    ) {
+        self.retry_filter.check_repeated(events);
+        effects.progress.started = true;
+        effects.progress.ended = true;
+        effects.credentials = match status {
+            TurnStatus::Completed => Some(CredentialOutcome::Accepted),
+            _ if error.as_ref().is_some_and(failure::is_refused) => {
+                Some(CredentialOutcome::Refused)
+            }
+            _ => None,
+        };
+        effects.outcome = Some(match status {
+            TurnStatus::Completed => self
+                .check_complete()
+                .map_or_else(|| Ending::Completed.into(), TurnOutcome::from),
+            TurnStatus::Interrupted => Ending::Interrupted.into(),
+            TurnStatus::Failed | TurnStatus::Unknown => failure::of_turn(error.as_ref()),
+        });
+        if let Some(error) = error.filter(|_| status == TurnStatus::Failed) {
+            self.upstream.retried(error, now);
+            effects.progress.request_failed = true;
+        }
+    }
+
+    /// Queues events for the reply.
+    fn queue(&mut self, events: &mut Vec<EventKind>, effects: &mut Effects) {
+        let (source, at) = (self.source, self.at);
+        for kind in events.drain(..) {
+            if let Err(full) = self.push(Event { source, at, kind }) {
+                // It replaces the outcome of a turn that has completed: its answer is not complete.
+                effects.outcome = Some(full.into());
+                effects.progress.abandoned = true;
+                break;
+            }
+        }
+    }
+}
+
+/// Whether the report is of the model's output. Items of unknown types are too.
+fn is_of_model(received: &ReceivedReport<'_>) -> bool {
+    let is_item = |(method, _): (&str, &RawValue)| method.starts_with("item/");
+    let is_unknown = matches!(received.report, TurnReport::Other);
+    received.report.is_of_model() || (is_unknown && received.verbatim.is_some_and(is_item))
+}
+
+#[cfg(test)]
+mod tests;
