@@ -21,7 +21,7 @@ use airlock_metrics::Metrics;
 use airlock_policy::Registry;
 use airlock_rehearsal as rehearsal;
 use airlock_server::flow::Flow;
-use airlock_server::http::{self, Server};
+use airlock_server::http::{self, HttpServer};
 
 /// How long Codex and our own tasks may take to end. A Codex that heeds nothing is killed well before.
 const STOP: Duration = Duration::from_secs(20);
@@ -31,7 +31,7 @@ const ABORT: Duration = Duration::from_secs(5);
 
 /// A gateway that serves. Dropping it stops nothing: `drain` does.
 pub struct Gateway {
-    server: Server,
+    server: HttpServer,
     account: Account,
     tasks: Tasks,
     drain: Duration,
@@ -143,7 +143,7 @@ async fn serve(
     metrics: Metrics,
     listener: TcpListener,
     tasks: &Tasks,
-) -> Result<(Server, Account), StartError> {
+) -> Result<(HttpServer, Account), StartError> {
     let model = match config.server.rehearsal {
         true => Some(
             rehearsal::start(tasks)

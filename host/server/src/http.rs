@@ -1,19 +1,20 @@
-//! What clients see: routes, and what every request passes. The only place that knows HTTP.
+//! HTTP: the listener, the routes and their middleware.
 
 mod admin; // /admin
-mod body; // what a request holds
+mod body; // request bodies
 mod chat; // POST /v1/chat/completions
-mod codex; // /api/codex: is it there, who is signed in
-mod failure; // problems as statuses
+mod codex; // /api/codex: status, sign-in and sign-out
+mod failure; // failures as statuses and error envelopes
 mod fleet; // GET /admin/fleet
-mod guard; // who may call from where
 mod health; // GET /healthz, GET /readyz
-mod key; // who may call at all
-mod listen; // the socket
+mod json; // JSON responses
+mod key; // API keys
+mod listen; // the listener and its connections
 mod metrics; // GET /metrics
+mod middleware; // ids, headers and log lines of every request
 mod models; // GET /v1/models
-mod record; // ids, headers and log lines of every request
-mod sse; // frames as bytes
+mod origin_guard; // allowed hosts and web origins
+mod sse; // server-sent events
 
 use std::sync::Arc;
 
@@ -22,10 +23,12 @@ use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
-use self::body::Bodies;
-use self::failure::Refusal;
-use self::guard::Guard;
-pub use self::listen::{Server, serve};
+use self::body::BodyReader;
+use self::failure::HttpError;
+use self::key::RequiredKey;
+pub use self::listen::{HttpServer, serve};
+use self::middleware::MiddlewareState;
+use self::origin_guard::OriginGuard;
 use crate::config::ServerConfig;
 use crate::flow::Flow;
 use airlock_base::storage;
@@ -34,18 +37,18 @@ use airlock_codex::Codex;
 use airlock_metrics::Metrics;
 use airlock_policy::Registry;
 
-/// What handlers share, which axum clones with its route for each request.
-type AppState = Arc<Shared>;
+/// The state of all handlers.
+type AppState = Arc<AppStateInner>;
 
-struct Shared {
+struct AppStateInner {
     flow: Flow,
-    bodies: Bodies,
+    bodies: BodyReader,
     rehearsal: bool,
-    /// What tells the data folder from others, and says nothing else of it.
-    data: Option<String>,
+    /// Identifies the data folder without its path. None: it cannot be read.
+    data_id: Option<String>,
 }
 
-/// The whole gateway as one service. `lost_lines` reads how many lines of the log were lost.
+/// The routes of the gateway. `lost_lines` returns how many lines of the log were lost.
 pub fn router(
     config: &ServerConfig,
     flow: Flow,
@@ -55,71 +58,71 @@ pub fn router(
     lost_lines: fn() -> u64,
     tasks: &Tasks,
 ) -> Router {
-    let app = Arc::new(Shared {
+    let app = Arc::new(AppStateInner {
         flow,
-        bodies: Bodies::new(&config.limits, tasks),
+        bodies: BodyReader::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
-        data: storage::id(&config.data_dir),
+        data_id: storage::id(&config.data_dir),
     });
-    let guard = Guard::new(
+    let guard = OriginGuard::new(
         config.listen.ip(),
         &config.allowed_hosts,
         &config.allowed_origins,
     );
-    let key = config.api_key.clone().map(Arc::new);
+    let middleware = MiddlewareState {
+        rehearsal: config.rehearsal,
+        metrics: metrics.clone(),
+        guard: Arc::new(guard),
+        tasks: tasks.clone(),
+    };
+    let api_key = config.api_key.clone().map(Arc::new);
+    let operator_key = match &config.admin_key {
+        Some(admin_key) => Some(Arc::new(admin_key.clone())),
+        None => api_key.clone(),
+    };
+    let metrics = metrics::MetricsState {
+        metrics,
+        flow: app.flow.clone(),
+        lost_lines,
+    };
+    let account = codex::AccountRoutesState::new(config, codex, app.clone());
+    let admin = config.admin_key.clone().map(|admin_key| {
+        let app = app.clone();
+        admin::routes(admin::AdminState { registry, app }, admin_key)
+    });
+    api_routes(api_key)
+        .merge(probe_routes())
+        .merge(codex::routes(account, operator_key.clone()))
+        .merge(metrics::routes(metrics, operator_key))
+        .merge(admin.unwrap_or_default())
+        .with_state(app)
+        // Outermost: every response has an id and a line in the log, whichever route or layer answers.
+        .layer(from_fn_with_state(middleware, middleware::handle))
+}
 
-    // Those who watch over a process have no key, and what these two tell is no secret.
-    let open = Router::new()
-        .route("/healthz", get(health::live))
-        .route("/readyz", get(health::ready))
-        .method_not_allowed_fallback(no_method);
-    let keyed = Router::new()
+/// The routes of OpenAI's API, and the answer to unknown paths, behind the API key.
+fn api_routes(api_key: RequiredKey) -> Router<AppState> {
+    Router::new()
         .route("/v1/chat/completions", post(chat::complete))
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(from_fn_with_state(key.clone(), key::check));
-
-    let watcher = config
-        .admin_key
-        .clone()
-        .map(Arc::new)
-        .or_else(|| key.clone());
-    let gauges = metrics::Gauges {
-        metrics: metrics.clone(),
-        flow: app.flow.clone(),
-        lost_lines,
-    };
-    let signing = codex::routes(
-        codex::AccountRoutesState::new(config, codex, app.clone()),
-        watcher.clone(),
-    );
-    let metered = metrics::routes(gauges, watcher);
-    let admin = config.admin_key.clone().map(|admin_key| {
-        let app = app.clone();
-        admin::routes(admin::AdminState { registry, app }, admin_key)
-    });
-    let all = keyed
-        .merge(open)
-        .merge(signing)
-        .merge(metered)
-        .merge(admin.unwrap_or_default());
-    let recording = record::Recording {
-        rehearsal: config.rehearsal,
-        metrics,
-        guard: Arc::new(guard),
-        tasks: tasks.clone(),
-    };
-    // Around all of it: whatever answers, the answer has an id and the log has its line.
-    all.with_state(app)
-        .layer(from_fn_with_state(recording, record::record))
+        .layer(from_fn_with_state(api_key, key::check))
 }
 
-async fn no_route(method: Method, uri: Uri) -> Refusal {
-    Refusal::no_route(&method, uri.path())
+/// The routes for supervisors, which have no key. They reveal no secret.
+fn probe_routes() -> Router<AppState> {
+    Router::new()
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
+        .method_not_allowed_fallback(no_method)
 }
 
-async fn no_method(method: Method, uri: Uri) -> Refusal {
-    Refusal::no_method(&method, uri.path())
+async fn no_route(method: Method, uri: Uri) -> HttpError {
+    HttpError::no_route(&method, uri.path())
+}
+
+async fn no_method(method: Method, uri: Uri) -> HttpError {
+    HttpError::no_method(&method, uri.path())
 }

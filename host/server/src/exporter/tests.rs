@@ -95,7 +95,7 @@ fn requests_are_counted_by_route_outcome_and_release() {
 }
 
 #[test]
-fn what_is_not_remembered_is_not_told() {
+fn forgotten_releases_are_not_exported() {
     let metrics = Metrics::default();
     for number in 1..=300 {
         let meter = metrics.release(number);
@@ -118,7 +118,7 @@ fn what_is_not_remembered_is_not_told() {
 }
 
 #[test]
-fn a_number_is_told_with_what_it_stands_for() {
+fn a_release_number_is_exported_with_its_name_version_and_digest() {
     let metrics = Metrics::default();
     let long = "9.".repeat(500);
     let versions = ["1.2", "a\"b\n\\c", long.as_str(), "gone"];
@@ -147,7 +147,7 @@ fn a_number_is_told_with_what_it_stands_for() {
 }
 
 #[test]
-fn what_is_in_use_is_told_before_anything_happens() {
+fn current_releases_are_exported_before_any_request() {
     let metrics = Metrics::default();
     let used = metrics.release(1);
     used.came();
@@ -202,7 +202,7 @@ fn times_are_counted_in_buckets() {
 }
 
 #[test]
-fn a_shadows_tally_is_told() {
+fn a_shadows_tally_is_exported() {
     let scrape = Scrape {
         metrics: Metrics::default(),
         turns: Occupancy::default(),
@@ -226,7 +226,7 @@ fn a_shadows_tally_is_told() {
 }
 
 #[test]
-fn overhead_is_told_of_completions_that_reached_codex() {
+fn overhead_is_observed_for_completions_that_reached_codex() {
     let metrics = Metrics::default();
     let refused = metrics.request(CHAT);
     refused.queued(Duration::ZERO);
@@ -254,7 +254,7 @@ fn overhead_is_told_of_completions_that_reached_codex() {
 }
 
 #[test]
-fn time_in_line_and_frames_are_counted() {
+fn queue_time_and_frames_are_counted() {
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
     for waited in [0, 700, 90_000] {
@@ -358,7 +358,7 @@ fn a_synthesis_is_timed_however_it_ends() {
 }
 
 #[test]
-fn the_process_is_told_of() {
+fn the_process_is_exported() {
     let text = text(&Metrics::default());
     for name in [
         "process_cpu_seconds_total",

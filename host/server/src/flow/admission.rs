@@ -1,5 +1,5 @@
-//! Who may start a turn now, who waits in line, and who is sent away. The policy decides; the bounds hold whatever it
-//! says.
+//! Admission: the policy decides whether a request runs, waits or is refused, within the host's limits of turns and of the
+//! queue.
 
 #[cfg(test)]
 mod tests;
@@ -20,28 +20,28 @@ use airlock_policy::Session;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{self, Load, ProblemKind};
 
-/// The longest wait that a client is told, in seconds. SDKs wait up to a minute and try only twice more.
-const RETRY_AT_MOST: u64 = 10;
+/// The largest `Retry-After`, in seconds. SDKs honour up to a minute, and retry only twice.
+const MAX_RETRY_AFTER: u64 = 10;
 
-/// Turns and the line in front of them, as operators see them.
+/// How many turns run and how many requests wait, for operators.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Occupancy {
     /// Turns that run.
     pub running: u64,
-    /// How many may run at once now: it follows what Codex is seen to manage.
+    /// How many turns may run at once now, by the adaptive limit.
     pub capacity: u64,
-    /// How many ever may (`limits.turns`).
+    /// How many turns may ever run at once (`limits.turns`).
     pub limit: u64,
     /// Requests that wait for turns.
     pub waiting: u64,
-    /// How long the first of them has waited.
+    /// How long the first of them has waited, in milliseconds.
     pub longest_wait_ms: u64,
 }
 
-/// The turns that may run, and the line in front of them.
+/// The semaphore of turns, and the queue in front of it.
 pub(super) struct Admission {
     semaphore: ResizableSemaphore,
-    line: Line,
+    queue: WaitQueue,
     longest_wait: Duration,
 }
 
@@ -49,38 +49,41 @@ impl Admission {
     pub(super) fn new(limits: &ServerLimits, turns: usize) -> Self {
         Self {
             semaphore: ResizableSemaphore::new(turns),
-            line: Line {
+            queue: WaitQueue {
                 waiting: Mutex::default(),
-                room: limits.queue,
+                capacity: limits.queue,
             },
             longest_wait: limits.queue_wait,
         }
     }
 
-    /// Follows the capacity that the channel has, as long as its sender is there.
+    /// Resizes the semaphore with the capacity in the channel. Returns when its sender is dropped.
     pub(super) async fn follow(&self, mut capacity: watch::Receiver<usize>) {
         while capacity.changed().await.is_ok() {
             self.semaphore.resize(*capacity.borrow_and_update());
         }
     }
 
-    /// A permit for each of so many turns, once the policy and the bounds let the request in. All of them come at
-    /// once: requests that held some while they waited for others could wait for one another.
+    /// Waits for a permit for each of these turns, if the policy admits the request. The permits are acquired together:
+    /// requests that held some while they waited for others could deadlock.
+    ///
+    /// # Errors
+    /// The policy's refusal or fault; `too_many_turns`; `gateway_busy`: the queue is full, or no permit came in time.
     pub(super) async fn enter(
         &self,
         session: &mut Session,
         wanted: usize,
-        trail: &RequestMetrics,
+        metrics: &RequestMetrics,
     ) -> Result<Vec<Permit>, Failure> {
         match session.decide(self.load(wanted)).await? {
-            wit::Admission::Run | wit::Admission::Wait => self.permits(wanted, trail).await,
+            wit::Admission::Run | wit::Admission::Wait => self.permits(wanted, metrics).await,
             wit::Admission::Refuse(problem) => Err(problem.into()),
         }
     }
 
-    /// The turns that run, and the requests that wait for some.
+    /// How many turns run, and how many requests wait.
     pub(super) fn turns(&self) -> Occupancy {
-        let (waiting, longest_wait) = self.line.length();
+        let (waiting, longest_wait) = self.queue.length();
         Occupancy {
             running: self.semaphore.held() as u64,
             capacity: self.semaphore.capacity() as u64,
@@ -91,29 +94,33 @@ impl Admission {
     }
 
     fn load(&self, wanted: usize) -> Load {
-        let (waiting, longest_wait) = self.line.length();
+        let (waiting, longest_wait) = self.queue.length();
         Load {
             wanted: count(wanted),
             running: count(self.semaphore.held()),
             waiting: count(waiting),
             capacity: count(self.semaphore.capacity()),
-            room: count(self.line.room),
+            room: count(self.queue.capacity),
             longest_wait: u64::try_from(longest_wait.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// The next free turns. First come, first served: permits that are given back go to whoever waits longest.
-    async fn permits(&self, wanted: usize, trail: &RequestMetrics) -> Result<Vec<Permit>, Failure> {
+    /// Waits for the permits of this many turns. First come, first served.
+    async fn permits(
+        &self,
+        wanted: usize,
+        metrics: &RequestMetrics,
+    ) -> Result<Vec<Permit>, Failure> {
         if wanted > self.semaphore.limit() {
             return Err(self.too_many(wanted));
         }
         if let Some(permits) = self.semaphore.try_acquire(wanted) {
-            trail.queued(Duration::ZERO);
+            metrics.queued(Duration::ZERO);
             return Ok(permits);
         }
-        let _place = self
-            .line
-            .enter(trail)
+        let _entry = self
+            .queue
+            .enter(metrics)
             .ok_or_else(|| self.busy("The line for a turn is full"))?;
         let permits = timeout(self.longest_wait, self.semaphore.acquire(wanted)).await;
         permits.map_err(|_elapsed| self.busy("No turn came free in time"))
@@ -128,7 +135,7 @@ impl Admission {
     }
 
     fn busy(&self, what: &str) -> Failure {
-        let seconds = self.longest_wait.as_secs().clamp(1, RETRY_AT_MOST);
+        let seconds = self.longest_wait.as_secs().clamp(1, MAX_RETRY_AFTER);
         Failure::new(
             ProblemKind::Overloaded,
             "gateway_busy",
@@ -138,54 +145,53 @@ impl Admission {
     }
 }
 
-/// Who waits, and since when.
-struct Line {
-    /// By the order in which they came.
+/// The requests that wait.
+struct WaitQueue {
+    /// Since when, by number in order of arrival.
     waiting: Mutex<BTreeMap<u64, Instant>>,
-    room: usize,
+    capacity: usize,
 }
 
-impl Line {
-    fn enter<'a>(&'a self, trail: &'a RequestMetrics) -> Option<Place<'a>> {
+impl WaitQueue {
+    fn enter<'a>(&'a self, metrics: &'a RequestMetrics) -> Option<QueueEntry<'a>> {
         let mut waiting = self.lock();
-        if waiting.len() >= self.room {
+        if waiting.len() >= self.capacity {
             return None;
         }
         let number = waiting.last_key_value().map_or(0, |(last, _)| last + 1);
         waiting.insert(number, Instant::now());
-        Some(Place {
-            line: self,
+        Some(QueueEntry {
+            queue: self,
             number,
-            trail,
+            metrics,
         })
     }
 
-    /// How many wait, and how long the first of them has.
+    /// How many requests wait, and how long the first of them has.
     fn length(&self) -> (usize, Duration) {
         let waiting = self.lock();
         let first = waiting.first_key_value().map(|(_, since)| since.elapsed());
         (waiting.len(), first.unwrap_or_default())
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
+    /// Never held across an await.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place in the line, given up when dropped: also by a client that leaves.
-struct Place<'a> {
-    line: &'a Line,
+/// The entry of a request in the queue, removed on drop, also when the client leaves.
+struct QueueEntry<'a> {
+    queue: &'a WaitQueue,
     number: u64,
-    /// Whose place it is.
-    trail: &'a RequestMetrics,
+    metrics: &'a RequestMetrics,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
-        let since = self.line.lock().remove(&self.number);
+        let since = self.queue.lock().remove(&self.number);
         if let Some(since) = since {
-            self.trail.queued(since.elapsed());
+            self.metrics.queued(since.elapsed());
         }
     }
 }

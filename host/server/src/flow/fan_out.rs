@@ -1,8 +1,9 @@
-//! A fan-out: candidates side by side, and what the policy's panel makes of them. It starts, limits, times and stops
-//! turns; every choice is the panel's, and no text is made here.
+//! A fan-out: several candidates for one answer. It starts, bounds, times and stops their turns, and executes the verdicts of
+//! the policy's panel.
 
 mod buffer; // bounded transcripts and pending events
-mod transcript; // the text of one turn
+mod transcript; // the messages of one turn
+mod turn_starter; // starts its turns
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,99 +12,85 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::buffer::CandidateBuffer;
-use super::turn::Turn;
-use super::turns::{ANSWER, Settled, Turns};
+pub(super) use self::turn_starter::TurnStarter;
+use super::turn_set::{ANSWER, SettledTurn, TurnSet};
 use crate::config::ServerLimits;
 use airlock_base::clock;
-use airlock_base::wake_flag::WakeFlag;
+use airlock_codex::TurnOutcome;
 use airlock_codex::config::TurnLimits;
-use airlock_codex::{Codex, Conversation, Permit, TurnContext, TurnOutcome};
-use airlock_metrics::{FanOutTrail, RequestMetrics};
+use airlock_metrics::FanOutTrail;
 use airlock_policy::{Fault, Session};
 use airlock_types::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
-/// Turns that a panel may ask for, one after the other.
+/// The most turns that a panel may request, one after the other.
 const PANEL_TURNS: u32 = 8;
 
-/// The shortest wait of a panel, so that one which never waits long cannot keep a thread busy.
+/// The shortest time until a panel is woken, so that it cannot keep a thread busy.
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
-/// One fan-out.
+/// The state of one fan-out.
 pub(super) struct FanOut {
-    /// None once no further turn can be asked for.
-    means: Option<Means>,
+    /// None once no further turn can be requested.
+    starter: Option<TurnStarter>,
     limits: Arc<TurnLimits>,
-    /// What has been told has left: the answer goes out as it comes.
+    /// The answer is sent as it comes, and cannot be taken back.
     streaming: bool,
     candidates: u32,
-    /// What is counted of it.
-    trail: FanOutTrail,
+    metrics: FanOutTrail,
     buffer: CandidateBuffer,
-    stage: Stage,
-    /// Turns that have ended and that the panel has not heard of.
-    ended: VecDeque<Settled>,
-    /// When the panel wants to be woken.
+    stage: FanOutStage,
+    /// Turns that have ended, which the panel has not received.
+    ended: VecDeque<SettledTurn>,
+    /// When the panel is to be woken.
     wake: Option<Instant>,
     panel_turns: u32,
 }
 
-/// What turns are asked for with.
-pub(super) struct Means {
-    pub(super) codex: Codex,
-    pub(super) conversation: Arc<Conversation>,
-    /// Set by every turn.
-    pub(super) wake: Arc<WakeFlag>,
-    /// One for each candidate until the first has ended; then its own, with which later turns are asked for.
-    pub(super) permits: Vec<Permit>,
-    /// What is counted of the request.
-    pub(super) trail: RequestMetrics,
-}
-
-enum Stage {
-    /// The candidates answer.
+enum FanOutStage {
+    /// The candidates run.
     Collecting,
-    /// A turn is to be brought back to the panel.
+    /// A turn runs whose outcome the panel receives.
     Consulting,
-    /// A turn is the answer, unless it comes to nothing.
-    Showing(Shown),
+    /// A turn runs that is the answer, unless it fails before it has text.
+    Showing(ShownTurn),
     /// The answer is known.
     Over,
 }
 
-/// What is known of the turn that is shown.
+/// The progress of the turn that is shown.
 #[derive(Clone, Copy, Default)]
-struct Shown {
-    /// It has said something.
-    said: bool,
+struct ShownTurn {
+    /// It has text besides white space.
+    has_text: bool,
     /// Some of its text may have reached the client.
-    left: bool,
+    is_sent: bool,
 }
 
 impl FanOut {
-    /// Asks for all candidates at once. There are a model and a permit for each brief. What comes back is told first.
+    /// Starts all candidates, with a permit of the starter for each brief and its model. Also returns the reply's first events.
     pub(super) fn begin(
-        means: Means,
+        starter: TurnStarter,
         (buffers, limits): (Arc<ServerLimits>, Arc<TurnLimits>),
         streaming: bool,
         briefs: Vec<(Brief, String)>,
-        turns: &mut Turns,
+        turns: &mut TurnSet,
     ) -> (Self, Vec<Event>) {
         let mut opened = Vec::with_capacity(briefs.len());
         let buffer = CandidateBuffer::new(briefs.len(), &buffers, limits.turn_buffer_bytes);
-        let permits = means.permits.clone();
+        let permits = starter.permits.clone();
         for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
             opened.push(event(source, EventKind::Opened(model)));
-            means.start(source, brief, permit, &limits, turns);
+            starter.start(source, brief, permit, &limits, turns);
         }
         let candidates = u32::try_from(opened.len()).unwrap_or(u32::MAX);
         let fan_out = Self {
-            trail: means.trail.fanned_out(candidates),
-            means: Some(means),
+            metrics: starter.metrics.fanned_out(candidates),
+            starter: Some(starter),
             limits,
             streaming,
             candidates,
             buffer,
-            stage: Stage::Collecting,
+            stage: FanOutStage::Collecting,
             ended: VecDeque::new(),
             wake: Some(Instant::now()),
             panel_turns: 0,
@@ -111,7 +98,7 @@ impl FanOut {
         (fan_out, opened)
     }
 
-    /// How many candidates there are.
+    /// The number of candidates.
     pub(super) fn candidates(&self) -> u32 {
         self.candidates
     }
@@ -121,126 +108,131 @@ impl FanOut {
         self.wake
     }
 
-    /// Whether the panel has something to hear.
+    /// Whether the panel has something to decide about.
     pub(super) fn is_due(&self) -> bool {
         !self.ended.is_empty() || self.wake.is_some_and(|wake| wake <= Instant::now())
     }
 
-    /// The reply has heard all but these.
-    pub(super) fn sent(&mut self, waiting: &[Event]) {
-        self.buffer.sent(waiting);
+    /// The reply has received all events but these.
+    pub(super) fn set_pending(&mut self, pending: &[Event]) {
+        self.buffer.set_pending(pending);
     }
 
-    /// Keeps what the panel will be told, within the limits, and has the reply told which turns have ended. What comes
-    /// back is the end of the answer itself.
+    /// Appends new events to the panel's transcripts, within their limits, and events and the ends of turns to those that
+    /// are pending for the reply. Returns the outcome of the answer once it has ended.
     pub(super) fn absorb(
         &mut self,
         fresh: Vec<Event>,
-        mut settled: Vec<Settled>,
-        turns: &mut Turns,
-        waiting: &mut Vec<Event>,
+        mut settled: Vec<SettledTurn>,
+        turns: &mut TurnSet,
+        pending: &mut Vec<Event>,
     ) -> Option<TurnOutcome> {
-        // Those that have ended come behind the last event of their own, whatever a clock said.
+        // The end of a turn comes after its last event, even if the clock was set back.
         let latest = fresh.last().map_or(0, |event| event.at);
-        let (mut taken, over) = self.buffer.append(fresh);
+        let (mut accepted, over) = self.buffer.append(fresh);
         for (source, failure) in over {
             turns.stop(source);
             settled.retain(|settled| settled.source != source);
             let mut outcome = TurnOutcome::from(failure);
             outcome.at = outcome.at.max(latest);
-            settled.push(Settled { source, outcome });
+            settled.push(SettledTurn { source, outcome });
         }
-        if let Stage::Showing(shown) = &mut self.stage {
-            for event in &taken {
+        if let FanOutStage::Showing(shown) = &mut self.stage {
+            for event in &accepted {
                 if let (ANSWER, EventKind::Text(text)) = (event.source, &event.kind) {
-                    shown.said |= !text.text.trim().is_empty();
-                    shown.left |= self.streaming && !text.text.is_empty();
+                    shown.has_text |= !text.text.trim().is_empty();
+                    shown.is_sent |= self.streaming && !text.text.is_empty();
                 }
             }
         }
         let mut end = None;
-        for one in settled {
-            if one.source == ANSWER && self.stands(&one.outcome.ending) {
-                self.trail.answered(one.outcome.known);
-                end = Some(one.outcome);
+        for turn in settled {
+            if turn.source == ANSWER && self.is_final(&turn.outcome.ending) {
+                self.metrics.answered(turn.outcome.known);
+                end = Some(turn.outcome);
                 continue;
             }
-            one.log();
-            taken.push(Event {
-                source: one.source,
-                at: one.outcome.at,
-                kind: EventKind::Settled(one.outcome.ending.clone()),
+            turn.log();
+            accepted.push(Event {
+                source: turn.source,
+                at: turn.outcome.at,
+                kind: EventKind::Settled(turn.outcome.ending.clone()),
             });
-            self.ended.push_back(one);
+            self.ended.push_back(turn);
         }
-        taken.sort_by_key(|event| event.at);
-        waiting.append(&mut taken);
-        self.buffer.compact(waiting);
-        if end.is_some() || matches!(self.stage, Stage::Showing(Shown { left: true, .. })) {
+        accepted.sort_by_key(|event| event.at);
+        pending.append(&mut accepted);
+        self.buffer.compact(pending);
+        if end.is_some()
+            || matches!(
+                self.stage,
+                FanOutStage::Showing(ShownTurn { is_sent: true, .. })
+            )
+        {
             self.release();
         }
         end
     }
 
-    /// Whether the answer ends so. If not, it came to nothing, and the panel may find another.
-    fn stands(&self, ending: &Ending) -> bool {
-        let Stage::Showing(Shown { said, left }) = self.stage else {
+    /// Whether the answer ends with this ending. If not, it is discarded, and the panel may choose another.
+    fn is_final(&self, ending: &Ending) -> bool {
+        let FanOutStage::Showing(ShownTurn { has_text, is_sent }) = self.stage else {
             return false;
         };
         match ending {
-            Ending::Completed | Ending::Incomplete(_) => said || left,
-            Ending::Interrupted | Ending::Failed(_) | Ending::HandedOff => left,
+            Ending::Completed | Ending::Incomplete(_) => has_text || is_sent,
+            Ending::Interrupted | Ending::Failed(_) | Ending::HandedOff => is_sent,
         }
     }
 
-    /// Hands the panel one thing that it has not heard of, and does what it says. What comes back is the end of the
-    /// answer. The panel must be due.
+    /// Sends the panel the outcome of one turn, or wakes it, and executes its verdict. Returns the ending of the answer once
+    /// the verdict decides it. Must be called only when the panel is due.
     pub(super) async fn decide(
         &mut self,
         session: &mut Session,
-        turns: &mut Turns,
-        waiting: &mut Vec<Event>,
+        turns: &mut TurnSet,
+        pending: &mut Vec<Event>,
     ) -> Result<Option<Ending>, Fault> {
         let now = clock::unix_ms();
-        let Some(Settled { source, outcome }) = self.ended.pop_front() else {
+        let Some(SettledTurn { source, outcome }) = self.ended.pop_front() else {
             self.wake = None;
             let verdict = session.wake(now).await?;
-            return self.follow(verdict, turns, waiting);
+            return self.execute(verdict, turns, pending);
         };
         let verdict = match &self.stage {
-            Stage::Collecting => {
+            FanOutStage::Collecting => {
                 let Some(outcome) = self.buffer.settle(source, outcome.ending) else {
                     return Ok(None);
                 };
-                self.trail.settled(!outcome.messages.is_empty());
+                self.metrics.settled(!outcome.messages.is_empty());
                 let verdict = session.settle(source, outcome, now).await?;
-                if let Some(means) = &mut self.means {
-                    means.take_place_of(source);
+                if let Some(starter) = &mut self.starter {
+                    starter.keep_permit_of(source);
                 }
                 verdict
             }
-            Stage::Consulting => {
+            FanOutStage::Consulting => {
                 let outcome = self.buffer.consulted(outcome.ending);
                 session.judged(&outcome, now).await?
             }
-            Stage::Showing(_) => {
+            FanOutStage::Showing(_) => {
                 let outcome = Outcome {
                     ending: outcome.ending,
                     messages: Vec::new(),
                 };
                 session.judged(&outcome, now).await?
             }
-            Stage::Over => return Ok(None),
+            FanOutStage::Over => return Ok(None),
         };
-        self.follow(verdict, turns, waiting)
+        self.execute(verdict, turns, pending)
     }
 
-    /// Does what the panel says.
-    fn follow(
+    /// Executes a verdict of the panel.
+    fn execute(
         &mut self,
         verdict: Verdict,
-        turns: &mut Turns,
-        waiting: &mut Vec<Event>,
+        turns: &mut TurnSet,
+        pending: &mut Vec<Event>,
     ) -> Result<Option<Ending>, Fault> {
         self.wake = None;
         if let Verdict::Wait(until) = verdict {
@@ -251,68 +243,68 @@ impl FanOut {
             return Ok(None);
         }
         if matches!(verdict, Verdict::Fail(_)) {
-            self.trail.gave_up();
+            self.metrics.gave_up();
         } else {
-            self.trail.decided();
+            self.metrics.decided();
         }
-        // Whoever still runs is no longer needed.
+        // The turns that still run are not needed any more.
         self.ended.clear();
         for source in turns.stop_all() {
-            waiting.push(event(source, EventKind::Settled(Ending::Interrupted)));
+            pending.push(event(source, EventKind::Settled(Ending::Interrupted)));
         }
         let ending = match verdict {
             Verdict::Show(brief) => {
-                self.stage = Stage::Showing(Shown::default());
-                return self.ask(ANSWER, brief, turns, waiting).map(|()| None);
+                self.stage = FanOutStage::Showing(ShownTurn::default());
+                return self.start(ANSWER, brief, turns, pending).map(|()| None);
             }
             Verdict::Consult(brief) => {
                 let beyond = self.candidates.saturating_add(self.panel_turns);
                 let source = beyond.saturating_add(1);
-                self.stage = Stage::Consulting;
+                self.stage = FanOutStage::Consulting;
                 self.buffer.consult(source);
-                return self.ask(source, brief, turns, waiting).map(|()| None);
+                return self.start(source, brief, turns, pending).map(|()| None);
             }
-            Verdict::Pick(choice) => self.pick(choice, waiting)?,
+            Verdict::Pick(choice) => self.pick(choice, pending)?,
             Verdict::Fail(problem) => Ending::Failed(problem),
             Verdict::Wait(_) => return Ok(None),
         };
-        self.stage = Stage::Over;
+        self.stage = FanOutStage::Over;
         self.release();
         Ok(Some(ending))
     }
 
-    /// Gives back what only a further turn, or a further verdict, could need.
+    /// Frees what only a further turn or verdict could need.
     fn release(&mut self) {
-        self.means = None;
-        self.buffer.forget();
+        self.starter = None;
+        self.buffer.clear();
     }
 
-    /// Tells a candidate's answer once more, as the answer.
-    fn pick(&mut self, choice: Choice, waiting: &mut Vec<Event>) -> Result<Ending, Fault> {
+    /// Makes the messages of a candidate events of the answer.
+    fn pick(&mut self, choice: Choice, pending: &mut Vec<Event>) -> Result<Ending, Fault> {
         let number = choice.candidate;
         let Some((messages, ending)) = self.buffer.answer(number) else {
             return Err(broken(format!("candidate {number} has no answer")));
         };
-        waiting.push(event(ANSWER, EventKind::Picked(choice)));
-        for (message, said) in (0..).zip(messages) {
+        pending.push(event(ANSWER, EventKind::Picked(choice)));
+        for (index, message) in (0..).zip(messages) {
             let text = Text {
-                message,
-                phase: said.phase,
-                text: said.text,
+                message: index,
+                phase: message.phase,
+                text: message.text,
             };
-            waiting.push(event(ANSWER, EventKind::Text(text)));
+            pending.push(event(ANSWER, EventKind::Text(text)));
         }
-        self.trail.answered(Instant::now().into_std());
+        self.metrics.answered(Instant::now().into_std());
         Ok(ending)
     }
 
-    /// Asks for a turn that the panel wants.
-    fn ask(
+    /// Starts a turn that the panel requests.
+    fn start(
         &mut self,
         source: u32,
         brief: Brief,
-        turns: &mut Turns,
-        waiting: &mut Vec<Event>,
+        turns: &mut TurnSet,
+        pending: &mut Vec<Event>,
     ) -> Result<(), Fault> {
         self.panel_turns += 1;
         if self.panel_turns > PANEL_TURNS {
@@ -320,69 +312,26 @@ impl FanOut {
                 "the panel asks for more than {PANEL_TURNS} turns"
             )));
         }
-        let Some((means, permit)) = self.means.as_mut().and_then(Means::permit) else {
+        let Some((starter, permit)) = self.starter.as_mut().and_then(TurnStarter::permit) else {
             return Err(broken(
                 "the panel asks for a turn after the answer".to_owned(),
             ));
         };
-        let wished = brief.model.as_ref();
-        let model = means.codex.model_name(&means.conversation, wished);
-        waiting.push(event(source, EventKind::Opened(model)));
-        means.start(source, brief, permit, &self.limits, turns);
+        let selection = brief.model.as_ref();
+        let model = starter.codex.model_name(&starter.conversation, selection);
+        pending.push(event(source, EventKind::Opened(model)));
+        starter.start(source, brief, permit, &self.limits, turns);
         Ok(())
     }
 
-    /// The moment of this time, at the latest when a turn would have taken too long.
+    /// The instant of a Unix time, at most `turn_timeout` from now.
     fn instant(&self, unix_ms: u64) -> Instant {
         let left = Duration::from_millis(unix_ms.saturating_sub(clock::unix_ms()));
         Instant::now() + left.clamp(SHORTEST_WAIT, self.limits.turn_timeout)
     }
 }
 
-impl Means {
-    /// Asks for a turn.
-    fn start(
-        &self,
-        source: u32,
-        brief: Brief,
-        permit: Permit,
-        limits: &TurnLimits,
-        turns: &mut Turns,
-    ) {
-        let context = TurnContext {
-            source,
-            permit,
-            wake: self.wake.clone(),
-            buffer_bytes: limits.turn_buffer_bytes,
-            model_requests: limits.model_requests,
-        };
-        let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
-        let trail = self.trail.clone();
-        turns.add(source, async move {
-            let trail = trail.request_turn();
-            let turn = codex.start_turn(conversation, brief, context).await?;
-            Ok(Turn::new(turn, trail))
-        });
-    }
-
-    /// A candidate's turn is over, so a later one may have its place. The others give theirs back as they end.
-    fn take_place_of(&mut self, candidate: u32) {
-        let place = usize::try_from(candidate).map_or(0, |number| number.saturating_sub(1));
-        if self.permits.len() > 1 && place < self.permits.len() {
-            self.permits.swap(0, place);
-            self.permits.truncate(1);
-        }
-    }
-
-    /// The permit of a further turn.
-    fn permit(&mut self) -> Option<(&Self, Permit)> {
-        self.permits.truncate(1);
-        let permit = self.permits.first()?.clone();
-        Some((self, permit))
-    }
-}
-
-/// Something that the host itself tells, now.
+/// An event of the host itself, now.
 fn event(source: u32, kind: EventKind) -> Event {
     Event {
         source,

@@ -1,10 +1,10 @@
-//! The pump: takes what the turns of a request tell as it comes and gives frames, for as long as somebody asks for them.
+//! The pump: the loop that feeds the events of a request's turns to the policy and returns the policy's frames.
 //!
-//! It is a value, not a task. Whoever holds it drives it, and dropping it drops the turns, which interrupts them, and the
-//! session.
+//! It is a value, not a task: its owner polls it. Dropping it drops the session and the turns, which interrupts them.
 
-mod first; // its first token
-mod piece; // what comes out
+mod absorb; // new events, for the reply and the panel
+mod first_token; // the time to the first token
+mod piece; // its output
 
 use std::error::Error;
 use std::pin::Pin;
@@ -13,115 +13,118 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use tracing::Span;
 
-use self::first::First;
-pub use self::piece::Piece;
+use self::first_token::FirstToken;
+pub use self::piece::StreamPiece;
 use self::piece::{is_visible, record_ending};
 use super::fan_out::FanOut;
-use super::parking::Lot;
-use super::turns::{ANSWER, Settled, Turns};
-use airlock_codex::{Turn, TurnOutcome};
+use super::parked_turns::ParkedTurns;
+use super::turn_set::TurnSet;
+use airlock_codex::Turn;
 use airlock_metrics::RequestMetrics;
 use airlock_policy::{Fault, Session};
 use airlock_types::events;
 use airlock_types::failure::Failure;
-use airlock_types::wit::{Closing, Ending, Event, EventKind, Frame, Handoff, Problem, ProblemKind};
+use airlock_types::wit::{Closing, Ending, Event, Frame, Handoff, Problem};
 
-/// The most that one call feeds to the policy, by the events' cost in bytes. It needs several times as much of its memory.
+/// The most that one call of `feed` passes to the policy, by the events' cost in bytes. The policy needs several times as
+/// much memory.
 const FEED_BYTES: usize = 1 << 20;
 
-/// One reply on its way.
+/// The state of one response.
 pub(super) struct Pump {
     session: Session,
-    /// Empty once they have ended, or we have ended them.
-    turns: Turns,
-    /// None for a plain request, whose one turn is the answer. Boxed: most requests have none.
+    /// Empty once all have ended or were stopped.
+    turns: TurnSet,
+    /// None: the request's one turn is the answer. Boxed: most requests have none.
     fan_out: Option<Box<FanOut>>,
-    /// Events of the turns that the policy has not received.
+    /// Events that the policy has not received.
     batch: Vec<Event>,
-    /// How the answer ended. Told to the policy after the last event.
+    /// How the answer ended. The policy receives it after the last event.
     ending: Option<Ending>,
-    /// What came out before the headers.
-    early: Vec<Frame>,
+    /// Frames from before the response's headers.
+    early_frames: Vec<Frame>,
     early_closing: Option<Closing>,
-    /// The panel failed, and so will the reply once it has sent what came before.
+    /// Why the panel failed. The response fails with it once the frames before it are sent.
     fault: Option<Fault>,
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// Where a turn may wait for its client.
-    lot: Lot,
-    /// The turn that will, once the answer is finished.
-    waiting: Option<(String, Turn)>,
+    parked_turns: ParkedTurns,
+    /// The turn to park, with its key, once the answer is complete.
+    to_park: Option<(String, Turn)>,
     streaming: bool,
-    first: First,
+    first_token: FirstToken,
     heartbeat: Duration,
-    /// When the client last heard something.
-    spoke: Instant,
-    /// One timer for all waits: it is looked after when it rings, and not set anew with each piece.
-    beat: Option<Pin<Box<Sleep>>>,
-    /// Where what arrives is put first. Empty, but for its room.
+    /// When the last piece was sent.
+    last_sent: Instant,
+    /// One timer for all waits: its deadline is checked when it fires, and not reset with each piece.
+    heartbeat_timer: Option<Pin<Box<Sleep>>>,
+    /// A buffer for new events, empty between calls. It keeps its capacity.
     fresh: Vec<Event>,
-    /// The request's.
+    /// The request's span.
     span: Span,
     done: bool,
 }
 
-/// What one piece of work brings.
-enum Work {
+/// The result of one step.
+enum PumpStep {
     Frames(Vec<Frame>),
     Closed(Closing),
 }
 
 impl Pump {
-    /// A pump from these turns through this session, whose reply is open. `stream`: what is counted of the request. None:
-    /// it is not for a stream.
+    /// A pump from these turns through this session, whose reply is open. `metrics`: those of the request. None: the response
+    /// is not streamed.
     pub(super) fn new(
         session: Session,
-        turns: Turns,
-        lot: Lot,
-        stream: Option<RequestMetrics>,
+        turns: TurnSet,
+        parked_turns: ParkedTurns,
+        metrics: Option<RequestMetrics>,
         heartbeat: Duration,
     ) -> Self {
         Self {
             session,
             turns,
             fan_out: None,
-            // As with the turn's queue: nearly always one arrives.
+            // Nearly always one event arrives.
             batch: Vec::with_capacity(1),
             ending: None,
             fault: None,
-            early: Vec::new(),
+            early_frames: Vec::new(),
             early_closing: None,
             cause: None,
-            lot,
-            waiting: None,
-            streaming: stream.is_some(),
-            first: First::new(stream),
+            parked_turns,
+            to_park: None,
+            streaming: metrics.is_some(),
+            first_token: FirstToken::new(metrics),
             heartbeat,
-            spoke: Instant::now(),
-            beat: None,
+            last_sent: Instant::now(),
+            heartbeat_timer: None,
             fresh: Vec::with_capacity(1),
             span: Span::current(),
             done: false,
         }
     }
 
-    /// The turns are those of a fan-out, whose panel is convened. `opened` is what there is to tell already.
+    /// Adds the fan-out of the turns, whose panel is convened, and its first events.
     #[must_use]
-    pub(super) fn over(mut self, fan_out: FanOut, opened: Vec<Event>) -> Self {
+    pub(super) fn with_fan_out(mut self, fan_out: FanOut, opened: Vec<Event>) -> Self {
         self.fan_out = Some(Box::new(fan_out));
         self.batch = opened;
         self
     }
 
-    /// Waits for the first text, the first reasoning or the end of it all, at most this long. A request that fails before
-    /// anything of it was sent is a failure: the model's own refusals come about a second after Codex has accepted a turn.
-    pub(super) async fn until_first(mut self, wait: Duration) -> Result<Self, Failure> {
+    /// Waits for the first text, the first reasoning or the end of the answer, at most this long.
+    ///
+    /// # Errors
+    /// The request failed before its first output. The model's own refusals come about a second after Codex has accepted a
+    /// turn.
+    pub(super) async fn until_first_output(mut self, wait: Duration) -> Result<Self, Failure> {
         let deadline = Instant::now() + wait;
         while !self.batch.iter().any(is_visible) {
-            if self.has_work() {
-                match self.work().await? {
-                    Work::Frames(mut frames) => self.early.append(&mut frames),
-                    Work::Closed(closing) => {
+            if self.can_step() {
+                match self.step().await? {
+                    PumpStep::Frames(mut frames) => self.early_frames.append(&mut frames),
+                    PumpStep::Closed(closing) => {
                         if let Err(problem) = closing.body {
                             return Err(self.failure(problem));
                         }
@@ -129,93 +132,93 @@ impl Pump {
                         break;
                     }
                 }
-            // Cancel safe: what has arrived stays in the batch. Turns that are still silent then go on as a stream.
+            // Cancel safe: what has arrived stays in the batch. After the timeout, the response goes on as a stream.
             } else if timeout_at(deadline, self.receive()).await.is_err() {
                 break;
             }
         }
-        self.spoke = Instant::now();
+        self.last_sent = Instant::now();
         Ok(self)
     }
 
-    /// The whole response.
-    pub(super) async fn whole(mut self) -> Result<String, Failure> {
+    /// Runs to the end, and returns the body of the complete response.
+    pub(super) async fn collect(mut self) -> Result<String, Failure> {
         loop {
-            if !self.has_work() {
+            if !self.can_step() {
                 self.receive().await;
-            } else if let Work::Closed(closing) = self.work().await? {
+            } else if let PumpStep::Closed(closing) = self.step().await? {
                 return closing.body.map_err(|problem| self.failure(problem));
             }
         }
     }
 
-    /// The next piece of the stream, or None at its end. Not cancel safe: the body keeps the future until it is done.
-    pub(super) async fn next(&mut self) -> Option<Piece> {
+    /// The next piece of the stream, or None at its end. Not cancel safe: the body polls one future to completion.
+    pub(super) async fn next(&mut self) -> Option<StreamPiece> {
         let piece = loop {
             if self.done {
                 return None;
             }
-            let work = if !self.early.is_empty() {
-                Ok(Work::Frames(std::mem::take(&mut self.early)))
+            let step = if !self.early_frames.is_empty() {
+                Ok(PumpStep::Frames(std::mem::take(&mut self.early_frames)))
             } else if let Some(closing) = self.early_closing.take() {
-                Ok(Work::Closed(closing))
-            } else if self.has_work() {
-                self.work().await
+                Ok(PumpStep::Closed(closing))
+            } else if self.can_step() {
+                self.step().await
             } else if self.wait().await {
-                break Piece::Beat;
+                break StreamPiece::Heartbeat;
             } else {
                 continue;
             };
-            match work {
-                Ok(Work::Frames(frames)) if frames.is_empty() => {}
-                Ok(Work::Frames(frames)) => break Piece::Frames(frames),
-                Ok(Work::Closed(closing)) => {
+            match step {
+                Ok(PumpStep::Frames(frames)) if frames.is_empty() => {}
+                Ok(PumpStep::Frames(frames)) => break StreamPiece::Frames(frames),
+                Ok(PumpStep::Closed(closing)) => {
                     self.done = true;
                     let failure = closing.body.err().map(|problem| self.failure(problem));
-                    break Piece::Last(closing.frames, failure);
+                    break StreamPiece::Last(closing.frames, failure);
                 }
                 Err(fault) => {
                     self.done = true;
                     self.stop();
-                    break Piece::Broken(fault.into());
+                    break StreamPiece::Broken(fault.into());
                 }
             }
         };
-        self.spoke = Instant::now();
+        self.last_sent = Instant::now();
         Some(piece)
     }
 
-    /// Whether there is something to do before the turns are waited for.
-    fn has_work(&self) -> bool {
+    /// Whether a step can be taken without waiting for the turns.
+    fn can_step(&self) -> bool {
         self.is_due() || !self.batch.is_empty() || self.is_over()
     }
 
-    /// Whether there is something to tell the client, or will be once the policy has heard of it.
-    pub(super) fn has_news(&self) -> bool {
-        !self.early.is_empty() || !self.batch.is_empty() || self.is_over()
+    /// Whether there are frames for the client, or events that may become frames.
+    pub(super) fn has_pieces(&self) -> bool {
+        !self.early_frames.is_empty() || !self.batch.is_empty() || self.is_over()
     }
 
-    /// Whether nothing more can arrive.
+    /// Whether no further event can arrive.
     pub(super) fn is_over(&self) -> bool {
         self.ending.is_some() || self.fault.is_some() || self.early_closing.is_some() || self.done
     }
 
-    /// Whether the last piece has been given.
+    /// Whether the last piece was returned.
     pub(super) fn is_done(&self) -> bool {
         self.done
     }
 
-    /// Whether the panel has something to hear.
+    /// Whether the panel has something to decide about.
     fn is_due(&self) -> bool {
         self.fan_out
             .as_ref()
             .is_some_and(|fan_out| fan_out.is_due())
     }
 
-    /// Brings the reply one step further: what has arrived is fed, else the panel receives it, else the ending is sent.
-    async fn work(&mut self) -> Result<Work, Fault> {
+    /// Takes one step: feeds the policy the events, else finishes the reply with the answer's ending, else runs the panel.
+    async fn step(&mut self) -> Result<PumpStep, Fault> {
         if !self.batch.is_empty() {
-            return self.feed().await.map(Work::Frames);
+            return self.feed().await.map(PumpStep::Frames);
         }
         if let Some(fault) = self.fault.take() {
             return Err(fault);
@@ -223,31 +226,31 @@ impl Pump {
         if let Some(ending) = self.ending.take() {
             record_ending(&self.span, &ending);
             let closing = self.session.finish(&ending).await?;
-            self.first.ended(&ending, &closing.frames);
-            // Before the client hears of the calls: it may be quick.
-            if let Some((key, turn)) = self.waiting.take() {
-                self.lot.park(key, turn);
+            self.first_token.ended(&ending, &closing.frames);
+            // Before the client receives the calls: it may answer at once.
+            if let Some((key, turn)) = self.to_park.take() {
+                self.parked_turns.park(key, turn);
             }
-            return Ok(Work::Closed(closing));
+            return Ok(PumpStep::Closed(closing));
         }
         self.decide().await;
-        Ok(Work::Frames(Vec::new()))
+        Ok(PumpStep::Frames(Vec::new()))
     }
 
-    /// Tells the policy what waits, or as much of it as one call may tell.
+    /// Feeds the policy the batch, or as much of it as one call may pass.
     async fn feed(&mut self) -> Result<Vec<Frame>, Fault> {
         let mut cost = 0;
         let costs = self.batch.iter().map(|event| {
             cost += events::cost(&event.kind);
             cost
         });
-        // At least one, however large.
+        // At least one event, however large.
         let count = costs.take_while(|cost| *cost <= FEED_BYTES).count().max(1);
         let (now, later) = self.batch.split_at(count.min(self.batch.len()));
         let output = self.session.feed(now).await?;
-        self.first.fed(now, &output);
+        self.first_token.fed(now, &output);
         if let Some(fan_out) = &mut self.fan_out {
-            fan_out.sent(later);
+            fan_out.set_pending(later);
         }
         self.batch.drain(..count);
         if let Some(handoff) = output.handoff {
@@ -256,17 +259,17 @@ impl Pump {
         Ok(output.frames)
     }
 
-    /// The answer is whole: its turn waits for the client, or ends.
+    /// The answer is complete: its turn will be parked if the handoff has a key, and ends otherwise.
     fn hand_off(&mut self, handoff: Handoff) {
-        let turn = self.turns.take_out(handoff.source);
+        let turn = self.turns.remove(handoff.source);
         let turn = turn.and_then(|turn| turn.hand_off());
         self.stop();
         self.batch.clear();
         self.ending = Some(Ending::HandedOff);
-        self.waiting = handoff.key.zip(turn);
+        self.to_park = handoff.key.zip(turn);
     }
 
-    /// Has the panel hear of everything that it is due to hear of.
+    /// Runs the panel until it has nothing to decide about.
     pub(super) async fn decide(&mut self) {
         while !self.is_over() && self.is_due() {
             let Some(fan_out) = &mut self.fan_out else {
@@ -283,44 +286,44 @@ impl Pump {
         }
     }
 
-    /// Ends whatever runs, and gives back what only turns could need.
+    /// Stops all turns, and frees what only they need.
     fn stop(&mut self) {
         self.turns.stop_all();
         self.fan_out = None;
     }
 
-    /// Waits for the turns, but no longer than to the next heartbeat, for which it is time when this is true. How long
-    /// a turn may take is its task's to watch. Cancel safe.
+    /// Waits for events of the turns. True: it is time for a heartbeat first. The turn's task watches its timeout. Cancel
+    /// safe.
     pub(super) async fn wait(&mut self) -> bool {
         loop {
-            let due = self.spoke + self.heartbeat;
-            let beat = self.beat.take();
-            let mut beat = beat.unwrap_or_else(|| Box::pin(sleep_until(due)));
-            let rings = tokio::select! {
+            let due = self.last_sent + self.heartbeat;
+            let timer = self.heartbeat_timer.take();
+            let mut timer = timer.unwrap_or_else(|| Box::pin(sleep_until(due)));
+            let fired = tokio::select! {
                 biased;
                 () = self.receive() => false,
-                () = &mut beat => true,
+                () = &mut timer => true,
             };
-            if !rings {
-                self.beat = Some(beat);
+            if !fired {
+                self.heartbeat_timer = Some(timer);
                 return false;
             }
-            // The timer was set when less had been said.
+            // Pieces may have been sent since the timer was set.
             if Instant::now() >= due {
-                // The next one is due in a full interval, even if nobody takes this one.
-                self.spoke = Instant::now();
+                // The next heartbeat is due in a full interval, even if this one is not taken.
+                self.last_sent = Instant::now();
                 return true;
             }
         }
     }
 
-    /// Waits until there is work. Cancel safe.
+    /// Waits until a step can be taken. Cancel safe.
     async fn receive(&mut self) {
         let wake = self.fan_out.as_ref().and_then(|fan_out| fan_out.wake());
         let (mut fresh, mut settled) = (std::mem::take(&mut self.fresh), Vec::new());
         tokio::select! {
             biased;
-            // It fills them only as it completes.
+            // Cancel safe: it appends only when it completes.
             () = self.turns.receive(&mut fresh, &mut settled) => {}
             () = until(wake) => {}
         }
@@ -329,54 +332,7 @@ impl Pump {
         self.fresh = fresh;
     }
 
-    /// Sorts what has arrived into what the reply, the panel and the log will hear.
-    fn absorb(&mut self, fresh: &mut Vec<Event>, mut settled: Vec<Settled>) {
-        // What a stream has sent cannot be taken back, so an answer that starts over ends here.
-        let restart = fresh.iter().position(|event| {
-            event.source == ANSWER && matches!(event.kind, EventKind::Restarted(_))
-        });
-        if let Some(restart) = restart.filter(|_| self.streaming) {
-            let mut index = 0;
-            fresh.retain(|event| {
-                index += 1;
-                index <= restart || event.source != ANSWER
-            });
-            self.turns.stop(ANSWER);
-            settled.retain(|settled| settled.source != ANSWER);
-            let outcome = Failure::new(
-                ProblemKind::Upstream,
-                "stream_restarted",
-                "Part of the text that was sent is invalid: the model's stream broke and the retry differs, or Codex had \
-                 removed some of the text. Send the request again, without `stream` if this happens twice.",
-            );
-            settled.push(Settled {
-                source: ANSWER,
-                outcome: outcome.into(),
-            });
-        }
-        let end = match &mut self.fan_out {
-            Some(fan_out) => fan_out.absorb(
-                std::mem::take(fresh),
-                settled,
-                &mut self.turns,
-                &mut self.batch,
-            ),
-            None => {
-                self.batch.append(fresh);
-                settled.pop().map(|settled| settled.outcome)
-            }
-        };
-        if let Some(TurnOutcome { ending, cause, .. }) = end {
-            self.ending = Some(ending);
-            self.cause = cause;
-        }
-        if self.turns.is_empty() && !self.is_over() && !self.is_due() {
-            // Ended without an ending is our own mistake; it must not become a loop.
-            self.ending = Some(Ending::Interrupted);
-        }
-    }
-
-    /// The problem with the cause that the turn gave for it.
+    /// The problem, with the cause that the turn reported.
     fn failure(&mut self, problem: Problem) -> Failure {
         Failure {
             problem,

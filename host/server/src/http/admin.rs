@@ -1,22 +1,21 @@
-//! The admin routes, `/admin/…`. They exist where an admin key is configured, and take no other.
+//! The admin routes, `/admin/…`. They exist only if an admin key is configured, and accept no other key.
 
-mod tapes; // requests to be played again
+mod tapes; // /admin/tapes
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use hyper::body::Body as _;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 
-use super::failure::{Refusal, json};
-use super::{AppState, body, key};
+use super::failure::HttpError;
+use super::{AppState, json, key};
 use airlock_base::secrets::Secret;
 use airlock_policy::{By, LoadError, Registry, RegistryError};
 use airlock_types::failure::Failure;
@@ -29,36 +28,37 @@ pub(super) struct AdminState {
     pub(super) app: AppState,
 }
 
-/// Which build of a policy.
+/// The body of a request to activate a build.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Which {
+struct BuildRequest {
     digest: Option<String>,
-    /// Who asks, for the history.
+    /// Recorded in the history.
     by: Option<String>,
 }
 
-/// A role for a build.
+/// The body of a request to give a build the role of canary or shadow.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Role {
+struct RoleRequest {
     name: String,
     digest: Option<String>,
-    /// Of 100 requests; a canary's.
+    /// A canary's share of requests, in percent.
     percent: Option<f64>,
 }
 
+/// The body of a request that names only its operator.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Who {
+struct OperatorRequest {
     by: Option<String>,
 }
 
-/// The share of a canary that is given none.
-const PERCENT: f64 = 10.0;
+/// The default share of a canary, in percent.
+const DEFAULT_PERCENT: f64 = 10.0;
 
-/// Characters of a name in the history.
-const WHO: usize = 64;
+/// Characters of an operator's name in the history.
+const OPERATOR_LENGTH: usize = 64;
 
 /// The routes, behind the admin key.
 pub(super) fn routes(state: AdminState, admin_key: Secret) -> Router<AppState> {
@@ -77,108 +77,101 @@ pub(super) fn routes(state: AdminState, admin_key: Secret) -> Router<AppState> {
         .with_state(state)
 }
 
-async fn list(State(state): State<AdminState>) -> Result<Response, Refusal> {
-    answer(&state.registry.report().await)
+async fn list(State(state): State<AdminState>) -> Result<Response, HttpError> {
+    json::ok(&state.registry.report().await)
 }
 
 async fn activate(
     State(state): State<AdminState>,
     name: Result<Path<String>, PathRejection>,
     request: Request,
-) -> Result<Response, Refusal> {
-    // No policy has a name that is no text.
+) -> Result<Response, HttpError> {
+    // axum rejects only names that are not UTF-8, which no policy has.
     let Ok(Path(name)) = name else {
         let message = "The policy's name is no text.";
         let failure = Failure::new(ProblemKind::NotFound, "policy_not_found", message);
         return Err(failure.into());
     };
-    let which: Which = read(request, &state.app).await?;
+    let build: BuildRequest = read(request, &state.app).await?;
     let activated = state
         .registry
-        .activate(&name, which.digest.as_deref(), by(which.by));
-    answer(&activated.await?)
+        .activate(&name, build.digest.as_deref(), operator(build.by));
+    json::ok(&activated.await?)
 }
 
-async fn rollback(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
-    let who: Who = read(request, &state.app).await?;
-    answer(&state.registry.rollback(by(who.by)).await?)
+async fn rollback(
+    State(state): State<AdminState>,
+    request: Request,
+) -> Result<Response, HttpError> {
+    let body: OperatorRequest = read(request, &state.app).await?;
+    json::ok(&state.registry.rollback(operator(body.by)).await?)
 }
 
-async fn canary(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
-    let role: Role = read(request, &state.app).await?;
-    let percent = role.percent.unwrap_or(PERCENT);
+async fn canary(State(state): State<AdminState>, request: Request) -> Result<Response, HttpError> {
+    let role: RoleRequest = read(request, &state.app).await?;
+    let percent = role.percent.unwrap_or(DEFAULT_PERCENT);
     let begun = state
         .registry
         .canary(&role.name, role.digest.as_deref(), percent);
     begun.await?;
-    answer(&state.registry.report().await.canary)
+    json::ok(&state.registry.report().await.canary)
 }
 
-async fn end_canary(State(state): State<AdminState>) -> Result<Response, Refusal> {
+async fn end_canary(State(state): State<AdminState>) -> Result<Response, HttpError> {
     ended(state.registry.end_canary().await, "canary")
 }
 
-async fn shadow(State(state): State<AdminState>, request: Request) -> Result<Response, Refusal> {
-    let role: Role = read(request, &state.app).await?;
+async fn shadow(State(state): State<AdminState>, request: Request) -> Result<Response, HttpError> {
+    let role: RoleRequest = read(request, &state.app).await?;
     if role.percent.is_some() {
-        return Err(Refusal::body(
+        return Err(HttpError::body(
             "invalid_value",
             "percent: a shadow follows all requests that it can; leave it out",
         ));
     }
     let begun = state.registry.shadow(&role.name, role.digest.as_deref());
     begun.await?;
-    answer(&state.registry.report().await.shadow)
+    json::ok(&state.registry.report().await.shadow)
 }
 
-async fn end_shadow(State(state): State<AdminState>) -> Result<Response, Refusal> {
+async fn end_shadow(State(state): State<AdminState>) -> Result<Response, HttpError> {
     ended(state.registry.end_shadow().await, "shadow")
 }
 
-fn ended(had: bool, role: &str) -> Result<Response, Refusal> {
+fn ended(had: bool, role: &str) -> Result<Response, HttpError> {
     if had {
-        return answer(&serde_json::json!({ "ended": role }));
+        return json::ok(&serde_json::json!({ "ended": role }));
     }
     let message = format!("There is no {role} to end.");
     Err(Failure::new(ProblemKind::NotFound, "no_such_role", message).into())
 }
 
-/// What the request's body says; none says nothing.
-async fn read<T: DeserializeOwned>(request: Request, app: &AppState) -> Result<T, Refusal> {
+/// The request's body as JSON. An empty body is an empty object.
+async fn read<T: DeserializeOwned>(request: Request, app: &AppState) -> Result<T, HttpError> {
     if request.body().is_end_stream() {
         return serde_json::from_str("{}")
-            .map_err(|error| Refusal::body("invalid_json", &error.to_string()));
+            .map_err(|error| HttpError::body("invalid_json", &error.to_string()));
     }
-    let body::Text { text, memory: _ } = body::text(request, &app.bodies).await?;
-    serde_json::from_str(&text).map_err(|error| Refusal::body("invalid_json", &error.to_string()))
+    let (text, _) = app.bodies.read_json_text(request).await?;
+    serde_json::from_str(&text).map_err(|error| HttpError::body("invalid_json", &error.to_string()))
 }
 
-fn by(who: Option<String>) -> By {
-    let who = who.unwrap_or_default();
-    let plain = who.chars().filter(|character| !character.is_control());
-    match plain.take(WHO).collect::<String>().trim() {
+/// The operator's name for the history.
+fn operator(name: Option<String>) -> By {
+    let name = name.unwrap_or_default();
+    let plain = name.chars().filter(|character| !character.is_control());
+    match plain.take(OPERATOR_LENGTH).collect::<String>().trim() {
         "" => By::name("admin"),
-        // What happens by itself has these names.
-        who if ["configuration", "start", "watch", "airlock"].contains(&who) => {
-            By::name(&format!("admin {who}"))
+        // Names of the gateway's own actions.
+        name if ["configuration", "start", "watch", "airlock"].contains(&name) => {
+            By::name(&format!("admin {name}"))
         }
-        who => By::name(who),
+        name => By::name(name),
     }
 }
 
-fn answer(what: &impl Serialize) -> Result<Response, Refusal> {
-    match serde_json::to_string(what) {
-        Ok(text) => Ok(json(StatusCode::OK, text)),
-        Err(error) => {
-            let message = "The answer cannot be written.";
-            let failure = Failure::new(ProblemKind::Internal, "internal_error", message);
-            Err(failure.because(error).into())
-        }
-    }
-}
-
-impl From<RegistryError> for Refusal {
-    /// Operators may know why: unlike clients they get the cause.
+impl From<RegistryError> for HttpError {
+    /// Unlike clients, operators receive the cause.
     fn from(error: RegistryError) -> Self {
         if let RegistryError::Unsaved(cause) = &error {
             return Self::unsaved(cause, error.to_string());

@@ -1,6 +1,6 @@
-//! What a request holds: text that claims to be JSON, within the limit of size, in time.
+//! Reads request bodies: JSON text, within limits of size, time and memory.
 
-mod budget; // what all of them may take up
+mod budget; // the memory of all bodies
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use axum::http::header::{
 use http_body_util::{BodyExt as _, Limited};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::budget::{Arriving, Budget, Shortage};
-use super::failure::Refusal;
+use self::budget::{BodyReservation, MemoryBudget, MemoryShortage};
+use super::failure::HttpError;
 use crate::config::ServerLimits;
 use airlock_base::memory::{MemoryShare, Split};
 use airlock_base::task::Tasks;
@@ -24,52 +24,46 @@ use airlock_types::wit::ProblemKind;
 /// How long a body may take to arrive. Enough for the largest at 1 MB/s.
 const ARRIVAL: Duration = Duration::from_secs(60);
 
-/// The slowest that a body may arrive: so many bytes in each window.
+/// The lowest rate at which a body may arrive: bytes in each window.
 const WINDOW: Duration = Duration::from_secs(10);
 const WINDOW_BYTES: usize = 10 << 10;
 
-/// How much of a body that is too large is read and thrown away, in bytes, and how long that may take. A client that
-/// is still writing when we close sees a broken connection in place of our answer.
+/// How much of a refused body is read and discarded, in bytes, and how long that may take. A client that still writes when
+/// the connection is closed would see a broken connection in place of the response.
 const DISCARD_BYTES: usize = 256 << 20;
 const DISCARD: Duration = Duration::from_secs(10);
 
-/// The same when the gateway stops.
+/// How long a body is discarded when the gateway stops.
 const ABORTED_DISCARD: Duration = Duration::from_secs(1);
 
-/// Bytes that are set aside because a client announces them.
-const BELIEVED: usize = 1 << 20;
+/// The most bytes that are allocated by `Content-Length` alone.
+const MAX_PREALLOCATED: usize = 1 << 20;
 
-/// What bodies are read into: so much for all of them, and so much for each. Clones share it.
+/// Reads bodies within a memory budget for all of them and a size limit for each. Clones share the budget.
 #[derive(Clone)]
-pub(super) struct Bodies {
-    budget: Budget,
+pub(super) struct BodyReader {
+    budget: MemoryBudget,
     limit: usize,
     tasks: Tasks,
 }
 
-/// A body, and the memory that it takes up until it is dropped.
-pub(super) struct Text {
-    pub(super) text: String,
-    pub(super) memory: MemoryShare,
-}
-
-/// Why a body has not been read.
-enum Unread {
+/// Why a body was not read.
+enum BodyError {
     /// It is larger than the limit.
     TooLarge,
-    /// Its client has left.
+    /// The client closed the connection.
     Broken,
-    /// It came too slowly.
+    /// It arrived too slowly.
     Slow,
-    /// It came more slowly than others, which needed its memory.
+    /// Others needed its memory, and it arrived the most slowly.
     Evicted,
-    /// There is no memory for it.
+    /// No memory came free for it.
     Busy,
     /// The gateway stops.
     Aborted,
 }
 
-impl Bodies {
+impl BodyReader {
     pub(super) fn new(limits: &ServerLimits, tasks: &Tasks) -> Self {
         Self::within(
             Split::of(limits.body_memory_bytes, limits.body_bytes),
@@ -80,49 +74,56 @@ impl Bodies {
 
     fn within(split: Split, limit: usize, tasks: &Tasks) -> Self {
         Self {
-            budget: Budget::new(split),
+            budget: MemoryBudget::new(split),
             limit,
             tasks: tasks.clone(),
         }
     }
-}
 
-/// Reads the text of a JSON request.
-pub(super) async fn text(request: Request, bodies: &Bodies) -> Result<Text, Refusal> {
-    let limit = bodies.limit;
-    let (parts, mut body) = request.into_parts();
-    is_json(&parts.headers)?;
-    let announced = length(&parts.headers).unwrap_or_default();
-    if announced > limit {
-        // Who asks first has written nothing yet.
-        if !parts.headers.contains_key(EXPECT) {
-            discard(body, DISCARD).await;
+    /// Reads the text of a JSON request. The memory is reserved for it until dropped.
+    ///
+    /// # Errors
+    /// The body is not JSON by its headers, is not UTF-8, is too large or too slow, or no memory is free for it.
+    pub(super) async fn read_json_text(
+        &self,
+        request: Request,
+    ) -> Result<(String, MemoryShare), HttpError> {
+        let limit = self.limit;
+        let (parts, mut body) = request.into_parts();
+        is_json(&parts.headers)?;
+        let announced = length(&parts.headers).unwrap_or_default();
+        if announced > limit {
+            // A client that sent `Expect: 100-continue` has not sent the body yet.
+            if !parts.headers.contains_key(EXPECT) {
+                discard(body, DISCARD).await;
+            }
+            return Err(HttpError::too_large(limit));
         }
-        return Err(Refusal::too_large(limit));
-    }
-    let mut arriving = bodies.budget.arrive(announced);
-    let collected = tokio::select! {
-        biased;
-        collected = collect(&mut body, announced, limit, &mut arriving) => collected,
-        () = bodies.tasks.requests_aborted() => Err(Unread::Aborted),
-    };
-    let unread = match collected {
-        Ok(bytes) => {
-            let memory = arriving.whole();
-            let text = String::from_utf8(bytes)
-                .map_err(|_| Refusal::body("invalid_body", "The request's body is not UTF-8."))?;
-            return Ok(Text { text, memory });
+        let mut reservation = self.budget.reserve(announced);
+        let collected = tokio::select! {
+            biased;
+            collected = collect(&mut body, announced, limit, &mut reservation) => collected,
+            () = self.tasks.requests_aborted() => Err(BodyError::Aborted),
+        };
+        let error = match collected {
+            Ok(bytes) => {
+                let memory = reservation.into_share();
+                let text = String::from_utf8(bytes).map_err(|_| {
+                    HttpError::body("invalid_body", "The request's body is not UTF-8.")
+                })?;
+                return Ok((text, memory));
+            }
+            Err(error) => error,
+        };
+        // Other bodies can have its memory while the rest is discarded.
+        drop(reservation);
+        match error {
+            BodyError::TooLarge | BodyError::Busy => discard(body, DISCARD).await,
+            BodyError::Aborted => discard(body, ABORTED_DISCARD).await,
+            BodyError::Broken | BodyError::Slow | BodyError::Evicted => {}
         }
-        Err(unread) => unread,
-    };
-    // Its memory is another's now.
-    drop(arriving);
-    match unread {
-        Unread::TooLarge | Unread::Busy => discard(body, DISCARD).await,
-        Unread::Aborted => discard(body, ABORTED_DISCARD).await,
-        Unread::Broken | Unread::Slow | Unread::Evicted => {}
+        Err(error.into_http(limit))
     }
-    Err(unread.refusal(limit))
 }
 
 /// Reads a body to its end.
@@ -130,56 +131,56 @@ async fn collect(
     body: &mut Body,
     announced: usize,
     limit: usize,
-    arriving: &mut Arriving,
-) -> Result<Vec<u8>, Unread> {
+    reservation: &mut BodyReservation,
+) -> Result<Vec<u8>, BodyError> {
     let deadline = Instant::now() + ARRIVAL;
     let mut window = (Instant::now() + WINDOW, 0);
     let mut bytes = Vec::new();
-    bytes.reserve_exact(announced.min(BELIEVED));
+    bytes.reserve_exact(announced.min(MAX_PREALLOCATED));
     loop {
         let frame = tokio::select! {
             biased;
             frame = body.frame() => frame,
             () = sleep_until(window.0.min(deadline)) => {
                 if window.1 < WINDOW_BYTES || Instant::now() >= deadline {
-                    return Err(Unread::Slow);
+                    return Err(BodyError::Slow);
                 }
                 window = (Instant::now() + WINDOW, 0);
                 continue;
             }
-            () = arriving.evicted() => return Err(Unread::Evicted),
+            () = reservation.evicted() => return Err(BodyError::Evicted),
         };
         let Some(frame) = frame else {
             return Ok(bytes);
         };
-        let Ok(piece) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+        let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() else {
             continue;
         };
         if bytes.len() + piece.len() > limit {
-            return Err(Unread::TooLarge);
+            return Err(BodyError::TooLarge);
         }
-        let taken = arriving.take(piece.len()).await;
-        taken.map_err(|Shortage| Unread::Busy)?;
+        let taken = reservation.grow(piece.len()).await;
+        taken.map_err(|MemoryShortage| BodyError::Busy)?;
         window.1 += piece.len();
         append(&mut bytes, &piece, announced);
     }
 }
 
 fn append(bytes: &mut Vec<u8>, piece: &Bytes, announced: usize) {
-    // Who has sent so much is believed: to grow step by step copies all that has come again and again.
+    // Once the preallocated bytes have come, all announced bytes are allocated: growing in steps would copy the body repeatedly.
     if bytes.len() + piece.len() > bytes.capacity() {
         let _ = bytes.try_reserve_exact(announced.saturating_sub(bytes.len()));
     }
     bytes.extend_from_slice(piece);
 }
 
-impl Unread {
-    fn refusal(&self, limit: usize) -> Refusal {
+impl BodyError {
+    fn into_http(self, limit: usize) -> HttpError {
         match self {
-            Self::TooLarge => Refusal::too_large(limit),
-            Self::Broken => Refusal::body("invalid_body", "The request's body broke off."),
-            Self::Slow => Refusal::too_slow("The request's body did not arrive in time."),
-            Self::Evicted => Refusal::too_slow(
+            Self::TooLarge => HttpError::too_large(limit),
+            Self::Broken => HttpError::body("invalid_body", "The request's body broke off."),
+            Self::Slow => HttpError::too_slow("The request's body did not arrive in time."),
+            Self::Evicted => HttpError::too_slow(
                 "The request's body arrived too slowly while the gateway had no memory left for others.",
             ),
             Self::Busy => {
@@ -192,19 +193,19 @@ impl Unread {
     }
 }
 
-/// Refuses transfer codings that are not understood: the parser looks at the last of them alone (hyper 1.12).
-pub(super) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses transfer codings besides one `chunked`. The parser checks only the last (hyper 1.12).
+pub(super) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut chunked = false;
     for codings in headers.get_all(TRANSFER_ENCODING) {
         for coding in codings.as_bytes().split(|byte| *byte == b',') {
             match coding.trim_ascii() {
                 [] => {}
                 coding if !coding.eq_ignore_ascii_case(b"chunked") => {
-                    return Err(Refusal::unknown_coding());
+                    return Err(HttpError::unknown_coding());
                 }
                 _ if chunked => {
                     let message = "The request's Transfer-Encoding must have `chunked` once.";
-                    return Err(Refusal::invalid("unsupported_transfer_encoding", message));
+                    return Err(HttpError::invalid("unsupported_transfer_encoding", message));
                 }
                 _ => chunked = true,
             }
@@ -213,11 +214,11 @@ pub(super) fn check_transfer_encoding(headers: &HeaderMap) -> Result<(), Refusal
     Ok(())
 }
 
-/// Whether the headers announce JSON, as it is. What a form or a plain page can send without asking is not taken.
-fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Checks that the headers announce uncompressed JSON. Media types that a web page can send without a preflight are refused.
+fn is_json(headers: &HeaderMap) -> Result<(), HttpError> {
     let mut encodings = headers.get_all(CONTENT_ENCODING).iter();
     if encodings.any(|encoding| encoding != "identity") {
-        return Err(Refusal::body(
+        return Err(HttpError::body(
             "unsupported_content_encoding",
             "The request's body must not be compressed.",
         ));
@@ -228,7 +229,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     };
     if types.next().is_some() {
         let message = "The request must have just one Content-Type header field.";
-        return Err(Refusal::invalid("repeated_header", message));
+        return Err(HttpError::invalid("repeated_header", message));
     }
     let essence = claimed
         .to_str()
@@ -242,7 +243,7 @@ fn is_json(headers: &HeaderMap) -> Result<(), Refusal> {
     {
         return Ok(());
     }
-    Err(Refusal::body(
+    Err(HttpError::body(
         "unsupported_content_type",
         "The request must have the header `Content-Type: application/json`.",
     ))
@@ -252,7 +253,7 @@ fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads on, keeping nothing. Whether all of it was read makes no difference to the answer.
+/// Reads and discards the rest of a body. It need not be read to its end.
 async fn discard(body: Body, time: Duration) {
     let mut body = Limited::new(body, DISCARD_BYTES);
     let read = async { while let Some(Ok(_)) = body.frame().await {} };

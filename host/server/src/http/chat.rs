@@ -1,85 +1,73 @@
 //! `POST /v1/chat/completions`.
 
 use axum::extract::{Extension, Request, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::failure::{Refusal, json};
-use super::record::Received;
-use super::{AppState, body, sse};
-use crate::flow::{Answer, Continued, Incoming};
+use super::failure::HttpError;
+use super::middleware::RequestInfo;
+use super::{AppState, json, sse};
+use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest};
 
-pub(super) const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
+/// Names the parameters that are not honoured.
+const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
 
-/// Whether the turn that waited for the results that the request brings went on, or was built anew.
+/// How the turn continued whose tool results the request brings.
 const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
 
-/// The name under which policies know this route.
+/// The name of this route's dialect for policies.
 const DIALECT: &str = "chat-completions";
 
-/// Bytes of the header that names what is not honoured. The names come from the client, so there may be any number.
+/// The most bytes of `IGNORED`. Its names come from the client.
 const IGNORED_BYTES: usize = 1024;
 
+/// Serves a completion.
 pub(super) async fn complete(
     State(app): State<AppState>,
-    Extension(received): Extension<Received>,
+    Extension(info): Extension<RequestInfo>,
     request: Request,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpError> {
     let headers = request.headers();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let nested = app.flow.is_nested(header);
     let client = request.extensions().get().copied().unwrap_or_default();
-    let body::Text { text: body, memory } = body::text(request, &app.bodies).await?;
-    let incoming = Incoming {
-        id: received.id,
-        arrived: received.arrived,
-        key: received.shown,
+    let (body, memory) = app.bodies.read_json_text(request).await?;
+    let caller = Caller {
+        canary_key: info.shown_id,
         client,
-        trail: received.trail.clone(),
+        metrics: info.metrics.clone(),
+    };
+    let parsed = ParsedRequest {
+        id: info.id,
+        arrived: info.arrived,
+        caller,
         dialect: DIALECT,
         body,
         memory,
         nested,
     };
-    let reply = app.flow.start(incoming).await?;
-    let mut response = match reply.answer {
-        Answer::Stream(feed) => {
-            let open = received.trail.open();
-            streamed(sse::body(feed, open, received.exchange))
+    let result = app.flow.start(parsed).await?;
+    let mut response = match result.body {
+        FlowBody::Stream(stream) => {
+            let open = info.metrics.open();
+            sse::response(sse::body(stream, open, info.exchange))
         }
-        Answer::Whole(body) => json(StatusCode::OK, body),
+        FlowBody::Json(body) => json::response(StatusCode::OK, body),
     };
-    if let Some(names) = ignored(&reply.ignored) {
+    if let Some(names) = ignored(&result.ignored_parameters) {
         response.headers_mut().insert(IGNORED, names);
     }
-    if let Some(continued) = reply.continued {
-        let word = match continued {
-            Continued::Resumed => "resumed",
-            Continued::Rebuilt => "rebuilt",
-        };
-        let word = HeaderValue::from_static(word);
-        response.headers_mut().insert(TURN, word);
+    if let Some(continuation) = result.continuation {
+        let value = HeaderValue::from_static(match continuation {
+            Continuation::Resumed => "resumed",
+            Continuation::Rebuilt => "rebuilt",
+        });
+        response.headers_mut().insert(TURN, value);
     }
     Ok(response)
 }
 
-pub(super) fn streamed(body: axum::body::Body) -> Response {
-    let mut response = Response::new(body);
-    let headers = response.headers_mut();
-    // Server-sent events are UTF-8 by definition, but some clients decode by this parameter, and as ISO-8859-1 without it.
-    let events = HeaderValue::from_static("text/event-stream; charset=utf-8");
-    headers.insert(CONTENT_TYPE, events);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would collect the stream before it passes it on.
-    headers.insert(
-        HeaderName::from_static("x-accel-buffering"),
-        HeaderValue::from_static("no"),
-    );
-    response
-}
-
-/// The names of what is not honoured. A character that has no place in a header becomes a question mark.
+/// The value of `IGNORED`. Characters that are unusual in a parameter's name become question marks. None: it would be empty.
 fn ignored(names: &[String]) -> Option<HeaderValue> {
     let mut list = String::new();
     for name in names.iter().filter(|name| !name.is_empty()) {

@@ -1,6 +1,6 @@
-//! Whether Codex is there and who is signed in: `/api/codex/…`. Clients may ask; signing in and out is for operators.
+//! The routes of Codex's account, `/api/codex/…`: its status, for clients, and sign-in and sign-out, for operators.
 
-mod login; // what a request to sign in says
+mod login; // the body of a sign-in request
 mod stream; // a sign-in as server-sent events
 
 use std::sync::Arc;
@@ -8,16 +8,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
-use serde::Serialize;
-use serde_json::json;
 
-use super::failure::{Refusal, json as answer};
-use super::record::Received;
-use super::{AppState, chat, key};
+use super::failure::HttpError;
+use super::middleware::RequestInfo;
+use super::{AppState, json, key, sse};
 use crate::config::ServerConfig;
 use airlock_base::secrets::Secret;
 use airlock_codex::Codex;
@@ -30,13 +28,14 @@ use airlock_types::wit::ProblemKind;
 pub(super) struct AccountRoutesState {
     codex: Codex,
     app: AppState,
-    /// Who presents it may see more.
+    /// With it, the status includes the path of Codex.
     admin_key: Option<Arc<Secret>>,
     api_key: Option<Arc<Secret>>,
     heartbeat: Duration,
 }
 
 impl AccountRoutesState {
+    /// The state, by the configuration.
     pub(super) fn new(config: &ServerConfig, codex: Codex, app: AppState) -> Self {
         Self {
             codex,
@@ -48,57 +47,57 @@ impl AccountRoutesState {
     }
 }
 
-/// The routes. Signing in and out is behind `operator`. None: open, as everything else is then.
-pub(super) fn routes(state: AccountRoutesState, operator: Option<Arc<Secret>>) -> Router<AppState> {
+/// The routes. Sign-in and sign-out need `operator_key`. None: no key is configured, and all routes are open.
+pub(super) fn routes(
+    state: AccountRoutesState,
+    operator_key: Option<Arc<Secret>>,
+) -> Router<AppState> {
     let keys = (state.api_key.clone(), state.admin_key.clone());
-    let asking = Router::new()
+    let status_routes = Router::new()
         .route("/api/codex/status", get(status))
         .method_not_allowed_fallback(super::no_method)
         .layer(from_fn_with_state(keys, key::check_either));
-    let signing = Router::new()
+    let sign_in_routes = Router::new()
         .route("/api/codex/login", post(login).delete(cancel))
         .route("/api/codex/logout", post(logout))
         .method_not_allowed_fallback(super::no_method)
-        .layer(from_fn_with_state(operator, key::check));
-    asking.merge(signing).with_state(state)
+        .layer(from_fn_with_state(operator_key, key::check));
+    status_routes.merge(sign_in_routes).with_state(state)
 }
 
 async fn status(
     State(state): State<AccountRoutesState>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    let operator = state.admin_key.as_deref();
+) -> Result<Response, HttpError> {
+    let admin_key = state.admin_key.as_deref();
     let mut status = state.codex.status().await;
-    if !operator.is_some_and(|admin_key| key::is(&headers, admin_key)) {
+    if !admin_key.is_some_and(|admin_key| key::is_presented(&headers, admin_key)) {
         status.cli_path = None;
     }
-    whole(&status)
+    json::ok(&status)
 }
 
 async fn login(
     State(state): State<AccountRoutesState>,
-    Extension(received): Extension<Received>,
+    Extension(received): Extension<RequestInfo>,
     request: Request,
-) -> Result<Response, Refusal> {
-    let wanted = login::read(request, &state.app.bodies).await?;
-    let begun = state
-        .codex
-        .account()
-        .sign_in(wanted.sign_in, wanted.takeover);
+) -> Result<Response, HttpError> {
+    let login = login::read(request, &state.app.bodies).await?;
+    let begun = state.codex.account().sign_in(login.sign_in, login.takeover);
     let flow = begun.await.map_err(refusal)?;
     let body = stream::body(flow, state.heartbeat, received.exchange);
-    Ok(chat::streamed(body))
+    Ok(sse::response(body))
 }
 
-async fn cancel(State(state): State<AccountRoutesState>) -> Result<Response, Refusal> {
+async fn cancel(State(state): State<AccountRoutesState>) -> Result<Response, HttpError> {
     if state.codex.account().cancel_sign_in().await {
-        return whole(&json!({ "cancelled": true }));
+        return json::ok(&serde_json::json!({ "cancelled": true }));
     }
     let message = "There is no sign-in to cancel.";
     Err(Failure::new(ProblemKind::NotFound, "no_login_in_progress", message).into())
 }
 
-async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, Refusal> {
+async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, HttpError> {
     let (out, message) = match state.codex.account().sign_out().await? {
         SignedOut::Tokens => (
             true,
@@ -111,34 +110,23 @@ async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, Ref
         ),
         SignedOut::Nobody => (false, "Nobody was signed in."),
     };
-    whole(&json!({ "signed_out": out, "message": message }))
+    json::ok(&serde_json::json!({ "signed_out": out, "message": message }))
 }
 
-/// Why there is no sign-in, as a client may hear it.
-fn refusal(refused: Refused) -> Refusal {
+/// The error of a sign-in that cannot begin.
+fn refusal(refused: Refused) -> HttpError {
     match refused {
-        Refused::InProgress => Refusal::conflict(
+        Refused::InProgress => HttpError::conflict(
             "login_in_progress",
             "Somebody is signing in already. Send \"takeover\": true to end that and begin anew.",
         ),
-        Refused::ExternalTokens => Refusal::conflict(
+        Refused::ExternalTokens => HttpError::conflict(
             "external_tokens_active",
             "Codex is signed in with external ChatGPT tokens. Sign out first: POST /api/codex/logout.",
         ),
-        Refused::Rehearsal => Refusal::conflict(
+        Refused::Rehearsal => HttpError::conflict(
             "rehearsal",
             "This gateway rehearses with a scripted model, which needs no login.",
         ),
-    }
-}
-
-fn whole(what: &impl Serialize) -> Result<Response, Refusal> {
-    match serde_json::to_string(what) {
-        Ok(text) => Ok(answer(StatusCode::OK, text)),
-        Err(error) => {
-            let message = "The answer cannot be written.";
-            let failure = Failure::new(ProblemKind::Internal, "internal_error", message);
-            Err(failure.because(error).into())
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Failures as clients see them: the only place that turns a problem into a status and writes the error envelope.
+//! Failures as HTTP responses: the status of a problem, and OpenAI's error envelope.
 
 #[cfg(test)]
 mod tests;
@@ -6,29 +6,29 @@ mod tests;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::json;
 use airlock_policy::size::TOO_LARGE;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Problem, ProblemKind};
 
-/// What a client of the Responses API is to set.
+/// The hint for clients of the Responses API.
 const RESPONSES: &str = " It does not have the Responses API. Set the client to chat completions: \
     client.chat.completions in OpenAI's SDKs, ChatOpenAI(use_responses_api=False) in LangChain, \
     openai.chat(MODEL) in the Vercel AI SDK, set_default_openai_api(\"chat_completions\") in OpenAI's Agents SDK.";
 
-/// Why a request is not answered: a failure on its way, or a rule of HTTP that it breaks before it has one.
+/// A failure with its status: by its problem, or by the rule of HTTP that the request breaks.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct HttpError {
     status: StatusCode,
     failure: Failure,
 }
 
-impl From<Failure> for Refusal {
+impl From<Failure> for HttpError {
     fn from(failure: Failure) -> Self {
         Self {
             status: status(&failure.problem),
@@ -37,20 +37,21 @@ impl From<Failure> for Refusal {
     }
 }
 
-impl From<Problem> for Refusal {
+impl From<Problem> for HttpError {
     fn from(problem: Problem) -> Self {
         Failure::from(problem).into()
     }
 }
 
-impl Refusal {
+impl HttpError {
+    /// No route has this path.
     pub(super) fn no_route(method: &Method, path: &str) -> Self {
-        // Clients whose base URL lacks the version ask for the rest of a path alone.
+        // A client whose base URL lacks /v1 requests the rest of the path.
         let (below, versioned) = match path.strip_prefix("/v1/") {
             Some(below) => (below, true),
             None => (path.trim_start_matches('/'), false),
         };
-        let way = if below == "responses" || below.starts_with("responses/") {
+        let hint = if below == "responses" || below.starts_with("responses/") {
             RESPONSES
         } else if versioned && !below.starts_with("v1/") {
             ""
@@ -58,12 +59,12 @@ impl Refusal {
             " A client's base URL must be this gateway's address followed by /v1, once."
         };
         let message = format!(
-            "There is no route {method} {path}: this gateway has POST /v1/chat/completions and GET /v1/models.{way}"
+            "There is no route {method} {path}: this gateway has POST /v1/chat/completions and GET /v1/models.{hint}"
         );
         Failure::new(ProblemKind::NotFound, "unknown_url", message).into()
     }
 
-    /// A model whose name is not even text, so that it cannot be repeated.
+    /// A model whose name is not UTF-8, so that the message cannot repeat it.
     pub(super) fn no_model() -> Self {
         let message = "the model does not exist; GET /v1/models lists what there is";
         Failure::new(ProblemKind::NotFound, "model_not_found", message)
@@ -71,6 +72,7 @@ impl Refusal {
             .into()
     }
 
+    /// The path has routes, but not with this method.
     pub(super) fn no_method(method: &Method, path: &str) -> Self {
         let message = format!("{path} does not take {method}.");
         Self::with(
@@ -80,21 +82,22 @@ impl Refusal {
         )
     }
 
-    /// A page or a name that may not reach this gateway.
+    /// A web origin or `Host` that is not allowed.
     pub(super) fn forbidden(code: &str, message: String) -> Self {
         Self::with(StatusCode::FORBIDDEN, code, message)
     }
 
+    /// A key that is missing or wrong.
     pub(super) fn wrong_key(message: &str) -> Self {
         Failure::new(ProblemKind::Authentication, "invalid_api_key", message).into()
     }
 
-    /// A body that is not what the route reads. OpenAI answers 400 to all of these, also where HTTP has a status.
+    /// A body that the route cannot read. Always 400, as OpenAI answers, also where HTTP has a more specific status.
     pub(super) fn body(code: &str, message: &str) -> Self {
         Self::with(StatusCode::BAD_REQUEST, code, message.to_owned())
     }
 
-    /// A rule of HTTP that the request breaks.
+    /// A request that breaks a rule of HTTP.
     pub(super) fn invalid(code: &str, message: &str) -> Self {
         Self::with(StatusCode::BAD_REQUEST, code, message.to_owned())
     }
@@ -106,12 +109,12 @@ impl Refusal {
         Self::with(StatusCode::NOT_IMPLEMENTED, code, message)
     }
 
-    /// What cannot be now, because of how things are.
+    /// A request that the present state does not allow.
     pub(super) fn conflict(code: &str, message: &str) -> Self {
         Self::with(StatusCode::CONFLICT, code, message.to_owned())
     }
 
-    /// What an operator asked for cannot be written to the disk, so it is not done.
+    /// A change that is not made because it cannot be written to the disk.
     pub(super) fn unsaved(cause: &io::Error, message: String) -> Self {
         let status = match cause.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StatusCode::INSUFFICIENT_STORAGE,
@@ -121,6 +124,7 @@ impl Refusal {
         Self { status, failure }
     }
 
+    /// A body larger than `limits.body_bytes`.
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!(
             "The request is larger than the {limit} bytes that this gateway takes (limits.body_bytes)."
@@ -128,20 +132,22 @@ impl Refusal {
         Self::with(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE, message)
     }
 
+    /// A body that arrives too slowly.
     pub(super) fn too_slow(message: &str) -> Self {
         let message = message.to_owned();
         Self::with(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
     }
 
-    /// The answer to a request whose handler panicked. The panic itself is in the log already.
-    pub(super) fn panicked() -> Response {
+    /// An error of the gateway itself, whose cause is for the log.
+    pub(super) fn internal(message: &str, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let failure = Failure::new(ProblemKind::Internal, "internal_error", message);
+        failure.because(cause).into()
+    }
+
+    /// The handler of the request panicked. The log has the panic already.
+    pub(super) fn panicked() -> Self {
         let message = "The gateway failed on this request. The log has the cause.";
-        Self::from(Failure::new(
-            ProblemKind::Internal,
-            "internal_error",
-            message,
-        ))
-        .into_response()
+        Failure::new(ProblemKind::Internal, "internal_error", message).into()
     }
 
     fn with(status: StatusCode, code: &str, message: String) -> Self {
@@ -152,10 +158,10 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         log(&self.failure);
-        let mut response = json(self.status, envelope(&self.failure.problem));
+        let mut response = json::response(self.status, envelope(&self.failure.problem));
         if let Some(seconds) = self.failure.problem.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
@@ -163,29 +169,19 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// JSON as a response.
-pub(super) fn json(status: StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// A problem as OpenAI's clients read it, on one line. Also a stream's last word when its policy has failed.
+/// OpenAI's error envelope of a problem, as one line of JSON. A stream ends with it when its policy has failed.
 pub(super) fn envelope(problem: &Problem) -> String {
-    let error = Inner {
+    let error = EnvelopedError {
         message: &problem.message,
         r#type: kind(problem.kind),
         param: problem.param.as_deref(),
         code: problem.code.as_deref(),
     };
-    // Texts always become JSON.
-    airlock_wire::sse::json(&Envelope { error }).unwrap_or_default()
+    // Strings always serialise.
+    airlock_wire::sse::json(&ErrorEnvelope { error }).unwrap_or_default()
 }
 
-/// Writes a failure's cause, which no client sees, to the log.
+/// Logs a failure with its cause, which clients do not receive.
 pub(super) fn log(failure: &Failure) {
     let Problem { kind, code, .. } = &failure.problem;
     let code = code.as_deref().unwrap_or("none");
@@ -203,7 +199,7 @@ pub(super) fn log(failure: &Failure) {
     }
 }
 
-/// The cause of a failure, and the causes of that, on one line.
+/// The chain of causes of a failure, on one line.
 fn chain(failure: &Failure) -> Option<String> {
     let mut causes = Vec::new();
     let mut next = failure.source();
@@ -245,12 +241,12 @@ fn kind(kind: ProblemKind) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct Envelope<'a> {
-    error: Inner<'a>,
+struct ErrorEnvelope<'a> {
+    error: EnvelopedError<'a>,
 }
 
 #[derive(Serialize)]
-struct Inner<'a> {
+struct EnvelopedError<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'a str>,

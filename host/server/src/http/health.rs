@@ -1,29 +1,25 @@
-//! `GET /healthz`: the process lives. `GET /readyz`: it can answer.
+//! `GET /healthz`: the process runs. `GET /readyz`: it can serve requests.
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::json;
 
-use super::AppState;
-use super::failure::{self, Refusal};
+use super::failure::HttpError;
+use super::{AppState, json};
 
-/// It says what answers, so that nobody's key goes to something else that has taken the port, and which data folder it runs
-/// with, so that `airlock doctor` knows it again.
-pub(super) async fn live(State(app): State<AppState>) -> Response {
-    let body = json!({ "status": "ok", "service": "airlock", "data": app.data });
-    failure::json(StatusCode::OK, body.to_string())
+/// Names the service, so that a client's key is not sent to another process on the port, and identifies the data folder, by
+/// which `airlock doctor` recognises its gateway.
+pub(super) async fn live(State(app): State<AppState>) -> Result<Response, HttpError> {
+    json::ok(&serde_json::json!({ "status": "ok", "service": "airlock", "data": app.data_id }))
 }
 
-/// 503 says, in the same words as a request would hear them, what stands in the way.
-pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, Refusal> {
+/// 503 has the error that a request would receive now.
+pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, HttpError> {
     let version = app.flow.ready()?;
-    let codex = json!({ "version": version });
-    let body = json!({
+    let codex = serde_json::json!({ "version": version });
+    json::ok(&serde_json::json!({
         "status": "ready",
         "rehearsal": app.rehearsal,
         "codex": codex,
         "model": app.flow.model_report(),
-    });
-    Ok(failure::json(StatusCode::OK, body.to_string()))
+    }))
 }

@@ -1,4 +1,4 @@
-//! Who may call at all: the key, where one is configured. Loopback is no exception.
+//! Authentication by `Authorization: Bearer KEY`, if a key is configured, also on loopback.
 
 use std::sync::Arc;
 
@@ -9,20 +9,20 @@ use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq as _;
 
-use super::failure::Refusal;
+use super::failure::HttpError;
 use airlock_base::secrets::Secret;
 use airlock_policy::Client;
 
-/// A key, where one is configured.
-pub(super) type Key = Option<Arc<Secret>>;
+/// The configured key. None: no key is required.
+pub(super) type RequiredKey = Option<Arc<Secret>>;
 
-/// Lets in who presents the key, and notes as whom.
+/// Middleware that requires the key, and identifies the client by it.
 pub(super) async fn check(
-    State(key): State<Key>,
+    State(key): State<RequiredKey>,
     mut request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
-    has_one_at_most(request.headers())?;
+) -> Result<Response, HttpError> {
+    has_at_most_one_key(request.headers())?;
     if let Some(key) = key {
         verify(request.headers(), &key)?;
         let client = Client::of_key(key.expose().as_bytes());
@@ -31,15 +31,15 @@ pub(super) async fn check(
     Ok(next.run(request).await)
 }
 
-/// The same where either of two keys opens, and none is asked for unless the first is configured.
+/// Middleware that requires either of two keys, if the first is configured.
 pub(super) async fn check_either(
-    State((key, other)): State<(Key, Key)>,
+    State((key, other)): State<(RequiredKey, RequiredKey)>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
-    has_one_at_most(request.headers())?;
+) -> Result<Response, HttpError> {
+    has_at_most_one_key(request.headers())?;
     if let Some(key) = key {
-        let other = other.filter(|other| is(request.headers(), other));
+        let other = other.filter(|other| is_presented(request.headers(), other));
         if other.is_none() {
             verify(request.headers(), &key)?;
         }
@@ -47,31 +47,31 @@ pub(super) async fn check_either(
     Ok(next.run(request).await)
 }
 
-/// Refuses a request with two keys: what lies in front of the gateway may have looked at the other.
-fn has_one_at_most(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses a request with two keys: a proxy in front of the gateway may have checked the other one.
+fn has_at_most_one_key(headers: &HeaderMap) -> Result<(), HttpError> {
     if headers.get_all(AUTHORIZATION).iter().nth(1).is_none() {
         return Ok(());
     }
     let message = "The request must have just one Authorization header field.";
-    Err(Refusal::invalid("repeated_header", message))
+    Err(HttpError::invalid("repeated_header", message))
 }
 
 /// Whether the request presents this key.
-pub(super) fn is(headers: &HeaderMap, key: &Secret) -> bool {
+pub(super) fn is_presented(headers: &HeaderMap, key: &Secret) -> bool {
     verify(headers, key).is_ok()
 }
 
-fn verify(headers: &HeaderMap, key: &Secret) -> Result<(), Refusal> {
+fn verify(headers: &HeaderMap, key: &Secret) -> Result<(), HttpError> {
     let Some(given) = bearer(headers) else {
-        return Err(Refusal::wrong_key(
+        return Err(HttpError::wrong_key(
             "This gateway asks for a key: send `Authorization: Bearer KEY`.",
         ));
     };
-    // In constant time: how long it takes must not tell how much of a guess is right.
+    // In constant time: the duration must not reveal how much of a guess is right.
     if bool::from(given.ct_eq(key.expose().as_bytes())) {
         return Ok(());
     }
-    Err(Refusal::wrong_key(
+    Err(HttpError::wrong_key(
         "The key is wrong. It is the one that this gateway was configured with.",
     ))
 }
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_key_itself_opens() {
+    fn only_the_exact_key_is_accepted() {
         assert!(accepted(Some("Bearer right")));
         assert!(accepted(Some("bearer  right")));
         for wrong in [

@@ -1,9 +1,9 @@
-//! The socket: accepts connections, gives each its deadlines, and lets running ones end when the gateway stops.
+//! The listener: accepts connections, serves each on a task with deadlines, and drains them when the gateway stops.
 
-mod connections; // how many, and which one is closed for another
-mod observed; // what they report
-mod refused; // what the parser refuses
-mod socket; // one connection's socket, and whether its client is there
+mod connections; // the limit of connections, and which is closed for a new one
+mod observed; // sockets and bodies that report to their connection's state
+mod refused; // requests that hyper refuses
+mod socket; // one connection's socket, and whether its client has left
 
 use std::convert::Infallible;
 use std::io;
@@ -16,10 +16,10 @@ use axum::Router;
 use futures_util::StreamExt as _;
 use futures_util::future::pending;
 use futures_util::stream::FuturesUnordered;
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_user_timeout};
@@ -27,43 +27,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::connections::{Connections, Slot};
+use self::connections::{ConnectionSlot, ConnectionState, Connections};
 use self::observed::{ObservedBody, ObservedSocket};
-pub(super) use self::socket::Exchange;
+pub(super) use self::socket::HttpExchange;
 use self::socket::{Socket, left, linger};
 use airlock_base::task::Tasks;
 
-/// Milliseconds for which a client may leave what was sent unread. Then the system closes the connection: a client
-/// that never reads would else hold its turn and its sandbox for ever.
+/// Milliseconds for which a client may leave sent data unread (`TCP_USER_TIMEOUT`). Then the system closes the connection:
+/// a client that never reads would hold its turn and its sandbox forever.
 const UNREAD_MS: u32 = 120_000;
 
-/// Silence after which the system asks whether the client's machine is still there.
+/// The idle time before the first TCP keepalive probe.
 const IDLE: Duration = Duration::from_secs(60);
 
 /// How long the rest of a request's head may take once the gateway stops.
 const LAST_HEAD: Duration = Duration::from_secs(1);
 
-/// How long to wait when the system has no file left for another connection.
+/// The pause after `accept` failed, mostly for want of a file descriptor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A socket that is served.
-pub struct Server {
+/// A running HTTP server.
+pub struct HttpServer {
     address: SocketAddr,
     drain: CancellationToken,
     connections: Arc<Connections>,
 }
 
-/// Serves this router on this socket until the server is drained or the tasks are stopped. The latter cuts connections.
-/// `keep_alive` is how long a connection may be idle, and how long a request's head may take. There are at most `bound`
-/// connections at once.
+/// Serves this router until the server is drained, or until the tasks are stopped, which cuts connections. `keep_alive` is how
+/// long a connection may be idle and a request's head may take. At most `bound` connections are open at once.
+///
+/// # Errors
+/// The listener has no address.
 pub fn serve(
     listener: TcpListener,
     router: Router,
     keep_alive: Duration,
     bound: usize,
     tasks: &Tasks,
-) -> io::Result<Server> {
-    let server = Server {
+) -> io::Result<HttpServer> {
+    let server = HttpServer {
         address: listener.local_addr()?,
         drain: CancellationToken::new(),
         connections: Connections::new(bound),
@@ -80,13 +82,13 @@ pub fn serve(
     Ok(server)
 }
 
-impl Server {
-    /// Where it listens: with the port that the system chose, if it was asked to.
+impl HttpServer {
+    /// The address of the listener, with the actual port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts nothing more, and waits at most this long for what is running. True when all of it has ended.
+    /// Accepts no more connections, and waits at most this long for the open ones. True: all have ended.
     pub async fn drain(&self, wait: Duration) -> bool {
         self.drain.cancel();
         self.connections.ended(wait).await
@@ -124,7 +126,7 @@ async fn accept(
             Ok((_, None)) => return,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
-                // It may be for want of a descriptor.
+                // This frees a file descriptor.
                 connections.close_idle();
                 sleep(PAUSE).await;
             }
@@ -132,15 +134,17 @@ async fn accept(
     }
 }
 
-/// What a connection receives from outside.
+/// A signal to a connection's task.
 enum ConnectionSignal {
+    /// The server is drained.
     Drain,
-    /// It was to drain a moment ago.
-    Drained,
+    /// Time to check whether the connection has drained.
+    CheckDrain,
+    /// The gateway stops.
     Stop,
-    /// Its client has left.
+    /// The client has left.
     Left,
-    /// Its slot is given to another connection.
+    /// The connection is closed for a new one.
     Close,
 }
 
@@ -153,41 +157,22 @@ async fn connection(
     keep_alive: Duration,
     tasks: Tasks,
     drain: CancellationToken,
-    slot: Slot,
+    slot: ConnectionSlot,
 ) {
-    if let Err(error) = prepare(&tcp) {
+    if let Err(error) = set_options(&tcp) {
         tracing::debug!(%error, "a connection ended before its first request");
         return;
     }
-    let exchange = Exchange::default();
-    let state = Arc::clone(&slot.state);
+    let exchange = HttpExchange::default();
     let socket = ObservedSocket {
         socket: Socket::new(Arc::clone(&tcp), exchange.clone()),
-        state: Arc::clone(&state),
+        state: Arc::clone(&slot.state),
     };
-    let router = TowerToHyperService::new(router);
-    let begun = exchange.clone();
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        begun.begin();
-        request.extensions_mut().insert(begun.clone());
-        let active = state.begin();
-        let response = router.call(request);
-        async move {
-            let Some(active) = active else {
-                // The connection is about to be closed.
-                return pending().await;
-            };
-            let response = response.await?;
-            Ok::<_, Infallible>(response.map(|body| ObservedBody {
-                body,
-                _active: active,
-            }))
-        }
-    });
+    let service = service(router, exchange.clone(), Arc::clone(&slot.state));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
-        // A FIN alone ends no request: `left` knows more.
+        // A FIN alone does not end a request: see `socket.rs`.
         .half_close(true)
         .serve_connection(TokioIo::new(socket), service);
     let mut serving = std::pin::pin!(serving);
@@ -197,14 +182,14 @@ async fn connection(
             biased;
             outcome = &mut serving => break outcome,
             Some(signal) = signals.next() => match signal {
-                // The running reply ends, and no other begins on this connection.
+                // The running response ends, and no other begins on this connection.
                 ConnectionSignal::Drain => {
                     serving.as_mut().graceful_shutdown();
-                    signals.push(drained());
+                    signals.push(drain_check());
                 }
                 // hyper waits for the rest of a head that has begun, and for a client to take all of a response.
-                ConnectionSignal::Drained if slot.state.close_if_unused() => return,
-                ConnectionSignal::Drained => signals.push(drained()),
+                ConnectionSignal::CheckDrain if slot.state.close_if_unused() => return,
+                ConnectionSignal::CheckDrain => signals.push(drain_check()),
                 ConnectionSignal::Stop | ConnectionSignal::Left | ConnectionSignal::Close => return,
             },
         }
@@ -212,29 +197,56 @@ async fn connection(
     if let Err(error) = outcome {
         tracing::debug!(%error, "a connection broke");
         if error.is_parse() {
-            // Nobody waits for a slot that is free in a moment.
+            // While it lingers, the connection counts as active: its slot is free in a moment.
             let _active = slot.state.begin();
             linger(&tcp).await;
         }
     }
 }
 
-/// Looks at a connection that is to drain, after a moment.
-fn drained() -> SignalFuture {
-    Box::pin(async {
-        sleep(LAST_HEAD).await;
-        ConnectionSignal::Drained
+/// hyper's service for one connection: the router, whose responses are observed.
+fn service(
+    router: Router,
+    exchange: HttpExchange,
+    state: Arc<ConnectionState>,
+) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
++ Send {
+    let router = TowerToHyperService::new(router);
+    service_fn(move |mut request: Request<Incoming>| {
+        exchange.begin();
+        request.extensions_mut().insert(exchange.clone());
+        let active = state.begin();
+        let response = router.call(request);
+        async move {
+            let Some(active) = active else {
+                // The connection is about to be closed for another.
+                return pending().await;
+            };
+            let response = response.await?;
+            Ok::<_, Infallible>(response.map(|body| ObservedBody {
+                body,
+                _active: active,
+            }))
+        }
     })
 }
 
-/// What may end or drain a connection. A set polls only the futures that were woken, and so costs next to nothing for each
-/// piece of a stream.
+/// Schedules the next check of a draining connection.
+fn drain_check() -> SignalFuture {
+    Box::pin(async {
+        sleep(LAST_HEAD).await;
+        ConnectionSignal::CheckDrain
+    })
+}
+
+/// The signals to a connection. `FuturesUnordered` polls only woken futures, so they cost next to nothing for each piece of a
+/// stream.
 fn signals(
     tcp: Arc<TcpStream>,
-    exchange: Exchange,
+    exchange: HttpExchange,
     tasks: Tasks,
     drain: CancellationToken,
-    slot: &Slot,
+    slot: &ConnectionSlot,
 ) -> FuturesUnordered<SignalFuture> {
     let drains: SignalFuture = Box::pin(async move {
         drain.cancelled().await;
@@ -256,11 +268,12 @@ fn signals(
     FuturesUnordered::from_iter([drains, stopped, gone, closed])
 }
 
-fn prepare(socket: &TcpStream) -> io::Result<()> {
-    // A chunk of an answer is small and must not wait for the next.
+/// Sets the socket's options.
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    // Pieces of a stream are small and must not wait for the next (Nagle's algorithm).
     socket.set_nodelay(true)?;
     set_tcp_user_timeout(socket, UNREAD_MS)?;
-    // A machine that vanished while a turn was silent is noticed only by asking.
+    // While a turn is silent, only keepalive probes detect a client's machine that is gone.
     set_tcp_keepidle(socket, IDLE)?;
     set_socket_keepalive(socket, true)?;
     Ok(())

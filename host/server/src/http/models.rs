@@ -5,47 +5,47 @@ use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::AppState;
-use super::failure::{Refusal, json};
-use super::record::Received;
-use crate::flow::Asker;
+use super::failure::HttpError;
+use super::middleware::RequestInfo;
+use super::{AppState, json};
+use crate::flow::Caller;
 use airlock_policy::Client;
 
 pub(super) async fn list(
     State(app): State<AppState>,
-    Extension(received): Extension<Received>,
+    Extension(info): Extension<RequestInfo>,
     client: Option<Extension<Client>>,
-) -> Result<Response, Refusal> {
-    let asker = asker(received, client);
-    let list = app.flow.models(&asker).await?;
-    Ok(json(StatusCode::OK, list))
+) -> Result<Response, HttpError> {
+    let caller = caller(info, client);
+    let list = app.flow.models(&caller).await?;
+    Ok(json::response(StatusCode::OK, list))
 }
 
 pub(super) async fn show(
     State(app): State<AppState>,
-    Extension(received): Extension<Received>,
+    Extension(info): Extension<RequestInfo>,
     client: Option<Extension<Client>>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, HttpError> {
     let id = id(path)?;
-    let asker = asker(received, client);
-    let model = app.flow.model(&id, &asker).await?;
-    Ok(json(StatusCode::OK, model))
+    let caller = caller(info, client);
+    let model = app.flow.model(&id, &caller).await?;
+    Ok(json::response(StatusCode::OK, model))
 }
 
-fn asker(received: Received, client: Option<Extension<Client>>) -> Asker {
-    Asker {
-        key: received.shown,
+fn caller(info: RequestInfo, client: Option<Extension<Client>>) -> Caller {
+    Caller {
+        canary_key: info.shown_id,
         client: client.map(|Extension(client)| client).unwrap_or_default(),
-        trail: received.trail,
+        metrics: info.metrics,
     }
 }
 
-/// The model's name. No model has one that is no text, which is all that axum rejects here.
-fn id(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+/// The model's name. axum rejects only names that are not UTF-8, which no model has.
+fn id(path: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
     match path {
         Ok(Path(id)) => Ok(id),
-        Err(_) => Err(Refusal::no_model()),
+        Err(_) => Err(HttpError::no_model()),
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
 
     use super::*;
 
-    async fn echo(path: Result<Path<String>, PathRejection>) -> Result<String, Refusal> {
+    async fn echo(path: Result<Path<String>, PathRejection>) -> Result<String, HttpError> {
         id(path)
     }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_is_no_text_is_no_models_name() {
+    async fn a_name_that_is_not_utf_8_is_not_found() {
         let response = reply_to("/v1/models/gpt%ff").await;
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/json");

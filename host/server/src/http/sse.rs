@@ -1,4 +1,4 @@
-//! Frames as bytes on the wire: server-sent events, heartbeats, and the last word of a stream that broke.
+//! Responses of server-sent events: frames, heartbeats, and the error that ends a stream whose policy failed.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -6,72 +6,90 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::Response;
 use futures_util::pending;
 use hyper::body::{Body as HttpBody, Frame as HttpFrame};
 use tracing::Span;
 
 use super::failure::{envelope, log};
-use super::listen::Exchange;
-use crate::flow::{Feed, Piece};
+use super::listen::HttpExchange;
+use crate::flow::{ResponseStream, StreamPiece};
 use airlock_metrics::{Open, RequestMetrics};
 use airlock_types::wit::Frame;
 
-/// A comment with the blank line that clients which split on blank lines need. It has no `id:`, and nor has anything
-/// else here: with one, some clients fail on comments.
-pub(super) const BEAT: &str = ": ping\n\n";
+/// A comment, with the blank line that clients need which split on blank lines. No event here has an `id:`: with one, some
+/// clients fail on comments.
+pub(super) const HEARTBEAT: &str = ": ping\n\n";
 
-/// What ends a stream.
+/// The event that ends a stream.
 const DONE: &str = "data: [DONE]\n\n";
 
-/// A body that asks for more whenever the client has taken what was there.
-pub(super) fn body(mut feed: Feed, open: Open, exchange: Exchange) -> Body {
-    // Entered where something is said, and not with every piece.
+/// A response of server-sent events with this body.
+pub(super) fn response(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    // Server-sent events are always UTF-8, but some clients decode by this parameter, and as ISO-8859-1 without it.
+    let media_type = HeaderValue::from_static("text/event-stream; charset=utf-8");
+    headers.insert(CONTENT_TYPE, media_type);
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would collect the stream before it passes it on.
+    headers.insert(
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    );
+    response
+}
+
+/// The body of a stream. It takes the next piece when the client has received the one before.
+pub(super) fn body(mut stream: ResponseStream, open: Open, exchange: HttpExchange) -> Body {
+    // Entered only to log, not with every piece.
     let span = Span::current();
     pieces(exchange, async move |slot| {
-        while let Some(piece) = feed.next().await {
+        while let Some(piece) = stream.next().await {
             count(&piece, open.trail());
             slot.put(encode(piece, &span)).await;
         }
     })
 }
 
-/// A body of pieces, each of them whole events, which `write` puts into its slot.
+/// A body of pieces that `write` puts into its slot, each a number of complete events.
 ///
-/// It is one future for the whole stream, which puts each piece where the body finds it: to make one for each piece, and to
-/// move it to where it runs, costs more than the piece.
+/// `write` is one future for the whole stream: creating and moving one for each piece costs more than the piece.
 pub(super) fn pieces<F: Future<Output = ()> + Send + 'static>(
-    exchange: Exchange,
-    write: impl FnOnce(Slot) -> F,
+    exchange: HttpExchange,
+    write: impl FnOnce(PieceSlot) -> F,
 ) -> Body {
     let next = Arc::new(Mutex::new(None));
-    let write = write(Slot(Arc::clone(&next)));
-    Body::new(Pieces {
+    let write = write(PieceSlot(Arc::clone(&next)));
+    Body::new(PieceBody {
         write: Some(Box::pin(write)),
         next,
         exchange,
     })
 }
 
-/// Where the writer of a stream puts its next piece.
-pub(super) struct Slot(Arc<Mutex<Option<Bytes>>>);
+/// The slot for the next piece of a stream.
+pub(super) struct PieceSlot(Arc<Mutex<Option<Bytes>>>);
 
-impl Slot {
-    /// Puts a piece, and returns when the body is asked for the next.
+impl PieceSlot {
+    /// Puts a piece. Returns when the body is polled for the next.
     pub(super) async fn put(&self, piece: Bytes) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(piece);
         pending!();
     }
 }
 
-struct Pieces {
+struct PieceBody {
     /// None once the stream has ended.
     write: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-    /// The next piece. Only the two of them know it, one after the other.
+    /// The next piece, shared with the writer. Never contended: the body polls the writer.
     next: Arc<Mutex<Option<Bytes>>>,
-    exchange: Exchange,
+    exchange: HttpExchange,
 }
 
-impl HttpBody for Pieces {
+impl HttpBody for PieceBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -93,22 +111,22 @@ impl HttpBody for Pieces {
             .take();
         match piece {
             Some(bytes) => Poll::Ready(Some(Ok(HttpFrame::data(bytes)))),
-            // The connection asks whether the client still receives.
+            // The connection wants to know whether the client still receives.
             None if self.exchange.take_comment() => Poll::Ready(Some(Ok(HttpFrame::data(
-                Bytes::from_static(BEAT.as_bytes()),
+                Bytes::from_static(HEARTBEAT.as_bytes()),
             )))),
             None => Poll::Pending,
         }
     }
 }
 
-fn count(piece: &Piece, trail: &RequestMetrics) {
+fn count(piece: &StreamPiece, trail: &RequestMetrics) {
     let (frames, failed) = match piece {
-        Piece::Beat => return,
-        Piece::Frames(frames) => (frames.len(), false),
-        Piece::Last(frames, failure) => (frames.len(), failure.is_some()),
-        // The error, and what ends the stream.
-        Piece::Broken(_) => (2, true),
+        StreamPiece::Heartbeat => return,
+        StreamPiece::Frames(frames) => (frames.len(), false),
+        StreamPiece::Last(frames, failure) => (frames.len(), failure.is_some()),
+        // The error, and `DONE`.
+        StreamPiece::Broken(_) => (2, true),
     };
     trail.sent(frames);
     if failed {
@@ -116,17 +134,17 @@ fn count(piece: &Piece, trail: &RequestMetrics) {
     }
 }
 
-fn encode(piece: Piece, span: &Span) -> Bytes {
+fn encode(piece: StreamPiece, span: &Span) -> Bytes {
     match piece {
-        Piece::Frames(frames) => events(&frames),
-        Piece::Beat => Bytes::from_static(BEAT.as_bytes()),
-        Piece::Last(frames, failure) => {
+        StreamPiece::Frames(frames) => events(&frames),
+        StreamPiece::Heartbeat => Bytes::from_static(HEARTBEAT.as_bytes()),
+        StreamPiece::Last(frames, failure) => {
             if let Some(failure) = failure {
                 span.in_scope(|| log(&failure));
             }
             events(&frames)
         }
-        Piece::Broken(failure) => {
+        StreamPiece::Broken(failure) => {
             span.in_scope(|| log(&failure));
             format!("data: {}\n\n{DONE}", envelope(&failure.problem)).into()
         }
@@ -166,16 +184,19 @@ mod tests {
         ];
         let expected = "data: {\"a\":1}\n\nevent: done\ndata: {}\n\ndata: [DONE]\n\n";
         assert_eq!(
-            encode(Piece::Frames(frames.clone()), &Span::none()),
+            encode(StreamPiece::Frames(frames.clone()), &Span::none()),
             expected
         );
-        assert_eq!(encode(Piece::Last(frames, None), &Span::none()), expected);
+        assert_eq!(
+            encode(StreamPiece::Last(frames, None), &Span::none()),
+            expected
+        );
     }
 
     #[tokio::test]
     async fn pieces_come_in_order_and_the_end_is_the_end() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let mut pieces = pieces(Exchange::default(), async move |slot| {
+        let mut pieces = pieces(HttpExchange::default(), async move |slot| {
             slot.put(Bytes::from("at once")).await;
             slot.put(Bytes::from(receiver.await.unwrap())).await;
             slot.put(Bytes::from("last")).await;
@@ -195,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_a_comment_and_a_blank_line() {
-        assert_eq!(encode(Piece::Beat, &Span::none()), ": ping\n\n");
+        assert_eq!(encode(StreamPiece::Heartbeat, &Span::none()), ": ping\n\n");
     }
 
     #[test]
@@ -204,7 +225,7 @@ mod tests {
             Failure::new(ProblemKind::Internal, "policy_failed", "It failed.").because("secret");
         let error = r#"{"error":{"message":"It failed.","type":"server_error","param":null,"code":"policy_failed"}}"#;
         assert_eq!(
-            encode(Piece::Broken(failure), &Span::none()),
+            encode(StreamPiece::Broken(failure), &Span::none()),
             format!("data: {error}\n\ndata: [DONE]\n\n")
         );
     }

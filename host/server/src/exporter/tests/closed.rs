@@ -98,7 +98,7 @@ fn is_known(name: &str, value: &str) -> bool {
 }
 
 #[test]
-fn no_label_grows_with_what_clients_say() {
+fn no_label_grows_with_client_input() {
     let metrics = Metrics::default();
     let release = metrics.release(1);
     release.came();

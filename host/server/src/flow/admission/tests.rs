@@ -46,7 +46,7 @@ async fn turns_run_up_to_the_limit_and_the_next_waits_for_one() {
 }
 
 #[tokio::test]
-async fn a_full_line_is_refused_at_once() {
+async fn a_full_queue_refuses_at_once() {
     let admission = admission(1, 1, Duration::from_secs(60));
     let _running = permits(&admission, 1).await.unwrap();
     let mut waiting = Box::pin(permits(&admission, 1));
@@ -58,7 +58,7 @@ async fn a_full_line_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_the_deadline() {
+async fn no_request_waits_longer_than_the_deadline() {
     let admission = admission(1, 4, Duration::from_secs(3));
     let _running = permits(&admission, 1).await.unwrap();
     let failure = permits(&admission, 1).await.unwrap_err();
@@ -67,7 +67,7 @@ async fn nobody_waits_longer_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_line_knows_how_long_its_first_has_waited() {
+async fn the_queue_reports_how_long_its_first_has_waited() {
     let admission = admission(1, 4, Duration::from_secs(60));
     assert_eq!(admission.load(1).longest_wait, 0);
     let _running = permits(&admission, 1).await.unwrap();
@@ -83,7 +83,7 @@ async fn the_line_knows_how_long_its_first_has_waited() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_in_line_is_counted_for_those_too_who_leave_it() {
+async fn queue_time_is_counted_for_requests_that_leave_too() {
     let admission = admission(1, 1, Duration::from_secs(60));
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
@@ -117,7 +117,7 @@ async fn the_time_in_line_is_counted_for_those_too_who_leave_it() {
 }
 
 #[tokio::test]
-async fn who_leaves_the_line_makes_room() {
+async fn a_request_that_leaves_the_queue_makes_room() {
     let admission = admission(1, 1, Duration::from_secs(60));
     let _running = permits(&admission, 1).await.unwrap();
     let mut waiting = Box::pin(permits(&admission, 1));
@@ -128,7 +128,7 @@ async fn who_leaves_the_line_makes_room() {
 }
 
 #[tokio::test]
-async fn permits_come_together_and_whoever_waits_for_many_is_not_passed_by() {
+async fn permits_come_together_and_a_request_for_many_is_not_overtaken() {
     let admission = admission(4, 8, Duration::from_secs(60));
     let mut running = permits(&admission, 3).await.unwrap();
     assert_eq!(admission.load(2).wanted, 2);
@@ -146,7 +146,7 @@ async fn permits_come_together_and_whoever_waits_for_many_is_not_passed_by() {
 }
 
 #[tokio::test]
-async fn a_permit_is_free_once_all_who_share_it_have_dropped_it() {
+async fn a_permit_is_free_once_all_clones_are_dropped() {
     let admission = admission(1, 0, Duration::from_secs(60));
     let mut held = permits(&admission, 1).await.unwrap();
     let shared = held.pop().unwrap();
@@ -158,7 +158,7 @@ async fn a_permit_is_free_once_all_who_share_it_have_dropped_it() {
 }
 
 #[tokio::test]
-async fn more_than_there_can_ever_be_is_refused_at_once() {
+async fn more_turns_than_the_limit_are_refused_at_once() {
     let admission = admission(2, 8, Duration::from_secs(60));
     let failure = permits(&admission, 3).now_or_never().unwrap().unwrap_err();
     assert_eq!(failure.problem.code.as_deref(), Some("too_many_turns"));

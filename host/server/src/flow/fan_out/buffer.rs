@@ -1,116 +1,118 @@
-//! The buffer of a fan-out: the transcripts of its turns, for the panel, and events that its reply has not received, for a
-//! client that reads slowly. Both are bounded.
+//! The bounded buffer of a fan-out: transcripts of its turns for the panel, and the cost of the events that its reply has not
+//! received because the client reads slowly.
 
-use super::transcript::Transcript;
+use super::transcript::TurnTranscript;
 use crate::config::ServerLimits;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Ending, Event, EventKind, Message, Outcome, ProblemKind};
 
-/// Events that wait, beyond which pieces of the same thing are joined.
-const WAITING: usize = 4096;
+/// The number of pending events from which deltas of the same item are joined.
+const COMPACT_FROM: usize = 4096;
 
-/// A turn that the panel does not request is not in it.
+/// The buffer. Its transcripts are those of candidates and of the consulted turn.
 pub(super) struct CandidateBuffer {
-    /// Candidate 1 is the first.
-    candidates: Vec<Candidate>,
+    /// Candidate 1 is at index 0.
+    candidates: Vec<CandidateTurn>,
     /// The turn that the panel consults.
-    consulted: Option<(u32, Transcript)>,
-    /// Bytes of all that the candidates have said.
+    consulted: Option<(u32, TurnTranscript)>,
+    /// Bytes of the candidates' text.
     bytes: usize,
-    /// The cost of the events that the reply has not received.
-    waiting: usize,
-    /// How many of them there may be before they are joined again.
-    patience: usize,
-    /// Bytes of one turn, of all candidates, and of what waits.
-    bounds: Bounds,
+    /// Bytes that the pending events cost, which the reply has not received.
+    pending_bytes: usize,
+    /// The number of pending events from which they are joined again.
+    compact_from: usize,
+    limits: BufferLimits,
 }
 
-enum Candidate {
-    Running(Transcript),
-    /// Without messages where it failed.
+enum CandidateTurn {
+    Running(TurnTranscript),
+    /// Has no messages if the turn failed.
     Ended(Outcome),
 }
 
 #[derive(Clone, Copy)]
-struct Bounds {
-    each: usize,
-    all: usize,
-    waiting: usize,
+struct BufferLimits {
+    /// Bytes of one turn's text.
+    turn_bytes: usize,
+    /// Bytes of all candidates' text.
+    candidates_bytes: usize,
+    /// Bytes that pending events may cost.
+    pending_bytes: usize,
 }
 
 impl CandidateBuffer {
-    /// Nothing yet, of so many candidates.
+    /// An empty buffer for this number of candidates.
     pub(super) fn new(candidates: usize, limits: &ServerLimits, turn_buffer_bytes: usize) -> Self {
         Self {
             candidates: (0..candidates)
-                .map(|_| Candidate::Running(Transcript::default()))
+                .map(|_| CandidateTurn::Running(TurnTranscript::default()))
                 .collect(),
             consulted: None,
             bytes: 0,
-            waiting: 0,
-            patience: WAITING,
-            bounds: Bounds {
-                each: limits.candidate_bytes,
-                all: limits.fan_out_bytes,
-                // All that candidates may say, and as much of the answer as of any.
-                waiting: limits.fan_out_bytes.saturating_add(turn_buffer_bytes),
+            pending_bytes: 0,
+            compact_from: COMPACT_FROM,
+            limits: BufferLimits {
+                turn_bytes: limits.candidate_bytes,
+                candidates_bytes: limits.fan_out_bytes,
+                // The text of all candidates, and a turn's buffer of the answer.
+                pending_bytes: limits.fan_out_bytes.saturating_add(turn_buffer_bytes),
             },
         }
     }
 
-    /// Keeps what fresh events say, and gives back those that the reply may hear. With them come the sources of which
-    /// more would have to be kept than may be, and why: nothing more of them is taken.
+    /// Appends new events to the transcripts. Returns the events for the reply, and the sources that exceeded a limit with
+    /// the reason. The later events of those sources are dropped.
     pub(super) fn append(&mut self, fresh: Vec<Event>) -> (Vec<Event>, Vec<(u32, Failure)>) {
-        let mut taken = Vec::with_capacity(fresh.len());
+        let mut accepted = Vec::with_capacity(fresh.len());
         let mut over: Vec<(u32, Failure)> = Vec::new();
         for event in fresh {
             if over.iter().any(|(source, _)| *source == event.source) {
                 continue;
             }
             let cost = events::cost(&event.kind);
-            // One event may be as large as a line: an answer that comes whole is not a client's slowness.
-            if self.waiting > 0 && self.waiting + cost > self.bounds.waiting {
+            // A single event may exceed the limit: it may be as large as a line of Codex's, for an answer in one piece.
+            if self.pending_bytes > 0 && self.pending_bytes + cost > self.limits.pending_bytes {
                 over.push((event.source, too_slow()));
-            } else if !self.note(&event) {
+            } else if !self.record(&event) {
                 over.push((event.source, too_large()));
             } else {
-                self.waiting += cost;
-                taken.push(event);
+                self.pending_bytes += cost;
+                accepted.push(event);
             }
         }
-        (taken, over)
+        (accepted, over)
     }
 
-    /// Joins what waits where it has become too much.
-    pub(super) fn compact(&mut self, waiting: &mut Vec<Event>) {
-        if waiting.len() > self.patience {
-            events::compact(waiting);
-            self.patience = WAITING.max(2 * waiting.len());
-            self.sent(waiting);
+    /// Joins the pending events' deltas once there are too many.
+    pub(super) fn compact(&mut self, pending: &mut Vec<Event>) {
+        if pending.len() > self.compact_from {
+            events::compact(pending);
+            self.compact_from = COMPACT_FROM.max(2 * pending.len());
+            self.set_pending(pending);
         }
     }
 
-    /// The reply has received all but these.
-    pub(super) fn sent(&mut self, waiting: &[Event]) {
-        self.waiting = waiting.iter().map(|event| events::cost(&event.kind)).sum();
+    /// The reply has received all events but these.
+    pub(super) fn set_pending(&mut self, pending: &[Event]) {
+        self.pending_bytes = pending.iter().map(|event| events::cost(&event.kind)).sum();
     }
 
-    /// A turn is consulted from now on.
+    /// Starts the transcript of a consulted turn.
     pub(super) fn consult(&mut self, source: u32) {
-        self.consulted = Some((source, Transcript::default()));
+        self.consulted = Some((source, TurnTranscript::default()));
     }
 
-    /// What came of the turn that was consulted.
+    /// The outcome of the consulted turn, which has ended.
     pub(super) fn consulted(&mut self, ending: Ending) -> Outcome {
         let transcript = self.consulted.take().map(|(_, transcript)| transcript);
         transcript.unwrap_or_default().outcome(ending)
     }
 
-    /// What came of a candidate, from 1. None where it is none, or has ended before.
+    /// The outcome of a candidate that has ended, numbered from 1. None if there is no such candidate, or it had ended before.
     pub(super) fn settle(&mut self, candidate: u32, ending: Ending) -> Option<&Outcome> {
-        let place = self.candidates.get_mut(place(candidate))?;
-        let Candidate::Running(transcript) = place else {
+        let state = self.candidates.get_mut(index(candidate))?;
+        let CandidateTurn::Running(transcript) = state else {
             return None;
         };
         let transcript = std::mem::take(transcript);
@@ -119,56 +121,56 @@ impl CandidateBuffer {
         if outcome.messages.is_empty() {
             self.bytes = self.bytes.saturating_sub(bytes);
         }
-        *place = Candidate::Ended(outcome);
-        match place {
-            Candidate::Ended(outcome) => Some(outcome),
-            Candidate::Running(_) => None,
+        *state = CandidateTurn::Ended(outcome);
+        match state {
+            CandidateTurn::Ended(outcome) => Some(outcome),
+            CandidateTurn::Running(_) => None,
         }
     }
 
-    /// A candidate's answer and how it ended. None where it has none.
+    /// Takes a candidate's messages, with its ending. None if it has none.
     pub(super) fn answer(&mut self, candidate: u32) -> Option<(Vec<Message>, Ending)> {
-        match self.candidates.get_mut(place(candidate))? {
-            Candidate::Ended(outcome) if !outcome.messages.is_empty() => Some((
+        match self.candidates.get_mut(index(candidate))? {
+            CandidateTurn::Ended(outcome) if !outcome.messages.is_empty() => Some((
                 std::mem::take(&mut outcome.messages),
                 outcome.ending.clone(),
             )),
-            Candidate::Ended(_) | Candidate::Running(_) => None,
+            CandidateTurn::Ended(_) | CandidateTurn::Running(_) => None,
         }
     }
 
-    /// Forgets what the turns have said.
-    pub(super) fn forget(&mut self) {
+    /// Drops all transcripts.
+    pub(super) fn clear(&mut self) {
         self.candidates.clear();
         self.consulted = None;
         self.bytes = 0;
     }
 
-    /// Takes what concerns the words of a turn that is asked after. False where there is no room for it.
-    fn note(&mut self, event: &Event) -> bool {
+    /// Appends an event to its turn's transcript, if there is one. False: that exceeds a limit.
+    fn record(&mut self, event: &Event) -> bool {
         if !matches!(event.kind, EventKind::Text(_) | EventKind::Restarted(_)) {
             return true;
         }
         if let Some((source, transcript)) = &mut self.consulted {
             if *source == event.source {
                 transcript.append(&event.kind);
-                return transcript.bytes() <= self.bounds.each;
+                return transcript.bytes() <= self.limits.turn_bytes;
             }
             return true;
         }
-        let Some(Candidate::Running(transcript)) = self.candidates.get_mut(place(event.source))
+        let Some(CandidateTurn::Running(transcript)) = self.candidates.get_mut(index(event.source))
         else {
             return true;
         };
         let before = transcript.bytes();
         transcript.append(&event.kind);
         self.bytes = self.bytes.saturating_sub(before) + transcript.bytes();
-        transcript.bytes() <= self.bounds.each && self.bytes <= self.bounds.all
+        transcript.bytes() <= self.limits.turn_bytes && self.bytes <= self.limits.candidates_bytes
     }
 }
 
-/// Where a candidate of this number stands.
-fn place(candidate: u32) -> usize {
+/// The index of a candidate of this number.
+fn index(candidate: u32) -> usize {
     usize::try_from(candidate).map_or(usize::MAX, |number| number.wrapping_sub(1))
 }
 

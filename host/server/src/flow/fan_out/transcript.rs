@@ -1,22 +1,22 @@
-//! The transcript of a turn so far, message by message, for the panel.
+//! The transcript of a turn, by message, for the panel.
 
 use airlock_types::wit::{Ending, EventKind, Message, Outcome};
 
-/// The messages of one turn.
+/// The messages of one turn so far.
 #[derive(Debug, Default)]
-pub(super) struct Transcript {
-    /// By their numbers within the turn.
+pub(super) struct TurnTranscript {
+    /// With their numbers within the turn.
     messages: Vec<(u32, Message)>,
     bytes: usize,
 }
 
-impl Transcript {
-    /// Bytes of all that it has said.
+impl TurnTranscript {
+    /// Bytes of its text.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes what concerns its words.
+    /// Appends text, or removes void messages. Ignores other events.
     pub(super) fn append(&mut self, kind: &EventKind) {
         match kind {
             EventKind::Text(text) => {
@@ -36,7 +36,11 @@ impl Transcript {
             }
             EventKind::Restarted(void) => {
                 self.messages.retain(|(number, _)| !void.contains(number));
-                self.bytes = self.messages.iter().map(|(_, said)| said.text.len()).sum();
+                self.bytes = self
+                    .messages
+                    .iter()
+                    .map(|(_, message)| message.text.len())
+                    .sum();
             }
             EventKind::Opened(_)
             | EventKind::Reasoning(_)
@@ -47,7 +51,7 @@ impl Transcript {
         }
     }
 
-    /// What came of the turn. One that failed has said nothing that counts.
+    /// The outcome of the turn with this ending. A failed turn has no messages.
     pub(super) fn outcome(self, ending: Ending) -> Outcome {
         let messages = match ending {
             Ending::Completed | Ending::Incomplete(_) => self.messages,
@@ -65,7 +69,7 @@ mod tests {
     use super::*;
     use airlock_types::wit::Text;
 
-    fn said(message: u32, text: &str) -> EventKind {
+    fn text(message: u32, text: &str) -> EventKind {
         EventKind::Text(Text {
             message,
             phase: None,
@@ -79,23 +83,23 @@ mod tests {
     }
 
     #[test]
-    fn messages_stay_apart_and_void_ones_go() {
-        let mut transcript = Transcript::default();
-        for piece in [said(0, "a"), said(0, "b"), said(2, "cde")] {
+    fn messages_are_separate_and_void_ones_are_removed() {
+        let mut transcript = TurnTranscript::default();
+        for piece in [text(0, "a"), text(0, "b"), text(2, "cde")] {
             transcript.append(&piece);
         }
         assert_eq!(transcript.bytes(), 5);
         transcript.append(&EventKind::Restarted(vec![2]));
-        transcript.append(&said(3, "f"));
+        transcript.append(&text(3, "f"));
         assert_eq!(transcript.bytes(), 3);
         assert_eq!(texts(&transcript.outcome(Ending::Completed)), ["ab", "f"]);
     }
 
     #[test]
-    fn a_failed_turn_has_said_nothing_that_counts() {
+    fn a_failed_turn_has_no_messages() {
         for ending in [Ending::Interrupted, Ending::Completed] {
-            let mut transcript = Transcript::default();
-            transcript.append(&said(0, "half"));
+            let mut transcript = TurnTranscript::default();
+            transcript.append(&text(0, "half"));
             let counted = usize::from(ending == Ending::Completed);
             assert_eq!(transcript.outcome(ending).messages.len(), counted);
         }

@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for_stays_and_the_rest_is_forgotten() {
+    fn looked_up_digests_stay_and_the_oldest_are_forgotten() {
         let images = DecodedImages::default();
         images.insert("kept".to_owned());
         for number in 0..3 * GENERATION {

@@ -1,4 +1,4 @@
-//! The memory that arriving bodies take, and who gives it up when there is none left.
+//! The memory budget of bodies. When it is exhausted, the slowest arriving body is evicted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,82 +9,85 @@ use tokio::time::{Instant, timeout};
 
 use airlock_base::memory::{COPIES, MemoryShare, Split, units};
 
-/// Bytes up to which a body is small, and may use the memory that is kept for small ones.
+/// The most bytes of a small body, which may use the memory reserved for small ones.
 const SMALL: usize = 256 << 10;
 
-/// Bytes a second below which an arriving body gives its memory up when others need it. The largest by default takes four
-/// minutes at this rate, and has one.
+/// Bytes a second below which an arriving body is slow, and may be evicted. Higher than the rate of the largest body that just
+/// arrives in time, by default: it takes four minutes at this rate, and has one.
 const SLOW: u64 = 128 << 10;
 
-/// The time over which rates are measured. A body of which nothing came for as long has a rate of 0.
-const MEASURED: Duration = Duration::from_secs(1);
+/// The time over which a rate is measured. After a pause as long, the rate is 0.
+const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 /// How long a body waits for memory.
 const WAIT: Duration = Duration::from_secs(2);
 
-/// How long it waits before it looks once more whether an arriving body is slow.
-const STEP: Duration = Duration::from_millis(50);
+/// How often a waiting body looks for slow ones.
+const POLL: Duration = Duration::from_millis(50);
 
-/// Memory for bodies. Clones share it.
+/// The memory of all bodies. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Budget(Arc<Inner>);
+pub(super) struct MemoryBudget(Arc<BudgetInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct BudgetInner {
     common: Arc<Semaphore>,
-    /// For small bodies alone. They use the other too.
+    /// For small bodies only, which may use the common one too.
     small: Arc<Semaphore>,
-    arriving: Mutex<Arrivals>,
+    arriving: Mutex<BudgetState>,
 }
 
 #[derive(Debug, Default)]
-struct Arrivals {
+struct BudgetState {
     next: u64,
-    bodies: BTreeMap<u64, Arrival>,
+    bodies: BTreeMap<u64, BodyProgress>,
 }
 
-/// What is known of an arriving body.
+/// The progress of an arriving body.
 #[derive(Debug)]
-struct Arrival {
-    /// Of the second before the current one. None: there was none.
+struct BodyProgress {
+    /// Bytes a second in the window before the current one. None: the current window is the first.
     rate: Option<u64>,
-    /// When the current second began, and what came in it.
+    /// When the current window began.
     since: Instant,
+    /// Bytes received in the current window.
     bytes: u64,
+    /// When the last bytes were received.
     last: Instant,
-    /// It waits for memory, and so nothing of it comes.
+    /// It waits for memory, so nothing of it is read.
     waiting: bool,
+    /// Its memory is of that for small bodies.
     small: bool,
     /// It has memory.
     holds: bool,
-    /// It is to give its memory up, and still has it.
+    /// It is evicted, and still has its memory.
     leaving: bool,
     evicted: Arc<Notify>,
 }
 
-/// There is no memory for more of a body.
+/// No memory came free for more of a body.
 #[derive(Debug)]
-pub(super) struct Shortage;
+pub(super) struct MemoryShortage;
 
-impl Budget {
+impl MemoryBudget {
     pub(super) fn new(split: Split) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(BudgetInner {
             common: Arc::new(Semaphore::new(split.common)),
             small: Arc::new(Semaphore::new(split.small)),
             arriving: Mutex::default(),
         }))
     }
 
-    /// A body begins to arrive, of which so many bytes are announced. One that is announced as large is never small: its
-    /// beginning would hold the memory that is kept for small ones.
-    pub(super) fn arrive(&self, announced: usize) -> Arriving {
+    /// A reservation, empty so far, for a body of `announced` bytes. If those are many, it is never small: its beginning would
+    /// hold memory that is reserved for small bodies.
+    pub(super) fn reserve(&self, announced: usize) -> BodyReservation {
         let small = announced <= SMALL;
         let now = Instant::now();
         let evicted = Arc::<Notify>::default();
         let mut arriving = self.lock();
         let number = arriving.next;
         arriving.next += 1;
-        let arrival = Arrival {
+        let arrival = BodyProgress {
             rate: None,
             since: now,
             bytes: 0,
@@ -97,7 +100,7 @@ impl Budget {
         };
         arriving.bodies.insert(number, arrival);
         drop(arriving);
-        Arriving {
+        BodyReservation {
             budget: self.clone(),
             number,
             bytes: 0,
@@ -108,14 +111,14 @@ impl Budget {
         }
     }
 
-    /// The memory for small bodies alone, or that for all.
+    /// The memory for small bodies, or that for all.
     fn memory(&self, small: bool) -> Arc<Semaphore> {
         let memory = if small { &self.0.small } else { &self.0.common };
         Arc::clone(memory)
     }
 
-    /// Has the slowest of the arriving bodies give its memory up, if any is slow and no other one is about to. `small`: also
-    /// those that use the memory that is kept for small ones. False: none is slow, nor about to.
+    /// Evicts the slowest of the arriving bodies, if it is slow and no eviction is under way. `small`: also bodies with memory
+    /// for small ones. False: no body is slow, and no eviction is under way.
     fn evict(&self, small: bool) -> bool {
         let now = Instant::now();
         let mut arriving = self.lock();
@@ -139,19 +142,19 @@ impl Budget {
         })
     }
 
-    /// A standard mutex: it is never held across an await.
-    fn lock(&self) -> MutexGuard<'_, Arrivals> {
+    /// Never held across an await.
+    fn lock(&self) -> MutexGuard<'_, BudgetState> {
         let arriving = self.0.arriving.lock();
         arriving.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Arrival {
-    /// Bytes a second. None: it is too early to tell, or it waits for us.
+impl BodyProgress {
+    /// Bytes a second. None: not measured yet, or the body waits for memory.
     fn rate(&self, now: Instant) -> Option<u64> {
         match self.waiting {
             true => None,
-            false if now - self.last >= MEASURED => Some(0),
+            false if now - self.last >= RATE_WINDOW => Some(0),
             false => self.rate,
         }
     }
@@ -161,7 +164,7 @@ impl Arrival {
         self.bytes += bytes as u64;
         self.last = now;
         let elapsed = now - self.since;
-        if elapsed >= MEASURED {
+        if elapsed >= RATE_WINDOW {
             let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
             self.rate = Some(self.bytes.saturating_mul(1000) / millis.max(1));
             self.since = now;
@@ -170,69 +173,68 @@ impl Arrival {
     }
 }
 
-/// A body that arrives, with the memory that it takes up.
+/// The memory of an arriving body. It is released on drop.
 #[derive(Debug)]
-pub(super) struct Arriving {
-    budget: Budget,
+pub(super) struct BodyReservation {
+    budget: MemoryBudget,
     number: u64,
     bytes: usize,
-    /// Permits that it has.
+    /// Permits in the share.
     charged: u32,
-    /// It has them of those for small bodies.
+    /// They are of the memory for small bodies.
     small: bool,
     share: MemoryShare,
     evicted: Arc<Notify>,
 }
 
-impl Arriving {
-    /// Takes memory for a piece of it. What is held counts as it arrives: a client that announces much and sends little
-    /// takes nothing from others. Where there is none, slow bodies give theirs up, and it waits.
+impl BodyReservation {
+    /// Adds the memory for a received piece. Only received bytes count: a client that announces many and sends few takes
+    /// nothing from others. If no memory is free, slow bodies are evicted, and this waits at most `WAIT`.
     ///
     /// # Errors
-    /// None came free in time.
-    pub(super) async fn take(&mut self, piece: usize) -> Result<(), Shortage> {
+    /// No memory came free in time.
+    pub(super) async fn grow(&mut self, piece: usize) -> Result<(), MemoryShortage> {
         self.bytes = self.bytes.saturating_add(piece);
         let wanted = units(self.bytes.saturating_mul(COPIES));
-        self.note(|arrival| arrival.received(piece));
+        self.update(|arrival| arrival.received(piece));
         if self.try_charge(wanted) {
             return Ok(());
         }
         let small = self.is_small();
-        self.note(|arrival| (arrival.waiting, arrival.small) = (true, small));
+        self.update(|arrival| (arrival.waiting, arrival.small) = (true, small));
         let charged = timeout(WAIT, async {
             loop {
                 if self.is_leaving() || !self.budget.evict(self.is_small()) && self.must_give_up() {
                     return None;
                 }
-                // Given up and begun again: a semaphore hands a waiter what is free bit by bit, and bodies that come fast would
-                // find none for as long.
-                if let Ok((small, more)) = timeout(STEP, self.charge(wanted)).await {
+                // Repeated, not one long wait: a semaphore assigns free permits to its first waiter one by one, and bodies that
+                // arrive fast would find none meanwhile.
+                if let Ok((small, more)) = timeout(POLL, self.charge(wanted)).await {
                     return Some((small, more));
                 }
             }
         });
-        let (small, more) = charged.await.ok().flatten().ok_or(Shortage)?;
+        let (small, more) = charged.await.ok().flatten().ok_or(MemoryShortage)?;
         self.charged(wanted, small, more);
-        self.note(|arrival| {
+        self.update(|arrival| {
             arrival.waiting = false;
             arrival.last = Instant::now();
         });
         Ok(())
     }
 
-    /// Completes when it has to give its memory up.
+    /// Completes when the body is evicted.
     pub(super) async fn evicted(&self) {
         self.evicted.notified().await;
     }
 
-    /// The memory that it takes up, now that it is whole.
-    pub(super) fn whole(mut self) -> MemoryShare {
+    /// The memory of the complete body.
+    pub(super) fn into_share(mut self) -> MemoryShare {
         std::mem::take(&mut self.share)
     }
 
-    /// Whether other large bodies wait that have come before it and hold memory already. It gives up then, whether it holds any or
-    /// not: else all of them would wait for what they hold together, and those that are arriving behind one that is in the
-    /// semaphore's queue.
+    /// Whether earlier large bodies wait that hold memory already. Then this one gives up, even if it holds none: otherwise
+    /// they could all wait for memory that they hold together, and arriving bodies behind them in the semaphore's queue.
     fn must_give_up(&self) -> bool {
         let arriving = self.budget.lock();
         let waiting = arriving
@@ -257,11 +259,12 @@ impl Arriving {
         self.small && self.bytes <= SMALL
     }
 
-    /// The permits that it lacks: all of them, where those that it has are of the other kind.
+    /// The permits that are missing: all, if the present ones are of the other memory.
     fn lacking(&self, wanted: u32, small: bool) -> u32 {
         wanted - if small == self.small { self.charged } else { 0 }
     }
 
+    /// Acquires the missing permits if they are free.
     fn try_charge(&mut self, wanted: u32) -> bool {
         for small in [true, false] {
             if small && !self.is_small() {
@@ -276,13 +279,13 @@ impl Arriving {
         false
     }
 
-    /// The same, as soon as they are free.
+    /// Waits for the missing permits. Returns whether they are of the memory for small bodies.
     async fn charge(&self, wanted: u32) -> (bool, OwnedSemaphorePermit) {
         let acquire = async |small| {
             let lacking = self.lacking(wanted, small);
             match self.budget.memory(small).acquire_many_owned(lacking).await {
                 Ok(more) => (small, more),
-                // They are never closed.
+                // The semaphores are never closed.
                 Err(_) => std::future::pending().await,
             }
         };
@@ -292,9 +295,10 @@ impl Arriving {
         }
     }
 
+    /// Adds acquired permits to the share.
     fn charged(&mut self, wanted: u32, small: bool, more: OwnedSemaphorePermit) {
         if self.charged == 0 || small != self.small {
-            self.note(|arrival| (arrival.small, arrival.holds) = (small, true));
+            self.update(|arrival| (arrival.small, arrival.holds) = (small, true));
         }
         if small == self.small {
             self.share.add(more);
@@ -305,14 +309,14 @@ impl Arriving {
         self.charged = wanted;
     }
 
-    fn note(&self, change: impl FnOnce(&mut Arrival)) {
+    fn update(&self, change: impl FnOnce(&mut BodyProgress)) {
         if let Some(arrival) = self.budget.lock().bodies.get_mut(&self.number) {
             change(arrival);
         }
     }
 }
 
-impl Drop for Arriving {
+impl Drop for BodyReservation {
     fn drop(&mut self) {
         self.budget.lock().bodies.remove(&self.number);
     }

@@ -14,9 +14,9 @@ fn split(common: usize, small: usize) -> Split {
     Split { common, small }
 }
 
-/// Bodies of a gateway that does not stop.
-fn within(split: Split, limit: usize) -> Bodies {
-    Bodies::within(split, limit, &Tasks::default())
+/// A reader of a gateway that does not stop.
+fn within(split: Split, limit: usize) -> BodyReader {
+    BodyReader::within(split, limit, &Tasks::default())
 }
 
 async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String, u16> {
@@ -25,12 +25,14 @@ async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String,
         request = request.header(*name, *value);
     }
     let bodies = within(split(1, 0), LIMIT);
-    let text = text(request.body(body.into()).unwrap(), &bodies).await;
-    text.map(|body| body.text).map_err(status)
+    let text = bodies
+        .read_json_text(request.body(body.into()).unwrap())
+        .await;
+    text.map(|(text, _)| text).map_err(status)
 }
 
-fn status(refusal: Refusal) -> u16 {
-    refusal.into_response().status().as_u16()
+fn status(error: HttpError) -> u16 {
+    error.into_response().status().as_u16()
 }
 
 #[tokio::test]
@@ -51,7 +53,7 @@ async fn json_is_read_whatever_its_parameters() {
 }
 
 #[tokio::test]
-async fn what_a_form_sends_is_refused() {
+async fn media_types_of_forms_are_refused() {
     for claimed in [
         "text/plain",
         "application/x-www-form-urlencoded",
@@ -92,13 +94,16 @@ async fn size_has_a_limit_announced_or_not() {
 const KIB: usize = 1 << 10;
 const LARGE: usize = 300 * KIB;
 
-/// What reading a body of so many bytes that come at once gives.
-async fn ask(bodies: &Bodies, length: usize) -> Result<Text, u16> {
+/// Reads a body of `length` bytes that arrive at once.
+async fn read_large(bodies: &BodyReader, length: usize) -> Result<(String, MemoryShare), u16> {
     let request = Request::post("/").body(Body::from("x".repeat(length)));
-    text(request.unwrap(), bodies).await.map_err(status)
+    bodies
+        .read_json_text(request.unwrap())
+        .await
+        .map_err(status)
 }
 
-/// A body of which so many bytes come, again and again after so long, and never an end.
+/// A body of which `length` bytes arrive at each interval, without end.
 fn endless(length: usize, every: Duration) -> Body {
     let piece = Bytes::from("x".repeat(length));
     let pieces = futures_util::stream::repeat(piece).then(move |piece| async move {
@@ -117,40 +122,40 @@ fn stalled(length: usize) -> Body {
 #[tokio::test(start_paused = true)]
 async fn all_bodies_together_have_a_limit_that_counts_their_copies() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
-    let held = ask(&bodies, LARGE).await.unwrap();
-    let other = ask(&bodies, LARGE).await.unwrap();
-    assert_eq!(ask(&bodies, 1).await.map(|_| ()), Err(503));
+    let held = read_large(&bodies, LARGE).await.unwrap();
+    let other = read_large(&bodies, LARGE).await.unwrap();
+    assert_eq!(read_large(&bodies, 1).await.map(|_| ()), Err(503));
     drop(held);
-    assert!(ask(&bodies, LARGE).await.is_ok());
+    assert!(read_large(&bodies, LARGE).await.is_ok());
     drop(other);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_a_moment_for_memory() {
     let bodies = within(split(COPIES * 300, 0), LARGE);
-    let held = ask(&bodies, LARGE).await.unwrap();
+    let held = read_large(&bodies, LARGE).await.unwrap();
     let leaves = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(held);
     };
-    let (asked, ()) = tokio::join!(ask(&bodies, LARGE), leaves);
+    let (asked, ()) = tokio::join!(read_large(&bodies, LARGE), leaves);
     assert!(asked.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn small_bodies_have_memory_that_large_ones_never_take() {
     let bodies = within(split(COPIES * 300, COPIES * 2), LARGE);
-    let large = ask(&bodies, LARGE).await.unwrap();
-    let small = ask(&bodies, KIB).await.unwrap();
-    assert!(ask(&bodies, KIB).await.is_ok());
-    assert_eq!(ask(&bodies, LARGE).await.map(|_| ()), Err(503));
+    let large = read_large(&bodies, LARGE).await.unwrap();
+    let small = read_large(&bodies, KIB).await.unwrap();
+    assert!(read_large(&bodies, KIB).await.is_ok());
+    assert_eq!(read_large(&bodies, LARGE).await.map(|_| ()), Err(503));
     drop(large);
     // They use the rest too.
     let mut many = vec![small];
     for _ in 0..301 {
-        many.push(ask(&bodies, KIB).await.unwrap());
+        many.push(read_large(&bodies, KIB).await.unwrap());
     }
-    assert_eq!(ask(&bodies, KIB).await.map(|_| ()), Err(503));
+    assert_eq!(read_large(&bodies, KIB).await.map(|_| ()), Err(503));
 }
 
 #[tokio::test(start_paused = true)]
@@ -162,37 +167,43 @@ async fn a_body_that_stops_or_trickles_is_a_408_within_two_windows() {
         endless(100, Duration::from_secs(1)),
     ] {
         let began = Instant::now();
-        let refused = text(Request::post("/").body(body).unwrap(), &bodies).await;
+        let refused = bodies
+            .read_json_text(Request::post("/").body(body).unwrap())
+            .await;
         assert_eq!(refused.map(|_| ()).map_err(status), Err(408));
         assert!(began.elapsed() <= 2 * WINDOW, "{:?}", began.elapsed());
     }
     // One that keeps the rate has its time.
     let began = Instant::now();
     let steady = endless(2 * KIB, Duration::from_secs(1));
-    let refused = text(Request::post("/").body(steady).unwrap(), &bodies).await;
+    let refused = bodies
+        .read_json_text(Request::post("/").body(steady).unwrap())
+        .await;
     assert_eq!(refused.map(|_| ()).map_err(status), Err(408));
     assert_eq!(began.elapsed().as_secs(), ARRIVAL.as_secs());
 }
 
 #[tokio::test(start_paused = true)]
-async fn where_memory_is_short_the_slowest_body_gives_its_own_up() {
+async fn when_memory_is_short_the_slowest_body_is_evicted() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
     let order = std::sync::Mutex::new(Vec::new());
     let arrive = async |name, body| {
-        let arrived = text(Request::post("/").body(body).unwrap(), &bodies).await;
+        let arrived = bodies
+            .read_json_text(Request::post("/").body(body).unwrap())
+            .await;
         let status = arrived.map_err(status).err();
         order.lock().unwrap().push((name, status));
     };
     let asks = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         // 300 KiB of the silent one, and 100 of the slow one.
-        let first = ask(&bodies, 250 * KIB).await;
+        let first = read_large(&bodies, 250 * KIB).await;
         order
             .lock()
             .unwrap()
             .push(("first", first.as_ref().err().copied()));
         // Nobody is silent any more.
-        let second = ask(&bodies, 300 * KIB).await;
+        let second = read_large(&bodies, 300 * KIB).await;
         order
             .lock()
             .unwrap()
@@ -212,17 +223,16 @@ async fn where_memory_is_short_the_slowest_body_gives_its_own_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_comes_fast_gives_nothing_up() {
+async fn a_fast_body_is_not_evicted() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
-    let fast = text(
+    let fast = bodies.read_json_text(
         Request::post("/")
             .body(endless(20 * KIB, Duration::from_millis(100)))
             .unwrap(),
-        &bodies,
     );
     let asks = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
-        ask(&bodies, 400 * KIB).await.map(|_| ())
+        read_large(&bodies, 400 * KIB).await.map(|_| ())
     };
     // It has 400 KiB by then.
     tokio::select! {
@@ -244,7 +254,9 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
             }
         });
         let body = Body::from_stream(pieces);
-        let arrived = text(Request::post("/").body(body).unwrap(), &bodies).await;
+        let arrived = bodies
+            .read_json_text(Request::post("/").body(body).unwrap())
+            .await;
         arrived.map(|_| ()).map_err(status)
     };
     let arrived = tokio::join!(arrive(100), arrive(101), arrive(102), arrive(103));
@@ -254,12 +266,12 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
 #[tokio::test(start_paused = true)]
 async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
     let bodies = within(split(COPIES * 300, COPIES * 100), LARGE);
-    let mut large = [(); 4].map(|()| bodies.budget.arrive(LARGE));
+    let mut large = [(); 4].map(|()| bodies.budget.reserve(LARGE));
     for body in &mut large {
         // The last finds none.
-        let _ = tokio::time::timeout(Duration::from_millis(1), body.take(100 * KIB)).await;
+        let _ = tokio::time::timeout(Duration::from_millis(1), body.grow(100 * KIB)).await;
     }
-    let small = ask(&bodies, 90 * KIB);
+    let small = read_large(&bodies, 90 * KIB);
     let now = tokio::time::timeout(Duration::from_millis(1), small);
     assert!(now.await.is_ok_and(|small| small.is_ok()));
 }
@@ -267,17 +279,17 @@ async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
 #[tokio::test(start_paused = true)]
 async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
-    let [mut first, mut second] = [(); 2].map(|()| bodies.budget.arrive(0));
-    first.take(LARGE).await.unwrap();
-    second.take(LARGE).await.unwrap();
+    let [mut first, mut second] = [(); 2].map(|()| bodies.budget.reserve(0));
+    first.grow(LARGE).await.unwrap();
+    second.grow(LARGE).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let leaves = async {
         first.evicted().await;
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(first);
     };
-    let mut next = bodies.budget.arrive(0);
-    let (taken, ()) = tokio::join!(next.take(LARGE), leaves);
+    let mut next = bodies.budget.reserve(0);
+    let (taken, ()) = tokio::join!(next.grow(LARGE), leaves);
     assert!(taken.is_ok());
     let evicted = tokio::time::timeout(Duration::from_secs(5), second.evicted());
     assert!(evicted.await.is_err(), "one was enough");
@@ -286,22 +298,28 @@ async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
 #[tokio::test(start_paused = true)]
 async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
     let bodies = within(split(COPIES * 600, 0), 600 * KIB);
-    let held = ask(&bodies, 600 * KIB).await.unwrap();
+    let held = read_large(&bodies, 600 * KIB).await.unwrap();
     let leaves = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(held);
     };
-    let (first, second, ()) = tokio::join!(ask(&bodies, LARGE), ask(&bodies, LARGE), leaves);
+    let (first, second, ()) = tokio::join!(
+        read_large(&bodies, LARGE),
+        read_large(&bodies, LARGE),
+        leaves
+    );
     assert!(first.is_ok() && second.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
     let tasks = Tasks::default();
-    let bodies = Bodies::within(split(COPIES * 300, 0), LARGE, &tasks);
-    let held = ask(&bodies, 200 * KIB).await.unwrap();
+    let bodies = BodyReader::within(split(COPIES * 300, 0), LARGE, &tasks);
+    let held = read_large(&bodies, 200 * KIB).await.unwrap();
     let code = async |body| {
-        let refused = text(Request::post("/").body(body).unwrap(), &bodies).await;
+        let refused = bodies
+            .read_json_text(Request::post("/").body(body).unwrap())
+            .await;
         let response = refused.map(|_| ()).unwrap_err().into_response();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();

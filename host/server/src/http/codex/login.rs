@@ -1,17 +1,17 @@
-//! What a request to sign in says. Nothing of it comes back in an error but the names of its fields.
+//! The body of a sign-in request. Errors repeat only names of members, never values.
 
 use axum::extract::Request;
 use hyper::body::Body as _;
 use serde_json::{Map, Value};
 
-use crate::http::body::{self, Bodies};
-use crate::http::failure::Refusal;
+use crate::http::body::BodyReader;
+use crate::http::failure::HttpError;
 use airlock_codex::account::Tokens;
 use airlock_codex::account::request::{Malformed, SignIn};
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// The members that there are.
+/// The allowed members.
 const MEMBERS: &[&str] = &[
     "type",
     "api_key",
@@ -21,49 +21,34 @@ const MEMBERS: &[&str] = &[
     "takeover",
 ];
 
-/// A sign-in that a client requests.
+/// A request to sign in.
 #[derive(Debug)]
 pub(super) struct LoginRequest {
     pub(super) sign_in: SignIn,
+    /// Ends a sign-in that is in progress.
     pub(super) takeover: bool,
 }
 
-/// Reads a request. An empty one asks for a device code.
-pub(super) async fn read(request: Request, bodies: &Bodies) -> Result<LoginRequest, Refusal> {
+/// Reads the body. An empty one is a sign-in by device code.
+pub(super) async fn read(request: Request, bodies: &BodyReader) -> Result<LoginRequest, HttpError> {
     if request.body().is_end_stream() {
-        return Ok(interpret(&Map::new())?);
+        return Ok(parse(&Map::new())?);
     }
-    let body::Text { text, memory: _ } = body::text(request, bodies).await?;
-    // The error of the parser could quote what it has read.
+    let (text, _) = bodies.read_json_text(request).await?;
+    // The parser's error could quote the body.
     match serde_json::from_str(&text) {
-        Ok(Value::Object(members)) => Ok(interpret(&members)?),
-        Ok(_) => Err(Refusal::body("invalid_json", "The body is no JSON object.")),
-        Err(_) if text.trim().is_empty() => Ok(interpret(&Map::new())?),
-        Err(_) => Err(Refusal::body("invalid_json", "The body is no JSON.")),
+        Ok(Value::Object(members)) => Ok(parse(&members)?),
+        Ok(_) => Err(HttpError::body(
+            "invalid_json",
+            "The body is no JSON object.",
+        )),
+        Err(_) if text.trim().is_empty() => Ok(parse(&Map::new())?),
+        Err(_) => Err(HttpError::body("invalid_json", "The body is no JSON.")),
     }
 }
 
-fn interpret(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
-    if let Some(name) = members
-        .keys()
-        .find(|name| !MEMBERS.contains(&name.as_str()))
-    {
-        let plain: String = name
-            .chars()
-            .filter(char::is_ascii_graphic)
-            .take(32)
-            .collect();
-        let message = format!(
-            "there is no member {plain:?}; there are {}",
-            MEMBERS.join(", ")
-        );
-        return Err(invalid("unknown_parameter", &message).at(plain));
-    }
-    let text = |name: &'static str| match members.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(invalid("invalid_type", &format!("{name} must be text")).at(name)),
-    };
+fn parse(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
+    check_names(members)?;
     let takeover = match members.get("takeover") {
         None | Some(Value::Null) => false,
         Some(Value::Bool(takeover)) => *takeover,
@@ -72,17 +57,18 @@ fn interpret(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
             return Err(invalid("invalid_type", message).at("takeover"));
         }
     };
-    let needed = |name: &'static str| {
-        let missing = || invalid("missing_required_parameter", &format!("{name} is missing"));
-        text(name)?.ok_or_else(|| missing().at(name))
-    };
-    let kind = text("type")?.unwrap_or("device_code");
-    let (sign_in, takes): (_, &[&str]) = match kind {
+    let method = text(members, "type")?.unwrap_or("device_code");
+    let (sign_in, allowed): (_, &[&str]) = match method {
         "device_code" => (Ok(SignIn::DeviceCode), &[]),
-        "api_key" => (SignIn::api_key(needed("api_key")?), &["api_key"]),
+        "api_key" => (
+            SignIn::api_key(required_text(members, "api_key")?),
+            &["api_key"],
+        ),
         "chatgpt_tokens" => {
-            let (account_id, plan_type) = (text("account_id")?, text("plan_type")?);
-            let tokens = Tokens::new(needed("access_token")?, account_id, plan_type);
+            let account_id = text(members, "account_id")?;
+            let plan_type = text(members, "plan_type")?;
+            let access_token = required_text(members, "access_token")?;
+            let tokens = Tokens::new(access_token, account_id, plan_type);
             (
                 tokens.map(SignIn::Tokens),
                 &["access_token", "account_id", "plan_type"],
@@ -93,16 +79,55 @@ fn interpret(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
             return Err(invalid("invalid_value", message).at("type"));
         }
     };
-    let stray = |name: &&String| {
-        !matches!(name.as_str(), "type" | "takeover") && !takes.contains(&name.as_str())
+    let is_stray = |name: &&String| {
+        !matches!(name.as_str(), "type" | "takeover") && !allowed.contains(&name.as_str())
     };
-    if let Some(name) = members.keys().find(stray) {
-        let message = format!("{name} does not go with the type {kind}");
+    if let Some(name) = members.keys().find(is_stray) {
+        let message = format!("{name} does not go with the type {method}");
         return Err(invalid("invalid_value", &message).at(name.as_str()));
     }
     let sign_in = sign_in
         .map_err(|Malformed { param, message }| invalid("invalid_value", &message).at(param))?;
     Ok(LoginRequest { sign_in, takeover })
+}
+
+/// Refuses unknown members. The error repeats only the printable ASCII of the name.
+fn check_names(members: &Map<String, Value>) -> Result<(), Failure> {
+    let is_unknown = |name: &&String| !MEMBERS.contains(&name.as_str());
+    let Some(name) = members.keys().find(is_unknown) else {
+        return Ok(());
+    };
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(32)
+        .collect();
+    let message = format!(
+        "there is no member {plain:?}; there are {}",
+        MEMBERS.join(", ")
+    );
+    Err(invalid("unknown_parameter", &message).at(plain))
+}
+
+/// A member that is a string, null or absent.
+fn text<'a>(
+    members: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'a str>, Failure> {
+    match members.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(invalid("invalid_type", &format!("{name} must be text")).at(name)),
+    }
+}
+
+/// A member that must be a string.
+fn required_text<'a>(
+    members: &'a Map<String, Value>,
+    name: &'static str,
+) -> Result<&'a str, Failure> {
+    let missing = || invalid("missing_required_parameter", &format!("{name} is missing"));
+    text(members, name)?.ok_or_else(|| missing().at(name))
 }
 
 fn invalid(code: &str, message: &str) -> Failure {
@@ -116,19 +141,19 @@ mod tests {
 
     use super::*;
 
-    fn wanted(body: Value) -> Result<LoginRequest, Option<String>> {
+    fn parsed(body: Value) -> Result<LoginRequest, Option<String>> {
         let Value::Object(members) = body else {
             return Err(None);
         };
-        interpret(&members).map_err(|failure| failure.problem.param)
+        parse(&members).map_err(|failure| failure.problem.param)
     }
 
     #[test]
-    fn each_way_has_its_members() {
-        let none = wanted(json!({})).unwrap();
+    fn each_method_has_its_members() {
+        let none = parsed(json!({})).unwrap();
         assert!(matches!(none.sign_in, SignIn::DeviceCode) && !none.takeover);
         let key =
-            wanted(json!({"type": "api_key", "api_key": " sk-a ", "takeover": true})).unwrap();
+            parsed(json!({"type": "api_key", "api_key": " sk-a ", "takeover": true})).unwrap();
         assert!(
             key.takeover && matches!(&key.sign_in, SignIn::ApiKey(key) if key.expose() == "sk-a")
         );
@@ -153,7 +178,7 @@ mod tests {
                 "access_token",
             ),
         ] {
-            let refused = wanted(body.clone()).unwrap_err();
+            let refused = parsed(body.clone()).unwrap_err();
             assert_eq!(refused.as_deref(), Some(param), "{body}");
         }
     }

@@ -1,22 +1,22 @@
-//! A sign-in as server-sent events. The body holds it: a client that leaves ends it.
+//! A sign-in as server-sent events. The body owns it: when the client leaves, the sign-in ends.
 
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use tokio::time::timeout;
 
-use crate::http::listen::Exchange;
-use crate::http::sse::{BEAT, pieces};
+use crate::http::listen::HttpExchange;
+use crate::http::sse::{HEARTBEAT, pieces};
 use airlock_codex::account::{Event, Flow};
 
-/// Events as they come, and a comment where none has come for so long.
-pub(super) fn body(mut flow: Flow, heartbeat: Duration, exchange: Exchange) -> Body {
+/// The sign-in's events, and a comment when none has come for `heartbeat`.
+pub(super) fn body(mut flow: Flow, heartbeat: Duration, exchange: HttpExchange) -> Body {
     pieces(exchange, async move |slot| {
         loop {
             let piece = match timeout(heartbeat, flow.next()).await {
                 Ok(Some(event)) => encode(&event),
                 Ok(None) => return,
-                Err(_) => Bytes::from_static(BEAT.as_bytes()),
+                Err(_) => Bytes::from_static(HEARTBEAT.as_bytes()),
             };
             slot.put(piece).await;
         }
@@ -24,7 +24,7 @@ pub(super) fn body(mut flow: Flow, heartbeat: Duration, exchange: Exchange) -> B
 }
 
 fn encode(event: &Event) -> Bytes {
-    // Texts always become JSON.
+    // Strings always serialise.
     let data = airlock_wire::sse::json(event).unwrap_or_default();
     format!("data: {data}\n\n").into()
 }

@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-async fn answer(refusal: Refusal) -> (u16, Option<String>, Value) {
+async fn answer(refusal: HttpError) -> (u16, Option<String>, Value) {
     let response = refusal.into_response();
     let status = response.status().as_u16();
     let retry = response
         .headers()
         .get(RETRY_AFTER)
         .map(|value| value.to_str().unwrap().to_owned());
-    assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+    assert_eq!(response.headers()["content-type"], "application/json");
     let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
     (status, retry, serde_json::from_slice(&body).unwrap())
 }
@@ -43,7 +43,7 @@ async fn every_kind_has_its_status_and_type() {
 }
 
 #[tokio::test]
-async fn the_field_and_the_time_to_come_back_are_told_and_the_cause_is_not() {
+async fn a_failure_has_its_param_and_retry_after_and_no_cause() {
     let failure = Failure::new(
         ProblemKind::RateLimited,
         "insufficient_quota",
@@ -62,21 +62,21 @@ async fn the_field_and_the_time_to_come_back_are_told_and_the_cause_is_not() {
 async fn rules_of_http_have_their_own_status() {
     let post = Method::POST;
     for (refusal, expected, code) in [
-        (Refusal::no_route(&post, "/v1/chat"), 404, "unknown_url"),
+        (HttpError::no_route(&post, "/v1/chat"), 404, "unknown_url"),
         (
-            Refusal::no_method(&post, "/v1/models"),
+            HttpError::no_method(&post, "/v1/models"),
             405,
             "method_not_allowed",
         ),
         (
-            Refusal::forbidden("host_not_allowed", String::new()),
+            HttpError::forbidden("host_not_allowed", String::new()),
             403,
             "host_not_allowed",
         ),
-        (Refusal::wrong_key(""), 401, "invalid_api_key"),
-        (Refusal::body("invalid_body", ""), 400, "invalid_body"),
-        (Refusal::too_large(10), 413, "request_too_large"),
-        (Refusal::too_slow("slow"), 408, "request_timeout"),
+        (HttpError::wrong_key(""), 401, "invalid_api_key"),
+        (HttpError::body("invalid_body", ""), 400, "invalid_body"),
+        (HttpError::too_large(10), 413, "request_too_large"),
+        (HttpError::too_slow("slow"), 408, "request_timeout"),
     ] {
         let (status, _, body) = answer(refusal).await;
         assert_eq!(
@@ -84,7 +84,7 @@ async fn rules_of_http_have_their_own_status() {
             (expected, Some(code))
         );
     }
-    let (_, _, body) = answer(Refusal::no_route(&post, "/v1/chat")).await;
+    let (_, _, body) = answer(HttpError::no_route(&post, "/v1/chat")).await;
     assert!(
         body["error"]["message"]
             .as_str()

@@ -1,4 +1,4 @@
-//! The open connections: how many there may be, and which of them is closed for a new one.
+//! The open connections: their limit, and which one is closed for a new one.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -11,26 +11,26 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
-/// How often the log says that idle connections are closed.
-const WARNING: Duration = Duration::from_secs(60);
+/// The shortest time between two warnings that idle connections are closed.
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How long a client may take nothing of a response that has ended. Then its connection may be closed for a new one.
+/// How long a client may receive nothing of a response that has ended, before its connection may be closed for a new one.
 const STALLED: Duration = Duration::from_secs(10);
 
-/// How long a new connection has for the first byte of its request before it may be closed for a newer one.
-const NEW: Duration = Duration::from_millis(100);
+/// How long a new connection may take to send its first byte, before it may be closed for a newer one.
+const FIRST_BYTE: Duration = Duration::from_millis(100);
 
-/// How often a connection that waits for a slot looks for one that may be closed: nothing reports that time has passed.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a waiting connection looks for one that may be closed, which depends on time.
+const POLL: Duration = Duration::from_millis(100);
 
-/// All open connections of a server, at most so many.
+/// All open connections of a server, at most `bound`.
 #[derive(Debug)]
 pub(super) struct Connections {
     permits: Arc<Semaphore>,
     bound: usize,
     started: Instant,
     open: Mutex<OpenConnections>,
-    /// One of them has become idle.
+    /// Notified when a connection has become idle.
     idle: Notify,
 }
 
@@ -41,9 +41,9 @@ struct OpenConnections {
     warned: Option<Instant>,
 }
 
-/// The place of one connection, given up when dropped.
+/// The slot of one connection, released on drop.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct ConnectionSlot {
     connections: Arc<Connections>,
     number: u64,
     pub(super) state: Arc<ConnectionState>,
@@ -51,6 +51,7 @@ pub(super) struct Slot {
 }
 
 impl Connections {
+    /// No connections yet.
     pub(super) fn new(bound: usize) -> Arc<Self> {
         let bound = bound.min(Semaphore::MAX_PERMITS);
         Arc::new(Self {
@@ -62,9 +63,9 @@ impl Connections {
         })
     }
 
-    /// A place for a new connection. At the bound, the connection that is idle longest is closed for it; where none is
-    /// idle, it waits until one is, or has ended. None: there are no connections any more.
-    pub(super) async fn admit(self: &Arc<Self>) -> Option<Slot> {
+    /// A slot for a new connection. At the bound, the connection that has been idle longest is closed for it. If none is idle,
+    /// this waits until one is, or has ended. None: the semaphore is closed.
+    pub(super) async fn admit(self: &Arc<Self>) -> Option<ConnectionSlot> {
         loop {
             let idle = self.idle.notified();
             if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
@@ -77,33 +78,35 @@ impl Connections {
             tokio::select! {
                 permit = permit => return Some(self.register(permit.ok()?)),
                 () = idle => {}
-                () = sleep(LOOK) => {}
+                () = sleep(POLL) => {}
             }
         }
     }
 
-    /// Closes the connection that is idle longest. False: none is idle.
+    /// Closes the connection that has been idle longest. False: none is idle.
     ///
-    /// Those that are kept alive after a request go first (a client connects again without notice, RFC 9112 section
-    /// 9.3.1), then those whose first request is not there, and then those whose client takes nothing of a response that has
-    /// ended: it would hold the connection until the system gives it up.
+    /// The order: connections that are kept alive after a request (clients reconnect by themselves, RFC 9112 §9.3.1), then
+    /// those without a first request, then those whose client receives nothing of a response that has ended.
     pub(super) fn close_idle(&self) -> bool {
         let mut open = self.lock();
         let now = self.now();
-        let words = open.states.iter().filter_map(|(number, state)| {
-            let word = state.word.load(Ordering::Acquire);
-            may_close(word, now).then_some(Reverse((word, *number)))
+        let idle = open.states.iter().filter_map(|(number, state)| {
+            let packed = state.packed.load(Ordering::Acquire);
+            may_close(packed, now).then_some(Reverse((packed, *number)))
         });
-        let mut candidates: BinaryHeap<_> = words.collect();
-        while let Some(Reverse((word, number))) = candidates.pop() {
+        let mut candidates: BinaryHeap<_> = idle.collect();
+        while let Some(Reverse((packed, number))) = candidates.pop() {
             let Some(state) = open.states.get(&number) else {
                 continue;
             };
-            // Its request may have come meanwhile.
-            if is_idle(word) && state.has_unread() || !state.close(word) {
+            // Its next request may have arrived.
+            if is_idle(packed) && state.has_unread() || !state.close(packed) {
                 continue;
             }
-            if open.warned.is_none_or(|warned| warned.elapsed() > WARNING) {
+            if open
+                .warned
+                .is_none_or(|warned| warned.elapsed() > WARNING_INTERVAL)
+            {
                 open.warned = Some(Instant::now());
                 tracing::warn!(
                     bound = self.bound,
@@ -115,15 +118,15 @@ impl Connections {
         false
     }
 
-    /// Waits until all have ended, at most so long. True when they have.
+    /// Waits at most this long until all have ended. True: they have.
     pub(super) async fn ended(&self, wait: Duration) -> bool {
         let all = u32::try_from(self.bound).unwrap_or(u32::MAX);
         timeout(wait, self.permits.acquire_many(all)).await.is_ok()
     }
 
-    fn register(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Slot {
+    fn register(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> ConnectionSlot {
         let state = Arc::new(ConnectionState {
-            word: AtomicU64::new(AWAITING_HEAD | self.now()),
+            packed: AtomicU64::new(AWAITING_HEAD | self.now()),
             socket: OnceLock::new(),
             closed: Notify::new(),
             connections: Arc::clone(self),
@@ -133,7 +136,7 @@ impl Connections {
         open.next += 1;
         open.states.insert(number, Arc::clone(&state));
         drop(open);
-        Slot {
+        ConnectionSlot {
             connections: Arc::clone(self),
             number,
             state,
@@ -141,62 +144,62 @@ impl Connections {
         }
     }
 
-    /// Microseconds since the start.
+    /// Microseconds since the server's start.
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX) & TIME
     }
 
-    /// A standard mutex: it is never held across an await.
+    /// Never held across an await.
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Slot {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.lock().states.remove(&self.number);
     }
 }
 
-/// What a connection does, in the two highest bits of a word, and in the others since when: of two idle connections, the
-/// one with the smaller word is closed first.
+/// A connection's phase is in the two highest bits of its packed state, and the time since when in the others. Of two
+/// idle connections, the one with the smaller value is closed first.
 const KEEP_ALIVE: u64 = 0;
 const AWAITING_HEAD: u64 = 1 << 62;
 const ACTIVE: u64 = 2 << 62;
-/// Its response has ended, and may not have been written whole. The time is that of the last write.
+/// The response has ended, but is perhaps not written completely. The time is that of the last write.
 const FLUSHING: u64 = 3 << 62;
-/// It is closed for another.
+/// The connection is closed for another.
 const CLOSED: u64 = u64::MAX;
 const TIME: u64 = (1 << 62) - 1;
 
-fn is_idle(word: u64) -> bool {
-    word & !TIME <= AWAITING_HEAD
+fn is_idle(packed: u64) -> bool {
+    packed & !TIME <= AWAITING_HEAD
 }
 
-fn is_flushing(word: u64) -> bool {
-    word != CLOSED && word & !TIME == FLUSHING
+fn is_flushing(packed: u64) -> bool {
+    packed != CLOSED && packed & !TIME == FLUSHING
 }
 
-/// Whether a connection may be closed for another at this time: it is idle and not new, or nothing of its ended response has
-/// been taken for too long.
-fn may_close(word: u64, now: u64) -> bool {
-    let since = Duration::from_micros(now.saturating_sub(word & TIME));
-    match word & !TIME {
+/// Whether a connection may be closed for another now: it is idle and not new, or its client has received nothing of an ended
+/// response for `STALLED`.
+fn may_close(packed: u64, now: u64) -> bool {
+    let since = Duration::from_micros(now.saturating_sub(packed & TIME));
+    match packed & !TIME {
         KEEP_ALIVE => true,
-        AWAITING_HEAD => since >= NEW,
-        _ => has_stalled(word, now),
+        AWAITING_HEAD => since >= FIRST_BYTE,
+        _ => has_stalled(packed, now),
     }
 }
 
-fn has_stalled(word: u64, now: u64) -> bool {
-    let since = Duration::from_micros(now.saturating_sub(word & TIME));
-    is_flushing(word) && since >= STALLED
+fn has_stalled(packed: u64, now: u64) -> bool {
+    let since = Duration::from_micros(now.saturating_sub(packed & TIME));
+    is_flushing(packed) && since >= STALLED
 }
 
-/// What one connection does, and since when.
+/// The state of one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
-    word: AtomicU64,
+    packed: AtomicU64,
     /// The socket, once the connection is served.
     socket: OnceLock<Weak<TcpStream>>,
     closed: Notify,
@@ -204,61 +207,60 @@ pub(super) struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// A request's head is there. None: the connection has been closed for another.
+    /// Marks the connection active: a request's head has arrived. None: the connection is closed for another.
     pub(super) fn begin(self: &Arc<Self>) -> Option<ActiveRequest> {
         let begun = self
-            .word
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-                (word != CLOSED).then_some(ACTIVE)
+            .packed
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |packed| {
+                (packed != CLOSED).then_some(ACTIVE)
             });
         begun.ok().map(|_| ActiveRequest(Arc::clone(self)))
     }
 
-    /// The connection is served on this socket.
+    /// Sets the socket of the connection.
     pub(super) fn serve(&self, socket: &Arc<TcpStream>) {
-        // A connection has one.
+        // It is set once.
         let _ = self.socket.set(Arc::downgrade(socket));
     }
 
-    /// Whether the system has bytes of its client that were not read yet.
+    /// Whether the system has unread bytes of the client.
     fn has_unread(&self) -> bool {
         let socket = self.socket.get().and_then(Weak::upgrade);
         let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        // A client that has closed its half has sent nothing: 0.
+        // 0 bytes: the client has closed its half.
         socket.is_some_and(|socket| recv(&socket, &mut [0], peek).is_ok_and(|(_, bytes)| bytes > 0))
     }
 
-    /// Bytes have come.
+    /// Bytes were received.
     pub(super) fn received(&self) {
-        let word = self.word.load(Ordering::Relaxed);
-        if word & !TIME == KEEP_ALIVE {
-            self.change(word, AWAITING_HEAD);
+        let packed = self.packed.load(Ordering::Relaxed);
+        if packed & !TIME == KEEP_ALIVE {
+            self.change(packed, AWAITING_HEAD);
         }
     }
 
-    /// The system has taken some of what there is to write.
+    /// Some bytes were written.
     pub(super) fn written(&self) {
-        let word = self.word.load(Ordering::Relaxed);
-        if is_flushing(word) {
-            self.change(word, FLUSHING);
+        let packed = self.packed.load(Ordering::Relaxed);
+        if is_flushing(packed) {
+            self.change(packed, FLUSHING);
         }
     }
 
-    /// All that there was to write is written.
+    /// All bytes were written.
     pub(super) fn flushed(&self) {
-        let word = self.word.load(Ordering::Relaxed);
-        if is_flushing(word) {
-            self.change(word, KEEP_ALIVE);
+        let packed = self.packed.load(Ordering::Relaxed);
+        if is_flushing(packed) {
+            self.change(packed, KEEP_ALIVE);
             self.connections.idle.notify_one();
         }
     }
 
-    /// Closes the connection if it serves no request and none has come whole, or its client takes nothing of a response that has
-    /// ended. False: it is in use.
+    /// Closes the connection if it is idle, or if its client receives nothing of an ended response. False: it is in use.
     pub(super) fn close_if_unused(&self) -> bool {
-        let word = self.word.load(Ordering::Acquire);
-        let is_unused = is_idle(word) || has_stalled(word, self.connections.now());
-        is_unused && self.close(word)
+        let packed = self.packed.load(Ordering::Acquire);
+        let is_unused = is_idle(packed) || has_stalled(packed, self.connections.now());
+        is_unused && self.close(packed)
     }
 
     /// Completes when the connection is closed for another.
@@ -268,16 +270,16 @@ impl ConnectionState {
 
     fn change(&self, from: u64, to: u64) {
         let to = to | self.connections.now();
-        // Where it fails, it has been closed for another.
+        // It fails if the connection was closed for another.
         let _ = self
-            .word
+            .packed
             .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    fn close(&self, word: u64) -> bool {
-        let closed = self
-            .word
-            .compare_exchange(word, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
+    fn close(&self, packed: u64) -> bool {
+        let closed =
+            self.packed
+                .compare_exchange(packed, CLOSED, Ordering::AcqRel, Ordering::Relaxed);
         if closed.is_ok() {
             self.closed.notify_one();
         }
@@ -285,14 +287,14 @@ impl ConnectionState {
     }
 }
 
-/// A request whose response has not ended. Its connection is not idle.
+/// A request whose response has not ended. Until it is dropped, the connection is not idle.
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Arc<ConnectionState>);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let now = self.0.connections.now();
-        self.0.word.store(FLUSHING | now, Ordering::Release);
+        self.0.packed.store(FLUSHING | now, Ordering::Release);
     }
 }
 

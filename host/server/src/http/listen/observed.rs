@@ -1,4 +1,4 @@
-//! A connection's socket and its responses, which report to its state.
+//! Wrappers of a connection's socket and response bodies that report to the connection's state.
 
 use std::io;
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connections::{ActiveRequest, ConnectionState};
 
-/// A socket that reports when bytes come, when some are written, and when all are.
+/// A socket that reports bytes received, bytes written, and flushes.
 pub(super) struct ObservedSocket<S> {
     pub(super) socket: S,
     pub(super) state: Arc<ConnectionState>,
@@ -61,7 +61,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedSocket<S> {
         self.socket.is_write_vectored()
     }
 
-    /// hyper flushes once it has written its own buffer.
+    /// hyper flushes once it has written its own buffer (1.12).
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.socket).poll_flush(context);
         if flushed.is_ready() {
@@ -75,7 +75,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ObservedSocket<S> {
     }
 }
 
-/// A response's body, which ends its request.
+/// A response's body, which ends the request when it is dropped.
 pub(super) struct ObservedBody {
     pub(super) body: Body,
     pub(super) _active: ActiveRequest,

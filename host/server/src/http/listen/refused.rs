@@ -1,13 +1,14 @@
-//! What hyper's parser refuses by itself, as an error envelope with an id.
+//! Responses to requests that hyper's parser refuses, with an error envelope and a request id.
 //!
 //! hyper 1.12 answers a malformed head with a status and no body, before any service is called.
 
 use crate::http::failure::{envelope, log};
-use crate::http::record::new_id;
+use crate::http::json::MEDIA_TYPE;
+use crate::http::middleware::new_id;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// The response that is sent in place of hyper's own, which is a head without a body.
+/// The response that replaces hyper's own, a head without a body.
 pub(super) fn response(bare: &[u8]) -> Vec<u8> {
     let bare = String::from_utf8_lossy(bare);
     let status = bare.split(' ').nth(1).unwrap_or_default();
@@ -26,7 +27,7 @@ pub(super) fn response(bare: &[u8]) -> Vec<u8> {
     }
     let length = body.len();
     response.push_str(&format!(
-        "connection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\nx-request-id: {id}\r\n\r\n{body}"
+        "connection: close\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {length}\r\nx-request-id: {id}\r\n\r\n{body}"
     ));
     response.into_bytes()
 }

@@ -1,6 +1,7 @@
-//! The socket of one connection, between TCP and hyper, and what HTTP/1 needs beside hyper.
+//! The socket of one connection, between TCP and hyper: it detects clients that have left, and replaces hyper's own error
+//! responses.
 //!
-//! **Whether the client is still there.** A client that has sent its request may close the sending half of its connection
+//! **Clients that leave.** A client that has sent its request may close the sending half of its connection
 //! and read on (RFC 9112 §9.6). A client that closes the whole connection, or is killed, sends the same FIN. Its system
 //! reveals the difference only when more data comes: it answers with a reset. A keepalive probe has no data, and Linux
 //! acknowledges it in either case. So after a FIN the gateway sends data that the client must receive anyway, or may ignore:
@@ -12,8 +13,8 @@
 //! and a reset only when it has failed to deliver (TCP proxies, port forwarding), and because a client that has closed one
 //! half may be killed later. Any other data that a response brings is a probe too.
 //!
-//! **What the parser refuses.** hyper answers a malformed request by itself, without a body. Such a response is held back
-//! and becomes an error envelope (`refused.rs`).
+//! **Malformed requests.** hyper answers them by itself, without a body. Such a response is held back and replaced
+//! (`refused.rs`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -31,81 +32,81 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::refused;
 
-/// What every response begins with, of HTTP/1.0 and of HTTP/1.1.
+/// The first bytes of every response, of HTTP/1.0 and HTTP/1.1.
 const PREFIX: &[u8] = b"HTTP/1.";
 
-/// hyper's interim response, which a response follows.
+/// hyper's interim response, before the final one.
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// How much is read and discarded of what a refused client still sends, in bytes, and for how long.
+/// How many bytes of a refused client are read and discarded, and for how long.
 const LINGER_BYTES: usize = 4 << 20;
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Milliseconds after a FIN at which the client is probed: at once, soon for what lies between, and later for a client that
-/// is killed while it reads. `PREFIX` has a byte for each.
+/// Milliseconds after a FIN at which the client is probed: at once, soon again for proxies, and later for a client that is
+/// killed while it reads. Each probe before a response sends one byte of `PREFIX`.
 const PROBES: [u64; PREFIX.len()] = [0, 20, 50, 200, 1_000, 5_000, 30_000];
 
-/// What a connection and the request that it serves know of each other. Clones share it.
+/// The state that a connection shares with the request that it serves. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::http) struct Exchange(Arc<ExchangeState>);
+pub(in crate::http) struct HttpExchange(Arc<HttpExchangeState>);
 
 #[derive(Debug, Default)]
-struct ExchangeState {
+struct HttpExchangeState {
     phase: AtomicU8,
-    /// Bytes of the next response that are sent already.
+    /// Bytes of the next response that were sent as probes.
     prefix_sent: AtomicU8,
-    /// hyper has written more than the system has taken.
+    /// hyper has written bytes and not flushed since.
     unflushed: AtomicBool,
-    /// A comment is wanted in the stream.
+    /// A probe wants a comment in the stream.
     comment: AtomicBool,
 }
 
-/// Where an exchange stands. One task drives a connection and all of its requests, so each sees the other's changes.
+/// The phase of an exchange. One task polls a connection and its requests, so relaxed atomics suffice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Phase {
-    /// No request is served: what hyper writes now is its own.
+enum ExchangePhase {
+    /// No request is served: hyper writes only responses of its own.
     Idle,
-    /// A request is served, and nothing of its response is written.
+    /// A request is served, and nothing of its response was written.
     Called,
-    /// The response is being written.
+    /// A response is being written.
     Responding,
     /// The response is complete, but perhaps not flushed.
     Complete,
 }
 
-impl Exchange {
-    /// A request has come.
+impl HttpExchange {
+    /// A request has arrived.
     pub(super) fn begin(&self) {
         self.0.comment.store(false, Ordering::Relaxed);
-        // While an earlier response is not flushed, no write shows where this one begins: then nothing is sent ahead.
+        // Until an earlier response is flushed, no write shows where this response begins, so no prefix is sent.
         self.set(if self.is_flushed() {
-            Phase::Called
+            ExchangePhase::Called
         } else {
-            Phase::Responding
+            ExchangePhase::Responding
         });
     }
 
-    /// The response's body has been written to its end, or never will be.
+    /// The response's body has ended, or was dropped.
     pub(in crate::http) fn complete(&self) {
-        self.set(Phase::Complete);
+        self.set(ExchangePhase::Complete);
     }
 
-    /// Whether a comment is wanted in a stream that has nothing else to send. The next call returns false.
+    /// Whether a probe wants a comment in the stream. The next call returns false.
     pub(in crate::http) fn take_comment(&self) -> bool {
         self.0.comment.load(Ordering::Relaxed) && self.0.comment.swap(false, Ordering::Relaxed)
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> ExchangePhase {
         match self.0.phase.load(Ordering::Relaxed) {
-            0 => Phase::Idle,
-            1 => Phase::Called,
-            2 => Phase::Responding,
-            _ => Phase::Complete,
+            0 => ExchangePhase::Idle,
+            1 => ExchangePhase::Called,
+            2 => ExchangePhase::Responding,
+            _ => ExchangePhase::Complete,
         }
     }
 
-    fn set(&self, phase: Phase) {
+    fn set(&self, phase: ExchangePhase) {
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -113,16 +114,16 @@ impl Exchange {
     fn writing(&self, bytes: &[u8]) {
         self.0.unflushed.store(true, Ordering::Relaxed);
         // The interim response may be written in parts.
-        if self.phase() == Phase::Called && !CONTINUE.ends_with(bytes) {
-            self.set(Phase::Responding);
+        if self.phase() == ExchangePhase::Called && !CONTINUE.ends_with(bytes) {
+            self.set(ExchangePhase::Responding);
         }
     }
 
-    /// The system has taken all that hyper wrote.
+    /// hyper has flushed.
     fn flushed(&self) {
         self.0.unflushed.store(false, Ordering::Relaxed);
-        if self.phase() == Phase::Complete {
-            self.set(Phase::Idle);
+        if self.phase() == ExchangePhase::Complete {
+            self.set(ExchangePhase::Idle);
         }
     }
 
@@ -130,7 +131,7 @@ impl Exchange {
         !self.0.unflushed.load(Ordering::Relaxed)
     }
 
-    /// Bytes of what hyper writes next that are sent already. The next call returns 0.
+    /// How many of the next response's bytes were sent as probes. The next call returns 0.
     fn take_prefix_sent(&self) -> usize {
         match self.0.prefix_sent.load(Ordering::Relaxed) {
             0 => 0,
@@ -138,63 +139,63 @@ impl Exchange {
         }
     }
 
-    /// Sends, or has a stream send, what shows whether the client still receives.
+    /// Sends a byte of the response, or has the stream send a comment, so that a closed client answers with a reset.
     fn probe(&self, tcp: &TcpStream) -> io::Result<()> {
         match self.phase() {
-            Phase::Called if self.is_flushed() => {
-                let ahead = self.0.prefix_sent.load(Ordering::Relaxed);
-                let Some(byte) = PREFIX.get(usize::from(ahead)) else {
+            ExchangePhase::Called if self.is_flushed() => {
+                let sent = self.0.prefix_sent.load(Ordering::Relaxed);
+                let Some(byte) = PREFIX.get(usize::from(sent)) else {
                     return Ok(());
                 };
                 match tcp.try_write(&[*byte]) {
-                    Ok(_) => self.0.prefix_sent.store(ahead + 1, Ordering::Relaxed),
+                    Ok(_) => self.0.prefix_sent.store(sent + 1, Ordering::Relaxed),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     Err(error) => return Err(error),
                 }
             }
-            Phase::Responding => self.0.comment.store(true, Ordering::Relaxed),
-            Phase::Called | Phase::Idle | Phase::Complete => {}
+            ExchangePhase::Responding => self.0.comment.store(true, Ordering::Relaxed),
+            ExchangePhase::Called | ExchangePhase::Idle | ExchangePhase::Complete => {}
         }
         Ok(())
     }
 }
 
-/// The socket as hyper has it.
+/// The socket that hyper reads and writes.
 pub(super) struct Socket {
     tcp: Arc<TcpStream>,
-    exchange: Exchange,
-    refusal: Refusal,
+    exchange: HttpExchange,
+    held: HeldResponse,
 }
 
-/// A response of hyper's own, held back until the connection is closed.
+/// A response of hyper's own, held back until hyper closes the connection.
 #[derive(Debug)]
-enum Refusal {
+enum HeldResponse {
     /// What hyper has written of it. Mostly nothing.
     Held(Vec<u8>),
-    /// What is sent in its place, and how much of that is sent.
+    /// The response in its place, and how many bytes of that are sent.
     Sending(Vec<u8>, usize),
 }
 
 impl Socket {
-    pub(super) fn new(tcp: Arc<TcpStream>, exchange: Exchange) -> Self {
+    pub(super) fn new(tcp: Arc<TcpStream>, exchange: HttpExchange) -> Self {
         Self {
             tcp,
             exchange,
-            refusal: Refusal::Held(Vec::new()),
+            held: HeldResponse::Held(Vec::new()),
         }
     }
 
-    /// How many of these bytes need not be sent: some that were sent ahead, or all of a response of hyper's own.
-    fn spared(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.exchange.phase() == Phase::Idle {
-            if let Refusal::Held(held) = &mut self.refusal {
+    /// How many of these bytes must not be sent: those that were sent as probes, or all of a response of hyper's own.
+    fn withheld(&mut self, bytes: &[u8]) -> Option<usize> {
+        if self.exchange.phase() == ExchangePhase::Idle {
+            if let HeldResponse::Held(held) = &mut self.held {
                 held.extend_from_slice(bytes);
             }
             return Some(bytes.len());
         }
         self.exchange.writing(bytes);
-        let ahead = self.exchange.take_prefix_sent().min(bytes.len());
-        (ahead > 0).then_some(ahead)
+        let sent = self.exchange.take_prefix_sent().min(bytes.len());
+        (sent > 0).then_some(sent)
     }
 
     fn poll_send(
@@ -235,8 +236,8 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.spared(bytes) {
-            Some(spared) => Poll::Ready(Ok(spared)),
+        match self.withheld(bytes) {
+            Some(withheld) => Poll::Ready(Ok(withheld)),
             None => self.poll_send(context, |tcp| tcp.try_write(bytes)),
         }
     }
@@ -247,8 +248,8 @@ impl AsyncWrite for Socket {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let first = slices.iter().find(|slice| !slice.is_empty());
-        match self.spared(first.map_or(&[][..], |slice| &slice[..])) {
-            Some(spared) => Poll::Ready(Ok(spared)),
+        match self.withheld(first.map_or(&[][..], |slice| &slice[..])) {
+            Some(withheld) => Poll::Ready(Ok(withheld)),
             None => self.poll_send(context, |tcp| tcp.try_write_vectored(slices)),
         }
     }
@@ -257,23 +258,23 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// hyper flushes once all that it had is written (1.12).
+    /// hyper flushes once all of its buffer is written (1.12).
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.exchange.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Refusal::Held(held) = &self.refusal
+        if let HeldResponse::Held(held) = &self.held
             && !held.is_empty()
         {
-            self.refusal = Refusal::Sending(refused::response(held), 0);
+            self.held = HeldResponse::Sending(refused::response(held), 0);
         }
-        while let Refusal::Sending(response, sent) = &self.refusal
+        while let HeldResponse::Sending(response, sent) = &self.held
             && let rest @ [_, ..] = &response[*sent..]
         {
             let more = ready!(self.poll_send(context, |tcp| tcp.try_write(rest)))?;
-            if let Refusal::Sending(_, sent) = &mut self.refusal {
+            if let HeldResponse::Sending(_, sent) = &mut self.held {
                 *sent += more;
             }
         }
@@ -285,9 +286,9 @@ impl AsyncWrite for Socket {
     }
 }
 
-/// Returns once the client has left: its system has reset the connection. Dropping it is harmless.
-pub(super) async fn left(tcp: &TcpStream, exchange: &Exchange) {
-    // This also waits for urgent data, but the socket is not registered for that. What is unread hides no FIN.
+/// Completes when the client has left: its system has reset the connection. Cancel safe.
+pub(super) async fn left(tcp: &TcpStream, exchange: &HttpExchange) {
+    // It includes a FIN, also behind unread data. The socket is not registered for urgent data.
     let _ = tcp.ready(Interest::PRIORITY).await;
     let fin = Instant::now();
     for after in PROBES.map(Duration::from_millis) {
@@ -295,13 +296,13 @@ pub(super) async fn left(tcp: &TcpStream, exchange: &Exchange) {
         if reset.await.is_ok() || exchange.probe(tcp).is_err() {
             return;
         }
-        // The stream is polled for the comment.
+        // Lets the stream be polled for the comment.
         yield_now().await;
     }
     let _ = tcp.ready(Interest::ERROR).await;
 }
 
-/// Reads and discards what a refused client still sends, for a moment: the system would reset the connection at once, and
+/// Reads and discards what a refused client still sends, within `LINGER`. Otherwise the system would reset the connection, and
 /// the client might never read the response (RFC 9112 §9.6).
 pub(super) async fn linger(tcp: &TcpStream) {
     let discard = async {

@@ -17,10 +17,10 @@ use crate::http::sse::pieces;
 const LONG: Duration = Duration::from_secs(20);
 
 /// A server whose one reply begins at once and ends when the sender says how.
-async fn server(tasks: &Tasks) -> (Server, oneshot::Sender<&'static str>) {
+async fn server(tasks: &Tasks) -> (HttpServer, oneshot::Sender<&'static str>) {
     let (end, ended) = oneshot::channel::<&'static str>();
     let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
-    let reply = async move |Extension(exchange): Extension<Exchange>| {
+    let reply = async move |Extension(exchange): Extension<HttpExchange>| {
         let ended = ended.lock().await.take();
         pieces(exchange, async move |slot| {
             slot.put(Bytes::from_static(b"first,")).await;

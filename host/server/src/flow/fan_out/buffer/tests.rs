@@ -36,7 +36,7 @@ fn codes(over: &[(u32, Failure)]) -> Vec<(u32, &str)> {
 }
 
 #[test]
-fn a_candidate_that_says_too_much_is_cut_off_and_gives_its_room_back() {
+fn a_candidate_with_too_much_text_is_cut_off_and_frees_its_bytes() {
     let mut buffer = bounded(10, 15, 1 << 20);
     let fresh = vec![
         said(1, "12345678"),
@@ -77,7 +77,7 @@ fn a_candidate_ends_once_and_answers_once() {
 }
 
 #[test]
-fn a_consulted_turn_is_kept_apart() {
+fn a_consulted_turn_has_its_own_transcript() {
     let mut buffer = bounded(4, 100, 1 << 20);
     buffer.consult(4);
     assert!(buffer.append(vec![said(4, "1234")]).1.is_empty());
@@ -89,22 +89,26 @@ fn a_consulted_turn_is_kept_apart() {
 }
 
 #[test]
-fn what_waits_is_bounded_and_joined() {
+fn pending_events_are_bounded_and_joined() {
     let mut buffer = bounded(1 << 20, 1 << 20, 0);
     let mut waiting = Vec::new();
-    for _ in 0..3 * WAITING {
+    for _ in 0..3 * COMPACT_FROM {
         let (taken, over) = buffer.append(vec![said(1, "a"), said(2, "b")]);
         assert!(over.is_empty());
         waiting.extend(taken);
         buffer.compact(&mut waiting);
     }
-    assert!(waiting.len() <= WAITING + 2, "{} events", waiting.len());
-    buffer.sent(&[]);
+    assert!(
+        waiting.len() <= COMPACT_FROM + 2,
+        "{} events",
+        waiting.len()
+    );
+    buffer.set_pending(&[]);
     // The answer is not kept for the panel, but waits like the rest.
     let half = "x".repeat(1 << 19);
     assert!(buffer.append(vec![said(0, &half)]).1.is_empty());
     let (_, over) = buffer.append(vec![said(0, &half), said(1, "c")]);
     assert_eq!(codes(&over), [(0, "client_too_slow")]);
-    buffer.sent(&[]);
+    buffer.set_pending(&[]);
     assert!(buffer.append(vec![said(0, &half)]).1.is_empty());
 }

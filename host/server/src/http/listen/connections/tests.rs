@@ -16,18 +16,18 @@ fn started(bound: usize) -> Arc<Connections> {
 }
 
 /// Has a connection last changed so much earlier.
-fn age(slot: &Slot, time: Duration) {
+fn age(slot: &ConnectionSlot, time: Duration) {
     let micros = u64::try_from(time.as_micros()).unwrap();
-    slot.state.word.fetch_sub(micros, Ordering::Relaxed);
+    slot.state.packed.fetch_sub(micros, Ordering::Relaxed);
 }
 
 /// Whether a connection has been closed for another.
-fn is_closed(slot: &Slot) -> bool {
-    slot.state.word.load(Ordering::Relaxed) == CLOSED
+fn is_closed(slot: &ConnectionSlot) -> bool {
+    slot.state.packed.load(Ordering::Relaxed) == CLOSED
 }
 
 /// Has a connection served a request, and its response written.
-fn serve(slot: &Slot) {
+fn serve(slot: &ConnectionSlot) {
     drop(slot.state.begin().unwrap());
     slot.state.flushed();
 }
@@ -40,7 +40,7 @@ async fn the_longest_kept_alive_goes_first_and_then_the_longest_without_a_head()
         slots.push(connections.admit().await.unwrap());
     }
     assert!(!connections.close_idle(), "they are new");
-    slots.iter().for_each(|slot| age(slot, NEW));
+    slots.iter().for_each(|slot| age(slot, FIRST_BYTE));
     let active = slots[0].state.begin().unwrap();
     serve(&slots[4]);
     // The words are in microseconds.
@@ -86,7 +86,7 @@ async fn a_connection_whose_next_request_is_there_is_not_closed() {
 }
 
 #[test]
-fn a_response_stalls_when_nothing_of_it_is_taken_for_a_while() {
+fn a_response_stalls_when_its_client_receives_nothing_for_a_while() {
     let micros = u64::try_from(STALLED.as_micros()).unwrap();
     assert!(has_stalled(FLUSHING | 5, 5 + micros));
     assert!(!has_stalled(FLUSHING | 6, 5 + micros));
@@ -96,14 +96,14 @@ fn a_response_stalls_when_nothing_of_it_is_taken_for_a_while() {
 }
 
 #[tokio::test]
-async fn a_write_puts_off_that_a_response_stalls() {
+async fn a_write_postpones_the_stall_of_a_response() {
     let connections = Connections::new(1);
     let slot = connections.admit().await.unwrap();
     drop(slot.state.begin().unwrap());
-    let before = slot.state.word.load(Ordering::Relaxed);
+    let before = slot.state.packed.load(Ordering::Relaxed);
     while connections.now() == before & TIME {}
     slot.state.written();
-    let after = slot.state.word.load(Ordering::Relaxed);
+    let after = slot.state.packed.load(Ordering::Relaxed);
     assert!(is_flushing(after) && after > before);
     // One that serves a request is not idle, and one that was closed stays so.
     assert!(!slot.state.close_if_unused());
@@ -114,7 +114,7 @@ async fn a_write_puts_off_that_a_response_stalls() {
 }
 
 #[tokio::test]
-async fn a_response_that_nobody_takes_is_closed_for_a_new_connection() {
+async fn a_stalled_response_is_closed_for_a_new_connection() {
     let connections = started(1);
     let slot = connections.admit().await.unwrap();
     drop(slot.state.begin().unwrap());
@@ -124,7 +124,7 @@ async fn a_response_that_nobody_takes_is_closed_for_a_new_connection() {
 }
 
 #[tokio::test]
-async fn at_the_bound_a_new_one_waits_for_whoever_is_idle_or_ends() {
+async fn at_the_bound_a_new_connection_waits_until_another_is_idle_or_ends() {
     let connections = Connections::new(1);
     let first = connections.admit().await.unwrap();
     let active = first.state.begin().unwrap();

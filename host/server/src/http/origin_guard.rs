@@ -1,9 +1,9 @@
-//! Who may call from where: a web page must not reach a gateway on its reader's machine, unless it may.
+//! Checks `Host` and `Origin`, so that only allowed web pages reach a gateway on their reader's machine.
 //!
-//! A page can make its own name resolve to 127.0.0.1 (DNS rebinding); then its requests are same-origin for the
-//! browser, and only `Host` still tells. A page that asks openly is told by `Origin`.
+//! A cross-origin request of a page has its `Origin`. A page whose own name resolves to 127.0.0.1 (DNS rebinding) is
+//! same-origin for the browser; only `Host` reveals it.
 
-mod cors;
+mod cors; // CORS headers
 #[cfg(test)]
 mod tests;
 
@@ -15,18 +15,19 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, Uri, Version};
 use axum::response::{IntoResponse as _, Response};
 
-use super::failure::Refusal;
+use super::failure::HttpError;
 use airlock_base::escape::Escaped;
 
-/// The names and origins from which this gateway may be called.
+/// The allowed hosts and web origins.
 #[derive(Debug)]
-pub(super) struct Guard {
+pub(super) struct OriginGuard {
     listen: IpAddr,
     hosts: Vec<String>,
     origins: Vec<String>,
 }
 
-impl Guard {
+impl OriginGuard {
+    /// A guard of a gateway on this address, with further hosts and origins.
     pub(super) fn new(listen: IpAddr, hosts: &[String], origins: &[String]) -> Self {
         let lower = |names: &[String]| names.iter().map(|name| name.to_ascii_lowercase()).collect();
         Self {
@@ -36,7 +37,7 @@ impl Guard {
         }
     }
 
-    /// Has the request served if it may be, and lets the page that asks read what comes of it.
+    /// Serves the request if it is allowed, and adds the CORS headers with which its page may read the response.
     pub(super) async fn pass<F: Future<Output = Response>>(
         &self,
         request: Request<Body>,
@@ -57,11 +58,14 @@ impl Guard {
         response
     }
 
-    /// The page's origin, if a page asks and may.
-    fn admit<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, Refusal> {
+    /// The origin of the page that sent the request. None: no page did.
+    ///
+    /// # Errors
+    /// `invalid_host`, `host_not_allowed` or `origin_not_allowed`.
+    fn admit<B>(&self, request: &Request<B>) -> Result<Option<HeaderValue>, HttpError> {
         let headers = request.headers();
         let host = named_host(request)?;
-        // HTTP/1.0 may name no host. No browser omits it, so no page has sent that.
+        // HTTP/1.0 may omit Host. Browsers always send it, so no page is behind such a request.
         if let Some(host) = &host
             && !self.is_ours(host.host())
         {
@@ -69,14 +73,14 @@ impl Guard {
                 "The request's Host {} is not a name of this gateway. If it should be, add it to allowed_hosts, without its port.",
                 quoted(host.as_str().as_bytes())
             );
-            return Err(Refusal::forbidden("host_not_allowed", message));
+            return Err(HttpError::forbidden("host_not_allowed", message));
         }
         let mut named = headers.get_all(ORIGIN).iter();
         let (origin, another) = (named.next(), named.next());
         let Some(origin) = origin else {
             return Ok(None);
         };
-        // Of two, one would be told that it may and the other be let in with it.
+        // With two origins, one would be checked, and the other let in with it.
         if another.is_none() && host.is_some_and(|host| self.may_call(origin, &host)) {
             return Ok(Some(origin.clone()));
         }
@@ -84,18 +88,20 @@ impl Guard {
             "Web pages of this origin {} may not call this gateway. If they should, add it to allowed_origins.",
             quoted(origin.as_bytes())
         );
-        Err(Refusal::forbidden("origin_not_allowed", message))
+        Err(HttpError::forbidden("origin_not_allowed", message))
     }
 
+    /// Whether the host is a name or an address of this gateway.
     fn is_ours(&self, host: &str) -> bool {
         let host = host.to_ascii_lowercase();
         if is_loopback(&host) || self.hosts.contains(&host) {
             return true;
         }
-        // An address cannot be rebound: whoever names it means it. On all addresses means on any of them.
+        // DNS rebinding needs a name, so an address is safe. An unspecified listen address stands for all of them.
         address(&host).is_some_and(|address| address == self.listen || self.listen.is_unspecified())
     }
 
+    /// Whether a page of this origin may call.
     fn may_call(&self, origin: &HeaderValue, host: &Authority) -> bool {
         let Ok(origin) = origin.to_str() else {
             return false;
@@ -110,7 +116,7 @@ impl Guard {
         let (Some("http" | "https"), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
             return false;
         };
-        // Nothing but scheme and authority, as browsers send it; a name before an @ looks like another host.
+        // Only a scheme and an authority, as browsers send it. A name before an @ would look like another host.
         let plain = origin
             .split_once("://")
             .is_some_and(|(_, rest)| rest == authority.as_str() && !rest.contains('@'));
@@ -119,9 +125,9 @@ impl Guard {
     }
 }
 
-/// The host that the request names. Only HTTP/1.0 may name none, and none may name two (RFC 9112 §3.2).
-fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
-    let invalid = |message: &str| Err(Refusal::invalid("invalid_host", message));
+/// The host of the request. None: HTTP/1.0 without `Host`. Two are refused (RFC 9112 §3.2).
+fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, HttpError> {
+    let invalid = |message: &str| Err(HttpError::invalid("invalid_host", message));
     let target = request.uri().authority();
     let mut named = request.headers().get_all(HOST).iter();
     let host = match (named.next(), named.next()) {
@@ -133,7 +139,7 @@ fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
         (None, _) => return invalid("The request must have a Host header field."),
         (Some(_), Some(_)) => return invalid("The request must have just one Host header field."),
     };
-    // A name before an @ looks like another host.
+    // A name before an @ would look like another host.
     let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
         return invalid("The request's Host is no host name.");
     };
@@ -143,19 +149,19 @@ fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, Refusal> {
     Ok(Some(host))
 }
 
-/// Bytes of a header's value that are repeated.
-const REPEATED: usize = 256;
+/// The most bytes of a header's value that a message repeats.
+const QUOTED_BYTES: usize = 256;
 
-/// A header's value as a message repeats it.
+/// A header's value, escaped for a message.
 fn quoted(value: &[u8]) -> String {
-    let value = &value[..value.len().min(REPEATED)];
+    let value = &value[..value.len().min(QUOTED_BYTES)];
     format!("{:?}", Escaped(String::from_utf8_lossy(value)))
 }
 
 /// Whether a name or an address always means this machine.
 fn is_loopback(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
-    // RFC 6761: no resolver may answer these with anything but loopback.
+    // RFC 6761: resolvers answer these with loopback only.
     name == "localhost"
         || name.ends_with(".localhost")
         || address(host).is_some_and(|address| address.is_loopback())

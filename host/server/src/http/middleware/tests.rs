@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-/// A route that answers with the id that it was given.
+/// Requests a route that answers with its request id.
 async fn served(rehearsal: bool, id: Option<&str>) -> Response {
     asked("/", rehearsal, id).await
 }
@@ -26,19 +26,19 @@ async fn panics() {
 }
 
 async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
-    let recording = Recording {
+    let state = MiddlewareState {
         rehearsal,
         metrics: Metrics::default(),
-        guard: Arc::new(Guard::new(Ipv4Addr::LOCALHOST.into(), &[], &[])),
+        guard: Arc::new(OriginGuard::new(Ipv4Addr::LOCALHOST.into(), &[], &[])),
         tasks: Tasks::default(),
     };
     let router = Router::new()
         .route(
             "/",
-            get(async |Extension(received): Extension<Received>| received.id),
+            get(async |Extension(info): Extension<RequestInfo>| info.id),
         )
         .route("/panic", get(panics))
-        .layer(from_fn_with_state(recording, record));
+        .layer(from_fn_with_state(state, handle));
     let mut request = Request::get(path)
         .header(HOST, "localhost")
         .header(ORIGIN, "http://localhost:3000");
@@ -52,7 +52,7 @@ async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
 }
 
 #[tokio::test]
-async fn every_response_has_an_id_and_says_how_long_it_took() {
+async fn every_response_has_an_id_and_its_duration() {
     let response = served(false, None).await;
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers().clone();
@@ -71,7 +71,7 @@ async fn every_response_has_an_id_and_says_how_long_it_took() {
 }
 
 #[tokio::test]
-async fn what_panics_is_answered_and_named() {
+async fn a_panic_becomes_a_500_with_an_id() {
     let response = asked("/panic", false, Some("mine")).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(response.headers()[REQUEST_ID], "mine");
@@ -84,7 +84,7 @@ async fn what_panics_is_answered_and_named() {
 }
 
 #[tokio::test]
-async fn a_clients_id_is_repeated_if_it_is_sane_and_never_becomes_ours() {
+async fn a_clients_id_is_repeated_if_it_is_safe_and_never_becomes_ours() {
     let response = served(false, Some("My-id_7")).await;
     assert_eq!(response.headers()[REQUEST_ID], "My-id_7");
     let ours = to_bytes(response.into_body(), 1024).await.unwrap();
@@ -103,32 +103,32 @@ async fn a_clients_id_is_repeated_if_it_is_sane_and_never_becomes_ours() {
 }
 
 #[tokio::test]
-async fn a_body_sent_to_its_end_is_whole_and_one_that_is_left_is_not() {
-    let line = || Line {
-        trail: Metrics::default().request("/"),
+async fn a_body_sent_to_its_end_is_whole_and_a_dropped_one_is_not() {
+    let log_entry = || AccessLogEntry {
+        metrics: Metrics::default().request("/"),
         span: Span::none(),
-        exchange: Exchange::default(),
-        quiet: true,
+        exchange: HttpExchange::default(),
+        is_probe: true,
         started: Instant::now(),
         status: None,
         whole: false,
     };
     let pieces = || futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));
-    let mut whole = Recorded {
+    let mut whole = RecordedBody {
         body: Body::from_stream(pieces()),
-        line: line(),
+        log_entry: log_entry(),
     };
-    let mut left = Recorded {
+    let mut left = RecordedBody {
         body: Body::from_stream(pieces()),
-        line: line(),
+        log_entry: log_entry(),
     };
     while whole.frame().await.is_some() {}
     left.frame().await.unwrap().unwrap();
-    assert!(whole.line.whole && !left.line.whole);
-    let mut sized = Recorded {
+    assert!(whole.log_entry.whole && !left.log_entry.whole);
+    let mut sized = RecordedBody {
         body: Body::from("a"),
-        line: line(),
+        log_entry: log_entry(),
     };
     sized.frame().await.unwrap().unwrap();
-    assert!(sized.line.whole);
+    assert!(sized.log_entry.whole);
 }

@@ -1,4 +1,4 @@
-//! What a browser must hear before it lets a page, which may call, see the answer.
+//! CORS: the headers with which a browser lets an allowed page read responses.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -10,14 +10,14 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::Response;
 
-/// Headers of ours that a page may read.
+/// Response headers that a page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, retry-after, openai-processing-ms, x-airlock-ignored, x-airlock-turn, x-airlock-rehearsal",
 );
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
 
-/// Seconds for which a browser need not ask again.
+/// Seconds for which a browser may cache a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 
 const REQUEST_PRIVATE_NETWORK: HeaderName =
@@ -25,7 +25,7 @@ const REQUEST_PRIVATE_NETWORK: HeaderName =
 const ALLOW_PRIVATE_NETWORK: HeaderName =
     HeaderName::from_static("access-control-allow-private-network");
 
-/// The answer to a browser that asks whether a page may call, if that is what this request is.
+/// The response to a preflight. None: the request is not one.
 pub(super) fn preflight(request: &Request) -> Option<Response> {
     let requested = request.headers();
     if request.method() != Method::OPTIONS || !requested.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
@@ -37,7 +37,7 @@ pub(super) fn preflight(request: &Request) -> Option<Response> {
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
     headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
-    // SDKs send a dozen of their own, under names that change. None of them opens anything.
+    // All are allowed: SDKs send a dozen of their own, under changing names, and none gives access.
     if let Some(names) = requested.get(ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, names.clone());
     }
@@ -47,7 +47,7 @@ pub(super) fn preflight(request: &Request) -> Option<Response> {
     Some(response)
 }
 
-/// Lets the page read the answer.
+/// Adds the headers with which pages of this origin may read the response.
 pub(super) fn expose(headers: &mut HeaderMap, origin: HeaderValue) {
     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);

@@ -13,8 +13,8 @@ use tower::ServiceExt as _;
 
 use super::*;
 
-fn guard(listen: IpAddr) -> Guard {
-    Guard::new(
+fn guard(listen: IpAddr) -> OriginGuard {
+    OriginGuard::new(
         listen,
         &["Box.example".to_owned()],
         &[
@@ -24,11 +24,11 @@ fn guard(listen: IpAddr) -> Guard {
     )
 }
 
-fn local() -> Guard {
+fn local() -> OriginGuard {
     guard(Ipv4Addr::LOCALHOST.into())
 }
 
-fn admits(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
+fn admits(guard: &OriginGuard, host: &str, origin: Option<&str>) -> bool {
     let mut fields = vec![(HOST, host)];
     fields.extend(origin.map(|origin| (ORIGIN, origin)));
     admit(guard, Version::HTTP_11, "/v1/models", &fields).is_ok()
@@ -36,7 +36,7 @@ fn admits(guard: &Guard, host: &str, origin: Option<&str>) -> bool {
 
 /// The refusal's status.
 fn admit(
-    guard: &Guard,
+    guard: &OriginGuard,
     version: Version,
     uri: &str,
     fields: &[(HeaderName, &str)],
@@ -203,7 +203,7 @@ fn request(method: &str, origin: &str) -> axum::http::request::Builder {
 }
 
 #[tokio::test]
-async fn a_browser_is_told_what_its_page_may_do() {
+async fn a_browser_receives_the_cors_headers_of_an_allowed_page() {
     let asks = request("OPTIONS", "http://localhost:3000")
         .header(ACCESS_CONTROL_REQUEST_METHOD, "POST")
         .header(
@@ -252,7 +252,7 @@ async fn a_browser_is_told_what_its_page_may_do() {
 }
 
 #[tokio::test]
-async fn a_page_that_may_not_call_is_told_nothing() {
+async fn a_page_that_is_not_allowed_receives_no_cors_headers() {
     for method in ["OPTIONS", "POST"] {
         let asks =
             request(method, "https://evil.example").header(ACCESS_CONTROL_REQUEST_METHOD, "POST");

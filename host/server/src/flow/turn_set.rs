@@ -1,4 +1,4 @@
-//! The turns of one request, heard as one: whatever any of them tells, in the order of time.
+//! The turns of one request, whose events are merged into one sequence, ordered by time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,37 +6,37 @@ use std::sync::Arc;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::turn::Turn;
+use super::metered_turn::MeteredTurn;
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::TurnOutcome;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Ending, Event, ProblemKind};
 
-/// The source whose text is the answer.
+/// The source of the answer.
 pub(super) const ANSWER: u32 = 0;
 
-/// A turn on its way to begin.
-type Starting = Pin<Box<dyn Future<Output = (u32, Result<Turn, Failure>)> + Send>>;
+/// A turn that is being started.
+type StartingTurn = Pin<Box<dyn Future<Output = (u32, Result<MeteredTurn, Failure>)> + Send>>;
 
-/// Turns, each with a source of its own. Dropping it stops them all.
+/// Turns, each with its own source. Dropping the set stops them all.
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct TurnSet {
     /// Set by every turn.
     wake: Arc<WakeFlag>,
-    starting: FuturesUnordered<Starting>,
-    /// The sources of those.
+    starting: FuturesUnordered<StartingTurn>,
+    /// The sources of the turns that are being started.
     awaited: Vec<u32>,
-    running: Vec<(u32, Turn)>,
+    running: Vec<(u32, MeteredTurn)>,
 }
 
-/// A turn that has ended, or never began.
-pub(super) struct Settled {
+/// A turn that has ended, or could not be started.
+pub(super) struct SettledTurn {
     pub(super) source: u32,
     pub(super) outcome: TurnOutcome,
 }
 
-impl Settled {
-    /// Tells the log of a turn that failed while others go on, for which the request does not fail.
+impl SettledTurn {
+    /// Logs a failed turn of a request that goes on with others.
     pub(super) fn log(&self) {
         let Ending::Failed(problem) = &self.outcome.ending else {
             return;
@@ -44,7 +44,7 @@ impl Settled {
         let (source, code) = (self.source, problem.code.as_deref());
         let cause = self.outcome.cause.as_deref();
         let cause = cause.map(|cause| cause as &(dyn std::error::Error + 'static));
-        // What has no cause is a limit of ours, or the client's own slowness.
+        // A failure without a cause is a limit of the gateway, or a client that reads slowly.
         match problem.kind {
             ProblemKind::Internal | ProblemKind::Upstream if cause.is_some() => {
                 tracing::warn!(source, code, cause, "a turn of a fan-out failed");
@@ -54,9 +54,9 @@ impl Settled {
     }
 }
 
-impl Turns {
-    /// The turn of a plain request, which has begun.
-    pub(super) fn of(turn: Turn, source: u32) -> Self {
+impl TurnSet {
+    /// A set of one turn, which has begun.
+    pub(super) fn of(turn: MeteredTurn, source: u32) -> Self {
         Self {
             wake: turn.wake(),
             running: vec![(source, turn)],
@@ -64,42 +64,42 @@ impl Turns {
         }
     }
 
-    /// The flag that every turn here sets.
+    /// The flag that every turn of the set sets.
     pub(super) fn wake(&self) -> Arc<WakeFlag> {
         self.wake.clone()
     }
 
-    /// Adds a turn that is about to begin.
+    /// Adds a turn that starts when this future is polled.
     pub(super) fn add(
         &mut self,
         source: u32,
-        turn: impl Future<Output = Result<Turn, Failure>> + Send + 'static,
+        turn: impl Future<Output = Result<MeteredTurn, Failure>> + Send + 'static,
     ) {
         self.awaited.push(source);
         self.starting
             .push(Box::pin(async move { (source, turn.await) }));
     }
 
-    /// Whether none is left.
+    /// Whether no turn runs or is being started.
     pub(super) fn is_empty(&self) -> bool {
         self.running.is_empty() && self.awaited.is_empty()
     }
 
-    /// Ends a turn that has begun from our side.
+    /// Interrupts a running turn.
     pub(super) fn stop(&mut self, source: u32) {
         self.running.retain(|(running, _)| *running != source);
     }
 
-    /// Takes a turn that runs out of those that are heard.
-    pub(super) fn take_out(&mut self, source: u32) -> Option<Turn> {
-        let place = self
+    /// Removes a running turn, without interrupting it.
+    pub(super) fn remove(&mut self, source: u32) -> Option<MeteredTurn> {
+        let index = self
             .running
             .iter()
             .position(|(running, _)| *running == source)?;
-        Some(self.running.swap_remove(place).1)
+        Some(self.running.swap_remove(index).1)
     }
 
-    /// Ends them all, and names those that had not ended.
+    /// Interrupts all turns. Returns their sources, in order.
     pub(super) fn stop_all(&mut self) -> Vec<u32> {
         let running = self.running.drain(..).map(|(source, _)| source);
         let mut stopped: Vec<u32> = running.chain(self.awaited.drain(..)).collect();
@@ -108,57 +108,61 @@ impl Turns {
         stopped
     }
 
-    /// Waits until there is something to hear, and appends it: events in the order of time, and turns that have ended,
-    /// whose events are then all there. Returns at once when no turn is left. Cancel safe.
-    pub(super) async fn receive(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) {
+    /// Waits for events or ended turns, and appends them, ordered by time. All events of an ended turn are appended before or
+    /// with it. Returns at once when no turn is left. Cancel safe.
+    pub(super) async fn receive(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<SettledTurn>) {
         loop {
             let wake = self.wake.clone();
-            let woken = wake.notified();
-            // Looked after first: others may talk without a pause, and who has begun must be heard like them.
+            let notified = wake.notified();
+            // First: the other turns may have events all the time, and a new turn's must be taken like theirs.
             while !self.awaited.is_empty()
-                && let Some(Some(begun)) = self.starting.next().now_or_never()
+                && let Some(Some(started)) = self.starting.next().now_or_never()
             {
-                self.adopt(begun, settled);
+                self.adopt(started, settled);
             }
-            if self.take(batch, settled) || !settled.is_empty() || self.is_empty() {
+            if self.drain(batch, settled) || !settled.is_empty() || self.is_empty() {
                 return;
             }
             if self.awaited.is_empty() {
-                woken.await;
+                notified.await;
                 continue;
             }
             tokio::select! {
-                () = woken => {}
-                Some(begun) = self.starting.next() => self.adopt(begun, settled),
+                () = notified => {}
+                Some(started) = self.starting.next() => self.adopt(started, settled),
             }
         }
     }
 
-    fn adopt(&mut self, (source, turn): (u32, Result<Turn, Failure>), settled: &mut Vec<Settled>) {
+    fn adopt(
+        &mut self,
+        (source, turn): (u32, Result<MeteredTurn, Failure>),
+        settled: &mut Vec<SettledTurn>,
+    ) {
         self.awaited.retain(|awaited| *awaited != source);
         match turn {
             Ok(turn) => self.running.push((source, turn)),
-            Err(failure) => settled.push(Settled {
+            Err(failure) => settled.push(SettledTurn {
                 source,
                 outcome: failure.into(),
             }),
         }
     }
 
-    /// Takes what has arrived, if anything has.
-    fn take(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<Settled>) -> bool {
+    /// Appends what has arrived. False: nothing has.
+    fn drain(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<SettledTurn>) -> bool {
         let (before, ended_before) = (batch.len(), settled.len());
         let several = self.running.len() > 1;
         self.running.retain_mut(|(source, turn)| {
             let outcome = turn.take(batch);
             let runs = outcome.is_none();
-            settled.extend(outcome.map(|outcome| Settled {
+            settled.extend(outcome.map(|outcome| SettledTurn {
                 source: *source,
                 outcome,
             }));
             runs
         });
-        // Stable, and a turn's own events never go back in time, so they keep their order.
+        // A stable sort: the times of one turn's events never decrease, so they keep their order.
         if let Some(fresh) = batch.get_mut(before..).filter(|_| several) {
             fresh.sort_by_key(|event| event.at);
         }

@@ -1,36 +1,36 @@
-//! When a stream has the first token of its answer: text, reasoning, or a call of a tool.
+//! The time to the first token of a stream: text, reasoning, or a tool call.
 
-use super::super::turns::ANSWER;
+use super::super::turn_set::ANSWER;
 use airlock_metrics::RequestMetrics;
 use airlock_types::wit::{Ending, Event, EventKind, Frame, Output};
 
-/// Looks for the first frames that hold some of the answer. Which frame says what is the policy's affair, so it goes by what
-/// the policy received when it gave them.
-pub(super) struct First {
-    /// None once they are found, and where nothing is streamed.
-    trail: Option<RequestMetrics>,
-    /// The policy has heard some of the answer, and given nothing for it.
-    held: bool,
+/// Detects the first frames with a part of the answer. The host does not read frames, so it goes by the events that the
+/// policy received for them.
+pub(super) struct FirstToken {
+    /// None once they are found, and if the response is not streamed.
+    metrics: Option<RequestMetrics>,
+    /// The policy has received a part of the answer and has returned no frames for it.
+    withheld: bool,
 }
 
-impl First {
-    /// `stream`: what is counted of the request. None: it is not for a stream.
-    pub(super) fn new(stream: Option<RequestMetrics>) -> Self {
+impl FirstToken {
+    /// `metrics`: those of the request. None: the response is not streamed.
+    pub(super) fn new(metrics: Option<RequestMetrics>) -> Self {
         Self {
-            trail: stream,
-            held: false,
+            metrics,
+            withheld: false,
         }
     }
 
-    /// The policy was fed these events, and this is what it gave.
+    /// The policy received these events, and returned this output.
     pub(super) fn fed(&mut self, events: &[Event], output: &Output) {
-        // So it is for nearly all pieces.
-        if self.trail.is_none() {
+        // The case of nearly all pieces.
+        if self.metrics.is_none() {
             return;
         }
-        // What was held back may come with anything.
-        if self.held || output.handoff.is_some() || events.iter().any(says) {
-            self.gave(&output.frames);
+        // What was withheld may come with any later output.
+        if self.withheld || output.handoff.is_some() || events.iter().any(is_answer) {
+            self.returned(&output.frames);
         }
     }
 
@@ -40,21 +40,22 @@ impl First {
             Ending::Completed | Ending::Incomplete(_) | Ending::HandedOff => true,
             Ending::Interrupted | Ending::Failed(_) => false,
         };
-        if self.held && is_good {
-            self.gave(frames);
+        if self.withheld && is_good {
+            self.returned(frames);
         }
     }
 
-    fn gave(&mut self, frames: &[Frame]) {
-        self.held = frames.is_empty();
-        if let Some(trail) = self.trail.take_if(|_| !frames.is_empty()) {
-            trail.spoke();
+    /// The policy returned these frames for a part of the answer.
+    fn returned(&mut self, frames: &[Frame]) {
+        self.withheld = frames.is_empty();
+        if let Some(metrics) = self.metrics.take_if(|_| !frames.is_empty()) {
+            metrics.spoke();
         }
     }
 }
 
-/// Whether it is some of the answer. Of its calls the policy says when they are whole.
-fn says(event: &Event) -> bool {
+/// Whether the event is text or reasoning of the answer. Tool calls come as a handoff, once they are complete.
+fn is_answer(event: &Event) -> bool {
     let text = match &event.kind {
         EventKind::Text(text) => &text.text,
         EventKind::Reasoning(reasoning) => &reasoning.text,
@@ -74,8 +75,8 @@ mod tests {
     use airlock_metrics::Metrics;
     use airlock_types::wit::{Handoff, Text};
 
-    fn first() -> First {
-        First::new(Some(Metrics::default().request("/v1/chat/completions")))
+    fn first_token() -> FirstToken {
+        FirstToken::new(Some(Metrics::default().request("/v1/chat/completions")))
     }
 
     fn event(source: u32, kind: EventKind) -> Event {
@@ -103,19 +104,19 @@ mod tests {
         vec![frame; count]
     }
 
-    /// Whether it is found once these events gave so many frames.
-    fn finds(first: &mut First, events: &[Event], count: usize) -> bool {
+    /// Whether the first token is found after `count` frames for these events.
+    fn finds(first: &mut FirstToken, events: &[Event], count: usize) -> bool {
         let output = Output {
             frames: frames(count),
             handoff: None,
         };
         first.fed(events, &output);
-        first.trail.is_none()
+        first.metrics.is_none()
     }
 
     #[test]
     fn only_the_answer_has_a_first_token() {
-        let mut first = first();
+        let mut first = first_token();
         let opened = event(1, EventKind::Opened("gpt-test".to_owned()));
         let nothing = [opened, text(0, ""), text(1, "a candidate's")];
         assert!(!finds(&mut first, &nothing, 3));
@@ -124,7 +125,7 @@ mod tests {
 
     #[test]
     fn calls_are_tokens_too() {
-        let mut first = first();
+        let mut first = first_token();
         let handoff = Some(Handoff {
             source: 0,
             key: None,
@@ -134,19 +135,19 @@ mod tests {
             handoff,
         };
         first.fed(&[], &output);
-        assert!(first.trail.is_none());
+        assert!(first.metrics.is_none());
     }
 
     #[test]
-    fn what_a_policy_holds_back_counts_when_it_is_given() {
-        let mut held = first();
-        assert!(!finds(&mut held, &[text(0, "Hi")], 0));
-        held.ended(&Ending::Interrupted, &frames(1));
-        assert!(held.trail.is_some(), "an error is no token");
-        held.ended(&Ending::Completed, &frames(1));
-        assert!(held.trail.is_none());
-        let mut silent = first();
+    fn frames_that_a_policy_withholds_count_once_returned() {
+        let mut withheld = first_token();
+        assert!(!finds(&mut withheld, &[text(0, "Hi")], 0));
+        withheld.ended(&Ending::Interrupted, &frames(1));
+        assert!(withheld.metrics.is_some(), "an error is no token");
+        withheld.ended(&Ending::Completed, &frames(1));
+        assert!(withheld.metrics.is_none());
+        let mut silent = first_token();
         silent.ended(&Ending::Completed, &frames(1));
-        assert!(silent.trail.is_some(), "nothing was said");
+        assert!(silent.metrics.is_some(), "no text was received");
     }
 }

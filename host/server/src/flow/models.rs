@@ -1,0 +1,45 @@
+//! The list of models, written by the policy.
+
+use super::{Caller, Flow};
+use airlock_policy::Session;
+use airlock_types::failure::Failure;
+use airlock_types::wit::ProblemKind;
+
+/// The dialect of the list. Its form is the same in all of OpenAI's APIs.
+const MODELS_DIALECT: &str = "chat-completions";
+
+impl Flow {
+    /// The list of models as JSON.
+    ///
+    /// # Errors
+    /// Codex cannot list its models, or the policy fails.
+    pub async fn models(&self, caller: &Caller) -> Result<String, Failure> {
+        let models = self.codex.models().await?;
+        let mut session = self.models_session(caller).await?;
+        Ok(session.list_models(MODELS_DIALECT, &models).await?)
+    }
+
+    /// One model as JSON.
+    ///
+    /// # Errors
+    /// `model_not_found`, and those of [`Flow::models`].
+    pub async fn model(&self, id: &str, caller: &Caller) -> Result<String, Failure> {
+        let models = self.codex.models().await?;
+        let Some(model) = models.iter().find(|model| model.id == id) else {
+            let message =
+                format!("The model `{id}` does not exist. GET /v1/models lists those that do.");
+            return Err(
+                Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model"),
+            );
+        };
+        let mut session = self.models_session(caller).await?;
+        Ok(session.show_model(MODELS_DIALECT, model).await?)
+    }
+
+    /// A session of the caller's release, without a shadow or a tape.
+    async fn models_session(&self, caller: &Caller) -> Result<Session, Failure> {
+        let release = self.rollout.choose(&caller.canary_key).release;
+        caller.metrics.served_by(release.meter());
+        Ok(release.session_for(caller.client).await?)
+    }
+}

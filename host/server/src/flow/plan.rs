@@ -1,0 +1,171 @@
+//! From a parsed request to a planned one: the body's attachments are lifted out, the policy renders the rest, and its plan becomes
+//! a conversation. Large bodies are processed on blocking threads: copying takes milliseconds per MiB.
+
+use std::mem::take;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::Span;
+
+use super::large_body::BodyPermits;
+use super::{Caller, Flow};
+use airlock_attachments::Attachments;
+use airlock_base::memory::MemoryShare;
+use airlock_codex::{Conversation, brief_bytes};
+use airlock_metrics::RequestMetrics;
+use airlock_policy::size::Bounds;
+use airlock_policy::{Chosen, Session};
+use airlock_types::failure::Failure;
+use airlock_types::offload::{LARGE, offload};
+use airlock_types::wit::{Plan, ProblemKind, Request};
+
+/// A request that HTTP has received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
+pub struct ParsedRequest {
+    /// `req_…`
+    pub id: String,
+    /// Unix milliseconds.
+    pub arrived: u64,
+    /// The client, and the request's metrics.
+    pub caller: Caller,
+    /// The API that the client uses, by its route.
+    pub dialect: &'static str,
+    /// JSON.
+    pub body: String,
+    /// Memory reserved for the body and its copies. Parts of it are released with the copies.
+    pub memory: MemoryShare,
+    /// A turn of a gateway sent it, maybe one of this gateway.
+    pub nested: bool,
+}
+
+/// A request that the policy has rendered.
+pub(super) struct PlannedRequest {
+    pub(super) session: Session,
+    /// Its body is empty now.
+    pub(super) request: Request,
+    /// Its model, instructions, history and tools are in the conversation.
+    pub(super) plan: Plan,
+    pub(super) conversation: Conversation,
+    pub(super) metrics: RequestMetrics,
+}
+
+impl Flow {
+    /// Has the policy plan a request. When this future is dropped, the policy's call ends at its next tick.
+    ///
+    /// # Errors
+    /// `gateway_busy`, `request_too_large`, the policy's refusal or fault, or a plan that cannot be sent to Codex.
+    pub(super) async fn plan(&self, request: ParsedRequest) -> Result<PlannedRequest, Failure> {
+        let caller = request.caller;
+        let permits = self
+            .large_bodies
+            .enter(&request.body, request.memory)
+            .await?;
+        let Chosen { release, shadow } = self.rollout.choose(&caller.canary_key);
+        caller.metrics.served_by(release.meter());
+        let (body, mut attachments, permits) =
+            lift(request.body, release.bounds(), permits).await?;
+        let permits = self
+            .large_bodies
+            .check_images(&mut attachments, permits)
+            .await?;
+        let mut session = release.session_for(caller.client).await?;
+        let request = Request {
+            id: request.id,
+            arrived: request.arrived,
+            dialect: request.dialect.to_owned(),
+            body,
+            attachments: attachments.described(),
+            settings: release.settings().to_owned(),
+            nested: request.nested,
+        };
+        let bytes = request.body.len();
+        if let Some(shadow) = shadow {
+            shadow.follow(&mut session, &request.id, bytes);
+        }
+        self.recorder.follow(&mut session, &request.id, bytes);
+        let rendered = Box::pin(render(
+            session,
+            request,
+            attachments,
+            permits,
+            caller.metrics,
+        ));
+        if bytes < LARGE {
+            rendered.await
+        } else {
+            run_offloaded(bytes, rendered).await
+        }
+    }
+}
+
+/// Moves the data URLs of a body into attachments, and checks the size of the rest.
+///
+/// # Errors
+/// `request_too_large`.
+async fn lift(
+    body: String,
+    bounds: Bounds,
+    permits: BodyPermits,
+) -> Result<(String, Attachments, BodyPermits), Failure> {
+    offload(body.len(), move || {
+        let (body, attachments) = Attachments::lift(body);
+        bounds.check(&body).map(|()| (body, attachments, permits))
+    })
+    .await?
+}
+
+/// Runs the rendering of a body of this size on a blocking thread, until it completes or this future is dropped.
+async fn run_offloaded(
+    bytes: usize,
+    rendered: impl Future<Output = Result<PlannedRequest, Failure>> + Send + 'static,
+) -> Result<PlannedRequest, Failure> {
+    let cancelled = CancellationToken::new();
+    let _cancel_on_drop = cancelled.clone().drop_guard();
+    let (runtime, span) = (Handle::current(), Span::current());
+    let rendered = offload(bytes, move || {
+        let _entered = span.enter();
+        runtime.block_on(cancelled.run_until_cancelled_owned(rendered))
+    });
+    rendered.await?.unwrap_or_else(|| {
+        // Unreachable: the guard cancels only when this future is dropped.
+        let message = "The request was left.";
+        Err(Failure::new(ProblemKind::Internal, "left", message))
+    })
+}
+
+/// Has the policy render the request, and makes a conversation of its plan.
+async fn render(
+    mut session: Session,
+    mut request: Request,
+    attachments: Attachments,
+    mut permits: BodyPermits,
+    metrics: RequestMetrics,
+) -> Result<PlannedRequest, Failure> {
+    let before = session.memory_bytes();
+    let mut plan = session.render(&request).await?;
+    // The plan has its text now.
+    drop(take(&mut request.body));
+    // A policy's memory grows, and does not shrink until the session ends.
+    let grown = session.memory_bytes().saturating_sub(before);
+    session.occupy(permits.memory.split_off(grown));
+    let conversation = Conversation::new(
+        plan.model.take(),
+        take(&mut plan.instructions),
+        take(&mut plan.history),
+        take(&mut plan.tools),
+        attachments,
+    )?;
+    for brief in &plan.briefs {
+        conversation.expect_images(brief)?;
+    }
+    // The briefs are dropped before the conversation.
+    let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
+    let memory = permits.memory.split_off(conversation.bytes() + briefs);
+    let conversation = conversation.occupying(memory);
+    Ok(PlannedRequest {
+        session,
+        request,
+        plan,
+        conversation,
+        metrics,
+    })
+}
