@@ -1,4 +1,4 @@
-//! The settings of the server: where it listens, whom it lets in, and its limits.
+//! The settings of the server: its address, authentication, and limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,19 +9,19 @@ use airlock_base::secrets::Secret;
 /// The settings of the server.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    /// Where to listen. Anything but loopback needs `api_key`.
+    /// The address to listen on. All but loopback need `api_key`.
     pub listen: SocketAddr,
-    /// The key that clients must present as `Authorization: Bearer …`. None: no key is required.
+    /// The key that clients must send as `Authorization: Bearer …`. None: no key is required.
     pub api_key: Option<Secret>,
-    /// The key for the admin routes, presented likewise. None: there are no such routes.
+    /// The key of the admin routes, sent likewise. None: these routes do not exist.
     pub admin_key: Option<Secret>,
-    /// Further names that clients may give as `Host`, besides loopback's and `listen`.
+    /// Allowed values of `Host`, without a port, besides loopback's names and `listen`.
     pub allowed_hosts: Vec<String>,
-    /// Further web origins that may call, besides the gateway's own and every page on loopback.
+    /// Allowed web origins, besides the gateway's own and those on loopback.
     pub allowed_origins: Vec<String>,
-    /// Run the real Codex against the scripted model inside Airlock.
+    /// Whether Codex runs against the scripted model.
     pub rehearsal: bool,
-    /// Where Airlock keeps its own files: images of large bodies are put there, and its identity is reported by `/healthz`.
+    /// The data folder: tapes are written there, and `/healthz` reports its identity.
     pub data_dir: PathBuf,
     /// Limits of connections, request bodies, queues, parked turns and fan-outs.
     pub limits: ServerLimits,
@@ -30,36 +30,36 @@ pub struct ServerConfig {
 /// Limits of connections, request bodies, queues, parked turns and fan-outs.
 #[derive(Clone, Debug)]
 pub struct ServerLimits {
-    /// Connections at once.
+    /// The most open connections.
     pub connections: usize,
-    /// Bytes of a request's body.
+    /// The most bytes of a request's body.
     pub body_bytes: usize,
-    /// Bytes that all bodies may take up at once, with the copies that are made of them. 0: as the memory allows.
+    /// The most bytes of all bodies and their copies together. 0: by the memory of the system.
     pub body_memory_bytes: usize,
-    /// Requests that may wait for a turn.
+    /// The most requests that wait for a turn.
     pub queue: usize,
     /// How long a request may wait for a turn.
     pub queue_wait: Duration,
-    /// How long a response's headers wait for the turn's first text, reasoning or ending.
+    /// How long the headers of a streamed response wait for the first text, reasoning or ending.
     pub first_event_wait: Duration,
-    /// How long a stream may be silent before a heartbeat.
+    /// How long a stream may be idle before a heartbeat.
     pub heartbeat: Duration,
-    /// Turns that may wait for the results of their client's tools, each with a thread of Codex's. 0: none waits.
+    /// The most parked turns, each with a thread of Codex. 0: turns are not parked.
     pub parked_turns: usize,
-    /// How long each of them may wait.
+    /// How long a turn may be parked.
     pub park_time: Duration,
-    /// Bytes of one candidate of a fan-out that are kept.
+    /// The most bytes of one candidate's text in a fan-out.
     pub candidate_bytes: usize,
-    /// Bytes of all candidates of a fan-out together that are kept.
+    /// The most bytes of all candidates' text in a fan-out.
     pub fan_out_bytes: usize,
-    /// How long running replies may go on once the gateway is told to stop.
+    /// How long running responses may continue once the gateway is to stop.
     pub drain: Duration,
-    /// How long a client's connection may be without a request, and how long a request's head may take.
+    /// How long a connection may be without a request, and how long a request's head may take.
     pub keep_alive_timeout: Duration,
 }
 
 impl ServerConfig {
-    /// The defaults, with this data folder.
+    /// The default settings, with this data folder.
     pub fn defaults(data_dir: PathBuf) -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8787)),

@@ -13,23 +13,23 @@ use prometheus_client::registry::Registry;
 
 use crate::flow::Occupancy;
 
-/// The instruments, and what is looked up when they are read.
+/// The data of one scrape: the instruments, and the state at the time.
 #[derive(Debug)]
 pub(crate) struct Scrape {
     pub(crate) metrics: Metrics,
     pub(crate) turns: Occupancy,
     pub(crate) fleet: FleetReport,
-    /// The shadow's release, and what it has compared.
+    /// The number of the shadow's release, and its comparisons by result.
     pub(crate) shadow: Option<(u64, Tally)>,
     /// Lines of the log that were lost.
     pub(crate) lost_lines: u64,
 }
 
 impl Scrape {
-    /// All of it.
+    /// OpenMetrics text of all metrics.
     ///
     /// # Errors
-    /// None that can be expected: it is written into memory.
+    /// A metric cannot be encoded. Writing itself cannot fail: the text is in memory.
     pub(crate) fn text(self) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self));
@@ -40,7 +40,7 @@ impl Scrape {
 
     fn shadow(&self, page: &mut Page<'_>) -> fmt::Result {
         let series = self.shadow.iter().flat_map(|(release, tally)| {
-            let words = [
+            let counts = [
                 ("same", tally.same),
                 ("different", tally.different.values().sum()),
                 ("failed", tally.failed),
@@ -48,7 +48,7 @@ impl Scrape {
                 ("behind", tally.behind),
                 ("passed", tally.passed),
             ];
-            words.map(|(outcome, count)| {
+            counts.map(|(outcome, count)| {
                 let labels = [
                     ("release", release.to_string()),
                     ("outcome", outcome.to_owned()),

@@ -14,6 +14,7 @@ mod metrics; // GET /metrics
 mod middleware; // ids, headers and log lines of every request
 mod models; // GET /v1/models
 mod origin_guard; // allowed hosts and web origins
+mod request_id; // request ids
 mod sse; // server-sent events
 
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use airlock_policy::Registry;
 /// The state of all handlers.
 type AppState = Arc<AppStateInner>;
 
+/// What all handlers share.
 struct AppStateInner {
     flow: Flow,
     bodies: BodyReader,
@@ -93,7 +95,8 @@ pub fn router(
     api_routes(api_key)
         .merge(probe_routes())
         .merge(codex::routes(account, operator_key.clone()))
-        .merge(metrics::routes(metrics, operator_key))
+        .merge(metrics::routes(metrics, operator_key.clone()))
+        .merge(fleet::routes(app.flow.clone(), operator_key))
         .merge(admin.unwrap_or_default())
         .with_state(app)
         // Outermost: every response has an id and a line in the log, whichever route or layer answers.

@@ -1,20 +1,19 @@
-//! The children of Codex, as counts.
+//! Metrics of Codex's children.
 
 use std::fmt;
 
 use airlock_codex::{FleetReport, Reach};
 use airlock_metrics::Page;
 
-/// All of a home's children. A child's own figures have its state for a label and not its number, which would grow
-/// without bound.
+/// Writes the metrics of a home's children. Their label is the state of a child; its number would be unbounded.
 pub(super) fn write(page: &mut Page<'_>, fleet: &FleetReport) -> fmt::Result {
     let states = ["spare", "serving", "leaving"];
     let mut children = states.map(|state| ([("state", state.to_owned())], 0));
     let mut resident = children.clone();
     for child in &fleet.children {
-        let place = child.state as usize;
-        children[place].1 += 1;
-        resident[place].1 += child.resident_bytes;
+        let index = child.state as usize;
+        children[index].1 += 1;
+        resident[index].1 += child.resident_bytes;
     }
     page.gauges(
         "airlock_codex_children",
@@ -30,7 +29,7 @@ pub(super) fn write(page: &mut Page<'_>, fleet: &FleetReport) -> fmt::Result {
     let help = "Turns that Codex has begun";
     page.counters("airlock_codex_turns", help, [([], fleet.turns_begun)])?;
     let replaced = fleet.replaced.iter();
-    let replaced = replaced.map(|one| ([("reason", one.reason.to_owned())], one.children));
+    let replaced = replaced.map(|count| ([("reason", count.reason.to_owned())], count.children));
     let help = "Children of Codex that were replaced, by reason";
     page.counters("airlock_codex_replaced", help, replaced)?;
     let help = "Whether requests are turned away because Codex fails again and again";

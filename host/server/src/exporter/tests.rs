@@ -1,4 +1,4 @@
-//! What is counted, and what is written of it.
+//! Tests of the instruments by the exporter's text.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod closed; // names and labels
@@ -107,7 +107,7 @@ fn forgotten_releases_are_not_exported() {
     metrics.keep(|number| number > 200);
     metrics.release(300).went();
     let text = text(&metrics);
-    // Of those in memory all kinds are told.
+    // Releases in memory have all their metrics.
     let told = text.matches("airlock_policy_faults_total{").count();
     assert_eq!(told, 99 * 5 + 1);
     assert!(has(&text, "airlock_resident_releases 99"), "{text}");
@@ -238,7 +238,7 @@ fn overhead_is_observed_for_completions_that_reached_codex() {
     turn.ended(Instant::now());
     drop(turn);
     answered.over(Some(200), true);
-    // The client is gone before Codex is done with it.
+    // The client leaves before Codex has finished.
     let left = metrics.request(CHAT);
     let _turn = left.request_turn();
     left.over(Some(200), false);
@@ -313,7 +313,7 @@ fn each_candidate_is_counted_once() {
     fan_out.settled(true);
     fan_out.settled(false);
     fan_out.decided();
-    // A verdict on what the first has asked for.
+    // A verdict on the turn that the first one requested.
     fan_out.decided();
     fan_out.answered(Instant::now());
     drop(fan_out);

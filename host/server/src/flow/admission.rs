@@ -153,6 +153,7 @@ struct WaitQueue {
 }
 
 impl WaitQueue {
+    /// Adds a request. None: the queue is full.
     fn enter<'a>(&'a self, metrics: &'a RequestMetrics) -> Option<QueueEntry<'a>> {
         let mut waiting = self.lock();
         if waiting.len() >= self.capacity {
@@ -174,7 +175,7 @@ impl WaitQueue {
         (waiting.len(), first.unwrap_or_default())
     }
 
-    /// Never held across an await.
+    /// The guard is never held across an await.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }

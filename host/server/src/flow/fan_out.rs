@@ -309,12 +309,12 @@ impl FanOut {
         self.panel_turns += 1;
         if self.panel_turns > PANEL_TURNS {
             return Err(broken(format!(
-                "the panel asks for more than {PANEL_TURNS} turns"
+                "the panel requests more than {PANEL_TURNS} turns"
             )));
         }
         let Some((starter, permit)) = self.starter.as_mut().and_then(TurnStarter::permit) else {
             return Err(broken(
-                "the panel asks for a turn after the answer".to_owned(),
+                "the panel requests a turn after the answer".to_owned(),
             ));
         };
         let selection = brief.model.as_ref();

@@ -94,7 +94,7 @@ impl ParkedTurns {
         if !dropped.is_empty() {
             tracing::debug!(
                 turns = dropped.len(),
-                "no room for turns that wait for results"
+                "too many parked turns: the oldest are dropped"
             );
         }
         self.inner.parked.notify_one();
@@ -112,7 +112,7 @@ impl ParkedTurns {
 }
 
 impl ParkedTurnsInner {
-    /// Never held across an await.
+    /// The guard is never held across an await.
     fn lock(&self) -> MutexGuard<'_, VecDeque<ParkedTurn>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -132,7 +132,10 @@ impl ParkedTurnsInner {
             let dropped: Vec<ParkedTurn> = turns.drain(..over).collect();
             drop(turns);
             if !dropped.is_empty() {
-                tracing::debug!(turns = dropped.len(), "nobody came with results in time");
+                tracing::debug!(
+                    turns = dropped.len(),
+                    "no request brought the results of parked turns in time"
+                );
             }
         }
     }

@@ -21,7 +21,7 @@ type StartingTurn = Pin<Box<dyn Future<Output = (u32, Result<MeteredTurn, Failur
 /// Turns, each with its own source. Dropping the set stops them all.
 #[derive(Default)]
 pub(super) struct TurnSet {
-    /// Set by every turn.
+    /// Set by every turn of the set.
     wake: Arc<WakeFlag>,
     starting: FuturesUnordered<StartingTurn>,
     /// The sources of the turns that are being started.
@@ -134,6 +134,7 @@ impl TurnSet {
         }
     }
 
+    /// Adds a started turn to those that run, or to the settled ones if it could not be started.
     fn adopt(
         &mut self,
         (source, turn): (u32, Result<MeteredTurn, Failure>),

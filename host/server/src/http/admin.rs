@@ -78,7 +78,7 @@ pub(super) fn routes(state: AdminState, admin_key: Secret) -> Router<AppState> {
 }
 
 async fn list(State(state): State<AdminState>) -> Result<Response, HttpError> {
-    json::ok(&state.registry.report().await)
+    Ok(json::ok(&state.registry.report().await)?)
 }
 
 async fn activate(
@@ -96,7 +96,7 @@ async fn activate(
     let activated = state
         .registry
         .activate(&name, build.digest.as_deref(), operator(build.by));
-    json::ok(&activated.await?)
+    Ok(json::ok(&activated.await?)?)
 }
 
 async fn rollback(
@@ -104,7 +104,9 @@ async fn rollback(
     request: Request,
 ) -> Result<Response, HttpError> {
     let body: OperatorRequest = read(request, &state.app).await?;
-    json::ok(&state.registry.rollback(operator(body.by)).await?)
+    Ok(json::ok(
+        &state.registry.rollback(operator(body.by)).await?,
+    )?)
 }
 
 async fn canary(State(state): State<AdminState>, request: Request) -> Result<Response, HttpError> {
@@ -114,7 +116,7 @@ async fn canary(State(state): State<AdminState>, request: Request) -> Result<Res
         .registry
         .canary(&role.name, role.digest.as_deref(), percent);
     begun.await?;
-    json::ok(&state.registry.report().await.canary)
+    Ok(json::ok(&state.registry.report().await.canary)?)
 }
 
 async fn end_canary(State(state): State<AdminState>) -> Result<Response, HttpError> {
@@ -131,7 +133,7 @@ async fn shadow(State(state): State<AdminState>, request: Request) -> Result<Res
     }
     let begun = state.registry.shadow(&role.name, role.digest.as_deref());
     begun.await?;
-    json::ok(&state.registry.report().await.shadow)
+    Ok(json::ok(&state.registry.report().await.shadow)?)
 }
 
 async fn end_shadow(State(state): State<AdminState>) -> Result<Response, HttpError> {
@@ -140,7 +142,7 @@ async fn end_shadow(State(state): State<AdminState>) -> Result<Response, HttpErr
 
 fn ended(had: bool, role: &str) -> Result<Response, HttpError> {
     if had {
-        return json::ok(&serde_json::json!({ "ended": role }));
+        return Ok(json::ok(&serde_json::json!({ "ended": role }))?);
     }
     let message = format!("There is no {role} to end.");
     Err(Failure::new(ProblemKind::NotFound, "no_such_role", message).into())

@@ -74,7 +74,7 @@ async fn status(
     if !admin_key.is_some_and(|admin_key| key::is_presented(&headers, admin_key)) {
         status.cli_path = None;
     }
-    json::ok(&status)
+    Ok(json::ok(&status)?)
 }
 
 async fn login(
@@ -91,7 +91,7 @@ async fn login(
 
 async fn cancel(State(state): State<AccountRoutesState>) -> Result<Response, HttpError> {
     if state.codex.account().cancel_sign_in().await {
-        return json::ok(&serde_json::json!({ "cancelled": true }));
+        return Ok(json::ok(&serde_json::json!({ "cancelled": true }))?);
     }
     let message = "There is no sign-in to cancel.";
     Err(Failure::new(ProblemKind::NotFound, "no_login_in_progress", message).into())
@@ -110,7 +110,9 @@ async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, Htt
         ),
         SignedOut::Nobody => (false, "Nobody was signed in."),
     };
-    json::ok(&serde_json::json!({ "signed_out": out, "message": message }))
+    Ok(json::ok(
+        &serde_json::json!({ "signed_out": out, "message": message }),
+    )?)
 }
 
 /// The error of a sign-in that cannot begin.

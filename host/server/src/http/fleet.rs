@@ -1,13 +1,18 @@
-//! `GET /admin/fleet`: the children of each home, and the turns that they run. It needs the key of `/metrics`.
+//! `GET /admin/fleet`: the children of each home, and the turns that they run.
 
+use std::sync::Arc;
+
+use axum::Router;
 use axum::extract::State;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
+use axum::routing::get;
 use serde::Serialize;
 
 use super::failure::HttpError;
-use super::json;
-use super::metrics::MetricsState;
-use crate::flow::Occupancy;
+use super::{AppState, json, key};
+use crate::flow::{Flow, Occupancy};
+use airlock_base::secrets::Secret;
 use airlock_codex::FleetReport;
 
 /// All homes.
@@ -25,13 +30,22 @@ struct HomeReport {
     fleet: FleetReport,
 }
 
-pub(super) async fn list(State(state): State<MetricsState>) -> Result<Response, HttpError> {
-    let homes = FleetResponse {
+/// The route, behind this key. None: no key is configured, and the route is open.
+pub(super) fn routes(flow: Flow, key: Option<Arc<Secret>>) -> Router<AppState> {
+    Router::new()
+        .route("/admin/fleet", get(list))
+        .method_not_allowed_fallback(super::no_method)
+        .layer(from_fn_with_state(key, key::check))
+        .with_state(flow)
+}
+
+async fn list(State(flow): State<Flow>) -> Result<Response, HttpError> {
+    let response = FleetResponse {
         homes: [HomeReport {
             name: "default",
-            turns: state.flow.turns(),
-            fleet: state.flow.fleet(),
+            turns: flow.turns(),
+            fleet: flow.fleet(),
         }],
     };
-    json::ok(&homes)
+    Ok(json::ok(&response)?)
 }

@@ -9,17 +9,19 @@ use super::{AppState, json};
 /// Names the service, so that a client's key is not sent to another process on the port, and identifies the data folder, by
 /// which `airlock doctor` recognises its gateway.
 pub(super) async fn live(State(app): State<AppState>) -> Result<Response, HttpError> {
-    json::ok(&serde_json::json!({ "status": "ok", "service": "airlock", "data": app.data_id }))
+    let body = serde_json::json!({ "status": "ok", "service": "airlock", "data": app.data_id });
+    Ok(json::ok(&body)?)
 }
 
 /// 503 has the error that a request would receive now.
 pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, HttpError> {
     let version = app.flow.ready()?;
     let codex = serde_json::json!({ "version": version });
-    json::ok(&serde_json::json!({
+    let body = serde_json::json!({
         "status": "ready",
         "rehearsal": app.rehearsal,
         "codex": codex,
         "model": app.flow.model_report(),
-    }))
+    });
+    Ok(json::ok(&body)?)
 }

@@ -6,7 +6,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::failure::HttpError;
+use airlock_types::failure::Failure;
+use airlock_types::wit::ProblemKind;
 
 /// The media type of JSON.
 pub(super) const MEDIA_TYPE: &str = "application/json";
@@ -15,10 +16,14 @@ pub(super) const MEDIA_TYPE: &str = "application/json";
 ///
 /// # Errors
 /// `internal_error`: the value cannot be serialised.
-pub(super) fn ok(value: &impl Serialize) -> Result<Response, HttpError> {
+pub(super) fn ok(value: &impl Serialize) -> Result<Response, Failure> {
     match serde_json::to_string(value) {
         Ok(text) => Ok(response(StatusCode::OK, text)),
-        Err(error) => Err(HttpError::internal("The answer cannot be written.", error)),
+        Err(error) => {
+            let message = "The answer cannot be written.";
+            let failure = Failure::new(ProblemKind::Internal, "internal_error", message);
+            Err(failure.because(error))
+        }
     }
 }
 

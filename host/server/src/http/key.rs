@@ -64,7 +64,7 @@ pub(super) fn is_presented(headers: &HeaderMap, key: &Secret) -> bool {
 fn verify(headers: &HeaderMap, key: &Secret) -> Result<(), HttpError> {
     let Some(given) = bearer(headers) else {
         return Err(HttpError::wrong_key(
-            "This gateway asks for a key: send `Authorization: Bearer KEY`.",
+            "This gateway requires a key: send `Authorization: Bearer KEY`.",
         ));
     };
     // In constant time: the duration must not reveal how much of a guess is right.

@@ -1,4 +1,4 @@
-//! `GET /metrics`, for Prometheus, and the routes with the same key.
+//! `GET /metrics`, for Prometheus.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::failure::HttpError;
-use super::{AppState, fleet, key};
+use super::{AppState, key};
 use crate::exporter::Scrape;
 use crate::flow::Flow;
 use airlock_base::secrets::Secret;
@@ -22,7 +22,7 @@ use airlock_metrics::Metrics;
 const OPEN_METRICS: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// The state of these routes.
+/// The state of the route.
 #[derive(Clone)]
 pub(super) struct MetricsState {
     pub(super) metrics: Metrics,
@@ -31,11 +31,10 @@ pub(super) struct MetricsState {
     pub(super) lost_lines: fn() -> u64,
 }
 
-/// The routes, behind this key. None: no key is configured, and all routes are open.
+/// The route, behind this key. None: no key is configured, and the route is open.
 pub(super) fn routes(state: MetricsState, key: Option<Arc<Secret>>) -> Router<AppState> {
     Router::new()
         .route("/metrics", get(scrape))
-        .route("/admin/fleet", get(fleet::list))
         .method_not_allowed_fallback(super::no_method)
         .layer(from_fn_with_state(key, key::check))
         .with_state(state)

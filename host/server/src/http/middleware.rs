@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderName, HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
@@ -21,17 +21,14 @@ use super::body::check_transfer_encoding;
 use super::failure::HttpError;
 use super::listen::HttpExchange;
 use super::origin_guard::OriginGuard;
+use super::request_id;
 use airlock_base::clock;
 use airlock_base::task::Tasks;
 use airlock_metrics::{Metrics, RequestMetrics};
 use airlock_types::failure::Failure;
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub(super) const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
-pub(super) const REHEARSAL: HeaderName = HeaderName::from_static("x-airlock-rehearsal");
-
-/// The most characters of a client's request id.
-const ID_LENGTH: usize = 128;
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+const REHEARSAL: HeaderName = HeaderName::from_static("x-airlock-rehearsal");
 
 /// Characters of a path in the log.
 const PATH_LENGTH: usize = 128;
@@ -107,7 +104,7 @@ pub(super) async fn handle(
     let headers = response.headers_mut();
     headers.insert(PROCESSING_MS, milliseconds(log_entry.started).into());
     if let Ok(id) = HeaderValue::from_str(&shown_id) {
-        headers.insert(REQUEST_ID, id);
+        headers.insert(request_id::HEADER, id);
     }
     if state.rehearsal {
         headers.insert(REHEARSAL, HeaderValue::from_static("true"));
@@ -118,10 +115,10 @@ pub(super) async fn handle(
 impl RequestInfo {
     /// The identity of a request that has just arrived.
     fn of(request: &Request, metrics: &Metrics, exchange: HttpExchange) -> Self {
-        let id = new_id();
+        let id = request_id::new();
         Self {
             // The client looks for its own id in the response and in the log.
-            shown_id: client_id(request.headers()).unwrap_or_else(|| id.clone()),
+            shown_id: request_id::of_client(request.headers()).unwrap_or_else(|| id.clone()),
             id,
             arrived: clock::unix_ms(),
             metrics: metrics.request(request.uri().path()),
@@ -147,11 +144,6 @@ fn span(info: &RequestInfo, method: &Method, path: &str) -> Span {
     span
 }
 
-/// A new request id.
-pub(super) fn new_id() -> String {
-    format!("req_{}", uuid::Uuid::now_v7().simple())
-}
-
 /// Serves a request. A panic of its handler becomes a 500.
 async fn catch_panic(request: Request, next: Next) -> Response {
     if let Err(refusal) = check_transfer_encoding(request.headers()) {
@@ -161,13 +153,6 @@ async fn catch_panic(request: Request, next: Next) -> Response {
     served
         .await
         .unwrap_or_else(|_| HttpError::panicked().into_response())
-}
-
-/// The client's own id, if it is safe in a header and in the log.
-fn client_id(headers: &HeaderMap) -> Option<String> {
-    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    (!id.is_empty() && id.len() <= ID_LENGTH && id.bytes().all(is_safe)).then(|| id.to_owned())
 }
 
 /// Whether a supervisor requests the path every few seconds.

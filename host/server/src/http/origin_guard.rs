@@ -120,7 +120,7 @@ impl OriginGuard {
         let plain = origin
             .split_once("://")
             .is_some_and(|(_, rest)| rest == authority.as_str() && !rest.contains('@'));
-        // Pages on loopback are this machine's own: who serves them could call without a browser just as well.
+        // Pages on loopback are served by this machine's own processes, which could call without a browser too.
         plain && (authority == host || is_loopback(authority.host()))
     }
 }

@@ -1,4 +1,4 @@
-//! Names and labels are closed lists, and the documentation has them.
+//! Tests that names and labels are closed lists, and that the documentation has them.
 
 use super::*;
 
@@ -28,8 +28,8 @@ fn every_name_is_documented_with_its_kind() {
     }
 }
 
-/// The values of each label, but for numbers: bounds, and releases, of which as many are told as are remembered. Names,
-/// versions and digests are theirs.
+/// The values of each label, except numbers (bounds and releases, of which a bounded number is exported) and the names,
+/// versions and digests of releases.
 const LABELS: [(&str, &[&str]); 12] = [
     (
         "route",

@@ -1,4 +1,4 @@
-//! Tests of the bounds, which hold whatever a policy says.
+//! Tests of the limits that hold whatever the policy decides.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -22,7 +22,7 @@ fn admission(turns: usize, queue: usize, queue_wait: Duration) -> Admission {
     Admission::new(&limits, turns)
 }
 
-/// Permits of a request that nobody looks at.
+/// Permits of a request whose metrics are ignored.
 async fn permits(admission: &Admission, wanted: usize) -> Result<Vec<Permit>, Failure> {
     let trail = Metrics::default().request(CHAT);
     admission.permits(wanted, &trail).await
@@ -90,7 +90,7 @@ async fn queue_time_is_counted_for_requests_that_leave_too() {
     let running = admission.permits(1, &trail).await.unwrap();
     let mut left = Box::pin(admission.permits(1, &trail));
     assert!((&mut left).now_or_never().is_none());
-    // Who is sent away was not in line.
+    // A refused request was not in the queue.
     assert!(admission.permits(1, &trail).await.is_err());
     tokio::time::advance(Duration::from_millis(200)).await;
     drop(left);
@@ -134,7 +134,7 @@ async fn permits_come_together_and_a_request_for_many_is_not_overtaken() {
     assert_eq!(admission.load(2).wanted, 2);
     let mut many = Box::pin(permits(&admission, 4));
     assert!((&mut many).now_or_never().is_none());
-    // One is free, but whoever came first waits for it.
+    // One permit is free, but an earlier request waits for it.
     let mut one = Box::pin(permits(&admission, 1));
     assert!((&mut one).now_or_never().is_none());
     running.clear();

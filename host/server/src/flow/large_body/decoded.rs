@@ -1,13 +1,13 @@
-//! The images that were decoded lately and found good, by their digests: a conversation sends the same ones with each request.
+//! The digests of images that were decoded successfully: a conversation has the same images in each request.
 
 use std::collections::HashSet;
 use std::mem::take;
 use std::sync::{Mutex, PoisonError};
 
-/// Digests in one generation. Two are kept, which take up about 300 KiB.
+/// Digests in one generation. The two generations occupy about 300 KiB.
 const GENERATION: usize = 1024;
 
-/// A bounded set of digests that forgets the oldest half when it is full.
+/// A bounded set of digests, in two generations. When the recent one is full, it replaces the older one.
 #[derive(Default)]
 pub(super) struct DecodedImages(Mutex<Generations>);
 
@@ -18,7 +18,7 @@ struct Generations {
 }
 
 impl DecodedImages {
-    /// Whether this image is known to be good. Asking keeps it.
+    /// Whether the image was decoded. A lookup moves it to the recent generation.
     pub(super) fn contains(&self, digest: &str) -> bool {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if generations.recent.contains(digest) {
@@ -32,7 +32,7 @@ impl DecodedImages {
         known
     }
 
-    /// Remembers a good image.
+    /// Adds an image that was decoded.
     pub(super) fn insert(&self, digest: String) {
         let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         generations.insert(digest);

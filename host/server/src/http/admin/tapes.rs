@@ -66,7 +66,7 @@ async fn report(recorder: &Recorder) -> Result<Response, HttpError> {
     let recorder = recorder.clone();
     let read = tokio::task::spawn_blocking(move || recorder.report()).await;
     match read.map_err(std::io::Error::other).flatten() {
-        Ok(report) => json::ok(&report),
+        Ok(report) => Ok(json::ok(&report)?),
         Err(error) => Err(failed(&error)),
     }
 }

@@ -142,7 +142,7 @@ impl MemoryBudget {
         })
     }
 
-    /// Never held across an await.
+    /// The guard is never held across an await.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
         let arriving = self.0.arriving.lock();
         arriving.unwrap_or_else(PoisonError::into_inner)

@@ -113,7 +113,7 @@ fn endless(length: usize, every: Duration) -> Body {
     Body::from_stream(pieces)
 }
 
-/// A body of which so many bytes come at once, and then nothing.
+/// A body of which `length` bytes arrive at once, and then nothing.
 fn stalled(length: usize) -> Body {
     let piece = Bytes::from("x".repeat(length));
     Body::from_stream(once(async { Ok::<_, std::io::Error>(piece) }).chain(pending()))
@@ -150,7 +150,7 @@ async fn small_bodies_have_memory_that_large_ones_never_take() {
     assert!(read_large(&bodies, KIB).await.is_ok());
     assert_eq!(read_large(&bodies, LARGE).await.map(|_| ()), Err(503));
     drop(large);
-    // They use the rest too.
+    // They may use the common memory too.
     let mut many = vec![small];
     for _ in 0..301 {
         many.push(read_large(&bodies, KIB).await.unwrap());
@@ -173,7 +173,7 @@ async fn a_body_that_stops_or_trickles_is_a_408_within_two_windows() {
         assert_eq!(refused.map(|_| ()).map_err(status), Err(408));
         assert!(began.elapsed() <= 2 * WINDOW, "{:?}", began.elapsed());
     }
-    // One that keeps the rate has its time.
+    // A body at the lowest rate may take the whole time.
     let began = Instant::now();
     let steady = endless(2 * KIB, Duration::from_secs(1));
     let refused = bodies
@@ -202,7 +202,7 @@ async fn when_memory_is_short_the_slowest_body_is_evicted() {
             .lock()
             .unwrap()
             .push(("first", first.as_ref().err().copied()));
-        // Nobody is silent any more.
+        // The silent body is gone.
         let second = read_large(&bodies, 300 * KIB).await;
         order
             .lock()
@@ -268,7 +268,7 @@ async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
     let bodies = within(split(COPIES * 300, COPIES * 100), LARGE);
     let mut large = [(); 4].map(|()| bodies.budget.reserve(LARGE));
     for body in &mut large {
-        // The last finds none.
+        // The last one finds no memory.
         let _ = tokio::time::timeout(Duration::from_millis(1), body.grow(100 * KIB)).await;
     }
     let small = read_large(&bodies, 90 * KIB);
@@ -325,7 +325,7 @@ async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
         let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
         body["error"]["code"].clone()
     };
-    // One waits for the rest of itself, and one for memory.
+    // One waits for more bytes, and one for memory.
     let arriving = code(stalled(100 * KIB));
     let waiting = async {
         tokio::time::sleep(Duration::from_millis(500)).await;

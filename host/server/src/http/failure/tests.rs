@@ -1,4 +1,4 @@
-//! Tests of the table: kind → status and type.
+//! Tests of statuses, types and logs of failures.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
-async fn answer(refusal: HttpError) -> (u16, Option<String>, Value) {
-    let response = refusal.into_response();
+async fn answer(error: HttpError) -> (u16, Option<String>, Value) {
+    let response = error.into_response();
     let status = response.status().as_u16();
     let retry = response
         .headers()
@@ -61,7 +61,7 @@ async fn a_failure_has_its_param_and_retry_after_and_no_cause() {
 #[tokio::test]
 async fn rules_of_http_have_their_own_status() {
     let post = Method::POST;
-    for (refusal, expected, code) in [
+    for (error, expected, code) in [
         (HttpError::no_route(&post, "/v1/chat"), 404, "unknown_url"),
         (
             HttpError::no_method(&post, "/v1/models"),
@@ -78,7 +78,7 @@ async fn rules_of_http_have_their_own_status() {
         (HttpError::too_large(10), 413, "request_too_large"),
         (HttpError::too_slow("slow"), 408, "request_timeout"),
     ] {
-        let (status, _, body) = answer(refusal).await;
+        let (status, _, body) = answer(error).await;
         assert_eq!(
             (status, body["error"]["code"].as_str()),
             (expected, Some(code))

@@ -149,7 +149,7 @@ impl Connections {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX) & TIME
     }
 
-    /// Never held across an await.
+    /// The guard is never held across an await.
     fn lock(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

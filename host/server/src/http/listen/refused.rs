@@ -4,7 +4,7 @@
 
 use crate::http::failure::{envelope, log};
 use crate::http::json::MEDIA_TYPE;
-use crate::http::middleware::new_id;
+use crate::http::request_id;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -13,7 +13,7 @@ pub(super) fn response(bare: &[u8]) -> Vec<u8> {
     let bare = String::from_utf8_lossy(bare);
     let status = bare.split(' ').nth(1).unwrap_or_default();
     let failure = failure(status);
-    let id = new_id();
+    let id = request_id::new();
     tracing::info_span!("request", id, status).in_scope(|| log(&failure));
     let body = envelope(&failure.problem);
     let mut response = String::with_capacity(bare.len() + body.len() + 256);

@@ -1,4 +1,4 @@
-//! Tests of the socket: what running replies may still do when the gateway stops.
+//! Tests of the listener: draining, stopping, and clients that leave.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -16,7 +16,7 @@ use crate::http::sse::pieces;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A server whose one reply begins at once and ends when the sender says how.
+/// A server whose one response begins at once and ends with the text that is sent to it.
 async fn server(tasks: &Tasks) -> (HttpServer, oneshot::Sender<&'static str>) {
     let (end, ended) = oneshot::channel::<&'static str>();
     let ended = Arc::new(tokio::sync::Mutex::new(Some(ended)));
@@ -34,8 +34,8 @@ async fn server(tasks: &Tasks) -> (HttpServer, oneshot::Sender<&'static str>) {
     (serve(listener, router, LONG, 16, tasks).unwrap(), end)
 }
 
-/// Asks, and reads until the reply has begun.
-async fn ask(address: SocketAddr) -> TcpStream {
+/// Sends a request, and reads until the response has begun.
+async fn begin(address: SocketAddr) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket
         .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
@@ -63,14 +63,14 @@ async fn rest(mut socket: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_running_reply_ends_and_nothing_new_begins() {
+async fn a_drain_ends_running_responses_and_accepts_no_connection() {
     let tasks = Tasks::default();
     let (server, end) = server(&tasks).await;
-    let socket = ask(server.address()).await;
+    let socket = begin(server.address()).await;
     let idle = TcpStream::connect(server.address()).await.unwrap();
     assert!(
         !server.drain(Duration::from_millis(1)).await,
-        "the reply still runs"
+        "the response still runs"
     );
     assert!(TcpStream::connect(server.address()).await.is_err());
     end.send("last").unwrap();
@@ -84,17 +84,17 @@ async fn a_running_reply_ends_and_nothing_new_begins() {
 async fn stopping_cuts_what_has_not_ended() {
     let tasks = Tasks::default();
     let (server, mut end) = server(&tasks).await;
-    let socket = ask(server.address()).await;
+    let socket = begin(server.address()).await;
     timeout(LONG, tasks.stop()).await.unwrap();
     assert!(!rest(socket).await.contains("last"));
     timeout(LONG, end.closed()).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_drops_its_reply() {
+async fn a_client_that_leaves_drops_its_response() {
     let tasks = Tasks::default();
     let (server, mut end) = server(&tasks).await;
-    drop(ask(server.address()).await);
+    drop(begin(server.address()).await);
     timeout(LONG, end.closed()).await.unwrap();
     assert!(server.drain(LONG).await);
     timeout(LONG, tasks.stop()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Tests of what every response carries.
+//! Tests of the middleware.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -18,14 +18,14 @@ use super::*;
 
 /// Requests a route that answers with its request id.
 async fn served(rehearsal: bool, id: Option<&str>) -> Response {
-    asked("/", rehearsal, id).await
+    served_at("/", rehearsal, id).await
 }
 
 async fn panics() {
     panic!("a handler that fails");
 }
 
-async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
+async fn served_at(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
     let state = MiddlewareState {
         rehearsal,
         metrics: Metrics::default(),
@@ -43,7 +43,7 @@ async fn asked(path: &str, rehearsal: bool, id: Option<&str>) -> Response {
         .header(HOST, "localhost")
         .header(ORIGIN, "http://localhost:3000");
     if let Some(id) = id {
-        request = request.header(REQUEST_ID, id);
+        request = request.header(request_id::HEADER, id);
     }
     router
         .oneshot(request.body(Body::empty()).unwrap())
@@ -57,7 +57,7 @@ async fn every_response_has_an_id_and_its_duration() {
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers().clone();
     let id = to_bytes(response.into_body(), 1024).await.unwrap();
-    assert_eq!(headers[REQUEST_ID].as_bytes(), id);
+    assert_eq!(headers[request_id::HEADER].as_bytes(), id);
     assert!(id.starts_with(b"req_") && id.len() == 36, "{id:?}");
     headers[PROCESSING_MS]
         .to_str()
@@ -66,16 +66,16 @@ async fn every_response_has_an_id_and_its_duration() {
         .unwrap();
     assert!(!headers.contains_key(REHEARSAL));
     let other = served(true, None).await;
-    assert_ne!(other.headers()[REQUEST_ID].as_bytes(), id);
+    assert_ne!(other.headers()[request_id::HEADER].as_bytes(), id);
     assert_eq!(other.headers()[REHEARSAL], "true");
 }
 
 #[tokio::test]
 async fn a_panic_becomes_a_500_with_an_id() {
-    let response = asked("/panic", false, Some("mine")).await;
+    let response = served_at("/panic", false, Some("mine")).await;
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(response.headers()[REQUEST_ID], "mine");
-    // Else the page would not hear of it.
+    assert_eq!(response.headers()[request_id::HEADER], "mine");
+    // Without it, the page could not read the response.
     let origin = &response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN];
     assert_eq!(origin, "http://localhost:3000");
     let body = to_bytes(response.into_body(), 1024).await.unwrap();
@@ -86,14 +86,14 @@ async fn a_panic_becomes_a_500_with_an_id() {
 #[tokio::test]
 async fn a_clients_id_is_repeated_if_it_is_safe_and_never_becomes_ours() {
     let response = served(false, Some("My-id_7")).await;
-    assert_eq!(response.headers()[REQUEST_ID], "My-id_7");
+    assert_eq!(response.headers()[request_id::HEADER], "My-id_7");
     let ours = to_bytes(response.into_body(), 1024).await.unwrap();
     assert!(ours.starts_with(b"req_"), "{ours:?}");
     let long = "x".repeat(129);
     for insane in ["", "a b", "a;b", "<x>", &long] {
         let response = served(false, Some(insane)).await;
         assert!(
-            response.headers()[REQUEST_ID]
+            response.headers()[request_id::HEADER]
                 .to_str()
                 .unwrap()
                 .starts_with("req_"),

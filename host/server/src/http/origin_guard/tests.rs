@@ -1,4 +1,4 @@
-//! Tests of who may call from where.
+//! Tests of the allowed hosts and origins.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -34,7 +34,7 @@ fn admits(guard: &OriginGuard, host: &str, origin: Option<&str>) -> bool {
     admit(guard, Version::HTTP_11, "/v1/models", &fields).is_ok()
 }
 
-/// The refusal's status.
+/// The status of the error.
 fn admit(
     guard: &OriginGuard,
     version: Version,

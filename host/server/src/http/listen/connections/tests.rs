@@ -1,4 +1,4 @@
-//! Which connection is closed for a new one, and when.
+//! Tests of which connection is closed for a new one, and when.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 
-/// Those of a server that was started a while ago.
+/// Connections of a server that was started a while ago.
 fn started(bound: usize) -> Arc<Connections> {
     let mut connections = Connections::new(bound);
     let inner = Arc::get_mut(&mut connections).unwrap();
@@ -15,7 +15,7 @@ fn started(bound: usize) -> Arc<Connections> {
     connections
 }
 
-/// Has a connection last changed so much earlier.
+/// Moves the last change of a connection back by this time.
 fn age(slot: &ConnectionSlot, time: Duration) {
     let micros = u64::try_from(time.as_micros()).unwrap();
     slot.state.packed.fetch_sub(micros, Ordering::Relaxed);
@@ -26,7 +26,7 @@ fn is_closed(slot: &ConnectionSlot) -> bool {
     slot.state.packed.load(Ordering::Relaxed) == CLOSED
 }
 
-/// Has a connection served a request, and its response written.
+/// Serves a request on a connection, whose response is written completely.
 fn serve(slot: &ConnectionSlot) {
     drop(slot.state.begin().unwrap());
     slot.state.flushed();
@@ -43,11 +43,11 @@ async fn the_longest_kept_alive_goes_first_and_then_the_longest_without_a_head()
     slots.iter().for_each(|slot| age(slot, FIRST_BYTE));
     let active = slots[0].state.begin().unwrap();
     serve(&slots[4]);
-    // The words are in microseconds.
+    // The packed times are in microseconds.
     let then = connections.now();
     while connections.now() == then {}
     serve(&slots[3]);
-    // Equal ones go in the order in which they came.
+    // Equal ones are closed in order of arrival.
     for expected in [4, 3, 1, 2] {
         assert!(connections.close_idle());
         let closed: Vec<usize> = (0..5).filter(|number| is_closed(&slots[*number])).collect();
@@ -78,7 +78,7 @@ async fn a_connection_whose_next_request_is_there_is_not_closed() {
         <[_; 2]>::try_from(ends).unwrap();
     client.write_all(b"G").await.unwrap();
     server.readable().await.unwrap();
-    // The first is idle longest.
+    // The first has been idle longest.
     assert!(connections.close_idle() && is_closed(&second));
     assert!(!connections.close_idle() && !is_closed(&first));
     assert_eq!(server.try_read(&mut [0; 8]).unwrap(), 1);
@@ -105,7 +105,7 @@ async fn a_write_postpones_the_stall_of_a_response() {
     slot.state.written();
     let after = slot.state.packed.load(Ordering::Relaxed);
     assert!(is_flushing(after) && after > before);
-    // One that serves a request is not idle, and one that was closed stays so.
+    // An active connection is not idle, and a closed one stays closed.
     assert!(!slot.state.close_if_unused());
     slot.state.flushed();
     assert!(slot.state.close_if_unused() && is_closed(&slot));
