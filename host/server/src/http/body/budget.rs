@@ -12,8 +12,8 @@ use airlock_base::memory::{COPIES, MemoryShare, Split, units};
 /// The most bytes of a small body, which may use the memory reserved for small ones.
 const SMALL: usize = 256 << 10;
 
-/// Bytes a second below which an arriving body is slow, and may be evicted. Higher than the rate of the largest body that just
-/// arrives in time, by default: it takes four minutes at this rate, and has one.
+/// Bytes a second below which an arriving body is slow, and may be evicted. At this rate, the largest body by default would
+/// take four minutes; it may take one.
 const SLOW: u64 = 128 << 10;
 
 /// The time over which a rate is measured. After a pause as long, the rate is 0.
