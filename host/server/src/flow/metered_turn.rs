@@ -35,7 +35,7 @@ impl MeteredTurn {
     /// Appends the events that have arrived, without waiting. Returns the outcome once the turn has ended and all events are
     /// appended.
     pub(super) fn take(&mut self, batch: &mut Vec<Event>) -> Option<TurnOutcome> {
-        let outcome = self.turn.as_mut()?.take(batch)?;
+        let outcome = self.turn.as_mut()?.drain(batch)?;
         self.metrics.ended(outcome.known);
         Some(outcome)
     }

@@ -86,7 +86,7 @@ impl ParkedTurns {
         };
         let mut turns = self.inner.lock();
         // Turns whose child has ended do not count.
-        turns.retain(|parked| parked.turn.waits());
+        turns.retain(|parked| parked.turn.is_waiting());
         let over = (turns.len() + 1).saturating_sub(self.capacity);
         let dropped: Vec<ParkedTurn> = turns.drain(..over).collect();
         turns.push_back(parked);
@@ -104,7 +104,7 @@ impl ParkedTurns {
     pub(super) fn take(&self, key: &str) -> Option<Parked> {
         let mut turns = self.inner.lock();
         let matches = |parked: &ParkedTurn| {
-            parked.key == key && parked.release == self.release && parked.turn.waits()
+            parked.key == key && parked.release == self.release && parked.turn.is_waiting()
         };
         let index = turns.iter().position(matches)?;
         turns.remove(index).map(|parked| parked.turn)

@@ -155,12 +155,12 @@ async fn render(
         attachments,
     )?;
     for brief in &plan.briefs {
-        conversation.expect_images(brief)?;
+        conversation.check_images(brief)?;
     }
     // The briefs are dropped before the conversation.
     let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
     let memory = permits.memory.split_off(conversation.bytes() + briefs);
-    let conversation = conversation.occupying(memory);
+    let conversation = conversation.with_memory(memory);
     Ok(PlannedRequest {
         session,
         request,

@@ -10,7 +10,7 @@ use super::plan::PlannedRequest;
 use super::pump::Pump;
 use super::stream::ResponseStream;
 use super::turn_set::{ANSWER, TurnSet};
-use airlock_codex::{Conversation, Permit, Terms};
+use airlock_codex::{Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
 use airlock_policy::Session;
 use airlock_types::failure::Failure;
@@ -159,7 +159,7 @@ impl Flow {
         let turn = match resumed {
             Some(turn) => turn,
             None => {
-                let terms = Terms {
+                let context = TurnContext {
                     source: ANSWER,
                     permit,
                     wake: Arc::default(),
@@ -167,7 +167,7 @@ impl Flow {
                     model_requests: self.turn_limits.model_requests,
                 };
                 let turn_metrics = metrics.request_turn();
-                let turn = self.codex.start_turn(conversation, brief, terms).await?;
+                let turn = self.codex.start_turn(conversation, brief, context).await?;
                 MeteredTurn::new(turn, turn_metrics)
             }
         };
@@ -197,7 +197,7 @@ impl Flow {
         let Some(parked) = parked_turns.take(&resume.key) else {
             return Ok(None);
         };
-        let answers = conversation.answers(&resume.results)?;
+        let answers = conversation.tool_results(&resume.results)?;
         let wait = self.turn_limits.call_timeout;
         let turn_metrics = metrics.request_turn();
         let resumed = parked.resume(answers, permit.clone(), ANSWER, wait);

@@ -6,7 +6,7 @@ use crate::flow::metered_turn::MeteredTurn;
 use crate::flow::turn_set::TurnSet;
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::config::TurnLimits;
-use airlock_codex::{Codex, Conversation, Permit, Terms};
+use airlock_codex::{Codex, Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
 use airlock_types::wit::Brief;
 
@@ -32,7 +32,7 @@ impl TurnStarter {
         limits: &TurnLimits,
         turns: &mut TurnSet,
     ) {
-        let terms = Terms {
+        let context = TurnContext {
             source,
             permit,
             wake: self.wake.clone(),
@@ -43,7 +43,7 @@ impl TurnStarter {
         let metrics = self.metrics.clone();
         turns.add(source, async move {
             let turn_metrics = metrics.request_turn();
-            let turn = codex.start_turn(conversation, brief, terms).await?;
+            let turn = codex.start_turn(conversation, brief, context).await?;
             Ok(MeteredTurn::new(turn, turn_metrics))
         });
     }
