@@ -55,7 +55,7 @@ fn login(config: &Config, launch: &Launch) -> Option<Finding> {
     let tokens = !config.codex.token_command.is_empty() || config.codex.token_url.is_some();
     match tokens {
         true => None,
-        false => launch.login_fault().map(Finding::Broken),
+        false => launch.login_error().map(Finding::Broken),
     }
 }
 
@@ -90,7 +90,7 @@ fn certificates(config: &Config, launch: &Launch) -> Option<Finding> {
     if launch.home().rehearsal || config.environment.raw("CODEX_CA_CERTIFICATE").is_some() {
         return None;
     }
-    if launch.trusts_any() {
+    if launch.has_certificates() {
         return None;
     }
     let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter();

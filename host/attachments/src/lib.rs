@@ -1,5 +1,4 @@
-//! Attachments: large data that a body carries besides words. Lifted out before a policy sees the body, put back for
-//! Codex.
+//! Attachments: base64 data URLs, which are lifted out of a body before a policy receives it, and put back for Codex.
 
 mod images; // which of them can be decoded
 mod scan;
@@ -12,7 +11,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use self::images::ImageError;
-use self::scan::Place;
+use self::scan::StringLocation;
 use airlock_types::failure::Failure;
 use airlock_types::wit;
 
@@ -26,14 +25,14 @@ const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
 /// What every data URL begins with.
 const SCHEME: &str = "data:";
 
-/// What was lifted out of a body: described to the policy, kept by the host.
+/// What was lifted out of a body: descriptions to the policy, kept by the host.
 #[derive(Default)]
 pub struct Attachments(Vec<Attachment>);
 
 struct Attachment {
     /// Shared with the thread that decodes it.
     url: Arc<String>,
-    /// Why it cannot be shown to a model. None as long as nobody has looked.
+    /// Why it cannot be shown to a model. None: it is good, or not checked yet.
     fault: Option<ImageError>,
     media_type: String,
     /// Bytes, decoded.
@@ -59,7 +58,7 @@ impl Attachments {
         let mut lifted = Vec::new();
         let mut rest = String::new();
         let mut done = 0;
-        for Place { span, path } in places {
+        for StringLocation { span, path } in places {
             let Some(attachment) = Attachment::parse(&body[span.clone()], path) else {
                 continue;
             };
@@ -72,15 +71,15 @@ impl Attachments {
         (rest, Self(lifted))
     }
 
-    /// As the policy may know them.
-    pub fn described(&self) -> Vec<wit::Attachment> {
-        let described = self.0.iter().map(|attachment| wit::Attachment {
+    /// The descriptions of all attachments, for the policy.
+    pub fn descriptions(&self) -> Vec<wit::Attachment> {
+        let descriptions = self.0.iter().map(|attachment| wit::Attachment {
             media_type: attachment.media_type.clone(),
             size: attachment.size,
             digest: attachment.digest.clone(),
             path: attachment.path.clone(),
         });
-        described.collect()
+        descriptions.collect()
     }
 
     /// The whole data URL of an attachment.
@@ -98,7 +97,7 @@ impl Attachments {
         self.get(number).map(|attachment| attachment.path.as_str())
     }
 
-    /// Refuses an attachment that models cannot see whole, and names its field. One that nobody has looked at passes.
+    /// Refuses an attachment that models cannot see whole, and names its field. An unchecked one passes.
     ///
     /// # Errors
     /// It is no image, or `check_images` found it broken.
@@ -130,8 +129,8 @@ impl Attachments {
         images
     }
 
-    /// Keeps what came of decoding an image.
-    pub fn keep(&mut self, checked: &Checked) {
+    /// Records the check of an image.
+    pub fn record_check(&mut self, checked: &ImageCheck) {
         if let Some(attachment) = self.0.get_mut(checked.number) {
             attachment.fault = checked.fault;
         }
@@ -150,23 +149,23 @@ pub struct Image {
     pub digest: String,
 }
 
-/// What came of decoding an image.
-pub struct Checked {
+/// The check of an image by decoding it.
+pub struct ImageCheck {
     number: usize,
     fault: Option<ImageError>,
 }
 
 impl Image {
     /// Decodes it, which may take a second and 256 MiB of memory.
-    pub fn check(&self) -> Checked {
-        Checked {
+    pub fn check(&self) -> ImageCheck {
+        ImageCheck {
             number: self.number,
             fault: images::check(&self.url).err(),
         }
     }
 }
 
-impl Checked {
+impl ImageCheck {
     /// Whether models can see the image.
     pub fn is_good(&self) -> bool {
         self.fault.is_none()

@@ -11,11 +11,11 @@ const DEPTH: usize = 128;
 const PATH_BYTES: usize = 256;
 
 /// Places that are looked for. A request with more of them is not served all of them.
-const PLACES: usize = 256;
+const LOCATIONS: usize = 256;
 
 /// A string's place in the text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct StringLocation {
     /// With its quotes.
     pub(super) span: Range<usize>,
     /// `messages[0].content[1].image_url.url`
@@ -29,7 +29,7 @@ pub(super) fn strings(
     roots: &[&str],
     keys: &[&str],
     prefix: &str,
-) -> Option<Vec<Place>> {
+) -> Option<Vec<StringLocation>> {
     let mut scan = Scan {
         text,
         at: 0,
@@ -44,7 +44,7 @@ pub(super) fn strings(
     (scan.at == text.len()).then_some(scan.found)
 }
 
-enum Step<'a> {
+enum PathSegment<'a> {
     /// A member's name, with its quotes.
     Member(&'a str),
     Element(usize),
@@ -53,11 +53,11 @@ enum Step<'a> {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    path: Vec<Step<'a>>,
+    path: Vec<PathSegment<'a>>,
     roots: &'a [&'a str],
     keys: &'a [&'a str],
     prefix: &'a str,
-    found: Vec<Place>,
+    found: Vec<StringLocation>,
 }
 
 impl<'a> Scan<'a> {
@@ -83,7 +83,7 @@ impl<'a> Scan<'a> {
         loop {
             self.space();
             let name = self.string()?;
-            self.path.push(Step::Member(&self.text[name]));
+            self.path.push(PathSegment::Member(&self.text[name]));
             if !self.take(b':') {
                 return None;
             }
@@ -101,7 +101,7 @@ impl<'a> Scan<'a> {
             return Some(());
         }
         for number in 0.. {
-            self.path.push(Step::Element(number));
+            self.path.push(PathSegment::Element(number));
             self.value()?;
             self.path.pop();
             if !self.take(b',') {
@@ -146,7 +146,7 @@ impl<'a> Scan<'a> {
 
     /// Keeps the string if it is one that is looked for.
     fn consider(&mut self, span: Range<usize>) {
-        let (Some(Step::Member(root)), Some(Step::Member(name))) =
+        let (Some(PathSegment::Member(root)), Some(PathSegment::Member(name))) =
             (self.path.first(), self.path.last())
         else {
             return;
@@ -155,19 +155,19 @@ impl<'a> Scan<'a> {
             && self.roots.contains(&name_of(root).as_ref())
             && self.keys.contains(&name_of(name).as_ref());
         if wanted
-            && self.found.len() < PLACES
+            && self.found.len() < LOCATIONS
             && self.path_bytes() <= PATH_BYTES
             && let Some(path) = self.path()
         {
-            self.found.push(Place { span, path });
+            self.found.push(StringLocation { span, path });
         }
     }
 
     /// About how long the path is. Asked before it is written.
     fn path_bytes(&self) -> usize {
         let bytes = self.path.iter().map(|step| match step {
-            Step::Member(name) => name.len(),
-            Step::Element(_) => "[00]".len(),
+            PathSegment::Member(name) => name.len(),
+            PathSegment::Element(_) => "[00]".len(),
         });
         bytes.sum()
     }
@@ -177,7 +177,7 @@ impl<'a> Scan<'a> {
         let mut path = String::new();
         for step in &self.path {
             match step {
-                Step::Member(name) => {
+                PathSegment::Member(name) => {
                     let name = name_of(name);
                     if name.contains(['.', '[', ']']) {
                         return None;
@@ -187,7 +187,7 @@ impl<'a> Scan<'a> {
                     }
                     path.push_str(&name);
                 }
-                Step::Element(number) => path.push_str(&format!("[{number}]")),
+                PathSegment::Element(number) => path.push_str(&format!("[{number}]")),
             }
         }
         Some(path)

@@ -15,7 +15,7 @@ const PATH_TOO_LONG: usize = 300;
 fn kept(body: &str) {
     let (rest, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(rest, body);
-    assert!(attachments.described().is_empty(), "{attachments:?}");
+    assert!(attachments.descriptions().is_empty(), "{attachments:?}");
 }
 
 #[test]
@@ -32,22 +32,22 @@ fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
         );
     assert_eq!(rest, expected);
     let digests: Vec<String> = attachments
-        .described()
+        .descriptions()
         .into_iter()
         .map(|one| one.digest)
         .collect();
     assert!(digests.iter().all(|digest| digest.len() == 64) && digests[0] != digests[1]);
-    let described = |media_type: &str, number: usize, size, path: &str| wit::Attachment {
+    let descriptions = |media_type: &str, number: usize, size, path: &str| wit::Attachment {
         digest: digests[number].clone(),
         media_type: media_type.to_owned(),
         size,
         path: path.to_owned(),
     };
     assert_eq!(
-        attachments.described(),
+        attachments.descriptions(),
         [
-            described("image/png", 0, 8, "messages[0].content[1].image_url.url"),
-            described("image/jpeg", 1, 3, "messages[0].content[2].image_url"),
+            descriptions("image/png", 0, 8, "messages[0].content[1].image_url.url"),
+            descriptions("image/jpeg", 1, 3, "messages[0].content[2].image_url"),
         ]
     );
     assert_eq!(
@@ -140,7 +140,7 @@ fn long_keys_and_many_urls_cost_no_more_than_the_body() {
     let many = r#"{"url": "data:;base64,AAAA"},"#.repeat(1_000);
     let body = format!(r#"{{"messages": [{many} 1]}}"#);
     let (rest, attachments) = Attachments::lift(body);
-    assert_eq!(attachments.described().len(), 256);
+    assert_eq!(attachments.descriptions().len(), 256);
     assert_eq!(rest.matches("data:").count(), 1_000 - 256);
 }
 
@@ -158,7 +158,7 @@ fn an_image_is_what_its_bytes_are() {
         let body = format!(r#"{{"messages":[{{"url":"data:image/png;base64,{payload}"}}]}}"#);
         let (_, attachments) = Attachments::lift(body);
         assert_eq!(
-            attachments.described()[0].media_type,
+            attachments.descriptions()[0].media_type,
             media_type,
             "{payload}"
         );
@@ -177,10 +177,10 @@ fn sizes_are_those_of_the_decoded_bytes() {
         let (_, attachments) = Attachments::lift(format!(
             r#"{{"input":{{"file_data":"data:;base64,{payload}"}}}}"#
         ));
-        let described = attachments.described();
-        assert_eq!(described.len(), 1, "{payload}");
+        let descriptions = attachments.descriptions();
+        assert_eq!(descriptions.len(), 1, "{payload}");
         assert_eq!(
-            (described[0].size, described[0].media_type.as_str()),
+            (descriptions[0].size, descriptions[0].media_type.as_str()),
             (size, "text/plain"),
             "{payload}"
         );
@@ -196,7 +196,7 @@ fn nesting_as_deep_as_readers_take_is_followed_and_deeper_is_left_alone() {
             "]".repeat(depth)
         )
     };
-    assert_eq!(Attachments::lift(nested(50)).1.described().len(), 1);
+    assert_eq!(Attachments::lift(nested(50)).1.descriptions().len(), 1);
     kept(&nested(128));
     kept(&nested(100_000));
 }

@@ -1,22 +1,24 @@
 //! The account of a home: its status as Codex reports it, external tokens, signing in and out.
 //!
-//! A child knows the login that it started with (0.169.0). So whatever makes the login another counts up a generation,
-//! and whoever keeps children replaces those of an earlier one.
+//! A child knows only the login that it started with (0.169.0). Each change of the login increments the generation, and the
+//! fleet replaces the children of an earlier one.
 
-pub mod request; // what somebody wants to sign in with
+pub mod request; // a client's request to sign in
 pub mod status; // what clients may know
 
-mod introduce; // a child that has just started
-mod known; // what Codex has reported
-mod login_process; // the Codex that a sign-in has for itself
-mod logout; // the way out
-mod messages; // Codex's reasons, in words for people
-mod methods; // the ways to sign in
-mod probe; // what the command line says
+mod attach; // a child that has just started
+mod cached_probe; // results of the command line
+mod events; // the events of a sign-in
+mod login_process; // the Codex of one sign-in
+mod logout; // signing out
+mod messages; // Codex's messages, classified
+mod methods; // the steps of each way to sign in
+mod reported; // what Codex has reported
 mod sign_in; // one sign-in, from its first event to its last
-mod slot; // one sign-in at a time
-mod source; // where fresh tokens come from
-mod staging; // a home for a login that may come to nothing
+mod sign_in_error; // why a sign-in fails
+mod sign_in_slot; // one sign-in at a time
+mod staging; // a home for a login that may fail
+mod token_source; // where fresh tokens come from
 mod tokens; // ChatGPT tokens from outside
 mod wire; // the account's JSON
 
@@ -26,52 +28,53 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use self::known::{Known, Login};
+use self::cached_probe::CachedProbe;
+pub use self::events::SignInEvent;
 pub use self::logout::SignedOut;
-use self::probe::Probe;
-pub use self::sign_in::{Event, Flow, Refused};
-use self::slot::Slot;
-use self::source::Source;
-pub use self::source::TokenFault;
-use self::tokens::External;
-pub use self::tokens::Tokens;
+use self::reported::{Login, ReportedAccount};
+pub use self::sign_in::{SignInRefusal, SignInStream};
+use self::sign_in_slot::SignInSlot;
+use self::token_source::TokenSource;
+pub use self::tokens::ChatGptTokens;
+use self::tokens::ExternalTokens;
 use super::binary::{Binary, BinaryError};
 use super::connection::{Connection, ConnectionLimits};
 use super::launch::Launch;
 use super::protocol::AccountReadResponse;
 use crate::config::CodexConfig;
+pub use crate::token_error::TokenError;
 use airlock_base::task::Tasks;
 
-/// How long Codex may take for a step of a sign-in that asks OpenAI's servers.
+/// How long Codex may take for a step of a sign-in that calls OpenAI's servers.
 const STEP: Duration = Duration::from_secs(30);
 
 /// The account of one home. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Account {
-    inner: Arc<Inner>,
+    inner: Arc<AccountState>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct AccountState {
     launch: Launch,
     bounds: ConnectionLimits,
     tasks: Tasks,
-    /// Where people may be sent to.
+    /// Origins of pages that people may be sent to.
     origins: Vec<String>,
-    /// The workspaces that may sign in. Empty: any.
+    /// The ChatGPT workspaces that may sign in. Empty: any.
     workspaces: Vec<String>,
     rehearsal: bool,
     /// Standard mutexes: held for a few instructions, never across an await.
-    known: Mutex<Known>,
-    /// A child to ask, the one that was introduced last.
+    reported: Mutex<ReportedAccount>,
+    /// The child that was attached last.
     latest: Mutex<Option<Connection>>,
-    external: Mutex<External>,
-    source: Source,
+    external: Mutex<ExternalTokens>,
+    source: TokenSource,
     generation: watch::Sender<u64>,
-    slot: Slot,
-    /// What the command line says while no child has told it.
-    versions: Probe<PathBuf, Result<Binary, BinaryError>>,
-    logins: Probe<u64, Login>,
+    slot: SignInSlot,
+    /// The version and the login as the command line prints them, while no child has reported them.
+    versions: CachedProbe<PathBuf, Result<Binary, BinaryError>>,
+    logins: CachedProbe<u64, Login>,
 }
 
 impl Account {
@@ -81,87 +84,86 @@ impl Account {
             Some(workspace) => vec![workspace.clone()],
             None => launch.home().workspaces(),
         };
-        // Tokens are not to lie about until somebody signs in.
+        // Removed at the start: a folder that a killed gateway left may hold tokens.
         staging::sweep(launch.home());
         Self {
-            inner: Arc::new(Inner {
+            inner: Arc::new(AccountState {
                 bounds: ConnectionLimits::of(&config.limits),
                 tasks: tasks.clone(),
                 origins: config.sign_in_origins.clone(),
                 workspaces,
                 rehearsal: launch.home().rehearsal,
-                known: Mutex::default(),
+                reported: Mutex::default(),
                 latest: Mutex::default(),
                 external: Mutex::default(),
-                source: Source::new(config, launch.home().rehearsal),
+                source: TokenSource::new(config, launch.home().rehearsal),
                 generation: watch::Sender::default(),
-                slot: Slot::default(),
-                versions: Probe::default(),
-                logins: Probe::default(),
+                slot: SignInSlot::default(),
+                versions: CachedProbe::default(),
+                logins: CachedProbe::default(),
                 launch,
             }),
         }
     }
 
-    /// Which login it is by now: counts up each time that it has become another. Children that were started before
-    /// such a change, and so were introduced under an earlier number, do not know of it. What is there now counts as
-    /// seen.
+    /// The generation of the login, which increases with each change of it. Children that were attached under an earlier
+    /// generation do not know the new login. The receiver has seen the current value.
     pub fn generation(&self) -> watch::Receiver<u64> {
         self.inner.generation.subscribe()
     }
 
-    /// How somebody is signed in, in Codex's own words, as far as a child has told: `apikey`, `chatgpt`, `chatgptAuthTokens`.
+    /// The kind of login in Codex's spelling: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody, or not reported yet.
     pub fn auth_mode(&self) -> Option<String> {
-        lock(&self.inner.known).login()?.auth_mode
+        lock(&self.inner.reported).login()?.auth_mode
     }
 
-    /// Why the last attempt to get tokens failed.
-    pub fn token_fault(&self) -> Option<TokenFault> {
-        self.inner.source.fault()
+    /// Why the last fetch of tokens failed.
+    pub fn token_error(&self) -> Option<TokenError> {
+        self.inner.source.last_error()
     }
 
-    /// Takes what `account/read` answered to a child that has just been introduced. None: it could not be read.
-    pub(super) fn learn(&self, read: Option<&AccountReadResponse>) {
+    /// Records the result of `account/read` of a child that has just been attached. None: it could not be read.
+    pub(super) fn record_read(&self, read: Option<&AccountReadResponse>) {
         let Some(read) = read else { return };
         let external = lock(&self.inner.external).is_active();
-        let mut known = lock(&self.inner.known);
-        // As long as no child of this login has been introduced, it is an older one that tells.
+        let mut reported = lock(&self.inner.reported);
+        // With no child of this login attached, the result is of a child that knows an older login.
         if lock(&self.inner.latest).is_some() {
-            known.learn(read, external);
+            reported.record_read(read, external);
         }
     }
 
-    /// Somebody else has made the login another.
-    pub(super) fn renewed(&self) {
+    /// The login's file was replaced by another process.
+    pub(super) fn login_replaced(&self) {
         self.changed();
     }
 
-    /// The login has become another.
+    /// The login has changed.
     fn changed(&self) {
-        self.become_another(&mut lock(&self.inner.known));
+        self.increment_generation(&mut lock(&self.inner.reported));
     }
 
-    /// The same, but once for all who find out about a login of this number.
+    /// The same, once for all who notice that the login of this generation has changed.
     fn changed_from(&self, generation: u64) {
-        if let Some(mut known) = self.known_of(generation) {
-            self.become_another(&mut known);
+        if let Some(mut reported) = self.reported_at(generation) {
+            self.increment_generation(&mut reported);
         }
     }
 
-    fn become_another(&self, known: &mut Known) {
-        known.forget();
+    fn increment_generation(&self, reported: &mut ReportedAccount) {
+        reported.reset();
         *lock(&self.inner.latest) = None;
         self.inner
             .generation
             .send_modify(|generation| *generation += 1);
     }
 
-    /// What is known of the login of this number. None: it has become another, whose facts are others. Numbers change
-    /// under this lock alone.
-    fn known_of(&self, generation: u64) -> Option<MutexGuard<'_, Known>> {
-        let known = lock(&self.inner.known);
+    /// What Codex has reported of the login of this generation. None: the login has changed since. The generation changes
+    /// only while this lock is held.
+    fn reported_at(&self, generation: u64) -> Option<MutexGuard<'_, ReportedAccount>> {
+        let reported = lock(&self.inner.reported);
         let current = *self.inner.generation.borrow();
-        (current == generation).then_some(known)
+        (current == generation).then_some(reported)
     }
 }
 

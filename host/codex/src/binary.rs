@@ -13,13 +13,13 @@ use airlock_types::wit::{Problem, ProblemKind};
 pub const VERSION_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The first version whose protocol is known to fit.
-const OLDEST: Version = Version {
+const OLDEST: CodexVersion = CodexVersion {
     major: 0,
     minor: 163,
     patch: 0,
 };
 
-/// The last minor version that the tests have run against; its patches are taken to fit.
+/// The last minor version that the tests have run against; its patches are assumed compatible.
 const NEWEST_MINOR: u32 = 169;
 
 /// The version that is installed where nobody names another.
@@ -28,7 +28,7 @@ pub const PINNED: &str = "0.169.0";
 /// The versions that the tests run against, for people.
 pub const TESTED: &str = "0.163.0 to 0.169.x";
 
-/// What an operator types to get a version that fits.
+/// How an operator installs a tested version.
 const INSTALL: &str = "`airlock codex install` installs 0.169.0";
 
 /// npm's name and Rust's name of each platform that Codex is published for.
@@ -71,7 +71,7 @@ const PLATFORMS: &[(&str, &str, &str, &str)] = &[
 pub struct Binary {
     /// The native binary, never the npm shim.
     pub path: PathBuf,
-    /// As it says itself: `0.169.0`.
+    /// The version that the binary prints: `0.169.0`.
     pub version: String,
     /// Whether the version is within the tested range. A newer one is tried all the same.
     pub supported: bool,
@@ -96,7 +96,7 @@ pub enum BinaryError {
     },
     /// A folder that Codex runs in was removed after the start.
     #[error("there is no folder {} any more, which airlock made for Codex at its start; restart it to have it made anew", .0.display())]
-    FolderGone(PathBuf),
+    FolderMissing(PathBuf),
     /// There is a file, but it does not run.
     #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Unusable {
@@ -105,7 +105,7 @@ pub enum BinaryError {
         /// Why not.
         cause: String,
     },
-    /// It was started, or was to be, and ended before it had said anything of itself. Another start may succeed.
+    /// It did not start, or ended before it had printed its version. Another start may succeed.
     #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Failed {
         /// The file.
@@ -118,25 +118,25 @@ pub enum BinaryError {
     TooOld {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The version that it prints.
         version: String,
     },
-    /// It tells a protocol that lacks what we use.
+    /// Its protocol lacks what the gateway uses.
     #[error("{} is Codex {version}, whose protocol lacks what airlock uses: {}; Codex {TESTED} works: {INSTALL}, `airlock doctor --protocol` shows it all", .path.display(), few(.faults))]
-    Misfit {
+    IncompatibleProtocol {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The version that it prints.
         version: String,
         /// What is missing, or something else.
         faults: Vec<String>,
     },
-    /// It is newer than those that were tested, and does not tell its protocol.
+    /// It is newer than the tested versions, and does not print its protocol.
     #[error("{} is Codex {version}, newer than what airlock was tested with, and does not tell its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
-    Untold {
+    UnknownProtocol {
         /// The file.
         path: PathBuf,
-        /// What it says.
+        /// The version that it prints.
         version: String,
         /// Why not.
         cause: String,
@@ -159,7 +159,7 @@ fn few(faults: &[String]) -> String {
 }
 
 impl BinaryError {
-    /// What a client may know: the way out, and no paths.
+    /// The problem for clients: the remedy, without paths.
     pub fn problem(&self) -> Problem {
         let (code, message) = match self {
             Self::NotFound(_) | Self::Missing(_) | Self::Incomplete { .. } => (
@@ -171,7 +171,7 @@ impl BinaryError {
                 "the gateway cannot run its Codex; `airlock doctor` there says why".to_owned(),
             ),
             Self::Failed { .. } => return failing(),
-            Self::FolderGone(_) => (
+            Self::FolderMissing(_) => (
                 "codex_home_missing",
                 "the folder that the gateway keeps for Codex is gone; its log names it, and a restart makes it anew".to_owned(),
             ),
@@ -179,7 +179,7 @@ impl BinaryError {
                 "codex_unsupported_version",
                 format!("the gateway's Codex is {version}, older than {OLDEST}; {INSTALL} there"),
             ),
-            Self::Misfit { .. } | Self::Untold { .. } => (
+            Self::IncompatibleProtocol { .. } | Self::UnknownProtocol { .. } => (
                 "codex_unsupported_version",
                 format!("the gateway's Codex speaks another protocol than the gateway; Codex {TESTED} works: {INSTALL} there"),
             ),
@@ -278,15 +278,15 @@ fn native(path: &Path) -> Result<PathBuf, BinaryError> {
         })
 }
 
-/// Judges what `codex --version` printed.
+/// Parses and checks the output of `codex --version`.
 ///
 /// # Errors
-/// That it is no version, or one that is too old.
-pub fn judge(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
+/// It has no version, or one that is too old.
+pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
     let Some((text, version)) = printed
         .split_whitespace()
         .rev()
-        .find_map(|word| Some((word, Version::parse(word)?)))
+        .find_map(|word| Some((word, CodexVersion::parse(word)?)))
     else {
         return Err(BinaryError::Unusable {
             path: path.to_owned(),
@@ -307,22 +307,22 @@ pub fn judge(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
     })
 }
 
-/// Whether a version, as Codex says it, is this one or a newer. What is no version is taken to be new.
+/// Whether a version is at least `first`. Text that is no version counts as newer.
 pub(super) fn is_since(version: &str, first: &str) -> bool {
-    match (Version::parse(version), Version::parse(first)) {
+    match (CodexVersion::parse(version), CodexVersion::parse(first)) {
         (Some(version), Some(first)) => version >= first,
         _ => true,
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version {
+struct CodexVersion {
     major: u32,
     minor: u32,
     patch: u32,
 }
 
-impl Version {
+impl CodexVersion {
     /// Three numbers; what follows a `-` or `+` is ignored.
     fn parse(word: &str) -> Option<Self> {
         let release = word.split(['-', '+']).next()?;
@@ -336,7 +336,7 @@ impl Version {
     }
 }
 
-impl fmt::Display for Version {
+impl fmt::Display for CodexVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }

@@ -1,9 +1,8 @@
-//! The roots that Codex trusts, in the form that costs it least. It reads them anew with every turn (0.169.0).
+//! The root certificates that Codex trusts, in the form that it reads fastest. It reads them with every turn (0.169.0).
 //!
-//! Left to itself it reads the system's bundle and each of some 290 files beside it, and the bundle once more, slowly, as
-//! what `CODEX_CA_CERTIFICATE` would name: half of what a turn costs. So it is given all roots in one file, and for the
-//! slow way a single one of them. What it trusts is the same, to the certificate: the roots are found by the same library,
-//! and are looked for again every minute.
+//! By default it reads the system's bundle and some 290 files beside it, and the bundle once more, slowly, in place of
+//! `CODEX_CA_CERTIFICATE`: half of the cost of a turn. So it gets all roots in one file, and a single one for the slow path.
+//! It trusts the same roots: they are found by the same library, and read again every minute.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -23,7 +22,7 @@ use airlock_base::environment::Environment;
 /// Characters of a line of PEM (RFC 7468, section 2).
 const LINE: usize = 64;
 
-/// Where the roots are.
+/// The files that hold the roots.
 #[derive(Clone, Debug)]
 pub(super) struct Certificates {
     /// All of them: `SSL_CERT_FILE`.
@@ -35,7 +34,7 @@ pub(super) struct Certificates {
 /// Writes the roots into this home: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
 /// Nothing is written that is there already. None: there are none, or they cannot be written, and Codex looks for itself.
 pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certificates> {
-    let (roots, faults) = found();
+    let (roots, faults) = load_roots();
     let own = environment
         .raw("SSL_CERT_FILE")
         .map(std::fs::read_to_string);
@@ -48,10 +47,10 @@ pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certific
     write(home, &names(environment), &roots)
 }
 
-/// Writes them anew, if they have changed. Where all have been taken away none is trusted from then on; where they cannot be
-/// read, what was there stays.
+/// Writes the roots anew if they have changed. If the system has none left, none is trusted; if they cannot be read, the
+/// files stay.
 pub(super) fn refresh(home: &Home, environment: &Environment) {
-    let (roots, faults) = found();
+    let (roots, faults) = load_roots();
     if roots.is_empty() && faults > 0 {
         tracing::warn!(faults, "the certificates of the system cannot be read");
         return;
@@ -59,13 +58,13 @@ pub(super) fn refresh(home: &Home, environment: &Environment) {
     write(home, &names(environment), &roots);
 }
 
-/// What a client of ours trusts: the same roots, read anew, and those of `more`, a PEM file.
+/// The TLS configuration of Airlock's own clients: the same roots, read anew, and those of the PEM file `more`.
 ///
 /// # Errors
-/// There are none.
+/// The system has no roots.
 pub async fn client_config(more: Option<PathBuf>) -> anyhow::Result<Arc<ClientConfig>> {
     let reading = move || {
-        let mut roots = found().0;
+        let mut roots = load_roots().0;
         if let Some(more) = more {
             let more = CertificateDer::pem_file_iter(more).into_iter().flatten();
             roots.extend(more.flatten());
@@ -82,13 +81,13 @@ pub async fn client_config(more: Option<PathBuf>) -> anyhow::Result<Arc<ClientCo
     Ok(Arc::new(config))
 }
 
-/// Whether the system has any that can be read.
+/// Whether the system has a root that can be read.
 pub(super) fn any() -> bool {
-    !found().0.is_empty()
+    !load_roots().0.is_empty()
 }
 
 /// The roots, sorted, each once; and how many could not be read.
-fn found() -> (Vec<CertificateDer<'static>>, usize) {
+fn load_roots() -> (Vec<CertificateDer<'static>>, usize) {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = found.certs;
     roots.sort_unstable_by(|one, other| one.as_ref().cmp(other.as_ref()));
@@ -121,8 +120,8 @@ fn write(
     let first = roots.iter().find(is_good);
     let first = first.map(|root| pem(root)).unwrap_or_default();
     let text: String = roots.iter().map(|root| pem(root)).collect();
-    let written = home.keep(all, &text).and_then(|all| {
-        let one = home.keep(one, &first)?;
+    let written = home.write_file(all, &text).and_then(|all| {
+        let one = home.write_file(one, &first)?;
         Ok::<_, HomeError>(Certificates { all, one })
     });
     written

@@ -1,4 +1,4 @@
-//! One `codex app-server` process: started, introduced to, and ended step by step.
+//! One `codex app-server` process: spawned, initialized, and ended step by step.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::binary::BinaryError;
+use super::command::ProcessGroup;
 use super::connection::{CallError, Connection, ConnectionLimits};
-use super::launch::{Group, Launch, LaunchError};
+use super::launch::{Launch, LaunchError};
 use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
 use super::stderr;
 use airlock_base::task::Tasks;
@@ -21,22 +22,22 @@ use airlock_types::wit::Problem;
 /// Codex 0.169.0 exits within 0.05 s of the first, and within 2 s when its network swallows packets.
 const END_STEP: Duration = Duration::from_secs(3);
 
-/// A running child that has been introduced to.
+/// A running child that has been initialized.
 #[derive(Debug)]
 pub(super) struct Child {
     process: process::Child,
     group: Option<Pid>,
     pub(super) connection: Connection,
-    /// `0.169.0`, as the child itself says.
+    /// The version that the child reports: `0.169.0`.
     pub(super) version: String,
 }
 
 /// Why there is no child.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum StartError {
+pub(super) enum ChildStartError {
     /// The binary is missing, too old, or the like: trying again will not help.
     #[error("{}", .0.message)]
-    Unfit(Problem),
+    NoBinary(Problem),
     #[error("codex did not start")]
     Spawn(#[source] std::io::Error),
     #[error("codex did not answer as it started")]
@@ -45,8 +46,8 @@ pub(super) enum StartError {
     Stopping,
 }
 
-impl StartError {
-    /// What an operator should know: which Codex, what it did, and the way out.
+impl ChildStartError {
+    /// The message for operators: the binary, what it did, and the remedy.
     pub(super) fn advice(&self, binary: Option<&Path>) -> String {
         let fault = match self {
             Self::Initialize(CallError::TimedOut) => {
@@ -63,7 +64,7 @@ impl StartError {
                 "answered something else than Codex does".to_owned()
             }
             Self::Spawn(error) => format!("cannot be started: {error}"),
-            Self::Unfit(problem) => problem.message.clone(),
+            Self::NoBinary(problem) => problem.message.clone(),
             Self::Stopping => self.to_string(),
         };
         let binary = binary.map_or_else(String::new, |path| format!(" {}", path.display()));
@@ -80,35 +81,35 @@ impl Child {
         launch: &Launch,
         bounds: ConnectionLimits,
         tasks: &Tasks,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, ChildStartError> {
         Self::start_with_stderr(launch, bounds, tasks, None).await
     }
 
-    /// The same; what it mutters goes also to `ear`, as it goes to the log, as long as there is room.
+    /// As [`Child::start`]; lines of stderr also go to `stderr_lines`, as long as it has capacity.
     pub(super) async fn start_with_stderr(
         launch: &Launch,
         bounds: ConnectionLimits,
         tasks: &Tasks,
-        ear: Option<mpsc::Sender<String>>,
-    ) -> Result<Self, StartError> {
+        stderr_lines: Option<mpsc::Sender<String>>,
+    ) -> Result<Self, ChildStartError> {
         let spawned = tokio::select! {
             spawned = launch.spawn(&["app-server"]) => spawned,
-            () = tasks.stopping() => return Err(StartError::Stopping),
+            () = tasks.stopping() => return Err(ChildStartError::Stopping),
         };
         let mut process = spawned.map_err(|error| match error {
-            LaunchError::Unfit(failed @ BinaryError::Failed { .. }) => {
-                StartError::Spawn(std::io::Error::other(failed))
+            LaunchError::NoBinary(failed @ BinaryError::Failed { .. }) => {
+                ChildStartError::Spawn(std::io::Error::other(failed))
             }
-            LaunchError::Unfit(unfit) => StartError::Unfit(unfit.problem()),
-            LaunchError::Spawn(error) => StartError::Spawn(error),
+            LaunchError::NoBinary(unfit) => ChildStartError::NoBinary(unfit.problem()),
+            LaunchError::Spawn(error) => ChildStartError::Spawn(error),
         })?;
         let group = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let mut guard = Group(group);
-        let missing = || StartError::Spawn(std::io::Error::other("a pipe is missing"));
+        let mut guard = ProcessGroup(group);
+        let missing = || ChildStartError::Spawn(std::io::Error::other("a pipe is missing"));
         let stdin = process.stdin.take().ok_or_else(missing)?;
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
-        tasks.spawn("codex-stderr", stderr::trace(stderr, ear));
+        tasks.spawn("codex-stderr", stderr::trace(stderr, stderr_lines));
         let connection = Connection::open(stdin, stdout, bounds, tasks);
         let mut child = Self {
             process,
@@ -116,11 +117,11 @@ impl Child {
             connection,
             version: String::new(),
         };
-        // It is the child's own task now.
+        // The child itself kills its group from here on.
         guard.0 = None;
         let initialized = tokio::select! {
-            initialized = child.initialize() => initialized.map_err(StartError::from),
-            () = tasks.stopping() => Err(StartError::Stopping),
+            initialized = child.initialize() => initialized.map_err(ChildStartError::from),
+            () = tasks.stopping() => Err(ChildStartError::Stopping),
         };
         match initialized {
             Ok(version) => {
@@ -134,7 +135,7 @@ impl Child {
         }
     }
 
-    /// The process's number, as long as nobody has waited for its end.
+    /// The process id. None once its end has been waited for.
     pub(super) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
@@ -162,13 +163,12 @@ impl Child {
         Ok(version.unwrap_or_default().to_owned())
     }
 
-    /// Ends the child: by the end of its stdin, by SIGTERM, by SIGKILL, each with its time. Its whole process group
-    /// goes with it.
+    /// Ends the child and its process group: closes its stdin, then sends SIGTERM, then SIGKILL, each with a timeout.
     pub(super) async fn end(self) {
         self.end_within(END_STEP).await;
     }
 
-    /// The same, with so much time for each of the four steps.
+    /// As [`Child::end`], with this timeout for each of the four steps.
     pub(super) async fn end_within(mut self, step: Duration) {
         self.connection.close_stdin();
         if timeout(step, self.process.wait()).await.is_err() {
@@ -182,9 +182,9 @@ impl Child {
         if timeout(step, self.process.wait()).await.is_err() {
             tracing::error!("codex cannot be killed");
         }
-        // From here on the number may come to mean others.
+        // From here on the id may be used again.
         self.group = None;
-        // Whoever inherited its stdout is gone too, so all that was said has been read.
+        // Processes that inherited its stdout are gone too, so all output has been read.
         let _ = timeout(step, self.connection.closed()).await;
     }
 
@@ -196,7 +196,7 @@ impl Child {
     }
 }
 
-/// Whoever drops a child that has not been ended, as it starts or as it ends, leaves nothing of its group.
+/// Kills the process group of a child that is dropped before it was ended.
 impl Drop for Child {
     fn drop(&mut self) {
         self.signal(Signal::KILL);

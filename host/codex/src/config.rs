@@ -16,7 +16,7 @@ pub struct CodexConfig {
     /// Where Airlock keeps what is its own: its Codex home, the pinned install.
     pub data_dir: PathBuf,
     /// Whether Airlock's home uses the login of `home` (or of the user's own home) or has one of its own.
-    pub login: Login,
+    pub login: LoginMode,
     /// What Codex writes to its own log, as a `RUST_LOG` filter.
     pub log: String,
     /// Origins of the pages that a person may be sent to for signing in: scheme, host, and port where it is unusual.
@@ -60,7 +60,7 @@ pub struct FleetConfig {
 
 /// Whose login Airlock's Codex home uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Login {
+pub enum LoginMode {
     /// The same file as the existing home: one login, refreshed in one place.
     Shared,
     /// One of its own.
@@ -97,7 +97,7 @@ impl CodexConfig {
             bin: None,
             home: None,
             data_dir: environment.data_dir(),
-            login: Login::Shared,
+            login: LoginMode::Shared,
             log: "warn".to_owned(),
             sign_in_origins: ["https://auth.openai.com", "https://chatgpt.com"]
                 .map(str::to_owned)

@@ -1,10 +1,11 @@
-//! The children of one home: kept running, chosen by their load, replaced before they degrade, without cutting a reply.
+//! The supervisor of a home's children: starts them, leases the least loaded to turns, and replaces them without cutting a
+//! reply.
 
-mod adaptive_limit; // how many turns at once
-mod circuit; // when the next may start
+mod adaptive_limit; // how many turns run at once
+mod circuit; // when the next child may start
 mod life; // one child, from its start to its end
-mod login; // whether there is another
-mod recycle; // when one is to be replaced
+mod login_file; // whether the login's file has changed
+mod recycle; // when a child is replaced
 mod report; // what operators see
 mod roster; // which child serves, stands by or leaves
 mod worker; // a child that answers
@@ -22,8 +23,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_unti
 use self::adaptive_limit::AdaptiveLimit;
 use self::circuit::Circuit;
 pub use self::report::FleetReport;
-use self::roster::{PoolMember, Reason, Roster};
-use self::worker::Tally;
+use self::roster::{PoolMember, ReplaceReason, Roster};
+use self::worker::WorkerCounters;
 pub(super) use self::worker::{Lease, Worker};
 use super::account::Account;
 use super::connection::ConnectionLimits;
@@ -40,72 +41,72 @@ use airlock_types::wit::{Problem, ProblemKind};
 /// How long a request waits for a child that is starting.
 const START_WAIT: Duration = Duration::from_secs(10);
 
-/// How often it is looked whether the system's certificates have changed.
+/// The interval between checks of the system's certificates.
 const CERTIFICATES: Duration = Duration::from_secs(60);
 
-/// How often the children are looked at.
+/// The interval between measurements of the children.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// The children of one home. Clones share them.
 #[derive(Clone, Debug)]
 pub(super) struct Fleet {
-    shared: Arc<Shared>,
+    inner: Arc<FleetInner>,
 }
 
-/// What it takes to start children, and those there are.
+/// What the clones of a fleet share.
 #[derive(Debug)]
-struct Shared {
+struct FleetInner {
     launch: Launch,
     account: Account,
     bounds: ConnectionLimits,
     terms: FleetConfig,
     tasks: Tasks,
-    state: Mutex<State>,
+    state: Mutex<FleetState>,
     adaptive_limit: Arc<AdaptiveLimit>,
     upstream: Arc<UpstreamHealth>,
-    /// Notified whenever requests that wait should look again.
+    /// Notified when waiting requests should choose a child again.
     changed: watch::Sender<()>,
-    /// Notified when the manager should.
+    /// Notified when the manager should act.
     wake: Arc<Notify>,
-    counts: Counts,
-    /// The last catalogs for threads, and the version of their Codex.
+    counts: FleetCounts,
+    /// The last thread_catalogs for threads, and the version of their Codex.
     thread_catalogs: Mutex<Option<(String, Arc<ThreadCatalogs>)>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct FleetState {
     roster: Roster<Worker>,
     circuit: Circuit,
-    /// Of the last child.
+    /// The number of the last child.
     number: u64,
-    /// Why the last start failed, for the operator. None: it did not.
+    /// Why the last start failed, for the operator. None: it succeeded.
     start_fault: Option<String>,
 }
 
-/// What has become of the first start of a child.
+/// The outcome of the first start of a child.
 pub enum Started {
     /// A child answers, and requests can be served.
     Ready,
-    /// A child answers, and this stands in the way of requests.
+    /// A child answers, and requests are refused with this problem.
     Refused(Problem),
-    /// None started. The text, for the operator, names the Codex and the way out.
+    /// The start failed. The text, for the operator, names the binary and the remedy.
     Failed(String),
-    /// None has started yet.
-    Not,
+    /// No start has ended yet.
+    Pending,
 }
 
 /// What has happened since the gateway started.
 #[derive(Debug, Default)]
-struct Counts {
+struct FleetCounts {
     /// Children that were started.
     started: AtomicU64,
     /// Threads of children that are gone.
     threads: AtomicU64,
     /// Turns that they had begun.
     turns: AtomicU64,
-    /// Children that were replaced, by `Reason`.
-    replaced: [AtomicU64; Reason::ALL.len()],
-    /// Bytes of the home's log, when last looked at.
+    /// Children that were replaced, by `ReplaceReason`.
+    replaced: [AtomicU64; ReplaceReason::ALL.len()],
+    /// Bytes of the home's log, as last measured.
     log: AtomicU64,
 }
 
@@ -115,12 +116,12 @@ impl PoolMember for Worker {
     }
 
     fn turns(&self) -> usize {
-        *self.tally.turns.borrow()
+        *self.counters.turns.borrow()
     }
 }
 
 impl Fleet {
-    /// Starts supervising. A missing Codex fails nothing here: requests are told, and it is looked for again.
+    /// Starts supervising. A missing Codex is no error here: requests are refused, and the binary is looked for again.
     pub(super) fn start(
         config: &CodexConfig,
         bounds: ConnectionLimits,
@@ -129,13 +130,13 @@ impl Fleet {
         tasks: &Tasks,
     ) -> Self {
         let terms = &config.fleet;
-        let shared = Arc::new(Shared {
+        let inner = Arc::new(FleetInner {
             launch,
             account,
             bounds,
             terms: terms.clone(),
             tasks: tasks.clone(),
-            state: Mutex::new(State {
+            state: Mutex::new(FleetState {
                 roster: Roster::new(terms.children, terms.spare),
                 circuit: Circuit::default(),
                 number: 0,
@@ -145,33 +146,33 @@ impl Fleet {
             upstream: Arc::default(),
             changed: watch::Sender::default(),
             wake: Arc::default(),
-            counts: Counts::default(),
+            counts: FleetCounts::default(),
             thread_catalogs: Mutex::default(),
         });
-        tasks.spawn("fleet", manage(shared.clone()));
-        let (watched, stopping) = (shared.clone(), tasks.clone());
+        tasks.spawn("fleet", manage(inner.clone()));
+        let (watched, stopping) = (inner.clone(), tasks.clone());
         tasks.spawn("fleet-watch", async move {
             tokio::select! {
-                () = look_after(&watched) => {}
+                () = measure(&watched) => {}
                 () = stopping.stopping() => {}
             }
         });
-        Self { shared }
+        Self { inner }
     }
 
-    /// A place for a turn, on the child that has the fewest. Waits a little while one is starting.
+    /// A lease for a turn on the child that has the fewest turns. Waits at most 10 s while one is starting.
     pub(super) async fn lease(&self) -> Result<Lease, Problem> {
         self.find(|roster| roster.least().map(Lease::new)).await
     }
 
-    /// A child to ask, as `lease`, but for no turn.
+    /// A child for calls outside of turns; chosen as by `lease`.
     pub(super) async fn child(&self) -> Result<Arc<Worker>, Problem> {
         self.find(Roster::least).await
     }
 
-    /// The child that would be asked, if there is one right now.
+    /// The child that `child` would return, without a wait.
     pub(super) fn now(&self) -> Result<Arc<Worker>, Problem> {
-        match self.shared.look(&Roster::least) {
+        match self.inner.look(&Roster::least) {
             Some(found) => usable(found),
             None => Err(starting()),
         }
@@ -179,42 +180,42 @@ impl Fleet {
 
     /// Whether the model can be reached, as turns find out.
     pub(super) fn upstream(&self) -> &UpstreamHealth {
-        &self.shared.upstream
+        &self.inner.upstream
     }
 
-    /// Waits until the first child answers or has failed to start, at most so long.
+    /// Waits until the first child answers or has failed to start, at most for `wait`.
     pub(super) async fn started(&self, wait: Duration) -> Started {
-        let mut changed = self.shared.changed.subscribe();
+        let mut changed = self.inner.changed.subscribe();
         let deadline = Instant::now() + wait;
         loop {
             changed.borrow_and_update();
-            if let Some(fault) = self.shared.lock().start_fault.clone() {
+            if let Some(fault) = self.inner.lock().start_fault.clone() {
                 return Started::Failed(fault);
             }
-            match self.shared.look(&Roster::least).map(usable) {
+            match self.inner.look(&Roster::least).map(usable) {
                 Some(Ok(_)) => return Started::Ready,
                 Some(Err(problem)) => return Started::Refused(problem),
                 None => {}
             }
             if !matches!(timeout_at(deadline, changed.changed()).await, Ok(Ok(()))) {
-                return Started::Not;
+                return Started::Pending;
             }
         }
     }
 
     /// How many turns may run at once, as it changes.
     pub(super) fn turn_capacity(&self) -> watch::Receiver<usize> {
-        self.shared.adaptive_limit.turns()
+        self.inner.adaptive_limit.turns()
     }
 
-    /// A child that answers, if there is one right now, whether anybody is signed in or not.
+    /// A child that answers now, whether anybody is signed in or not.
     pub(super) fn any(&self) -> Option<Arc<Worker>> {
-        self.shared.look(&Roster::least)?.ok()
+        self.inner.look(&Roster::least)?.ok()
     }
 
     /// Whether any child runs a turn on this thread.
     pub(super) fn runs(&self, thread: &str) -> bool {
-        let state = self.shared.lock();
+        let state = self.inner.lock();
         let mut entries = state.roster.entries.iter();
         entries.any(|entry| entry.worker.connection.has_turn(thread))
     }
@@ -223,14 +224,14 @@ impl Fleet {
         &self,
         choose: impl Fn(&Roster<Worker>) -> Option<T>,
     ) -> Result<T, Problem> {
-        let mut changed = self.shared.changed.subscribe();
+        let mut changed = self.inner.changed.subscribe();
         let deadline = Instant::now() + START_WAIT;
         loop {
             changed.borrow_and_update();
-            if let Some(found) = self.shared.look(&choose) {
+            if let Some(found) = self.inner.look(&choose) {
                 return usable(found);
             }
-            // Too late, or the gateway stops.
+            // The deadline has passed, or the gateway stops.
             if !matches!(timeout_at(deadline, changed.changed()).await, Ok(Ok(()))) {
                 return Err(starting());
             }
@@ -238,7 +239,7 @@ impl Fleet {
     }
 }
 
-/// What was found, unless it is of no use to a request.
+/// The child, unless nobody is signed in.
 fn usable<T: AsRef<Worker>>(found: Result<T, Problem>) -> Result<T, Problem> {
     let found = found?;
     if found.as_ref().signed_out {
@@ -254,13 +255,13 @@ fn starting() -> Problem {
         .problem
 }
 
-impl Shared {
+impl FleetInner {
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, FleetState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What `choose` finds, or why there is nothing. None: something is on its way.
+    /// What `choose` finds, or why requests are refused. None: a child is starting.
     fn look<T>(
         &self,
         choose: &impl Fn(&Roster<Worker>) -> Option<T>,
@@ -268,7 +269,7 @@ impl Shared {
         let mut state = self.lock();
         let mut found = choose(&state.roster);
         if found.is_none() {
-            // One has just gone: whoever stands by takes its place right here.
+            // The serving child has just gone: the spare is promoted right here.
             self.settle(&mut state);
             found = choose(&state.roster);
         }
@@ -279,7 +280,7 @@ impl Shared {
         }
     }
 
-    /// The catalogs for threads of a child of this version: what was just made, or else what an earlier child had.
+    /// The thread thread_catalogs of this version: those just made, or else those of an earlier child.
     fn remember(&self, made: Option<ThreadCatalogs>, version: &str) -> Option<Arc<ThreadCatalogs>> {
         let mut known = self
             .thread_catalogs
@@ -292,29 +293,29 @@ impl Shared {
         known.map(|(_, thread_catalogs)| thread_catalogs.clone())
     }
 
-    fn settle(&self, state: &mut State) {
+    fn settle(&self, state: &mut FleetState) {
         for (worker, reason) in state.roster.settle() {
             self.dismiss(&worker, reason);
         }
     }
 
-    /// A child takes no more turns.
-    fn dismiss(&self, worker: &Worker, reason: Reason) {
+    /// Cancels `leaving` of a child that takes no more turns, and counts it.
+    fn dismiss(&self, worker: &Worker, reason: ReplaceReason) {
         self.counts.replaced[reason as usize].fetch_add(1, Ordering::Relaxed);
-        if reason != Reason::Broken {
+        if reason != ReplaceReason::Broken {
             tracing::info!(
                 child = worker.number,
                 ?reason,
                 turns = worker.turns(),
-                threads = worker.tally.threads(),
+                threads = worker.counters.threads(),
                 "a codex is replaced by another"
             );
         }
         worker.leaving.cancel();
     }
 
-    /// A child takes no more turns, whether there is another or not.
-    fn leave(&self, worker: &Worker, reason: Reason) {
+    /// Takes a child out of service, whether there is another or not.
+    fn leave(&self, worker: &Worker, reason: ReplaceReason) {
         let mut state = self.lock();
         if state.roster.leave(worker.number) {
             self.dismiss(worker, reason);
@@ -329,7 +330,7 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// How many children to start now, and their numbers.
+    /// The numbers of the children to start now.
     fn due(&self) -> Vec<u64> {
         let mut state = self.lock();
         recycle::mark(self, &mut state.roster);
@@ -347,32 +348,32 @@ impl Shared {
     }
 }
 
-/// Looks at the children, and at what they read, again and again.
-async fn look_after(shared: &Shared) {
+/// Measures the children and refreshes the certificates at intervals.
+async fn measure(fleet: &FleetInner) {
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut certificates = interval_at(Instant::now() + CERTIFICATES, CERTIFICATES);
     loop {
         tokio::select! {
-            _ = rounds.tick() => recycle::round(shared).await,
+            _ = rounds.tick() => recycle::round(fleet).await,
             _ = certificates.tick() => {
-                let launch = shared.launch.clone();
+                let launch = fleet.launch.clone();
                 let _ = spawn_blocking(move || launch.refresh_certificates()).await;
             }
         }
     }
 }
 
-/// Keeps as many children as there shall be, until the gateway stops.
-async fn manage(shared: Arc<Shared>) {
-    // Before anything of ours runs there, which they would disturb.
-    orphans::reap(&shared.launch.home().path).await;
+/// Keeps the configured number of children running until the gateway stops.
+async fn manage(fleet: Arc<FleetInner>) {
+    // Before the first child starts, which orphans would disturb.
+    orphans::reap(&fleet.launch.home().path).await;
     let mut lives = FuturesUnordered::new();
     loop {
-        for number in shared.due() {
-            lives.push(life::live(&shared, number));
+        for number in fleet.due() {
+            lives.push(life::live(&fleet, number));
         }
-        let until = shared.lock().circuit.until();
+        let until = fleet.lock().circuit.until();
         let pause = async {
             match until.filter(|until| *until > Instant::now()) {
                 Some(until) => sleep_until(until).await,
@@ -381,11 +382,11 @@ async fn manage(shared: Arc<Shared>) {
         };
         tokio::select! {
             Some(()) = lives.next() => {}
-            () = shared.wake.notified() => {}
+            () = fleet.wake.notified() => {}
             () = pause => {}
-            () = shared.tasks.stopping() => break,
+            () = fleet.tasks.stopping() => break,
         }
     }
-    // Each sees the stop too, and ends its child step by step.
+    // Each observes the stop, and ends its child step by step.
     while lives.next().await.is_some() {}
 }

@@ -1,7 +1,7 @@
-//! Airlock's own Codex home: our settings, and of somebody's existing home the login, the model and its provider.
+//! Airlock's own Codex home: its settings, and the login, model and provider of an existing home.
 
 mod files;
-mod login; // what is signed in with
+mod login; // the login's file
 mod settings;
 
 use std::fs::File;
@@ -12,7 +12,7 @@ pub use self::settings::ModelUrls;
 use crate::config::{self, CodexConfig};
 use airlock_base::storage::{self, StorageError};
 
-/// A Codex home that is ready to run in. Clones share it; the last one gives it free for other settings.
+/// A prepared Codex home. Clones share its lock; the last one releases it for other settings.
 #[derive(Clone, Debug)]
 pub struct Home {
     /// `CODEX_HOME`.
@@ -23,11 +23,11 @@ pub struct Home {
     pub temporary: PathBuf,
     /// Variables that the model provider reads.
     pub env_keys: Vec<String>,
-    /// Whether the model provider is another than OpenAI. Then the catalogue does not list its models.
+    /// Whether the model provider is not OpenAI. The catalogue does not list such a provider's models.
     pub custom_provider: bool,
-    /// Where the model is asked.
+    /// Where requests to the model go.
     pub model: ModelUrls,
-    login: Login,
+    login: LoginLocation,
     /// Whether Codex talks to the scripted model.
     pub rehearsal: bool,
     /// Settings for the command line: `key=value`.
@@ -37,11 +37,11 @@ pub struct Home {
 
 /// Where the login is.
 #[derive(Clone, Debug)]
-struct Login {
+struct LoginLocation {
     /// The file that holds it, whether it exists or not.
     file: PathBuf,
-    /// The home whose login would be shared, if it could be entered.
-    closed: Option<PathBuf>,
+    /// The home whose login would be shared, were it accessible.
+    inaccessible: Option<PathBuf>,
 }
 
 /// Why there is no home. The messages are for the operator.
@@ -69,8 +69,8 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Writes what has changed and takes the home for this process. `rehearsal` is the base URL of the scripted
-    /// model; with it, nothing is taken from anybody's home.
+    /// Writes the files that have changed and locks the home. `rehearsal` is the base URL of the scripted model; with it,
+    /// nothing is taken from an existing home.
     ///
     /// # Errors
     /// A [`HomeError`] that names the file and the way out.
@@ -86,22 +86,25 @@ impl Home {
         let temporary = files::folder(&data.join("tmp"))?;
 
         let (mut taken, shared) = match (rehearsal, &config.home) {
-            (Some(_), _) => (settings::Taken::rehearsal(), SharedLogin::No),
-            (None, None) => (settings::Taken::default(), shared_login(config, &path)?),
+            (Some(_), _) => (settings::InheritedSettings::rehearsal(), SharedLogin::No),
+            (None, None) => (
+                settings::InheritedSettings::default(),
+                shared_login(config, &path)?,
+            ),
             (None, Some(home)) => {
-                let taken = settings::Taken::from_home(&existing(home, &path)?)?;
+                let taken = settings::InheritedSettings::from_home(&existing(home, &path)?)?;
                 (taken, shared_login(config, &path)?)
             }
         };
-        let (shared, closed) = match shared {
+        let (shared, inaccessible) = match shared {
             SharedLogin::At(file) => (Some(file), None),
-            SharedLogin::Closed(home) => (None, Some(home)),
+            SharedLogin::Inaccessible(home) => (None, Some(home)),
             SharedLogin::No => (None, None),
         };
         if rehearsal.is_none()
             && let Some(workspace) = &config.workspace
         {
-            taken.restrict(workspace);
+            taken.restrict_to_workspace(workspace);
         }
         let text = settings::render(&taken);
         let lock = files::claim(&path, &text, shared.as_deref())?;
@@ -110,9 +113,9 @@ impl Home {
             temporary,
             env_keys: taken.env_keys(),
             custom_provider: rehearsal.is_some() || taken.custom_provider(),
-            login: Login {
+            login: LoginLocation {
                 file: shared.unwrap_or_else(|| path.join("auth.json")),
-                closed,
+                inaccessible,
             },
             model: taken.model_urls(),
             rehearsal: rehearsal.is_some(),
@@ -125,11 +128,11 @@ impl Home {
         })
     }
 
-    /// Writes a file of our own beside Codex's, if it is not there already.
+    /// Writes one of Airlock's own files into the home, unless it has this content already.
     ///
     /// # Errors
-    /// That it cannot be written.
-    pub fn keep(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
+    /// The file cannot be written.
+    pub fn write_file(&self, name: &str, text: &str) -> Result<PathBuf, HomeError> {
         let path = self.path.join(name);
         let there = std::fs::read_to_string(&path);
         if there.is_ok_and(|there| there == text) {
@@ -151,10 +154,10 @@ impl Home {
 
 /// Whether a login is shared with another home.
 enum SharedLogin {
-    /// This file is it, whether it exists or not.
+    /// The login is in this file, whether it exists or not.
     At(PathBuf),
-    /// It would be that of this home, which we may not enter.
-    Closed(PathBuf),
+    /// The login would be that of this home, which is not accessible.
+    Inaccessible(PathBuf),
     No,
 }
 
@@ -163,8 +166,8 @@ enum SharedLogin {
 fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeError> {
     let named = config.home.clone();
     let home = match config.login {
-        config::Login::Separate => None,
-        config::Login::Shared => named.or_else(|| config.environment.codex_home()),
+        config::LoginMode::Separate => None,
+        config::LoginMode::Shared => named.or_else(|| config.environment.codex_home()),
     };
     let Some(home) = home else {
         return Ok(SharedLogin::No);
@@ -179,7 +182,7 @@ fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeErr
     } else if matches!(home.try_exists(), Ok(false)) {
         to_be(&home)?
     } else {
-        return Ok(SharedLogin::Closed(home));
+        return Ok(SharedLogin::Inaccessible(home));
     };
     Ok(SharedLogin::At(real.join("auth.json")))
 }

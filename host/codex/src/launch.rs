@@ -1,80 +1,38 @@
-//! How a Codex process is started. Every one goes through here: `--version`, `app-server`, whatever comes.
+//! Starts Codex processes: finds the binary, checks its version and protocol, and spawns it in the home.
 
-use std::ffi::{OsStr, OsString};
-use std::io::{Error, ErrorKind};
-use std::os::unix::process::ExitStatusExt as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::time::timeout;
 
-use super::account::TokenFault;
 use super::binary::{self, Binary, BinaryError};
-use super::certificates::{self, Certificates};
+use super::certificates;
+use super::command::CodexCommand;
+pub use super::command::LAUNCH;
 use super::home::{Home, HomeError};
 use super::log;
-use super::orphans::{self, Mark};
-use super::schema::Gate;
+use super::orphans::ProcessMark;
+use super::schema::{self, Comparison, UpgradeGate};
+use super::token_error::TokenError;
 use crate::config::CodexConfig;
-use airlock_base::descriptors;
-use airlock_base::environment::Environment;
 use airlock_base::task::spawner;
-
-/// The command of ours that sets the parent-death signal and becomes Codex.
-pub const LAUNCH: &str = "__launch";
-
-/// What stands before a program's own command line so that it dies with this process and has a soft limit of descriptors
-/// that it can bear.
-pub(super) fn becoming() -> [String; 3] {
-    let parent = std::process::id().to_string();
-    [
-        LAUNCH.to_owned(),
-        parent,
-        descriptors::of_child().to_string(),
-    ]
-}
-
-/// Variables that Codex gets as we have them. All others stay with us: they may hold anybody's keys.
-const PASSED: &[&str] = &[
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "TZ",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CODEX_CA_CERTIFICATE",
-    // Where Codex signs in and renews its tokens, in place of OpenAI's own servers (0.169.0).
-    "CODEX_APP_SERVER_LOGIN_ISSUER",
-    "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
-];
-
-/// As [`PASSED`], in both spellings. Not in rehearsal, whose model is on this machine.
-const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// Bytes of what `codex --version` prints that are read.
 const VERSION_BYTES: u64 = 4096;
 
-/// The first Codex that goes on without its log. Newer ones than were tested may not.
-const SILENT: &str = "0.169.0";
+/// The first version that runs without its log. Versions newer than the tested ones may not.
+const RUNS_WITHOUT_LOG: &str = "0.169.0";
 
-/// What it takes to start Codex: where it is looked for, its home, its environment.
+/// Everything that is needed to start Codex.
 #[derive(Clone, Debug)]
 pub struct Launch {
     codex: CodexConfig,
-    environment: Environment,
-    home: Home,
-    /// None: Codex looks for them itself.
-    certificates: Option<Certificates>,
+    command: CodexCommand,
     /// Bytes that Codex's log of itself may have.
     log_bytes: u64,
-    /// By which a later gateway knows what this one has left.
-    mark: Option<String>,
-    gate: Gate,
+    gate: UpgradeGate,
     /// The command that signs somebody in.
     sign_in: String,
 }
@@ -82,9 +40,9 @@ pub struct Launch {
 /// Why a Codex process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// There is no Codex that fits. Trying again helps only once somebody has installed one.
+    /// There is no compatible Codex. Another attempt succeeds only once one is installed.
     #[error(transparent)]
-    Unfit(#[from] BinaryError),
+    NoBinary(#[from] BinaryError),
     /// The system refused.
     #[error("cannot start a process for codex")]
     Spawn(#[from] std::io::Error),
@@ -104,73 +62,76 @@ impl Launch {
         let home = Home::prepare(config, rehearsal)?;
         Ok(Self {
             codex: config.clone(),
-            environment: config.environment.clone(),
-            certificates: certificates::prepare(&home, &config.environment),
+            command: CodexCommand {
+                environment: config.environment.clone(),
+                log: config.log.clone(),
+                certificates: certificates::prepare(&home, &config.environment),
+                mark: ProcessMark::ours(&home.path).map(|mark| mark.text()),
+                home,
+            },
             log_bytes: config.fleet.recycle_log_bytes as u64,
-            mark: Mark::ours(&home.path).map(|mark| mark.text()),
-            home,
-            gate: Gate::default(),
+            gate: UpgradeGate::default(),
             sign_in,
         })
     }
 
-    /// What is wrong with the stored login, with the way out. None: nothing that shows without Codex, or none is needed.
-    pub fn login_fault(&self) -> Option<String> {
-        let fault = self.home.login_fault()?;
+    /// The error of the stored login, with its remedy. None: no error that shows without Codex, or no login is needed.
+    pub fn login_error(&self) -> Option<String> {
+        let fault = self.command.home.login_error()?;
         Some(fault.advice(&self.sign_in))
     }
 
-    /// Why nobody is signed in although Codex runs, with the way out. `fault`: why there were no tokens, the last time.
-    pub fn signed_out(&self, fault: Option<TokenFault>) -> String {
+    /// Why nobody is signed in although Codex runs, with the remedy. `fault`: the error of the last fetch of tokens.
+    pub fn signed_out_message(&self, fault: Option<TokenError>) -> String {
         if let Some(fault) = fault {
             return format!(
                 "nobody is signed in: {fault}; try codex.token_command or codex.token_url by hand"
             );
         }
-        self.login_fault().unwrap_or_else(|| {
-            let file = self.home.login_file();
+        self.login_error().unwrap_or_else(|| {
+            let file = self.command.home.login_file();
             let (file, command) = (file.display(), &self.sign_in);
             format!("Codex does not take the login of {file}; run `{command}`")
         })
     }
 
-    /// Looks whether the system's certificates have changed. Blocks for some milliseconds.
+    /// Reads the system's certificates anew. Blocks for some milliseconds.
     pub(super) fn refresh_certificates(&self) {
-        if self.certificates.is_some() {
-            certificates::refresh(&self.home, &self.environment);
+        if self.command.certificates.is_some() {
+            certificates::refresh(&self.command.home, &self.command.environment);
         }
     }
 
     /// Whether there is a certificate that Codex could trust a server by.
-    pub fn trusts_any(&self) -> bool {
-        self.certificates.is_some() || certificates::any()
+    pub fn has_certificates(&self) -> bool {
+        self.command.certificates.is_some() || certificates::any()
     }
 
     /// The home that Codex runs in.
     pub fn home(&self) -> &Home {
-        &self.home
+        &self.command.home
     }
 
     /// The same for a Codex in another folder, with these settings besides: `key=value`.
     pub(super) fn in_home(&self, path: &Path, settings: Vec<String>) -> Self {
         let mut launch = self.clone();
-        path.clone_into(&mut launch.home.path);
-        launch.home.overrides.extend(settings);
+        path.clone_into(&mut launch.command.home.path);
+        launch.command.home.overrides.extend(settings);
         launch
     }
 
-    /// Where the binary is, whatever it is.
+    /// The path of the binary, unchecked.
     ///
     /// # Errors
-    /// That there is none.
-    pub(super) fn found(&self) -> Result<PathBuf, BinaryError> {
-        binary::find(&self.codex, &self.environment)
+    /// There is none.
+    pub(super) fn find_binary(&self) -> Result<PathBuf, BinaryError> {
+        binary::find(&self.codex, &self.command.environment)
     }
 
-    /// Finds the binary and asks for its version.
+    /// Finds the binary and checks its version.
     ///
     /// # Errors
-    /// That there is none, or none that fits.
+    /// There is none, it does not run, or it is too old.
     pub async fn binary(&self) -> Result<Binary, BinaryError> {
         // Without them no process starts, and the system does not say that it is for them.
         let Home {
@@ -178,16 +139,16 @@ impl Launch {
             workspace,
             temporary,
             ..
-        } = &self.home;
+        } = &self.command.home;
         if let Some(gone) = [home, workspace, temporary].iter().find(|it| !it.is_dir()) {
-            return Err(BinaryError::FolderGone((*gone).clone()));
+            return Err(BinaryError::FolderMissing((*gone).clone()));
         }
-        let path = self.found()?;
+        let path = self.find_binary()?;
         let failed = |cause: String| BinaryError::Failed {
             path: path.clone(),
             cause,
         };
-        let version = self.printed(&path, &["--version"], VERSION_BYTES);
+        let version = self.command.stdout_of(&path, &["--version"], VERSION_BYTES);
         let printed = timeout(binary::VERSION_DEADLINE, version)
             .await
             .map_err(|_| {
@@ -203,26 +164,26 @@ impl Launch {
                     cause: error.to_string(),
                 },
             })?;
-        binary::judge(&path, &String::from_utf8_lossy(&printed))
+        binary::check_version(&path, &String::from_utf8_lossy(&printed))
     }
 
-    /// The same, where its protocol fits too.
+    /// Finds the binary, and checks its version and its protocol.
     ///
     /// # Errors
-    /// As `binary`, and that its protocol lacks what we use.
-    pub async fn fitting(&self) -> Result<Binary, BinaryError> {
+    /// As [`Launch::binary`], or the protocol lacks what the gateway uses.
+    pub async fn compatible_binary(&self) -> Result<Binary, BinaryError> {
         let binary = self.binary().await?;
-        self.gate.admit(self, &binary).await?;
+        self.gate.admit(&self.command, &binary).await?;
         Ok(binary)
     }
 
     /// Starts `codex ARGUMENTS` with pipes for stdin, stdout and stderr. Dropping the child kills it.
     ///
     /// # Errors
-    /// That there is no Codex that fits, or that the system refuses.
+    /// There is no compatible Codex, or the system refuses.
     pub async fn spawn(&self, arguments: &[&str]) -> Result<Child, LaunchError> {
         let binary = self
-            .fitting()
+            .compatible_binary()
             .await
             .inspect_err(|error| tracing::warn!(%error, "there is no codex to run"))?;
         if !binary.supported {
@@ -231,10 +192,10 @@ impl Launch {
                 "this codex is newer than those that airlock was tested with; its protocol fits"
             );
         }
-        let silent = binary.supported && binary::is_since(&binary.version, SILENT);
-        log::prepare(&self.home.path, self.log_bytes, silent);
-        let mut command = self.command(&binary.path, arguments);
-        for setting in &self.home.overrides {
+        let silent = binary.supported && binary::is_since(&binary.version, RUNS_WITHOUT_LOG);
+        log::prepare(&self.command.home.path, self.log_bytes, silent);
+        let mut command = self.command.command(&binary.path, arguments);
+        for setting in &self.command.home.overrides {
             command.args(["-c", setting]);
         }
         command
@@ -248,128 +209,30 @@ impl Launch {
     ///
     /// # Errors
     /// That there is no Codex that fits, or that it fails.
-    pub async fn print(&self, arguments: &[&str], bytes: u64) -> std::io::Result<Vec<u8>> {
-        let path = self.found().map_err(std::io::Error::other)?;
-        self.printed(&path, arguments, bytes).await
+    pub async fn stdout_of(&self, arguments: &[&str], bytes: u64) -> std::io::Result<Vec<u8>> {
+        let path = self.find_binary().map_err(std::io::Error::other)?;
+        self.command.stdout_of(&path, arguments, bytes).await
     }
 
-    /// What `codex ARGUMENTS` says on its standard error, at most so many bytes, whatever its exit code is.
+    /// What `codex ARGUMENTS` prints to its standard error, at most so many bytes, whatever its exit code is.
     ///
     /// # Errors
     /// That there is no Codex, or that the system refuses.
-    pub(super) async fn said(&self, arguments: &[&str], bytes: u64) -> std::io::Result<String> {
-        let path = self.found().map_err(std::io::Error::other)?;
-        let mut command = self.command(&path, arguments);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut child = spawner::spawn(command).await?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-        let mut said = Vec::new();
-        if let Some(stderr) = child.stderr.take() {
-            stderr.take(bytes).read_to_end(&mut said).await?;
-        }
-        child.wait().await?;
-        group.0 = None;
-        Ok(String::from_utf8_lossy(&said).into_owned())
-    }
-
-    /// What this binary prints, at most so many bytes.
-    ///
-    /// # Errors
-    /// That it fails. `Interrupted` says nothing of the binary: the system started no process, or a signal ended it.
-    pub(super) async fn printed(
+    pub(super) async fn stderr_of(
         &self,
-        path: &Path,
         arguments: &[&str],
         bytes: u64,
-    ) -> std::io::Result<Vec<u8>> {
-        let mut command = self.command(path, arguments);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let interrupted = |error| Error::new(ErrorKind::Interrupted, error);
-        let mut child = spawner::spawn(command).await.map_err(interrupted)?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-        let mut printed = Vec::new();
-        if let Some(stdout) = child.stdout.take() {
-            stdout.take(bytes).read_to_end(&mut printed).await?;
-        }
-        let status = child.wait().await?;
-        group.0 = None;
-        if status.success() {
-            return Ok(printed);
-        }
-        let ended = format!("{} ended with {status}", arguments.join(" "));
-        Err(match status.signal() {
-            Some(_) => interrupted(Error::other(ended)),
-            None => Error::other(ended),
-        })
+    ) -> std::io::Result<String> {
+        let path = self.find_binary().map_err(std::io::Error::other)?;
+        self.command.stderr_of(&path, arguments, bytes).await
     }
 
-    /// The one command for Codex: through [`LAUNCH`], in a process group of its own, so that no signal of a terminal
-    /// reaches it before us, and with nothing of our environment but what is listed.
-    fn command(&self, binary: &Path, arguments: &[&str]) -> Command {
-        // Resolved between fork and exec it is the very program that runs, even if its file was replaced meanwhile.
-        let mut command = Command::new("/proc/self/exe");
-        command.args(becoming()).arg(binary).args(arguments);
-        command
-            .process_group(0)
-            .kill_on_drop(true)
-            .current_dir(&self.home.workspace);
-        command.env_clear().envs(self.variables());
-        command
-    }
-
-    fn variables(&self) -> Vec<(String, OsString)> {
-        let home = &self.home;
-        let passed = |name: &str| {
-            let proxy = PROXIES.contains(&name.to_uppercase().as_str());
-            PASSED.contains(&name)
-                || name.starts_with("LC_")
-                || (proxy && !home.rehearsal)
-                || home.env_keys.iter().any(|key| key == name)
-        };
-        let mark = self.mark.as_deref().unwrap_or_default();
-        let ours = [
-            ("CODEX_HOME", home.path.as_os_str()),
-            ("TMPDIR", home.temporary.as_os_str()),
-            ("RUST_LOG", OsStr::new(&self.codex.log)),
-            ("NO_COLOR", OsStr::new("1")),
-            (orphans::MARK, OsStr::new(mark)),
-        ];
-        let certificates = self.certificates.as_ref().map(|certificates| {
-            let own = self.environment.raw("CODEX_CA_CERTIFICATE");
-            let one = own.unwrap_or(certificates.one.as_os_str());
-            [
-                ("SSL_CERT_FILE", certificates.all.as_os_str()),
-                ("CODEX_CA_CERTIFICATE", one),
-            ]
-        });
-        // The file has what was in the folder.
-        let folder = |name: &str| self.certificates.is_some() && name == "SSL_CERT_DIR";
-        // Ours come last, so that no provider's variable takes their place.
-        let theirs = self.environment.iter();
-        let theirs = theirs.filter(|(name, _)| passed(name) && !folder(name));
-        theirs
-            .chain(certificates.into_iter().flatten())
-            .chain(ours)
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
-    }
-}
-
-/// A process group that is killed unless it has ended. What is named as Codex may be a script with children.
-pub(super) struct Group(pub(super) Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // An error says that it has ended.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+    /// Compares the protocol of this binary with what the gateway uses of it.
+    ///
+    /// # Errors
+    /// The binary does not print its protocol, or takes longer than 20 s.
+    pub async fn compare_protocol(&self, binary: &Binary) -> std::io::Result<Comparison> {
+        schema::compare(&self.command, binary).await
     }
 }
 

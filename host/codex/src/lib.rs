@@ -10,6 +10,7 @@ pub mod launch; // how it is started
 pub mod schema; // whether it speaks our protocol
 
 mod child; // one process
+mod command; // its command line and environment
 mod connection; // its stdin and stdout
 mod failure; // its failures, for clients
 mod fleet; // a home's children
@@ -24,6 +25,7 @@ mod requests; // what it asks of us
 mod retry_filter; // hides Codex's retries from the reply
 mod stderr; // what it mutters
 mod thread_catalogs; // the models' catalogs for threads
+mod token_error; // why there is no ChatGPT token
 mod turn; // a turn's events
 mod turn_task; // a turn's life
 mod upstream; // whether the model can be reached

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
 /// The variable that holds the mark.
-pub(super) const MARK: &str = "AIRLOCK_CHILD_OF";
+pub(super) const MARK_VARIABLE: &str = "AIRLOCK_CHILD_OF";
 
 /// How long an orphan has to end at each signal: SIGTERM, SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -27,16 +27,16 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Who started a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
-    /// The home it is for, as a digest: a path is nobody else's business.
+pub(super) struct ProcessMark {
+    /// A digest of the home's path, which stays private.
     home: String,
     gateway: i32,
     /// In clock ticks since the system's start, which with the number makes a process unique.
     began: u64,
 }
 
-impl Mark {
-    /// That of this process's children in this home. None where the system does not tell when a process began.
+impl ProcessMark {
+    /// The mark of this process's children in this home. None: the system does not report when a process began.
     pub(super) fn ours(home: &Path) -> Option<Self> {
         let gateway = std::process::id().cast_signed();
         Some(Self {
@@ -63,7 +63,7 @@ impl Mark {
 
     fn of(process: i32) -> Option<Self> {
         let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
-        let prefix = format!("{MARK}=");
+        let prefix = format!("{MARK_VARIABLE}=");
         let mut variables = environment.split(|byte| *byte == 0);
         let value = variables.find_map(|variable| variable.strip_prefix(prefix.as_bytes()))?;
         Self::parse(std::str::from_utf8(value).ok()?)
@@ -75,18 +75,17 @@ struct Orphan {
     number: i32,
     /// It cannot come to mean another process, as the number could.
     handle: OwnedFd,
-    mark: Mark,
+    mark: ProcessMark,
 }
 
-/// Ends what gateways that are gone have left in this home, and says how many processes that were. They are given some
-/// seconds.
+/// Ends the orphans of this home, and returns how many there were. Waits for some seconds at most.
 pub(super) async fn reap(home: &Path) -> usize {
     let home = digest(home);
     let look = move || {
         let found = processes().filter_map(|number| Orphan::find(number, &home));
         found.collect::<Vec<_>>()
     };
-    // A process that the system is at work on may hold up whoever looks at it.
+    // Reading a process in an uninterruptible state may block.
     let orphans = timeout(PATIENCE, spawn_blocking(look)).await;
     let orphans = orphans.map(Result::unwrap_or_default).unwrap_or_default();
     for orphan in &orphans {
@@ -108,27 +107,27 @@ impl Orphan {
         {
             return None;
         }
-        let mark = Mark::of(number)?;
+        let mark = ProcessMark::of(number)?;
         if mark.home != home || began(mark.gateway) == Some(mark.began) {
             return None;
         }
         let handle = pidfd_open(Pid::from_raw(number)?, PidfdFlags::empty()).ok()?;
         // From here on the number is this process's as long as it lives; is it still the one that was looked at?
-        (Mark::of(number)? == mark).then_some(Self {
+        (ProcessMark::of(number)? == mark).then_some(Self {
             number,
             handle,
             mark,
         })
     }
 
-    /// Has it end. False: it does not.
+    /// Ends the process. False: it does not end.
     async fn end(&self) -> bool {
         for signal in [Signal::TERM, Signal::KILL] {
             // An error says that it has ended.
             let _ = pidfd_send_signal(&self.handle, signal);
             let until = Instant::now() + PATIENCE;
             while Instant::now() < until {
-                if Mark::of(self.number).as_ref() != Some(&self.mark) {
+                if ProcessMark::of(self.number).as_ref() != Some(&self.mark) {
                     return true;
                 }
                 sleep(PAUSE).await;
@@ -176,11 +175,11 @@ mod tests {
 
     use super::*;
 
-    fn sleeper(mark: Option<&Mark>) -> Child {
+    fn sleeper(mark: Option<&ProcessMark>) -> Child {
         let mut command = Command::new("sleep");
         command.arg("60");
         if let Some(mark) = mark {
-            command.env(MARK, mark.text());
+            command.env(MARK_VARIABLE, mark.text());
         }
         command.spawn().unwrap()
     }
@@ -188,12 +187,12 @@ mod tests {
     #[tokio::test]
     async fn only_what_carries_the_mark_of_a_gateway_that_is_gone_is_ended() {
         let home = tempfile::tempdir().unwrap();
-        let ours = Mark::ours(home.path()).unwrap();
-        let gone = Mark {
+        let ours = ProcessMark::ours(home.path()).unwrap();
+        let gone = ProcessMark {
             began: ours.began + 1,
             ..ours.clone()
         };
-        let elsewhere = Mark {
+        let elsewhere = ProcessMark {
             home: digest(Path::new("elsewhere")),
             ..gone.clone()
         };
@@ -204,7 +203,7 @@ mod tests {
         ];
         let mut orphan = sleeper(Some(&gone));
         // A process has its environment only once it has become what it runs.
-        while Mark::of(orphan.id().cast_signed()).as_ref() != Some(&gone) {
+        while ProcessMark::of(orphan.id().cast_signed()).as_ref() != Some(&gone) {
             std::thread::yield_now();
         }
         assert_eq!(reap(home.path()).await, 1);
@@ -218,10 +217,10 @@ mod tests {
 
     #[test]
     fn a_mark_is_read_as_it_was_written() {
-        let mark = Mark::ours(Path::new("home")).unwrap();
-        assert_eq!(Mark::parse(&mark.text()), Some(mark));
+        let mark = ProcessMark::ours(Path::new("home")).unwrap();
+        assert_eq!(ProcessMark::parse(&mark.text()), Some(mark));
         for text in ["", "a:b:c", "a:1", "a:1:2:3", "a:-:2"] {
-            assert_eq!(Mark::parse(text), None, "{text}");
+            assert_eq!(ProcessMark::parse(text), None, "{text}");
         }
     }
 }

@@ -1,13 +1,13 @@
-//! The upgrade gate: whether an installed Codex still speaks the protocol that we use.
+//! The upgrade gate: checks that an installed Codex still has the protocol that the gateway uses.
 //!
-//! Codex tells its own protocol (`codex app-server generate-json-schema`). Before a binary is started for the first
-//! time, what it tells is compared with what we use: additions pass; what is missing or has become something else
-//! keeps it from being started, with the versions that work. Nothing has run then, and nobody's request was lost.
+//! Codex prints the schema of its protocol (`codex app-server generate-json-schema`). Before the first start of a binary
+//! the schema is compared with the table of what the gateway uses. Additions pass; a missing or changed part keeps the
+//! binary from being started, and the error names the versions that work.
 
 mod compare; // what differs
 mod document; // a schema, walked by paths
 mod shape; // what a value may be
-mod used; // what we use, and what it is in the tested Codex
+mod used; // what the gateway uses, and its form in the tested Codex
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,13 +17,13 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-pub use self::compare::{Checked, Comparison};
+pub use self::compare::{Comparison, MethodComparison};
 use self::document::Document;
 use self::used::{Tested, Used};
 use super::binary::{Binary, BinaryError};
-use super::launch::Launch;
+use super::command::CodexCommand;
 
-/// How long a Codex may take to tell its protocol, and we to read it. 0.169.0 takes 0.13 s.
+/// Time to generate and read the schema. 0.169.0 takes 0.13 s.
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The file that holds all of it, in the folder that Codex fills (0.163.0 to 0.169.0). That of 0.169.0 has 0.96 MB.
@@ -32,35 +32,35 @@ const BUNDLE: &str = "codex_app_server_protocol.schemas.json";
 /// Bytes of that file that are read.
 const BUNDLE_BYTES: u64 = 64 << 20;
 
-/// Bytes of what Codex prints meanwhile that are read. It prints nothing.
+/// Bytes of Codex's output that are read. It prints nothing.
 const PRINTED_BYTES: u64 = 4096;
 
-/// What our folders for it are called.
+/// The prefix of the names of temporary folders.
 const FOLDER: &str = "schema-";
 
-/// Of a comparison that takes longer nobody waits any more.
+/// The age from which a temporary folder is abandoned.
 const STALE: Duration = Duration::from_secs(300);
 
-/// Remembers the Codex that was compared last.
+/// The gate, with the verdict on the binary that was compared last.
 #[derive(Clone, Debug, Default)]
-pub struct Gate {
-    known: Arc<Mutex<Option<Compared>>>,
+pub(super) struct UpgradeGate {
+    known: Arc<Mutex<Option<CachedVerdict>>>,
 }
 
-/// A Codex, and whether it fits.
-type Compared = (Identity, Result<(), BinaryError>);
+/// A binary, and whether it is compatible.
+type CachedVerdict = (BinaryIdentity, Result<(), BinaryError>);
 
-/// What tells one binary from another that came into its place.
+/// The identity of a binary, which changes when its file is replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Identity {
+struct BinaryIdentity {
     path: PathBuf,
-    /// What the path starts may be elsewhere, behind a script that stays as it is.
+    /// The path may be a script that stays the same while it starts another binary.
     version: String,
     bytes: u64,
     modified: Option<SystemTime>,
 }
 
-impl Identity {
+impl BinaryIdentity {
     async fn of(binary: &Binary) -> io::Result<Self> {
         let file = tokio::fs::metadata(&binary.path).await?;
         Ok(Self {
@@ -72,24 +72,28 @@ impl Identity {
     }
 }
 
-impl Gate {
-    /// Lets a Codex pass whose protocol fits. It is compared once, and again when its file is another.
+impl UpgradeGate {
+    /// Admits a binary whose protocol is compatible. It is compared once, and again when its file changes.
     ///
     /// # Errors
     /// That something which we use is missing, or that a Codex newer than those tested does not tell its protocol.
-    pub async fn admit(&self, launch: &Launch, binary: &Binary) -> Result<(), BinaryError> {
-        // Whoever comes meanwhile waits for the one comparison.
+    pub(super) async fn admit(
+        &self,
+        command: &CodexCommand,
+        binary: &Binary,
+    ) -> Result<(), BinaryError> {
+        // Concurrent callers wait for one comparison.
         let mut known = self.known.lock().await;
-        let identity = Identity::of(binary).await.ok();
+        let identity = BinaryIdentity::of(binary).await.ok();
         if let (Some(identity), Some((compared, verdict))) = (&identity, known.as_ref())
             && identity == compared
         {
             return verdict.clone();
         }
-        let compared = compare(launch, binary).await;
+        let compared = compare(command, binary).await;
         let unread = compared.is_err();
         let verdict = judge(binary, compared);
-        // What failed once may work the next time: a newer Codex that told nothing is asked again.
+        // A schema that could not be read is read again the next time.
         let keeps = verdict.is_ok() || !unread;
         *known = identity
             .filter(|_| keeps)
@@ -98,7 +102,7 @@ impl Gate {
     }
 }
 
-/// What a comparison means for a binary, with all of it in the log.
+/// The verdict on a binary, with every fault in the log.
 fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), BinaryError> {
     let version = binary.version.as_str();
     match compared {
@@ -112,7 +116,7 @@ fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), Binary
             for fault in &faults {
                 tracing::error!(version, "this codex's protocol does not fit: {fault}");
             }
-            Err(BinaryError::Misfit {
+            Err(BinaryError::IncompatibleProtocol {
                 path: binary.path.clone(),
                 version: version.to_owned(),
                 faults,
@@ -126,7 +130,7 @@ fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), Binary
             path: binary.path.clone(),
             cause: error.to_string(),
         }),
-        Err(error) => Err(BinaryError::Untold {
+        Err(error) => Err(BinaryError::UnknownProtocol {
             path: binary.path.clone(),
             version: version.to_owned(),
             cause: error.to_string(),
@@ -134,13 +138,13 @@ fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), Binary
     }
 }
 
-/// Compares what this binary tells of its protocol with what we use.
+/// Compares the protocol of this binary with what the gateway uses.
 ///
 /// # Errors
-/// That it does not tell it, or takes longer than 20 s.
-pub async fn compare(launch: &Launch, binary: &Binary) -> io::Result<Comparison> {
+/// The binary does not print its schema, or takes longer than 20 s.
+pub(super) async fn compare(command: &CodexCommand, binary: &Binary) -> io::Result<Comparison> {
     let compared = timeout(DEADLINE, async {
-        let document = generate(launch, binary).await?;
+        let document = generate(command, binary).await?;
         let work = move || {
             let broken = || io::Error::other("the gateway's own tables are broken");
             let used = Used::load().ok_or_else(broken)?;
@@ -154,10 +158,10 @@ pub async fn compare(launch: &Launch, binary: &Binary) -> io::Result<Comparison>
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Has Codex write its schema into a folder of ours, which is gone afterwards.
-async fn generate(launch: &Launch, binary: &Binary) -> io::Result<Document> {
-    let below = launch.home().temporary.clone();
-    let folder = tokio::task::spawn_blocking(move || Folder::new(&below)).await??;
+/// Makes Codex write its schema into a temporary folder.
+async fn generate(command: &CodexCommand, binary: &Binary) -> io::Result<Document> {
+    let below = command.home.temporary.clone();
+    let folder = tokio::task::spawn_blocking(move || SchemaFolder::new(&below)).await??;
     let Some(name) = folder.0.to_str() else {
         return Err(io::Error::other("the data directory's name is no UTF-8"));
     };
@@ -168,8 +172,8 @@ async fn generate(launch: &Launch, binary: &Binary) -> io::Result<Document> {
         "--out",
         name,
     ];
-    launch
-        .printed(&binary.path, &arguments, PRINTED_BYTES)
+    command
+        .stdout_of(&binary.path, &arguments, PRINTED_BYTES)
         .await?;
     let read = move || {
         let text = bounded(&folder.0.join(BUNDLE))?;
@@ -188,12 +192,12 @@ fn bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// A folder that goes with its value.
+/// A temporary folder. Dropping the value removes it.
 #[derive(Debug)]
-struct Folder(PathBuf);
+struct SchemaFolder(PathBuf);
 
-impl Folder {
-    /// Makes one, and removes what gateways that were killed have left.
+impl SchemaFolder {
+    /// Makes a folder, and removes abandoned ones.
     fn new(below: &Path) -> io::Result<Self> {
         for entry in std::fs::read_dir(below)?.flatten() {
             let is_ours = entry
@@ -213,7 +217,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for SchemaFolder {
     fn drop(&mut self) {
         // What stays is removed by a later one.
         let _ = std::fs::remove_dir_all(&self.0);

@@ -91,7 +91,7 @@ pub(super) async fn prepare(launch: &Launch) -> Option<ThreadCatalogs> {
 
 async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
     let arguments = ["debug", "models", "--bundled"];
-    let printed = launch.print(&arguments, CATALOGUE_BYTES);
+    let printed = launch.stdout_of(&arguments, CATALOGUE_BYTES);
     let bundled: Value = serde_json::from_slice(&printed.await?)?;
     let (lean, plain) = (
         with(bundled.clone(), &lean())?,
@@ -102,7 +102,7 @@ async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
         // By their content: another gateway in this home may run another Codex.
         let keep = |text: String| {
             let name = format!("models-{:.16}.json", format!("{:x}", Sha256::digest(&text)));
-            home.keep(&name, &text)
+            home.write_file(&name, &text)
         };
         keep(lean).and_then(|lean| Ok((lean, keep(plain)?)))
     };

@@ -1,4 +1,4 @@
-//! Fan-outs: how many candidates they ask for, what becomes of those, and how long the answer then takes.
+//! Metrics of fan-outs: their number of candidates, the candidates' outcomes, and the time of the synthesis.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,18 +13,18 @@ use super::{Metrics, WHOLE};
 /// Bounds for the number of candidates.
 const SIZES: &[f64] = &[2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 12.0, 16.0, 20.0];
 
-/// What became of a candidate.
+/// The outcome of a candidate.
 #[derive(Clone, Copy, Debug)]
-enum Candidate {
-    /// The panel got an answer of it.
+enum CandidateOutcome {
+    /// The panel received an answer.
     Answered,
-    /// The panel heard that there is none.
+    /// The panel received its failure.
     Failed,
     /// It was not needed any more: the panel had decided, or the client had left.
     Stopped,
 }
 
-impl Candidate {
+impl CandidateOutcome {
     const ALL: [(Self, &'static str); 3] = [
         (Self::Answered, "answered"),
         (Self::Failed, "failed"),
@@ -34,14 +34,14 @@ impl Candidate {
 
 /// The fan-outs of all requests.
 #[derive(Debug)]
-pub(super) struct FanOuts {
+pub(super) struct FanOutInstruments {
     sizes: Histogram,
-    /// By `Candidate`.
-    candidates: [AtomicU64; Candidate::ALL.len()],
+    /// By `CandidateOutcome`.
+    candidates: [AtomicU64; CandidateOutcome::ALL.len()],
     synthesis: Histogram,
 }
 
-impl Default for FanOuts {
+impl Default for FanOutInstruments {
     fn default() -> Self {
         Self {
             sizes: Histogram::of_numbers(SIZES),
@@ -51,18 +51,18 @@ impl Default for FanOuts {
     }
 }
 
-/// What is noted of one fan-out while it runs. Of whom nothing was heard when it is dropped was stopped, and so was an
-/// answer that had not ended.
+/// The metrics of one fan-out while it runs. When it is dropped, candidates without an outcome count as stopped, and so
+/// does an answer that has not ended.
 #[derive(Debug)]
-pub struct FanOutTrail {
+pub struct FanOutMetrics {
     metrics: Metrics,
-    /// Candidates that the panel has not heard of.
+    /// Candidates without an outcome.
     left: u32,
-    /// When the panel needed no more of them and something was begun of what it had heard. None again once that has ended.
+    /// When the panel decided. None before that, and once the answer has ended.
     decided: Option<Instant>,
 }
 
-impl FanOutTrail {
+impl FanOutMetrics {
     /// Of a fan-out over so many candidates.
     pub(super) fn new(metrics: Metrics, candidates: u32) -> Self {
         metrics.0.fan_outs.sizes.count(u64::from(candidates));
@@ -73,23 +73,23 @@ impl FanOutTrail {
         }
     }
 
-    /// The panel has heard how a candidate ended.
+    /// Records the outcome of a candidate.
     pub fn settled(&mut self, answered: bool) {
         self.left = self.left.saturating_sub(1);
         let outcome = match answered {
-            true => Candidate::Answered,
-            false => Candidate::Failed,
+            true => CandidateOutcome::Answered,
+            false => CandidateOutcome::Failed,
         };
         self.count(outcome, 1);
     }
 
-    /// The panel waits no longer: whoever it has not heard of is stopped. Only the first time counts.
+    /// The panel waits no longer: candidates without an outcome are stopped. Only the first call counts.
     pub fn decided(&mut self) {
         self.stop();
         self.decided.get_or_insert_with(Instant::now);
     }
 
-    /// The panel waits no longer, and there will be no answer. What it had asked for to find one has come to nothing.
+    /// The panel waits no longer, and there is no answer.
     pub fn gave_up(&mut self) {
         self.stop();
         self.answered(Instant::now());
@@ -106,17 +106,17 @@ impl FanOutTrail {
     fn stop(&mut self) {
         let left = std::mem::take(&mut self.left);
         if left > 0 {
-            self.count(Candidate::Stopped, left);
+            self.count(CandidateOutcome::Stopped, left);
         }
     }
 
-    fn count(&self, outcome: Candidate, candidates: u32) {
+    fn count(&self, outcome: CandidateOutcome, candidates: u32) {
         let count = &self.metrics.0.fan_outs.candidates[outcome as usize];
         count.fetch_add(u64::from(candidates), Ordering::Relaxed);
     }
 }
 
-impl Drop for FanOutTrail {
+impl Drop for FanOutMetrics {
     fn drop(&mut self) {
         // Without those that are cut short, the times would be of the quick ones alone.
         self.gave_up();
@@ -124,10 +124,10 @@ impl Drop for FanOutTrail {
 }
 
 impl Page<'_> {
-    pub(super) fn fan_outs(&mut self, fan_outs: &FanOuts) -> fmt::Result {
+    pub(super) fn fan_outs(&mut self, fan_outs: &FanOutInstruments) -> fmt::Result {
         let help = "Candidates that fan-outs asked for";
         self.histogram("airlock_fan_out_candidates", help, None, &fan_outs.sizes)?;
-        let candidates = Candidate::ALL.map(|(outcome, word)| {
+        let candidates = CandidateOutcome::ALL.map(|(outcome, word)| {
             let count = fan_outs.candidates[outcome as usize].load(Ordering::Relaxed);
             ([("outcome", word.to_owned())], count)
         });

@@ -1,4 +1,4 @@
-//! Times and numbers in buckets. Adding one takes no lock.
+//! A lock-free histogram of times or numbers.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
 /// Nanoseconds of a second.
 const SECOND: f64 = 1e9;
 
-/// How often something took how long, or was how large.
+/// A histogram with fixed bounds.
 #[derive(Debug)]
 pub struct Histogram {
     /// In seconds, or numbers as they are; rising.
@@ -18,7 +18,7 @@ pub struct Histogram {
     buckets: Box<[AtomicU64]>,
     /// Of all that was added: nanoseconds, or numbers as they are.
     sum: AtomicU64,
-    /// By what the sum is divided when it is told.
+    /// The divisor of the exported sum.
     unit: f64,
 }
 

@@ -1,4 +1,4 @@
-//! What is counted for those who watch over many gateways. Counting costs an atomic addition; reading does the work.
+//! Counters and histograms of one gateway. Counting costs an atomic addition; reading does the work.
 
 mod fan_out; // several candidates for one answer
 mod histogram; // times and numbers
@@ -12,15 +12,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use self::fan_out::FanOutTrail;
-use self::fan_out::FanOuts;
+use self::fan_out::FanOutInstruments;
+pub use self::fan_out::FanOutMetrics;
 pub use self::histogram::Histogram;
 pub use self::page::{Page, Series};
-use self::release::AllCalls;
-pub use self::release::{ReleaseMetrics, Work};
+use self::release::AllCallTimes;
+pub use self::release::{CallPurpose, ReleaseMetrics};
 use self::request::Route;
-pub use self::request::{Open, RequestMetrics, TurnTrail};
-use self::tokens::Tokens;
+pub use self::request::{OpenStream, RequestMetrics, TurnMetrics};
+use self::tokens::TokenInstruments;
 
 /// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
 const FIRST: &[f64] = &[
@@ -43,9 +43,9 @@ const QUEUE: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// What a release was when it was taken back.
+/// The role of a release when it was rolled back.
 #[derive(Clone, Copy, Debug)]
-pub enum Role {
+pub enum ReleaseRole {
     /// It served all requests but the canary's.
     Active,
     /// It served a share of the requests.
@@ -54,7 +54,7 @@ pub enum Role {
     Shadow,
 }
 
-impl Role {
+impl ReleaseRole {
     const ALL: [(Self, &'static str); 3] = [
         (Self::Active, "active"),
         (Self::Canary, "canary"),
@@ -62,18 +62,18 @@ impl Role {
     ];
 }
 
-/// The counts of one gateway. Clones share them.
+/// The metrics of one gateway. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Counts>);
+pub struct Metrics(Arc<MetricsInner>);
 
 #[derive(Debug)]
-struct Counts {
+struct MetricsInner {
     /// Requests for which no release was chosen.
     none: Arc<ReleaseMetrics>,
     /// By number: as many as are remembered.
     releases: Mutex<BTreeMap<u64, Arc<ReleaseMetrics>>>,
     /// Shared by all releases.
-    calls: Arc<AllCalls>,
+    calls: Arc<AllCallTimes>,
     /// Requests that are being served, by route.
     running: [AtomicU64; Route::ALL.len()],
     /// Streamed completions among them whose headers are out.
@@ -84,14 +84,14 @@ struct Counts {
     queue: Histogram,
     /// Frames that went to clients of streams.
     chunks: AtomicU64,
-    tokens: Tokens,
-    fan_outs: FanOuts,
+    tokens: TokenInstruments,
+    fan_outs: FanOutInstruments,
     swaps: AtomicU64,
-    /// By `Role`.
-    rollbacks: [AtomicU64; Role::ALL.len()],
+    /// By `ReleaseRole`.
+    rollbacks: [AtomicU64; ReleaseRole::ALL.len()],
 }
 
-impl Default for Counts {
+impl Default for MetricsInner {
     fn default() -> Self {
         Self {
             none: Arc::default(),
@@ -104,8 +104,8 @@ impl Default for Counts {
             overhead: Histogram::new(OVERHEAD),
             queue: Histogram::new(QUEUE),
             chunks: AtomicU64::default(),
-            tokens: Tokens::default(),
-            fan_outs: FanOuts::default(),
+            tokens: TokenInstruments::default(),
+            fan_outs: FanOutInstruments::default(),
             swaps: AtomicU64::default(),
             rollbacks: Default::default(),
         }
@@ -113,32 +113,32 @@ impl Default for Counts {
 }
 
 impl Metrics {
-    /// What is counted of the release of this number, from its first load on.
+    /// The metrics of the release with this number, from its first load on.
     pub fn release(&self, number: u64) -> Arc<ReleaseMetrics> {
         let mut releases = self.releases();
-        let meter = releases.entry(number);
-        meter
+        let release_metrics = releases.entry(number);
+        release_metrics
             .or_insert_with(|| Arc::new(ReleaseMetrics::with(self.0.calls.clone())))
             .clone()
     }
 
-    /// Drops the counts of releases that nobody remembers, so that there are never more than are remembered.
-    pub fn keep(&self, is_kept: impl Fn(u64) -> bool) {
+    /// Drops the metrics of releases for which the predicate is false, which bounds their number.
+    pub fn retain(&self, is_kept: impl Fn(u64) -> bool) {
         self.releases().retain(|number, _| is_kept(*number));
     }
 
-    /// A request to this path has come in.
+    /// Starts the metrics of a request to this path.
     pub fn request(&self, path: &str) -> RequestMetrics {
         RequestMetrics::new(self.clone(), path)
     }
 
-    /// Another release has become the active one.
+    /// Counts a change of the active release.
     pub fn swapped(&self) {
         self.0.swaps.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A release was taken back because it failed.
-    pub fn took_back(&self, role: Role) {
+    /// Counts a release that was rolled back because it failed.
+    pub fn rolled_back(&self, role: ReleaseRole) {
         self.0.rollbacks[role as usize].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -9,9 +9,9 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
 use super::histogram::Histogram;
-use super::release::{KINDS, ReleaseMetrics, Work};
-use super::request::{Outcome, Route};
-use super::{Counts, Metrics, Role};
+use super::release::{CallPurpose, KINDS, ReleaseMetrics};
+use super::request::{RequestOutcome, Route};
+use super::{Metrics, MetricsInner, ReleaseRole};
 
 /// A series: its labels, and its value.
 pub type Series<const N: usize> = ([(&'static str, String); N], u64);
@@ -23,25 +23,26 @@ impl Metrics {
     /// The writer fails; one that writes into memory never does.
     pub fn write(&self, page: &mut Page<'_>) -> fmt::Result {
         let counts = &self.0;
-        let meters: Vec<(String, Arc<ReleaseMetrics>)> = {
+        let releases: Vec<(String, Arc<ReleaseMetrics>)> = {
             let releases = self.releases();
             let releases = releases.iter();
             releases
-                .map(|(number, meter)| (number.to_string(), meter.clone()))
+                .map(|(number, release_metrics)| (number.to_string(), release_metrics.clone()))
                 .collect()
         };
-        page.releases(&meters)?;
-        page.requests(&counts.none, &meters)?;
-        page.policies(&meters)?;
+        page.releases(&releases)?;
+        page.requests(&counts.none, &releases)?;
+        page.policies(&releases)?;
         let help = "Requests that were chosen for the canary, by release";
-        let canary = meters.iter().filter_map(|(release, meter)| {
-            let count = read(&meter.canary);
-            is_exported(count, meter.is_used()).then(|| ([("release", release.clone())], count))
+        let canary = releases.iter().filter_map(|(release, release_metrics)| {
+            let count = read(&release_metrics.canary);
+            is_exported(count, release_metrics.is_used())
+                .then(|| ([("release", release.clone())], count))
         });
         page.counters("airlock_canary_requests", help, canary)?;
         let help = "Times that another release became the active one";
         page.counters("airlock_policy_swaps", help, [([], read(&counts.swaps))])?;
-        let rollbacks = Role::ALL.map(|(role, word)| {
+        let rollbacks = ReleaseRole::ALL.map(|(role, word)| {
             let count = read(&counts.rollbacks[role as usize]);
             ([("role", word.to_owned())], count)
         });
@@ -74,9 +75,9 @@ pub struct Page<'a>(pub DescriptorEncoder<'a>);
 
 impl Page<'_> {
     /// Numbers are a data directory's own. With these, counts of several gateways can be added up by policy.
-    fn releases(&mut self, meters: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
-        let series = meters.iter().filter_map(|(release, meter)| {
-            let identity = meter.identity()?;
+    fn releases(&mut self, releases: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
+        let series = releases.iter().filter_map(|(release, release_metrics)| {
+            let identity = release_metrics.identity()?;
             let labels = [
                 ("release", release.clone()),
                 ("name", identity.name.clone()),
@@ -92,15 +93,15 @@ impl Page<'_> {
     fn requests(
         &mut self,
         none: &Arc<ReleaseMetrics>,
-        meters: &[(String, Arc<ReleaseMetrics>)],
+        releases: &[(String, Arc<ReleaseMetrics>)],
     ) -> fmt::Result {
         let none = (String::new(), none.clone());
         let mut series = Vec::new();
-        for (release, meter) in meters.iter().chain([&none]) {
-            let is_used = release.is_empty() || meter.is_used();
+        for (release, release_metrics) in releases.iter().chain([&none]) {
+            let is_used = release.is_empty() || release_metrics.is_used();
             for (route, path) in Route::ALL {
-                for (outcome, word) in Outcome::ALL {
-                    let count = read(&meter.requests[route as usize][outcome as usize]);
+                for (outcome, word) in RequestOutcome::ALL {
+                    let count = read(&release_metrics.requests[route as usize][outcome as usize]);
                     if is_exported(count, is_used && route == Route::Chat) {
                         let labels = [
                             ("route", path.to_owned()),
@@ -116,27 +117,34 @@ impl Page<'_> {
         self.counters("airlock_requests", help, series)
     }
 
-    fn policies(&mut self, meters: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
-        let faults = meters.iter().flat_map(|(release, meter)| {
-            let is_used = meter.is_used();
-            let faults = KINDS.iter().zip(&meter.faults).map(|(kind, count)| {
-                let labels = [("release", release.clone()), ("kind", (*kind).to_owned())];
-                (labels, read(count))
-            });
+    fn policies(&mut self, releases: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
+        let faults = releases.iter().flat_map(|(release, release_metrics)| {
+            let is_used = release_metrics.is_used();
+            let faults = KINDS
+                .iter()
+                .zip(&release_metrics.faults)
+                .map(|(kind, count)| {
+                    let labels = [("release", release.clone()), ("kind", (*kind).to_owned())];
+                    (labels, read(count))
+                });
             faults.filter(move |(_, count)| is_exported(*count, is_used))
         });
-        let help = "Calls into a policy that failed by its fault, by release and kind";
+        let help = "CallTimes into a policy that failed by its fault, by release and kind";
         self.counters("airlock_policy_faults", help, faults)?;
-        let resident = meters.iter().filter(|(_, meter)| meter.is_used()).count();
+        let resident = releases
+            .iter()
+            .filter(|(_, release_metrics)| release_metrics.is_used())
+            .count();
         let help = "Policy releases in memory";
         self.gauge("airlock_resident_releases", help, resident as u64)
     }
 
     /// How long calls into policies take. Of a shadow's, only those that there were: most gateways never have one.
-    fn calls(&mut self, counts: &Counts) -> fmt::Result {
-        let series = Work::ALL.into_iter().flat_map(|(work, role)| {
-            let calls = counts.calls[work as usize].all();
-            let exported = calls.filter(move |(_, it)| work == Work::Serving || it.number() > 0);
+    fn calls(&mut self, counts: &MetricsInner) -> fmt::Result {
+        let series = CallPurpose::ALL.into_iter().flat_map(|(purpose, role)| {
+            let calls = counts.calls[purpose as usize].all();
+            let exported =
+                calls.filter(move |(_, it)| purpose == CallPurpose::Serving || it.number() > 0);
             exported.map(move |(export, it)| ([("export", export), ("role", role)], it))
         });
         let seconds = Some(&Unit::Seconds);
@@ -145,7 +153,7 @@ impl Page<'_> {
     }
 
     /// How long requests take.
-    fn times(&mut self, counts: &Counts) -> fmt::Result {
+    fn times(&mut self, counts: &MetricsInner) -> fmt::Result {
         let seconds = Some(&Unit::Seconds);
         let help = "Time from a request to the first token of its answer, in streams";
         let name = "gen_ai_server_time_to_first_token";

@@ -1,10 +1,10 @@
-//! What is counted of one release. It outlives the release's code, which may be freed and loaded again.
+//! Metrics of one release. They outlive the release's code, which may be freed and loaded again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::histogram::Histogram;
-use super::request::{Outcome, Route};
+use super::request::{RequestOutcome, Route};
 
 /// Bounds for calls in seconds: most take microseconds, and the longest is `sandbox.call_timeout`.
 const CALL: &[f64] = &[
@@ -15,19 +15,19 @@ const CALL: &[f64] = &[
 /// How a policy may fail, as `Fault::kind` has it.
 pub(super) const KINDS: [&str; 5] = ["trap", "timeout", "memory", "contract", "output"];
 
-/// Characters of a version that are told: it is its author's word.
+/// Characters of a version that are exported; its author chooses it.
 const VERSION: usize = 64;
 
-/// Digits of a digest that are told: enough to tell builds apart.
+/// Digits of a digest that are exported: enough to distinguish builds.
 const DIGEST: usize = 12;
 
 /// The counts of one release.
 #[derive(Debug, Default)]
 pub struct ReleaseMetrics {
     /// What it is. None for what is none of a registry's.
-    identity: OnceLock<Identity>,
+    identity: OnceLock<ReleaseIdentity>,
     /// By route, and then by outcome.
-    pub(super) requests: [[AtomicU64; Outcome::ALL.len()]; Route::ALL.len()],
+    pub(super) requests: [[AtomicU64; RequestOutcome::ALL.len()]; Route::ALL.len()],
     /// By kind.
     pub(super) faults: [AtomicU64; KINDS.len()],
     /// Requests that it served as a canary.
@@ -35,30 +35,30 @@ pub struct ReleaseMetrics {
     /// How often it is in memory: more than once while old requests run on with other settings.
     resident: AtomicU64,
     /// How long calls take, over all releases of a gateway.
-    calls: Arc<AllCalls>,
+    calls: Arc<AllCallTimes>,
 }
 
 /// What operators know a release by.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct ReleaseIdentity {
     pub(super) name: String,
     pub(super) version: String,
     pub(super) digest: String,
 }
 
-/// By `Work`.
-pub(super) type AllCalls = [Calls; Work::ALL.len()];
+/// By `CallPurpose`.
+pub(super) type AllCallTimes = [CallTimes; CallPurpose::ALL.len()];
 
-/// For whom a policy is called.
+/// The purpose of a call into a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum CallPurpose {
     /// For a client.
     Serving,
-    /// To compare what it says with what is served.
+    /// To compare its results with those that are served.
     Shadow,
 }
 
-impl Work {
+impl CallPurpose {
     pub(super) const ALL: [(Self, &'static str); 2] =
         [(Self::Serving, "serving"), (Self::Shadow, "shadow")];
 }
@@ -67,17 +67,17 @@ impl Work {
 macro_rules! calls {
     ($($export:ident),*) => {
         #[derive(Debug)]
-        pub struct Calls {
+        pub struct CallTimes {
             $(pub $export: Histogram,)*
         }
 
-        impl Default for Calls {
+        impl Default for CallTimes {
             fn default() -> Self {
                 Self { $($export: Histogram::new(CALL),)* }
             }
         }
 
-        impl Calls {
+        impl CallTimes {
             pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, &Histogram)> {
                 [$((stringify!($export), &self.$export)),*].into_iter()
             }
@@ -104,30 +104,30 @@ calls!(
 );
 
 impl ReleaseMetrics {
-    pub(super) fn with(calls: Arc<AllCalls>) -> Self {
+    pub(super) fn with(calls: Arc<AllCallTimes>) -> Self {
         Self {
             calls,
             ..Self::default()
         }
     }
 
-    /// What it is: to be said as it is loaded, and as often as that. `digest`: in hexadecimal digits.
+    /// Records the identity of the release, at each load. `digest`: in hexadecimal digits.
     pub fn identify(&self, name: &str, version: &str, digest: &str) {
         let plain = version.chars().filter(|letter| !letter.is_control());
-        self.identity.get_or_init(|| Identity {
+        self.identity.get_or_init(|| ReleaseIdentity {
             name: name.to_owned(),
             version: plain.take(VERSION).collect(),
             digest: digest.chars().take(DIGEST).collect(),
         });
     }
 
-    pub(super) fn identity(&self) -> Option<&Identity> {
+    pub(super) fn identity(&self) -> Option<&ReleaseIdentity> {
         self.identity.get()
     }
 
     /// How long its calls for this take.
-    pub fn calls(&self, work: Work) -> &Calls {
-        &self.calls[work as usize]
+    pub fn calls(&self, purpose: CallPurpose) -> &CallTimes {
+        &self.calls[purpose as usize]
     }
 
     /// A call has failed in this way. None: not by the policy's fault.
@@ -149,12 +149,12 @@ impl ReleaseMetrics {
     }
 
     /// It is in memory.
-    pub fn came(&self) {
+    pub fn loaded(&self) {
         self.resident.fetch_add(1, Ordering::Relaxed);
     }
 
     /// It was freed.
-    pub fn went(&self) {
+    pub fn freed(&self) {
         self.resident.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -1,11 +1,11 @@
-//! One request, from its arrival to the end of its answer.
+//! Metrics of one request, from its arrival to the end of its response.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::release::ReleaseMetrics;
-use super::{FanOutTrail, Metrics};
+use super::{FanOutMetrics, Metrics};
 use airlock_types::wit::Usage;
 
 /// Where a request went. A closed list: paths come from clients.
@@ -48,7 +48,7 @@ impl Route {
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum RequestOutcome {
     /// Answered to the end.
     Ok,
     /// The client's mistake: a status of 400 to 499.
@@ -59,7 +59,7 @@ pub(super) enum Outcome {
     Left,
 }
 
-impl Outcome {
+impl RequestOutcome {
     pub(super) const ALL: [(Self, &'static str); 4] = [
         (Self::Ok, "ok"),
         (Self::Refused, "refused"),
@@ -68,35 +68,35 @@ impl Outcome {
     ];
 }
 
-/// What is noted of a request while it runs. Clones are the same request's.
+/// The metrics of a request while it runs. Clones share them.
 #[derive(Clone, Debug)]
-pub struct RequestMetrics(Arc<Notes>);
+pub struct RequestMetrics(Arc<RequestState>);
 
 #[derive(Debug)]
-struct Notes {
+struct RequestState {
     metrics: Metrics,
     route: Route,
     began: Instant,
     /// Of the release that serves it, once that is chosen.
-    meter: OnceLock<Arc<ReleaseMetrics>>,
+    release_metrics: OnceLock<Arc<ReleaseMetrics>>,
     failed: AtomicBool,
     /// Time in line, in nanoseconds.
     queued: AtomicU64,
     /// When a turn was first requested of Codex.
     requested: OnceLock<Instant>,
-    /// Turns that Codex is at.
+    /// Turns that run on Codex.
     turns: AtomicUsize,
-    /// When the last of those that it is not at any more ended, in nanoseconds since the request came.
+    /// When the last turn ended, in nanoseconds since the request arrived.
     reported: AtomicU64,
 }
 
-impl Notes {
-    /// What of its time was neither Codex's nor spent in line. None: no turn was requested.
+impl RequestState {
+    /// The time that was neither Codex's nor spent in the queue. None: no turn was requested.
     fn overhead(&self, whole: Duration) -> Option<Duration> {
         let requested = self.requested.get()?.saturating_duration_since(self.began);
         let reported = match self.turns.load(Ordering::Relaxed) {
             0 => Duration::from_nanos(self.reported.load(Ordering::Relaxed)),
-            // The client has left while Codex was at it.
+            // The client has left during a turn.
             _ => whole,
         };
         let codex = reported.saturating_sub(requested);
@@ -109,11 +109,11 @@ impl RequestMetrics {
     pub(super) fn new(metrics: Metrics, path: &str) -> Self {
         let route = Route::of(path);
         metrics.0.running[route as usize].fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(Notes {
+        Self(Arc::new(RequestState {
             metrics,
             route,
             began: Instant::now(),
-            meter: OnceLock::new(),
+            release_metrics: OnceLock::new(),
             failed: AtomicBool::new(false),
             queued: AtomicU64::default(),
             requested: OnceLock::new(),
@@ -123,40 +123,40 @@ impl RequestMetrics {
     }
 
     /// This release serves it.
-    pub fn served_by(&self, meter: &Arc<ReleaseMetrics>) {
+    pub fn served_by(&self, release_metrics: &Arc<ReleaseMetrics>) {
         // A request is served by one release, so the first that is named is the only one.
-        let _ = self.0.meter.set(meter.clone());
+        let _ = self.0.release_metrics.set(release_metrics.clone());
     }
 
     /// It has been in line for turns, maybe for no time.
     pub fn queued(&self, waited: Duration) {
-        let notes = &self.0;
-        notes
+        let state = &self.0;
+        state
             .queued
             .fetch_add(nanoseconds(waited), Ordering::Relaxed);
-        notes.metrics.0.queue.observe(waited);
+        state.metrics.0.queue.observe(waited);
     }
 
     /// A turn is requested of Codex now, or its continuation.
-    pub fn request_turn(&self) -> TurnTrail {
-        let notes = &self.0;
-        notes.turns.fetch_add(1, Ordering::Relaxed);
-        notes.requested.get_or_init(Instant::now);
-        TurnTrail {
-            trail: self.clone(),
+    pub fn request_turn(&self) -> TurnMetrics {
+        let state = &self.0;
+        state.turns.fetch_add(1, Ordering::Relaxed);
+        state.requested.get_or_init(Instant::now);
+        TurnMetrics {
+            metrics: self.clone(),
             ended: None,
         }
     }
 
     /// It fans out over so many candidates.
-    pub fn fanned_out(&self, candidates: u32) -> FanOutTrail {
-        FanOutTrail::new(self.0.metrics.clone(), candidates)
+    pub fn fanned_out(&self, candidates: u32) -> FanOutMetrics {
+        FanOutMetrics::new(self.0.metrics.clone(), candidates)
     }
 
-    /// The first token of its answer is ready for its stream, to be said once.
-    pub fn spoke(&self) {
-        let notes = &self.0;
-        notes.metrics.0.first.observe(notes.began.elapsed());
+    /// The first token is ready for the stream. Called once.
+    pub fn first_token(&self) {
+        let state = &self.0;
+        state.metrics.0.first.observe(state.began.elapsed());
     }
 
     /// So many frames of its stream went out.
@@ -171,63 +171,63 @@ impl RequestMetrics {
     }
 
     /// Its stream is open until this is dropped.
-    pub fn open(&self) -> Open {
+    pub fn open(&self) -> OpenStream {
         self.0.metrics.0.streams.fetch_add(1, Ordering::Relaxed);
-        Open(self.clone())
+        OpenStream(self.clone())
     }
 
-    /// It is over, to be said once. `status`: None if there was none yet. `whole`: the answer was sent to its end.
-    pub fn over(&self, status: Option<u16>, whole: bool) {
-        let notes = &self.0;
-        let counts = &notes.metrics.0;
+    /// The request has finished. Called once. `status`: None if none was sent. `whole`: the response was sent to its end.
+    pub fn finished(&self, status: Option<u16>, whole: bool) {
+        let state = &self.0;
+        let counts = &state.metrics.0;
         let outcome = match status {
-            _ if notes.failed.load(Ordering::Relaxed) => Outcome::Failed,
-            Some(500..) => Outcome::Failed,
-            Some(400..500) => Outcome::Refused,
-            Some(_) if whole => Outcome::Ok,
-            Some(_) | None => Outcome::Left,
+            _ if state.failed.load(Ordering::Relaxed) => RequestOutcome::Failed,
+            Some(500..) => RequestOutcome::Failed,
+            Some(400..500) => RequestOutcome::Refused,
+            Some(_) if whole => RequestOutcome::Ok,
+            Some(_) | None => RequestOutcome::Left,
         };
-        counts.running[notes.route as usize].fetch_sub(1, Ordering::Relaxed);
-        if notes.route == Route::Chat {
-            let whole = notes.began.elapsed();
+        counts.running[state.route as usize].fetch_sub(1, Ordering::Relaxed);
+        if state.route == Route::Chat {
+            let whole = state.began.elapsed();
             counts.whole.observe(whole);
-            if let Some(overhead) = notes.overhead(whole) {
+            if let Some(overhead) = state.overhead(whole) {
                 counts.overhead.observe(overhead);
             }
         }
-        let meter = notes.meter.get().unwrap_or(&counts.none);
-        let count = &meter.requests[notes.route as usize][outcome as usize];
+        let release_metrics = state.release_metrics.get().unwrap_or(&counts.none);
+        let count = &release_metrics.requests[state.route as usize][outcome as usize];
         count.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 /// A turn that a request has begun or continued. It runs until this is dropped.
 #[derive(Debug)]
-pub struct TurnTrail {
-    trail: RequestMetrics,
-    /// When Codex had said all of it. None: it is cut short, or never began.
+pub struct TurnMetrics {
+    metrics: RequestMetrics,
+    /// When Codex ended it. None: it was cut short, or never began.
     ended: Option<Instant>,
 }
 
-impl TurnTrail {
-    /// Codex had said all of it then, whenever that is heard of.
+impl TurnMetrics {
+    /// Records when Codex ended the turn.
     pub fn ended(&mut self, when: Instant) {
         self.ended = Some(when);
     }
 
-    /// What it has used for this request, to be said once.
-    pub fn spent(&self, used: Usage) {
-        self.trail.0.metrics.0.tokens.add(used);
+    /// Records the tokens that it used for this request. Called once.
+    pub fn record_usage(&self, used: Usage) {
+        self.metrics.0.metrics.0.tokens.add(used);
     }
 }
 
-impl Drop for TurnTrail {
+impl Drop for TurnMetrics {
     fn drop(&mut self) {
-        let notes = &self.trail.0;
+        let state = &self.metrics.0;
         let ended = self.ended.unwrap_or_else(Instant::now);
-        let reported = nanoseconds(ended.saturating_duration_since(notes.began));
-        notes.reported.fetch_max(reported, Ordering::Relaxed);
-        notes.turns.fetch_sub(1, Ordering::Relaxed);
+        let reported = nanoseconds(ended.saturating_duration_since(state.began));
+        state.reported.fetch_max(reported, Ordering::Relaxed);
+        state.turns.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -237,16 +237,16 @@ fn nanoseconds(time: Duration) -> u64 {
 
 /// A stream that is open.
 #[derive(Debug)]
-pub struct Open(RequestMetrics);
+pub struct OpenStream(RequestMetrics);
 
-impl Open {
+impl OpenStream {
     /// The request whose stream it is.
-    pub fn trail(&self) -> &RequestMetrics {
+    pub fn metrics(&self) -> &RequestMetrics {
         &self.0
     }
 }
 
-impl Drop for Open {
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.0.0.metrics.0.streams.fetch_sub(1, Ordering::Relaxed);
     }
@@ -259,16 +259,16 @@ mod tests {
 
     #[test]
     fn overhead_is_what_neither_codex_nor_the_line_took() {
-        let RequestMetrics(notes) = Metrics::default().request("/v1/chat/completions");
-        let mut notes = Arc::into_inner(notes).unwrap();
+        let RequestMetrics(state) = Metrics::default().request("/v1/chat/completions");
+        let mut state = Arc::into_inner(state).unwrap();
         let milliseconds = Duration::from_millis;
-        assert_eq!(notes.overhead(milliseconds(100)), None);
-        notes.requested = OnceLock::from(notes.began + milliseconds(10));
-        notes.reported = AtomicU64::new(nanoseconds(milliseconds(60)));
-        notes.queued = AtomicU64::new(nanoseconds(milliseconds(5)));
-        assert_eq!(notes.overhead(milliseconds(100)), Some(milliseconds(45)));
+        assert_eq!(state.overhead(milliseconds(100)), None);
+        state.requested = OnceLock::from(state.began + milliseconds(10));
+        state.reported = AtomicU64::new(nanoseconds(milliseconds(60)));
+        state.queued = AtomicU64::new(nanoseconds(milliseconds(5)));
+        assert_eq!(state.overhead(milliseconds(100)), Some(milliseconds(45)));
         // Codex is still at it.
-        notes.turns = AtomicUsize::new(1);
-        assert_eq!(notes.overhead(milliseconds(100)), Some(milliseconds(5)));
+        state.turns = AtomicUsize::new(1);
+        assert_eq!(state.overhead(milliseconds(100)), Some(milliseconds(5)));
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens, as the model's provider counts them and Codex tells them.
+//! Metrics of tokens, as the model's provider counts them and Codex reports them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ const TOKENS: &[f64] = &[
 
 /// The tokens of all turns.
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(super) struct TokenInstruments {
     input: Histogram,
     output: Histogram,
     /// Of the input, those read from the model's cache.
@@ -36,7 +36,7 @@ pub(super) struct Tokens {
     reasoning: AtomicU64,
 }
 
-impl Default for Tokens {
+impl Default for TokenInstruments {
     fn default() -> Self {
         Self {
             input: Histogram::of_numbers(TOKENS),
@@ -47,8 +47,8 @@ impl Default for Tokens {
     }
 }
 
-impl Tokens {
-    /// Adds what a turn has used, to be said once for each turn.
+impl TokenInstruments {
+    /// Adds the usage of a turn. Called once for each turn.
     pub(super) fn add(&self, used: Usage) {
         self.input.count(used.input);
         self.output.count(used.output);
@@ -58,7 +58,7 @@ impl Tokens {
 }
 
 impl Page<'_> {
-    pub(super) fn tokens(&mut self, tokens: &Tokens) -> fmt::Result {
+    pub(super) fn tokens(&mut self, tokens: &TokenInstruments) -> fmt::Result {
         let help = "Tokens that turns of Codex used, one observation for each turn of a request";
         let series = [("input", &tokens.input), ("output", &tokens.output)];
         let series = series.map(|(kind, tokens)| ([("gen_ai_token_type", kind)], tokens));

@@ -287,7 +287,7 @@ impl Registry {
     fn commit(&self, pending: &mut Pending<'_>) -> Result<(), RegistryError> {
         pending.commit()?;
         let state = &pending.persisted;
-        self.0.metrics.keep(|number| state.remembers(number));
+        self.0.metrics.retain(|number| state.remembers(number));
         Ok(())
     }
 

@@ -20,7 +20,7 @@ use super::session::Session;
 use super::size::Bounds;
 use super::world::{self, World};
 use crate::config::PolicyConfig;
-use airlock_metrics::{ReleaseMetrics, Work};
+use airlock_metrics::{CallPurpose, ReleaseMetrics};
 use airlock_types::failure::Failure;
 use airlock_types::wit::{ProblemKind, Request};
 
@@ -45,7 +45,7 @@ struct Loaded {
 
 impl Drop for Loaded {
     fn drop(&mut self) {
-        self.meter.went();
+        self.meter.freed();
     }
 }
 
@@ -91,7 +91,7 @@ impl Release {
             .instantiate_pre(component)
             .and_then(|ready| world::of(ready, &component.component_type()))
             .map_err(misfit)?;
-        terms.meter.came();
+        terms.meter.loaded();
         Ok(Self(Arc::new(Loaded {
             engine: engine.clone(),
             component: component.clone(),
@@ -193,7 +193,7 @@ impl Release {
     /// # Errors
     /// As `session`.
     pub async fn session_for(&self, client: Client) -> Result<Session, Fault> {
-        Session::new(self, Work::Serving, client).await
+        Session::new(self, CallPurpose::Serving, client).await
     }
 
     /// The same policy on the same terms, with a record of its own that nobody looks at: what it is tried with does not
@@ -211,7 +211,7 @@ impl Release {
             ..
         } = &*self.0;
         let meter = Arc::<ReleaseMetrics>::default();
-        meter.came();
+        meter.loaded();
         Self(Arc::new(Loaded {
             engine: engine.clone(),
             component: component.clone(),

@@ -5,7 +5,7 @@ use super::health::Client;
 use super::policy_call::{CallResult, PolicyCall};
 use super::release::Release;
 use super::session::Session;
-use airlock_metrics::Work;
+use airlock_metrics::CallPurpose;
 use airlock_types::failure::Failure;
 use airlock_types::wit::Context;
 
@@ -32,7 +32,9 @@ impl Replay {
     /// # Errors
     /// As for `on`.
     pub(super) async fn beside(release: &Release, client: Client) -> Result<Self, Fault> {
-        Ok(Self::of(Session::new(release, Work::Shadow, client).await?))
+        Ok(Self::of(
+            Session::new(release, CallPurpose::Shadow, client).await?,
+        ))
     }
 
     fn of(session: Session) -> Self {

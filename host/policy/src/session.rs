@@ -17,7 +17,7 @@ use super::size;
 use super::volume::{self, Volume};
 use super::world::Exports;
 use airlock_base::memory::MemoryShare;
-use airlock_metrics::Work;
+use airlock_metrics::CallPurpose;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
@@ -44,7 +44,7 @@ pub struct Session {
     /// Who sees every call.
     observers: Vec<Observer>,
     /// For whom it is called.
-    work: Work,
+    work: CallPurpose,
     /// Whose request it is.
     client: Client,
     /// What its memory takes up of that for bodies. Given back last.
@@ -64,7 +64,11 @@ macro_rules! call {
 }
 
 impl Session {
-    pub(super) async fn new(release: &Release, work: Work, client: Client) -> Result<Self, Fault> {
+    pub(super) async fn new(
+        release: &Release,
+        work: CallPurpose,
+        client: Client,
+    ) -> Result<Self, Fault> {
         let allowance = release.allowance();
         let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);

@@ -1,4 +1,4 @@
-//! What the scripted model says.
+//! The answers of the scripted model.
 
 use serde_json::json;
 
@@ -23,17 +23,17 @@ const VARIANTS: [&str; 3] = [
     " With a real login, a model of your account would have written this answer, and it would be about your question.",
 ];
 
-/// An answer, and what was thought before it.
-pub(super) struct Answer {
+/// An answer with its reasoning summary.
+pub(super) struct ScriptedAnswer {
     pub(super) summary: Option<String>,
-    /// None where it only calls.
+    /// None: the answer consists of calls.
     pub(super) text: Option<String>,
     /// Names of functions, and their arguments.
     pub(super) calls: Vec<(String, String)>,
 }
 
 /// The answer to a request, of which there were `earlier` before.
-pub(super) fn to(request: &ModelRequest, earlier: usize) -> Answer {
+pub(super) fn to(request: &ModelRequest, earlier: usize) -> ScriptedAnswer {
     let summary = request.wants_summary().then(|| {
         "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
     });
@@ -43,7 +43,7 @@ pub(super) fn to(request: &ModelRequest, earlier: usize) -> Answer {
     });
     let calls: Vec<_> = calls.collect();
     if !calls.is_empty() {
-        return Answer {
+        return ScriptedAnswer {
             summary,
             text: None,
             calls,
@@ -56,7 +56,7 @@ pub(super) fn to(request: &ModelRequest, earlier: usize) -> Answer {
         }
         None => words(request, VARIANTS[earlier % VARIANTS.len()]),
     };
-    Answer {
+    ScriptedAnswer {
         summary,
         text: Some(text),
         calls,

@@ -1,11 +1,11 @@
 //! The rehearsal: a small scripted model that speaks the Responses API, so that the real Codex runs without account,
 //! network or cost.
 
-mod answer; // what it says
-mod request; // what it was asked
+mod answer; // its answers
+mod request; // the request it reads
 mod scenario; // how it can be made to fail
 mod schema; // an instance of any schema
-mod stream; // how it says it
+mod stream; // its server-sent events
 
 use std::io;
 use std::net::Ipv4Addr;

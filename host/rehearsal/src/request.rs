@@ -1,4 +1,4 @@
-//! What the scripted model reads of a request. It knows just enough of the Responses API.
+//! The part of a Responses API request that the scripted model reads.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,10 +18,10 @@ const HINT_AFTER: &str = "The angle guides where you look";
 pub(super) struct ModelRequest {
     pub(super) model: String,
     instructions: Option<String>,
-    input: Vec<Item>,
-    tools: Vec<Tool>,
-    text: Text,
-    reasoning: Option<Reasoning>,
+    input: Vec<RequestItem>,
+    tools: Vec<OfferedTool>,
+    text: TextOptions,
+    reasoning: Option<ReasoningOptions>,
     /// Bytes of the request, from which its tokens are guessed.
     #[serde(skip)]
     pub(super) bytes: usize,
@@ -29,10 +29,10 @@ pub(super) struct ModelRequest {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Item {
+struct RequestItem {
     r#type: String,
     role: String,
-    content: Vec<Part>,
+    content: Vec<ContentPart>,
     /// Of a call.
     name: String,
     call_id: String,
@@ -43,7 +43,7 @@ struct Item {
 /// A function that may be called.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Tool {
+pub(super) struct OfferedTool {
     r#type: String,
     pub(super) name: String,
     pub(super) parameters: Value,
@@ -51,26 +51,26 @@ pub(super) struct Tool {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Part {
+struct ContentPart {
     r#type: String,
     text: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Text {
-    format: Option<Format>,
+struct TextOptions {
+    format: Option<TextFormat>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Format {
+struct TextFormat {
     schema: Option<Value>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Reasoning {
+struct ReasoningOptions {
     summary: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl ModelRequest {
         })
     }
 
-    /// The user's last words.
+    /// The user's last message, as text.
     pub(super) fn question(&self) -> String {
         let last = self.user_messages().next_back();
         let texts = last
@@ -115,7 +115,7 @@ impl ModelRequest {
     }
 
     /// The functions to call: those that the user's last words name. Where a call is demanded, one in any case.
-    pub(super) fn wanted(&self) -> Vec<&Tool> {
+    pub(super) fn wanted(&self) -> Vec<&OfferedTool> {
         let offered = || {
             let functions = self.tools.iter().filter(|tool| tool.r#type == "function");
             functions.filter(|tool| tool.name != CODEXS_OWN)
@@ -211,7 +211,7 @@ impl ModelRequest {
         summary.is_some_and(|summary| summary != "none")
     }
 
-    fn user_messages(&self) -> impl DoubleEndedIterator<Item = &Item> {
+    fn user_messages(&self) -> impl DoubleEndedIterator<Item = &RequestItem> {
         self.input.iter().filter(|item| item.role == "user")
     }
 }

@@ -60,7 +60,7 @@ impl Scenario {
     }
 
     /// Time between two words.
-    pub(super) fn pace(self) -> Duration {
+    pub(super) fn word_delay(self) -> Duration {
         match self {
             Self::Slow => SLOW_WORD,
             Self::Answer

@@ -18,7 +18,7 @@ pub(super) fn instance(schema: &Value) -> Value {
         root: schema,
         visits: VISITS,
     }
-    .build(schema, &Trail::Start("#"))
+    .build(schema, &ReferenceChain::Start("#"))
     .unwrap_or_default()
 }
 
@@ -28,23 +28,23 @@ struct Builder<'a> {
 }
 
 /// The references that are being followed. To follow one within itself would never end.
-enum Trail<'a> {
+enum ReferenceChain<'a> {
     Start(&'a str),
-    Then(&'a Trail<'a>, &'a str),
+    Link(&'a ReferenceChain<'a>, &'a str),
 }
 
-impl Trail<'_> {
-    fn holds(&self, reference: &str) -> bool {
+impl ReferenceChain<'_> {
+    fn contains(&self, reference: &str) -> bool {
         match self {
-            Trail::Start(start) => *start == reference,
-            Trail::Then(before, last) => *last == reference || before.holds(reference),
+            ReferenceChain::Start(start) => *start == reference,
+            ReferenceChain::Link(before, last) => *last == reference || before.contains(reference),
         }
     }
 }
 
 impl<'a> Builder<'a> {
     /// None where the schema cannot be satisfied without following a reference within itself.
-    fn build(&mut self, schema: &'a Value, trail: &Trail<'_>) -> Option<Value> {
+    fn build(&mut self, schema: &'a Value, chain: &ReferenceChain<'_>) -> Option<Value> {
         self.visits = self.visits.checked_sub(1)?;
         let Value::Object(members) = schema else {
             // `true` allows anything; `false`, or what is no schema, nothing.
@@ -57,28 +57,28 @@ impl<'a> Builder<'a> {
             return choices.first().cloned();
         }
         if let Some(Value::String(reference)) = members.get("$ref") {
-            if trail.holds(reference) {
+            if chain.contains(reference) {
                 return None;
             }
             let target = self.root.pointer(reference.strip_prefix('#')?)?;
-            return self.build(target, &Trail::Then(trail, reference));
+            return self.build(target, &ReferenceChain::Link(chain, reference));
         }
         for key in ["anyOf", "oneOf"] {
             if let Some(Value::Array(choices)) = members.get(key) {
                 let chosen = choices
                     .iter()
-                    .find_map(|choice| self.build(choice, trail))?;
-                return self.with_own(members, chosen, trail);
+                    .find_map(|choice| self.build(choice, chain))?;
+                return self.with_own(members, chosen, chain);
             }
         }
         if let Some(Value::Array(parts)) = members.get("allOf") {
             let mut whole = Value::Null;
             for part in parts {
-                whole = merge(whole, self.build(part, trail)?);
+                whole = merge(whole, self.build(part, chain)?);
             }
-            return self.with_own(members, whole, trail);
+            return self.with_own(members, whole, chain);
         }
-        self.of_type(members, trail)
+        self.of_type(members, chain)
     }
 
     /// What a choice gave, together with the members that stand beside the choice.
@@ -86,23 +86,27 @@ impl<'a> Builder<'a> {
         &mut self,
         members: &'a Map<String, Value>,
         chosen: Value,
-        trail: &Trail<'_>,
+        chain: &ReferenceChain<'_>,
     ) -> Option<Value> {
         if chosen.is_object() && members.contains_key("properties") {
-            return Some(merge(self.object(members, trail)?, chosen));
+            return Some(merge(self.object(members, chain)?, chosen));
         }
         Some(chosen)
     }
 
-    fn of_type(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+    fn of_type(
+        &mut self,
+        members: &'a Map<String, Value>,
+        chain: &ReferenceChain<'_>,
+    ) -> Option<Value> {
         match members.get("type") {
-            Some(Value::String(name)) => self.named(name, members, trail),
+            Some(Value::String(name)) => self.named(name, members, chain),
             Some(Value::Array(names)) => names
                 .iter()
                 .filter_map(Value::as_str)
-                .find_map(|name| self.named(name, members, trail)),
-            _ if members.contains_key("properties") => self.object(members, trail),
-            _ if members.contains_key("items") => self.array(members, trail),
+                .find_map(|name| self.named(name, members, chain)),
+            _ if members.contains_key("properties") => self.object(members, chain),
+            _ if members.contains_key("items") => self.array(members, chain),
             _ => Some(Value::Null),
         }
     }
@@ -111,16 +115,20 @@ impl<'a> Builder<'a> {
         &mut self,
         name: &str,
         members: &'a Map<String, Value>,
-        trail: &Trail<'_>,
+        chain: &ReferenceChain<'_>,
     ) -> Option<Value> {
         match name {
-            "object" => self.object(members, trail),
-            "array" => self.array(members, trail),
+            "object" => self.object(members, chain),
+            "array" => self.array(members, chain),
             _ => scalar::instance(name, members),
         }
     }
 
-    fn object(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+    fn object(
+        &mut self,
+        members: &'a Map<String, Value>,
+        chain: &ReferenceChain<'_>,
+    ) -> Option<Value> {
         let Some(Value::Object(properties)) = members.get("properties") else {
             return Some(Value::Object(Map::new()));
         };
@@ -129,9 +137,9 @@ impl<'a> Builder<'a> {
         for (name, schema) in properties {
             match required {
                 // Where nothing is said to be required, an empty object would satisfy, and show nothing.
-                None => object.extend(self.build(schema, trail).map(|value| (name.clone(), value))),
+                None => object.extend(self.build(schema, chain).map(|value| (name.clone(), value))),
                 Some(names) if names.iter().any(|required| required == name) => {
-                    object.insert(name.clone(), self.build(schema, trail)?);
+                    object.insert(name.clone(), self.build(schema, chain)?);
                 }
                 Some(_) => {}
             }
@@ -139,7 +147,11 @@ impl<'a> Builder<'a> {
         Some(Value::Object(object))
     }
 
-    fn array(&mut self, members: &'a Map<String, Value>, trail: &Trail<'_>) -> Option<Value> {
+    fn array(
+        &mut self,
+        members: &'a Map<String, Value>,
+        chain: &ReferenceChain<'_>,
+    ) -> Option<Value> {
         let least = members
             .get("minItems")
             .and_then(Value::as_u64)
@@ -152,7 +164,7 @@ impl<'a> Builder<'a> {
         let mut array = Vec::new();
         for number in 0..usize::try_from(least).ok()? {
             let item = match fixed.get(number).or_else(|| members.get("items")) {
-                Some(schema) => self.build(schema, trail)?,
+                Some(schema) => self.build(schema, chain)?,
                 None => Value::Null,
             };
             array.push(item);

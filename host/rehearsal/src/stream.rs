@@ -1,4 +1,4 @@
-//! How the scripted model says it: the Responses API's server-sent events, word by word.
+//! Encodes an answer as server-sent events of the Responses API, word by word.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use futures_util::stream::{Stream, StreamExt as _, iter};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::answer::Answer;
+use super::answer::ScriptedAnswer;
 use super::request::ModelRequest;
 use super::scenario::Scenario;
 
@@ -18,16 +18,16 @@ const TOKEN_BYTES: usize = 4;
 /// the connection is cut.
 pub(super) fn events(
     request: &ModelRequest,
-    answer: &Answer,
+    answer: &ScriptedAnswer,
     scenario: Scenario,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let pace = scenario.pace();
+    let word_delay = scenario.word_delay();
     let events = iter(script(request, answer, scenario)).then(move |event| async move {
         if event["type"]
             .as_str()
             .is_some_and(|kind| kind.ends_with(".delta"))
         {
-            sleep(pace).await;
+            sleep(word_delay).await;
         }
         let kind = event["type"].as_str().unwrap_or_default();
         Ok(Bytes::from(format!("event: {kind}\ndata: {event}\n\n")))
@@ -37,15 +37,19 @@ pub(super) fn events(
 }
 
 /// All events of one response, in order.
-pub(super) fn script(request: &ModelRequest, answer: &Answer, scenario: Scenario) -> Vec<Value> {
+pub(super) fn script(
+    request: &ModelRequest,
+    answer: &ScriptedAnswer,
+    scenario: Scenario,
+) -> Vec<Value> {
     let id = uuid::Uuid::now_v7().simple();
     let mut script = Script::default();
     let response = |status: &str| json!({ "id": format!("resp_{id}"), "object": "response", "status": status, "model": request.model });
-    script.say(json!({ "type": "response.created", "response": response("in_progress") }));
+    script.push(json!({ "type": "response.created", "response": response("in_progress") }));
     if let Scenario::Failed(code) = scenario {
         let mut failed = response("failed");
         failed["error"] = json!({ "code": code, "message": "this is a rehearsal of a failure" });
-        script.say(json!({ "type": "response.failed", "response": failed }));
+        script.push(json!({ "type": "response.failed", "response": failed }));
         return script.events;
     }
     if let Some(summary) = &answer.summary {
@@ -87,7 +91,7 @@ pub(super) fn script(request: &ModelRequest, answer: &Answer, scenario: Scenario
         "output_tokens_details": { "reasoning_tokens": reasoning },
         "total_tokens": input + output,
     });
-    script.say(json!({ "type": kind, "response": whole }));
+    script.push(json!({ "type": kind, "response": whole }));
     script.events
 }
 
@@ -110,35 +114,35 @@ struct Script {
 }
 
 impl Script {
-    fn say(&mut self, mut event: Value) {
+    fn push(&mut self, mut event: Value) {
         event["sequence_number"] = self.events.len().into();
         self.events.push(event);
     }
 
     fn reasoning(&mut self, id: &str, summary: &str) {
         let index = self.output.len();
-        let place = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "summary_index": 0 });
+        let location = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "summary_index": 0 });
         let part = |text: &str| json!({ "type": "summary_text", "text": text });
         self.added(&json!({ "id": id, "type": "reasoning", "summary": [] }));
-        self.say(with(
-            place("response.reasoning_summary_part.added"),
+        self.push(with(
+            location("response.reasoning_summary_part.added"),
             "part",
             part(""),
         ));
         for word in summary.split_inclusive(' ') {
-            self.say(with(
-                place("response.reasoning_summary_text.delta"),
+            self.push(with(
+                location("response.reasoning_summary_text.delta"),
                 "delta",
                 word.into(),
             ));
         }
-        self.say(with(
-            place("response.reasoning_summary_text.done"),
+        self.push(with(
+            location("response.reasoning_summary_text.done"),
             "text",
             summary.into(),
         ));
-        self.say(with(
-            place("response.reasoning_summary_part.done"),
+        self.push(with(
+            location("response.reasoning_summary_part.done"),
             "part",
             part(summary),
         ));
@@ -147,14 +151,18 @@ impl Script {
 
     fn message(&mut self, id: &str, text: &str, scenario: Scenario) {
         let index = self.output.len();
-        let place = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "content_index": 0 });
+        let location = |kind: &str| json!({ "type": kind, "item_id": id, "output_index": index, "content_index": 0 });
         let part = |text: &str| json!({ "type": "output_text", "text": text, "annotations": [] });
         let item = |status: &str, content: Value| json!({ "id": id, "type": "message", "role": "assistant", "status": status, "content": content });
         self.added(&item("in_progress", json!([])));
-        self.say(with(place("response.content_part.added"), "part", part("")));
+        self.push(with(
+            location("response.content_part.added"),
+            "part",
+            part(""),
+        ));
         for word in text.split_inclusive(' ') {
-            self.say(with(
-                place("response.output_text.delta"),
+            self.push(with(
+                location("response.output_text.delta"),
                 "delta",
                 word.into(),
             ));
@@ -162,13 +170,13 @@ impl Script {
         if scenario == Scenario::Broken {
             return;
         }
-        self.say(with(
-            place("response.output_text.done"),
+        self.push(with(
+            location("response.output_text.done"),
             "text",
             text.into(),
         ));
-        self.say(with(
-            place("response.content_part.done"),
+        self.push(with(
+            location("response.content_part.done"),
             "part",
             part(text),
         ));
@@ -177,19 +185,19 @@ impl Script {
 
     fn call(&mut self, id: &str, name: &str, arguments: &str) {
         let index = self.output.len();
-        let place = |kind: &str| json!({ "type": kind, "item_id": format!("fc_{id}"), "output_index": index });
+        let location = |kind: &str| json!({ "type": kind, "item_id": format!("fc_{id}"), "output_index": index });
         let item = |status: &str, arguments: &str| {
             json!({ "id": format!("fc_{id}"), "type": "function_call", "status": status,
                 "call_id": format!("call_{id}"), "name": name, "arguments": arguments })
         };
         self.added(&item("in_progress", ""));
-        self.say(with(
-            place("response.function_call_arguments.delta"),
+        self.push(with(
+            location("response.function_call_arguments.delta"),
             "delta",
             arguments.into(),
         ));
-        self.say(with(
-            place("response.function_call_arguments.done"),
+        self.push(with(
+            location("response.function_call_arguments.done"),
             "arguments",
             arguments.into(),
         ));
@@ -198,14 +206,14 @@ impl Script {
 
     fn added(&mut self, item: &Value) {
         let index = self.output.len();
-        self.say(
+        self.push(
             json!({ "type": "response.output_item.added", "output_index": index, "item": item }),
         );
     }
 
     fn done(&mut self, item: Value) {
         let index = self.output.len();
-        self.say(
+        self.push(
             json!({ "type": "response.output_item.done", "output_index": index, "item": item }),
         );
         self.output.push(item);

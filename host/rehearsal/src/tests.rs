@@ -104,7 +104,7 @@ fn a_schema_is_satisfied_and_a_summary_given_when_asked_for() {
 }
 
 /// The shipped policy's words for `response_format: {"type": "json_object"}`.
-const OBJECT: &str = "Answer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
+const OBJECT: &str = "ScriptedAnswer with exactly one valid JSON object and nothing else: no prose before or after it and no code fence.";
 
 #[test]
 fn a_json_object_is_answered_where_the_instructions_want_one() {

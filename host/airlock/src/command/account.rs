@@ -21,7 +21,7 @@ use super::remote::Remote;
 use crate::config::Config;
 use airlock_base::task::Tasks;
 use airlock_codex::Codex;
-use airlock_codex::account::status::Status;
+use airlock_codex::account::status::CodexStatus;
 use airlock_codex::account::{Account, SignedOut};
 use airlock_codex::launch::Launch;
 
@@ -158,7 +158,7 @@ pub(super) fn status(
 }
 
 /// Where a gateway runs, what it says, and its children; or what there is without one.
-async fn query(config: &Config) -> anyhow::Result<(Option<String>, Status, Value)> {
+async fn query(config: &Config) -> anyhow::Result<(Option<String>, CodexStatus, Value)> {
     if let Some(remote) = running(config).await? {
         let answer = remote.call(Method::GET, "/api/codex/status", None).await?;
         let status = serde_json::from_value(answer);

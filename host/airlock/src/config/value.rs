@@ -9,7 +9,7 @@ use toml::Value;
 use super::names;
 use airlock_base::quantity::{bytes, in_range, millis, narrow, number, show_bytes, show_millis};
 use airlock_base::secrets::Secret;
-use airlock_codex::config::Login;
+use airlock_codex::config::LoginMode;
 use airlock_policy::config::{PolicySource, SHIPPED};
 
 /// Where a setting's value lives, and so what kind of value it is.
@@ -41,7 +41,7 @@ pub(crate) enum Slot<'a> {
     /// Yes or no.
     Switch(&'a mut bool),
     /// Whose login.
-    Login(&'a mut Login),
+    Login(&'a mut LoginMode),
     /// A log filter.
     Filter(&'a mut String),
     /// A number of things.
@@ -150,8 +150,8 @@ impl Slot<'_> {
             Slot::Switch(slot) => *slot = switch(value)?,
             Slot::Login(slot) => {
                 *slot = match text(value)? {
-                    "shared" => Login::Shared,
-                    "separate" => Login::Separate,
+                    "shared" => LoginMode::Shared,
+                    "separate" => LoginMode::Separate,
                     other => {
                         return Err(format!("{other:?} is neither \"shared\" nor \"separate\""));
                     }
@@ -192,8 +192,8 @@ impl Slot<'_> {
             Slot::Directory(slot) | Slot::Path(slot) => path(slot.as_ref()?),
             Slot::Folder(slot) => path(slot),
             Slot::Switch(slot) => Value::Boolean(**slot),
-            Slot::Login(Login::Shared) => Value::String("shared".to_owned()),
-            Slot::Login(Login::Separate) => Value::String("separate".to_owned()),
+            Slot::Login(LoginMode::Shared) => Value::String("shared".to_owned()),
+            Slot::Login(LoginMode::Separate) => Value::String("separate".to_owned()),
             Slot::Filter(slot) => Value::String((*slot).clone()),
             Slot::Count(slot) => Value::Integer(i64::try_from(**slot).unwrap_or(i64::MAX)),
             Slot::Instances(slot) => Value::Integer(i64::from(**slot)),

@@ -1,4 +1,4 @@
-//! The Codex that one sign-in has for itself, so that those which serve are not disturbed.
+//! The Codex process of one sign-in, apart from the children that serve requests.
 
 use std::time::Duration;
 
@@ -7,29 +7,30 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use super::sign_in::{Reason, SignInError};
+use super::sign_in_error::{FailureReason, SignInError};
 use super::staging::Staging;
 use super::wire::{LoginCancel, LoginCompleted, Workspace};
-use super::{Inner, STEP, TokenFault, messages};
-use crate::child::{Child, StartError};
+use super::{AccountState, STEP, messages};
+use crate::child::{Child, ChildStartError};
 use crate::connection::{AccountLine, CallError};
 use crate::protocol::{AccountReadResponse, Ignored, Nothing};
+use crate::token_error::TokenError;
 
-/// How long a login may take to be given up, and each of the four steps of ending the child: 2 s are what it has in all.
+/// Time to cancel the pending login, and for each of the four steps that end the process: 1.9 s in total.
 const CANCEL: Duration = Duration::from_millis(300);
 const END: Duration = Duration::from_millis(400);
 
-/// A sign-in's Codex, from before it has started until it has ended.
+/// The process of one sign-in, from before its start until its end.
 pub(super) struct LoginProcess {
     pub(super) staging: Staging,
     child: Option<Child>,
     lines: Option<mpsc::Receiver<AccountLine>>,
-    /// The login that Codex waits for.
+    /// The id of the login that Codex waits for.
     pub(super) pending: Option<String>,
 }
 
-/// What Codex says of a login that it has made.
-pub(super) struct Made {
+/// A completed login, as Codex reports it.
+pub(super) struct CompletedLogin {
     pub(super) read: AccountReadResponse,
     /// The workspace that it belongs to.
     pub(super) workspace: Option<String>,
@@ -45,28 +46,28 @@ impl LoginProcess {
         }
     }
 
-    /// Starts Codex. What it mutters goes to `ear`.
+    /// Starts Codex. Lines of its stderr go to `stderr_lines`.
     pub(super) async fn open(
         &mut self,
-        inner: &Inner,
-        ear: mpsc::Sender<String>,
+        inner: &AccountState,
+        stderr_lines: mpsc::Sender<String>,
     ) -> Result<(), SignInError> {
         let mut settings = Vec::new();
         if inner.launch.home().custom_provider {
-            // One of another name has no account.
+            // A custom provider has no account.
             settings.push("model_provider=\"openai\"".to_owned());
         }
         let launch = inner.launch.in_home(self.staging.path(), settings);
         let started =
-            Child::start_with_stderr(&launch, inner.bounds, &inner.tasks, Some(ear)).await;
+            Child::start_with_stderr(&launch, inner.bounds, &inner.tasks, Some(stderr_lines)).await;
         let child = started.map_err(|error| match error {
-            StartError::Stopping => SignInError::of(Reason::Stopping),
-            StartError::Unfit(problem) => {
-                SignInError::saying(Reason::CodexUnavailable, problem.message)
+            ChildStartError::Stopping => SignInError::new(FailureReason::Stopping),
+            ChildStartError::NoBinary(problem) => {
+                SignInError::with_message(FailureReason::CodexUnavailable, problem.message)
             }
-            error @ (StartError::Spawn(_) | StartError::Initialize(_)) => {
+            error @ (ChildStartError::Spawn(_) | ChildStartError::Initialize(_)) => {
                 tracing::warn!(%error, "codex did not start for a sign-in");
-                SignInError::of(Reason::CodexUnavailable)
+                SignInError::new(FailureReason::CodexUnavailable)
             }
         })?;
         self.lines = Some(child.connection.subscribe_account());
@@ -74,37 +75,39 @@ impl LoginProcess {
         Ok(())
     }
 
-    /// Calls Codex. What it refuses has a reason in its words.
+    /// Calls Codex. A refusal's reason is read from its message.
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,
         params: &(impl Serialize + Sync),
     ) -> Result<R, SignInError> {
         let Some(child) = &self.child else {
-            return Err(SignInError::of(Reason::CodexUnavailable));
+            return Err(SignInError::new(FailureReason::CodexUnavailable));
         };
         match timeout(STEP, child.connection.call(method, params)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(CallError::Refused(refusal))) => Err(SignInError::said(&refusal.message)),
-            Ok(Err(CallError::Closed)) => Err(SignInError::of(Reason::CodexUnavailable)),
+            Ok(Err(CallError::Refused(refusal))) => Err(SignInError::from_codex(&refusal.message)),
+            Ok(Err(CallError::Closed)) => Err(SignInError::new(FailureReason::CodexUnavailable)),
             Ok(Err(CallError::TimedOut)) | Err(_) => {
-                Err(SignInError::of(Reason::NetworkUnreachable))
+                Err(SignInError::new(FailureReason::NetworkUnreachable))
             }
-            Ok(Err(CallError::Malformed(_))) => Err(SignInError::of(Reason::InvalidResponse)),
+            Ok(Err(CallError::Malformed(_))) => {
+                Err(SignInError::new(FailureReason::InvalidResponse))
+            }
         }
     }
 
-    /// Waits until Codex says what became of the login that was begun, at most so long.
+    /// Waits until Codex reports that the pending login has completed or failed, at most for `wait`.
     pub(super) async fn completed(&mut self, wait: Duration) -> Result<(), SignInError> {
         let completed = match timeout(wait, self.await_completed()).await {
             Ok(Some(completed)) => completed,
-            Ok(None) => return Err(SignInError::of(Reason::CodexUnavailable)),
-            Err(_) => return Err(SignInError::of(Reason::Expired)),
+            Ok(None) => return Err(SignInError::new(FailureReason::CodexUnavailable)),
+            Err(_) => return Err(SignInError::new(FailureReason::Expired)),
         };
         self.pending = None;
         match completed.success {
             true => Ok(()),
-            false => Err(SignInError::said(
+            false => Err(SignInError::from_codex(
                 completed.error.as_deref().unwrap_or_default(),
             )),
         }
@@ -118,8 +121,8 @@ impl LoginProcess {
                 () = child.connection.closed() => return None,
             };
             if let AccountLine::Request { id, .. } = &line {
-                // These tokens are the ones that it shall try.
-                let fault = TokenFault::NoSource;
+                // The sign-in tries the tokens that the client sent, so it gets no others.
+                let fault = TokenError::NoSource;
                 let refused = child.connection.refuse(id, fault.code(), fault.message());
                 let _ = refused.await;
                 continue;
@@ -131,18 +134,18 @@ impl LoginProcess {
         }
     }
 
-    /// Asks Codex whether somebody is signed in now.
-    pub(super) async fn made(&self) -> Result<Made, SignInError> {
+    /// Reads the account that is signed in now.
+    pub(super) async fn read_account(&self) -> Result<CompletedLogin, SignInError> {
         let whole: serde_json::Value = self.call("account/read", &Nothing {}).await?;
         let workspace = serde_json::from_value::<Workspace>(whole.clone()).ok();
         let workspace = workspace.and_then(|read| read.workspace_routing?.chatgpt_account_id);
         match serde_json::from_value::<AccountReadResponse>(whole) {
-            Ok(read) if read.account.is_some() => Ok(Made { read, workspace }),
-            Ok(_) | Err(_) => Err(SignInError::of(Reason::InvalidResponse)),
+            Ok(read) if read.account.is_some() => Ok(CompletedLogin { read, workspace }),
+            Ok(_) | Err(_) => Err(SignInError::new(FailureReason::InvalidResponse)),
         }
     }
 
-    /// Ends it all, within 2 s: the login that Codex waits for, Codex, and its home.
+    /// Cancels the pending login, ends Codex, and removes its home, within 2 s.
     pub(super) async fn close(mut self) {
         if let Some(child) = self.child.take() {
             if let Some(login_id) = self.pending.take() {
@@ -152,7 +155,7 @@ impl LoginProcess {
                 let cancelled = child
                     .connection
                     .call::<Ignored>("account/login/cancel", &params);
-                // Its end ends the login too.
+                // Ending the process ends the login too.
                 let _ = timeout(CANCEL, cancelled).await;
             }
             child.end_within(END).await;
@@ -161,7 +164,7 @@ impl LoginProcess {
     }
 }
 
-/// What became of a login, where a line says so.
+/// The notification `account/login/completed`, if the line is one.
 pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
     match line {
         AccountLine::Notification { method, params } if method == "account/login/completed" => {
@@ -172,10 +175,10 @@ pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
 }
 
 impl SignInError {
-    /// What Codex says stands in the way.
-    fn said(words: &str) -> Self {
-        let mut error = Self::of(messages::reason(words));
-        error.codex = Some(words.to_owned()).filter(|words| !words.is_empty());
+    /// The error that a message of Codex stands for.
+    fn from_codex(message: &str) -> Self {
+        let mut error = Self::new(messages::reason(message));
+        error.codex = Some(message.to_owned()).filter(|message| !message.is_empty());
         error
     }
 }

@@ -1,10 +1,10 @@
-//! Signing out: what is signed in with is gone afterwards, for all who share it.
+//! Signing out: removes the login, or the external tokens, for every gateway and Codex that shares them.
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::login_process::LoginProcess;
-use super::sign_in::Reason;
-use super::slot::Place;
+use super::sign_in_error::FailureReason;
+use super::sign_in_slot::SlotGuard;
 use super::staging::Staging;
 use super::{Account, lock};
 use crate::protocol::{Ignored, Nothing};
@@ -14,7 +14,7 @@ use airlock_types::wit::ProblemKind;
 /// What signing out did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedOut {
-    /// External tokens are forgotten, or wanted no more. A login that was stored before them holds again.
+    /// External tokens are dropped, and no more are fetched. A login that was stored before them takes effect again.
     Tokens,
     /// The stored login is removed.
     Login,
@@ -25,15 +25,15 @@ pub enum SignedOut {
 }
 
 impl Account {
-    /// Signs out. A sign-in that is under way is ended. What has begun goes on to its end, also if this is dropped.
+    /// Signs out, and ends a sign-in that is in progress. Runs to its end even if the future is dropped.
     ///
     /// # Errors
-    /// That the login cannot be removed.
+    /// The login cannot be removed.
     pub async fn sign_out(&self) -> Result<SignedOut, Failure> {
         let (done, answer) = oneshot::channel();
         let account = self.clone();
         self.inner.tasks.spawn("sign-out", async move {
-            let outcome = match account.inner.slot.take_over(Reason::Cancelled).await {
+            let outcome = match account.inner.slot.take_over(FailureReason::Cancelled).await {
                 Some(place) => account.leave(place).await,
                 None => Err(failed()),
             };
@@ -42,19 +42,19 @@ impl Account {
         answer.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    async fn leave(&self, _place: Place) -> Result<SignedOut, Failure> {
+    async fn leave(&self, _place: SlotGuard) -> Result<SignedOut, Failure> {
         let (wanted, dropped) = {
             let mut external = lock(&self.inner.external);
-            (external.is_wanted(), external.drop_all())
+            (external.is_wanted(), external.clear())
         };
         if dropped {
             tracing::info!("signed out: the external tokens are forgotten");
             self.changed();
             return Ok(SignedOut::Tokens);
         }
-        if wanted && self.inner.source.is_there() {
-            // Whoever signs out means the tokens that are still to come, and not a login that they would have hidden.
-            tracing::info!("signed out: no external tokens are asked for any more");
+        if wanted && self.inner.source.is_configured() {
+            // Signing out refers to the tokens that are still to be fetched, and leaves the login that they would replace.
+            tracing::info!("signed out: no external tokens are requested any more");
             return Ok(SignedOut::Tokens);
         }
         let home = self.inner.launch.home();
@@ -65,7 +65,7 @@ impl Account {
         self.revoke().await;
         // Codex would remove the link of a login that is shared, and leave the login (0.169.0).
         let removed = home.remove_login();
-        // What was revoked is of no use, whether its file is still there or not.
+        // A revoked login is useless, whether its file could be removed or not.
         self.changed();
         removed.map_err(|error| failed().because(error))?;
         tracing::info!("signed out");
@@ -75,8 +75,8 @@ impl Account {
         })
     }
 
-    /// Has Codex sign a copy of the login out, upon which OpenAI takes its tokens back. Without Codex, or network, the
-    /// login is removed all the same.
+    /// Signs a copy of the login out with Codex, upon which OpenAI revokes its tokens. Best effort: the login is removed in
+    /// any case.
     async fn revoke(&self) {
         let home = self.inner.launch.home();
         let staging = match Staging::make(home) {
@@ -87,9 +87,9 @@ impl Account {
             tracing::warn!(%error, "the login is removed, but not revoked");
         }
         let mut process = LoginProcess::at(staging);
-        let (ear, _unheard) = mpsc::channel(1);
+        let (stderr_lines, _unread) = mpsc::channel(1);
         let leaving = async {
-            process.open(&self.inner, ear).await?;
+            process.open(&self.inner, stderr_lines).await?;
             process.call::<Ignored>("account/logout", &Nothing {}).await
         };
         if let Err(error) = leaving.await {

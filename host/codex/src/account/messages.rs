@@ -1,32 +1,32 @@
-//! What Codex says about signing in, as people may hear it: reasons, and lines without secrets.
+//! Classifies Codex's messages about signing in, and checks the values that are passed on to people.
 
-use super::sign_in::Reason;
+use super::sign_in_error::FailureReason;
 use crate::stderr;
 
-/// Characters of a user code that people can copy.
+/// The length of a user code, in characters.
 const CODE: std::ops::RangeInclusive<usize> = 4..=32;
 
-/// A word that is no more than that, or nothing.
+/// The word, if it is short and alphanumeric.
 pub(super) fn plain(word: &str) -> Option<String> {
     let fits =
         !word.is_empty() && word.len() <= 24 && word.bytes().all(|b| b.is_ascii_alphanumeric());
     fits.then(|| word.to_owned())
 }
 
-/// The name of a plan: `plus`, `self_serve_business_usage_based`.
+/// The name, if it can be the name of a plan: `plus`, `self_serve_business_usage_based`.
 pub(super) fn plan(name: &str) -> Option<String> {
     let word = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     let fits = !name.is_empty() && name.len() <= 40 && name.bytes().all(word);
     fits.then(|| name.to_owned())
 }
 
-/// Whether this is a code for people to copy, and nothing else.
+/// Whether this is a device code for people to type, and nothing else.
 pub(super) fn is_user_code(code: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-';
     CODE.contains(&code.len()) && code.bytes().all(fits) && !code.starts_with('-')
 }
 
-/// Whether a page's origin is one of these, and there is nothing in its address that hides another.
+/// Whether the origin of a URL is in the list. URLs with user information, backslashes or control characters are refused.
 pub(super) fn is_allowed(url: &str, origins: &[String]) -> bool {
     let printable = url
         .bytes()
@@ -49,42 +49,42 @@ pub(super) fn is_allowed(url: &str, origins: &[String]) -> bool {
     !authority.as_str().contains('@') && origins.iter().any(allowed)
 }
 
-/// Why a sign-in came to nothing, in Codex's words (0.169.0).
+/// The reason for a message of Codex (0.169.0).
 ///
-/// What the issuer says in a browser's place stays there: Codex tells of `deviceauth/token` only the status. 403 and
-/// 404 mean that nobody has decided yet.
-pub(super) fn reason(said: &str) -> Reason {
-    let said = said.to_ascii_lowercase();
-    let has = |needle: &str| said.contains(needle);
+/// Of the issuer's response to `deviceauth/token` Codex reports only the status; 403 and 404 mean that the sign-in is still
+/// pending.
+pub(super) fn reason(message: &str) -> FailureReason {
+    let message = message.to_ascii_lowercase();
+    let has = |needle: &str| message.contains(needle);
     if has("timed out after 15 minutes") || has("expired") || has("status 410") {
-        Reason::Expired
+        FailureReason::Expired
     } else if has("restricted to workspace") || has("must use one of workspace") {
-        Reason::WorkspaceMismatch
+        FailureReason::WorkspaceMismatch
     } else if has("login is disabled") {
-        Reason::NotAllowed
+        FailureReason::NotAllowed
     } else if has("device code login is not enabled") {
-        Reason::NotEnabled
+        FailureReason::NotEnabled
     } else if has("external auth is active") {
-        Reason::ExternalTokensActive
+        FailureReason::ExternalTokensActive
     } else if has("error sending request") || has("routing discovery failed") || has("dns") {
-        Reason::NetworkUnreachable
+        FailureReason::NetworkUnreachable
     } else if has("device auth failed with status 4") || has("access_denied") || has("unauthorized")
     {
-        Reason::Denied
+        FailureReason::Denied
     } else if has("status 429") {
-        Reason::TooMany
+        FailureReason::TooMany
     } else if has("status 5") {
-        Reason::NetworkUnreachable
+        FailureReason::NetworkUnreachable
     } else {
-        Reason::Failed
+        FailureReason::Failed
     }
 }
 
-/// What `codex login status` says, word by word (0.169.0): whether somebody is signed in, and how.
+/// Parses the output of `codex login status` (0.169.0): whether somebody is signed in, and how. None: unknown output.
 ///
-/// `Not logged in` contains `logged in`, so what denies is looked for first.
-pub(super) fn logged_in(said: &str) -> Option<(bool, Option<&'static str>)> {
-    let plain = stderr::plain(said).to_ascii_lowercase();
+/// `Not logged in` contains `logged in`, so negations are matched first.
+pub(super) fn logged_in(output: &str) -> Option<(bool, Option<&'static str>)> {
+    let plain = stderr::plain(output).to_ascii_lowercase();
     let words: Vec<&str> = plain
         .split(|c: char| !c.is_ascii_alphanumeric())
         .filter(|word| !word.is_empty())
@@ -157,41 +157,47 @@ mod tests {
         for (said, expected) in [
             (
                 "device auth failed with status 400 Bad Request",
-                Reason::Denied,
+                FailureReason::Denied,
             ),
-            ("device auth failed with status 410 Gone", Reason::Expired),
-            ("device auth timed out after 15 minutes", Reason::Expired),
+            (
+                "device auth failed with status 410 Gone",
+                FailureReason::Expired,
+            ),
+            (
+                "device auth timed out after 15 minutes",
+                FailureReason::Expired,
+            ),
             (
                 "Login is restricted to workspace id(s) acc-OTHER.",
-                Reason::WorkspaceMismatch,
+                FailureReason::WorkspaceMismatch,
             ),
             (
-                "External auth must use one of workspace(s) [\"a\"], but received \"b\".",
-                Reason::WorkspaceMismatch,
+                "ExternalTokens auth must use one of workspace(s) [\"a\"], but received \"b\".",
+                FailureReason::WorkspaceMismatch,
             ),
             (
                 "failed to request device code: error sending request for url (https://auth.openai.com/x)",
-                Reason::NetworkUnreachable,
+                FailureReason::NetworkUnreachable,
             ),
             (
                 "workspace routing discovery failed",
-                Reason::NetworkUnreachable,
+                FailureReason::NetworkUnreachable,
             ),
             (
                 "workspace routing discovery unauthorized (401)",
-                Reason::Denied,
+                FailureReason::Denied,
             ),
             (
                 "device code login is not enabled for this Codex server.",
-                Reason::NotEnabled,
+                FailureReason::NotEnabled,
             ),
             (
                 "ChatGPT login is disabled. Use API key login instead.",
-                Reason::NotAllowed,
+                FailureReason::NotAllowed,
             ),
             (
                 "failed to set external auth: invalid ID token format",
-                Reason::Failed,
+                FailureReason::Failed,
             ),
         ] {
             assert_eq!(reason(said), expected, "{said}");

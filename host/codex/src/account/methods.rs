@@ -1,82 +1,86 @@
-//! The ways to sign in, step by step, on a Codex of their own.
+//! The steps of each way to sign in, on the sign-in's own Codex process.
 
 use std::time::Duration;
 
-use super::login_process::{LoginProcess, Made};
-use super::sign_in::{Reason, SignInError, Teller};
-use super::tokens::Tokens;
+use super::events::EventSender;
+use super::login_process::{CompletedLogin, LoginProcess};
+use super::sign_in_error::{FailureReason, SignInError};
+use super::tokens::ChatGptTokens;
 use super::wire::{LoginStart, LoginStarted};
 use super::{Account, STEP, messages};
 use airlock_base::clock;
 use airlock_base::secrets::Secret;
 
-/// How long Codex waits for somebody to type the code (0.169.0: `device auth timed out after 15 minutes`), and how much
-/// longer we wait for it to say so.
+/// How long Codex waits for the code to be typed (0.169.0: `device auth timed out after 15 minutes`), and how much longer
+/// the gateway waits for Codex to report the timeout.
 const CODE: Duration = Duration::from_secs(15 * 60);
 const LATE: Duration = Duration::from_secs(30);
 
 impl Account {
-    /// With a code. The page is shown only where it is one of OpenAI's, or of those that the operator lists.
+    /// Signs in with a device code. The page is shown only if its origin is in `codex.sign_in_origins`.
     pub(super) async fn sign_in_by_device(
         &self,
         process: &mut LoginProcess,
-        teller: &Teller,
-    ) -> Result<Made, SignInError> {
+        events: &EventSender,
+    ) -> Result<CompletedLogin, SignInError> {
         let requested = clock::unix_ms();
         let start = &LoginStart::ChatgptDeviceCode;
         let started: LoginStarted = process.call("account/login/start", start).await?;
         process.pending = started.login_id;
         if !messages::is_allowed(&started.verification_url, &self.inner.origins) {
-            return Err(SignInError::of(Reason::UrlNotAllowed));
+            return Err(SignInError::new(FailureReason::UrlNotAllowed));
         }
         if process.pending.is_none() || !messages::is_user_code(&started.user_code) {
-            return Err(SignInError::of(Reason::InvalidResponse));
+            return Err(SignInError::new(FailureReason::InvalidResponse));
         }
         let expires = requested / 1000 + CODE.as_secs();
-        teller.code(started.verification_url, started.user_code, expires);
-        teller.log("waiting until the code is typed and the sign-in is approved");
+        events.device_code(started.verification_url, started.user_code, expires);
+        events.log("waiting until the code is typed and the sign-in is approved");
         process.completed(CODE + LATE).await?;
-        let made = process.made().await?;
+        let completed = process.read_account().await?;
         let workspaces = &self.inner.workspaces;
-        let of_one = made
+        let of_one = completed
             .workspace
             .as_ref()
             .is_some_and(|id| workspaces.contains(id));
         if workspaces.is_empty() || of_one {
-            return Ok(made);
+            return Ok(completed);
         }
-        Err(SignInError::of(Reason::WorkspaceMismatch))
+        Err(SignInError::new(FailureReason::WorkspaceMismatch))
     }
 }
 
 impl LoginProcess {
-    /// With a key of the API. Codex does not ask anybody whether it is good.
-    pub(super) async fn sign_in_by_key(&mut self, key: &Secret) -> Result<Made, SignInError> {
+    /// Signs in with an API key, which Codex stores unchecked (0.169.0).
+    pub(super) async fn sign_in_by_key(
+        &mut self,
+        key: &Secret,
+    ) -> Result<CompletedLogin, SignInError> {
         let start = LoginStart::ApiKey {
             api_key: key.expose(),
         };
         let _: LoginStarted = self.call("account/login/start", &start).await?;
         self.completed(STEP).await?;
-        self.made().await
+        self.read_account().await
     }
 
-    /// With tokens from outside, which Codex keeps in its memory alone.
+    /// Signs in with external tokens, which Codex keeps in memory only.
     pub(super) async fn sign_in_by_tokens(
         &mut self,
-        tokens: &Tokens,
+        tokens: &ChatGptTokens,
         workspaces: &[String],
-    ) -> Result<Made, SignInError> {
+    ) -> Result<CompletedLogin, SignInError> {
         if !tokens.are_of(workspaces) {
-            return Err(SignInError::of(Reason::WorkspaceMismatch));
+            return Err(SignInError::new(FailureReason::WorkspaceMismatch));
         }
         let _: LoginStarted = self.call("account/login/start", &tokens.start()).await?;
         self.completed(STEP).await?;
-        self.made().await
+        self.read_account().await
     }
 }
 
-impl Tokens {
-    /// What signs Codex in with them.
+impl ChatGptTokens {
+    /// The parameters that sign Codex in with these tokens.
     pub(super) fn start(&self) -> LoginStart<'_> {
         LoginStart::ChatgptAuthTokens {
             access_token: self.access.expose(),

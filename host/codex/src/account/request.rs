@@ -1,32 +1,32 @@
-//! What somebody wants to sign in with, checked before Codex sees it: Codex takes any text for a key (0.169.0).
+//! A client's request to sign in, checked before Codex receives it: Codex accepts any text as a key (0.169.0).
 
-use super::tokens::Tokens;
+use super::tokens::ChatGptTokens;
 use airlock_base::secrets::Secret;
 
-/// Characters of the longest key that is taken. OpenAI's have about 165.
+/// The longest key that is accepted, in characters. OpenAI's have about 165.
 const LONGEST_KEY: usize = 512;
 
 /// A way to sign in.
 #[derive(Debug)]
-pub enum SignIn {
-    /// With a code that a person types in a browser.
+pub enum SignInRequest {
+    /// With a device code that a person types in a browser.
     DeviceCode,
     /// With a key of OpenAI's API.
     ApiKey(Secret),
-    /// With tokens of ChatGPT that somebody else keeps fresh.
-    Tokens(Tokens),
+    /// With ChatGPT tokens that the operator renews.
+    Tokens(ChatGptTokens),
 }
 
-/// What is wrong with a request.
+/// A field of a request that is invalid.
 #[derive(Debug)]
-pub struct Malformed {
-    /// The member of the request.
+pub struct InvalidField {
+    /// The field's name.
     pub param: &'static str,
-    /// Why it cannot be used. Never what it says.
+    /// Why it is invalid. Never its value.
     pub message: String,
 }
 
-impl Malformed {
+impl InvalidField {
     /// An error that names the field and what is wrong with it.
     pub fn new(param: &'static str, fault: &str) -> Self {
         let message = format!("{param} {fault}");
@@ -34,12 +34,12 @@ impl Malformed {
     }
 }
 
-impl SignIn {
-    /// With this key, without the spaces around it. It need not begin with `sk-`: those of other providers do not.
+impl SignInRequest {
+    /// With this API key, trimmed. It need not begin with `sk-`: keys of other providers do not.
     ///
     /// # Errors
-    /// That it is no key, whoever made it.
-    pub fn api_key(key: &str) -> Result<Self, Malformed> {
+    /// It is empty, too long, or not printable ASCII.
+    pub fn api_key(key: &str) -> Result<Self, InvalidField> {
         let key = key.trim();
         let fault = if key.is_empty() {
             "is empty"
@@ -50,7 +50,7 @@ impl SignIn {
         } else {
             return Ok(Self::ApiKey(Secret::new(key)));
         };
-        Err(Malformed::new("api_key", fault))
+        Err(InvalidField::new("api_key", fault))
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn only_what_may_be_a_key_is_one() {
         for key in ["sk-proj-abc", "another-kind", " sk-a\n"] {
-            assert!(SignIn::api_key(key).is_ok(), "{key}");
+            assert!(SignInRequest::api_key(key).is_ok(), "{key}");
         }
         let long = "k".repeat(LONGEST_KEY + 1);
         for key in [
@@ -73,7 +73,7 @@ mod tests {
             "sk-ä",
             &long,
         ] {
-            let refused = SignIn::api_key(key);
+            let refused = SignInRequest::api_key(key);
             assert!(
                 refused.is_err_and(|fault| fault.param == "api_key"),
                 "{key}"

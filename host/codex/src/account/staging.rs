@@ -1,7 +1,6 @@
-//! A home of its own for one sign-in: whatever becomes of it, the login that others use is touched only at its end.
+//! A temporary Codex home for one sign-in, so that the login in use changes only when the sign-in succeeds.
 //!
-//! Codex writes a login to the disk before it has found out whether it can be used (0.169.0), and a Codex that is killed
-//! may leave half a file.
+//! Codex writes a login to the disk before it has checked it (0.169.0), and a Codex that is killed may leave half a file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -12,18 +11,18 @@ use std::time::Duration;
 use crate::home::Home;
 use airlock_base::secrets::Secret;
 
-/// How often removing it is tried while a Codex that was killed is still going, and how long between.
+/// Attempts to remove the folder while a killed Codex still runs, and the pause between them.
 const TRIES: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The file in it that its owner holds locked. A lock ends with whoever has it, while a process's number comes again: in a
-/// container a gateway has the same one each time.
+/// The file in the folder that its owner holds locked. A lock ends with its process; a process id is used again, in a
+/// container by each gateway.
 const LOCK: &str = "airlock.lock";
 
-/// A folder without that file is being made, or has been left. By then it is the latter.
+/// The age from which a folder without that file is abandoned; a younger one is being made.
 const NEW: Duration = Duration::from_secs(60);
 
-/// The folder. Dropping it removes it.
+/// The folder. Dropping the value removes it.
 #[derive(Debug)]
 pub(super) struct Staging {
     path: PathBuf,
@@ -31,14 +30,14 @@ pub(super) struct Staging {
 }
 
 impl Staging {
-    /// A folder beside the home, with the home's settings and no login. Those that a gateway left which is no more go.
+    /// Makes a folder beside the home, with the home's settings and no login, and removes abandoned ones.
     pub(super) fn make(home: &Home) -> io::Result<Self> {
         let all = beside(home);
         if !all.is_dir() {
             private().create(&all)?;
         }
         sweep(home);
-        // Somebody who sweeps may have the lock before us, and with it the folder.
+        // Another gateway's sweep may take the lock first, and remove the folder.
         let staging = Self::claim(&all).or_else(|_| Self::claim(&all))?;
         fs::copy(
             home.path.join("config.toml"),
@@ -60,7 +59,7 @@ impl Staging {
             .open(&file)?;
         lock.try_lock()
             .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        // Or it is gone already.
+        // Fails if a sweep has removed it.
         fs::metadata(&file)?;
         Ok(Self { path, _lock: lock })
     }
@@ -74,7 +73,7 @@ impl Staging {
         fs::read_to_string(self.path.join("auth.json")).map(Secret::new)
     }
 
-    /// Puts a login there.
+    /// Copies the home's login into the folder.
     pub(super) fn put_login(&self, home: &Home) -> io::Result<()> {
         fs::copy(home.login_file(), self.path.join("auth.json")).map(drop)
     }
@@ -107,7 +106,7 @@ fn private() -> DirBuilder {
     private
 }
 
-/// Removes the folders that nobody holds: there may be logins in them.
+/// Removes abandoned folders, which may hold logins.
 pub(super) fn sweep(home: &Home) {
     for folder in fs::read_dir(beside(home)).into_iter().flatten().flatten() {
         let path = folder.path();
@@ -119,7 +118,7 @@ pub(super) fn sweep(home: &Home) {
         if is_left {
             let _ = fs::remove_dir_all(&path);
         }
-        // Not before: whoever has made the folder just now must not get it.
+        // Unlocked only now: a process that has just made the folder must not get the lock before it is removed.
         drop(lock);
     }
 }

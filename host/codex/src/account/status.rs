@@ -1,4 +1,4 @@
-//! What clients may know of Codex and its login. It fails for nothing: what is missing is a fact like any other.
+//! The status of Codex and its login, for clients. It never fails: what is missing is reported as such.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,48 +6,48 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::known::Login;
-pub use super::known::{Allowance, Window};
-use super::wire::RateLimitsOf;
+use super::reported::Login;
+pub use super::reported::{RateLimitUsage, UsageWindow};
+use super::wire::RateLimitsMessage;
 use super::{Account, lock, messages};
 use crate::Codex;
 use crate::binary::{self, BinaryError};
 use crate::protocol::Nothing;
 use crate::upstream::ModelReport;
 
-/// How long a process, or a server of OpenAI's, may hold an answer up.
+/// How long a process, or a server of OpenAI's, may delay the status.
 const WAIT: Duration = Duration::from_secs(3);
 
-/// Bytes of what `codex login status` says.
-const SAID: u64 = 4096;
+/// Bytes of the output of `codex login status` that are read.
+const LOGIN_STATUS_BYTES: u64 = 4096;
 
-/// What there is, and what there is not.
+/// The status of Codex: the binary, the login, and the models.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Status {
-    /// There is a Codex that runs, of whatever version.
+pub struct CodexStatus {
+    /// A Codex that runs is installed, of whatever version.
     pub installed: bool,
     /// Requests can be answered as far as the login goes: there is one, or none is needed.
     pub logged_in: bool,
-    /// `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody, or somebody with a provider's own key.
+    /// `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody is signed in, or the provider has a key of its own.
     pub auth_mode: Option<String>,
     /// The plan of a ChatGPT login: `plus`.
     pub plan: Option<String>,
-    /// Codex's: `0.169.0`.
+    /// Codex's version: `0.169.0`.
     pub version: Option<String>,
     /// Whether that is a version that this gateway was tested with.
     pub supported: bool,
     /// Names of the models that requests may name. Empty while Codex does not answer.
     pub models: Vec<String>,
-    /// How much is used of a ChatGPT login's allowance.
-    pub rate_limits: Option<Allowance>,
+    /// How much of a ChatGPT login's rate limits is used.
+    pub rate_limits: Option<RateLimitUsage>,
     /// A scripted model answers.
     pub rehearsal: bool,
-    /// A sign-in is under way.
+    /// A sign-in is in progress.
     pub login_in_progress: bool,
     /// Whether the model can be reached, as the gateway's turns have found out.
     #[serde(default)]
     pub model: ModelReport,
-    /// What stands in the way of requests.
+    /// Why requests cannot be served.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// The command that installs what is missing.
@@ -58,8 +58,8 @@ pub struct Status {
     pub cli_path: Option<PathBuf>,
 }
 
-/// The Codex that is there, or the reason why there is none.
-struct Found {
+/// The installed Codex, or why there is none.
+struct InstalledCodex {
     path: Option<PathBuf>,
     runs: bool,
     version: Option<String>,
@@ -68,10 +68,10 @@ struct Found {
 }
 
 impl Codex {
-    /// What there is now. It waits for no Codex that is starting.
-    pub async fn status(&self) -> Status {
+    /// The status now. A Codex that is starting is not waited for.
+    pub async fn status(&self) -> CodexStatus {
         let account = &self.account;
-        let found = self.found().await;
+        let found = self.installed().await;
         let runs = found.runs;
         let login = account.login(runs).await;
         let missing = matches!(
@@ -81,7 +81,7 @@ impl Codex {
         let ready = self.ready().err().map(|problem| problem.message);
         let fault = found.fault.map(|fault| fault.problem().message);
         let offered = self.offered().unwrap_or_default();
-        Status {
+        CodexStatus {
             installed: runs,
             logged_in: login.logged_in,
             auth_mode: login.auth_mode,
@@ -99,23 +99,25 @@ impl Codex {
         }
     }
 
-    async fn found(&self) -> Found {
+    async fn installed(&self) -> InstalledCodex {
         let launch = &self.account.inner.launch;
-        let path = launch.found();
+        let path = launch.find_binary();
         let running = self.version();
         let judged = match (&path, running) {
-            // What runs need not be asked.
-            (Ok(path), Some(version)) => binary::judge(path, &format!("codex-cli {version}")),
+            // A running child has reported its version.
+            (Ok(path), Some(version)) => {
+                binary::check_version(path, &format!("codex-cli {version}"))
+            }
             (Ok(path), None) => {
                 let answer = self
                     .account
                     .inner
                     .versions
-                    .ask(path.clone(), launch.binary());
+                    .get(path.clone(), launch.binary());
                 match answer.await {
                     Some(judged) => judged,
-                    // On a busy machine it takes its time. `ready` says that it starts.
-                    None => return Found::slow(Some(path.clone())),
+                    // Slow on a busy machine. `ready` reports that it starts.
+                    None => return InstalledCodex::slow(Some(path.clone())),
                 }
             }
             (Err(error), _) => Err(error.clone()),
@@ -127,14 +129,14 @@ impl Codex {
                 (known, false, Some(BinaryError::TooOld { path, version }))
             }
             Err(fault @ BinaryError::Failed { .. }) => {
-                return Found {
+                return InstalledCodex {
                     fault: Some(fault),
-                    ..Found::slow(path.ok())
+                    ..InstalledCodex::slow(path.ok())
                 };
             }
             Err(fault) => (None, false, Some(fault)),
         };
-        Found {
+        InstalledCodex {
             path: path.ok(),
             runs: version.is_some(),
             version,
@@ -144,8 +146,8 @@ impl Codex {
     }
 }
 
-impl Found {
-    /// One that has not said its version yet.
+impl InstalledCodex {
+    /// A binary whose version is not known yet.
     fn slow(path: Option<PathBuf>) -> Self {
         Self {
             path,
@@ -158,9 +160,9 @@ impl Found {
 }
 
 impl Account {
-    /// Who is signed in: as a child has reported, or else as the command line says.
+    /// Who is signed in, as a child has reported it, or else as the command line prints it.
     async fn login(&self, runs: bool) -> Login {
-        let known = lock(&self.inner.known).login();
+        let known = lock(&self.inner.reported).login();
         if let Some(login) = known {
             return login;
         }
@@ -175,24 +177,28 @@ impl Account {
             return Login::default();
         }
         let generation = *self.inner.generation.borrow();
-        let asking = async {
-            let said = self.inner.launch.said(&["login", "status"], SAID).await;
+        let probe = async {
+            let printed = self
+                .inner
+                .launch
+                .stderr_of(&["login", "status"], LOGIN_STATUS_BYTES)
+                .await;
             let (logged_in, mode) =
-                messages::logged_in(&said.unwrap_or_default()).unwrap_or_default();
+                messages::logged_in(&printed.unwrap_or_default()).unwrap_or_default();
             Login {
                 logged_in,
                 auth_mode: mode.map(str::to_owned),
                 plan: None,
             }
         };
-        let answer = self.inner.logins.ask(generation, asking).await;
+        let answer = self.inner.logins.get(generation, probe).await;
         answer.unwrap_or_default()
     }
 
-    /// What is used of a ChatGPT login's allowance, asked for once for each login and from then on as turns tell it.
-    async fn allowance(&self) -> Option<Allowance> {
+    /// How much of a ChatGPT login's rate limits is used: requested once for each login, then as turns report it.
+    async fn allowance(&self) -> Option<RateLimitUsage> {
         let (login, allowance, generation) = {
-            let known = lock(&self.inner.known);
+            let known = lock(&self.inner.reported);
             let generation = *self.inner.generation.borrow();
             (known.login(), known.allowance(), generation)
         };
@@ -200,15 +206,15 @@ impl Account {
         if !mode.starts_with("chatgpt") {
             return None;
         }
-        if allowance.as_ref().is_some_and(Allowance::is_known) {
+        if allowance.as_ref().is_some_and(RateLimitUsage::is_known) {
             return allowance;
         }
         let latest = lock(&self.inner.latest).clone();
         let connection = latest.filter(|connection| connection.is_open())?;
-        let limits = connection.call::<RateLimitsOf>("account/rateLimits/read", &Nothing {});
+        let limits = connection.call::<RateLimitsMessage>("account/rateLimits/read", &Nothing {});
         let answer = timeout(WAIT, limits).await.ok()?.ok()?;
-        let mut known = self.known_of(generation)?;
-        known.limit(&answer.rate_limits);
+        let mut known = self.reported_at(generation)?;
+        known.record_limits(&answer.rate_limits);
         known.allowance()
     }
 }

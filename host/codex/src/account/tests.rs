@@ -4,7 +4,7 @@
 use std::fs;
 
 use super::*;
-use crate::config::{CodexConfig, Login as Choice};
+use crate::config::{CodexConfig, LoginMode};
 use airlock_base::environment::Environment;
 use airlock_base::secrets::Secret;
 
@@ -12,7 +12,7 @@ fn account(folder: &std::path::Path, sourced: bool) -> Account {
     let user = folder.to_str().unwrap();
     let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
     config.data_dir = folder.join("data");
-    config.login = Choice::Separate;
+    config.login = LoginMode::Separate;
     if sourced {
         config.token_command = vec!["/nowhere/tokens".to_owned()];
     }
@@ -29,11 +29,11 @@ fn a_login_becomes_another_once_for_all_who_find_out() {
     account.changed_from(first);
     let second = *account.generation().borrow();
     assert_eq!(second, first + 1);
-    assert!(account.known_of(first).is_none() && account.known_of(second).is_some());
+    assert!(account.reported_at(first).is_none() && account.reported_at(second).is_some());
     // No child of the new login has been introduced, so it is an old one that tells.
     let read = serde_json::json!({"account": {"type": "apiKey"}, "requiresOpenaiAuth": true});
-    account.learn(serde_json::from_value(read).ok().as_ref());
-    assert!(lock(&account.inner.known).login().is_none());
+    account.record_read(serde_json::from_value(read).ok().as_ref());
+    assert!(lock(&account.inner.reported).login().is_none());
 }
 
 #[tokio::test]

@@ -1,72 +1,72 @@
-//! ChatGPT tokens that somebody else has got and gives us. They are in this process's memory and nowhere else.
+//! External ChatGPT tokens: obtained by the operator, and buffer in this process's memory only.
 
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::messages;
-use super::request::Malformed;
+use super::request::InvalidField;
 use airlock_base::secrets::Secret;
 
-/// Bytes of the longest token that is taken.
+/// The longest token that is accepted, in bytes.
 const LONGEST: usize = 16 << 10;
 
-/// Where a token of OpenAI's says whose it is.
+/// The claim of a token that names its account.
 const CLAIM: &str = "https://api.openai.com/auth";
 
-/// A token that was got so recently is not asked for again: whoever was refused did not have it yet.
+/// A token younger than this is handed out again without a fetch: the child whose token was refused did not have it yet.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// An access token, and whose it is.
+/// An access token with its account.
 #[derive(Clone, Debug)]
-pub struct Tokens {
+pub struct ChatGptTokens {
     pub(super) access: Secret,
     /// The ChatGPT account, which is a workspace.
     pub(super) account_id: String,
     pub(super) plan: Option<String>,
-    /// What the token itself says of its account.
+    /// The account in the token's own claims.
     claimed: Option<String>,
 }
 
-impl Tokens {
-    /// Takes a token that is a JSON Web Token. What is not said beside it is taken from it.
+impl ChatGptTokens {
+    /// Parses a JSON Web Token. Account and plan default to its claims.
     ///
     /// # Errors
-    /// The name of what is wrong, in OpenAI's spelling, and why. Never the token.
+    /// The field that is invalid, in OpenAI's spelling, and why. Never the token.
     pub fn new(
         access_token: &str,
         account_id: Option<&str>,
         plan: Option<&str>,
-    ) -> Result<Self, Malformed> {
+    ) -> Result<Self, InvalidField> {
         let access_token = access_token.trim();
         let claims = Some(access_token)
             .filter(|token| token.len() <= LONGEST && token.bytes().all(|b| b.is_ascii_graphic()))
             .and_then(claims)
-            .ok_or_else(|| Malformed::new("access_token", "is no JSON Web Token"))?;
+            .ok_or_else(|| InvalidField::new("access_token", "is no JSON Web Token"))?;
         let claimed = |name: &str| claims.get(CLAIM)?.get(name)?.as_str().map(str::to_owned);
         let of_token = claimed("chatgpt_account_id");
         let account_id = match account_id.map(str::trim).filter(|id| !id.is_empty()) {
             Some(id) => id.to_owned(),
             None => of_token.clone().ok_or_else(|| {
-                Malformed::new("account_id", "is missing, and the token does not name it")
+                InvalidField::new("account_id", "is missing, and the token does not name it")
             })?,
         };
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if account_id.len() > 128 || !account_id.bytes().all(fits) {
-            return Err(Malformed::new("account_id", "is no id of an account"));
+            return Err(InvalidField::new("account_id", "is no id of an account"));
         }
         if of_token
             .as_ref()
             .is_some_and(|of_token| *of_token != account_id)
         {
-            return Err(Malformed::new(
+            return Err(InvalidField::new(
                 "account_id",
                 "is not the account of the token",
             ));
         }
         let plan = match plan {
             Some(plan) => Some(messages::plan(plan).ok_or_else(|| {
-                Malformed::new("plan_type", "is no name of a plan, such as `plus`")
+                InvalidField::new("plan_type", "is no name of a plan, such as `plus`")
             })?),
             None => claimed("chatgpt_plan_type")
                 .as_deref()
@@ -80,7 +80,7 @@ impl Tokens {
         })
     }
 
-    /// Whether they are of one of these workspaces, by their own word too. None of them: any will do.
+    /// Whether the tokens belong to one of these workspaces, by their own claims too. Empty: any workspace will do.
     pub(super) fn are_of(&self, workspaces: &[String]) -> bool {
         workspaces.is_empty()
             || workspaces.contains(&self.account_id)
@@ -90,85 +90,90 @@ impl Tokens {
 
 /// The tokens that children are signed in with.
 #[derive(Debug, Default)]
-pub(super) struct External {
-    given: Option<Given>,
-    /// Counts up with each token.
+pub(super) struct ExternalTokens {
+    stored: Option<StoredTokens>,
+    /// Increases with each token.
     serial: u64,
-    /// Somebody has signed out, so none is wanted by itself.
-    dropped: bool,
+    /// Somebody has signed out, so none are fetched until the next sign-in.
+    signed_out: bool,
 }
 
-/// Which tokens there were, and whether any were wanted.
+/// A version of the tokens, to detect a change during a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     serial: u64,
-    dropped: bool,
+    signed_out: bool,
 }
 
-/// Tokens, and since when there are these.
+/// Tokens, with their serial number and the time they were stored.
 #[derive(Clone, Debug)]
-pub(super) struct Given {
-    pub(super) tokens: Tokens,
+pub(super) struct StoredTokens {
+    pub(super) tokens: ChatGptTokens,
     pub(super) serial: u64,
     since: Instant,
 }
 
-impl External {
+impl ExternalTokens {
     pub(super) fn is_active(&self) -> bool {
-        self.given.is_some()
+        self.stored.is_some()
     }
 
-    /// Whether there are none, and nobody has signed out.
+    /// Whether tokens are missing although nobody has signed out.
     pub(super) fn is_wanted(&self) -> bool {
-        self.given.is_none() && !self.dropped
+        self.stored.is_none() && !self.signed_out
     }
 
-    pub(super) fn current(&self) -> Option<Given> {
-        self.given.clone()
+    pub(super) fn current(&self) -> Option<StoredTokens> {
+        self.stored.clone()
     }
 
-    /// What whoever was refused with token `serial` has not tried.
-    pub(super) fn newer_than(&self, serial: u64) -> Option<Given> {
-        let newer = |given: &&Given| given.serial > serial || given.since.elapsed() < FRESH;
-        self.given.as_ref().filter(newer).cloned()
+    /// The tokens, if a child whose token had this serial number has not tried them.
+    pub(super) fn newer_than(&self, serial: u64) -> Option<StoredTokens> {
+        let newer =
+            |stored: &&StoredTokens| stored.serial > serial || stored.since.elapsed() < FRESH;
+        self.stored.as_ref().filter(newer).cloned()
     }
 
-    /// Whether there are some, and they are of another account than this one.
+    /// Whether there are tokens of another account than this one.
     pub(super) fn are_of_another(&self, account: Option<&str>) -> bool {
-        let other = |given: &Given| account.is_some_and(|id| id != given.tokens.account_id);
-        self.given.as_ref().is_some_and(other)
+        let other =
+            |stored: &StoredTokens| account.is_some_and(|id| id != stored.tokens.account_id);
+        self.stored.as_ref().is_some_and(other)
     }
 
-    /// What there is now, to be compared with what there is later.
+    /// The current version, to compare with a later one.
     pub(super) fn epoch(&self) -> Epoch {
         Epoch {
             serial: self.serial,
-            dropped: self.dropped,
+            signed_out: self.signed_out,
         }
     }
 
-    /// Takes tokens that were asked for at this epoch. None: somebody has signed out or in since then, or had signed out
-    /// before, and that holds.
-    pub(super) fn renew(&mut self, epoch: Epoch, tokens: Tokens) -> Option<Given> {
-        let holds = !self.dropped && self.epoch() == epoch;
-        holds.then(|| self.give(tokens))
+    /// Stores tokens that were fetched at this epoch. None: somebody has signed out or in since, or had signed out before.
+    pub(super) fn store_fetched(
+        &mut self,
+        epoch: Epoch,
+        tokens: ChatGptTokens,
+    ) -> Option<StoredTokens> {
+        let holds = !self.signed_out && self.epoch() == epoch;
+        holds.then(|| self.store(tokens))
     }
 
-    pub(super) fn give(&mut self, tokens: Tokens) -> Given {
+    pub(super) fn store(&mut self, tokens: ChatGptTokens) -> StoredTokens {
         self.serial += 1;
-        self.dropped = false;
-        let given = Given {
+        self.signed_out = false;
+        let stored = StoredTokens {
             tokens,
             serial: self.serial,
             since: Instant::now(),
         };
-        self.given.insert(given).clone()
+        self.stored.insert(stored).clone()
     }
 
-    /// Forgets them. False: there were none.
-    pub(super) fn drop_all(&mut self) -> bool {
-        self.dropped = true;
-        self.given.take().is_some()
+    /// Removes the tokens upon a sign-out. False: there were none.
+    pub(super) fn clear(&mut self) -> bool {
+        self.signed_out = true;
+        self.stored.take().is_some()
     }
 }
 
@@ -185,7 +190,7 @@ fn claims(token: &str) -> Option<Value> {
 /// Base64 for URLs (RFC 4648, section 5), without padding.
 fn base64url(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut kept, mut bits) = (0u32, 0u32);
+    let (mut buffer, mut bits) = (0u32, 0u32);
     for byte in text.trim_end_matches('=').bytes() {
         let six = match byte {
             b'A'..=b'Z' => byte - b'A',
@@ -195,12 +200,12 @@ fn base64url(text: &str) -> Option<Vec<u8>> {
             b'_' => 63,
             _ => return None,
         };
-        kept = kept << 6 | u32::from(six);
+        buffer = buffer << 6 | u32::from(six);
         bits += 6;
         if bits >= 8 {
             bits -= 8;
-            bytes.push(u8::try_from(kept >> bits & 0xff).ok()?);
-            kept &= (1 << bits) - 1;
+            bytes.push(u8::try_from(buffer >> bits & 0xff).ok()?);
+            buffer &= (1 << bits) - 1;
         }
     }
     Some(bytes)
@@ -217,17 +222,17 @@ mod tests {
     const BARE: &str = "eyJhbGciOiJub25lIn0.e30.c2ln";
 
     fn fault(token: &str, account: Option<&str>, plan: Option<&str>) -> &'static str {
-        Tokens::new(token, account, plan).unwrap_err().param
+        ChatGptTokens::new(token, account, plan).unwrap_err().param
     }
 
     #[test]
     fn a_token_says_whose_it_is() {
-        let tokens = Tokens::new(&format!(" {PLUS}\n"), None, None).unwrap();
+        let tokens = ChatGptTokens::new(&format!(" {PLUS}\n"), None, None).unwrap();
         assert_eq!(
             (tokens.account_id.as_str(), tokens.plan.as_deref()),
             ("acc-1", Some("plus"))
         );
-        assert!(Tokens::new(PLUS, Some("acc-1"), Some("pro")).is_ok());
+        assert!(ChatGptTokens::new(PLUS, Some("acc-1"), Some("pro")).is_ok());
         assert_eq!(fault(PLUS, Some("acc-2"), None), "account_id");
         assert_eq!(fault(BARE, None, None), "account_id");
         assert_eq!(fault(BARE, Some("a b"), None), "account_id");
@@ -248,36 +253,40 @@ mod tests {
     #[test]
     fn a_workspace_is_the_tokens_own_word() {
         let ours = ["acc-1".to_owned()];
-        assert!(Tokens::new(PLUS, None, None).unwrap().are_of(&ours));
+        assert!(ChatGptTokens::new(PLUS, None, None).unwrap().are_of(&ours));
         assert!(
-            !Tokens::new(BARE, Some("acc-1"), None)
+            !ChatGptTokens::new(BARE, Some("acc-1"), None)
                 .unwrap()
                 .are_of(&ours)
         );
-        assert!(Tokens::new(BARE, Some("acc-2"), None).unwrap().are_of(&[]));
+        assert!(
+            ChatGptTokens::new(BARE, Some("acc-2"), None)
+                .unwrap()
+                .are_of(&[])
+        );
     }
 
     #[test]
     fn tokens_do_not_show() {
-        let mut external = External::default();
-        external.give(Tokens::new(PLUS, None, None).unwrap());
+        let mut external = ExternalTokens::default();
+        external.store(ChatGptTokens::new(PLUS, None, None).unwrap());
         assert!(!format!("{external:?}").contains("eyJ"));
         assert!(external.is_active() && external.newer_than(0).is_some());
-        assert!(external.drop_all() && !external.drop_all() && !external.is_wanted());
+        assert!(external.clear() && !external.clear() && !external.is_wanted());
     }
 
     #[test]
     fn what_comes_late_undoes_nothing() {
-        let tokens = || Tokens::new(PLUS, None, None).unwrap();
-        let mut external = External::default();
+        let tokens = || ChatGptTokens::new(PLUS, None, None).unwrap();
+        let mut external = ExternalTokens::default();
         let before = external.epoch();
-        external.drop_all();
-        assert!(external.renew(before, tokens()).is_none());
-        assert!(external.renew(external.epoch(), tokens()).is_none());
+        external.clear();
+        assert!(external.store_fetched(before, tokens()).is_none());
+        assert!(external.store_fetched(external.epoch(), tokens()).is_none());
         assert!(!external.is_active() && !external.is_wanted());
-        external.give(tokens());
-        assert!(external.renew(before, tokens()).is_none());
-        assert!(external.renew(external.epoch(), tokens()).is_some());
+        external.store(tokens());
+        assert!(external.store_fetched(before, tokens()).is_none());
+        assert!(external.store_fetched(external.epoch(), tokens()).is_some());
         assert!(external.are_of_another(Some("acc-2")) && !external.are_of_another(Some("acc-1")));
     }
 }

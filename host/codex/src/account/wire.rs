@@ -1,4 +1,4 @@
-//! The account methods' JSON, as far as we speak it. Names are Codex's own (0.169.0, `generate-json-schema`).
+//! The JSON of the account methods that the gateway uses. Names are Codex's own (0.169.0, `generate-json-schema`).
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ pub(super) enum LoginStart<'a> {
     },
 }
 
-/// Its result. Only a device code has members.
+/// The result of `account/login/start`. Only a device code has members.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct LoginStarted {
@@ -74,7 +74,7 @@ pub(super) struct WorkspaceRouting {
 /// The notification `account/rateLimits/updated`, and the result of `account/rateLimits/read`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RateLimitsOf {
+pub(super) struct RateLimitsMessage {
     pub(super) rate_limits: RateLimits,
 }
 
@@ -94,7 +94,7 @@ pub(super) struct RateLimitWindow {
     pub(super) resets_at: Option<u64>,
 }
 
-/// Parameters of the question `account/chatgptAuthTokens/refresh`.
+/// Parameters of the request `account/chatgptAuthTokens/refresh`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RefreshRequest {
@@ -102,7 +102,7 @@ pub(super) struct RefreshRequest {
     pub(super) previous_account_id: Option<String>,
 }
 
-/// Its answer.
+/// The result of `account/chatgptAuthTokens/refresh`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Refreshed<'a> {

@@ -143,7 +143,7 @@ fn path_is_searched_for_executable_files_only() {
 #[test]
 fn versions_are_judged_by_the_tested_range() {
     let judged = |printed: &str| {
-        judge(Path::new("/codex"), printed).map(|binary| (binary.version, binary.supported))
+        check_version(Path::new("/codex"), printed).map(|binary| (binary.version, binary.supported))
     };
     assert_eq!(
         judged("codex-cli 0.163.0\n"),

@@ -2,7 +2,7 @@
 
 use airlock_wire::decode::TurnError;
 
-use crate::account::TokenFault;
+use crate::token_error::TokenError;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -29,14 +29,14 @@ pub(super) fn of(error: &TurnError) -> Option<Failure> {
     })
 }
 
-fn fault(said: &str) -> Option<TokenFault> {
+fn fault(said: &str) -> Option<TokenError> {
     if said.starts_with(TIMED_OUT) {
-        return Some(TokenFault::TimedOut);
+        return Some(TokenError::TimedOut);
     }
     let code = said.strip_prefix(REFUSED)?;
     let end = code.find(|c: char| c != '-' && !c.is_ascii_digit());
     let code = &code[..end.unwrap_or(code.len())];
-    Some(TokenFault::of_code(code.parse().ok()?))
+    Some(TokenError::of_code(code.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_refused_refresh_says_why() {
-        let code = TokenFault::Workspace.code();
+        let code = TokenError::Workspace.code();
         let retried = format!("auth refresh request failed: code={code}");
         let said = failure("Reconnecting... 1/5", Some(&retried)).unwrap();
         assert!(said.contains("workspace"), "{said}");

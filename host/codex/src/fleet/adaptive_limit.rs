@@ -1,8 +1,8 @@
-//! How many turns the children take at once: as many as are allowed, and fewer while Codex is seen not to keep up.
+//! An adaptive limit of concurrent turns: additive increase, multiplicative decrease.
 //!
-//! Past its means Codex begins turns ever later, then turns calls away (-32001), and at last leaves some unanswered
-//! (0.169.0). So the number follows what is measured: it shrinks by a share when a call is turned away, is not answered,
-//! or takes long, and grows back by steps while turns begin promptly.
+//! An overloaded Codex begins turns later and later, then refuses calls (-32001), and at last leaves some unanswered
+//! (0.169.0). The limit decreases by a share when a call is refused, is not answered, or takes long, and increases by steps
+//! while turns begin promptly.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,32 +10,32 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Answers that take longer are a sign of overload. Of 100 turns begun at once the last took 0.8 s, on two cores.
+/// Responses that take longer are a sign of overload. Of 100 turns begun at once the last took 0.8 s, on two cores.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// After it has shrunk, what was under way then must not shrink it again.
+/// The time after a decrease in which there is no other: calls that were in flight then do not count.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// It never shrinks below what one fan-out may need.
+/// The minimum: what one fan-out may need.
 const LEAST: usize = 20;
 
-/// The number, and what it follows.
+/// The limit, and the state that it follows.
 #[derive(Debug)]
 pub(crate) struct AdaptiveLimit {
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
     most: usize,
     turns: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// Calls that were answered promptly since it last changed.
+struct LimitState {
+    /// Prompt responses since the last change.
     prompt: usize,
     shrunk: Option<Instant>,
 }
 
 impl AdaptiveLimit {
-    /// Begins with the most.
+    /// Starts at the maximum.
     pub(super) fn new(most: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -44,12 +44,12 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Turns that may run at once.
+    /// The limit, as it changes.
     pub(super) fn turns(&self) -> watch::Receiver<usize> {
         self.turns.subscribe()
     }
 
-    /// A call that begins a turn was answered after so long.
+    /// Records the response time of a call that begins a turn.
     pub(crate) fn began(&self, took: Duration) {
         if took > SLOW {
             return self.shrink(7, 8);
@@ -64,7 +64,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Codex has turned a call away because it is busy, or has not answered it.
+    /// Records that Codex has refused a call because it is busy, or has not answered it.
     pub(crate) fn refused(&self) {
         self.shrink(3, 4);
     }
@@ -90,7 +90,7 @@ impl AdaptiveLimit {
     }
 
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! When the next child may be started: at once, after a pause, or as a probe once starts have failed again and again.
+//! The circuit breaker over starts of children: when the next may start, and whether requests are refused meanwhile.
 
 use std::time::Duration;
 
@@ -14,35 +14,35 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 /// A child that ran this long had started well, so its end is no failure.
 pub(super) const RAN_WELL: Duration = Duration::from_secs(30);
 
-/// Failures in a row that open the circuit: from then on requests are told, in place of waiting.
+/// Failures in a row that open the circuit: requests are then refused at once.
 const PATIENCE: u32 = 3;
 
 /// The failures of a home's children.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
-    /// In a row.
+    /// Failures in a row.
     failures: u32,
-    /// When the last of them was.
+    /// When the last failure was.
     last: Option<Instant>,
     /// No start before this.
     until: Option<Instant>,
-    /// Why requests are turned away. None: the circuit is closed.
+    /// Why requests are refused. None: the circuit is closed.
     open: Option<Problem>,
 }
 
 impl Circuit {
-    /// Whether a child may be started, of which so many are starting. With an open circuit it is one at a time.
+    /// Whether a child may be started while `starting` others are. After a failure, one at a time.
     pub(super) fn allows(&self, starting: usize, now: Instant) -> bool {
         let one = self.failures == 0 || starting == 0;
         one && self.until.is_none_or(|until| until <= now)
     }
 
-    /// When a start is allowed that is not yet.
+    /// The time before which no start is allowed.
     pub(super) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Why requests are turned away.
+    /// Why requests are refused.
     pub(super) fn problem(&self) -> Option<&Problem> {
         self.open.as_ref()
     }
@@ -52,20 +52,20 @@ impl Circuit {
         self.failures
     }
 
-    /// A child answers: the circuit closes. The failures are forgotten only when it has run well.
+    /// A child answers: the circuit closes. The failures are reset only once it has run for 30 s.
     pub(super) fn started(&mut self) {
         self.open = None;
         self.until = None;
     }
 
-    /// Some child serves: what failed long ago is forgotten.
+    /// A child serves: failures older than 30 s are reset.
     pub(super) fn serves(&mut self, now: Instant) {
         if self.last.is_some_and(|last| now >= last + RAN_WELL) {
             *self = Self::default();
         }
     }
 
-    /// A child did not start, or ended soon.
+    /// A child did not start, or ended early.
     pub(super) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.pause(now);
@@ -74,8 +74,8 @@ impl Circuit {
         }
     }
 
-    /// There is no Codex that could be started. Somebody may install one, so it is looked for again.
-    pub(super) fn unfit(&mut self, problem: Problem, now: Instant) {
+    /// There is no usable binary: the circuit opens at once. One may be installed, so it is looked for again.
+    pub(super) fn no_binary(&mut self, problem: Problem, now: Instant) {
         self.failures = self.failures.max(PATIENCE).saturating_add(1);
         self.pause(now);
         self.open = Some(problem);

@@ -1,4 +1,4 @@
-//! One child's life: started, introduced, its account and its models read; watched; and ended once nobody needs it.
+//! The life of one child: started, attached to the account, watched, drained, and ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,222 +8,260 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::circuit::RAN_WELL;
-use super::login::Login;
-use super::{PoolMember as _, Reason, Shared, Tally, Worker};
-use crate::child::{Child, StartError};
+use super::login_file::LoginFile;
+use super::{FleetInner, PoolMember as _, ReplaceReason, Worker, WorkerCounters};
+use crate::child::{Child, ChildStartError};
 use crate::connection::{CallError, Connection};
 use crate::log;
 use crate::model_list::ModelList;
 use crate::prewarm::WarmThreads;
 use crate::protocol::{AccountReadResponse, Nothing};
-use crate::thread_catalogs;
+use crate::thread_catalogs::{self, ThreadCatalogs};
 
-/// How often the login's file is looked at while nobody is signed in.
+/// The interval between checks of the login's file while nobody is signed in.
 const LOGIN_POLL: Duration = Duration::from_secs(2);
 
-/// How often a child is probed.
+/// The pause between probes of a child.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Rounds in a row without a response after which a child is given up with the turns that it has: 16 s, since each round
-/// takes the pause and the 3 s that an answer may take.
+/// Probes in a row without a response after which a child is given up with its turns: after 16 s, since each takes the
+/// pause and the 3 s that a response may take.
 const SILENT_ROUNDS: u32 = 2;
 
 /// How long each step of ending such a child may take.
 const HUNG_END_STEP: Duration = Duration::from_millis(500);
 
-/// How long a child that reads no more may go on to speak.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a child that has closed its stdin may go on writing.
+const FINAL_OUTPUT: Duration = Duration::from_secs(2);
 
-/// Why a child is of no more use.
+/// Why a child leaves service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Useless {
+enum RetireReason {
     /// It ended, or has been silent for too long.
     Broken,
-    /// It does not respond. It may yet.
+    /// It does not respond, but may recover.
     Hung,
-    /// Nothing is wrong with it, but that it knows an old login.
+    /// It works, but knows only an old login.
     Outdated,
-    /// It has been told to leave.
+    /// The fleet has replaced it.
     Replaced,
     /// The gateway stops.
     Stopping,
 }
 
-/// Starts a child and sees it out.
-pub(super) async fn live(shared: &Shared, number: u64) {
+/// Runs one child from its start to its end.
+pub(super) async fn live(fleet: &FleetInner, number: u64) {
     let began = Instant::now();
-    // Looked at before the start: a login that comes while a child starts is one that it may not know of.
-    let mut generation = shared.account.generation();
-    let login = Login::look(shared.launch.home().login_file()).await;
+    // Read before the start: a child may not know of a login that is made while it starts.
+    let mut generation = fleet.account.generation();
+    let login = LoginFile::read(fleet.launch.home().login_file()).await;
     // Not raced with the stop: a child that has been spawned is ended step by step.
-    let started = start(shared, number).await;
-    let (child, worker) = {
-        let mut state = shared.lock();
-        state.roster.starting -= 1;
-        match started {
-            Ok((child, worker)) => {
-                state.circuit.started();
-                state.start_fault = None;
-                state.roster.add(number, worker.clone());
-                shared.settle(&mut state);
-                (child, worker)
-            }
-            Err(error) => {
-                match error {
-                    StartError::Stopping => {}
-                    StartError::Unfit(problem) => state.circuit.unfit(problem, Instant::now()),
-                    error => {
-                        let fault = error.advice(shared.launch.found().ok().as_deref());
-                        tracing::error!("{fault}");
-                        state.start_fault = Some(fault);
-                        state.circuit.failed(Instant::now());
-                    }
-                }
-                drop(state);
-                return shared.notify();
-            }
-        }
+    let started = start(fleet, number).await;
+    let Some((child, worker)) = publish(fleet, number, started) else {
+        return;
     };
-    shared.counts.started.fetch_add(1, Ordering::Relaxed);
-    shared.notify();
-    let useless = tokio::select! {
-        useless = watch(shared, &worker, login) => useless,
-        () = worker.warm_threads.keep(&worker.connection, || worker.count_thread()) => Useless::Broken,
-        // Who sends outlives us.
-        _ = generation.changed() => Useless::Outdated,
+    let reason = tokio::select! {
+        reason = watch(fleet, &worker, login) => reason,
+        () = worker.warm_threads.keep(&worker.connection, || worker.count_thread()) => RetireReason::Broken,
+        // The fleet holds the sender, so the channel stays open.
+        _ = generation.changed() => RetireReason::Outdated,
     };
-    match useless {
-        Useless::Broken | Useless::Hung => {
-            if began.elapsed() < RAN_WELL && !worker.tally.is_useful() {
-                shared.lock().circuit.failed(Instant::now());
-            }
-            shared.leave(&worker, Reason::Broken);
-        }
-        Useless::Outdated => shared.leave(&worker, Reason::Login),
-        Useless::Replaced | Useless::Stopping => {}
-    }
-    if matches!(
-        useless,
-        Useless::Outdated | Useless::Replaced | Useless::Hung
-    ) {
-        // Every turn has a deadline, and so has this.
-        tokio::select! {
-            () = worker.idle() => {}
-            () = fails(&worker.connection) => {}
-            () = shared.tasks.stopping() => {}
-        }
-    }
-    match useless {
-        // Nobody waits for what it could still do, and it heeds nothing but the last signal.
-        Useless::Hung => child.end_within(HUNG_END_STEP).await,
+    retire(fleet, &worker, reason, began);
+    drain(fleet, &worker, reason).await;
+    match reason {
+        // A child that hangs heeds only SIGKILL, and nothing waits for its output.
+        RetireReason::Hung => child.end_within(HUNG_END_STEP).await,
         _ => child.end().await,
     }
-    let mut state = shared.lock();
-    // At once, so that nobody counts them twice.
-    let threads = worker.tally.threads();
-    shared.counts.threads.fetch_add(threads, Ordering::Relaxed);
-    let begun = worker.tally.begun();
-    shared.counts.turns.fetch_add(begun, Ordering::Relaxed);
-    state.roster.remove(number);
-    drop(state);
-    shared.notify();
+    remove(fleet, &worker);
 }
 
-/// Starts a child and asks it what it knows.
-async fn start(shared: &Shared, number: u64) -> Result<(Child, Arc<Worker>), StartError> {
+/// Adds a child that has started to the roster, or records why none has. None: it did not start.
+fn publish(
+    fleet: &FleetInner,
+    number: u64,
+    started: Result<(Child, Arc<Worker>), ChildStartError>,
+) -> Option<(Child, Arc<Worker>)> {
+    let mut state = fleet.lock();
+    state.roster.starting -= 1;
+    let started = match started {
+        Ok((child, worker)) => {
+            state.circuit.started();
+            state.start_fault = None;
+            state.roster.add(number, worker.clone());
+            fleet.settle(&mut state);
+            fleet.counts.started.fetch_add(1, Ordering::Relaxed);
+            Some((child, worker))
+        }
+        Err(ChildStartError::Stopping) => None,
+        Err(ChildStartError::NoBinary(problem)) => {
+            state.circuit.no_binary(problem, Instant::now());
+            None
+        }
+        Err(error) => {
+            let fault = error.advice(fleet.launch.find_binary().ok().as_deref());
+            tracing::error!("{fault}");
+            state.start_fault = Some(fault);
+            state.circuit.failed(Instant::now());
+            None
+        }
+    };
+    drop(state);
+    fleet.notify();
+    started
+}
+
+/// Takes a child out of service. One that broke soon after its start counts as a failure of the circuit.
+fn retire(fleet: &FleetInner, worker: &Worker, reason: RetireReason, began: Instant) {
+    match reason {
+        RetireReason::Broken | RetireReason::Hung => {
+            if began.elapsed() < RAN_WELL && !worker.counters.is_useful() {
+                fleet.lock().circuit.failed(Instant::now());
+            }
+            fleet.leave(worker, ReplaceReason::Broken);
+        }
+        RetireReason::Outdated => fleet.leave(worker, ReplaceReason::Login),
+        RetireReason::Replaced | RetireReason::Stopping => {}
+    }
+}
+
+/// Waits for the turns that a child still runs, as long as it can end them. Each turn has a deadline, so the wait has one.
+async fn drain(fleet: &FleetInner, worker: &Worker, reason: RetireReason) {
+    match reason {
+        RetireReason::Outdated | RetireReason::Replaced | RetireReason::Hung => {
+            tokio::select! {
+                () = worker.idle() => {}
+                () = fails(&worker.connection) => {}
+                () = fleet.tasks.stopping() => {}
+            }
+        }
+        RetireReason::Broken | RetireReason::Stopping => {}
+    }
+}
+
+/// Removes a child that has ended from the roster, and adds its counts to the fleet's.
+fn remove(fleet: &FleetInner, worker: &Worker) {
+    let mut state = fleet.lock();
+    // Under the same lock, so that a report counts them once.
+    let threads = worker.counters.threads();
+    fleet.counts.threads.fetch_add(threads, Ordering::Relaxed);
+    let begun = worker.counters.begun();
+    fleet.counts.turns.fetch_add(begun, Ordering::Relaxed);
+    state.roster.remove(worker.number);
+    drop(state);
+    fleet.notify();
+}
+
+/// Starts a child, and reads its account and its models.
+async fn start(fleet: &FleetInner, number: u64) -> Result<(Child, Arc<Worker>), ChildStartError> {
     let began = Instant::now();
-    let (launch, tasks) = (&shared.launch, &shared.tasks);
+    let (launch, tasks) = (&fleet.launch, &fleet.tasks);
     let thread_catalogs = async {
         tokio::select! {
             thread_catalogs = thread_catalogs::prepare(launch) => thread_catalogs,
             () = tasks.stopping() => None,
         }
     };
-    let child = Child::start(launch, shared.bounds, tasks);
+    let child = Child::start(launch, fleet.bounds, tasks);
     let (child, thread_catalogs) = tokio::join!(child, thread_catalogs);
     let child = child?;
     let log = log::bytes(&launch.home().path);
-    shared.counts.log.store(log, Ordering::Relaxed);
-    let thread_catalogs = shared.remember(thread_catalogs, &child.version);
-    let connection = child.connection.clone();
-    let home = launch.home();
-    // The scripted model answers to any name, so only the list tells a client of a name that a real login lacks.
-    let open = home.custom_provider && !home.rehearsal;
-    let answered = async {
-        shared.account.introduce(&connection).await;
-        let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
-        let model_list = ModelList::read(&connection, open, thread_catalogs.as_deref());
-        let (model_list, account) = tokio::join!(model_list, account);
-        Ok((model_list?, account))
+    fleet.counts.log.store(log, Ordering::Relaxed);
+    let thread_catalogs = fleet.remember(thread_catalogs, &child.version);
+    let read = tokio::select! {
+        read = read(fleet, &child.connection, thread_catalogs.as_deref()) => read.map_err(ChildStartError::from),
+        () = tasks.stopping() => Err(ChildStartError::Stopping),
     };
-    let answered = tokio::select! {
-        answered = answered => answered.map_err(|error: CallError| StartError::from(error)),
-        () = tasks.stopping() => Err(StartError::Stopping),
-    };
-    let (model_list, account) = match answered {
-        Ok(answers) => answers,
+    let (model_list, account) = match read {
+        Ok(read) => read,
         Err(error) => {
             child.end().await;
             return Err(error);
         }
     };
-    // With a ChatGPT login and no network, `account/read` fails although somebody is signed in (0.169.0); the
-    // turn itself will then say what is wrong.
-    let account = account
-        .inspect_err(|error| tracing::warn!(%error, "the account could not be read"))
-        .ok();
-    shared.account.learn(account.as_ref());
-    let signed_out = account
-        .as_ref()
-        .is_some_and(|read| read.requires_openai_auth && read.account.is_none());
-    let kind = account
-        .and_then(|read| read.account)
-        .map(|account| account.kind);
+    fleet.account.record_read(account.as_ref());
+    let worker = worker(fleet, number, &child, model_list, thread_catalogs, account);
     tracing::info!(
         child = number,
-        version = child.version,
-        models = model_list.visible().len(),
-        account = kind.as_deref().unwrap_or("none"),
+        version = worker.version,
+        models = worker.model_list.visible().len(),
+        account = worker.account_kind.as_deref().unwrap_or("none"),
         milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         "codex is ready"
     );
-    if signed_out {
-        let why = launch.signed_out(shared.account.token_fault());
+    if worker.signed_out {
+        let why = launch.signed_out_message(fleet.account.token_error());
         tracing::error!("{why}; until then every completion answers 503");
     }
-    shared.upstream.watch(&connection);
-    let worker = Arc::new(Worker {
+    fleet.upstream.watch(&worker.connection);
+    Ok((child, Arc::new(worker)))
+}
+
+/// Attaches a child to the account, and reads its models and its account. The account is None where it cannot be read.
+async fn read(
+    fleet: &FleetInner,
+    connection: &Connection,
+    thread_catalogs: Option<&ThreadCatalogs>,
+) -> Result<(ModelList, Option<AccountReadResponse>), CallError> {
+    let home = fleet.launch.home();
+    // The scripted model answers to any name, so only the list reveals a name that a real login lacks.
+    let open = home.custom_provider && !home.rehearsal;
+    fleet.account.attach(connection).await;
+    let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
+    let model_list = ModelList::read(connection, open, thread_catalogs);
+    let (model_list, account) = tokio::join!(model_list, account);
+    let model_list = model_list?;
+    // With a ChatGPT login and no network, `account/read` fails although somebody is signed in (0.169.0); the turn
+    // itself then fails with the cause.
+    let account = account
+        .inspect_err(|error| tracing::warn!(%error, "the account could not be read"))
+        .ok();
+    Ok((model_list, account))
+}
+
+fn worker(
+    fleet: &FleetInner,
+    number: u64,
+    child: &Child,
+    model_list: ModelList,
+    thread_catalogs: Option<Arc<ThreadCatalogs>>,
+    account: Option<AccountReadResponse>,
+) -> Worker {
+    let signed_out = account
+        .as_ref()
+        .is_some_and(|read| read.requires_openai_auth && read.account.is_none());
+    let account_kind = account
+        .and_then(|read| read.account)
+        .map(|account| account.kind);
+    Worker {
         number,
         pid: child.pid(),
         since: Instant::now(),
-        connection,
+        connection: child.connection.clone(),
         version: child.version.clone(),
         model_list,
         thread_catalogs,
-        warm_threads: WarmThreads::new(shared.terms.warm_threads),
-        live_models: kind
-            .as_deref()
-            .is_some_and(|kind| kind.starts_with("chatgpt")),
+        warm_threads: WarmThreads::new(fleet.terms.warm_threads),
+        account_kind,
         signed_out,
         leaving: CancellationToken::new(),
-        adaptive_limit: shared.adaptive_limit.clone(),
-        upstream: shared.upstream.clone(),
+        adaptive_limit: fleet.adaptive_limit.clone(),
+        upstream: fleet.upstream.clone(),
         hung: CancellationToken::new(),
-        tally: Tally::new(shared.terms.recycle_threads as u64, shared.wake.clone()),
-    });
-    Ok((child, worker))
+        counters: WorkerCounters::new(fleet.terms.recycle_threads as u64, fleet.wake.clone()),
+    }
 }
 
-/// Waits until a child is of no more use. `login` is what there was before it started.
-async fn watch(shared: &Shared, worker: &Worker, login: Login) -> Useless {
+/// Waits until a child must leave service. `login` is the login's file as it was before the start.
+async fn watch(fleet: &FleetInner, worker: &Worker, login: LoginFile) -> RetireReason {
     let connection = &worker.connection;
-    // Codex rewrites the file itself when it refreshes tokens. So a change means something only as long as
-    // nobody is signed in, or the account is refused.
+    // Codex rewrites the file when it refreshes tokens, so a change is a new login only while nobody is signed in, or
+    // the account is refused.
     let signed_in_anew = async {
         let mut refused = connection.refused();
         loop {
             if !worker.signed_out && refused.wait_for(|refused| *refused).await.is_err() {
-                // The connection is gone, which another arm sees.
+                // The connection has closed, which another arm handles.
                 std::future::pending::<()>().await;
             }
             if login.has_changed().await {
@@ -233,18 +271,18 @@ async fn watch(shared: &Shared, worker: &Worker, login: Login) -> Useless {
         }
     };
     tokio::select! {
-        () = ends(connection) => Useless::Broken,
+        () = ends(connection) => RetireReason::Broken,
         () = stops_responding(worker) => {
             tracing::error!(child = worker.number, turns = worker.turns(), "codex does not respond; another takes its place");
-            Useless::Hung
+            RetireReason::Hung
         }
         () = signed_in_anew => {
             tracing::info!("a login appeared; starting codex again with it");
-            shared.account.renewed();
-            Useless::Outdated
+            fleet.account.login_replaced();
+            RetireReason::Outdated
         }
-        () = worker.leaving.cancelled() => Useless::Replaced,
-        () = shared.tasks.stopping() => Useless::Stopping,
+        () = worker.leaving.cancelled() => RetireReason::Replaced,
+        () = fleet.tasks.stopping() => RetireReason::Stopping,
     }
 }
 
@@ -262,13 +300,13 @@ async fn ends(connection: &Connection) {
         () = connection.closed() => tracing::warn!("codex ended"),
         () = connection.stdin_closed() => {
             tracing::warn!("codex reads no more");
-            // What it still has to say belongs to replies that are nearly done.
-            let _ = timeout(LAST_WORDS, connection.closed()).await;
+            // Its remaining output belongs to replies that are nearly complete.
+            let _ = timeout(FINAL_OUTPUT, connection.closed()).await;
         }
     }
 }
 
-/// Completes when a child does not respond, as it or a turn's task has found.
+/// Completes when a probe, or a turn's task, has found that a child does not respond.
 async fn stops_responding(worker: &Worker) {
     let answered = async {
         loop {

@@ -1,20 +1,20 @@
-//! When a child is to be replaced: before it grows too large, too old, or has done too much.
+//! Marks children for replacement by their number of threads, size, age, and the size of Codex's log.
 
 use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
 use super::roster::{PoolEntry, Roster, WorkerState};
-use super::{Reason, Shared, Worker};
+use super::{FleetInner, ReplaceReason, Worker};
 use crate::config::FleetConfig;
 use crate::log;
 use airlock_base::task::resident_bytes;
 
-/// Looks at how large all children are.
-pub(super) async fn round(shared: &Shared) {
-    let home = shared.launch.home().path.clone();
+/// Measures the resident memory of all children, and the size of the log.
+pub(super) async fn round(fleet: &FleetInner) {
+    let home = fleet.launch.home().path.clone();
     let pids: Vec<(u64, Option<u32>)> = {
-        let state = shared.lock();
+        let state = fleet.lock();
         let entries = state.roster.entries.iter();
         entries
             .map(|entry| (entry.number, entry.worker.pid))
@@ -30,36 +30,36 @@ pub(super) async fn round(shared: &Shared) {
     let Ok((sizes, log)) = tokio::task::spawn_blocking(look).await else {
         return;
     };
-    shared.counts.log.store(log, Ordering::Relaxed);
-    let mut state = shared.lock();
+    fleet.counts.log.store(log, Ordering::Relaxed);
+    let mut state = fleet.lock();
     for entry in &state.roster.entries {
         let worker = &*entry.worker;
         if let Some((_, bytes)) = sizes.iter().find(|(number, _)| *number == entry.number) {
-            worker.tally.resident.store(*bytes, Ordering::Relaxed);
+            worker.counters.resident.store(*bytes, Ordering::Relaxed);
         }
     }
     if state.roster.least().is_some() {
         state.circuit.serves(Instant::now());
     }
     drop(state);
-    shared.wake.notify_one();
+    fleet.wake.notify_one();
 }
 
-/// Marks a child that is to be replaced, by what is known of it: one after the other, and none while as many as serve are
-/// leaving, so that a load that makes each child large does not have ever more of them.
-pub(super) fn mark(shared: &Shared, roster: &mut Roster<Worker>) {
+/// Marks a child for replacement: one at a time, and none while more children leave than serve, which bounds their number
+/// under a load that makes each child large.
+pub(super) fn mark(fleet: &FleetInner, roster: &mut Roster<Worker>) {
     let leaving = |entry: &&PoolEntry<Worker>| entry.state == WorkerState::Leaving;
-    let many = roster.entries.iter().filter(leaving).count() > shared.terms.children;
+    let many = roster.entries.iter().filter(leaving).count() > fleet.terms.children;
     let due =
         |entry: &PoolEntry<Worker>| entry.due.is_some() && entry.state != WorkerState::Leaving;
     if many || roster.entries.iter().any(due) {
         return;
     }
-    let log = shared.counts.log.load(Ordering::Relaxed);
+    let log = fleet.counts.log.load(Ordering::Relaxed);
     let now = Instant::now();
     for entry in &mut roster.entries {
         if entry.state != WorkerState::Leaving {
-            entry.due = reason(&entry.worker, &shared.terms, log, now);
+            entry.due = reason(&entry.worker, &fleet.terms, log, now);
         }
         if entry.due.is_some() && entry.state != WorkerState::Leaving {
             return;
@@ -67,18 +67,18 @@ pub(super) fn mark(shared: &Shared, roster: &mut Roster<Worker>) {
     }
 }
 
-/// Why this child is to be replaced, if it is. One that has done nothing would come back just so.
-fn reason(worker: &Worker, terms: &FleetConfig, log: u64, now: Instant) -> Option<Reason> {
-    let (threads, tally) = (worker.tally.threads(), &worker.tally);
-    let resident = tally.resident.load(Ordering::Relaxed);
+/// Why this child is to be replaced. An unused child is replaced only by age, as a new one would be no smaller.
+fn reason(worker: &Worker, terms: &FleetConfig, log: u64, now: Instant) -> Option<ReplaceReason> {
+    let (threads, counters) = (worker.counters.threads(), &worker.counters);
+    let resident = counters.resident.load(Ordering::Relaxed);
     if threads >= terms.recycle_threads as u64 {
-        Some(Reason::Threads)
+        Some(ReplaceReason::Threads)
     } else if threads > 0 && resident >= terms.recycle_resident_bytes as u64 {
-        Some(Reason::Resident)
+        Some(ReplaceReason::Resident)
     } else if threads > 0 && log >= terms.recycle_log_bytes as u64 {
-        Some(Reason::Log)
+        Some(ReplaceReason::Log)
     } else if now - worker.since >= terms.recycle_age {
-        Some(Reason::Age)
+        Some(ReplaceReason::Age)
     } else {
         None
     }

@@ -1,12 +1,13 @@
-//! What operators see of a home's children: for `/admin/fleet`, `/metrics` and `airlock status`.
+//! The report on a home's children, for `/admin/fleet`, `/metrics` and `airlock status`.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::roster::{Reason, WorkerState};
-use super::{Fleet, PoolMember as _};
+use super::roster::{PoolEntry, ReplaceReason, WorkerState};
+use super::{Fleet, FleetCounts, FleetState, PoolMember as _, Worker};
 use crate::upstream::{ModelReport, StoppedTurns};
 
 /// The children of one home, as they are now.
@@ -21,7 +22,7 @@ pub struct FleetReport {
     /// Children that were started since the gateway was.
     pub started: u64,
     /// Children that were replaced, by reason.
-    pub replaced: Vec<Replaced>,
+    pub replaced: Vec<ReplacedCount>,
     /// Threads that were started since the gateway was.
     pub threads: u64,
     /// Turns that were begun since the gateway was started.
@@ -30,7 +31,7 @@ pub struct FleetReport {
     pub log_bytes: u64,
     /// Whether the model can be reached.
     pub model: ModelReport,
-    /// Turns that were stopped on the model's account.
+    /// Turns that were stopped because of the model.
     pub stopped_turns: StoppedTurns,
 }
 
@@ -39,11 +40,11 @@ pub struct FleetReport {
 pub struct CircuitReport {
     /// `closed`, `open`, or `half_open` while a probe runs.
     pub state: &'static str,
-    /// In a row.
+    /// Failures in a row.
     pub failures: u32,
-    /// Until the next start is tried.
+    /// Milliseconds until the next start may be tried.
     pub retry_in_ms: u64,
-    /// What requests are told while it is open.
+    /// The message of refused requests while the circuit is open.
     pub problem: Option<String>,
 }
 
@@ -55,7 +56,7 @@ pub struct ChildReport {
     /// `spare`, `serving` or `leaving`.
     pub state: WorkerState,
     /// Why it is to be replaced.
-    pub due: Option<Reason>,
+    pub due: Option<ReplaceReason>,
     pub version: String,
     pub age_seconds: u64,
     /// Threads that it has started.
@@ -64,16 +65,16 @@ pub struct ChildReport {
     pub warm_threads: usize,
     /// Turns that it has, those that wait for their client among them.
     pub turns: usize,
-    /// Since it has written anything, in milliseconds.
+    /// Milliseconds since its last output.
     pub quiet_ms: u64,
-    /// When last looked at.
+    /// Resident memory, as last measured.
     pub resident_bytes: u64,
     pub signed_out: bool,
 }
 
-/// How many were replaced for this reason.
+/// How many children were replaced for this reason.
 #[derive(Clone, Debug, Serialize)]
-pub struct Replaced {
+pub struct ReplacedCount {
     pub reason: &'static str,
     pub children: u64,
 }
@@ -81,67 +82,80 @@ pub struct Replaced {
 impl Fleet {
     /// The children as they are now.
     pub(crate) fn report(&self) -> FleetReport {
-        let (shared, now) = (&self.shared, Instant::now());
-        let counts = &shared.counts;
-        let state = shared.lock();
-        let circuit = &state.circuit;
-        let until = circuit.until().unwrap_or(now);
-        let wait = until.saturating_duration_since(now);
-        let children: Vec<ChildReport> = state
-            .roster
-            .entries
-            .iter()
-            .map(|entry| {
-                let worker = &*entry.worker;
-                ChildReport {
-                    number: entry.number,
-                    pid: worker.pid,
-                    state: entry.state,
-                    due: entry.due,
-                    version: worker.version.clone(),
-                    age_seconds: (now - worker.since).as_secs(),
-                    threads: worker.tally.threads(),
-                    warm_threads: worker.warm_threads.len(),
-                    turns: worker.turns(),
-                    quiet_ms: u64::try_from(worker.connection.quiet_for().as_millis())
-                        .unwrap_or(u64::MAX),
-                    resident_bytes: worker.tally.resident.load(Ordering::Relaxed),
-                    signed_out: worker.signed_out,
-                }
-            })
-            .collect();
-        // With a child that serves nobody is turned away.
-        let problem = circuit.problem();
-        let problem = problem.filter(|_| state.roster.least().is_none());
-        let here: u64 = children.iter().map(|child| child.threads).sum();
+        let (fleet, now) = (&self.inner, Instant::now());
+        let counts = &fleet.counts;
+        let state = fleet.lock();
         let entries = state.roster.entries.iter();
-        let begun: u64 = entries.map(|entry| entry.worker.tally.begun()).sum();
+        let children: Vec<ChildReport> = entries.map(|entry| entry.report(now)).collect();
+        let threads: u64 = children.iter().map(|child| child.threads).sum();
+        let entries = state.roster.entries.iter();
+        let begun: u64 = entries.map(|entry| entry.worker.counters.begun()).sum();
         FleetReport {
-            circuit: CircuitReport {
-                state: match problem {
-                    None => "closed",
-                    Some(_) if state.roster.starting > 0 => "half_open",
-                    Some(_) => "open",
-                },
-                failures: circuit.failures(),
-                retry_in_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
-                problem: problem.map(|problem| problem.message.clone()),
-            },
+            circuit: state.circuit_report(now),
             children,
             starting: state.roster.starting,
             started: counts.started.load(Ordering::Relaxed),
-            replaced: Reason::ALL
-                .into_iter()
-                .map(|(reason, name)| Replaced {
-                    reason: name,
-                    children: counts.replaced[reason as usize].load(Ordering::Relaxed),
-                })
-                .collect(),
-            threads: counts.threads.load(Ordering::Relaxed) + here,
+            replaced: counts.replaced(),
+            threads: counts.threads.load(Ordering::Relaxed) + threads,
             turns_begun: counts.turns.load(Ordering::Relaxed) + begun,
             log_bytes: counts.log.load(Ordering::Relaxed),
-            model: shared.upstream.report(),
-            stopped_turns: shared.upstream.stopped(),
+            model: fleet.upstream.report(),
+            stopped_turns: fleet.upstream.stopped(),
         }
     }
+}
+
+impl PoolEntry<Worker> {
+    fn report(&self, now: Instant) -> ChildReport {
+        let worker = &*self.worker;
+        ChildReport {
+            number: self.number,
+            pid: worker.pid,
+            state: self.state,
+            due: self.due,
+            version: worker.version.clone(),
+            age_seconds: (now - worker.since).as_secs(),
+            threads: worker.counters.threads(),
+            warm_threads: worker.warm_threads.len(),
+            turns: worker.turns(),
+            quiet_ms: milliseconds(worker.connection.quiet_for()),
+            resident_bytes: worker.counters.resident.load(Ordering::Relaxed),
+            signed_out: worker.signed_out,
+        }
+    }
+}
+
+impl FleetState {
+    fn circuit_report(&self, now: Instant) -> CircuitReport {
+        let until = self.circuit.until().unwrap_or(now);
+        // While a child serves, no request is refused.
+        let problem = self.circuit.problem();
+        let problem = problem.filter(|_| self.roster.least().is_none());
+        CircuitReport {
+            state: match problem {
+                None => "closed",
+                Some(_) if self.roster.starting > 0 => "half_open",
+                Some(_) => "open",
+            },
+            failures: self.circuit.failures(),
+            retry_in_ms: milliseconds(until.saturating_duration_since(now)),
+            problem: problem.map(|problem| problem.message.clone()),
+        }
+    }
+}
+
+impl FleetCounts {
+    fn replaced(&self) -> Vec<ReplacedCount> {
+        let counts = ReplaceReason::ALL
+            .into_iter()
+            .map(|(reason, name)| ReplacedCount {
+                reason: name,
+                children: self.replaced[reason as usize].load(Ordering::Relaxed),
+            });
+        counts.collect()
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

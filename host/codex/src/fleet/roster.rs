@@ -1,4 +1,4 @@
-//! Which child does what: who takes turns, who stands by, who is to be replaced, and who is on the way out.
+//! The roster of children: which serve, which is the spare, which are due for replacement, and which leave.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Why a child is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Reason {
+pub enum ReplaceReason {
     /// It has started as many threads as a child may.
     Threads,
     /// It is as large in memory as a child may be.
@@ -22,7 +22,7 @@ pub enum Reason {
     Broken,
 }
 
-impl Reason {
+impl ReplaceReason {
     /// All of them, with their names.
     pub const ALL: [(Self, &'static str); 6] = [
         (Self::Threads, "threads"),
@@ -38,14 +38,14 @@ impl Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// It is ready for when another goes.
+    /// It stands by to replace another.
     Spare,
     Serving,
-    /// It takes no more turns, and sees those out that it has.
+    /// It takes no more turns, and finishes those that it has.
     Leaving,
 }
 
-/// What a roster must know of a child.
+/// What a roster requires of a child.
 pub(super) trait PoolMember {
     /// Whether calls can be made.
     fn is_open(&self) -> bool;
@@ -53,14 +53,14 @@ pub(super) trait PoolMember {
     fn turns(&self) -> usize;
 }
 
-/// A child and what it does.
+/// A child with its state.
 #[derive(Debug)]
 pub(super) struct PoolEntry<M> {
     pub(super) number: u64,
     pub(super) worker: Arc<M>,
     pub(super) state: WorkerState,
     /// Why it is to be replaced, as soon as another can take its place.
-    pub(super) due: Option<Reason>,
+    pub(super) due: Option<ReplaceReason>,
 }
 
 /// The children of one home.
@@ -107,10 +107,10 @@ impl<M: PoolMember> Roster<M> {
         least.map(|entry| entry.worker.clone())
     }
 
-    /// Puts whoever stands by in the place of who is gone or due, and gives those that shall leave.
-    pub(super) fn settle(&mut self) -> Vec<(Arc<M>, Reason)> {
+    /// Promotes spares to replace children that are gone or due, and returns those that must leave.
+    pub(super) fn settle(&mut self) -> Vec<(Arc<M>, ReplaceReason)> {
         let mut leaving = Vec::new();
-        // Of no use any more as a replacement.
+        // A spare that is due cannot replace another.
         for entry in &mut self.entries {
             if let (WorkerState::Spare, Some(reason)) = (entry.state, entry.due) {
                 entry.state = WorkerState::Leaving;
@@ -138,13 +138,13 @@ impl<M: PoolMember> Roster<M> {
             if let Some(due) = due {
                 let entry = &mut self.entries[due];
                 entry.state = WorkerState::Leaving;
-                let reason = entry.due.unwrap_or(Reason::Broken);
+                let reason = entry.due.unwrap_or(ReplaceReason::Broken);
                 leaving.push((entry.worker.clone(), reason));
             }
         }
     }
 
-    /// How many more children there should be. The spare comes last, so that it delays nobody.
+    /// How many children must be started. The spare comes last, so that it delays no serving child.
     pub(super) fn missing(&self) -> usize {
         let open =
             |entry: &&PoolEntry<M>| entry.state != WorkerState::Leaving && entry.worker.is_open();
@@ -152,11 +152,11 @@ impl<M: PoolMember> Roster<M> {
         let staying = staying.filter(|entry| entry.due.is_none()).count();
         let some_serve = self.entries.iter().any(PoolEntry::serves);
         let wanted = self.children + usize::from(self.spare && some_serve);
-        // With no spare a due child still needs one to hand over to: it does not count as staying.
+        // Without a spare, a due child needs a successor, so it does not count as staying.
         wanted.saturating_sub(staying + self.starting)
     }
 
-    /// A child takes no more turns from now on, whether another is there or not. False: it takes none already.
+    /// Marks a child as leaving, whether there is another or not. False: it was leaving already.
     pub(super) fn leave(&mut self, number: u64) -> bool {
         let entry = self.entries.iter_mut().find(|entry| entry.number == number);
         let entry = entry.filter(|entry| entry.state != WorkerState::Leaving);
@@ -270,14 +270,17 @@ mod tests {
             let mut roster = Roster::new(1, spare);
             roster.add(1, child(7));
             roster.settle();
-            roster.entries[0].due = Some(Reason::Threads);
+            roster.entries[0].due = Some(ReplaceReason::Threads);
             assert!(roster.settle().is_empty());
             assert!(roster.least().is_some());
             assert_eq!(roster.missing(), 1 + usize::from(spare));
             roster.add(2, child(0));
             let leaving = roster.settle();
             assert_eq!(leaving.len(), 1);
-            assert_eq!((leaving[0].0.turns(), leaving[0].1), (7, Reason::Threads));
+            assert_eq!(
+                (leaving[0].0.turns(), leaving[0].1),
+                (7, ReplaceReason::Threads)
+            );
             assert_eq!(
                 states(&roster),
                 [(1, WorkerState::Leaving), (2, WorkerState::Serving)]
@@ -292,7 +295,7 @@ mod tests {
         roster.add(1, child(0));
         roster.settle();
         roster.add(2, child(0));
-        roster.entries[1].due = Some(Reason::Age);
+        roster.entries[1].due = Some(ReplaceReason::Age);
         assert_eq!(roster.settle().len(), 1);
         assert_eq!(
             states(&roster),

@@ -1,4 +1,4 @@
-//! A child that answers, as those who have turns run on it see it.
+//! A running child, as turns use it.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -19,33 +19,33 @@ use crate::upstream::UpstreamHealth;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, ProblemKind};
 
-/// A child that answers.
+/// A running child.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    /// The how manieth child of its home.
+    /// The child's number within its home, counted from 1.
     pub(super) number: u64,
     pub(super) pid: Option<u32>,
     pub(super) since: Instant,
     pub(crate) connection: Connection,
     pub(crate) version: String,
     pub(crate) model_list: ModelList,
-    /// The catalogs for threads. Without them there are no tools.
+    /// The thread_catalogs for threads. Without them there are no tools.
     pub(super) thread_catalogs: Option<Arc<ThreadCatalogs>>,
-    /// OpenAI tells it of its models as it runs, so that only it knows them.
-    pub(super) live_models: bool,
+    /// The kind of the login, as `account/read` has it: `chatgpt`, `apiKey`. None: nobody is signed in.
+    pub(super) account_kind: Option<String>,
     /// Threads that wait for a request.
     pub(crate) warm_threads: WarmThreads,
-    /// The home's provider wants an OpenAI login, and there is none.
+    /// The home's provider requires an OpenAI login, and there is none.
     pub(super) signed_out: bool,
-    /// Cancelled when it is to take no more turns: those that wait for their client end, the others run on.
+    /// Cancelled when it takes no more turns: parked turns end, the others run on.
     pub(crate) leaving: CancellationToken,
-    /// How many turns run at once follows how they begin.
+    /// The limit of concurrent turns, which follows how promptly they begin.
     pub(crate) adaptive_limit: Arc<AdaptiveLimit>,
     /// Whether the model can be reached, as turns find out.
     pub(crate) upstream: Arc<UpstreamHealth>,
-    /// Cancelled when it is found not to respond: it is offered no more turns.
+    /// Cancelled when it does not respond: it gets no more turns.
     pub(super) hung: CancellationToken,
-    pub(super) tally: Tally,
+    pub(super) counters: WorkerCounters,
 }
 
 fn unreached(model: &str) -> Failure {
@@ -55,10 +55,10 @@ fn unreached(model: &str) -> Failure {
     Failure::new(ProblemKind::Unsupported, "tools_unavailable", message).at("tools")
 }
 
-/// What a child is counted by.
+/// The counters of a child.
 #[derive(Debug)]
-pub(super) struct Tally {
-    /// Turns that it has, those that wait for their client among them.
+pub(super) struct WorkerCounters {
+    /// Turns that it has, parked ones included.
     pub(super) turns: watch::Sender<usize>,
     /// Threads that it has started.
     threads: AtomicU64,
@@ -66,7 +66,7 @@ pub(super) struct Tally {
     begun: AtomicU64,
     /// Whether it has ended a turn by itself.
     useful: AtomicBool,
-    /// Bytes that it has in memory, when last looked at.
+    /// Resident memory in bytes, as last measured.
     pub(super) resident: AtomicU64,
     /// Threads after which it is to be replaced.
     most: u64,
@@ -74,8 +74,8 @@ pub(super) struct Tally {
     wake: Arc<Notify>,
 }
 
-impl Tally {
-    /// Of a new child, whose manager is woken after so many threads.
+impl WorkerCounters {
+    /// The counters of a new child, whose manager is woken after `most` threads.
     pub(super) fn new(most: u64, wake: Arc<Notify>) -> Self {
         Self {
             turns: watch::Sender::default(),
@@ -88,7 +88,7 @@ impl Tally {
         }
     }
 
-    /// Whether it has ended a turn by itself: then it had started well, however soon it ended.
+    /// Whether it has ended a turn by itself, which shows that its start was no failure.
     pub(super) fn is_useful(&self) -> bool {
         self.useful.load(Ordering::Relaxed)
     }
@@ -103,7 +103,10 @@ impl Tally {
 }
 
 impl Worker {
-    /// The model that a turn of this brief runs on, once it is known to be possible.
+    /// The model that a turn of this brief runs on.
+    ///
+    /// # Errors
+    /// The model or the tools are unavailable.
     pub(crate) fn check(
         &self,
         conversation: &Conversation,
@@ -120,7 +123,7 @@ impl Worker {
         }
     }
 
-    /// Fails for a turn with tools where there cannot be any.
+    /// Refuses a turn with tools if this child has no thread thread_catalogs.
     pub(crate) fn check_tools(&self, wanted: bool) -> Result<(), Failure> {
         if wanted && self.thread_catalogs.is_none() {
             let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
@@ -130,57 +133,63 @@ impl Worker {
         Ok(())
     }
 
-    /// The catalogue for a thread of this model. None: Codex's own.
+    /// The model_list for a thread of this model. None: Codex's own.
     pub(crate) fn thread_catalog(&self, model: Option<&str>, tools: bool) -> Option<&Path> {
         let thread_catalogs = self.thread_catalogs.as_ref()?;
         if tools {
             return Some(&thread_catalogs.plain);
         }
         let (name, listed) = self.model_list.resolve(model)?;
-        // A model that is listed and not described is one that OpenAI has told of since.
+        // A listed model without a description was announced by OpenAI after the thread_catalogs were made.
         let described = thread_catalogs.describe(name) || !listed;
-        (described && !self.live_models).then_some(&thread_catalogs.lean)
+        (described && !self.has_live_models()).then_some(&thread_catalogs.lean)
     }
 
-    /// It does not respond: from now on another takes the turns.
+    /// Whether OpenAI sends this child its models while it runs, so that the models are known only to the child.
+    fn has_live_models(&self) -> bool {
+        let kind = self.account_kind.as_deref();
+        kind.is_some_and(|kind| kind.starts_with("chatgpt"))
+    }
+
+    /// Marks it as unresponsive: another child takes its turns from now on.
     pub(crate) fn hangs(&self) {
         self.hung.cancel();
     }
 
-    /// One more thread has been asked for.
+    /// Counts a requested thread.
     pub(crate) fn count_thread(&self) {
-        let before = self.tally.threads.fetch_add(1, Ordering::Relaxed);
-        if before + 1 == self.tally.most {
-            self.tally.wake.notify_one();
+        let before = self.counters.threads.fetch_add(1, Ordering::Relaxed);
+        if before + 1 == self.counters.most {
+            self.counters.wake.notify_one();
         }
     }
 
-    /// It has begun one more turn.
+    /// Counts a turn that has begun.
     pub(crate) fn count_turn(&self) {
-        self.tally.begun.fetch_add(1, Ordering::Relaxed);
+        self.counters.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It has ended a turn.
+    /// Records that it has ended a turn by itself.
     pub(crate) fn was_useful(&self) {
-        self.tally.useful.store(true, Ordering::Relaxed);
+        self.counters.useful.store(true, Ordering::Relaxed);
     }
 
-    /// Completes when no turn is left. Only of a child that takes no more is that the end.
+    /// Completes when it has no turn. A child that still takes turns may then get another.
     pub(super) async fn idle(&self) {
-        let mut turns = self.tally.turns.subscribe();
+        let mut turns = self.counters.turns.subscribe();
         // The sender is ours.
         let _ = turns.wait_for(|turns| *turns == 0).await;
     }
 }
 
-/// A place for a turn on a child, which is not ended as long as there is one.
+/// A turn's hold on a child, which is not ended as long as there is one.
 #[derive(Debug)]
 pub(crate) struct Lease(Arc<Worker>);
 
 impl Lease {
     pub(super) fn new(worker: Arc<Worker>) -> Self {
         // Nobody waits for more turns.
-        worker.tally.turns.send_if_modified(|turns| {
+        worker.counters.turns.send_if_modified(|turns| {
             *turns += 1;
             false
         });
@@ -204,7 +213,7 @@ impl AsRef<Worker> for Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.tally.turns.send_if_modified(|turns| {
+        self.0.counters.turns.send_if_modified(|turns| {
             *turns -= 1;
             *turns == 0
         });

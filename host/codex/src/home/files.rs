@@ -15,10 +15,10 @@ pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error)
     move |cause| fault(cause).into()
 }
 
-/// How often a home that another gateway is just writing is asked for again, 10 ms apart.
+/// Attempts to lock a home that another gateway is writing, 10 ms apart.
 const PATIENCE: u32 = 100;
 
-/// Makes a folder that only we can enter, and gives its real path: Codex refuses a home behind a link.
+/// Makes a folder with mode 0700, and returns its real path: Codex refuses a home behind a link.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     storage::make_folder(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
@@ -26,9 +26,8 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     path.canonicalize().map_err(fault("read", path))
 }
 
-/// Takes the home for these settings and this login, and writes what is new. Several gateways may share a home, as
-/// long as both are the same: Codex reads the settings anew for each thread, and the login with each child. Whoever
-/// comes to a home that is in use changes nothing in it.
+/// Locks the home for these settings and this login, and writes what is new. Several gateways may share a home if both are
+/// the same: Codex reads the settings anew for each thread, and the login with each child. A home in use is not changed.
 pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<File, HomeError> {
     let path = home.join("airlock.lock");
     let mut options = OpenOptions::new();

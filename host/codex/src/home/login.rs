@@ -1,4 +1,4 @@
-//! What is signed in with: the file that Codex keeps it in, changed whole and at its real place.
+//! The file of the login: read, replaced atomically at its real path, and removed.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -10,15 +10,15 @@ use super::{Home, HomeError, files};
 use airlock_base::secrets::Secret;
 use airlock_base::storage;
 
-/// Links that lead to links.
+/// Symbolic links that are followed.
 const LINKS: usize = 16;
 
-/// What else there is to do where a login's file cannot be used.
+/// The alternative remedy where a login's file cannot be used.
 const SEPARATE: &str = "set codex.login = \"separate\"";
 
 /// Why the stored login cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum LoginFault {
+pub enum LoginError {
     /// There is none.
     #[error("nobody is signed in: there is no {}", .0.display())]
     Missing(PathBuf),
@@ -43,8 +43,8 @@ pub enum LoginFault {
     Malformed(PathBuf),
 }
 
-impl LoginFault {
-    /// The same with the way out. `sign_in`: the command that signs somebody in.
+impl LoginError {
+    /// The message with its remedy. `sign_in`: the command that signs in.
     pub fn advice(&self, sign_in: &str) -> String {
         let way_out = match self {
             Self::Missing(_) => format!("run `{sign_in}`"),
@@ -62,16 +62,16 @@ impl LoginFault {
 }
 
 impl Home {
-    /// What is wrong with the stored login. None: nothing that shows without Codex, or none is needed.
-    pub fn login_fault(&self) -> Option<LoginFault> {
+    /// The error of the stored login, as far as it shows without Codex. None: no error, or no login is needed.
+    pub fn login_error(&self) -> Option<LoginError> {
         if self.rehearsal || self.custom_provider {
             return None;
         }
-        let unreadable = |path: &Path, cause| LoginFault::Unreadable {
+        let unreadable = |path: &Path, cause| LoginError::Unreadable {
             path: path.to_owned(),
             cause,
         };
-        if let Some(home) = &self.login.closed
+        if let Some(home) = &self.login.inaccessible
             && let Err(cause) = fs::read_dir(home)
         {
             return Some(unreadable(home, cause));
@@ -84,20 +84,20 @@ impl Home {
         };
         if bytes.trim_ascii().is_empty() {
             return Some(match self.keyring() {
-                Some(settings) => LoginFault::Keyring {
+                Some(settings) => LoginError::Keyring {
                     settings,
                     file: file.clone(),
                 },
-                None => LoginFault::Missing(file.clone()),
+                None => LoginError::Missing(file.clone()),
             });
         }
         let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&bytes);
-        object.is_err().then(|| LoginFault::Malformed(file.clone()))
+        object.is_err().then(|| LoginError::Malformed(file.clone()))
     }
 
     /// Whether there is no login, so that nobody can be signed in.
     pub fn has_no_login(&self) -> bool {
-        matches!(self.login_fault(), Some(LoginFault::Missing(_)))
+        matches!(self.login_error(), Some(LoginError::Missing(_)))
     }
 
     /// The settings of the home whose login is shared, where these keep it in a keyring.
@@ -114,7 +114,7 @@ impl Home {
     /// That it cannot be read.
     pub fn read_login(&self) -> Result<Option<Secret>, HomeError> {
         match fs::read_to_string(&self.login.file) {
-            // One that could only be emptied.
+            // An empty file is a removed login whose file is a mount.
             Ok(text) if text.trim().is_empty() => Ok(None),
             Ok(text) => Ok(Some(Secret::new(text))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -122,7 +122,7 @@ impl Home {
         }
     }
 
-    /// Replaces the login, in one step. The link of a home that shares it stays, and so it is all others' too.
+    /// Replaces the login atomically, for all that share it. A link to it stays.
     ///
     /// # Errors
     /// That it cannot be written.
@@ -140,7 +140,7 @@ impl Home {
         }
     }
 
-    /// Removes the login; for all who share it. The link stays.
+    /// Removes the login, for all that share it. The link stays.
     ///
     /// # Errors
     /// That it cannot be removed. That there is none is no error.
@@ -168,7 +168,7 @@ impl Home {
         }
     }
 
-    /// Where the file really is, or will be: somebody may keep it elsewhere and link to it.
+    /// The real path of the file, which may be the target of links, and need not exist.
     fn real_login(&self) -> PathBuf {
         let mut file = self.login.file.clone();
         for _ in 0..LINKS {
@@ -198,7 +198,7 @@ fn is_mounted(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ResourceBusy
 }
 
-/// Writes a file where it is. Whoever reads it meanwhile may see a part of it.
+/// Writes a file in place. A concurrent reader may see a part of it.
 fn overwrite(file: &Path, text: &str) -> io::Result<()> {
     let mut file = File::options().write(true).truncate(true).open(file)?;
     file.write_all(text.as_bytes())?;
@@ -208,7 +208,7 @@ fn overwrite(file: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use crate::config::{CodexConfig, Login};
+    use crate::config::{CodexConfig, LoginMode};
     use crate::home::Home;
     use airlock_base::environment::Environment;
     use airlock_base::secrets::Secret;
@@ -219,7 +219,7 @@ mod tests {
         let user = folder.path().to_str().unwrap();
         let mut config = CodexConfig::defaults(Environment::from_iter([("HOME", user)]));
         config.data_dir = folder.path().join("data");
-        config.login = Login::Separate;
+        config.login = LoginMode::Separate;
         config.workspace = Some("acc-1".to_owned());
         let home = Home::prepare(&config, None).unwrap();
         assert_eq!(home.workspaces(), ["acc-1"]);
@@ -239,11 +239,11 @@ mod tests {
         let environment: Environment = [("HOME", user.to_str().unwrap())].into_iter().collect();
         let mut config = CodexConfig::defaults(environment);
         config.data_dir = folder.path().join("data");
-        for login in [Login::Shared, Login::Separate] {
+        for login in [LoginMode::Shared, LoginMode::Separate] {
             config.login = login;
             let home = Home::prepare(&config, None).unwrap();
             let link = home.path.join("auth.json");
-            assert_eq!(home.shares_login(), login == Login::Shared);
+            assert_eq!(home.shares_login(), login == LoginMode::Shared);
             assert!(home.read_login().unwrap().is_none());
             home.write_login(&Secret::new("theirs")).unwrap();
             assert_eq!(std::fs::read_to_string(&link).unwrap(), "theirs");

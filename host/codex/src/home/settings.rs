@@ -7,14 +7,14 @@ use toml::{Table, Value};
 use super::HomeError;
 use crate::DEPTH_HEADER;
 
-/// Ours. They are laid over whatever is taken, so that nothing taken can widen them.
+/// Airlock's settings. They override inherited ones, so that nothing inherited can widen them.
 const OURS: &str = include_str!("config.toml");
 
 const HEADER: &str = "# Written by Airlock whenever it starts; changes made here are lost.\n";
 
-/// All that is taken from an existing home: which model answers, where, and who may sign in.
-/// Servers, hooks, tools, instructions and profiles stay where they are.
-const TAKEN: &[&str] = &[
+/// The keys that are inherited from an existing home: the model, its provider, and who may sign in.
+/// Servers, hooks, tools, instructions and profiles are not inherited.
+const INHERITED: &[&str] = &[
     "model",
     "model_provider",
     "openai_base_url",
@@ -30,7 +30,7 @@ const REHEARSAL_MODEL: &str = "gpt-5.5";
 const CHATGPT: &str = "https://chatgpt.com/backend-api/codex";
 const API: &str = "https://api.openai.com/v1";
 
-/// Where the model is asked.
+/// Where requests to the model go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelUrls {
     /// The base URL that the settings give, of whatever provider.
@@ -52,11 +52,11 @@ impl ModelUrls {
     }
 }
 
-/// What is taken from an existing home.
+/// The settings that are inherited from an existing home.
 #[derive(Debug, Default)]
-pub(super) struct Taken(Table);
+pub(super) struct InheritedSettings(Table);
 
-impl Taken {
+impl InheritedSettings {
     /// What a rehearsal needs; its provider comes by [`rehearsal_overrides`].
     pub(super) fn rehearsal() -> Self {
         Self(Table::from_iter([(
@@ -87,7 +87,7 @@ impl Taken {
 
     fn from_table(theirs: &Table) -> Result<Self, String> {
         let mut taken = Table::new();
-        for key in TAKEN {
+        for key in INHERITED {
             if let Some(value) = theirs.get(*key) {
                 taken.insert((*key).to_owned(), value.clone());
             }
@@ -103,7 +103,7 @@ impl Taken {
                     .as_table()
                     .ok_or_else(|| format!("model_providers.{name} is not a table"))?;
                 let mut provider = provider.clone();
-                announce(&mut provider);
+                set_depth_header(&mut provider);
                 let providers = Table::from_iter([(name.to_owned(), Value::Table(provider))]);
                 taken.insert("model_providers".to_owned(), Value::Table(providers));
             }
@@ -113,7 +113,7 @@ impl Taken {
 
     /// Lets only this workspace sign in, whatever was taken. A login that comes into the file by itself is held to it
     /// too.
-    pub(super) fn restrict(&mut self, workspace: &str) {
+    pub(super) fn restrict_to_workspace(&mut self, workspace: &str) {
         self.0.insert(
             "forced_chatgpt_workspace_id".to_owned(),
             Value::String(workspace.to_owned()),
@@ -127,7 +127,7 @@ impl Taken {
             .is_some_and(|name| name.as_str() != Some("openai"))
     }
 
-    /// Where the model is asked.
+    /// Where requests to the model go.
     pub(super) fn model_urls(&self) -> ModelUrls {
         let provider = self.0.get("model_provider").and_then(Value::as_str);
         let providers = self.0.get("model_providers");
@@ -165,8 +165,8 @@ impl Taken {
     }
 }
 
-/// Has a provider told that our turns ask it, should a gateway like this one be behind it.
-fn announce(provider: &mut Table) {
+/// Makes Codex send the depth header to a provider, which may be another gateway.
+fn set_depth_header(provider: &mut Table) {
     let headers = provider.entry("http_headers");
     if let Value::Table(headers) = headers.or_insert_with(|| Value::Table(Table::new())) {
         headers.insert(DEPTH_HEADER.to_owned(), Value::String("1".to_owned()));
@@ -174,7 +174,7 @@ fn announce(provider: &mut Table) {
 }
 
 /// The whole `config.toml`.
-pub(super) fn render(taken: &Taken) -> String {
+pub(super) fn render(taken: &InheritedSettings) -> String {
     let mut settings = taken.0.clone();
     // A test parses it, so there is something to lay over.
     settings.extend(OURS.parse::<Table>().unwrap_or_default());

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::config::Login as Choice;
+use crate::config::LoginMode;
 use airlock_base::environment::Environment;
 
 /// A configuration whose user has a home with a login, below one temporary folder.
@@ -72,20 +72,20 @@ fn files_are_private_and_written_only_when_they_change() {
 fn a_shared_login_is_a_link_and_our_own_waits_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.login = Choice::Separate;
+    config.login = LoginMode::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert_eq!(home.login_file(), home.path.join("auth.json"));
     fs::write(home.login_file(), "ours").unwrap();
     drop(home);
 
-    config.login = Choice::Shared;
+    config.login = LoginMode::Shared;
     let home = Home::prepare(&config, None).unwrap();
     let link = home.path.join("auth.json");
     assert_eq!(fs::read_link(&link).unwrap(), home.login_file());
     assert_eq!(fs::read_to_string(&link).unwrap(), "theirs");
     drop(home);
 
-    config.login = Choice::Separate;
+    config.login = LoginMode::Separate;
     let home = Home::prepare(&config, None).unwrap();
     assert!(!home.login_file().is_symlink());
     assert_eq!(fs::read_to_string(home.login_file()).unwrap(), "ours");
@@ -150,7 +150,7 @@ fn a_home_behind_a_link_is_the_same_before_and_after_it_is_made() {
     fs::create_dir(&real).unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&real, &link).unwrap();
-    config.login = Choice::Shared;
+    config.login = LoginMode::Shared;
     let home = link.join("theirs");
     config.environment = [("CODEX_HOME", home.to_str().unwrap())]
         .into_iter()
@@ -170,7 +170,7 @@ fn whoever_comes_to_a_home_in_use_leaves_its_login_alone() {
         fs::create_dir(&home).unwrap();
         Some(home.canonicalize().unwrap())
     };
-    config.login = Choice::Shared;
+    config.login = LoginMode::Shared;
     config.home = home("first");
     let running = Home::prepare(&config, None).unwrap();
     let link = running.path.join("auth.json");

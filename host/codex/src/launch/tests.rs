@@ -3,7 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use std::ffi::OsStr;
+use std::path::Path;
+
+use tokio::process::Command;
+
 use super::*;
+use airlock_base::descriptors;
 
 /// A launch in a temporary folder with these variables around it.
 fn launch(
@@ -22,7 +28,7 @@ fn launch(
 }
 
 fn variables(launch: &Launch) -> BTreeMap<String, String> {
-    let command = launch.command(Path::new("/codex"), &[]);
+    let command = launch.command.command(Path::new("/codex"), &[]);
     let variables = command.as_std().get_envs();
     variables
         .map(|(name, value)| {
@@ -116,7 +122,7 @@ fn a_rehearsal_goes_through_no_proxy() {
 fn codex_is_reached_through_ourselves() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(folder.path(), &[], "", None);
-    let command = launch.command(Path::new("/codex"), &["app-server"]);
+    let command = launch.command.command(Path::new("/codex"), &["app-server"]);
     let command = command.as_std();
     let arguments: Vec<&OsStr> = command.get_args().collect();
     let parent = std::process::id().to_string();
@@ -137,7 +143,7 @@ async fn without_a_binary_the_client_hears_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(folder.path(), &[("PATH", "")], "", None);
     let refused = launch.spawn(&["app-server"]).await;
-    let Err(LaunchError::Unfit(unfit)) = refused else {
+    let Err(LaunchError::NoBinary(unfit)) = refused else {
         panic!("not unfit: {refused:?}")
     };
     assert_eq!(unfit.problem().code.as_deref(), Some("codex_not_installed"));

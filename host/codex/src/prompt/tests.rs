@@ -125,7 +125,7 @@ fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
     let built = |history: Vec<String>| {
         let (_, mut attachments) = Attachments::lift(body.to_owned());
         for image in attachments.images() {
-            attachments.keep(&image.check());
+            attachments.record_check(&image.check());
         }
         Conversation::new(None, String::new(), history, Vec::new(), attachments)
     };

@@ -1,4 +1,4 @@
-//! What an installed Codex's schema says of what we use, against what we need. Pure.
+//! Compares the schema of an installed Codex with what the gateway uses. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::Document;
-use super::shape::Shape;
-use super::used::{Described, Direction, Side, Tested, Use, Used};
+use super::shape::ValueShape;
+use super::used::{DescribedSide, Direction, MessageSide, MethodUse, Tested, Used};
 
 /// How something differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,9 +36,9 @@ pub struct Difference {
     pub detail: String,
 }
 
-/// What was found out about a method or notification.
+/// The comparison of one method or notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Checked {
+pub struct MethodComparison {
     /// `thread/start`
     pub name: String,
     /// Whether the schema lists it. Of one that it never lists only the fields are known.
@@ -47,17 +47,17 @@ pub struct Checked {
     pub differences: Vec<Difference>,
 }
 
-/// What was found out about a Codex.
+/// The comparison of a whole protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     /// The version that it is compared with: `0.169.0`.
     pub tested: String,
     /// Each method and notification that we use.
-    pub methods: Vec<Checked>,
+    pub methods: Vec<MethodComparison>,
 }
 
 impl Change {
-    /// Whether we cannot do with it.
+    /// Whether the change makes a Codex incompatible.
     pub fn is_fault(self) -> bool {
         self != Self::Added
     }
@@ -74,7 +74,7 @@ impl Change {
 }
 
 impl Comparison {
-    /// What keeps us from using this Codex, each in words. Empty: nothing.
+    /// The differences that make this Codex incompatible, for people. Empty: it is compatible.
     pub fn faults(&self) -> Vec<String> {
         let faults = self.methods.iter().flat_map(|method| {
             let differences = method.differences.iter();
@@ -113,7 +113,7 @@ pub(super) fn compare(document: &Document, used: &Used, tested: &Tested) -> Comp
         let nothing = BTreeMap::new();
         let tested = tested.methods.get(used.name).unwrap_or(&nothing);
         let (listed, differences) = check(document, used, tested);
-        Checked {
+        MethodComparison {
             name: used.name.to_owned(),
             listed,
             differences,
@@ -125,36 +125,40 @@ pub(super) fn compare(document: &Document, used: &Used, tested: &Tested) -> Comp
     }
 }
 
-fn schema<'d>(document: &'d Document, used: &Use<'_>, side: &Side<'_>) -> Option<&'d Value> {
+fn schema<'d>(
+    document: &'d Document,
+    used: &MethodUse<'_>,
+    side: &MessageSide<'_>,
+) -> Option<&'d Value> {
     match side.kind {
         Some(kind) => document.definition(kind),
         None => used.method(document)??.params,
     }
 }
 
-/// Members of the objects that we know which we do not use.
-fn besides(document: &Document, schema: &Value, side: &Side<'_>) -> Vec<String> {
-    let mut besides = BTreeSet::new();
+/// Members that the gateway does not use, of the objects that it does.
+fn unused_members(document: &Document, schema: &Value, side: &MessageSide<'_>) -> Vec<String> {
+    let mut unused = BTreeSet::new();
     for object in objects(side) {
-        let Ok(place) = document.walk(schema, object) else {
+        let Ok(node) = document.walk(schema, object) else {
             continue;
         };
         // Of a union all members of all its kinds would come.
-        if place.is_union() && !object.ends_with('>') {
+        if node.is_union() && !object.ends_with('>') {
             continue;
         }
-        for member in place.members() {
+        for member in node.members() {
             let path = join(object, member);
             let is_used = side
                 .fields
                 .keys()
                 .any(|used| below(used, &path) || used == &path);
             if !is_used && (member != "type" || !object.ends_with('>')) {
-                besides.insert(path);
+                unused.insert(path);
             }
         }
     }
-    besides.into_iter().collect()
+    unused.into_iter().collect()
 }
 
 /// Whether one path leads through another.
@@ -164,7 +168,7 @@ fn below(path: &str, above: &str) -> bool {
 }
 
 /// The objects that hold the fields.
-fn objects<'u>(side: &Side<'u>) -> BTreeSet<&'u str> {
+fn objects<'u>(side: &MessageSide<'u>) -> BTreeSet<&'u str> {
     let parents = side.fields.keys().map(|path| parent(path).0);
     let mut objects: BTreeSet<&str> = parents.collect();
     // Of a union we use only what is tagged.
@@ -194,8 +198,8 @@ fn join(object: &str, member: &str) -> String {
 
 fn check(
     document: &Document,
-    used: &Use<'_>,
-    tested: &BTreeMap<String, Described>,
+    used: &MethodUse<'_>,
+    tested: &BTreeMap<String, DescribedSide>,
 ) -> (bool, Vec<Difference>) {
     let missing = |field: &str, detail: String| Difference {
         change: Change::Missing,
@@ -234,83 +238,105 @@ fn check(
     (listed, differences)
 }
 
+/// Compares one side of a method: its fields, the members that Codex demands, and the members that are new.
 fn check_side(
     document: &Document,
     schema: &Value,
-    side: &Side<'_>,
-    tested: Option<&Described>,
+    side: &MessageSide<'_>,
+    tested: Option<&DescribedSide>,
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
-    let mut differs = |change, path: &str, detail: String| {
-        differences.push(Difference {
-            change,
-            field: format!("{} {path}", side.name).trim_end().to_owned(),
-            detail,
-        });
-    };
     for (path, ours) in side.fields {
-        let Some(ours) = Shape::parse(ours) else {
+        let Some(ours) = ValueShape::parse(ours) else {
             continue;
         };
-        let theirs = match document.walk(schema, path) {
-            Ok(place) => place.shape(),
-            Err(walked) => {
-                let detail = (walked != *path).then(|| format!("(there is no {walked})"));
-                differs(Change::Missing, path, detail.unwrap_or_default());
-                continue;
-            }
-        };
-        let misfit = match side.direction {
-            Direction::Read => theirs.unreadable_as(&ours),
-            Direction::Sent => theirs.refused_as(&ours),
-        };
-        if let Some(misfit) = misfit {
-            differs(Change::Retyped, path, format!("({misfit})"));
-            continue;
-        }
-        for text in theirs.lacks(&ours) {
-            differs(
-                Change::Missing,
-                &format!("{path} \"{text}\""),
-                String::new(),
-            );
-        }
         let before = tested.and_then(|tested| tested.fields.get(path));
-        let before = before.and_then(|before| Shape::parse(before));
-        for text in before
-            .iter()
-            .flat_map(|before| theirs.texts.difference(&before.texts))
-        {
-            differs(Change::Added, &format!("{path} \"{text}\""), String::new());
-        }
+        let before = before.and_then(|before| ValueShape::parse(before));
+        differences.extend(check_field(
+            document,
+            schema,
+            side,
+            path,
+            &ours,
+            before.as_ref(),
+        ));
     }
     if side.direction == Direction::Sent {
-        for object in objects(side) {
-            let sent = side.fields.iter().filter_map(|(path, shape)| {
-                let always = Shape::parse(shape).is_some_and(|shape| !shape.optional);
-                let (above, member) = parent(path);
-                (above == object && always).then_some(member)
-            });
-            let mut sent: BTreeSet<&str> = sent.collect();
-            if object.ends_with('>') {
-                sent.insert("type");
-            }
-            let Ok(place) = document.walk(schema, object) else {
-                continue;
-            };
-            for member in place.requires_besides(&sent) {
-                differs(Change::Required, &join(object, member), String::new());
-            }
-        }
+        differences.extend(demanded(document, schema, side));
     }
     if let Some(tested) = tested {
-        for path in besides(document, schema, side) {
-            if !tested.besides.contains(&path) {
-                differs(Change::Added, &path, String::new());
-            }
-        }
+        let unused = unused_members(document, schema, side).into_iter();
+        let new = unused.filter(|path| !tested.unused.contains(path));
+        differences.extend(new.map(|path| side.differs(Change::Added, &path, String::new())));
     }
     differences
+}
+
+/// Compares one field with what the gateway uses of it, and its texts with those of the tested Codex.
+fn check_field(
+    document: &Document,
+    schema: &Value,
+    side: &MessageSide<'_>,
+    path: &str,
+    ours: &ValueShape,
+    before: Option<&ValueShape>,
+) -> Vec<Difference> {
+    let theirs = match document.walk(schema, path) {
+        Ok(node) => node.shape(),
+        Err(walked) => {
+            let detail = (walked != path).then(|| format!("(there is no {walked})"));
+            return vec![side.differs(Change::Missing, path, detail.unwrap_or_default())];
+        }
+    };
+    let mismatch = match side.direction {
+        Direction::Read => theirs.unreadable_as(ours),
+        Direction::Sent => theirs.refused_as(ours),
+    };
+    if let Some(mismatch) = mismatch {
+        return vec![side.differs(Change::Retyped, path, format!("({mismatch})"))];
+    }
+    let text =
+        |change, text: &str| side.differs(change, &format!("{path} \"{text}\""), String::new());
+    let missing = theirs.lacks(ours).map(|it| text(Change::Missing, it));
+    let before = before.into_iter();
+    let added = before.flat_map(|before| theirs.texts.difference(&before.texts));
+    let added = added.map(|it| text(Change::Added, it));
+    missing.chain(added).collect()
+}
+
+/// Members that Codex demands and the gateway does not send.
+fn demanded(document: &Document, schema: &Value, side: &MessageSide<'_>) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    for object in objects(side) {
+        let sent = side.fields.iter().filter_map(|(path, shape)| {
+            let always = ValueShape::parse(shape).is_some_and(|shape| !shape.optional);
+            let (above, member) = parent(path);
+            (above == object && always).then_some(member)
+        });
+        let mut sent: BTreeSet<&str> = sent.collect();
+        if object.ends_with('>') {
+            sent.insert("type");
+        }
+        let Ok(node) = document.walk(schema, object) else {
+            continue;
+        };
+        let required = node.requires_besides(&sent).into_iter();
+        differences
+            .extend(required.map(|member| {
+                side.differs(Change::Required, &join(object, member), String::new())
+            }));
+    }
+    differences
+}
+
+impl MessageSide<'_> {
+    fn differs(&self, change: Change, path: &str, detail: String) -> Difference {
+        Difference {
+            change,
+            field: format!("{} {path}", self.name).trim_end().to_owned(),
+            detail,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -331,13 +357,13 @@ pub(super) fn describe(document: &Document, used: &Used, codex: &str) -> Tested 
 }
 
 #[cfg(test)]
-fn described(document: &Document, schema: &Value, side: &Side<'_>) -> Described {
+fn described(document: &Document, schema: &Value, side: &MessageSide<'_>) -> DescribedSide {
     let shape = |path: &String| {
-        let place = document.walk(schema, path).ok()?;
-        Some((path.clone(), place.shape().to_string()))
+        let node = document.walk(schema, path).ok()?;
+        Some((path.clone(), node.shape().to_string()))
     };
-    Described {
+    DescribedSide {
         fields: side.fields.keys().filter_map(shape).collect(),
-        besides: besides(document, schema, side),
+        unused: unused_members(document, schema, side),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::shape::{Kinds, Shape};
+use super::shape::{Kinds, ValueShape};
 
 /// References that lead to references. 0.169.0 has 2.
 const DEPTH: usize = 32;
@@ -27,7 +27,7 @@ pub(super) struct Method<'a> {
     pub(super) wants_params: bool,
 }
 
-/// One of the things that a value may be.
+/// One alternative that a value may be.
 #[derive(Clone, Debug)]
 struct Alternative<'a> {
     kinds: Kinds,
@@ -41,7 +41,7 @@ struct Alternative<'a> {
 
 /// The values at a path.
 #[derive(Clone, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct SchemaNode<'a> {
     document: &'a Document,
     alternatives: Vec<Alternative<'a>>,
     optional: bool,
@@ -108,30 +108,34 @@ impl Document {
         }
     }
 
-    /// What a schema says of the place at a path below it. The error is the part of the path that is not there.
-    pub(super) fn walk<'a>(&'a self, schema: &'a Value, path: &str) -> Result<Place<'a>, String> {
-        let mut place = Place {
+    /// The node at a path below a schema. The error is the part of the path that does not exist.
+    pub(super) fn walk<'a>(
+        &'a self,
+        schema: &'a Value,
+        path: &str,
+    ) -> Result<SchemaNode<'a>, String> {
+        let mut node = SchemaNode {
             document: self,
             alternatives: self.expand(&[schema], 0),
             optional: false,
         };
         let mut walked = String::new();
         for step in steps(path) {
-            place = place.step(step);
+            node = node.step(step);
             let dot = match step {
-                Step::Member(_) if !walked.is_empty() => ".",
+                PathStep::Member(_) if !walked.is_empty() => ".",
                 _ => "",
             };
             walked.push_str(&match step {
-                Step::Member(name) => format!("{dot}{name}"),
-                Step::Elements => "[]".to_owned(),
-                Step::Tagged(tag) => format!("<{tag}>"),
+                PathStep::Member(name) => format!("{dot}{name}"),
+                PathStep::Elements => "[]".to_owned(),
+                PathStep::Tagged(tag) => format!("<{tag}>"),
             });
-            if place.alternatives.is_empty() {
+            if node.alternatives.is_empty() {
                 return Err(walked);
             }
         }
-        Ok(place)
+        Ok(node)
     }
 
     fn expand<'a>(&'a self, schemas: &[&'a Value], depth: usize) -> Vec<Alternative<'a>> {
@@ -273,22 +277,22 @@ fn kind_of(value: &Value) -> Kinds {
     Kinds::named(name).unwrap_or(Kinds::ANY)
 }
 
-impl<'a> Place<'a> {
-    fn step(&self, step: Step<'_>) -> Self {
-        let mut next = Place {
+impl<'a> SchemaNode<'a> {
+    fn step(&self, step: PathStep<'_>) -> Self {
+        let mut next = SchemaNode {
             document: self.document,
             alternatives: Vec::new(),
             optional: false,
         };
         for alternative in &self.alternatives {
             let found = match step {
-                Step::Tagged(tag) => self
+                PathStep::Tagged(tag) => self
                     .is_tagged(alternative, tag)
                     .then(|| vec![alternative.clone()]),
-                Step::Elements if !alternative.kinds.has(Kinds::ARRAY) => None,
-                Step::Elements => Some(self.document.expand(&alternative.elements, 0)),
-                Step::Member(_) if !alternative.kinds.has(Kinds::OBJECT) => None,
-                Step::Member(name) => {
+                PathStep::Elements if !alternative.kinds.has(Kinds::ARRAY) => None,
+                PathStep::Elements => Some(self.document.expand(&alternative.elements, 0)),
+                PathStep::Member(_) if !alternative.kinds.has(Kinds::OBJECT) => None,
+                PathStep::Member(name) => {
                     next.optional |= !alternative.required.contains(name);
                     match alternative.members.get(name) {
                         Some(schemas) => Some(self.document.expand(schemas, 0)),
@@ -314,13 +318,13 @@ impl<'a> Place<'a> {
             .any(|kind| kind.texts.as_ref().is_some_and(|texts| texts.contains(tag)))
     }
 
-    /// What it may hold.
-    pub(super) fn shape(&self) -> Shape {
-        let mut shape = Shape {
+    /// The shape of the values at this node.
+    pub(super) fn shape(&self) -> ValueShape {
+        let mut shape = ValueShape {
             kinds: Kinds::NONE,
             optional: self.optional,
             texts: BTreeSet::new(),
-            spare: BTreeSet::new(),
+            optional_texts: BTreeSet::new(),
             open: false,
         };
         for alternative in &self.alternatives {
@@ -367,28 +371,28 @@ impl<'a> Place<'a> {
 
 /// A part of a path.
 #[derive(Clone, Copy, Debug)]
-enum Step<'p> {
+enum PathStep<'p> {
     Member(&'p str),
     Elements,
     Tagged(&'p str),
 }
 
-fn steps(path: &str) -> Vec<Step<'_>> {
+fn steps(path: &str) -> Vec<PathStep<'_>> {
     let mut steps = Vec::new();
     for segment in path.split('.').filter(|segment| !segment.is_empty()) {
         let end = segment.find(['[', '<']).unwrap_or(segment.len());
         let (name, mut rest) = segment.split_at(end);
         if !name.is_empty() {
-            steps.push(Step::Member(name));
+            steps.push(PathStep::Member(name));
         }
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix("[]") {
-                steps.push(Step::Elements);
+                steps.push(PathStep::Elements);
                 rest = after;
             } else if let Some((tag, after)) =
                 rest.strip_prefix('<').and_then(|rest| rest.split_once('>'))
             {
-                steps.push(Step::Tagged(tag));
+                steps.push(PathStep::Tagged(tag));
                 rest = after;
             } else {
                 break;

@@ -83,19 +83,19 @@ impl fmt::Display for Kinds {
 
 /// What a place may hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct ValueShape {
     pub(super) kinds: Kinds,
     /// It may be absent.
     pub(super) optional: bool,
     /// The texts that are named.
     pub(super) texts: BTreeSet<String>,
     /// Of [`Self::texts`], those that we can do without. Only in what we use.
-    pub(super) spare: BTreeSet<String>,
+    pub(super) optional_texts: BTreeSet<String>,
     /// Other texts may come too.
     pub(super) open: bool,
 }
 
-impl Shape {
+impl ValueShape {
     /// From the text form.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (head, tail) = match text.split_once(": ") {
@@ -114,7 +114,7 @@ impl Shape {
             kinds,
             optional,
             texts: BTreeSet::new(),
-            spare: BTreeSet::new(),
+            optional_texts: BTreeSet::new(),
             open: tail.is_none() && kinds.has(Kinds::STRING),
         };
         for word in tail.into_iter().flat_map(|tail| tail.split(", ")) {
@@ -122,13 +122,13 @@ impl Shape {
                 shape.open = true;
                 continue;
             }
-            let (word, spare) = match word.strip_suffix('?') {
+            let (word, is_optional) = match word.strip_suffix('?') {
                 Some(word) => (word, true),
                 None => (word, false),
             };
             shape.texts.insert(word.to_owned());
-            if spare {
-                shape.spare.insert(word.to_owned());
+            if is_optional {
+                shape.optional_texts.insert(word.to_owned());
             }
         }
         Some(shape)
@@ -168,14 +168,14 @@ impl Shape {
     /// The texts that we need and that are not named any more. Where none is named, nobody can tell.
     pub(super) fn lacks<'a>(&'a self, ours: &'a Self) -> impl Iterator<Item = &'a str> {
         let unknown = self.open && self.texts.is_empty();
-        let needed = ours.texts.difference(&ours.spare);
+        let needed = ours.texts.difference(&ours.optional_texts);
         needed
             .filter(move |text| !unknown && !self.texts.contains(*text))
             .map(String::as_str)
     }
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for ValueShape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kinds)?;
         if self.optional {

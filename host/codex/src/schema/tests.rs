@@ -350,7 +350,7 @@ fn what_is_left_of_killed_gateways_goes() {
         .unwrap()
         .set_modified(long_ago)
         .unwrap();
-    let ours = Folder::new(folder.path()).unwrap();
+    let ours = SchemaFolder::new(folder.path()).unwrap();
     assert!(!old.exists() && young.exists() && ours.0.exists());
     let path = ours.0.clone();
     drop(ours);

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Method};
 
-/// Fields by their paths.
-pub(super) type Fields = BTreeMap<String, String>;
+/// FieldShapes by their paths.
+pub(super) type FieldShapes = BTreeMap<String, String>;
 
 const USED: &str = include_str!("used.json");
 const TESTED: &str = include_str!("tested.json");
@@ -20,9 +20,9 @@ const TESTED: &str = include_str!("tested.json");
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Used {
-    calls: BTreeMap<String, Exchange>,
-    notifications: BTreeMap<String, Fields>,
-    requests: BTreeMap<String, Exchange>,
+    calls: BTreeMap<String, RequestUse>,
+    notifications: BTreeMap<String, FieldShapes>,
+    requests: BTreeMap<String, RequestUse>,
     /// What Codex sends without listing it: their fields are in the schema, their names are not.
     unlisted: BTreeMap<String, Unlisted>,
     /// What we tell without being answered.
@@ -37,13 +37,13 @@ pub(super) struct Used {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Exchange {
+struct RequestUse {
     /// None: it goes without.
-    params: Option<Fields>,
+    params: Option<FieldShapes>,
     /// The type of what is answered: no schema ties it to the method.
     answer: String,
     #[serde(default)]
-    result: Fields,
+    result: FieldShapes,
 }
 
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ struct Exchange {
 struct Unlisted {
     #[serde(rename = "type")]
     kind: String,
-    params: Fields,
+    params: FieldShapes,
 }
 
 /// What the tested Codex says.
@@ -61,16 +61,16 @@ pub(super) struct Tested {
     /// Its version.
     pub(super) codex: String,
     /// `params` or `result` of each method and notification.
-    pub(super) methods: BTreeMap<String, BTreeMap<String, Described>>,
+    pub(super) methods: BTreeMap<String, BTreeMap<String, DescribedSide>>,
 }
 
 /// What it says of one object.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Described {
-    pub(super) fields: Fields,
+pub(super) struct DescribedSide {
+    pub(super) fields: FieldShapes,
     /// Members that we do not use, of the objects that we do.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) besides: Vec<String>,
+    #[serde(rename = "besides", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) unused: Vec<String>,
 }
 
 /// Which way something goes.
@@ -82,22 +82,22 @@ pub(super) enum Direction {
 
 /// A method or notification that we use.
 #[derive(Debug)]
-pub(super) struct Use<'u> {
+pub(super) struct MethodUse<'u> {
     pub(super) name: &'u str,
     /// The union that lists it. None: none does.
     pub(super) union: Option<&'static str>,
-    pub(super) sides: Vec<Side<'u>>,
+    pub(super) sides: Vec<MessageSide<'u>>,
 }
 
 /// What goes one way.
 #[derive(Debug)]
-pub(super) struct Side<'u> {
+pub(super) struct MessageSide<'u> {
     /// `params` or `result`
     pub(super) name: &'static str,
     pub(super) direction: Direction,
     /// Its type's name. None: the method's parameters.
     pub(super) kind: Option<&'u str>,
-    pub(super) fields: &'u Fields,
+    pub(super) fields: &'u FieldShapes,
 }
 
 impl Used {
@@ -107,34 +107,34 @@ impl Used {
     }
 
     /// All of it, in the order of the table.
-    pub(super) fn uses(&self) -> Vec<Use<'_>> {
+    pub(super) fn uses(&self) -> Vec<MethodUse<'_>> {
         let calls = self.calls.iter().map(|(name, exchange)| {
             exchange.used(name, "ClientRequest", Direction::Sent, Direction::Read)
         });
         let requests = self.requests.iter().map(|(name, exchange)| {
             exchange.used(name, "ServerRequest", Direction::Read, Direction::Sent)
         });
-        let notifications = self.notifications.iter().map(|(name, fields)| Use {
+        let notifications = self.notifications.iter().map(|(name, fields)| MethodUse {
             name,
             union: Some("ServerNotification"),
-            sides: vec![Side {
+            sides: vec![MessageSide {
                 name: "params",
                 direction: Direction::Read,
                 kind: None,
                 fields,
             }],
         });
-        let unlisted = self.unlisted.iter().map(|(name, unlisted)| Use {
+        let unlisted = self.unlisted.iter().map(|(name, unlisted)| MethodUse {
             name,
             union: None,
-            sides: vec![Side {
+            sides: vec![MessageSide {
                 name: "params",
                 direction: Direction::Read,
                 kind: Some(&unlisted.kind),
                 fields: &unlisted.params,
             }],
         });
-        let sent = self.sent.iter().map(|name| Use {
+        let sent = self.sent.iter().map(|name| MethodUse {
             name,
             union: Some("ClientNotification"),
             sides: Vec::new(),
@@ -148,27 +148,27 @@ impl Used {
     }
 }
 
-impl Exchange {
+impl RequestUse {
     fn used<'u>(
         &'u self,
         name: &'u str,
         union: &'static str,
         params: Direction,
         result: Direction,
-    ) -> Use<'u> {
-        let params = self.params.as_ref().map(|fields| Side {
+    ) -> MethodUse<'u> {
+        let params = self.params.as_ref().map(|fields| MessageSide {
             name: "params",
             direction: params,
             kind: None,
             fields,
         });
-        let result = Side {
+        let result = MessageSide {
             name: "result",
             direction: result,
             kind: Some(&self.answer),
             fields: &self.result,
         };
-        Use {
+        MethodUse {
             name,
             union: Some(union),
             sides: params.into_iter().chain([result]).collect(),
@@ -176,7 +176,7 @@ impl Exchange {
     }
 }
 
-impl Use<'_> {
+impl MethodUse<'_> {
     /// What the schema says of the method. The outer `None`: no union lists it, and none has to.
     pub(super) fn method<'d>(&self, document: &'d Document) -> Option<Option<Method<'d>>> {
         self.union.map(|union| document.method(union, self.name))

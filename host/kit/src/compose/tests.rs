@@ -7,7 +7,7 @@ mod module;
 use module::{NEWEST, OLDEST, module, wrapper};
 
 use super::*;
-use airlock_metrics::Work;
+use airlock_metrics::CallPurpose;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
 use airlock_policy::{EMBEDDED, Engine, Fault, Release, Terms};
 use airlock_types::wit::{Context, Event, EventKind, Load, Request, Text};
@@ -208,7 +208,7 @@ async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
     // The first one says who speaks. The others are the same, whoever wrote them.
     assert_eq!(frames.len(), 5);
     assert!(frames[1..].iter().all(|frame| *frame == frames[1]));
-    let calls = release.meter().calls(Work::Serving);
+    let calls = release.meter().calls(CallPurpose::Serving);
     assert_eq!((calls.feed.number(), calls.offer.number()), (1, 1));
 }
 

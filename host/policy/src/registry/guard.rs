@@ -15,7 +15,7 @@ use super::{By, Registry};
 use crate::health::Suspect;
 use crate::release::{OnFault, Release};
 use crate::rollout::Roles;
-use airlock_metrics::Role;
+use airlock_metrics::ReleaseRole;
 use airlock_types::wit::Request;
 
 /// What is in the log already, by the number of the release: a fault may occur a thousand times.
@@ -86,13 +86,13 @@ impl Registry {
         let canary = roles.canary.as_ref().map(|it| &it.release);
         if let Some(release) = canary.filter(|it| self.fails(it)) {
             self.end_trial(release, |roles| roles.canary = None).await;
-            self.0.metrics.took_back(Role::Canary);
+            self.0.metrics.rolled_back(ReleaseRole::Canary);
             log(release, "canary ended: it failed too often");
         }
         let shadow = roles.shadow.as_ref().map(|it| &it.release);
         if let Some(release) = shadow.filter(|it| self.fails(it)) {
             self.end_trial(release, |roles| roles.shadow = None).await;
-            self.0.metrics.took_back(Role::Shadow);
+            self.0.metrics.rolled_back(ReleaseRole::Shadow);
             log(release, "shadow ended: it failed too often");
         }
     }
@@ -149,7 +149,7 @@ impl Registry {
         for previous in self.before(number).await {
             match self.go_back(number, &previous, by.clone(), true).await {
                 Ok(_) => {
-                    self.0.metrics.took_back(Role::Active);
+                    self.0.metrics.rolled_back(ReleaseRole::Active);
                     return;
                 }
                 // That may pass: the next fault asks again.

@@ -289,7 +289,14 @@ async fn a_call_that_is_dropped_midway_is_counted() {
     let looping = release_of(&hostile::with(EMBEDDED, hostile::LOOPS), 1);
     // It gives way at the first tick, and is never asked to go on.
     assert!(looping.session().now_or_never().is_none());
-    assert_eq!(looping.meter().calls(Work::Serving).instantiate.number(), 1);
+    assert_eq!(
+        looping
+            .meter()
+            .calls(CallPurpose::Serving)
+            .instantiate
+            .number(),
+        1
+    );
 }
 
 #[tokio::test]

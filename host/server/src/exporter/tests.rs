@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use airlock_codex::FleetReport;
-use airlock_metrics::Work;
+use airlock_metrics::CallPurpose;
 use airlock_policy::Tally;
 use airlock_types::wit::Usage;
 
@@ -50,16 +50,16 @@ fn requests_are_counted_by_route_outcome_and_release() {
     for (status, whole) in [(Some(200), true), (Some(200), true), (Some(503), true)] {
         let trail = metrics.request(CHAT);
         trail.served_by(&seven);
-        trail.over(status, whole);
+        trail.finished(status, whole);
     }
-    metrics.request("/v1/models/a").over(Some(401), true);
+    metrics.request("/v1/models/a").finished(Some(401), true);
     for path in ["/api/codex/status", "/api/codex/login"] {
-        metrics.request(path).over(Some(200), true);
+        metrics.request(path).finished(Some(200), true);
     }
-    metrics.request("/no/such/path").over(Some(200), false);
+    metrics.request("/no/such/path").finished(Some(200), false);
     let broken = metrics.request(CHAT);
     broken.failed();
-    broken.over(Some(200), true);
+    broken.finished(Some(200), true);
     let gone = metrics.request(CHAT);
     let list = metrics.request("/v1/models");
     assert_has(
@@ -70,8 +70,8 @@ fn requests_are_counted_by_route_outcome_and_release() {
             r#"http_server_active_requests{route="/metrics"} 0"#,
         ],
     );
-    gone.over(None, false);
-    list.over(Some(401), true);
+    gone.finished(None, false);
+    list.finished(Some(401), true);
     let text = text(&metrics);
     for line in [
         r#"airlock_requests_total{route="/v1/chat/completions",status="ok",release="7"} 2"#,
@@ -99,13 +99,13 @@ fn forgotten_releases_are_not_exported() {
     let metrics = Metrics::default();
     for number in 1..=300 {
         let meter = metrics.release(number);
-        meter.came();
+        meter.loaded();
         meter.failed(Some("trap"));
         meter.failed(None);
         meter.chosen_as_canary();
     }
-    metrics.keep(|number| number > 200);
-    metrics.release(300).went();
+    metrics.retain(|number| number > 200);
+    metrics.release(300).freed();
     let text = text(&metrics);
     // Releases in memory have all their metrics.
     let told = text.matches("airlock_policy_faults_total{").count();
@@ -129,7 +129,7 @@ fn a_release_number_is_exported_with_its_name_version_and_digest() {
         meter.identify("other", "0", "0");
     }
     metrics.release(5);
-    metrics.keep(|number| number != 4);
+    metrics.retain(|number| number != 4);
     let text = text(&metrics);
     let told = |number: u8, version: &str| {
         format!(
@@ -150,10 +150,10 @@ fn a_release_number_is_exported_with_its_name_version_and_digest() {
 fn current_releases_are_exported_before_any_request() {
     let metrics = Metrics::default();
     let used = metrics.release(1);
-    used.came();
+    used.loaded();
     let left = metrics.release(2);
-    left.came();
-    left.went();
+    left.loaded();
+    left.freed();
     let text = text(&metrics);
     for line in [
         r#"airlock_policy_faults_total{release="1",kind="trap"} 0"#,
@@ -172,17 +172,17 @@ fn current_releases_are_exported_before_any_request() {
 fn times_are_counted_in_buckets() {
     let metrics = Metrics::default();
     let calls = metrics.release(1);
-    let shadow = &calls.calls(Work::Shadow).render;
+    let shadow = &calls.calls(CallPurpose::Shadow).render;
     shadow.observe(Duration::from_secs(1));
     for micros in [10, 30, 2_000_000] {
         calls
-            .calls(Work::Serving)
+            .calls(CallPurpose::Serving)
             .feed
             .observe(Duration::from_micros(micros));
     }
     let trail = metrics.request(CHAT);
     let open = trail.open();
-    trail.spoke();
+    trail.first_token();
     let during = text(&metrics);
     assert!(has(&during, "airlock_open_streams 1"), "{during}");
     drop(open);
@@ -230,18 +230,18 @@ fn overhead_is_observed_for_completions_that_reached_codex() {
     let metrics = Metrics::default();
     let refused = metrics.request(CHAT);
     refused.queued(Duration::ZERO);
-    refused.over(Some(503), true);
+    refused.finished(Some(503), true);
     assert_has(&metrics, &["airlock_overhead_seconds_count 0"]);
 
     let answered = metrics.request(CHAT);
     let mut turn = answered.request_turn();
     turn.ended(Instant::now());
     drop(turn);
-    answered.over(Some(200), true);
+    answered.finished(Some(200), true);
     // The client leaves before Codex has finished.
     let left = metrics.request(CHAT);
     let _turn = left.request_turn();
-    left.over(Some(200), false);
+    left.finished(Some(200), false);
     assert_has(
         &metrics,
         &[
@@ -280,7 +280,7 @@ fn tokens_are_counted_by_turn_and_by_kind() {
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
     for input in [1_000, 70_000_000] {
-        trail.request_turn().spent(Usage {
+        trail.request_turn().record_usage(Usage {
             input,
             cached: 600,
             output: 20,

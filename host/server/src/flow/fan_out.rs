@@ -18,7 +18,7 @@ use crate::config::ServerLimits;
 use airlock_base::clock;
 use airlock_codex::TurnOutcome;
 use airlock_codex::config::TurnLimits;
-use airlock_metrics::FanOutTrail;
+use airlock_metrics::FanOutMetrics;
 use airlock_policy::{Fault, Session};
 use airlock_types::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
 
@@ -36,7 +36,7 @@ pub(super) struct FanOut {
     /// The answer is sent as it comes, and cannot be taken back.
     streaming: bool,
     candidates: u32,
-    metrics: FanOutTrail,
+    metrics: FanOutMetrics,
     buffer: CandidateBuffer,
     stage: FanOutStage,
     /// Turns that have ended, which the panel has not received.

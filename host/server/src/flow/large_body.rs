@@ -105,7 +105,7 @@ impl LargeBodyLimiter {
             if checked.is_good() {
                 self.decoded.insert(digest);
             }
-            attachments.keep(&checked);
+            attachments.record_check(&checked);
         }
         Ok(())
     }

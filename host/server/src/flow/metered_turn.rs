@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::{Turn, TurnOutcome};
-use airlock_metrics::TurnTrail;
+use airlock_metrics::TurnMetrics;
 use airlock_types::wit::Event;
 
 /// A turn that has begun or resumed. Dropping it before its end interrupts it.
 pub(super) struct MeteredTurn {
     /// None only once it is handed off.
     turn: Option<Turn>,
-    metrics: TurnTrail,
+    metrics: TurnMetrics,
 }
 
 impl MeteredTurn {
     /// A turn, and the metrics that were created when it was requested.
-    pub(super) fn new(turn: Turn, metrics: TurnTrail) -> Self {
+    pub(super) fn new(turn: Turn, metrics: TurnMetrics) -> Self {
         let turn = Some(turn);
         Self { turn, metrics }
     }
@@ -50,7 +50,7 @@ impl MeteredTurn {
 
     fn record_usage(&self, turn: &Turn) {
         if let Some(used) = turn.used() {
-            self.metrics.spent(used);
+            self.metrics.record_usage(used);
         }
     }
 }

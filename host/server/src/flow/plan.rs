@@ -73,7 +73,7 @@ impl Flow {
             arrived: request.arrived,
             dialect: request.dialect.to_owned(),
             body,
-            attachments: attachments.described(),
+            attachments: attachments.descriptions(),
             settings: release.settings().to_owned(),
             nested: request.nested,
         };

@@ -19,7 +19,7 @@ use super::{AppState, json, key, sse};
 use crate::config::ServerConfig;
 use airlock_base::secrets::Secret;
 use airlock_codex::Codex;
-use airlock_codex::account::{Refused, SignedOut};
+use airlock_codex::account::{SignInRefusal, SignedOut};
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -116,17 +116,17 @@ async fn logout(State(state): State<AccountRoutesState>) -> Result<Response, Htt
 }
 
 /// The error of a sign-in that cannot begin.
-fn refusal(refused: Refused) -> HttpError {
+fn refusal(refused: SignInRefusal) -> HttpError {
     match refused {
-        Refused::InProgress => HttpError::conflict(
+        SignInRefusal::InProgress => HttpError::conflict(
             "login_in_progress",
             "Somebody is signing in already. Send \"takeover\": true to end that and begin anew.",
         ),
-        Refused::ExternalTokens => HttpError::conflict(
+        SignInRefusal::ExternalTokens => HttpError::conflict(
             "external_tokens_active",
             "Codex is signed in with external ChatGPT tokens. Sign out first: POST /api/codex/logout.",
         ),
-        Refused::Rehearsal => HttpError::conflict(
+        SignInRefusal::Rehearsal => HttpError::conflict(
             "rehearsal",
             "This gateway rehearses with a scripted model, which needs no login.",
         ),

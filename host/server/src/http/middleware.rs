@@ -181,7 +181,7 @@ impl Drop for AccessLogEntry {
     fn drop(&mut self) {
         let _entered = self.span.enter();
         let AccessLogEntry { status, whole, .. } = *self;
-        self.metrics.over(status, whole);
+        self.metrics.finished(status, whole);
         self.exchange.complete();
         let ms = milliseconds(self.started);
         if self.is_probe {

@@ -16,7 +16,7 @@ use tracing::Span;
 use super::failure::{envelope, log};
 use super::listen::HttpExchange;
 use crate::flow::{ResponseStream, StreamPiece};
-use airlock_metrics::{Open, RequestMetrics};
+use airlock_metrics::{OpenStream, RequestMetrics};
 use airlock_types::wit::Frame;
 
 /// A comment, with the blank line that clients need which split on blank lines. No event here has an `id:`: with one, some
@@ -43,12 +43,12 @@ pub(super) fn response(body: Body) -> Response {
 }
 
 /// The body of a stream. It takes the next piece when the client has received the one before.
-pub(super) fn body(mut stream: ResponseStream, open: Open, exchange: HttpExchange) -> Body {
+pub(super) fn body(mut stream: ResponseStream, open: OpenStream, exchange: HttpExchange) -> Body {
     // Entered only to log, not with every piece.
     let span = Span::current();
     pieces(exchange, async move |slot| {
         while let Some(piece) = stream.next().await {
-            count(&piece, open.trail());
+            count(&piece, open.metrics());
             slot.put(encode(piece, &span)).await;
         }
     })

@@ -14,8 +14,8 @@ use crate::command::serve::Stops;
 use crate::config::Config;
 use airlock_base::clock;
 use airlock_base::secrets::Secret;
-use airlock_codex::account::request::SignIn;
-use airlock_codex::account::{Event, Flow, Refused, Tokens};
+use airlock_codex::account::request::SignInRequest;
+use airlock_codex::account::{ChatGptTokens, SignInEvent, SignInRefusal, SignInStream};
 
 /// Bytes of the standard input that are read.
 const INPUT: u64 = 64 << 10;
@@ -38,7 +38,7 @@ enum With {
 /// Where the events come from.
 enum Source {
     Gateway(Events),
-    Here(Here, Flow),
+    Here(Here, SignInStream),
 }
 
 impl Way {
@@ -46,7 +46,7 @@ impl Way {
     pub(super) fn of(matches: &ArgMatches) -> anyhow::Result<Self> {
         let with = if matches.get_flag("api-key-stdin") {
             let key = read()?;
-            SignIn::api_key(&key)
+            SignInRequest::api_key(&key)
                 .map_err(|fault| anyhow!("the standard input: {}", fault.message))?;
             With::ApiKey(Secret::new(key.trim()))
         } else if matches.get_flag("tokens-stdin") {
@@ -92,7 +92,7 @@ fn tokens(text: &str) -> anyhow::Result<Value> {
         .context("the standard input has no access_token")?;
     let account = find(["account_id", "chatgptAccountId", "chatgpt_account_id"]);
     let plan = find(["plan_type", "chatgptPlanType", "chatgpt_plan_type"]);
-    Tokens::new(&access, account.as_deref(), plan.as_deref())
+    ChatGptTokens::new(&access, account.as_deref(), plan.as_deref())
         .map_err(|fault| anyhow!("the standard input: {}", fault.message))?;
     Ok(json!({
         "type": "chatgpt_tokens", "access_token": access, "account_id": account, "plan_type": plan,
@@ -137,8 +137,8 @@ async fn begin(config: &Config, way: Way) -> anyhow::Result<Source> {
         return Ok(Source::Gateway(events?));
     }
     let sign_in = match way.with {
-        With::DeviceCode => SignIn::DeviceCode,
-        With::ApiKey(key) => SignIn::ApiKey(key),
+        With::DeviceCode => SignInRequest::DeviceCode,
+        With::ApiKey(key) => SignInRequest::ApiKey(key),
         With::Tokens(_) => bail!(
             "no gateway listens on {}, and tokens are kept in a gateway's memory alone: start it with `airlock serve`",
             config.server.listen
@@ -147,7 +147,9 @@ async fn begin(config: &Config, way: Way) -> anyhow::Result<Source> {
     let here = Here::prepare(config)?;
     match here.account().sign_in(sign_in, way.takeover).await {
         Ok(flow) => Ok(Source::Here(here, flow)),
-        Err(Refused::InProgress | Refused::ExternalTokens | Refused::Rehearsal) => {
+        Err(
+            SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal,
+        ) => {
             bail!("a sign-in is under way already")
         }
     }
@@ -155,12 +157,12 @@ async fn begin(config: &Config, way: Way) -> anyhow::Result<Source> {
 
 /// Shows an event. What comes of the last one is the command's outcome.
 fn show(
-    event: Event,
+    event: SignInEvent,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> std::io::Result<Option<anyhow::Result<ExitCode>>> {
     match event {
-        Event::DeviceCode { url, code, expires } => {
+        SignInEvent::DeviceCode { url, code, expires } => {
             let until = clock::utc(expires.saturating_mul(1000));
             writeln!(
                 out,
@@ -169,11 +171,11 @@ fn show(
             out.flush()?;
             Ok(None)
         }
-        Event::Log { message } => {
+        SignInEvent::Log { message } => {
             writeln!(err, "{message}")?;
             Ok(None)
         }
-        Event::Done { auth_mode, plan } => {
+        SignInEvent::Done { auth_mode, plan } => {
             let mode = auth_mode.unwrap_or_default();
             match plan {
                 Some(plan) => writeln!(out, "Signed in: {mode}, {plan}")?,
@@ -181,12 +183,12 @@ fn show(
             }
             Ok(Some(Ok(ExitCode::SUCCESS)))
         }
-        Event::Error { message, .. } => Ok(Some(Err(anyhow!(message)))),
+        SignInEvent::Error { message, .. } => Ok(Some(Err(anyhow!(message)))),
     }
 }
 
 impl Source {
-    async fn next(&mut self) -> anyhow::Result<Option<Event>> {
+    async fn next(&mut self) -> anyhow::Result<Option<SignInEvent>> {
         match self {
             Self::Gateway(events) => events.next().await,
             Self::Here(_, flow) => Ok(flow.next().await),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use airlock_base::clock;
-use airlock_codex::account::status::{Status, Window};
+use airlock_codex::account::status::{CodexStatus, UsageWindow};
 use airlock_codex::{ModelReport, Reach};
 
 /// Models that are named; of more, the number is.
@@ -14,7 +14,7 @@ const MODELS: usize = 12;
 /// Writes the report. `gateway`: where one runs; `sign_in`: the command that signs somebody in.
 pub(super) fn write(
     gateway: Option<&str>,
-    status: &Status,
+    status: &CodexStatus,
     sign_in: &str,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -111,7 +111,7 @@ fn outage(model: &ModelReport) -> Option<String> {
     Some(format!("{state} since {since} ({seconds} s)"))
 }
 
-fn codex(status: &Status) -> String {
+fn codex(status: &CodexStatus) -> String {
     let version = match (&status.version, status.supported) {
         (Some(version), true) => format!("{version}, tested"),
         (Some(version), false) => format!("{version}, not tested with this gateway"),
@@ -124,7 +124,7 @@ fn codex(status: &Status) -> String {
     }
 }
 
-fn login(status: &Status, sign_in: &str) -> String {
+fn login(status: &CodexStatus, sign_in: &str) -> String {
     let text = match (status.logged_in, status.auth_mode.as_deref()) {
         (true, Some("apikey")) => "an API key".to_owned(),
         (true, Some("chatgpt")) => "ChatGPT".to_owned(),
@@ -143,7 +143,7 @@ fn login(status: &Status, sign_in: &str) -> String {
     }
 }
 
-fn used(window: &Window) -> String {
+fn used(window: &UsageWindow) -> String {
     let length = match window.window_minutes {
         Some(minutes) if minutes % 1440 == 0 => format!(" of {} d", minutes / 1440),
         Some(minutes) if minutes % 60 == 0 => format!(" of {} h", minutes / 60),
@@ -176,7 +176,7 @@ mod tests {
             .as_object_mut()
             .unwrap()
             .extend(members.as_object().unwrap().clone());
-        let status: Status = serde_json::from_value(whole).unwrap();
+        let status: CodexStatus = serde_json::from_value(whole).unwrap();
         let mut out = Vec::new();
         write(
             Some("http://127.0.0.1:1"),

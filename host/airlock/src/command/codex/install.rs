@@ -12,7 +12,7 @@ use super::npm;
 use crate::config::Config;
 use airlock_base::storage;
 use airlock_codex::binary::{BinaryError, PINNED, TESTED};
-use airlock_codex::config::Login;
+use airlock_codex::config::LoginMode;
 use airlock_codex::launch::Launch;
 
 /// What npm installs, and what each file of it must be: the very ones that the tests run with.
@@ -144,15 +144,15 @@ async fn verified(config: &Config, stage: &Stage, root: &Path, version: &str) ->
     // A home of its own: a gateway may run in ours with other settings.
     trial.codex.data_dir = stage.path.join("trial");
     trial.codex.home = None;
-    trial.codex.login = Login::Separate;
+    trial.codex.login = LoginMode::Separate;
     trial.server.rehearsal = false;
     let launch = Launch::prepare(&trial.codex, trial.command("login"), None)?;
-    let binary = match launch.fitting().await {
+    let binary = match launch.compatible_binary().await {
         Ok(binary) => binary,
         Err(BinaryError::Incomplete { .. }) => bail!(
             "npm left out the package with the binary: the registry does not give it, or Codex is not published for this machine"
         ),
-        Err(BinaryError::Misfit { faults, .. }) => bail!(
+        Err(BinaryError::IncompatibleProtocol { faults, .. }) => bail!(
             "its protocol lacks what airlock uses: {}; Codex {TESTED} works",
             faults.join(", ")
         ),

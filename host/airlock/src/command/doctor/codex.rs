@@ -8,7 +8,7 @@ use super::{Finding, Report, chain, model, protocol};
 use crate::config::Config;
 use crate::preflight::{CHECKS, LOGIN};
 use airlock_base::task::Tasks;
-use airlock_codex::account::{Account, TokenFault};
+use airlock_codex::account::{Account, TokenError};
 use airlock_codex::binary::Binary;
 use airlock_codex::home::Home;
 use airlock_codex::launch::Launch;
@@ -52,7 +52,7 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
             let (started, account) = start(config, launch.clone(), &tasks).await;
             mode = account.auth_mode();
             answer(&started, report);
-            login(&launch, &started, stored, account.token_fault())
+            login(&launch, &started, stored, account.token_error())
         }
         false => stored,
     };
@@ -134,7 +134,7 @@ async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (Start, Accoun
         }
         Started::Refused(problem) => Start::Failed(problem.message),
         Started::Failed(fault) => Start::Failed(fault),
-        Started::Not => Start::Failed(format!(
+        Started::Pending => Start::Failed(format!(
             "codex has not started within {} s; {MORE}",
             patience.as_secs()
         )),
@@ -169,14 +169,14 @@ fn login(
     launch: &Launch,
     start: &Start,
     stored: Option<Finding>,
-    fault: Option<TokenFault>,
+    fault: Option<TokenError>,
 ) -> Option<Finding> {
     if launch.home().rehearsal || launch.home().custom_provider {
         return None;
     }
     match start {
         Start::Ready(_) => Some(Finding::Fine("signed in".to_owned())),
-        Start::SignedOut => Some(Finding::Broken(launch.signed_out(fault))),
+        Start::SignedOut => Some(Finding::Broken(launch.signed_out_message(fault))),
         Start::Failed(_) => stored,
     }
 }
@@ -193,7 +193,7 @@ mod tests {
         let user = folder.path().to_str().unwrap();
         let config = Config::defaults(Environment::from_iter([("HOME", user)]));
         let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
-        let stored = launch.login_fault().map(Finding::Broken);
+        let stored = launch.login_error().map(Finding::Broken);
         let said = |start, fault| match login(&launch, &start, stored.clone(), fault) {
             Some(Finding::Fine(text) | Finding::Doubtful(text) | Finding::Broken(text)) => text,
             None => String::new(),
@@ -217,7 +217,7 @@ mod tests {
             )
         );
         assert_eq!(
-            said(Start::SignedOut, Some(TokenFault::TimedOut)),
+            said(Start::SignedOut, Some(TokenError::TimedOut)),
             "nobody is signed in: the token command or URL did not answer in time; try codex.token_command or \
              codex.token_url by hand"
         );

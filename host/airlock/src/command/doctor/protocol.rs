@@ -12,11 +12,11 @@ use crate::command::Stop;
 use crate::config::{ConfigError, Loaded};
 use airlock_codex::binary::{Binary, TESTED};
 use airlock_codex::launch::Launch;
-use airlock_codex::schema::{self, Checked, Comparison};
+use airlock_codex::schema::{Comparison, MethodComparison};
 
 /// The line `protocol`.
 pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {
-    match schema::compare(launch, binary).await {
+    match launch.compare_protocol(binary).await {
         Ok(comparison) => compared(&comparison),
         Err(error) if binary.supported => Finding::Doubtful(format!(
             "{} does not tell it: {}; its version is a tested one",
@@ -61,7 +61,7 @@ pub(in crate::command) fn run(
     let compared = runtime.block_on(async {
         let launch = Launch::prepare(&loaded.config.codex, loaded.config.command("login"), None)?;
         let binary = launch.binary().await?;
-        let comparison = schema::compare(&launch, &binary).await;
+        let comparison = launch.compare_protocol(&binary).await;
         let comparison = comparison.with_context(|| {
             let version = &binary.version;
             format!("Codex {version} does not tell its protocol; Codex {TESTED} works: `airlock codex install`")
@@ -117,7 +117,7 @@ fn print(version: &str, comparison: &Comparison, out: &mut dyn Write) -> io::Res
     )
 }
 
-fn lines(method: &Checked, out: &mut dyn Write) -> io::Result<()> {
+fn lines(method: &MethodComparison, out: &mut dyn Write) -> io::Result<()> {
     let name = &method.name;
     if !method
         .differences

@@ -3,8 +3,8 @@
 
 use super::*;
 
-fn taken(text: &str) -> Taken {
-    Taken::from_table(&text.parse().unwrap()).unwrap()
+fn taken(text: &str) -> InheritedSettings {
+    InheritedSettings::from_table(&text.parse().unwrap()).unwrap()
 }
 
 #[test]
@@ -17,7 +17,7 @@ fn ours_is_toml_and_is_laid_over_theirs() {
     for (key, value) in &ours {
         assert_eq!(&rendered[key], value);
         assert!(
-            !TAKEN.contains(&key.as_str()),
+            !INHERITED.contains(&key.as_str()),
             "{key} is both ours and taken"
         );
     }
@@ -98,7 +98,7 @@ fn openai_is_no_custom_provider() {
 
 #[test]
 fn a_provider_of_the_wrong_shape_is_named() {
-    let refused = |text: &str| Taken::from_table(&text.parse().unwrap()).unwrap_err();
+    let refused = |text: &str| InheritedSettings::from_table(&text.parse().unwrap()).unwrap_err();
     assert_eq!(refused("model_provider = 3"), "model_provider is not text");
     assert_eq!(
         refused("model_provider = \"a\"\nmodel_providers.a = 1"),

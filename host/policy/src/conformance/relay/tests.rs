@@ -5,7 +5,7 @@
 use super::*;
 use crate::EMBEDDED;
 use crate::testing::{patched, release};
-use airlock_metrics::Work;
+use airlock_metrics::CallPurpose;
 use airlock_types::wit::{Closing, Frame, Output};
 
 #[tokio::test]
@@ -13,7 +13,7 @@ async fn the_shipped_policy_keeps_its_promise() {
     let shipped = release("shipped", EMBEDDED);
     check(&shipped).await.unwrap();
     // Its patterns are used, and what must be reported is: how often `feed` and `relayed` are called.
-    let calls = shipped.meter().calls(Work::Serving);
+    let calls = shipped.meter().calls(CallPurpose::Serving);
     let counts = || (calls.feed.number(), calls.relayed.number());
     let expected = [("stop", 19, 0), ("stop", 15, 6), ("tool_calls", 21, 7)];
     for ((name, body, mut batches), (reason, fed, reported)) in cases().into_iter().zip(expected) {
@@ -33,7 +33,7 @@ async fn the_shipped_policy_keeps_its_promise() {
 async fn a_policy_without_patterns_promises_nothing() {
     let other = release("other", &patched("policy/relay@", "policy/delay@"));
     check(&other).await.unwrap();
-    let counted = other.meter().calls(Work::Serving).render.number();
+    let counted = other.meter().calls(CallPurpose::Serving).render.number();
     assert_eq!(counted, 0, "it is not asked");
 }
 

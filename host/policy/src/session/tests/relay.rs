@@ -45,7 +45,7 @@ async fn opened(release: &Release, body: &str) -> Session {
 type Counts = [u64; 3];
 
 fn counts(release: &Release) -> Counts {
-    let calls = release.meter().calls(Work::Serving);
+    let calls = release.meter().calls(CallPurpose::Serving);
     [&calls.feed, &calls.offer, &calls.relayed].map(|calls| calls.number())
 }
 

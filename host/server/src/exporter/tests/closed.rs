@@ -101,10 +101,10 @@ fn is_known(name: &str, value: &str) -> bool {
 fn no_label_grows_with_client_input() {
     let metrics = Metrics::default();
     let release = metrics.release(1);
-    release.came();
+    release.loaded();
     release.identify("shipped", "a-version", "0123abcd");
     release.failed(Some("trap"));
-    let shadow = release.calls(Work::Shadow);
+    let shadow = release.calls(CallPurpose::Shadow);
     shadow.feed.observe(Duration::ZERO);
     let mut counts = Vec::new();
     for round in 0..2 {
@@ -118,7 +118,7 @@ fn no_label_grows_with_client_input() {
             ] {
                 let trail = metrics.request(&path);
                 trail.served_by(&release);
-                trail.over(Some(200 + number), number % 2 == 0);
+                trail.finished(Some(200 + number), number % 2 == 0);
             }
         }
         let text = text(&metrics);

@@ -49,7 +49,7 @@ impl FirstToken {
     fn returned(&mut self, frames: &[Frame]) {
         self.withheld = frames.is_empty();
         if let Some(metrics) = self.metrics.take_if(|_| !frames.is_empty()) {
-            metrics.spoke();
+            metrics.first_token();
         }
     }
 }

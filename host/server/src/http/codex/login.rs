@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::http::body::BodyReader;
 use crate::http::failure::HttpError;
-use airlock_codex::account::Tokens;
-use airlock_codex::account::request::{Malformed, SignIn};
+use airlock_codex::account::ChatGptTokens;
+use airlock_codex::account::request::{InvalidField, SignInRequest};
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -24,7 +24,7 @@ const MEMBERS: &[&str] = &[
 /// A request to sign in.
 #[derive(Debug)]
 pub(super) struct LoginRequest {
-    pub(super) sign_in: SignIn,
+    pub(super) sign_in: SignInRequest,
     /// Ends a sign-in that is in progress.
     pub(super) takeover: bool,
 }
@@ -59,18 +59,18 @@ fn parse(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
     };
     let method = text(members, "type")?.unwrap_or("device_code");
     let (sign_in, allowed): (_, &[&str]) = match method {
-        "device_code" => (Ok(SignIn::DeviceCode), &[]),
+        "device_code" => (Ok(SignInRequest::DeviceCode), &[]),
         "api_key" => (
-            SignIn::api_key(required_text(members, "api_key")?),
+            SignInRequest::api_key(required_text(members, "api_key")?),
             &["api_key"],
         ),
         "chatgpt_tokens" => {
             let account_id = text(members, "account_id")?;
             let plan_type = text(members, "plan_type")?;
             let access_token = required_text(members, "access_token")?;
-            let tokens = Tokens::new(access_token, account_id, plan_type);
+            let tokens = ChatGptTokens::new(access_token, account_id, plan_type);
             (
-                tokens.map(SignIn::Tokens),
+                tokens.map(SignInRequest::Tokens),
                 &["access_token", "account_id", "plan_type"],
             )
         }
@@ -87,7 +87,7 @@ fn parse(members: &Map<String, Value>) -> Result<LoginRequest, Failure> {
         return Err(invalid("invalid_value", &message).at(name.as_str()));
     }
     let sign_in = sign_in
-        .map_err(|Malformed { param, message }| invalid("invalid_value", &message).at(param))?;
+        .map_err(|InvalidField { param, message }| invalid("invalid_value", &message).at(param))?;
     Ok(LoginRequest { sign_in, takeover })
 }
 
@@ -151,11 +151,12 @@ mod tests {
     #[test]
     fn each_method_has_its_members() {
         let none = parsed(json!({})).unwrap();
-        assert!(matches!(none.sign_in, SignIn::DeviceCode) && !none.takeover);
+        assert!(matches!(none.sign_in, SignInRequest::DeviceCode) && !none.takeover);
         let key =
             parsed(json!({"type": "api_key", "api_key": " sk-a ", "takeover": true})).unwrap();
         assert!(
-            key.takeover && matches!(&key.sign_in, SignIn::ApiKey(key) if key.expose() == "sk-a")
+            key.takeover
+                && matches!(&key.sign_in, SignInRequest::ApiKey(key) if key.expose() == "sk-a")
         );
         assert!(!format!("{key:?}").contains("sk-a"));
     }

@@ -1,4 +1,4 @@
-//! A child that has just started: signed in with the tokens that we have, and listened to.
+//! Attaching a child to the account: it is signed in with external tokens, and its account notifications are read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,55 +9,55 @@ use tokio::sync::mpsc;
 use tokio::time::{interval, timeout};
 
 use super::login_process::completed;
-use super::source::TokenFault;
-use super::wire::{AccountUpdated, LoginStarted, RateLimitsOf, RefreshRequest, Refreshed};
+use super::wire::{AccountUpdated, LoginStarted, RateLimitsMessage, RefreshRequest, Refreshed};
 use super::{Account, STEP, lock};
 use crate::connection::{AccountLine, CallError, Connection};
+use crate::token_error::TokenError;
 
-/// How often tokens that are wanted and could not be got are asked for again.
-const AGAIN: Duration = Duration::from_secs(30);
+/// The pause between fetches of tokens that are wanted and could not be fetched.
+const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
-/// A child that has been introduced.
+/// A child that is attached to the account.
 #[derive(Clone, Debug)]
-struct Introduced {
+struct AttachedChild {
     connection: Connection,
-    /// The number of the tokens that it has. 0: none.
-    held: Arc<AtomicU64>,
-    /// Which login it was then.
+    /// The serial number of its tokens. 0: it has none.
+    token_serial: Arc<AtomicU64>,
+    /// The generation of the login when it was attached.
     generation: u64,
 }
 
 impl Account {
-    /// Makes a child known to the account: signs it in with external tokens, where there are some, and hears from then
-    /// on what it says of its login. To be awaited before the child may run turns.
+    /// Attaches a child to the account: signs it in with external tokens, where there are some, and reads its account
+    /// notifications from then on. Awaited before the child may run turns.
     ///
-    /// Fails in nothing: a child that could not be signed in says so itself, in `account/read` and in its turns.
-    pub(crate) async fn introduce(&self, connection: &Connection) {
+    /// Never fails: a child that could not be signed in reports that in `account/read` and in its turns.
+    pub(crate) async fn attach(&self, connection: &Connection) {
         let mut lines = connection.subscribe_account();
-        let child = Introduced {
+        let child = AttachedChild {
             connection: connection.clone(),
-            held: Arc::default(),
+            token_serial: Arc::default(),
             generation: *self.inner.generation.borrow(),
         };
-        let wanted = self.inner.source.is_there() && lock(&self.inner.external).is_wanted();
+        let wanted = self.inner.source.is_configured() && lock(&self.inner.external).is_wanted();
         if wanted && let Err(fault) = self.fresh(None, 0).await {
-            tracing::error!(%fault, "no ChatGPT tokens yet; they are asked for again");
+            tracing::error!(%fault, "no ChatGPT tokens yet; they are requested again");
         }
         let given = lock(&self.inner.external).current();
         if let Some(given) = given {
-            child.held.store(given.serial, Ordering::Relaxed);
+            child.token_serial.store(given.serial, Ordering::Relaxed);
             let start = given.tokens.start();
             let signing = async {
-                let asking = async {
+                let login = async {
                     let started = connection.call::<LoginStarted>("account/login/start", &start);
                     started.await.map(drop)
                 };
-                // It may want a fresh token before it answers.
-                let hearing = async {
+                // It may request a fresh token before it responds.
+                let completion = async {
                     self.await_signed_in(&child, &mut lines).await;
                     Ok::<_, CallError>(())
                 };
-                tokio::try_join!(asking, hearing)
+                tokio::try_join!(login, completion)
             };
             match timeout(STEP, signing).await {
                 Ok(Ok(((), ()))) => {}
@@ -66,7 +66,7 @@ impl Account {
                 }
             }
         }
-        if let Some(_known) = self.known_of(child.generation) {
+        if let Some(_known) = self.reported_at(child.generation) {
             *lock(&self.inner.latest) = Some(connection.clone());
         }
         let account = self.clone();
@@ -74,11 +74,15 @@ impl Account {
         self.inner.tasks.spawn("account", listening);
     }
 
-    /// Waits until Codex has seen to the tokens: it asks a server for their workspace.
-    async fn await_signed_in(&self, child: &Introduced, lines: &mut mpsc::Receiver<AccountLine>) {
+    /// Waits for `account/login/completed`: Codex requests the workspace of the tokens from a server first.
+    async fn await_signed_in(
+        &self,
+        child: &AttachedChild,
+        lines: &mut mpsc::Receiver<AccountLine>,
+    ) {
         while let Some(line) = lines.recv().await {
             let Some(completed) = completed(&line) else {
-                self.take(child, line);
+                self.dispatch(child, line);
                 continue;
             };
             if !completed.success {
@@ -88,79 +92,81 @@ impl Account {
         }
     }
 
-    async fn listen(&self, child: &Introduced, mut lines: mpsc::Receiver<AccountLine>) {
-        let mut again = interval(AGAIN);
-        // The first comes at once.
-        again.tick().await;
+    async fn listen(&self, child: &AttachedChild, mut lines: mpsc::Receiver<AccountLine>) {
+        let mut retry = interval(RETRY_PAUSE);
+        // The first tick completes at once.
+        retry.tick().await;
         loop {
             let line = tokio::select! {
                 () = child.connection.closed() => return,
-                _ = again.tick() => {
-                    self.ask_again(child).await;
+                _ = retry.tick() => {
+                    self.retry_tokens(child).await;
                     continue;
                 }
                 line = lines.recv() => line,
             };
             match line {
                 None => return,
-                Some(line) => self.take(child, line),
+                Some(line) => self.dispatch(child, line),
             }
         }
     }
 
-    /// Remembers what a child tells, and has what it asks answered, for which nobody waits here.
-    fn take(&self, child: &Introduced, line: AccountLine) {
+    /// Records a notification, or answers a request in a task of its own.
+    fn dispatch(&self, child: &AttachedChild, line: AccountLine) {
         match line {
             AccountLine::Request { id, params } => {
                 let (account, child) = (self.clone(), child.clone());
                 self.inner.tasks.spawn("token", async move {
-                    account.answer(&child, &id, &params).await;
+                    account.answer_refresh(&child, &id, &params).await;
                 });
             }
             AccountLine::Notification { method, params } => {
-                self.handle(child.generation, &method, &params);
+                self.apply_notification(child.generation, &method, &params);
             }
         }
     }
 
-    /// What a child tells of a login that is no more is of no interest.
-    fn handle(&self, generation: u64, method: &str, params: &RawValue) {
-        let Some(mut known) = self.known_of(generation) else {
+    /// Records an account notification, unless the login has changed since the child was attached.
+    fn apply_notification(&self, generation: u64, method: &str, params: &RawValue) {
+        let Some(mut known) = self.reported_at(generation) else {
             return;
         };
         match method {
             "account/updated" => {
                 if let Ok(updated) = serde_json::from_str::<AccountUpdated>(params.get()) {
-                    known.update(&updated);
+                    known.record_update(&updated);
                 }
             }
             "account/rateLimits/updated" => {
-                if let Ok(of) = serde_json::from_str::<RateLimitsOf>(params.get()) {
-                    known.limit(&of.rate_limits);
+                if let Ok(of) = serde_json::from_str::<RateLimitsMessage>(params.get()) {
+                    known.record_limits(&of.rate_limits);
                 }
             }
             _ => {}
         }
     }
 
-    /// Answers a child that was refused with the token that it has.
-    async fn answer(&self, child: &Introduced, id: &RawValue, params: &RawValue) {
-        let Introduced {
-            connection, held, ..
+    /// Answers a child whose token was refused by OpenAI with a fresh one.
+    async fn answer_refresh(&self, child: &AttachedChild, id: &RawValue, params: &RawValue) {
+        let AttachedChild {
+            connection,
+            token_serial,
+            ..
         } = child;
         let request: Option<RefreshRequest> = serde_json::from_str(params.get()).ok();
         let previous = request.and_then(|request| request.previous_account_id);
         let fresh = self
-            .fresh(previous.as_deref(), held.load(Ordering::Relaxed))
+            .fresh(previous.as_deref(), token_serial.load(Ordering::Relaxed))
             .await;
         let answer = fresh.and_then(|given| {
-            held.store(given.serial, Ordering::Relaxed);
+            token_serial.store(given.serial, Ordering::Relaxed);
             to_raw_value(&Refreshed {
                 access_token: given.tokens.access.expose(),
                 chatgpt_account_id: &given.tokens.account_id,
                 chatgpt_plan_type: given.tokens.plan.as_deref(),
             })
-            .map_err(|_| TokenFault::Malformed)
+            .map_err(|_| TokenError::Malformed)
         });
         let sent = match answer {
             Ok(answer) => connection.respond(id, &answer).await,
@@ -170,18 +176,18 @@ impl Account {
             }
         };
         if sent.is_err() {
-            tracing::debug!("codex ended before it had its token");
+            tracing::debug!("codex ended before it received its token");
         }
     }
 
-    /// Gets the tokens that could not be got when the child started. Whoever got them, this one has none of them, and
-    /// must be replaced.
-    async fn ask_again(&self, child: &Introduced) {
-        let lacks = child.held.load(Ordering::Relaxed) == 0;
+    /// Fetches the tokens that could not be fetched when the child started. Once there are tokens, this child, which has
+    /// none, must be replaced.
+    async fn retry_tokens(&self, child: &AttachedChild) {
+        let lacks = child.token_serial.load(Ordering::Relaxed) == 0;
         if !lacks || *self.inner.generation.borrow() != child.generation {
             return;
         }
-        let wanted = self.inner.source.is_there() && lock(&self.inner.external).is_wanted();
+        let wanted = self.inner.source.is_configured() && lock(&self.inner.external).is_wanted();
         if wanted && let Err(fault) = self.fresh(None, 0).await {
             tracing::debug!(%fault, "still no ChatGPT tokens");
         }

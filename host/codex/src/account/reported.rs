@@ -1,4 +1,4 @@
-//! What Codex has reported of its account so far. Pure.
+//! The state of the account as Codex has reported it so far. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,30 +6,30 @@ use super::messages;
 use super::wire::{AccountUpdated, RateLimitWindow, RateLimits};
 use crate::protocol::AccountReadResponse;
 
-/// How much of the account's allowance is used. Of an account whose allowance is not reported there is nothing.
+/// How much of a ChatGPT account's rate limits is used. Empty while nothing is reported.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Allowance {
-    /// The short window, mostly of hours.
-    pub primary: Option<Window>,
-    /// The long one, mostly a week.
-    pub secondary: Option<Window>,
+pub struct RateLimitUsage {
+    /// The short window, usually some hours.
+    pub primary: Option<UsageWindow>,
+    /// The long window, usually a week.
+    pub secondary: Option<UsageWindow>,
 }
 
-impl Allowance {
+impl RateLimitUsage {
     /// Whether anything is known.
     pub fn is_known(&self) -> bool {
         self.primary.is_some() || self.secondary.is_some()
     }
 }
 
-/// One window of it.
+/// One window of a rate limit.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Window {
-    /// From 0 to 100.
+pub struct UsageWindow {
+    /// Percent, from 0 to 100.
     pub used_percent: f64,
     /// Its length in minutes.
     pub window_minutes: Option<u64>,
-    /// When it begins anew, in Unix seconds.
+    /// When the window resets, in Unix seconds.
     pub resets_at: Option<u64>,
 }
 
@@ -37,39 +37,39 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Login {
     pub(super) logged_in: bool,
-    /// `apikey`, `chatgpt`, `chatgptAuthTokens`: as Codex says it in `account/updated`.
+    /// `apikey`, `chatgpt`, `chatgptAuthTokens`, as in `account/updated`.
     pub(super) auth_mode: Option<String>,
     pub(super) plan: Option<String>,
 }
 
 /// What Codex has reported.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct ReportedAccount {
     login: Option<Login>,
     required: bool,
-    allowance: Option<Allowance>,
+    allowance: Option<RateLimitUsage>,
 }
 
-impl Known {
+impl ReportedAccount {
     pub(super) fn login(&self) -> Option<Login> {
         self.login.clone()
     }
 
-    pub(super) fn allowance(&self) -> Option<Allowance> {
+    pub(super) fn allowance(&self) -> Option<RateLimitUsage> {
         self.allowance.clone()
     }
 
-    /// The login is another now, of which nothing is reported yet.
-    pub(super) fn forget(&mut self) {
+    /// Forgets everything: the login has changed, and nothing is reported of the new one yet.
+    pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// `external`: the tokens are ours.
-    pub(super) fn learn(&mut self, read: &AccountReadResponse, external: bool) {
+    /// Records the result of `account/read`. `external`: the login consists of external tokens.
+    pub(super) fn record_read(&mut self, read: &AccountReadResponse, external: bool) {
         let account = read.account.as_ref();
         self.required = read.requires_openai_auth;
         self.login = Some(Login {
-            // Where no login is required, requests go through: that is what is asked for.
+            // Where no login is required, requests go through without one.
             logged_in: account.is_some() || !read.requires_openai_auth,
             auth_mode: account.map(|account| mode(&account.kind, external)),
             plan: account
@@ -78,7 +78,7 @@ impl Known {
         });
     }
 
-    pub(super) fn update(&mut self, updated: &AccountUpdated) {
+    pub(super) fn record_update(&mut self, updated: &AccountUpdated) {
         self.login = Some(Login {
             logged_in: updated.auth_mode.is_some() || !self.required,
             auth_mode: updated.auth_mode.as_deref().and_then(messages::plain),
@@ -86,8 +86,8 @@ impl Known {
         });
     }
 
-    /// A turn tells only the windows that its response had; none says nothing.
-    pub(super) fn limit(&mut self, limits: &RateLimits) {
+    /// Records rate limits. A turn reports only the windows of its response, so an absent one stays as it was.
+    pub(super) fn record_limits(&mut self, limits: &RateLimits) {
         let allowance = self.allowance.get_or_insert_default();
         if let Some(primary) = &limits.primary {
             allowance.primary = Some(primary.into());
@@ -98,7 +98,8 @@ impl Known {
     }
 }
 
-/// `account/read` has another spelling than `account/updated`, and one word for both kinds of ChatGPT login.
+/// The mode in the spelling of `account/updated`: `account/read` spells it differently, and has one name for both kinds of
+/// ChatGPT login.
 fn mode(kind: &str, external: bool) -> String {
     match kind {
         "apiKey" => "apikey".to_owned(),
@@ -107,7 +108,7 @@ fn mode(kind: &str, external: bool) -> String {
     }
 }
 
-impl From<&RateLimitWindow> for Window {
+impl From<&RateLimitWindow> for UsageWindow {
     fn from(window: &RateLimitWindow) -> Self {
         Self {
             used_percent: window.used_percent,
@@ -124,36 +125,36 @@ mod tests {
 
     use super::*;
 
-    fn learnt(read: serde_json::Value, external: bool) -> Login {
-        let mut known = Known::default();
-        known.learn(&from_value(read).unwrap(), external);
+    fn login_of(read: serde_json::Value, external: bool) -> Login {
+        let mut known = ReportedAccount::default();
+        known.record_read(&from_value(read).unwrap(), external);
         known.login().unwrap()
     }
 
     #[test]
     fn every_state_of_codex_is_one_of_ours() {
-        let none = learnt(json!({"account": null, "requiresOpenaiAuth": true}), false);
+        let none = login_of(json!({"account": null, "requiresOpenaiAuth": true}), false);
         assert_eq!(none, Login::default());
-        let open = learnt(json!({"account": null, "requiresOpenaiAuth": false}), false);
+        let open = login_of(json!({"account": null, "requiresOpenaiAuth": false}), false);
         assert!(open.logged_in && open.auth_mode.is_none());
         let key = json!({"account": {"type": "apiKey"}, "requiresOpenaiAuth": true});
-        assert_eq!(learnt(key, false).auth_mode.as_deref(), Some("apikey"));
+        assert_eq!(login_of(key, false).auth_mode.as_deref(), Some("apikey"));
         let chatgpt = json!({"account": {"type": "chatgpt", "email": "a@b", "planType": "plus"}, "requiresOpenaiAuth": true});
-        let own = learnt(chatgpt.clone(), false);
+        let own = login_of(chatgpt.clone(), false);
         assert_eq!(
             (own.auth_mode.as_deref(), own.plan.as_deref()),
             (Some("chatgpt"), Some("plus"))
         );
-        let theirs = learnt(chatgpt, true);
+        let theirs = login_of(chatgpt, true);
         assert_eq!(theirs.auth_mode.as_deref(), Some("chatgptAuthTokens"));
     }
 
     #[test]
     fn windows_stay_until_others_come() {
-        let mut known = Known::default();
+        let mut known = ReportedAccount::default();
         let limits = |value| from_value::<RateLimits>(value).unwrap();
-        known.limit(&limits(json!({"primary": {"usedPercent": 12, "windowDurationMins": 300, "resetsAt": 7}, "secondary": {"usedPercent": 34.5}})));
-        known.limit(&limits(
+        known.record_limits(&limits(json!({"primary": {"usedPercent": 12, "windowDurationMins": 300, "resetsAt": 7}, "secondary": {"usedPercent": 34.5}})));
+        known.record_limits(&limits(
             json!({"primary": {"usedPercent": 13}, "secondary": null}),
         ));
         let allowance = known.allowance().unwrap();

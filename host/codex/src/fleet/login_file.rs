@@ -1,23 +1,23 @@
-//! The file that holds the login, as it was at some time.
+//! The modification time of the login's file, to detect a change.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// The file, and when it was written.
 #[derive(Debug)]
-pub(super) struct Login {
+pub(super) struct LoginFile {
     file: PathBuf,
     modified: Option<SystemTime>,
 }
 
-impl Login {
-    /// The file as it is now.
-    pub(super) async fn look(file: PathBuf) -> Self {
+impl LoginFile {
+    /// Reads the current modification time.
+    pub(super) async fn read(file: PathBuf) -> Self {
         let modified = modified(&file).await;
         Self { file, modified }
     }
 
-    /// Whether the file is another now. A login made in one process is not seen by one that runs (0.169.0).
+    /// Whether the file has changed since. A running Codex does not notice (0.169.0).
     pub(super) async fn has_changed(&self) -> bool {
         modified(&self.file).await != self.modified
     }
@@ -36,11 +36,11 @@ mod tests {
     async fn a_login_that_comes_or_goes_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("auth.json");
-        let absent = Login::look(file.clone()).await;
+        let absent = LoginFile::read(file.clone()).await;
         assert!(!absent.has_changed().await);
         tokio::fs::write(&file, "{}").await.unwrap();
         assert!(absent.has_changed().await);
-        let present = Login::look(file.clone()).await;
+        let present = LoginFile::read(file.clone()).await;
         assert!(!present.has_changed().await);
         tokio::fs::remove_file(&file).await.unwrap();
         assert!(present.has_changed().await);

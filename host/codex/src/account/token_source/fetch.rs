@@ -1,4 +1,4 @@
-//! Asking for tokens: a command that prints them, or a URL that answers with them. What they say is never logged.
+//! Fetching tokens: from a command that prints them, or a URL that responds with them. The output is never logged.
 
 use std::process::Stdio;
 
@@ -16,26 +16,26 @@ use tokio::process::Command;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use super::TokenFault;
 use crate::certificates;
+use crate::command::{ProcessGroup, launcher_arguments};
 use crate::config::CodexConfig;
-use crate::launch::{Group, becoming};
+use crate::token_error::TokenError;
 use airlock_base::environment::Environment;
 use airlock_base::secrets::Secret;
 use airlock_base::task::spawner;
 
-/// Bytes of an answer that are read.
+/// Bytes of the output or body that are read.
 const ANSWER: u64 = 64 << 10;
 
-/// How tokens are asked for.
+/// How tokens are fetched.
 #[derive(Debug)]
-pub(super) enum Means {
+pub(super) enum FetchMethod {
     None,
     Command(Vec<String>, Environment),
     Url(String, Option<Secret>),
 }
 
-impl Means {
+impl FetchMethod {
     pub(super) fn of(config: &CodexConfig) -> Self {
         match (&config.token_url, config.token_command.as_slice()) {
             (Some(url), _) => Self::Url(url.clone(), config.token_url_key.clone()),
@@ -44,24 +44,27 @@ impl Means {
         }
     }
 
-    /// What is answered, whatever it is. Dropping this ends the asking.
-    pub(super) async fn ask(&self, previous: Option<&str>) -> Result<Bytes, TokenFault> {
+    /// The raw output or body. Dropping the future ends the command or the request.
+    ///
+    /// # Errors
+    /// `NoSource` and `Failed`.
+    pub(super) async fn fetch(&self, previous: Option<&str>) -> Result<Bytes, TokenError> {
         let reason = match previous {
             Some(_) => "unauthorized",
             None => "start",
         };
-        let question = json!({"reason": reason, "previousAccountId": previous}).to_string();
+        let request_body = json!({"reason": reason, "previousAccountId": previous}).to_string();
         let failed = |error: anyhow::Error| {
-            // Causes name programs and hosts; what was said is in none of them.
-            tracing::warn!(cause = format!("{error:#}"), "tokens were not got");
-            TokenFault::Failed
+            // The causes name programs and hosts, and contain no output.
+            tracing::warn!(cause = format!("{error:#}"), "tokens could not be fetched");
+            TokenError::Failed
         };
         match self {
-            Self::None => Err(TokenFault::NoSource),
+            Self::None => Err(TokenError::NoSource),
             Self::Command(words, environment) => {
-                run(words, environment, question).await.map_err(failed)
+                run(words, environment, request_body).await.map_err(failed)
             }
-            Self::Url(url, key) => post(url, key.as_ref(), question).await.map_err(failed),
+            Self::Url(url, key) => post(url, key.as_ref(), request_body).await.map_err(failed),
         }
     }
 }
@@ -71,14 +74,14 @@ impl Means {
 async fn run(
     words: &[String],
     environment: &Environment,
-    question: String,
+    request_body: String,
 ) -> anyhow::Result<Bytes> {
     let mut command = Command::new("/proc/self/exe");
     let theirs = environment
         .iter()
         .filter(|(name, _)| !name.starts_with("AIRLOCK_"));
     command
-        .args(becoming())
+        .args(launcher_arguments())
         .args(words)
         .env_clear()
         .envs(theirs)
@@ -88,10 +91,10 @@ async fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
     let mut child = spawner::spawn(command).await?;
-    let mut group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+    let mut group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     if let Some(mut stdin) = child.stdin.take() {
-        // Whoever does not read it does not need it.
-        let _ = stdin.write_all(question.as_bytes()).await;
+        // A command need not read its stdin.
+        let _ = stdin.write_all(request_body.as_bytes()).await;
     }
     let mut printed = Vec::new();
     if let Some(stdout) = child.stdout.take() {
@@ -103,27 +106,27 @@ async fn run(
     Ok(printed.into())
 }
 
-async fn post(url: &str, key: Option<&Secret>, question: String) -> anyhow::Result<Bytes> {
+async fn post(url: &str, key: Option<&Secret>, request_body: String) -> anyhow::Result<Bytes> {
     let uri: Uri = url.parse()?;
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let secure = uri.scheme_str() == Some("https");
     let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
     let stream = TcpStream::connect((host, port)).await?;
     if !secure {
-        return exchange(stream, &uri, key, question).await;
+        return exchange(stream, &uri, key, request_body).await;
     }
     let name = ServerName::try_from(host.to_owned())?;
     let stream = TlsConnector::from(certificates::client_config(None).await?)
         .connect(name, stream)
         .await?;
-    exchange(stream, &uri, key, question).await
+    exchange(stream, &uri, key, request_body).await
 }
 
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     uri: &Uri,
     key: Option<&Secret>,
-    question: String,
+    request_body: String,
 ) -> anyhow::Result<Bytes> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
@@ -135,18 +138,18 @@ async fn exchange(
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
     }
-    let request = request.body(Body::from(question))?;
+    let request = request.body(Body::from(request_body))?;
     let limit = usize::try_from(ANSWER).unwrap_or(usize::MAX);
     let exchange = async move {
         let response = sender.send_request(request).await?;
         let status = response.status();
-        // A redirect is a failure too: the key goes to nobody else.
+        // A redirect is a failure too: the key goes to no other host.
         anyhow::ensure!(status.is_success(), "the token URL answers {status}");
         let body = Limited::new(response.into_body(), limit).collect().await;
         let body = body.map_err(|_| anyhow::anyhow!("the token URL's answer breaks off"))?;
         anyhow::Ok(body.to_bytes())
     };
-    // The connection ends once its sender, which the exchange has, is gone.
+    // The connection ends once its sender, which the exchange owns, is dropped.
     let (answer, _) = tokio::join!(exchange, connection);
     answer
 }
@@ -161,49 +164,52 @@ mod tests {
 
     use super::*;
 
-    /// Asks a server that answers once, and gives what it was asked, too.
-    async fn fetched(answer: &str) -> (Result<Bytes, TokenFault>, String) {
+    /// Fetches from a server that responds once; returns the result and the request.
+    async fn fetched(answer: &str) -> (Result<Bytes, TokenError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/tokens", listener.local_addr().unwrap());
-        let means = Means::Url(url, Some(Secret::new("url-key")));
+        let method = FetchMethod::Url(url, Some(Secret::new("url-key")));
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut question = Vec::new();
+            let mut request_body = Vec::new();
             // Its body ends with the only brace that closes.
-            while !question.ends_with(b"}") {
-                assert_ne!(stream.read_buf(&mut question).await.unwrap(), 0);
+            while !request_body.ends_with(b"}") {
+                assert_ne!(stream.read_buf(&mut request_body).await.unwrap(), 0);
             }
             stream.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8(question).unwrap()
+            String::from_utf8(request_body).unwrap()
         };
-        let both = async { tokio::join!(means.ask(Some("acc-1")), serving) };
+        let both = async { tokio::join!(method.fetch(Some("acc-1")), serving) };
         timeout(Duration::from_secs(20), both).await.unwrap()
     }
 
     #[tokio::test]
-    async fn a_url_is_asked_with_its_key_and_answers() {
+    async fn a_url_is_fetched_with_its_key() {
         let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
-        let (tokens, question) = fetched(answer).await;
+        let (tokens, request_body) = fetched(answer).await;
         assert_eq!(tokens.unwrap(), "{}");
-        let question = question.to_lowercase();
-        assert!(question.starts_with("post /tokens http/1.1"), "{question}");
+        let request_body = request_body.to_lowercase();
         assert!(
-            question.contains("authorization: bearer url-key"),
-            "{question}"
+            request_body.starts_with("post /tokens http/1.1"),
+            "{request_body}"
+        );
+        assert!(
+            request_body.contains("authorization: bearer url-key"),
+            "{request_body}"
         );
         let body = r#"{"previousaccountid":"acc-1","reason":"unauthorized"}"#;
-        assert!(question.ends_with(body), "{question}");
+        assert!(request_body.ends_with(body), "{request_body}");
     }
 
     #[tokio::test]
-    async fn a_url_that_sends_elsewhere_or_fails_is_a_fault() {
+    async fn a_redirect_or_an_error_of_the_url_is_a_failure() {
         for head in [
             "302 Found\r\nlocation: http://127.0.0.1:1/",
             "500 Internal Server Error",
         ] {
             let answer = format!("HTTP/1.1 {head}\r\ncontent-length: 0\r\n\r\n");
             let (tokens, _) = fetched(&answer).await;
-            assert!(matches!(tokens, Err(TokenFault::Failed)), "{head}");
+            assert!(matches!(tokens, Err(TokenError::Failed)), "{head}");
         }
     }
 }
