@@ -1,6 +1,6 @@
-//! Codex's failures as a client may hear them. The one place that reads Codex's error texts.
+//! Classifies Codex's errors into failures for clients.
 //!
-//! Codes are those that Codex 0.169.0 was seen to give for each failure of the model (recordings `17_fail_*`).
+//! The codes are those that Codex 0.169.0 reports for each failure of the model (recordings `17_fail_*`).
 
 mod refresh; // tokens that could not be renewed
 
@@ -22,7 +22,7 @@ const RETRY_SECONDS: u32 = 5;
 /// Bytes of the path of a field that a refusal of the model names.
 const FIELD_BYTES: usize = 128;
 
-/// Codex's own words about a failure, for the log.
+/// Codex's error, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("codex: {message} ({info})")]
 struct ReportedError {

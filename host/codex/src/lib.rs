@@ -1,35 +1,35 @@
-//! Codex: supervised `codex app-server` processes, and turns on them. The only place that knows
-//! its JSON, of which the crate `airlock-wire` decodes what comes on stdout.
+//! Codex: supervised `codex app-server` processes, and the turns that run on them. The lines of their stdout are decoded by
+//! `airlock-wire`.
 
-pub mod account; // who is signed in
-pub mod binary; // which Codex
-pub mod certificates; // what it trusts
-pub mod config; // its settings
-pub mod home; // what it may read
-pub mod launch; // how it is started
-pub mod schema; // whether it speaks our protocol
+pub mod account; // its login
+pub mod binary; // its binary and version
+pub mod certificates; // the certificates that it trusts
+pub mod config; // the settings of this crate
+pub mod home; // its home folder
+pub mod launch; // the command that starts it
+pub mod schema; // the upgrade gate
 
 mod child; // one process
 mod command; // its command line and environment
-mod connection; // its stdin and stdout
+mod connection; // JSON-RPC over its stdin and stdout
 mod failure; // its failures, for clients
 mod fleet; // a home's children
-mod log; // what it writes of itself
+mod log; // its log database
 mod model_list; // the models that it offers
-mod orphans; // what an earlier gateway left
-mod pending; // calls that wait
-mod prewarm; // threads before they are needed
+mod orphans; // processes that outlived their gateway
+mod pending; // calls that await a response
+mod prewarm; // threads started in advance
 mod prompt; // a brief in its context
 mod protocol; // its JSON
-mod requests; // what it asks of us
-mod retry_filter; // hides Codex's retries from the reply
-mod stderr; // what it mutters
+mod requests; // refusals of its requests
+mod retry_filter; // hides its retries from the reply
+mod stderr; // its stderr, redacted
 mod thread_catalogs; // the models' catalogs for threads
 mod token_error; // why there is no ChatGPT token
-mod turn; // a turn's events
-mod turn_task; // a turn's life
+mod turn; // a turn's state and events
+mod turn_task; // a turn's task
 mod upstream; // whether the model can be reached
-mod vocabulary; // what it tells, in the boundary's words
+mod vocabulary; // its types, converted to WIT's
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,15 +52,15 @@ use airlock_types::failure::Failure;
 use airlock_types::offload::offload;
 use airlock_types::wit::{Brief, Model, Problem, Selection};
 
-/// What Codex calls us in everything that it asks of a model (`originator`).
+/// The name that Codex sends to the model (`originator`).
 pub const CLIENT_NAME: &str = "airlock";
 
-/// How deep a request lies within fan-outs. A home's own model provider is told to send it, so that a gateway behind it
-/// knows our turns.
+/// The header with a request's depth within fan-outs. A home's own model provider is configured to send it, so that a gateway
+/// behind it recognises our turns.
 pub const DEPTH_HEADER: &str = "x-airlock-depth";
 
-/// Children that one request is offered to, should they go before they have begun it.
-const CHILDREN: usize = 3;
+/// Children on which a turn is tried, should they exit before they have started it.
+const ATTEMPTS: usize = 3;
 
 /// One home: its login, and its children. Clones share it.
 #[derive(Debug, Clone)]
@@ -73,7 +73,7 @@ pub struct Codex {
 }
 
 impl Codex {
-    /// Starts supervising. A missing Codex fails nothing here: `ready` says so, and it is looked for again.
+    /// Starts to supervise. A missing Codex is not an error here: `ready` reports it, and the start is tried again.
     pub fn start(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
         let limits = &config.limits;
         let bounds = ConnectionLimits::of(limits);
@@ -96,18 +96,18 @@ impl Codex {
         &self.limits
     }
 
-    /// Who is signed in.
+    /// The account.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// What stands between a request and a turn, as a client may hear it.
+    /// Whether turns can start now; the error is for clients.
     pub fn ready(&self) -> Result<(), Problem> {
         self.fleet.now()?;
         self.fleet.upstream().problem().map_or(Ok(()), Err)
     }
 
-    /// Whether the model can be reached, as turns have found out.
+    /// Whether the model can be reached, as turns found out.
     pub fn model(&self) -> ModelReport {
         self.fleet.upstream().report()
     }
@@ -122,7 +122,7 @@ impl Codex {
         self.fleet.report()
     }
 
-    /// Waits until the first child answers or has failed to start, at most so long.
+    /// Waits until the first child has started or has failed to, at most `wait`.
     pub async fn started(&self, wait: Duration) -> Started {
         self.fleet.started(wait).await
     }
@@ -158,12 +158,12 @@ impl Codex {
         briefs.iter().map(check).collect()
     }
 
-    /// The name of the model that a turn of this wish would run on, as far as a child has told its models.
-    pub fn model_name(&self, conversation: &Conversation, wished: Option<&Selection>) -> String {
-        let wished = wished.or(conversation.model.as_ref());
-        match (self.fleet.now(), wished) {
-            (Ok(child), _) => child.model_list.name(wished),
-            (Err(_), Some(wished)) => wished.name.clone(),
+    /// The name of the model that a turn with this selection would run on, as far as a child has listed its models.
+    pub fn model_name(&self, conversation: &Conversation, selection: Option<&Selection>) -> String {
+        let selection = selection.or(conversation.model.as_ref());
+        match (self.fleet.now(), selection) {
+            (Ok(child), _) => child.model_list.name(selection),
+            (Err(_), Some(selection)) => selection.name.clone(),
             (Err(_), None) => "default".to_owned(),
         }
     }
@@ -182,7 +182,7 @@ impl Codex {
     ) -> Result<Turn, Failure> {
         tokio::select! {
             biased;
-            // Whatever of it exists by then is ended.
+            // Dropping the other future ends the turn.
             () = self.tasks.requests_aborted() => Err(Failure::stopping()),
             turn = self.begin_turn(conversation, brief, context) => turn,
         }
@@ -199,7 +199,7 @@ impl Codex {
         let bytes = prompt::brief_bytes(&brief);
         let prompt = offload(bytes, move || Prompt::new(conversation, brief)).await?;
         let prompt = Arc::new(prompt?);
-        let mut left = CHILDREN;
+        let mut left = ATTEMPTS;
         loop {
             // Another child may be another Codex.
             child.check_tools(!prompt.tools().is_empty())?;
@@ -213,7 +213,7 @@ impl Codex {
             match started.await {
                 Ok(turn) => return Ok(turn),
                 Err(TurnStartError::Failed(failure)) => return Err(failure),
-                // Nothing ran: the next child is asked.
+                // Nothing ran: the turn is started on the next child.
                 Err(TurnStartError::ChildGone) => {}
             }
             left -= 1;

@@ -1,5 +1,5 @@
-//! Codex's own log of itself: a database in its home that grows by 33 MB with every 1,000 turns, with no setting against it
-//! (0.169.0). Nobody here reads it.
+//! Codex's log database in its home. It grows by 33 MB with every 1,000 turns, no setting disables it (0.169.0), and the
+//! gateway does not read it.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! The models that a child offers, and what a brief may ask of them.
+//! The models that a child offers, and the checks of briefs against them.
 
 use std::sync::Arc;
 
@@ -9,24 +9,24 @@ use super::thread_catalogs::ThreadCatalogs;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, Model, ProblemKind, Selection};
 
-/// Pages beyond which a child's list is taken to have no end.
+/// The maximum number of pages to read.
 const PAGES: usize = 32;
 
-/// What `model/list` said when the child started.
+/// The response to `model/list` when the child started.
 #[derive(Debug)]
 pub(super) struct ModelList {
     /// In Codex's order.
     visible: Arc<[Model]>,
-    /// Not listed, but there for those who know their name.
+    /// Models that are not shown, and can be named.
     hidden: Vec<Model>,
-    /// What a brief without a model gets, where Codex says so.
+    /// The model of a brief that names none, if Codex states it.
     default: Option<String>,
-    /// With a provider of the home's own, the list is no more than what Codex has built in.
+    /// The home has a provider of its own, whose models are not listed.
     open: bool,
 }
 
 impl ModelList {
-    /// Asks the child. `open`: names outside the list are passed on. `thread_catalogs`: turns may call the client's tools.
+    /// Reads the list. `open`: names outside the list are passed on. `thread_catalogs`: turns may call the client's tools.
     pub(super) async fn read(
         connection: &Connection,
         open: bool,
@@ -80,7 +80,7 @@ impl ModelList {
         }
     }
 
-    /// The models to show.
+    /// The models that are shown.
     pub(super) fn visible(&self) -> Arc<[Model]> {
         self.visible.clone()
     }
@@ -93,12 +93,12 @@ impl ModelList {
         conversation: &Conversation,
         brief: &Brief,
     ) -> Result<String, Failure> {
-        let wished = brief.model.as_ref().or(conversation.model.as_ref());
-        let name = self.name(wished);
+        let selection = brief.model.as_ref().or(conversation.model.as_ref());
+        let name = self.name(selection);
         let mut models = self.visible.iter().chain(&self.hidden);
         let Some(model) = models.find(|model| model.id == name) else {
-            return match wished {
-                Some(wished) if !self.open => Err(unknown(wished)),
+            return match selection {
+                Some(selection) if !self.open => Err(unknown(selection)),
                 // The home's own model is the operator's to know.
                 Some(_) | None => Ok(name),
             };
@@ -137,18 +137,20 @@ impl ModelList {
         Some((name, models.any(|model| model.id == name)))
     }
 
-    /// The name of the model that this wish leads to. Where neither it nor Codex says one, it is `default`.
-    pub(super) fn name(&self, wished: Option<&Selection>) -> String {
-        let name = wished.map(|wish| &wish.name).or(self.default.as_ref());
+    /// The name of the selected model, or else of Codex's default; `default` if neither is known.
+    pub(super) fn name(&self, selection: Option<&Selection>) -> String {
+        let name = selection
+            .map(|selection| &selection.name)
+            .or(self.default.as_ref());
         name.cloned().unwrap_or_else(|| "default".to_owned())
     }
 }
 
-fn unknown(wished: &Selection) -> Failure {
+fn unknown(selection: &Selection) -> Failure {
     // A client's text may be long; the message repeats only so much of it.
-    let shown: String = wished.name.chars().take(64).collect();
+    let shown: String = selection.name.chars().take(64).collect();
     let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
-    Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&wished.param)
+    Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&selection.param)
 }
 
 fn model(model: protocol::Model, is_default: bool, tools: bool) -> Model {
@@ -185,7 +187,7 @@ mod tests {
         ModelList::new(serde_json::from_value(models).unwrap(), None, open, None)
     }
 
-    fn wish(name: &str, param: &str) -> Selection {
+    fn selection(name: &str, param: &str) -> Selection {
         Selection {
             name: name.to_owned(),
             param: param.to_owned(),
@@ -194,8 +196,8 @@ mod tests {
 
     fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
         Brief {
-            model: Some(wish(model, "airlock.candidates[0].model")),
-            effort: effort.map(|name| wish(name, "reasoning_effort")),
+            model: Some(selection(model, "airlock.candidates[0].model")),
+            effort: effort.map(|name| selection(name, "reasoning_effort")),
             summary: None,
             instructions: String::new(),
             input,
@@ -267,13 +269,13 @@ mod tests {
         let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
         // What the plan names stands behind every brief that names nothing.
-        let plans = conversation(Some(wish("a", "model")), Vec::new());
+        let plans = conversation(Some(selection("a", "model")), Vec::new());
         let checked = catalogue.check(&plans, &silent);
         assert_eq!(checked.unwrap(), "a");
     }
 
     #[test]
-    fn efforts_are_checked_where_the_model_tells_them() {
+    fn efforts_are_checked_where_the_model_lists_them() {
         let ask = |model, effort| brief(model, Some(effort), vec![]);
         assert_eq!(code(false, &ask("big", "high")), None);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Threads that are started before a request needs them: `thread/start` is the slowest call of a turn's beginning.
+//! Warm threads, started before a request needs them: `thread/start` is the slowest call before a turn.
 //!
 //! A thread fits requests that would start just such a one: of the same model, instructions and tools, which the next
 //! request of a client mostly has. So a kind of thread is last_requested for twice before there is one ahead.
@@ -37,7 +37,7 @@ pub(super) struct WarmThreads {
     most: usize,
 }
 
-/// Those of one kind.
+/// The warm threads of one kind, that is with the same parameters.
 #[derive(Debug)]
 struct Bucket {
     /// What they are started with.

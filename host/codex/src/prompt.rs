@@ -1,7 +1,7 @@
-//! A plan as Codex takes it: items to inject, input to start with, attachments put back in their place. Pure.
+//! A plan in Codex's format: items to inject, the input of `turn/start`, and attachments as data URLs again. Pure.
 
 mod conversation; // what turns of a request share
-mod items; // what may stand in a history
+mod items; // checks of a history's items
 mod tools; // what they may call
 
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use airlock_attachments::Attachments;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, InputItem, ProblemKind};
 
-/// How often a turn may be told all that was attached.
+/// How often a turn may contain all attachments.
 const NAMED_AT_MOST: usize = 2;
 
-/// What one turn is given.
+/// The prompt of one turn.
 #[derive(Debug)]
 pub(super) struct Prompt {
     conversation: Arc<Conversation>,

@@ -1,4 +1,4 @@
-//! The app-server's JSON, as far as we speak it. Names are Codex's own (0.169.0, `generate-json-schema`).
+//! The parameters and results of the app-server's methods, as far as they are used. Names are Codex's own (0.169.0, `generate-json-schema`).
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Notifications that nobody here reads, switched off at the source (`initialize`, capabilities).
+/// Unused notifications, switched off at the source (`initialize`, capabilities).
 pub(super) const UNREAD: &[&str] = &[
     "app/list/updated",
     "mcpServer/startupStatus/updated",
@@ -18,13 +18,13 @@ pub(super) const UNREAD: &[&str] = &[
     "thread/status/changed",
 ];
 
-/// -32001: Codex took nothing on, so the call may be made again.
+/// -32001: Codex is overloaded and has not started the call, so it may be repeated.
 pub(super) const OVERLOADED: i64 = -32001;
 
 /// -32602: of all parameters that we send, only too long an input is answered so (`input_too_large`, 0.169.0).
 pub(super) const INVALID_PARAMS: i64 = -32602;
 
-/// What Codex asks when the model calls a tool of the thread's.
+/// Codex's request for the result of a tool call.
 pub(super) const TOOL_CALL: &str = "item/tool/call";
 
 /// Characters of text that one `turn/start` takes (protocol, `input_too_large`).
@@ -98,7 +98,7 @@ pub(super) struct DynamicTool {
     pub(super) param: String,
 }
 
-/// What came of a call.
+/// The result of a tool call.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ToolCallResponse<'a> {

@@ -32,8 +32,8 @@ fn valued(names: &str) -> Option<Regex> {
     Regex::new(&pattern).ok()
 }
 
-/// Logs what arrives until it ends, and tells it to `ear` as long as there is room.
-pub(super) async fn trace(stderr: impl AsyncRead + Unpin, ear: Option<mpsc::Sender<String>>) {
+/// Logs stderr until its end, and sends each line to `copy` as long as there is room.
+pub(super) async fn trace(stderr: impl AsyncRead + Unpin, copy: Option<mpsc::Sender<String>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
@@ -48,15 +48,15 @@ pub(super) async fn trace(stderr: impl AsyncRead + Unpin, ear: Option<mpsc::Send
             Ok(_) => {}
         }
         let text = String::from_utf8_lossy(&line);
-        // Who has an ear for it signs somebody in.
-        let text = match &ear {
+        // Only a sign-in needs a copy.
+        let text = match &copy {
             Some(_) => clean_strictly(&text),
             None => clean(&text),
         };
         if !text.is_empty() {
             tracing::debug!(target: "airlock::codex::stderr", "{text}");
-            if let Some(ear) = &ear {
-                let _ = ear.try_send(text);
+            if let Some(copy) = &copy {
+                let _ = copy.try_send(text);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Codex's own catalogue of models, as threads are given it: without what our instructions replace, and with tools brought
+//! Catalogs of models for threads, made from Codex's own: without what our instructions replace, and with tools brought
 //! to plain function calls.
 //!
 //! Codex reads its catalogue with every thread and every turn. Without the texts that our instructions replace it has 23 KB
@@ -49,7 +49,7 @@ pub(super) struct ThreadCatalogs {
 }
 
 impl ThreadCatalogs {
-    /// The same, for a child of this version.
+    /// Adapts the catalogs to a child of this version.
     pub(super) fn of(self, version: &str) -> Self {
         let are_read = binary::is_since(version, PER_THREAD);
         if !are_read && !self.in_code_mode.is_empty() {
@@ -68,7 +68,7 @@ impl ThreadCatalogs {
         self.models.contains(model)
     }
 
-    /// Whether this model gets functions as functions.
+    /// Whether this model can be given the client's functions.
     pub(super) fn reaches(&self, model: &str) -> bool {
         self.are_read || !self.in_code_mode.iter().any(|name| name == model)
     }
@@ -130,7 +130,7 @@ fn slug(model: &Value) -> Option<String> {
     model["slug"].as_str().map(str::to_owned)
 }
 
-/// What our instructions replace.
+/// Members that the gateway's instructions replace.
 fn lean() -> Vec<(&'static str, Value)> {
     vec![
         ("base_instructions", "".into()),
@@ -138,7 +138,7 @@ fn lean() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Every model's own ways, switched off.
+/// Members that turn a model's special tools and limits off.
 fn plain() -> Vec<(&'static str, Value)> {
     let mut plain = lean();
     plain.extend([

@@ -1,5 +1,5 @@
-//! Whether the model can be reached, as the turns of a home find out. Requests are never refused for it: the next one may
-//! succeed, and that success is what clears the state.
+//! Reachability of the model, as the turns of a home find out. Requests are never refused because of it: the next one may
+//! succeed, which clears the state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

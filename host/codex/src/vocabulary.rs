@@ -1,11 +1,11 @@
-//! What Codex tells, in the boundary's words.
+//! Converts the decoder's types to those of WIT.
 
 use airlock_wire::decode;
 use serde_json::value::RawValue;
 
 use airlock_types::wit::{EventKind, Notification, Phase, Usage};
 
-/// What has no words of its own: a notification's method and parameters.
+/// A notification without a type of its own in WIT: its method and parameters.
 pub(super) fn verbatim((method, params): (&str, &RawValue)) -> EventKind {
     EventKind::Other(Notification {
         method: method.to_owned(),
