@@ -3,20 +3,20 @@
 mod account; // messages about the account
 mod liveness; // whether the child responds
 mod message; // outgoing messages, as lines
+mod read; // the reader of a child's stdout
 mod write; // the writer of a child's stdin
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use airlock_wire::decode::{self, RpcError, RpcMessage, ThreadNotification};
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::account::AccountLine;
 pub(super) use self::liveness::WeakConnection;
 use self::message::{RpcCall, RpcNotification, RpcResponse, encode};
+use self::read::read;
 use self::write::write;
 use super::pending::{PendingCalls, RpcResult};
 use super::protocol::{Nothing, TOOL_CALL};
@@ -39,9 +40,6 @@ const LINES: usize = 1024;
 /// send the same history. Messages below the second size are not counted.
 const LARGE_MESSAGES_KIB: u32 = 32 << 10;
 const LARGE_MESSAGE_KIB: u32 = 256;
-
-/// Bytes of one read from the child's stdout.
-const READ_BYTES: usize = 256 << 10;
 
 /// Why a call has no result.
 #[derive(Debug, thiserror::Error)]
@@ -371,40 +369,6 @@ impl Drop for PendingCallGuard<'_> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Reads lines to the end of stdout. A line beyond the limit is an error: the rest cannot be trusted.
-async fn read(
-    mut stdout: impl AsyncRead + Unpin,
-    inner: &ConnectionInner,
-    line_bytes: usize,
-) -> io::Result<()> {
-    let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    // Bytes of the buffer that contain no line end.
-    let mut searched = 0;
-    loop {
-        while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
-            let end = searched + end;
-            let text = buffer[..end].trim_ascii();
-            if !text.is_empty() {
-                inner.dispatch(text);
-            }
-            buffer.advance(end + 1);
-            searched = 0;
-        }
-        searched = buffer.len();
-        if searched > line_bytes {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "a line of codex is too long",
-            ));
-        }
-        buffer.reserve(READ_BYTES);
-        if stdout.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
-        }
-        inner.record_output();
-    }
 }
 
 #[cfg(test)]

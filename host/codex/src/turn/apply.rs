@@ -116,9 +116,7 @@ impl TurnState {
             }
             TurnReport::ToolReturned { call } => {
                 effects.is_last = self.calls.returned(&call);
-                if effects.is_last {
-                    events.extend(parts.map(verbatim));
-                }
+                events.extend(parts.filter(|_| effects.is_last).map(verbatim));
             }
             TurnReport::Retrying(error) => self.retrying(error, now, effects),
             TurnReport::Compacting => {

@@ -1,0 +1,45 @@
+//! The reader of a child's stdout.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::ConnectionInner;
+
+/// Bytes of one read from the child's stdout.
+const READ_BYTES: usize = 256 << 10;
+
+/// Reads lines to the end of stdout. A line beyond the limit is an error: the rest cannot be trusted.
+pub(super) async fn read(
+    mut stdout: impl AsyncRead + Unpin,
+    inner: &ConnectionInner,
+    line_bytes: usize,
+) -> io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    // Bytes of the buffer that contain no line end.
+    let mut searched = 0;
+    loop {
+        while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {
+            let end = searched + end;
+            let text = buffer[..end].trim_ascii();
+            if !text.is_empty() {
+                inner.dispatch(text);
+            }
+            buffer.advance(end + 1);
+            searched = 0;
+        }
+        searched = buffer.len();
+        if searched > line_bytes {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a line of codex is too long",
+            ));
+        }
+        buffer.reserve(READ_BYTES);
+        if stdout.read_buf(&mut buffer).await? == 0 {
+            return Ok(());
+        }
+        inner.record_output();
+    }
+}
