@@ -25,7 +25,7 @@ const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
 /// What every data URL begins with.
 const SCHEME: &str = "data:";
 
-/// What was lifted out of a body: descriptions to the policy, kept by the host.
+/// What was lifted out of a body: described to the policy, stored by the host.
 #[derive(Default)]
 pub struct Attachments(Vec<Attachment>);
 

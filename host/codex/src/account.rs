@@ -9,6 +9,7 @@ pub mod status; // what clients may know
 mod attach; // a child that has just started
 mod cached_probe; // results of the command line
 mod events; // the events of a sign-in
+mod invalid_field; // an invalid field of a request
 mod login_process; // the Codex of one sign-in
 mod logout; // signing out
 mod messages; // Codex's messages, classified

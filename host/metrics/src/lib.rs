@@ -6,6 +6,7 @@ mod page; // all of it as text
 mod process; // ours
 mod release; // what one release does
 mod request; // one request
+mod route; // the labels of a request
 mod tokens; // tokens of turns
 
 use std::collections::BTreeMap;
@@ -18,8 +19,8 @@ pub use self::histogram::Histogram;
 pub use self::page::{Page, Series};
 use self::release::AllCallTimes;
 pub use self::release::{CallPurpose, ReleaseMetrics};
-use self::request::Route;
 pub use self::request::{OpenStream, RequestMetrics, TurnMetrics};
+use self::route::Route;
 use self::tokens::TokenInstruments;
 
 /// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.

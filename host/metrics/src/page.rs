@@ -10,7 +10,7 @@ use prometheus_client::registry::Unit;
 
 use super::histogram::Histogram;
 use super::release::{CallPurpose, KINDS, ReleaseMetrics};
-use super::request::{RequestOutcome, Route};
+use super::route::{RequestOutcome, Route};
 use super::{Metrics, MetricsInner, ReleaseRole};
 
 /// A series: its labels, and its value.

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::histogram::Histogram;
-use super::request::{RequestOutcome, Route};
+use super::route::{RequestOutcome, Route};
 
 /// Bounds for calls in seconds: most take microseconds, and the longest is `sandbox.call_timeout`.
 const CALL: &[f64] = &[

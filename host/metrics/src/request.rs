@@ -5,68 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::release::ReleaseMetrics;
+use super::route::{RequestOutcome, Route};
 use super::{FanOutMetrics, Metrics};
 use airlock_types::wit::Usage;
-
-/// Where a request went. A closed list: paths come from clients.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Route {
-    Chat,
-    Models,
-    Probes,
-    Metrics,
-    Admin,
-    /// Whether Codex is there, and signing in and out.
-    Codex,
-    Other,
-}
-
-impl Route {
-    pub(super) const ALL: [(Self, &'static str); 7] = [
-        (Self::Chat, "/v1/chat/completions"),
-        (Self::Models, "/v1/models"),
-        (Self::Probes, "/healthz"),
-        (Self::Metrics, "/metrics"),
-        (Self::Admin, "/admin"),
-        (Self::Codex, "/api/codex"),
-        (Self::Other, "other"),
-    ];
-
-    fn of(path: &str) -> Self {
-        match path {
-            "/v1/chat/completions" => Self::Chat,
-            "/v1/models" => Self::Models,
-            "/healthz" | "/readyz" => Self::Probes,
-            "/metrics" => Self::Metrics,
-            path if path.starts_with("/v1/models/") => Self::Models,
-            path if path.starts_with("/admin/") => Self::Admin,
-            path if path.starts_with("/api/codex/") => Self::Codex,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestOutcome {
-    /// Answered to the end.
-    Ok,
-    /// The client's mistake: a status of 400 to 499.
-    Refused,
-    /// Ours, or the model's: a status from 500 on, or a stream that ended with an error.
-    Failed,
-    /// The client left before the end.
-    Left,
-}
-
-impl RequestOutcome {
-    pub(super) const ALL: [(Self, &'static str); 4] = [
-        (Self::Ok, "ok"),
-        (Self::Refused, "refused"),
-        (Self::Failed, "failed"),
-        (Self::Left, "left"),
-    ];
-}
 
 /// The metrics of a request while it runs. Clones share them.
 #[derive(Clone, Debug)]

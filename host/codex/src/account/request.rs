@@ -1,5 +1,6 @@
 //! A client's request to sign in, checked before Codex receives it: Codex accepts any text as a key (0.169.0).
 
+pub use super::invalid_field::InvalidField;
 use super::tokens::ChatGptTokens;
 use airlock_base::secrets::Secret;
 
@@ -15,23 +16,6 @@ pub enum SignInRequest {
     ApiKey(Secret),
     /// With ChatGPT tokens that the operator renews.
     Tokens(ChatGptTokens),
-}
-
-/// A field of a request that is invalid.
-#[derive(Debug)]
-pub struct InvalidField {
-    /// The field's name.
-    pub param: &'static str,
-    /// Why it is invalid. Never its value.
-    pub message: String,
-}
-
-impl InvalidField {
-    /// An error that names the field and what is wrong with it.
-    pub fn new(param: &'static str, fault: &str) -> Self {
-        let message = format!("{param} {fault}");
-        Self { param, message }
-    }
 }
 
 impl SignInRequest {

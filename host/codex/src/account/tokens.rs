@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::invalid_field::InvalidField;
 use super::messages;
-use super::request::InvalidField;
 use airlock_base::secrets::Secret;
 
 /// The longest token that is accepted, in bytes.
