@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use airlock_tests::fake::Answer;
+use airlock_tests::fake::ScriptedResponse;
 use airlock_tests::{FakeCodex, Frame, Gateway, Script, Stream, soon};
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-fn started(url: &str, code: &str) -> Answer {
-    Answer::Result(
+fn started(url: &str, code: &str) -> ScriptedResponse {
+    ScriptedResponse::Result(
         json!({"type": "chatgptDeviceCode", "loginId": "login-1", "verificationUrl": url, "userCode": code}),
     )
 }
@@ -60,7 +60,7 @@ async fn only_openais_own_pages_and_plain_codes_are_passed_on() -> Result<()> {
         let mut stream = begin(&gateway).await?;
         assert_eq!(last(&mut stream).await?["reason"], reason, "{url}");
         assert!(!String::from_utf8_lossy(stream.raw()).contains("evil"));
-        assert_eq!(fake.told("account/login/cancel").len(), 1);
+        assert_eq!(fake.received("account/login/cancel").len(), 1);
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ async fn leaving_a_codex_that_heeds_nothing_takes_two_seconds() -> Result<()> {
     let url = "https://auth.openai.com/codex/device";
     let script = script
         .always("account/login/start", started(url, "ABCD-1234"))
-        .always("account/login/cancel", Answer::Silence);
+        .always("account/login/cancel", ScriptedResponse::Silence);
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
     fake.expect_start().await?;

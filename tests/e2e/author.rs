@@ -168,7 +168,7 @@ async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
         let messages = json!([{"role": "user", "content": "fine"}]);
         let mut stream = client.stream(json!({"messages": messages})).await?;
         assert_eq!(stream.text().await?, "You said: fine", "{role}");
-        let threads = fake.told("thread/start");
+        let threads = fake.received("thread/start");
         let ruled = threads.iter().all(|it| {
             it["params"]["baseInstructions"]
                 .to_string()
@@ -186,7 +186,7 @@ async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
             let body = json!({"messages": messages, "parallel_calls": 2});
             let reply = client.chat(body).await?;
             assert_eq!(reply.text()?, "You said: fine");
-            assert_eq!(fake.told("turn/start").len(), 4);
+            assert_eq!(fake.received("turn/start").len(), 4);
             assert_eq!(
                 reply.body["airlock"],
                 Value::Null,
@@ -215,12 +215,12 @@ async fn a_new_prompt_keeps_all_that_the_shipped_one_does() -> Result<()> {
     let reply = gateway.client().chat(body).await?;
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert_eq!(reply.header("x-airlock-ignored"), "");
-    let threads = fake.told("thread/start");
+    let threads = fake.received("thread/start");
     let thread = &threads.last().context("no thread")?["params"];
     assert_eq!(thread["dynamicTools"][0]["name"], "look");
     let instructions = thread["baseInstructions"].as_str().unwrap_or_default();
     assert!(instructions.contains("five sentences"), "{instructions}");
-    let turns = fake.told("turn/start");
+    let turns = fake.received("turn/start");
     let turn = &turns.last().context("no turn")?["params"];
     assert_eq!(turn["effort"], "high");
     assert_eq!(turn["outputSchema"], json!({"type": "object"}));

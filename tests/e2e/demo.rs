@@ -122,6 +122,6 @@ async fn what_the_gateway_refuses_is_said_and_help_teaches() -> Result<()> {
         help.contains("--synthesis") && help.contains("examples:"),
         "{help}"
     );
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use airlock_tests::fake::Answer;
+use airlock_tests::fake::ScriptedResponse;
 use airlock_tests::{
     FakeCodex, Frame, Gateway, Reply, Script, Stream, fan_out, soon, tool, within,
 };
@@ -96,7 +96,7 @@ async fn two_hundred_endings(drain: &str, hurry: bool) -> Result<()> {
     let url = "https://auth.openai.com/codex/device";
     let code = json!({"type": "chatgptDeviceCode", "loginId": "login-1", "verificationUrl": url, "userCode": "ABCD-1234"});
     let script = Script::new()
-        .always("account/login/start", Answer::Result(code))
+        .always("account/login/start", ScriptedResponse::Result(code))
         .when("talking", |turn| turn.text("Hel").hang())
         .every_turn(airlock_tests::TurnPlan::hang);
     let fake = FakeCodex::start(script)?;

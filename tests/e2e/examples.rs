@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use airlock_tests::policies::stamped;
-use airlock_tests::{Answer, FakeCodex, Frame, Gateway, Script, angle, fan_out, programs, within};
+use airlock_tests::{
+    FakeCodex, Frame, Gateway, Script, ScriptedResponse, angle, fan_out, programs, within,
+};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -80,7 +82,7 @@ async fn house_voice_without_settings_serves_as_the_shipped_policy_does() -> Res
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
     let mut stream = gateway.client().stream(asking("there")).await?;
     assert_eq!(stream.text().await?, "You said: there");
-    assert_eq!(fake.told("turn/start").len(), 2);
+    assert_eq!(fake.received("turn/start").len(), 2);
     Ok(())
 }
 
@@ -163,13 +165,13 @@ async fn haiku_is_a_policy_in_javascript() -> Result<()> {
     assert_eq!(whole.text()?, poem);
     assert_eq!(whole.body["usage"]["completion_tokens"], 2);
 
-    let starts = fake.told("thread/start");
+    let starts = fake.received("thread/start");
     let instructions = starts[0]["params"]["baseInstructions"].to_string();
     assert!(
         instructions.contains("Answer with one haiku") && instructions.contains("Be kind."),
         "{instructions}"
     );
-    let injected = fake.told("thread/inject_items")[0].to_string();
+    let injected = fake.received("thread/inject_items")[0].to_string();
     assert!(
         injected.contains('é') && injected.contains("漢🦀"),
         "{injected}"
@@ -257,7 +259,7 @@ async fn a_stamping_policy_misbehaves_where_it_is_asked_to() -> Result<()> {
 async fn a_model_can_make_a_stamping_policy_fail_at_the_list() -> Result<()> {
     let mut models: Value = serde_json::from_str(include_str!("../src/fake/models.json"))?;
     models[0]["description"] = json!("stamp:trap:models");
-    let list = Answer::Result(json!({"data": models, "nextCursor": null}));
+    let list = ScriptedResponse::Result(json!({"data": models, "nextCursor": null}));
     let folder = tempfile::tempdir()?;
     let policy = build(folder.path(), "STAMP-0001")?;
     let (_fake, gateway) = serve(policy, Script::new().always("model/list", list)).await?;

@@ -6,7 +6,7 @@ mod orphans; // what an earlier gateway left
 mod prewarm; // threads before they are needed
 mod replaced; // children that make way for others
 
-use airlock_tests::{Admin, Answer, FakeCodex, Gateway, GatewayBuilder, Script};
+use airlock_tests::{Admin, FakeCodex, Gateway, GatewayBuilder, Script, ScriptedResponse};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -123,7 +123,7 @@ async fn turns_go_to_the_child_that_has_the_fewest() -> Result<()> {
 async fn the_circuit_opens_after_repeated_failures_and_closes_by_a_probe() -> Result<()> {
     let mut script = Script::new();
     for _ in 0..4 {
-        script = script.answer("initialize", Answer::Exit(1));
+        script = script.answer("initialize", ScriptedResponse::Exit(1));
     }
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with().administered().over_fake(&fake).await?;
@@ -153,7 +153,7 @@ async fn the_circuit_opens_after_repeated_failures_and_closes_by_a_probe() -> Re
 
 #[tokio::test]
 async fn a_codex_that_does_not_keep_up_gets_fewer_turns_at_once() -> Result<()> {
-    let script = Script::new().answer("thread/start", Answer::overloaded());
+    let script = Script::new().answer("thread/start", ScriptedResponse::overloaded());
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::with()
         .administered()

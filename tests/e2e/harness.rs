@@ -1,4 +1,4 @@
-//! The scripted parties are only worth something where they behave as the real ones: held against each other here.
+//! Compares the scripted Codex and model with the real Codex.
 
 mod fake; // the fake against the real Codex
 mod model; // the model's failures, as the real Codex sees them
@@ -26,7 +26,7 @@ fn methods(told: &[Value]) -> Vec<&str> {
         .collect()
 }
 
-/// Where each member of a notification is, without the values.
+/// The path of each member of a notification.
 fn members(value: &Value, path: &str, into: &mut Vec<String>) {
     match value {
         Value::Object(object) => {

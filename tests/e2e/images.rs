@@ -96,7 +96,7 @@ async fn a_broken_image_is_a_400_that_names_its_part() -> Result<()> {
         }
     }
     assert_eq!(
-        fake.told("turn/start").len() + fake.told("thread/inject_items").len(),
+        fake.received("turn/start").len() + fake.received("thread/inject_items").len(),
         0
     );
     assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
@@ -158,7 +158,7 @@ async fn data_urls_that_codex_does_not_read_are_refused() -> Result<()> {
             reply.body
         );
     }
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }
 

@@ -60,8 +60,9 @@ async fn an_interrupt_that_comes_too_early_is_repeated_until_it_holds() -> Resul
 
 #[tokio::test]
 async fn a_client_that_leaves_while_its_thread_starts_leaves_no_turn_behind() -> Result<()> {
-    let fake =
-        FakeCodex::start(Script::new().answer("thread/start", airlock_tests::Answer::Silence))?;
+    let fake = FakeCodex::start(
+        Script::new().answer("thread/start", airlock_tests::ScriptedResponse::Silence),
+    )?;
     let gateway = Gateway::over_fake(&fake).await?;
     {
         let asking = gateway.client().chat(json!({}));
@@ -72,7 +73,7 @@ async fn a_client_that_leaves_while_its_thread_starts_leaves_no_turn_behind() ->
     }
     assert_eq!(gateway.client().ask("next").await?, "You said: next");
     assert_eq!(
-        fake.told("turn/start").len(),
+        fake.received("turn/start").len(),
         1,
         "only the second request became a turn"
     );
@@ -81,7 +82,7 @@ async fn a_client_that_leaves_while_its_thread_starts_leaves_no_turn_behind() ->
 
 #[tokio::test]
 async fn a_thread_whose_client_left_while_it_started_is_given_back() -> Result<()> {
-    let busy = airlock_tests::Answer::overloaded();
+    let busy = airlock_tests::ScriptedResponse::overloaded();
     let fake = FakeCodex::start(Script::new().answer("thread/start", busy))?;
     let gateway = Gateway::over_fake(&fake).await?;
     {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use airlock_tests::{Answer, FakeCodex, Frame, Gate, Gateway, Script};
+use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, ScriptedResponse};
 use anyhow::{Context, Result, bail};
 use futures_util::future::try_join_all;
 use rustix::process::Signal;
@@ -103,7 +103,7 @@ async fn a_codex_that_nobody_signed_in_to_is_a_503_and_never_a_401() -> Result<(
             reply.body
         );
     }
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }
 
@@ -156,7 +156,7 @@ async fn a_child_that_answers_makes_it_ready() -> Result<()> {
 
 #[tokio::test]
 async fn a_child_that_never_answers_does_not_make_it_ready() -> Result<()> {
-    let fake = FakeCodex::start(Script::new().always("initialize", Answer::Silence))?;
+    let fake = FakeCodex::start(Script::new().always("initialize", ScriptedResponse::Silence))?;
     let gateway = Gateway::with()
         .settings("[limits]\ncall_timeout = \"200ms\"")
         .over_fake(&fake)
@@ -207,22 +207,22 @@ async fn a_child_that_is_killed_mid_turn_is_an_error_and_the_next_request_works(
     }
     assert_eq!(gateway.client().ask("next").await?, "You said: next");
     assert_eq!(fake.starts(), 3);
-    assert_eq!(fake.told("turn/start").len(), 3, "no turn ran twice");
+    assert_eq!(fake.received("turn/start").len(), 3, "no turn ran twice");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_child_that_goes_before_the_turn_began_is_replaced_unseen() -> Result<()> {
-    let fake = FakeCodex::start(Script::new().answer("thread/start", Answer::Exit(1)))?;
+    let fake = FakeCodex::start(Script::new().answer("thread/start", ScriptedResponse::Exit(1)))?;
     let gateway = Gateway::over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
-    assert_eq!(fake.told("turn/start").len(), 1);
+    assert_eq!(fake.received("turn/start").len(), 1);
     Ok(())
 }
 
 #[tokio::test]
 async fn children_that_all_go_before_the_turn_began_are_not_offered_it_for_ever() -> Result<()> {
-    let fake = FakeCodex::start(Script::new().always("thread/start", Answer::Exit(1)))?;
+    let fake = FakeCodex::start(Script::new().always("thread/start", ScriptedResponse::Exit(1)))?;
     let gateway = Gateway::over_fake(&fake).await?;
     let reply = gateway.client().chat(json!({})).await?;
     assert_eq!(
@@ -231,7 +231,7 @@ async fn children_that_all_go_before_the_turn_began_are_not_offered_it_for_ever(
         "{}",
         reply.body
     );
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }
 
@@ -247,7 +247,7 @@ async fn a_child_that_exits_in_a_turn_fails_it_and_the_turn_is_not_run_again() -
         reply.body
     );
     assert_eq!(gateway.client().ask("next").await?, "You said: next");
-    assert_eq!(fake.told("turn/start").len(), 2);
+    assert_eq!(fake.received("turn/start").len(), 2);
     Ok(())
 }
 

@@ -185,7 +185,7 @@ async fn requests_beyond_the_turns_wait_and_beyond_the_queue_are_refused() -> Re
         "{:?}",
         refused.headers
     );
-    assert_eq!(fake.told("turn/start").len(), 1);
+    assert_eq!(fake.received("turn/start").len(), 1);
     gate.open();
     first.text().await?;
     fake.expect_count("turn/start", 2).await?;

@@ -52,7 +52,7 @@ async fn a_policy_that_fails_while_it_reads_the_request_is_a_500() -> Result<()>
         );
     }
     assert_eq!(
-        fake.told("turn/start").len(),
+        fake.received("turn/start").len(),
         DEEDS.len(),
         "the failed requests became no turn"
     );
@@ -73,8 +73,8 @@ async fn a_policy_cannot_speak_to_codex_itself() -> Result<()> {
         );
         assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
     }
-    assert_eq!(fake.told("fs/writeFile").len(), 0);
-    assert_eq!(fake.told("turn/start").len(), 2);
+    assert_eq!(fake.received("fs/writeFile").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 2);
     Ok(())
 }
 
@@ -190,7 +190,7 @@ async fn a_panel_that_fails_or_breaks_its_contract_is_a_500() -> Result<()> {
         );
         assert_eq!(gateway.client().ask("fine").await?, "You said: fine");
     }
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let consulted = starts
         .iter()
         .filter(|start| start["params"]["input"].to_string().contains("and now?"));
@@ -211,7 +211,7 @@ async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result
     let told = gateway.client().fan_out(2, json!({})).await?;
     assert_eq!(told.text, "the answer");
     assert_eq!(told.airlock["synthesis"]["strategy"], "critique");
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let last = starts.last().context("no turn")?["params"]["input"].to_string();
     assert!(last.contains("the second forgets"), "{last}");
     // What the critic used counts to the synthesis.

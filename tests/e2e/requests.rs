@@ -128,7 +128,7 @@ async fn requests_that_are_wrong_name_the_place() -> Result<()> {
         assert_eq!(reply.error("type"), "invalid_request_error", "{about}");
         assert_eq!(reply.error("param"), place, "{about}");
     }
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }
 
@@ -272,7 +272,7 @@ async fn an_unknown_model_is_a_404_before_any_turn() -> Result<()> {
         assert_eq!(reply.error("type"), "invalid_request_error");
     }
     assert_eq!(
-        fake.told("thread/start").len() + fake.told("turn/start").len(),
+        fake.received("thread/start").len() + fake.received("turn/start").len(),
         0
     );
     assert_eq!(

@@ -1,6 +1,6 @@
 //! What is asked again, and what never: Codex's own retries, its overload, and turns that may have run.
 
-use airlock_tests::{Answer, FakeCodex, Frame, Gateway, Script};
+use airlock_tests::{FakeCodex, Frame, Gateway, Script, ScriptedResponse};
 use anyhow::{Context, Result};
 use serde_json::json;
 
@@ -99,22 +99,23 @@ async fn a_retry_that_never_succeeds_ends_with_the_failure() -> Result<()> {
 async fn an_overloaded_codex_is_asked_again() -> Result<()> {
     for method in ["thread/start", "thread/inject_items", "turn/start"] {
         let script = Script::new()
-            .answer(method, Answer::overloaded())
-            .answer(method, Answer::overloaded());
+            .answer(method, ScriptedResponse::overloaded())
+            .answer(method, ScriptedResponse::overloaded());
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::over_fake(&fake).await?;
         let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"},
             {"role": "user", "content": "c"}]);
         let reply = gateway.client().chat(json!({"messages": messages})).await?;
         assert_eq!(reply.text()?, "You said: c", "{method}");
-        assert_eq!(fake.told(method).len(), 3, "{method}");
+        assert_eq!(fake.received(method).len(), 3, "{method}");
     }
     Ok(())
 }
 
 #[tokio::test]
 async fn a_codex_that_stays_overloaded_is_a_503() -> Result<()> {
-    let fake = FakeCodex::start(Script::new().always("turn/start", Answer::overloaded()))?;
+    let fake =
+        FakeCodex::start(Script::new().always("turn/start", ScriptedResponse::overloaded()))?;
     let gateway = Gateway::over_fake(&fake).await?;
     let reply = gateway.client().chat(json!({})).await?;
     assert_eq!(
@@ -123,17 +124,17 @@ async fn a_codex_that_stays_overloaded_is_a_503() -> Result<()> {
         "{}",
         reply.body
     );
-    assert!(fake.told("turn/start").len() > 1, "it was asked again");
+    assert!(fake.received("turn/start").len() > 1, "it was asked again");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_turn_is_never_started_twice_for_any_other_reason() -> Result<()> {
-    let refused = Answer::Error {
+    let refused = ScriptedResponse::Error {
         code: -32603,
         message: "internal".to_owned(),
     };
-    for (answer, status) in [(refused, 502), (Answer::Silence, 504)] {
+    for (answer, status) in [(refused, 502), (ScriptedResponse::Silence, 504)] {
         let fake = FakeCodex::start(Script::new().answer("turn/start", answer))?;
         let gateway = Gateway::with()
             .settings("[limits]\ncall_timeout = \"400ms\"")
@@ -141,7 +142,7 @@ async fn a_turn_is_never_started_twice_for_any_other_reason() -> Result<()> {
             .await?;
         let reply = gateway.client().chat(json!({})).await?;
         assert_eq!(reply.status.as_u16(), status, "{}", reply.body);
-        assert_eq!(fake.told("turn/start").len(), 1);
+        assert_eq!(fake.received("turn/start").len(), 1);
         assert_eq!(gateway.client().ask("again").await?, "You said: again");
     }
     Ok(())
@@ -162,6 +163,6 @@ async fn a_turn_whose_start_is_never_answered_but_which_runs_is_interrupted() ->
         reply.body
     );
     fake.expect_endings("interrupted", 1).await?;
-    assert_eq!(fake.told("turn/start").len(), 1);
+    assert_eq!(fake.received("turn/start").len(), 1);
     Ok(())
 }

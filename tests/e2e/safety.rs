@@ -1,7 +1,7 @@
 //! Who may ask, and what Codex may do.
 
 use airlock_tests::client::send;
-use airlock_tests::{Answer, FakeCodex, Gateway, Script};
+use airlock_tests::{FakeCodex, Gateway, Script, ScriptedResponse};
 use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ async fn a_page_from_elsewhere_can_ask_nothing() -> Result<()> {
         assert_eq!(reply.error("message"), &json!(message));
         assert_eq!(reply.header("access-control-allow-origin"), "");
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
     for (name, value) in [
         ("host", format!("localhost:{port}")),
         ("origin", format!("http://127.0.0.1:{port}")),
@@ -104,7 +104,7 @@ async fn a_key_that_is_configured_must_be_presented() -> Result<()> {
             assert!(!reply.body.to_string().contains("sk-airlock-right"));
         }
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
     let client = gateway.client().with_key("sk-airlock-right");
     assert_eq!(client.ask("hi").await?, "You said: hi");
     assert_eq!(gateway.client().get("/healthz").await?.status, 200);
@@ -143,8 +143,9 @@ async fn a_thread_that_is_not_confined_runs_no_turn() -> Result<()> {
         json!({"approvalPolicy": null}),
     ];
     for over in unconfined {
-        let fake =
-            FakeCodex::start(Script::new().answer("thread/start", Answer::With(over.clone())))?;
+        let fake = FakeCodex::start(
+            Script::new().answer("thread/start", ScriptedResponse::With(over.clone())),
+        )?;
         let gateway = Gateway::over_fake(&fake).await?;
         let reply = gateway.client().chat(json!({})).await?;
         assert!(
@@ -153,7 +154,7 @@ async fn a_thread_that_is_not_confined_runs_no_turn() -> Result<()> {
             reply.status,
             reply.body
         );
-        assert_eq!(fake.told("turn/start").len(), 0, "{over}");
+        assert_eq!(fake.received("turn/start").len(), 0, "{over}");
     }
     Ok(())
 }
@@ -316,7 +317,7 @@ async fn a_body_cannot_widen_what_codex_may_do() -> Result<()> {
     // Refused or ignored, but never passed on.
     gateway.client().chat(wider).await?;
     gateway.client().ask("and now").await?;
-    for start in fake.told("thread/start") {
+    for start in fake.received("thread/start") {
         let params: &Value = &start["params"];
         assert_eq!(
             (&params["sandbox"], &params["approvalPolicy"]),

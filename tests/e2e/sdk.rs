@@ -40,7 +40,7 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
     let mut command = asking(program, arguments, &gateway);
     // Heartbeats are in the scripts' stream once a stream beside it, that is as silent, has had some.
     let opening = async {
-        fake.expect_asked("slowly").await?;
+        fake.expect_turn_containing("slowly").await?;
         let messages = json!([{"role": "user", "content": "slowly, too"}]);
         let client = gateway.client().with_key(KEY);
         let mut beside = client.stream(json!({"messages": messages})).await?;
@@ -112,7 +112,7 @@ async fn the_python_package_reads_a_fan_out_as_one_answer() -> Result<()> {
     let mut command = asking(python, &[&file.to_string_lossy()], &gateway);
     succeeded(soon("the script's end", command.output()).await??)?;
     // Twenty, twenty and three candidates, and a synthesis of each.
-    assert_eq!(fake.told("turn/start").len(), 46);
+    assert_eq!(fake.received("turn/start").len(), 46);
     Ok(())
 }
 

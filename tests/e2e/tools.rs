@@ -36,7 +36,7 @@ fn outcome(told: &Completion) -> (&str, &str, &str) {
 
 /// The items that were injected last.
 fn injected(fake: &FakeCodex) -> Vec<Value> {
-    let told = fake.told("thread/inject_items");
+    let told = fake.received("thread/inject_items");
     let items = told
         .last()
         .and_then(|told| told["params"]["items"].as_array());

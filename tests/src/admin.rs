@@ -1,4 +1,4 @@
-//! The operator's side: asks a gateway's admin routes.
+//! A client of the gateway's admin routes.
 
 use anyhow::{Result, bail, ensure};
 use reqwest::Method;
@@ -17,73 +17,73 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// An operator of the gateway that this client asks.
+    /// An operator of the gateway of this client.
     pub fn new(client: &Client) -> Self {
         Self {
             client: client.with_key(ADMIN_KEY),
         }
     }
 
-    /// Makes a build active, and fails where the gateway refuses. `digest`: none where the name says enough.
+    /// Activates a build, and fails if the gateway refuses. `digest` may be `None` if the name is unambiguous.
     pub async fn activate(&self, name: &str, digest: Option<&str>) -> Result<Value> {
-        good(self.try_activate(name, digest).await?)
+        success_body(self.try_activate(name, digest).await?)
     }
 
-    /// The same, whatever the gateway says.
+    /// Like `activate`, but returns the response whatever its status.
     pub async fn try_activate(&self, name: &str, digest: Option<&str>) -> Result<Reply> {
         let path = format!("/admin/policies/{name}/active");
-        self.tell(Method::PUT, &path, &json!({ "digest": digest }))
+        self.send(Method::PUT, &path, &json!({ "digest": digest }))
             .await
     }
 
-    /// Makes the release before active again.
+    /// Activates the previous release.
     pub async fn rollback(&self) -> Result<Value> {
-        good(
-            self.tell(Method::POST, "/admin/policies/rollback", &json!({}))
+        success_body(
+            self.send(Method::POST, "/admin/policies/rollback", &json!({}))
                 .await?,
         )
     }
 
-    /// Has a build serve so many of 100 requests.
+    /// Makes a build the canary, which serves this percentage of requests.
     pub async fn canary(&self, name: &str, digest: &str, percent: f64) -> Result<Value> {
         let body = json!({"name": name, "digest": digest, "percent": percent});
-        good(
-            self.tell(Method::PUT, "/admin/rollout/canary", &body)
+        success_body(
+            self.send(Method::PUT, "/admin/rollout/canary", &body)
                 .await?,
         )
     }
 
     /// Ends the canary.
     pub async fn end_canary(&self) -> Result<Value> {
-        good(
-            self.tell(Method::DELETE, "/admin/rollout/canary", &json!({}))
+        success_body(
+            self.send(Method::DELETE, "/admin/rollout/canary", &json!({}))
                 .await?,
         )
     }
 
-    /// Has a build answer unseen beside the active one.
+    /// Makes a build the shadow of the active one.
     pub async fn shadow(&self, name: &str, digest: &str) -> Result<Value> {
         let body = json!({"name": name, "digest": digest});
-        good(
-            self.tell(Method::PUT, "/admin/rollout/shadow", &body)
+        success_body(
+            self.send(Method::PUT, "/admin/rollout/shadow", &body)
                 .await?,
         )
     }
 
     /// Ends the shadow.
     pub async fn end_shadow(&self) -> Result<Value> {
-        good(
-            self.tell(Method::DELETE, "/admin/rollout/shadow", &json!({}))
+        success_body(
+            self.send(Method::DELETE, "/admin/rollout/shadow", &json!({}))
                 .await?,
         )
     }
 
-    /// What serves, what could, and what has been.
+    /// The report of `/admin/policies`.
     pub async fn report(&self) -> Result<Value> {
-        good(self.client.get("/admin/policies").await?)
+        success_body(self.client.get("/admin/policies").await?)
     }
 
-    /// Waits until the report `is` so, and returns it. `what` is what the error says did not come.
+    /// Waits until the report satisfies `is`, and returns it. `what` names the condition in the error.
     pub async fn reported(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         let look = async {
             loop {
@@ -97,40 +97,40 @@ impl Admin {
         soon(what, look).await?
     }
 
-    /// All that is counted, as text.
+    /// The metrics, in Prometheus's text format.
     pub async fn metrics(&self) -> Result<String> {
         let response = self.client.request(Method::GET, "/metrics").send().await?;
         Ok(response.error_for_status()?.text().await?)
     }
 
-    /// Asks for that until it has all of these lines, and returns it: what is counted at a request's end comes a moment
-    /// after it.
+    /// Polls the metrics until they have all of these lines, and returns them: metrics of a request's end are updated
+    /// shortly after its response.
     pub async fn measured(&self, lines: &[&str]) -> Result<String> {
-        let mut told = String::new();
-        let missing = |told: &str| -> Vec<&str> {
-            let is_missing = |line: &&&str| told.lines().all(|it| it != **line);
+        let mut metrics = String::new();
+        let missing = |metrics: &str| -> Vec<&str> {
+            let is_missing = |line: &&&str| metrics.lines().all(|it| it != **line);
             lines.iter().filter(is_missing).copied().collect()
         };
         let look = async {
-            while !missing(&told).is_empty() {
+            while !missing(&metrics).is_empty() {
                 tokio::task::yield_now().await;
-                told = self.metrics().await?;
+                metrics = self.metrics().await?;
             }
             anyhow::Ok(())
         };
         let looked = soon("metrics", look).await;
         match looked {
-            Ok(looked) => looked.map(|()| told),
-            Err(_) => bail!("no {:?} in\n{told}", missing(&told)),
+            Ok(looked) => looked.map(|()| metrics),
+            Err(_) => bail!("no {:?} in\n{metrics}", missing(&metrics)),
         }
     }
 
-    /// The children of Codex.
+    /// The fleet of Codex children, as `/admin/fleet` reports it.
     pub async fn fleet(&self) -> Result<Value> {
-        Ok(good(self.client.get("/admin/fleet").await?)?["homes"][0].take())
+        Ok(success_body(self.client.get("/admin/fleet").await?)?["homes"][0].take())
     }
 
-    /// Waits until the fleet `is` so, and returns it. `what` is what the error says did not come.
+    /// Waits until the fleet satisfies `is`, and returns it. `what` names the condition in the error.
     pub async fn fleet_is(&self, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
         let look = async {
             loop {
@@ -144,15 +144,15 @@ impl Admin {
         soon(what, look).await?
     }
 
-    async fn tell(&self, method: Method, path: &str, body: &Value) -> Result<Reply> {
+    async fn send(&self, method: Method, path: &str, body: &Value) -> Result<Reply> {
         send(self.client.request(method, path).json(body)).await
     }
 }
 
-fn good(reply: Reply) -> Result<Value> {
+fn success_body(reply: Reply) -> Result<Value> {
     ensure!(
         reply.status.is_success(),
-        "the gateway refuses: {} {}",
+        "the gateway refused: {} {}",
         reply.status,
         reply.body
     );

@@ -1,8 +1,8 @@
-//! A small client: asks the gateway as an SDK does, and sees every byte of the answer.
+//! An HTTP client for the gateway: it sends what an SDK sends, and exposes every byte of the response.
 
-mod fan_out; // candidates, and the answer from them
-mod frames; // server-sent events, with what SDKs do not show
-mod tools; // calls that the client runs
+mod fan_out; // fan-out requests and streams
+mod frames; // server-sent events, comments included
+mod tools; // tool calls
 
 use std::net::SocketAddr;
 
@@ -25,14 +25,14 @@ pub struct Client {
     key: Option<String>,
 }
 
-/// A whole answer.
+/// A complete response.
 #[derive(Clone, Debug)]
 pub struct Reply {
     /// The HTTP status.
     pub status: StatusCode,
     /// The headers.
     pub headers: HeaderMap,
-    /// The body, JSON or else a string.
+    /// The body: its JSON, or a string if it is not JSON.
     pub body: Value,
 }
 
@@ -47,7 +47,7 @@ impl Client {
         })
     }
 
-    /// The same, with this key.
+    /// A copy of this client that sends this key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl Client {
         }
     }
 
-    /// Where the gateway is: `http://127.0.0.1:PORT`.
+    /// The gateway's URL: `http://127.0.0.1:PORT`.
     pub fn base(&self) -> &str {
         &self.base
     }
@@ -66,19 +66,19 @@ impl Client {
         send(self.request(Method::GET, path)).await
     }
 
-    /// Asks for a chat completion that is not streamed. `body` gets a model and messages where it has none.
+    /// Requests a chat completion without streaming. A default model and message are added if `body` has none.
     pub async fn chat(&self, body: Value) -> Result<Reply> {
         self.post("/v1/chat/completions", complete(body).to_string())
             .await
     }
 
-    /// The same for a request that the client calls so.
+    /// Like `chat`, with this `x-request-id`.
     pub async fn chat_as(&self, id: &str, body: Value) -> Result<Reply> {
         let request = self.request(Method::POST, "/v1/chat/completions");
         send(request.header("x-request-id", id).json(&complete(body))).await
     }
 
-    /// Asks one question, and returns the text of the answer.
+    /// Sends one user message, and returns the text of the response.
     pub async fn ask(&self, question: &str) -> Result<String> {
         let reply = self
             .chat(json!({"messages": [{"role": "user", "content": question}]}))
@@ -86,7 +86,7 @@ impl Client {
         reply.text().map(str::to_owned)
     }
 
-    /// Posts a body as it is.
+    /// Posts a body unchanged.
     pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Result<Reply> {
         send(
             self.request(Method::POST, path)
@@ -96,7 +96,7 @@ impl Client {
         .await
     }
 
-    /// Asks for a streamed chat completion, and returns once the headers are there.
+    /// Requests a streamed chat completion, and returns once the response headers have arrived.
     pub async fn stream(&self, body: Value) -> Result<Stream> {
         let request = self
             .request(Method::POST, "/v1/chat/completions")
@@ -104,7 +104,7 @@ impl Client {
         Self::open(request).await
     }
 
-    /// Posts JSON to this path for a stream of events, and returns once the headers are there.
+    /// Posts JSON to a path that responds with an event stream, and returns once the response headers have arrived.
     pub async fn events(&self, path: &str, body: &Value) -> Result<Stream> {
         Self::open(self.request(Method::POST, path).json(body)).await
     }
@@ -115,21 +115,21 @@ impl Client {
         ))
     }
 
-    /// Asks for a streamed chat completion that the client calls so.
+    /// Like `stream`, with this `x-request-id`.
     pub async fn stream_as(&self, id: &str, body: Value) -> Result<Stream> {
         let request = self.request(Method::POST, "/v1/chat/completions");
         let body = streamed(body);
         Self::open(request.header("x-request-id", id).json(&body)).await
     }
 
-    /// Asks for a streamed fan-out of so many candidates, each with its `angle` as a hint, and reads it to the end.
+    /// Requests a streamed fan-out of this many candidates, each with its `angle` as a hint, and reads it to the end.
     pub async fn fan_out(&self, candidates: usize, more: Value) -> Result<FanOut> {
         let mut stream = self.stream(fan_out(candidates, more)).await?;
         let frames = stream.frames().await?;
         FanOut::read(&frames)
     }
 
-    /// A request to build on.
+    /// A request builder for this path.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.key {
@@ -140,7 +140,7 @@ impl Client {
 }
 
 impl Reply {
-    /// A header's value, or nothing.
+    /// A header's value, empty if it is missing or not text.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -148,7 +148,7 @@ impl Reply {
             .unwrap_or_default()
     }
 
-    /// The text of a completion.
+    /// The text of a chat completion.
     pub fn text(&self) -> Result<&str> {
         let text = self
             .body
@@ -166,7 +166,7 @@ impl Reply {
     }
 }
 
-/// Sends a request and reads the whole answer.
+/// Sends a request, and reads the whole response.
 pub async fn send(request: RequestBuilder) -> Result<Reply> {
     let exchange = async {
         let response = request.send().await?;
@@ -179,7 +179,7 @@ pub async fn send(request: RequestBuilder) -> Result<Reply> {
             body,
         })
     };
-    soon("the gateway's answer", exchange).await?
+    soon("the gateway's response", exchange).await?
 }
 
 fn streamed(body: Value) -> Value {
@@ -190,7 +190,7 @@ fn streamed(body: Value) -> Value {
     body
 }
 
-/// What nearly every test would repeat.
+/// Adds a default model and message where they are missing.
 fn complete(mut body: Value) -> Value {
     if let Some(members) = body.as_object_mut() {
         members.entry("model").or_insert(json!("gpt-5.5"));

@@ -1,4 +1,4 @@
-//! An app-server driven directly, with no gateway between: what the fake is compared with, and benchmarks measure against.
+//! A Codex app-server driven directly, without a gateway: the reference for the scripted Codex and for benchmarks.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -21,8 +21,8 @@ pub struct AppServer {
     input: ChildStdin,
     output: Lines<BufReader<ChildStdout>>,
     last: u64,
-    /// What came while something else was awaited.
-    kept: VecDeque<Value>,
+    /// Messages that arrived while a response was awaited.
+    unread: VecDeque<Value>,
 }
 
 impl AppServer {
@@ -31,7 +31,7 @@ impl AppServer {
         Self::start_in(binary, home, &[]).await
     }
 
-    /// The same, with these variables in its environment.
+    /// Like `start`, with these environment variables.
     pub async fn start_in(
         binary: impl AsRef<OsStr>,
         home: &Path,
@@ -42,7 +42,7 @@ impl AppServer {
         Self::begin(binary, home, params, environment).await
     }
 
-    /// The same, introduced with these parameters of `initialize`.
+    /// Like `start`, with these parameters of `initialize`.
     pub async fn start_as(
         binary: impl AsRef<OsStr>,
         home: &Path,
@@ -64,7 +64,7 @@ impl AppServer {
             .arg("app-server")
             .env("CODEX_HOME", home)
             .env(model::KEY_VARIABLE, model::KEY)
-            // As the gateway sets them: what Codex logs costs it time.
+            // As the gateway sets them: logging takes Codex's time.
             .envs([("RUST_LOG", "warn"), ("NO_COLOR", "1")])
             .envs(environment.iter().cloned())
             .current_dir(folder.path())
@@ -81,19 +81,19 @@ impl AppServer {
             input,
             output,
             last: 0,
-            kept: VecDeque::new(),
+            unread: VecDeque::new(),
         };
         server.call("initialize", introduction).await?;
         server.send(&json!({"method": "initialized"})).await?;
         Ok(server)
     }
 
-    /// The number of its process.
+    /// The process ID.
     pub fn pid(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Sends a request and waits for its result. Notifications in between are kept.
+    /// Sends a request, and waits for its result. Other messages are buffered for `next`.
     pub async fn call(&mut self, method: &str, params: Value) -> Result<Value> {
         let id = self.request(method, params).await?;
         loop {
@@ -107,7 +107,7 @@ impl AppServer {
                     .map(Value::take)
                     .unwrap_or_default());
             }
-            self.kept.push_back(message);
+            self.unread.push_back(message);
         }
     }
 
@@ -119,7 +119,7 @@ impl AppServer {
         Ok(self.last)
     }
 
-    /// Sends a message as it is.
+    /// Sends a message unchanged.
     pub async fn send(&mut self, message: &Value) -> Result<()> {
         self.input
             .write_all(format!("{message}\n").as_bytes())
@@ -129,18 +129,18 @@ impl AppServer {
 
     /// The next message, in order.
     pub async fn next(&mut self) -> Result<Value> {
-        match self.kept.pop_front() {
+        match self.unread.pop_front() {
             Some(message) => Ok(message),
             None => self.read().await,
         }
     }
 
-    /// Starts a thread as a gateway does, and returns its id.
+    /// Starts a thread as the gateway does, and returns its ID.
     pub async fn thread(&mut self, model: &str) -> Result<String> {
         self.thread_with(model, json!({})).await
     }
 
-    /// The same, with these further parameters.
+    /// Like `thread`, with additional parameters.
     pub async fn thread_with(&mut self, model: &str, more: Value) -> Result<String> {
         let mut params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
             "environments": [], "baseInstructions": "Answer."});
@@ -160,30 +160,30 @@ impl AppServer {
         self.turn_with(thread, text, |_| {}).await
     }
 
-    /// The same, and shows `see` each of them as it comes.
+    /// Like `turn`, and calls `observe` with each message as it arrives.
     pub async fn turn_with(
         &mut self,
         thread: &str,
         text: &str,
-        see: impl Fn(&Value),
+        observe: impl Fn(&Value),
     ) -> Result<Vec<Value>> {
         let input = json!([{"type": "text", "text": text}]);
         self.call("turn/start", json!({"threadId": thread, "input": input}))
             .await?;
-        let mut told = Vec::new();
+        let mut notifications = Vec::new();
         loop {
             let message = self.next().await?;
-            see(&message);
+            observe(&message);
             let method = message
                 .get("method")
                 .and_then(Value::as_str)
                 .unwrap_or_default()
                 .to_owned();
-            if method == "turn/started" || !told.is_empty() {
-                told.push(message);
+            if method == "turn/started" || !notifications.is_empty() {
+                notifications.push(message);
             }
             if method == "turn/completed" {
-                return Ok(told);
+                return Ok(notifications);
             }
         }
     }

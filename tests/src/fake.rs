@@ -1,22 +1,22 @@
-//! The fake Codex: processes that a test plays live, and the journal of what the gateway told them.
+//! The scripted Codex: processes that a test drives over a socket, and a journal of the messages that they received.
 
 pub mod relay; // the process that the gateway starts
-pub mod standalone; // the same without a test
+pub mod standalone; // a scripted Codex without a test
 
-mod calls; // what the model asks of the client
-mod connection; // one process's line to the test
+mod calls; // tool calls of a turn
+mod connection; // the socket between a process and the test
 mod engine; // the app-server's side of the protocol
-mod history; // what is injected
+mod history; // `thread/inject_items`
 mod items; // messages and reasoning
-mod output; // what is written
-mod plan; // what a turn does
-mod player; // a turn
-mod schema; // what it tells of its protocol
-mod script; // what is answered
+mod notifier; // notifications that name their thread and turn
+mod output; // the queue of written lines
+mod plan; // the steps of a turn
+mod player; // a running turn
+mod schema; // the protocol's JSON schema
+mod script; // scripted responses and turns
 mod shapes; // Codex's JSON
-mod teller; // whose it is
-mod threads; // what is loaded and runs
-mod tools; // those that a client brings
+mod threads; // threads, running turns and server requests
+mod tools; // dynamic tools
 
 use std::collections::HashMap;
 use std::fs;
@@ -31,114 +31,113 @@ use tokio::net::UnixListener;
 use tokio::task::JoinSet;
 
 pub use calls::CallResult;
-pub use engine::{Engine, Records};
-pub use output::{Out, Output};
+pub use engine::{Engine, TurnRecords};
+pub use output::{Output, OutputAction};
 pub use plan::{TurnPlan, Usage};
 pub use relay::Hello;
 pub use schema::Protocol;
-pub use script::{Answer, Script};
+pub use script::{Script, ScriptedResponse};
 
 use crate::{Journal, process, programs};
-use connection::Shared;
+use connection::FakeState;
 
-/// What happened to the processes of a fake Codex.
+/// An event of a scripted Codex's processes.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The gateway started one.
+    /// The gateway started a process.
     Started(Hello),
-    /// It was told this. What is no JSON is recorded as a string.
-    Told(Value),
-    /// Its input was closed.
+    /// A process received this message. A line that is not JSON is recorded as a string.
+    Received(Value),
+    /// The input of a process was closed.
     Closed,
-    /// It is gone.
+    /// A process exited.
     Ended {
-        /// Its number.
+        /// The process ID.
         pid: u32,
     },
 }
 
-/// A `codex` for the gateway to start, played by this test.
+/// A `codex` for the gateway to start, driven by this test.
 #[derive(Debug)]
 pub struct FakeCodex {
     folder: TempDir,
-    shared: Shared,
-    /// How many of each kind `expect` has handed out.
+    state: FakeState,
+    /// By kind, how many events the `expect` methods have returned.
     handed_out: Mutex<HashMap<String, usize>>,
     _tasks: JoinSet<()>,
 }
 
 impl FakeCodex {
-    /// Gets ready to play `script` in every process that the gateway starts.
+    /// Starts listening for the processes that the gateway starts, each of which runs `script`.
     pub fn start(script: Script) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("airlock-fake-").tempdir()?;
         let socket = folder.path().join("control");
         let listener = UnixListener::bind(&socket)?;
         write_program(folder.path(), &socket, &script)?;
-        let shared = Shared {
+        let state = FakeState {
             script: Arc::new(Mutex::new(script)),
             journal: Journal::default(),
-            records: Records::default(),
+            records: TurnRecords::default(),
             latest: Arc::default(),
         };
         let mut tasks = JoinSet::new();
-        tasks.spawn(connection::accept(listener, shared.clone()));
+        tasks.spawn(connection::accept(listener, state.clone()));
         Ok(Self {
             folder,
-            shared,
+            state,
             handed_out: Mutex::default(),
             _tasks: tasks,
         })
     }
 
-    /// Keeps nothing of what happens from now on: for minutes under load.
+    /// Discards all further events, for runs of minutes under load.
     pub fn forget(&self) {
-        self.shared.journal.forget();
-        self.shared.records.endings.forget();
-        self.shared.records.results.forget();
+        self.state.journal.forget();
+        self.state.records.endings.forget();
+        self.state.records.results.forget();
     }
 
-    /// The program to give to the gateway as its Codex.
+    /// The program that is the gateway's Codex.
     pub fn binary(&self) -> PathBuf {
         self.folder.path().join("codex")
     }
 
-    /// The folder that every process of this fake mentions in its command line.
+    /// The folder that the command line of each of its processes mentions.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Waits for the next request or notification of this method that was not handed out before.
+    /// Waits for the next request or notification of this method. Each call returns a later one.
     pub async fn expect(&self, method: &str) -> Result<Value> {
         let number = self.hand_out(method);
-        let is = |event: &Event| matches!(event, Event::Told(message) if method_of(message) == Some(method));
+        let is = |event: &Event| matches!(event, Event::Received(message) if method_of(message) == Some(method));
         let what = format!("{method} number {}", number + 1);
-        match self.shared.journal.nth(&what, number, is).await? {
-            Event::Told(message) => Ok(message),
+        match self.state.journal.nth(&what, number, is).await? {
+            Event::Received(message) => Ok(message),
             _ => Ok(Value::Null),
         }
     }
 
-    /// Waits for the next answer to a request of ours that was not handed out before.
+    /// Waits for the next response to a server request. Each call returns a later one.
     pub async fn expect_answer(&self) -> Result<Value> {
         let number = self.hand_out("");
-        let is =
-            |event: &Event| matches!(event, Event::Told(message) if method_of(message).is_none());
+        let is = |event: &Event| matches!(event, Event::Received(message) if method_of(message).is_none());
         match self
-            .shared
+            .state
             .journal
-            .nth("an answer to Codex's request", number, is)
+            .nth("a response to Codex's request", number, is)
             .await?
         {
-            Event::Told(message) => Ok(message),
+            Event::Received(message) => Ok(message),
             _ => Ok(Value::Null),
         }
     }
 
-    /// Waits for the next process that was not handed out before.
+    /// Waits for the next process to start. Each call returns a later one.
     pub async fn expect_start(&self) -> Result<Hello> {
         let number = self.hand_out("(start)");
         match self
-            .shared
+            .state
             .journal
             .nth("a Codex process", number, |event| {
                 matches!(event, Event::Started(_))
@@ -150,61 +149,61 @@ impl FakeCodex {
         }
     }
 
-    /// Waits until the process `pid` is gone.
+    /// Waits until the process `pid` has exited.
     pub async fn expect_end(&self, pid: u32) -> Result<()> {
         let is = |event: &Event| matches!(event, Event::Ended { pid: ended } if *ended == pid);
-        self.shared
+        self.state
             .journal
             .nth("the end of a Codex process", 0, is)
             .await?;
         Ok(())
     }
 
-    /// Every message of this method so far.
-    pub fn told(&self, method: &str) -> Vec<Value> {
+    /// Every message of this method that was received so far.
+    pub fn received(&self, method: &str) -> Vec<Value> {
         let messages = self
-            .shared
+            .state
             .journal
             .all()
             .into_iter()
             .filter_map(|event| match event {
-                Event::Told(message) if method_of(&message) == Some(method) => Some(message),
+                Event::Received(message) if method_of(&message) == Some(method) => Some(message),
                 _ => None,
             });
         messages.collect()
     }
 
-    /// How many processes were started so far.
+    /// The number of processes started so far.
     pub fn starts(&self) -> usize {
-        self.shared
+        self.state
             .journal
             .count(|event| matches!(event, Event::Started(_)))
     }
 
-    /// Waits for a turn whose input contains `needle`.
-    pub async fn expect_asked(&self, needle: &str) -> Result<Value> {
+    /// Waits for a `turn/start` that contains `needle`, and returns it.
+    pub async fn expect_turn_containing(&self, needle: &str) -> Result<Value> {
         let is = |event: &Event| match event {
-            Event::Told(message) => {
+            Event::Received(message) => {
                 method_of(message) == Some("turn/start") && message.to_string().contains(needle)
             }
             _ => false,
         };
         match self
-            .shared
+            .state
             .journal
             .nth(&format!("a turn about {needle:?}"), 0, is)
             .await?
         {
-            Event::Told(message) => Ok(message),
+            Event::Received(message) => Ok(message),
             _ => Ok(Value::Null),
         }
     }
 
-    /// Waits until `method` was told `count` times in all.
+    /// Waits until `method` was received `count` times in all.
     pub async fn expect_count(&self, method: &str, count: usize) -> Result<()> {
-        let is = |event: &Event| matches!(event, Event::Told(message) if method_of(message) == Some(method));
+        let is = |event: &Event| matches!(event, Event::Received(message) if method_of(message) == Some(method));
         if let Some(last) = count.checked_sub(1) {
-            self.shared
+            self.state
                 .journal
                 .nth(&format!("{count} times {method}"), last, is)
                 .await?;
@@ -212,10 +211,10 @@ impl FakeCodex {
         Ok(())
     }
 
-    /// Waits until `count` turns in all ended this way: `completed`, `failed` or `interrupted`.
+    /// Waits until `count` turns in all have ended with this status: `completed`, `failed` or `interrupted`.
     pub async fn expect_endings(&self, status: &str, count: usize) -> Result<()> {
         if let Some(last) = count.checked_sub(1) {
-            self.shared
+            self.state
                 .records
                 .endings
                 .nth(&format!("{count} turns {status}"), last, |ended| {
@@ -226,31 +225,31 @@ impl FakeCodex {
         Ok(())
     }
 
-    /// Waits for the next result of a call, in the order in which they came, that was not handed out before.
+    /// Waits for the next result of a tool call, in order of arrival. Each call returns a later one.
     pub async fn expect_result(&self) -> Result<CallResult> {
         let number = self.hand_out("(result)");
-        let results = &self.shared.records.results;
+        let results = &self.state.records.results;
         results.nth("the result of a call", number, |_| true).await
     }
 
-    /// Every result of a call so far.
+    /// Every result of a tool call so far.
     pub fn results(&self) -> Vec<CallResult> {
-        self.shared.records.results.all()
+        self.state.records.results.all()
     }
 
-    /// Waits until every thread that was started so far is given back.
+    /// Waits until every thread that was started so far is unsubscribed.
     pub async fn expect_threads_returned(&self) -> Result<()> {
-        let count = self.told("thread/start").len();
+        let count = self.received("thread/start").len();
         self.expect_count("thread/unsubscribe", count).await?;
-        let returned = self.told("thread/unsubscribe").len();
+        let returned = self.received("thread/unsubscribe").len();
         anyhow::ensure!(
             returned == count,
-            "{returned} threads given back of {count}"
+            "{returned} threads of {count} are unsubscribed"
         );
         Ok(())
     }
 
-    /// Kills the process that started last, and waits until it is gone.
+    /// Kills the process that started last, and waits until it has exited.
     pub async fn kill(&self) -> Result<()> {
         let (pid, _) = self.latest()?;
         process::signal(pid, rustix::process::Signal::KILL);
@@ -259,7 +258,7 @@ impl FakeCodex {
 
     fn latest(&self) -> Result<(u32, Output)> {
         let latest = self
-            .shared
+            .state
             .latest
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -282,10 +281,11 @@ fn method_of(message: &Value) -> Option<&str> {
     message.get("method").and_then(Value::as_str)
 }
 
-/// A shell script stands before the program, since the gateway passes on neither our options nor our environment.
+/// Writes the shell script that starts the program with its options: the gateway passes on neither options nor
+/// environment of ours.
 fn write_program(folder: &Path, socket: &Path, script: &Script) -> Result<()> {
     let program = programs::fake_codex()?;
-    // What a shell ignores stays ignored in what it becomes.
+    // A signal that the shell ignores stays ignored after `exec`.
     let (trap, stubborn) = if script.stubborn {
         ("trap '' TERM\n", " --stubborn")
     } else {

@@ -1,10 +1,10 @@
-//! A gate: a point in a script that waits until the test lets it pass.
+//! A gate: a point where a script waits until the test opens it.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Closed at first. Clones are the same gate.
+/// A gate that is closed initially. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -14,13 +14,13 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Lets everybody pass from now on.
+    /// Releases all current and future waiters.
     pub fn open(&self) {
-        // A closed semaphore fails every wait, which is what passing looks like below.
+        // Closing the semaphore fails every `acquire`, which `pass` takes for the gate being open.
         self.0.close();
     }
 
-    /// Waits until it may pass. The script that waits has no deadline: the test that drives it has.
+    /// Waits until the gate is open. There is no timeout: the test that drives the script has one.
     pub async fn pass(&self) {
         if let Ok(permit) = self.0.acquire().await {
             permit.forget();

@@ -1,7 +1,7 @@
-//! The gateway under test: the real program, in folders of its own, with nothing left behind.
+//! The gateway under test: the real program, in a temporary folder, checked for leftover processes.
 
-mod builder; // how it is started
-mod warm; // what it need not compile
+mod builder; // starting a gateway
+mod warm; // a cache of compiled policies
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,50 +20,50 @@ pub use builder::GatewayBuilder;
 use crate::process::{self, Process};
 use crate::{Admin, Client, CodexHome, FakeCodex, Journal, ScriptedModel, programs, soon, within};
 
-/// How long what the gateway started may outlive it.
+/// How long the gateway's child processes may outlive it.
 const AFTERLIFE: Duration = Duration::from_secs(1);
 
-/// How long a command may take: it may have the gateway compile a policy.
+/// Timeout of a command, during which the gateway may compile a policy.
 const COMMAND: Duration = Duration::from_secs(90);
 
-/// Requests that mark a place in a log.
+/// Counts the requests that mark a position in a log.
 static MARKS: AtomicUsize = AtomicUsize::new(0);
 
-/// A running gateway. Dropping it kills it, and checks that it left no process behind.
+/// A running gateway. Dropping it kills the process, and checks that it left no child process behind.
 #[derive(Debug)]
 pub struct Gateway {
     child: Child,
     pid: u32,
     address: SocketAddr,
     client: Client,
-    output: Output,
-    /// All of its files are here, and all of its processes mention it.
+    output: CapturedOutput,
+    /// Holds all of its files. The command line or environment of each of its processes mentions this path.
     folder: TempDir,
     data: PathBuf,
     _home: Option<CodexHome>,
     _readers: JoinSet<()>,
 }
 
-/// What a command said.
+/// The output of a command.
 #[derive(Clone, Debug)]
-pub struct Said {
-    /// Its exit code. None: a signal.
+pub struct CommandOutput {
+    /// The exit code, or `None` if a signal ended it.
     pub code: Option<i32>,
-    /// Everything that it wrote to its standard output.
+    /// Its standard output.
     pub out: String,
-    /// Likewise for its standard error.
+    /// Its standard error.
     pub err: String,
 }
 
-/// What it wrote, line by line.
+/// The gateway's standard output and log, line by line.
 #[derive(Clone, Debug, Default)]
-struct Output {
+struct CapturedOutput {
     lines: Journal<String>,
     log: Journal<String>,
 }
 
 impl Gateway {
-    /// A gateway as it comes, to be changed before it starts.
+    /// A builder with the default configuration.
     pub fn with() -> GatewayBuilder {
         GatewayBuilder::default()
     }
@@ -73,22 +73,22 @@ impl Gateway {
         Self::with().over_fake(fake).await
     }
 
-    /// A gateway over the real Codex, whose model is `model`. Codex does not try again by itself.
+    /// A gateway over the real Codex, whose model is `model`. Codex does not retry.
     pub async fn over_real(model: &ScriptedModel) -> Result<Self> {
         Self::with().over_real(model).await
     }
 
-    /// A client of it.
+    /// A client without a key.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The Codex home that it wrote.
+    /// Its Codex home.
     pub fn codex_home(&self) -> PathBuf {
         self.data.join("codex-home")
     }
@@ -98,8 +98,8 @@ impl Gateway {
         &self.data
     }
 
-    /// Runs another command of the same program, with the same configuration file and the address of this gateway.
-    pub async fn command(&self, arguments: &[&str]) -> Result<Said> {
+    /// Runs a subcommand of the gateway's program, with the same configuration file and this gateway's address.
+    pub async fn command(&self, arguments: &[&str]) -> Result<CommandOutput> {
         let mut command = Command::new(programs::airlock()?);
         command
             .args(arguments)
@@ -113,30 +113,30 @@ impl Gateway {
             .stdin(Stdio::null())
             .kill_on_drop(true);
         let output = within(COMMAND, "the end of a command", command.output()).await??;
-        Ok(Said {
+        Ok(CommandOutput {
             code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         })
     }
 
-    /// Its operator: it must have been started with `administered`.
+    /// A client of its admin routes. The gateway must have been started with `administered`.
     pub fn admin(&self) -> Admin {
         Admin::new(&self.client)
     }
 
-    /// The folder that operators put policies into.
+    /// Its folder of policy files.
     pub fn policies_folder(&self) -> PathBuf {
         self.data.join("policies")
     }
 
-    /// Its process.
+    /// Its process ID.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Everything that it logged so far. It writes its log a moment after it has said something, and in order: so it is asked
-    /// for something whose line shows that all before it is there.
+    /// Its log so far. Log lines are written asynchronously but in order, so a request with a unique path is sent first,
+    /// and its line awaited.
     pub async fn log(&self) -> Result<String> {
         let mark = format!("/mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));
         self.client.get(&mark).await?;
@@ -144,17 +144,17 @@ impl Gateway {
         Ok(self.output.log.all().join("\n"))
     }
 
-    /// Every line that it logged so far, also of a gateway that has ended.
+    /// The log lines read so far. Works for a gateway that has exited, too.
     pub fn log_lines(&self) -> Vec<String> {
         self.output.log.all()
     }
 
-    /// Every line that it wrote to its standard output so far.
+    /// The lines of its standard output so far.
     pub fn lines(&self) -> Vec<String> {
         self.output.lines.all()
     }
 
-    /// Waits until it logs a line that contains `needle`.
+    /// Waits for a log line that contains `needle`, and returns it.
     pub async fn logged(&self, needle: &str) -> Result<String> {
         self.output
             .log
@@ -164,20 +164,20 @@ impl Gateway {
             .await
     }
 
-    /// The processes that belong to it, itself excepted.
+    /// The processes that belong to it, without its own.
     pub fn processes(&self) -> Vec<Process> {
         let mut all = process::mentioning(self.folder.path());
         all.retain(|process| process.pid != self.pid);
         all
     }
 
-    /// Kills each Codex that serves, or is about to. One that is asked what it is goes on: without an answer there would
-    /// be no Codex to run.
+    /// Kills each `codex app-server`. Processes that report a version or schema go on: without their output the gateway
+    /// would have no Codex to run.
     pub fn kill_children(&self) {
         self.children().iter().for_each(Process::kill);
     }
 
-    /// Each Codex that serves, or is about to.
+    /// Each `codex app-server` of the gateway.
     pub fn children(&self) -> Vec<Process> {
         let mut all = self.processes();
         all.retain(|process| {
@@ -192,7 +192,7 @@ impl Gateway {
         process::signal(self.pid, signal);
     }
 
-    /// Waits until it has ended by itself or by a signal.
+    /// Waits until it has exited.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
         Ok(soon("the end of the gateway", self.child.wait()).await??)
     }
@@ -201,7 +201,7 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         let processes = self.processes();
-        // It may have ended already.
+        // It may have exited already.
         let _ = self.child.start_kill();
         let left = outliving(processes);
         // The test runner shows this only for a test that fails.
@@ -213,7 +213,7 @@ impl Drop for Gateway {
     }
 }
 
-/// Kills those processes that outlive their gateway, and names them.
+/// Kills the processes that outlive their gateway, and returns their command lines.
 fn outliving(processes: Vec<Process>) -> Vec<String> {
     let ended = |process: &Process| process.ended_within(AFTERLIFE).unwrap_or(false);
     let left = processes.into_iter().filter(|process| !ended(process));
@@ -226,7 +226,7 @@ fn outliving(processes: Vec<Process>) -> Vec<String> {
 
 #[expect(
     clippy::print_stderr,
-    reason = "the only way to the report of a test that fails"
+    reason = "the test runner reports the standard error of a failed test"
 )]
 fn show(log: &Journal<String>) {
     for line in log.all() {

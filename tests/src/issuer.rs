@@ -1,7 +1,7 @@
-//! A stand-in for OpenAI's sign-in servers and ChatGPT's backend, on a loopback port. Every message of it holds secrets.
+//! A stand-in for OpenAI's sign-in servers and ChatGPT's backend, on a loopback port. All of its responses hold secrets.
 
-mod home; // a Codex home that names it
-mod routes; // what it answers
+mod home; // a Codex home configured for it
+mod routes; // its routes and responses
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,76 +14,76 @@ pub use home::SignInHome;
 
 use crate::Journal;
 
-/// What is in every secret, so that a test sees whether one of them passed.
+/// The marker in every secret, by which a test finds leaked ones.
 pub const PLANTED: &str = "pl4nt3dS3cr3tV4lu3";
 
-/// The account that signs in.
+/// The ID of the account that signs in.
 pub const ACCOUNT: &str = "acc-1";
 
-/// The code that people type.
+/// The user code of the device flow.
 pub const USER_CODE: &str = "MOCK-1234";
 
-/// What becomes of a code.
+/// The state of a device code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Approval {
-    /// Nobody has typed it yet.
+    /// The user has not entered it yet.
     #[default]
     Pending,
-    /// It is typed and approved.
+    /// Approved by the user.
     Approved,
-    /// It is refused.
+    /// Denied by the user.
     Denied,
-    /// It is too old.
+    /// Expired.
     Expired,
 }
 
-/// A step of signing in, which the stand-in can hold or fail.
+/// A step of signing in that the stand-in can hang or fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Asking for a code.
+pub enum SignInStep {
+    /// The request for a device code.
     UserCode,
-    /// Changing an approved code for tokens.
+    /// The exchange of an approved code for tokens.
     Exchange,
-    /// Asking for the account's workspaces.
+    /// The request for the account's workspaces.
     Check,
 }
 
-/// What it does with a step.
+/// A scripted response to a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// None, as long as the test runs.
+pub enum StepResponse {
+    /// No response.
     Hang,
-    /// This status, with words that hold a secret.
+    /// This status, with a message that holds a secret.
     Status(u16),
 }
 
-/// How it answers.
+/// The scripted responses.
 #[derive(Debug, Default)]
-struct Script {
+struct IssuerScript {
     approval: Approval,
-    answers: Vec<(Step, Answer)>,
-    /// Tokens that the model refuses contain one of these.
+    answers: Vec<(SignInStep, StepResponse)>,
+    /// The model refuses tokens that contain one of these.
     refused: Vec<String>,
     tokens: usize,
 }
 
-/// The stand-in. Without orders codes stay pending.
+/// The stand-in. By default codes stay pending.
 #[derive(Debug)]
 pub struct Issuer {
     address: SocketAddr,
-    shared: Shared,
+    state: IssuerState,
     _server: JoinSet<()>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Shared {
-    script: Arc<Mutex<Script>>,
+struct IssuerState {
+    script: Arc<Mutex<IssuerScript>>,
     /// Method and path of each request.
     requests: Journal<String>,
 }
 
-impl Shared {
-    fn script(&self) -> MutexGuard<'_, Script> {
+impl IssuerState {
+    fn script(&self) -> MutexGuard<'_, IssuerScript> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,8 +93,8 @@ impl Issuer {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let shared = Shared::default();
-        let router = routes::router(shared.clone());
+        let state = IssuerState::default();
+        let router = routes::router(state.clone());
         let mut server = JoinSet::new();
         server.spawn(async move {
             // It ends only with the test.
@@ -102,7 +102,7 @@ impl Issuer {
         });
         Ok(Self {
             address,
-            shared,
+            state,
             _server: server,
         })
     }
@@ -112,37 +112,37 @@ impl Issuer {
         format!("http://{}", self.address)
     }
 
-    /// What becomes of codes from now on.
+    /// Sets the state of all codes.
     pub fn codes(&self, approval: Approval) {
-        self.shared.script().approval = approval;
+        self.state.script().approval = approval;
     }
 
-    /// What it does with a step from now on.
-    pub fn at(&self, step: Step, answer: Answer) {
-        self.shared.script().answers.push((step, answer));
+    /// Sets the response to a step.
+    pub fn at(&self, step: SignInStep, answer: StepResponse) {
+        self.state.script().answers.push((step, answer));
     }
 
-    /// Has the model refuse tokens that contain this.
+    /// Makes the model refuse tokens that contain this.
     pub fn refuse(&self, part: &str) {
-        self.shared.script().refused.push(part.to_owned());
+        self.state.script().refused.push(part.to_owned());
     }
 
     /// Waits for the `number`th request, from 0, whose path contains `needle`.
-    pub async fn asked(&self, needle: &str, number: usize) -> Result<()> {
+    pub async fn expect_request(&self, needle: &str, number: usize) -> Result<()> {
         let what = format!("request {number} for {needle}");
         let is = |request: &String| request.contains(needle);
-        self.shared.requests.nth(&what, number, is).await.map(drop)
+        self.state.requests.nth(&what, number, is).await.map(drop)
     }
 
-    /// How many requests so far have a path that contains `needle`.
+    /// The number of requests so far whose path contains `needle`.
     pub fn count(&self, needle: &str) -> usize {
-        self.shared
+        self.state
             .requests
             .count(|request| request.contains(needle))
     }
 }
 
-/// An unsigned JSON Web Token of `account`. Codex and the gateway read its claims alone; its signature is a secret.
+/// A JSON Web Token of `account` with a fake signature, which holds a secret. Codex and the gateway read only its claims.
 pub fn token(account: &str, name: &str) -> String {
     let claims = serde_json::json!({
         "email": "user@example.invalid", "iat": 1_700_000_000, "exp": 4_000_000_000_u64, "name": name,
@@ -156,7 +156,7 @@ pub fn token(account: &str, name: &str) -> String {
     format!("{head}.{body}.{name}{PLANTED}")
 }
 
-/// Base64 for URLs, without padding.
+/// URL-safe Base64 without padding.
 fn base64url(bytes: &[u8]) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! A journal: what happened, in order, for a test to await.
+//! A journal: recorded entries in order, which a test can await.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::patience::{PATIENCE, within};
 
-/// Entries in the order in which they happened. Clones are the same journal.
+/// Entries in the order in which they were recorded. Clones share them.
 #[derive(Debug)]
 pub struct Journal<T> {
     entries: Arc<Mutex<Vec<T>>>,
@@ -38,7 +38,7 @@ impl<T> Default for Journal<T> {
 }
 
 impl<T: Clone> Journal<T> {
-    /// Adds an entry and wakes who waits for it.
+    /// Adds an entry, and wakes the waiters.
     pub fn record(&self, entry: T) {
         if self.forgets.load(Ordering::Relaxed) {
             return;
@@ -48,7 +48,7 @@ impl<T: Clone> Journal<T> {
         self.length.send_replace(entries.len());
     }
 
-    /// Keeps no entry from now on.
+    /// Discards all further entries.
     pub fn forget(&self) {
         self.forgets.store(true, Ordering::Relaxed);
     }
@@ -61,18 +61,18 @@ impl<T: Clone> Journal<T> {
             .clone()
     }
 
-    /// How many entries so far satisfy `is`.
+    /// The number of entries so far that satisfy `is`.
     pub fn count(&self, is: impl Fn(&T) -> bool) -> usize {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().filter(|entry| is(entry)).count()
     }
 
-    /// Waits for the `number`th entry, from 0, that satisfies `is`. The error says `what` is missing.
+    /// Waits for the `number`th entry, from 0, that satisfies `is`. `what` names it in the error.
     pub async fn nth(&self, what: &str, number: usize, is: impl Fn(&T) -> bool) -> Result<T> {
         self.nth_within(PATIENCE, what, number, is).await
     }
 
-    /// The same, with a patience of its own.
+    /// Like `nth`, with this timeout.
     pub async fn nth_within(
         &self,
         limit: Duration,

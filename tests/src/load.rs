@@ -1,27 +1,27 @@
-//! A load: what a turn of the stand-in tells and when, and the times that its deltas carry.
+//! A load: how many deltas a turn of the standalone fake has and when, and the timestamps in those deltas.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use memchr::memmem;
 
-/// What a turn tells. It is said in the turn's own words, so that any gateway passes it on.
+/// The deltas of a turn. A load is requested in the text of the turn's input, so every gateway passes it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Load {
     /// Deltas of the answer.
     pub deltas: usize,
-    /// From one delta to the next. Zero: as fast as they can be written.
+    /// The interval between deltas. Zero: as fast as they can be written.
     pub every: Duration,
-    /// Bytes of each delta, its stamp included.
+    /// Bytes of each delta, with its timestamp.
     pub bytes: usize,
 }
 
-/// What announces a load in a text.
+/// The prefix of a load in a text.
 const WORD: &[u8] = b"load ";
 
-/// What announces a stamp. Neither JSON nor what is between two pieces of a body writes it.
+/// The prefix of a timestamp. Neither JSON syntax nor chunked encoding contains it.
 const MARK: u8 = b'@';
 
-/// Hexadecimal digits of a stamp.
+/// Hexadecimal digits of a timestamp.
 const DIGITS: usize = 16;
 
 impl Default for Load {
@@ -35,7 +35,7 @@ impl Default for Load {
 }
 
 impl Load {
-    /// So many deltas, so far apart.
+    /// This many deltas at this interval.
     pub fn new(deltas: usize, every: Duration) -> Self {
         Self {
             deltas,
@@ -44,7 +44,7 @@ impl Load {
         }
     }
 
-    /// How a user asks for it: `load 200 5000 24`, the pause in microseconds.
+    /// The load as text: `load 200 5000 24`, the interval in microseconds.
     pub fn words(&self) -> String {
         format!(
             "load {} {} {}",
@@ -54,7 +54,7 @@ impl Load {
         )
     }
 
-    /// The last load that is asked for in a text, if any is.
+    /// The last load in a text, if any.
     pub fn find(text: &[u8]) -> Option<Self> {
         let rest = &text[memmem::rfind(text, WORD)? + WORD.len()..];
         let mut numbers = rest
@@ -69,13 +69,13 @@ impl Load {
     }
 }
 
-/// Nanoseconds now, on a clock that all processes of a machine share.
+/// Unix time in nanoseconds.
 pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(since.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Appends the time, for `Stamps` to find.
+/// Appends the current time as a timestamp for `Stamps`.
 pub fn stamp(text: &mut Vec<u8>) {
     let now = now();
     text.push(MARK);
@@ -85,15 +85,15 @@ pub fn stamp(text: &mut Vec<u8>) {
     }
 }
 
-/// Finds stamps in pieces of a stream, wherever they are cut.
+/// Finds timestamps in chunks of a stream, also across chunk boundaries.
 #[derive(Debug, Default)]
 pub struct Stamps {
-    /// A stamp that a piece ended in.
+    /// The beginning of a timestamp at the end of the last chunk.
     cut: Vec<u8>,
 }
 
 impl Stamps {
-    /// Calls `found` with each stamp that ends in this piece.
+    /// Calls `found` with each timestamp that ends in this chunk, in Unix nanoseconds.
     pub fn read(&mut self, mut piece: &[u8], mut found: impl FnMut(u64)) {
         if !self.cut.is_empty() {
             let missing = (1 + DIGITS - self.cut.len()).min(piece.len());

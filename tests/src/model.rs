@@ -1,9 +1,9 @@
-//! The scripted model: the Responses API that the real Codex asks, on a loopback port.
+//! The scripted model: a Responses API for the real Codex, on a loopback port.
 
-mod answer; // what it answers
-mod call; // what it is asked
-mod home; // a Codex home that names it
-mod stream; // the answer as events
+mod answer; // scripted answers
+mod home; // a Codex home configured for it
+mod request; // received requests
+mod stream; // answers as event streams
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,40 +19,40 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use answer::ModelAnswer;
-pub use call::Call;
 pub use home::{CodexHome, KEY, KEY_VARIABLE};
+pub use request::ModelRequest;
 
 use crate::Journal;
-use answer::{Answers, Sign};
+use answer::{AnswerQueue, RequestMatcher};
 
-/// Bytes of a request's body that the model reads.
+/// Bytes that a request's body may have.
 const BODY_LIMIT: usize = 64 << 20;
 
-/// A model that answers as the test says, and remembers what it was asked.
+/// A model that sends scripted answers and records its requests.
 #[derive(Debug)]
 pub struct ScriptedModel {
     address: SocketAddr,
-    shared: Shared,
+    state: ModelState,
     handed_out: Mutex<usize>,
     _server: JoinSet<()>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Shared {
-    calls: Journal<Call>,
-    answers: Arc<Mutex<Answers>>,
+struct ModelState {
+    calls: Journal<ModelRequest>,
+    answers: Arc<Mutex<AnswerQueue>>,
     streams: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl ScriptedModel {
-    /// Listens on a free port. Without orders it repeats what the user said.
+    /// Listens on a free port. By default it echoes the user's text.
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let shared = Shared::default();
+        let state = ModelState::default();
         let router = Router::new()
             .route("/v1/responses", post(respond))
-            .with_state(shared.clone());
+            .with_state(state.clone());
         let mut server = JoinSet::new();
         server.spawn(async move {
             // It ends only with the test.
@@ -60,45 +60,45 @@ impl ScriptedModel {
         });
         Ok(Self {
             address,
-            shared,
+            state,
             handed_out: Mutex::default(),
             _server: server,
         })
     }
 
-    /// What a model provider's `base_url` must be.
+    /// The `base_url` for a model provider.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
     }
 
-    /// The answer to the next request that no `when` claims. Several are used in order.
+    /// The answer to the next request that no `when` selects. Several are used in order.
     pub fn next(&self, answer: ModelAnswer) {
         self.answers(|answers| answers.next.push_back(answer));
     }
 
     /// The answer to each request whose last user message contains `needle`, as that of a synthesis contains the
-    /// candidates. Of several that claim a request, in this way or another, the first has it.
+    /// candidates. Of several answers that select a request, in this way or another, the first is used.
     pub fn when(&self, needle: &str, answer: ModelAnswer) {
-        self.matched(Sign::Said(needle.to_owned()), answer);
+        self.matched(RequestMatcher::UserText(needle.to_owned()), answer);
     }
 
     /// The answer to each request whose instructions contain `needle`, as those of a candidate contain its hint.
     pub fn when_instructed(&self, needle: &str, answer: ModelAnswer) {
-        self.matched(Sign::Instructed(needle.to_owned()), answer);
+        self.matched(RequestMatcher::Instructions(needle.to_owned()), answer);
     }
 
-    /// The answer to each request that ends with the result of this call, and maybe of others after it.
+    /// The answer to each request that ends with results, the one of this call among them.
     pub fn when_answered(&self, call: &str, answer: ModelAnswer) {
-        self.matched(Sign::Answered(call.to_owned()), answer);
+        self.matched(RequestMatcher::Answered(call.to_owned()), answer);
     }
 
-    /// The answers to a question that contains `needle`, one after the other: the next once the calls of those before are
-    /// in the conversation, behind the question.
+    /// Successive answers to a user message that contains `needle`: each is used once the calls of the previous ones
+    /// follow that message in the conversation.
     pub fn rounds(&self, needle: &str, answers: impl IntoIterator<Item = ModelAnswer>) {
         let mut made = 0;
         for answer in answers {
             let calls = answer.calls();
-            self.matched(Sign::Round(needle.to_owned(), made), answer);
+            self.matched(RequestMatcher::Round(needle.to_owned(), made), answer);
             made += calls;
         }
     }
@@ -108,8 +108,8 @@ impl ScriptedModel {
         self.answers(|answers| answers.otherwise = Some(answer));
     }
 
-    /// Waits for the next request that was not handed out before.
-    pub async fn call(&self) -> Result<Call> {
+    /// Waits for the next request. Each call returns a later one.
+    pub async fn call(&self) -> Result<ModelRequest> {
         let number = {
             let mut handed_out = self
                 .handed_out
@@ -118,7 +118,7 @@ impl ScriptedModel {
             *handed_out += 1;
             *handed_out - 1
         };
-        self.shared
+        self.state
             .calls
             .nth(
                 &format!("request {} to the model", number + 1),
@@ -129,14 +129,14 @@ impl ScriptedModel {
     }
 
     /// Every request so far.
-    pub fn calls(&self) -> Vec<Call> {
-        self.shared.calls.all()
+    pub fn calls(&self) -> Vec<ModelRequest> {
+        self.state.calls.all()
     }
 
-    /// Waits until there were `count` requests in all, and returns them.
-    pub async fn expect_calls(&self, count: usize) -> Result<Vec<Call>> {
+    /// Waits for `count` requests in all, and returns them.
+    pub async fn expect_calls(&self, count: usize) -> Result<Vec<ModelRequest>> {
         if let Some(last) = count.checked_sub(1) {
-            self.shared
+            self.state
                 .calls
                 .nth(&format!("{count} requests to the model"), last, |_| true)
                 .await?;
@@ -144,14 +144,14 @@ impl ScriptedModel {
         Ok(self.calls())
     }
 
-    fn matched(&self, sign: Sign, answer: ModelAnswer) {
-        self.answers(|answers| answers.matching.push((sign, answer)));
+    fn matched(&self, matcher: RequestMatcher, answer: ModelAnswer) {
+        self.answers(|answers| answers.matching.push((matcher, answer)));
     }
 
-    fn answers(&self, change: impl FnOnce(&mut Answers)) {
+    fn answers(&self, change: impl FnOnce(&mut AnswerQueue)) {
         change(
             &mut self
-                .shared
+                .state
                 .answers
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner),
@@ -159,8 +159,11 @@ impl ScriptedModel {
     }
 }
 
-async fn respond(State(shared): State<Shared>, request: axum::extract::Request) -> Response<Body> {
-    match take(&shared, request).await {
+async fn respond(
+    State(state): State<ModelState>,
+    request: axum::extract::Request,
+) -> Response<Body> {
+    match handle(&state, request).await {
         Ok(response) => response,
         Err(error) => {
             let mut response = Response::new(Body::from(error.to_string()));
@@ -170,11 +173,11 @@ async fn respond(State(shared): State<Shared>, request: axum::extract::Request) 
     }
 }
 
-async fn take(shared: &Shared, request: axum::extract::Request) -> Result<Response<Body>> {
+async fn handle(state: &ModelState, request: axum::extract::Request) -> Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body: Bytes = axum::body::to_bytes(body, BODY_LIMIT).await?;
-    let call = Call {
-        body: serde_json::from_slice(&body).context("a request that is no JSON")?,
+    let call = ModelRequest {
+        body: serde_json::from_slice(&body).context("the request is not JSON")?,
         headers: head.headers.clone(),
         authorization: head
             .headers
@@ -182,19 +185,16 @@ async fn take(shared: &Shared, request: axum::extract::Request) -> Result<Respon
             .and_then(|value| Some(value.to_str().ok()?.to_owned())),
         left: CancellationToken::new(),
     };
-    let answer = shared
+    let answer = state
         .answers
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .take(&call);
-    shared.calls.record(call.clone());
+    state.calls.record(call.clone());
     match answer.refusal {
         Some(refusal) => refusal.response(),
         None => {
-            let mut streams = shared
-                .streams
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut streams = state.streams.lock().unwrap_or_else(PoisonError::into_inner);
             while streams.try_join_next().is_some() {}
             stream::start(&mut streams, answer, call)
         }

@@ -1,4 +1,4 @@
-//! What runs on this machine: processes found by what they mention, watched until they end.
+//! Processes of this machine: found by their command line and environment, and watched until they exit.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -9,18 +9,18 @@ use anyhow::{Context, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-/// A process, held by a descriptor, so that its number cannot be mistaken for another's.
+/// A process and its pidfd, so that a reused process ID cannot be mistaken for it.
 #[derive(Debug)]
 pub struct Process {
-    /// Its number.
+    /// The process ID.
     pub pid: u32,
-    /// Its command line.
+    /// The command line.
     pub command: String,
     descriptor: OwnedFd,
 }
 
 impl Process {
-    /// Takes hold of a process. None when it is gone already.
+    /// Opens a process. `None` if it has exited already.
     pub fn open(pid: u32) -> Option<Self> {
         let descriptor = pidfd_open(pid_of(pid)?, PidfdFlags::empty()).ok()?;
         let command = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
@@ -32,7 +32,7 @@ impl Process {
         })
     }
 
-    /// Waits until it has ended. False when it has not after `limit`.
+    /// Waits until it has exited. False if it has not within `limit`.
     pub fn ended_within(&self, limit: Duration) -> Result<bool> {
         let until = Instant::now() + limit;
         loop {
@@ -50,22 +50,22 @@ impl Process {
         }
     }
 
-    /// Kills it with SIGKILL. One that is gone already is no error.
+    /// Sends it SIGKILL. A process that has exited is no error.
     pub fn kill(&self) {
         signal(self.pid, Signal::KILL);
     }
 }
 
-/// Sends a signal. A process that is gone is no error.
+/// Sends a signal. A process that has exited is no error.
 pub fn signal(pid: u32, signal: Signal) {
     if let Some(pid) = pid_of(pid) {
-        // The only other outcome is that it is gone.
+        // It fails only if the process has exited.
         let _ = kill_process(pid, signal);
     }
 }
 
-/// Every process but our own whose command line or environment mentions `path`.
-/// That finds orphans too, which no family tree does.
+/// Every process but our own whose command line or environment mentions `path`. This finds orphans too, which the
+/// process tree does not.
 pub fn mentioning(path: &Path) -> Vec<Process> {
     let Some(needle) = path.to_str() else {
         return Vec::new();
@@ -81,22 +81,26 @@ pub fn mentioning(path: &Path) -> Vec<Process> {
         .collect()
 }
 
-/// Bytes of a process's memory that are resident now.
+/// A process's resident set size, in bytes.
 pub fn resident(pid: u32) -> Result<u64> {
     memory(pid, "status", "VmRSS:")
 }
 
-/// The same, where a page that is mapped several times counts once (proc_pid_smaps_rollup(5), `Pss`).
+/// A process's proportional set size, in bytes: a page that is mapped several times counts once
+/// (proc_pid_smaps_rollup(5), `Pss`).
 pub fn proportional(pid: u32) -> Result<u64> {
     memory(pid, "smaps_rollup", "Pss:")
 }
 
-/// The most bytes of a process's memory that ever were resident.
+/// A process's peak resident set size, in bytes.
 pub fn peak(pid: u32) -> Result<u64> {
     memory(pid, "status", "VmHWM:")
 }
 
-/// Lets `peak` begin anew. An error where the kernel does not allow it.
+/// Resets `peak`.
+///
+/// # Errors
+/// The kernel does not allow it.
 pub fn forget_peak(pid: u32) -> Result<()> {
     // 5: reset the peak resident set size (proc_pid_clear_refs(5)).
     fs::write(format!("/proc/{pid}/clear_refs"), "5").context("resetting the peak")
@@ -113,7 +117,7 @@ fn memory(pid: u32, file: &str, row: &str) -> Result<u64> {
 }
 
 fn mentions(pid: u32, file: &str, needle: &str) -> bool {
-    // A zombie's files are empty, so the dead are not found.
+    // A zombie's files are empty, so zombies are not found.
     let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
     text.windows(needle.len())
         .any(|window| window == needle.as_bytes())

@@ -1,4 +1,4 @@
-//! Where the programs under test are, and what to do when one is missing.
+//! Paths of the programs under test, with errors that say how to build a missing one.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,14 +12,14 @@ pub fn workspace() -> &'static Path {
     tests.parent().unwrap_or(tests)
 }
 
-/// The gateway: `AIRLOCK_BIN`, or the one that was built with these tests.
+/// The gateway: `AIRLOCK_BIN`, or the build beside these tests.
 pub fn airlock() -> Result<PathBuf> {
     named("AIRLOCK_BIN", || built("airlock")).context(
         "no gateway to test: build it with `cargo build -p airlock`, or name it in AIRLOCK_BIN",
     )
 }
 
-/// The scripted Codex that was built with these tests.
+/// The scripted Codex: `AIRLOCK_FAKE_CODEX`, or the build beside these tests.
 pub fn fake_codex() -> Result<PathBuf> {
     named("AIRLOCK_FAKE_CODEX", || built("fake-codex"))
         .context("no scripted Codex: build it with `cargo build -p airlock-tests --bins`")
@@ -36,14 +36,14 @@ pub fn real_codex() -> Result<PathBuf> {
         .context("no Codex to test with: install the pinned one with `make codex`, or name it in AIRLOCK_TEST_CODEX")
 }
 
-/// Whether that is the oldest Codex that works, which has fewer names for failures (0.163.0).
+/// Whether `real_codex` is the oldest supported one (0.163.0), which has fewer codes for failures.
 pub fn real_codex_is_oldest() -> Result<bool> {
     let output = Command::new(real_codex()?).arg("--version").output()?;
     let version = String::from_utf8_lossy(&output.stdout);
     Ok(version.trim_end().ends_with(" 0.163.0"))
 }
 
-/// A program that `tests/sdk/install.sh` put into the workspace.
+/// A program that `tests/sdk/install.sh` installed into `.tools/`.
 pub fn tool(path: &str) -> Result<PathBuf> {
     let file = workspace().join(".tools").join(path);
     if !file.exists() {
@@ -55,19 +55,19 @@ pub fn tool(path: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// Where programs are found: the one variable that a gateway under test gets from us.
+/// `PATH`, the one variable that a gateway under test inherits.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the harness has no configuration but these names"
+    reason = "the harness is configured by these variables alone"
 )]
 pub fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-/// Where cargo, rustc and their crates are: what a build needs that shall know nothing of the build around it.
+/// The variables that cargo and rustc need, for a build that inherits nothing else of the environment.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the harness has no configuration but these names"
+    reason = "the harness is configured by these variables alone"
 )]
 pub fn rust() -> Vec<(&'static str, OsString)> {
     ["PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME"]
@@ -76,23 +76,23 @@ pub fn rust() -> Vec<(&'static str, OsString)> {
         .collect()
 }
 
-/// The target folder that these tests were built into, wherever it is.
+/// The target folder of these tests.
 pub fn target() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    // Cargo marks only a folder that it has made itself; else these tests lie in `debug/deps` of it.
+    // Cargo writes CACHEDIR.TAG only into a folder that it has created. Otherwise these tests are in its `debug/deps`.
     let marked = own
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file());
     let found = marked.or_else(|| own.ancestors().nth(3));
     Ok(found
-        .context("tests that lie in no target folder")?
+        .context("the tests are in no target folder")?
         .to_owned())
 }
 
 fn named(variable: &str, otherwise: impl FnOnce() -> Result<PathBuf>) -> Result<PathBuf> {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the harness has no configuration but these names"
+        reason = "the harness is configured by these variables alone"
     )]
     let named = std::env::var_os(variable);
     let file = match named {
@@ -100,15 +100,15 @@ fn named(variable: &str, otherwise: impl FnOnce() -> Result<PathBuf>) -> Result<
         None => otherwise()?,
     };
     if !file.is_file() {
-        bail!("{} is no file", file.display());
+        bail!("{} is not a file", file.display());
     }
     Ok(file)
 }
 
-/// Test executables lie in `target/PROFILE/deps`, programs one level up.
+/// A program beside these tests: test executables are in `target/PROFILE/deps`, programs one level up.
 fn built(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let folder = own.parent().context("a test without a folder")?;
+    let folder = own.parent().context("the test executable has no folder")?;
     let folder = if folder.ends_with("deps") {
         folder.parent().unwrap_or(folder)
     } else {

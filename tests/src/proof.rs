@@ -1,8 +1,8 @@
-//! What swaps promise, measured on a running gateway over the scripted Codex: `make proof`, and smaller in the tests.
+//! The guarantees of policy swaps, measured on a gateway over the scripted Codex: `make proof`, and smaller in tests.
 
-mod disturbance; // what loading does to streams that run
-mod latency; // how soon a swap serves
-mod swaps; // many of them under streams
+mod disturbance; // the effect of loading on running streams
+mod latency; // the latency of a swap
+mod swaps; // many swaps under load
 
 use std::time::Duration;
 
@@ -15,21 +15,21 @@ pub use swaps::{Size, Swaps, swaps};
 use crate::policies::{digest, stamped};
 use crate::{Admin, FakeCodex, Gateway, Script};
 
-/// What the releases of a proof are builds of.
+/// The policy whose builds are swapped.
 const POLICY: &str = "stamp";
 
-/// A gateway whose folder has builds of the stamping policy.
+/// A gateway with builds of the stamping policy.
 struct Stage {
-    // Before the fake, which must outlive it.
+    // Declared before the fake, which must be dropped later.
     gateway: Gateway,
     admin: Admin,
-    /// Of the builds, in order.
+    /// Digests of the builds, in order.
     digests: Vec<String>,
     _fake: FakeCodex,
 }
 
 impl Stage {
-    /// So many builds, each of them loaded once, so that its code is kept.
+    /// Starts a gateway with this many builds, and activates each once, so that its code is cached.
     async fn set(builds: usize, script: Script) -> Result<Self> {
         let fake = FakeCodex::start(script)?;
         let mut gateway = Gateway::with()
@@ -54,26 +54,26 @@ impl Stage {
         })
     }
 
-    /// The digest of the build that is the `number`th in turn.
+    /// The digest of the `number`th build, in rotation.
     fn in_turn(&self, number: usize) -> Result<&str> {
         let digest = self.digests.get(number % self.digests.len().max(1));
         digest.map(String::as_str).context("a stage without builds")
     }
 }
 
-/// A script of answers of so many words, with a pause after each.
+/// A script whose answers have this many words, with a pause after each.
 fn paced(words: usize, pause: Duration) -> Script {
     Script::new()
         .every_turn(|turn| (0..words).fold(turn, |turn, _| turn.text("word ").pause(pause)))
 }
 
-/// The middle one.
+/// The median. `None` of no values.
 #[must_use]
 pub fn median<T: Copy + PartialOrd>(values: &[T]) -> Option<T> {
     quantile(values, 0.5)
 }
 
-/// The value below which this share of all lies.
+/// The value below which this share of all values lies. `None` of no values.
 fn quantile<T: Copy + PartialOrd>(values: &[T], share: f64) -> Option<T> {
     let mut sorted = values.to_vec();
     sorted.sort_by(|one, other| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));

@@ -1,9 +1,9 @@
-//! The soak: requests of every kind for minutes, while children are killed, policies swapped and clients leave. Each
-//! request ends exactly once, and nothing is left over: `make soak`.
+//! The soak test (`make soak`): requests of every kind for minutes, while children are killed, policies swapped and
+//! clients disconnect. Each request must end exactly once, and no resource may leak.
 
-mod disturbance; // what is killed and swapped
-mod request; // one request of each kind, and how it must end
-mod resources; // what the gateway has open
+mod disturbance; // kills and swaps
+mod request; // kinds of requests, and checks of their responses
+mod resources; // resources that the gateway holds
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,48 +16,48 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::disturbance::{Events, builds, killing, swapping};
-use self::request::Kind;
+use self::disturbance::{DisturbanceLog, builds, killing, swapping};
 pub use self::request::Outcome;
+use self::request::RequestKind;
 pub use self::resources::Resources;
 use crate::{Client, FakeCodex, Gateway};
 
-/// Time under load before resources are measured first: a gateway that has served nothing yet still grows by itself.
+/// Time under load before resources are measured first: a gateway grows with its first requests.
 const WARM: Duration = Duration::from_secs(15);
 
-/// Violations after which the soak ends early.
+/// Violations after which the run ends early.
 const VIOLATIONS: usize = 20;
 
-/// What the soak does, and for how long.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// How long it puts load on the gateway, after it has warmed up.
+pub struct SoakPlan {
+    /// The time under load, after the warm-up.
     pub time: Duration,
-    /// What everything random is derived from.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// Clients, each with one request at a time.
+    /// The number of clients, each with one request at a time.
     pub clients: usize,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
-pub struct Report {
-    /// How often each kind of request had each outcome.
+pub struct SoakReport {
+    /// The number of requests by kind and outcome.
     pub outcomes: BTreeMap<(&'static str, Outcome), usize>,
     /// Children that were killed.
     pub kills: usize,
     /// Policies that were activated.
     pub swaps: usize,
-    /// What the gateway had after the warm-up, idle.
+    /// Resources of the idle gateway after the warm-up.
     pub before: Resources,
-    /// The same at the end.
+    /// Resources of the idle gateway at the end.
     pub after: Resources,
-    /// What must not be, each with what it was.
+    /// Descriptions of all violations.
     pub violations: Vec<String>,
 }
 
-impl Report {
-    /// Requests in all.
+impl SoakReport {
+    /// The number of all requests.
     #[must_use]
     pub fn requests(&self) -> usize {
         self.outcomes.values().sum()
@@ -71,16 +71,18 @@ impl Report {
     }
 }
 
-/// What all clients share.
+/// State that all clients share.
 #[derive(Debug)]
-struct Shared {
+struct SoakState {
     over: AtomicBool,
-    events: Events,
+    events: DisturbanceLog,
 }
 
-/// Puts load on a gateway over the scripted Codex. An error where the soak itself fails; what the gateway did wrong is in
-/// the report.
-pub async fn run(plan: Plan) -> Result<Report> {
+/// Runs the soak test on a gateway over the scripted Codex. Violations are in the report.
+///
+/// # Errors
+/// The test itself fails.
+pub async fn run(plan: SoakPlan) -> Result<SoakReport> {
     let fake = FakeCodex::start(request::script())?;
     fake.forget();
     let mut gateway = Gateway::with()
@@ -96,8 +98,8 @@ pub async fn run(plan: Plan) -> Result<Report> {
     for (name, _) in &builds {
         gateway.admin().activate(name, None).await?;
     }
-    // The same load with the same disturbances, so that all that is kept from one request to the next is there.
-    let warm = Plan { time: WARM, ..plan };
+    // The warm-up has the same load and disturbances, so that everything that is cached between requests is allocated.
+    let warm = SoakPlan { time: WARM, ..plan };
     let warmed = load(warm, &gateway).await?;
     if let Some(violation) = warmed.violations.first() {
         bail!("while warming up: {violation}");
@@ -113,59 +115,64 @@ pub async fn run(plan: Plan) -> Result<Report> {
     Ok(report)
 }
 
-/// Clients, kills and swaps for as long as the plan says.
-async fn load(plan: Plan, gateway: &Gateway) -> Result<Report> {
-    let shared = Arc::new(Shared {
+/// Runs clients, kills and swaps for the plan's time.
+async fn load(plan: SoakPlan, gateway: &Gateway) -> Result<SoakReport> {
+    let state = Arc::new(SoakState {
         over: AtomicBool::new(false),
-        events: Events::default(),
+        events: DisturbanceLog::default(),
     });
     let mut seeds = StdRng::seed_from_u64(plan.seed);
-    // Its connections end with it.
-    let asks = Client::new(gateway.address())?;
+    // Dropping it closes its connections.
+    let connections = Client::new(gateway.address())?;
     let mut clients = JoinSet::new();
     for number in 0..plan.clients {
         let random = StdRng::seed_from_u64(seeds.random());
-        clients.spawn(client(asks.clone(), number, random, shared.clone()));
+        clients.spawn(client(connections.clone(), number, random, state.clone()));
     }
     let disturbed = async {
         let random = StdRng::seed_from_u64(seeds.random());
         tokio::try_join!(
-            killing(gateway, &shared.events, random),
-            swapping(gateway, &shared.events)
+            killing(gateway, &state.events, random),
+            swapping(gateway, &state.events)
         )
     };
-    let mut report = Report::default();
+    let mut report = SoakReport::default();
     let time = async {
-        // A gateway that fails at everything is not asked for ten minutes.
-        let _ = timeout(plan.time, shared.events.violations_reach(VIOLATIONS)).await;
+        // A gateway that fails every request ends the run early.
+        let _ = timeout(plan.time, state.events.violations_reach(VIOLATIONS)).await;
     };
     tokio::select! {
-        // It ends only where it fails.
+        // It ends only on an error.
         disturbed = disturbed => { disturbed?; }
         () = time => {}
     }
-    shared.over.store(true, Ordering::Relaxed);
+    state.over.store(true, Ordering::Relaxed);
     while let Some(ended) = clients.join_next().await {
         report.add(ended?);
     }
-    report.kills = shared.events.kills();
-    report.swaps = shared.events.swaps();
+    report.kills = state.events.kills();
+    report.swaps = state.events.swaps();
     Ok(report)
 }
 
-/// One request after the other, until it is over.
-async fn client(client: Client, number: usize, mut random: StdRng, shared: Arc<Shared>) -> Report {
-    let mut report = Report::default();
+/// Sends one request after the other until the time is over.
+async fn client(
+    client: Client,
+    number: usize,
+    mut random: StdRng,
+    state: Arc<SoakState>,
+) -> SoakReport {
+    let mut report = SoakReport::default();
     let mut count = 0;
-    while !shared.over.load(Ordering::Relaxed) {
+    while !state.over.load(Ordering::Relaxed) {
         count += 1;
-        let kind = Kind::draw(&mut random);
+        let kind = RequestKind::draw(&mut random);
         let name = format!("soak-{number}-{count}");
         let began = Instant::now();
         let outcome = request::send(&client, kind, &name, &mut random).await;
         let outcome = outcome.and_then(|outcome| {
-            // Nothing else may fail a request.
-            if outcome == Outcome::Failed && !shared.events.was_killed_since(began) {
+            // Only a killed child may fail a request.
+            if outcome == Outcome::Failed && !state.events.was_killed_since(began) {
                 bail!("it failed, and no child was killed meanwhile");
             }
             Ok(outcome)
@@ -173,7 +180,7 @@ async fn client(client: Client, number: usize, mut random: StdRng, shared: Arc<S
         match outcome {
             Ok(outcome) => *report.outcomes.entry((kind.name(), outcome)).or_default() += 1,
             Err(error) => {
-                shared.events.violated();
+                state.events.violated();
                 let after = began.elapsed();
                 report.violations.push(format!(
                     "{} {name}, after {after:.1?}: {error:#}",

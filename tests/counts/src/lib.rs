@@ -1,6 +1,6 @@
-//! Counts that do not depend on how busy a machine is, held against a baseline that is checked in.
+//! Compares instruction counts, which do not depend on a machine's load, with a checked-in baseline.
 //!
-//! A count that grows is a regression, or worth it: then the baseline changes with what made it grow.
+//! A count that grows is a regression, unless the change that causes it updates the baseline, too.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,14 +9,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-/// What a count may differ from its baseline by, in hundredths of it.
+/// The allowed growth of a count, in percent of its baseline.
 const TOLERANCE: u64 = 5;
 
-/// What was counted, by its name.
+/// Counts by name.
 pub type Counts = BTreeMap<String, u64>;
 
-/// Holds counts against the baseline in a file, and tells what came of it. Where `AIRLOCK_BLESS` is set they become
-/// the baseline.
+/// Compares counts with the baseline in a file, and returns a table. If `AIRLOCK_BLESS` is set, they become the
+/// baseline.
 ///
 /// # Errors
 /// One has grown, is new, or was not counted; or the file cannot be read, or written.

@@ -1,4 +1,4 @@
-//! `make counts`: holds the instructions that were counted, which come on stdin, against their baseline.
+//! `make counts`: compares the instruction counts on standard input with their baseline.
 
 use std::io::{self, Write as _};
 use std::path::Path;

@@ -3,14 +3,14 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
-use airlock_tests::{Answer, FakeCodex, Script};
+use airlock_tests::{FakeCodex, Script, ScriptedResponse};
 use anyhow::Result;
 
 use super::Setup;
 
 #[tokio::test]
 async fn a_codex_that_hangs_is_named() -> Result<()> {
-    let script = Script::new().always("initialize", Answer::Silence);
+    let script = Script::new().always("initialize", ScriptedResponse::Silence);
     let fake = FakeCodex::start(script)?;
     let setup = Setup::over(&fake.binary())?.environment("AIRLOCK_LIMITS_CALL_TIMEOUT", "1s");
     let text = format!(
@@ -23,7 +23,7 @@ async fn a_codex_that_hangs_is_named() -> Result<()> {
 
 #[tokio::test]
 async fn a_codex_that_ends_as_it_starts_is_named() -> Result<()> {
-    let script = Script::new().always("initialize", Answer::Exit(3));
+    let script = Script::new().always("initialize", ScriptedResponse::Exit(3));
     let fake = FakeCodex::start(script)?;
     let setup = Setup::over(&fake.binary())?;
     let text = format!(

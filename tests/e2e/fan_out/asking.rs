@@ -59,7 +59,7 @@ async fn values_that_are_wrong_name_the_place_and_start_nothing() -> Result<()> 
             assert!(message.contains('1') && message.contains("20"), "{about}");
         }
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
     Ok(())
 }
 
@@ -84,7 +84,7 @@ async fn a_model_that_does_not_exist_names_its_candidate() -> Result<()> {
         "{}",
         reply.body
     );
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     Ok(())
 }
 
@@ -109,7 +109,7 @@ async fn candidates_have_a_model_and_an_effort_of_their_own() -> Result<()> {
             Some("by the usual")
         )
     );
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let mut efforts: Vec<_> = starts
         .iter()
         .filter(|start| is_candidate(start))
@@ -157,7 +157,7 @@ async fn one_candidate_is_a_plain_request() -> Result<()> {
         assert_eq!(answers[0], answers[2]);
     }
     // What Codex was asked is the same, too.
-    let mut inputs = fake.told("turn/start");
+    let mut inputs = fake.received("turn/start");
     let plain = inputs.remove(0)["params"]["input"].take();
     assert_eq!(plain[0]["text"], "hi");
     assert!(inputs.iter().all(|start| start["params"]["input"] == plain));
@@ -189,7 +189,7 @@ async fn a_candidates_own_request_cannot_fan_out_again() -> Result<()> {
     let long = json!({"messages": [{"role": "user", "content": "a long one"}]});
     let mut running = gateway.client().stream(long).await?;
     running.next_text().await?;
-    let started = fake.told("turn/start");
+    let started = fake.received("turn/start");
     let thread = started.first().context("no turn")?["params"]["threadId"]
         .as_str()
         .context("no thread")?;
@@ -249,7 +249,7 @@ async fn a_schema_holds_for_the_candidates_and_the_synthesis() -> Result<()> {
     let format = json!({"type": "json_schema", "json_schema": {"name": "answer", "strict": true, "schema": schema}});
     let body = fan_out(2, json!({"response_format": format}));
     assert_eq!(gateway.client().chat(body).await?.text()?, "{\"answer\":2}");
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     assert_eq!(starts.len(), 3);
     assert!(
         starts
@@ -271,7 +271,7 @@ async fn an_image_reaches_every_candidate_and_the_synthesis() -> Result<()> {
         json!({"messages": [{"role": "user", "content": content}]}),
     );
     assert_eq!(gateway.client().chat(body).await?.text()?, "a pixel");
-    let injected = fake.told("thread/inject_items");
+    let injected = fake.received("thread/inject_items");
     assert_eq!(injected.len(), 3);
     for items in injected {
         let image = &items["params"]["items"][0]["content"][1];
@@ -281,7 +281,7 @@ async fn an_image_reaches_every_candidate_and_the_synthesis() -> Result<()> {
         );
     }
     assert!(
-        fake.told("turn/start")
+        fake.received("turn/start")
             .iter()
             .any(|start| !is_candidate(start)
                 && start["params"]["input"].to_string().contains(DRAFT))

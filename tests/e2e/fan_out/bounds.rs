@@ -43,7 +43,7 @@ async fn more_candidates_than_turns_are_refused_at_once() -> Result<()> {
         let message = reply.error("message").to_string();
         assert!(message.contains('2'), "how many it runs: {message}");
     }
-    assert_eq!(fake.told("thread/start").len(), 1);
+    assert_eq!(fake.received("thread/start").len(), 1);
     Ok(())
 }
 
@@ -73,7 +73,7 @@ async fn a_fan_out_takes_its_turns_together_or_waits() -> Result<()> {
         };
         assert_eq!(refused.status.as_u16(), 503, "{}", refused.body);
         assert_eq!(
-            fake.told("thread/start").len(),
+            fake.received("thread/start").len(),
             2,
             "whoever waits has started nothing"
         );
@@ -85,7 +85,7 @@ async fn a_fan_out_takes_its_turns_together_or_waits() -> Result<()> {
     let (first, rest) = tokio::join!(first, rest);
     rest?;
     assert_eq!(first?.text()?, "the answer");
-    assert_eq!(fake.told("turn/start").len(), 6);
+    assert_eq!(fake.received("turn/start").len(), 6);
     Ok(())
 }
 
@@ -201,7 +201,7 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
     let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
     assert_eq!(reply.text()?, "the answer");
     // Marks such as `<` and `[` are in it, so it is injected.
-    let injected = fake.told("thread/inject_items");
+    let injected = fake.received("thread/inject_items");
     let items = injected
         .iter()
         .filter_map(|call| call["params"]["items"].as_array());

@@ -101,7 +101,7 @@ async fn twenty_candidates_keep_their_numbers() -> Result<()> {
     );
     fake.expect_count("thread/unsubscribe", 21).await?;
     let threads: HashSet<_> = fake
-        .told("turn/start")
+        .received("turn/start")
         .iter()
         .map(|start| start["params"]["threadId"].to_string())
         .collect();

@@ -28,7 +28,7 @@ async fn a_candidate_that_fails_costs_its_tab_and_nothing_else() -> Result<()> {
     );
     assert_eq!(told.failed(2), Some("rate_limit_error"), "{told:?}");
     assert_eq!((told.closed(1), told.closed(3)), (Some(DRAFT), Some(DRAFT)));
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
     let input = synthesis.context("no synthesis")?["params"]["input"].to_string();
     assert!(input.contains(DRAFT) && !input.contains("half"), "{input}");
@@ -51,7 +51,7 @@ async fn the_only_answer_is_passed_on_as_it_is() -> Result<()> {
             json!({"strategy": synthesis, "candidate": 2})
         );
     }
-    assert_eq!(fake.told("turn/start").len(), 9, "no judge is asked");
+    assert_eq!(fake.received("turn/start").len(), 9, "no judge is asked");
     Ok(())
 }
 
@@ -86,7 +86,7 @@ async fn one_fault_of_all_is_the_fault_of_the_request() -> Result<()> {
             assert!(!retry || after.is_ok(), "{about}: {:?}", reply.headers);
         }
         assert_eq!(
-            fake.told("turn/start").len(),
+            fake.received("turn/start").len(),
             6,
             "{info}: nothing is retried"
         );
@@ -234,7 +234,7 @@ async fn a_client_that_leaves_interrupts_every_candidate() -> Result<()> {
     fake.expect_count("turn/interrupt", 5).await?;
     fake.expect_endings("interrupted", 5).await?;
     fake.expect_count("thread/unsubscribe", 5).await?;
-    assert_eq!(fake.told("turn/start").len(), 5, "no synthesis of it");
+    assert_eq!(fake.received("turn/start").len(), 5, "no synthesis of it");
     Ok(())
 }
 

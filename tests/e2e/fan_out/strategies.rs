@@ -22,7 +22,7 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
         .await?;
     assert_eq!(told.text, "the answer");
 
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let (candidates, rest): (Vec<_>, Vec<_>) = starts.iter().partition(|start| is_candidate(start));
     assert_eq!((candidates.len(), rest.len()), (3, 1));
     let input = rest[0]["params"]["input"].to_string();
@@ -30,7 +30,7 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
         assert!(input.contains(&draft(candidate)), "{input}");
     }
     // Everybody has the whole conversation as items of their own thread.
-    let injected = fake.told("thread/inject_items");
+    let injected = fake.received("thread/inject_items");
     assert_eq!(injected.len(), 4);
     for items in injected {
         let items = items["params"]["items"]
@@ -43,7 +43,7 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
             .collect();
         assert_eq!(texts, ["one", "two", "three"]);
     }
-    let threads = fake.told("thread/start");
+    let threads = fake.received("thread/start");
     let instructions: Vec<_> = threads
         .iter()
         .filter_map(|start| start["params"]["baseInstructions"].as_str())
@@ -75,7 +75,7 @@ async fn judge_picks_the_best_and_says_why() -> Result<()> {
         synthesis["reasons"].to_string().contains("the clearest"),
         "{synthesis}"
     );
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let consulted: Vec<_> = starts.iter().filter(|start| !is_candidate(start)).collect();
     assert_eq!(consulted.len(), 1);
     let schema = &consulted[0]["params"]["outputSchema"];
@@ -135,7 +135,7 @@ async fn vote_takes_the_majority_without_asking_a_model() -> Result<()> {
     // Two of three are enough: the third is not waited for.
     fake.expect_endings("interrupted", 1).await?;
     assert_eq!(told.failed(3), Some("interrupted"));
-    assert_eq!(fake.told("turn/start").len(), 3);
+    assert_eq!(fake.received("turn/start").len(), 3);
     Ok(())
 }
 
@@ -163,7 +163,7 @@ async fn first_interrupts_the_losers() -> Result<()> {
     fake.expect_count("turn/interrupt", 4).await?;
     fake.expect_endings("interrupted", 4).await?;
     fake.expect_count("thread/unsubscribe", 5).await?;
-    assert_eq!(fake.told("turn/start").len(), 5, "nothing is run again");
+    assert_eq!(fake.received("turn/start").len(), 5, "nothing is run again");
     Ok(())
 }
 
@@ -199,7 +199,7 @@ async fn a_quorum_and_its_grace_time_do_not_wait_for_the_rest() -> Result<()> {
     assert_eq!(told.text, "the answer");
     assert_eq!(told.failed(4), Some("interrupted"));
     fake.expect_endings("interrupted", 1).await?;
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
     let input = synthesis.context("no synthesis")?["params"]["input"].to_string();
     assert_eq!(input.matches(DRAFT).count(), 3, "{input}");
@@ -222,7 +222,7 @@ async fn who_answers_within_the_grace_time_is_heard() -> Result<()> {
     gate.open();
     let told = FanOut::read(&stream.frames().await?)?;
     assert_eq!(told.text, "the answer");
-    let starts = fake.told("turn/start");
+    let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
     let input = synthesis.context("no synthesis")?["params"]["input"].to_string();
     assert!(input.contains("late, but here"), "{input}");

@@ -45,7 +45,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         admin.fleet_is("a quiet child", is_quiet).await?;
 
         assert_eq!(gateway.client().ask("two").await?, "You said: two");
-        let told = fake.told("turn/start");
+        let told = fake.received("turn/start");
         assert_eq!(told.len(), 3, "each turn began once: {told:?}");
         let fleet = complete(&admin).await?;
         assert_eq!(pid(&fleet, "serving")?, spare);
@@ -84,7 +84,7 @@ async fn a_turn_that_runs_on_a_hung_child_ends_once_and_is_not_run_again() -> Re
         bail!("no error and [DONE]: {frames:?}")
     };
     assert_eq!(failure.error().context("no error")?["code"], "codex_exited");
-    assert_eq!(fake.told("turn/start").len(), 1);
+    assert_eq!(fake.received("turn/start").len(), 1);
     Ok(())
 }
 

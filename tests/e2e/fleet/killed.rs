@@ -66,7 +66,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
     assert!(whole > REQUESTS / 4, "{whole} of {REQUESTS} were answered");
     assert!(fake.starts() > 5, "children were killed");
     let mut runs: HashMap<String, usize> = HashMap::new();
-    for start in fake.told("turn/start") {
+    for start in fake.received("turn/start") {
         let text = start["params"]["input"][0]["text"]
             .as_str()
             .context("no text")?;

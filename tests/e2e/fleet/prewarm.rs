@@ -29,7 +29,7 @@ async fn a_request_finds_a_thread_that_is_just_like_the_last_ones() -> Result<()
         client.chat(asking("Be kind.", text)).await?;
     }
     admin.fleet_is("a thread ahead", waiting(1)).await?;
-    let started = fake.told("thread/start");
+    let started = fake.received("thread/start");
     assert_eq!(started.len(), 3);
     assert_eq!(started[2]["params"], started[0]["params"]);
     let reply = client.chat(asking("Be kind.", "three")).await?;
@@ -39,13 +39,13 @@ async fn a_request_finds_a_thread_that_is_just_like_the_last_ones() -> Result<()
     );
     // The one that was there before, and there is another for the next.
     admin.fleet_is("another thread ahead", waiting(1)).await?;
-    assert_eq!(fake.told("thread/start").len(), 4);
+    assert_eq!(fake.received("thread/start").len(), 4);
     client.chat(asking("Be cruel.", "four")).await?;
-    let started = fake.told("thread/start");
+    let started = fake.received("thread/start");
     assert_eq!(started.len(), 5);
     let instructions = started[4]["params"]["baseInstructions"].to_string();
     assert!(instructions.contains("Be cruel."), "{instructions}");
-    let turns = fake.told("turn/start");
+    let turns = fake.received("turn/start");
     let threads: HashSet<_> = turns
         .iter()
         .map(|it| it["params"]["threadId"].to_string())
@@ -69,7 +69,7 @@ async fn a_request_with_tools_finds_one_that_has_just_these() -> Result<()> {
     admin.fleet_is("a thread ahead of each", waiting(2)).await?;
     client.chat(asking("one")).await?;
     admin.fleet_is("a thread ahead of each", waiting(2)).await?;
-    let started = fake.told("thread/start");
+    let started = fake.received("thread/start");
     let named = |tool: &str| {
         let tools = started
             .iter()

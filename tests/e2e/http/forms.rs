@@ -210,7 +210,7 @@ async fn rules_that_the_parser_leaves_to_us_are_kept() -> Result<()> {
             reply.head
         );
     }
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     for request in [
         coded("Transfer-Encoding: Chunked\r\n"),
         post(&format!("{host}{key}{json_type}{sized}")),

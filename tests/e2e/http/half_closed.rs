@@ -37,7 +37,7 @@ async fn a_client_that_only_reads_on_gets_its_answer() -> Result<()> {
                 "whole answer"
             );
         }
-        assert_eq!(fake.told("turn/interrupt").len(), 0);
+        assert_eq!(fake.received("turn/interrupt").len(), 0);
     }
     Ok(())
 }

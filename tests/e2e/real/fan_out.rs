@@ -2,7 +2,7 @@
 
 mod ending; // failures, deadlines and clients that go
 
-use airlock_tests::model::Call;
+use airlock_tests::model::ModelRequest;
 use airlock_tests::{FanOut, Gate, Gateway, ModelAnswer, ScriptedModel, angle, fan_out};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -28,11 +28,14 @@ fn by(synthesis: &str) -> Value {
 }
 
 /// The requests of the candidates, in their order, and the others.
-fn sorted(model: &ScriptedModel, candidates: usize) -> Result<(Vec<Call>, Vec<Call>)> {
+fn sorted(
+    model: &ScriptedModel,
+    candidates: usize,
+) -> Result<(Vec<ModelRequest>, Vec<ModelRequest>)> {
     let mut calls = model.calls();
     let mut sorted = Vec::new();
     for candidate in 1..=candidates {
-        let of = |call: &Call| call.instructions().contains(&angle(candidate));
+        let of = |call: &ModelRequest| call.instructions().contains(&angle(candidate));
         let place = calls.iter().position(of);
         let place = place.with_context(|| format!("candidate {candidate} asked nothing"))?;
         sorted.push(calls.remove(place));
@@ -86,7 +89,7 @@ async fn merges(candidates: usize) -> Result<()> {
 }
 
 /// What was said after the instructions.
-fn texts(call: &Call) -> Vec<String> {
+fn texts(call: &ModelRequest) -> Vec<String> {
     let said = call.messages().into_iter();
     said.filter(|(role, _)| role != "developer")
         .map(|(_, text)| text)
@@ -231,7 +234,7 @@ async fn a_quorum_closes_the_connections_of_the_rest() -> Result<()> {
     let [synthesis] = rest.as_slice() else {
         anyhow::bail!("not one synthesis: {}", rest.len())
     };
-    assert_eq!(synthesis.said().matches(DRAFT).count(), 3);
+    assert_eq!(synthesis.user_text().matches(DRAFT).count(), 3);
     Ok(())
 }
 

@@ -63,7 +63,7 @@ async fn each_of_200_requests_ends_once_and_none_is_run_twice() -> Result<()> {
     assert!(kills > 3, "{kills} children were killed");
     let mut runs: HashMap<String, usize> = HashMap::new();
     for call in model.calls() {
-        *runs.entry(call.said()).or_default() += 1;
+        *runs.entry(call.user_text()).or_default() += 1;
     }
     let twice: Vec<_> = runs.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");

@@ -55,7 +55,7 @@ impl Overheard {
     }
 
     /// Waits until Codex asks for the result of a call.
-    pub(super) async fn expect_asked(&self) -> Result<()> {
+    pub(super) async fn expect_turn_containing(&self) -> Result<()> {
         let is = |said: &Value| said["method"] == "item/tool/call";
         self.said.nth("a call", 0, is).await?;
         Ok(())

@@ -257,7 +257,7 @@ async fn told_to_the_model(settings: &str) -> Result<Vec<Vec<Value>>> {
     assert_eq!(calls.len(), 3);
     Ok(calls
         .iter()
-        .map(airlock_tests::model::Call::items)
+        .map(airlock_tests::model::ModelRequest::items)
         .collect())
 }
 

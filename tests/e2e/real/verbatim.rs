@@ -172,10 +172,10 @@ async fn nothing_is_read_into_hints_and_candidates() -> Result<()> {
         let sent = call.messages();
         let users: Vec<_> = sent.iter().filter(|(role, _)| role == "user").collect();
         assert_eq!(users[0].1, *words);
-        let is_synthesis = call.said().contains("a draft");
+        let is_synthesis = call.user_text().contains("a draft");
         assert_eq!(users.len(), 1 + usize::from(is_synthesis), "{sent:?}");
         match is_synthesis {
-            true => assert_eq!(call.said().matches(&draft).count(), 2),
+            true => assert_eq!(call.user_text().matches(&draft).count(), 2),
             false => {
                 let told = call.instructions();
                 assert!(told.contains(words.trim_end()), "{told}");

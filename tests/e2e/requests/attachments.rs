@@ -69,7 +69,7 @@ async fn the_hosts_name_of_an_image_is_not_taken_from_a_client() -> Result<()> {
     );
     let reply = gateway.client().post("/v1/chat/completions", twice).await?;
     assert_eq!(reply.status, 400, "{}", reply.body);
-    assert_eq!(fake.told("turn/start").len(), 0);
+    assert_eq!(fake.received("turn/start").len(), 0);
     // Escapes in the names around an image change nothing.
     let escaped = format!(
         r#"{{"model":"gpt-5.5","m\u0065ssages":[{{"role":"user","cont\u0065nt":[{}]}}]}}"#,

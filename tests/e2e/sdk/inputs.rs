@@ -274,8 +274,10 @@ async fn text_beyond_ascii_arrives_whole_however_it_is_read() -> Result<()> {
     assert_eq!(send("text", &model).await?, expected);
     let calls = model.calls();
     let is_synthesis = |text: &String| text.contains("You said: ");
-    let (syntheses, others): (Vec<_>, Vec<_>) =
-        calls.iter().map(|call| call.said()).partition(is_synthesis);
+    let (syntheses, others): (Vec<_>, Vec<_>) = calls
+        .iter()
+        .map(|call| call.user_text())
+        .partition(is_synthesis);
     assert_eq!(others, sent);
     assert_eq!(syntheses.len(), TEXTS.len());
     Ok(())

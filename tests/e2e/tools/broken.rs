@@ -34,7 +34,7 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         let told = talk.answer(&[("call_1", "7 degrees")]).await?;
         assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
         assert!(injected(&fake).ends_with(&called("call_1", OSLO, "7 degrees")));
-        assert_eq!(fake.told("turn/start").len(), 2);
+        assert_eq!(fake.received("turn/start").len(), 2);
         fake.expect_threads_returned().await?;
     }
     Ok(())

@@ -138,7 +138,7 @@ async fn calls_in_two_rounds_run_in_one_turn() -> Result<()> {
         assert_eq!(told.ids(), ["call_2"]);
         let told = talk.answer(&[("call_2", "9")]).await?;
         assert_eq!(outcome(&told), ("resumed", "stop", "Both cold."));
-        assert_eq!(fake.told("turn/start").len(), 1);
+        assert_eq!(fake.received("turn/start").len(), 1);
         fake.expect_threads_returned().await?;
     }
     Ok(())

@@ -50,8 +50,8 @@ async fn of_a_thousand_turns_that_wait_the_newest_go_on() -> Result<()> {
     // What waits is open, and no more than that.
     fake.expect_count("thread/unsubscribe", ALL - BOUND).await?;
     fake.expect_endings("interrupted", ALL - BOUND).await?;
-    assert_eq!(fake.told("thread/start").len(), ALL);
-    assert_eq!(fake.told("thread/unsubscribe").len(), ALL - BOUND);
+    assert_eq!(fake.received("thread/start").len(), ALL);
+    assert_eq!(fake.received("thread/unsubscribe").len(), ALL - BOUND);
 
     for talk in talks.iter_mut().rev() {
         expect(talk, "resumed", "Waited.").await?;

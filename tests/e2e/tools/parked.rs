@@ -14,8 +14,8 @@ async fn a_turn_that_waits_goes_on_in_its_own_thread() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let mut talk = asking(&gateway, "How is Oslo?");
     talk.ask().await?;
-    assert_eq!(fake.told("thread/unsubscribe").len(), 0, "it waits");
-    assert_eq!(fake.told("turn/interrupt").len(), 0, "it waits");
+    assert_eq!(fake.received("thread/unsubscribe").len(), 0, "it waits");
+    assert_eq!(fake.received("turn/interrupt").len(), 0, "it waits");
     let told = talk.answer(&[("call_1", "7 degrees")]).await?;
     assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
     for (method, count) in [
@@ -23,7 +23,7 @@ async fn a_turn_that_waits_goes_on_in_its_own_thread() -> Result<()> {
         ("turn/start", 1),
         ("turn/interrupt", 0),
     ] {
-        assert_eq!(fake.told(method).len(), count, "{method}");
+        assert_eq!(fake.received(method).len(), count, "{method}");
     }
     let started = fake.expect("turn/start").await?;
     assert_eq!(

@@ -24,7 +24,7 @@ async fn expect_rebuilt(fake: &FakeCodex, talk: &mut Conversation) -> Result<()>
     );
     assert_eq!(items[0]["role"], "user", "{items:?}");
     assert_eq!(items.len(), 3, "{items:?}");
-    let started = fake.told("turn/start");
+    let started = fake.received("turn/start");
     let input = started.last().map(|started| &started["params"]["input"]);
     assert_eq!(input, Some(&json!([])));
     Ok(())
@@ -93,7 +93,7 @@ async fn a_user_who_speaks_after_the_results_is_told_anew() -> Result<()> {
     assert_eq!(told.text, "Cold.");
     assert_ne!(told.turn, "resumed");
     assert!(injected(&fake).ends_with(&called("call_1", OSLO, "7")));
-    fake.expect_asked("Be brief.").await?;
+    fake.expect_turn_containing("Be brief.").await?;
     Ok(())
 }
 

@@ -72,7 +72,7 @@ async fn a_history_that_does_not_fit_together_is_refused() -> Result<()> {
         let reply = gateway.client().chat(body).await?;
         assert_eq!(refusal(&reply), (400, param), "{messages}: {}", reply.body);
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
     Ok(())
 }
 
@@ -105,7 +105,7 @@ async fn tools_that_cannot_be_offered_are_refused() -> Result<()> {
         assert_eq!(status, 400, "{}", reply.body);
         assert!(told.starts_with(param), "{param}: {}", reply.body);
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
     Ok(())
 }
 
@@ -235,7 +235,7 @@ async fn candidates_are_offered_no_tools() -> Result<()> {
     let reply = gateway.client().chat(body).await?;
     assert_eq!(reply.text()?, "the answer");
     assert!(reply.header("x-airlock-ignored").contains("tools"));
-    for started in fake.told("thread/start") {
+    for started in fake.received("thread/start") {
         let tools = &started["params"]["dynamicTools"];
         assert!(tools.as_array().is_none_or(Vec::is_empty), "{tools}");
     }

@@ -54,7 +54,7 @@ async fn a_codex_without_a_catalogue_serves_all_but_tools() -> Result<()> {
             reply.body
         );
     }
-    assert_eq!(fake.told("thread/start").len(), 0);
+    assert_eq!(fake.received("thread/start").len(), 0);
 
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
     let none = json!({"tools": tools, "tool_choice": "none"});

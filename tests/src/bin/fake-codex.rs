@@ -82,7 +82,7 @@ fn run(options: Options) -> io::Result<i32> {
         .iter()
         .any(|word| word == "generate-json-schema")
     {
-        return tell_protocol(&options);
+        return write_schema(&options);
     }
     if !options.arguments.iter().any(|word| word == "app-server") {
         return Err(io::Error::other(
@@ -96,7 +96,7 @@ fn run(options: Options) -> io::Result<i32> {
 }
 
 /// `generate-json-schema --out DIR`: of the files that Codex writes, the one with everything in it.
-fn tell_protocol(options: &Options) -> io::Result<i32> {
+fn write_schema(options: &Options) -> io::Result<i32> {
     let mut words = options.arguments.iter().skip_while(|word| *word != "--out");
     let folder = words
         .nth(1)

@@ -27,7 +27,7 @@ const MARK: usize = 500;
 /// Swaps whose time is measured for each round of the disturbance, which takes seconds.
 const SWAPS_A_ROUND: usize = 20;
 
-struct Asked {
+struct Options {
     swaps: usize,
     streams: usize,
     rounds: usize,
@@ -38,28 +38,28 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("proof: {error:#}"));
+            print_line(&format!("proof: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 async fn run() -> Result<()> {
-    let asked = asked(std::env::args().skip(1))?;
+    let options = parse(std::env::args().skip(1))?;
     let mut broken = Vec::new();
     let mut check = |outcome: Result<()>| {
         if let Err(error) = outcome {
             broken.push(format!("{error:#}"));
         }
     };
-    if asked.swaps > 0 {
+    if options.swaps > 0 {
         let size = Size {
-            swaps: asked.swaps,
-            streams: asked.streams,
-            mark: MARK.min(asked.swaps / 2),
+            swaps: options.swaps,
+            streams: options.streams,
+            mark: MARK.min(options.swaps / 2),
         };
         let swaps = proof::swaps(size).await?;
-        tell_swaps(&size, &swaps);
+        print_swaps(&size, &swaps);
         check(swaps.holds());
         let growth = swaps.growth() * 100.0;
         let most = GROWTH * 100.0;
@@ -67,10 +67,10 @@ async fn run() -> Result<()> {
             format!("the gateway grew by {growth:.1} %, and may by {most} %")
         }));
     }
-    if asked.rounds > 0 {
-        let latency = proof::latency(asked.rounds * SWAPS_A_ROUND).await?;
+    if options.rounds > 0 {
+        let latency = proof::latency(options.rounds * SWAPS_A_ROUND).await?;
         let ratios = latency.ratios().context("nothing measured")?;
-        tell_latency(&latency, ratios)?;
+        print_latency(&latency, ratios)?;
         check(within(ratios.swap <= SWAP, || {
             let ratio = ratios.swap;
             format!(
@@ -83,22 +83,22 @@ async fn run() -> Result<()> {
                 "a first word after a swap takes {ratio:.1} times as long as one without, and may take {FIRST} times"
             )
         }));
-        let disturbance = proof::disturbance(asked.rounds).await?;
+        let disturbance = proof::disturbance(options.rounds).await?;
         let ratio = disturbance.ratio().context("no round")?;
-        tell_disturbance(&disturbance, ratio);
+        print_disturbance(&disturbance, ratio);
         check(within(ratio <= DISTURBANCE, || {
             format!("loading makes gaps {ratio:.2} times as long, and may {DISTURBANCE} times")
         }));
     }
     if broken.is_empty() {
-        say("every promise is kept");
+        print_line("every promise is kept");
         return Ok(());
     }
     bail!("{}", broken.join("; "))
 }
 
-fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked> {
-    let mut asked = Asked {
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options {
         swaps: 10_000,
         streams: 50,
         rounds: 15,
@@ -110,21 +110,21 @@ fn asked(mut arguments: impl Iterator<Item = String>) -> Result<Asked> {
             .parse()
             .with_context(|| format!("{name} needs a number, and not {value}"))?;
         match name.as_str() {
-            "--swaps" => asked.swaps = value,
-            "--streams" => asked.streams = value,
-            "--rounds" => asked.rounds = value,
+            "--swaps" => options.swaps = value,
+            "--streams" => options.streams = value,
+            "--rounds" => options.rounds = value,
             _ => bail!("there is no {name}: --swaps, --streams, --rounds"),
         }
     }
-    ensure!(asked.streams > 0, "a proof needs streams");
-    Ok(asked)
+    ensure!(options.streams > 0, "a proof needs streams");
+    Ok(options)
 }
 
 fn within(holds: bool, otherwise: impl FnOnce() -> String) -> Result<()> {
     if holds { Ok(()) } else { bail!(otherwise()) }
 }
 
-fn tell_swaps(size: &Size, swaps: &Swaps) {
+fn print_swaps(size: &Size, swaps: &Swaps) {
     let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
     row("swaps", &format!("{} in {:.1?}", size.swaps, swaps.taken));
     row("streams at every moment", &size.streams.to_string());
@@ -143,7 +143,7 @@ fn tell_swaps(size: &Size, swaps: &Swaps) {
     row("components mapped", &swaps.mapped.to_string());
 }
 
-fn tell_latency(latency: &Latency, ratios: Ratios) -> Result<()> {
+fn print_latency(latency: &Latency, ratios: Ratios) -> Result<()> {
     let middle = |taken: &[Duration]| median(taken).context("nothing measured");
     let (first, plain) = (middle(&latency.first)?, middle(&latency.plain)?);
     row(
@@ -166,7 +166,7 @@ fn tell_latency(latency: &Latency, ratios: Ratios) -> Result<()> {
     Ok(())
 }
 
-fn tell_disturbance(disturbance: &Disturbance, ratio: f64) {
+fn print_disturbance(disturbance: &Disturbance, ratio: f64) {
     let (without, with): (Vec<_>, Vec<_>) = disturbance.rounds.iter().copied().unzip();
     let middle = |taken: &[Duration]| format!("{:.2?}", median(taken).unwrap_or_default());
     let loads = format!("{} of {} KiB", disturbance.loads, disturbance.size >> 10);
@@ -177,10 +177,10 @@ fn tell_disturbance(disturbance: &Disturbance, ratio: f64) {
 }
 
 fn row(name: &str, value: &str) {
-    say(&format!("{name:<40}{value}"));
+    print_line(&format!("{name:<40}{value}"));
 }
 
 #[expect(clippy::print_stdout, reason = "this program is its output")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     println!("{line}");
 }

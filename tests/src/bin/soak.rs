@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use airlock_tests::soak::{self, Plan, Report};
+use airlock_tests::soak::{self, SoakPlan, SoakReport};
 use anyhow::{Context, Result, bail, ensure};
 
 #[tokio::main]
@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("soak: {error:#}"));
+            print_line(&format!("soak: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -26,20 +26,20 @@ async fn run() -> Result<()> {
     row("clients", &plan.clients.to_string());
     row("seconds", &plan.time.as_secs().to_string());
     let report = soak::run(plan).await?;
-    tell(&report);
+    print_report(&report);
     ensure!(
         report.violations.is_empty(),
         "{} violations; --seed {} repeats the run",
         report.violations.len(),
         plan.seed
     );
-    say("each request ended once, and nothing is left over");
+    print_line("each request ended once, and nothing is left over");
     Ok(())
 }
 
-fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan> {
+fn plan(mut arguments: impl Iterator<Item = String>) -> Result<SoakPlan> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let mut plan = Plan {
+    let mut plan = SoakPlan {
         time: Duration::from_secs(600),
         seed: u64::from(now.subsec_nanos()),
         clients: 24,
@@ -61,7 +61,7 @@ fn plan(mut arguments: impl Iterator<Item = String>) -> Result<Plan> {
     Ok(plan)
 }
 
-fn tell(report: &Report) {
+fn print_report(report: &SoakReport) {
     row("requests", &report.requests().to_string());
     for ((kind, outcome), count) in &report.outcomes {
         row(&format!("  {kind}: {outcome:?}"), &count.to_string());
@@ -77,15 +77,15 @@ fn tell(report: &Report) {
         );
     }
     for violation in &report.violations {
-        say(&format!("VIOLATION {violation}"));
+        print_line(&format!("VIOLATION {violation}"));
     }
 }
 
 fn row(name: &str, value: &str) {
-    say(&format!("{name:<40}{value}"));
+    print_line(&format!("{name:<40}{value}"));
 }
 
 #[expect(clippy::print_stdout, reason = "this program is its output")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     println!("{line}");
 }

@@ -1,16 +1,16 @@
-//! A fan-out as its client sees it: how it is asked for, and what a stream tells of it.
+//! Fan-out requests, and a checking reader of fan-out streams.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 
 use super::Frame;
 
-/// What the hint of this candidate, from 1, says: a scripted Codex or model tells it by that.
+/// The hint of a candidate, counted from 1, by which a scripted Codex or model recognises it.
 pub fn angle(candidate: usize) -> String {
     format!("angle-{candidate:02}")
 }
 
-/// A request for so many candidates, each with its `angle` as a hint, and with these further members.
+/// A request for this many candidates, each with its `angle` as a hint, and with the members of `more`.
 pub fn fan_out(candidates: usize, mut more: Value) -> Value {
     let hints: Vec<_> = (1..=candidates)
         .map(|candidate| json!({"hint": angle(candidate)}))
@@ -28,15 +28,15 @@ pub fn fan_out(candidates: usize, mut more: Value) -> Value {
 /// A streamed fan-out, read to its end.
 #[derive(Clone, Debug, Default)]
 pub struct FanOut {
-    /// The candidates: number N is at N-1.
+    /// The candidates. Number N is at index N-1.
     pub tabs: Vec<Tab>,
-    /// The answer, as a client reads it that knows nothing of candidates.
+    /// The answer, as a client without support for candidates reads it.
     pub text: String,
-    /// Why the answer ended. Empty where it failed.
+    /// The finish reason. Empty if the answer failed.
     pub finish_reason: String,
-    /// What the chunk with the finish reason says of the fan-out.
+    /// The `airlock` member of the chunk with the finish reason.
     pub airlock: Value,
-    /// What the usage chunk says.
+    /// The usage chunk's usage.
     pub usage: Option<Value>,
     /// The error frame.
     pub error: Option<Value>,
@@ -45,11 +45,11 @@ pub struct FanOut {
 /// One candidate of a streamed fan-out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tab {
-    /// The model that was asked.
+    /// The model that was requested.
     pub model: String,
-    /// The pieces of its text, joined.
+    /// Its text deltas, concatenated.
     pub pieces: String,
-    /// How it ended. None only where the stream itself failed before.
+    /// Its ending. `None` only if the stream failed before.
     pub end: Option<TabEnd>,
 }
 
@@ -60,24 +60,26 @@ pub enum TabEnd {
     Closed {
         /// All of its text.
         text: String,
-        /// In OpenAI's form, or null.
+        /// Usage in OpenAI's format, or null.
         usage: Value,
     },
     /// Without an answer.
     Failed {
-        /// For a person.
+        /// A message for people.
         message: String,
-        /// OpenAI's name for it, or `interrupted`.
+        /// OpenAI's error code, or `interrupted`.
         exception_type: String,
     },
 }
 
 impl FanOut {
-    /// Reads the frames of a whole stream. An error where they break the rules: a candidate opens once, before it says
-    /// anything, and ends once; each piece of the answer is told twice, first as `codex_gather`; and nothing comes
-    /// after `[DONE]`.
+    /// Reads the frames of a complete stream.
+    ///
+    /// # Errors
+    /// The stream violates a rule: a candidate opens once, before its text, and ends once; each piece of the answer is
+    /// sent twice, first as `codex_gather`; and nothing follows `[DONE]`.
     pub fn read(frames: &[Frame]) -> Result<Self> {
-        let mut told = Self::default();
+        let mut fan_out = Self::default();
         let mut gathered: Option<String> = None;
         let Some((Frame::Done, chunks)) = frames.split_last() else {
             bail!("no [DONE] at the end: {frames:?}");
@@ -85,45 +87,45 @@ impl FanOut {
         for chunk in chunks {
             let data = chunk.data().context("a second [DONE]")?;
             if let Some(error) = chunk.error() {
-                ensure!(told.error.is_none(), "a second error: {error}");
-                told.error = Some(error.clone());
+                ensure!(fan_out.error.is_none(), "a second error: {error}");
+                fan_out.error = Some(error.clone());
                 continue;
             }
-            ensure!(told.error.is_none(), "something after the error: {data}");
+            ensure!(fan_out.error.is_none(), "something after the error: {data}");
             ensure!(data["object"] == "chat.completion.chunk", "{data}");
             let announced = gathered.take();
             if let Some(event) = chunk.tool_event() {
-                ensure!(announced.is_none(), "a piece told once only: {announced:?}");
+                ensure!(announced.is_none(), "a piece sent only once: {announced:?}");
                 ensure!(data["choices"][0]["delta"] == json!({}), "{data}");
-                gathered = told.hear(event)?;
+                gathered = fan_out.apply(event)?;
                 continue;
             }
             ensure!(
                 chunk.text() == announced.unwrap_or_default(),
                 "a piece that is not what was gathered: {data}"
             );
-            told.text.push_str(chunk.text());
-            told.finish_reason.push_str(chunk.finish_reason());
+            fan_out.text.push_str(chunk.text());
+            fan_out.finish_reason.push_str(chunk.finish_reason());
             if let Some(airlock) = chunk.airlock() {
                 ensure!(!chunk.finish_reason().is_empty(), "{data}");
-                told.airlock = airlock.clone();
+                fan_out.airlock = airlock.clone();
             }
             if let Some(usage) = chunk.usage() {
                 ensure!(data["choices"] == json!([]), "{data}");
-                told.usage = Some(usage.clone());
+                fan_out.usage = Some(usage.clone());
             }
         }
-        for (number, tab) in told.tabs.iter().enumerate() {
+        for (number, tab) in fan_out.tabs.iter().enumerate() {
             ensure!(
-                tab.end.is_some() || told.error.is_some(),
+                tab.end.is_some() || fan_out.error.is_some(),
                 "tab {} never ends",
                 number + 1
             );
         }
-        Ok(told)
+        Ok(fan_out)
     }
 
-    /// The text of a candidate, from 1, that closed.
+    /// The text of a candidate, counted from 1, that completed.
     pub fn closed(&self, candidate: usize) -> Option<&str> {
         match &self.tabs.get(candidate.checked_sub(1)?)?.end {
             Some(TabEnd::Closed { text, .. }) => Some(text),
@@ -131,7 +133,7 @@ impl FanOut {
         }
     }
 
-    /// The `exception_type` of a candidate, from 1, that did not.
+    /// The `exception_type` of a candidate, counted from 1, that failed.
     pub fn failed(&self, candidate: usize) -> Option<&str> {
         match &self.tabs.get(candidate.checked_sub(1)?)?.end {
             Some(TabEnd::Failed { exception_type, .. }) => Some(exception_type),
@@ -139,8 +141,8 @@ impl FanOut {
         }
     }
 
-    /// Takes an event. Returns the text that the next chunk must repeat.
-    fn hear(&mut self, event: &Value) -> Result<Option<String>> {
+    /// Applies an event. Returns the text that the next chunk must repeat.
+    fn apply(&mut self, event: &Value) -> Result<Option<String>> {
         let text = |member: &str| event[member].as_str().unwrap_or_default().to_owned();
         if event["type"] == "codex_gather" {
             return Ok(Some(text("text")));

@@ -1,4 +1,4 @@
-//! Server-sent events as they are on the wire, comments included.
+//! A reader of server-sent events, comments included.
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
@@ -8,18 +8,18 @@ use serde_json::Value;
 
 use crate::soon;
 
-/// One block of a stream.
+/// An event or comment of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
     /// `data:` with JSON.
     Data(Value),
     /// `data: [DONE]`.
     Done,
-    /// A comment: a heartbeat.
+    /// A comment, which is a heartbeat.
     Comment(String),
 }
 
-/// A streamed answer. Dropping it closes the connection, as a client that leaves does.
+/// A streamed response. Dropping it closes the connection.
 #[derive(Debug)]
 pub struct Stream {
     response: Response,
@@ -46,12 +46,12 @@ impl Stream {
         self.response.headers()
     }
 
-    /// Every byte so far.
+    /// All bytes of the body so far.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
 
-    /// The next frame. None when the body has ended.
+    /// The next frame. `None` at the end of the body.
     pub async fn next(&mut self) -> Result<Option<Frame>> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\n\n") {
@@ -71,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// The next piece of text, whatever else comes before it.
+    /// The next text delta. Other frames before it are skipped.
     pub async fn next_text(&mut self) -> Result<String> {
         while let Some(frame) = self.next().await? {
             let text = frame.text();
@@ -81,20 +81,20 @@ impl Stream {
             if let Frame::Data(data) = &frame
                 && data.get("error").is_some()
             {
-                bail!("an error in place of text: {data}");
+                bail!("an error instead of text: {data}");
             }
         }
         bail!("a stream that ends without text")
     }
 
-    /// What becomes of a candidate next, whatever else comes before it.
+    /// The next event of a candidate. Other frames before it are skipped.
     pub async fn next_tool_event(&mut self) -> Result<Value> {
         let frames = self.frames_until(|frame| frame.tool_event().is_some());
         let event = frames.await?.last().and_then(Frame::tool_event).cloned();
         event.context("no event of a candidate")
     }
 
-    /// Every frame up to the first that `is` so, and that one. Heartbeats do not prolong the wait.
+    /// All frames up to and including the first that satisfies `is`, without comments. Heartbeats do not extend the timeout.
     pub async fn frames_until(&mut self, is: impl Fn(&Frame) -> bool) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         let read = async {
@@ -115,7 +115,7 @@ impl Stream {
         Ok(frames)
     }
 
-    /// Every frame to the end, without comments.
+    /// All frames to the end, without comments.
     pub async fn frames(&mut self) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next().await? {
@@ -126,7 +126,7 @@ impl Stream {
         Ok(frames)
     }
 
-    /// What is left of the body, as it is: an error's, where the answer is no stream.
+    /// The rest of the body as text, such as that of an error response.
     pub async fn rest(&mut self) -> Result<String> {
         while let Some(bytes) = self.chunk().await? {
             self.buffer.extend_from_slice(&bytes);
@@ -134,7 +134,7 @@ impl Stream {
         Ok(String::from_utf8(std::mem::take(&mut self.buffer))?)
     }
 
-    /// Reads to the end, and returns all text.
+    /// Reads to the end, and returns the text.
     pub async fn text(&mut self) -> Result<String> {
         Ok(self.frames().await?.iter().map(Frame::text).collect())
     }
@@ -157,44 +157,44 @@ impl Frame {
         }
     }
 
-    /// The piece of the answer that a chunk holds, or nothing.
+    /// The text delta of a chunk, or an empty string.
     pub fn text(&self) -> &str {
         self.choice("/choices/0/delta/content")
     }
 
-    /// The piece of reasoning that a chunk holds, or nothing.
+    /// The reasoning delta of a chunk, or an empty string.
     pub fn reasoning(&self) -> &str {
         self.choice("/choices/0/delta/reasoning_content")
     }
 
-    /// Why the answer ended, where the chunk says so.
+    /// The finish reason of a chunk, or an empty string.
     pub fn finish_reason(&self) -> &str {
         self.choice("/choices/0/finish_reason")
     }
 
-    /// Whether a candidate of a fan-out has answered.
+    /// Whether a candidate of a fan-out completes with this frame.
     pub fn closes_tab(&self) -> bool {
         self.tool_event().is_some_and(|event| {
             event.get("type").and_then(Value::as_str) == Some("codex_tab_close")
         })
     }
 
-    /// What became of a candidate of a fan-out, where the chunk says so. Clients that do not know it skip it.
+    /// The event of a fan-out's candidate (`_toolEvent`), which other clients ignore.
     pub fn tool_event(&self) -> Option<&Value> {
         self.data()?.get("_toolEvent")
     }
 
-    /// What the last chunk of a fan-out says of it.
+    /// The `airlock` member of a fan-out's last chunk.
     pub fn airlock(&self) -> Option<&Value> {
         self.data()?.get("airlock")
     }
 
-    /// The tokens that the chunk tells.
+    /// The usage of a chunk.
     pub fn usage(&self) -> Option<&Value> {
         self.data()?.get("usage").filter(|usage| !usage.is_null())
     }
 
-    /// The error that the frame carries.
+    /// The error of an error frame.
     pub fn error(&self) -> Option<&Value> {
         self.data()?.get("error")
     }
@@ -206,7 +206,7 @@ impl Frame {
     }
 }
 
-/// Reads one block as the gateway may write it: a comment, or one line of data.
+/// Parses a block, which must be a comment or one line of data.
 fn frame(block: &str) -> Result<Frame> {
     let mut lines = block.trim_end_matches('\n').split('\n');
     let line = lines.next().unwrap_or_default();

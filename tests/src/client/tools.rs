@@ -1,4 +1,4 @@
-//! Tool calls as their client sees them: read from streams and bodies by the rules that SDKs rely on, and answered.
+//! Tool calls of a client: responses are read and checked by the rules that SDKs rely on, and results are sent.
 
 use std::collections::HashSet;
 
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::{Client, Frame, Reply};
 
-/// Why the turn of an answer is what it is: `resumed` or `rebuilt`, on requests that bring results.
+/// The header that tells whether the turn was `resumed` or `rebuilt`, on requests with tool results.
 const TURN: &str = "x-airlock-turn";
 
-/// A function of one text argument, `city`, for a request's `tools`.
+/// A function with one string argument, `city`, for a request's `tools`.
 pub fn tool(name: &str) -> Value {
     let parameters =
         json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
     json!({"type": "function", "function": {"name": name, "description": format!("Does {name}."), "parameters": parameters}})
 }
 
-/// A request whose history has so many calls and their results, in about 130 bytes each.
+/// A request whose history has this many calls and results, of about 130 bytes each.
 pub fn many_calls(count: usize) -> Value {
     let calls: Vec<Value> = (0..count)
         .map(|number| {
@@ -35,36 +35,39 @@ pub fn many_calls(count: usize) -> Value {
     json!({"model": "default", "messages": messages})
 }
 
-/// A call of a function.
+/// A function call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolCall {
-    /// What its result must name.
+    /// The call's ID.
     pub id: String,
-    /// The function.
+    /// The function's name.
     pub name: String,
-    /// As the model wrote them.
+    /// The arguments as the model wrote them.
     pub arguments: String,
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Clone, Debug, Default)]
 pub struct Completion {
-    /// The message as a client keeps it: what came, or what an SDK makes of a stream.
+    /// The message as a client stores it: as received, or as an SDK assembles it from a stream.
     pub message: Value,
-    /// Its text, or nothing.
+    /// Its text, or an empty string.
     pub text: String,
     /// Its calls, in order.
     pub calls: Vec<ToolCall>,
-    /// Why it ended.
+    /// The finish reason.
     pub finish_reason: String,
-    /// The tokens that it tells.
+    /// The usage.
     pub usage: Option<Value>,
-    /// `resumed`, `rebuilt`, or nothing.
+    /// `resumed`, `rebuilt`, or an empty string.
     pub turn: String,
 }
 
 impl Completion {
-    /// Reads a body. An error where it is no answer, or breaks a rule.
+    /// Reads the body of a response.
+    ///
+    /// # Errors
+    /// It is not a completion, or violates a rule.
     pub fn of_reply(reply: &Reply) -> Result<Self> {
         let body = &reply.body;
         ensure!(reply.status.as_u16() == 200, "{}: {body}", reply.status);
@@ -76,7 +79,7 @@ impl Completion {
         let choice = &body["choices"][0];
         let message = choice.get("message").context("no message")?;
         ensure!(message["role"] == "assistant", "{message}");
-        let mut told = Self {
+        let mut completion = Self {
             message: message.clone(),
             finish_reason: text_at(choice, "finish_reason")?,
             usage: body.get("usage").cloned(),
@@ -84,7 +87,7 @@ impl Completion {
             ..Self::default()
         };
         match message.get("content") {
-            Some(Value::String(text)) => text.clone_into(&mut told.text),
+            Some(Value::String(text)) => text.clone_into(&mut completion.text),
             Some(Value::Null) => {}
             _ => bail!("content that is neither text nor null: {message}"),
         }
@@ -92,25 +95,27 @@ impl Completion {
             for call in calls.as_array().context("tool_calls that are no array")? {
                 no_nulls(call)?;
                 ensure!(call["type"] == "function", "{call}");
-                told.calls.push(ToolCall {
+                completion.calls.push(ToolCall {
                     id: text_at(call, "id")?,
                     name: text_at(&call["function"], "name")?,
                     arguments: text_at(&call["function"], "arguments")?,
                 });
             }
-            ensure!(!told.calls.is_empty(), "tool_calls without a call");
+            ensure!(!completion.calls.is_empty(), "tool_calls without a call");
         }
         ensure!(
-            message["content"].is_string() || !told.calls.is_empty(),
+            message["content"].is_string() || !completion.calls.is_empty(),
             "neither text nor calls: {message}"
         );
-        told.check()
+        completion.check()
     }
 
-    /// Reads the frames of a whole stream with these headers, as SDKs do: by index, pieces joined. An error where the
-    /// stream tells one, or breaks a rule.
+    /// Assembles the frames of a complete stream as SDKs do: call deltas are concatenated by index.
+    ///
+    /// # Errors
+    /// The stream has an error frame, or violates a rule.
     pub fn of_frames(frames: &[Frame], headers: &HeaderMap) -> Result<Self> {
-        let mut told = Self {
+        let mut completion = Self {
             turn: turn_of(headers),
             ..Self::default()
         };
@@ -125,24 +130,24 @@ impl Completion {
             ensure!(data["object"] == "chat.completion.chunk", "{data}");
             if let Some(usage) = chunk.usage() {
                 ensure!(data["choices"] == json!([]), "{data}");
-                told.usage = Some(usage.clone());
+                completion.usage = Some(usage.clone());
                 continue;
             }
-            told.hear(chunk, &data["choices"][0]["delta"])?;
+            completion.apply(chunk, &data["choices"][0]["delta"])?;
         }
-        let content = match told.text.as_str() {
-            "" if !told.calls.is_empty() => Value::Null,
+        let content = match completion.text.as_str() {
+            "" if !completion.calls.is_empty() => Value::Null,
             text => json!(text),
         };
-        told.message = json!({"role": "assistant", "content": content});
-        if !told.calls.is_empty() {
-            let calls = told.calls.iter().map(|call| {
+        completion.message = json!({"role": "assistant", "content": content});
+        if !completion.calls.is_empty() {
+            let calls = completion.calls.iter().map(|call| {
                 json!({"id": call.id, "type": "function",
                     "function": {"name": call.name, "arguments": call.arguments}})
             });
-            told.message["tool_calls"] = calls.collect();
+            completion.message["tool_calls"] = calls.collect();
         }
-        told.check()
+        completion.check()
     }
 
     /// Its only call.
@@ -158,12 +163,12 @@ impl Completion {
         self.calls.iter().map(|call| call.id.as_str()).collect()
     }
 
-    /// A number of its usage: `prompt_tokens`.
+    /// A number of its usage, such as `prompt_tokens`.
     pub fn tokens(&self, kind: &str) -> Option<u64> {
         self.usage.as_ref()?.get(kind)?.as_u64()
     }
 
-    fn hear(&mut self, chunk: &Frame, delta: &Value) -> Result<()> {
+    fn apply(&mut self, chunk: &Frame, delta: &Value) -> Result<()> {
         ensure!(
             self.finish_reason.is_empty(),
             "something after the finish reason: {delta}"
@@ -188,7 +193,7 @@ impl Completion {
                 });
                 continue;
             }
-            // Some SDKs join ids and names as they join arguments.
+            // Some SDKs concatenate IDs and names as they do arguments.
             ensure!(
                 piece.get("id").is_none() && piece.get("type").is_none(),
                 "an id or a type once more: {piece}"
@@ -213,19 +218,19 @@ impl Completion {
     }
 }
 
-/// A conversation in which the client runs the tools. Clones go on from the same point.
+/// A conversation in which the client runs the tools. Clones continue independently.
 #[derive(Clone, Debug)]
 pub struct Conversation {
     client: Client,
     /// The request without its messages.
     body: Value,
-    /// What was said so far, ready to be edited.
+    /// The messages so far, which a test may edit.
     pub messages: Vec<Value>,
     streaming: bool,
 }
 
 impl Conversation {
-    /// One that begins with `question`. `body` holds what else its requests say: `{"tools": […]}`.
+    /// A conversation that begins with `question`. `body` holds the other members of its requests, such as `tools`.
     pub fn new(client: &Client, question: &str, body: Value) -> Self {
         Self {
             client: client.clone(),
@@ -235,21 +240,21 @@ impl Conversation {
         }
     }
 
-    /// The same, with answers that are streamed, or not.
+    /// Sets whether responses are streamed.
     #[must_use]
     pub fn streaming(mut self, streaming: bool) -> Self {
         self.streaming = streaming;
         self
     }
 
-    /// The same at another gateway.
+    /// Continues the conversation at another gateway.
     #[must_use]
     pub fn at(mut self, client: &Client) -> Self {
         self.client = client.clone();
         self
     }
 
-    /// What would be posted now.
+    /// The body of the next request.
     pub fn request(&self) -> Value {
         let mut body = self.body.clone();
         body["messages"] = json!(self.messages);
@@ -259,7 +264,7 @@ impl Conversation {
         body
     }
 
-    /// Posts the conversation, and reads the answer without keeping it.
+    /// Posts the conversation, and returns the response without adding it to the messages.
     pub async fn send(&self) -> Result<Completion> {
         if !self.streaming {
             return Completion::of_reply(&self.client.chat(self.request()).await?);
@@ -271,26 +276,26 @@ impl Conversation {
         Completion::of_frames(&frames, stream.headers())
     }
 
-    /// Posts the conversation, and keeps the answer as it came.
+    /// Posts the conversation, and adds the response to the messages.
     pub async fn ask(&mut self) -> Result<Completion> {
-        let told = self.send().await?;
-        self.messages.push(told.message.clone());
-        Ok(told)
+        let completion = self.send().await?;
+        self.messages.push(completion.message.clone());
+        Ok(completion)
     }
 
-    /// The user says something.
+    /// Adds a message of the user.
     pub fn say(&mut self, text: &str) {
         self.messages.push(json!({"role": "user", "content": text}));
     }
 
-    /// The result of a call: a text, or parts.
+    /// Adds the result of a call: a text or parts.
     pub fn result(&mut self, call: &str, content: impl Into<Value>) {
         let content: Value = content.into();
         self.messages
             .push(json!({"role": "tool", "tool_call_id": call, "content": content}));
     }
 
-    /// Brings the results of calls, in this order, and posts.
+    /// Adds the results of calls, in this order, and posts the conversation.
     pub async fn answer(&mut self, results: &[(&str, &str)]) -> Result<Completion> {
         for (call, text) in results {
             self.result(call, *text);
@@ -315,7 +320,7 @@ fn no_nulls(value: &Value) -> Result<()> {
     match value {
         Value::Null => bail!("a null"),
         Value::Array(values) => values.iter().try_for_each(no_nulls),
-        // OpenAI's own first chunk says `"refusal": null`, and of an answer without words `"content": null`.
+        // OpenAI's own first chunk has `"refusal": null`, and for an answer without text `"content": null`.
         Value::Object(members) => members.iter().try_for_each(|(name, value)| {
             if value.is_null() && (name == "refusal" || name == "content") {
                 return Ok(());
@@ -358,14 +363,17 @@ mod tests {
             first(1, "b"),
             more(1, "[]"),
         ];
-        let told = read(&deltas, "tool_calls")?;
-        let arguments: Vec<_> = told
+        let completion = read(&deltas, "tool_calls")?;
+        let arguments: Vec<_> = completion
             .calls
             .iter()
             .map(|call| call.arguments.as_str())
             .collect();
-        assert_eq!((told.ids(), arguments), (vec!["a", "b"], vec!["{}", "[]"]));
-        assert_eq!(told.message["content"], Value::Null);
+        assert_eq!(
+            (completion.ids(), arguments),
+            (vec!["a", "b"], vec!["{}", "[]"])
+        );
+        assert_eq!(completion.message["content"], Value::Null);
         Ok(())
     }
 

@@ -1,63 +1,63 @@
-//! The calls of one response of the model: told, put to the client, and what came of them.
+//! The tool calls of one response of the model: emitted, sent to the client, and their results.
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
+use super::notifier::TurnNotifier;
 use super::shapes;
-use super::teller::Teller;
-use super::threads::Asked;
+use super::threads::ServerRequests;
 use super::tools;
 use crate::Journal;
 
-/// What Codex says of a call that its turn did not outlive.
+/// Codex's output of a call whose turn ended first.
 const CANCELLED: &str = "dynamic tool call was cancelled before receiving a response";
 
-/// What a client said came of a call.
+/// A client's result of a tool call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallResult {
-    /// The thread whose turn waited for it.
+    /// The ID of the thread whose turn waited for it.
     pub thread: String,
-    /// The call's id.
+    /// The call's ID.
     pub call: String,
-    /// Whether it is what Codex takes for a success.
+    /// Whether Codex takes it for a success.
     pub success: bool,
-    /// What the model is told: a text, or an array of `input_text` and `input_image`.
+    /// The output for the model: a text, or an array of `input_text` and `input_image`.
     pub output: Value,
 }
 
-/// The calls of the response that is being told.
+/// The calls of the current response.
 pub(super) struct Calls {
-    pub(super) teller: Teller,
-    pub(super) asked: Asked,
+    pub(super) notifier: TurnNotifier,
+    pub(super) server_requests: ServerRequests,
     /// Names of the thread's tools.
     pub(super) tools: Vec<String>,
     pub(super) results: Journal<CallResult>,
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<PendingCall>,
 }
 
-pub(super) struct Call {
+pub(super) struct PendingCall {
     id: String,
     name: String,
     arguments: String,
-    /// Unix milliseconds at which the client was asked.
+    /// When the call was sent to the client, in Unix milliseconds.
     started: u64,
-    state: State,
+    state: CallState,
 }
 
-enum State {
-    /// The model has made it, and nothing came of it yet.
-    Told,
-    /// The client is asked. The answer comes here, unless somebody waits for it already.
-    Asked(Option<oneshot::Receiver<Value>>),
-    /// This is what the model will be told.
+enum CallState {
+    /// Emitted by the model, and not sent to the client yet.
+    Made,
+    /// Sent to the client. The receiver of the response is `None` once it is awaited.
+    Waiting(Option<oneshot::Receiver<Value>>),
+    /// This output is not in the conversation yet.
     Settled(Value),
-    /// This is in the conversation.
+    /// The output is in the conversation.
     Recorded,
 }
 
-impl Call {
+impl PendingCall {
     fn shape(&self, status: &str, success: Option<bool>, content: &Value) -> Value {
         let arguments: Value = serde_json::from_str(&self.arguments).unwrap_or_default();
         let ended = success.map(|_| shapes::now());
@@ -75,65 +75,65 @@ impl Calls {
         self.calls.len()
     }
 
-    /// The model makes a call. By now the client is asked about the one before.
+    /// Emits a call of the model, after sending the call before it to the client.
     pub(super) async fn call(&mut self, id: &str, name: &str, arguments: &str) {
-        self.ask().await;
+        self.dispatch().await;
         let item = shapes::raw_call(id, name, arguments);
-        self.teller.raw_item(item, json!({})).await;
-        self.calls.push(Call {
+        self.notifier.raw_item(item, json!({})).await;
+        self.calls.push(PendingCall {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: arguments.to_owned(),
             started: shapes::now(),
-            state: State::Told,
+            state: CallState::Made,
         });
     }
 
-    /// Puts the last call to the client. What is no call of a tool of its own is answered at once.
-    pub(super) async fn ask(&mut self) {
+    /// Sends the last call to the client. A call of anything but the client's tools gets its output at once.
+    pub(super) async fn dispatch(&mut self) {
         let Some(call) = self.calls.last_mut() else {
             return;
         };
-        if !matches!(call.state, State::Told) {
+        if !matches!(call.state, CallState::Made) {
             return;
         }
-        if let Some(words) = tools::refusal(&self.tools, &call.name) {
-            call.state = State::Settled(json!(words));
+        if let Some(message) = tools::refusal(&self.tools, &call.name) {
+            call.state = CallState::Settled(json!(message));
             return;
         }
         let arguments: Value = match serde_json::from_str(&call.arguments) {
             Ok(arguments) => arguments,
             Err(error) => {
-                let words = format!("failed to parse function arguments: {error}");
-                call.state = State::Settled(json!(words));
+                let message = format!("failed to parse function arguments: {error}");
+                call.state = CallState::Settled(json!(message));
                 return;
             }
         };
         call.started = shapes::now();
-        let (id, answered) = self.asked.open();
-        call.state = State::Asked(Some(answered));
+        let (id, answered) = self.server_requests.register();
+        call.state = CallState::Waiting(Some(answered));
         let item = call.shape("inProgress", None, &Value::Null);
         let params = json!({"callId": call.id, "namespace": null, "tool": call.name, "arguments": arguments});
-        self.teller.item_started(item).await;
-        self.teller.request(id, "item/tool/call", params).await;
+        self.notifier.item_started(item).await;
+        self.notifier.request(id, "item/tool/call", params).await;
     }
 
-    /// Waits for the answers to all calls, and tells them.
+    /// Waits for the responses to all calls, and emits their outputs.
     pub(super) async fn settle(&mut self) {
-        self.ask().await;
+        self.dispatch().await;
         self.record().await;
         let mut waiting: FuturesUnordered<_> = self
             .calls
             .iter_mut()
             .enumerate()
             .filter_map(|(index, call)| match &mut call.state {
-                State::Asked(answered) => answered.take().map(|answered| (index, answered)),
+                CallState::Waiting(answered) => answered.take().map(|answered| (index, answered)),
                 _ => None,
             })
             .map(|(index, answered)| async move {
                 match answered.await {
                     Ok(answer) => (index, answer),
-                    // Nobody is left who could answer.
+                    // The process is ending.
                     Err(_) => std::future::pending().await,
                 }
             })
@@ -145,15 +145,15 @@ impl Calls {
         self.calls.clear();
     }
 
-    /// The turn ends before the answers.
+    /// Cancels the calls of a turn that ends before their responses.
     pub(super) async fn cancel(&mut self) {
         for call in self.calls.iter_mut().rev() {
-            if matches!(call.state, State::Asked(_)) {
+            if matches!(call.state, CallState::Waiting(_)) {
                 let item = call.shape("failed", Some(false), &json!([]));
-                self.teller.item_completed(item).await;
+                self.notifier.item_completed(item).await;
             }
-            if matches!(call.state, State::Asked(_) | State::Told) {
-                call.state = State::Settled(json!(CANCELLED));
+            if matches!(call.state, CallState::Waiting(_) | CallState::Made) {
+                call.state = CallState::Settled(json!(CANCELLED));
             }
         }
         self.record().await;
@@ -164,29 +164,29 @@ impl Calls {
         let Some(call) = self.calls.get_mut(index) else {
             return;
         };
-        let (success, content) = read(answer);
+        let (success, content) = parse_response(answer);
         let status = if success { "completed" } else { "failed" };
         let item = call.shape(status, Some(success), &json!(content));
         let output = output(&content);
         self.results.record(CallResult {
-            thread: self.teller.thread.clone(),
+            thread: self.notifier.thread.clone(),
             call: call.id.clone(),
             success,
             output: output.clone(),
         });
-        call.state = State::Settled(output);
-        self.teller.item_completed(item).await;
+        call.state = CallState::Settled(output);
+        self.notifier.item_completed(item).await;
     }
 
-    /// Outputs enter the conversation in the order of the calls.
+    /// Emits the outputs that are due: they enter the conversation in the order of the calls.
     async fn record(&mut self) {
         for call in &mut self.calls {
-            match std::mem::replace(&mut call.state, State::Recorded) {
-                State::Recorded => {}
-                State::Settled(output) => {
+            match std::mem::replace(&mut call.state, CallState::Recorded) {
+                CallState::Recorded => {}
+                CallState::Settled(output) => {
                     let passed = json!({"create_time": shapes::seconds()});
                     let item = shapes::raw_output(&call.id, &output);
-                    self.teller.raw_item(item, passed).await;
+                    self.notifier.raw_item(item, passed).await;
                 }
                 waits => {
                     call.state = waits;
@@ -197,11 +197,11 @@ impl Calls {
     }
 }
 
-/// What Codex reads in an answer: whether it is a success, and the content.
-fn read(answer: &Value) -> (bool, Vec<Value>) {
-    let said = |words: &str| vec![json!({"type": "inputText", "text": words})];
+/// Parses a response as Codex does: whether it is a success, and its content.
+fn parse_response(answer: &Value) -> (bool, Vec<Value>) {
+    let text_item = |message: &str| vec![json!({"type": "inputText", "text": message})];
     let Some(result) = answer.get("result") else {
-        return (false, said("dynamic tool request failed"));
+        return (false, text_item("dynamic tool request failed"));
     };
     let known = |item: &Value| match item.get("type").and_then(Value::as_str) {
         Some("inputText") => item.get("text").is_some_and(Value::is_string),
@@ -212,11 +212,11 @@ fn read(answer: &Value) -> (bool, Vec<Value>) {
     let content = result.get("contentItems").and_then(Value::as_array);
     match (success, content) {
         (Some(success), Some(content)) if content.iter().all(known) => (success, content.clone()),
-        _ => (false, said("dynamic tool response was invalid")),
+        _ => (false, text_item("dynamic tool response was invalid")),
     }
 }
 
-/// The same for the model: a single text is told as such.
+/// The content as the model's API has it. A single text is a string.
 fn output(content: &[Value]) -> Value {
     if let [only] = content
         && let Some(text) = only.get("text")

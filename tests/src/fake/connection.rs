@@ -1,4 +1,5 @@
-//! One process's line to the test: what it reads becomes events and reaches its engine, what the engine says is written.
+//! The socket between one process and the test: received lines become events and go to the process's engine, whose
+//! output is sent back.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,40 +12,40 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::Event;
-use super::engine::{Engine, Records};
-use super::output::{Out, Output};
+use super::engine::{Engine, TurnRecords};
+use super::output::{Output, OutputAction};
 use super::relay::{Hello, Tag, framed};
 use super::script::Script;
 use crate::Journal;
 
-/// What the processes of a fake share with the test. Clones share the same.
+/// The state that the processes of a scripted Codex share with the test. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Shared {
+pub(super) struct FakeState {
     pub(super) script: Arc<Mutex<Script>>,
     pub(super) journal: Journal<Event>,
-    pub(super) records: Records,
-    /// The process that started last, and the way to it.
+    pub(super) records: TurnRecords,
+    /// The process ID and output of the process that started last.
     pub(super) latest: Arc<Mutex<Option<(u32, Output)>>>,
 }
 
-/// Takes every process that the gateway starts, until the test ends.
-pub(super) async fn accept(listener: UnixListener, shared: Shared) {
+/// Accepts the connection of every process that the gateway starts, until the test ends.
+pub(super) async fn accept(listener: UnixListener, state: FakeState) {
     let mut processes = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        processes.spawn(attend(stream, shared.clone()));
+        processes.spawn(serve(stream, state.clone()));
     }
 }
 
-async fn attend(stream: UnixStream, shared: Shared) {
-    let Shared {
+async fn serve(stream: UnixStream, state: FakeState) {
+    let FakeState {
         script,
         journal,
         records,
         latest,
-    } = shared;
+    } = state;
     let (from, to) = stream.into_split();
     let mut from = BufReader::with_capacity(1 << 16, from);
-    let Ok(hello) = greet(&mut from).await else {
+    let Ok(hello) = read_hello(&mut from).await else {
         return;
     };
     let pid = hello.pid;
@@ -53,8 +54,8 @@ async fn attend(stream: UnixStream, shared: Shared) {
     journal.record(Event::Started(hello));
     let mut writer = JoinSet::new();
     writer.spawn(write(to, written));
-    // It ends when the process is gone, and that is what the test wants to know.
-    let _ = listen(
+    // It fails when the process exits, which is the event that is recorded.
+    let _ = read_messages(
         &mut from,
         &mut Engine::new(script, output, records),
         &journal,
@@ -63,15 +64,15 @@ async fn attend(stream: UnixStream, shared: Shared) {
     journal.record(Event::Ended { pid });
 }
 
-async fn greet(from: &mut BufReader<OwnedReadHalf>) -> Result<Hello> {
+async fn read_hello(from: &mut BufReader<OwnedReadHalf>) -> Result<Hello> {
     let (tag, payload) = receive(from).await?;
     if tag != Tag::Hello {
-        bail!("a process that does not say who it is");
+        bail!("the first message is no hello");
     }
     Ok(serde_json::from_slice(&payload)?)
 }
 
-async fn listen(
+async fn read_messages(
     from: &mut BufReader<OwnedReadHalf>,
     engine: &mut Engine,
     journal: &Journal<Event>,
@@ -79,30 +80,30 @@ async fn listen(
     loop {
         match receive(from).await? {
             (Tag::Line, line) => {
-                let told = serde_json::from_slice(&line);
-                let told = told
+                let message = serde_json::from_slice(&line);
+                let message = message
                     .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&line).into_owned()));
-                journal.record(Event::Told(told));
+                journal.record(Event::Received(message));
                 engine.receive(&line).await;
             }
             (Tag::Closed, _) => journal.record(Event::Closed),
-            _ => bail!("a message that is not for the test"),
+            _ => bail!("a message that only processes receive"),
         }
     }
 }
 
 async fn receive(from: &mut BufReader<OwnedReadHalf>) -> Result<(Tag, Vec<u8>)> {
-    let tag = Tag::of(from.read_u8().await?).context("no such message")?;
+    let tag = Tag::of(from.read_u8().await?).context("an unknown tag")?;
     let mut payload = vec![0; from.read_u32_le().await? as usize];
     from.read_exact(&mut payload).await?;
     Ok((tag, payload))
 }
 
-async fn write(mut to: OwnedWriteHalf, mut written: mpsc::Receiver<Out>) {
+async fn write(mut to: OwnedWriteHalf, mut written: mpsc::Receiver<OutputAction>) {
     while let Some(out) = written.recv().await {
         let message = match &out {
-            Out::Bytes(bytes) => framed(Tag::Write, bytes),
-            Out::Exit(code) => framed(Tag::Exit, code.to_string().as_bytes()),
+            OutputAction::Bytes(bytes) => framed(Tag::Write, bytes),
+            OutputAction::Exit(code) => framed(Tag::Exit, code.to_string().as_bytes()),
         };
         let Ok(message) = message else { return };
         if to.write_all(&message).await.is_err() {

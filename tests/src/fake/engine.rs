@@ -1,4 +1,4 @@
-//! The engine: the app-server's side of the protocol, one process of it.
+//! The engine: the app-server's side of the protocol, for one process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,87 +8,87 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{CallResult, Calls};
-use super::history::{self, said};
+use super::history::{self, user_text};
 use super::items::Items;
+use super::notifier::TurnNotifier;
 use super::output::Output;
-use super::player::{Player, Response};
-use super::script::{Answer, Script, Spoken};
+use super::player::{ModelResponse, Player};
+use super::script::{Script, ScriptedResponse, TurnInput};
 use super::shapes;
-use super::teller::Teller;
-use super::threads::{Asked, Running, Thread, Threads};
+use super::threads::{Running, ServerRequests, Thread, Threads};
 use super::tools;
 use crate::Journal;
 
-/// The code of nearly every error of Codex.
+/// The code of nearly every error of Codex: an invalid request.
 const INVALID: i64 = -32600;
 /// Characters that a turn's input may have.
 const INPUT_LIMIT: usize = 1 << 20;
 
-/// One app-server. Dropping it ends its turns.
+/// One app-server. Dropping it aborts its turns.
 #[derive(Debug)]
 pub struct Engine {
     script: Arc<Mutex<Script>>,
     output: Output,
     threads: Threads,
-    asked: Asked,
-    records: Records,
+    server_requests: ServerRequests,
+    records: TurnRecords,
     initialized: bool,
     tasks: JoinSet<()>,
 }
 
-/// Where the test sees what came of turns. Clones are the same.
+/// Journals of how turns and calls ended. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Records {
+pub struct TurnRecords {
     /// How each turn ended: `completed`, `failed` or `interrupted`.
     pub endings: Journal<&'static str>,
-    /// What the client said came of calls.
+    /// The client's results of tool calls.
     pub results: Journal<CallResult>,
 }
 
-/// Why a request failed: Codex's number and words.
-struct Refusal(i64, String);
+/// The code and message of a failed request.
+struct RpcError(i64, String);
 
 /// A result, and the notifications that follow it.
-struct Done {
+struct MethodSuccess {
     result: Value,
     then: Vec<(&'static str, Value)>,
 }
 
-type Answered = Result<Done, Refusal>;
+type MethodResult = Result<MethodSuccess, RpcError>;
 
-fn done(result: Value) -> Answered {
-    Ok(Done {
+fn success(result: Value) -> MethodResult {
+    Ok(MethodSuccess {
         result,
         then: Vec::new(),
     })
 }
 
-fn refused<T>(message: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal(INVALID, message.into()))
+fn invalid_request<T>(message: impl Into<String>) -> Result<T, RpcError> {
+    Err(RpcError(INVALID, message.into()))
 }
 
 impl Engine {
     /// A process that has just started.
-    pub fn new(script: Arc<Mutex<Script>>, output: Output, records: Records) -> Self {
+    pub fn new(script: Arc<Mutex<Script>>, output: Output, records: TurnRecords) -> Self {
         Self {
             script,
             output,
             threads: Threads::default(),
-            asked: Asked::default(),
+            server_requests: ServerRequests::default(),
             records,
             initialized: false,
             tasks: JoinSet::new(),
         }
     }
 
-    /// Takes a line from the client. What is no request gets no reply, as with Codex.
+    /// Handles a line from the client. A line that is not a request gets no response, as with Codex.
     pub async fn receive(&mut self, line: &[u8]) {
         while self.tasks.try_join_next().is_some() {}
         let Ok(mut message) = serde_json::from_slice::<Value>(line) else {
             return;
         };
         let Some(Value::String(method)) = message.get_mut("method").map(Value::take) else {
-            return self.asked.settle(message);
+            return self.server_requests.resolve(message);
         };
         let id = message.get_mut("id").map(Value::take).unwrap_or_default();
         if !(id.is_string() || id.is_u64()) {
@@ -105,11 +105,15 @@ impl Engine {
             .take_answer(&method);
         match answer {
             None => self.respond(&method, &id, &params, None).await,
-            Some(Answer::With(over)) => self.respond(&method, &id, &params, Some(over)).await,
-            Some(Answer::Result(result)) => self.output.result(&id, result).await,
-            Some(Answer::Error { code, message }) => self.output.error(&id, code, &message).await,
-            Some(Answer::Silence) => {}
-            Some(Answer::Exit(code)) => self.output.exit(code).await,
+            Some(ScriptedResponse::With(over)) => {
+                self.respond(&method, &id, &params, Some(over)).await
+            }
+            Some(ScriptedResponse::Result(result)) => self.output.result(&id, result).await,
+            Some(ScriptedResponse::Error { code, message }) => {
+                self.output.error(&id, code, &message).await
+            }
+            Some(ScriptedResponse::Silence) => {}
+            Some(ScriptedResponse::Exit(code)) => self.output.exit(code).await,
         }
     }
 
@@ -122,9 +126,9 @@ impl Engine {
             "thread/start" => self.start_thread(params),
             "thread/inject_items" => self.inject(params).await,
             "turn/start" => match self.start_turn(id, params) {
-                // The turn answers for itself, where its plan says.
+                // The turn responds itself, where its plan says.
                 Ok(None) => return,
-                Ok(Some(steered)) => done(steered),
+                Ok(Some(steered)) => success(steered),
                 Err(refusal) => Err(refusal),
             },
             "turn/interrupt" => match self.interrupt(id, params) {
@@ -134,7 +138,7 @@ impl Engine {
             "thread/unsubscribe" => self.unsubscribe(params),
             "thread/loaded/list" => {
                 let loaded: Vec<_> = self.threads.lock().keys().cloned().collect();
-                done(json!({"data": loaded, "nextCursor": null}))
+                success(json!({"data": loaded, "nextCursor": null}))
             }
             "model/list" => {
                 let models = self
@@ -149,22 +153,22 @@ impl Engine {
                     .unwrap_or(false);
                 let shown = |model: &Value| hidden || model.get("hidden") != Some(&json!(true));
                 let models: Vec<_> = models.into_iter().filter(shown).collect();
-                done(json!({"data": models, "nextCursor": null}))
+                success(json!({"data": models, "nextCursor": null}))
             }
-            "account/read" => done(json!({"account": {"type": "apiKey"}, "userId": null,
+            "account/read" => success(json!({"account": {"type": "apiKey"}, "userId": null,
                 "requiresOpenaiAuth": true, "workspaceRouting": null})),
-            "account/login/cancel" => done(json!({"status": "canceled"})),
-            "account/logout" => Ok(Done {
+            "account/login/cancel" => success(json!({"status": "canceled"})),
+            "account/logout" => Ok(MethodSuccess {
                 result: json!({}),
                 then: vec![(
                     "account/updated",
                     json!({"authMode": null, "planType": null}),
                 )],
             }),
-            _ => refused(format!("Invalid request: unknown variant `{method}`")),
+            _ => invalid_request(format!("Invalid request: unknown variant `{method}`")),
         };
         match answered {
-            Ok(Done { mut result, then }) => {
+            Ok(MethodSuccess { mut result, then }) => {
                 if let (Some(result), Some(Value::Object(over))) = (result.as_object_mut(), over) {
                     result.extend(over);
                 }
@@ -173,13 +177,13 @@ impl Engine {
                     self.output.notify(method, params).await;
                 }
             }
-            Err(Refusal(code, message)) => self.output.error(id, code, &message).await,
+            Err(RpcError(code, message)) => self.output.error(id, code, &message).await,
         }
     }
 
-    fn initialize(&mut self, params: &Value) -> Answered {
+    fn initialize(&mut self, params: &Value) -> MethodResult {
         if self.initialized {
-            return refused("Already initialized");
+            return invalid_request("Already initialized");
         }
         self.initialized = true;
         let muted = params
@@ -192,20 +196,20 @@ impl Engine {
                 .filter_map(|name| Some(name.as_str()?.to_owned())),
         );
         let Some(client) = params.pointer("/clientInfo/name").and_then(Value::as_str) else {
-            return refused("Invalid request: missing field `clientInfo`");
+            return invalid_request("Invalid request: missing field `clientInfo`");
         };
         let status = json!({"status": "disabled", "serverName": "vm", "installationId": null, "environmentId": null});
-        Ok(Done {
+        Ok(MethodSuccess {
             result: shapes::initialized(client),
             then: vec![("remoteControl/status/changed", status)],
         })
     }
 
-    fn start_thread(&mut self, params: &Value) -> Answered {
+    fn start_thread(&mut self, params: &Value) -> MethodResult {
         if !params.is_object() {
-            return refused("Invalid request: missing field `params`");
+            return invalid_request("Invalid request: missing field `params`");
         }
-        let tools = tools::names(params).map_err(|words| Refusal(INVALID, words))?;
+        let tools = tools::names(params).map_err(|message| RpcError(INVALID, message))?;
         let id = new_id();
         let model = params
             .get("model")
@@ -224,13 +228,13 @@ impl Engine {
         );
         let thread = shapes::thread(&id, params, model);
         let then = vec![("thread/started", json!({"thread": &thread}))];
-        Ok(Done {
+        Ok(MethodSuccess {
             result: shapes::thread_started(&thread, params, model),
             then,
         })
     }
 
-    async fn inject(&mut self, params: &Value) -> Answered {
+    async fn inject(&mut self, params: &Value) -> MethodResult {
         let items = params
             .get("items")
             .and_then(Value::as_array)
@@ -240,22 +244,22 @@ impl Engine {
         let raw = {
             let mut threads = self.threads.lock();
             let Some(thread) = threads.get_mut(name) else {
-                return refused(format!("thread not found: {name}"));
+                return invalid_request(format!("thread not found: {name}"));
             };
-            history::check(items).map_err(|words| Refusal(INVALID, words))?;
+            history::check(items).map_err(|message| RpcError(INVALID, message))?;
             let mut latest = items.iter().rev();
             if let Some(last) = latest.find(|item| text_at(item, "role") == "user") {
-                thread.said = said(last.get("content"));
+                thread.injected_text = user_text(last.get("content"));
             }
             thread.raw
         };
-        let teller = self.teller(name, history::INJECTED, raw);
-        history::echo(&teller, items).await;
-        done(json!({}))
+        let notifier = self.notifier(name, history::INJECTED, raw);
+        history::echo(&notifier, items).await;
+        success(json!({}))
     }
 
-    fn teller(&self, thread: &str, turn: &str, raw: bool) -> Teller {
-        Teller {
+    fn notifier(&self, thread: &str, turn: &str, raw: bool) -> TurnNotifier {
+        TurnNotifier {
             thread: thread.to_owned(),
             turn: turn.to_owned(),
             output: self.output.clone(),
@@ -263,20 +267,22 @@ impl Engine {
         }
     }
 
-    /// None when the turn has started: then it answers for itself.
-    fn start_turn(&mut self, id: &Value, params: &Value) -> Result<Option<Value>, Refusal> {
+    /// Starts a turn, which then responds itself, and returns `None`. If a turn is running already, returns the response.
+    fn start_turn(&mut self, id: &Value, params: &Value) -> Result<Option<Value>, RpcError> {
         let Some(input) = params.get("input").and_then(Value::as_array) else {
-            return refused("Invalid request: missing field `input`");
+            return invalid_request("Invalid request: missing field `input`");
         };
         let remote = |item: &Value| {
             text_at(item, "type") == "image" && !text_at(item, "url").starts_with("data:")
         };
         if input.iter().any(remote) {
-            return refused("remote image URLs are not supported; use an inline data URL instead");
+            return invalid_request(
+                "remote image URLs are not supported; use an inline data URL instead",
+            );
         }
-        let spoken = said(params.get("input"));
-        if spoken.chars().count() > INPUT_LIMIT {
-            return Err(Refusal(
+        let input_text = user_text(params.get("input"));
+        if input_text.chars().count() > INPUT_LIMIT {
+            return Err(RpcError(
                 -32602,
                 format!("Input exceeds the maximum length of {INPUT_LIMIT} characters."),
             ));
@@ -285,19 +291,19 @@ impl Engine {
         let thread_id = text_at(params, "threadId").to_owned();
         let mut threads = self.threads.lock();
         let Some(thread) = threads.get_mut(&thread_id) else {
-            return refused(format!("thread not found: {thread_id}"));
+            return invalid_request(format!("thread not found: {thread_id}"));
         };
         if let Some(running) = &thread.running {
-            // A second turn is none: it steers the first.
+            // A second `turn/start` steers the first turn.
             return Ok(Some(
                 json!({"turn": shapes::turn(&running.turn, "inProgress", &Value::Null, &[], 0, 0)}),
             ));
         }
-        let spoken = Spoken {
-            said: if spoken.is_empty() {
-                &thread.said
+        let input_text = TurnInput {
+            user_text: if input_text.is_empty() {
+                &thread.injected_text
             } else {
-                &spoken
+                &input_text
             },
             instructions: &thread.instructions,
             model: &thread.model,
@@ -306,32 +312,32 @@ impl Engine {
             .script
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .take_turn(spoken);
+            .take_turn(input_text);
         let cancel = CancellationToken::new();
         thread.running = Some(Running {
             turn: turn.clone(),
             started: false,
-            deaf: plan.deaf,
+            ignores_interrupt: plan.ignores_interrupt,
             interrupts: Vec::new(),
             cancel: cancel.clone(),
         });
         let (raw, tools) = (thread.raw, thread.tools.clone());
         drop(threads);
-        let teller = self.teller(&thread_id, &turn, raw);
+        let notifier = self.notifier(&thread_id, &turn, raw);
         let player = Player {
-            items: Items::new(teller.clone()),
+            items: Items::new(notifier.clone()),
             calls: Calls {
-                teller: teller.clone(),
-                asked: self.asked.clone(),
+                notifier: notifier.clone(),
+                server_requests: self.server_requests.clone(),
                 tools,
                 results: self.records.results.clone(),
                 calls: Vec::new(),
             },
-            response: Response::default(),
-            teller,
+            response: ModelResponse::default(),
+            notifier,
             request: id.clone(),
             threads: self.threads.clone(),
-            asked: self.asked.clone(),
+            server_requests: self.server_requests.clone(),
             endings: self.records.endings.clone(),
             started: shapes::now(),
         };
@@ -341,35 +347,35 @@ impl Engine {
         Ok(None)
     }
 
-    /// The turn answers an interrupt that holds.
-    fn interrupt(&mut self, id: &Value, params: &Value) -> Result<(), Refusal> {
+    /// Interrupts a turn. A turn that can be interrupted responds itself when it has ended.
+    fn interrupt(&mut self, id: &Value, params: &Value) -> Result<(), RpcError> {
         let wanted = text_at(params, "turnId");
         let held = self
             .threads
             .running(text_at(params, "threadId"), |running| {
                 if !running.started {
-                    return refused("no active turn to interrupt");
+                    return invalid_request("no active turn to interrupt");
                 }
                 if !wanted.is_empty() && wanted != running.turn {
-                    return refused(format!(
+                    return invalid_request(format!(
                         "expected active turn id {wanted} but found {}",
                         running.turn
                     ));
                 }
-                if !running.deaf {
+                if !running.ignores_interrupt {
                     running.interrupts.push(id.clone());
                     running.cancel.cancel();
                 }
                 Ok(())
             });
-        held.unwrap_or_else(|| refused("no active turn to interrupt"))
+        held.unwrap_or_else(|| invalid_request("no active turn to interrupt"))
     }
 
-    fn unsubscribe(&mut self, params: &Value) -> Answered {
+    fn unsubscribe(&mut self, params: &Value) -> MethodResult {
         let id = text_at(params, "threadId");
         let mut threads = self.threads.lock();
         let Some(thread) = threads.get_mut(id) else {
-            return done(json!({"status": "notLoaded"}));
+            return success(json!({"status": "notLoaded"}));
         };
         thread.subscribed = false;
         let mut then = Vec::new();
@@ -377,14 +383,14 @@ impl Engine {
             threads.remove(id);
             then = shapes::unloaded(id);
         }
-        Ok(Done {
+        Ok(MethodSuccess {
             result: json!({"status": "unsubscribed"}),
             then,
         })
     }
 }
 
-/// Unlike any other in this test, whichever process it comes from.
+/// An ID that is unique among all processes of this test.
 fn new_id() -> String {
     static MADE: AtomicU64 = AtomicU64::new(1);
     format!(

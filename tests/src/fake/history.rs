@@ -1,13 +1,13 @@
-//! What is injected into a thread: checked as Codex checks it, and told again to a client that wants raw events.
+//! `thread/inject_items`: items are checked as Codex checks them, and echoed to a client that wants raw events.
 
 use serde_json::{Value, json};
 
-use super::teller::Teller;
+use super::notifier::TurnNotifier;
 
-/// The turn that Codex ascribes injected items to.
+/// The turn ID that Codex gives to injected items.
 pub(super) const INJECTED: &str = "auto-compact-0";
 
-/// Codex's words where it refuses one of the items.
+/// Checks the items. The error is Codex's message.
 pub(super) fn check(items: &[Value]) -> Result<(), String> {
     if items.is_empty() {
         return Err("items must not be empty".to_owned());
@@ -46,8 +46,8 @@ fn check_item(item: &Value) -> Result<(), String> {
         }
     }
     if kind == "function_call_output" && !item.get("output").is_some_and(is_output) {
-        let words = "data did not match any variant of untagged enum FunctionCallOutputBody";
-        return Err(words.to_owned());
+        let message = "data did not match any variant of untagged enum FunctionCallOutputBody";
+        return Err(message.to_owned());
     }
     Ok(())
 }
@@ -66,15 +66,15 @@ fn is_output(output: &Value) -> bool {
     }
 }
 
-/// Tells injected items again, as Codex does before it answers.
-pub(super) async fn echo(teller: &Teller, items: &[Value]) {
+/// Emits injected items as raw events, as Codex does before it responds.
+pub(super) async fn echo(notifier: &TurnNotifier, items: &[Value]) {
     for item in items {
-        teller.raw_item(item.clone(), json!({})).await;
+        notifier.raw_item(item.clone(), json!({})).await;
     }
 }
 
 /// The text of input items or content parts.
-pub(super) fn said(parts: Option<&Value>) -> String {
+pub(super) fn user_text(parts: Option<&Value>) -> String {
     let parts = parts
         .and_then(Value::as_array)
         .map(Vec::as_slice)

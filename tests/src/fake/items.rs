@@ -1,34 +1,34 @@
-//! A turn's items: messages and reasoning, opened, told in deltas and completed.
+//! A turn's items: messages and reasoning, which start, grow by deltas, and complete.
 
 use serde_json::{Value, json};
 
+use super::notifier::TurnNotifier;
 use super::shapes;
-use super::teller::Teller;
 
-/// Deltas of a burst that are written at once.
+/// Deltas of a burst in one write.
 const BURST_BATCH: usize = 256;
 
 /// The items of one turn. At most one is open.
 pub(super) struct Items {
-    teller: Teller,
-    open: Option<Open>,
+    notifier: TurnNotifier,
+    open: Option<OpenItem>,
     /// The last message that was completed.
     last: Option<Value>,
-    made: usize,
+    created: usize,
     deltas: u64,
 }
 
-struct Open {
+struct OpenItem {
     id: String,
     started: u64,
-    kind: Kind,
+    kind: ItemKind,
 }
 
-enum Kind {
+enum ItemKind {
     Message {
         text: String,
         phase: Option<&'static str>,
-        /// What the model wrote, where that is more than the text.
+        /// The model's text, if Codex cut something out of it.
         written: Option<String>,
     },
     Reasoning {
@@ -37,21 +37,21 @@ enum Kind {
     },
 }
 
-impl Open {
+impl OpenItem {
     fn shape(&self, completed: Option<u64>) -> Value {
         match &self.kind {
-            Kind::Message { text, phase, .. } => {
+            ItemKind::Message { text, phase, .. } => {
                 shapes::agent_message(&self.id, text, *phase, self.started, completed)
             }
-            Kind::Reasoning { summary, raw } => {
+            ItemKind::Reasoning { summary, raw } => {
                 shapes::reasoning(&self.id, summary, raw, self.started, completed)
             }
         }
     }
 
-    async fn tell_raw(&self, teller: &Teller) {
+    async fn emit_raw(&self, notifier: &TurnNotifier) {
         let (item, passed) = match &self.kind {
-            Kind::Message {
+            ItemKind::Message {
                 text,
                 phase,
                 written,
@@ -59,21 +59,21 @@ impl Open {
                 shapes::raw_message(&self.id, written.as_ref().unwrap_or(text), *phase),
                 json!({"content_item_kinds": ["unknown"]}),
             ),
-            Kind::Reasoning { summary, raw } => {
+            ItemKind::Reasoning { summary, raw } => {
                 (shapes::raw_reasoning(&self.id, summary, raw), json!({}))
             }
         };
-        teller.raw_item(item, passed).await;
+        notifier.raw_item(item, passed).await;
     }
 }
 
 impl Items {
-    pub(super) fn new(teller: Teller) -> Self {
+    pub(super) fn new(notifier: TurnNotifier) -> Self {
         Self {
-            teller,
+            notifier,
             open: None,
             last: None,
-            made: 0,
+            created: 0,
             deltas: 0,
         }
     }
@@ -92,12 +92,12 @@ impl Items {
         let passed = json!({"create_time": shapes::seconds(), "content_item_kinds": ["user.text"],
             "content_item_metadata": [{"provenance": {"type": "user"}}]});
         let raw = shapes::raw_user(&format!("msg_{id}"), input);
-        self.teller.raw_item(raw, passed).await;
+        self.notifier.raw_item(raw, passed).await;
         let started = shapes::now();
         let item = shapes::user_message(&id, input, started, None);
-        self.teller.item_started(item).await;
+        self.notifier.item_started(item).await;
         let item = shapes::user_message(&id, input, started, Some(shapes::now()));
-        self.teller.item_completed(item).await;
+        self.notifier.item_completed(item).await;
     }
 
     pub(super) async fn message(&mut self, phase: Option<&'static str>) {
@@ -105,7 +105,7 @@ impl Items {
         let id = self.id("msg");
         self.start(
             id,
-            Kind::Message {
+            ItemKind::Message {
                 text: String::new(),
                 phase,
                 written: None,
@@ -115,9 +115,9 @@ impl Items {
     }
 
     pub(super) async fn text(&mut self, delta: &str) {
-        self.talk().await;
-        let id = self.grow(delta);
-        self.teller
+        self.ensure_message().await;
+        let id = self.append(delta);
+        self.notifier
             .notify(
                 "item/agentMessage/delta",
                 json!({"itemId": id, "delta": delta}),
@@ -125,10 +125,10 @@ impl Items {
             .await;
     }
 
-    /// What the model wrote of the open message.
+    /// Sets the model's text of the open message.
     pub(super) fn written(&mut self, whole: &str) {
-        if let Some(Open {
-            kind: Kind::Message { written, .. },
+        if let Some(OpenItem {
+            kind: ItemKind::Message { written, .. },
             ..
         }) = &mut self.open
         {
@@ -138,8 +138,8 @@ impl Items {
 
     pub(super) async fn whole(&mut self, whole: &str, phase: Option<&'static str>) {
         self.message(phase).await;
-        if let Some(Open {
-            kind: Kind::Message { text, .. },
+        if let Some(OpenItem {
+            kind: ItemKind::Message { text, .. },
             ..
         }) = &mut self.open
         {
@@ -151,8 +151,8 @@ impl Items {
     pub(super) async fn reasoning(&mut self, delta: &str, is_raw: bool) {
         if !matches!(
             &self.open,
-            Some(Open {
-                kind: Kind::Reasoning { .. },
+            Some(OpenItem {
+                kind: ItemKind::Reasoning { .. },
                 ..
             })
         ) {
@@ -160,7 +160,7 @@ impl Items {
             let id = self.id("rs");
             self.start(
                 id,
-                Kind::Reasoning {
+                ItemKind::Reasoning {
                     summary: Vec::new(),
                     raw: String::new(),
                 },
@@ -170,9 +170,9 @@ impl Items {
         if !is_raw && self.parts() == 0 {
             self.reasoning_part().await;
         }
-        let Some(Open {
+        let Some(OpenItem {
             id,
-            kind: Kind::Reasoning { summary, raw },
+            kind: ItemKind::Reasoning { summary, raw },
             ..
         }) = &mut self.open
         else {
@@ -181,23 +181,25 @@ impl Items {
         if is_raw {
             raw.push_str(delta);
             let params = json!({"itemId": id, "delta": delta, "contentIndex": 0});
-            self.teller.notify("item/reasoning/textDelta", params).await;
+            self.notifier
+                .notify("item/reasoning/textDelta", params)
+                .await;
         } else {
             let index = summary.len().saturating_sub(1);
             if let Some(part) = summary.last_mut() {
                 part.push_str(delta);
             }
             let params = json!({"itemId": id, "delta": delta, "summaryIndex": index});
-            self.teller
+            self.notifier
                 .notify("item/reasoning/summaryTextDelta", params)
                 .await;
         }
     }
 
     pub(super) async fn reasoning_part(&mut self) {
-        let Some(Open {
+        let Some(OpenItem {
             id,
-            kind: Kind::Reasoning { summary, .. },
+            kind: ItemKind::Reasoning { summary, .. },
             ..
         }) = &mut self.open
         else {
@@ -205,14 +207,14 @@ impl Items {
         };
         summary.push(String::new());
         let params = json!({"itemId": id, "summaryIndex": summary.len() - 1});
-        self.teller
+        self.notifier
             .notify("item/reasoning/summaryPartAdded", params)
             .await;
     }
 
-    /// `count` deltas of `bytes` each, many to a write.
+    /// Emits `count` deltas of `bytes` each, many to a write.
     pub(super) async fn burst(&mut self, count: usize, bytes: usize) {
-        self.talk().await;
+        self.ensure_message().await;
         let text = "abcdefghijklmnopqrstuvwxyz"
             .chars()
             .cycle()
@@ -221,18 +223,18 @@ impl Items {
         for start in (0..count).step_by(BURST_BATCH) {
             let mut batch = Vec::new();
             for _ in start..count.min(start + BURST_BATCH) {
-                let id = self.grow(&text);
-                // The text needs no escaping, so a line is put together by hand: this is the benchmark's hot loop.
+                let id = self.append(&text);
+                // The text needs no escaping, so the line is formatted directly.
                 let line = format!(
                     "{{\"method\":\"item/agentMessage/delta\",\"params\":{{\"threadId\":\"{}\",\"turnId\":\"{}\",\
                      \"itemId\":\"{id}\",\"delta\":\"{text}\"}},\"emittedAtMs\":{}}}\n",
-                    self.teller.thread,
-                    self.teller.turn,
+                    self.notifier.thread,
+                    self.notifier.turn,
                     shapes::now()
                 );
                 batch.extend_from_slice(line.as_bytes());
             }
-            self.teller.output.bytes(batch).await;
+            self.notifier.output.bytes(batch).await;
         }
     }
 
@@ -240,24 +242,24 @@ impl Items {
     pub(super) async fn close(&mut self) {
         let Some(open) = self.open.take() else { return };
         let item = open.shape(Some(shapes::now()));
-        if let Kind::Message { .. } = open.kind {
+        if let ItemKind::Message { .. } = open.kind {
             self.last = Some(item.clone());
         }
-        self.teller.item_completed(item).await;
-        open.tell_raw(&self.teller).await;
+        self.notifier.item_completed(item).await;
+        open.emit_raw(&self.notifier).await;
     }
 
-    /// Forgets the open item: it is never completed.
+    /// Drops the open item, which is never completed.
     pub(super) fn abandon(&mut self) {
         self.open = None;
     }
 
-    /// Sees to it that a message is open.
-    async fn talk(&mut self) {
+    /// Starts a message unless one is open.
+    async fn ensure_message(&mut self) {
         if !matches!(
             &self.open,
-            Some(Open {
-                kind: Kind::Message { .. },
+            Some(OpenItem {
+                kind: ItemKind::Message { .. },
                 ..
             })
         ) {
@@ -265,11 +267,11 @@ impl Items {
         }
     }
 
-    /// Adds to the open message. Returns its id.
-    fn grow(&mut self, delta: &str) -> String {
-        let Some(Open {
+    /// Appends to the open message, and returns its ID.
+    fn append(&mut self, delta: &str) -> String {
+        let Some(OpenItem {
             id,
-            kind: Kind::Message { text, .. },
+            kind: ItemKind::Message { text, .. },
             ..
         }) = &mut self.open
         else {
@@ -282,26 +284,26 @@ impl Items {
 
     fn parts(&self) -> usize {
         match &self.open {
-            Some(Open {
-                kind: Kind::Reasoning { summary, .. },
+            Some(OpenItem {
+                kind: ItemKind::Reasoning { summary, .. },
                 ..
             }) => summary.len(),
             _ => 0,
         }
     }
 
-    async fn start(&mut self, id: String, kind: Kind) {
-        let open = Open {
+    async fn start(&mut self, id: String, kind: ItemKind) {
+        let open = OpenItem {
             id,
             started: shapes::now(),
             kind,
         };
-        self.teller.item_started(open.shape(None)).await;
+        self.notifier.item_started(open.shape(None)).await;
         self.open = Some(open);
     }
 
     fn id(&mut self, kind: &str) -> String {
-        self.made += 1;
-        format!("{kind}_{}_{}", self.teller.turn, self.made)
+        self.created += 1;
+        format!("{kind}_{}_{}", self.notifier.turn, self.created)
     }
 }

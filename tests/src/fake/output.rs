@@ -1,4 +1,4 @@
-//! What the fake writes: lines in order, a batch at a time, each batch one write.
+//! The output of a scripted Codex: lines in order, in batches of one write each.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,29 +8,29 @@ use tokio::sync::mpsc;
 
 use super::shapes;
 
-/// Batches that may wait to be written. Beyond that a turn waits, as a fake need not be faster than its pipe.
+/// Batches in the queue. When it is full, turns wait.
 const BATCHES: usize = 64;
 
-/// Something for the process to do.
+/// An instruction to the process.
 #[derive(Debug)]
-pub enum Out {
-    /// Write this.
+pub enum OutputAction {
+    /// Write these bytes to standard output.
     Bytes(Vec<u8>),
     /// Exit with this code.
     Exit(i32),
 }
 
-/// The way to the gateway. Clones write to the same process. Writing to a process that is gone does nothing.
+/// The queue of a process's output. Clones write to the same process. Writes to a process that has exited are ignored.
 #[derive(Clone, Debug)]
 pub struct Output {
-    queue: mpsc::Sender<Out>,
+    queue: mpsc::Sender<OutputAction>,
     /// Notifications that the client opted out of.
     muted: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Output {
-    /// The way, and what comes out of it.
-    pub fn new() -> (Self, mpsc::Receiver<Out>) {
+    /// The queue and its receiver.
+    pub fn new() -> (Self, mpsc::Receiver<OutputAction>) {
         let (queue, written) = mpsc::channel(BATCHES);
         (
             Self {
@@ -41,14 +41,14 @@ impl Output {
         )
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     pub async fn bytes(&self, bytes: Vec<u8>) {
-        // A process that is gone reads nothing, and its turns end with it.
-        let _ = self.queue.send(Out::Bytes(bytes)).await;
+        // It fails only if the process has exited.
+        let _ = self.queue.send(OutputAction::Bytes(bytes)).await;
     }
 
     pub(super) async fn exit(&self, code: i32) {
-        let _ = self.queue.send(Out::Exit(code)).await;
+        let _ = self.queue.send(OutputAction::Exit(code)).await;
     }
 
     pub(super) fn mute(&self, methods: impl IntoIterator<Item = String>) {

@@ -1,4 +1,4 @@
-//! What a scripted turn does, step by step.
+//! The plan of a scripted turn: its steps and its ending.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use serde_json::{Value, json};
 
 use crate::Gate;
 
-/// A turn as the test wants it: steps in order, and how it ends.
+/// The steps of a turn, in order, and its ending.
 #[derive(Clone, Debug, Default)]
 pub struct TurnPlan {
-    pub(super) steps: Vec<Step>,
-    /// Waits here before `turn/started`. Until then `turn/interrupt` fails, as with Codex.
+    pub(super) steps: Vec<TurnStep>,
+    /// `turn/started` waits for this gate. Until then `turn/interrupt` fails, as with Codex.
     pub(super) start: Option<Gate>,
-    /// The response to `turn/start` comes where a `Step::Respond` stands, or never.
+    /// The response to `turn/start` is sent at `TurnStep::Respond`, or never.
     pub(super) late_response: bool,
-    pub(super) deaf: bool,
+    pub(super) ignores_interrupt: bool,
     pub(super) usage: UsageReport,
-    pub(super) ending: Ending,
-    /// The process ends right after the turn, with this code.
+    pub(super) ending: TurnEnding,
+    /// The process exits right after the turn, with this code.
     pub(super) exit: Option<i32>,
 }
 
@@ -26,23 +26,23 @@ pub struct TurnPlan {
 pub struct Usage {
     /// Tokens of the prompt.
     pub input: u64,
-    /// Of `input`, those from the cache.
+    /// Cached tokens among `input`.
     pub cached: u64,
     /// Tokens of the answer.
     pub output: u64,
-    /// Of `output`, those of reasoning.
+    /// Reasoning tokens among `output`.
     pub reasoning: u64,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Step {
-    /// A delta of the open message; opens one if none is.
+pub(super) enum TurnStep {
+    /// A delta of the open message. Starts one if none is open.
     Text(String),
-    /// Ends the open message and opens another.
+    /// Ends the open message, and starts another.
     Message(Option<&'static str>),
     /// Ends the open message.
     EndMessage,
-    /// What the model wrote of the open message, where Codex cut something out of it.
+    /// The model's text of the open message, out of which Codex cut something.
     Written(String),
     /// Drops the open message: it is never completed.
     DropMessage,
@@ -61,21 +61,21 @@ pub(super) enum Step {
         name: String,
         arguments: String,
     },
-    /// The response of the model is whole.
+    /// The model's response ends.
     EndResponse,
-    /// So many deltas of so many bytes, as fast as they can be written.
+    /// Deltas as fast as they can be written.
     Burst {
         count: usize,
         bytes: usize,
     },
-    /// A notification with these parameters, `threadId` and `turnId` added.
+    /// A notification with these parameters, to which `threadId` and `turnId` are added.
     Notify(String, Value),
-    /// Bytes as they are, and the end of a line.
+    /// Bytes followed by a line feed.
     Line(Vec<u8>),
-    /// The stream broke: the open item is dropped, and Codex says that it will try again.
+    /// The model's stream broke: the open item is dropped, and Codex announces a retry.
     Reconnect(Value),
-    /// A server request. The turn waits for its answer.
-    Ask(String, Value),
+    /// A server request. The turn waits for its response.
+    Request(String, Value),
     Hold(Gate),
     Pause(Duration),
     Respond,
@@ -83,18 +83,18 @@ pub(super) enum Step {
     Exit(i32),
 }
 
-/// What the turn says about tokens.
+/// How the turn reports tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum UsageReport {
-    /// For each response of the model 100 of input, and one of output for each delta and each call.
+    /// For each response of the model: 100 input tokens, and an output token for each delta and each call.
     #[default]
     AtTheEnd,
-    /// What the steps say, which may be nothing.
+    /// Where the steps say so, and not otherwise.
     AsScripted,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) enum Ending {
+pub(super) enum TurnEnding {
     #[default]
     Completed,
     Failed {
@@ -107,198 +107,197 @@ impl TurnPlan {
     /// A delta of the current message.
     #[must_use]
     pub fn text(self, delta: &str) -> Self {
-        self.step(Step::Text(delta.to_owned()))
+        self.step(TurnStep::Text(delta.to_owned()))
     }
 
-    /// Ends the current message and starts another, in `phase`: None, `commentary` or `final_answer`.
+    /// Ends the current message, and starts another in `phase`: `None`, `commentary` or `final_answer`.
     #[must_use]
     pub fn message(self, phase: Option<&'static str>) -> Self {
-        self.step(Step::Message(phase))
+        self.step(TurnStep::Message(phase))
     }
 
     /// Ends the current message.
     #[must_use]
     pub fn end_message(self) -> Self {
-        self.step(Step::EndMessage)
+        self.step(TurnStep::EndMessage)
     }
 
-    /// What the model wrote of the current message: its deltas are what Codex left of that.
+    /// Sets the model's text of the current message, whose deltas are what Codex left of it.
     #[must_use]
     pub fn written(self, whole: &str) -> Self {
-        self.step(Step::Written(whole.to_owned()))
+        self.step(TurnStep::Written(whole.to_owned()))
     }
 
-    /// Drops the current message, which is never completed: Codex could not read what the model wrote.
+    /// Drops the current message, which is never completed: Codex could not parse the model's text.
     #[must_use]
     pub fn drop_message(self) -> Self {
-        self.step(Step::DropMessage)
+        self.step(TurnStep::DropMessage)
     }
 
-    /// A message that arrives in one item, without deltas.
+    /// A message without deltas.
     #[must_use]
     pub fn whole(self, text: impl Into<String>, phase: Option<&'static str>) -> Self {
-        self.step(Step::Whole(text.into(), phase))
+        self.step(TurnStep::Whole(text.into(), phase))
     }
 
-    /// A piece of the summary of the model's reasoning.
+    /// A delta of the reasoning summary.
     #[must_use]
     pub fn reasoning(self, delta: &str) -> Self {
-        self.step(Step::Reasoning {
+        self.step(TurnStep::Reasoning {
             text: delta.to_owned(),
             raw: false,
         })
     }
 
-    /// A further part of that summary.
+    /// Starts another part of the reasoning summary.
     #[must_use]
     pub fn reasoning_part(self) -> Self {
-        self.step(Step::ReasoningPart)
+        self.step(TurnStep::ReasoningPart)
     }
 
-    /// A piece of the reasoning itself.
+    /// A delta of the raw reasoning.
     #[must_use]
     pub fn raw_reasoning(self, delta: &str) -> Self {
-        self.step(Step::Reasoning {
+        self.step(TurnStep::Reasoning {
             text: delta.to_owned(),
             raw: true,
         })
     }
 
-    /// Usage of one upstream request, here. Several add up, and replace the one at the end. After calls it is told once
-    /// they are answered, as Codex does.
+    /// Reports usage of one upstream request here. Several add up, and replace the default report at the end. After calls
+    /// it is reported once they have results, as Codex does.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = UsageReport::AsScripted;
-        self.step(Step::Usage(usage))
+        self.step(TurnStep::Usage(usage))
     }
 
-    /// The model calls a tool, in the response that it is telling. Several in a row are one batch. What follows other than
-    /// calls is the next response, and waits until the calls are answered. `arguments` need not be JSON. A `*` in the id
-    /// becomes a number that no other call has.
+    /// The model calls a tool in its current response. Consecutive calls are one batch. Any other step begins the next
+    /// response, and waits for the calls' results. `arguments` need not be JSON. A `*` in the ID becomes a unique number.
     #[must_use]
     pub fn call(self, id: &str, name: &str, arguments: impl Into<String>) -> Self {
-        self.step(Step::Call {
+        self.step(TurnStep::Call {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: arguments.into(),
         })
     }
 
-    /// The model's response ends here, and the next begins once its calls are answered.
+    /// Ends the model's response. The next begins once its calls have results.
     #[must_use]
     pub fn respond(self) -> Self {
-        self.step(Step::EndResponse)
+        self.step(TurnStep::EndResponse)
     }
 
-    /// No usage at all, as when the upstream reports none.
+    /// Reports no usage, as when the upstream reports none.
     #[must_use]
     pub fn no_usage(mut self) -> Self {
         self.usage = UsageReport::AsScripted;
         self
     }
 
-    /// `count` deltas of `bytes` each, without a pause.
+    /// Emits `count` deltas of `bytes` each, without a pause.
     #[must_use]
     pub fn burst(self, count: usize, bytes: usize) -> Self {
-        self.step(Step::Burst { count, bytes })
+        self.step(TurnStep::Burst { count, bytes })
     }
 
-    /// Another notification of this turn.
+    /// Emits any notification of this turn.
     #[must_use]
     pub fn notify(self, method: &str, params: Value) -> Self {
-        self.step(Step::Notify(method.to_owned(), params))
+        self.step(TurnStep::Notify(method.to_owned(), params))
     }
 
-    /// A line as it is, JSON or not.
+    /// Writes a line unchanged, JSON or not.
     #[must_use]
     pub fn line(self, line: impl Into<Vec<u8>>) -> Self {
-        self.step(Step::Line(line.into()))
+        self.step(TurnStep::Line(line.into()))
     }
 
-    /// The upstream's stream broke with this HTTP status, if any, and Codex asks again.
+    /// The upstream's stream broke with this HTTP status, if any, and Codex retries.
     #[must_use]
     pub fn reconnect(self, status: Option<u16>) -> Self {
-        self.step(Step::Reconnect(
+        self.step(TurnStep::Reconnect(
             json!({"responseStreamDisconnected": {"httpStatusCode": status}}),
         ))
     }
 
-    /// A request to the gateway. The turn goes on when it is answered, however that may be.
+    /// Sends a server request to the gateway. The turn continues after any response.
     #[must_use]
     pub fn ask(self, method: &str, params: Value) -> Self {
-        self.step(Step::Ask(method.to_owned(), params))
+        self.step(TurnStep::Request(method.to_owned(), params))
     }
 
-    /// Waits until the test opens the gate.
+    /// Waits until the gate is open.
     #[must_use]
     pub fn hold(self, gate: &Gate) -> Self {
-        self.step(Step::Hold(gate.clone()))
+        self.step(TurnStep::Hold(gate.clone()))
     }
 
-    /// Lets this time pass, as a model does between two words. For what is measured at a model's pace.
+    /// Sleeps, for measurements at a model's pace.
     #[must_use]
     pub fn pause(self, time: Duration) -> Self {
-        self.step(Step::Pause(time))
+        self.step(TurnStep::Pause(time))
     }
 
-    /// Goes on for ever: only an interrupt ends it.
+    /// Runs until it is interrupted.
     #[must_use]
     pub fn hang(self) -> Self {
-        self.step(Step::Hang)
+        self.step(TurnStep::Hang)
     }
 
-    /// The process ends here, once everything before is written.
+    /// The process exits here, once all previous output is written.
     #[must_use]
     pub fn exit(self, code: i32) -> Self {
-        self.step(Step::Exit(code))
+        self.step(TurnStep::Exit(code))
     }
 
-    /// The turn fails: `info` is Codex's `codexErrorInfo`.
+    /// The turn fails. `info` is Codex's `codexErrorInfo`.
     #[must_use]
     pub fn fail(mut self, info: impl Into<Value>, message: &str) -> Self {
-        self.ending = Ending::Failed {
+        self.ending = TurnEnding::Failed {
             info: info.into(),
             message: message.to_owned(),
         };
         self
     }
 
-    /// The process ends right after the turn.
+    /// The process exits right after the turn.
     #[must_use]
     pub fn then_exit(mut self, code: i32) -> Self {
         self.exit = Some(code);
         self
     }
 
-    /// `turn/start` is answered here, after the notifications before.
+    /// Sends the response to `turn/start` here, after the previous notifications.
     #[must_use]
     pub fn respond_here(mut self) -> Self {
         self.late_response = true;
-        self.step(Step::Respond)
+        self.step(TurnStep::Respond)
     }
 
-    /// `turn/start` is never answered.
+    /// Never responds to `turn/start`.
     #[must_use]
     pub fn never_respond(mut self) -> Self {
         self.late_response = true;
         self
     }
 
-    /// `turn/started` waits for the gate.
+    /// Delays `turn/started` until the gate is open.
     #[must_use]
     pub fn start_at(mut self, gate: &Gate) -> Self {
         self.start = Some(gate.clone());
         self
     }
 
-    /// `turn/interrupt` is neither obeyed nor answered.
+    /// Ignores `turn/interrupt`, and never responds to it.
     #[must_use]
     pub fn ignore_interrupt(mut self) -> Self {
-        self.deaf = true;
+        self.ignores_interrupt = true;
         self
     }
 
-    fn step(mut self, step: Step) -> Self {
+    fn step(mut self, step: TurnStep) -> Self {
         self.steps.push(step);
         self
     }

@@ -1,4 +1,4 @@
-//! The player: one scripted turn, told in the order in which Codex tells it.
+//! The player: runs one scripted turn, with notifications in Codex's order.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -7,39 +7,39 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::Calls;
 use super::items::Items;
-use super::plan::{Ending, Step, TurnPlan, Usage, UsageReport};
+use super::notifier::TurnNotifier;
+use super::plan::{TurnEnding, TurnPlan, TurnStep, Usage, UsageReport};
 use super::shapes;
-use super::teller::Teller;
-use super::threads::{Asked, Threads};
+use super::threads::{ServerRequests, Threads};
 use crate::Journal;
 
-/// Calls so far.
+/// Tool calls so far, for unique IDs.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
 
 /// A running turn.
 pub(super) struct Player {
-    pub(super) teller: Teller,
-    /// The id of the `turn/start` that is to be answered.
+    pub(super) notifier: TurnNotifier,
+    /// The ID of the `turn/start` request.
     pub(super) request: Value,
     pub(super) threads: Threads,
-    pub(super) asked: Asked,
+    pub(super) server_requests: ServerRequests,
     pub(super) items: Items,
     pub(super) calls: Calls,
-    pub(super) response: Response,
-    /// Where the test sees how the turn ended.
+    pub(super) response: ModelResponse,
+    /// The journal of turn endings.
     pub(super) endings: Journal<&'static str>,
-    /// Unix milliseconds.
+    /// When the turn started, in Unix milliseconds.
     pub(super) started: u64,
 }
 
-/// The response of the model that is being told.
+/// The current response of the model.
 #[derive(Debug, Default)]
-pub(super) struct Response {
-    /// How many there were before.
+pub(super) struct ModelResponse {
+    /// The number of earlier responses.
     number: usize,
-    /// Something was told of it.
+    /// Whether it has any output.
     begun: bool,
-    /// The text deltas of those before.
+    /// Text deltas of the earlier responses.
     deltas: u64,
     usage: Option<Usage>,
 }
@@ -58,15 +58,15 @@ impl Player {
             gate.pass().await;
         }
         self.threads
-            .running(&self.teller.thread, |running| running.started = true);
+            .running(&self.notifier.thread, |running| running.started = true);
         self.status(json!({"type": "active", "activeFlags": []}))
             .await;
         let turn = self.shape("inProgress", &Value::Null, &[], 0);
-        self.teller
+        self.notifier
             .output
             .notify(
                 "turn/started",
-                json!({"threadId": self.teller.thread, "turn": turn}),
+                json!({"threadId": self.notifier.thread, "turn": turn}),
             )
             .await;
         if !input.is_empty() {
@@ -83,7 +83,7 @@ impl Player {
         self.end(if ended { Some(&plan.ending) } else { None })
             .await;
         if let Some(code) = plan.exit {
-            self.teller.output.exit(code).await;
+            self.notifier.output.exit(code).await;
         }
     }
 
@@ -92,15 +92,15 @@ impl Player {
             self.step(step, plan.usage).await;
         }
         self.items.close().await;
-        if matches!(plan.ending, Ending::Failed { .. }) {
-            // A failure waits for the calls that came before it.
+        if matches!(plan.ending, TurnEnding::Failed { .. }) {
+            // A failure waits for the results of earlier calls.
             self.calls.settle().await;
             self.rate_limits().await;
             return;
         }
         if self.calls.count() > 0 {
             self.end_response(plan.usage).await;
-            // Told of the answers, the model says something, be it nothing.
+            // With the results the model makes another response, which may be empty.
             self.response.begun = true;
         }
         if self.response.begun || self.response.number == 0 {
@@ -110,39 +110,39 @@ impl Player {
         }
     }
 
-    async fn step(&mut self, step: &Step, report: UsageReport) {
+    async fn step(&mut self, step: &TurnStep, report: UsageReport) {
         let begins = matches!(
             step,
-            Step::Text(_)
-                | Step::Message(_)
-                | Step::Whole(..)
-                | Step::Reasoning { .. }
-                | Step::Burst { .. }
+            TurnStep::Text(_)
+                | TurnStep::Message(_)
+                | TurnStep::Whole(..)
+                | TurnStep::Reasoning { .. }
+                | TurnStep::Burst { .. }
         );
         if begins && self.calls.count() > 0 {
             self.end_response(report).await;
         }
-        self.response.begun |= begins || matches!(step, Step::Call { .. });
+        self.response.begun |= begins || matches!(step, TurnStep::Call { .. });
         match step {
-            Step::Text(delta) => self.items.text(delta).await,
-            Step::Message(phase) => self.items.message(*phase).await,
-            Step::EndMessage => self.items.close().await,
-            Step::Written(whole) => self.items.written(whole),
-            Step::DropMessage => self.items.abandon(),
-            Step::Whole(text, phase) => self.items.whole(text, *phase).await,
-            Step::Reasoning { text, raw } => self.items.reasoning(text, *raw).await,
-            Step::ReasoningPart => self.items.reasoning_part().await,
-            Step::Burst { count, bytes } => self.items.burst(*count, *bytes).await,
-            Step::Usage(usage) => {
-                // Usage comes with the end of the model's response, and so after its last item.
+            TurnStep::Text(delta) => self.items.text(delta).await,
+            TurnStep::Message(phase) => self.items.message(*phase).await,
+            TurnStep::EndMessage => self.items.close().await,
+            TurnStep::Written(whole) => self.items.written(whole),
+            TurnStep::DropMessage => self.items.abandon(),
+            TurnStep::Whole(text, phase) => self.items.whole(text, *phase).await,
+            TurnStep::Reasoning { text, raw } => self.items.reasoning(text, *raw).await,
+            TurnStep::ReasoningPart => self.items.reasoning_part().await,
+            TurnStep::Burst { count, bytes } => self.items.burst(*count, *bytes).await,
+            TurnStep::Usage(usage) => {
+                // Usage is part of the end of the model's response, and so comes after its last item.
                 self.items.close().await;
                 self.response.usage = Some(*usage);
                 if self.calls.count() == 0 {
                     self.raw_response().await;
-                    self.tell_usage().await;
+                    self.notify_usage().await;
                 }
             }
-            Step::Call {
+            TurnStep::Call {
                 id,
                 name,
                 arguments,
@@ -152,9 +152,9 @@ impl Player {
                 let id = id.replace('*', &number.to_string());
                 self.calls.call(&id, name, arguments).await;
             }
-            Step::EndResponse => self.end_response(report).await,
-            Step::Notify(method, params) => self.teller.notify(method, params.clone()).await,
-            Step::Line(line) => {
+            TurnStep::EndResponse => self.end_response(report).await,
+            TurnStep::Notify(method, params) => self.notifier.notify(method, params.clone()).await,
+            TurnStep::Line(line) => {
                 let line = [
                     line,
                     b"
@@ -162,36 +162,36 @@ impl Player {
                     .as_slice(),
                 ]
                 .concat();
-                self.teller.output.bytes(line).await;
+                self.notifier.output.bytes(line).await;
             }
-            Step::Reconnect(info) => self.reconnect(info).await,
-            Step::Ask(method, params) => self.ask(method, params.clone()).await,
-            Step::Hold(gate) => {
-                self.calls.ask().await;
+            TurnStep::Reconnect(info) => self.reconnect(info).await,
+            TurnStep::Request(method, params) => self.request_client(method, params.clone()).await,
+            TurnStep::Hold(gate) => {
+                self.calls.dispatch().await;
                 gate.pass().await;
             }
-            Step::Pause(time) => tokio::time::sleep(*time).await,
-            Step::Respond => self.respond().await,
-            Step::Hang => {
-                self.calls.ask().await;
+            TurnStep::Pause(time) => tokio::time::sleep(*time).await,
+            TurnStep::Respond => self.respond().await,
+            TurnStep::Hang => {
+                self.calls.dispatch().await;
                 std::future::pending::<()>().await;
             }
-            Step::Exit(code) => {
-                self.teller.output.exit(*code).await;
+            TurnStep::Exit(code) => {
+                self.notifier.output.exit(*code).await;
                 std::future::pending::<()>().await;
             }
         }
     }
 
     async fn respond(&self) {
-        let turn = shapes::turn(&self.teller.turn, "inProgress", &Value::Null, &[], 0, 0);
-        self.teller
+        let turn = shapes::turn(&self.notifier.turn, "inProgress", &Value::Null, &[], 0, 0);
+        self.notifier
             .output
             .result(&self.request, json!({"turn": turn}))
             .await;
     }
 
-    /// Ends the response of the model, and waits for the answers to its calls.
+    /// Ends the model's response, and waits for the results of its calls.
     async fn end_response(&mut self, report: UsageReport) {
         self.items.close().await;
         if report == UsageReport::AtTheEnd {
@@ -204,15 +204,15 @@ impl Player {
         }
         self.raw_response().await;
         self.calls.settle().await;
-        self.tell_usage().await;
+        self.notify_usage().await;
         self.rate_limits().await;
     }
 
-    /// The raw event of it.
+    /// Emits the raw event of the response's end.
     async fn raw_response(&mut self) {
-        let id = format!("resp_{}_{}", self.teller.turn, self.response.number);
-        self.teller.raw_response(&id, self.response.usage).await;
-        self.response = Response {
+        let id = format!("resp_{}_{}", self.notifier.turn, self.response.number);
+        self.notifier.raw_response(&id, self.response.usage).await;
+        self.response = ModelResponse {
             number: self.response.number + 1,
             begun: false,
             deltas: self.items.deltas(),
@@ -220,12 +220,12 @@ impl Player {
         };
     }
 
-    /// Tells the usage of the response that has ended, or that before once more where it has none.
-    async fn tell_usage(&mut self) {
+    /// Reports the usage of the response that has ended, or repeats the previous report if it has none.
+    async fn notify_usage(&mut self) {
         let used = self.response.usage.take();
-        let told = {
+        let totals = {
             let mut threads = self.threads.lock();
-            let Some(thread) = threads.get_mut(&self.teller.thread) else {
+            let Some(thread) = threads.get_mut(&self.notifier.thread) else {
                 return;
             };
             if let Some(last) = used {
@@ -237,64 +237,64 @@ impl Player {
             }
             thread.last.map(|last| (thread.total, last))
         };
-        if let Some((total, last)) = told {
+        if let Some((total, last)) = totals {
             let params = json!({"tokenUsage": shapes::token_usage(total, last)});
-            self.teller
+            self.notifier
                 .notify("thread/tokenUsage/updated", params)
                 .await;
         }
     }
 
     async fn rate_limits(&self) {
-        self.teller
+        self.notifier
             .output
             .notify("account/rateLimits/updated", shapes::rate_limits())
             .await;
     }
 
-    /// What an interrupt makes of the calls that wait.
+    /// Cancels waiting calls, and emits the item that an interrupt leaves.
     async fn cancel(&mut self) {
         if self.calls.count() > 0 {
             self.calls.cancel().await;
-            self.tell_usage().await;
+            self.notify_usage().await;
             self.rate_limits().await;
         }
-        let words =
+        let text =
             "<turn_aborted>\nThe user interrupted the previous turn on purpose.\n</turn_aborted>";
         let item = shapes::raw_user(
-            &format!("msg_aborted_{}", self.teller.turn),
-            &[json!({"text": words})],
+            &format!("msg_aborted_{}", self.notifier.turn),
+            &[json!({"text": text})],
         );
         let passed = json!({"create_time": shapes::seconds(), "content_item_kinds": ["generic.turn_aborted"],
             "content_item_metadata": [{"provenance": {"type": "harness", "hook": false}}]});
-        self.teller.raw_item(item, passed).await;
+        self.notifier.raw_item(item, passed).await;
     }
 
     async fn reconnect(&mut self, info: &Value) {
         self.items.abandon();
-        // Calls that were whole stay, and Codex asks again only once they are answered.
+        // Complete calls stay, and Codex retries only once they have results.
         self.calls.settle().await;
         self.rate_limits().await;
         let details = "stream disconnected before completion: Transport error: network error";
         let error = shapes::turn_error("Reconnecting... 1/5", info, Some(details));
-        self.teller
+        self.notifier
             .notify("error", json!({"error": error, "willRetry": true}))
             .await;
     }
 
-    async fn ask(&self, method: &str, params: Value) {
-        let (id, answered) = self.asked.open();
+    async fn request_client(&self, method: &str, params: Value) {
+        let (id, answered) = self.server_requests.register();
         if method.ends_with("requestApproval") {
             self.status(json!({"type": "active", "activeFlags": ["waitingOnApproval"]}))
                 .await;
         }
-        self.teller.request(id, method, params).await;
+        self.notifier.request(id, method, params).await;
         if answered.await.is_ok() {
-            self.teller
+            self.notifier
                 .output
                 .notify(
                     "serverRequest/resolved",
-                    json!({"threadId": self.teller.thread, "requestId": id}),
+                    json!({"threadId": self.notifier.thread, "requestId": id}),
                 )
                 .await;
             self.status(json!({"type": "active", "activeFlags": []}))
@@ -302,17 +302,17 @@ impl Player {
         }
     }
 
-    /// `ending` is None for a turn that was interrupted.
-    async fn end(&mut self, ending: Option<&Ending>) {
-        let interrupts = self.threads.finish(&self.teller.thread);
+    /// Ends the turn. `ending` is `None` if it was interrupted.
+    async fn end(&mut self, ending: Option<&TurnEnding>) {
+        let interrupts = self.threads.finish(&self.notifier.thread);
         let (status, error, items) = match ending {
             None => ("interrupted", Value::Null, Vec::new()),
-            Some(Ending::Completed) => (
+            Some(TurnEnding::Completed) => (
                 "completed",
                 Value::Null,
                 self.items.last().into_iter().collect(),
             ),
-            Some(Ending::Failed { info, message }) => (
+            Some(TurnEnding::Failed { info, message }) => (
                 "failed",
                 shapes::turn_error(message, info, None),
                 Vec::new(),
@@ -320,10 +320,10 @@ impl Player {
         };
         for id in interrupts {
             if ending.is_none() {
-                self.teller.output.result(&id, json!({})).await;
+                self.notifier.output.result(&id, json!({})).await;
             } else {
-                // It came between the last step and here.
-                self.teller
+                // The interrupt arrived after the last step.
+                self.notifier
                     .output
                     .error(&id, -32600, "no active turn to interrupt")
                     .await;
@@ -331,54 +331,61 @@ impl Player {
         }
         if status == "failed" {
             self.status(json!({"type": "systemError"})).await;
-            self.teller
+            self.notifier
                 .notify("error", json!({"error": &error, "willRetry": false}))
                 .await;
         } else {
             self.status(json!({"type": "idle"})).await;
         }
         let turn = self.shape(status, &error, &items, shapes::now());
-        self.teller
+        self.notifier
             .output
             .notify(
                 "turn/completed",
-                json!({"threadId": self.teller.thread, "turn": turn}),
+                json!({"threadId": self.notifier.thread, "turn": turn}),
             )
             .await;
         self.endings.record(status);
         self.unload().await;
     }
 
-    /// A thread that was unsubscribed while its turn ran goes now.
+    /// Unloads the thread if it was unsubscribed while its turn ran.
     async fn unload(&self) {
         let left = {
             let mut threads = self.threads.lock();
             let left = threads
-                .get(&self.teller.thread)
+                .get(&self.notifier.thread)
                 .is_some_and(|thread| !thread.subscribed && thread.running.is_none());
             if left {
-                threads.remove(&self.teller.thread);
+                threads.remove(&self.notifier.thread);
             }
             left
         };
         if left {
-            for (method, params) in shapes::unloaded(&self.teller.thread) {
-                self.teller.output.notify(method, params).await;
+            for (method, params) in shapes::unloaded(&self.notifier.thread) {
+                self.notifier.output.notify(method, params).await;
             }
         }
     }
 
     async fn status(&self, status: Value) {
-        self.teller
+        self.notifier
             .output
             .notify(
                 "thread/status/changed",
-                json!({"threadId": self.teller.thread, "status": status}),
+                json!({"threadId": self.notifier.thread, "status": status}),
             )
             .await;
     }
 
     fn shape(&self, status: &str, error: &Value, items: &[Value], ended: u64) -> Value {
-        shapes::turn(&self.teller.turn, status, error, items, self.started, ended)
+        shapes::turn(
+            &self.notifier.turn,
+            status,
+            error,
+            items,
+            self.started,
+            ended,
+        )
     }
 }

@@ -1,7 +1,7 @@
-//! The relay: the process that the gateway starts, and its line to the test that plays Codex.
+//! The relay: the process that the gateway starts, connected by a socket to the test that plays Codex.
 //!
-//! The gateway reduces a child's environment, so a script cannot reach the process that way.
-//! The process is only a pipe: what it reads goes to the test over a socket, what the test says it writes.
+//! The process forwards its standard input to the test, and writes what the test sends. The script stays in the test,
+//! because the gateway reduces a child's environment.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -11,20 +11,20 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-/// What a process says of itself first.
+/// The first message of a process, which describes it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Hello {
-    /// Its number.
+    /// The process ID.
     pub pid: u32,
     /// Its arguments, without the relay's own.
     pub arguments: Vec<String>,
     /// Its environment.
     pub environment: BTreeMap<String, String>,
-    /// Where it runs.
+    /// Its working directory.
     pub folder: String,
 }
 
-/// A kind of message on the socket. Each is this byte, a little-endian `u32` length and as many bytes.
+/// The type of a message on the socket. A message is this byte, a little-endian `u32` length, and the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Tag {
@@ -41,7 +41,7 @@ pub enum Tag {
 }
 
 impl Tag {
-    /// The tag that this byte stands for.
+    /// The tag of this byte.
     pub fn of(byte: u8) -> Option<Self> {
         [
             Self::Hello,
@@ -55,7 +55,10 @@ impl Tag {
     }
 }
 
-/// One message, ready for the socket.
+/// Encodes a message.
+///
+/// # Errors
+/// The payload exceeds 4 GiB.
 pub fn framed(tag: Tag, payload: &[u8]) -> io::Result<Vec<u8>> {
     let length: u32 = payload
         .len()
@@ -68,15 +71,16 @@ pub fn framed(tag: Tag, payload: &[u8]) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Runs the relay until the gateway closes the input, or the test says so or goes away. Returns the exit code.
+/// Runs the relay until the gateway closes the input, or the test sends `Exit` or closes the socket. Returns the exit
+/// code.
 ///
-/// A `stubborn` relay stays when its input ends, as a Codex that hangs does.
+/// A `stubborn` relay keeps running when its input ends, as a Codex that hangs does.
 pub fn run(socket: &Path, arguments: Vec<String>, stubborn: bool) -> io::Result<i32> {
     let stream = UnixStream::connect(socket)?;
     let mut to_test = stream.try_clone()?;
     #[expect(
         clippy::disallowed_methods,
-        reason = "what a Codex is given is what the test asks about"
+        reason = "tests check the environment of Codex"
     )]
     let environment = std::env::vars_os();
     let hello = Hello {
@@ -96,24 +100,24 @@ pub fn run(socket: &Path, arguments: Vec<String>, stubborn: bool) -> io::Result<
     thread::Builder::new()
         .name("listen".to_owned())
         .spawn(move || {
-            // The socket fails when the test is gone, and then the other half ends the process.
-            if listen(&mut to_test).is_ok() && !stubborn {
+            // The socket fails when the test has ended. Then `execute` returns and ends the process.
+            if forward_input(&mut to_test).is_ok() && !stubborn {
                 exit(0);
             }
         })?;
-    obey(&mut BufReader::new(stream))
+    execute(&mut BufReader::new(stream))
 }
 
-/// As Codex does: the end of its input ends it, whatever runs.
+/// Exits, as Codex does at the end of its input, even if turns run.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a thread that reads cannot make the one that writes return"
+    reason = "the reading thread cannot make the writing one return"
 )]
 pub(super) fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
-fn listen(to_test: &mut UnixStream) -> io::Result<()> {
+fn forward_input(to_test: &mut UnixStream) -> io::Result<()> {
     let mut input = BufReader::with_capacity(1 << 16, io::stdin().lock());
     let mut line = Vec::new();
     loop {
@@ -126,7 +130,7 @@ fn listen(to_test: &mut UnixStream) -> io::Result<()> {
     }
 }
 
-fn obey(from_test: &mut impl Read) -> io::Result<i32> {
+fn execute(from_test: &mut impl Read) -> io::Result<i32> {
     let mut output = io::stdout().lock();
     loop {
         let mut head = [0; 5];
@@ -142,7 +146,7 @@ fn obey(from_test: &mut impl Read) -> io::Result<i32> {
                 output.flush()?;
             }
             Some(Tag::Exit) => return Ok(String::from_utf8_lossy(&payload).parse().unwrap_or(1)),
-            _ => return Err(io::Error::other("a message that is not for this process")),
+            _ => return Err(io::Error::other("a message that only the test receives")),
         }
     }
 }

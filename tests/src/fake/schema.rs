@@ -1,4 +1,4 @@
-//! What the fake Codex tells of its protocol: as much as the gateway uses, as the tested Codex has it.
+//! The JSON schema of the scripted Codex's protocol: the part that the gateway uses, as the tested Codex has it.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 const USED: &str = include_str!("../../../host/codex/src/schema/used.json");
 const TESTED: &str = include_str!("../../../host/codex/src/schema/tested.json");
 
-/// The gateway's own two tables, one of which a test may change.
+/// The gateway's tables of the protocol that it uses and of the tested Codex. A test may change the latter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Protocol {
     used: Value,
@@ -15,7 +15,7 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// That of the tested Codex.
+    /// The protocol of the tested Codex.
     pub fn tested() -> Self {
         Self {
             used: serde_json::from_str(USED).unwrap_or_default(),
@@ -23,21 +23,21 @@ impl Protocol {
         }
     }
 
-    /// Takes a method or notification away.
+    /// Removes a method or notification.
     pub fn remove(&mut self, method: &str) {
         if let Some(methods) = self.tested["methods"].as_object_mut() {
             methods.remove(method);
         }
     }
 
-    /// Takes a field away. `side` is `params` or `result`.
+    /// Removes a field. `side` is `params` or `result`.
     pub fn remove_field(&mut self, method: &str, side: &str, path: &str) {
         if let Some(fields) = self.fields(method, side) {
             fields.retain(|field, _| field != path && !field.starts_with(&format!("{path}.")));
         }
     }
 
-    /// Makes a field what this says, such as `string|null?`. One that is not there comes into being.
+    /// Sets the shape of a field, such as `string|null?`. Adds the field if it is missing.
     pub fn set_field(&mut self, method: &str, side: &str, path: &str, shape: &str) {
         if let Some(fields) = self.fields(method, side) {
             fields.insert(path.to_owned(), json!(shape));
@@ -49,7 +49,7 @@ impl Protocol {
         sides.get_mut(side)?["fields"].as_object_mut()
     }
 
-    /// It as Codex writes it (`codex_app_server_protocol.schemas.json`).
+    /// The schema as Codex writes it (`codex_app_server_protocol.schemas.json`).
     pub fn schema(&self) -> Value {
         let mut definitions = Map::new();
         let unions = [
@@ -95,24 +95,24 @@ fn entries(section: &Value) -> impl Iterator<Item = (&String, &Value)> {
 }
 
 fn described(side: &Value) -> Value {
-    let mut root = Node::default();
+    let mut root = SchemaNode::default();
     for (path, shape) in entries(&side["fields"]) {
         root.at(path).shape = shape.as_str().unwrap_or_default().to_owned();
     }
     root.schema()
 }
 
-/// A place, and what is below it.
+/// A node of the tree of fields.
 #[derive(Default)]
-struct Node {
-    /// `string|null?: a, b`; empty: an object of which only the members are known.
+struct SchemaNode {
+    /// Such as `string|null?: a, b`. Empty: an object of which only the members are known.
     shape: String,
-    members: BTreeMap<String, Node>,
-    elements: Option<Box<Node>>,
-    tagged: BTreeMap<String, Node>,
+    members: BTreeMap<String, SchemaNode>,
+    elements: Option<Box<SchemaNode>>,
+    tagged: BTreeMap<String, SchemaNode>,
 }
 
-impl Node {
+impl SchemaNode {
     fn at(&mut self, path: &str) -> &mut Self {
         let mut node = self;
         for segment in path.split('.') {
@@ -186,7 +186,7 @@ impl Node {
         json!({ "anyOf": choices })
     }
 
-    /// One for each tag, and one for all others.
+    /// The schema of each tag's object, and one of all other tags.
     fn objects(&self) -> Vec<Value> {
         let mut objects: Vec<Value> = self
             .tagged

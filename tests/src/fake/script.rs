@@ -1,4 +1,4 @@
-//! The script: what the fake Codex answers, by default sensibly, otherwise as the test says.
+//! The script: responses and turns of the scripted Codex. By default they are those of a healthy Codex.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,75 +7,75 @@ use serde_json::{Value, json};
 use super::plan::TurnPlan;
 use super::schema::Protocol;
 
-/// How the fake behaves from its start on. Without orders it answers every turn with what the user said.
+/// The behaviour of a scripted Codex. By default every turn echoes the user's text.
 #[derive(Clone, Debug)]
 pub struct Script {
     pub(super) version: String,
     pub(super) stubborn: bool,
     pub(super) bundled: bool,
-    /// What it tells of its protocol. None: it does not.
+    /// Its protocol. `None`: it cannot generate a schema.
     pub(super) protocol: Option<Protocol>,
     pub(super) models: Vec<Value>,
-    answers: HashMap<String, Answers>,
+    answers: HashMap<String, ResponseQueue>,
     turns: VecDeque<TurnPlan>,
-    matching: Vec<(Sign, TurnPlan)>,
+    matching: Vec<(TurnMatcher, TurnPlan)>,
     otherwise: Option<TurnPlan>,
 }
 
-/// What tells a turn from others.
+/// Selects turns.
 #[derive(Clone, Debug)]
-enum Sign {
+enum TurnMatcher {
     /// Its input contains this.
-    Said(String),
+    Input(String),
     /// Its thread's instructions contain this.
-    Instructed(String),
+    Instructions(String),
     /// Its thread's model is this.
     Model(String),
 }
 
-/// A turn that is about to start.
+/// The properties by which a turn is selected.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Spoken<'a> {
-    /// What the user says: the input, or where it is empty the last message of the user that was injected.
-    pub(super) said: &'a str,
+pub(super) struct TurnInput<'a> {
+    /// The input's text, or if that is empty the last injected message of the user.
+    pub(super) user_text: &'a str,
     /// The thread's instructions.
     pub(super) instructions: &'a str,
     /// The thread's model.
     pub(super) model: &'a str,
 }
 
-impl Sign {
-    fn is_in(&self, spoken: Spoken<'_>) -> bool {
+impl TurnMatcher {
+    fn matches(&self, input: TurnInput<'_>) -> bool {
         match self {
-            Self::Said(needle) => spoken.said.contains(needle),
-            Self::Instructed(needle) => spoken.instructions.contains(needle),
-            Self::Model(name) => spoken.model == name,
+            Self::Input(needle) => input.user_text.contains(needle),
+            Self::Instructions(needle) => input.instructions.contains(needle),
+            Self::Model(name) => input.model == name,
         }
     }
 }
 
-/// How one request is answered.
+/// A scripted response to a request.
 #[derive(Clone, Debug)]
-pub enum Answer {
-    /// As usual, with these members put over the usual result.
+pub enum ScriptedResponse {
+    /// The default result with these members added or replaced.
     With(Value),
     /// This result.
     Result(Value),
     /// An error.
     Error {
-        /// Codex's number for it.
+        /// The JSON-RPC error code.
         code: i64,
-        /// What it says.
+        /// The message.
         message: String,
     },
-    /// Never.
+    /// No response.
     Silence,
-    /// The process ends in place of an answer.
+    /// The process exits in place of a response.
     Exit(i32),
 }
 
-impl Answer {
-    /// What Codex says when it has too much to do.
+impl ScriptedResponse {
+    /// Codex's error when it is overloaded.
     pub fn overloaded() -> Self {
         Self::Error {
             code: -32001,
@@ -85,13 +85,13 @@ impl Answer {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Answers {
-    next: VecDeque<Answer>,
-    always: Option<Answer>,
+struct ResponseQueue {
+    next: VecDeque<ScriptedResponse>,
+    always: Option<ScriptedResponse>,
 }
 
 impl Script {
-    /// A Codex of the tested version, signed in with a key, that echoes.
+    /// A Codex of the tested version that is signed in with an API key and echoes the user's text.
     pub fn new() -> Self {
         let models = serde_json::from_str(include_str!("models.json")).unwrap_or_default();
         Self {
@@ -107,49 +107,49 @@ impl Script {
         }
     }
 
-    /// What `--version` prints.
+    /// Sets the output of `--version`.
     #[must_use]
     pub fn version(mut self, text: &str) -> Self {
         text.clone_into(&mut self.version);
         self
     }
 
-    /// It neither ends with its input nor on SIGTERM.
+    /// It exits neither at the end of its input nor on SIGTERM.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
         self.stubborn = true;
         self
     }
 
-    /// It cannot print the catalogue that it has built in: `debug models` fails.
+    /// `debug models`, which prints the built-in catalogue, fails.
     #[must_use]
     pub fn no_bundled_models(mut self) -> Self {
         self.bundled = false;
         self
     }
 
-    /// It fails to tell its protocol, as old ones and broken ones do.
+    /// `generate-json-schema` fails, as in old or broken versions.
     #[must_use]
     pub fn no_schema(mut self) -> Self {
         self.protocol = None;
         self
     }
 
-    /// It tells its protocol with this change.
+    /// Changes its protocol.
     #[must_use]
     pub fn protocol(mut self, change: impl FnOnce(&mut Protocol)) -> Self {
         change(self.protocol.get_or_insert_with(Protocol::tested));
         self
     }
 
-    /// Nobody is signed in, and the provider wants somebody to be.
+    /// No account is signed in, and the provider requires one.
     #[must_use]
     pub fn signed_out(self) -> Self {
         let account = json!({"account": null, "userId": null, "requiresOpenaiAuth": true, "workspaceRouting": null});
-        self.always("account/read", Answer::Result(account))
+        self.always("account/read", ScriptedResponse::Result(account))
     }
 
-    /// Every model that it offers is described so.
+    /// Sets the description of every model.
     #[must_use]
     pub fn describe_models(mut self, text: &str) -> Self {
         for model in self.models.iter_mut().filter_map(Value::as_object_mut) {
@@ -158,42 +158,42 @@ impl Script {
         self
     }
 
-    /// The next turn that no `when` claims.
+    /// The plan of the next turn that no `when` selects.
     #[must_use]
     pub fn turn(mut self, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
         self.turns.push_back(plan(TurnPlan::default()));
         self
     }
 
-    /// Each turn whose input contains `needle`, as that of a synthesis contains the candidates. Of several that
-    /// claim a turn, in this way or another, the first has it.
+    /// The plan of each turn whose input contains `needle`, as that of a synthesis contains the candidates. Of several
+    /// plans that select a turn, in this way or another, the first is used.
     #[must_use]
     pub fn when(self, needle: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
-        self.matched(Sign::Said(needle.to_owned()), plan)
+        self.matched(TurnMatcher::Input(needle.to_owned()), plan)
     }
 
-    /// Each turn whose thread's instructions contain `needle`, as those of a candidate contain its hint.
+    /// The plan of each turn whose thread's instructions contain `needle`, as those of a candidate contain its hint.
     #[must_use]
     pub fn when_instructed(self, needle: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
-        self.matched(Sign::Instructed(needle.to_owned()), plan)
+        self.matched(TurnMatcher::Instructions(needle.to_owned()), plan)
     }
 
-    /// Each turn whose thread has this model.
+    /// The plan of each turn whose thread has this model.
     #[must_use]
     pub fn when_model(self, name: &str, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
-        self.matched(Sign::Model(name.to_owned()), plan)
+        self.matched(TurnMatcher::Model(name.to_owned()), plan)
     }
 
-    /// Each turn for which nothing else is said, in place of the echo.
+    /// The plan of every other turn, in place of the echo.
     #[must_use]
     pub fn every_turn(mut self, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
         self.otherwise = Some(plan(TurnPlan::default()));
         self
     }
 
-    /// The answer to the next request of this method. Several are used in order.
+    /// The response to the next request of this method. Several are used in order.
     #[must_use]
-    pub fn answer(mut self, method: &str, answer: Answer) -> Self {
+    pub fn answer(mut self, method: &str, answer: ScriptedResponse) -> Self {
         self.answers
             .entry(method.to_owned())
             .or_default()
@@ -202,28 +202,32 @@ impl Script {
         self
     }
 
-    /// The answer to every other request of this method.
+    /// The response to every other request of this method.
     #[must_use]
-    pub fn always(mut self, method: &str, answer: Answer) -> Self {
+    pub fn always(mut self, method: &str, answer: ScriptedResponse) -> Self {
         self.answers.entry(method.to_owned()).or_default().always = Some(answer);
         self
     }
 
-    pub(super) fn take_answer(&mut self, method: &str) -> Option<Answer> {
+    pub(super) fn take_answer(&mut self, method: &str) -> Option<ScriptedResponse> {
         let answers = self.answers.get_mut(method)?;
         answers.next.pop_front().or_else(|| answers.always.clone())
     }
 
-    pub(super) fn take_turn(&mut self, spoken: Spoken<'_>) -> TurnPlan {
-        if let Some((_, plan)) = self.matching.iter().find(|(sign, _)| sign.is_in(spoken)) {
+    pub(super) fn take_turn(&mut self, input: TurnInput<'_>) -> TurnPlan {
+        if let Some((_, plan)) = self
+            .matching
+            .iter()
+            .find(|(matcher, _)| matcher.matches(input))
+        {
             return plan.clone();
         }
         let next = self.turns.pop_front().or_else(|| self.otherwise.clone());
-        next.unwrap_or_else(|| echo(spoken.said))
+        next.unwrap_or_else(|| echo(input.user_text))
     }
 
-    fn matched(mut self, sign: Sign, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
-        self.matching.push((sign, plan(TurnPlan::default())));
+    fn matched(mut self, matcher: TurnMatcher, plan: impl FnOnce(TurnPlan) -> TurnPlan) -> Self {
+        self.matching.push((matcher, plan(TurnPlan::default())));
         self
     }
 }
@@ -234,9 +238,9 @@ impl Default for Script {
     }
 }
 
-/// Says what the user said, a word a delta.
-fn echo(said: &str) -> TurnPlan {
-    let words = format!("You said: {said}");
+/// A turn that echoes the user's text, with a delta for each word.
+fn echo(user_text: &str) -> TurnPlan {
+    let words = format!("You said: {user_text}");
     words
         .split_inclusive(' ')
         .fold(TurnPlan::default(), TurnPlan::text)

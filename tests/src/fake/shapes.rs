@@ -1,4 +1,4 @@
-//! Codex's JSON, as version 0.169.0 was recorded to write it.
+//! The JSON of Codex 0.169.0, from recordings.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::plan::Usage;
 
-/// Unix milliseconds now.
+/// Unix time in milliseconds.
 pub(super) fn now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -14,7 +14,7 @@ pub(super) fn now() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Unix seconds now, with a fraction.
+/// Unix time in seconds, with a fraction.
 pub(super) fn seconds() -> f64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs_f64()
@@ -65,7 +65,7 @@ pub(super) fn thread_started(thread: &Value, params: &Value, model: &str) -> Val
     })
 }
 
-/// A turn. `started` and `ended` are Unix milliseconds, 0 for not yet.
+/// A turn. `started` and `ended` are Unix milliseconds, or 0 for not yet.
 pub(super) fn turn(
     id: &str,
     status: &str,
@@ -144,7 +144,7 @@ fn tokens(usage: Usage) -> Value {
     })
 }
 
-/// The end of a response of the model, in the words of Codex and of the model's API.
+/// The end of a response of the model, with usage in the forms of Codex and of the model's API.
 pub(super) fn response(id: &str, usage: Option<Usage>) -> Value {
     let metadata = usage.map(|usage| {
         let told = json!({
@@ -200,7 +200,7 @@ pub(super) fn rate_limits() -> Value {
     }})
 }
 
-/// What is said of a thread that is idle and unsubscribed, with `thread_unload_delay_secs = 0`.
+/// The notifications of a thread that is idle and unsubscribed, with `thread_unload_delay_secs = 0`.
 pub(super) fn unloaded(thread: &str) -> Vec<(&'static str, Value)> {
     vec![
         (

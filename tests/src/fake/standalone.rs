@@ -1,7 +1,7 @@
-//! The fake by itself, as fast as it can be: what benchmarks drive a gateway over, and something to look at by hand.
+//! A scripted Codex without a test, optimised for speed: for benchmarks, and to try by hand.
 //!
-//! What a turn tells stands in its own words (`load::Load`). One thread waits for its input and for the next delta that
-//! is due, as Codex writes one line at a time; what it says is put together from parts that were made before.
+//! A turn's deltas follow the load in its input (`load::Load`). One thread polls for input and for the next delta that
+//! is due. Lines are assembled from precomputed parts.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -19,16 +19,16 @@ use super::plan::Usage;
 use super::shapes;
 use crate::load::{self, Load};
 
-/// Bytes read at once.
+/// Bytes of one read.
 const READ: usize = 256 << 10;
 
-/// What stands for a thread and a model in a part that was made before.
+/// Placeholders for a thread and a model in a precomputed part.
 const THREAD: &str = "THREAD";
 const MODEL: &str = "MODEL";
 
-/// Answers until the input ends. Returns the exit code.
+/// Runs until the input ends. Returns the exit code.
 pub fn run() -> io::Result<i32> {
-    let mut fake = Fake::new();
+    let mut fake = StandaloneFake::new();
     let stdin = io::stdin();
     let (mut buffer, mut piece) = (Vec::new(), vec![0; READ]);
     loop {
@@ -58,9 +58,9 @@ pub fn run() -> io::Result<i32> {
     }
 }
 
-/// What the gateway says.
+/// A request of the gateway.
 #[derive(Deserialize)]
-struct Call<'a> {
+struct RpcRequest<'a> {
     id: Option<u64>,
     #[serde(borrow, default)]
     method: &'a str,
@@ -68,42 +68,42 @@ struct Call<'a> {
     params: Option<&'a RawValue>,
 }
 
-/// What most calls name.
+/// The parameters that most requests have.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Named<'a> {
+struct ThreadParams<'a> {
     #[serde(borrow)]
     thread_id: Option<&'a str>,
     #[serde(borrow)]
     model: Option<&'a str>,
 }
 
-struct Fake {
+struct StandaloneFake {
     out: Vec<u8>,
-    /// A result of `thread/start`, around its thread and its model.
+    /// A result of `thread/start` with placeholders.
     started: String,
     models: Value,
     made: u64,
-    threads: HashMap<String, Thread>,
-    /// When each running turn has something to say.
+    threads: HashMap<String, LoadThread>,
+    /// When the next delta of each running turn is due.
     due: BinaryHeap<Reverse<(Instant, String)>>,
 }
 
 #[derive(Default)]
-struct Thread {
+struct LoadThread {
     load: Load,
-    turn: Option<Turn>,
+    turn: Option<LoadTurn>,
 }
 
-struct Turn {
+struct LoadTurn {
     began: Instant,
-    told: usize,
-    /// A delta's line up to its text.
+    sent: usize,
+    /// The line of a delta up to its text.
     head: Vec<u8>,
     text: Vec<u8>,
 }
 
-impl Fake {
+impl StandaloneFake {
     fn new() -> Self {
         let params = json!({"ephemeral": true, "cwd": "/"});
         let thread = shapes::thread(THREAD, &params, MODEL);
@@ -117,13 +117,13 @@ impl Fake {
         }
     }
 
-    /// Takes a line. What is no request gets no answer, as with Codex.
+    /// Handles a line. A line that is not a request gets no response, as with Codex.
     fn receive(&mut self, line: &[u8]) -> io::Result<()> {
-        let Ok(Call {
+        let Ok(RpcRequest {
             id: Some(id),
             method,
             params,
-        }) = serde_json::from_slice::<Call<'_>>(line)
+        }) = serde_json::from_slice::<RpcRequest<'_>>(line)
         else {
             return Ok(());
         };
@@ -132,32 +132,32 @@ impl Fake {
             "thread/start" => self.start_thread(id, params),
             "thread/inject_items" => {
                 self.load(params);
-                self.answer(id, "{}");
+                self.respond(id, "{}");
             }
             "turn/start" => self.start_turn(id, params),
             "turn/interrupt" => {
-                self.answer(id, "{}");
+                self.respond(id, "{}");
                 if let Some(thread) = thread_of(params) {
                     self.end(thread, "interrupted");
                 }
             }
             "thread/unsubscribe" => {
                 self.threads.remove(thread_of(params).unwrap_or_default());
-                self.answer(id, r#"{"status":"unsubscribed"}"#);
+                self.respond(id, r#"{"status":"unsubscribed"}"#);
             }
-            "initialize" => self.answer(id, &shapes::initialized("airlock").to_string()),
+            "initialize" => self.respond(id, &shapes::initialized("airlock").to_string()),
             "model/list" => {
                 let list = json!({"data": self.models, "nextCursor": null}).to_string();
-                self.answer(id, &list);
+                self.respond(id, &list);
             }
-            "account/read" => self.answer(
+            "account/read" => self.respond(
                 id,
                 r#"{"account":{"type":"apiKey"},"userId":null,"requiresOpenaiAuth":true,"workspaceRouting":null}"#,
             ),
             _ => {
                 let message = format!("Invalid request: unknown variant `{method}`");
                 let error = json!({"error": {"code": -32600, "message": message}, "id": id});
-                self.say(&error.to_string());
+                self.push_line(&error.to_string());
             }
         }
         self.flush()
@@ -166,14 +166,14 @@ impl Fake {
     fn start_thread(&mut self, id: u64, params: &str) {
         self.made += 1;
         let thread = format!("01a1fc0c-0000-7000-8000-{:012x}", self.made);
-        let model = serde_json::from_str::<Named<'_>>(params).ok();
-        let model = model.and_then(|named| named.model).unwrap_or("gpt-5.5");
+        let model = serde_json::from_str::<ThreadParams<'_>>(params).ok();
+        let model = model.and_then(|params| params.model).unwrap_or("gpt-5.5");
         let started = self.started.replace(THREAD, &thread).replace(MODEL, model);
-        self.threads.insert(thread, Thread::default());
-        self.answer(id, &started);
+        self.threads.insert(thread, LoadThread::default());
+        self.respond(id, &started);
     }
 
-    /// Notes what a thread is asked for, if anything is.
+    /// Sets a thread's load, if the parameters contain one.
     fn load(&mut self, params: &str) {
         let thread = thread_of(params).and_then(|thread| self.threads.get_mut(thread));
         if let (Some(thread), Some(load)) = (thread, Load::find(params.as_bytes())) {
@@ -185,15 +185,15 @@ impl Fake {
         self.load(params);
         let name = thread_of(params).unwrap_or_default();
         let Some(thread) = self.threads.get_mut(name) else {
-            return self.say(&format!(
+            return self.push_line(&format!(
                 r#"{{"error":{{"code":-32600,"message":"thread not found"}},"id":{id}}}"#
             ));
         };
         let began = Instant::now();
         let item = format!("msg_{name}");
-        thread.turn = Some(Turn {
+        thread.turn = Some(LoadTurn {
             began,
-            told: 0,
+            sent: 0,
             head: format!(
                 r#"{{"method":"item/agentMessage/delta","params":{{"threadId":"{name}","turnId":"{name}","itemId":"{item}","delta":""#
             )
@@ -202,7 +202,7 @@ impl Fake {
         });
         self.due.push(Reverse((began, name.to_owned())));
         let turn = shape(name, "inProgress");
-        self.answer(id, &format!(r#"{{"turn":{turn}}}"#));
+        self.respond(id, &format!(r#"{{"turn":{turn}}}"#));
         self.notify(
             "turn/started",
             &format!(r#"{{"threadId":"{name}","turn":{turn}}}"#),
@@ -217,7 +217,7 @@ impl Fake {
         );
     }
 
-    /// Tells whatever is due.
+    /// Writes the deltas that are due.
     fn play(&mut self) -> io::Result<()> {
         while let Some(Reverse((due, _))) = self.due.peek() {
             if *due > Instant::now() {
@@ -226,14 +226,14 @@ impl Fake {
             let Some(Reverse((_, name))) = self.due.pop() else {
                 return Ok(());
             };
-            let Some(Thread {
+            let Some(LoadThread {
                 load,
                 turn: Some(turn),
             }) = self.threads.get_mut(&name)
             else {
                 continue;
             };
-            while turn.told < load.deltas {
+            while turn.sent < load.deltas {
                 turn.delta(load.bytes, &mut self.out);
                 io::stdout().write_all(&self.out)?;
                 self.out.clear();
@@ -241,9 +241,9 @@ impl Fake {
                     break;
                 }
             }
-            if turn.told < load.deltas {
-                let told = u32::try_from(turn.told).unwrap_or(u32::MAX);
-                let next = turn.began + load.every * told;
+            if turn.sent < load.deltas {
+                let sent = u32::try_from(turn.sent).unwrap_or(u32::MAX);
+                let next = turn.began + load.every * sent;
                 self.due.push(Reverse((next, name)));
             } else {
                 self.end(&name, "completed");
@@ -271,7 +271,7 @@ impl Fake {
             );
             let used = Usage {
                 input: 100,
-                output: turn.told as u64,
+                output: turn.sent as u64,
                 ..Usage::default()
             };
             self.notify(
@@ -289,18 +289,18 @@ impl Fake {
         );
     }
 
-    fn answer(&mut self, id: u64, result: &str) {
-        self.say(&format!(r#"{{"id":{id},"result":{result}}}"#));
+    fn respond(&mut self, id: u64, result: &str) {
+        self.push_line(&format!(r#"{{"id":{id},"result":{result}}}"#));
     }
 
     fn notify(&mut self, method: &str, params: &str) {
         let at = shapes::now();
-        self.say(&format!(
+        self.push_line(&format!(
             r#"{{"method":"{method}","params":{params},"emittedAtMs":{at}}}"#
         ));
     }
 
-    fn say(&mut self, line: &str) {
+    fn push_line(&mut self, line: &str) {
         self.out.extend_from_slice(line.as_bytes());
         self.out.push(b'\n');
     }
@@ -312,8 +312,8 @@ impl Fake {
     }
 }
 
-impl Turn {
-    /// A delta's line. Its text needs no escaping.
+impl LoadTurn {
+    /// Appends the line of a delta, whose text needs no escaping.
     fn delta(&mut self, bytes: usize, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         let start = self.text.len();
@@ -325,12 +325,14 @@ impl Turn {
         out.extend_from_slice(br#""},"emittedAtMs":"#);
         out.extend_from_slice(shapes::now().to_string().as_bytes());
         out.extend_from_slice(b"}\n");
-        self.told += 1;
+        self.sent += 1;
     }
 }
 
 fn thread_of(params: &str) -> Option<&str> {
-    serde_json::from_str::<Named<'_>>(params).ok()?.thread_id
+    serde_json::from_str::<ThreadParams<'_>>(params)
+        .ok()?
+        .thread_id
 }
 
 fn shape(turn: &str, status: &str) -> Value {

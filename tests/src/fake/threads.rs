@@ -1,4 +1,4 @@
-//! The fake's threads and the turns that run in them.
+//! Threads of a process, the turns that run in them, and pending server requests.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::Usage;
 
-/// All threads of a process. Clones are the same threads.
+/// All threads of a process. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Threads(Arc<Mutex<HashMap<String, Thread>>>);
 
@@ -18,18 +18,18 @@ pub(super) struct Threads(Arc<Mutex<HashMap<String, Thread>>>);
 pub(super) struct Thread {
     pub(super) subscribed: bool,
     pub(super) running: Option<Running>,
-    /// What the user said last, in items that were injected.
-    pub(super) said: String,
-    /// What the model was told to be.
+    /// The text of the last injected message of the user.
+    pub(super) injected_text: String,
+    /// Its base instructions.
     pub(super) instructions: String,
     pub(super) model: String,
-    /// Names of the tools that the client brought.
+    /// Names of its dynamic tools.
     pub(super) tools: Vec<String>,
-    /// The client wants raw events.
+    /// Whether the client requested raw events.
     pub(super) raw: bool,
-    /// Tokens of all its turns.
+    /// Usage of all its turns.
     pub(super) total: Usage,
-    /// Those of the last response that reported any.
+    /// Usage of the last response that reported any.
     pub(super) last: Option<Usage>,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct Thread {
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) turn: String,
-    /// Until `turn/started` there is no turn to interrupt.
+    /// Whether `turn/started` was sent. Before that, interrupts fail.
     pub(super) started: bool,
-    pub(super) deaf: bool,
-    /// Ids of the interrupts that the turn's end answers.
+    pub(super) ignores_interrupt: bool,
+    /// IDs of the interrupts that are responded to when the turn ends.
     pub(super) interrupts: Vec<Value>,
     pub(super) cancel: CancellationToken,
 }
@@ -50,7 +50,7 @@ impl Threads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the turn that runs in a thread, if one does.
+    /// Applies `change` to the turn that runs in a thread, if there is one.
     pub(super) fn running<T>(
         &self,
         thread: &str,
@@ -59,7 +59,7 @@ impl Threads {
         Some(change(self.lock().get_mut(thread)?.running.as_mut()?))
     }
 
-    /// The turn is over: whoever wanted it interrupted is still to be answered.
+    /// Removes the turn that has ended, and returns the IDs of interrupts that still need a response.
     pub(super) fn finish(&self, thread: &str) -> Vec<Value> {
         let mut threads = self.lock();
         let running = threads
@@ -71,28 +71,28 @@ impl Threads {
     }
 }
 
-/// Requests of ours that the client has not answered yet. Clones are the same requests.
+/// Server requests without a response yet. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked(Arc<Mutex<Open>>);
+pub(super) struct ServerRequests(Arc<Mutex<PendingRequests>>);
 
 #[derive(Debug, Default)]
-struct Open {
+struct PendingRequests {
     next: u64,
     waiting: HashMap<u64, oneshot::Sender<Value>>,
 }
 
-impl Asked {
-    /// A new request's id, from 0 as with Codex, and where its answer will be.
-    pub(super) fn open(&self) -> (u64, oneshot::Receiver<Value>) {
+impl ServerRequests {
+    /// Registers a request. Returns its ID, which counts from 0 as with Codex, and the receiver of the response.
+    pub(super) fn register(&self) -> (u64, oneshot::Receiver<Value>) {
         let (answer, answered) = oneshot::channel();
-        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let id = asked.next;
-        asked.next += 1;
-        asked.waiting.insert(id, answer);
+        let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = requests.next;
+        requests.next += 1;
+        requests.waiting.insert(id, answer);
         (id, answered)
     }
 
-    pub(super) fn settle(&self, message: Value) {
+    pub(super) fn resolve(&self, message: Value) {
         let Some(id) = message.get("id").and_then(Value::as_u64) else {
             return;
         };
@@ -103,7 +103,7 @@ impl Asked {
             .waiting
             .remove(&id);
         if let Some(waiting) = waiting {
-            // The turn that asked may have ended.
+            // The turn that sent the request may have ended.
             let _ = waiting.send(message);
         }
     }

@@ -1,11 +1,11 @@
-//! The tools that a client brings: which Codex takes, and what it says of the others.
+//! Dynamic tools: Codex's checks of their definitions, and calls that it handles itself.
 
 use serde_json::Value;
 
-/// Characters that a name may have.
+/// Bytes that a name may have.
 const NAME_AT_MOST: usize = 128;
 
-/// The names of the `dynamicTools` in the parameters of `thread/start`, or Codex's words of refusal.
+/// The names of the `dynamicTools` in the parameters of `thread/start`. The error is Codex's message.
 pub(super) fn names(params: &Value) -> Result<Vec<String>, String> {
     let specs = match params.get("dynamicTools") {
         None | Some(Value::Null) => &Vec::new(),
@@ -23,8 +23,8 @@ pub(super) fn names(params: &Value) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// What Codex itself answers to a call of this name, where no client is asked: there is no such tool, or Codex keeps the
-/// name for one of its own, though a client may bring it.
+/// Codex's own output of a call that it does not send to the client: the tool is unknown, or its name is one that Codex
+/// reserves for itself, though it accepts a definition with that name.
 pub(super) fn refusal(tools: &[String], name: &str) -> Option<String> {
     match name {
         "request_user_input" => {

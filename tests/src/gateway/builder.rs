@@ -1,4 +1,4 @@
-//! How a gateway under test is started: flags, settings, environment, and the Codex under it.
+//! The builder of a gateway under test: flags, settings, environment, and its Codex.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,16 +13,16 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use super::{Gateway, Output, warm};
+use super::{CapturedOutput, Gateway, warm};
 use crate::admin::ADMIN_KEY;
 use crate::{
     Client, CodexHome, FakeCodex, Gate, Journal, PATIENCE, ScriptedModel, model, programs, soon,
 };
 
-/// What the gateway says once it listens.
+/// The prefix of the line that the gateway prints once it listens.
 const GREETING: &str = "Airlock listens on http://";
 
-/// A gateway that has not started yet.
+/// The configuration of a gateway that has not started yet.
 #[derive(Debug, Default)]
 pub struct GatewayBuilder {
     program: Option<PathBuf>,
@@ -40,12 +40,12 @@ pub struct GatewayBuilder {
     descriptors: Option<(u32, u32)>,
 }
 
-/// What a gateway that refuses to start says.
+/// The output of a gateway that refused to start.
 #[derive(Debug)]
-pub struct Refused {
-    /// Its exit code.
+pub struct StartRefusal {
+    /// The exit code.
     pub code: Option<i32>,
-    /// Everything that it wrote to its standard error.
+    /// Its standard error.
     pub log: String,
 }
 
@@ -58,7 +58,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// Runs this build of it, in place of the one under test.
+    /// Runs this program in place of the build under test.
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
@@ -72,27 +72,27 @@ impl GatewayBuilder {
         self
     }
 
-    /// Runs this policy, in place of the embedded one.
+    /// Runs this policy in place of the embedded one.
     #[must_use]
     pub fn policy(self, file: impl Into<OsString>) -> Self {
         self.flag("--policy").flag(file)
     }
 
-    /// Sets a variable of its environment.
+    /// Sets an environment variable.
     #[must_use]
     pub fn environment(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.to_owned(), value.into());
         self
     }
 
-    /// How often the real Codex asks again after a failure of the model. 0 where nothing is said.
+    /// Retries of the real Codex after a failure of the model. The default is 0.
     #[must_use]
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = count;
         self
     }
 
-    /// Adds a line to what the real Codex is told of the model's provider.
+    /// Adds a line to the model provider in the real Codex's configuration.
     #[must_use]
     pub fn provider(mut self, line: &str) -> Self {
         self.provider.push_str(line);
@@ -100,62 +100,63 @@ impl GatewayBuilder {
         self
     }
 
-    /// Where it listens, in place of any free loopback port.
+    /// The address to listen on. The default is any free loopback port.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         self.listen = Some(address.to_owned());
         self
     }
 
-    /// How long its start may take, in place of `PATIENCE`: a large policy is compiled first.
+    /// Timeout of its start, in place of `PATIENCE`: a large policy is compiled first.
     #[must_use]
     pub fn patience(mut self, limit: Duration) -> Self {
         self.patience = Some(limit);
         self
     }
 
-    /// Has it compile its policies itself.
+    /// Starts it with an empty policy cache.
     #[must_use]
     pub fn cold(mut self) -> Self {
         self.cold = true;
         self
     }
 
-    /// Its data directory, in place of one that goes with it.
+    /// Its data directory, in place of a temporary one.
     #[must_use]
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data = Some(folder.into());
         self
     }
 
-    /// Has nobody read its log until this gate is open.
+    /// Leaves its standard error unread until this gate is open.
     #[must_use]
     pub fn unread(mut self, until: &Gate) -> Self {
         self.unread = Some(until.clone());
         self
     }
 
-    /// Starts it with these limits of file descriptors, the soft and the hard one.
+    /// Starts it with this soft and hard limit of file descriptors.
     #[must_use]
     pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
         self.descriptors = Some((soft, hard));
         self
     }
 
-    /// Gives it admin routes, with the key that `Gateway::admin` presents.
+    /// Enables the admin routes, with the key that `Gateway::admin` presents.
     #[must_use]
     pub fn administered(self) -> Self {
         self.environment("AIRLOCK_ADMIN_KEY", ADMIN_KEY)
     }
 
-    /// Puts a file into its folder of policies: `NAME.wasm`, or one beside it.
+    /// Puts a file into its folder of policies: `NAME.wasm`, or a file beside it.
     #[must_use]
     pub fn policy_file(mut self, name: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.policy_files.push((name.to_owned(), bytes.into()));
         self
     }
 
-    /// Starts it over a fake Codex. Unless a test says otherwise there is just one, and what it is told is of requests alone.
+    /// Starts it over a scripted Codex. Unless the test configures otherwise, there is one child and no warm threads, so
+    /// that the child receives nothing but the calls of requests.
     pub async fn over_fake(self, fake: &FakeCodex) -> Result<Gateway> {
         self.quiet().over(fake.binary()).await
     }
@@ -168,12 +169,12 @@ impl GatewayBuilder {
         self
     }
 
-    /// Starts it over the real Codex with a scripted model behind.
+    /// Starts it over the real Codex with a scripted model.
     pub async fn over_real(self, model: &ScriptedModel) -> Result<Gateway> {
         self.over_home(programs::real_codex()?, model).await
     }
 
-    /// The same, whose model is wherever this URL says. There is just one Codex, as with a fake.
+    /// Starts it over the real Codex, with a model at this URL. There is one child, as with a scripted Codex.
     pub async fn over_real_model_at(self, base_url: &str) -> Result<Gateway> {
         let home = CodexHome::at(base_url, self.retries, &self.provider)?;
         self.quiet()
@@ -181,7 +182,7 @@ impl GatewayBuilder {
             .await
     }
 
-    /// The same, where `codex` is a program that becomes the real Codex. As with a fake, there is just one.
+    /// Starts it over `codex`, a program that executes the real Codex. There is one child, as with a scripted Codex.
     pub async fn over_real_at(self, codex: PathBuf, model: &ScriptedModel) -> Result<Gateway> {
         self.quiet().over_home(codex, model).await
     }
@@ -201,7 +202,7 @@ impl GatewayBuilder {
         Ok(gateway)
     }
 
-    /// Starts it over this program, whatever it is.
+    /// Starts it with this program as its Codex.
     pub async fn over(self, codex: PathBuf) -> Result<Gateway> {
         let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
         let data = self.data_in(&folder);
@@ -219,10 +220,10 @@ impl GatewayBuilder {
             Ok(line) => line,
             Err(error) => bail!("{error:#}\n{}", output.log.all().join("\n")),
         };
-        warm::keep(&data)?;
+        warm::store(&data)?;
         let address = line
             .strip_prefix(GREETING)
-            .with_context(|| format!("not a greeting: {line:?}"))?;
+            .with_context(|| format!("not the line of a gateway that listens: {line:?}"))?;
         let address = address.trim_end().trim_end_matches('/').parse()?;
         let client = Client::new(address)?;
         Ok(Gateway {
@@ -238,17 +239,17 @@ impl GatewayBuilder {
         })
     }
 
-    /// Starts it in the belief that it will refuse to.
-    pub async fn refused(self, codex: PathBuf) -> Result<Refused> {
+    /// Starts it, and expects it to exit with an error.
+    pub async fn refused(self, codex: PathBuf) -> Result<StartRefusal> {
         let folder = tempfile::Builder::new().prefix("airlock-test-").tempdir()?;
         let mut child = self.spawn(&folder, codex)?;
         let (output, mut readers) = read(&mut child, self.unread)?;
         let status = soon("the gateway's refusal", child.wait()).await??;
-        soon("the end of its output", async {
+        soon("the end of the gateway's output", async {
             while readers.join_next().await.is_some() {}
         })
         .await?;
-        Ok(Refused {
+        Ok(StartRefusal {
             code: status.code(),
             log: output.log.all().join("\n"),
         })
@@ -301,9 +302,9 @@ impl GatewayBuilder {
     }
 }
 
-/// `until`: what the reading of the log waits for.
-fn read(child: &mut Child, until: Option<Gate>) -> Result<(Output, JoinSet<()>)> {
-    let output = Output::default();
+/// Reads the gateway's output into journals. Reading of the log waits for `until`.
+fn read(child: &mut Child, until: Option<Gate>) -> Result<(CapturedOutput, JoinSet<()>)> {
+    let output = CapturedOutput::default();
     let mut readers = JoinSet::new();
     readers.spawn(lines(
         child.stdout.take().context("no output")?,
@@ -326,7 +327,7 @@ async fn lines(from: impl AsyncRead + Unpin, to: Journal<String>) {
     }
 }
 
-/// A command that runs this program under limits of file descriptors. Its process is the program's own.
+/// A command that executes this program under limits of file descriptors.
 fn limited(soft: u32, hard: u32, program: &Path) -> Command {
     let script = r#"ulimit -S -n "$0" && ulimit -H -n "$1" && shift && exec "$@""#;
     let mut command = Command::new("/bin/sh");

@@ -1,4 +1,4 @@
-//! A Codex home whose account lives on the stand-in, and a gateway over it.
+//! A Codex home whose servers are the stand-in, and a gateway that uses it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::Issuer;
 use crate::{Gateway, GatewayBuilder, programs};
 
-/// A home as a user might have it, without a login.
+/// A Codex home without a login, in a temporary folder.
 #[derive(Debug)]
 pub struct SignInHome {
     folder: TempDir,
@@ -17,12 +17,12 @@ pub struct SignInHome {
 }
 
 impl SignInHome {
-    /// A home whose ChatGPT and model are the stand-in.
+    /// A home whose ChatGPT backend and model are the stand-in.
     pub fn new(issuer: &Issuer) -> Result<Self> {
         Self::with(issuer, "")
     }
 
-    /// The same, with these further settings.
+    /// Like `new`, with additional settings.
     pub fn with(issuer: &Issuer, more: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("airlock-home-").tempdir()?;
         let origin = issuer.origin();
@@ -33,18 +33,18 @@ impl SignInHome {
         Ok(Self { folder, origin })
     }
 
-    /// Where it is.
+    /// Its folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The file that its login is in, whether it exists or not.
+    /// The path of its login, `auth.json`, which need not exist.
     pub fn login(&self) -> PathBuf {
         self.folder.path().join("auth.json")
     }
 
-    /// A gateway that shares its login, and whose people sign in on the stand-in. Further settings that belong into a
-    /// table go through `environment`.
+    /// The builder of a gateway with this home, whose users sign in on the stand-in. Settings of tables must be added by
+    /// `environment`.
     pub fn gateway(&self) -> GatewayBuilder {
         let token_url = format!("{}/oauth/token", self.origin);
         Gateway::with()
@@ -56,7 +56,7 @@ impl SignInHome {
             .environment("AIRLOCK_LOG_FILTER", "airlock=debug,info")
     }
 
-    /// The same, started over the real Codex.
+    /// Starts that gateway over the real Codex.
     pub async fn over_real(&self) -> Result<Gateway> {
         self.gateway().over(programs::real_codex()?).await
     }

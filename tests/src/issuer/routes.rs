@@ -1,4 +1,4 @@
-//! What the stand-in answers: the device flow, tokens, the account's workspaces and limits, and a model that checks them.
+//! Routes of the stand-in: the device flow, tokens, the account's workspaces and limits, and a model that checks tokens.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -6,17 +6,17 @@ use axum::http::{Response, StatusCode};
 use axum::{Router, body};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Answer, Approval, PLANTED, Shared, Step, USER_CODE, token};
+use super::{ACCOUNT, Approval, IssuerState, PLANTED, SignInStep, StepResponse, USER_CODE, token};
 
-/// Bytes of a request's body that are read.
+/// Bytes that a request's body may have.
 const BODY: usize = 8 << 20;
 
-/// All of its routes.
-pub(super) fn router(shared: Shared) -> Router {
-    Router::new().fallback(answer).with_state(shared)
+/// The router of the stand-in.
+pub(super) fn router(state: IssuerState) -> Router {
+    Router::new().fallback(respond).with_state(state)
 }
 
-async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body> {
+async fn respond(State(state): State<IssuerState>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let method = request.method().as_str().to_owned();
     let bearer = request.headers().get("authorization");
@@ -25,40 +25,40 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response<Body
         .unwrap_or_default()
         .to_owned();
     let _: Option<Bytes> = body::to_bytes(request.into_body(), BODY).await.ok();
-    shared.requests.record(format!("{method} {path}"));
+    state.requests.record(format!("{method} {path}"));
     let step = match path.as_str() {
-        "/api/accounts/deviceauth/usercode" => Some(Step::UserCode),
-        "/oauth/token" => Some(Step::Exchange),
-        path if path.ends_with("/wham/accounts/check") => Some(Step::Check),
+        "/api/accounts/deviceauth/usercode" => Some(SignInStep::UserCode),
+        "/oauth/token" => Some(SignInStep::Exchange),
+        path if path.ends_with("/wham/accounts/check") => Some(SignInStep::Check),
         _ => None,
     };
-    let ordered = {
-        let script = shared.script();
-        let mut orders = script.answers.iter().rev();
-        orders
+    let response = {
+        let script = state.script();
+        let mut responses = script.answers.iter().rev();
+        responses
             .find(|(of, _)| Some(*of) == step)
             .map(|(_, order)| *order)
     };
-    match ordered {
-        Some(Answer::Hang) => std::future::pending().await,
-        Some(Answer::Status(status)) => failed(status),
-        None => usual(&shared, &method, &path, &bearer),
+    match response {
+        Some(StepResponse::Hang) => std::future::pending().await,
+        Some(StepResponse::Status(status)) => error_response(status),
+        None => default_response(&state, &method, &path, &bearer),
     }
 }
 
-fn usual(shared: &Shared, method: &str, path: &str, bearer: &str) -> Response<Body> {
+fn default_response(state: &IssuerState, method: &str, path: &str, bearer: &str) -> Response<Body> {
     match (method, path) {
-        ("POST", "/api/accounts/deviceauth/usercode") => said(
+        ("POST", "/api/accounts/deviceauth/usercode") => json_response(
             200,
             &json!({"device_auth_id": format!("devauth-{PLANTED}"), "user_code": USER_CODE, "interval": "1"}),
         ),
         ("POST", "/api/accounts/deviceauth/token") => {
-            let approval = shared.script().approval;
+            let approval = state.script().approval;
             match approval {
-                Approval::Pending => failed(403),
-                Approval::Denied => failed(400),
-                Approval::Expired => failed(410),
-                Approval::Approved => said(
+                Approval::Pending => error_response(403),
+                Approval::Denied => error_response(400),
+                Approval::Expired => error_response(410),
+                Approval::Approved => json_response(
                     200,
                     &json!({"authorization_code": format!("code-{PLANTED}"), "code_challenge": format!("challenge-{PLANTED}"),
                         "code_verifier": format!("verifier-{PLANTED}")}),
@@ -67,19 +67,19 @@ fn usual(shared: &Shared, method: &str, path: &str, bearer: &str) -> Response<Bo
         }
         ("POST", "/oauth/token") => {
             let number = {
-                let mut script = shared.script();
+                let mut script = state.script();
                 script.tokens += 1;
                 script.tokens
             };
             let access = token(ACCOUNT, &format!("access-{number}-"));
-            said(
+            json_response(
                 200,
                 &json!({"id_token": token(ACCOUNT, "id-"), "access_token": access,
                     "refresh_token": format!("refresh-{PLANTED}"), "token_type": "Bearer", "expires_in": 3600}),
             )
         }
-        ("POST", "/oauth/revoke") => said(200, &json!({})),
-        ("GET", path) if path.ends_with("/wham/accounts/check") => said(
+        ("POST", "/oauth/revoke") => json_response(200, &json!({})),
+        ("GET", path) if path.ends_with("/wham/accounts/check") => json_response(
             200,
             &json!({"accounts": [{"id": ACCOUNT, "account_user_id": format!("user-1__{ACCOUNT}"), "name": PLANTED,
                 "structure": "personal", "plan_type": "plus", "workspace_backend_origin": "https://chatgpt.com",
@@ -91,7 +91,7 @@ fn usual(shared: &Shared, method: &str, path: &str, bearer: &str) -> Response<Bo
                 json!({"used_percent": used, "limit_window_seconds": seconds, "reset_after_seconds": 1000,
                     "reset_at": 1_900_000_000})
             };
-            said(
+            json_response(
                 200,
                 &json!({"user_id": "user-1", "account_id": ACCOUNT, "email": "user@example.invalid", "plan_type": "plus",
                     "rate_limit": {"allowed": true, "limit_reached": false, "primary_window": window(12, 18_000),
@@ -99,20 +99,20 @@ fn usual(shared: &Shared, method: &str, path: &str, bearer: &str) -> Response<Bo
                     "credits": {"has_credits": false, "unlimited": false, "balance": "0"}}),
             )
         }
-        ("GET", "/v1/responses") => failed(426),
+        ("GET", "/v1/responses") => error_response(426),
         ("POST", "/v1/responses") => {
-            let refused = shared.script().refused.clone();
+            let refused = state.script().refused.clone();
             match refused.iter().any(|part| bearer.contains(part)) {
-                true => failed(401),
-                false => spoken(),
+                true => error_response(401),
+                false => model_response(),
             }
         }
-        ("GET", "/v1/models") => said(200, &json!({"models": []})),
-        _ => failed(404),
+        ("GET", "/v1/models") => json_response(200, &json!({"models": []})),
+        _ => error_response(404),
     }
 }
 
-fn said(status: u16, body: &Value) -> Response<Body> {
+fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);
     let headers = response.headers_mut();
@@ -124,17 +124,17 @@ fn said(status: u16, body: &Value) -> Response<Body> {
     response
 }
 
-/// A failure whose words hold a secret.
-fn failed(status: u16) -> Response<Body> {
+/// An error response whose message holds a secret.
+fn error_response(status: u16) -> Response<Body> {
     let message = format!("no: token=sk-{PLANTED} code_verifier={PLANTED}");
-    said(
+    json_response(
         status,
         &json!({"error": {"message": message, "code": "stand_in"}, "error_description": message}),
     )
 }
 
-/// An answer of the model, whoever asks.
-fn spoken() -> Response<Body> {
+/// A streamed response of the model.
+fn model_response() -> Response<Body> {
     let message = json!({"type": "message", "id": "msg_1", "role": "assistant", "status": "completed",
         "content": [{"type": "output_text", "text": "signed in", "annotations": []}]});
     let usage = json!({"input_tokens": 1, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 1,

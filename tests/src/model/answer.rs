@@ -1,4 +1,4 @@
-//! What the scripted model answers: steps of a stream and how it ends, or an HTTP status in its place.
+//! Scripted answers of the model: the steps and ending of a stream, or an HTTP error.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use axum::body::Body;
 use axum::http::Response;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::ModelRequest;
 use crate::Gate;
 use crate::fake::Usage;
 
-/// One answer of the model.
+/// A scripted answer of the model.
 #[derive(Clone, Debug)]
 pub struct ModelAnswer {
-    pub(super) steps: Vec<Step>,
-    pub(super) ending: Ending,
+    pub(super) steps: Vec<AnswerStep>,
+    pub(super) ending: AnswerEnding,
     pub(super) usage: Option<Usage>,
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<HttpRefusal>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Step {
+pub(super) enum AnswerStep {
     Text(String),
     Message(Option<&'static str>),
     Whole(String),
@@ -30,9 +30,9 @@ pub(super) enum Step {
         text: String,
         streamed: bool,
     },
-    /// An output item as it is.
+    /// Any output item.
     Item(Value),
-    /// So many deltas, one each time that the interval is over.
+    /// Deltas at an interval.
     Paced {
         count: usize,
         interval: Duration,
@@ -51,7 +51,7 @@ pub(super) enum Step {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Ending {
+pub(super) enum AnswerEnding {
     Completed,
     Incomplete {
         reason: &'static str,
@@ -62,64 +62,70 @@ pub(super) enum Ending {
     ErrorEvent {
         code: &'static str,
     },
-    /// The connection breaks in the middle of the body.
+    /// The connection breaks within the body.
     Disconnect,
-    /// The body ends where more was to come.
+    /// The body ends without a final event.
     Eof,
 }
 
 /// An HTTP error in place of a stream.
 #[derive(Clone, Debug)]
-pub(super) struct Refusal {
+pub(super) struct HttpRefusal {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Value,
 }
 
-/// What tells a request from others.
+/// Selects requests.
 #[derive(Clone, Debug)]
-pub(super) enum Sign {
+pub(super) enum RequestMatcher {
     /// The user's last message contains this.
-    Said(String),
+    UserText(String),
     /// The instructions contain this.
-    Instructed(String),
+    Instructions(String),
     /// The conversation ends with results, and this call's is among them.
     Answered(String),
-    /// The user's last message contains this, and so many calls follow it.
+    /// The user's last message contains this, and is followed by this many calls.
     Round(String, usize),
 }
 
-impl Sign {
-    fn is_in(&self, call: &Call) -> bool {
+impl RequestMatcher {
+    fn matches(&self, request: &ModelRequest) -> bool {
         match self {
-            Self::Said(needle) => call.said().contains(needle),
-            Self::Instructed(needle) => call.instructions().contains(needle),
-            Self::Answered(id) => call.brings(id),
-            Self::Round(needle, made) => call.said().contains(needle) && call.made() == *made,
+            Self::UserText(needle) => request.user_text().contains(needle),
+            Self::Instructions(needle) => request.instructions().contains(needle),
+            Self::Answered(id) => request.brings(id),
+            Self::Round(needle, made) => {
+                request.user_text().contains(needle) && request.calls_since_user() == *made
+            }
         }
     }
 }
 
-/// The answers of a model: those for certain questions, a queue, and one for the rest.
+/// The answers of a model: those for selected requests, a queue, and a default.
 #[derive(Debug, Default)]
-pub(super) struct Answers {
-    pub(super) matching: Vec<(Sign, ModelAnswer)>,
+pub(super) struct AnswerQueue {
+    pub(super) matching: Vec<(RequestMatcher, ModelAnswer)>,
     pub(super) next: VecDeque<ModelAnswer>,
     pub(super) otherwise: Option<ModelAnswer>,
 }
 
-impl Answers {
-    pub(super) fn take(&mut self, call: &Call) -> ModelAnswer {
-        if let Some((_, answer)) = self.matching.iter().find(|(sign, _)| sign.is_in(call)) {
+impl AnswerQueue {
+    pub(super) fn take(&mut self, request: &ModelRequest) -> ModelAnswer {
+        if let Some((_, answer)) = self
+            .matching
+            .iter()
+            .find(|(matcher, _)| matcher.matches(request))
+        {
             return answer.clone();
         }
         let next = self.next.pop_front().or_else(|| self.otherwise.clone());
-        next.unwrap_or_else(|| ModelAnswer::words(&format!("You said: {}", call.said())))
+        next.unwrap_or_else(|| ModelAnswer::words(&format!("You said: {}", request.user_text())))
     }
 }
 
 impl ModelAnswer {
-    /// An answer of nothing yet, which completes.
+    /// An empty answer that completes.
     pub fn new() -> Self {
         let usage = Usage {
             input: 100,
@@ -128,23 +134,23 @@ impl ModelAnswer {
         };
         Self {
             steps: Vec::new(),
-            ending: Ending::Completed,
+            ending: AnswerEnding::Completed,
             usage: Some(usage),
             refusal: None,
         }
     }
 
-    /// One message, a word a delta.
+    /// A message with a delta for each word.
     pub fn words(text: &str) -> Self {
         text.split_inclusive(' ').fold(Self::new(), Self::text)
     }
 
-    /// An HTTP error. `code` stands in the error as its code and its type.
+    /// An HTTP error. `code` is the error's code and type.
     pub fn status(status: u16, code: &str) -> Self {
         let body =
             json!({"error": {"message": format!("scripted {status}"), "type": code, "code": code}});
         Self {
-            refusal: Some(Refusal {
+            refusal: Some(HttpRefusal {
                 status,
                 headers: Vec::new(),
                 body,
@@ -163,7 +169,7 @@ impl ModelAnswer {
         answer
     }
 
-    /// A header of that HTTP error.
+    /// Adds a header to the HTTP error.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
         if let Some(refusal) = &mut self.refusal {
@@ -175,132 +181,131 @@ impl ModelAnswer {
     /// A delta of the current message.
     #[must_use]
     pub fn text(self, delta: &str) -> Self {
-        self.step(Step::Text(delta.to_owned()))
+        self.step(AnswerStep::Text(delta.to_owned()))
     }
 
-    /// Ends the current message and starts another, in `phase`: None, `commentary` or `final_answer`.
+    /// Ends the current message, and starts another in `phase`: `None`, `commentary` or `final_answer`.
     #[must_use]
     pub fn message(self, phase: Option<&'static str>) -> Self {
-        self.step(Step::Message(phase))
+        self.step(AnswerStep::Message(phase))
     }
 
-    /// `count` deltas of one word, the next each time that `interval` is over, as a model speaks. Only for what is
-    /// measured: a test waits for what happens, not for time.
+    /// `count` deltas of one word, one per `interval`. For measurements only: tests wait for events, not for time.
     #[must_use]
     pub fn paced(self, count: usize, interval: Duration) -> Self {
-        self.step(Step::Paced { count, interval })
+        self.step(AnswerStep::Paced { count, interval })
     }
 
     /// A message without deltas.
     #[must_use]
     pub fn whole(self, text: impl Into<String>) -> Self {
-        self.step(Step::Whole(text.into()))
+        self.step(AnswerStep::Whole(text.into()))
     }
 
-    /// A refusal as a further part of the current message, or of a new one; in a delta for each word, or whole.
+    /// A refusal as another part of the current message, or of a new one, with a delta for each word if `streamed`.
     #[must_use]
     pub fn refusal(self, text: &str, streamed: bool) -> Self {
-        self.step(Step::Refusal {
+        self.step(AnswerStep::Refusal {
             text: text.to_owned(),
             streamed,
         })
     }
 
-    /// An output item as it is: only its beginning and its end are streamed.
+    /// Any output item, without deltas.
     #[must_use]
     pub fn item(self, item: Value) -> Self {
-        self.step(Step::Item(item))
+        self.step(AnswerStep::Item(item))
     }
 
-    /// A piece of the summary of the reasoning.
+    /// A delta of the reasoning summary.
     #[must_use]
     pub fn reasoning(self, delta: &str) -> Self {
-        self.step(Step::Reasoning {
+        self.step(AnswerStep::Reasoning {
             text: delta.to_owned(),
             raw: false,
         })
     }
 
-    /// A piece of the reasoning itself.
+    /// A delta of the raw reasoning.
     #[must_use]
     pub fn raw_reasoning(self, delta: &str) -> Self {
-        self.step(Step::Reasoning {
+        self.step(AnswerStep::Reasoning {
             text: delta.to_owned(),
             raw: true,
         })
     }
 
-    /// A call of a tool. Several in a row are one batch. `arguments` need not be JSON.
+    /// A tool call. Consecutive calls are one batch. `arguments` need not be JSON.
     #[must_use]
     pub fn call(self, id: &str, name: &str, arguments: impl Into<String>) -> Self {
-        self.step(Step::Call {
+        self.step(AnswerStep::Call {
             id: id.to_owned(),
             name: name.to_owned(),
             arguments: arguments.into(),
         })
     }
 
-    /// Waits until the test opens the gate.
+    /// Waits until the gate is open.
     #[must_use]
     pub fn hold(self, gate: &Gate) -> Self {
-        self.step(Step::Hold(gate.clone()))
+        self.step(AnswerStep::Hold(gate.clone()))
     }
 
-    /// Says no more, and does not end.
+    /// Sends nothing more, and does not end.
     #[must_use]
     pub fn hang(self) -> Self {
-        self.step(Step::Hang)
+        self.step(AnswerStep::Hang)
     }
 
-    /// The tokens that it reports: 100 and 5 where nothing is said.
+    /// Sets the reported usage. The default is 100 input and 5 output tokens.
     #[must_use]
     pub fn usage(mut self, usage: Option<Usage>) -> Self {
         self.usage = usage;
         self
     }
 
-    /// It stops short: `max_output_tokens` or `content_filter`.
+    /// Ends with `response.incomplete` for this reason: `max_output_tokens` or `content_filter`.
     #[must_use]
     pub fn incomplete(mut self, reason: &'static str) -> Self {
-        self.ending = Ending::Incomplete { reason };
+        self.ending = AnswerEnding::Incomplete { reason };
         self
     }
 
-    /// It ends with `response.failed`.
+    /// Ends with `response.failed`.
     #[must_use]
     pub fn failed(mut self, code: &'static str) -> Self {
-        self.ending = Ending::Failed { code };
+        self.ending = AnswerEnding::Failed { code };
         self
     }
 
-    /// It ends with an `error` event.
+    /// Ends with an `error` event.
     #[must_use]
     pub fn error_event(mut self, code: &'static str) -> Self {
-        self.ending = Ending::ErrorEvent { code };
+        self.ending = AnswerEnding::ErrorEvent { code };
         self
     }
 
-    /// The connection breaks in the middle.
+    /// Breaks the connection within the body.
     #[must_use]
     pub fn disconnect(mut self) -> Self {
-        self.ending = Ending::Disconnect;
+        self.ending = AnswerEnding::Disconnect;
         self
     }
 
-    /// The stream ends without an ending.
+    /// Ends the body without a final event.
     #[must_use]
     pub fn eof(mut self) -> Self {
-        self.ending = Ending::Eof;
+        self.ending = AnswerEnding::Eof;
         self
     }
 
-    /// How many calls it makes.
+    /// The number of its tool calls.
     pub(super) fn calls(&self) -> usize {
-        let is_call = |step: &&Step| matches!(step, Step::Call { .. });
+        let is_call = |step: &&AnswerStep| matches!(step, AnswerStep::Call { .. });
         self.steps.iter().filter(is_call).count()
     }
 
-    fn step(mut self, step: Step) -> Self {
+    fn step(mut self, step: AnswerStep) -> Self {
         self.steps.push(step);
         self
     }
@@ -312,7 +317,7 @@ impl Default for ModelAnswer {
     }
 }
 
-impl Refusal {
+impl HttpRefusal {
     pub(super) fn response(&self) -> Result<Response<Body>> {
         let mut response = Response::builder()
             .status(self.status)

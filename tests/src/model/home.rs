@@ -8,25 +8,25 @@ use tempfile::TempDir;
 
 use super::ScriptedModel;
 
-/// Names the variable that holds the provider's key.
+/// The environment variable of the provider's API key.
 pub const KEY_VARIABLE: &str = "MOCK_API_KEY";
-/// That key. It must reach the model and nobody else.
+/// The API key. It must reach the model and nothing else.
 pub const KEY: &str = "sk-scripted-model-key-0123456789";
 
-/// A home in a folder of its own.
+/// A Codex home in a temporary folder.
 #[derive(Debug)]
 pub struct CodexHome {
     folder: TempDir,
 }
 
 impl CodexHome {
-    /// A home as a user might have it. `retries` is how often Codex asks again after a failed request or stream,
-    /// `provider` further lines about the model's provider.
+    /// A home with this model. `retries` is how often Codex repeats a failed request or stream. `provider` holds additional
+    /// lines of the provider's table.
     pub fn new(model: &ScriptedModel, retries: u32, provider: &str) -> Result<Self> {
         Self::at(&model.base_url(), retries, provider)
     }
 
-    /// The same, whose model is wherever this URL says.
+    /// A home with a model at this URL.
     pub fn at(base_url: &str, retries: u32, provider: &str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("airlock-home-").tempdir()?;
         let text = format!(
@@ -52,7 +52,7 @@ stream_max_retries = {retries}
         Ok(Self { folder })
     }
 
-    /// Where it is.
+    /// Its folder.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

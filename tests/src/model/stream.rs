@@ -1,8 +1,8 @@
-//! An answer as the Responses API streams it.
+//! An answer as an event stream of the Responses API.
 
-mod call; // calls of tools
-mod reasoning; // what the model thinks
-mod refusal; // what the model says in place of an answer
+mod call; // tool calls
+mod reasoning; // reasoning items
+mod refusal; // refusal parts
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,28 +16,28 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::Call;
-use super::answer::{Ending, ModelAnswer, Step};
+use super::ModelRequest;
+use super::answer::{AnswerEnding, AnswerStep, ModelAnswer};
 use crate::fake::Usage;
 
-/// Events that may wait to be sent.
+/// Events in the queue of a response.
 const EVENTS: usize = 64;
 
-/// Responses so far: each has an id of its own, also when Codex asks again.
-static TOLD: AtomicU64 = AtomicU64::new(0);
+/// Responses so far, for unique IDs.
+static RESPONSES: AtomicU64 = AtomicU64::new(0);
 
-/// Starts telling `answer`, and returns the response that carries it.
+/// Starts streaming `answer`, and returns the response.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     answer: ModelAnswer,
-    call: Call,
+    request: ModelRequest,
 ) -> Result<Response<Body>> {
-    let (events, told) = mpsc::channel(EVENTS);
-    let gone = events.clone();
-    let mut teller = Teller {
+    let (events, chunks) = mpsc::channel(EVENTS);
+    let receiver = events.clone();
+    let mut writer = ResponseStream {
         events,
-        id: format!("resp_{}", TOLD.fetch_add(1, Ordering::Relaxed)),
-        model: call.body.get("model").cloned().unwrap_or_default(),
+        id: format!("resp_{}", RESPONSES.fetch_add(1, Ordering::Relaxed)),
+        model: request.body.get("model").cloned().unwrap_or_default(),
         sequence: 0,
         output: Vec::new(),
         open: None,
@@ -45,32 +45,31 @@ pub(super) fn start(
     tasks.spawn(async move {
         tokio::select! {
             biased;
-            // The body is dropped when the other side closes the connection.
-            () = gone.closed() => call.left.cancel(),
-            () = teller.tell(&answer) => {}
+            // The receiver is dropped with the body when Codex closes the connection.
+            () = receiver.closed() => request.left.cancel(),
+            () = writer.run(&answer) => {}
         }
     });
-    let body = stream::unfold(
-        told,
-        |mut told| async move { Some((told.recv().await?, told)) },
-    );
+    let body = stream::unfold(chunks, |mut chunks| async move {
+        Some((chunks.recv().await?, chunks))
+    });
     let response = Response::builder()
         .header("content-type", "text/event-stream")
         .header("cache-control", "no-cache");
     Ok(response.body(Body::from_stream(body))?)
 }
 
-struct Teller {
+struct ResponseStream {
     events: mpsc::Sender<io::Result<Bytes>>,
     id: String,
     model: Value,
     sequence: u64,
     output: Vec<Value>,
-    open: Option<Open>,
+    open: Option<OpenOutput>,
 }
 
-/// The output item that is being told.
-enum Open {
+/// The output item that is being streamed.
+enum OpenOutput {
     Message {
         item: Value,
         text: String,
@@ -83,8 +82,8 @@ enum Open {
     },
 }
 
-impl Teller {
-    async fn tell(&mut self, answer: &ModelAnswer) {
+impl ResponseStream {
+    async fn run(&mut self, answer: &ModelAnswer) {
         let begun = self.response("in_progress", json!({}));
         self.event("response.created", json!({"response": &begun}))
             .await;
@@ -92,20 +91,20 @@ impl Teller {
             .await;
         for step in &answer.steps {
             match step {
-                Step::Text(delta) => self.text(delta).await,
-                Step::Message(phase) => self.message(*phase).await,
-                Step::Whole(text) => self.whole(text).await,
-                Step::Refusal { text, streamed } => self.refusal(text, *streamed).await,
-                Step::Item(item) => self.item(item.clone()).await,
-                Step::Paced { count, interval } => self.paced(*count, *interval).await,
-                Step::Reasoning { text, raw } => self.reasoning(text, *raw).await,
-                Step::Call {
+                AnswerStep::Text(delta) => self.text(delta).await,
+                AnswerStep::Message(phase) => self.message(*phase).await,
+                AnswerStep::Whole(text) => self.whole(text).await,
+                AnswerStep::Refusal { text, streamed } => self.refusal(text, *streamed).await,
+                AnswerStep::Item(item) => self.item(item.clone()).await,
+                AnswerStep::Paced { count, interval } => self.paced(*count, *interval).await,
+                AnswerStep::Reasoning { text, raw } => self.reasoning(text, *raw).await,
+                AnswerStep::Call {
                     id,
                     name,
                     arguments,
                 } => self.call(id, name, arguments).await,
-                Step::Hold(gate) => gate.pass().await,
-                Step::Hang => std::future::pending().await,
+                AnswerStep::Hold(gate) => gate.pass().await,
+                AnswerStep::Hang => std::future::pending().await,
             }
         }
         self.end(answer).await;
@@ -114,40 +113,40 @@ impl Teller {
     async fn end(&mut self, answer: &ModelAnswer) {
         let usage = answer.usage.map(usage);
         match &answer.ending {
-            Ending::Completed => {
+            AnswerEnding::Completed => {
                 self.close().await;
                 let response = self.response("completed", json!({"usage": usage, "error": null}));
                 self.event("response.completed", json!({"response": response}))
                     .await;
             }
-            Ending::Incomplete { reason } => {
+            AnswerEnding::Incomplete { reason } => {
                 self.close().await;
                 let details = json!({"usage": usage, "incomplete_details": {"reason": reason}});
                 let response = self.response("incomplete", details);
                 self.event("response.incomplete", json!({"response": response}))
                     .await;
             }
-            Ending::Failed { code } => {
+            AnswerEnding::Failed { code } => {
                 let error = json!({"error": {"code": code, "message": "scripted failure"}});
                 let response = self.response("failed", error);
                 self.event("response.failed", json!({"response": response}))
                     .await;
             }
-            Ending::ErrorEvent { code } => {
+            AnswerEnding::ErrorEvent { code } => {
                 self.event(
                     "error",
                     json!({"code": code, "message": "scripted failure"}),
                 )
                 .await;
             }
-            Ending::Disconnect => {
+            AnswerEnding::Disconnect => {
                 // An error in the body makes the server cut the connection.
                 let _ = self
                     .events
                     .send(Err(io::Error::other("scripted disconnect")))
                     .await;
             }
-            Ending::Eof => {}
+            AnswerEnding::Eof => {}
         }
     }
 
@@ -171,7 +170,7 @@ impl Teller {
             json!({"content_index": 0, "part": part}),
         )
         .await;
-        self.open = Some(Open::Message {
+        self.open = Some(OpenOutput::Message {
             item,
             text: String::new(),
             refusal: None,
@@ -179,10 +178,10 @@ impl Teller {
     }
 
     async fn text(&mut self, delta: &str) {
-        if !matches!(&self.open, Some(Open::Message { .. })) {
+        if !matches!(&self.open, Some(OpenOutput::Message { .. })) {
             self.message(None).await;
         }
-        let Some(Open::Message { item, text, .. }) = &mut self.open else {
+        let Some(OpenOutput::Message { item, text, .. }) = &mut self.open else {
             return;
         };
         text.push_str(delta);
@@ -199,10 +198,10 @@ impl Teller {
         .await;
     }
 
-    /// Deltas on a schedule: one that is late does not delay those behind it.
+    /// Deltas on a schedule: a late one does not delay the next.
     async fn paced(&mut self, count: usize, interval: Duration) {
         let mut schedule = tokio::time::interval(interval);
-        // The first tick is at once.
+        // The first tick completes at once.
         schedule.tick().await;
         for _ in 0..count {
             schedule.tick().await;
@@ -210,7 +209,7 @@ impl Teller {
         }
     }
 
-    /// As some upstreams do: only the finished item.
+    /// A message without deltas, as some upstreams send it.
     async fn whole(&mut self, text: &str) {
         self.close().await;
         let part = json!({"type": "output_text", "text": text, "annotations": []});
@@ -219,7 +218,7 @@ impl Teller {
         self.item(item).await;
     }
 
-    /// An item of which only the beginning and the end are streamed.
+    /// An item without deltas.
     async fn item(&mut self, item: Value) {
         self.close().await;
         let index = self.output.len();
@@ -236,11 +235,11 @@ impl Teller {
         self.output.push(item);
     }
 
-    /// Finishes the item that is being told, if any.
+    /// Completes the open item, if any.
     async fn close(&mut self) {
         let item = match self.open.take() {
             None => return,
-            Some(Open::Message {
+            Some(OpenOutput::Message {
                 mut item,
                 text,
                 refusal,
@@ -272,7 +271,9 @@ impl Teller {
                 }
                 item
             }
-            Some(Open::Reasoning { id, summary, raw }) => self.reasoned(&id, &summary, &raw).await,
+            Some(OpenOutput::Reasoning { id, summary, raw }) => {
+                self.reasoned(&id, &summary, &raw).await
+            }
         };
         let index = self.output.len();
         self.event(
@@ -283,7 +284,7 @@ impl Teller {
         self.output.push(item);
     }
 
-    /// An event of a part of the item that is being told.
+    /// An event of a part of the open item.
     async fn part(&mut self, kind: &str, item: &str, mut members: Value) {
         if let Some(members) = members.as_object_mut() {
             members.insert("item_id".to_owned(), json!(item));
@@ -298,7 +299,7 @@ impl Teller {
             members.insert("sequence_number".to_owned(), json!(self.sequence));
         }
         self.sequence += 1;
-        // A receiver that is gone is noticed by whoever started this.
+        // The task that runs this is stopped when the receiver is dropped.
         let _ = self
             .events
             .send(Ok(Bytes::from(format!(

@@ -1,4 +1,4 @@
-//! What loading does to streams that run: the gaps between their chunks, with and without new components coming in.
+//! The effect of loading on running streams: gaps between their chunks, with and without new components being loaded.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use super::{Stage, median, paced, quantile};
 use crate::Client;
 use crate::policies::{digest, stamped};
 
-/// Streams that run, the words of each, and the time between two.
+/// The number of streams, their words, and the pause after each word.
 const STREAMS: usize = 20;
 const WORDS: usize = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What is loaded beside them.
+/// The name of the policy that is loaded.
 const FRESH: &str = "fresh";
 
-/// The 99th percentile of the gaps of each round, without and with loading, side by side.
+/// The 99th percentile of gaps in each round, without and with loading.
 #[derive(Clone, Debug, Default)]
 pub struct Disturbance {
-    /// Without and with.
+    /// Without loading and with it.
     pub rounds: Vec<(Duration, Duration)>,
-    /// Components that were loaded in all.
+    /// The number of components that were loaded.
     pub loads: usize,
-    /// Bytes of each of them.
+    /// Bytes of each component.
     pub size: usize,
 }
 
 impl Disturbance {
-    /// The median of the rounds' ratios: 1.0 is no disturbance.
+    /// The median of the rounds' ratios. 1.0 is no disturbance.
     #[must_use]
     pub fn ratio(&self) -> Option<f64> {
         let ratio = |(without, with): &(Duration, Duration)| with.div_duration_f64(*without);
@@ -41,7 +41,7 @@ impl Disturbance {
     }
 }
 
-/// Measures so many rounds: streams alone and streams beside loading take turns.
+/// Runs this many rounds, in which streams run alone and then while components are loaded.
 pub async fn disturbance(rounds: usize) -> Result<Disturbance> {
     let stage = Stage::set(1, paced(WORDS, PAUSE)).await?;
     let mut found = Disturbance::default();
@@ -60,7 +60,7 @@ pub async fn disturbance(rounds: usize) -> Result<Disturbance> {
             loaded.load(Ordering::Relaxed) > 0,
             "nothing was loaded while the streams ran"
         );
-        // The first round warms up.
+        // The first round is the warm-up.
         if round > 0 {
             let p99 = |gaps: &[Duration]| quantile(gaps, 0.99).context("streams without chunks");
             found.rounds.push((p99(&without)?, p99(&with)?));
@@ -69,7 +69,7 @@ pub async fn disturbance(rounds: usize) -> Result<Disturbance> {
     Ok(found)
 }
 
-/// The gaps between the chunks of all streams.
+/// Runs the streams, and returns the gaps between their chunks.
 async fn gaps(client: &Client) -> Result<Vec<Duration>> {
     let streams = (0..STREAMS).map(|_| async {
         let mut stream = client.stream(json!({})).await?;
@@ -92,7 +92,7 @@ async fn gaps(client: &Client) -> Result<Vec<Duration>> {
     Ok(try_join_all(streams).await?.concat())
 }
 
-/// Loads one new component after the other until it is over. A canary of no request: it is loaded, and does not serve.
+/// Loads new components until `over` is set, each as a canary of 0 % of requests.
 async fn load(
     stage: &Stage,
     over: &AtomicBool,

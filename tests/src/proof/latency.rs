@@ -1,4 +1,4 @@
-//! How soon a swap serves: the time of the call, and until the first request on the new release has its first word.
+//! The latency of a swap: the time of the call, and the time until the first word from the new release.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +8,12 @@ use serde_json::json;
 use super::{POLICY, Stage, median};
 use crate::{Frame, Gateway, Script};
 
-/// Times of each round. The code of both releases is kept, and neither is in memory when it is activated.
+/// Times of each round. The code of both releases is cached on disk, and a release is not in memory when it is activated.
 #[derive(Clone, Debug, Default)]
 pub struct Latency {
-    /// From sending the call until it is answered.
+    /// From sending the call until its response.
     pub swap: Vec<Duration>,
-    /// The same of a call that does nothing: what client, connection and server take.
+    /// The same for a call that does nothing: the time of client, connection and server.
     pub bare: Vec<Duration>,
     /// From sending the call until the first word of the first request after it.
     pub first: Vec<Duration>,
@@ -21,17 +21,17 @@ pub struct Latency {
     pub plain: Vec<Duration>,
 }
 
-/// How many times as long something takes with a swap: medians of one run, so that they say the same on a slow machine.
+/// Ratios of medians of one run, which do not depend on the machine's speed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ratios {
-    /// A swap's call to one that does nothing.
+    /// A swap's call to a call that does nothing.
     pub swap: f64,
-    /// The first word after a swap to one without.
+    /// The first word after a swap to a first word without one.
     pub first: f64,
 }
 
 impl Latency {
-    /// None where nothing was measured.
+    /// The ratios. `None` if nothing was measured.
     #[must_use]
     pub fn ratios(&self) -> Option<Ratios> {
         let ratio = |with: &[Duration], without: &[Duration]| {
@@ -44,7 +44,7 @@ impl Latency {
     }
 }
 
-/// So many swaps between two releases, one at a time, on a gateway that does nothing else.
+/// Measures this many swaps between two releases, one at a time, on an otherwise idle gateway.
 pub async fn latency(rounds: usize) -> Result<Latency> {
     let stage = Stage::set(2, Script::new()).await?;
     let mut taken = Latency::default();
@@ -75,7 +75,7 @@ pub async fn latency(rounds: usize) -> Result<Latency> {
     Ok(taken)
 }
 
-/// When the first word of a reply came, and its stamp. The reply is read to its end.
+/// The time of a reply's first word, and its stamp. The reply is read to its end.
 async fn first_word(gateway: &Gateway) -> Result<(Instant, String)> {
     let mut stream = gateway.client().stream(json!({})).await?;
     let frames = stream

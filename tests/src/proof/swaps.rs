@@ -1,4 +1,4 @@
-//! Many swaps among three releases while streams run: none fails, none is of two releases, and nothing is left over.
+//! Many swaps among three releases while streams run: no reply fails or mixes releases, and no release stays in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,57 +14,57 @@ use tokio::task::JoinSet;
 use super::{POLICY, Stage, median, paced};
 use crate::{Client, Frame, Gateway, process, soon};
 
-/// Releases that take turns.
+/// The number of releases.
 const RELEASES: usize = 3;
 
-/// Words of an answer, and the time between two: an answer sees several swaps.
+/// Words of an answer, and the pause after each. An answer spans several swaps.
 const WORDS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Replies of each stream before the first swap: a gateway that has served nothing yet still grows by itself.
+/// Replies of each stream before the first swap: a gateway grows with its first requests.
 const WARM: usize = 10;
 
 /// Readings of which a resident size is the median.
 const READINGS: usize = 51;
 
-/// How large the proof is.
+/// The parameters of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// Swaps in all.
+    /// The number of swaps.
     pub swaps: usize,
-    /// Streams that run at every moment.
+    /// The number of concurrent streams.
     pub streams: usize,
-    /// The swap after which the resident size is what that at the end is compared with.
+    /// The swap after which the resident size is measured, to compare with the end.
     pub mark: usize,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Swaps {
-    /// From the first swap to the last.
+    /// The time from the first swap to the last.
     pub taken: Duration,
     /// Replies that were read to their end.
     pub replies: usize,
-    /// Of these, those during which the release was swapped.
+    /// Replies during which a swap happened.
     pub crossed: usize,
-    /// By stamp, how many replies had it.
+    /// The number of replies by stamp.
     pub served: BTreeMap<String, usize>,
-    /// Requests that failed, each with its reason.
+    /// Reasons of failed requests.
     pub failed: Vec<String>,
     /// Replies with more than one stamp.
     pub mixed: Vec<String>,
-    /// Bytes of the gateway that were resident at the mark.
+    /// The gateway's resident bytes at the mark.
     pub resident_at_mark: u64,
-    /// The same at the end.
+    /// The gateway's resident bytes at the end.
     pub resident_at_end: u64,
-    /// Releases that are in memory once all is over, besides the active one.
+    /// Releases in memory at the end, besides the active one.
     pub left: Vec<Value>,
-    /// Compiled components that are mapped into the gateway once all is over.
+    /// Compiled components that are mapped into the gateway at the end.
     pub mapped: usize,
 }
 
 impl Swaps {
-    /// How much larger the gateway is at the end than at the mark: 0.05 is 5 %.
+    /// Growth from the mark to the end. 0.05 is 5 %.
     #[must_use]
     pub fn growth(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "bytes far below 2^52")]
@@ -72,7 +72,10 @@ impl Swaps {
         ratio - 1.0
     }
 
-    /// Fails where a request failed, a reply was of two releases, or a release stayed.
+    /// Checks the guarantees.
+    ///
+    /// # Errors
+    /// A request failed, a reply mixed releases, or a release stayed in memory.
     pub fn holds(&self) -> Result<()> {
         ensure!(
             self.failed.is_empty(),
@@ -107,18 +110,18 @@ impl Swaps {
     }
 }
 
-/// What streams and swaps tell each other.
+/// State that streams and swaps share.
 #[derive(Debug)]
-struct Shared {
+struct SwapState {
     swaps: AtomicUsize,
     /// A permit for each reply.
     replies: Semaphore,
     over: AtomicBool,
 }
 
-/// What one stream after the other came to.
+/// Results of successive streams.
 #[derive(Debug, Default)]
-struct Seen {
+struct StreamResults {
     replies: usize,
     crossed: usize,
     served: BTreeMap<String, usize>,
@@ -126,33 +129,33 @@ struct Seen {
     mixed: Vec<String>,
 }
 
-/// Swaps as often as `size` says, with as many streams beside.
+/// Runs swaps and streams.
 pub async fn swaps(size: Size) -> Result<Swaps> {
     ensure!(
         size.mark >= READINGS && size.swaps >= size.mark + READINGS,
         "too few swaps: at least {READINGS} to the mark, and as many after it"
     );
     let stage = Stage::set(RELEASES, paced(WORDS, PAUSE)).await?;
-    let shared = Arc::new(Shared {
+    let state = Arc::new(SwapState {
         swaps: AtomicUsize::new(0),
         replies: Semaphore::new(0),
         over: AtomicBool::new(false),
     });
     let mut streams = JoinSet::new();
     for _ in 0..size.streams {
-        streams.spawn(streaming(stage.gateway.client().clone(), shared.clone()));
+        streams.spawn(streaming(stage.gateway.client().clone(), state.clone()));
     }
     let warm = u32::try_from(size.streams * WARM)?;
-    soon("the first replies", shared.replies.acquire_many(warm))
+    soon("the first replies", state.replies.acquire_many(warm))
         .await??
         .forget();
     let began = Instant::now();
-    let swapped = swapping(&stage, size, &shared).await;
+    let swapped = swapping(&stage, size, &state).await;
     let taken = began.elapsed();
-    shared.over.store(true, Ordering::Relaxed);
-    let mut all = Seen::default();
-    while let Some(seen) = streams.join_next().await {
-        all.add(seen?);
+    state.over.store(true, Ordering::Relaxed);
+    let mut all = StreamResults::default();
+    while let Some(results) = streams.join_next().await {
+        all.add(results?);
     }
     let (resident_at_mark, resident_at_end) = swapped?;
     let left = left(&stage).await?;
@@ -171,12 +174,12 @@ pub async fn swaps(size: Size) -> Result<Swaps> {
 }
 
 /// The resident size at the mark and at the end, both while streams run.
-async fn swapping(stage: &Stage, size: Size, shared: &Shared) -> Result<(u64, u64)> {
+async fn swapping(stage: &Stage, size: Size, state: &SwapState) -> Result<(u64, u64)> {
     let (mut at_mark, mut at_end) = (Vec::new(), Vec::new());
     for number in 1..=size.swaps {
         let digest = stage.in_turn(number)?;
         stage.admin.activate(POLICY, Some(digest)).await?;
-        shared.swaps.store(number, Ordering::Relaxed);
+        state.swaps.store(number, Ordering::Relaxed);
         if (size.mark + 1 - READINGS..=size.mark).contains(&number) {
             at_mark.push(process::resident(stage.gateway.pid())?);
         }
@@ -189,24 +192,24 @@ async fn swapping(stage: &Stage, size: Size, shared: &Shared) -> Result<(u64, u6
         .context("no reading of the resident size")
 }
 
-/// One reply after the other, until it is over.
-async fn streaming(client: Client, shared: Arc<Shared>) -> Seen {
-    let mut seen = Seen::default();
-    while !shared.over.load(Ordering::Relaxed) {
-        let before = shared.swaps.load(Ordering::Relaxed);
+/// Reads one reply after the other until the run is over.
+async fn streaming(client: Client, state: Arc<SwapState>) -> StreamResults {
+    let mut results = StreamResults::default();
+    while !state.over.load(Ordering::Relaxed) {
+        let before = state.swaps.load(Ordering::Relaxed);
         match reply(&client).await {
             Ok(stamps) => {
-                let crossed = shared.swaps.load(Ordering::Relaxed) > before;
-                seen.note(&stamps, crossed);
+                let crossed = state.swaps.load(Ordering::Relaxed) > before;
+                results.note(&stamps, crossed);
             }
-            Err(error) => seen.failed.push(format!("{error:#}")),
+            Err(error) => results.failed.push(format!("{error:#}")),
         }
-        shared.replies.add_permits(1);
+        state.replies.add_permits(1);
     }
-    seen
+    results
 }
 
-/// The stamps of one reply, which must be whole.
+/// The stamps of one reply, which must be complete.
 async fn reply(client: &Client) -> Result<BTreeSet<String>> {
     let mut stream = client.stream(json!({})).await?;
     if stream.status() != 200 {
@@ -229,7 +232,7 @@ async fn reply(client: &Client) -> Result<BTreeSet<String>> {
     Ok(stamps.into_iter().collect())
 }
 
-impl Seen {
+impl StreamResults {
     fn note(&mut self, stamps: &BTreeSet<String>, crossed: bool) {
         self.replies += 1;
         self.crossed += usize::from(crossed);
@@ -252,7 +255,7 @@ impl Seen {
     }
 }
 
-/// The releases in memory that have no role. Given a while, for a request's end is seen by its client first.
+/// The releases in memory without a role. It polls, because a client sees the end of a request first.
 async fn left(stage: &Stage) -> Result<Vec<Value>> {
     let idle = |report: &Value| {
         let releases = report["releases"].as_array().into_iter().flatten();
@@ -270,7 +273,7 @@ async fn left(stage: &Stage) -> Result<Vec<Value>> {
     }
 }
 
-/// Compiled components that the gateway has mapped: each of them once from its file's beginning.
+/// The number of compiled components that the gateway has mapped, counted by mappings at offset 0.
 fn mapped(gateway: &Gateway) -> Result<usize> {
     let maps = fs::read_to_string(format!("/proc/{}/maps", gateway.pid()))?;
     let is_beginning = |line: &&str| {

@@ -1,4 +1,4 @@
-//! What goes on beside the requests: children are killed, and policies swapped.
+//! Disturbances during the requests: children are killed, and policies swapped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,34 +13,34 @@ use tokio::time::{interval_at, sleep};
 use crate::Gateway;
 use crate::policies::reworded;
 
-/// From one kill to the next, and before the first.
-const KILL: Duration = Duration::from_secs(20);
-const FIRST: Duration = Duration::from_secs(5);
+/// The interval between kills, and the time before the first.
+const KILL_INTERVAL: Duration = Duration::from_secs(20);
+const FIRST_KILL: Duration = Duration::from_secs(5);
 
-/// From one swap to the next.
-const SWAP: Duration = Duration::from_secs(5);
+/// The interval between swaps.
+const SWAP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How long after a child was killed a request may still be given to it, or find none that is ready.
+/// Time after a kill in which a new request may still be given to the child, or find none ready.
 const NOTICED: Duration = Duration::from_secs(1);
 
-/// What the ids of the shipped policy begin with, and what they begin with in two builds that differ in nothing else.
+/// The prefix of the shipped policy's IDs, and names and prefixes of two builds that differ in nothing else.
 const IDS: &str = "chatcmpl-";
 const BUILDS: [(&str, &str); 2] = [("one", "chatcmp1-"), ("two", "chatcmp2-")];
 
-/// When children were killed, and what was wrong meanwhile.
+/// Times of kills, and counts of swaps and violations.
 #[derive(Debug, Default)]
-pub(super) struct Events {
+pub(super) struct DisturbanceLog {
     at: Mutex<Vec<Instant>>,
     violations: watch::Sender<usize>,
     swaps: AtomicUsize,
 }
 
-impl Events {
+impl DisturbanceLog {
     pub(super) fn kills(&self) -> usize {
         self.at.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whether a child was killed since then, or just before.
+    /// Whether a child was killed since then, or at most `NOTICED` before.
     pub(super) fn was_killed_since(&self, began: Instant) -> bool {
         let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
         at.iter().any(|at| *at + NOTICED >= began)
@@ -55,10 +55,10 @@ impl Events {
         self.violations.send_modify(|violations| *violations += 1);
     }
 
-    /// Completes when there are so many violations.
+    /// Completes when there are `count` violations.
     pub(super) async fn violations_reach(&self, count: usize) {
         let mut violations = self.violations.subscribe();
-        // It fails only without a sender, which is here.
+        // It fails only without a sender, which `self` holds.
         let _ = violations.wait_for(|violations| *violations >= count).await;
     }
 
@@ -67,7 +67,7 @@ impl Events {
     }
 }
 
-/// Two builds of the shipped policy, with their names.
+/// Two builds of the shipped policy with their names.
 pub(super) fn builds() -> Result<Vec<(&'static str, Vec<u8>)>> {
     let path = crate::components::SHIPPED;
     let shipped = std::fs::read(path).with_context(|| format!("cannot read {path}"))?;
@@ -78,9 +78,13 @@ pub(super) fn builds() -> Result<Vec<(&'static str, Vec<u8>)>> {
     builds.collect()
 }
 
-/// Events one of the children, whichever, again and again.
-pub(super) async fn killing(gateway: &Gateway, events: &Events, mut random: StdRng) -> Result<()> {
-    sleep(FIRST).await;
+/// Kills a random child at each interval.
+pub(super) async fn killing(
+    gateway: &Gateway,
+    events: &DisturbanceLog,
+    mut random: StdRng,
+) -> Result<()> {
+    sleep(FIRST_KILL).await;
     loop {
         let mut children = gateway.children();
         if !children.is_empty() {
@@ -88,13 +92,13 @@ pub(super) async fn killing(gateway: &Gateway, events: &Events, mut random: StdR
             events.killed();
             child.kill();
         }
-        sleep(KILL).await;
+        sleep(KILL_INTERVAL).await;
     }
 }
 
-/// Activates one build after the other.
-pub(super) async fn swapping(gateway: &Gateway, events: &Events) -> Result<()> {
-    let mut ticks = interval_at(tokio::time::Instant::now() + SWAP, SWAP);
+/// Activates the builds in turn.
+pub(super) async fn swapping(gateway: &Gateway, events: &DisturbanceLog) -> Result<()> {
+    let mut ticks = interval_at(tokio::time::Instant::now() + SWAP_INTERVAL, SWAP_INTERVAL);
     for (name, _) in BUILDS.iter().cycle() {
         ticks.tick().await;
         gateway.admin().activate(name, None).await?;

@@ -1,4 +1,4 @@
-//! One request of each kind, and how it must end: once, in the form that was asked for, with its own words.
+//! Kinds of requests, and checks of their responses: each ends once, in the requested form, with its own text.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use serde_json::{Value, json};
 
 use crate::{Client, Completion, FanOut, Frame, Script, fan_out, tool};
 
-/// What a question has that is answered word by word, with pauses.
-const SLOWLY: &str = "tell-slowly";
+/// The marker of a question whose answer has a pause after each word.
+const SLOW: &str = "tell-slowly";
 const WORDS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// What a question has upon which the model calls a tool.
+/// The marker of a question upon which the model calls a tool.
 const TOOL: &str = "use-the-tool";
 const DONE: &str = "all done";
 
-/// Rounds of a conversation with tools: a turn that is built anew calls again.
+/// Rounds that a conversation with tools may have: a rebuilt turn calls again.
 const ROUNDS: usize = 10;
 
 /// Candidates of a fan-out.
 const CANDIDATES: usize = 3;
 
-/// Milliseconds after which a client leaves, at most.
-const LEAVES: u64 = 300;
+/// The most milliseconds after which a client disconnects.
+const MAX_STAY_MS: u64 = 300;
 
-/// What a request hears whose child ends. Each is a 5xx, or a frame.
-const LOST: [&str; 3] = ["codex_exited", "codex_starting", "codex_failing"];
+/// Error codes of a request whose child exits. Each is a 5xx or an error frame.
+const CHILD_FAILURES: [&str; 3] = ["codex_exited", "codex_starting", "codex_failing"];
 
 /// A kind of request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum RequestKind {
     Stream,
     Slow,
     Whole,
@@ -45,26 +45,26 @@ pub(super) enum Kind {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
-    /// With its whole answer.
+    /// With its complete answer.
     Answered,
-    /// With an error, in the form that was asked for.
+    /// With an error in the requested form.
     Failed,
-    /// Its client has left.
+    /// Its client disconnected.
     Left,
 }
 
-/// Each kind, how often it is drawn, and what the report calls it.
-const KINDS: [(Kind, u32, &str); 7] = [
-    (Kind::Stream, 30, "stream"),
-    (Kind::Slow, 20, "slow stream"),
-    (Kind::Whole, 20, "whole answer"),
-    (Kind::FanOut, 10, "fan-out"),
-    (Kind::WholeFanOut, 5, "whole fan-out"),
-    (Kind::Tools, 10, "tools"),
-    (Kind::WholeTools, 5, "whole answer with tools"),
+/// Each kind, its weight, and its name in the report.
+const KINDS: [(RequestKind, u32, &str); 7] = [
+    (RequestKind::Stream, 30, "stream"),
+    (RequestKind::Slow, 20, "slow stream"),
+    (RequestKind::Whole, 20, "whole answer"),
+    (RequestKind::FanOut, 10, "fan-out"),
+    (RequestKind::WholeFanOut, 5, "whole fan-out"),
+    (RequestKind::Tools, 10, "tools"),
+    (RequestKind::WholeTools, 5, "whole answer with tools"),
 ];
 
-impl Kind {
+impl RequestKind {
     pub(super) fn draw(random: &mut StdRng) -> Self {
         let all: u32 = KINDS.iter().map(|(_, weight, _)| weight).sum();
         let mut drawn = random.random_range(0..all);
@@ -87,10 +87,10 @@ impl Kind {
     }
 }
 
-/// What the model says to all of them.
+/// The script for all kinds.
 pub(super) fn script() -> Script {
     Script::new()
-        .when(SLOWLY, |turn| {
+        .when(SLOW, |turn| {
             (0..WORDS).fold(turn, |turn, _| turn.text("word ").pause(PAUSE))
         })
         .when(TOOL, |turn| {
@@ -99,13 +99,13 @@ pub(super) fn script() -> Script {
         })
 }
 
-/// Sends a request of this kind and reads its answer. One of six clients leaves at a moment of its own.
+/// Sends a request of this kind, and reads its response. One of six clients disconnects at a random time.
 ///
 /// # Errors
-/// What the gateway did that it must not.
+/// The response violates a rule.
 pub(super) async fn send(
     client: &Client,
-    kind: Kind,
+    kind: RequestKind,
     name: &str,
     random: &mut StdRng,
 ) -> Result<Outcome> {
@@ -113,36 +113,39 @@ pub(super) async fn send(
     if random.random_ratio(5, 6) {
         return answered.await;
     }
-    let patience = Duration::from_millis(random.random_range(0..LEAVES));
+    let patience = Duration::from_millis(random.random_range(0..MAX_STAY_MS));
     tokio::time::timeout(patience, answered)
         .await
         .unwrap_or(Ok(Outcome::Left))
 }
 
-async fn answered(client: &Client, kind: Kind, name: &str) -> Result<Outcome> {
+async fn answered(client: &Client, kind: RequestKind, name: &str) -> Result<Outcome> {
     let streamed = kind.is_streamed();
     match kind {
-        Kind::Stream | Kind::Whole => {
+        RequestKind::Stream | RequestKind::Whole => {
             let expected = format!("You said: {name}");
             plain(client, streamed, name, &expected).await
         }
-        Kind::Slow => {
-            let question = format!("{SLOWLY} {name}");
+        RequestKind::Slow => {
+            let question = format!("{SLOW} {name}");
             plain(client, streamed, &question, &"word ".repeat(WORDS)).await
         }
-        Kind::FanOut | Kind::WholeFanOut => several(client, streamed, name).await,
-        Kind::Tools | Kind::WholeTools => tools(client, streamed, name).await,
+        RequestKind::FanOut | RequestKind::WholeFanOut => several(client, streamed, name).await,
+        RequestKind::Tools | RequestKind::WholeTools => tools(client, streamed, name).await,
     }
 }
 
-/// A question with one answer, which must be as expected.
+/// A question whose answer must be `expected`.
 async fn plain(client: &Client, streamed: bool, question: &str, expected: &str) -> Result<Outcome> {
     let body = json!({"messages": [{"role": "user", "content": question}]});
-    let Some(told) = complete(client, streamed, body).await? else {
+    let Some(completion) = complete(client, streamed, body).await? else {
         return Ok(Outcome::Failed);
     };
-    ensure!(told.finish_reason == "stop", "{told:?}");
-    ensure!(told.text == expected, "not what the model said: {told:?}");
+    ensure!(completion.finish_reason == "stop", "{completion:?}");
+    ensure!(
+        completion.text == expected,
+        "not what the model said: {completion:?}"
+    );
     Ok(Outcome::Answered)
 }
 
@@ -153,51 +156,57 @@ async fn several(client: &Client, streamed: bool, name: &str) -> Result<Outcome>
         json!({"messages": [{"role": "user", "content": name}]}),
     );
     if !streamed {
-        let Some(told) = complete(client, false, body).await? else {
+        let Some(completion) = complete(client, false, body).await? else {
             return Ok(Outcome::Failed);
         };
-        ensure!(told.text.contains(name), "another's answer: {told:?}");
+        ensure!(
+            completion.text.contains(name),
+            "another's answer: {completion:?}"
+        );
         return Ok(Outcome::Answered);
     }
     let Some(frames) = stream(client, body).await? else {
         return Ok(Outcome::Failed);
     };
-    let told = FanOut::read(&frames)?;
-    ensure!(told.tabs.len() == CANDIDATES, "{told:?}");
-    if told.error.is_some() {
+    let completion = FanOut::read(&frames)?;
+    ensure!(completion.tabs.len() == CANDIDATES, "{completion:?}");
+    if completion.error.is_some() {
         return Ok(Outcome::Failed);
     }
-    ensure!(told.finish_reason == "stop", "{told:?}");
-    ensure!(told.text.contains(name), "another's answer: {told:?}");
+    ensure!(completion.finish_reason == "stop", "{completion:?}");
+    ensure!(
+        completion.text.contains(name),
+        "another's answer: {completion:?}"
+    );
     Ok(Outcome::Answered)
 }
 
-/// A conversation in which the client runs a tool. A turn that does not wait for it any more calls again.
+/// A conversation in which the client runs a tool. A turn that is no longer parked is rebuilt, and calls again.
 async fn tools(client: &Client, streamed: bool, name: &str) -> Result<Outcome> {
     let question = format!("{TOOL} {name}");
     let mut messages = vec![json!({"role": "user", "content": question})];
     for round in 1..=ROUNDS {
         let body = json!({"messages": messages, "tools": [tool("weather")]});
-        let Some(told) = complete(client, streamed, body).await? else {
+        let Some(completion) = complete(client, streamed, body).await? else {
             return Ok(Outcome::Failed);
         };
-        if told.calls.is_empty() {
-            ensure!(round > 1, "no call: {told:?}");
+        if completion.calls.is_empty() {
+            ensure!(round > 1, "no call: {completion:?}");
             ensure!(
-                told.text == DONE && told.finish_reason == "stop",
-                "{told:?}"
+                completion.text == DONE && completion.finish_reason == "stop",
+                "{completion:?}"
             );
             return Ok(Outcome::Answered);
         }
-        let call = told.call()?.id.clone();
-        messages.push(told.message);
+        let call = completion.call()?.id.clone();
+        messages.push(completion.message);
         let result = format!("{name} says rain");
         messages.push(json!({"role": "tool", "tool_call_id": call, "content": result}));
     }
     bail!("a call after {ROUNDS} results")
 }
 
-/// A completion, streamed or not. None: it has failed as it may.
+/// A completion, streamed or not. `None`: it failed with an allowed error.
 async fn complete(client: &Client, streamed: bool, body: Value) -> Result<Option<Completion>> {
     if streamed {
         let frames = stream(client, body).await?;
@@ -217,18 +226,18 @@ async fn complete(client: &Client, streamed: bool, body: Value) -> Result<Option
         reply.status,
         reply.body
     );
-    is_lost(reply.error("code"), &reply.body)?;
+    check_child_failure(reply.error("code"), &reply.body)?;
     Ok(None)
 }
 
-/// The frames of a stream, which end once. None: it was refused as it may be.
+/// The frames of a stream, which must end once. `None`: it failed with an allowed error.
 async fn stream(client: &Client, body: Value) -> Result<Option<Vec<Frame>>> {
     let mut stream = client.stream(body).await?;
     let status = stream.status();
     if status != 200 {
         let body: Value = serde_json::from_str(&stream.rest().await?)?;
         ensure!(status >= 500, "{status}: {body}");
-        is_lost(&body["error"]["code"], &body)?;
+        check_child_failure(&body["error"]["code"], &body)?;
         return Ok(None);
     }
     let frames = stream.frames().await?;
@@ -236,7 +245,7 @@ async fn stream(client: &Client, body: Value) -> Result<Option<Vec<Frame>>> {
     Ok(Some(frames))
 }
 
-/// One reason why the answer ended, or one error, and then `[DONE]`; all of it by one release of the policy.
+/// Checks that a stream has one finish reason or one error, then `[DONE]`, and that one release wrote all of it.
 fn ends_once(frames: &[Frame]) -> Result<()> {
     let done = frames.iter().filter(|frame| **frame == Frame::Done).count();
     ensure!(done == 1, "[DONE] comes {done} times");
@@ -251,7 +260,7 @@ fn ends_once(frames: &[Frame]) -> Result<()> {
         "{reasons} reasons and {failed} errors"
     );
     for error in errors {
-        is_lost(&error["code"], error)?;
+        check_child_failure(&error["code"], error)?;
         let before = frames.len().checked_sub(2).and_then(|at| frames.get(at));
         ensure!(
             before.and_then(Frame::error).is_some(),
@@ -265,10 +274,10 @@ fn ends_once(frames: &[Frame]) -> Result<()> {
     Ok(())
 }
 
-fn is_lost(code: &Value, told: &Value) -> Result<()> {
+fn check_child_failure(code: &Value, completion: &Value) -> Result<()> {
     ensure!(
-        LOST.iter().any(|lost| code == lost),
-        "another failure: {told}"
+        CHILD_FAILURES.iter().any(|expected| code == expected),
+        "another failure: {completion}"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a gateway has open, and what of it may grow.
+//! Resources that a gateway holds, and how much they may grow.
 
 use std::fs;
 use std::path::Path;
@@ -9,29 +9,29 @@ use tokio::time::sleep;
 
 use crate::{Gateway, process};
 
-/// How long the gateway may take until it has given back what it no longer needs: threads for blocking work wait 10 s for
-/// more, turns that wait for their client as long as is set, and memory goes back within seconds.
+/// Timeout until the gateway has released what it no longer needs: threads for blocking work exit after 10 s, parked
+/// turns after the configured time, and memory is returned within seconds.
 const SETTLES: Duration = Duration::from_secs(30);
 
-/// Time for which nothing must change before that.
+/// Time without a change after which the gateway counts as settled.
 const QUIET: Duration = Duration::from_secs(12);
 
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What a gateway has.
+/// Resources of a gateway.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// File descriptors.
     pub descriptors: u64,
     /// Threads.
     pub threads: u64,
-    /// Processes that it has started.
+    /// Child processes.
     pub processes: u64,
-    /// Bytes of memory.
+    /// Resident memory in bytes.
     pub resident: u64,
     /// Files in its data directory.
     pub files: u64,
-    /// Bytes of them.
+    /// Bytes of those files.
     pub file_bytes: u64,
 }
 
@@ -51,7 +51,7 @@ impl Resources {
         })
     }
 
-    /// Each row: its name, what there is, and how much of it there may be afterwards.
+    /// Rows of name, amount, and the most that is allowed at the end.
     pub fn rows(&self) -> [(&'static str, u64, u64); 6] {
         let grown = |bytes: u64| bytes + bytes / 4 + (16 << 20);
         [
@@ -64,7 +64,7 @@ impl Resources {
         ]
     }
 
-    /// What there is more of afterwards than there may be.
+    /// Descriptions of the resources that exceed what is allowed.
     pub(super) fn exceeded(&self, after: &Self) -> Vec<String> {
         let rows = self.rows().into_iter().zip(after.rows());
         let over = rows.filter(|((_, _, most), (_, now, _))| now > most);
@@ -75,8 +75,7 @@ impl Resources {
     }
 }
 
-/// What the gateway has once it is idle and has given back what it can: as much as `before` allows, or what does not
-/// change any more.
+/// Resources of the idle gateway once they are within what `before` allows, or, without `before`, no longer change.
 pub(super) async fn settled(gateway: &Gateway, before: Option<&Resources>) -> Result<Resources> {
     let until = Instant::now() + SETTLES;
     let mut now = Resources::of(gateway)?;
@@ -98,7 +97,7 @@ pub(super) async fn settled(gateway: &Gateway, before: Option<&Resources>) -> Re
     }
 }
 
-/// What the gateway still counts although nobody asks anything, and policies that failed.
+/// Gauges of an idle gateway that are not zero, and counters of policy failures.
 pub(super) async fn left_over(gateway: &Gateway) -> Result<Vec<String>> {
     const NONE: [&str; 6] = [
         r#"http_server_active_requests{route="/v1/chat/completions"}"#,
@@ -134,7 +133,7 @@ fn files(folder: &Path) -> (u64, u64) {
         .map(|entry| match entry.metadata() {
             Ok(about) if about.is_dir() => files(&entry.path()),
             Ok(about) => (1, about.len()),
-            // It is gone meanwhile.
+            // It was removed meanwhile.
             Err(_) => (0, 0),
         })
         .fold((0, 0), |(count, bytes), (more, size)| {

@@ -1,6 +1,6 @@
 //! Signing in with a code, from the first event to a turn with the new login; and all that can come between.
 
-use airlock_tests::issuer::{Answer, Approval, SignInHome, Step, USER_CODE};
+use airlock_tests::issuer::{Approval, SignInHome, SignInStep, StepResponse, USER_CODE};
 use airlock_tests::{Issuer, programs};
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -65,9 +65,17 @@ async fn what_fails_has_a_reason_and_no_secret() -> Result<()> {
     }
     issuer.codes(Approval::Approved);
     for (step, answer, reason) in [
-        (Step::UserCode, Answer::Status(404), "not_enabled"),
-        (Step::UserCode, Answer::Status(500), "network_unreachable"),
-        (Step::UserCode, Answer::Status(200), "failed"),
+        (
+            SignInStep::UserCode,
+            StepResponse::Status(404),
+            "not_enabled",
+        ),
+        (
+            SignInStep::UserCode,
+            StepResponse::Status(500),
+            "network_unreachable",
+        ),
+        (SignInStep::UserCode, StepResponse::Status(200), "failed"),
     ] {
         issuer.at(step, answer);
         let mut stream = begin(&gateway, device()).await?;
@@ -84,12 +92,12 @@ async fn what_fails_has_a_reason_and_no_secret() -> Result<()> {
 
 #[tokio::test]
 async fn a_login_that_cannot_be_used_is_none() -> Result<()> {
-    for (step, status) in [(Step::Exchange, 400), (Step::Check, 500)] {
+    for (step, status) in [(SignInStep::Exchange, 400), (SignInStep::Check, 500)] {
         let issuer = Issuer::start().await?;
         let home = SignInHome::new(&issuer)?;
         let gateway = home.over_real().await?;
         issuer.codes(Approval::Approved);
-        issuer.at(step, Answer::Status(status));
+        issuer.at(step, StepResponse::Status(status));
         let mut stream = begin(&gateway, device()).await?;
         assert_eq!(event(&mut stream).await?["type"], "device_code");
         assert_eq!(event(&mut stream).await?["type"], "error");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use airlock_tests::issuer::{Answer, Approval, SignInHome, Step};
+use airlock_tests::issuer::{Approval, SignInHome, SignInStep, StepResponse};
 use airlock_tests::{Gateway, Issuer};
 use anyhow::Result;
 use serde_json::json;
@@ -26,23 +26,23 @@ async fn a_client_that_leaves_at_any_stage_leaves_nothing() -> Result<()> {
         let gateway = home.over_real().await?;
         let path = match stage {
             "usercode" => {
-                issuer.at(Step::UserCode, Answer::Hang);
+                issuer.at(SignInStep::UserCode, StepResponse::Hang);
                 "/deviceauth/usercode"
             }
             "token" => "/deviceauth/token",
             "oauth" => {
                 issuer.codes(Approval::Approved);
-                issuer.at(Step::Exchange, Answer::Hang);
+                issuer.at(SignInStep::Exchange, StepResponse::Hang);
                 "/oauth/token"
             }
             _ => {
                 issuer.codes(Approval::Approved);
-                issuer.at(Step::Check, Answer::Hang);
+                issuer.at(SignInStep::Check, StepResponse::Hang);
                 "/wham/accounts/check"
             }
         };
         let stream = begin(&gateway, device()).await?;
-        issuer.asked(path, 0).await?;
+        issuer.expect_request(path, 0).await?;
         let processes = signing(&gateway);
         assert!(!processes.is_empty(), "{stage}: nothing signs in");
         drop(stream);

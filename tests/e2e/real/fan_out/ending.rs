@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use airlock_tests::model::Call;
+use airlock_tests::model::ModelRequest;
 use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, angle, fan_out};
 use anyhow::{Result, bail};
 use futures_util::future::try_join_all;
@@ -20,7 +20,10 @@ async fn one_that_fails_costs_its_tab() -> Result<()> {
     assert_eq!(told.text, "The answer.");
     assert_eq!(told.failed(4), Some("server_error"), "{told:?}");
     let (_, rest) = sorted(&model, 5)?;
-    let heard = rest.first().map(Call::said).unwrap_or_default();
+    let heard = rest
+        .first()
+        .map(ModelRequest::user_text)
+        .unwrap_or_default();
     for candidate in [1, 2, 3, 5] {
         assert!(heard.contains(&draft(candidate)), "{heard}");
     }
@@ -108,8 +111,8 @@ async fn different_faults_are_a_502_that_lists_them() -> Result<()> {
 
 /// Waits until Codex has closed all of these connections, and says how long after `gone` that was. The time is a
 /// figure and no test of this one: the machine may be busy.
-async fn all_left(calls: &[Call], gone: Instant) -> Result<Duration> {
-    try_join_all(calls.iter().map(Call::left)).await?;
+async fn all_left(calls: &[ModelRequest], gone: Instant) -> Result<Duration> {
+    try_join_all(calls.iter().map(ModelRequest::left)).await?;
     Ok(gone.elapsed())
 }
 
@@ -191,7 +194,10 @@ async fn at_the_deadline_what_is_there_is_the_answer() -> Result<()> {
     for candidate in [3, 4] {
         asked[candidate - 1].left().await?;
     }
-    let heard = rest.first().map(Call::said).unwrap_or_default();
+    let heard = rest
+        .first()
+        .map(ModelRequest::user_text)
+        .unwrap_or_default();
     assert_eq!(heard.matches(DRAFT).count(), 2, "{heard}");
     Ok(())
 }

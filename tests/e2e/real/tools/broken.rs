@@ -36,7 +36,7 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
         // What is on its way when a connection breaks may be lost.
         let breaking = async {
-            codex.expect_asked().await?;
+            codex.expect_turn_containing().await?;
             gate.open();
             anyhow::Ok(())
         };

@@ -34,7 +34,7 @@ async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
     talk.ask().await?;
     talk.messages[0]["content"] = json!("How is Oslo today?");
     expect_rebuilt(&model, &mut talk).await?;
-    assert_eq!(model.calls()[1].said(), "How is Oslo today?");
+    assert_eq!(model.calls()[1].user_text(), "How is Oslo today?");
     Ok(())
 }
 

@@ -146,7 +146,7 @@ async fn tags_of_candidates_reach_the_synthesis_and_the_client() -> Result<()> {
     let synthesis = model.expect_calls(3).await?;
     let said: Vec<_> = synthesis
         .iter()
-        .map(|call| call.said().matches(&draft).count())
+        .map(|call| call.user_text().matches(&draft).count())
         .collect();
     assert_eq!(said, [0, 0, 2]);
     closes(&told, &draft);

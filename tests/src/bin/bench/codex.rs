@@ -1,4 +1,4 @@
-//! What a gateway makes of the real Codex: its children, what they are given, and what their home takes.
+//! The real Codex under a gateway: its child processes, their environment, and the size of its home.
 
 use std::fs;
 use std::path::{Path, PathBuf};

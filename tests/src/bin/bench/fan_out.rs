@@ -13,8 +13,8 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::codex::catalogue;
-use super::spans::{median, mib, millis, told};
-use super::{ready, say};
+use super::spans::{median, mib, millis, summary};
+use super::{print_line, ready};
 
 /// Rounds of each kind.
 const ROUNDS: usize = 5;
@@ -24,23 +24,23 @@ const CANDIDATES: usize = 20;
 const DELTAS: usize = 100;
 const PACE: Duration = Duration::from_millis(20);
 
-/// What a gateway asks of Codex for a fan-out, message by message.
-struct Asked {
+/// A gateway's requests to Codex for a fan-out.
+struct RecordedCalls {
     introduction: Value,
-    candidate: Turn,
-    synthesis: Turn,
+    candidate: TurnCalls,
+    synthesis: TurnCalls,
 }
 
 /// The parameters of a turn's calls. The thread's id is put in anew.
-struct Turn {
+struct TurnCalls {
     thread: Value,
     items: Option<Value>,
     start: Value,
 }
 
-/// What a call was for.
+/// The purpose of a call.
 #[derive(Clone, Copy)]
-enum Call {
+enum CallPurpose {
     Thread,
     Items,
     Start,
@@ -57,16 +57,16 @@ pub(super) async fn measure() -> Result<Value> {
 
 /// The time from the request to the end of the answer, and what the gateway holds at most meanwhile.
 async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
-    let mut asked = Asked::by_a_gateway().await?;
+    let mut recorded = RecordedCalls::of_a_gateway().await?;
     // That gateway's is gone with it.
     let catalogue = catalogue(&gateway.codex_home())?;
-    for turn in [&mut asked.candidate, &mut asked.synthesis] {
+    for turn in [&mut recorded.candidate, &mut recorded.synthesis] {
         turn.thread["config"]["model_catalog_json"] = json!(catalogue);
     }
     let mut direct = AppServer::start_as(
         programs::real_codex()?,
         &gateway.codex_home(),
-        asked.introduction.clone(),
+        recorded.introduction.clone(),
     )
     .await?;
     model.otherwise(ModelAnswer::new().paced(DELTAS, PACE));
@@ -74,7 +74,7 @@ async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
     let anew = process::forget_peak(gateway.pid()).is_ok();
     for round in 0..=ROUNDS {
         let one = run_through(gateway).await?;
-        let other = run_without(&mut direct, &asked).await?;
+        let other = run_without(&mut direct, &recorded).await?;
         peak = peak.max(process::peak(gateway.pid())?);
         // The first of each warms up.
         if round > 0 {
@@ -86,18 +86,18 @@ async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
     ensure!(model.calls().len() == calls, "not the same turns");
     let (ours, others) = (millis(&through), millis(&without));
     let ratio = median(ours.iter().zip(&others).map(|(one, other)| one / other));
-    say(&format!(
+    print_line(&format!(
         "\nfan-out, {CANDIDATES} candidates of {DELTAS} deltas {PACE:?} apart, merged by a turn of as many"
     ));
-    say(&format!("  through the gateway: {}", told(&through)));
-    say(&format!(
+    print_line(&format!("  through the gateway: {}", summary(&through)));
+    print_line(&format!(
         "  from the app-server directly: {}",
-        told(&without)
+        summary(&without)
     ));
-    say(&format!("  ratio, the median over rounds: {ratio:.3}"));
+    print_line(&format!("  ratio, the median over rounds: {ratio:.3}"));
     let since = if anew { "during it" } else { "since the start" };
     let peak = mib(peak);
-    say(&format!(
+    print_line(&format!(
         "  resident at most, the gateway {since}: {peak:.1} MiB"
     ));
     let medians = json!({"through_ms": median(ours.iter().copied()), "direct_ms": median(others.iter().copied())});
@@ -111,20 +111,20 @@ async fn run_through(gateway: &Gateway) -> Result<Duration> {
     let mut stream = gateway.client().stream(body()).await?;
     let frames = stream.frames().await?;
     let taken = began.elapsed();
-    let told = FanOut::read(&frames)?;
-    ensure!(told.text == text(), "not the answer: {:?}", told.error);
+    let answer = FanOut::read(&frames)?;
+    ensure!(answer.text == text(), "not the answer: {:?}", answer.error);
     for candidate in 1..=CANDIDATES {
-        let closed = told.closed(candidate);
+        let closed = answer.closed(candidate);
         ensure!(closed == Some(text().as_str()), "{candidate}: {closed:?}");
     }
     Ok(taken)
 }
 
-async fn run_without(direct: &mut AppServer, asked: &Asked) -> Result<Duration> {
+async fn run_without(direct: &mut AppServer, recorded: &RecordedCalls) -> Result<Duration> {
     let began = Instant::now();
-    let candidates: Vec<_> = (0..CANDIDATES).map(|_| &asked.candidate).collect();
+    let candidates: Vec<_> = (0..CANDIDATES).map(|_| &recorded.candidate).collect();
     let mut threads = drive(direct, &candidates).await?;
-    threads.extend(drive(direct, &[&asked.synthesis]).await?);
+    threads.extend(drive(direct, &[&recorded.synthesis]).await?);
     let taken = began.elapsed();
     for thread in threads {
         direct
@@ -135,12 +135,12 @@ async fn run_without(direct: &mut AppServer, asked: &Asked) -> Result<Duration> 
 }
 
 /// Runs these turns at once, each on its own thread, until the last has completed. Returns the threads.
-async fn drive(direct: &mut AppServer, turns: &[&Turn]) -> Result<Vec<String>> {
+async fn drive(direct: &mut AppServer, turns: &[&TurnCalls]) -> Result<Vec<String>> {
     let mut calls = HashMap::new();
     let mut threads = vec![String::new(); turns.len()];
     for (number, turn) in turns.iter().enumerate() {
         let id = direct.request("thread/start", turn.thread.clone()).await?;
-        calls.insert(id, (number, Call::Thread));
+        calls.insert(id, (number, CallPurpose::Thread));
     }
     let mut running = turns.len();
     while running > 0 {
@@ -162,15 +162,19 @@ async fn drive(direct: &mut AppServer, turns: &[&Turn]) -> Result<Vec<String>> {
         if let Some(error) = message.get("error") {
             bail!("a call failed: {error}");
         }
-        if let Call::Thread = call {
+        if let CallPurpose::Thread = call {
             let id = message["result"]["thread"]["id"].as_str();
             id.context("no thread")?.clone_into(&mut threads[number]);
         }
         let turn = turns[number];
         let (method, params, next) = match (call, &turn.items) {
-            (Call::Thread, Some(items)) => ("thread/inject_items", items, Call::Items),
-            (Call::Thread, None) | (Call::Items, _) => ("turn/start", &turn.start, Call::Start),
-            (Call::Start, _) => continue,
+            (CallPurpose::Thread, Some(items)) => {
+                ("thread/inject_items", items, CallPurpose::Items)
+            }
+            (CallPurpose::Thread, None) | (CallPurpose::Items, _) => {
+                ("turn/start", &turn.start, CallPurpose::Start)
+            }
+            (CallPurpose::Start, _) => continue,
         };
         let mut params = params.clone();
         params["threadId"] = json!(threads[number]);
@@ -179,33 +183,33 @@ async fn drive(direct: &mut AppServer, turns: &[&Turn]) -> Result<Vec<String>> {
     Ok(threads)
 }
 
-impl Asked {
-    /// What a gateway asks of a scripted Codex that says the same words, so that nothing of it is made up here.
-    async fn by_a_gateway() -> Result<Self> {
+impl RecordedCalls {
+    /// Records a gateway's requests to a scripted Codex with the same answers.
+    async fn of_a_gateway() -> Result<Self> {
         let words = |plan| (0..DELTAS).fold(plan, |plan: TurnPlan, _| plan.text("word "));
         let fake = FakeCodex::start(Script::new().every_turn(words))?;
         let gateway = Gateway::over_fake(&fake).await?;
         let mut stream = gateway.client().stream(body()).await?;
         let answer = FanOut::read(&stream.frames().await?)?;
         ensure!(answer.text == text(), "{:?}", answer.error);
-        let starts = fake.told("turn/start");
+        let starts = fake.received("turn/start");
         ensure!(starts.len() == CANDIDATES + 1, "{} turns", starts.len());
-        let introductions = fake.told("initialize");
+        let introductions = fake.received("initialize");
         let introduction = introductions.first().context("no introduction")?;
         Ok(Self {
             introduction: introduction["params"].clone(),
-            candidate: Turn::told(&fake, 0)?,
-            synthesis: Turn::told(&fake, CANDIDATES)?,
+            candidate: TurnCalls::of(&fake, 0)?,
+            synthesis: TurnCalls::of(&fake, CANDIDATES)?,
         })
     }
 }
 
-impl Turn {
-    /// The turn that was started as this one, from 0. Threads that differ in nothing need not be told apart.
-    fn told(fake: &FakeCodex, number: usize) -> Result<Self> {
-        let nth = |method| fake.told(method).into_iter().nth(number);
+impl TurnCalls {
+    /// The calls of the turn that was started as this one, counted from 0. Identical threads need not be distinguished.
+    fn of(fake: &FakeCodex, number: usize) -> Result<Self> {
+        let nth = |method| fake.received(method).into_iter().nth(number);
         let start = nth("turn/start").context("no turn")?["params"].take();
-        let items = fake.told("thread/inject_items").into_iter();
+        let items = fake.received("thread/inject_items").into_iter();
         let mut items = items.filter(|items| items["params"]["threadId"] == start["threadId"]);
         Ok(Self {
             thread: nth("thread/start").context("no thread")?["params"].take(),
@@ -236,9 +240,9 @@ async fn leave(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
             taken.push(gone.elapsed());
         }
     }
-    say(&format!(
+    print_line(&format!(
         "fan-out, from its client's leaving until the last of {CANDIDATES} connections to the model is closed: {}",
-        told(&taken)
+        summary(&taken)
     ));
     let rounds = millis(&taken);
     Ok(json!({"median_ms": median(rounds.iter().copied()), "rounds": rounds}))

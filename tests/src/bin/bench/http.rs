@@ -1,4 +1,4 @@
-//! The generator: many clients on one thread, which look at the clock once for each piece that they read.
+//! The load generator: many clients on one thread, which read the clock once for each chunk.
 //!
 //! It is ours because no generator that we know reads a time out of each chunk of a stream; those that are known measure
 //! requests. It decodes nothing: a stamp is found where it is, and so a client costs less than what it measures.
@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::told::Told;
+use super::measurement::Measurement;
 use super::{KEY, PATIENCE};
 
 /// Bytes read at once.
@@ -65,15 +65,15 @@ impl Connection {
         Ok(&self.buffer[..count])
     }
 
-    /// Asks for a stream, and reads it to its end. `once`: what is told more than once counts once.
-    pub(super) async fn stream(&mut self, body: &str, once: bool) -> Result<Told> {
+    /// Requests a stream, and reads it to its end. `once`: repeated timestamps count once.
+    pub(super) async fn stream(&mut self, body: &str, once: bool) -> Result<Measurement> {
         let stream = self.streamed(body, once, |_| false);
         within(PATIENCE, "the end of a stream", stream).await?
     }
 
-    /// Asks for a stream, and returns as soon as it has begun to tell.
-    pub(super) async fn begin(&mut self, body: &str) -> Result<Told> {
-        let stream = self.streamed(body, false, |told| told.deltas > 0);
+    /// Requests a stream, and returns at its first delta.
+    pub(super) async fn begin(&mut self, body: &str) -> Result<Measurement> {
+        let stream = self.streamed(body, false, |measurement| measurement.deltas > 0);
         within(PATIENCE, "the first word of a stream", stream).await?
     }
 
@@ -81,9 +81,9 @@ impl Connection {
         &mut self,
         body: &str,
         once: bool,
-        enough: impl Fn(&Told) -> bool,
-    ) -> Result<Told> {
-        let mut told = Told::default();
+        enough: impl Fn(&Measurement) -> bool,
+    ) -> Result<Measurement> {
+        let mut measurement = Measurement::default();
         let (mut stamps, mut seen) = (Stamps::default(), HashSet::new());
         let (mut tail, mut begun) = (Vec::new(), false);
         let began = Instant::now();
@@ -99,31 +99,31 @@ impl Connection {
                 }
             }
             // One that a read cuts is missed, of thousands.
-            told.frames += memmem::find_iter(piece, b"data: ").count();
+            measurement.frames += memmem::find_iter(piece, b"data: ").count();
             stamps.read(piece, |at| {
                 if !once || seen.insert(at) {
-                    if told.first.is_empty() {
-                        told.first.push(began.elapsed());
+                    if measurement.first.is_empty() {
+                        measurement.first.push(began.elapsed());
                     }
-                    told.delta(now, at);
+                    measurement.delta(now, at);
                 }
             });
             tail.extend_from_slice(&piece[piece.len().saturating_sub(END.len())..]);
-            if tail.ends_with(END) || enough(&told) {
-                told.requests = 1;
-                return Ok(told);
+            if tail.ends_with(END) || enough(&measurement) {
+                measurement.requests = 1;
+                return Ok(measurement);
             }
-            let kept = tail.len().saturating_sub(END.len());
-            tail.drain(..kept);
+            let excess = tail.len().saturating_sub(END.len());
+            tail.drain(..excess);
         }
     }
 
-    /// Asks for an answer that is not streamed, and reads it.
-    pub(super) async fn whole(&mut self, body: &str) -> Result<Told> {
+    /// Requests an answer without streaming, and reads it.
+    pub(super) async fn whole(&mut self, body: &str) -> Result<Measurement> {
         within(PATIENCE, "an answer", self.read_whole(body)).await?
     }
 
-    async fn read_whole(&mut self, body: &str) -> Result<Told> {
+    async fn read_whole(&mut self, body: &str) -> Result<Measurement> {
         let began = Instant::now();
         self.send(body).await?;
         let mut answer = Vec::new();
@@ -143,12 +143,12 @@ impl Connection {
             answer.extend_from_slice(self.read().await?);
         }
         let now = load::now();
-        let mut told = Told::default();
-        Stamps::default().read(&answer, |at| told.delta(now, at));
-        ensure!(told.deltas > 0, "an answer without words");
-        told.first.push(began.elapsed());
-        told.requests = 1;
-        Ok(told)
+        let mut measurement = Measurement::default();
+        Stamps::default().read(&answer, |at| measurement.delta(now, at));
+        ensure!(measurement.deltas > 0, "an answer without words");
+        measurement.first.push(began.elapsed());
+        measurement.requests = 1;
+        Ok(measurement)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The loads, and what is made of them: rounds in which all take turns, a table, figures to keep.
+//! The loads: rounds in which contenders take turns, printed tables, and recorded figures.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use airlock_tests::load::Load;
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::party::{AIRLOCK, LEAST, LIMIT, Party};
+use super::contender::{AIRLOCK, Contender, LEAST, LIMIT};
+use super::measurement::{Measurement, Sums};
 use super::spans::{median, time};
-use super::told::{Sums, Told};
-use super::{ROUNDS, say};
+use super::{ROUNDS, print_line};
 
 /// How a request is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,17 +55,17 @@ impl Work {
     }
 
     /// Whether everything came that was sent.
-    pub(super) fn check(&self, told: &Told) -> Result<()> {
+    pub(super) fn check(&self, measurement: &Measurement) -> Result<()> {
         let turns = match self.kind {
             Kind::FanOut => self.candidates + 1,
             Kind::Streams | Kind::Whole => 1,
         };
         let sent = self.requests * turns * self.load.deltas;
         ensure!(
-            told.deltas == sent,
+            measurement.deltas == sent,
             "{}: {} of {sent} deltas arrived",
             self.name,
-            told.deltas
+            measurement.deltas
         );
         Ok(())
     }
@@ -96,27 +96,30 @@ fn all() -> Vec<Work> {
     ]
 }
 
-/// Runs all loads on all parties, and gives what came of them.
-pub(super) async fn measure(parties: &mut [Party], only: Option<&str>) -> Result<Value> {
+/// Runs all loads on all contenders, and returns the figures.
+pub(super) async fn measure(contenders: &mut [Contender], only: Option<&str>) -> Result<Value> {
     let mut figures = serde_json::Map::new();
     let wanted = |work: &Work| only.is_none_or(|only| work.name.contains(only));
     for work in all().into_iter().filter(wanted) {
-        let mut rounds: Vec<Vec<Sums>> = parties.iter().map(|_| Vec::new()).collect();
+        let mut rounds: Vec<Vec<Sums>> = contenders.iter().map(|_| Vec::new()).collect();
         for round in 0..=ROUNDS {
-            for (party, rounds) in parties.iter_mut().zip(&mut rounds) {
-                let told = party.run(&work).await?;
+            for (contender, rounds) in contenders.iter_mut().zip(&mut rounds) {
+                let measurement = contender.run(&work).await?;
                 // The first of each warms up.
-                rounds.extend(told.filter(|_| round > 0).map(Told::sum));
+                rounds.extend(measurement.filter(|_| round > 0).map(Measurement::sum));
             }
         }
-        figures.insert(work.key.to_owned(), tell(&work, parties, &rounds));
+        figures.insert(
+            work.key.to_owned(),
+            print_rounds(&work, contenders, &rounds),
+        );
     }
     Ok(Value::Object(figures))
 }
 
-fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
-    say(&format!("\n{}", work.name));
-    say(&format!(
+fn print_rounds(work: &Work, contenders: &[Contender], rounds: &[Vec<Sums>]) -> Value {
+    print_line(&format!("\n{}", work.name));
+    print_line(&format!(
         "  {:<13}{:>10}{:>10}{:>10}{:>10}{:>10}{:>9}{:>10}{:>10}{:>8}{:>8}",
         "",
         "first",
@@ -130,19 +133,19 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
         "frames",
         "MiB"
     ));
-    let (mut told, mut each) = (serde_json::Map::new(), serde_json::Map::new());
-    for (party, rounds) in parties.iter().zip(rounds) {
+    let (mut medians, mut each) = (serde_json::Map::new(), serde_json::Map::new());
+    for (contender, rounds) in contenders.iter().zip(rounds) {
         if rounds.is_empty() {
             continue;
         }
         let sums = Sums::medians(rounds);
-        let cost = |figure: f64| match party.is_server() {
+        let cost = |figure: f64| match contender.is_server() {
             true => format!("{figure:.1}"),
             false => String::new(),
         };
-        say(&format!(
+        print_line(&format!(
             "  {:<13}{:>10}{:>10}{:>10}{:>10}{:>10.0}{:>9.0}{:>10}{:>10}{:>8}{:>8}",
-            party.name(),
+            contender.name(),
             time(sums.first_us),
             time(sums.first_p99_us),
             time(sums.late_us),
@@ -154,15 +157,15 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
             cost(sums.frames_per_delta),
             cost(sums.resident_mib),
         ));
-        told.insert(party.name().to_owned(), json!(sums));
-        each.insert(party.name().to_owned(), json!(rounds));
+        medians.insert(contender.name().to_owned(), json!(sums));
+        each.insert(contender.name().to_owned(), json!(rounds));
     }
-    let over = over(parties, rounds);
+    let over = over(contenders, rounds);
     if let Some(over) = &over {
         let words = over.iter().map(|(name, first, last)| {
             format!("{name} {} (p99 {})", signed(*first), signed(*last))
         });
-        say(&format!(
+        print_line(&format!(
             "  first word over the raw line: {}",
             words.collect::<Vec<_>>().join(", ")
         ));
@@ -170,15 +173,16 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
     let over = over.map(|over| {
         let over = over.into_iter();
         let over = over.map(|(name, first, last)| {
-            let told = json!({"first_us": first, "first_p99_us": last});
-            (name.to_owned(), told)
+            let late = json!({"first_us": first, "first_p99_us": last});
+            (name.to_owned(), late)
         });
         over.collect::<serde_json::Map<String, Value>>()
     });
     let mut to_limit = serde_json::Map::new();
     let mut over_limit = serde_json::Map::new();
     for name in [LEAST, AIRLOCK] {
-        let Some((limit, own)) = of(LIMIT, parties, rounds).zip(of(name, parties, rounds)) else {
+        let Some((limit, own)) = of(LIMIT, contenders, rounds).zip(of(name, contenders, rounds))
+        else {
             continue;
         };
         let ratios = ratios(limit, own);
@@ -186,21 +190,23 @@ fn tell(work: &Work, parties: &[Party], rounds: &[Vec<Sums>]) -> Value {
             .iter()
             .map(|(name, ratio)| format!("{name} {ratio:.2}"));
         let words: Vec<String> = words.collect();
-        say(&format!("  {name} to the limit: {}", words.join(", ")));
+        print_line(&format!("  {name} to the limit: {}", words.join(", ")));
         let ratios = ratios
             .into_iter()
             .map(|(name, ratio)| (name.to_owned(), json!(ratio)));
         to_limit.insert(name.to_owned(), Value::Object(ratios.collect()));
         over_limit.insert(name.to_owned(), json!(later(limit, own)));
     }
-    json!({"load": work.name, "requests": work.requests, "at_once": work.at_once, "medians": told,
+    json!({"load": work.name, "requests": work.requests, "at_once": work.at_once, "medians": medians,
         "rounds": each, "over_the_raw_line": over, "first_p99_over_limit_ms": over_limit, "to_limit": to_limit})
 }
 
-/// The rounds of a party.
-fn of<'a>(name: &str, parties: &[Party], rounds: &'a [Vec<Sums>]) -> Option<&'a [Sums]> {
-    let place = parties.iter().position(|party| party.name() == name)?;
-    let rounds = rounds.get(place).filter(|rounds| !rounds.is_empty())?;
+/// The rounds of a contender.
+fn of<'a>(name: &str, contenders: &[Contender], rounds: &'a [Vec<Sums>]) -> Option<&'a [Sums]> {
+    let index = contenders
+        .iter()
+        .position(|contender| contender.name() == name)?;
+    let rounds = rounds.get(index).filter(|rounds| !rounds.is_empty())?;
     Some(rounds)
 }
 
@@ -213,18 +219,20 @@ fn later(limit: &[Sums], own: &[Sums]) -> f64 {
 
 /// How much later than on the raw line each server's first word comes, and the 99th of 100, in microseconds: the medians
 /// over rounds.
-fn over(parties: &[Party], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64, f64)>> {
-    let line = parties.iter().position(|party| !party.is_server())?;
+fn over(contenders: &[Contender], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64, f64)>> {
+    let line = contenders
+        .iter()
+        .position(|contender| !contender.is_server())?;
     let line = rounds.get(line)?;
-    let servers = parties.iter().zip(rounds);
-    let servers = servers.filter(|(party, rounds)| party.is_server() && !rounds.is_empty());
-    let over = servers.map(|(party, rounds)| {
+    let servers = contenders.iter().zip(rounds);
+    let servers = servers.filter(|(contender, rounds)| contender.is_server() && !rounds.is_empty());
+    let over = servers.map(|(contender, rounds)| {
         let of = |figure: fn(&Sums) -> f64| {
             let pairs = rounds.iter().zip(line);
             median(pairs.map(|(one, line)| figure(one) - figure(line)))
         };
         let (first, last) = (of(|sums| sums.first_us), of(|sums| sums.first_p99_us));
-        (party.name(), first, last)
+        (contender.name(), first, last)
     });
     Some(over.collect())
 }

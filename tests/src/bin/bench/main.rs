@@ -1,19 +1,19 @@
 //! `make bench`: Airlock measured against the limit, in one run on one machine.
 
-mod codex; // what a gateway makes of the real Codex
+mod codex; // the real Codex under a gateway
+mod contender; // the systems that are compared
 mod fan_out; // a fan-out on the real Codex, and leaving it
-mod http; // the generator
-mod line; // Codex's stdout, and nothing between
-mod loads; // what is asked of whom
-mod memory; // starting, and doing nothing
-mod party; // who is measured
-mod reach; // what was wanted
-mod record; // what is kept of it
+mod goals; // performance goals
+mod http; // the load generator
+mod loads; // loads on all contenders
+mod measurement; // measurements of a round
+mod memory; // start-up time, idle and silent streams
+mod pipe; // Codex's standard output, read directly
+mod record; // target/bench.json
 mod recycling; // many turns on the real Codex
 mod spans; // times and sizes
-mod told; // what came of a round
 mod turns; // turns on the real Codex
-mod used; // what a server uses
+mod used; // resource usage of a server
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,22 +25,22 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
-use self::party::Party;
+use self::contender::Contender;
 use self::record::Record;
 
-/// The clients' key. Only Airlock asks for it.
+/// The clients' API key, which only Airlock requires.
 const KEY: &str = "bench";
 
-/// What can be measured by itself.
+/// The parts that can be measured separately.
 const PARTS: [&str; 6] = ["loads", "idle", "start", "turns", "fan-out", "recycling"];
 
 /// Rounds of each load besides the first, which warms up.
 const ROUNDS: usize = 7;
 
-/// How long anything may take.
+/// Timeout of a single step.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What is asked for on the command line.
+/// The command-line options.
 #[derive(Default)]
 struct Options {
     /// Another build of Airlock, to be compared in the same run.
@@ -72,7 +72,7 @@ impl Options {
     }
 }
 
-/// How long all of it may take.
+/// Timeout of the whole run.
 const WHOLE: Duration = Duration::from_secs(600);
 
 /// Files that may be open at once: 1,000 streams of each who is compared, and the rest.
@@ -83,7 +83,7 @@ async fn main() -> ExitCode {
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            say(&format!("bench: {error:#}"));
+            print_line(&format!("bench: {error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -99,7 +99,7 @@ async fn run() -> Result<()> {
     let all = Box::pin(measure(&options, &mut record));
     let measured = within(WHOLE, "the end of it all", all).await;
     // Even where a part has failed: what was measured before counts.
-    reach::tell(record.now());
+    goals::print(record.now());
     measured.flatten()
 }
 
@@ -107,8 +107,8 @@ async fn measure(options: &Options, record: &mut Record) -> Result<()> {
     let wanted = |part: &str| options.part.as_deref().is_none_or(|only| only == part);
     let against = options.against.as_deref();
     if wanted("loads") {
-        let mut parties = Party::all(against).await?;
-        let figures = loads::measure(&mut parties, options.load.as_deref()).await?;
+        let mut contenders = Contender::all(against).await?;
+        let figures = loads::measure(&mut contenders, options.load.as_deref()).await?;
         record.keep("loads", figures)?;
     }
     if wanted("idle") {
@@ -150,7 +150,7 @@ fn conditions() -> Result<Value> {
     let model = model.and_then(|line| Some(line.split_once(": ")?.1));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let processors = std::thread::available_parallelism()?.get();
-    say(&format!(
+    print_line(&format!(
         "{processors} processors ({}), Linux {}, {ROUNDS} rounds, medians",
         model.unwrap_or("unknown"),
         kernel.trim()
@@ -168,6 +168,6 @@ async fn ready(model: &ScriptedModel) -> Result<Gateway> {
 }
 
 #[expect(clippy::print_stdout, reason = "this program is its output")]
-fn say(line: &str) {
+fn print_line(line: &str) {
     println!("{line}");
 }

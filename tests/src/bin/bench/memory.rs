@@ -1,4 +1,4 @@
-//! What Airlock costs while nothing happens: its start, itself idle, and streams that are open and silent.
+//! Costs without load: start-up time, memory of an idle server, and memory and CPU time of silent streams.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
+use super::contender::{AIRLOCK, Contender, LEAST, LIMIT, OTHER};
 use super::http::{Connection, request};
-use super::party::{AIRLOCK, LEAST, LIMIT, OTHER, Party};
-use super::spans::{kib, median, mib, micros, millis, percentile, time, told};
+use super::spans::{kib, median, mib, micros, millis, percentile, summary, time};
 use super::used::Used;
-use super::{ready, say};
+use super::{print_line, ready};
 
 /// Starts that are measured.
 const STARTS: usize = 9;
@@ -48,9 +48,9 @@ pub(super) async fn start() -> Result<Value> {
     }
     // The first one compiles the policy.
     taken.remove(0);
-    say(&format!(
+    print_line(&format!(
         "\nsecond start until it listens, without a child: {}",
-        told(&taken)
+        summary(&taken)
     ));
     let rounds = millis(&taken);
     Ok(json!({"median_ms": median(rounds.iter().copied()), "rounds": rounds}))
@@ -106,8 +106,8 @@ pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
         let gateway = ready(&model).await?;
         real.push(mib(process::resident(gateway.pid())?));
     }
-    say(&format!("\n{STREAMS} silent streams, {ROUNDS} rounds"));
-    say(&format!(
+    print_line(&format!("\n{STREAMS} silent streams, {ROUNDS} rounds"));
+    print_line(&format!(
         "  {:<13}{:>10}{:>10}{:>6}{:>8}{:>14}{:>10}{:>8}{:>10}{:>13}",
         "",
         "first",
@@ -127,7 +127,7 @@ pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
         };
         let idle = Idle::medians(rounds);
         let cpu = format!("{:.2} µs", idle.cpu_us_per_stream_second);
-        say(&format!(
+        print_line(&format!(
             "  {name:<13}{:>10}{:>10}{:>6}{:>8}{:>14}{:>10.1}{:>8.1}{:>10.1}{:>13.1}",
             time(idle.first_us),
             time(idle.first_p99_us),
@@ -142,7 +142,7 @@ pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
         medians.insert(name.to_owned(), json!(idle));
     }
     let middle = median(real.iter().copied());
-    say(&format!(
+    print_line(&format!(
         "Airlock over the real Codex, whose protocol it has compared: {middle:.1} MiB idle"
     ));
     let real = json!({"idle_mib": middle, "rounds": real});
@@ -152,13 +152,13 @@ pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
 /// Starts everybody, opens the streams of one after the other, and leaves all of them alone for a while: side by side,
 /// since who is silent disturbs nobody.
 async fn round(against: Option<&Path>) -> Result<Vec<(&'static str, Idle)>> {
-    let parties = Party::all(against).await?;
+    let contenders = Contender::all(against).await?;
     let mut all = Vec::new();
-    for party in &parties {
-        if let Some((pid, address)) = party.server() {
+    for contender in &contenders {
+        if let Some((pid, address)) = contender.server() {
             let (idle, streams) = open(pid, address).await?;
             all.push(Silent {
-                name: party.name(),
+                name: contender.name(),
                 pid,
                 idle,
                 _streams: streams,
@@ -170,14 +170,14 @@ async fn round(against: Option<&Path>) -> Result<Vec<(&'static str, Idle)>> {
         before.push((Used::at_rest(silent.pid).await?, Instant::now()));
     }
     sleep(SILENCE).await;
-    let mut told = Vec::new();
+    let mut figures = Vec::new();
     for (mut silent, (before, since)) in all.into_iter().zip(before) {
         let (used, taken) = (Used::by(silent.pid)?.since(&before), since.elapsed());
         silent.idle.cpu_us_per_stream_second =
             micros(used) / f64::from(STREAMS) / taken.as_secs_f64();
-        told.push((silent.name, silent.idle));
+        figures.push((silent.name, silent.idle));
     }
-    Ok(told)
+    Ok(figures)
 }
 
 /// Opens the streams of one. They end as they are dropped.
@@ -187,7 +187,10 @@ async fn open(pid: u32, address: SocketAddr) -> Result<(Idle, Vec<Connection>)> 
     let mut streams = Connection::many(address, STREAMS.into()).await?;
     let begun = try_join_all(streams.iter_mut().map(|one| one.begin(&body))).await?;
     let (after, own_after) = (process::resident(pid)?, process::proportional(pid)?);
-    let mut first: Vec<Duration> = begun.into_iter().flat_map(|told| told.first).collect();
+    let mut first: Vec<Duration> = begun
+        .into_iter()
+        .flat_map(|measurement| measurement.first)
+        .collect();
     first.sort_unstable();
     let each = |before: u64, after: u64| kib(after.saturating_sub(before)) / f64::from(STREAMS);
     let idle = Idle {

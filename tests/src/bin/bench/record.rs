@@ -8,33 +8,33 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result};
 use serde_json::{Map, Value};
 
-use super::{PARTS, reach};
+use super::{PARTS, goals};
 
 /// When and where each part was measured, and with what.
 const MEASURED: &str = "measured";
 
 /// The figures of this run, and those of other runs that are kept beside them.
 pub(super) struct Record {
-    /// None: nothing is kept.
+    /// None: nothing is parts.
     file: Option<PathBuf>,
     conditions: Value,
-    kept: Value,
+    parts: Value,
     now: Value,
 }
 
 impl Record {
     /// Takes up what the file has. A run adds to it part by part.
     pub(super) fn open(file: Option<PathBuf>, conditions: Value) -> Result<Self> {
-        let mut kept = match &file {
+        let mut parts = match &file {
             Some(file) => read(file).with_context(|| format!("reading {}", file.display()))?,
             None => Map::new(),
         };
         // What is no part now is of an older bench.
-        kept.retain(|name, _| PARTS.contains(&name.as_str()) || name == MEASURED);
+        parts.retain(|name, _| PARTS.contains(&name.as_str()) || name == MEASURED);
         Ok(Self {
             file,
             conditions,
-            kept: Value::Object(kept),
+            parts: Value::Object(parts),
             now: Value::Object(Map::new()),
         })
     }
@@ -47,16 +47,16 @@ impl Record {
             .as_secs()
             .into();
         self.now[part] = figures.clone();
-        self.kept[part] = figures;
-        self.kept[MEASURED][part] = measured;
-        let verdicts = reach::verdicts(&self.kept);
-        self.kept["goals"] = verdicts;
+        self.parts[part] = figures;
+        self.parts[MEASURED][part] = measured;
+        let verdicts = goals::verdicts(&self.parts);
+        self.parts["goals"] = verdicts;
         let Some(file) = &self.file else {
             return Ok(());
         };
         // Renamed into its place, so that there is a whole file at any time.
         let draft = file.with_extension("json.new");
-        fs::write(&draft, serde_json::to_string_pretty(&self.kept)?)?;
+        fs::write(&draft, serde_json::to_string_pretty(&self.parts)?)?;
         fs::rename(&draft, file).with_context(|| format!("writing {}", file.display()))
     }
 
@@ -94,15 +94,15 @@ mod tests {
         run("1", "turns", json!({"20": {"of_defaults": 1.2}}));
         run("2", "start", json!({"median_ms": 60.0}));
         run("3", "start", json!({"median_ms": f64::NAN}));
-        let kept: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        assert_eq!(kept.get("conditions"), None);
-        assert_eq!(kept["start"], json!({"median_ms": null}));
-        assert_eq!(kept["turns"]["20"]["of_defaults"], 1.2);
-        assert_eq!(kept["measured"]["turns"]["version"], "1");
-        assert_eq!(kept["measured"]["start"]["version"], "3");
-        assert!(kept["measured"]["start"]["unix_time"].is_u64());
+        let parts: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert_eq!(parts.get("conditions"), None);
+        assert_eq!(parts["start"], json!({"median_ms": null}));
+        assert_eq!(parts["turns"]["20"]["of_defaults"], 1.2);
+        assert_eq!(parts["measured"]["turns"]["version"], "1");
+        assert_eq!(parts["measured"]["start"]["version"], "3");
+        assert!(parts["measured"]["start"]["unix_time"].is_u64());
         let verdict = |at: &str| {
-            let goals = kept["goals"].as_array().unwrap();
+            let goals = parts["goals"].as_array().unwrap();
             let goal = goals.iter().find(|goal| goal["at"] == at).unwrap();
             goal["reached"].clone()
         };

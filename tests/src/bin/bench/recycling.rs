@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
 use super::codex::{children, size};
-use super::say;
+use super::print_line;
 use super::spans::mib;
 
 /// Turns, so many of them at once.
@@ -53,11 +53,11 @@ pub(super) async fn measure() -> Result<Value> {
     let taken = began.elapsed();
     let fleet = admin.fleet().await?;
     let started = &fleet["started"];
-    say(&format!(
+    print_line(&format!(
         "\n{MANY} turns, {AT_ONCE} at once, children replaced after {RECYCLE} threads: {taken:.1?}, every reply whole, {started} children started"
     ));
     let (largest, together, disk) = (mib(largest), mib(together), mib(disk));
-    say(&format!(
+    print_line(&format!(
         "  the largest child {largest:.1} MiB, all of them together {together:.1} MiB, Codex's home {disk:.1} MiB"
     ));
     let figures = json!({"turns": MANY, "at_once": AT_ONCE, "recycle_threads": RECYCLE, "seconds": taken.as_secs_f64(),

@@ -1,12 +1,12 @@
-//! Times and sizes: their units, medians and percentiles, and how they are told.
+//! Times and sizes: units, medians, percentiles and formatting.
 
 use std::time::Duration;
 
 /// The value that so many of a hundred do not exceed (nearest rank). Of none: nothing.
 pub(super) fn percentile<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
     let rank = (sorted.len() * percent).div_ceil(100);
-    let place = rank.saturating_sub(1);
-    sorted.get(place).copied().unwrap_or_default()
+    let index = rank.saturating_sub(1);
+    sorted.get(index).copied().unwrap_or_default()
 }
 
 /// The middle one. Of none: not a number.
@@ -44,7 +44,7 @@ pub(super) fn time(micros: f64) -> String {
 }
 
 /// The median, and what lies around it.
-pub(super) fn told(taken: &[Duration]) -> String {
+pub(super) fn summary(taken: &[Duration]) -> String {
     let mut sorted = taken.to_vec();
     sorted.sort_unstable();
     let of = |percent| percentile(&sorted, percent);

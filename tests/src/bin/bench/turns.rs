@@ -1,4 +1,4 @@
-//! What a turn on the real Codex costs: driven directly as it comes, directly with our settings, and through the gateway.
+//! The cost of a turn on the real Codex: driven directly with its defaults, with our settings, and through the gateway.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::codex::{catalogue, children, set_by, size};
-use super::say;
+use super::print_line;
 use super::spans::{median, mib, micros, percentile, time};
 use super::used::{Used, watch};
 
@@ -22,17 +22,17 @@ const LOADS: [(usize, usize); 3] = [(1, 30), (20, 120), (50, 150)];
 /// Rounds of each besides the first, which warms up.
 const ROUNDS: usize = 5;
 
-/// What rounds told of a party.
+/// The rounds of a variant.
 #[derive(Default)]
-struct Told {
-    rounds: Vec<Sums>,
+struct ContenderRounds {
+    rounds: Vec<RoundFigures>,
     /// Until the first piece of text, of each turn of all rounds.
     first: Vec<Duration>,
 }
 
-/// What a round comes to, or the medians of several.
+/// The figures of a round, or the medians of several.
 #[derive(Clone, Copy, Serialize)]
-struct Sums {
+struct RoundFigures {
     /// Of its turns the median.
     first_ms: f64,
     turns_per_second: f64,
@@ -41,7 +41,7 @@ struct Sums {
     gateway_resident_mib: f64,
 }
 
-impl Sums {
+impl RoundFigures {
     fn medians(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure));
         Self {
@@ -53,8 +53,8 @@ impl Sums {
     }
 }
 
-/// Who runs the turns.
-struct Party {
+/// A way to run the turns.
+struct Variant {
     name: &'static str,
     runner: Runner,
     home: PathBuf,
@@ -84,11 +84,11 @@ pub(super) async fn measure() -> Result<Value> {
     let mut like = params.clone();
     like["config"] = json!({"model_catalog_json": catalogue(&ours)?});
     let set = set_by(&gateway).await?;
-    let mut parties = [
-        Party::direct("Codex as it comes", &binary, home.path(), &[], json!({})).await?,
-        Party::direct("with our home", &binary, &ours, &[], params.clone()).await?,
-        Party::direct("with all our options", &binary, &ours, &set, like).await?,
-        Party {
+    let mut variants = [
+        Variant::direct("Codex as it comes", &binary, home.path(), &[], json!({})).await?,
+        Variant::direct("with our home", &binary, &ours, &[], params.clone()).await?,
+        Variant::direct("with all our options", &binary, &ours, &set, like).await?,
+        Variant {
             name: "through Airlock",
             home: gateway.codex_home(),
             runner: Runner::Gateway(Box::new(gateway)),
@@ -98,54 +98,54 @@ pub(super) async fn measure() -> Result<Value> {
     ];
     let mut figures = Map::new();
     for (at_once, turns) in LOADS {
-        let mut told: [Told; 4] = Default::default();
+        let mut results: [ContenderRounds; 4] = Default::default();
         for round in 0..=ROUNDS {
-            for (party, told) in parties.iter_mut().zip(&mut told) {
-                let (first, sums) = party.run(at_once, turns).await?;
+            for (variant, results) in variants.iter_mut().zip(&mut results) {
+                let (first, sums) = variant.run(at_once, turns).await?;
                 if round > 0 {
-                    told.first.extend(first);
-                    told.rounds.push(sums);
+                    results.first.extend(first);
+                    results.rounds.push(sums);
                 }
             }
         }
-        say(&format!(
+        print_line(&format!(
             "\nthe real Codex, {at_once} at once, {turns} turns, {ROUNDS} rounds"
         ));
-        figures.insert(at_once.to_string(), tell(&parties, &mut told));
+        figures.insert(at_once.to_string(), print_results(&variants, &mut results));
     }
-    say("");
+    print_line("");
     let mut growth = Map::new();
-    for party in &parties {
-        growth.insert(party.name.to_owned(), party.tell_growth().await?);
+    for variant in &variants {
+        growth.insert(variant.name.to_owned(), variant.print_growth().await?);
     }
     figures.insert("growth".to_owned(), Value::Object(growth));
     Ok(Value::Object(figures))
 }
 
-fn tell(parties: &[Party; 4], told: &mut [Told; 4]) -> Value {
-    say(&format!(
+fn print_results(variants: &[Variant; 4], results: &mut [ContenderRounds; 4]) -> Value {
+    print_line(&format!(
         "  {:<20}{:>12}{:>10}{:>12}{:>10}{:>10}{:>12}{:>8}",
         "", "first token", "", "p99", "turns/s", "", "CPU/turn", "MiB"
     ));
     let (mut medians, mut rounds) = (Map::new(), Map::new());
-    let defaults = told[0].rounds.clone();
+    let defaults = results[0].rounds.clone();
     let times = |ratio: f64| format!("({ratio:.2} x)");
-    for (party, told) in parties.iter().zip(told.iter_mut()) {
-        let sums = Sums::medians(&told.rounds);
-        told.first.sort_unstable();
-        let last = percentile(&told.first, 99);
-        let first = ratio(&told.rounds, &defaults, |sums| sums.first_ms);
-        let rate = ratio(&told.rounds, &defaults, |sums| sums.turns_per_second);
-        let (cpu, resident) = match party.runner {
+    for (variant, results) in variants.iter().zip(results.iter_mut()) {
+        let sums = RoundFigures::medians(&results.rounds);
+        results.first.sort_unstable();
+        let last = percentile(&results.first, 99);
+        let first = ratio(&results.rounds, &defaults, |sums| sums.first_ms);
+        let rate = ratio(&results.rounds, &defaults, |sums| sums.turns_per_second);
+        let (cpu, resident) = match variant.runner {
             Runner::Direct { .. } => ("-".to_owned(), "-".to_owned()),
             Runner::Gateway(_) => (
                 time(sums.gateway_cpu_us_per_turn),
                 format!("{:.1}", sums.gateway_resident_mib),
             ),
         };
-        say(&format!(
+        print_line(&format!(
             "  {:<20}{:>12}{:>10}{:>12}{:>10.1}{:>10}{cpu:>12}{resident:>8}",
-            party.name,
+            variant.name,
             time(sums.first_ms * 1e3),
             times(first),
             time(micros(last)),
@@ -154,24 +154,25 @@ fn tell(parties: &[Party; 4], told: &mut [Told; 4]) -> Value {
         ));
         let mut kept = json!(sums);
         kept["first_p99_ms"] = json!(micros(last) / 1e3);
-        medians.insert(party.name.to_owned(), kept);
-        rounds.insert(party.name.to_owned(), json!(told.rounds));
+        medians.insert(variant.name.to_owned(), kept);
+        rounds.insert(variant.name.to_owned(), json!(results.rounds));
     }
-    let [defaults, _, same, ours] = &*told;
+    let [defaults, _, same, ours] = &*results;
     let later = ours.rounds.iter().zip(&same.rounds);
     let later = median(later.map(|(ours, same)| ours.first_ms - same.first_ms));
-    let rate = |than: &Told| ratio(&ours.rounds, &than.rounds, |sums| sums.turns_per_second);
+    let rate =
+        |than: &ContenderRounds| ratio(&ours.rounds, &than.rounds, |sums| sums.turns_per_second);
     json!({"first_over_same_options_ms": later, "of_same_options": rate(same), "of_defaults": rate(defaults),
         "medians": medians, "rounds": rounds})
 }
 
 /// A figure as a multiple of another's: the median over rounds, in each of which they follow one another.
-fn ratio(one: &[Sums], other: &[Sums], figure: fn(&Sums) -> f64) -> f64 {
+fn ratio(one: &[RoundFigures], other: &[RoundFigures], figure: fn(&RoundFigures) -> f64) -> f64 {
     let pairs = one.iter().zip(other);
     median(pairs.map(|(one, other)| figure(one) / figure(other)))
 }
 
-impl Party {
+impl Variant {
     async fn direct(
         name: &'static str,
         binary: &Path,
@@ -193,7 +194,7 @@ impl Party {
     }
 
     /// The time to the first piece of text of each turn, and what the round comes to.
-    async fn run(&mut self, at_once: usize, turns: usize) -> Result<(Vec<Duration>, Sums)> {
+    async fn run(&mut self, at_once: usize, turns: usize) -> Result<(Vec<Duration>, RoundFigures)> {
         let (mut first, taken, cpu, resident) = match &mut self.runner {
             Runner::Direct { server, params } => {
                 let began = Instant::now();
@@ -224,7 +225,7 @@ impl Party {
         self.turns = self.turns.max(1);
         first.sort_unstable();
         let run = f64::from(u32::try_from(first.len())?);
-        let sums = Sums {
+        let sums = RoundFigures {
             first_ms: micros(percentile(&first, 50)) / 1e3,
             turns_per_second: run / taken.as_secs_f64(),
             gateway_cpu_us_per_turn: cpu / run,
@@ -245,12 +246,12 @@ impl Party {
         }
     }
 
-    async fn tell_growth(&self) -> Result<Value> {
+    async fn print_growth(&self) -> Result<Value> {
         let (resident, disk) = (mib(self.resident().await?), mib(size(&self.home)?));
         let turns = f64::from(u32::try_from(self.turns)?);
         let held = (resident - mib(self.before.0)) / turns * 100.0;
         let written = (disk - mib(self.before.1)) / turns * 1000.0;
-        say(&format!(
+        print_line(&format!(
             "{}: {resident:.1} MiB after {} turns, {held:+.1} MiB for 100 turns; its home {written:+.2} MiB for 1,000 turns",
             self.name, self.turns,
         ));
@@ -272,8 +273,8 @@ async fn through(gateway: &Gateway, turns: usize) -> Result<Vec<Duration>> {
     Ok(taken)
 }
 
-/// Where a call's answer leads.
-enum Asked {
+/// A request without a response yet.
+enum PendingCall {
     Thread(Instant),
     Turn,
     Rest,
@@ -290,13 +291,13 @@ async fn drive(
     if let (Some(thread), Some(params)) = (thread.as_object_mut(), params.as_object()) {
         thread.extend(params.clone());
     }
-    let (mut asked, mut began, mut taken) = (HashMap::new(), HashMap::new(), Vec::new());
+    let (mut pending, mut began, mut taken) = (HashMap::new(), HashMap::new(), Vec::new());
     let (mut started, mut ended) = (0, 0);
     while ended < turns {
         while started < turns && started - ended < at_once {
             let now = Instant::now();
             let id = server.request("thread/start", thread.clone()).await?;
-            asked.insert(id, Asked::Thread(now));
+            pending.insert(id, PendingCall::Thread(now));
             started += 1;
         }
         let message = server.next().await?;
@@ -306,14 +307,17 @@ async fn drive(
             .filter(|_| message.get("method").is_none())
         {
             ensure!(message.get("error").is_none(), "{message}");
-            if let Some(Asked::Thread(since)) = asked.remove(&id) {
+            if let Some(PendingCall::Thread(since)) = pending.remove(&id) {
                 let thread = message["result"]["thread"]["id"]
                     .as_str()
                     .context("no thread")?;
                 began.insert(thread.to_owned(), Some(since));
                 let input = json!([{"type": "text", "text": "hi"}]);
                 let params = json!({"threadId": thread, "input": input});
-                asked.insert(server.request("turn/start", params).await?, Asked::Turn);
+                pending.insert(
+                    server.request("turn/start", params).await?,
+                    PendingCall::Turn,
+                );
             }
             continue;
         }
@@ -326,9 +330,9 @@ async fn drive(
                 let thread = of("threadId").context("no thread")?;
                 began.remove(&thread);
                 let params = json!({ "threadId": thread });
-                asked.insert(
+                pending.insert(
                     server.request("thread/unsubscribe", params).await?,
-                    Asked::Rest,
+                    PendingCall::Rest,
                 );
                 ended += 1;
             }

@@ -1,4 +1,4 @@
-//! What a server uses, read while it serves: CPU time of its threads, and memory.
+//! Resource usage of a running server: CPU time of its threads, and memory.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

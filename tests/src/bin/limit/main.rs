@@ -34,14 +34,14 @@ use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
-use self::policy::{Asked, Policy, Session, ours};
-use self::sandbox::Ready;
+use self::policy::{Policy, RenderedPlan, Session, to_anyhow};
+use self::sandbox::CompiledPolicy;
 
 /// Deltas of a stream that are fed at once.
 const BATCH: usize = 64;
 
-/// What Codex tells of a turn.
-enum Told {
+/// A notification of a turn.
+enum TurnMessage {
     Event(EventKind),
     Ended,
 }
@@ -82,20 +82,20 @@ struct Total {
 }
 
 /// A `Mutex` costs nothing on one thread, but handlers must be `Send`.
-type Shared<T> = std::sync::Arc<std::sync::Mutex<T>>;
+type SharedMutex<T> = std::sync::Arc<std::sync::Mutex<T>>;
 
 #[derive(Clone)]
 struct Codex {
     policy: Policy,
     lines: mpsc::UnboundedSender<String>,
-    state: Shared<Calls>,
+    state: SharedMutex<PendingCalls>,
 }
 
 #[derive(Default)]
-struct Calls {
+struct PendingCalls {
     last: u64,
     answers: HashMap<u64, oneshot::Sender<String>>,
-    turns: HashMap<String, mpsc::UnboundedSender<Told>>,
+    turns: HashMap<String, mpsc::UnboundedSender<TurnMessage>>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -106,7 +106,9 @@ pub(crate) async fn main() -> Result<()> {
         .context("limit CODEX, or least-sandbox CODEX POLICY")?;
     let policy = match words.next() {
         None => Policy::Native,
-        Some(file) => Policy::Sandboxed(ours(Ready::compile(&std::fs::read(file)?))?.into()),
+        Some(file) => {
+            Policy::Sandboxed(to_anyhow(CompiledPolicy::compile(&std::fs::read(file)?))?.into())
+        }
     };
     let mut child = Command::new(codex)
         .arg("app-server")
@@ -156,7 +158,7 @@ impl Codex {
         let codex = Self {
             policy,
             lines,
-            state: Shared::default(),
+            state: SharedMutex::default(),
         };
         let stdin = child.stdin.take().context("no stdin")?;
         tokio::spawn(write(stdin, outgoing));
@@ -165,7 +167,7 @@ impl Codex {
         Ok(codex)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, Calls> {
+    fn state(&self) -> std::sync::MutexGuard<'_, PendingCalls> {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
@@ -186,7 +188,7 @@ impl Codex {
     }
 
     /// Gives a thread back. Nobody waits for the answer.
-    fn forget(&self, thread: &str) {
+    fn unsubscribe(&self, thread: &str) {
         let mut state = self.state();
         state.turns.remove(thread);
         state.last += 1;
@@ -206,17 +208,17 @@ impl Codex {
                 return Ok(());
             }
             while let Some(end) = memchr::memchr(b'\n', &buffer) {
-                self.take(&buffer[..end])?;
+                self.dispatch(&buffer[..end])?;
                 buffer.advance(end + 1);
             }
         }
     }
 
-    fn take(&self, line: &[u8]) -> Result<()> {
+    fn dispatch(&self, line: &[u8]) -> Result<()> {
         let line: Line<'_> = serde_json::from_slice(line)?;
         if let (Some(id), Some(result)) = (line.id, line.result) {
             if let Some(answer) = self.state().answers.remove(&id) {
-                // Who asked may have left.
+                // The caller may have stopped waiting.
                 let _ = answer.send(result.get().to_owned());
             }
             return Ok(());
@@ -224,26 +226,28 @@ impl Codex {
         let (Some(method), Some(params)) = (line.method, line.params) else {
             return Ok(());
         };
-        let told = match (method, params.delta, params.token_usage) {
-            ("item/agentMessage/delta", Some(text), _) => Told::Event(EventKind::Text(Text {
-                message: 0,
-                phase: None,
-                text,
-            })),
+        let message = match (method, params.delta, params.token_usage) {
+            ("item/agentMessage/delta", Some(text), _) => {
+                TurnMessage::Event(EventKind::Text(Text {
+                    message: 0,
+                    phase: None,
+                    text,
+                }))
+            }
             ("thread/tokenUsage/updated", _, Some(TokenUsage { total })) => {
-                Told::Event(EventKind::Usage(Usage {
+                TurnMessage::Event(EventKind::Usage(Usage {
                     input: total.input_tokens,
                     cached: total.cached_input_tokens,
                     output: total.output_tokens,
                     reasoning: total.reasoning_output_tokens,
                 }))
             }
-            ("turn/completed", ..) => Told::Ended,
+            ("turn/completed", ..) => TurnMessage::Ended,
             _ => return Ok(()),
         };
         let state = self.state();
         if let Some(turn) = params.thread_id.and_then(|thread| state.turns.get(thread)) {
-            let _ = turn.send(told);
+            let _ = turn.send(message);
         }
         Ok(())
     }
@@ -258,11 +262,11 @@ async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<String>
 
 #[derive(Deserialize)]
 struct Started {
-    thread: Named,
+    thread: ThreadId,
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct ThreadId {
     id: String,
 }
 
@@ -274,21 +278,21 @@ async fn complete(State(codex): State<Codex>, body: String) -> Response {
 }
 
 async fn answer(codex: Codex, body: String) -> Result<Response> {
-    let (mut session, asked) = codex.policy.render(body)?;
-    let Asked { model, notes, .. } = asked;
+    let (mut session, plan) = codex.policy.render(body)?;
+    let RenderedPlan { model, notes, .. } = plan;
     let params = json!({"model": model, "ephemeral": true, "approvalPolicy": "never", "sandbox": "read-only",
-        "environments": [], "baseInstructions": asked.instructions});
+        "environments": [], "baseInstructions": plan.instructions});
     let started = codex.call("thread/start", &params.to_string()).await?;
     let thread = serde_json::from_str::<Started>(&started)?.thread.id;
-    if !asked.history.is_empty() {
+    if !plan.history.is_empty() {
         // Each item is JSON already.
-        let items = asked.history.join(",");
+        let items = plan.history.join(",");
         let params = format!(r#"{{"threadId":"{thread}","items":[{items}]}}"#);
         codex.call("thread/inject_items", &params).await?;
     }
-    let (sender, mut told) = mpsc::unbounded_channel();
+    let (sender, mut messages) = mpsc::unbounded_channel();
     codex.state().turns.insert(thread.clone(), sender);
-    let texts = asked.input.into_iter();
+    let texts = plan.input.into_iter();
     let input: Vec<Value> = texts
         .map(|text| json!({"type": "text", "text": text}))
         .collect();
@@ -296,14 +300,14 @@ async fn answer(codex: Codex, body: String) -> Result<Response> {
     codex.call("turn/start", &params.to_string()).await?;
     session.open(model, notes)?;
     let mut batch = Vec::with_capacity(BATCH);
-    if asked.streaming {
+    if plan.streaming {
         let stream = unfold(
-            (Some(session), told, batch, codex, thread),
-            async |(session, mut told, mut batch, codex, thread)| {
+            (Some(session), messages, batch, codex, thread),
+            async |(session, mut messages, mut batch, codex, thread)| {
                 let (mut session, mut text) = (session?, String::new());
                 loop {
-                    told.recv_many(&mut batch, BATCH).await;
-                    let ended = match say(&mut session, &mut batch, &mut text) {
+                    messages.recv_many(&mut batch, BATCH).await;
+                    let ended = match feed_batch(&mut session, &mut batch, &mut text) {
                         Ok(false) if text.is_empty() => continue,
                         ended => ended,
                     };
@@ -314,11 +318,11 @@ async fn answer(codex: Codex, body: String) -> Result<Response> {
                         Err(error) => (None, Err(error)),
                     };
                     if session.is_none() {
-                        codex.forget(&thread);
+                        codex.unsubscribe(&thread);
                     }
                     let piece = piece.map(|()| Bytes::from(text));
                     let piece = piece.map_err(anyhow::Error::into_boxed_dyn_error);
-                    return Some((piece, (session, told, batch, codex, thread)));
+                    return Some((piece, (session, messages, batch, codex, thread)));
                 }
             },
         );
@@ -327,34 +331,38 @@ async fn answer(codex: Codex, body: String) -> Result<Response> {
     }
     let mut text = String::new();
     let whole = loop {
-        told.recv_many(&mut batch, BATCH).await;
-        match say(&mut session, &mut batch, &mut text) {
+        messages.recv_many(&mut batch, BATCH).await;
+        match feed_batch(&mut session, &mut batch, &mut text) {
             Ok(false) => {}
             Ok(true) => break session.finish(&mut text).flatten(),
             Err(error) => break Err(error),
         }
     };
-    codex.forget(&thread);
+    codex.unsubscribe(&thread);
     Ok(([(CONTENT_TYPE, "application/json")], whole?).into_response())
 }
 
-/// Writes what was told, and gives whether that was all.
-fn say(session: &mut Session, batch: &mut Vec<Told>, text: &mut String) -> Result<bool> {
+/// Writes the frames of a batch, and returns whether the turn has ended.
+fn feed_batch(
+    session: &mut Session,
+    batch: &mut Vec<TurnMessage>,
+    text: &mut String,
+) -> Result<bool> {
     let (events, ended) = events(batch);
     session.feed(events, text)?;
     Ok(ended)
 }
 
-/// What was told, and whether that was all.
-fn events(batch: &mut Vec<Told>) -> (Vec<Event>, bool) {
+/// The events of a batch, and whether the turn has ended.
+fn events(batch: &mut Vec<TurnMessage>) -> (Vec<Event>, bool) {
     let mut ended = batch.is_empty();
-    let events = batch.drain(..).filter_map(|told| match told {
-        Told::Event(kind) => Some(Event {
+    let events = batch.drain(..).filter_map(|message| match message {
+        TurnMessage::Event(kind) => Some(Event {
             source: 0,
             at: 0,
             kind,
         }),
-        Told::Ended => {
+        TurnMessage::Ended => {
             ended = true;
             None
         }

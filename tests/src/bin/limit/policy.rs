@@ -9,7 +9,7 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Frame
 use airlock_shipped_policy::{prompt, translate};
 use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::sandbox::{Ready, Sandbox};
+use super::sandbox::{CompiledPolicy, Sandbox};
 
 /// The request, in the words of either side: natively and in the sandbox they are types of their own.
 macro_rules! request {
@@ -27,13 +27,13 @@ macro_rules! request {
 }
 
 /// What a plan asks for, likewise.
-macro_rules! asked {
+macro_rules! rendered_plan {
     ($item:ident, $plan:expr, $brief:expr) => {{
         let input = $brief.input.into_iter().filter_map(|item| match item {
             $item::Text(text) => Some(text),
             $item::Attachment(_) => None,
         });
-        Asked {
+        RenderedPlan {
             streaming: $plan.streaming,
             model: $plan.model.map(|model| model.name).unwrap_or_default(),
             instructions: $plan.instructions,
@@ -44,17 +44,17 @@ macro_rules! asked {
     }};
 }
 
-pub(crate) use {asked, request};
+pub(crate) use {rendered_plan, request};
 
 /// Where the policy runs.
 #[derive(Clone)]
 pub(crate) enum Policy {
     Native,
-    Sandboxed(Arc<Ready>),
+    Sandboxed(Arc<CompiledPolicy>),
 }
 
-/// What a request asks for, as far as a limit needs to know.
-pub(crate) struct Asked {
+/// The part of a plan that the limit uses.
+pub(crate) struct RenderedPlan {
     pub(crate) streaming: bool,
     pub(crate) model: String,
     pub(crate) instructions: String,
@@ -77,22 +77,22 @@ pub(crate) enum Session {
 
 impl Policy {
     /// What a request becomes.
-    pub(crate) fn render(&self, body: String) -> Result<(Session, Asked)> {
-        let ready = match self {
+    pub(crate) fn render(&self, body: String) -> Result<(Session, RenderedPlan)> {
+        let compiled = match self {
             Self::Native => return Ok((Session::Native(None), rendered(body)?)),
-            Self::Sandboxed(ready) => ready,
+            Self::Sandboxed(compiled) => compiled,
         };
-        let mut sandbox = Box::new(ours(ready.sandbox())?);
-        let asked = ours(sandbox.render(body))?;
-        Ok((Session::Sandboxed(sandbox), asked))
+        let mut sandbox = Box::new(to_anyhow(compiled.sandbox())?);
+        let plan = to_anyhow(sandbox.render(body))?;
+        Ok((Session::Sandboxed(sandbox), plan))
     }
 }
 
-fn rendered(body: String) -> Result<Asked> {
+fn rendered(body: String) -> Result<RenderedPlan> {
     let rendered = prompt::render(&request!(Request, body));
     let mut plan = rendered.map_err(|problem| anyhow!("{}", problem.message))?;
     let brief = plan.briefs.pop().context("no brief")?;
-    Ok(asked!(InputItem, plan, brief))
+    Ok(rendered_plan!(InputItem, plan, brief))
 }
 
 impl Session {
@@ -107,7 +107,7 @@ impl Session {
         };
         match self {
             Self::Native(reply) => *reply = Some(translate::ReplyTranslator::new(&context)),
-            Self::Sandboxed(sandbox) => ours(sandbox.open(context))?,
+            Self::Sandboxed(sandbox) => to_anyhow(sandbox.open(context))?,
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Session {
                 Ok(())
             }
             Self::Native(None) => bail!("no reply"),
-            Self::Sandboxed(sandbox) => ours(sandbox.feed(events, text)),
+            Self::Sandboxed(sandbox) => to_anyhow(sandbox.feed(events, text)),
         }
     }
 
@@ -133,13 +133,13 @@ impl Session {
                 let body = closing.body;
                 Ok(body.map_err(|problem| anyhow!("{}", problem.message)))
             }
-            Self::Sandboxed(sandbox) => ours(sandbox.finish(text)),
+            Self::Sandboxed(sandbox) => to_anyhow(sandbox.finish(text)),
         }
     }
 }
 
 /// wasmtime has errors of its own.
-pub(crate) fn ours<T>(outcome: wasmtime::Result<T>) -> Result<T> {
+pub(crate) fn to_anyhow<T>(outcome: wasmtime::Result<T>) -> Result<T> {
     outcome.map_err(|error| anyhow!("{error:#}"))
 }
 

@@ -20,7 +20,7 @@ use self::bindings::exports::airlock::policy::prompt::GuestIndices as PromptIndi
 use self::bindings::exports::airlock::policy::translate::{
     Frame, Guest as Translate, GuestIndices as TranslateIndices,
 };
-use super::policy::{Asked, asked, request, write};
+use super::policy::{RenderedPlan, rendered_plan, request, write};
 
 #[allow(
     missing_docs,
@@ -41,14 +41,14 @@ const TABLE_ELEMENTS: usize = 20_000;
 const KEPT: usize = 64 << 10;
 
 /// The policy, compiled.
-pub(crate) struct Ready {
+pub(crate) struct CompiledPolicy {
     engine: Engine,
     policy: InstancePre<()>,
     prompt: PromptIndices,
     translate: TranslateIndices,
 }
 
-impl Ready {
+impl CompiledPolicy {
     pub(crate) fn compile(component: &[u8]) -> Result<Self> {
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(INSTANCES)
@@ -77,7 +77,7 @@ impl Ready {
         let mut store = Store::new(&self.engine, ());
         let instance = self.policy.instantiate(&mut store)?;
         Ok(Sandbox {
-            ready: self.clone(),
+            compiled: self.clone(),
             store,
             instance,
             reply: None,
@@ -87,19 +87,19 @@ impl Ready {
 
 /// One request's.
 pub(crate) struct Sandbox {
-    ready: Arc<Ready>,
+    compiled: Arc<CompiledPolicy>,
     store: Store<()>,
     instance: Instance,
     reply: Option<(Translate, ResourceAny)>,
 }
 
 impl Sandbox {
-    pub(crate) fn render(&mut self, body: String) -> Result<Asked> {
-        let prompt = self.ready.prompt.load(&mut self.store, &self.instance)?;
+    pub(crate) fn render(&mut self, body: String) -> Result<RenderedPlan> {
+        let prompt = self.compiled.prompt.load(&mut self.store, &self.instance)?;
         let rendered = prompt.call_render(&mut self.store, &request!(Request, body))?;
         let mut plan = rendered.map_err(|problem| format_err!("{}", problem.message))?;
         let brief = plan.briefs.pop().context("no brief")?;
-        Ok(asked!(InputItem, plan, brief))
+        Ok(rendered_plan!(InputItem, plan, brief))
     }
 
     pub(crate) fn open(&mut self, context: native::Context) -> Result<()> {
@@ -110,7 +110,10 @@ impl Sandbox {
             model: context.model,
             notes: context.notes,
         };
-        let translate = self.ready.translate.load(&mut self.store, &self.instance)?;
+        let translate = self
+            .compiled
+            .translate
+            .load(&mut self.store, &self.instance)?;
         let reply = translate.reply();
         let reply = reply.call_constructor(&mut self.store, &context)?;
         self.reply = Some((translate, reply));
@@ -119,7 +122,7 @@ impl Sandbox {
 
     pub(crate) fn feed(&mut self, events: Vec<native::Event>, text: &mut String) -> Result<()> {
         let (translate, reply) = self.reply.as_ref().context("no reply")?;
-        let events: Vec<Event> = events.into_iter().filter_map(told).collect();
+        let events: Vec<Event> = events.into_iter().filter_map(to_guest).collect();
         let told = translate
             .reply()
             .call_feed(&mut self.store, *reply, &events)?;
@@ -139,7 +142,7 @@ impl Sandbox {
 }
 
 /// An event in the words of the sandbox. Loads have texts and usage alone.
-fn told(event: native::Event) -> Option<Event> {
+fn to_guest(event: native::Event) -> Option<Event> {
     let kind = match event.kind {
         native::EventKind::Text(native::Text { message, text, .. }) => EventKind::Text(Text {
             message,

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::Teller;
+use super::ResponseStream;
 
-impl Teller {
+impl ResponseStream {
     pub(super) async fn call(&mut self, id: &str, name: &str, arguments: &str) {
         self.close().await;
         let own = self.item_id("fc");

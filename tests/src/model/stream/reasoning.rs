@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Open, Teller};
+use super::{OpenOutput, ResponseStream};
 
-impl Teller {
+impl ResponseStream {
     pub(super) async fn reasoning(&mut self, delta: &str, is_raw: bool) {
-        if !matches!(&self.open, Some(Open::Reasoning { .. })) {
+        if !matches!(&self.open, Some(OpenOutput::Reasoning { .. })) {
             self.close().await;
             let id = self.item_id("rs");
             let item = json!({"id": &id, "type": "reasoning", "summary": []});
@@ -16,13 +16,13 @@ impl Teller {
                 json!({"output_index": index, "item": item}),
             )
             .await;
-            self.open = Some(Open::Reasoning {
+            self.open = Some(OpenOutput::Reasoning {
                 id,
                 summary: String::new(),
                 raw: String::new(),
             });
         }
-        let Some(Open::Reasoning { id, summary, raw }) = &mut self.open else {
+        let Some(OpenOutput::Reasoning { id, summary, raw }) = &mut self.open else {
             return;
         };
         let id = id.clone();

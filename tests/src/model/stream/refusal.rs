@@ -2,14 +2,14 @@
 
 use serde_json::json;
 
-use super::{Open, Teller};
+use super::{OpenOutput, ResponseStream};
 
-impl Teller {
+impl ResponseStream {
     pub(super) async fn refusal(&mut self, text: &str, streamed: bool) {
-        if !matches!(&self.open, Some(Open::Message { .. })) {
+        if !matches!(&self.open, Some(OpenOutput::Message { .. })) {
             self.message(None).await;
         }
-        let Some(Open::Message { item, refusal, .. }) = &mut self.open else {
+        let Some(OpenOutput::Message { item, refusal, .. }) = &mut self.open else {
             return;
         };
         let id = item

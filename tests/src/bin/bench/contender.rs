@@ -1,4 +1,4 @@
-//! Who is measured: the raw line, the native limit, the same limit with the least sandbox, Airlock as it is shipped.
+//! The systems that are compared: the raw pipe, the native limit, the limit with the least sandbox, and Airlock.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,16 +13,16 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::http::{Connection, request};
-use super::line::Line;
 use super::loads::{Kind, Work};
-use super::told::Told;
+use super::measurement::Measurement;
+use super::pipe::CodexPipe;
 use super::used::{Used, watch};
 use super::{KEY, PATIENCE};
 
-/// What Airlock is configured to beyond its defaults: enough places for the loads.
+/// Airlock's settings: enough turns and instances for the loads.
 const SETTINGS: &str = "[limits]\nturns = 1000\n[sandbox]\ninstances = 1100\n";
 
-/// Their names, where figures are compared.
+/// Names of contenders whose figures are compared.
 pub(super) const LIMIT: &str = "native limit";
 pub(super) const LEAST: &str = "least sandbox";
 pub(super) const AIRLOCK: &str = "Airlock";
@@ -31,26 +31,26 @@ pub(super) const OTHER: &str = "other build";
 /// The shipped policy as a component.
 const POLICY: &str = airlock_tests::components::SHIPPED;
 
-/// One of those that are compared.
-pub(super) enum Party {
-    Line(Box<Line>),
+/// A system that is measured.
+pub(super) enum Contender {
+    Pipe(Box<CodexPipe>),
     Limit(&'static str, Box<Server>),
     Airlock(&'static str, Box<Gateway>),
 }
 
-/// A server that was started as a program.
+/// A server process.
 pub(super) struct Server {
     _child: Child,
     pid: u32,
     address: SocketAddr,
 }
 
-impl Party {
-    /// All of them, each over a stand-in of its own. `against`: another build of Airlock.
+impl Contender {
+    /// Starts all contenders, each with its own standalone Codex. `against` is another build of Airlock.
     pub(super) async fn all(against: Option<&Path>) -> Result<Vec<Self>> {
         let codex = programs::fake_codex()?;
         let mut all = vec![
-            Self::Line(Box::new(Line::start(&codex).await?)),
+            Self::Pipe(Box::new(CodexPipe::start(&codex).await?)),
             Self::Limit(LIMIT, Box::new(Server::limit(&codex, None).await?)),
             Self::Limit(LEAST, Box::new(Server::limit(&codex, Some(POLICY)).await?)),
             Self::Airlock(AIRLOCK, Box::new(airlock(None).await?)),
@@ -64,27 +64,27 @@ impl Party {
 
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::Line(_) => "raw line",
+            Self::Pipe(_) => "raw line",
             Self::Limit(name, _) | Self::Airlock(name, _) => name,
         }
     }
 
     pub(super) fn is_server(&self) -> bool {
-        !matches!(self, Self::Line(_))
+        !matches!(self, Self::Pipe(_))
     }
 
-    /// Its process, and where it listens.
+    /// Its process ID and address.
     pub(super) fn server(&self) -> Option<(u32, SocketAddr)> {
         match self {
-            Self::Line(_) => None,
+            Self::Pipe(_) => None,
             Self::Limit(_, server) => Some((server.pid, server.address)),
             Self::Airlock(_, gateway) => Some((gateway.pid(), gateway.address())),
         }
     }
 
-    /// Runs a load once. None: it cannot.
-    pub(super) async fn run(&mut self, work: &Work) -> Result<Option<Told>> {
-        if let Self::Line(line) = self {
+    /// Runs a load once. `None` if the contender does not support it.
+    pub(super) async fn run(&mut self, work: &Work) -> Result<Option<Measurement>> {
+        if let Self::Pipe(line) = self {
             return line_runs(line, work).await.map(Some);
         }
         if work.kind == Kind::FanOut && matches!(self, Self::Limit(..)) {
@@ -103,15 +103,15 @@ impl Party {
         let clients = connections.into_iter().map(|mut connection| {
             let body = &body;
             async move {
-                let mut told = Told::default();
+                let mut measurement = Measurement::default();
                 for _ in 0..each {
-                    told.add(match work.kind {
+                    measurement.add(match work.kind {
                         Kind::Whole => connection.whole(body).await?,
                         Kind::Streams => connection.stream(body, false).await?,
                         Kind::FanOut => connection.stream(body, true).await?,
                     });
                 }
-                anyhow::Ok(told)
+                anyhow::Ok(measurement)
             }
         });
         let mut most = 0;
@@ -120,31 +120,31 @@ impl Party {
             all = clients => all?,
             never = watch(pid, &mut most) => never?,
         };
-        let mut told = Told::default();
+        let mut measurement = Measurement::default();
         for one in all {
-            told.add(one);
+            measurement.add(one);
         }
-        told.taken = began.elapsed();
-        told.cpu = Used::at_rest(pid).await?.since(&before);
-        told.resident = most.max(process::resident(pid)?);
-        work.check(&told)?;
-        Ok(Some(told))
+        measurement.taken = began.elapsed();
+        measurement.cpu = Used::at_rest(pid).await?.since(&before);
+        measurement.resident = most.max(process::resident(pid)?);
+        work.check(&measurement)?;
+        Ok(Some(measurement))
     }
 }
 
 /// The same turns without a gateway: of a fan-out the candidates, and then the synthesis.
-async fn line_runs(line: &mut Line, work: &Work) -> Result<Told> {
+async fn line_runs(line: &mut CodexPipe, work: &Work) -> Result<Measurement> {
     if work.kind != Kind::FanOut {
         return line.turns(work.load, work.requests, work.at_once).await;
     }
     let began = Instant::now();
-    let mut told = line
+    let mut measurement = line
         .turns(work.load, work.candidates, work.candidates)
         .await?;
-    told.add(line.turns(work.load, 1, 1).await?);
-    told.taken = began.elapsed();
-    told.requests = 1;
-    Ok(told)
+    measurement.add(line.turns(work.load, 1, 1).await?);
+    measurement.taken = began.elapsed();
+    measurement.requests = 1;
+    Ok(measurement)
 }
 
 /// Airlock as it is shipped, with a key, and places enough.

@@ -1,4 +1,4 @@
-//! What a round told, and what rounds come to.
+//! Measurements of a round, and their medians over rounds.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::spans::{median, mib, micros, percentile};
 
-/// What clients saw, and what it cost whoever served them.
+/// Measurements of clients, and resource usage of the server.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Measurement {
     /// Until the first word, of each request.
     pub(super) first: Vec<Duration>,
     /// Nanoseconds from the writing of a delta to its arrival.
@@ -27,7 +27,7 @@ pub(super) struct Told {
     pub(super) resident: u64,
 }
 
-impl Told {
+impl Measurement {
     /// A delta that was written at `at` has arrived.
     pub(super) fn delta(&mut self, now: u64, at: u64) {
         self.deltas += 1;
@@ -49,7 +49,7 @@ impl Told {
         };
     }
 
-    /// What the round comes to.
+    /// The figures of the round.
     #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
     pub(super) fn sum(mut self) -> Sums {
         self.first.sort_unstable();
@@ -73,7 +73,7 @@ impl Told {
     }
 }
 
-/// What a round comes to, or the medians of several.
+/// The figures of a round, or the medians of several.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Sums {
     pub(super) first_us: f64,

@@ -7,30 +7,30 @@ use tokio_util::sync::CancellationToken;
 
 use crate::soon;
 
-/// Functions that Codex offers besides those of the client.
+/// Codex's own functions.
 const OWN: [&str; 1] = ["request_user_input"];
 
-/// Members of an item that differ from thread to thread.
-const MADE_UP: [&str; 3] = ["id", "status", "internal_chat_message_metadata_passthrough"];
+/// Members of an item that Codex generates for each thread.
+const GENERATED: [&str; 3] = ["id", "status", "internal_chat_message_metadata_passthrough"];
 
 /// One request to the model.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub struct ModelRequest {
     /// The request's body.
     pub body: Value,
-    /// Its `Authorization`, to prove which key was used.
+    /// The `Authorization` header.
     pub authorization: Option<String>,
     pub(super) headers: HeaderMap,
     pub(super) left: CancellationToken,
 }
 
-impl Call {
-    /// A header of the request, where it is text.
+impl ModelRequest {
+    /// A header, if it is present and text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Waits until Codex closed the connection before the answer was over: what an interrupt comes to.
+    /// Waits until Codex closes the connection before the answer ends, as it does on an interrupt.
     pub async fn left(&self) -> Result<()> {
         soon(
             "Codex to close its connection to the model",
@@ -39,7 +39,7 @@ impl Call {
         .await
     }
 
-    /// Whether Codex closed the connection early.
+    /// Whether Codex closed the connection before the answer ended.
     pub fn was_left(&self) -> bool {
         self.left.is_cancelled()
     }
@@ -53,17 +53,17 @@ impl Call {
             .collect()
     }
 
-    /// What the model was told to be: Codex's instructions, which it sends as the first message of the developer.
+    /// The instructions, including those that Codex sends as leading developer messages.
     pub fn instructions(&self) -> String {
-        let told = self.messages().into_iter();
-        let told = told.take_while(|(role, _)| role == "developer" || role == "system");
+        let preamble = self.messages().into_iter();
+        let preamble = preamble.take_while(|(role, _)| role == "developer" || role == "system");
         let first = text_at(&self.body, "instructions");
         std::iter::once(first)
-            .chain(told.map(|(_, text)| text))
+            .chain(preamble.map(|(_, text)| text))
             .collect()
     }
 
-    /// The functions that were offered, in order, without those of Codex's own.
+    /// The functions, in order, without Codex's own.
     pub fn tools(&self) -> Vec<Value> {
         let offered = array_at(&self.body, "tools").iter().filter(|tool| {
             text_at(tool, "type") == "function" && !OWN.contains(&text_at(tool, "name").as_str())
@@ -71,7 +71,7 @@ impl Call {
         offered.cloned().collect()
     }
 
-    /// Their names.
+    /// The names of `tools`.
     pub fn tool_names(&self) -> Vec<String> {
         let tools = self.tools();
         tools.iter().map(|tool| text_at(tool, "name")).collect()
@@ -102,8 +102,8 @@ impl Call {
             .collect()
     }
 
-    /// How many calls follow the last message of the user.
-    pub(super) fn made(&self) -> usize {
+    /// The number of calls after the user's last message.
+    pub(super) fn calls_since_user(&self) -> usize {
         let items = array_at(&self.body, "input").iter().rev();
         let since = items.take_while(|item| text_at(item, "role") != "user");
         since
@@ -111,29 +111,31 @@ impl Call {
             .count()
     }
 
-    /// The call's id and the text of each result that the conversation ends with.
+    /// The call's ID and the text of each result at the end of the conversation.
     pub fn brought(&self) -> Vec<(String, String)> {
         let outputs = self.outputs().into_iter();
         let brought = outputs.filter(|(id, _)| self.brings(id));
-        brought.map(|(id, output)| (id, whole(&output))).collect()
+        brought
+            .map(|(id, output)| (id, output_text(&output)))
+            .collect()
     }
 
-    /// Whether the conversation ends with results, and this call's is among them.
+    /// Whether the conversation ends with results, this call's among them.
     pub fn brings(&self, call: &str) -> bool {
         let items = array_at(&self.body, "input").iter().rev();
         let mut last = items.take_while(|item| text_at(item, "type") == "function_call_output");
         last.any(|item| text_at(item, "call_id") == call)
     }
 
-    /// The conversation, without what Codex makes up anew in each thread: ids of items, and notes about them.
+    /// The conversation without the members that Codex generates for each thread: IDs and metadata.
     pub fn items(&self) -> Vec<Value> {
         let mut items = array_at(&self.body, "input").to_vec();
         for item in &mut items {
             if let Some(members) = item.as_object_mut() {
-                for made_up in MADE_UP {
-                    members.remove(made_up);
+                for generated in GENERATED {
+                    members.remove(generated);
                 }
-                // A model's own message has a list of them, empty here.
+                // A message of the model has a list of them, which is empty here.
                 let parts = members.get_mut("content").and_then(Value::as_array_mut);
                 for part in parts.into_iter().flatten().filter_map(Value::as_object_mut) {
                     part.remove("annotations");
@@ -143,7 +145,7 @@ impl Call {
         items
     }
 
-    /// The form that the answer must have.
+    /// The required format of the answer (`text.format`).
     pub fn format(&self) -> Option<&Value> {
         self.body.pointer("/text/format")
     }
@@ -159,13 +161,13 @@ impl Call {
     }
 
     /// The text of the last message of the user.
-    pub fn said(&self) -> String {
-        let said = self
+    pub fn user_text(&self) -> String {
+        let message = self
             .messages()
             .into_iter()
             .rev()
             .find(|(role, _)| role == "user");
-        said.map(|(_, text)| text).unwrap_or_default()
+        message.map(|(_, text)| text).unwrap_or_default()
     }
 }
 
@@ -188,7 +190,7 @@ fn text_of(item: &Value) -> String {
 }
 
 /// The text of an output, which is a string or an array of parts.
-fn whole(output: &Value) -> String {
+fn output_text(output: &Value) -> String {
     match output {
         Value::String(text) => text.clone(),
         Value::Array(parts) => parts.iter().map(|part| text_at(part, "text")).collect(),

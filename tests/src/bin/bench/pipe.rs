@@ -1,4 +1,4 @@
-//! The raw line: Codex's stdout read directly, with no HTTP. What a gateway adds is counted from here.
+//! The raw pipe: Codex's standard output read directly, without HTTP. It is the baseline of a gateway's overhead.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,13 +14,13 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::PATIENCE;
-use super::told::Told;
+use super::measurement::Measurement;
 
 /// Bytes read at once.
 const READ: usize = 256 << 10;
 
-/// A stand-in for Codex that is asked over its own pipes.
-pub(super) struct Line {
+/// A standalone Codex driven over its standard input and output.
+pub(super) struct CodexPipe {
     _child: Child,
     stdin: ChildStdin,
     stdout: ChildStdout,
@@ -30,7 +30,7 @@ pub(super) struct Line {
 
 /// An answer that matters.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct RpcResponse<'a> {
     id: u64,
     #[serde(borrow)]
     result: Started<'a>,
@@ -47,7 +47,7 @@ struct Thread<'a> {
     id: &'a str,
 }
 
-impl Line {
+impl CodexPipe {
     pub(super) async fn start(codex: &Path) -> Result<Self> {
         let mut child = Command::new(codex)
             .arg("app-server")
@@ -75,21 +75,26 @@ impl Line {
         Ok(id)
     }
 
-    /// Runs so many turns, so many of them at once.
-    pub(super) async fn turns(&mut self, load: Load, turns: usize, at_once: usize) -> Result<Told> {
+    /// Runs `turns` turns, `at_once` of them concurrently.
+    pub(super) async fn turns(
+        &mut self,
+        load: Load,
+        turns: usize,
+        at_once: usize,
+    ) -> Result<Measurement> {
         within(PATIENCE, "the turns", self.run(load, turns, at_once)).await?
     }
 
-    async fn run(&mut self, load: Load, turns: usize, at_once: usize) -> Result<Told> {
+    async fn run(&mut self, load: Load, turns: usize, at_once: usize) -> Result<Measurement> {
         let began = Instant::now();
-        let mut told = Told::default();
-        let (mut asked, mut waiting) = (HashMap::new(), HashMap::new());
+        let mut measurement = Measurement::default();
+        let (mut requested, mut waiting) = (HashMap::new(), HashMap::new());
         let (mut started, mut ended) = (0, 0);
         let mut piece = vec![0; READ];
         while ended < turns {
             while started < turns && started - ended < at_once {
                 let now = Instant::now();
-                asked.insert(self.call("thread/start", r#"{"model":"m"}"#).await?, now);
+                requested.insert(self.call("thread/start", r#"{"model":"m"}"#).await?, now);
                 started += 1;
             }
             let read = self.stdout.read(&mut piece).await?;
@@ -105,9 +110,9 @@ impl Line {
                 start += end + 1;
                 if line.starts_with(br#"{"method":"item/agentMessage/delta""#) {
                     if let Some(since) = waiting.remove(thread_in(line)) {
-                        told.first.push(Instant::elapsed(&since));
+                        measurement.first.push(Instant::elapsed(&since));
                     }
-                    Stamps::default().read(line, |at| told.delta(now, at));
+                    Stamps::default().read(line, |at| measurement.delta(now, at));
                 } else if line.starts_with(br#"{"method":"turn/completed""#) {
                     ended += 1;
                     let params = format!(
@@ -115,9 +120,9 @@ impl Line {
                         String::from_utf8_lossy(thread_in(line))
                     );
                     self.call("thread/unsubscribe", &params).await?;
-                } else if let Ok(Answer { id, result }) = serde_json::from_slice(line)
+                } else if let Ok(RpcResponse { id, result }) = serde_json::from_slice(line)
                     && let (Some(Thread { id: thread }), Some(since)) =
-                        (result.thread, asked.remove(&id))
+                        (result.thread, requested.remove(&id))
                 {
                     waiting.insert(thread.as_bytes().to_vec(), since);
                     let params = format!(
@@ -129,9 +134,9 @@ impl Line {
             }
             self.buffer.extend_from_slice(&buffer[start..]);
         }
-        told.requests = turns;
-        told.taken = began.elapsed();
-        Ok(told)
+        measurement.requests = turns;
+        measurement.taken = began.elapsed();
+        Ok(measurement)
     }
 }
 

@@ -1,9 +1,9 @@
-//! What Airlock wants to reach, and whether this run did.
+//! Airlock's performance goals, and whether this run reached them.
 
 use serde_json::{Value, json};
 
-use super::party::{AIRLOCK, LEAST};
-use super::say;
+use super::contender::{AIRLOCK, LEAST};
+use super::print_line;
 
 /// A figure, and its bound.
 struct Goal {
@@ -153,7 +153,7 @@ impl Bound {
         }
     }
 
-    fn words(self) -> String {
+    fn describe(self) -> String {
         match self {
             AtMost(most) => format!("at most {most}"),
             AtLeast(least) => format!("at least {least}"),
@@ -168,7 +168,7 @@ impl Goal {
         figures.pointer(self.at).and_then(Value::as_f64)
     }
 
-    fn tell(&self, figures: &Value) -> String {
+    fn row(&self, figures: &Value) -> String {
         let measured = self.measured(figures);
         let verdict = match measured.map(|measured| self.bound.holds(measured)) {
             Some(true) => "reached",
@@ -180,30 +180,30 @@ impl Goal {
             Some(measured) => format!("{measured:.2}"),
             None => "-".to_owned(),
         };
-        let (what, unit, wanted) = (self.what, self.unit, self.bound.words());
+        let (what, unit, wanted) = (self.what, self.unit, self.bound.describe());
         format!("{what:<50}{measured:>10} {unit:<9} {wanted}: {verdict}")
     }
 }
 
-/// Tells of each goal whether this run reached it.
-pub(super) fn tell(figures: &Value) {
-    say("");
+/// Prints for each goal whether this run reached it.
+pub(super) fn print(figures: &Value) {
+    print_line("");
     for goal in GOALS {
         // Nearly all of a whole answer is what a sandbox costs.
         let least = figures.pointer(&goal.at.replace(AIRLOCK, LEAST));
         let least = least.filter(|_| goal.at.contains("/whole/to_limit/"));
         let least = least.and_then(Value::as_f64);
         let least = least.map(|least| format!(" (the least sandbox: {least:.2})"));
-        say(&(goal.tell(figures) + &least.unwrap_or_default()));
+        print_line(&(goal.row(figures) + &least.unwrap_or_default()));
     }
 }
 
-/// The same, to be kept: null where nothing was measured.
+/// The goals' results for the record. Null where nothing was measured.
 pub(super) fn verdicts(figures: &Value) -> Value {
     let verdicts = GOALS.iter().map(|goal| {
         let measured = goal.measured(figures);
         let reached = measured.map(|measured| goal.bound.holds(measured));
-        json!({"goal": goal.what, "at": goal.at, "wanted": goal.bound.words(), "unit": goal.unit,
+        json!({"goal": goal.what, "at": goal.at, "wanted": goal.bound.describe(), "unit": goal.unit,
             "measured": measured, "reached": reached})
     });
     Value::Array(verdicts.collect())
@@ -226,10 +226,10 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_said() {
         let goal = goal("idle", "/idle", "MiB", Under(32.0));
-        let told = |figures: Value| goal.tell(&figures);
-        assert!(told(json!({})).ends_with("- MiB       under 32: not measured"));
-        assert!(told(json!({"idle": f64::NAN})).ends_with(": not measured"));
-        assert!(told(json!({"idle": 31.5})).ends_with("31.50 MiB       under 32: reached"));
-        assert!(told(json!({"idle": 32})).ends_with(": NOT reached"));
+        let row = |figures: Value| goal.row(&figures);
+        assert!(row(json!({})).ends_with("- MiB       under 32: not measured"));
+        assert!(row(json!({"idle": f64::NAN})).ends_with(": not measured"));
+        assert!(row(json!({"idle": 31.5})).ends_with("31.50 MiB       under 32: reached"));
+        assert!(row(json!({"idle": 32})).ends_with(": NOT reached"));
     }
 }

@@ -1,4 +1,4 @@
-//! What a turn tells: notifications that say whose they are, and raw events where the client asked for them.
+//! Notifications of a turn, with its thread and turn ID, and raw events if the client requested them.
 
 use serde_json::{Value, json};
 
@@ -6,9 +6,9 @@ use super::output::Output;
 use super::plan::Usage;
 use super::shapes;
 
-/// A turn's voice.
+/// Writes the notifications and requests of one turn.
 #[derive(Clone, Debug)]
-pub(super) struct Teller {
+pub(super) struct TurnNotifier {
     pub(super) thread: String,
     pub(super) turn: String,
     pub(super) output: Output,
@@ -16,12 +16,12 @@ pub(super) struct Teller {
     pub(super) raw: bool,
 }
 
-impl Teller {
+impl TurnNotifier {
     pub(super) async fn notify(&self, method: &str, params: Value) {
         self.output.notify(method, self.ours(params)).await;
     }
 
-    /// A request of ours.
+    /// Sends a server request.
     pub(super) async fn request(&self, id: u64, method: &str, params: Value) {
         self.output.request(id, method, &self.ours(params)).await;
     }
@@ -38,7 +38,7 @@ impl Teller {
         self.notify("item/completed", params).await;
     }
 
-    /// An item as the model's API knows it. `passed` is what Codex notes of it besides the turn.
+    /// Emits an item in the form of the model's API. `passed` is Codex's metadata besides the turn ID.
     pub(super) async fn raw_item(&self, mut item: Value, passed: Value) {
         if !self.raw {
             return;
@@ -57,7 +57,7 @@ impl Teller {
             .await;
     }
 
-    /// The end of a response of the model.
+    /// Emits the end of a response of the model.
     pub(super) async fn raw_response(&self, id: &str, usage: Option<Usage>) {
         if self.raw {
             self.notify("rawResponse/completed", shapes::response(id, usage))
@@ -65,7 +65,7 @@ impl Teller {
         }
     }
 
-    /// Parameters that say whose they are.
+    /// Adds the thread and turn ID to parameters.
     fn ours(&self, mut params: Value) -> Value {
         if let Some(members) = params.as_object_mut() {
             members.insert("threadId".to_owned(), json!(self.thread));
