@@ -8,9 +8,6 @@ use serde_json::{Value, json};
 
 use super::{Client, Frame, Reply};
 
-/// The header that tells whether the turn was `resumed` or `rebuilt`, on requests with tool results.
-const TURN: &str = "x-airlock-turn";
-
 /// A function with one string argument, `city`, for a request's `tools`.
 pub fn tool(name: &str) -> Value {
     let parameters =
@@ -64,10 +61,7 @@ pub struct Completion {
 }
 
 impl Completion {
-    /// Reads the body of a response.
-    ///
-    /// # Errors
-    /// It is not a completion, or violates a rule.
+    /// Reads a body. Fails if it is not a completion, or violates a rule.
     pub fn of_reply(reply: &Reply) -> Result<Self> {
         let body = &reply.body;
         ensure!(reply.status.as_u16() == 200, "{}: {body}", reply.status);
@@ -110,10 +104,7 @@ impl Completion {
         completion.check()
     }
 
-    /// Assembles the frames of a complete stream as SDKs do: call deltas are concatenated by index.
-    ///
-    /// # Errors
-    /// The stream has an error frame, or violates a rule.
+    /// Assembles the frames of a stream as SDKs do: call deltas are concatenated by index. Fails at an error frame.
     pub fn of_frames(frames: &[Frame], headers: &HeaderMap) -> Result<Self> {
         let mut completion = Self {
             turn: turn_of(headers),
@@ -305,7 +296,8 @@ impl Conversation {
 }
 
 fn turn_of(headers: &HeaderMap) -> String {
-    let turn = headers.get(TURN).and_then(|value| value.to_str().ok());
+    let turn = headers.get("x-airlock-turn");
+    let turn = turn.and_then(|value| value.to_str().ok());
     turn.unwrap_or_default().to_owned()
 }
 

@@ -1,7 +1,7 @@
 //! The engine: the app-server's side of the protocol, for one process.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -81,6 +81,10 @@ impl Engine {
         }
     }
 
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Handles a line from the client. A line that is not a request gets no response, as with Codex.
     pub async fn receive(&mut self, line: &[u8]) {
         while self.tasks.try_join_next().is_some() {}
@@ -98,11 +102,7 @@ impl Engine {
             .get_mut("params")
             .map(Value::take)
             .unwrap_or_default();
-        let answer = self
-            .script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_answer(&method);
+        let answer = self.script().take_answer(&method);
         match answer {
             None => self.respond(&method, &id, &params, None).await,
             Some(ScriptedResponse::With(over)) => {
@@ -141,12 +141,7 @@ impl Engine {
                 success(json!({"data": loaded, "nextCursor": null}))
             }
             "model/list" => {
-                let models = self
-                    .script
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .models
-                    .clone();
+                let models = self.script().models.clone();
                 let hidden = params
                     .get("includeHidden")
                     .and_then(Value::as_bool)
@@ -308,11 +303,7 @@ impl Engine {
             instructions: &thread.instructions,
             model: &thread.model,
         };
-        let plan = self
-            .script
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take_turn(input_text);
+        let plan = self.script().take_turn(input_text);
         let cancel = CancellationToken::new();
         thread.running = Some(Running {
             turn: turn.clone(),
