@@ -66,8 +66,9 @@ impl Document {
     /// A type by its name. Those of the protocol's second version lie below `v2` (0.163.0 to 0.169.0).
     pub(super) fn definition(&self, name: &str) -> Option<&Value> {
         let definitions = self.root.get("definitions")?;
-        let second = definitions.get("v2").and_then(|second| second.get(name));
-        definitions.get(name).or(second)
+        definitions
+            .get(name)
+            .or_else(|| definitions.get("v2")?.get(name))
     }
 
     /// A member of one of the unions: `ClientRequest`, `ServerNotification`, ….
@@ -122,12 +123,9 @@ impl Document {
         let mut walked = String::new();
         for step in steps(path) {
             node = node.step(step);
-            let dot = match step {
-                PathStep::Member(_) if !walked.is_empty() => ".",
-                _ => "",
-            };
             walked.push_str(&match step {
-                PathStep::Member(name) => format!("{dot}{name}"),
+                PathStep::Member(name) if walked.is_empty() => name.to_owned(),
+                PathStep::Member(name) => format!(".{name}"),
                 PathStep::Elements => "[]".to_owned(),
                 PathStep::Tagged(tag) => format!("<{tag}>"),
             });
@@ -357,9 +355,8 @@ impl<'a> SchemaNode<'a> {
 
     /// Whether it is one of several kinds of objects.
     pub(super) fn is_union(&self) -> bool {
-        let objects = self.alternatives.iter();
-        let objects = objects.filter(|alternative| !alternative.members.is_empty());
-        objects.count() > 1
+        let has_members = |alternative: &&Alternative<'_>| !alternative.members.is_empty();
+        self.alternatives.iter().filter(has_members).count() > 1
     }
 
     /// The members that an object here may have.
