@@ -7,7 +7,7 @@ use tokio::runtime::{Builder, Runtime};
 use airlock_base::environment::Environment;
 use airlock_kit::bench;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
-use airlock_policy::{EMBEDDED, Engine, Release, SHIPPED, Terms};
+use airlock_policy::{EMBEDDED, Engine, Release, ReleaseOptions, SHIPPED};
 
 /// Sandboxes at once, of which one is used.
 const INSTANCES: u32 = 4;
@@ -37,7 +37,7 @@ impl Shipped {
         let engine = Engine::new(&config.sandbox)?;
         Ok(Self {
             runtime: Builder::new_current_thread().enable_all().build()?,
-            release: Release::load(&engine, SHIPPED, EMBEDDED, Terms::of(&config))?,
+            release: Release::load(&engine, SHIPPED, EMBEDDED, ReleaseOptions::of(&config))?,
         })
     }
 

@@ -10,7 +10,7 @@ use serde_json::Map;
 
 use self::trial::Figures;
 use airlock_policy::config::PolicyConfig;
-use airlock_policy::{Engine, LoadError, Release, Terms, conform, settle_settings};
+use airlock_policy::{Engine, LoadError, Release, ReleaseOptions, conform, settle_settings};
 use airlock_types::wit::Description;
 
 /// What the gateway's routes speak.
@@ -154,10 +154,10 @@ async fn load(
             return None;
         }
     };
-    let terms = |settings: String| Terms {
+    let terms = |settings: String| ReleaseOptions {
         settings,
         wasi: config.wasi,
-        ..Terms::of(config)
+        ..ReleaseOptions::of(config)
     };
     checks.begin(format!(
         "compiling {} KiB of WebAssembly",

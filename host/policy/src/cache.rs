@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::{Mutex, MutexGuard};
 use wasmtime::component::Component;
 
 use self::files::fault;
@@ -145,7 +145,7 @@ impl Cache {
         draft.file.sync_all().map_err(fault("write", &draft.path))?;
         let written = File::open(&draft.path).map_err(fault("read", &draft.path))?;
         let sum = files::sum(&written).map_err(fault("read", &draft.path))?;
-        files::note(&self.folder, &files::beside(&path), &sum)?;
+        files::note(&files::beside(&path), &sum)?;
         // It is read again before it is used.
         self.lock().remove(&path);
         fs::rename(&draft.path, &path).map_err(fault("name", &path))?;
@@ -167,9 +167,8 @@ impl Cache {
         self.lock().contains(path)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<PathBuf>> {
-        // A set is whole, whoever held it last.
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashSet<PathBuf>> {
+        self.checked.lock()
     }
 }
 

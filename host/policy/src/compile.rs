@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use wasmtime::component::Component;
 
-use self::child::{COMMAND, NICE, Outcome};
+use self::child::{COMMAND, ChildExit, NICE};
 use super::cache::{Cache, CacheError};
 use super::engine::Engine;
 use super::release::is_component;
@@ -36,7 +36,7 @@ const REAP: Duration = Duration::from_secs(3);
 pub struct Compiler {
     engine: Engine,
     cache: Arc<Cache>,
-    limits: Limits,
+    limits: CompileLimits,
     /// The `airlock` to run as a child.
     program: PathBuf,
     /// One compile at a time: each may use as much memory as the limit allows.
@@ -47,7 +47,7 @@ pub struct Compiler {
 
 /// What one compile may use.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct CompileLimits {
     /// By the clock on the wall. CPU time is limited to the same, in whole seconds.
     pub timeout: Duration,
     /// Bytes of address space of the child.
@@ -78,7 +78,7 @@ pub enum CompileError {
 
 impl Compiler {
     /// A compiler whose children are this very program.
-    pub fn new(engine: Engine, cache: Cache, limits: Limits) -> Self {
+    pub fn new(engine: Engine, cache: Cache, limits: CompileLimits) -> Self {
         Self {
             engine,
             cache: Arc::new(cache),
@@ -175,12 +175,12 @@ impl Compiler {
     fn judge(&self, status: ExitStatus, said: &str) -> Result<(), CompileError> {
         // The last line is the error, and what precedes it, if anything, tells where a crash was.
         let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        let outcome = status.code().and_then(Outcome::from_code);
+        let outcome = status.code().and_then(ChildExit::from_code);
         match (outcome, status.signal()) {
-            (Some(Outcome::Done), _) => Ok(()),
-            (Some(Outcome::Invalid), _) => Err(CompileError::Invalid(words)),
-            (Some(Outcome::OutOfMemory), _) => self.out_of_memory(),
-            (Some(Outcome::Failed) | None, None) => {
+            (Some(ChildExit::Done), _) => Ok(()),
+            (Some(ChildExit::Invalid), _) => Err(CompileError::Invalid(words)),
+            (Some(ChildExit::OutOfMemory), _) => self.out_of_memory(),
+            (Some(ChildExit::Failed) | None, None) => {
                 Err(CompileError::Crashed(format!("{status}: {words}")))
             }
             (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {

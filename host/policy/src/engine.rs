@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-pub(super) use self::clock::{Clock, Running};
+pub(super) use self::clock::{Clock, ClockGuard};
 use super::sandbox::TABLE_ELEMENTS;
 use crate::config::SandboxConfig;
 

@@ -11,7 +11,7 @@ use wasmtime::component::{Component, Linker, ResourceAny};
 use wasmtime::{Config, Engine, Store};
 
 use super::EMBEDDED;
-use super::sandbox::{Allowance, Sandbox};
+use super::sandbox::{Sandbox, SandboxLimits};
 use super::world::{self, Exports, World};
 use crate::config::SandboxConfig;
 use airlock_types::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
@@ -22,18 +22,18 @@ const PLENTY: u64 = 1 << 40;
 const DIALECT: &str = "chat-completions";
 
 /// The shipped policy, compiled so that it burns fuel.
-struct Shipped {
+struct ShippedPolicy {
     engine: Engine,
     world: Box<dyn World>,
 }
 
 /// One sandbox of it.
-struct Running {
+struct FueledInstance {
     store: Store<Sandbox>,
     exports: Box<dyn Exports>,
 }
 
-impl Shipped {
+impl ShippedPolicy {
     fn compile() -> Self {
         let mut config = Config::new();
         config.consume_fuel(true);
@@ -45,14 +45,14 @@ impl Shipped {
     }
 
     /// A sandbox, as a session has it but for its clock, and what it burns until it is there.
-    async fn start(&self) -> (Running, u64) {
-        let allowance = Allowance::of(&SandboxConfig::default());
+    async fn start(&self) -> (FueledInstance, u64) {
+        let allowance = SandboxLimits::of(&SandboxConfig::default());
         let mut store = Store::new(&self.engine, Sandbox::new(&allowance));
         store.limiter(|sandbox| sandbox);
         store.set_hostcall_fuel(allowance.memory_bytes);
         store.set_fuel(PLENTY).unwrap();
         let exports = self.world.instantiate(&mut store).await.unwrap();
-        let mut running = Running { store, exports };
+        let mut running = FueledInstance { store, exports };
         let burnt = running.burnt();
         (running, burnt)
     }
@@ -94,7 +94,7 @@ impl Shipped {
     }
 }
 
-impl Running {
+impl FueledInstance {
     /// What was burnt since it was last asked for.
     fn burnt(&mut self) -> u64 {
         let left = self.store.get_fuel().unwrap();
@@ -191,7 +191,7 @@ fn event() -> Event {
 
 #[tokio::test]
 async fn no_call_burns_more_than_its_baseline() {
-    let shipped = Shipped::compile();
+    let shipped = ShippedPolicy::compile();
     let counted = shipped.counted().await;
     assert_eq!(counted, shipped.counted().await, "fuel differs by chance");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuel.toml");

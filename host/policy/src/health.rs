@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::take;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -60,7 +61,7 @@ impl Suspect {
 
 /// What counts of the last so much time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lately {
+pub struct RecentCounts {
     pub requests: u64,
     /// Faults that count against the release.
     pub faults: u64,
@@ -70,21 +71,21 @@ pub struct Lately {
 
 /// A release's record.
 pub struct Health {
-    record: Mutex<Record>,
+    record: Mutex<HealthRecord>,
     /// Notified at every fault.
     fault_notify: Arc<Notify>,
 }
 
 #[derive(Default)]
-struct Record {
+struct HealthRecord {
     requests: u64,
     faults: BTreeMap<&'static str, u64>,
     /// Lately, the oldest first: only those in which something happened.
-    recent: VecDeque<Moment>,
+    recent: VecDeque<TimeSlice>,
     suspects: Vec<Suspect>,
 }
 
-struct Moment {
+struct TimeSlice {
     began: Instant,
     requests: u64,
     /// Those that count.
@@ -97,7 +98,7 @@ struct Moment {
 
 /// Counts since the release was loaded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct HealthCounts {
     pub requests: u64,
     /// By kind: `trap`, `timeout`, `memory`, `contract`, `output`.
     pub faults: BTreeMap<&'static str, u64>,
@@ -165,14 +166,14 @@ impl Health {
     }
 
     /// What counts of the last so much time, at most ten minutes.
-    pub fn lately(&self, window: Duration) -> Lately {
+    pub fn lately(&self, window: Duration) -> RecentCounts {
         let since = Instant::now().checked_sub(window);
         let record = self.lock();
         let recent = record
             .recent
             .iter()
             .filter(|moment| since.is_none_or(|since| moment.began >= since));
-        let mut lately = Lately::default();
+        let mut lately = RecentCounts::default();
         let mut clients = BTreeSet::new();
         for moment in recent {
             lately.requests += moment.requests;
@@ -192,21 +193,21 @@ impl Health {
     }
 
     /// All since it was loaded.
-    pub fn counts(&self) -> Counts {
+    pub fn counts(&self) -> HealthCounts {
         let record = self.lock();
-        Counts {
+        HealthCounts {
             requests: record.requests,
             faults: record.faults.clone(),
         }
     }
 
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, Record> {
-        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HealthRecord> {
+        self.record.lock()
     }
 }
 
-impl Record {
+impl HealthRecord {
     /// Whether another fault may wait. Those of one client leave room for those of others, as far as keys tell clients apart.
     fn has_room(&self, client: Client, request: Option<&Request>) -> bool {
         let bytes = request.map_or(0, |it| it.body.len());
@@ -234,14 +235,14 @@ impl Record {
     }
 
     /// What is counted now. Seconds that are too long ago are forgotten.
-    fn now(&mut self) -> &mut Moment {
+    fn now(&mut self) -> &mut TimeSlice {
         let now = Instant::now();
-        let fresh = |moment: &Moment| now.duration_since(moment.began) < PART;
+        let fresh = |moment: &TimeSlice| now.duration_since(moment.began) < PART;
         if !self.recent.back().is_some_and(fresh) {
             while self.recent.len() >= MOMENTS {
                 self.recent.pop_front();
             }
-            self.recent.push_back(Moment {
+            self.recent.push_back(TimeSlice {
                 began: now,
                 requests: 0,
                 faults: 0,
@@ -258,8 +259,8 @@ impl Record {
 mod tests {
     use super::*;
 
-    fn lately(requests: u64, faults: u64, clients: u64) -> Lately {
-        Lately {
+    fn lately(requests: u64, faults: u64, clients: u64) -> RecentCounts {
+        RecentCounts {
             requests,
             faults,
             clients,

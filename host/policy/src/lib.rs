@@ -35,12 +35,12 @@ pub use self::fault::Fault;
 pub use self::health::Client;
 pub use self::policy_call::{CallResult, PolicyCall};
 pub use self::registry::{By, Registry, RegistryError, is_name};
-pub use self::release::{LoadError, Release, Terms, digest};
+pub use self::release::{LoadError, Release, ReleaseOptions, digest};
 pub use self::replay::Replay;
 pub use self::rollout::{Chosen, Rollout};
 pub use self::session::Session;
 pub use self::settings::settle as settle_settings;
-pub use self::shadow::Tally;
+pub use self::shadow::ShadowTally;
 pub use self::tape::Recorder;
 
 /// The policy that is shipped inside the gateway.

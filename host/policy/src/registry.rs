@@ -22,12 +22,12 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use wasmtime::component::Component;
 
 pub use self::error::{By, RegistryError};
-use self::find::{Finder, Found};
+use self::find::{Finder, FoundBuild};
 pub use self::folder::is_name;
 use self::persisted::PersistedState;
-pub(crate) use self::persisted::{Activation, Record};
-pub(crate) use self::report::Report;
-use self::state::{Loaded, Pending, RegistryState};
+pub(crate) use self::persisted::{Activation, ReleaseRecord};
+pub(crate) use self::report::RegistryReport;
+use self::state::{LoadedRelease, RegistryState, StateChange};
 use super::cache::Cache;
 use super::compile::{self, Compiler};
 use super::engine::Engine;
@@ -49,9 +49,9 @@ const STATE: &str = "policies.json";
 
 /// The policies of a gateway. Clones share them.
 #[derive(Clone)]
-pub struct Registry(Arc<Shared>);
+pub struct Registry(Arc<RegistryInner>);
 
-struct Shared {
+struct RegistryInner {
     config: PolicyConfig,
     engine: Engine,
     compiler: Compiler,
@@ -87,6 +87,9 @@ impl Registry {
                 "another gateway has this data directory: it remembers which policies are active, and this one does not"
             );
         }
+        if persisted.is_ours() {
+            persisted::remove_drafts(&config.data_dir.join(STORE), ".");
+        }
         let mut state = RegistryState {
             persisted,
             loaded: Vec::new(),
@@ -106,7 +109,7 @@ impl Registry {
         if let Err(error) = state.persisted.save() {
             tracing::error!(%error, "what is active cannot be remembered over a restart");
         }
-        let registry = Self(Arc::new(Shared {
+        let registry = Self(Arc::new(RegistryInner {
             config: config.clone(),
             engine,
             compiler,
@@ -202,7 +205,7 @@ impl Registry {
         name: &str,
         digest: Option<&str>,
         lenient: bool,
-    ) -> Result<(Pending<'_>, Release), RegistryError> {
+    ) -> Result<(StateChange<'_>, Release), RegistryError> {
         let known = self.known().await;
         let finder = Finder {
             config: &self.0.config,
@@ -222,7 +225,7 @@ impl Registry {
     }
 
     /// What this process knows of a build.
-    async fn loaded(&self, found: &Found) -> Option<Loaded> {
+    async fn loaded(&self, found: &FoundBuild) -> Option<LoadedRelease> {
         let state = self.state().await;
         state.loaded(&found.name, &found.digest)
     }
@@ -231,23 +234,23 @@ impl Registry {
     /// not take any more are those that it had.
     async fn take_in(
         &self,
-        found: Found,
-        before: Option<Loaded>,
+        found: FoundBuild,
+        before: Option<LoadedRelease>,
         code: Option<Component>,
         lenient: bool,
-    ) -> Result<(Pending<'_>, Release), RegistryError> {
+    ) -> Result<(StateChange<'_>, Release), RegistryError> {
         let ready = self.loader().ready(found, before, code, lenient).await?;
-        let mut pending = Pending::on(self.state().await);
+        let mut pending = StateChange::on(self.state().await);
         let release = self.loader().adopt(&mut pending, ready)?;
         Ok((pending, release))
     }
 
-    async fn known(&self) -> Vec<Record> {
+    async fn known(&self) -> Vec<ReleaseRecord> {
         self.state().await.persisted.file.releases.clone()
     }
 
     /// What serves, what could, and what has been.
-    pub async fn report(&self) -> Report {
+    pub async fn report(&self) -> RegistryReport {
         let state = self.state().await;
         report::make(&self.0, &state)
     }
@@ -255,7 +258,7 @@ impl Registry {
     /// The swap itself: first it is written to the disk, and then it is one pointer.
     fn swap(
         &self,
-        pending: &mut Pending<'_>,
+        pending: &mut StateChange<'_>,
         release: &Release,
         by: By,
         back: bool,
@@ -284,7 +287,7 @@ impl Registry {
     }
 
     /// Writes a change to the disk, or leaves everything as it was.
-    fn commit(&self, pending: &mut Pending<'_>) -> Result<(), RegistryError> {
+    fn commit(&self, pending: &mut StateChange<'_>) -> Result<(), RegistryError> {
         pending.commit()?;
         let state = &pending.persisted;
         self.0.metrics.retain(|number| state.remembers(number));
@@ -318,7 +321,7 @@ fn compiler(
     config: &PolicyConfig,
 ) -> Result<Compiler, Box<dyn Error + Send + Sync>> {
     let cache = Cache::open(&config.data_dir)?;
-    let limits = compile::Limits {
+    let limits = compile::CompileLimits {
         timeout: config.compile_timeout,
         memory_bytes: config.compile_memory_bytes,
     };

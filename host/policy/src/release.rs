@@ -15,9 +15,9 @@ use self::imports::{Imports, imports};
 use super::engine::Engine;
 use super::fault::Fault;
 use super::health::{Client, Health};
-use super::sandbox::Allowance;
+use super::sandbox::SandboxLimits;
 use super::session::Session;
-use super::size::Bounds;
+use super::size::BodyLimits;
 use super::world::{self, World};
 use crate::config::PolicyConfig;
 use airlock_metrics::{CallPurpose, ReleaseMetrics};
@@ -26,14 +26,14 @@ use airlock_types::wit::{ProblemKind, Request};
 
 /// A policy that a gateway serves with. Clones share it; it is freed when the last of them is gone.
 #[derive(Clone)]
-pub struct Release(Arc<Loaded>);
+pub struct Release(Arc<ReleaseInner>);
 
-struct Loaded {
+struct ReleaseInner {
     engine: Engine,
     component: Component,
     world: Arc<dyn World>,
     about: About,
-    allowance: Allowance,
+    allowance: SandboxLimits,
     on_fault: OnFault,
     /// A JSON object.
     settings: String,
@@ -43,7 +43,7 @@ struct Loaded {
     meter: Arc<ReleaseMetrics>,
 }
 
-impl Drop for Loaded {
+impl Drop for ReleaseInner {
     fn drop(&mut self) {
         self.meter.freed();
     }
@@ -69,7 +69,7 @@ impl Release {
         engine: &Engine,
         component: &Component,
         about: About,
-        terms: Terms,
+        terms: ReleaseOptions,
     ) -> Result<Self, LoadError> {
         let name = || about.name.clone();
         let imports = imports(engine, component).map_err(|import| LoadError::Import {
@@ -92,7 +92,7 @@ impl Release {
             .and_then(|ready| world::of(ready, &component.component_type()))
             .map_err(misfit)?;
         terms.meter.loaded();
-        Ok(Self(Arc::new(Loaded {
+        Ok(Self(Arc::new(ReleaseInner {
             engine: engine.clone(),
             component: component.clone(),
             world: world.into(),
@@ -114,7 +114,7 @@ impl Release {
         engine: &Engine,
         name: &str,
         bytes: &[u8],
-        terms: Terms,
+        terms: ReleaseOptions,
     ) -> Result<Self, LoadError> {
         let invalid = |detail: String| LoadError::Invalid {
             name: name.to_owned(),
@@ -135,8 +135,8 @@ impl Release {
     ///
     /// # Errors
     /// As for `new`.
-    pub fn on(&self, terms: Terms) -> Result<Self, LoadError> {
-        let Loaded {
+    pub fn on(&self, terms: ReleaseOptions) -> Result<Self, LoadError> {
+        let ReleaseInner {
             engine, component, ..
         } = &*self.0;
         Self::new(engine, component, self.0.about.clone(), terms)
@@ -199,7 +199,7 @@ impl Release {
     /// The same policy on the same terms, with a record of its own that nobody looks at: what it is tried with does not
     /// count.
     pub(super) fn trial(&self) -> Self {
-        let Loaded {
+        let ReleaseInner {
             engine,
             component,
             world,
@@ -212,7 +212,7 @@ impl Release {
         } = &*self.0;
         let meter = Arc::<ReleaseMetrics>::default();
         meter.loaded();
-        Self(Arc::new(Loaded {
+        Self(Arc::new(ReleaseInner {
             engine: engine.clone(),
             component: component.clone(),
             world: world.clone(),
@@ -275,19 +275,19 @@ impl Release {
     }
 
     /// The largest request that it has room for.
-    pub fn bounds(&self) -> Bounds {
-        Bounds::of(self.allowance())
+    pub fn bounds(&self) -> BodyLimits {
+        BodyLimits::of(self.allowance())
     }
 
     /// What one of its requests may use.
-    pub fn allowance(&self) -> &Allowance {
+    pub fn allowance(&self) -> &SandboxLimits {
         &self.0.allowance
     }
 }
 
 /// Finds a release again for as long as anybody uses it.
 #[derive(Clone)]
-pub struct Trace(Weak<Loaded>);
+pub struct Trace(Weak<ReleaseInner>);
 
 impl Trace {
     /// The release, if it is still there.
@@ -314,9 +314,9 @@ pub enum OnFault {
 
 /// On what terms a policy is run.
 #[derive(Clone, Debug)]
-pub struct Terms {
+pub struct ReleaseOptions {
     /// What one request may use.
-    pub allowance: Allowance,
+    pub allowance: SandboxLimits,
     /// What follows a fault.
     pub on_fault: OnFault,
     /// A JSON object.
@@ -329,11 +329,11 @@ pub struct Terms {
     pub meter: Arc<ReleaseMetrics>,
 }
 
-impl Terms {
+impl ReleaseOptions {
     /// Those of a policy of which the configuration says nothing special.
     pub fn of(config: &PolicyConfig) -> Self {
         Self {
-            allowance: Allowance::of(&config.sandbox),
+            allowance: SandboxLimits::of(&config.sandbox),
             on_fault: OnFault::default(),
             settings: config.settings(),
             wasi: true,

@@ -36,7 +36,7 @@ const RANDOM_BYTES: u64 = 64 << 10;
 
 /// What one policy may use for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Allowance {
+pub struct SandboxLimits {
     /// Bytes of linear memory.
     pub memory_bytes: usize,
     /// CPU time of one call.
@@ -49,7 +49,7 @@ pub struct Allowance {
     pub output_bytes: usize,
 }
 
-impl Allowance {
+impl SandboxLimits {
     /// What the configuration allows a policy of which it says nothing special.
     pub fn of(sandbox: &SandboxConfig) -> Self {
         Self {
@@ -85,7 +85,7 @@ pub(super) struct Sandbox {
 
 impl Sandbox {
     /// A sandbox that has used nothing yet.
-    pub(super) fn new(allowance: &Allowance) -> Self {
+    pub(super) fn new(allowance: &SandboxLimits) -> Self {
         Self {
             memory_bytes: 0,
             memory_left: allowance.memory_bytes,

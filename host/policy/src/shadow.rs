@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -34,13 +35,13 @@ const EXCERPT: usize = 160;
 pub struct Shadow {
     pub release: Release,
     places: Arc<Semaphore>,
-    tally: Arc<Mutex<Tally>>,
+    tally: Arc<Mutex<ShadowTally>>,
     tasks: Tasks,
 }
 
 /// What has been compared.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Tally {
+pub struct ShadowTally {
     /// Requests whose answers were the same to the last byte.
     pub same: u64,
     /// Requests with a difference, by the first call that differed: `render`, `feed`, `finish`, …
@@ -105,7 +106,7 @@ impl Shadow {
     }
 
     /// What has been compared so far.
-    pub fn tally(&self) -> Tally {
+    pub fn tally(&self) -> ShadowTally {
         self.lock().clone()
     }
 
@@ -158,8 +159,8 @@ impl Shadow {
     }
 
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ShadowTally> {
+        self.tally.lock()
     }
 }
 

@@ -4,7 +4,7 @@
 use memchr::memchr2;
 
 use super::fault::Fault;
-use super::sandbox::Allowance;
+use super::sandbox::SandboxLimits;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -32,16 +32,16 @@ const NAME: usize = 64;
 
 /// The largest request that a release has room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct BodyLimits {
     /// Bytes of its body, without what was lifted out of it.
     bytes: usize,
     /// Keys and values of its body.
     parts: usize,
 }
 
-impl Bounds {
+impl BodyLimits {
     /// What these limits have room for.
-    pub(super) fn of(allowance: &Allowance) -> Self {
+    pub(super) fn of(allowance: &SandboxLimits) -> Self {
         let memory = allowance.memory_bytes.saturating_sub(IDLE);
         let time = allowance.call_time.min(allowance.request_time).as_nanos() / NANOSECONDS;
         Self {
@@ -103,7 +103,7 @@ pub(super) fn is_large(bytes: usize) -> bool {
 }
 
 /// The limit that ran out.
-pub(super) fn bound(fault: &Fault, allowance: &Allowance) -> String {
+pub(super) fn bound(fault: &Fault, allowance: &SandboxLimits) -> String {
     match fault {
         Fault::OutOfMemory => format!("use {} bytes of memory", allowance.memory_bytes),
         Fault::TooLong(_) => format!(
@@ -115,7 +115,7 @@ pub(super) fn bound(fault: &Fault, allowance: &Allowance) -> String {
 }
 
 /// What a client gets whose request is so large that the release's limits ran out over it.
-pub(super) fn exhausted(fault: Fault, allowance: &Allowance) -> Failure {
+pub(super) fn exhausted(fault: Fault, allowance: &SandboxLimits) -> Failure {
     let bound = bound(&fault, allowance);
     let message = format!(
         "The request is too large for this gateway's policy, which may {bound} to read it. Send fewer or shorter messages."
@@ -136,7 +136,7 @@ struct Counted<'a> {
 /// alike; what is wrong with it is the policy's to report.
 fn count(body: &str, bound: usize) -> Counted<'_> {
     let bytes = body.as_bytes();
-    let mut tally = Tally::default();
+    let mut tally = MemberParts::default();
     let (mut parts, mut depth, mut at) = (1_usize, 0_usize, 0_usize);
     let mut text = 0..0;
     while let Some(byte) = bytes.get(at) {
@@ -183,12 +183,12 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
 
 /// Which member of the body has the most parts.
 #[derive(Default)]
-struct Tally<'a> {
+struct MemberParts<'a> {
     most: Option<(&'a str, usize)>,
     open: Option<(&'a str, usize)>,
 }
 
-impl<'a> Tally<'a> {
+impl<'a> MemberParts<'a> {
     fn begin(&mut self, member: &'a str, parts: usize) {
         self.close(parts);
         self.open = Some((member, parts));
@@ -254,8 +254,8 @@ mod tests {
         assert_eq!(count(&body, 100), stopped);
     }
 
-    fn allowance(memory_bytes: usize, call_time: u64) -> Allowance {
-        Allowance {
+    fn allowance(memory_bytes: usize, call_time: u64) -> SandboxLimits {
+        SandboxLimits {
             memory_bytes,
             call_time: Duration::from_millis(call_time),
             request_time: Duration::from_secs(30),
@@ -266,17 +266,17 @@ mod tests {
 
     #[test]
     fn bounds_follow_the_limits_of_the_release() {
-        let parts = |memory, time| Bounds::of(&allowance(memory, time)).parts;
+        let parts = |memory, time| BodyLimits::of(&allowance(memory, time)).parts;
         assert_eq!(parts(usize::MAX, 250), 625_000);
         assert_eq!(parts(usize::MAX, 25), 62_500);
         assert_eq!(parts(IDLE + 96_000, 250), 1000);
-        assert_eq!(Bounds::of(&allowance(IDLE + 400, 250)).bytes, 100);
-        assert_eq!(Bounds::of(&allowance(1, 1)).bytes, 0);
+        assert_eq!(BodyLimits::of(&allowance(IDLE + 400, 250)).bytes, 100);
+        assert_eq!(BodyLimits::of(&allowance(1, 1)).bytes, 0);
     }
 
     #[test]
     fn a_refusal_names_the_bound_and_the_member() {
-        let bounds = Bounds {
+        let bounds = BodyLimits {
             bytes: 100,
             parts: 10,
         };

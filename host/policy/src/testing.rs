@@ -5,7 +5,7 @@ use crate::config::{PolicyConfig, SandboxConfig};
 use airlock_types::wit::{Context, Ending, Event, EventKind, Load, Request, Text};
 
 use crate::tape::Tape;
-use crate::{EMBEDDED, Engine, PolicyCall, Release, Terms};
+use crate::{EMBEDDED, Engine, PolicyCall, Release, ReleaseOptions};
 
 /// What holds where nobody says otherwise, with few sandboxes.
 pub fn config() -> PolicyConfig {
@@ -21,7 +21,7 @@ pub fn config() -> PolicyConfig {
 /// A release of this component.
 pub fn release(name: &str, bytes: &[u8]) -> Release {
     let engine = Engine::new(&config().sandbox).unwrap();
-    Release::load(&engine, name, bytes, Terms::of(&config())).unwrap()
+    Release::load(&engine, name, bytes, ReleaseOptions::of(&config())).unwrap()
 }
 
 /// The shipped policy with another word of the same length in it.

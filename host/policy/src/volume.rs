@@ -2,7 +2,7 @@
 //! chooses how much the model writes.
 
 use super::fault::Fault;
-use super::sandbox::Allowance;
+use super::sandbox::SandboxLimits;
 use super::size::{self, is_large};
 use airlock_types::events;
 use airlock_types::wit::{Event, Frame};
@@ -63,7 +63,7 @@ impl Volume {
         frames: &[Frame],
         events: usize,
         body: usize,
-        limits: &Allowance,
+        limits: &SandboxLimits,
     ) -> Result<(), Fault> {
         let length = |frame: &Frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len);
         let bytes: usize = frames.iter().map(length).sum();
@@ -79,7 +79,7 @@ impl Volume {
     }
 
     /// Whether a fault is the cost of this volume, for which these limits have no room, and no fault of the policy.
-    pub(super) fn explains(&self, fault: &Fault, limits: &Allowance) -> bool {
+    pub(super) fn explains(&self, fault: &Fault, limits: &SandboxLimits) -> bool {
         let received = self.body.saturating_add(self.answered);
         let bytes = received as u128 * ANSWER_BYTE;
         let all = bytes + self.events as u128 * ANSWER_EVENT;
@@ -103,7 +103,7 @@ impl Volume {
 }
 
 /// What a client gets whose answer is so large that the release's limits ran out over it.
-pub(super) fn too_large(fault: &Fault, limits: &Allowance) -> String {
+pub(super) fn too_large(fault: &Fault, limits: &SandboxLimits) -> String {
     let bound = size::bound(fault, limits);
     format!(
         "The answer is too large for this gateway's policy, which may {bound}. Ask for a shorter one."
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn what_runs_out_over_an_answer_is_its_cost_where_the_limits_have_no_room_for_it() {
-        let limits = Allowance {
+        let limits = SandboxLimits {
             request_time: Duration::from_secs(1),
             memory_bytes: 16 << 20,
             call_time: Duration::from_millis(100),

@@ -6,7 +6,7 @@ use std::fmt;
 
 use airlock_codex::FleetReport;
 use airlock_metrics::{Metrics, Page};
-use airlock_policy::Tally;
+use airlock_policy::ShadowTally;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
@@ -20,7 +20,7 @@ pub(crate) struct Scrape {
     pub(crate) turns: Occupancy,
     pub(crate) fleet: FleetReport,
     /// The number of the shadow's release, and its comparisons by result.
-    pub(crate) shadow: Option<(u64, Tally)>,
+    pub(crate) shadow: Option<(u64, ShadowTally)>,
     /// Lines of the log that were lost.
     pub(crate) lost_lines: u64,
 }

@@ -28,7 +28,7 @@ use airlock_base::task::Tasks;
 use airlock_codex::config::TurnLimits;
 use airlock_codex::{CLIENT_NAME, Codex, DEPTH_HEADER, FleetReport, ModelReport};
 use airlock_metrics::RequestMetrics;
-use airlock_policy::{Client, Recorder, Rollout, Tally};
+use airlock_policy::{Client, Recorder, Rollout, ShadowTally};
 use airlock_types::failure::Failure;
 use airlock_types::wit::Problem;
 
@@ -113,7 +113,7 @@ impl Flow {
     }
 
     /// The number of the shadow's release, and its comparisons by result. None without a shadow.
-    pub fn shadow(&self) -> Option<(u64, Tally)> {
+    pub fn shadow(&self) -> Option<(u64, ShadowTally)> {
         let roles = self.rollout.roles();
         let shadow = roles.shadow.as_ref()?;
         Some((shadow.release.about().number, shadow.tally()))

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Error, anyhow};
 use clap::ArgMatches;
 
 use super::become_codex::die_with;
-use airlock_policy::compile::child::{Bounds, compile, confine};
+use airlock_policy::compile::child::{ProcessLimits, compile, confine};
 
 /// The component comes on stdin. Its code goes to `out`, and what is wrong with it to `err`, as one line.
 pub(super) fn run(
@@ -27,7 +27,7 @@ pub(super) fn run(
         return Err(anyhow!("no parent or no limits"));
     };
     die_with(parent)?;
-    let bounds = Bounds {
+    let bounds = ProcessLimits {
         memory,
         seconds,
         nice,

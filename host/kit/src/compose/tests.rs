@@ -9,7 +9,7 @@ use module::{NEWEST, OLDEST, module, wrapper};
 use super::*;
 use airlock_metrics::CallPurpose;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
-use airlock_policy::{EMBEDDED, Engine, Fault, Release, Terms};
+use airlock_policy::{EMBEDDED, Engine, Fault, Release, ReleaseOptions};
 use airlock_types::wit::{Context, Event, EventKind, Load, Request, Text};
 
 const BASE: Part<'_> = Part {
@@ -37,7 +37,7 @@ fn release(bytes: &[u8]) -> Release {
         instances: 2,
         ..SandboxConfig::default()
     };
-    let terms = Terms::of(&PolicyConfig::defaults(std::path::PathBuf::new()));
+    let terms = ReleaseOptions::of(&PolicyConfig::defaults(std::path::PathBuf::new()));
     Release::load(&Engine::new(&sandbox).unwrap(), "composed", bytes, terms).unwrap()
 }
 

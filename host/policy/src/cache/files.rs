@@ -1,7 +1,7 @@
 //! The folder of compiled code and its files: who may write them, how they are written, and which go.
 
 use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -11,15 +11,13 @@ use rustix::process::geteuid;
 use sha2::{Digest as _, Sha256};
 
 use super::CacheError;
+use airlock_base::file;
 
 /// The ending of a file with code.
 pub(super) const CODE: &str = "cwasm";
 
 /// The ending of the file beside it that notes the code's SHA-256.
 const SUM: &str = "sha256";
-
-/// The ending of a file that is being written.
-const DRAFT: &str = "new";
 
 /// After how long nobody can be writing a file any more: the longest that compiling may be allowed.
 const STALE: Duration = Duration::from_secs(60 * 60);
@@ -109,7 +107,7 @@ fn exposed(path: &Path, fault: impl Into<String>) -> CacheError {
 
 /// A name that no other file has.
 pub(super) fn draft_name() -> String {
-    format!("{:016x}.{DRAFT}", rand::random::<u64>())
+    format!("{:016x}.{}", rand::random::<u64>(), file::DRAFT)
 }
 
 /// Makes a file for us alone.
@@ -145,29 +143,15 @@ pub(super) fn noted(path: &Path) -> Result<Option<String>, CacheError> {
         .map_err(fault("read", path))
 }
 
-/// Notes a sum in one step.
-pub(super) fn note(folder: &Path, path: &Path, sum: &str) -> Result<(), CacheError> {
-    let draft = folder.join(draft_name());
-    let write = || {
-        let mut file = OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&draft)?;
-        writeln!(file, "{sum}")?;
-        file.sync_all()?;
-        fs::rename(&draft, path)
-    };
-    write()
-        .inspect_err(|_| drop(fs::remove_file(&draft)))
-        .map_err(fault("write", path))
+/// Writes the file that notes a sum, atomically.
+pub(super) fn note(path: &Path, sum: &str) -> Result<(), CacheError> {
+    let line = format!("{sum}\n");
+    file::replace(path, line.as_bytes(), file::PRIVATE).map_err(fault("write", path))
 }
 
-/// Makes names last over a crash.
+/// Syncs the folder, so that renames in it survive a power cut.
 pub(super) fn sync(folder: &Path) -> Result<(), CacheError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(fault("write", folder))
+    file::sync_folder(folder).map_err(fault("write", folder))
 }
 
 /// Notes that a file was used now.
@@ -197,7 +181,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 /// Removes drafts that nobody finished.
 pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
     let now = SystemTime::now();
-    for (path, modified) in with_ending(folder, DRAFT)? {
+    for (path, modified) in with_ending(folder, file::DRAFT)? {
         if now.duration_since(modified).is_ok_and(|age| age > STALE) {
             gone(fs::remove_file(&path)).map_err(fault("remove", &path))?;
         }

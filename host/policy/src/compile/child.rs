@@ -17,7 +17,7 @@ pub(super) const NICE: u64 = 19;
 
 /// How a child ends, as its exit code tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChildExit {
     /// The code is written.
     Done = 0,
     /// Something else went wrong.
@@ -28,7 +28,7 @@ pub enum Outcome {
     OutOfMemory = 71,
 }
 
-impl Outcome {
+impl ChildExit {
     /// What an exit code tells, if it is one of ours.
     pub(super) fn from_code(code: i32) -> Option<Self> {
         let all = [Self::Done, Self::Failed, Self::Invalid, Self::OutOfMemory];
@@ -36,15 +36,15 @@ impl Outcome {
     }
 }
 
-impl From<Outcome> for ExitCode {
-    fn from(outcome: Outcome) -> Self {
+impl From<ChildExit> for ExitCode {
+    fn from(outcome: ChildExit) -> Self {
         Self::from(outcome as u8)
     }
 }
 
 /// What a child may use. The parent decides.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ProcessLimits {
     /// Bytes of address space.
     pub memory: u64,
     /// Seconds of CPU time.
@@ -57,7 +57,7 @@ pub struct Bounds {
 ///
 /// # Errors
 /// The system refuses.
-pub fn confine(bounds: Bounds) -> Result<(), Errno> {
+pub fn confine(bounds: ProcessLimits) -> Result<(), Errno> {
     nice(i32::try_from(bounds.nice).unwrap_or(i32::MAX))?;
     limit(Resource::Core, 0, 0)?;
     limit(Resource::As, bounds.memory, bounds.memory)?;
@@ -80,13 +80,13 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Errno> {
 /// Reads a component to its end and writes its code, for an engine with this reservation. What is wrong is one line.
 pub fn compile(
     reservation: u64,
-    bounds: Bounds,
+    bounds: ProcessLimits,
     component: &mut dyn Read,
     code: &mut dyn Write,
     words: &mut dyn Write,
-) -> Outcome {
+) -> ChildExit {
     match work(reservation, bounds, component, code) {
-        Ok(()) => Outcome::Done,
+        Ok(()) => ChildExit::Done,
         Err((outcome, fault)) => {
             // Nobody is left to tell when this fails.
             let _ = writeln!(words, "{fault}");
@@ -97,44 +97,44 @@ pub fn compile(
 
 fn work(
     reservation: u64,
-    bounds: Bounds,
+    bounds: ProcessLimits,
     component: &mut dyn Read,
     code: &mut dyn Write,
-) -> Result<(), (Outcome, String)> {
+) -> Result<(), (ChildExit, String)> {
     let failed = |error: std::io::Error| (kind(&error), error.to_string());
     let mut bytes = Vec::new();
     component.read_to_end(&mut bytes).map_err(failed)?;
     let engine = engine::compiler(reservation, bounds.nice == 0)
-        .map_err(|error| (fault(&error, Outcome::Failed), line(&error)))?;
+        .map_err(|error| (fault(&error, ChildExit::Failed), line(&error)))?;
     let compiled = engine
         .precompile_component(&bytes)
-        .map_err(|error| (fault(&error, Outcome::Invalid), line(&error)))?;
+        .map_err(|error| (fault(&error, ChildExit::Invalid), line(&error)))?;
     code.write_all(&compiled)
         .and_then(|()| code.flush())
         .map_err(failed)
 }
 
 /// What an error of the engine means, where it is not for want of memory.
-fn fault(error: &wasmtime::Error, otherwise: Outcome) -> Outcome {
+fn fault(error: &wasmtime::Error, otherwise: ChildExit) -> ChildExit {
     let starved = error.is::<wasmtime::error::OutOfMemory>()
         || error.chain().any(|cause| {
             let io = cause.downcast_ref::<std::io::Error>();
             // The engine maps its code with rustix, whose errors are not the standard library's.
             cause.downcast_ref::<Errno>() == Some(&Errno::NOMEM)
-                || io.is_some_and(|io| kind(io) == Outcome::OutOfMemory)
+                || io.is_some_and(|io| kind(io) == ChildExit::OutOfMemory)
         });
     if starved {
-        Outcome::OutOfMemory
+        ChildExit::OutOfMemory
     } else {
         otherwise
     }
 }
 
-fn kind(error: &std::io::Error) -> Outcome {
+fn kind(error: &std::io::Error) -> ChildExit {
     if error.kind() == std::io::ErrorKind::OutOfMemory {
-        Outcome::OutOfMemory
+        ChildExit::OutOfMemory
     } else {
-        Outcome::Failed
+        ChildExit::Failed
     }
 }
 

@@ -23,7 +23,7 @@ fn compiler(data: &Path, script: &str, timeout: Duration) -> Compiler {
         instances: 1,
         ..SandboxConfig::default()
     });
-    let limits = Limits {
+    let limits = CompileLimits {
         timeout,
         memory_bytes: 4 << 30,
     };

@@ -15,10 +15,10 @@ use airlock_types::wit::{
 const LONG: usize = 70 << 10;
 
 /// A message, in batches of pieces: what comes before some long pieces, and what comes after them.
-type Said = [&'static [&'static [&'static str]]; 2];
+type MessageBatches = [&'static [&'static [&'static str]]; 2];
 
 /// Whatever may have to be escaped.
-const ANYTHING: Said = [
+const ANYTHING: MessageBatches = [
     &[
         &["Gr"],
         &["üße"],
@@ -35,7 +35,7 @@ const ANYTHING: Said = [
 ];
 
 /// An object, in which every piece matters.
-const OBJECT: Said = [
+const OBJECT: MessageBatches = [
     &[
         &["{"],
         &["\"a\""],
@@ -187,7 +187,7 @@ fn compare(relayed: &[Answer], fed: &[Answer]) -> Result<(), String> {
 }
 
 /// Reasoning, a remark, a message with its usage in the middle, and another message.
-fn turn(said: Said) -> Vec<Vec<Event>> {
+fn turn(said: MessageBatches) -> Vec<Vec<Event>> {
     let [before, after] = said;
     let long = "x".repeat(LONG);
     let mut batches = thoughts();

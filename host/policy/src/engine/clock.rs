@@ -17,7 +17,7 @@ pub(crate) struct Clock(Arc<Handle>);
 
 /// What is dropped first is seen by the one that the other wakes.
 struct Handle {
-    shared: Arc<Shared>,
+    shared: Arc<ClockState>,
     thread: Sleeper,
 }
 
@@ -25,7 +25,7 @@ struct Handle {
 struct Sleeper(Thread);
 
 #[derive(Default)]
-struct Shared {
+struct ClockState {
     /// Calls that run.
     running: AtomicU64,
     /// Calls that have begun, ever.
@@ -35,7 +35,7 @@ struct Shared {
 }
 
 /// A call that runs. The clock ticks until it is dropped.
-pub(crate) struct Running<'a>(&'a Shared);
+pub(crate) struct ClockGuard<'a>(&'a ClockState);
 
 impl Clock {
     /// Starts the clock of this engine.
@@ -44,7 +44,7 @@ impl Clock {
     /// The system gives no thread.
     pub(super) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let engine = engine.weak();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ClockState::default());
         let watched = Arc::downgrade(&shared);
         let tick = move || match engine.upgrade() {
             Some(engine) => {
@@ -62,14 +62,14 @@ impl Clock {
     }
 
     /// A call begins.
-    pub(crate) fn run(&self) -> Running<'_> {
+    pub(crate) fn run(&self) -> ClockGuard<'_> {
         let Handle { shared, thread } = &*self.0;
         shared.running.fetch_add(1, Ordering::SeqCst);
         shared.begun.fetch_add(1, Ordering::SeqCst);
         if shared.rests.load(Ordering::SeqCst) && shared.rests.swap(false, Ordering::SeqCst) {
             thread.0.unpark();
         }
-        Running(shared)
+        ClockGuard(shared)
     }
 
     #[cfg(test)]
@@ -78,7 +78,7 @@ impl Clock {
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for ClockGuard<'_> {
     fn drop(&mut self) {
         self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
@@ -91,7 +91,7 @@ impl Drop for Sleeper {
 }
 
 /// Ticks while calls run, and rests when none has for a while, for as long as anybody holds the clock.
-fn run(watched: &Weak<Shared>, tick: impl Fn() -> bool) {
+fn run(watched: &Weak<ClockState>, tick: impl Fn() -> bool) {
     let (mut last, mut idle) = (0, 0);
     while let Some(shared) = watched.upgrade() {
         let begun = shared.begun.load(Ordering::SeqCst);
@@ -123,7 +123,7 @@ fn run(watched: &Weak<Shared>, tick: impl Fn() -> bool) {
 }
 
 /// Sleeps until a call begins, or nobody holds the clock any more.
-fn rest(watched: &Weak<Shared>) {
+fn rest(watched: &Weak<ClockState>) {
     while watched
         .upgrade()
         .is_some_and(|shared| shared.rests.load(Ordering::SeqCst))

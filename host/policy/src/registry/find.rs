@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::super::config::{PolicyConfig, PolicySource};
 use super::folder::{self, Build};
-use super::persisted::Record;
+use super::persisted::ReleaseRecord;
 use super::{FOLDER, RegistryError, STORE};
 use crate::release::digest;
 use crate::{EMBEDDED, SHIPPED};
@@ -15,7 +15,7 @@ use crate::{EMBEDDED, SHIPPED};
 const DIGITS: usize = 6;
 
 /// A build, read.
-pub(super) struct Found {
+pub(super) struct FoundBuild {
     pub(super) name: String,
     pub(super) bytes: Vec<u8>,
     pub(super) digest: String,
@@ -31,7 +31,7 @@ pub(super) struct Found {
 pub(super) struct Finder<'a> {
     pub(super) config: &'a PolicyConfig,
     /// The releases that are remembered.
-    pub(super) known: &'a [Record],
+    pub(super) known: &'a [ReleaseRecord],
 }
 
 impl Finder<'_> {
@@ -40,7 +40,7 @@ impl Finder<'_> {
         &self,
         name: &str,
         digits: Option<&str>,
-    ) -> Result<Found, RegistryError> {
+    ) -> Result<FoundBuild, RegistryError> {
         match digits {
             Some(digits) => self.exactly(name, digits).await,
             None => self.plain(name).await,
@@ -48,7 +48,11 @@ impl Finder<'_> {
     }
 
     /// A build that was active once. Another gateway has another shipped policy, which takes the place of the former.
-    pub(super) async fn again(&self, name: &str, digest: &str) -> Result<Found, RegistryError> {
+    pub(super) async fn again(
+        &self,
+        name: &str,
+        digest: &str,
+    ) -> Result<FoundBuild, RegistryError> {
         match self.exactly(name, digest).await {
             Err(RegistryError::NotFound(_)) if name == SHIPPED => Ok(embedded(self.config)),
             found => found,
@@ -57,16 +61,16 @@ impl Finder<'_> {
 
     /// The build of these digits, unread: for one whose code is kept its component need not be looked at again, unless it is
     /// the signature that counts.
-    pub(super) fn unread(&self, name: &str, digits: &str) -> Option<Found> {
+    pub(super) fn unread(&self, name: &str, digits: &str) -> Option<FoundBuild> {
         let policies = &self.config;
         let signed = policies.require_signature || !policies.public_keys.is_empty();
         let mut known = self.known.iter();
-        let is_meant = |it: &&Record| it.name == name && it.digest.starts_with(digits);
+        let is_meant = |it: &&ReleaseRecord| it.name == name && it.digest.starts_with(digits);
         let one = known.find(is_meant)?;
         if signed || name == SHIPPED || digits.len() < DIGITS || known.any(|it| is_meant(&it)) {
             return None;
         }
-        Some(Found {
+        Some(FoundBuild {
             name: name.to_owned(),
             bytes: Vec::new(),
             digest: one.digest.clone(),
@@ -77,7 +81,7 @@ impl Finder<'_> {
     }
 
     /// The build of these digits: one that is remembered, or one of the folder.
-    async fn exactly(&self, name: &str, digits: &str) -> Result<Found, RegistryError> {
+    async fn exactly(&self, name: &str, digits: &str) -> Result<FoundBuild, RegistryError> {
         let digits = digits
             .strip_prefix("sha256:")
             .unwrap_or(digits)
@@ -107,7 +111,7 @@ impl Finder<'_> {
             let read = blocking(move || read(build.name.clone(), &build.path)).await;
             let Ok(read) = read else { continue };
             if read.digest.starts_with(&digits)
-                && !found.iter().any(|it: &Found| it.digest == read.digest)
+                && !found.iter().any(|it: &FoundBuild| it.digest == read.digest)
             {
                 found.push(read);
             }
@@ -137,7 +141,7 @@ impl Finder<'_> {
     }
 
     /// The build that is meant by the name alone.
-    async fn plain(&self, name: &str) -> Result<Found, RegistryError> {
+    async fn plain(&self, name: &str) -> Result<FoundBuild, RegistryError> {
         let mut builds = self.builds(name)?;
         if let Some(plain) = builds.iter().position(Build::is_plain) {
             builds = vec![builds.swap_remove(plain)];
@@ -182,7 +186,7 @@ impl Finder<'_> {
     }
 
     /// A component that was loaded before.
-    async fn stored(&self, name: &str, digest: &str) -> Result<Option<Found>, RegistryError> {
+    async fn stored(&self, name: &str, digest: &str) -> Result<Option<FoundBuild>, RegistryError> {
         if name == SHIPPED && digest == embedded_digest() {
             return Ok(Some(embedded(self.config)));
         }
@@ -190,7 +194,7 @@ impl Finder<'_> {
         let (name, digest) = (name.to_owned(), digest.to_owned());
         let folder = self.said_of(&name);
         let found = blocking(move || match path.exists() {
-            true => read(name, &path).map(|found| Some(Found { folder, ..found })),
+            true => read(name, &path).map(|found| Some(FoundBuild { folder, ..found })),
             false => Ok(None),
         });
         // What has changed in the store is not what was loaded.
@@ -218,8 +222,8 @@ fn embedded_digest() -> &'static str {
 }
 
 /// The policy inside this program.
-pub(super) fn embedded(config: &PolicyConfig) -> Found {
-    Found {
+pub(super) fn embedded(config: &PolicyConfig) -> FoundBuild {
+    FoundBuild {
         name: SHIPPED.to_owned(),
         bytes: EMBEDDED.to_vec(),
         digest: embedded_digest().to_owned(),
@@ -253,7 +257,7 @@ pub(super) fn name_of(path: &Path) -> String {
 }
 
 /// Reads a build.
-pub(super) fn read(name: String, path: &Path) -> Result<Found, RegistryError> {
+pub(super) fn read(name: String, path: &Path) -> Result<FoundBuild, RegistryError> {
     let build = Build {
         name,
         path: path.to_owned(),
@@ -263,7 +267,7 @@ pub(super) fn read(name: String, path: &Path) -> Result<Found, RegistryError> {
         cause,
     };
     let bytes = build.read().map_err(file)?;
-    Ok(Found {
+    Ok(FoundBuild {
         digest: digest(&bytes),
         signature: build.signature().map_err(file)?,
         folder: path.parent().map(Path::to_owned).unwrap_or_default(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::config;
 use crate::release::OnFault;
-use crate::sandbox::Allowance;
+use crate::sandbox::SandboxLimits;
 use airlock_base::quantity::{self, Bounds};
 
 /// The largest component that is read: 64 MiB.
@@ -33,7 +33,7 @@ pub(super) struct Build {
 /// What is said of a policy in the file `NAME.toml` beside it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Beside {
+pub(super) struct Sidecar {
     /// The only build that may be loaded: `sha256:…`.
     pub digest: Option<String>,
     /// Its settings.
@@ -41,7 +41,7 @@ pub(super) struct Beside {
     settings: toml::Table,
     /// What it may use, where that differs from `[sandbox]`.
     #[serde(default)]
-    limits: Limits,
+    limits: LimitOverrides,
     /// What happens when it fails too often while it is the active one.
     #[serde(default)]
     pub on_fault: OnFault,
@@ -49,7 +49,7 @@ pub(super) struct Beside {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Limits {
+struct LimitOverrides {
     memory_bytes: Option<toml::Value>,
     call_time: Option<toml::Value>,
     request_time: Option<toml::Value>,
@@ -111,10 +111,10 @@ pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
 }
 
 /// What a file beside components says. One that is not there says nothing.
-pub(super) fn beside(path: &Path) -> Result<Beside, String> {
+pub(super) fn beside(path: &Path) -> Result<Sidecar, String> {
     let in_file = |what: String| format!("{}: {what}", path.display());
     match optional(path) {
-        Ok(None) => Ok(Beside::default()),
+        Ok(None) => Ok(Sidecar::default()),
         Ok(Some(text)) => toml::from_str(&text).map_err(|error: toml::de::Error| {
             in_file(
                 error
@@ -138,7 +138,7 @@ fn bounded_time(value: &toml::Value, bounds: Bounds) -> Result<Duration, String>
     quantity::in_range(millis, bounds, quantity::show_millis).map(Duration::from_millis)
 }
 
-impl Beside {
+impl Sidecar {
     /// The settings as JSON.
     pub(super) fn settings(&self) -> Result<Map<String, Value>, String> {
         match serde_json::to_value(&self.settings) {
@@ -151,7 +151,7 @@ impl Beside {
     ///
     /// # Errors
     /// Which one is wrong, and how.
-    pub(super) fn allowance(&self, common: Allowance) -> Result<Allowance, String> {
+    pub(super) fn allowance(&self, common: SandboxLimits) -> Result<SandboxLimits, String> {
         let limits = &self.limits;
         // Each is one that the setting of `[sandbox]` could have.
         let bytes = |key: &str, bounds, value: &Option<toml::Value>, common: usize| match value {
@@ -173,7 +173,7 @@ impl Beside {
         if memory_bytes > common.memory_bytes {
             return Err("limits.memory_bytes is more than sandbox.memory_bytes, which every sandbox is made for".to_owned());
         }
-        Ok(Allowance {
+        Ok(SandboxLimits {
             memory_bytes,
             call_time: time(
                 "call_time",
@@ -266,7 +266,7 @@ mod tests {
     fn what_is_said_beside_a_policy_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redact.toml");
-        let common = Allowance::of(&SandboxConfig::default());
+        let common = SandboxLimits::of(&SandboxConfig::default());
         assert_eq!(beside(&path).unwrap().allowance(common).unwrap(), common);
         let says = |text: &str| {
             fs::write(&path, text).unwrap();

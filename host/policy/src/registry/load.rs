@@ -12,23 +12,21 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use wasmtime::component::Component;
 
-use super::find::{Found, store};
-use super::folder::Beside;
-use super::persisted::{self, PersistedState, Record};
-use super::{Loaded, RegistryError, RegistryState};
+use super::find::{FoundBuild, store};
+use super::folder::Sidecar;
+use super::persisted::{self, PersistedState, ReleaseRecord};
+use super::{LoadedRelease, RegistryError, RegistryState};
 use crate::compile::Compiler;
 use crate::config::PolicyConfig;
 use crate::engine::Engine;
-use crate::release::{About, LoadError, OnFault, Release, Terms};
-use crate::sandbox::Allowance;
+use crate::release::{About, LoadError, OnFault, Release, ReleaseOptions};
+use crate::sandbox::SandboxLimits;
 use crate::trust::Trust;
 use crate::{conformance, settings};
 use airlock_base::clock;
+use airlock_base::file;
 use airlock_metrics::Metrics;
 use airlock_types::wit::Description;
-
-/// Releases whose description is remembered.
-const LOADED: usize = 100;
 
 /// What loading needs.
 #[derive(Clone, Copy)]
@@ -48,10 +46,10 @@ const TRIAL: Duration = Duration::from_secs(60);
 const DESCRIPTION: usize = 64 << 10;
 
 /// A build that is trusted, compiled and tried out. Nobody knows of it yet.
-pub(super) struct Ready {
-    found: Found,
+pub(super) struct PreparedBuild {
+    found: FoundBuild,
     component: Component,
-    allowance: Allowance,
+    allowance: SandboxLimits,
     on_fault: OnFault,
     signed_by: Option<String>,
     description: Option<Description>,
@@ -62,18 +60,18 @@ pub(super) struct Ready {
 
 /// What a build was tried out with.
 #[derive(Clone, Debug, PartialEq)]
-struct Tried {
+struct TrialTerms {
     settings: String,
-    allowance: Allowance,
+    allowance: SandboxLimits,
 }
 
 /// A build that is trusted and compiled.
-struct Compiled {
-    found: Found,
+struct CompiledBuild {
+    found: FoundBuild,
     component: Component,
-    allowance: Allowance,
+    allowance: SandboxLimits,
     on_fault: OnFault,
-    beside: Beside,
+    beside: Sidecar,
     signed_by: Option<String>,
 }
 
@@ -83,11 +81,11 @@ impl Loader<'_> {
     /// it does not take any more are those that it had.
     pub(super) async fn ready(
         &self,
-        found: Found,
-        before: Option<Loaded>,
+        found: FoundBuild,
+        before: Option<LoadedRelease>,
         code: Option<Component>,
         lenient: bool,
-    ) -> Result<Ready, LoadError> {
+    ) -> Result<PreparedBuild, LoadError> {
         let compiled = self.compiled(found, code).await?;
         let (description, terms, same) = match before {
             Some(before) => {
@@ -104,14 +102,14 @@ impl Loader<'_> {
                 let tried = timeout(TRIAL, self.tried(&compiled)).await;
                 let tried = tried.unwrap_or_else(|_| Err(takes_too_long(&compiled)));
                 let (description, settings) = tried?;
-                let terms = Tried {
+                let terms = TrialTerms {
                     settings,
                     allowance: compiled.allowance,
                 };
                 (description, terms, None)
             }
         };
-        Ok(Ready {
+        Ok(PreparedBuild {
             found: compiled.found,
             component: compiled.component,
             allowance: terms.allowance,
@@ -127,17 +125,17 @@ impl Loader<'_> {
     /// `lenient`: as for `ready`; those that it fails on are meant for the build that is left.
     async fn retried(
         &self,
-        compiled: &Compiled,
-        before: &Loaded,
+        compiled: &CompiledBuild,
+        before: &LoadedRelease,
         lenient: bool,
-    ) -> Result<Tried, LoadError> {
-        let as_before = || Tried {
+    ) -> Result<TrialTerms, LoadError> {
+        let as_before = || TrialTerms {
             settings: before.settings.clone(),
             allowance: before.allowance,
         };
         let fresh = async {
             let settings = compiled.settled(self.config, before.description.as_ref())?;
-            let terms = Tried {
+            let terms = TrialTerms {
                 settings,
                 allowance: compiled.allowance,
             };
@@ -154,7 +152,11 @@ impl Loader<'_> {
         }
     }
 
-    async fn compiled(&self, found: Found, code: Option<Component>) -> Result<Compiled, LoadError> {
+    async fn compiled(
+        &self,
+        found: FoundBuild,
+        code: Option<Component>,
+    ) -> Result<CompiledBuild, LoadError> {
         let name = || found.name.clone();
         let refused = |detail: String| LoadError::Refused {
             name: name(),
@@ -162,7 +164,7 @@ impl Loader<'_> {
         };
         let beside = self.beside(&found).map_err(refused)?;
         let signed_by = self.trusted(&found, &beside).map_err(refused)?;
-        let common = Allowance::of(&self.config.sandbox);
+        let common = SandboxLimits::of(&self.config.sandbox);
         let allowance = beside.allowance(common).map_err(refused)?;
         let component = match code {
             Some(code) => Ok(code),
@@ -172,7 +174,7 @@ impl Loader<'_> {
             name: name(),
             detail: error.to_string(),
         })?;
-        Ok(Compiled {
+        Ok(CompiledBuild {
             found,
             component,
             allowance,
@@ -183,7 +185,10 @@ impl Loader<'_> {
     }
 
     /// Asks a build what it is, and takes it through the set of requests that every policy must pass.
-    async fn tried(&self, compiled: &Compiled) -> Result<(Option<Description>, String), LoadError> {
+    async fn tried(
+        &self,
+        compiled: &CompiledBuild,
+    ) -> Result<(Option<Description>, String), LoadError> {
         let untold = self.make(compiled, String::from("{}"), 0)?;
         let description = described(&untold).await?;
         let settings = compiled.settled(self.config, description.as_ref())?;
@@ -192,14 +197,14 @@ impl Loader<'_> {
         Ok((description, settings))
     }
 
-    /// Makes it a release. One that was a release before is one again with the same number.
+    /// Makes a build a release. A build that was a release before gets the same number again.
     ///
     /// # Errors
-    /// It was forgotten meanwhile, or cannot be kept. What the state has is changed, and not yet saved.
+    /// The build was forgotten meanwhile, or its component cannot be stored. The state may have changed; it is not saved yet.
     pub(super) fn adopt(
         &self,
         state: &mut RegistryState,
-        ready: Ready,
+        ready: PreparedBuild,
     ) -> Result<Release, RegistryError> {
         let found = &ready.found;
         let known = state.loaded(&found.name, &found.digest);
@@ -216,71 +221,75 @@ impl Loader<'_> {
             let stored = self.keep(&state.persisted, found);
             stored.map_err(RegistryError::Unsaved)?;
         }
-        let compiled = Compiled {
+        let compiled = CompiledBuild {
             component: ready.component,
             allowance: ready.allowance,
             on_fault: ready.on_fault,
-            beside: Beside::default(),
+            beside: Sidecar::default(),
             signed_by: ready.signed_by,
             found: ready.found,
         };
-        let found = &compiled.found;
-        let version = ready.description.as_ref().map(|it| it.version.clone());
-        let record = match &known {
-            Some(known) => known.record.clone(),
-            None => state.persisted.record(Record {
-                number: 0,
-                name: found.name.clone(),
-                digest: found.digest.clone(),
-                version: version.unwrap_or_default(),
-                world: self
-                    .make(&compiled, String::new(), 0)?
-                    .world_version()
-                    .to_owned(),
-                size: found.bytes.len() as u64,
-                signed_by: compiled.signed_by.clone(),
-                loaded_at: clock::unix_ms(),
-            }),
+        let is_new = known.is_none();
+        let record = match known {
+            Some(known) => known.record,
+            None => self.record(state, &compiled, ready.description.as_ref())?,
         };
         let release = self.make(&compiled, ready.settings, record.number)?;
         let meter = release.meter();
         meter.identify(&record.name, &record.version, &record.digest);
-        if known.is_none() {
+        if is_new {
             tracing::info!(
-                name = found.name,
+                name = record.name,
                 release = record.number,
                 digest = record.digest,
                 world = record.world,
                 "policy loaded"
             );
         }
-        let number = record.number;
-        state.loaded.retain(|it| it.record.number != number);
-        state.loaded.push(Loaded {
+        state.add(LoadedRelease {
             record,
             description: ready.description,
             settings: release.settings().to_owned(),
             allowance: *release.allowance(),
             trace: release.trace(),
         });
-        // Of those that serve nobody any more the oldest are forgotten.
-        let mut over = state.loaded.len().saturating_sub(LOADED);
-        state.loaded.retain(|it| {
-            let goes = over > 0 && it.trace.holders() == 0;
-            over -= usize::from(goes);
-            !goes
-        });
         Ok(release)
     }
 
+    /// Adds the record of a build that this process has not loaded before.
+    fn record(
+        &self,
+        state: &mut RegistryState,
+        compiled: &CompiledBuild,
+        description: Option<&Description>,
+    ) -> Result<ReleaseRecord, LoadError> {
+        let found = &compiled.found;
+        let unnumbered = self.make(compiled, String::new(), 0)?;
+        Ok(state.persisted.record(ReleaseRecord {
+            number: 0,
+            name: found.name.clone(),
+            digest: found.digest.clone(),
+            version: description.map_or_else(String::new, |it| it.version.clone()),
+            world: unnumbered.world_version().to_owned(),
+            size: found.bytes.len() as u64,
+            signed_by: compiled.signed_by.clone(),
+            loaded_at: clock::unix_ms(),
+        }))
+    }
+
     /// `number`: 0 for a release that is only tried out, and counted nowhere.
-    fn make(&self, ready: &Compiled, settings: String, number: u64) -> Result<Release, LoadError> {
+    fn make(
+        &self,
+        ready: &CompiledBuild,
+        settings: String,
+        number: u64,
+    ) -> Result<Release, LoadError> {
         let about = About {
             name: ready.found.name.clone(),
             digest: ready.found.digest.clone(),
             number,
         };
-        let terms = Terms {
+        let terms = ReleaseOptions {
             allowance: ready.allowance,
             on_fault: ready.on_fault,
             settings,
@@ -295,7 +304,7 @@ impl Loader<'_> {
     }
 
     /// Keeps the component for a rollback, and forgets those that nobody remembers.
-    fn keep(&self, persisted: &PersistedState, found: &Found) -> io::Result<()> {
+    fn keep(&self, persisted: &PersistedState, found: &FoundBuild) -> io::Result<()> {
         let folder = store(self.config);
         if !found.embedded {
             let path = folder.join(format!("{}.wasm", found.digest));
@@ -327,7 +336,7 @@ impl Loader<'_> {
     }
 }
 
-impl Compiled {
+impl CompiledBuild {
     /// What its requests will carry as settings.
     fn settled(
         &self,
@@ -346,7 +355,7 @@ impl Compiled {
 
 /// Writes a file, and names it in the error.
 fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    persisted::write(path, bytes).map_err(|cause| persisted::named(path, &cause))
+    file::replace(path, bytes, file::PRIVATE).map_err(|cause| persisted::named(path, &cause))
 }
 
 /// Whether a build accepts its settings, and passes the set of requests that every policy must pass.
@@ -355,7 +364,7 @@ async fn passes(trial: &Release) -> Result<(), LoadError> {
     conformance::check(trial).await
 }
 
-fn takes_too_long(compiled: &Compiled) -> LoadError {
+fn takes_too_long(compiled: &CompiledBuild) -> LoadError {
     LoadError::Failed {
         name: compiled.found.name.clone(),
         detail: "trying it out takes too long".to_owned(),

@@ -1,10 +1,11 @@
 //! What a registry remembers over restarts: its releases, and who made which of them active when.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use airlock_base::file;
 use serde::{Deserialize, Serialize};
 
 /// Activations that are remembered.
@@ -28,7 +29,7 @@ pub(super) struct PersistedState {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct StateFile {
     /// By number.
-    pub(super) releases: Vec<Record>,
+    pub(super) releases: Vec<ReleaseRecord>,
     /// The oldest first.
     pub(super) history: Vec<Activation>,
     /// Numbers of releases that were taken back because they failed, and were not made active by anybody since.
@@ -38,7 +39,7 @@ pub(super) struct StateFile {
 
 /// A build that was loaded successfully.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ReleaseRecord {
     /// From 1.
     pub number: u64,
     pub name: String,
@@ -83,6 +84,11 @@ impl PersistedState {
         // First, so that nobody writes what is read here.
         let lock = path.with_extension(LOCK);
         let lock = own(&lock).map_err(|cause| named(&lock, &cause))?;
+        if lock.is_some()
+            && let (Some(folder), Some(name)) = (path.parent(), path.file_name())
+        {
+            remove_drafts(folder, &format!(".{}.", name.display()));
+        }
         let file = read(&path)?;
         Ok(Self { path, lock, file })
     }
@@ -98,18 +104,19 @@ impl PersistedState {
     }
 
     /// The record of a build, made when there is none. Its number stays the same as long as it is remembered.
-    pub(super) fn record(&mut self, found: Record) -> Record {
-        let same =
-            |record: &&mut Record| record.name == found.name && record.digest == found.digest;
+    pub(super) fn record(&mut self, found: ReleaseRecord) -> ReleaseRecord {
+        let same = |record: &&mut ReleaseRecord| {
+            record.name == found.name && record.digest == found.digest
+        };
         if let Some(record) = self.file.releases.iter_mut().find(same) {
-            *record = Record {
+            *record = ReleaseRecord {
                 number: record.number,
                 ..found
             };
             return record.clone();
         }
         let number = self.file.releases.last().map_or(1, |last| last.number + 1);
-        let record = Record { number, ..found };
+        let record = ReleaseRecord { number, ..found };
         self.file.releases.push(record.clone());
         // Not only activations add to them: canaries, shadows and what comes into the folder do as well.
         self.prune();
@@ -206,7 +213,7 @@ impl PersistedState {
             return Ok(());
         }
         let bytes = serde_json::to_vec(&self.file).map_err(io::Error::other)?;
-        write(&self.path, &bytes).map_err(|cause| named(&self.path, &cause))
+        file::replace(&self.path, &bytes, file::PRIVATE).map_err(|cause| named(&self.path, &cause))
     }
 }
 
@@ -230,6 +237,20 @@ pub(super) fn named(path: &Path, cause: &io::Error) -> io::Error {
     io::Error::new(cause.kind(), format!("{}: {cause}", path.display()))
 }
 
+/// Removes temporary files with this prefix that killed gateways left. A failure is only logged: the files do no harm.
+pub(super) fn remove_drafts(folder: &Path, prefix: &str) {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    for path in entries.map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with(prefix))
+            && path.extension().is_some_and(|end| end == file::DRAFT)
+            && let Err(error) = fs::remove_file(&path)
+        {
+            tracing::warn!(path = %path.display(), %error, "a temporary file cannot be removed");
+        }
+    }
+}
+
 /// Takes the state for this process, if no other has it.
 fn own(lock: &Path) -> io::Result<Option<fs::File>> {
     let file = fs::OpenOptions::new()
@@ -245,29 +266,13 @@ fn own(lock: &Path) -> io::Result<Option<fs::File>> {
     }
 }
 
-/// Writes a file in place of another, so that nobody ever reads half of it.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".new");
-    let fresh = PathBuf::from(name);
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(bytes)?;
-    drop(file);
-    fs::rename(&fresh, path)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
-    fn record(digest: &str) -> Record {
-        Record {
+    fn record(digest: &str) -> ReleaseRecord {
+        ReleaseRecord {
             number: 0,
             name: "it".to_owned(),
             digest: digest.to_owned(),
@@ -279,7 +284,7 @@ mod tests {
         }
     }
 
-    fn activation(record: &Record) -> Activation {
+    fn activation(record: &ReleaseRecord) -> Activation {
         Activation {
             at: 1,
             by: "me".to_owned(),
@@ -289,6 +294,22 @@ mod tests {
             digest: record.digest.clone(),
             rollback: false,
         }
+    }
+
+    #[test]
+    fn the_drafts_of_killed_gateways_are_removed_by_the_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policies.json");
+        let owner = PersistedState::open(path.clone()).unwrap();
+        let draft = folder.path().join(".policies.json.0123.new");
+        let other = folder.path().join(".other.0123.new");
+        for path in [&draft, &other] {
+            fs::write(path, "").unwrap();
+        }
+        assert!(!PersistedState::open(path.clone()).unwrap().is_ours() && draft.exists());
+        drop(owner);
+        assert!(PersistedState::open(path).unwrap().is_ours());
+        assert!(!draft.exists() && other.exists());
     }
 
     #[test]
@@ -338,7 +359,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut state = PersistedState::open(folder.path().join("policies.json")).unwrap();
         let [a, b, c] = ["a", "b", "c"].map(|digest| state.record(record(digest)));
-        let before = |state: &PersistedState, active: &Record| -> Vec<u64> {
+        let before = |state: &PersistedState, active: &ReleaseRecord| -> Vec<u64> {
             let before = state.before(active.number);
             before.iter().map(|it| it.release).collect()
         };

@@ -6,16 +6,16 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::folder;
-use super::persisted::{Activation, Record};
-use super::{FOLDER, RegistryState, Shared};
+use super::persisted::{Activation, ReleaseRecord};
+use super::{FOLDER, RegistryInner, RegistryState};
 use crate::release::Release;
 use crate::settings::must_be;
-use crate::shadow::Tally;
+use crate::shadow::ShadowTally;
 use airlock_types::wit::{Description, Setting};
 
 /// All of it.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct RegistryReport {
     /// The number of the release that serves.
     pub active: u64,
     pub canary: Option<CanaryReport>,
@@ -23,7 +23,7 @@ pub struct Report {
     /// By number.
     pub releases: Vec<ReleaseReport>,
     /// The component files of the folder.
-    pub files: Vec<File>,
+    pub files: Vec<ComponentFile>,
     /// The oldest first.
     pub history: Vec<Activation>,
 }
@@ -38,14 +38,14 @@ pub struct CanaryReport {
 pub struct ShadowReport {
     pub release: u64,
     #[serde(flatten)]
-    pub tally: Tally,
+    pub tally: ShadowTally,
 }
 
 /// A release, and how it fares in this process.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseReport {
     #[serde(flatten)]
-    pub record: Record,
+    pub record: ReleaseRecord,
     /// What it says of itself, where this process has loaded it.
     pub about: Option<AboutReport>,
     /// Whether it is in memory.
@@ -79,18 +79,18 @@ pub struct TakesReport {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub struct File {
+pub struct ComponentFile {
     pub name: String,
     pub file: String,
 }
 
-pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
+pub(super) fn make(shared: &RegistryInner, state: &RegistryState) -> RegistryReport {
     let roles = shared.rollout.roles();
     let folder = shared.config.data_dir.join(FOLDER);
     // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
     let builds = folder::builds(&folder).unwrap_or_default();
     let file = &state.persisted.file;
-    Report {
+    RegistryReport {
         active: roles.active.about().number,
         canary: roles.canary.as_ref().map(|canary| CanaryReport {
             release: canary.release.about().number,
@@ -107,7 +107,7 @@ pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
             .collect(),
         files: builds
             .into_iter()
-            .map(|build| File {
+            .map(|build| ComponentFile {
                 file: build
                     .path
                     .file_name()
@@ -121,7 +121,7 @@ pub(super) fn make(shared: &Shared, state: &RegistryState) -> Report {
     }
 }
 
-fn release(state: &RegistryState, record: &Record) -> ReleaseReport {
+fn release(state: &RegistryState, record: &ReleaseRecord) -> ReleaseReport {
     let loaded = state
         .loaded
         .iter()

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::config::{PolicyConfig, PolicySource};
-use super::find::{Finder, Found, blocking, embedded, name_of, read, short};
+use super::find::{Finder, FoundBuild, blocking, embedded, name_of, read, short};
 use super::load::Loader;
 use super::persisted::{Activation, PersistedState, named};
 use super::state::RegistryState;
@@ -118,7 +118,7 @@ impl StartPolicy {
         &self,
         config: &PolicyConfig,
         persisted: &PersistedState,
-    ) -> Result<Found, Cause> {
+    ) -> Result<FoundBuild, Cause> {
         let found = match self {
             Self::Configured(PolicySource::File(path)) => {
                 let (name, path) = (name_of(path), path.clone());

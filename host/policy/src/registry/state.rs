@@ -4,35 +4,52 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::sync::MutexGuard;
 
-use super::persisted::{Activation, PersistedState, Record, StateFile};
+use super::persisted::{Activation, PersistedState, ReleaseRecord, StateFile};
 use super::{By, RegistryError};
 use crate::release::{Release, Trace};
-use crate::sandbox::Allowance;
+use crate::sandbox::SandboxLimits;
 use airlock_base::clock;
 use airlock_types::wit::Description;
+
+/// Releases whose description is remembered.
+const LOADED: usize = 100;
 
 /// Locked while a change is made.
 pub(super) struct RegistryState {
     pub(super) persisted: PersistedState,
-    pub(super) loaded: Vec<Loaded>,
+    pub(super) loaded: Vec<LoadedRelease>,
 }
 
 /// A release of this process.
 #[derive(Clone)]
-pub(super) struct Loaded {
-    pub(super) record: Record,
+pub(super) struct LoadedRelease {
+    pub(super) record: ReleaseRecord,
     pub(super) description: Option<Description>,
     /// The settings and the limits that it was tried with.
     pub(super) settings: String,
-    pub(super) allowance: Allowance,
+    pub(super) allowance: SandboxLimits,
     pub(super) trace: Trace,
 }
 
 impl RegistryState {
     /// What this process knows of a build, if it has loaded it.
-    pub(super) fn loaded(&self, name: &str, digest: &str) -> Option<Loaded> {
-        let same = |it: &&Loaded| it.record.name == name && it.record.digest == digest;
+    pub(super) fn loaded(&self, name: &str, digest: &str) -> Option<LoadedRelease> {
+        let same = |it: &&LoadedRelease| it.record.name == name && it.record.digest == digest;
         self.loaded.iter().find(same).cloned()
+    }
+
+    /// Adds a release in place of an earlier one with its number. Beyond [`LOADED`] releases, the oldest without holders are
+    /// forgotten.
+    pub(super) fn add(&mut self, release: LoadedRelease) {
+        let number = release.record.number;
+        self.loaded.retain(|it| it.record.number != number);
+        self.loaded.push(release);
+        let mut over = self.loaded.len().saturating_sub(LOADED);
+        self.loaded.retain(|it| {
+            let goes = over > 0 && it.trace.holders() == 0;
+            over -= usize::from(goes);
+            !goes
+        });
     }
 
     /// Notes an activation.
@@ -67,13 +84,13 @@ impl Activation {
 }
 
 /// A change of the registry's state that has not been written to the disk. Dropped before `commit`, it leaves everything as it was.
-pub(super) struct Pending<'a> {
+pub(super) struct StateChange<'a> {
     state: MutexGuard<'a, RegistryState>,
     /// None once it is committed.
-    before: Option<(StateFile, Vec<Loaded>)>,
+    before: Option<(StateFile, Vec<LoadedRelease>)>,
 }
 
-impl<'a> Pending<'a> {
+impl<'a> StateChange<'a> {
     /// Begins a change.
     pub(super) fn on(state: MutexGuard<'a, RegistryState>) -> Self {
         let before = Some((state.persisted.file.clone(), state.loaded.clone()));
@@ -94,7 +111,7 @@ impl<'a> Pending<'a> {
     }
 }
 
-impl Drop for Pending<'_> {
+impl Drop for StateChange<'_> {
     fn drop(&mut self) {
         if let Some((file, loaded)) = self.before.take() {
             self.state.persisted.file = file;
@@ -103,7 +120,7 @@ impl Drop for Pending<'_> {
     }
 }
 
-impl Deref for Pending<'_> {
+impl Deref for StateChange<'_> {
     type Target = RegistryState;
 
     fn deref(&self) -> &RegistryState {
@@ -111,7 +128,7 @@ impl Deref for Pending<'_> {
     }
 }
 
-impl DerefMut for Pending<'_> {
+impl DerefMut for StateChange<'_> {
     fn deref_mut(&mut self) -> &mut RegistryState {
         &mut self.state
     }

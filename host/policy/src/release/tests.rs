@@ -19,8 +19,8 @@ fn engine() -> Engine {
 }
 
 /// What holds where nobody says otherwise.
-pub(crate) fn terms() -> Terms {
-    Terms::of(&PolicyConfig::defaults(PathBuf::new()))
+pub(crate) fn terms() -> ReleaseOptions {
+    ReleaseOptions::of(&PolicyConfig::defaults(PathBuf::new()))
 }
 
 fn component(sections: &[Vec<u8>]) -> Vec<u8> {

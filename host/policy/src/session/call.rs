@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep};
 use wasmtime::Store;
 
-use crate::engine::{Running, WALL};
+use crate::engine::{ClockGuard, WALL};
 use crate::fault::Fault;
 use crate::release::Release;
 use crate::sandbox::Sandbox;
@@ -20,7 +20,7 @@ use airlock_metrics::Histogram;
 pub(super) struct Timed<'a> {
     began: Instant,
     times: &'a Histogram,
-    _running: Running<'a>,
+    _running: ClockGuard<'a>,
 }
 
 impl<'a> Timed<'a> {

@@ -13,8 +13,8 @@ use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
 use super::super::release::tests::terms;
-use super::super::sandbox::Allowance;
-use super::super::{EMBEDDED, Engine, Release, Terms};
+use super::super::sandbox::SandboxLimits;
+use super::super::{EMBEDDED, Engine, Release, ReleaseOptions};
 use super::*;
 use crate::config::SandboxConfig;
 use crate::testing::hostile;
@@ -35,8 +35,8 @@ fn release_within(bytes: &[u8], instances: u32, call_timeout: Duration) -> Relea
         instances,
         ..SandboxConfig::default()
     };
-    let terms = Terms {
-        allowance: Allowance::of(&sandbox),
+    let terms = ReleaseOptions {
+        allowance: SandboxLimits::of(&sandbox),
         ..terms()
     };
     Release::load(&Engine::new(&sandbox).unwrap(), "test", bytes, terms).unwrap()

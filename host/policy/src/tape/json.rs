@@ -22,7 +22,7 @@ const TYPES: [&str; 7] = [
 
 /// A text, and where each of its characters comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Written {
+pub(super) struct JsonString {
     /// As it is meant, without escapes.
     pub(super) text: String,
     /// Where it begins in what was read.
@@ -33,8 +33,8 @@ pub(super) struct Written {
 
 /// What stands in a JSON text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) what: What,
+pub(super) struct JsonToken {
+    pub(super) what: JsonScalar,
     /// The name that it is the value of, alone or in a list. A name is a string too, without one.
     pub(super) name: Option<String>,
     /// An object that it is in has a name of those that hide.
@@ -43,20 +43,20 @@ pub(super) struct Found {
 
 /// A value without parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    String(Written),
+pub(super) enum JsonScalar {
+    String(JsonString),
     Number(Range<usize>),
 }
 
 /// A list or an object that has not ended.
 #[derive(Clone, Debug, Default)]
-struct Open {
+struct OpenContainer {
     /// What its members are called: those of an object have names of their own.
     name: Option<String>,
     hidden: bool,
 }
 
-impl Written {
+impl JsonString {
     /// Where this part of the text was read from, whole characters. None: it is empty.
     pub(super) fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
         (!part.is_empty()).then(|| self.read_at(part.start)..self.read_at(part.end))
@@ -74,77 +74,108 @@ impl Written {
     }
 }
 
-/// Shows all strings and numbers of a JSON text, one by one: a long text has many. `hides` says of an object's name whether
-/// all that it holds is hidden; a JSON Schema never is. None: it is no JSON, and nothing was shown.
+/// Calls `show` with each string and number of a JSON text, in order. Everything within a member is hidden whose name
+/// `hides` returns true for, unless the member is a JSON Schema. None: the text is not JSON, and `show` was not called.
 pub(super) fn scan(
     text: &str,
     hides: &dyn Fn(&str) -> bool,
-    show: &mut dyn FnMut(Found),
+    show: &mut dyn FnMut(JsonToken),
 ) -> Option<()> {
     serde_json::from_str::<IgnoredAny>(text).ok()?;
-    // What the next value is called, and what it stands in.
-    let mut name: Option<String> = None;
-    let mut open: Vec<Open> = vec![Open::default()];
-    let bytes = text.as_bytes();
+    let mut scanner = Scanner {
+        text,
+        name: None,
+        open: vec![OpenContainer::default()],
+    };
     let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let around = open.last()?;
-        let hidden = around.hidden;
-        let mut called = || name.take().or_else(|| around.name.clone());
-        match byte {
-            b'"' => {
-                let (written, end) = string(text, at + 1)?;
-                at = end;
-                let is_name = text.get(end..)?.trim_start().starts_with(':');
-                let called = if is_name { None } else { called() };
-                if is_name {
-                    name = Some(written.text.clone());
-                }
-                show(Found {
-                    what: What::String(written),
-                    name: called,
-                    hidden: hidden && !is_name,
-                });
-                continue;
-            }
-            b'[' => {
-                let name = called();
-                open.push(Open { name, hidden });
-            }
-            b'{' => {
-                let secret = called().is_some_and(|name| hides(&name));
-                let hidden = hidden || (secret && !is_schema(text, at + 1));
-                open.push(Open { name: None, hidden });
+    while let Some(byte) = text.as_bytes().get(at) {
+        at = match byte {
+            b'"' => scanner.string(at, show)?,
+            b'-' | b'0'..=b'9' => scanner.number(at, show)?,
+            b'[' | b'{' => {
+                scanner.enter(*byte, at, hides)?;
+                at + 1
             }
             b']' | b'}' => {
-                open.pop();
-            }
-            b'-' | b'0'..=b'9' => {
-                let length = bytes[at..]
-                    .iter()
-                    .take_while(|byte| {
-                        matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')
-                    })
-                    .count();
-                show(Found {
-                    what: What::Number(at..at + length),
-                    name: called(),
-                    hidden,
-                });
-                at += length;
-                continue;
+                scanner.open.pop();
+                at + 1
             }
             b't' | b'f' | b'n' => {
-                name = None;
-                // Their letters are no values.
-                at += 4;
-                continue;
+                scanner.name = None;
+                // Past the literal's letters; the `e` of `false` matches no arm.
+                at + 4
             }
-            _ => {}
-        }
-        at += 1;
+            _ => at + 1,
+        };
     }
     Some(())
+}
+
+/// A position within a JSON text that is known to be valid.
+struct Scanner<'a> {
+    text: &'a str,
+    /// The name of the next value, if it is a member.
+    name: Option<String>,
+    /// The containers around the next value, the innermost last.
+    open: Vec<OpenContainer>,
+}
+
+impl Scanner<'_> {
+    /// The name of the value that begins here, and whether it is hidden.
+    fn value(&mut self) -> Option<(Option<String>, bool)> {
+        let around = self.open.last()?;
+        let name = self.name.take().or_else(|| around.name.clone());
+        Some((name, around.hidden))
+    }
+
+    /// Shows the string at this quote. Returns the index after it.
+    fn string(&mut self, at: usize, show: &mut dyn FnMut(JsonToken)) -> Option<usize> {
+        let (written, end) = string(self.text, at + 1)?;
+        let is_name = self.text.get(end..)?.trim_start().starts_with(':');
+        let (name, hidden) = match is_name {
+            true => {
+                self.name = Some(written.text.clone());
+                (None, false)
+            }
+            false => self.value()?,
+        };
+        show(JsonToken {
+            what: JsonScalar::String(written),
+            name,
+            hidden,
+        });
+        Some(end)
+    }
+
+    /// Shows the number that begins here. Returns the index after it.
+    fn number(&mut self, at: usize, show: &mut dyn FnMut(JsonToken)) -> Option<usize> {
+        let is_part = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+        let rest = self.text.as_bytes().get(at..)?;
+        let end = at + rest.iter().take_while(is_part).count();
+        let (name, hidden) = self.value()?;
+        show(JsonToken {
+            what: JsonScalar::Number(at..end),
+            name,
+            hidden,
+        });
+        Some(end)
+    }
+
+    /// Enters the array or object that begins with this bracket.
+    fn enter(&mut self, bracket: u8, at: usize, hides: &dyn Fn(&str) -> bool) -> Option<()> {
+        let (name, hidden) = self.value()?;
+        let container = if bracket == b'[' {
+            OpenContainer { name, hidden }
+        } else {
+            let secret = name.is_some_and(|name| hides(&name));
+            OpenContainer {
+                name: None,
+                hidden: hidden || (secret && !is_schema(self.text, at + 1)),
+            }
+        };
+        self.open.push(container);
+        Some(())
+    }
 }
 
 /// Whether the object that begins here, after its brace, is a JSON Schema.
@@ -185,10 +216,10 @@ fn is_schema(text: &str, from: usize) -> bool {
 }
 
 /// The string that begins here, after its quote, and where its other quote ends.
-fn string(text: &str, from: usize) -> Option<(Written, usize)> {
-    let mut written = Written {
+fn string(text: &str, from: usize) -> Option<(JsonString, usize)> {
+    let mut written = JsonString {
         from,
-        ..Written::default()
+        ..JsonString::default()
     };
     let mut at = from;
     loop {
@@ -247,7 +278,7 @@ mod tests {
         let mut all = Vec::new();
         scan(text, &|name| name == "key", &mut |found| {
             let meant = match found.what {
-                What::String(written) => {
+                JsonScalar::String(written) => {
                     let raw = written.place(0..written.text.len());
                     let raw = raw.map_or("", |place| &text[place]);
                     let meant: String = serde_json::from_str(&format!("\"{raw}\""))
@@ -255,7 +286,7 @@ mod tests {
                     assert_eq!(meant, written.text);
                     written.text
                 }
-                What::Number(place) => text[place].to_owned(),
+                JsonScalar::Number(place) => text[place].to_owned(),
             };
             all.push((meant, found.name, found.hidden));
         })?;

@@ -1,14 +1,15 @@
 //! Records tapes of the next requests, for a limited time. A request that is recorded waits for nothing: a
 //! task beside it collects what its policy is told, and writes the tape when it is over.
 
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ use super::{BYTES, EXTENSION, Tape, files};
 use crate::policy_call::{Observed, PolicyCall, observer_of};
 use crate::session::Session;
 use airlock_base::clock;
+use airlock_base::file;
 use airlock_base::task::Tasks;
 
 /// The folder of the data directory that tapes go to.
@@ -28,9 +30,6 @@ const ALL_BYTES: usize = 4 * BYTES;
 /// Bytes of calls that may wait to be collected: those of a whole tape, and what came of them.
 const WAITING_BYTES: usize = 2 * BYTES;
 
-/// How the name of a tape ends that is being written.
-const FRESH: &str = "new";
-
 /// What is written to find out whether there is room, and its size.
 const PROBE: &str = ".probe";
 const PROBE_BYTES: usize = 64 << 10;
@@ -40,14 +39,14 @@ const LISTED: usize = 1000;
 
 /// What records. Clones share it.
 #[derive(Clone)]
-pub struct Recorder(Arc<Shared>);
+pub struct Recorder(Arc<RecorderInner>);
 
-struct Shared {
+struct RecorderInner {
     folder: PathBuf,
     tasks: Tasks,
     /// Read before the lock is taken: nearly always, nothing is recorded.
     on: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<RecorderState>,
     /// Bytes of the tapes that are being recorded.
     held: AtomicUsize,
     /// Of whoever makes a tape of what was collected: it takes several times its bytes.
@@ -55,7 +54,7 @@ struct Shared {
 }
 
 #[derive(Default)]
-struct State {
+struct RecorderState {
     recording: Option<RecordingRequest>,
     /// Requests of which a tape is being made.
     running: u64,
@@ -73,9 +72,9 @@ struct RecordingRequest {
 
 /// What is being recorded, and what there is.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct TapeReport {
     /// None: nothing more is recorded.
-    pub recording: Option<Recording>,
+    pub recording: Option<RecordingReport>,
     /// Requests of which a tape is being made.
     pub running: u64,
     /// Tapes that were written since the gateway's start.
@@ -85,12 +84,12 @@ pub struct Report {
     /// Where tapes are.
     pub folder: PathBuf,
     /// Those that there are, by name.
-    pub tapes: Vec<Listed>,
+    pub tapes: Vec<TapeFile>,
 }
 
 /// For how long requests are recorded.
 #[derive(Clone, Debug, Serialize)]
-pub struct Recording {
+pub struct RecordingReport {
     /// So many requests more.
     pub requests: u32,
     /// At most until then, in Unix milliseconds.
@@ -99,7 +98,7 @@ pub struct Recording {
 
 /// A tape that there is.
 #[derive(Clone, Debug, Serialize)]
-pub struct Listed {
+pub struct TapeFile {
     /// Its file's name.
     pub name: String,
     /// Its file's size.
@@ -109,7 +108,7 @@ pub struct Listed {
 impl Recorder {
     /// A recorder that records nothing yet, for this data directory.
     pub fn new(data_dir: &Path, tasks: &Tasks) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(RecorderInner {
             folder: data_dir.join(FOLDER),
             tasks: tasks.clone(),
             on: AtomicBool::new(false),
@@ -159,11 +158,11 @@ impl Recorder {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn report(&self) -> io::Result<Report> {
+    pub fn report(&self) -> io::Result<TapeReport> {
         let mut state = self.lock();
         state.expire();
-        let mut report = Report {
-            recording: state.recording.as_ref().map(|recording| Recording {
+        let mut report = TapeReport {
+            recording: state.recording.as_ref().map(|recording| RecordingReport {
                 requests: recording.left,
                 until: recording.ends_at,
             }),
@@ -189,7 +188,7 @@ impl Recorder {
         let recorder = self.clone();
         let request = request.to_owned();
         self.0.tasks.spawn("tape", async move {
-            let mut held = Held {
+            let mut held = TapeBuffer {
                 recorder: &recorder,
                 bytes: 0,
                 written: false,
@@ -256,12 +255,12 @@ impl Recorder {
     }
 
     /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, RecorderState> {
+        self.0.state.lock()
     }
 }
 
-impl State {
+impl RecorderState {
     /// Ends the recording once its time is over.
     fn expire(&mut self) {
         self.recording = self
@@ -272,13 +271,13 @@ impl State {
 }
 
 /// The memory of a tape in the making, given back when it is written or given up.
-struct Held<'a> {
+struct TapeBuffer<'a> {
     recorder: &'a Recorder,
     bytes: usize,
     written: bool,
 }
 
-impl Held<'_> {
+impl TapeBuffer<'_> {
     /// Takes so many more. False: it would be too much, for this tape or for all.
     fn take(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
@@ -288,7 +287,7 @@ impl Held<'_> {
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for TapeBuffer<'_> {
     fn drop(&mut self) {
         let all = &self.recorder.0.held;
         all.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -303,7 +302,7 @@ impl Drop for Held<'_> {
 }
 
 /// All steps of a request, from the first to the last. None: they are too large, or some are missing.
-async fn collect(mut observed: Observed, held: &mut Held<'_>) -> Option<Vec<PolicyCall>> {
+async fn collect(mut observed: Observed, held: &mut TapeBuffer<'_>) -> Option<Vec<PolicyCall>> {
     let mut steps = Vec::new();
     while let Some(seen) = observed.next().await {
         if !held.take(seen.step().size()) {
@@ -321,26 +320,17 @@ fn name(request: &str) -> String {
     format!("{stem}.{EXTENSION}")
 }
 
-/// Writes a tape for us alone: whole, or not at all.
+/// Writes a tape that only its owner may read: whole, or not at all.
 fn save(path: &Path, tape: &Tape) -> io::Result<()> {
     let lines = tape.to_lines().map_err(io::Error::other)?;
-    let fresh = path.with_extension(FRESH);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)?;
-    file.write_all(lines.as_bytes())?;
-    drop(file);
-    fs::rename(&fresh, path)
+    file::replace(path, lines.as_bytes(), file::PRIVATE)
 }
 
 /// Removes what was left by gateways that ended while they wrote a tape.
 fn clear(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == FRESH) {
+        if path.extension().is_some_and(|end| end == file::DRAFT) {
             fs::remove_file(&path)?;
         }
     }
@@ -372,7 +362,7 @@ fn private(folder: &Path) -> io::Result<()> {
     fs::set_permissions(folder, Permissions::from_mode(0o700))
 }
 
-fn list(folder: &Path) -> io::Result<Vec<Listed>> {
+fn list(folder: &Path) -> io::Result<Vec<TapeFile>> {
     let mut paths = match files(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         found => found?,
@@ -381,7 +371,7 @@ fn list(folder: &Path) -> io::Result<Vec<Listed>> {
     let over = paths.len().saturating_sub(LISTED);
     paths.drain(..over);
     let listed = paths.into_iter().filter_map(|path| {
-        Some(Listed {
+        Some(TapeFile {
             name: path.file_name()?.to_string_lossy().into_owned(),
             bytes: fs::metadata(&path).ok()?.len(),
         })

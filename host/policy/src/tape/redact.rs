@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::json::{What, Written, scan};
+use super::json::{JsonScalar, JsonString, scan};
 use crate::policy_call::PolicyCall;
 use airlock_base::secrets;
 use airlock_types::wit::{Ending, EventKind, Outcome, Problem};
@@ -17,7 +17,7 @@ const DEPTH: usize = 4;
 
 /// What a piece of text is a piece of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Whole {
+enum PieceGroup {
     /// Source, message, and how often it was begun anew.
     Message(u32, u32, u32),
     /// Source, part, and whether it is raw.
@@ -27,33 +27,33 @@ enum Whole {
 }
 
 /// What a text of a step is.
-enum Role {
+enum TextKind {
     /// A text by itself.
     Text,
     /// JSON, or what claims to be.
     Json,
     /// JSON of a notification, which may be a piece of something: its source and its method.
     Notification(u32, String),
-    Piece(Whole),
+    Piece(PieceGroup),
 }
 
 /// Bytes of a text, and what takes their place.
-type Blot = (Range<usize>, u8);
+type Overwrite = (Range<usize>, u8);
 
 /// A piece of a whole: which text it is in, and where.
-struct Piece {
+struct TextPiece {
     text: usize,
-    written: Place,
+    written: PieceSource,
 }
 
-enum Place {
+enum PieceSource {
     /// All of the text.
     Plain(String),
     /// A string of its JSON.
-    Json(Written),
+    Json(JsonString),
 }
 
-impl Place {
+impl PieceSource {
     fn text(&self) -> &str {
         match self {
             Self::Plain(text) => text,
@@ -71,29 +71,29 @@ impl Place {
 
 /// Takes all secrets out of a tape's steps, also those that are cut into pieces.
 pub(super) fn redact(steps: &mut [PolicyCall]) {
-    let mut wholes: BTreeMap<Whole, Vec<Piece>> = BTreeMap::new();
-    let mut blots: Vec<Vec<Blot>> = Vec::new();
+    let mut wholes: BTreeMap<PieceGroup, Vec<TextPiece>> = BTreeMap::new();
+    let mut blots: Vec<Vec<Overwrite>> = Vec::new();
     each(steps, &mut |role, text| {
         let number = blots.len();
         let own = match role {
-            Role::Text | Role::Json => within(text, None, DEPTH),
-            Role::Notification(source, method) => {
+            TextKind::Text | TextKind::Json => within(text, None, DEPTH),
+            TextKind::Notification(source, method) => {
                 let piece = delta(text);
                 // Its text is looked at where it is joined.
                 let own = within(text, piece.as_ref().map(|(_, written)| written), DEPTH);
                 if let Some((item, written)) = piece {
-                    let whole = Whole::Deltas(source, method, item);
-                    let piece = Piece {
+                    let whole = PieceGroup::Deltas(source, method, item);
+                    let piece = TextPiece {
                         text: number,
-                        written: Place::Json(written),
+                        written: PieceSource::Json(written),
                     };
                     wholes.entry(whole).or_default().push(piece);
                 }
                 own
             }
-            Role::Piece(whole) => {
-                let written = Place::Plain(text.clone());
-                let piece = Piece {
+            TextKind::Piece(whole) => {
+                let written = PieceSource::Plain(text.clone());
+                let piece = TextPiece {
                     text: number,
                     written,
                 };
@@ -131,7 +131,7 @@ pub(super) fn redact(steps: &mut [PolicyCall]) {
 }
 
 /// The secrets of a text. One that is JSON stays JSON, also within strings; but for one string of it, which is left.
-fn within(text: &str, but: Option<&Written>, depth: usize) -> Vec<Blot> {
+fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> {
     let mut blots = Vec::new();
     let is_json = depth > 0 && text.trim_start().starts_with(['{', '[', '"']);
     let scanned = is_json.then(|| {
@@ -139,21 +139,21 @@ fn within(text: &str, but: Option<&Written>, depth: usize) -> Vec<Blot> {
             let named =
                 |is: fn(&str) -> bool| found.hidden || found.name.as_deref().is_some_and(is);
             match &found.what {
-                What::String(written) if but == Some(written) => {}
-                What::String(written) if named(secrets::is_name) => {
+                JsonScalar::String(written) if but == Some(written) => {}
+                JsonScalar::String(written) if named(secrets::is_name) => {
                     let place = written.place(0..written.text.len());
                     blots.extend(place.map(|place| (place, b'x')));
                 }
-                What::String(written) => {
+                JsonScalar::String(written) => {
                     let own = within(&written.text, None, depth - 1).into_iter();
                     let own = own.filter_map(|(part, with)| Some((written.place(part)?, with)));
                     blots.extend(own);
                 }
                 // An x would be no number.
-                What::Number(place) if named(secrets::is_name_of_number) => {
+                JsonScalar::Number(place) if named(secrets::is_name_of_number) => {
                     blots.push((place.clone(), b'1'));
                 }
-                What::Number(_) => {}
+                JsonScalar::Number(_) => {}
             }
         })
     });
@@ -166,7 +166,7 @@ fn within(text: &str, but: Option<&Written>, depth: usize) -> Vec<Blot> {
 
 /// What a notification of a piece says.
 #[derive(Deserialize)]
-struct Delta<'a> {
+struct DeltaParams<'a> {
     #[serde(borrow, rename = "delta")]
     _delta: Cow<'a, str>,
     #[serde(rename = "itemId")]
@@ -174,11 +174,11 @@ struct Delta<'a> {
 }
 
 /// The piece of something that a notification brings, and of which item.
-fn delta(params: &str) -> Option<(String, Written)> {
-    let Delta { item, .. } = serde_json::from_str(params).ok()?;
+fn delta(params: &str) -> Option<(String, JsonString)> {
+    let DeltaParams { item, .. } = serde_json::from_str(params).ok()?;
     let mut piece = None;
     scan(params, &|_| false, &mut |found| {
-        if let What::String(written) = found.what
+        if let JsonScalar::String(written) = found.what
             && found.name.as_deref() == Some("delta")
         {
             piece = Some(written);
@@ -191,7 +191,7 @@ fn delta(params: &str) -> Option<(String, Written)> {
 }
 
 /// Overwrites these places. Digits alone where they become others, so that a number stays one.
-fn blot(text: &str, blots: &[Blot]) -> String {
+fn blot(text: &str, blots: &[Overwrite]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (place, with) in blots {
         let bytes = bytes.get_mut(place.clone()).unwrap_or_default();
@@ -208,16 +208,16 @@ fn blot(text: &str, blots: &[Blot]) -> String {
 }
 
 /// Shows every text that may hold a secret, always in the same order.
-fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(Role, &mut String)) {
+fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(TextKind, &mut String)) {
     // How often each message of a source was begun anew.
     let mut begun: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for step in steps {
         match step {
             PolicyCall::Render(request) => {
-                look(Role::Json, &mut request.body);
+                look(TextKind::Json, &mut request.body);
                 for attachment in &mut request.attachments {
-                    look(Role::Text, &mut attachment.media_type);
-                    look(Role::Text, &mut attachment.path);
+                    look(TextKind::Text, &mut attachment.media_type);
+                    look(TextKind::Text, &mut attachment.path);
                 }
             }
             PolicyCall::Feed(events) => {
@@ -247,45 +247,45 @@ fn happened(
     source: u32,
     kind: &mut EventKind,
     begun: &BTreeMap<(u32, u32), u32>,
-    look: &mut dyn FnMut(Role, &mut String),
+    look: &mut dyn FnMut(TextKind, &mut String),
 ) {
     match kind {
         EventKind::Text(text) => {
             let anew = begun.get(&(source, text.message)).copied();
-            let whole = Whole::Message(source, text.message, anew.unwrap_or_default());
-            look(Role::Piece(whole), &mut text.text);
+            let whole = PieceGroup::Message(source, text.message, anew.unwrap_or_default());
+            look(TextKind::Piece(whole), &mut text.text);
         }
         EventKind::Reasoning(reasoning) => {
-            let whole = Whole::Reasoning(source, reasoning.part, reasoning.raw);
-            look(Role::Piece(whole), &mut reasoning.text);
+            let whole = PieceGroup::Reasoning(source, reasoning.part, reasoning.raw);
+            look(TextKind::Piece(whole), &mut reasoning.text);
         }
         EventKind::Other(other) => {
-            let role = Role::Notification(source, other.method.clone());
+            let role = TextKind::Notification(source, other.method.clone());
             look(role, &mut other.params);
         }
         EventKind::Settled(ending) => ended(ending, look),
         EventKind::Picked(choice) => {
             if let Some(extra) = &mut choice.extra {
-                look(Role::Json, extra);
+                look(TextKind::Json, extra);
             }
         }
         EventKind::Opened(_) | EventKind::Usage(_) | EventKind::Restarted(_) => {}
     }
 }
 
-fn came(outcome: &mut Outcome, look: &mut dyn FnMut(Role, &mut String)) {
+fn came(outcome: &mut Outcome, look: &mut dyn FnMut(TextKind, &mut String)) {
     ended(&mut outcome.ending, look);
     for message in &mut outcome.messages {
-        look(Role::Text, &mut message.text);
+        look(TextKind::Text, &mut message.text);
     }
 }
 
-fn ended(ending: &mut Ending, look: &mut dyn FnMut(Role, &mut String)) {
+fn ended(ending: &mut Ending, look: &mut dyn FnMut(TextKind, &mut String)) {
     if let Ending::Failed(problem) = ending {
         let Problem { message, param, .. } = problem;
-        look(Role::Text, message);
+        look(TextKind::Text, message);
         if let Some(param) = param {
-            look(Role::Text, param);
+            look(TextKind::Text, param);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use airlock_codex::FleetReport;
 use airlock_metrics::CallPurpose;
-use airlock_policy::Tally;
+use airlock_policy::ShadowTally;
 use airlock_types::wit::Usage;
 
 const CHAT: &str = "/v1/chat/completions";
@@ -209,10 +209,10 @@ fn a_shadows_tally_is_exported() {
         fleet: FleetReport::default(),
         shadow: Some((
             4,
-            Tally {
+            ShadowTally {
                 same: 5,
                 different: BTreeMap::from([("feed", 1), ("render", 2)]),
-                ..Tally::default()
+                ..ShadowTally::default()
             },
         )),
         lost_lines: 0,

@@ -10,7 +10,7 @@ use super::super::Stop;
 use super::failure;
 use airlock_base::environment::Environment;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
-use airlock_policy::{EMBEDDED, Engine, Release, SHIPPED, Terms, settle_settings};
+use airlock_policy::{EMBEDDED, Engine, Release, ReleaseOptions, SHIPPED, settle_settings};
 
 /// Sandboxes that these commands use at most.
 const INSTANCES: u32 = 4;
@@ -60,9 +60,9 @@ pub(super) async fn release(
 ) -> Result<Release, Stop> {
     let (name, bytes) = read(named)?;
     let with = |settings: String| {
-        let terms = Terms {
+        let terms = ReleaseOptions {
             settings,
-            ..Terms::of(config)
+            ..ReleaseOptions::of(config)
         };
         Release::load(engine, &name, &bytes, terms).map_err(|error| failure(&error))
     };

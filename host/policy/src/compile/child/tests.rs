@@ -3,7 +3,7 @@
 
 use super::*;
 
-const BOUNDS: Bounds = Bounds {
+const BOUNDS: ProcessLimits = ProcessLimits {
     memory: u64::MAX,
     seconds: u64::MAX,
     nice: 0,
@@ -11,7 +11,7 @@ const BOUNDS: Bounds = Bounds {
 
 const RESERVATION: u64 = 4 << 30;
 
-fn compiled(component: &[u8]) -> (Outcome, Vec<u8>, String) {
+fn compiled(component: &[u8]) -> (ChildExit, Vec<u8>, String) {
     let (mut code, mut words) = (Vec::new(), Vec::new());
     let outcome = compile(RESERVATION, BOUNDS, &mut &*component, &mut code, &mut words);
     (outcome, code, String::from_utf8(words).unwrap())
@@ -20,7 +20,7 @@ fn compiled(component: &[u8]) -> (Outcome, Vec<u8>, String) {
 #[test]
 fn a_component_becomes_code() {
     let (outcome, code, words) = compiled(b"\0asm\x0d\0\x01\0");
-    assert_eq!((outcome, words.as_str()), (Outcome::Done, ""));
+    assert_eq!((outcome, words.as_str()), (ChildExit::Done, ""));
     assert!(code.starts_with(b"\x7fELF"), "{} bytes", code.len());
 }
 
@@ -28,7 +28,7 @@ fn a_component_becomes_code() {
 fn what_is_wrong_with_a_component_is_one_line() {
     // A section that is longer than the file.
     let (outcome, code, words) = compiled(b"\0asm\x0d\0\x01\0\x01\x7f");
-    assert_eq!((outcome, code.len()), (Outcome::Invalid, 0));
+    assert_eq!((outcome, code.len()), (ChildExit::Invalid, 0));
     assert_eq!(words.lines().count(), 1, "{words}");
     assert!(words.len() > 10, "{words}");
 }
@@ -39,29 +39,29 @@ fn code_that_cannot_be_written_is_no_fault_of_the_component() {
     let component: &[u8] = b"\0asm\x0d\0\x01\0";
     let mut words = Vec::new();
     let outcome = compile(RESERVATION, BOUNDS, &mut &*component, &mut full, &mut words);
-    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(outcome, ChildExit::Failed);
 }
 
 #[test]
 fn every_outcome_is_known_by_its_code() {
     for outcome in [
-        Outcome::Done,
-        Outcome::Failed,
-        Outcome::Invalid,
-        Outcome::OutOfMemory,
+        ChildExit::Done,
+        ChildExit::Failed,
+        ChildExit::Invalid,
+        ChildExit::OutOfMemory,
     ] {
-        assert_eq!(Outcome::from_code(outcome as i32), Some(outcome));
+        assert_eq!(ChildExit::from_code(outcome as i32), Some(outcome));
     }
-    assert_eq!(Outcome::from_code(101), None);
+    assert_eq!(ChildExit::from_code(101), None);
 }
 
 #[test]
 fn want_of_memory_is_told_apart() {
     let starved = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
     let error = wasmtime::Error::from(starved).context("cannot map code");
-    assert_eq!(fault(&error, Outcome::Invalid), Outcome::OutOfMemory);
+    assert_eq!(fault(&error, ChildExit::Invalid), ChildExit::OutOfMemory);
     let error = wasmtime::Error::from(Errno::NOMEM);
-    assert_eq!(fault(&error, Outcome::Invalid), Outcome::OutOfMemory);
+    assert_eq!(fault(&error, ChildExit::Invalid), ChildExit::OutOfMemory);
     let error = wasmtime::Error::msg("bad magic number");
-    assert_eq!(fault(&error, Outcome::Invalid), Outcome::Invalid);
+    assert_eq!(fault(&error, ChildExit::Invalid), ChildExit::Invalid);
 }

@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A clock whose ticks are heard.
 fn clock() -> (Clock, mpsc::Receiver<()>, thread::JoinHandle<()>) {
     let (ticks, heard) = mpsc::sync_channel(1 << 12);
-    let shared = Arc::new(Shared::default());
+    let shared = Arc::new(ClockState::default());
     let watched = Arc::downgrade(&shared);
     let thread = thread::Builder::new()
         .spawn(move || run(&watched, || ticks.try_send(()).is_ok()))

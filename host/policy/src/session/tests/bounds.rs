@@ -6,7 +6,7 @@ use std::thread;
 
 use super::*;
 use crate::sandbox::thread_time;
-use crate::size::{Bounds, TOO_LARGE};
+use crate::size::{BodyLimits, TOO_LARGE};
 
 /// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
 fn usual() -> Release {
@@ -15,8 +15,8 @@ fn usual() -> Release {
         call_timeout: 6 * SandboxConfig::default().call_timeout,
         ..SandboxConfig::default()
     };
-    let terms = Terms {
-        allowance: Allowance::of(&sandbox),
+    let terms = ReleaseOptions {
+        allowance: SandboxLimits::of(&sandbox),
         ..terms()
     };
     let engine = Engine::new(&sandbox).unwrap();
@@ -130,7 +130,7 @@ const TEXTS: &[(&str, &str)] = &[
 ];
 
 /// The largest number for which the bounds let a body through.
-fn most(bounds: Bounds, make: fn(usize) -> String) -> usize {
+fn most(bounds: BodyLimits, make: fn(usize) -> String) -> usize {
     let (mut fits, mut fails) = (1, 2);
     while bounds.check(&make(fails)).is_ok() {
         (fits, fails) = (fails, fails * 2);
@@ -180,7 +180,7 @@ async fn scales(release: &Release, what: &str, make: impl Fn(usize) -> String, s
 #[tokio::test]
 async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
     let release = usual();
-    let bounds = Bounds::of(&Allowance::of(&SandboxConfig::default()));
+    let bounds = BodyLimits::of(&SandboxLimits::of(&SandboxConfig::default()));
     for (what, make) in KINDS {
         let count = most(bounds, *make);
         let beyond = bounds.check(&make(2 * count)).unwrap_err();

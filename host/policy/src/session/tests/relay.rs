@@ -6,7 +6,7 @@ use crate::testing::patched;
 use airlock_types::wit::{Notification, Reasoning};
 
 /// All that a client hears: what each batch became, and what came last.
-type Heard = (Vec<Output>, Closing);
+type ReplyOutput = (Vec<Output>, Closing);
 
 fn body(more: &str) -> String {
     format!(r#"{{"model":"m","stream":true,{more}"messages":[{{"role":"user","content":"Hi"}}]}}"#)
@@ -50,7 +50,7 @@ fn counts(release: &Release) -> Counts {
 }
 
 /// What comes of these batches, and the calls that it takes.
-async fn heard(session: &mut Session, batches: &[Vec<Event>]) -> (Heard, Counts) {
+async fn heard(session: &mut Session, batches: &[Vec<Event>]) -> (ReplyOutput, Counts) {
     let before = counts(session.release());
     let mut told = Vec::new();
     let mut ending = Ending::Completed;
@@ -68,7 +68,7 @@ async fn heard(session: &mut Session, batches: &[Vec<Event>]) -> (Heard, Counts)
 }
 
 /// What is heard with patterns, which must be what is heard without, and the calls that it takes.
-async fn relayed(release: &Release, body: &str, batches: &[Vec<Event>]) -> (Heard, Counts) {
+async fn relayed(release: &Release, body: &str, batches: &[Vec<Event>]) -> (ReplyOutput, Counts) {
     let mut plain = opened(release, body).await;
     let (expected, taken) = heard(&mut plain, batches).await;
     assert_eq!(taken, [batches.len() as u64, 0, 0]);
@@ -191,8 +191,8 @@ fn bounded(event_bytes: usize, output_bytes: usize) -> Release {
         output_bytes,
         ..SandboxConfig::default()
     };
-    let terms = Terms {
-        allowance: Allowance::of(&sandbox),
+    let terms = ReleaseOptions {
+        allowance: SandboxLimits::of(&sandbox),
         ..terms()
     };
     Release::load(&Engine::new(&sandbox).unwrap(), "test", EMBEDDED, terms).unwrap()

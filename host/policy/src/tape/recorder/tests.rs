@@ -95,7 +95,7 @@ fn a_tape_that_is_counted_is_listed() {
 fn a_tape_has_a_bound_and_so_have_all() {
     let recorder = Recorder::new(Path::new("/nowhere"), &Tasks::default());
     recorder.lock().running = 6;
-    let held = || Held {
+    let held = || TapeBuffer {
         recorder: &recorder,
         bytes: 0,
         written: false,
@@ -103,7 +103,7 @@ fn a_tape_has_a_bound_and_so_have_all() {
     let mut one = held();
     assert!(one.take(BYTES) && !one.take(1));
     drop(one);
-    let mut all: Vec<Held<'_>> = (0..4).map(|_| held()).collect();
+    let mut all: Vec<TapeBuffer<'_>> = (0..4).map(|_| held()).collect();
     assert!(all.iter_mut().all(|one| one.take(BYTES)));
     assert!(!held().take(1));
     all.clear();
