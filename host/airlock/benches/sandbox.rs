@@ -5,11 +5,11 @@
     reason = "what fails must not be measured, and the harness is generated"
 )]
 
-use airlock::measure::{EVENTS, Shipped};
+use airlock::bench_support::{EVENTS, ShippedPolicy};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 fn sandbox(criterion: &mut Criterion) {
-    let shipped = Shipped::load().unwrap();
+    let shipped = ShippedPolicy::load().unwrap();
     let mut group = criterion.benchmark_group("sandbox");
     group.bench_function("instantiate", |bencher| {
         bencher.iter_custom(|rounds| shipped.instantiate(rounds).unwrap());

@@ -1,47 +1,42 @@
-//! What operators type: `airlock serve`, `airlock config`, `airlock doctor`, `airlock codex`, `airlock policy`, `airlock
-//! tape`, and `airlock login`, `airlock logout`, `airlock status`.
+//! The commands: `airlock serve`, `config`, `doctor`, `login`, `logout`, `status`, `codex`, `policy` and `tape`.
 
-mod account;
-mod arguments;
-mod become_codex;
-mod codex;
-mod compile_policy;
-mod doctor;
-mod policy;
-mod port; // who has the address
-mod remote;
-mod serve;
-mod tape;
-mod terminal; // what it is shown
+mod account; // login, logout, status
+mod arguments; // the flags of settings
+mod codex; // installs Codex
+mod command_line; // the whole command line
+mod compile_policy; // a process that compiles one policy
+mod doctor; // checks of the set-up
+mod error; // exit codes
+mod exec_codex; // a process that becomes Codex
+mod gateway_client; // the HTTP client of commands
+mod policy; // commands of authors and operators
+mod port; // what listens on the configured address
+mod runtime; // tokio
+mod serve; // the gateway
+mod tape; // records requests
+mod terminal; // escapes what a terminal would obey
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::ArgMatches;
-use tokio::runtime::Runtime;
 
+use self::error::{CommandError, USAGE, report};
+use self::runtime::{with_runtime, with_workers};
 use self::terminal::Terminal;
 use crate::config::{Config, Loaded};
 use airlock_base::environment::Environment;
 use airlock_codex::launch::LAUNCH;
 use airlock_policy::compile::child::COMMAND as COMPILE;
 
-/// Wrong usage or configuration; clap's own errors have it too.
-const USAGE: u8 = 2;
-
-/// What a shell says of a program that SIGPIPE has ended, as it does most of those whose reader has gone.
-const SIGPIPE: u8 = 128 + 13;
-
-/// Runs one command. What was asked for goes to `out`, errors go to `err`.
+/// Runs one command. Results go to `out`, errors to `err`.
 pub fn run(
     arguments: impl IntoIterator<Item = OsString>,
     out: &mut (dyn Write + Send),
     err: &mut dyn Write,
 ) -> ExitCode {
-    let matches = match arguments::command().try_get_matches_from(arguments) {
+    let matches = match command_line::command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) => {
             let text = error.render();
@@ -53,10 +48,10 @@ pub fn run(
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE));
         }
     };
-    // The compiled code that this one writes is for us.
+    // It writes compiled code for its parent process, which must not be escaped.
     if let Some((COMPILE, matches)) = matches.subcommand() {
         return report(
-            compile_policy::run(matches, out, err).map_err(Stop::Failure),
+            compile_policy::run(matches, out, err).map_err(CommandError::Failure),
             err,
         );
     }
@@ -65,58 +60,18 @@ pub fn run(
     report(done, err)
 }
 
-/// The exit code. Why a command ended early goes to `err`.
-fn report(done: Result<ExitCode, Stop>, err: &mut dyn Write) -> ExitCode {
-    let (code, failure) = match done {
-        Ok(code) => return code,
-        Err(Stop::Usage(error)) => (USAGE, error),
-        Err(Stop::Failure(error)) => (1, error),
-    };
-    if is_closed_output(&failure) {
-        return ExitCode::from(SIGPIPE);
-    }
-    // The whole chain: each level says more.
-    let _ = writeln!(err, "airlock: {failure:#}");
-    ExitCode::from(code)
-}
-
-/// Whether a command could not write its output because its reader has gone, as `head` does. Whatever else can break has a
-/// context.
-fn is_closed_output(failure: &anyhow::Error) -> bool {
-    let cause = failure.downcast_ref::<io::Error>();
-    failure.chain().count() == 1
-        && cause.is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-}
-
-/// How long blocking work may go on after a command has done its own.
-const SHUTDOWN: Duration = Duration::from_secs(1);
-
-/// Why a command ended early.
-enum Stop {
-    /// What was typed or configured is wrong.
-    Usage(anyhow::Error),
-    /// It was right and did not work.
-    Failure(anyhow::Error),
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Failure(error.into())
-    }
-}
-
 fn dispatch(
     matches: &ArgMatches,
     out: &mut (dyn Write + Send),
     err: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     let Some((name, matches)) = matches.subcommand() else {
-        return Err(Stop::Usage(anyhow::anyhow!(
+        return Err(CommandError::Usage(anyhow::anyhow!(
             "no command; see `airlock --help`"
         )));
     };
     if name == LAUNCH {
-        return Err(Stop::Failure(become_codex::run(matches)));
+        return Err(CommandError::Failure(exec_codex::run(matches)));
     }
     if name == "policy" {
         return policy::run(matches, out, err);
@@ -139,7 +94,7 @@ fn dispatch(
             false => Ok(doctor::run(runtime, loaded, as_json, out)?),
         });
     }
-    let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
+    let loaded = loaded.map_err(|error| CommandError::Usage(error.into()))?;
     match name {
         "login" => {
             with_runtime(|runtime| account::login(runtime, &loaded.config, matches, out, err))
@@ -149,11 +104,15 @@ fn dispatch(
         "serve" => with_workers(workers(&loaded.config), |runtime| {
             serve::run(runtime, loaded, out)
         }),
-        _ => show(&loaded, out, err),
+        _ => print_config(&loaded, out, err),
     }
 }
 
-fn show(loaded: &Loaded, out: &mut dyn Write, err: &mut dyn Write) -> Result<ExitCode, Stop> {
+fn print_config(
+    loaded: &Loaded,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
     for warning in &loaded.warnings {
         writeln!(err, "airlock: {warning}")?;
     }
@@ -161,36 +120,13 @@ fn show(loaded: &Loaded, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
-/// Threads that serve. A request is handed from task to task, so each further thread costs wake-ups between processors:
-/// on two of them one thread serves more than two do (`docs/performance.md`).
+/// The number of serving threads. Requests pass from task to task, so each further thread costs wake-ups between
+/// processors: with two processors, one thread serves more requests than two (`docs/performance.md`).
 fn workers(config: &Config) -> usize {
     match config.workers {
         0 => std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2),
         workers => workers,
     }
-}
-
-fn with_runtime<T>(work: impl FnOnce(&Runtime) -> Result<T, Stop>) -> Result<T, Stop> {
-    with_workers(1, work)
-}
-
-fn with_workers<T>(
-    workers: usize,
-    work: impl FnOnce(&Runtime) -> Result<T, Stop>,
-) -> Result<T, Stop> {
-    let mut builder = match workers {
-        // Its only thread is ours: no other has to be woken, and nothing is locked against one.
-        0 | 1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    let runtime = builder.worker_threads(workers.max(1)).enable_all().build();
-    let runtime = runtime
-        .context("cannot start the runtime")
-        .map_err(Stop::Failure)?;
-    let done = work(&runtime);
-    // Dropping it would wait for blocking work without end.
-    runtime.shutdown_timeout(SHUTDOWN);
-    done
 }
 
 #[cfg(test)]

@@ -1,91 +1,89 @@
-//! Checks of the set-up, in one table that `airlock doctor` reports and `airlock serve` logs as it starts: so both name the
-//! same fault in the same words, with the same way out.
+//! Checks of the set-up, which `airlock doctor` reports and `airlock serve` logs as it starts.
 //!
-//! What no gateway can start without (the data folder, Codex's home) is an error of its own; everything in [`CHECKS`] can be
-//! mended while a gateway runs, which serves 503 until then.
+//! A fault of the data folder or of Codex's home prevents the start. Faults that [`CHECKS`] finds can be fixed while the
+//! gateway runs, which answers 503 until then.
 
 pub(crate) mod tokens; // the program that prints ChatGPT tokens
 
 use crate::config::Config;
 use airlock_codex::launch::Launch;
 
-/// What a check found, on one line.
+/// The outcome of a check, as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
-    Fine(String),
+    Pass(String),
     /// It works, but perhaps not as meant.
-    Doubtful(String),
-    /// It does not work. The text names the way out.
-    Broken(String),
+    Warn(String),
+    /// It does not work. The text names the remedy.
+    Fail(String),
 }
 
 /// One check of a prepared home.
-pub(crate) struct Check {
-    /// What is looked at, in a word: `login`.
+pub(crate) struct PreflightCheck {
+    /// The subject, as one word: `login`.
     pub(crate) subject: &'static str,
-    /// None: there is nothing to say of it.
+    /// `None` if the check does not apply.
     pub(crate) run: fn(&Config, &Launch) -> Option<Finding>,
 }
 
-/// All of them, in the order in which they are reported.
-pub(crate) static CHECKS: &[Check] = &[
-    Check {
+/// All checks, in the order of the report.
+pub(crate) static CHECKS: &[PreflightCheck] = &[
+    PreflightCheck {
         subject: "provider",
         run: provider,
     },
-    Check {
+    PreflightCheck {
         subject: "tokens",
         run: tokens::check,
     },
-    Check {
+    PreflightCheck {
         subject: "certificates",
         run: certificates,
     },
-    Check {
+    PreflightCheck {
         subject: LOGIN,
         run: login,
     },
 ];
 
-/// The check of the stored login. Codex has the last word on it.
+/// The subject of the check of the stored login, which Codex may overrule.
 pub(crate) const LOGIN: &str = "login";
 
-/// The stored login, where no tokens come from elsewhere.
+/// Checks the stored login, unless tokens come from a command or URL.
 fn login(config: &Config, launch: &Launch) -> Option<Finding> {
     let tokens = !config.codex.token_command.is_empty() || config.codex.token_url.is_some();
     match tokens {
         true => None,
-        false => launch.login_error().map(Finding::Broken),
+        false => launch.login_error().map(Finding::Fail),
     }
 }
 
-/// Logs what fails, for a gateway that starts. That there is no login is left to the Codex that it starts, which logs the
-/// same.
+/// Logs failed checks as the gateway starts. A missing login is left out: Codex's start logs it.
 pub(crate) fn log(config: &Config, launch: &Launch) {
     for check in CHECKS {
         if check.subject == LOGIN && launch.home().has_no_login() {
             continue;
         }
         match (check.run)(config, launch) {
-            Some(Finding::Broken(text)) => tracing::error!(check = check.subject, "{text}"),
-            Some(Finding::Doubtful(text)) => tracing::warn!(check = check.subject, "{text}"),
-            Some(Finding::Fine(_)) | None => {}
+            Some(Finding::Fail(text)) => tracing::error!(check = check.subject, "{text}"),
+            Some(Finding::Warn(text)) => tracing::warn!(check = check.subject, "{text}"),
+            Some(Finding::Pass(_)) | None => {}
         }
     }
 }
 
-/// The variables that the model provider's own settings name.
+/// Checks the environment variables that the model provider's settings name.
 fn provider(config: &Config, launch: &Launch) -> Option<Finding> {
     let keys = &launch.home().env_keys;
     let missing = keys
         .iter()
         .find(|key| config.environment.raw(key).is_none())?;
-    Some(Finding::Broken(format!(
+    Some(Finding::Fail(format!(
         "the model provider reads {missing}, which is not set; export it before `airlock serve`"
     )))
 }
 
-/// Whether there is anything that Codex could trust.
+/// Checks that Codex finds a CA certificate.
 fn certificates(config: &Config, launch: &Launch) -> Option<Finding> {
     if launch.home().rehearsal || config.environment.raw("CODEX_CA_CERTIFICATE").is_some() {
         return None;
@@ -100,7 +98,7 @@ fn certificates(config: &Config, launch: &Launch) -> Option<Finding> {
             Some(format!("{name} ({})", value.display()))
         })
         .collect();
-    Some(Finding::Broken(match named.is_empty() {
+    Some(Finding::Fail(match named.is_empty() {
         true => "there are no CA certificates in any of the usual places, so Codex trusts no server; install the system's \
                  package `ca-certificates`, or name a PEM file in SSL_CERT_FILE"
             .to_owned(),

@@ -1,4 +1,4 @@
-//! How fast a policy is: what each request costs before and after its turn, and what each event costs.
+//! How fast a policy is: the time of each request before and after its turn, and of each event.
 
 use std::time::{Duration, Instant};
 
@@ -8,89 +8,103 @@ use super::us;
 use airlock_policy::{CallResult, PolicyCall, Release, Replay};
 use airlock_types::wit::{Context, Ending, Event, EventKind, Request, Text};
 
-/// A time, for what is done at one.
+/// The time that the policy is given, in milliseconds since 1970.
 const NOW: u64 = 1_700_000_000_000;
 
-/// How long one thing is measured, and how often at most. Once at least.
+/// How long one operation is measured, after which no further round begins.
 const TIME: Duration = Duration::from_millis(1500);
+
+/// The most rounds of one operation.
 const ROUNDS: usize = 300;
 
-/// Events of a round.
+/// The number of events that a round feeds.
 pub const EVENTS: usize = 960;
 
 const DIALECT: &str = "chat-completions";
 
-/// What something takes.
+/// The time of one operation.
 #[derive(Clone, Debug, Serialize)]
-pub struct Measure {
-    /// `render 4 KiB`
-    pub what: &'static str,
-    /// Microseconds: the median, the least, and the 99th of 100.
+pub struct Measurement {
+    /// The operation: `render 4 KiB`.
+    #[serde(rename = "what")]
+    pub operation: &'static str,
+    /// The median round, in microseconds.
     pub median_us: f64,
     /// The quickest round, in microseconds.
     pub least_us: f64,
     /// The 99th percentile, in microseconds.
     pub p99_us: f64,
-    /// How often it was measured.
+    /// The number of rounds.
     pub rounds: usize,
 }
 
-/// Measures a policy, for about ten seconds at most. `show` is called with each measure as it is done.
+/// Measures a policy, for about ten seconds at most. `show` receives each measurement as it is done.
 ///
 /// # Errors
-/// What it fails on, or refuses.
+/// The operation that the policy failed on or refused, and why.
 pub async fn bench(
     release: &Release,
-    show: &mut (dyn FnMut(&Measure) + Send),
-) -> Result<Vec<Measure>, String> {
+    show: &mut (dyn FnMut(&Measurement) + Send),
+) -> Result<Vec<Measurement>, String> {
     let mut all = Vec::new();
-    let mut add = |measure: Measure| {
-        show(&measure);
-        all.push(measure);
+    let mut add = |measurement: Measurement| {
+        show(&measurement);
+        all.push(measurement);
     };
-    add(measured("instantiate", async || instantiated(release).await).await?);
-    add(measured("render 4 KiB", async || rendered(release, 4 << 10).await).await?);
-    add(measured("render 1 MiB", async || rendered(release, 1 << 20).await).await?);
-    add(measured("feed by 1, an event", async || {
+    add(measure("instantiate", async || instantiated(release).await).await?);
+    add(measure("render 4 KiB", async || rendered(release, 4 << 10).await).await?);
+    add(measure("render 1 MiB", async || rendered(release, 1 << 20).await).await?);
+    add(measure("feed by 1, an event", async || {
         fed(release, 1).await.map(each)
     })
     .await?);
-    add(measured("feed by 16, an event", async || {
+    add(measure("feed by 16, an event", async || {
         fed(release, 16).await.map(each)
     })
     .await?);
-    add(measured("finish a stream", async || finished(release, true).await).await?);
-    add(measured("finish a whole answer", async || {
+    add(measure("finish a stream", async || finished(release, true).await).await?);
+    add(measure("finish a whole answer", async || {
         finished(release, false).await
     })
     .await?);
     Ok(all)
 }
 
-/// Rounds of one thing. The first warms up and does not count.
-async fn measured(
-    what: &'static str,
+/// Measures rounds of one operation. The first warms up and does not count.
+async fn measure(
+    operation: &'static str,
     round: impl AsyncFn() -> Result<Duration, String>,
-) -> Result<Measure, String> {
-    round().await.map_err(|why| format!("{what}: {why}"))?;
+) -> Result<Measurement, String> {
+    round()
+        .await
+        .map_err(|error| format!("{operation}: {error}"))?;
     let began = Instant::now();
     let mut times = Vec::new();
     while times.is_empty() || (times.len() < ROUNDS && began.elapsed() < TIME) {
-        times.push(round().await.map_err(|why| format!("{what}: {why}"))?);
+        times.push(
+            round()
+                .await
+                .map_err(|error| format!("{operation}: {error}"))?,
+        );
     }
     times.sort();
-    let at = |part: usize| times.get(times.len().saturating_sub(1) * part / 100);
-    let at = |part| at(part).copied().map(us).unwrap_or_default();
-    Ok(Measure {
-        what,
-        median_us: at(50),
-        least_us: at(0),
-        p99_us: at(99),
+    let percentile = |percent: usize| {
+        let time = times.get(times.len().saturating_sub(1) * percent / 100);
+        time.copied().map(us).unwrap_or_default()
+    };
+    Ok(Measurement {
+        operation,
+        median_us: percentile(50),
+        least_us: percentile(0),
+        p99_us: percentile(99),
         rounds: times.len(),
     })
 }
 
-/// The time in which a sandbox starts.
+/// Starts a sandbox, and returns the time that it took.
+///
+/// # Errors
+/// The policy's fault.
 pub async fn instantiated(release: &Release) -> Result<Duration, String> {
     let began = Instant::now();
     let session = release.session().await;
@@ -98,7 +112,10 @@ pub async fn instantiated(release: &Release) -> Result<Duration, String> {
     session.map(|_| time).map_err(|fault| fault.to_string())
 }
 
-/// The time in which a request of about so many bytes is rendered.
+/// Renders a request of about so many bytes, and returns the time that it took.
+///
+/// # Errors
+/// The policy's fault, or its refusal.
 pub async fn rendered(release: &Release, bytes: usize) -> Result<Duration, String> {
     let mut replay = Replay::on(release)
         .await
@@ -106,18 +123,21 @@ pub async fn rendered(release: &Release, bytes: usize) -> Result<Duration, Strin
     timed(&mut replay, &PolicyCall::Render(request(true, bytes))).await
 }
 
-/// The time in which a round's events are fed, so many at once.
+/// Feeds the events of a round, so many in a batch, and returns the time that they took together.
+///
+/// # Errors
+/// The policy's fault.
 pub async fn fed(release: &Release, batch: usize) -> Result<Duration, String> {
     let mut replay = opened(release, true).await?;
-    let step = PolicyCall::Feed(vec![event(); batch]);
+    let feed = PolicyCall::Feed(vec![event(); batch]);
     let mut all = Duration::ZERO;
     for _ in 0..EVENTS / batch {
-        all += timed(&mut replay, &step).await?;
+        all += timed(&mut replay, &feed).await?;
     }
     Ok(all)
 }
 
-/// The time of one event, on an average over a round's.
+/// The mean time of an event of a round.
 fn each(all: Duration) -> Duration {
     all / u32::try_from(EVENTS).unwrap_or(u32::MAX)
 }
@@ -128,7 +148,7 @@ async fn finished(release: &Release, streaming: bool) -> Result<Duration, String
     timed(&mut replay, &PolicyCall::Finish(Ending::Completed)).await
 }
 
-/// A reply that has begun.
+/// A replay whose reply is open.
 async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
     let mut replay = Replay::on(release)
         .await
@@ -149,11 +169,11 @@ async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
     Ok(replay)
 }
 
-async fn timed(replay: &mut Replay, step: &PolicyCall) -> Result<Duration, String> {
+async fn timed(replay: &mut Replay, call: &PolicyCall) -> Result<Duration, String> {
     let began = Instant::now();
-    let answer = replay.step(step).await;
+    let result = replay.step(call).await;
     let time = began.elapsed();
-    match answer {
+    match result {
         CallResult::Fault(fault) => Err(fault.lines().next().unwrap_or_default().to_owned()),
         CallResult::Refused(problem) => Err(format!("it refuses the request: {}", problem.message)),
         _ => Ok(time),
@@ -198,24 +218,27 @@ mod tests {
     use airlock_policy::testing::release;
 
     #[tokio::test]
-    async fn each_thing_is_measured_within_its_time() {
+    async fn each_operation_is_measured_within_its_time() {
         let release = release("shipped", EMBEDDED);
         let began = Instant::now();
         let mut shown = 0;
         let all = bench(&release, &mut |_| shown += 1).await.unwrap();
         assert!(began.elapsed() < Duration::from_secs(60));
         assert_eq!((all.len(), shown), (7, 7));
-        for measure in all {
-            assert!(measure.rounds > 0 && measure.median_us > 0.0, "{measure:?}");
-            assert!(measure.least_us <= measure.median_us, "{measure:?}");
-            assert!(measure.median_us <= measure.p99_us, "{measure:?}");
+        for it in all {
+            assert!(it.rounds > 0 && it.median_us > 0.0, "{it:?}");
+            assert!(it.least_us <= it.median_us, "{it:?}");
+            assert!(it.median_us <= it.p99_us, "{it:?}");
         }
     }
 
     #[tokio::test]
-    async fn a_policy_that_fails_is_said_to_and_where() {
+    async fn the_operation_that_fails_is_named() {
         let release = release("other", &hostile::with(EMBEDDED, hostile::TRAPS));
-        let why = bench(&release, &mut |_| ()).await.unwrap_err();
-        assert!(why.starts_with("instantiate: the policy trapped"), "{why}");
+        let error = bench(&release, &mut |_| ()).await.unwrap_err();
+        assert!(
+            error.starts_with("instantiate: the policy trapped"),
+            "{error}"
+        );
     }
 }

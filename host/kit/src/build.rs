@@ -1,4 +1,4 @@
-//! A project becomes a policy: compiled by cargo, made a component, and completed from the shipped policy.
+//! Builds a project into a policy: cargo compiles it, and the module becomes a component that the shipped policy completes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -11,65 +11,65 @@ use serde::Deserialize;
 use super::compose::{ComposeError, Composed, Part, compose};
 use super::{TARGET, component};
 
-/// What rustc says where it lacks the standard library of a target.
-const NO_LIBRARY: &str = "E0463";
+/// The error code of rustc if the standard library of a target is not installed.
+const MISSING_LIBRARY: &str = "E0463";
 
-/// A policy that was built.
+/// A policy that was built and written.
 #[derive(Debug)]
-pub struct Built {
+pub struct BuiltPolicy {
     /// The file.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its contents.
     pub policy: Composed,
 }
 
-/// Why there is no policy.
+/// Why no policy was built.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A folder without a crate.
+    /// The folder has no crate.
     #[error("{} is no crate's manifest ({detail}): name the folder of a project, as `airlock policy new` writes it", .path.display())]
     NoProject {
         /// The manifest.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why it cannot be used.
         detail: String,
     },
-    /// There is no cargo.
+    /// Cargo is not installed.
     #[error("cannot run {}: install Rust from https://rustup.rs, or name its cargo in CARGO", .0.display())]
     NoCargo(PathBuf),
     /// Cargo cannot be run, or its output cannot be read.
     #[error("cannot run cargo: {0}")]
     Cargo(#[from] io::Error),
-    /// Rust lacks the target.
+    /// The target is not installed.
     #[error(
         "policies are built for {TARGET}, which is not installed: run `rustup target add {TARGET}`"
     )]
     NoTarget,
-    /// The crate does not compile, or cargo cannot get what it needs.
+    /// The crate does not compile, or cargo cannot fetch its dependencies.
     #[error("{0} does not build; cargo's words are above")]
     Failed(String),
-    /// Nothing came of it that could be a component.
+    /// The crate has no module that could become a component.
     #[error("{0} makes no cdylib: add `crate-type = [\"cdylib\"]` to `[lib]` in its Cargo.toml")]
     NoModule(String),
-    /// The parts make no whole.
+    /// The component and the base cannot be composed.
     #[error(transparent)]
     Compose(#[from] ComposeError),
     /// A file cannot be read or written.
     #[error("cannot use {}: {error}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Builds the crate in `folder` with this cargo, completes it from `base`, and writes the policy to `to`, or else into
-/// the folder under the crate's name. What the compiler says goes to `err`; what cargo says of its progress goes to the
-/// process's own standard error.
+/// Builds the crate in `folder` with this cargo, completes it from `base`, and writes the policy to `to`, by default into
+/// the folder under the crate's name. Diagnostics of the compiler go to `err`, and the progress of cargo to the standard
+/// error of this process.
 ///
 /// # Errors
-/// There is no crate, cargo or target, the crate does not compile, it is no part of a policy, or the file cannot be
+/// The crate, cargo or the target is missing, the crate does not compile or is no part of a policy, or the file cannot be
 /// written.
 pub fn build(
     folder: &Path,
@@ -77,7 +77,7 @@ pub fn build(
     base: &Part<'_>,
     to: Option<&Path>,
     err: &mut dyn Write,
-) -> Result<Built, BuildError> {
+) -> Result<BuiltPolicy, BuildError> {
     let (manifest, name) = project(folder)?;
     let module = compile(&manifest, cargo, &name, err)?;
     let bytes = read(&module)?;
@@ -94,7 +94,7 @@ pub fn build(
         path: path.clone(),
         error,
     })?;
-    Ok(Built { path, policy })
+    Ok(BuiltPolicy { path, policy })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
@@ -104,7 +104,7 @@ fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
     })
 }
 
-/// As much of a manifest as is needed.
+/// The part of a `Cargo.toml` that is read.
 #[derive(Deserialize)]
 struct Manifest {
     package: Package,
@@ -115,7 +115,7 @@ struct Package {
     name: String,
 }
 
-/// The manifest in a folder, as cargo names it, and its crate.
+/// The path of a folder's manifest, in the form that cargo's messages have, and the name of its crate.
 fn project(folder: &Path) -> Result<(PathBuf, String), BuildError> {
     let path = folder.join("Cargo.toml");
     let no_project = |detail: String| BuildError::NoProject {
@@ -129,10 +129,10 @@ fn project(folder: &Path) -> Result<(PathBuf, String), BuildError> {
     Ok((full, manifest.package.name))
 }
 
-/// A line of cargo's output, as far as it matters.
+/// A line of cargo's output (`--message-format=json`).
 #[derive(Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
-enum Said {
+enum CargoMessage {
     CompilerMessage {
         message: Diagnostic,
     },
@@ -161,7 +161,7 @@ struct Target {
     crate_types: Vec<String>,
 }
 
-/// Runs cargo. Returns the module that the crate's cdylib has become.
+/// Runs cargo. Returns the path of the crate's module.
 fn compile(
     manifest: &Path,
     cargo: &OsStr,
@@ -177,7 +177,7 @@ fn compile(
     command.args(["build", "--release", "--target", TARGET, format]);
     command.arg("--manifest-path").arg(manifest);
     if let Some(folder) = manifest.parent() {
-        // Where cargo looks for its configuration and for a toolchain file.
+        // Cargo looks for its configuration and for a toolchain file there.
         command.current_dir(folder);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped());
@@ -189,27 +189,27 @@ fn compile(
         Some(stdout) => read_messages(BufReader::new(stdout), manifest, err),
         None => Ok(CargoOutput::default()),
     };
-    // Also where its output could not be read: it must not be left behind.
+    // Before an error of its output is returned: the process must be reaped.
     let status = child.wait()?;
     let output = output?;
     match (status.success(), output.module) {
         (true, Some(module)) => Ok(module),
         (true, None) => Err(BuildError::NoModule(name.to_owned())),
-        (false, _) if output.no_library => Err(BuildError::NoTarget),
+        (false, _) if output.missing_library => Err(BuildError::NoTarget),
         (false, _) => Err(BuildError::Failed(name.to_owned())),
     }
 }
 
-/// What cargo has told.
+/// The outcome of a run of cargo.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct CargoOutput {
     /// The crate's module.
     module: Option<PathBuf>,
     /// Whether the target's standard library is missing.
-    no_library: bool,
+    missing_library: bool,
 }
 
-/// Reads cargo's lines to their end, and passes on what the compiler says.
+/// Reads cargo's lines to their end, and writes the compiler's diagnostics to `err`.
 fn read_messages(
     lines: impl io::BufRead,
     manifest: &Path,
@@ -217,14 +217,14 @@ fn read_messages(
 ) -> Result<CargoOutput, BuildError> {
     let mut output = CargoOutput::default();
     for line in lines.lines() {
-        // Whatever else a build prints is not ours to read.
-        match serde_json::from_str(&line?).unwrap_or(Said::Other) {
-            Said::CompilerMessage { message } => {
-                output.no_library |= message.code.is_some_and(|it| it.code == NO_LIBRARY);
+        // Build scripts may print other lines.
+        match serde_json::from_str(&line?).unwrap_or(CargoMessage::Other) {
+            CargoMessage::CompilerMessage { message } => {
+                output.missing_library |= message.code.is_some_and(|it| it.code == MISSING_LIBRARY);
                 err.write_all(message.rendered.unwrap_or_default().as_bytes())?;
             }
-            // A dependency may be a cdylib too.
-            Said::CompilerArtifact {
+            // Dependencies may be cdylibs too.
+            CargoMessage::CompilerArtifact {
                 manifest_path,
                 target,
                 filenames,
@@ -235,7 +235,7 @@ fn read_messages(
                 let module = modules.find(|it| it.extension().is_some_and(|it| it == "wasm"));
                 output.module = module.or(output.module);
             }
-            Said::CompilerArtifact { .. } | Said::Other => {}
+            CargoMessage::CompilerArtifact { .. } | CargoMessage::Other => {}
         }
     }
     Ok(output)

@@ -1,4 +1,4 @@
-//! A part as its author has it, a core module or a component, and a file that appears whole or not at all.
+//! Components of core modules, their digests, and atomic writes of files.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -11,19 +11,19 @@ use wit_component::ComponentEncoder;
 /// Why bytes cannot be made a component.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentError {
-    /// They do not begin as WebAssembly does.
+    /// The header is not that of WebAssembly.
     #[error("it is not WebAssembly")]
     NotWasm,
-    /// The module lacks the description of its interfaces, or does not keep to it.
+    /// The module has no component-type section, or does not match it.
     #[error("it is a core module of which no component can be made: {0}")]
     Module(String),
 }
 
-/// The component of a file: itself, or what becomes of a core module that has the component-type section, as
-/// wit-bindgen writes it.
+/// The component of a file: a component as it is, or a core module encoded by its component-type section, which
+/// wit-bindgen writes.
 ///
 /// # Errors
-/// It is neither, or the module and its section do not agree.
+/// The bytes are neither, or the module and its section do not match.
 pub(super) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ComponentError> {
     // The magic number, the version, and the layer, which is 1 for components and 0 for modules.
     match bytes {
@@ -42,7 +42,7 @@ pub(super) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ComponentError> {
     }
 }
 
-/// An error on one line, whatever its layout.
+/// An error on one line.
 pub(super) fn line(error: std::fmt::Arguments<'_>) -> String {
     let text = error.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -54,10 +54,10 @@ pub fn digest(bytes: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes a file under another name and renames it, so that whoever watches its folder never sees half of it.
+/// Writes a file under a temporary name in the same folder and renames it, so that readers never see a partial file.
 ///
 /// # Errors
-/// The folder is missing, or it cannot be written to.
+/// The path names no file, or its folder is missing or cannot be written to.
 pub fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let Some(name) = path.file_name() else {
         return Err(io::Error::new(
@@ -67,7 +67,7 @@ pub fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let mut fresh = std::ffi::OsString::from(".");
     fresh.push(name);
-    // In a folder that others write to, nobody knows the name before, and no link of theirs is followed.
+    // The name is random, so no other user of the folder can have put a link there.
     fresh.push(format!(".{:016x}", rand::random::<u64>()));
     let fresh: PathBuf = path.with_file_name(fresh);
     let mut file = File::create_new(&fresh)?;
@@ -75,7 +75,7 @@ pub fn save(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .write_all(bytes)
         .and_then(|()| std::fs::rename(&fresh, path));
     if written.is_err() {
-        // What is left behind has a name that nobody reads.
+        // A file that stays behind is never read.
         let _ = std::fs::remove_file(&fresh);
     }
     written
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_part_is_said_to_be_none() {
+    fn bytes_that_are_no_component_are_refused() {
         for bytes in [&b""[..], b"text", b"\0asm"] {
             assert_eq!(component(bytes), Err(ComponentError::NotWasm));
         }
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_and_no_temporary_file_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.wasm");
         for bytes in [&b"one"[..], b"two"] {
@@ -107,12 +107,12 @@ mod tests {
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
-        // A folder stands where the file should be.
+        // A folder of that name is in the way.
         std::fs::create_dir(folder.path().join("b.wasm")).unwrap();
         save(&folder.path().join("b.wasm"), b"three").unwrap_err();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
         save(&folder.path().join("none/c.wasm"), b"").unwrap_err();
-        // A link is replaced, and what it shows stays.
+        // A link is replaced, and its target unchanged.
         let link = folder.path().join("d.wasm");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         save(&link, b"four").unwrap();

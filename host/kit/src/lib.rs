@@ -1,28 +1,28 @@
-//! The author's kit: what somebody needs who writes a policy.
+//! The kit of policy authors: projects, builds, compositions, checks, benchmarks and replays.
 
-pub mod bench; // how fast it is
-mod build; // a project becomes a policy
-mod check; // whether it is fit to serve
-mod component; // what a file holds, and a file that is written whole
-mod compose; // parts become a whole policy
+pub mod bench; // the time of each operation
+mod build; // a project into a policy
+mod check; // whether a component is fit to serve
+mod component; // components, digests and atomic writes
+mod compose; // parts into a whole policy
 mod play; // one tape on one release
-mod project; // a project to start from
+mod project; // a new project
 mod replay; // tapes on a release, or on two
 
 use std::time::Duration;
 
-pub use self::bench::{Measure, bench};
+pub use self::bench::{Measurement, bench};
 pub use self::build::build;
-pub use self::check::{Check, Mark, Progress, Report, check};
+pub use self::check::{CheckProgress, CheckReport, CheckResult, CheckStatus, check};
 pub use self::component::{digest, save};
 pub use self::compose::{Composed, Part, compose};
-pub use self::project::{Name, Role, create};
-pub use self::replay::{against, twice};
+pub use self::project::{PolicyName, ProjectRole, create_project};
+pub use self::replay::{compare_releases, replay_twice};
 
-/// What policies are compiled for: nothing in it can reach the outside.
+/// The target that policies are compiled for. It has no system interface.
 pub const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Microseconds.
+/// A duration in microseconds.
 fn us(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }

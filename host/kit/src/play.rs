@@ -1,4 +1,4 @@
-//! One tape on one release: what it gives, as lines that can be read and compared.
+//! One tape on one release: the results as lines that people and programs can compare.
 
 use std::fmt::Debug;
 
@@ -9,20 +9,20 @@ use airlock_policy::tape::Tape;
 use airlock_policy::{CallResult, Fault, PolicyCall, Release, Replay};
 use airlock_types::wit::{Admission, Closing, Frame, Output, Plan, Problem};
 
-/// Plays a tape to its end, or to where the release ends it. What is the release's own business is not in the lines: its
-/// notes, and what it knows its turns by.
+/// Plays a tape to its end, or to a refusal or fault. The release's private data is left out of the lines: its notes, and
+/// the keys of its parked turns.
 ///
 /// # Errors
-/// The release has no sandbox for it.
+/// No sandbox could be started.
 pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, Fault> {
     let mut replay = Replay::on(release).await?;
     let mut lines = Vec::new();
-    for (number, step) in tape.steps.iter().enumerate() {
-        lines.push(format!("#{} {}", number + 1, call_name(step)));
-        let answer = replay.step(step).await.shown();
-        tell(&answer, &mut lines);
+    for (index, call) in tape.steps.iter().enumerate() {
+        lines.push(format!("#{} {}", index + 1, call_name(call)));
+        let result = replay.step(call).await.shown();
+        describe(&result, &mut lines);
         let ends = matches!(
-            answer,
+            result,
             CallResult::Fault(_)
                 | CallResult::Refused(_)
                 | CallResult::Admission(Admission::Refuse(_))
@@ -34,10 +34,10 @@ pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, 
     Ok(lines)
 }
 
-/// A call with what it is about.
-fn call_name(step: &PolicyCall) -> String {
-    let name = step.name();
-    match step {
+/// A call's name, with the size or number of its input.
+fn call_name(call: &PolicyCall) -> String {
+    let name = call.name();
+    match call {
         PolicyCall::Render(request) => format!("{name} ({} bytes)", request.body.len()),
         PolicyCall::Feed(events) => format!("{name} ({} events)", events.len()),
         PolicyCall::Convene(_, candidates) => format!("{name} ({candidates} candidates)"),
@@ -50,41 +50,42 @@ fn call_name(step: &PolicyCall) -> String {
     }
 }
 
-fn tell(answer: &CallResult, lines: &mut Vec<String>) {
+/// Adds a result's lines.
+fn describe(result: &CallResult, lines: &mut Vec<String>) {
     let mut line = |text: String| lines.push(format!("  {text}"));
-    match answer {
-        CallResult::Plan(plan) => planned(plan, &mut line),
+    match result {
+        CallResult::Plan(plan) => describe_plan(plan, &mut line),
         CallResult::Refused(problem) | CallResult::Admission(Admission::Refuse(problem)) => {
             line(format!("refused: {}", refusal(problem)));
         }
-        CallResult::Admission(admission) => line(word(admission)),
+        CallResult::Admission(admission) => line(variant_name(admission)),
         CallResult::Ready => {}
         CallResult::Output(Output { frames, handoff }) => {
             frames.iter().for_each(|it| line(frame(it)));
             if let Some(handoff) = handoff {
-                let goes_on = if handoff.key.is_some() {
+                let then = if handoff.key.is_some() {
                     "waits"
                 } else {
                     "ends"
                 };
-                line(format!("handoff: turn {} {goes_on}", handoff.source));
+                line(format!("handoff: turn {} {then}", handoff.source));
             }
         }
-        CallResult::Closing(closing) => closed(closing, &mut line),
+        CallResult::Closing(closing) => describe_closing(closing, &mut line),
         CallResult::Verdict(verdict) => line(format!("verdict: {}", json(verdict))),
         CallResult::Fault(fault) => {
-            // A trap's backtrace has addresses, which say nothing to anyone.
+            // Further lines are a trap's backtrace, whose addresses differ between builds.
             let first = fault.lines().next().unwrap_or_default();
             line(format!("fault: {first}"));
         }
     }
 }
 
-fn planned(plan: &Plan, line: &mut impl FnMut(String)) {
-    let how = if plan.streaming { "stream" } else { "whole" };
+fn describe_plan(plan: &Plan, line: &mut impl FnMut(String)) {
+    let mode = if plan.streaming { "stream" } else { "whole" };
     let model = plan.model.as_ref().map_or("the default", |it| &it.name);
     let briefs = plan.briefs.len();
-    line(format!("plan: {how}, model {model}, {briefs} briefs"));
+    line(format!("plan: {mode}, model {model}, {briefs} briefs"));
     line(format!("instructions: {}", json(&plan.instructions)));
     plan.history
         .iter()
@@ -103,11 +104,11 @@ fn planned(plan: &Plan, line: &mut impl FnMut(String)) {
     }
 }
 
-fn closed(closing: &Closing, line: &mut impl FnMut(String)) {
+fn describe_closing(closing: &Closing, line: &mut impl FnMut(String)) {
     closing.frames.iter().for_each(|it| line(frame(it)));
     match &closing.body {
         Ok(body) => {
-            // As it is, but a member a line where it can be: a difference is easier to see so.
+            // Pretty-printed where it is JSON, so that a diff shows the member that differs.
             let value = serde_json::from_str::<Value>(body);
             let pretty = value.and_then(|value| serde_json::to_string_pretty(&value));
             line(format!("body: {} bytes", body.len()));
@@ -130,7 +131,11 @@ fn frame(frame: &Frame) -> String {
 
 fn refusal(problem: &Problem) -> String {
     let code = problem.code.as_deref().unwrap_or("no code");
-    let mut text = format!("{} {code}: {}", word(&problem.kind), problem.message);
+    let mut text = format!(
+        "{} {code}: {}",
+        variant_name(&problem.kind),
+        problem.message
+    );
     if let Some(param) = &problem.param {
         text.push_str(&format!(" ({param})"));
     }
@@ -140,8 +145,8 @@ fn refusal(problem: &Problem) -> String {
     text
 }
 
-/// What a case without contents is called.
-fn word(value: &(impl Serialize + Debug)) -> String {
+/// The name of a variant without fields, in kebab case.
+fn variant_name(value: &(impl Serialize + Debug)) -> String {
     let name = json(value);
     let mut word = String::new();
     for (index, letter) in name.trim_matches('"').chars().enumerate() {
@@ -153,7 +158,7 @@ fn word(value: &(impl Serialize + Debug)) -> String {
     word
 }
 
-/// JSON on one line, with its members in the order of their declaration.
+/// JSON on one line, with its members in the order of the type's fields.
 fn json(value: &(impl Serialize + Debug)) -> String {
     serde_json::to_string(value).unwrap_or_else(|_| format!("{value:?}"))
 }

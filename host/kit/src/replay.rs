@@ -1,4 +1,4 @@
-//! Tapes on a release twice, or on two releases: the same, or where they differ.
+//! Tapes played twice on a release, or on two releases, and where the results differ.
 
 use similar::TextDiff;
 
@@ -6,33 +6,37 @@ use super::play::play;
 use airlock_policy::tape::Tape;
 use airlock_policy::{Fault, Release};
 
-/// Lines around a difference.
+/// Unchanged lines around a difference.
 const CONTEXT: usize = 3;
 
-/// What came of a tape.
+/// The result of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
-    /// What the release gave, line by line.
+pub struct ReplayOutcome {
+    /// The results of the (first) release, line by line.
     pub lines: Vec<String>,
-    /// Where both differ, as a unified diff. None: they do not.
+    /// The differences as a unified diff. `None` if there are none.
     pub difference: Option<String>,
 }
 
-/// Plays a tape twice on a release. Equal input must give equal bytes.
+/// Plays a tape twice on a release. Equal inputs must give equal bytes.
 ///
 /// # Errors
-/// The release has no sandbox for it.
-pub async fn twice(release: &Release, tape: &Tape) -> Result<Outcome, Fault> {
+/// No sandbox could be started.
+pub async fn replay_twice(release: &Release, tape: &Tape) -> Result<ReplayOutcome, Fault> {
     let once = play(release, tape).await?;
     let again = play(release, tape).await?;
     Ok(compare(once, &again, ["once", "again"]))
 }
 
-/// Plays a tape on two releases: from `before` to `after`.
+/// Plays a tape on two releases. The diff is from `before` to `after`.
 ///
 /// # Errors
-/// One of them has no sandbox for it.
-pub async fn against(before: &Release, after: &Release, tape: &Tape) -> Result<Outcome, Fault> {
+/// No sandbox could be started for one of them.
+pub async fn compare_releases(
+    before: &Release,
+    after: &Release,
+    tape: &Tape,
+) -> Result<ReplayOutcome, Fault> {
     let served = play(before, tape).await?;
     let other = play(after, tape).await?;
     let names = [before, after].map(|release| {
@@ -50,7 +54,7 @@ pub async fn against(before: &Release, after: &Release, tape: &Tape) -> Result<O
     ))
 }
 
-fn compare(lines: Vec<String>, other: &[String], names: [&str; 2]) -> Outcome {
+fn compare(lines: Vec<String>, other: &[String], names: [&str; 2]) -> ReplayOutcome {
     let difference = (lines != other).then(|| {
         let [one, two] = [&lines[..], other].map(|lines| lines.join("\n") + "\n");
         let [from, to] = names;
@@ -60,7 +64,7 @@ fn compare(lines: Vec<String>, other: &[String], names: [&str; 2]) -> Outcome {
             .header(from, to)
             .to_string()
     });
-    Outcome { lines, difference }
+    ReplayOutcome { lines, difference }
 }
 
 #[cfg(test)]
@@ -72,9 +76,9 @@ mod tests {
     use airlock_policy::testing::{patched, release};
 
     #[tokio::test]
-    async fn the_shipped_policy_gives_the_same_always() {
+    async fn the_shipped_policy_is_deterministic() {
         let release = release("shipped", EMBEDDED);
-        let outcome = twice(&release, &tape(&["Hel", "lo"])).await.unwrap();
+        let outcome = replay_twice(&release, &tape(&["Hel", "lo"])).await.unwrap();
         assert_eq!(outcome.difference, None);
         let lines = outcome.lines.join("\n");
         for word in [
@@ -87,13 +91,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_word_that_differs_is_found() {
+    async fn a_difference_is_found() {
         let shipped = release("shipped", EMBEDDED);
         let other = release(
             "other",
             &patched("chat.completion.chunk", "chat.completion.CHUNK"),
         );
-        let outcome = against(&shipped, &other, &tape(&["Hello"])).await.unwrap();
+        let outcome = compare_releases(&shipped, &other, &tape(&["Hello"]))
+            .await
+            .unwrap();
         let difference = outcome.difference.unwrap();
         let changed = |mark: &str| {
             let lines = difference.lines();
@@ -106,7 +112,7 @@ mod tests {
             "{difference}"
         );
         assert!(difference.starts_with("--- shipped@"), "{difference}");
-        let same = against(&shipped, &shipped, &tape(&["Hello"]))
+        let same = compare_releases(&shipped, &shipped, &tape(&["Hello"]))
             .await
             .unwrap();
         assert_eq!(same.difference, None);
@@ -119,7 +125,7 @@ mod tests {
         if let Some(airlock_policy::PolicyCall::Render(request)) = refused.steps.first_mut() {
             request.body = "{".to_owned();
         }
-        let outcome = twice(&release, &refused).await.unwrap();
+        let outcome = replay_twice(&release, &refused).await.unwrap();
         assert_eq!(outcome.lines.len(), 2, "{outcome:?}");
         assert!(outcome.lines[1].contains("refused: "), "{outcome:?}");
     }

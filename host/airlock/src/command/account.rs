@@ -1,8 +1,8 @@
-//! `airlock login`, `airlock logout`, `airlock status`: the account of a gateway that runs, or of the home that one would
-//! have.
+//! `airlock login`, `airlock logout`, `airlock status`: the account of the running gateway, or else of the home that it
+//! would use.
 
 mod login; // signing in
-mod report; // what there is, for people
+mod report; // the status as text
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::Stop;
 use super::arguments::options;
-use super::remote::Remote;
+use super::error::CommandError;
+use super::gateway_client::GatewayClient;
 use crate::config::Config;
 use airlock_base::task::Tasks;
 use airlock_codex::Codex;
@@ -25,7 +25,7 @@ use airlock_codex::account::status::CodexStatus;
 use airlock_codex::account::{Account, SignedOut};
 use airlock_codex::launch::Launch;
 
-/// How long what was begun without a gateway may take to end.
+/// The deadline for ending what was started without a gateway.
 const END: Duration = Duration::from_secs(15);
 
 const LOGIN: &str = "\
@@ -94,10 +94,10 @@ pub(super) fn login(
     matches: &ArgMatches,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
-    let way = login::Way::of(matches).map_err(Stop::Usage)?;
-    let done = runtime.block_on(login::run(config, way, out, err));
-    done.map_err(Stop::Failure)
+) -> Result<ExitCode, CommandError> {
+    let request = login::LoginRequest::of(matches).map_err(CommandError::Usage)?;
+    let done = runtime.block_on(login::run(config, request, out, err));
+    done.map_err(CommandError::Failure)
 }
 
 /// Runs `airlock logout`.
@@ -105,23 +105,23 @@ pub(super) fn logout(
     runtime: &Runtime,
     config: &Config,
     out: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
-    let said = runtime
+) -> Result<ExitCode, CommandError> {
+    let message = runtime
         .block_on(signed_out(config))
-        .map_err(Stop::Failure)?;
-    writeln!(out, "{said}")?;
+        .map_err(CommandError::Failure)?;
+    writeln!(out, "{message}")?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn signed_out(config: &Config) -> anyhow::Result<String> {
-    if let Some(remote) = running(config).await? {
-        let answer = remote.call(Method::POST, "/api/codex/logout", None).await?;
+    if let Some(client) = running(config).await? {
+        let answer = client.call(Method::POST, "/api/codex/logout", None).await?;
         let message = answer.get("message").and_then(Value::as_str);
         return Ok(message.unwrap_or("Signed out.").to_owned());
     }
-    let here = Here::prepare(config)?;
-    let out = here.account().sign_out().await;
-    here.end().await;
+    let local = LocalAccount::prepare(config)?;
+    let out = local.account().sign_out().await;
+    local.end().await;
     Ok(match out? {
         SignedOut::SharedLogin => {
             "Signed out. The login was shared with your own Codex, which is signed out too."
@@ -141,11 +141,13 @@ pub(super) fn status(
     config: &Config,
     matches: &ArgMatches,
     out: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
-    let (gateway, status, fleet) = runtime.block_on(query(config)).map_err(Stop::Failure)?;
+) -> Result<ExitCode, CommandError> {
+    let (gateway, status, fleet) = runtime
+        .block_on(query(config))
+        .map_err(CommandError::Failure)?;
     if matches.get_flag("json") {
         let mut whole =
-            serde_json::to_value(&status).map_err(|error| Stop::Failure(error.into()))?;
+            serde_json::to_value(&status).map_err(|error| CommandError::Failure(error.into()))?;
         whole["gateway"] = json!(gateway);
         whole["fleet"] = fleet;
         writeln!(out, "{whole:#}")?;
@@ -157,14 +159,14 @@ pub(super) fn status(
     Ok(ExitCode::from(u8::from(status.problem.is_some())))
 }
 
-/// Where a gateway runs, what it says, and its children; or what there is without one.
+/// The origin of a running gateway, its status and its children; or the status of a Codex started for this.
 async fn query(config: &Config) -> anyhow::Result<(Option<String>, CodexStatus, Value)> {
-    if let Some(remote) = running(config).await? {
-        let answer = remote.call(Method::GET, "/api/codex/status", None).await?;
+    if let Some(client) = running(config).await? {
+        let answer = client.call(Method::GET, "/api/codex/status", None).await?;
         let status = serde_json::from_value(answer);
         let status = status.context("the gateway is of another version than this command")?;
-        let fleet = remote.call(Method::GET, "/admin/fleet", None).await;
-        return Ok((Some(remote.origin()), status, fleet.unwrap_or_default()));
+        let fleet = client.call(Method::GET, "/admin/fleet", None).await;
+        return Ok((Some(client.origin()), status, fleet.unwrap_or_default()));
     }
     let tasks = Tasks::default();
     let model = match config.server.rehearsal {
@@ -173,31 +175,31 @@ async fn query(config: &Config) -> anyhow::Result<(Option<String>, CodexStatus, 
     };
     let launch = Launch::prepare(&config.codex, config.command("login"), model.as_deref())?;
     let codex = Codex::start(&config.codex, launch, &tasks);
-    // What stands in the way is a part of the answer.
+    // The status has the problem, if there is one.
     let _ = codex.wait_ready().await;
     let status = codex.status().await;
     let _ = timeout(END, tasks.stop()).await;
     Ok((None, status, Value::Null))
 }
 
-/// The gateway of this configuration, where one listens.
+/// A client of this configuration's gateway, if it is running.
 ///
 /// # Errors
-/// Something else listens there, which must hear no key.
-async fn running(config: &Config) -> anyhow::Result<Option<Remote>> {
-    let Ok(remote) = Remote::reached(config) else {
+/// Another program listens there, which must receive no key.
+async fn running(config: &Config) -> anyhow::Result<Option<GatewayClient>> {
+    let Ok(client) = GatewayClient::new(config) else {
         return Ok(None);
     };
-    Ok(remote.listens().await?.then_some(remote))
+    Ok(client.is_listening().await?.then_some(client))
 }
 
-/// The account of the home that a gateway of this configuration would have.
-struct Here {
+/// The account of the home that a gateway of this configuration would use.
+struct LocalAccount {
     account: Account,
     tasks: Tasks,
 }
 
-impl Here {
+impl LocalAccount {
     fn prepare(config: &Config) -> anyhow::Result<Self> {
         anyhow::ensure!(
             !config.server.rehearsal,
@@ -213,7 +215,7 @@ impl Here {
         &self.account
     }
 
-    /// Waits until all that was begun has ended.
+    /// Stops all tasks, and waits for their end.
     async fn end(self) {
         let _ = timeout(END, self.tasks.stop()).await;
     }

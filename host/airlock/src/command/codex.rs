@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{Stop, arguments, with_runtime};
+use super::arguments;
+use super::error::CommandError;
+use super::runtime::with_runtime;
 use crate::config::Config;
 use airlock_base::environment::Environment;
 use airlock_codex::binary::PINNED;
@@ -46,25 +48,32 @@ pub(super) fn command() -> Command {
 }
 
 /// Runs one of them.
-pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<ExitCode, Stop> {
+pub(super) fn run(
+    matches: &ArgMatches,
+    out: &mut (dyn Write + Send),
+) -> Result<ExitCode, CommandError> {
     let Some(("install", matches)) = matches.subcommand() else {
-        return Err(Stop::Usage(anyhow::anyhow!(
+        return Err(CommandError::Usage(anyhow::anyhow!(
             "no command; see `airlock codex --help`"
         )));
     };
     let loaded = Config::load_for_client(&arguments::flags(matches), Environment::of_process());
-    let config = loaded.map_err(|error| Stop::Usage(error.into()))?.config;
+    let config = loaded
+        .map_err(|error| CommandError::Usage(error.into()))?
+        .config;
     let version = matches
         .get_one::<String>("version")
         .map_or(PINNED, String::as_str);
     if !is_version(version) {
-        return Err(Stop::Usage(anyhow::anyhow!(
+        return Err(CommandError::Usage(anyhow::anyhow!(
             "{version:?} is no version; one looks like {PINNED}"
         )));
     }
     with_runtime(|runtime| {
         let installed = runtime.block_on(install::install(&config, version, out));
-        installed.map(|()| ExitCode::SUCCESS).map_err(Stop::Failure)
+        installed
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(CommandError::Failure)
     })
 }
 

@@ -1,15 +1,26 @@
-//! Compiles one component for the gateway that started it, and dies with it.
+//! Compiles one component for the gateway that started this process, and dies with it.
 
 use std::io::{Write, stdin};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Error, anyhow};
-use clap::ArgMatches;
+use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::become_codex::die_with;
-use airlock_policy::compile::child::{ProcessLimits, compile, confine};
+use super::exec_codex::die_with;
+use airlock_policy::compile::child::{ProcessLimits, COMMAND, compile, confine};
 
-/// The component comes on stdin. Its code goes to `out`, and what is wrong with it to `err`, as one line.
+/// The hidden command line.
+pub(super) fn command() -> Command {
+    let argument = |name: &'static str| Arg::new(name).required(true);
+    let number = |name| argument(name).value_parser(value_parser!(u64));
+    Command::new(COMMAND)
+        .hide(true)
+        .about("Compiles a policy within limits, and dies with its parent. Only airlock itself uses it")
+        .arg(argument("parent").value_parser(value_parser!(i32)))
+        .args(["reservation", "memory", "seconds", "nice"].map(number))
+}
+
+/// Reads a component from the standard input. Writes its code to `out`, or an error of one line to `err`.
 pub(super) fn run(
     matches: &ArgMatches,
     out: &mut dyn Write,

@@ -1,4 +1,4 @@
-//! `airlock doctor`: one line for each thing that a gateway needs, and the way out of each fault.
+//! `airlock doctor`: a line for each check of the set-up, with a remedy for each fault.
 
 mod codex;
 mod model; // whether it can be reached
@@ -7,9 +7,11 @@ pub(super) mod protocol;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::{Arg, ArgAction, Command};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
+use super::arguments::options;
 use super::port;
 use crate::config::{Config, ConfigError, Loaded};
 use crate::preflight::Finding;
@@ -17,17 +19,55 @@ use airlock_base::escape::Escaped;
 use airlock_base::storage;
 use airlock_policy::Registry;
 
-/// The lines of a report. As text they are written as they come, since some checks take seconds; as JSON at the end.
-struct Report<'a> {
+const DOCTOR: &str = "\
+Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault; the last line counts them.
+It starts Codex once and asks for its models, but runs no turn. It connects to the model's server once, and sends it
+nothing. A gateway that runs with the same data folder is no fault. The exit code is 1 if any check fails, else 0.
+
+Examples:
+  airlock doctor
+  airlock doctor --json             {\"ready\", \"ok\", \"warn\", \"fail\", \"checks\": [{\"check\", \"status\", \"message\"}]}
+  airlock doctor --protocol         what the installed Codex says of each method and notification that airlock uses
+  airlock doctor --protocol --json  the same for programs
+
+With --protocol, one line for each that is as tested, and one for each difference:
+  ok        as tested
+  added     the tested Codex does not have it, which does no harm
+  missing   a method, a field or a value is gone
+  retyped   a field is something else
+  required  Codex demands a field that airlock does not send
+An airlock starts no Codex with a line of the last three; `airlock codex install` installs one that fits.";
+
+/// The command line.
+pub(super) fn command() -> Command {
+    let switch = |name: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    let doctor = Command::new("doctor")
+        .about("Checks what a gateway needs")
+        .arg(switch(
+            "protocol",
+            "Compares the installed Codex's protocol with the tested one, and nothing else",
+        ))
+        .arg(switch("json", "Prints JSON"))
+        .after_help(DOCTOR);
+    options(doctor)
+}
+
+/// The report. Lines of text are written as they come, since some checks take seconds; JSON is written at the end.
+struct DoctorReport<'a> {
     out: &'a mut dyn Write,
     as_json: bool,
-    checks: Vec<Checked>,
-    /// Whether the terminal, or the pipe, is still there.
+    checks: Vec<ReportLine>,
+    /// The first error of writing.
     written: io::Result<()>,
 }
 
-/// A check with what it found.
-struct Checked {
+/// One check and its finding.
+struct ReportLine {
     subject: &'static str,
     status: &'static str,
     message: String,
@@ -37,7 +77,7 @@ const OK: &str = "ok";
 const WARN: &str = "warn";
 const FAIL: &str = "fail";
 
-impl<'a> Report<'a> {
+impl<'a> DoctorReport<'a> {
     fn new(out: &'a mut dyn Write, as_json: bool) -> Self {
         Self {
             out,
@@ -49,16 +89,16 @@ impl<'a> Report<'a> {
 
     fn add(&mut self, subject: &'static str, finding: Finding) {
         let (status, message) = match finding {
-            Finding::Fine(text) => (OK, text),
-            Finding::Doubtful(text) => (WARN, text),
-            Finding::Broken(text) => (FAIL, text),
+            Finding::Pass(text) => (OK, text),
+            Finding::Warn(text) => (WARN, text),
+            Finding::Fail(text) => (FAIL, text),
         };
         if self.written.is_ok() && !self.as_json {
             let line = Escaped(&message);
             self.written = writeln!(self.out, "{status:<4}  {subject:<12} {line}")
                 .and_then(|()| self.out.flush());
         }
-        self.checks.push(Checked {
+        self.checks.push(ReportLine {
             subject,
             status,
             message,
@@ -70,13 +110,13 @@ impl<'a> Report<'a> {
         of.count()
     }
 
-    /// Whether this was checked and failed.
+    /// Whether a check of this subject failed.
     fn has_failed(&self, subject: &str) -> bool {
         let mut of = self.checks.iter();
         of.any(|check| check.subject == subject && check.status == FAIL)
     }
 
-    /// Writes the summary, or all of it as JSON. The exit code is 1 if any check has failed.
+    /// Writes the summary, or the whole report as JSON. The exit code is 1 if any check failed.
     fn end(self) -> io::Result<ExitCode> {
         let [ok, warn, fail] = [OK, WARN, FAIL].map(|status| self.count(status));
         self.written?;
@@ -100,32 +140,32 @@ impl<'a> Report<'a> {
     }
 }
 
-/// Checks everything. A fault of one thing does not keep the others from being checked.
+/// Runs all checks. A failed one does not prevent the others.
 pub(super) fn run(
     runtime: &Runtime,
     loaded: Result<Loaded, ConfigError>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> io::Result<ExitCode> {
-    let mut report = Report::new(out, as_json);
+    let mut report = DoctorReport::new(out, as_json);
     match loaded {
-        Err(error) => report.add("config", Finding::Broken(error.to_string())),
+        Err(error) => report.add("config", Finding::Fail(error.to_string())),
         Ok(loaded) => runtime.block_on(check(&loaded, &mut report)),
     }
     report.end()
 }
 
-async fn check(loaded: &Loaded, report: &mut Report<'_>) {
+async fn check(loaded: &Loaded, report: &mut DoctorReport<'_>) {
     let config = &loaded.config;
     report.add("config", configuration(loaded));
     for warning in &loaded.warnings {
-        report.add("config", Finding::Doubtful(warning.clone()));
+        report.add("config", Finding::Warn(warning.clone()));
     }
     report.add("port", port::check(config).await);
     let data = data(config);
-    let is_usable = !matches!(data, Finding::Broken(_));
+    let is_usable = !matches!(data, Finding::Fail(_));
     report.add("data", data);
-    // The policies are there, and so is what Codex is given.
+    // The policies and Codex's files are in the data folder.
     if is_usable {
         report.add("policy", policy(config).await);
         codex::check(config, report).await;
@@ -133,7 +173,7 @@ async fn check(loaded: &Loaded, report: &mut Report<'_>) {
 }
 
 fn configuration(loaded: &Loaded) -> Finding {
-    Finding::Fine(match &loaded.file {
+    Finding::Pass(match &loaded.file {
         Some(file) => format!("{}; `airlock config` shows all of it", file.display()),
         None => "no file, which is fine; `airlock config` shows the defaults".to_owned(),
     })
@@ -142,21 +182,21 @@ fn configuration(loaded: &Loaded) -> Finding {
 fn data(config: &Config) -> Finding {
     let path = config.data_dir.display();
     match storage::prepare(&config.data_dir) {
-        Ok(free) if storage::is_low(free) => Finding::Doubtful(format!(
+        Ok(free) if storage::is_low(free) => Finding::Warn(format!(
             "{path} has only {} MiB of free disk; make room there, or {}",
             free >> 20,
             storage::ANOTHER
         )),
-        Ok(_) => Finding::Fine(format!("{path}")),
-        Err(error) => Finding::Broken(error.to_string()),
+        Ok(_) => Finding::Pass(format!("{path}")),
+        Err(error) => Finding::Fail(error.to_string()),
     }
 }
 
-/// The policy that `serve` would begin with, loaded and tried out as it would be.
+/// The policy that `serve` would start with, loaded and tested as `serve` does.
 async fn policy(config: &Config) -> Finding {
     match Registry::check(&config.policy).await {
-        Ok((name, digest)) => Finding::Fine(format!("{name}@{digest}, loaded and tried out")),
-        Err(error) => Finding::Broken(chain(error.as_ref())),
+        Ok((name, digest)) => Finding::Pass(format!("{name}@{digest}, loaded and tried out")),
+        Err(error) => Finding::Fail(chain(error.as_ref())),
     }
 }
 

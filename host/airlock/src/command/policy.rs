@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 use self::offline::{component, defaults, engine, json, read, release};
-use super::Stop;
+use super::error::CommandError;
 use super::terminal::escaped;
 use airlock_kit::{Composed, Part, digest};
 use airlock_policy::EMBEDDED;
@@ -68,7 +68,7 @@ pub(super) fn run(
     matches: &ArgMatches,
     out: &mut (dyn Write + Send),
     err: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     match matches.subcommand() {
         Some((new::NAME, matches)) => new::run(matches, out),
         Some((build::NAME, matches)) => build::run(matches, out, err),
@@ -81,19 +81,19 @@ pub(super) fn run(
         Some((rollout::ROLLBACK, matches)) => rollout::rollback(matches, out),
         Some((rollout::CANARY, matches)) => rollout::canary(matches, out),
         Some((rollout::SHADOW, matches)) => rollout::shadow(matches, out),
-        _ => Err(Stop::Usage(anyhow::anyhow!(
+        _ => Err(CommandError::Usage(anyhow::anyhow!(
             "no such command; see `airlock policy --help`"
         ))),
     }
 }
 
 /// An error in a policy's words.
-fn failure(error: &impl std::fmt::Display) -> Stop {
-    Stop::Failure(anyhow::Error::msg(escaped(&error.to_string()).into_owned()))
+fn failure(error: &impl std::fmt::Display) -> CommandError {
+    CommandError::Failure(anyhow::Error::msg(escaped(&error.to_string()).into_owned()))
 }
 
 /// Says what was written: size, digest, and where each interface comes from.
-fn tell(path: &Path, policy: &Composed, out: &mut dyn Write) -> io::Result<()> {
+fn write_origins(path: &Path, policy: &Composed, out: &mut dyn Write) -> io::Result<()> {
     let (bytes, digest) = (policy.bytes.len(), digest(&policy.bytes));
     writeln!(out, "{}: {bytes} bytes, sha256:{digest}", path.display())?;
     let mut shown: Vec<&str> = Vec::new();

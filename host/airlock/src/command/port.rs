@@ -1,62 +1,64 @@
-//! Whether the address to listen on is free, and who has it if not.
+//! Whether the address to listen on is free, and if not, what listens there.
 
 use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 
-use super::remote::{Hello, Remote};
+use super::gateway_client::{GatewayClient, Listener};
 use crate::config::Config;
 use crate::preflight::Finding;
 use airlock_base::storage;
 
-/// For `airlock doctor`: that a gateway of this configuration runs already is as it should be.
+/// For `airlock doctor`: a running gateway of this configuration is no fault.
 pub(super) async fn check(config: &Config) -> Finding {
     let error = match TcpListener::bind(config.server.listen) {
-        Ok(_) => return Finding::Fine(format!("{} is free", config.server.listen)),
+        Ok(_) => return Finding::Pass(format!("{} is free", config.server.listen)),
         Err(error) => error,
     };
     match fault(config, &error).await {
-        Fault::Ours => Finding::Fine(format!(
+        ListenFault::OwnGateway => Finding::Pass(format!(
             "{} is served by this airlock, which runs with this data folder",
             config.server.listen
         )),
-        Fault::Other(text) => Finding::Broken(text),
+        ListenFault::Other(text) => Finding::Fail(text),
     }
 }
 
-/// For `airlock serve`: why it cannot listen, and the way out.
+/// For `airlock serve`: why it cannot listen, with a remedy.
 pub(super) async fn taken(config: &Config, error: &io::Error) -> String {
     match fault(config, error).await {
-        Fault::Ours => format!(
+        ListenFault::OwnGateway => format!(
             "{} is served by an airlock that runs with this data folder already; stop that one first, or choose another \
              address with --listen",
             config.server.listen
         ),
-        Fault::Other(text) => text,
+        ListenFault::Other(text) => text,
     }
 }
 
-enum Fault {
+enum ListenFault {
     /// A gateway with this data folder listens there.
-    Ours,
+    OwnGateway,
     Other(String),
 }
 
-async fn fault(config: &Config, error: &io::Error) -> Fault {
+async fn fault(config: &Config, error: &io::Error) -> ListenFault {
     let listen = config.server.listen;
-    Fault::Other(match error.kind() {
+    ListenFault::Other(match error.kind() {
         ErrorKind::AddrInUse => {
-            let hello = match Remote::reached(config) {
-                Ok(remote) => remote.hello().await,
-                Err(_) => Hello::Stranger,
+            let identify = match GatewayClient::new(config) {
+                Ok(client) => client.identify().await,
+                Err(_) => Listener::Other,
             };
             let ours = storage::id(&config.data_dir);
-            match hello {
-                Hello::Airlock { data } if data.is_some() && data == ours => return Fault::Ours,
-                Hello::Airlock { .. } => format!(
+            match identify {
+                Listener::Airlock { data } if data.is_some() && data == ours => {
+                    return ListenFault::OwnGateway;
+                }
+                Listener::Airlock { .. } => format!(
                     "{listen} is in use by an airlock that runs with another data folder; choose another address with \
                      --listen, or name that folder with --data-dir"
                 ),
-                Hello::Nobody | Hello::Stranger => format!(
+                Listener::None | Listener::Other => format!(
                     "{listen} is in use by another program; choose another address with --listen, or end that program"
                 ),
             }
@@ -81,8 +83,8 @@ mod tests {
     use super::*;
     use airlock_base::environment::Environment;
 
-    /// What is found where this answers, once, and what `serve` says of it.
-    async fn found(body: &str, data: &Path) -> (Finding, String) {
+    /// The finding of `doctor` and the error of `serve` if a listener answers with this body.
+    async fn outcome(body: &str, data: &Path) -> (Finding, String) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut config = Config::defaults(Environment::default());
         config.server.listen = listener.local_addr().unwrap();
@@ -104,13 +106,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gateway_is_told_from_others_by_its_data_folder() {
+    async fn a_gateway_is_identified_by_its_data_folder() {
         let folder = tempfile::tempdir().unwrap();
         let id = storage::id(folder.path()).unwrap();
         let of = |id: &str| format!("{{\"service\": \"airlock\", \"data\": \"{id}\"}}");
-        let (finding, said) = found(&of(&id), folder.path()).await;
-        assert!(matches!(finding, Finding::Fine(_)), "{finding:?}");
-        assert!(said.contains("stop that one first"), "{said}");
+        let (finding, error) = outcome(&of(&id), folder.path()).await;
+        assert!(matches!(finding, Finding::Pass(_)), "{finding:?}");
+        assert!(error.contains("stop that one first"), "{error}");
         for (body, who) in [
             (
                 of("0123456789abcdef"),
@@ -123,20 +125,20 @@ mod tests {
             ("{}".to_owned(), "by another program;"),
             ("<html>".to_owned(), "by another program;"),
         ] {
-            let (finding, said) = found(&body, folder.path()).await;
-            let Finding::Broken(text) = finding else {
+            let (finding, error) = outcome(&body, folder.path()).await;
+            let Finding::Fail(text) = finding else {
                 panic!("{body}: {finding:?}")
             };
             assert!(text.contains(who) && text.contains("--listen"), "{text}");
-            assert_eq!(text, said);
+            assert_eq!(text, error);
         }
     }
 
     #[tokio::test]
-    async fn an_address_that_is_not_ours_is_no_port_in_use() {
+    async fn an_address_of_another_machine_is_no_port_in_use() {
         let mut config = Config::defaults(Environment::default());
         config.server.listen = "192.0.2.1:1".parse().unwrap();
-        let Finding::Broken(text) = check(&config).await else {
+        let Finding::Fail(text) = check(&config).await else {
             panic!("TEST-NET-1 is nobody's")
         };
         assert!(text.contains("is no address of this machine"), "{text}");

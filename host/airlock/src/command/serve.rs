@@ -1,27 +1,49 @@
-//! `airlock serve`: opens the gateway, says where, and ends it when told to.
+//! `airlock serve`: starts the gateway, prints its address, and stops it on a signal.
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
+use clap::Command;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Stop, port};
+use super::arguments::options;
+use super::error::CommandError;
+use super::port;
 use crate::config::{Config, Loaded};
 use crate::gateway::{Gateway, StartError};
 use crate::telemetry;
 use airlock_base::descriptors;
 
-/// Serves until a signal says stop.
+const SERVE: &str = "\
+Examples:
+  airlock serve --rehearsal
+  airlock serve --codex-home ~/.codex --listen 127.0.0.1:9000
+  AIRLOCK_API_KEY=$(openssl rand -hex 24) airlock serve --listen 0.0.0.0:8787
+  airlock serve --policy my-policy.wasm --strict
+
+Once the socket is open, one line on stdout says where: `Airlock listens on http://…`. The log goes to stderr.
+SIGTERM or Ctrl-C lets running replies end (limits.drain); a second one cuts them.
+Without Codex it serves all the same: /readyz and every completion answer 503 and say what to do.";
+
+/// The command line.
+pub(super) fn command() -> Command {
+    let serve = Command::new("serve")
+        .about("Serves until it is told to stop")
+        .after_help(SERVE);
+    options(serve)
+}
+
+/// Serves until a signal stops it.
 pub(super) fn run(
     runtime: &Runtime,
     loaded: Loaded,
     out: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     let _writing = telemetry::start(&loaded.config.log)
         .context("cannot start the thread that writes the log")
-        .map_err(Stop::Failure)?;
+        .map_err(CommandError::Failure)?;
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -30,13 +52,13 @@ pub(super) fn run(
     }
     runtime
         .block_on(serve(loaded.config, out))
-        .map_err(Stop::Failure)?;
+        .map_err(CommandError::Failure)?;
     Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
-    // Before anything starts, so that a signal that comes early is not the system's to answer.
-    let mut stop = Stops::listen().context("cannot listen to signals")?;
+    // Before anything starts: until then, a signal kills the process.
+    let mut stop = StopSignals::listen().context("cannot listen to signals")?;
     let rehearsal = config.server.rehearsal;
     let gateway = tokio::select! {
         gateway = Gateway::start(config.clone()) => gateway,
@@ -52,7 +74,6 @@ async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     let greeting = writeln!(out, "Airlock listens on http://{}", gateway.address());
     if let Err(error) = greeting.and_then(|()| out.flush()) {
-        // It serves all the same.
         tracing::warn!(%error, "the address could not be written to the standard output");
     }
     stop.next().await;
@@ -72,13 +93,13 @@ async fn serve(config: Config, out: &mut dyn Write) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The signals that ask for an end.
-pub(super) struct Stops {
+/// SIGINT and SIGTERM.
+pub(super) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
 }
 
-impl Stops {
+impl StopSignals {
     pub(super) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,

@@ -7,9 +7,9 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::Stop;
 use super::arguments::options;
-use super::remote::Remote;
+use super::error::CommandError;
+use super::gateway_client::GatewayClient;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -50,21 +50,30 @@ pub(super) fn command() -> Command {
 }
 
 /// Runs `airlock tape …`.
-pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let Some((_, matches)) = matches.subcommand() else {
-        return Err(Stop::Usage(anyhow::anyhow!(
+        return Err(CommandError::Usage(anyhow::anyhow!(
             "no such command; see `airlock tape --help`"
         )));
     };
     let number = |name| matches.get_one::<u64>(name).copied().unwrap_or(1);
     let (requests, seconds) = (number("requests"), number("seconds"));
     let wanted = json!({"requests": requests, "seconds": seconds});
-    let report = Remote::of(matches)?.ask(Method::POST, "/admin/tapes", Some(wanted))?;
-    tell(&report, requests, seconds, out)?;
+    let report = GatewayClient::from_arguments(matches)?.call_blocking(
+        Method::POST,
+        "/admin/tapes",
+        Some(wanted),
+    )?;
+    write_instructions(&report, requests, seconds, out)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(report: &Value, requests: u64, seconds: u64, out: &mut dyn Write) -> io::Result<()> {
+fn write_instructions(
+    report: &Value,
+    requests: u64,
+    seconds: u64,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let folder = report
         .get("folder")
         .and_then(Value::as_str)

@@ -18,7 +18,7 @@ fn typed(arguments: &[&str]) -> (String, String, String) {
 
 #[test]
 fn the_command_line_is_consistent() {
-    arguments::command().debug_assert();
+    command_line::command().debug_assert();
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn every_flag_of_the_table_reaches_its_setting() {
         } else {
             &["airlock", "serve", &flag, "value"]
         };
-        let matches = arguments::command().try_get_matches_from(typed).unwrap();
+        let matches = command_line::command().try_get_matches_from(typed).unwrap();
         let flags = arguments::flags(matches.subcommand().unwrap().1);
         let value = if switch { "true" } else { "value" };
         assert_eq!(flags.values, [(setting.key, value.to_owned())], "{flag}");
@@ -40,7 +40,7 @@ fn every_flag_of_the_table_reaches_its_setting() {
 
 #[test]
 fn flags_that_are_not_given_say_nothing() {
-    let matches = arguments::command()
+    let matches = command_line::command()
         .try_get_matches_from(["airlock", "serve"])
         .unwrap();
     let flags = arguments::flags(matches.subcommand().unwrap().1);

@@ -86,7 +86,7 @@ fn a_providers_missing_variable_is_named() {
     for (variables, expected) in [
         (
             &[("HOME", home)][..],
-            Some(Finding::Broken(
+            Some(Finding::Fail(
                 "the model provider reads CORP_KEY, which is not set; export it before `airlock serve`".to_owned(),
             )),
         ),

@@ -1,4 +1,4 @@
-//! The program that prints ChatGPT tokens: it must be there, and be one.
+//! The check that `codex.token_command` is an executable file.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub(super) fn check(config: &Config, launch: &Launch) -> Option<Finding> {
         }
         None => format!("there is no `{program}` in PATH; install it"),
     };
-    Some(Finding::Broken(format!(
+    Some(Finding::Fail(format!(
         "codex.token_command cannot run: {fault}, or correct the setting"
     )))
 }

@@ -1,4 +1,4 @@
-//! What is said where a project cannot be built, and what is read of cargo's output.
+//! The errors of builds, and cargo's output.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -16,7 +16,7 @@ fn refused(folder: &Path, cargo: &str) -> BuildError {
 }
 
 #[test]
-fn a_folder_without_a_crate_is_said_to_have_none() {
+fn a_folder_without_a_crate_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = folder.path().join("Cargo.toml");
     let missing = refused(folder.path(), "cargo");
@@ -25,16 +25,16 @@ fn a_folder_without_a_crate_is_said_to_have_none() {
         fs::write(&manifest, text).unwrap();
         let error = refused(folder.path(), "cargo");
         assert!(matches!(error, BuildError::NoProject { .. }), "{error}");
-        let told = error.to_string();
+        let text = error.to_string();
         assert!(
-            told.contains("airlock policy new") && !told.contains('\n'),
-            "{told}"
+            text.contains("airlock policy new") && !text.contains('\n'),
+            "{text}"
         );
     }
 }
 
 #[test]
-fn a_missing_cargo_and_a_failing_one_are_told_apart() {
+fn a_missing_cargo_and_a_failing_one_are_distinguished() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(
         folder.path().join("Cargo.toml"),
@@ -74,22 +74,25 @@ fn the_module_is_the_crates_own_cdylib() {
         "a build script talks".to_owned(),
         r#"{"reason":"build-finished","success":true}"#.to_owned(),
     ];
-    let (found, told) = output(&lines.join("\n"));
+    let (found, diagnostics) = output(&lines.join("\n"));
     assert_eq!(found.module.as_deref(), Some(Path::new("/t/mine.wasm")));
-    assert_eq!((found.no_library, told.as_str()), (false, ""));
+    assert_eq!((found.missing_library, diagnostics.as_str()), (false, ""));
 }
 
 #[test]
-fn what_the_compiler_says_is_passed_on_and_a_missing_target_is_known() {
+fn diagnostics_are_passed_on_and_a_missing_target_is_detected() {
     let message = |code: &str| {
         format!(
             r#"{{"reason":"compiler-message","message":{{"rendered":"error: no\n","code":{code}}}}}"#
         )
     };
-    let (found, told) = output(&message("null"));
-    assert_eq!((found.no_library, told.as_str()), (false, "error: no\n"));
+    let (found, diagnostics) = output(&message("null"));
+    assert_eq!(
+        (found.missing_library, diagnostics.as_str()),
+        (false, "error: no\n")
+    );
     let (found, _) = output(&message(r#"{"code":"E0463","explanation":null}"#));
-    assert!(found.no_library);
+    assert!(found.missing_library);
     assert!(
         BuildError::NoTarget
             .to_string()

@@ -1,15 +1,14 @@
-//! Inputs that no client and no Codex should send: a policy may refuse them, or make what it likes of them, but it must
-//! not fail.
+//! Inputs that no client and no Codex should send. A policy may refuse them or answer them, but must not fail.
 
-use super::trial::{NOW, broken};
+use super::sample::{NOW, broken_stream};
 use airlock_types::wit::{
     Choice, Ending, Event, EventKind, Message, Notification, Outcome, Phase, Reasoning, Text, Usage,
 };
 
-/// Events of the long cases.
+/// The number of events in the long cases.
 const MANY: usize = 100_000;
 
-/// Where some clients end a line, and what stands around it.
+/// A text with the characters at which some clients end a line.
 const LINE_ENDS: [&str; 4] = [
     "a",
     "\u{b}\u{c}\u{1c}\u{1d}\u{1e}",
@@ -17,31 +16,31 @@ const LINE_ENDS: [&str; 4] = [
     "b",
 ];
 
-/// Bytes of the large body's text.
+/// Bytes of text in the large bodies.
 const LARGE: usize = 1 << 20;
 
-/// Lists within lists.
+/// Levels of nesting.
 const DEEP: usize = 100_000;
 
-/// What a turn tells, batch by batch.
+/// The events of a turn, batch by batch.
 type Batches = Box<dyn Iterator<Item = Vec<Event>> + Send>;
 
-/// A request, and what becomes of its turns.
-pub(super) struct Case {
+/// A request, and how its turns go.
+pub(super) struct HostileCase {
     pub(super) name: &'static str,
     pub(super) body: String,
     pub(super) batches: Box<dyn Fn() -> Batches + Send + Sync>,
     pub(super) ending: Ending,
-    /// How the candidates of a fan-out end, in order.
+    /// The outcomes of a fan-out's candidates, in the order in which they end.
     pub(super) outcomes: fn(u32) -> Vec<(u32, Outcome)>,
 }
 
-impl Case {
+impl HostileCase {
     fn new(name: &'static str, body: String) -> Self {
         Self {
             name,
             body,
-            batches: Box::new(|| Box::new(std::iter::once(vec![said(0, "fine")]))),
+            batches: Box::new(|| Box::new(std::iter::once(vec![text_event(0, "fine")]))),
             ending: Ending::Completed,
             outcomes: all_well,
         }
@@ -56,13 +55,13 @@ impl Case {
         Self {
             batches: Box::new(batches),
             ending,
-            ..Self::new(name, asking(more, "Hi"))
+            ..Self::new(name, body(more, "Hi"))
         }
     }
 }
 
-/// All of them.
-pub(super) fn cases() -> Vec<Case> {
+/// All cases.
+pub(super) fn cases() -> Vec<HostileCase> {
     let stream = r#""stream":true,"#;
     let mut cases = bodies();
     for (name, more) in [
@@ -70,14 +69,24 @@ pub(super) fn cases() -> Vec<Case> {
         ("events out of order, whole", ""),
     ] {
         let once = || -> Batches { Box::new(out_of_order().into_iter().map(|event| vec![event])) };
-        cases.push(Case::with_events(name, more, once, Ending::Completed));
+        cases.push(HostileCase::with_events(
+            name,
+            more,
+            once,
+            Ending::Completed,
+        ));
     }
-    let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![said(0, end)])) };
+    let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![text_event(0, end)])) };
     let name = "a text with line ends of Unicode";
-    cases.push(Case::with_events(name, stream, ends, Ending::Completed));
+    cases.push(HostileCase::with_events(
+        name,
+        stream,
+        ends,
+        Ending::Completed,
+    ));
     let at_once = || -> Batches { Box::new(std::iter::once(out_of_order())) };
-    let failed = Ending::Failed(broken());
-    cases.push(Case::with_events(
+    let failed = Ending::Failed(broken_stream());
+    cases.push(HostileCase::with_events(
         "events out of order, at once",
         stream,
         at_once,
@@ -89,17 +98,22 @@ pub(super) fn cases() -> Vec<Case> {
         ("100,000 events by 1,000, streamed", stream, 1000),
     ] {
         let many = move || deltas(size);
-        cases.push(Case::with_events(name, more, many, Ending::Completed));
+        cases.push(HostileCase::with_events(
+            name,
+            more,
+            many,
+            Ending::Completed,
+        ));
     }
     let endless = || deltas(64);
-    cases.push(Case::with_events(
+    cases.push(HostileCase::with_events(
         "a turn with no end",
         stream,
         endless,
         Ending::Interrupted,
     ));
     let nothing = || -> Batches { Box::new(std::iter::empty()) };
-    cases.push(Case::with_events(
+    cases.push(HostileCase::with_events(
         "a turn that says nothing",
         stream,
         nothing,
@@ -109,7 +123,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn bodies() -> Vec<Case> {
+fn bodies() -> Vec<HostileCase> {
     let deep = |open: &str, close: &str| {
         let nested = format!("{}1{}", open.repeat(DEEP), close.repeat(DEEP));
         format!(
@@ -121,32 +135,32 @@ fn bodies() -> Vec<Case> {
         "[".repeat(DEEP),
         "]".repeat(DEEP)
     );
-    // Half of a pair, NUL, a mark of byte order, a change of direction, combining marks, the last code point.
+    // A lone surrogate, NUL, a byte order mark, a change of direction, combining marks, the last code point.
     let odd = r"\ud800 \udc00\ud800 \u0000 \ufeff \u202e e\u0301\u0301 \u2028 \udbff\udfff";
     let raw = "\u{feff}\u{202e}e\u{301}\u{301}\u{2028}\u{85}\u{10ffff}\u{7f}";
     vec![
-        Case::new("an empty body", String::new()),
-        Case::new("a body of 1 MiB", asking("", &"lorem 🦀 ".repeat(LARGE / 11))),
-        Case::new("a body of 1 MiB of quotes", "\"\\".repeat(LARGE / 2)),
-        Case::new("lists nested 100,000 deep", deep("[", "]")),
-        Case::new("objects nested 100,000 deep", deep("{\"a\":", "}")),
-        Case::new("content nested 100,000 deep", deep_content),
-        Case::new("lists that never end", "[".repeat(DEEP)),
-        Case::new("odd Unicode, escaped", asking(r#""stream":true,"#, odd)),
-        Case::new("odd Unicode, as it is", asking("", raw)),
-        Case::new("NULs in place of a body", "\0".repeat(100)),
-        Case::new("other JSON", "[null,1e999,-0,{\"\":\"\"}]".to_owned()),
-        Case::new(
+        HostileCase::new("an empty body", String::new()),
+        HostileCase::new("a body of 1 MiB", body("", &"lorem 🦀 ".repeat(LARGE / 11))),
+        HostileCase::new("a body of 1 MiB of quotes", "\"\\".repeat(LARGE / 2)),
+        HostileCase::new("lists nested 100,000 deep", deep("[", "]")),
+        HostileCase::new("objects nested 100,000 deep", deep("{\"a\":", "}")),
+        HostileCase::new("content nested 100,000 deep", deep_content),
+        HostileCase::new("lists that never end", "[".repeat(DEEP)),
+        HostileCase::new("odd Unicode, escaped", body(r#""stream":true,"#, odd)),
+        HostileCase::new("odd Unicode, as it is", body("", raw)),
+        HostileCase::new("NULs in place of a body", "\0".repeat(100)),
+        HostileCase::new("other JSON", "[null,1e999,-0,{\"\":\"\"}]".to_owned()),
+        HostileCase::new(
             "members of the wrong kinds",
             r#"{"model":{},"stream":"yes","messages":{"role":[]},"parallel_calls":-1e308,"tools":7}"#.to_owned(),
         ),
     ]
 }
 
-fn panels() -> Vec<Case> {
-    let fan_out = |name, more: &str, outcomes| Case {
+fn panels() -> Vec<HostileCase> {
+    let fan_out = |name, more: &str, outcomes| HostileCase {
         outcomes,
-        ..Case::new(name, asking(&format!(r#""parallel_calls":3,{more}"#), "Hi"))
+        ..HostileCase::new(name, body(&format!(r#""parallel_calls":3,{more}"#), "Hi"))
     };
     vec![
         fan_out("a panel whose candidates all fail", "", all_failed),
@@ -159,8 +173,8 @@ fn panels() -> Vec<Case> {
     ]
 }
 
-/// A request with these members besides. `content` is written as JSON has it.
-fn asking(more: &str, content: &str) -> String {
+/// A request body with further members. `content` is the inside of a JSON string.
+fn body(more: &str, content: &str) -> String {
     format!(r#"{{"model":"default",{more}"messages":[{{"role":"user","content":"{content}"}}]}}"#)
 }
 
@@ -180,15 +194,15 @@ fn text(message: u32, phase: Option<Phase>, text: &str) -> EventKind {
     })
 }
 
-fn said(source: u32, what: &str) -> Event {
-    event(source, text(0, None, what))
+fn text_event(source: u32, content: &str) -> Event {
+    event(source, text(0, None, content))
 }
 
-/// Pieces of text without end.
+/// Many pieces of text, in batches of this size.
 fn deltas(size: usize) -> Batches {
     let batch = move |number: usize| {
         let left = MANY - number * size;
-        let pieces = (0..left.min(size)).map(|_| said(0, "word "));
+        let pieces = (0..left.min(size)).map(|_| text_event(0, "word "));
         pieces.collect()
     };
     Box::new((0..MANY.div_ceil(size)).map(batch))
@@ -232,7 +246,7 @@ fn out_of_order() -> Vec<Event> {
         event(0, text(5, None, "")),
         event(7, text(u32::MAX, None, "from nobody")),
         event(9, EventKind::Settled(Ending::Completed)),
-        event(9, EventKind::Settled(Ending::Failed(broken()))),
+        event(9, EventKind::Settled(Ending::Failed(broken_stream()))),
         event(3, EventKind::Opened(String::new())),
         event(0, EventKind::Opened("x".repeat(10_000))),
         event(0, picked(9, Some("no JSON"))),
@@ -251,7 +265,7 @@ fn out_of_order() -> Vec<Event> {
         event(0, EventKind::Restarted(vec![5, 5])),
         event(0, EventKind::Settled(Ending::Interrupted)),
         event(u32::MAX, EventKind::Settled(Ending::HandedOff)),
-        said(0, "after its end"),
+        text_event(0, "after its end"),
     ]
 }
 
@@ -272,7 +286,7 @@ fn all_well(candidates: u32) -> Vec<(u32, Outcome)> {
 }
 
 fn all_failed(candidates: u32) -> Vec<(u32, Outcome)> {
-    let fail = |candidate| (candidate, outcome(Ending::Failed(broken()), None));
+    let fail = |candidate| (candidate, outcome(Ending::Failed(broken_stream()), None));
     (1..=candidates).map(fail).collect()
 }
 
@@ -283,7 +297,7 @@ fn all_silent(candidates: u32) -> Vec<(u32, Outcome)> {
 
 fn twice(candidates: u32) -> Vec<(u32, Outcome)> {
     let both = |candidate| {
-        let ends = [Ending::Failed(broken()), Ending::Completed];
+        let ends = [Ending::Failed(broken_stream()), Ending::Completed];
         ends.map(|ending| (candidate, outcome(ending, Some("again"))))
     };
     (1..=candidates).flat_map(both).collect()

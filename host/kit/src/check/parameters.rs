@@ -1,23 +1,23 @@
-//! Which parameters of a chat completion a policy honours: each is rendered in a request of its own, and its effect is
-//! looked for in the plan.
+//! Which parameters of a chat completion a policy honours. Each is rendered in a request of its own, whose plan must show
+//! its effect.
 
-use super::Mark;
-use super::trial::request;
+use super::report::CheckStatus;
+use super::sample::request;
 use airlock_policy::{CallResult, PolicyCall, Release, Replay};
 use airlock_types::wit::{Attachment, InputItem, Plan, ProblemKind};
 
 /// A user's message of text.
 const TEXT: &str = r#"{"role":"user","content":"Hi"}"#;
 
-/// A message with an image as the host hands it over.
+/// A message with an image that the host has lifted out.
 const IMAGE: &str = r#"{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"image_url","image_url":{"url":"attachment:0"}}]}"#;
 
 /// A call of a function, and its result.
 const RESULT: &str = r#"{"role":"user","content":"Hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"look","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"seen"}"#;
 
-/// A request with one parameter, and what shows that the plan has it.
-struct Probe {
-    /// What a report calls it, and what a plan names when it ignores the parameter.
+/// A request with one parameter, and the test that a plan has its effect.
+struct ParameterProbe {
+    /// The name in reports and in a plan's `ignored`.
     name: &'static str,
     /// Members of the body, each followed by a comma.
     members: &'static str,
@@ -25,20 +25,20 @@ struct Probe {
     honoured: fn(&Plan) -> bool,
 }
 
-const PROBES: [Probe; 9] = [
-    Probe {
+const PROBES: [ParameterProbe; 9] = [
+    ParameterProbe {
         name: "model",
         members: "",
         messages: TEXT,
         honoured: |plan| plan.model.is_some() || plan.briefs.iter().any(|it| it.model.is_some()),
     },
-    Probe {
+    ParameterProbe {
         name: "stream",
         members: r#""stream":true,"#,
         messages: TEXT,
         honoured: |plan| plan.streaming,
     },
-    Probe {
+    ParameterProbe {
         name: "images",
         members: "",
         messages: IMAGE,
@@ -51,13 +51,13 @@ const PROBES: [Probe; 9] = [
                     .any(|item| item.contains("attachment:0"))
         },
     },
-    Probe {
+    ParameterProbe {
         name: "tools",
         members: r#""tools":[{"type":"function","function":{"name":"look","parameters":{"type":"object","properties":{}}}}],"#,
         messages: TEXT,
         honoured: |plan| !plan.tools.is_empty() && plan.briefs.iter().any(|brief| brief.tools),
     },
-    Probe {
+    ParameterProbe {
         name: "tool messages",
         members: "",
         messages: RESULT,
@@ -68,7 +68,7 @@ const PROBES: [Probe; 9] = [
                 .any(|item| results.iter().all(|word| item.contains(word)))
         },
     },
-    Probe {
+    ParameterProbe {
         name: "response_format",
         members: r#""response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{}}}},"#,
         messages: TEXT,
@@ -78,13 +78,13 @@ const PROBES: [Probe; 9] = [
                 .any(|brief| brief.output_schema.is_some())
         },
     },
-    Probe {
+    ParameterProbe {
         name: "reasoning_effort",
         members: r#""reasoning_effort":"high","#,
         messages: TEXT,
         honoured: |plan| plan.briefs.iter().any(|brief| brief.effort.is_some()),
     },
-    Probe {
+    ParameterProbe {
         name: "reasoning",
         members: r#""reasoning":{"summary":"detailed"},"#,
         messages: TEXT,
@@ -93,7 +93,7 @@ const PROBES: [Probe; 9] = [
             summaries.any(|summary| summary == Some("detailed"))
         },
     },
-    Probe {
+    ParameterProbe {
         name: "parallel_calls",
         members: r#""parallel_calls":2,"#,
         messages: TEXT,
@@ -101,9 +101,9 @@ const PROBES: [Probe; 9] = [
     },
 ];
 
-/// Names of parameters, by what becomes of them.
+/// Names of parameters, by their outcome.
 #[derive(Debug, Default)]
-struct Outcomes {
+struct ProbeOutcomes {
     honoured: Vec<&'static str>,
     refused: Vec<&'static str>,
     ignored: Vec<&'static str>,
@@ -112,9 +112,9 @@ struct Outcomes {
     failed: Vec<&'static str>,
 }
 
-/// Renders all probes, and returns how that went and what a person should know of it.
-pub(super) async fn probe(release: &Release) -> (Mark, String) {
-    let mut outcomes = Outcomes::default();
+/// Renders all probes. Returns the status and the details for people.
+pub(super) async fn probe(release: &Release) -> (CheckStatus, String) {
+    let mut outcomes = ProbeOutcomes::default();
     for probe in &PROBES {
         let list = match render(release, probe).await {
             CallResult::Plan(plan) if (probe.honoured)(&plan) => &mut outcomes.honoured,
@@ -132,12 +132,12 @@ pub(super) async fn probe(release: &Release) -> (Mark, String) {
     outcomes.report()
 }
 
-async fn render(release: &Release, probe: &Probe) -> CallResult {
+async fn render(release: &Release, probe: &ParameterProbe) -> CallResult {
     let mut replay = match Replay::on(release).await {
         Ok(replay) => replay,
         Err(fault) => return CallResult::Fault(fault.to_string()),
     };
-    let Probe {
+    let ParameterProbe {
         members, messages, ..
     } = probe;
     let body = format!(r#"{{"model":"gpt-5.5",{members}"messages":[{messages}]}}"#);
@@ -153,8 +153,8 @@ async fn render(release: &Release, probe: &Probe) -> CallResult {
     replay.step(&PolicyCall::Render(request)).await
 }
 
-impl Outcomes {
-    fn report(&self) -> (Mark, String) {
+impl ProbeOutcomes {
+    fn report(&self) -> (CheckStatus, String) {
         let lists = [
             ("refused", &self.refused),
             ("ignored", &self.ignored),
@@ -167,9 +167,9 @@ impl Outcomes {
             .collect();
         let honoured = self.honoured.join(", ");
         match lists.as_slice() {
-            [] => (Mark::Ok, format!("honoured: {honoured}")),
+            [] => (CheckStatus::Ok, format!("honoured: {honoured}")),
             lists => (
-                Mark::Warn,
+                CheckStatus::Warn,
                 format!("{}; honoured: {honoured}", lists.join("; ")),
             ),
         }

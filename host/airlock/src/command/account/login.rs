@@ -1,4 +1,4 @@
-//! `airlock login`: shows what a person must do, and waits until it is done.
+//! `airlock login`: shows the steps of a sign-in, and waits until it is done.
 
 use std::io::{Read as _, Write};
 use std::process::ExitCode;
@@ -8,9 +8,9 @@ use clap::ArgMatches;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{Here, running};
-use crate::command::remote::Events;
-use crate::command::serve::Stops;
+use super::{LocalAccount, running};
+use crate::command::gateway_client::EventStream;
+use crate::command::serve::StopSignals;
 use crate::config::Config;
 use airlock_base::clock;
 use airlock_base::secrets::Secret;
@@ -20,51 +20,51 @@ use airlock_codex::account::{ChatGptTokens, SignInEvent, SignInRefusal, SignInSt
 /// Bytes of the standard input that are read.
 const INPUT: u64 = 64 << 10;
 
-/// What Ctrl-C ends with, by the custom of shells.
+/// The exit code after Ctrl-C, by the convention of shells.
 const INTERRUPTED: u8 = 130;
 
-/// How to sign in.
-pub(super) struct Way {
-    with: With,
+/// A sign-in as requested on the command line.
+pub(super) struct LoginRequest {
+    method: LoginMethod,
     takeover: bool,
 }
 
-enum With {
+enum LoginMethod {
     DeviceCode,
     ApiKey(Secret),
     Tokens(Value),
 }
 
-/// Where the events come from.
-enum Source {
-    Gateway(Events),
-    Here(Here, SignInStream),
+/// The events of a sign-in in a gateway, or in this process.
+enum LoginEvents {
+    Gateway(EventStream),
+    LocalAccount(LocalAccount, SignInStream),
 }
 
-impl Way {
-    /// What was typed, and what stands on the standard input.
+impl LoginRequest {
+    /// Reads the arguments, and the standard input where they name it.
     pub(super) fn of(matches: &ArgMatches) -> anyhow::Result<Self> {
-        let with = if matches.get_flag("api-key-stdin") {
+        let method = if matches.get_flag("api-key-stdin") {
             let key = read()?;
             SignInRequest::api_key(&key)
                 .map_err(|fault| anyhow!("the standard input: {}", fault.message))?;
-            With::ApiKey(Secret::new(key.trim()))
+            LoginMethod::ApiKey(Secret::new(key.trim()))
         } else if matches.get_flag("tokens-stdin") {
-            With::Tokens(tokens(&read()?)?)
+            LoginMethod::Tokens(tokens(&read()?)?)
         } else {
-            With::DeviceCode
+            LoginMethod::DeviceCode
         };
         Ok(Self {
-            with,
+            method,
             takeover: matches.get_flag("takeover"),
         })
     }
 
     fn body(&self) -> Value {
-        let mut body = match &self.with {
-            With::DeviceCode => json!({ "type": "device_code" }),
-            With::ApiKey(key) => json!({ "type": "api_key", "api_key": key.expose() }),
-            With::Tokens(tokens) => tokens.clone(),
+        let mut body = match &self.method {
+            LoginMethod::DeviceCode => json!({ "type": "device_code" }),
+            LoginMethod::ApiKey(key) => json!({ "type": "api_key", "api_key": key.expose() }),
+            LoginMethod::Tokens(tokens) => tokens.clone(),
         };
         body["takeover"] = self.takeover.into();
         body
@@ -78,9 +78,9 @@ fn read() -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// The request that these tokens are, in either spelling.
+/// The body of a request with these tokens, whose members may have either spelling.
 fn tokens(text: &str) -> anyhow::Result<Value> {
-    // The parser's own error could quote a token.
+    // The parser's error could quote a token.
     let Ok(Value::Object(members)) = serde_json::from_str(text) else {
         bail!("the standard input is no JSON object");
     };
@@ -99,16 +99,16 @@ fn tokens(text: &str) -> anyhow::Result<Value> {
     }))
 }
 
-/// Signs in. What a person must do goes to `out`, what happens meanwhile to `err`.
+/// Signs in. The steps for the user go to `out`, progress to `err`.
 pub(super) async fn run(
     config: &Config,
-    way: Way,
+    request: LoginRequest,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    let mut stop = Stops::listen().context("cannot listen to signals")?;
+    let mut stop = StopSignals::listen().context("cannot listen to signals")?;
     let mut source = tokio::select! {
-        source = begin(config, way) => source?,
+        source = begin(config, request) => source?,
         () = stop.next() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let outcome = loop {
@@ -130,32 +130,30 @@ pub(super) async fn run(
     outcome
 }
 
-async fn begin(config: &Config, way: Way) -> anyhow::Result<Source> {
-    if let Some(remote) = running(config).await? {
-        let body = Some(way.body());
-        let events = remote.stream(Method::POST, "/api/codex/login", body).await;
-        return Ok(Source::Gateway(events?));
+async fn begin(config: &Config, request: LoginRequest) -> anyhow::Result<LoginEvents> {
+    if let Some(client) = running(config).await? {
+        let body = Some(request.body());
+        let events = client.stream(Method::POST, "/api/codex/login", body).await;
+        return Ok(LoginEvents::Gateway(events?));
     }
-    let sign_in = match way.with {
-        With::DeviceCode => SignInRequest::DeviceCode,
-        With::ApiKey(key) => SignInRequest::ApiKey(key),
-        With::Tokens(_) => bail!(
+    let sign_in = match request.method {
+        LoginMethod::DeviceCode => SignInRequest::DeviceCode,
+        LoginMethod::ApiKey(key) => SignInRequest::ApiKey(key),
+        LoginMethod::Tokens(_) => bail!(
             "no gateway listens on {}, and tokens are kept in a gateway's memory alone: start it with `airlock serve`",
             config.server.listen
         ),
     };
-    let here = Here::prepare(config)?;
-    match here.account().sign_in(sign_in, way.takeover).await {
-        Ok(flow) => Ok(Source::Here(here, flow)),
-        Err(
-            SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal,
-        ) => {
+    let here = LocalAccount::prepare(config)?;
+    match here.account().sign_in(sign_in, request.takeover).await {
+        Ok(flow) => Ok(LoginEvents::LocalAccount(here, flow)),
+        Err(SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal) => {
             bail!("a sign-in is under way already")
         }
     }
 }
 
-/// Shows an event. What comes of the last one is the command's outcome.
+/// Shows an event. The last event returns the command's outcome.
 fn show(
     event: SignInEvent,
     out: &mut dyn Write,
@@ -187,19 +185,19 @@ fn show(
     }
 }
 
-impl Source {
+impl LoginEvents {
     async fn next(&mut self) -> anyhow::Result<Option<SignInEvent>> {
         match self {
             Self::Gateway(events) => events.next().await,
-            Self::Here(_, flow) => Ok(flow.next().await),
+            Self::LocalAccount(_, flow) => Ok(flow.next().await),
         }
     }
 
-    /// Leaves. What runs here has ended then.
+    /// Ends the sign-in, and waits for its tasks.
     async fn end(self) {
         match self {
             Self::Gateway(events) => drop(events),
-            Self::Here(here, flow) => {
+            Self::LocalAccount(here, flow) => {
                 drop(flow);
                 here.end().await;
             }

@@ -1,4 +1,4 @@
-//! `airlock codex install`: into a folder beside the one in use, verified there, and put in its place in one step.
+//! `airlock codex install`: into a folder beside the one in use, verified there, and swap_in in its place in one step.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -47,10 +47,10 @@ pub(super) async fn install(
     out: &mut (dyn Write + Send),
 ) -> Result<()> {
     let data = &config.data_dir;
-    let stage = Stage::new(data)?;
+    let stage = StagingFolder::new(data)?;
     let place = data.join(PLACE);
     if place.join(SCRIPT).is_file() && verified(config, &stage, &place, version).await.is_ok() {
-        say(
+        print_line(
             out,
             &format!(
                 "Codex {version} is installed already, in {}",
@@ -63,25 +63,25 @@ pub(super) async fn install(
     let program = npm::find(&config.environment)?;
     let root = stage.path.join(PLACE);
     fs::create_dir(&root).with_context(|| format!("cannot make {}", root.display()))?;
-    say(
+    print_line(
         out,
         &format!("fetching Codex {version} with npm (about 100 MB) …"),
     );
     let fetched = fetch(&program, &root, version, out).await;
     fetched.with_context(|| format!("Codex {version} was not installed"))?;
-    say(out, "verifying it …");
+    print_line(out, "verifying it …");
     let binary = verified(config, &stage, &root, version).await;
     let binary = binary
         .with_context(|| format!("Codex {version} was fetched, but is not taken into use"))?;
     let inside = binary.strip_prefix(&root).unwrap_or(&binary).to_owned();
     let swap = {
         let (root, place) = (root.clone(), place.clone());
-        move || put(&root, &place)
+        move || swap_in(&root, &place)
     };
     tokio::task::spawn_blocking(swap)
         .await?
-        .with_context(|| format!("cannot put it to {}", place.display()))?;
-    say(
+        .with_context(|| format!("cannot swap_in it to {}", place.display()))?;
+    print_line(
         out,
         &format!(
             "Codex {version} is installed: {}",
@@ -95,7 +95,7 @@ pub(super) async fn install(
 }
 
 /// Says what it does. A terminal that is gone is no reason to stop half-way.
-fn say(out: &mut (dyn Write + Send), text: &str) {
+fn print_line(out: &mut (dyn Write + Send), text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
@@ -105,7 +105,7 @@ fn note(config: &Config, out: &mut (dyn Write + Send)) {
             "note: codex.bin (--codex-bin, CODEX_BIN) names {}, which outweighs it",
             bin.display()
         );
-        say(out, &text);
+        print_line(out, &text);
     }
     let data = &config.data_dir;
     if *data != config.environment.data_dir() {
@@ -113,7 +113,7 @@ fn note(config: &Config, out: &mut (dyn Write + Send)) {
             "note: it is found by gateways with this data folder: `airlock serve --data-dir {}`",
             data.display()
         );
-        say(out, &text);
+        print_line(out, &text);
     }
 }
 
@@ -138,7 +138,12 @@ async fn fetch(
 }
 
 /// The binary of an install, once it has said that it is this version and speaks our protocol.
-async fn verified(config: &Config, stage: &Stage, root: &Path, version: &str) -> Result<PathBuf> {
+async fn verified(
+    config: &Config,
+    stage: &StagingFolder,
+    root: &Path,
+    version: &str,
+) -> Result<PathBuf> {
     let mut trial = config.clone();
     trial.codex.bin = Some(root.join(SCRIPT));
     // A home of its own: a gateway may run in ours with other settings.
@@ -165,7 +170,7 @@ async fn verified(config: &Config, stage: &Stage, root: &Path, version: &str) ->
 }
 
 /// Puts the new install in the place of the old one. No moment is without one, as far as the file system can do that.
-fn put(new: &Path, place: &Path) -> io::Result<()> {
+fn swap_in(new: &Path, place: &Path) -> io::Result<()> {
     if !place.exists() {
         return fs::rename(new, place);
     }
@@ -181,12 +186,12 @@ fn put(new: &Path, place: &Path) -> io::Result<()> {
 }
 
 /// A folder to install into, beside the place; and the right to do so, which one process has at a time.
-struct Stage {
+struct StagingFolder {
     path: PathBuf,
     _lock: File,
 }
 
-impl Stage {
+impl StagingFolder {
     fn new(data: &Path) -> Result<Self> {
         storage::make_folder(data)?;
         let file = data.join("codex-install.lock");
@@ -226,7 +231,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for StagingFolder {
     fn drop(&mut self) {
         // What stays is removed by the next install.
         let _ = fs::remove_dir_all(&self.path);

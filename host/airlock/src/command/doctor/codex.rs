@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Finding, Report, chain, model, protocol};
+use super::{DoctorReport, Finding, chain, model, protocol};
 use crate::config::Config;
 use crate::preflight::{CHECKS, LOGIN};
 use airlock_base::task::Tasks;
@@ -25,7 +25,7 @@ const MORE: &str = "its own words are in the log of `RUST_LOG=airlock=debug airl
 const END: Duration = Duration::from_secs(15);
 
 /// Checks all of it. Codex is started only where everything before was found.
-pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
+pub(super) async fn check(config: &Config, report: &mut DoctorReport<'_>) {
     let tasks = Tasks::default();
     let model = match scripted(config, &tasks).await {
         Ok(model) => model,
@@ -33,10 +33,10 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
     };
     let launch = match Launch::prepare(&config.codex, config.command("login"), model.as_deref()) {
         Ok(launch) => launch,
-        Err(error) => return report.add("home", Finding::Broken(chain(&error))),
+        Err(error) => return report.add("home", Finding::Fail(chain(&error))),
     };
     let home = launch.home().clone();
-    report.add("home", Finding::Fine(described(&home)));
+    report.add("home", Finding::Pass(described(&home)));
     let mut stored = None;
     for check in CHECKS {
         match (check.run)(config, &launch) {
@@ -69,19 +69,19 @@ pub(super) async fn check(config: &Config, report: &mut Report<'_>) {
 }
 
 /// Whether there is a Codex to start.
-async fn binary(launch: &Launch, report: &mut Report<'_>) -> bool {
+async fn binary(launch: &Launch, report: &mut DoctorReport<'_>) -> bool {
     let binary = match launch.binary().await {
         Ok(binary) => binary,
         Err(error) => {
-            report.add("binary", Finding::Broken(error.to_string()));
+            report.add("binary", Finding::Fail(error.to_string()));
             return false;
         }
     };
-    report.add("binary", Finding::Fine(binary.path.display().to_string()));
+    report.add("binary", Finding::Pass(binary.path.display().to_string()));
     report.add("version", version(&binary));
     let protocol = protocol::finding(launch, &binary).await;
     // It would not be started, which that line says.
-    let fits = !matches!(protocol, Finding::Broken(_));
+    let fits = !matches!(protocol, Finding::Fail(_));
     report.add("protocol", protocol);
     fits
 }
@@ -93,7 +93,7 @@ async fn scripted(config: &Config, tasks: &Tasks) -> Result<Option<String>, Find
     }
     match rehearsal::start(tasks).await {
         Ok(model) => Ok(Some(model.base_url)),
-        Err(error) => Err(Finding::Broken(format!(
+        Err(error) => Err(Finding::Fail(format!(
             "the scripted model does not start: {error}"
         ))),
     }
@@ -113,8 +113,8 @@ fn described(home: &Home) -> String {
 
 fn version(binary: &Binary) -> Finding {
     match binary.supported {
-        true => Finding::Fine(format!("{}, tested", binary.version)),
-        false => Finding::Doubtful(format!(
+        true => Finding::Pass(format!("{}, tested", binary.version)),
+        false => Finding::Warn(format!(
             "{} is newer than what airlock was tested with; should anything fail, `airlock codex install`",
             binary.version
         )),
@@ -151,15 +151,15 @@ enum Start {
     Failed(String),
 }
 
-fn answer(start: &Start, report: &mut Report<'_>) {
+fn answer(start: &Start, report: &mut DoctorReport<'_>) {
     report.add(
         "codex",
         match start {
             Start::Ready(models) => {
-                Finding::Fine(format!("app-server answers, with {models} models"))
+                Finding::Pass(format!("app-server answers, with {models} models"))
             }
-            Start::SignedOut => Finding::Fine("app-server answers".to_owned()),
-            Start::Failed(fault) => Finding::Broken(fault.clone()),
+            Start::SignedOut => Finding::Pass("app-server answers".to_owned()),
+            Start::Failed(fault) => Finding::Fail(fault.clone()),
         },
     );
 }
@@ -175,8 +175,8 @@ fn login(
         return None;
     }
     match start {
-        Start::Ready(_) => Some(Finding::Fine("signed in".to_owned())),
-        Start::SignedOut => Some(Finding::Broken(launch.signed_out_message(fault))),
+        Start::Ready(_) => Some(Finding::Pass("signed in".to_owned())),
+        Start::SignedOut => Some(Finding::Fail(launch.signed_out_message(fault))),
         Start::Failed(_) => stored,
     }
 }
@@ -193,9 +193,9 @@ mod tests {
         let user = folder.path().to_str().unwrap();
         let config = Config::defaults(Environment::from_iter([("HOME", user)]));
         let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
-        let stored = launch.login_error().map(Finding::Broken);
+        let stored = launch.login_error().map(Finding::Fail);
         let said = |start, fault| match login(&launch, &start, stored.clone(), fault) {
-            Some(Finding::Fine(text) | Finding::Doubtful(text) | Finding::Broken(text)) => text,
+            Some(Finding::Pass(text) | Finding::Warn(text) | Finding::Fail(text)) => text,
             None => String::new(),
         };
         let file = folder.path().join(".codex/auth.json");

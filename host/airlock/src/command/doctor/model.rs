@@ -20,7 +20,7 @@ const STEP: Duration = Duration::from_secs(5);
 
 /// A server to reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Server {
+struct ModelServer {
     host: String,
     port: u16,
     secure: bool,
@@ -28,8 +28,8 @@ struct Server {
 
 /// Reaches the server of this base URL once, or the proxy that Codex would reach it through.
 pub(super) async fn check(base_url: &str, environment: &Environment) -> Finding {
-    let Some(server) = Server::of(base_url) else {
-        return Finding::Broken(format!(
+    let Some(server) = ModelServer::of(base_url) else {
+        return Finding::Fail(format!(
             "{base_url:?} is no URL of a model's server; correct base_url of its provider"
         ));
     };
@@ -41,18 +41,18 @@ pub(super) async fn check(base_url: &str, environment: &Environment) -> Finding 
     };
     let ms = began.elapsed().as_millis();
     match (reached, proxy) {
-        (Ok(()), None) => Finding::Fine(format!("{server} is reached, in {ms} ms")),
-        (Ok(()), Some((name, proxy))) => Finding::Fine(format!(
+        (Ok(()), None) => Finding::Pass(format!("{server} is reached, in {ms} ms")),
+        (Ok(()), Some((name, proxy))) => Finding::Pass(format!(
             "{proxy}, the proxy of {name}, is reached, in {ms} ms; {server} behind it was not tried"
         )),
-        (Err(fault), None) => Finding::Broken(format!("{server} cannot be reached: {fault}")),
-        (Err(fault), Some((name, proxy))) => Finding::Broken(format!(
+        (Err(fault), None) => Finding::Fail(format!("{server} cannot be reached: {fault}")),
+        (Err(fault), Some((name, proxy))) => Finding::Fail(format!(
             "{proxy}, the proxy of {name}, cannot be reached: {fault}, or correct that variable"
         )),
     }
 }
 
-impl std::fmt::Display for Server {
+impl std::fmt::Display for ModelServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { host, port, .. } = self;
         match host.contains(':') {
@@ -62,7 +62,7 @@ impl std::fmt::Display for Server {
     }
 }
 
-impl Server {
+impl ModelServer {
     /// That of a URL. A user's name and password in it are left out.
     fn of(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
@@ -133,7 +133,7 @@ impl Server {
 }
 
 /// The proxy that Codex reaches a server through, and the variable that names it.
-fn proxy(server: &Server, environment: &Environment) -> Option<(&'static str, Server)> {
+fn proxy(server: &ModelServer, environment: &Environment) -> Option<(&'static str, ModelServer)> {
     let value = |name: &str| environment.raw(name)?.to_str();
     let exempt = value("NO_PROXY").or_else(|| value("no_proxy"));
     let mut exempt = exempt.unwrap_or_default().split(',').map(str::trim);
@@ -162,7 +162,7 @@ fn proxy(server: &Server, environment: &Environment) -> Option<(&'static str, Se
         true => url.to_owned(),
         false => format!("http://{url}"),
     };
-    Some((name, Server::of(&url)?))
+    Some((name, ModelServer::of(&url)?))
 }
 
 #[cfg(test)]
@@ -178,7 +178,7 @@ mod tests {
 
     fn broken(finding: Finding) -> String {
         match finding {
-            Finding::Broken(text) => text,
+            Finding::Fail(text) => text,
             other => panic!("{other:?}"),
         }
     }
@@ -189,7 +189,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let fine = check(&format!("http://{address}/v1"), &here).await;
-        assert!(matches!(fine, Finding::Fine(_)), "{fine:?}");
+        assert!(matches!(fine, Finding::Pass(_)), "{fine:?}");
         // It hangs up where TLS would begin.
         let hanging_up = async { drop(listener.accept().await.unwrap()) };
         let url = format!("https://{address}/v1");
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_proxy_is_reached_in_place_of_the_server_unless_it_is_exempt() {
-        let server = Server::of("https://chatgpt.com/backend-api").unwrap();
+        let server = ModelServer::of("https://chatgpt.com/backend-api").unwrap();
         let found = |variables: &[(&str, &str)]| {
             let found = proxy(&server, &environment(variables));
             found.map(|(name, proxy)| format!("{name} {proxy}"))

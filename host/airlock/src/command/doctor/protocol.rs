@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::{Finding, chain};
-use crate::command::Stop;
+use crate::command::error::CommandError;
 use crate::config::{ConfigError, Loaded};
 use airlock_codex::binary::{Binary, TESTED};
 use airlock_codex::launch::Launch;
@@ -18,12 +18,12 @@ use airlock_codex::schema::{Comparison, MethodComparison};
 pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {
     match launch.compare_protocol(binary).await {
         Ok(comparison) => compared(&comparison),
-        Err(error) if binary.supported => Finding::Doubtful(format!(
+        Err(error) if binary.supported => Finding::Warn(format!(
             "{} does not tell it: {}; its version is a tested one",
             binary.version,
             chain(&error)
         )),
-        Err(error) => Finding::Broken(format!(
+        Err(error) => Finding::Fail(format!(
             "{} does not tell it: {}; Codex {TESTED} works: `airlock codex install`",
             binary.version,
             chain(&error)
@@ -35,15 +35,15 @@ fn compared(comparison: &Comparison) -> Finding {
     let faults = comparison.faults();
     let methods = comparison.methods.len();
     match (faults.first(), comparison.additions()) {
-        (Some(first), _) => Finding::Broken(format!(
+        (Some(first), _) => Finding::Fail(format!(
             "{} of what airlock uses is missing or another, such as {first}; Codex {TESTED} works: `airlock codex install`. `airlock doctor --protocol` shows it all",
             faults.len()
         )),
-        (None, 0) => Finding::Fine(format!(
+        (None, 0) => Finding::Pass(format!(
             "all {methods} methods and notifications are as in {}",
             comparison.tested
         )),
-        (None, additions) => Finding::Fine(format!(
+        (None, additions) => Finding::Pass(format!(
             "all {methods} methods and notifications fit; {additions} additions since {}",
             comparison.tested
         )),
@@ -56,8 +56,8 @@ pub(in crate::command) fn run(
     loaded: Result<Loaded, ConfigError>,
     as_json: bool,
     out: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
-    let loaded = loaded.map_err(|error| Stop::Usage(error.into()))?;
+) -> Result<ExitCode, CommandError> {
+    let loaded = loaded.map_err(|error| CommandError::Usage(error.into()))?;
     let compared = runtime.block_on(async {
         let launch = Launch::prepare(&loaded.config.codex, loaded.config.command("login"), None)?;
         let binary = launch.binary().await?;
@@ -68,7 +68,7 @@ pub(in crate::command) fn run(
         })?;
         Ok::<_, anyhow::Error>((binary, comparison))
     });
-    let (binary, comparison) = compared.map_err(Stop::Failure)?;
+    let (binary, comparison) = compared.map_err(CommandError::Failure)?;
     if as_json {
         let all = json!({
             "codex": binary.version,

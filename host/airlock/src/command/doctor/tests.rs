@@ -6,11 +6,11 @@ use super::*;
 #[test]
 fn a_line_a_finding_and_a_summary_and_only_faults_count() {
     let mut out = Vec::new();
-    let mut report = Report::new(&mut out, false);
-    report.add("port", Finding::Fine("free".to_owned()));
-    report.add("version", Finding::Doubtful("new\nfail  forged".to_owned()));
+    let mut report = DoctorReport::new(&mut out, false);
+    report.add("port", Finding::Pass("free".to_owned()));
+    report.add("version", Finding::Warn("new\nfail  forged".to_owned()));
     assert!(!report.has_failed("version"));
-    report.add("binary", Finding::Broken("none".to_owned()));
+    report.add("binary", Finding::Fail("none".to_owned()));
     assert!(report.has_failed("binary") && !report.has_failed("port"));
     let code = report.end().unwrap();
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
@@ -24,9 +24,9 @@ fn a_line_a_finding_and_a_summary_and_only_faults_count() {
 #[test]
 fn programs_read_the_same_as_json() {
     let mut out = Vec::new();
-    let mut report = Report::new(&mut out, true);
-    report.add("port", Finding::Fine("free".to_owned()));
-    report.add("version", Finding::Doubtful("new".to_owned()));
+    let mut report = DoctorReport::new(&mut out, true);
+    report.add("port", Finding::Pass("free".to_owned()));
+    report.add("version", Finding::Warn("new".to_owned()));
     let code = report.end().unwrap();
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
     let read: serde_json::Value = serde_json::from_slice(&out).unwrap();

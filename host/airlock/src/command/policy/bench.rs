@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use clap::{ArgMatches, Command};
 
 use super::{component, defaults, engine, failure, json, release};
-use crate::command::{Stop, with_runtime};
-use airlock_kit::{Measure, bench};
+use crate::command::error::CommandError;
+use crate::command::runtime::with_runtime;
+use airlock_kit::{Measurement, bench};
 
 pub(super) const NAME: &str = "bench";
 
@@ -32,7 +33,10 @@ pub(super) fn command() -> Command {
         .arg(json())
 }
 
-pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<ExitCode, Stop> {
+pub(super) fn run(
+    matches: &ArgMatches,
+    out: &mut (dyn Write + Send),
+) -> Result<ExitCode, CommandError> {
     let config = defaults();
     let named = matches.get_one::<String>("file").cloned();
     let engine = engine(&config)?;
@@ -44,7 +48,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
             true => Ok(()),
             false => heading(out),
         };
-        let mut show = |measure: &Measure| {
+        let mut show = |measure: &Measurement| {
             if written.is_ok() && !as_json {
                 written = line(out, measure);
             }
@@ -57,7 +61,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
             writeln!(
                 out,
                 "{}",
-                text.map_err(|error| Stop::Failure(error.into()))?
+                text.map_err(|error| CommandError::Failure(error.into()))?
             )?;
         }
         Ok(ExitCode::SUCCESS)
@@ -72,11 +76,11 @@ fn heading(out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
-fn line(out: &mut dyn Write, it: &Measure) -> io::Result<()> {
+fn line(out: &mut dyn Write, it: &Measurement) -> io::Result<()> {
     writeln!(
         out,
         "{:<22} {:>10.2} {:>10.2} {:>10.2} {:>7}",
-        it.what, it.median_us, it.least_us, it.p99_us, it.rounds
+        it.operation, it.median_us, it.least_us, it.p99_us, it.rounds
     )?;
     out.flush()
 }

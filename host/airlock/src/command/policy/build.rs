@@ -7,8 +7,8 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{WHOLE, tell};
-use crate::command::Stop;
+use super::{WHOLE, write_origins};
+use crate::command::error::CommandError;
 use airlock_base::environment::Environment;
 use airlock_kit as author;
 
@@ -47,7 +47,7 @@ pub(super) fn run(
     matches: &ArgMatches,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     let folder = matches.get_one::<PathBuf>("dir").cloned();
     let folder = folder.unwrap_or_else(|| ".".into());
     let output = matches.get_one::<PathBuf>("output");
@@ -57,7 +57,7 @@ pub(super) fn run(
         .unwrap_or(OsStr::new("cargo"))
         .to_owned();
     let built = author::build(&folder, &cargo, &WHOLE, output.map(PathBuf::as_path), err)
-        .map_err(|error| Stop::Failure(error.into()))?;
-    tell(&built.path, &built.policy, out)?;
+        .map_err(|error| CommandError::Failure(error.into()))?;
+    write_origins(&built.path, &built.policy, out)?;
     Ok(ExitCode::SUCCESS)
 }

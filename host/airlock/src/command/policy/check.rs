@@ -9,13 +9,14 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, Command};
 
 use super::{component, defaults, json, read};
+use crate::command::error::CommandError;
+use crate::command::runtime::with_runtime;
 use crate::command::terminal::escaped;
-use crate::command::{Stop, with_runtime};
-use airlock_kit::{Check, Mark, Progress, Report, check};
+use airlock_kit::{CheckProgress, CheckReport, CheckResult, CheckStatus, check};
 
 pub(super) const NAME: &str = "check";
 
-/// Silence after which it is said what is being done.
+/// How often a step that takes long is named.
 const SILENCE: Duration = Duration::from_secs(5);
 
 const EXAMPLES: &str = "\
@@ -46,14 +47,14 @@ pub(super) fn run(
     matches: &ArgMatches,
     out: &mut (dyn Write + Send),
     err: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     let named = matches.get_one::<String>("file").cloned();
     let (name, bytes) = read(&named.unwrap_or_default())?;
     let as_json = matches.get_flag("json");
     let (sent, progress) = mpsc::sync_channel(64);
     let (report, shown) = thread::scope(|scope| {
         let checking = scope.spawn(|| {
-            // Nobody need see it.
+            // Once the receiver is gone, the check goes on unseen.
             let mut show = move |progress| drop(sent.send(progress));
             with_runtime(|runtime| {
                 Ok(runtime.block_on(check(&defaults(), &name, &bytes, &mut show)))
@@ -72,34 +73,34 @@ pub(super) fn run(
     shown?;
     if as_json {
         let text = serde_json::to_string_pretty(&report);
-        let text = text.map_err(|error| Stop::Failure(error.into()))?;
+        let text = text.map_err(|error| CommandError::Failure(error.into()))?;
         writeln!(out, "{text}")?;
     } else {
-        figures(out, &report)?;
+        write_stats(out, &report)?;
     }
     Ok(ExitCode::from(u8::from(!report.passed)))
 }
 
-/// Shows what is done until all of it is. What takes longer than `silence` is named on `err`, again and again: compiling a
-/// large component takes a minute.
+/// Shows the progress of a check until its end. A step without a result for `silence` is named on `err`, again after each
+/// `silence`: compiling a large component takes a minute.
 fn show(
-    progress: &Receiver<Progress>,
+    progress: &Receiver<CheckProgress>,
     silence: Duration,
     err: &mut dyn Write,
-    done: &mut dyn FnMut(&Check) -> io::Result<()>,
+    done: &mut dyn FnMut(&CheckResult) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut doing: Option<(String, Instant)> = None;
     let mut shown = Ok(());
     loop {
         match progress.recv_timeout(silence) {
-            Ok(Progress::Begun(what)) => doing = Some((what, Instant::now())),
-            Ok(Progress::Done(check)) if shown.is_ok() => shown = done(&check),
-            Ok(Progress::Done(_)) => {}
+            Ok(CheckProgress::Begun(step)) => doing = Some((step, Instant::now())),
+            Ok(CheckProgress::Done(check)) if shown.is_ok() => shown = done(&check),
+            Ok(CheckProgress::Done(_)) => {}
             Err(RecvTimeoutError::Timeout) => {
-                if let Some((what, began)) = &doing {
+                if let Some((step, began)) = &doing {
                     let seconds = began.elapsed().as_secs();
-                    // That it cannot be said is no reason to stop.
-                    let _ = writeln!(err, "airlock: still {}, for {seconds} s", escaped(what));
+                    // The check goes on without the message.
+                    let _ = writeln!(err, "airlock: still {}, for {seconds} s", escaped(step));
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return shown,
@@ -107,19 +108,19 @@ fn show(
     }
 }
 
-fn line(out: &mut dyn Write, check: &Check) -> io::Result<()> {
-    let mark = match check.mark {
-        Mark::Ok => "ok",
-        Mark::Warn => "warn",
-        Mark::Fail => "fail",
+fn line(out: &mut dyn Write, check: &CheckResult) -> io::Result<()> {
+    let status = match check.status {
+        CheckStatus::Ok => "ok",
+        CheckStatus::Warn => "warn",
+        CheckStatus::Fail => "fail",
     };
     let (subject, detail) = (escaped(&check.subject), escaped(&check.detail));
-    writeln!(out, "{mark:<4}  {subject:<48} {detail}")?;
+    writeln!(out, "{status:<4}  {subject:<48} {detail}")?;
     out.flush()
 }
 
-/// What the calls with hostile inputs took.
-fn figures(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+/// Writes the statistics of the calls with hostile inputs.
+fn write_stats(out: &mut dyn Write, report: &CheckReport) -> io::Result<()> {
     let mut calls = report.calls.each().peekable();
     if calls.peek().is_none() {
         return Ok(());
@@ -148,9 +149,9 @@ mod tests {
     use super::*;
 
     /// Hands each line that is written on.
-    struct Lines(mpsc::SyncSender<String>);
+    struct LineSender(mpsc::SyncSender<String>);
 
-    impl Write for Lines {
+    impl Write for LineSender {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let text = String::from_utf8_lossy(bytes).into_owned();
             self.0.send(text).map_err(io::Error::other)?;
@@ -169,7 +170,7 @@ mod tests {
         let mut done = Vec::new();
         thread::scope(|scope| {
             scope.spawn(move || {
-                sent.send(Progress::Begun("compiling 9 KiB".to_owned()))
+                sent.send(CheckProgress::Begun("compiling 9 KiB".to_owned()))
                     .unwrap();
                 // Twice: it goes on being said.
                 for _ in 0..2 {
@@ -180,19 +181,19 @@ mod tests {
                     let seconds = line.strip_prefix("airlock: still compiling 9 KiB, for ");
                     assert!(seconds.is_some_and(|it| it.ends_with(" s\n")), "{line:?}");
                 }
-                let check = Check {
+                let check = CheckResult {
                     subject: "component".to_owned(),
-                    mark: Mark::Ok,
+                    status: CheckStatus::Ok,
                     detail: String::new(),
                 };
-                sent.send(Progress::Done(check)).unwrap();
+                sent.send(CheckProgress::Done(check)).unwrap();
                 // Nobody reads on, which hinders nothing.
                 drop(lines);
             });
             let shown = show(
                 &progress,
                 Duration::from_millis(20),
-                &mut Lines(written),
+                &mut LineSender(written),
                 &mut |check| {
                     done.push(check.subject.clone());
                     Ok(())
@@ -205,9 +206,9 @@ mod tests {
 
     #[test]
     fn a_policys_words_do_not_move_the_cursor() {
-        let check = Check {
+        let check = CheckResult {
             subject: "manifest".to_owned(),
-            mark: Mark::Ok,
+            status: CheckStatus::Ok,
             detail: "mine \u{1b}[2J1\r\n.0".to_owned(),
         };
         let mut out = Vec::new();

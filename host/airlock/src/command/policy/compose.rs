@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use super::{WHOLE, tell};
-use crate::command::Stop;
+use super::{WHOLE, write_origins};
+use crate::command::error::CommandError;
 use airlock_kit::Part;
 
 pub(super) const NAME: &str = "compose";
@@ -54,33 +54,33 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let files = matches.get_many::<PathBuf>("parts").into_iter().flatten();
-    let files: Vec<File> = files.map(read).collect::<Result<_, _>>()?;
+    let files: Vec<ComponentFile> = files.map(read).collect::<Result<_, _>>()?;
     let base = matches.get_one::<PathBuf>("onto").map(read).transpose()?;
     let parts: Vec<Part<'_>> = files.iter().map(part).collect();
     let base = base.as_ref().map_or(WHOLE, part);
     let policy = airlock_kit::compose(&parts, &base)
-        .map_err(|error| Stop::Failure(anyhow::Error::new(error)))?;
+        .map_err(|error| CommandError::Failure(anyhow::Error::new(error)))?;
     let output = matches.get_one::<PathBuf>("output").cloned();
     let output = output.unwrap_or_default();
     airlock_kit::save(&output, &policy.bytes)
         .with_context(|| format!("cannot write {}", output.display()))
-        .map_err(Stop::Failure)?;
-    tell(&output, &policy, out)?;
+        .map_err(CommandError::Failure)?;
+    write_origins(&output, &policy, out)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// A file's name for messages, and what is in it.
-type File = (String, Vec<u8>);
+type ComponentFile = (String, Vec<u8>);
 
-fn read(path: &PathBuf) -> Result<File, Stop> {
+fn read(path: &PathBuf) -> Result<ComponentFile, CommandError> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read {}", path.display()))
-        .map_err(Stop::Failure)?;
+        .map_err(CommandError::Failure)?;
     Ok((path.display().to_string(), bytes))
 }
 
-fn part((name, bytes): &File) -> Part<'_> {
+fn part((name, bytes): &ComponentFile) -> Part<'_> {
     Part { name, bytes }
 }

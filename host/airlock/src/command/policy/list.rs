@@ -7,9 +7,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use hyper::Method;
 use serde_json::Value;
 
-use crate::command::remote::Remote;
+use crate::command::arguments;
+use crate::command::error::CommandError;
+use crate::command::gateway_client::GatewayClient;
 use crate::command::terminal::escaped;
-use crate::command::{Stop, arguments};
 use airlock_base::clock;
 
 pub(super) const NAME: &str = "list";
@@ -42,8 +43,12 @@ pub(super) fn command() -> Command {
     arguments::options(command)
 }
 
-pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
-    let report = Remote::of(matches)?.ask(Method::GET, "/admin/policies", None)?;
+pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
+    let report = GatewayClient::from_arguments(matches)?.call_blocking(
+        Method::GET,
+        "/admin/policies",
+        None,
+    )?;
     if matches.get_flag("json") {
         writeln!(out, "{report}")?;
     } else {

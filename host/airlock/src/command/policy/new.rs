@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use clap::builder::EnumValueParser;
 use clap::{Arg, ArgMatches, Command, value_parser};
 
-use crate::command::Stop;
-use airlock_kit::{Name, Role};
+use crate::command::error::CommandError;
+use airlock_kit::{PolicyName, ProjectRole};
 
 pub(super) const NAME: &str = "new";
 
@@ -35,7 +35,7 @@ pub(super) fn command() -> Command {
             Arg::new("role")
                 .long("role")
                 .value_name("ROLE")
-                .value_parser(EnumValueParser::<Role>::new())
+                .value_parser(EnumValueParser::<ProjectRole>::new())
                 .default_value("synthesize")
                 .help("What it decides itself"),
         )
@@ -48,15 +48,19 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let name = matches.get_one::<String>("name").map_or("", String::as_str);
-    let name: Name = name
+    let name: PolicyName = name
         .parse()
-        .map_err(|error| Stop::Usage(anyhow::Error::new(error)))?;
-    let role = matches.get_one("role").copied().unwrap_or(Role::Synthesize);
+        .map_err(|error| CommandError::Usage(anyhow::Error::new(error)))?;
+    let role = matches
+        .get_one("role")
+        .copied()
+        .unwrap_or(ProjectRole::Synthesize);
     let folder = matches.get_one::<PathBuf>("dir").cloned();
     let folder = folder.unwrap_or_else(|| name.as_str().into());
-    airlock_kit::create(&folder, &name, role).map_err(|error| Stop::Failure(error.into()))?;
+    airlock_kit::create_project(&folder, &name, role)
+        .map_err(|error| CommandError::Failure(error.into()))?;
     let folder = folder.display();
     writeln!(
         out,

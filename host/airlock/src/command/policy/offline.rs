@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use clap::{Arg, ArgAction};
 use serde_json::Map;
 
-use super::super::Stop;
 use super::failure;
+use crate::command::error::CommandError;
 use airlock_base::environment::Environment;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
 use airlock_policy::{EMBEDDED, Engine, Release, ReleaseOptions, SHIPPED, settle_settings};
@@ -40,14 +40,14 @@ pub(super) fn defaults() -> PolicyConfig {
 }
 
 /// A component that is named on the command line: what to call it, and its bytes.
-pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), Stop> {
+pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), CommandError> {
     if named == SHIPPED {
         return Ok((SHIPPED.to_owned(), EMBEDDED.to_vec()));
     }
     let path = PathBuf::from(named);
     let bytes = std::fs::read(&path)
         .with_context(|| format!("cannot read {named}"))
-        .map_err(Stop::Failure)?;
+        .map_err(CommandError::Failure)?;
     let stem = path.file_stem().unwrap_or(Path::new(named).as_os_str());
     Ok((stem.to_string_lossy().into_owned(), bytes))
 }
@@ -57,7 +57,7 @@ pub(super) async fn release(
     config: &PolicyConfig,
     engine: &Engine,
     named: &str,
-) -> Result<Release, Stop> {
+) -> Result<Release, CommandError> {
     let (name, bytes) = read(named)?;
     let with = |settings: String| {
         let terms = ReleaseOptions {
@@ -83,8 +83,8 @@ pub(super) async fn release(
     accepted.map_err(|error| failure(&error))
 }
 
-pub(super) fn engine(config: &PolicyConfig) -> Result<Engine, Stop> {
-    Engine::new(&config.sandbox).map_err(|error| Stop::Failure(error.into()))
+pub(super) fn engine(config: &PolicyConfig) -> Result<Engine, CommandError> {
+    Engine::new(&config.sandbox).map_err(|error| CommandError::Failure(error.into()))
 }
 
 #[cfg(test)]

@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::{component, defaults, engine, failure, release};
+use crate::command::error::CommandError;
+use crate::command::runtime::with_runtime;
 use crate::command::terminal::escaped;
-use crate::command::{Stop, with_runtime};
-use airlock_kit::{against, twice};
+use airlock_kit::{compare_releases, replay_twice};
 use airlock_policy::tape::{self, Tape};
 
 pub(super) const NAME: &str = "replay";
@@ -57,7 +58,10 @@ pub(super) fn command() -> Command {
         )
 }
 
-pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<ExitCode, Stop> {
+pub(super) fn run(
+    matches: &ArgMatches,
+    out: &mut (dyn Write + Send),
+) -> Result<ExitCode, CommandError> {
     let named = |id: &str| matches.get_one::<String>(id);
     let paths: Vec<PathBuf> = matches
         .get_many("tapes")
@@ -65,7 +69,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
         .flatten()
         .cloned()
         .collect();
-    let paths = tape::find(&paths).map_err(|error| Stop::Failure(error.into()))?;
+    let paths = tape::find(&paths).map_err(|error| CommandError::Failure(error.into()))?;
     let config = defaults();
     let engine = engine(&config)?;
     let quiet = matches.get_flag("quiet");
@@ -75,11 +79,11 @@ pub(super) fn run(matches: &ArgMatches, out: &mut (dyn Write + Send)) -> Result<
         let other = named("against").map(load).transpose()?;
         let mut different = 0;
         for path in &paths {
-            let tape = Tape::read(path).map_err(|error| Stop::Failure(error.into()))?;
+            let tape = Tape::read(path).map_err(|error| CommandError::Failure(error.into()))?;
             let outcome = runtime.block_on(async {
                 match &other {
-                    Some(other) => against(&policy, other, &tape).await,
-                    None => twice(&policy, &tape).await,
+                    Some(other) => compare_releases(&policy, other, &tape).await,
+                    None => replay_twice(&policy, &tape).await,
                 }
             });
             let outcome = outcome.map_err(|fault| failure(&fault))?;

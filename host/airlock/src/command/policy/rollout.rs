@@ -9,9 +9,10 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::list::short;
-use crate::command::remote::Remote;
+use crate::command::arguments;
+use crate::command::error::CommandError;
+use crate::command::gateway_client::GatewayClient;
 use crate::command::terminal::escaped;
-use crate::command::{Stop, arguments};
 use airlock_policy::is_name;
 
 pub(super) const ACTIVATE: &str = "activate";
@@ -92,32 +93,40 @@ pub(super) fn commands() -> [Command; 4] {
     .map(arguments::options)
 }
 
-pub(super) fn activate(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn activate(
+    matches: &ArgMatches,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
     let (name, digest) = build(matches)?;
-    let remote = Remote::of(matches)?;
-    let body = json!({ "digest": digest, "by": by(matches, &remote) });
+    let client = GatewayClient::from_arguments(matches)?;
+    let body = json!({ "digest": digest, "by": by(matches, &client) });
     let path = format!("/admin/policies/{name}/active");
-    let activation = remote.ask(Method::PUT, &path, Some(body))?;
-    tell(&activation, out)
+    let activation = client.call_blocking(Method::PUT, &path, Some(body))?;
+    write_activation(&activation, out)
 }
 
-pub(super) fn rollback(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
-    let remote = Remote::of(matches)?;
-    let body = json!({ "by": by(matches, &remote) });
-    let activation = remote.ask(Method::POST, "/admin/policies/rollback", Some(body))?;
-    tell(&activation, out)
+pub(super) fn rollback(
+    matches: &ArgMatches,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
+    let client = GatewayClient::from_arguments(matches)?;
+    let body = json!({ "by": by(matches, &client) });
+    let activation = client.call_blocking(Method::POST, "/admin/policies/rollback", Some(body))?;
+    write_activation(&activation, out)
 }
 
-pub(super) fn canary(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn canary(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let percent = matches.get_one::<f64>("percent").copied();
     if percent.is_some_and(|percent| !(0.0..=100.0).contains(&percent)) {
-        return Err(Stop::Usage(anyhow!("--percent must be from 0 to 100")));
+        return Err(CommandError::Usage(anyhow!(
+            "--percent must be from 0 to 100"
+        )));
     }
     let more = percent.map(|percent| format!(" serves {percent} of 100 new requests"));
     role(matches, CANARY, percent, &more.unwrap_or_default(), out)
 }
 
-pub(super) fn shadow(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+pub(super) fn shadow(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let more = " runs beside the active policy; `airlock policy list` tells what differs";
     role(matches, SHADOW, None, more, out)
 }
@@ -129,10 +138,10 @@ fn role(
     percent: Option<f64>,
     does: &str,
     out: &mut dyn Write,
-) -> Result<ExitCode, Stop> {
+) -> Result<ExitCode, CommandError> {
     let path = format!("/admin/rollout/{role}");
     if matches.get_flag("end") {
-        Remote::of(matches)?.ask(Method::DELETE, &path, None)?;
+        GatewayClient::from_arguments(matches)?.call_blocking(Method::DELETE, &path, None)?;
         writeln!(out, "The {role} has ended.")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -141,13 +150,14 @@ fn role(
     if let (Some(percent), Some(members)) = (percent, body.as_object_mut()) {
         members.insert("percent".to_owned(), percent.into());
     }
-    let begun = Remote::of(matches)?.ask(Method::PUT, &path, Some(body))?;
+    let begun =
+        GatewayClient::from_arguments(matches)?.call_blocking(Method::PUT, &path, Some(body))?;
     writeln!(out, "Release {} ({name}){does}.", begun["release"])?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// The build that is named: `NAME` or `NAME@DIGEST`.
-fn build(matches: &ArgMatches) -> Result<(String, Option<String>), Stop> {
+fn build(matches: &ArgMatches) -> Result<(String, Option<String>), CommandError> {
     let given = matches
         .get_one::<String>("build")
         .map_or("", String::as_str);
@@ -158,18 +168,18 @@ fn build(matches: &ArgMatches) -> Result<(String, Option<String>), Stop> {
     if is_name(name) {
         return Ok((name.to_owned(), digest));
     }
-    Err(Stop::Usage(anyhow!(
+    Err(CommandError::Usage(anyhow!(
         "{given:?} names no policy: a name is of a-z, 0-9, - and _, as the file's in DATA_DIR/policies without .wasm"
     )))
 }
 
-fn by(matches: &ArgMatches, remote: &Remote) -> Option<String> {
+fn by(matches: &ArgMatches, client: &GatewayClient) -> Option<String> {
     let given = matches.get_one::<String>("by").cloned();
-    given.or_else(|| remote.user.clone())
+    given.or_else(|| client.user.clone())
 }
 
 /// Says what has become active.
-fn tell(activation: &Value, out: &mut dyn Write) -> Result<ExitCode, Stop> {
+fn write_activation(activation: &Value, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let text = |member: &str| escaped(activation[member].as_str().unwrap_or_default()).into_owned();
     writeln!(
         out,

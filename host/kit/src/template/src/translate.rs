@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use serde_json::{Value, json};
+
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, Model, Phase, Problem, ProblemKind, Shortfall, Usage,
@@ -9,29 +11,40 @@ use crate::bindings::airlock::policy::types::{
 use crate::bindings::exports::airlock::policy::translate::{
     Closing, Frame, Guest, GuestReply, Handoff, Reply as ReplyHandle, Output,
 };
-use crate::json::quote;
 
 impl Guest for Policy {
     type Reply = Reply;
 
     fn list_models(_dialect: String, models: Vec<Model>) -> String {
         let models: Vec<_> = models.iter().map(|model| object(&model.id)).collect();
-        format!(r#"{{"object":"list","data":[{}]}}"#, models.join(","))
+        one_line(&json!({"object": "list", "data": models}))
     }
 
     fn show_model(_dialect: String, model: Model) -> String {
-        object(&model.id)
+        one_line(&object(&model.id))
     }
 }
 
-fn object(id: &str) -> String {
-    format!(
-        r#"{{"id":{},"object":"model","created":0,"owned_by":"codex"}}"#,
-        quote(id)
-    )
+fn object(id: &str) -> Value {
+    json!({"id": id, "object": "model", "created": 0, "owned_by": "codex"})
 }
 
-/// One response. The host drops its frames where the client wants no stream, so both forms are always told.
+/// JSON without a character at which a client may end a line. Of these, serde_json leaves three as they are.
+fn one_line(value: &Value) -> String {
+    let mut text = value.to_string();
+    for (character, escape) in [
+        ('\u{85}', r"\u0085"),
+        ('\u{2028}', r"\u2028"),
+        ('\u{2029}', r"\u2029"),
+    ] {
+        if text.contains(character) {
+            text = text.replace(character, escape);
+        }
+    }
+    text
+}
+
+/// One response, as a stream and as a body: the host drops the frames if the client wants no stream.
 #[derive(Debug)]
 pub struct Reply(RefCell<State>);
 
@@ -43,9 +56,9 @@ struct State {
     /// The answer's messages, with their numbers.
     messages: Vec<(u32, String)>,
     usage: Option<Usage>,
-    /// Whether a frame has left.
+    /// Whether a frame was sent.
     begun: bool,
-    /// Whether text has left that is void now. A stream cannot take it back.
+    /// Whether text was sent that is void now. A stream cannot take it back.
     void: bool,
 }
 
@@ -64,7 +77,7 @@ impl GuestReply for Reply {
 
     fn feed(&self, events: Vec<Event>) -> Output {
         let mut state = self.0.borrow_mut();
-        let mut told = Output {
+        let mut output = Output {
             frames: Vec::new(),
             handoff: None,
         };
@@ -73,7 +86,7 @@ impl GuestReply for Reply {
             match event.kind {
                 EventKind::Text(text) if text.phase != Some(Phase::Commentary) => {
                     state.push(text.message, &text.text);
-                    told.frames.push(state.delta(&text.text));
+                    output.frames.push(state.delta(&text.text));
                 }
                 EventKind::Usage(usage) => state.usage = Some(usage),
                 EventKind::Restarted(void) => {
@@ -81,7 +94,7 @@ impl GuestReply for Reply {
                     state.messages.retain(|(number, _)| !void.contains(number));
                     state.void = state.void || state.messages.len() < before;
                 }
-                // What it told is void, and another answer follows.
+                // The text so far is void, and another answer follows.
                 EventKind::Settled(_) => {
                     state.void = state.void || !state.messages.is_empty();
                     state.messages.clear();
@@ -91,16 +104,16 @@ impl GuestReply for Reply {
                         && notification.params.contains("\"function_call\"") =>
                 {
                     // Calls of the client's functions are not passed on: the turn ends here.
-                    told.handoff = Some(Handoff {
+                    output.handoff = Some(Handoff {
                         source: 0,
                         key: None,
                     });
-                    return told;
+                    return output;
                 }
                 _ => {}
             }
         }
-        told
+        output
     }
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
@@ -116,40 +129,31 @@ impl State {
         }
     }
 
-    /// A piece of the answer. The first one says who speaks.
+    /// A piece of the answer. The first one has the role.
     fn delta(&mut self, text: &str) -> Frame {
-        let role = if self.begun {
-            ""
-        } else {
-            r#""role":"assistant","#
-        };
+        let mut delta = json!({"content": text});
+        if !self.begun {
+            delta["role"] = "assistant".into();
+        }
         self.begun = true;
-        let delta = format!(r#"{{{role}"content":{}}}"#, quote(text));
-        self.chunk(&delta, "null")
+        self.chunk(delta, None)
     }
 
-    fn chunk(&self, delta: &str, reason: &str) -> Frame {
-        let choice = format!(r#"{{"index":0,"delta":{delta},"finish_reason":{reason}}}"#);
-        frame(format!(
-            r#"{},"choices":[{choice}]}}"#,
-            self.heading("chat.completion.chunk")
-        ))
-    }
-
-    fn heading(&self, kind: &str) -> String {
-        format!(
-            r#"{{"id":{},"object":"{kind}","created":{},"model":{}"#,
-            quote(&self.id),
-            self.created,
-            quote(&self.model)
-        )
+    fn chunk(&self, delta: Value, reason: Option<&str>) -> Frame {
+        frame(&json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": reason}],
+        }))
     }
 
     fn finish(mut self, ending: Ending) -> Closing {
         let reason = match ending {
-            Ending::Completed => "\"stop\"",
-            Ending::Incomplete(Shortfall::MaxOutputTokens) => "\"length\"",
-            Ending::Incomplete(Shortfall::ContentFilter) => "\"content_filter\"",
+            Ending::Completed => "stop",
+            Ending::Incomplete(Shortfall::MaxOutputTokens) => "length",
+            Ending::Incomplete(Shortfall::ContentFilter) => "content_filter",
             Ending::Failed(mut problem) => {
                 // Then it is a field of Codex's request, which no client has written.
                 if problem.code.as_deref() == Some("upstream_bad_request") {
@@ -169,9 +173,9 @@ impl State {
             if !self.begun {
                 frames.push(self.delta(""));
             }
-            frames.push(self.chunk("{}", reason));
+            frames.push(self.chunk(json!({}), Some(reason)));
         }
-        frames.push(frame("[DONE]".to_owned()));
+        frames.push(done());
         Closing {
             frames,
             body: Ok(self.body(reason)),
@@ -185,42 +189,55 @@ impl State {
             .iter()
             .map(|(_, text)| text.as_str())
             .collect();
-        let message = format!(
-            r#"{{"role":"assistant","content":{}}}"#,
-            quote(&texts.join("\n\n"))
-        );
-        let usage = self.usage.map(|usage| {
-            format!(
-                r#","usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}}"#,
-                usage.input,
-                usage.output,
-                usage.input.saturating_add(usage.output)
-            )
+        let message = json!({"role": "assistant", "content": texts.join("\n\n")});
+        let mut body = json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{"index": 0, "message": message, "finish_reason": reason}],
         });
-        format!(
-            r#"{},"choices":[{{"index":0,"message":{message},"finish_reason":{reason}}}]{}}}"#,
-            self.heading("chat.completion"),
-            usage.unwrap_or_default()
-        )
+        if let Some(usage) = self.usage {
+            body["usage"] = json!({
+                "prompt_tokens": usage.input,
+                "completion_tokens": usage.output,
+                "total_tokens": usage.input.saturating_add(usage.output),
+            });
+        }
+        one_line(&body)
     }
 }
 
-fn frame(data: String) -> Frame {
-    Frame { event: None, data }
+fn frame(data: &Value) -> Frame {
+    Frame {
+        event: None,
+        data: one_line(data),
+    }
 }
 
-/// A stream that fails says why in a frame of its own.
+/// The last frame of each stream.
+fn done() -> Frame {
+    Frame {
+        event: None,
+        data: "[DONE]".to_owned(),
+    }
+}
+
+/// A stream that fails ends with an error in a frame of its own.
 fn error(problem: &Problem) -> Frame {
-    let code = problem.code.as_deref().map_or("null".to_owned(), quote);
-    frame(format!(
-        r#"{{"error":{{"message":{},"type":"server_error","param":null,"code":{code}}}}}"#,
-        quote(&problem.message)
-    ))
+    frame(&json!({
+        "error": {
+            "message": problem.message,
+            "type": "server_error",
+            "param": null,
+            "code": problem.code,
+        }
+    }))
 }
 
 fn failed(problem: Problem) -> Closing {
     Closing {
-        frames: vec![error(&problem), frame("[DONE]".to_owned())],
+        frames: vec![error(&problem), done()],
         body: Err(problem),
     }
 }
@@ -248,7 +265,6 @@ fn no_functions() -> Problem {
 mod tests {
     use super::*;
     use crate::bindings::airlock::policy::types::{Notification, Text};
-    use crate::json::Value;
 
     fn reply() -> Reply {
         Reply::new(Context {
@@ -286,39 +302,33 @@ mod tests {
         reply.0.into_inner().finish(ending)
     }
 
-    /// What a client finds at this path of a JSON text.
-    fn at(json: &str, path: &[&str]) -> Option<String> {
-        let mut value = Value::read(json)?;
-        for name in path {
-            value = match (&value, *name) {
-                (Value::List(list), "0") => list.first()?.clone(),
-                (value, name) => value.get(name)?.clone(),
-            };
-        }
-        value.text().map(str::to_owned)
+    fn parsed(json: &str) -> Value {
+        serde_json::from_str(json).unwrap()
     }
 
     #[test]
-    fn the_answer_is_told_in_pieces_and_as_a_whole() {
+    fn the_answer_is_sent_in_pieces_and_as_a_whole() {
         let reply = reply();
-        let told = reply.feed(vec![text(0, "Hel"), text(1, "not this"), text(0, "lo\n")]);
-        let pieces: Vec<_> = told
+        let texts = ["Hel", "lo\n \u{2028}"];
+        let output = reply.feed(vec![text(0, texts[0]), text(1, "not this"), text(0, texts[1])]);
+        let pieces: Vec<_> = output
             .frames
             .iter()
-            .map(|frame| at(&frame.data, &["choices", "0", "delta", "content"]).unwrap())
+            .map(|frame| parsed(&frame.data)["choices"][0]["delta"]["content"].clone())
             .collect();
-        assert_eq!(pieces, ["Hel", "lo\n"]);
-        assert!(told.frames.iter().all(|frame| !frame.data.contains('\n')));
+        assert_eq!(pieces, texts);
+        for frame in &output.frames {
+            assert!(!frame.data.contains(['\n', '\u{2028}']));
+        }
         let closing = finish(reply, Ending::Completed);
-        let body = closing.body.unwrap();
-        let content = at(&body, &["choices", "0", "message", "content"]);
-        assert_eq!(content.as_deref(), Some("Hello\n"));
+        let body = parsed(&closing.body.unwrap());
+        assert_eq!(body["choices"][0]["message"]["content"], texts.concat());
         assert_eq!(closing.frames.len(), 2);
         assert_eq!(closing.frames[1].data, "[DONE]");
     }
 
     #[test]
-    fn what_is_void_is_forgotten_and_a_stream_says_so() {
+    fn void_text_is_dropped_and_a_stream_ends_with_an_error() {
         let reply = reply();
         reply.feed(vec![
             text(0, "wrong"),
@@ -326,11 +336,8 @@ mod tests {
             text(0, "right"),
         ]);
         let closing = finish(reply, Ending::Completed);
-        let content = at(
-            &closing.body.unwrap(),
-            &["choices", "0", "message", "content"],
-        );
-        assert_eq!(content.as_deref(), Some("right"));
+        let body = parsed(&closing.body.unwrap());
+        assert_eq!(body["choices"][0]["message"]["content"], "right");
         assert!(closing.frames[0].data.starts_with(r#"{"error""#));
     }
 
@@ -341,8 +348,8 @@ mod tests {
             method: "rawResponseItem/completed".to_owned(),
             params: r#"{"item":{"type":"function_call"}}"#.to_owned(),
         };
-        let told = reply.feed(vec![event(0, EventKind::Other(call))]);
-        assert_eq!(told.handoff.map(|it| it.key), Some(None));
+        let output = reply.feed(vec![event(0, EventKind::Other(call))]);
+        assert_eq!(output.handoff.map(|it| it.key), Some(None));
         let problem = finish(reply, Ending::HandedOff).body.unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Unsupported);
     }
@@ -350,6 +357,6 @@ mod tests {
     #[test]
     fn models_are_listed_by_their_ids() {
         let list = Policy::list_models(String::new(), Vec::new());
-        assert_eq!(list, r#"{"object":"list","data":[]}"#);
+        assert_eq!(parsed(&list), json!({"object": "list", "data": []}));
     }
 }

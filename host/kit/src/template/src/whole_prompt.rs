@@ -2,17 +2,18 @@
 //!
 //! Tools, images, formats and efforts are not in it.
 
+use serde_json::{Value, json};
+
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{
     Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
 use crate::bindings::exports::airlock::policy::prompt::{Guest, Plan};
-use crate::json::{Value, quote};
 
-/// What every answer keeps to.
+/// A rule for every answer.
 const HOUSE_RULE: &str = "Answer in at most five sentences, unless the user asks for more.";
 
-/// What it reads of a request. Anything else is named as ignored.
+/// The parameters of a request that are read. Others are reported as ignored.
 const READ: [&str; 4] = ["messages", "model", "stream", "parallel_calls"];
 
 /// Turns of one request, at most.
@@ -20,37 +21,34 @@ const TURNS: usize = 20;
 
 impl Guest for Policy {
     fn render(request: Request) -> Result<Plan, Problem> {
-        let Some(Value::Object(members)) = Value::read(&request.body) else {
+        let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
+        let Some(members) = body.as_object() else {
             return Err(wrong("the body is not a JSON object", None));
         };
-        let ignored = members.iter().map(|(name, _)| name.clone());
+        let ignored = members.keys().cloned();
         let ignored = ignored
             .filter(|name| !READ.contains(&name.as_str()))
             .collect();
-        let body = Value::Object(members);
-        let streaming = match body.get("stream") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(streaming)) => *streaming,
-            Some(_) => return Err(wrong("`stream` is true or false", Some("stream"))),
+        // A member that is absent reads as null.
+        let streaming = match &body["stream"] {
+            Value::Null => false,
+            Value::Bool(streaming) => *streaming,
+            _ => return Err(wrong("`stream` is true or false", Some("stream"))),
         };
-        let turns = turns(&body, request.nested)?;
-        let mut talk = Talk::default();
-        for message in body
-            .get("messages")
-            .and_then(Value::list)
-            .unwrap_or_default()
-        {
-            talk.hear(message)?;
+        let turns = turns(&body["parallel_calls"], request.nested)?;
+        let mut conversation = Conversation::default();
+        for message in body["messages"].as_array().into_iter().flatten() {
+            conversation.add(message)?;
         }
-        let brief = talk.brief()?;
+        let brief = conversation.brief()?;
         Ok(Plan {
             streaming,
-            model: body.get("model").and_then(Value::text).map(|name| Selection {
+            model: body["model"].as_str().map(|name| Selection {
                 name: name.to_owned(),
                 param: "model".to_owned(),
             }),
-            instructions: talk.instructions,
-            history: talk.history,
+            instructions: conversation.instructions,
+            history: conversation.history,
             tools: Vec::new(),
             resume: None,
             briefs: vec![brief; turns],
@@ -60,43 +58,42 @@ impl Guest for Policy {
     }
 }
 
-/// What the translator and the panel are told, in the words of those that Airlock ships.
+/// The notes for the translator and the panel, in the format of those that Airlock ships.
 fn notes(streaming: bool, turns: usize) -> String {
-    let fan_out = match turns {
-        1 => String::new(),
-        turns => {
-            format!(r#","fan_out":{{"candidates":{turns},"strategy":"merge","quorum":{turns}}}"#)
-        }
-    };
-    format!(r#"{{"streaming":{streaming}{fan_out}}}"#)
-}
-
-/// How many candidates the request asks for. A turn of a gateway's own may not fan out.
-fn turns(body: &Value, nested: bool) -> Result<usize, Problem> {
-    let asked = match body.get("parallel_calls") {
-        None | Some(Value::Null) => 1,
-        Some(Value::Number(number)) => number.parse().unwrap_or_default(),
-        Some(_) => 0,
-    };
-    if !(1..=TURNS).contains(&asked) {
-        let message = format!("`parallel_calls` is a whole number from 1 to {TURNS}");
-        return Err(wrong(&message, Some("parallel_calls")));
+    let mut notes = json!({"streaming": streaming});
+    if turns > 1 {
+        notes["fan_out"] = json!({"candidates": turns, "strategy": "merge", "quorum": turns});
     }
-    Ok(if nested { 1 } else { asked })
+    notes.to_string()
 }
 
-/// The conversation, as far as it was heard.
-struct Talk {
+/// The number of candidates. A request that a gateway's own turn makes may not fan out.
+fn turns(parallel_calls: &Value, nested: bool) -> Result<usize, Problem> {
+    let requested = match parallel_calls {
+        Value::Null => Some(1),
+        value => value.as_u64().and_then(|number| usize::try_from(number).ok()),
+    };
+    match requested {
+        Some(turns) if (1..=TURNS).contains(&turns) => Ok(if nested { 1 } else { turns }),
+        _ => {
+            let message = format!("`parallel_calls` is a whole number from 1 to {TURNS}");
+            Err(wrong(&message, Some("parallel_calls")))
+        }
+    }
+}
+
+/// The conversation, as far as it was read.
+struct Conversation {
     instructions: String,
     /// Earlier items, as Codex keeps them.
     history: Vec<String>,
-    /// What the user said last, until somebody else speaks.
+    /// The user's last message, unless an assistant's follows.
     last: Option<String>,
-    /// How many messages there were.
+    /// The number of messages that were read.
     count: usize,
 }
 
-impl Default for Talk {
+impl Default for Conversation {
     fn default() -> Self {
         Self {
             instructions: HOUSE_RULE.to_owned(),
@@ -107,13 +104,13 @@ impl Default for Talk {
     }
 }
 
-impl Talk {
-    fn hear(&mut self, message: &Value) -> Result<(), Problem> {
+impl Conversation {
+    fn add(&mut self, message: &Value) -> Result<(), Problem> {
         let param = format!("messages[{}]", self.count);
         self.count += 1;
-        let text = message.get("content").and_then(text_of);
+        let text = text_of(&message["content"]);
         let text = text.ok_or_else(|| wrong("only text is understood here", Some(&param)))?;
-        match message.get("role").and_then(Value::text) {
+        match message["role"].as_str() {
             Some("system" | "developer") => {
                 self.instructions.push_str("\n\n");
                 self.instructions.push_str(&text);
@@ -134,7 +131,7 @@ impl Talk {
         Ok(())
     }
 
-    /// What the user said has become history.
+    /// Moves the user's last message into the history.
     fn settle(&mut self) {
         if let Some(text) = self.last.take() {
             self.history.push(item("user", "input_text", &text));
@@ -162,21 +159,16 @@ impl Talk {
 /// A content: a text, or a list of parts that are text.
 fn text_of(content: &Value) -> Option<String> {
     match content {
-        Value::Text(text) => Some(text.clone()),
-        Value::List(parts) => parts
-            .iter()
-            .map(|part| part.get("text").and_then(Value::text))
-            .collect(),
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => parts.iter().map(|part| part["text"].as_str()).collect(),
         _ => None,
     }
 }
 
 /// An item of the Responses API, on one line.
 fn item(role: &str, kind: &str, text: &str) -> String {
-    format!(
-        r#"{{"type":"message","role":"{role}","content":[{{"type":"{kind}","text":{}}}]}}"#,
-        quote(text)
-    )
+    let content = json!([{"type": kind, "text": text}]);
+    json!({"type": "message", "role": role, "content": content}).to_string()
 }
 
 fn wrong(message: &str, param: Option<&str>) -> Problem {
@@ -206,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_house_speaks_first_and_the_user_last() {
+    fn the_rule_comes_first_and_the_user_last() {
         let body = r#"{"model": "gpt-5.5", "stream": true, "temperature": 1, "messages": [
             {"role": "system", "content": "Be kind."}, {"role": "user", "content": "one"},
             {"role": "assistant", "content": "two"},
@@ -216,7 +208,8 @@ mod tests {
         assert_eq!(plan.briefs.len(), 1);
         assert_eq!(plan.briefs[0].input, [InputItem::Text("three".to_owned())]);
         assert_eq!(plan.history.len(), 2);
-        assert!(plan.history[1].contains(r#""text":"two""#));
+        let answer: Value = serde_json::from_str(&plan.history[1]).unwrap();
+        assert_eq!(answer["content"][0]["text"], "two");
         assert!(plan.streaming && plan.notes == r#"{"streaming":true}"#);
         assert_eq!(plan.ignored, ["temperature"]);
     }
@@ -226,11 +219,12 @@ mod tests {
         let body = r#"{"parallel_calls": 3, "messages": [{"role": "user", "content": "one"}]}"#;
         let plan = render(body).unwrap();
         assert_eq!(plan.briefs.len(), 3);
-        assert!(Value::read(&plan.notes).unwrap().get("fan_out").is_some());
+        let notes: Value = serde_json::from_str(&plan.notes).unwrap();
+        assert_eq!(notes["fan_out"]["candidates"], 3);
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn the_wrong_parameter_is_named() {
         let message = r#"{"role": "user", "content": "one"}"#;
         let cases = [
             ("[]".to_owned(), None),

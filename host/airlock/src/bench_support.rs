@@ -1,4 +1,4 @@
-//! The shipped policy in its sandbox, for `cargo bench`. The gateway itself needs none of it.
+//! The shipped policy in its sandbox, for `cargo bench`.
 
 use std::time::Duration;
 
@@ -9,23 +9,23 @@ use airlock_kit::bench;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
 use airlock_policy::{EMBEDDED, Engine, Release, ReleaseOptions, SHIPPED};
 
-/// Sandboxes at once, of which one is used.
+/// The sandbox's limit of concurrent instances.
 const INSTANCES: u32 = 4;
 
-/// Events of a round that feeds.
+/// The number of events of a round of `feed`.
 pub const EVENTS: usize = bench::EVENTS;
 
 /// The shipped policy, compiled.
-pub struct Shipped {
+pub struct ShippedPolicy {
     runtime: Runtime,
     release: Release,
 }
 
-impl Shipped {
-    /// Compiles it.
+impl ShippedPolicy {
+    /// Compiles the policy.
     ///
     /// # Errors
-    /// The machine has no room for it.
+    /// The sandbox cannot be created, or the policy not be loaded.
     pub fn load() -> anyhow::Result<Self> {
         let config = PolicyConfig {
             sandbox: SandboxConfig {
@@ -41,26 +41,26 @@ impl Shipped {
         })
     }
 
-    /// The time that so many rounds take which start a sandbox.
+    /// Starts so many sandboxes, and returns the time that they took.
     ///
     /// # Errors
-    /// What the policy fails on.
+    /// The policy's fault.
     pub fn instantiate(&self, rounds: u64) -> anyhow::Result<Duration> {
         self.timed(rounds, async || bench::instantiated(&self.release).await)
     }
 
-    /// The same for rounds which render a request of about so many bytes.
+    /// Renders so many requests of about `bytes` bytes, and returns the time that they took.
     ///
     /// # Errors
-    /// What the policy fails on.
+    /// The policy's fault.
     pub fn render(&self, bytes: usize, rounds: u64) -> anyhow::Result<Duration> {
         self.timed(rounds, async || bench::rendered(&self.release, bytes).await)
     }
 
-    /// The same for rounds which feed `EVENTS` events, so many at once.
+    /// Feeds so many rounds of `EVENTS` events in batches of `batch`, and returns the time that they took.
     ///
     /// # Errors
-    /// What the policy fails on.
+    /// The policy's fault.
     pub fn feed(&self, batch: usize, rounds: u64) -> anyhow::Result<Duration> {
         self.timed(rounds, async || bench::fed(&self.release, batch).await)
     }
