@@ -1,5 +1,10 @@
 //! Sets `AIRLOCK_VERSION`: the crate's version, with the commit that it is built from where one is known.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "cargo passes the environment to build scripts"
+)]
+
 use std::path::Path;
 use std::process::Command;
 

@@ -1,8 +1,9 @@
 //! Finds the native Codex binary and judges its version.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use semver::Version;
 
 use crate::config::CodexConfig;
 use airlock_base::environment::Environment;
@@ -13,14 +14,10 @@ use airlock_types::wit::{Problem, ProblemKind};
 pub const VERSION_DEADLINE: Duration = Duration::from_secs(20);
 
 /// The first version whose protocol is known to fit.
-const OLDEST: CodexVersion = CodexVersion {
-    major: 0,
-    minor: 163,
-    patch: 0,
-};
+const OLDEST: Version = Version::new(0, 163, 0);
 
 /// The last minor version that the tests have run against; its patches are assumed compatible.
-const NEWEST_MINOR: u32 = 169;
+const NEWEST_MINOR: u64 = 169;
 
 /// The version that is installed where nobody names another.
 pub const PINNED: &str = "0.169.0";
@@ -286,7 +283,7 @@ pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> 
     let Some((text, version)) = printed
         .split_whitespace()
         .rev()
-        .find_map(|word| Some((word, CodexVersion::parse(word)?)))
+        .find_map(|word| Some((word, release(word)?)))
     else {
         return Err(BinaryError::Unusable {
             path: path.to_owned(),
@@ -309,37 +306,16 @@ pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> 
 
 /// Whether a version is at least `first`. Text that is no version counts as newer.
 pub(super) fn is_since(version: &str, first: &str) -> bool {
-    match (CodexVersion::parse(version), CodexVersion::parse(first)) {
+    match (release(version), release(first)) {
         (Some(version), Some(first)) => version >= first,
         _ => true,
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct CodexVersion {
-    major: u32,
-    minor: u32,
-    patch: u32,
-}
-
-impl CodexVersion {
-    /// Three numbers; what follows a `-` or `+` is ignored.
-    fn parse(word: &str) -> Option<Self> {
-        let release = word.split(['-', '+']).next()?;
-        let mut numbers = release.trim_start_matches('v').split('.').map(str::parse);
-        let version = Self {
-            major: numbers.next()?.ok()?,
-            minor: numbers.next()?.ok()?,
-            patch: numbers.next()?.ok()?,
-        };
-        numbers.next().is_none().then_some(version)
-    }
-}
-
-impl fmt::Display for CodexVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
-    }
+/// The release that a version belongs to: a pre-release speaks its release's protocol.
+fn release(word: &str) -> Option<Version> {
+    let version = Version::parse(word.trim_start_matches('v')).ok()?;
+    Some(Version::new(version.major, version.minor, version.patch))
 }
 
 /// Whether this is a file that may be run.

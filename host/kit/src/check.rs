@@ -114,11 +114,11 @@ async fn load(
     }
 }
 
-fn terms(config: &PolicyConfig, settings: String) -> Terms {
-    Terms {
+fn terms(config: &PolicyConfig, settings: String) -> ReleaseOptions {
+    ReleaseOptions {
         settings,
         wasi: config.wasi,
-        ..Terms::of(config)
+        ..ReleaseOptions::of(config)
     }
 }
 

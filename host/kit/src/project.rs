@@ -201,11 +201,13 @@ fn worlds(interfaces: &[InterfaceTemplate]) -> String {
     let included = ["describer"]
         .into_iter()
         .chain(interfaces.iter().map(|it| it.world))
-        .map(|world| format!("                include airlock:policy/{world}@0.2.0;"));
-    let imported = interfaces
-        .iter()
-        .filter(|it| it.wraps)
-        .map(|it| format!("                import airlock:policy/{}@0.2.0;", it.name));
+        .map(|world| format!("                include airlock:policy/{world}@0.3.0-draft;"));
+    let imported = interfaces.iter().filter(|it| it.wraps).map(|it| {
+        format!(
+            "                import airlock:policy/{}@0.3.0-draft;",
+            it.name
+        )
+    });
     included.chain(imported).collect::<Vec<_>>().join("\n")
 }
 

@@ -22,7 +22,7 @@ const PLENTY: u64 = 1 << 40;
 const DIALECT: &str = "chat-completions";
 
 /// The shipped policy, compiled so that it burns fuel.
-struct ShippedPolicy {
+struct FueledPolicy {
     engine: Engine,
     world: Box<dyn World>,
 }
@@ -33,7 +33,7 @@ struct FueledInstance {
     exports: Box<dyn Exports>,
 }
 
-impl ShippedPolicy {
+impl FueledPolicy {
     fn compile() -> Self {
         let mut config = Config::new();
         config.consume_fuel(true);
@@ -191,7 +191,7 @@ fn event() -> Event {
 
 #[tokio::test]
 async fn no_call_burns_more_than_its_baseline() {
-    let shipped = ShippedPolicy::compile();
+    let shipped = FueledPolicy::compile();
     let counted = shipped.counted().await;
     assert_eq!(counted, shipped.counted().await, "fuel differs by chance");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuel.toml");

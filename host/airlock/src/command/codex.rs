@@ -1,4 +1,4 @@
-//! `airlock codex`: the Codex that the gateway runs.
+//! `airlock codex`: installs the Codex that the gateway runs.
 
 mod install;
 mod npm;
@@ -47,7 +47,7 @@ pub(super) fn command() -> Command {
         .subcommand(arguments::options(install))
 }
 
-/// Runs one of them.
+/// Runs `airlock codex …`.
 pub(super) fn run(
     matches: &ArgMatches,
     out: &mut (dyn Write + Send),
@@ -77,17 +77,9 @@ pub(super) fn run(
     })
 }
 
-/// Whether it is exactly one version, and nothing else that npm would take: a tag, a range, a folder, an address.
+/// Whether a text is one version. npm would also take a tag, a range, a folder or an address.
 fn is_version(text: &str) -> bool {
-    let (release, rest) = text.split_once('-').unwrap_or((text, "0"));
-    let numbers: Vec<&str> = release.split('.').collect();
-    let is_number =
-        |word: &&str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
-    numbers.len() == 3
-        && numbers.iter().all(is_number)
-        && !rest.is_empty()
-        && rest.bytes().all(plain)
+    semver::Version::parse(text).is_ok_and(|version| version.build.is_empty())
 }
 
 #[cfg(test)]
@@ -108,6 +100,7 @@ mod tests {
             "../evil",
             "0.1.0-",
             "0.1.0 --x",
+            "0.1.0+x",
             "0.1.0-a/b",
         ] {
             assert!(!is_version(other), "{other}");

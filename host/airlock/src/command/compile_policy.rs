@@ -7,7 +7,7 @@ use anyhow::{Context as _, Error, anyhow};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::exec_codex::die_with;
-use airlock_policy::compile::child::{ProcessLimits, COMMAND, compile, confine};
+use airlock_policy::compile::child::{COMMAND, ProcessLimits, compile, confine};
 
 /// The hidden command line.
 pub(super) fn command() -> Command {

@@ -1,4 +1,4 @@
-//! `airlock policy …`: what authors and operators do with policies. One file a subcommand or two.
+//! `airlock policy …`: the commands of policy authors and operators.
 
 mod bench;
 mod build;
@@ -40,7 +40,7 @@ With a gateway that runs, and its admin key:
   airlock policy canary redact@3fa91c --percent 5     some requests only; --end ends it
   airlock policy shadow redact                        beside the active one, unseen; --end ends it";
 
-/// What completes a policy where nothing else is named.
+/// The default base of a composition.
 const WHOLE: Part<'static> = Part {
     name: "the shipped policy",
     bytes: EMBEDDED,
@@ -87,12 +87,12 @@ pub(super) fn run(
     }
 }
 
-/// An error in a policy's words.
+/// An error that may quote a policy.
 fn failure(error: &impl std::fmt::Display) -> CommandError {
     CommandError::Failure(anyhow::Error::msg(escaped(&error.to_string()).into_owned()))
 }
 
-/// Says what was written: size, digest, and where each interface comes from.
+/// Writes the size and digest of a policy, and the origin of each interface.
 fn write_origins(path: &Path, policy: &Composed, out: &mut dyn Write) -> io::Result<()> {
     let (bytes, digest) = (policy.bytes.len(), digest(&policy.bytes));
     writeln!(out, "{}: {bytes} bytes, sha256:{digest}", path.display())?;

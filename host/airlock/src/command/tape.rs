@@ -1,4 +1,4 @@
-//! `airlock tape record`: asks the running gateway for tapes of its next requests.
+//! `airlock tape record`: has the running gateway record its next requests.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

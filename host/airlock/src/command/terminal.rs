@@ -1,5 +1,5 @@
-//! Text on its way to a terminal. Much of it is somebody else's: a policy's manifest, a client's word, a model's answer. None
-//! of it may move the cursor, hide what follows, or turn the order of what is read around.
+//! Escapes output for a terminal. Much of it is foreign: a policy's manifest, a client's message, a model's answer. None of
+//! it may move the cursor, hide the text after it, or reverse the reading order.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,25 +10,24 @@ use airlock_base::escape::escaped_json;
 /// The longest character in UTF-8, in bytes.
 const CHARACTER: usize = 4;
 
-/// A text on one line, with what a terminal would obey or not show written as JSON escapes it: `\u001b`, `\u202e`.
+/// A text on one line, with control and invisible characters escaped as JSON does: `\u001b`, `\u202e`.
 pub(crate) fn escaped(text: &str) -> Cow<'_, str> {
     escaped_json(text, "")
 }
 
-/// What writes to a terminal. Only line feeds and tabs are passed on as they are. JSON stays the same JSON: its strings are
-/// where such characters are, and there these escapes mean them.
+/// A writer that escapes control and invisible characters besides line feeds and tabs. JSON keeps its meaning: such
+/// characters are inside strings, where the escapes mean the same.
 pub(super) struct Terminal<W> {
     out: W,
-    /// The beginning of a character whose end is still to come.
-    begun: Vec<u8>,
+    /// The first bytes of a character whose last bytes are still to be written.
+    partial: Vec<u8>,
 }
 
 impl<W: Write> Terminal<W> {
-    /// Writes to this.
     pub(super) fn new(out: W) -> Self {
         Self {
             out,
-            begun: Vec::new(),
+            partial: Vec::new(),
         }
     }
 
@@ -39,10 +38,10 @@ impl<W: Write> Terminal<W> {
 
 impl<W: Write> Write for Terminal<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let begun = std::mem::take(&mut self.begun);
-        let all = match begun.is_empty() {
+        let partial = std::mem::take(&mut self.partial);
+        let all = match partial.is_empty() {
             true => Cow::Borrowed(bytes),
-            false => Cow::Owned([&begun, bytes].concat()),
+            false => Cow::Owned([&partial, bytes].concat()),
         };
         let mut rest = &*all;
         loop {
@@ -53,14 +52,14 @@ impl<W: Write> Write for Terminal<W> {
             let (good, bad) = rest.split_at(error.valid_up_to());
             self.put(&String::from_utf8_lossy(good))?;
             match error.error_len() {
-                // What is no text is shown as such.
+                // Invalid UTF-8.
                 Some(length) => {
                     self.put("\u{fffd}")?;
                     rest = &bad[length..];
                 }
                 None => {
                     debug_assert!(bad.len() < CHARACTER);
-                    self.begun = bad.to_owned();
+                    self.partial = bad.to_owned();
                     break;
                 }
             }

@@ -147,7 +147,9 @@ async fn begin(config: &Config, request: LoginRequest) -> anyhow::Result<LoginEv
     let here = LocalAccount::prepare(config)?;
     match here.account().sign_in(sign_in, request.takeover).await {
         Ok(flow) => Ok(LoginEvents::LocalAccount(here, flow)),
-        Err(SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal) => {
+        Err(
+            SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal,
+        ) => {
             bail!("a sign-in is under way already")
         }
     }

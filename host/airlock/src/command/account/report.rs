@@ -1,4 +1,4 @@
-//! What there is, for people: a line for each thing.
+//! The status of an account as text, a line for each subject.
 
 use std::io::{self, Write};
 
@@ -8,10 +8,10 @@ use airlock_base::clock;
 use airlock_codex::account::status::{CodexStatus, UsageWindow};
 use airlock_codex::{ModelReport, Reach};
 
-/// Models that are named; of more, the number is.
+/// The most models that are named.
 const MODELS: usize = 12;
 
-/// Writes the report. `gateway`: where one runs; `sign_in`: the command that signs somebody in.
+/// Writes the report. `gateway` is the origin of a running gateway, `sign_in` the command for signing in.
 pub(super) fn write(
     gateway: Option<&str>,
     status: &CodexStatus,
@@ -52,7 +52,7 @@ pub(super) fn write(
     Ok(())
 }
 
-/// Writes the lines about the children, as `/admin/fleet` tells of them. Null: there is nothing to tell.
+/// Writes the lines about the children, from the answer of `/admin/fleet`. Nothing is written for null.
 pub(super) fn fleet(fleet: &Value, out: &mut dyn Write) -> io::Result<()> {
     for home in fleet["homes"].as_array().into_iter().flatten() {
         let mut line = |subject: &str, text: &str| writeln!(out, "{subject:<8} {text}");
@@ -99,7 +99,7 @@ pub(super) fn fleet(fleet: &Value, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Since when the model does not answer. None: it does, as far as is known.
+/// The model's outage. `None` if no outage is known.
 fn outage(model: &ModelReport) -> Option<String> {
     let state = match model.state {
         Reach::Reachable => return None,
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_told_with_what_is_used_of_it() {
+    fn a_login_is_reported_with_its_limits() {
         let window = json!({"used_percent": 12.4, "window_minutes": 300, "resets_at": 0});
         let text = report(
             &json!({"auth_mode": "chatgpt", "plan": "plus", "models": ["a", "b"],
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn children_are_told_line_by_line() {
+    fn each_child_has_a_line() {
         let child = json!({"number": 3, "pid": 7, "state": "leaving", "due": "age", "version": "0.169.0", "age_seconds": 9,
             "threads": 12, "warm_threads": 1, "turns": 2, "resident_bytes": 157_286_400, "signed_out": false});
         let home = json!({"children": [child], "turns": {"running": 2, "capacity": 64, "waiting": 1},
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_has_a_way_out() {
+    fn a_missing_login_or_codex_has_a_remedy() {
         let text = report(
             &json!({"installed": false, "logged_in": false, "version": null, "supported": false,
             "problem": "there is none", "install": "airlock codex install"}),

@@ -1,4 +1,4 @@
-//! `airlock codex install`: into a folder beside the one in use, verified there, and swap_in in its place in one step.
+//! `airlock codex install`: installs into a staging folder, verifies the binary there, and swaps it in with one rename.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -15,20 +15,20 @@ use airlock_codex::binary::{BinaryError, PINNED, TESTED};
 use airlock_codex::config::LoginMode;
 use airlock_codex::launch::Launch;
 
-/// What npm installs, and what each file of it must be: the very ones that the tests run with.
+/// The package that npm installs, and the checksums of its files: those that the tests run with.
 const PACKAGE: &str = include_str!("../../../../../tests/codex/package.json");
 const LOCK: &str = include_str!("../../../../../tests/codex/package-lock.json");
 
-/// Where the binary is looked for, in the data directory (`codex::binary::find`).
-const PLACE: &str = "codex";
+/// The folder below the data directory in which `codex::binary::find` looks for the binary.
+const FOLDER: &str = "codex";
 
-/// npm's script of Codex, below the folder of the install. The binary is found from there.
+/// npm's script of Codex, below the folder of the install. It leads to the binary.
 const SCRIPT: &str = "node_modules/@openai/codex/bin/codex.js";
 
-/// What folders of an install are called until it is done.
-const STAGE: &str = "codex-install-";
+/// The prefix of staging folders.
+const STAGING: &str = "codex-install-";
 
-/// npm's ways that are the same for every version: no scripts of packages, and no words that nobody asked for.
+/// npm's options: no scripts of packages, and no notices.
 const OPTIONS: [&str; 5] = [
     "--ignore-scripts",
     "--no-audit",
@@ -37,10 +37,10 @@ const OPTIONS: [&str; 5] = [
     "--loglevel=error",
 ];
 
-/// Installs a version, unless it is there.
+/// Installs a version, unless it is installed already.
 ///
 /// # Errors
-/// What stands in the way, and the way out. What was installed before is untouched then.
+/// The obstacle, with a remedy. The earlier install is then unchanged.
 pub(super) async fn install(
     config: &Config,
     version: &str,
@@ -48,20 +48,20 @@ pub(super) async fn install(
 ) -> Result<()> {
     let data = &config.data_dir;
     let stage = StagingFolder::new(data)?;
-    let place = data.join(PLACE);
-    if place.join(SCRIPT).is_file() && verified(config, &stage, &place, version).await.is_ok() {
+    let target = data.join(FOLDER);
+    if target.join(SCRIPT).is_file() && verified(config, &stage, &target, version).await.is_ok() {
         print_line(
             out,
             &format!(
                 "Codex {version} is installed already, in {}",
-                place.display()
+                target.display()
             ),
         );
         note(config, out);
         return Ok(());
     }
     let program = npm::find(&config.environment)?;
-    let root = stage.path.join(PLACE);
+    let root = stage.path.join(FOLDER);
     fs::create_dir(&root).with_context(|| format!("cannot make {}", root.display()))?;
     print_line(
         out,
@@ -75,26 +75,26 @@ pub(super) async fn install(
         .with_context(|| format!("Codex {version} was fetched, but is not taken into use"))?;
     let inside = binary.strip_prefix(&root).unwrap_or(&binary).to_owned();
     let swap = {
-        let (root, place) = (root.clone(), place.clone());
-        move || swap_in(&root, &place)
+        let (root, target) = (root.clone(), target.clone());
+        move || swap_in(&root, &target)
     };
     tokio::task::spawn_blocking(swap)
         .await?
-        .with_context(|| format!("cannot swap_in it to {}", place.display()))?;
+        .with_context(|| format!("cannot put it to {}", target.display()))?;
     print_line(
         out,
         &format!(
             "Codex {version} is installed: {}",
-            place.join(inside).display()
+            target.join(inside).display()
         ),
     );
     note(config, out);
-    // With the install before, if there was one.
+    // The staging folder now has the old install, if there was one.
     tokio::task::spawn_blocking(move || drop(stage)).await?;
     Ok(())
 }
 
-/// Says what it does. A terminal that is gone is no reason to stop half-way.
+/// Writes a line of progress. Write errors are ignored: the install goes on without its terminal.
 fn print_line(out: &mut (dyn Write + Send), text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
@@ -127,7 +127,7 @@ async fn fetch(
     let mut arguments = if version == PINNED {
         fs::write(root.join("package.json"), PACKAGE)?;
         fs::write(root.join("package-lock.json"), LOCK)?;
-        // What the cache has is as good as what the registry has: the checksums are ours.
+        // The checksums make npm's cache as good as the registry.
         vec!["ci", "--prefer-offline"]
     } else {
         fs::write(root.join("package.json"), "{\"private\": true}\n")?;
@@ -137,7 +137,7 @@ async fn fetch(
     npm::run(program, &arguments, root, out).await
 }
 
-/// The binary of an install, once it has said that it is this version and speaks our protocol.
+/// The binary of an install, verified by its version and its protocol.
 async fn verified(
     config: &Config,
     stage: &StagingFolder,
@@ -169,23 +169,23 @@ async fn verified(
     Ok(binary.path)
 }
 
-/// Puts the new install in the place of the old one. No moment is without one, as far as the file system can do that.
-fn swap_in(new: &Path, place: &Path) -> io::Result<()> {
-    if !place.exists() {
-        return fs::rename(new, place);
+/// Exchanges the new install with the old one, atomically where the file system supports it.
+fn swap_in(new: &Path, target: &Path) -> io::Result<()> {
+    if !target.exists() {
+        return fs::rename(new, target);
     }
-    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
+    match renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE) {
         Ok(()) => Ok(()),
-        // Some file systems cannot: there is none for the moment between these two.
+        // Without `RENAME_EXCHANGE` there is no install between these two renames.
         Err(_) => {
             let old = new.with_extension("old");
-            fs::rename(place, &old)?;
-            fs::rename(new, place).inspect_err(|_| drop(fs::rename(&old, place)))
+            fs::rename(target, &old)?;
+            fs::rename(new, target).inspect_err(|_| drop(fs::rename(&old, target)))
         }
     }
 }
 
-/// A folder to install into, beside the place; and the right to do so, which one process has at a time.
+/// A folder to install into, with the lock that lets one process install at a time.
 struct StagingFolder {
     path: PathBuf,
     _lock: File,
@@ -209,23 +209,23 @@ impl StagingFolder {
             }
             Err(TryLockError::Error(error)) => return Err(error).context("cannot lock"),
         }
-        // What installs that were killed have left.
+        // Staging folders of installs that were killed.
         for entry in fs::read_dir(data)?.flatten() {
             if entry
                 .file_name()
                 .as_encoded_bytes()
-                .starts_with(STAGE.as_bytes())
+                .starts_with(STAGING.as_bytes())
                 && entry.path().is_dir()
             {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let path = data.join(format!("{STAGE}{:016x}", rand::random::<u64>()));
+        let path = data.join(format!("{STAGING}{:016x}", rand::random::<u64>()));
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
             .map_err(storage::fault("make", &path, storage::ANOTHER))?;
-        // As the binary's own path will be.
+        // The binary reports its canonical path.
         let path = path.canonicalize()?;
         Ok(Self { path, _lock: lock })
     }
@@ -233,7 +233,7 @@ impl StagingFolder {
 
 impl Drop for StagingFolder {
     fn drop(&mut self) {
-        // What stays is removed by the next install.
+        // The next install removes a folder that stays.
         let _ = fs::remove_dir_all(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! npm as a child: started with the user's own environment, watched, and its failures in words that help.
+//! Runs npm with the user's environment and a deadline, and turns its errors into messages with a remedy.
 
 use std::ffi::OsStr;
 use std::io::Write;
@@ -14,16 +14,16 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use airlock_base::environment::Environment;
 use airlock_base::task::spawner;
 
-/// How long a download may take: 100 MB over a line of 1 Mbit/s.
+/// The deadline of a download: 100 MB at 1 Mbit/s.
 const DEADLINE: Duration = Duration::from_secs(15 * 60);
 
-/// How often a word is said meanwhile.
-const WORD: Duration = Duration::from_secs(10);
+/// The interval of progress lines.
+const PROGRESS: Duration = Duration::from_secs(10);
 
-/// Bytes of npm's complaints that are read.
-const COMPLAINTS: u64 = 64 << 10;
+/// Bytes of npm's standard error that are read.
+const STDERR_BYTES: u64 = 64 << 10;
 
-/// What npm may say, and what a person should do.
+/// Signs in npm's errors, and the message for each.
 const REASONS: &[(&[&str], &str)] = &[
     (
         &["EINTEGRITY"],
@@ -64,10 +64,10 @@ const REASONS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// npm's program.
+/// Finds npm in PATH.
 ///
 /// # Errors
-/// That there is none.
+/// npm is not installed.
 pub(super) fn find(environment: &Environment) -> Result<PathBuf> {
     let path = environment.raw("PATH").map(OsStr::to_owned);
     let folders = path.iter().flat_map(std::env::split_paths);
@@ -77,10 +77,10 @@ pub(super) fn find(environment: &Environment) -> Result<PathBuf> {
         .context("npm is missing, which fetches Codex from its registry; install Node.js 16 or later with npm (Debian, Ubuntu: `apt install npm`; Fedora: `dnf install npm`; macOS: `brew install node`)")
 }
 
-/// Runs npm in a folder until it is done.
+/// Runs npm in a folder until it exits.
 ///
 /// # Errors
-/// That it failed, with the way out.
+/// npm's failure, with a remedy.
 pub(super) async fn run(
     program: &Path,
     arguments: &[&str],
@@ -99,48 +99,48 @@ pub(super) async fn run(
     let mut child = child.with_context(|| format!("cannot run {}", program.display()))?;
     let stderr = child.stderr.take();
     let done = async {
-        let mut complaints = Vec::new();
+        let mut errors = Vec::new();
         if let Some(stderr) = stderr {
-            stderr.take(COMPLAINTS).read_to_end(&mut complaints).await?;
+            stderr.take(STDERR_BYTES).read_to_end(&mut errors).await?;
         }
-        Ok::<_, std::io::Error>((child.wait().await?, complaints))
+        Ok::<_, std::io::Error>((child.wait().await?, errors))
     };
-    let done = timeout(DEADLINE, patiently(done, out)).await;
+    let done = timeout(DEADLINE, with_progress(done, out)).await;
     let Ok(done) = done else {
         bail!(
             "npm took longer than {} minutes; try again, what it has is in its cache",
             DEADLINE.as_secs() / 60
         );
     };
-    let (status, complaints) = done.context("npm cannot be waited for")?;
+    let (status, errors) = done.context("npm cannot be waited for")?;
     if status.success() {
         return Ok(());
     }
-    Err(failed(&String::from_utf8_lossy(&complaints)))
+    Err(failed(&String::from_utf8_lossy(&errors)))
 }
 
-/// Says a word now and then while something goes on.
-async fn patiently<T>(work: impl Future<Output = T>, out: &mut (dyn Write + Send)) -> T {
+/// Writes progress lines until the work is done.
+async fn with_progress<T>(work: impl Future<Output = T>, out: &mut (dyn Write + Send)) -> T {
     let began = Instant::now();
-    let mut words = interval_at(began + WORD, WORD);
-    words.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = interval_at(began + PROGRESS, PROGRESS);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut work = std::pin::pin!(work);
     loop {
         tokio::select! {
             done = &mut work => return done,
-            _ = words.tick() => {
-                // Nobody listening is no reason to stop.
+            _ = ticks.tick() => {
+                // Write errors do not stop the work.
                 let _ = writeln!(out, "  … {} s", began.elapsed().as_secs()).and_then(|()| out.flush());
             }
         }
     }
 }
 
-/// npm's complaints, with what to do about them.
-fn failed(complaints: &str) -> anyhow::Error {
-    let said = |sign: &&str| complaints.contains(*sign);
-    let reason = REASONS.iter().find(|(signs, _)| signs.iter().any(said));
-    let lines = complaints.lines().map(str::trim);
+/// npm's errors as a message with a remedy.
+fn failed(errors: &str) -> anyhow::Error {
+    let has = |sign: &&str| errors.contains(*sign);
+    let reason = REASONS.iter().find(|(signs, _)| signs.iter().any(has));
+    let lines = errors.lines().map(str::trim);
     let last = lines
         .filter(|line| !line.is_empty() && !line.contains("A complete log of this run"))
         .take(3)
@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn complaints_become_advice() {
+    fn errors_become_messages_with_a_remedy() {
         let rows = [
             (
                 "npm error code ENOTFOUND\nnpm error network request failed",
@@ -175,9 +175,9 @@ mod tests {
             ),
             ("", "did not say why"),
         ];
-        for (said, advice) in rows {
-            let text = failed(said).to_string();
-            assert!(text.contains(advice), "{said}: {text}");
+        for (text, advice) in rows {
+            let message = failed(text).to_string();
+            assert!(message.contains(advice), "{text}: {message}");
         }
     }
 }

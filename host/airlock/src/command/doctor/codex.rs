@@ -1,4 +1,4 @@
-//! The checks that are about Codex: home, binary, version, login, and whether it answers.
+//! The checks of Codex: home, binary, version, protocol, login, and whether it answers.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use airlock_codex::launch::Launch;
 use airlock_codex::{Codex, Started};
 use airlock_rehearsal as rehearsal;
 
-/// How long Codex may take to start beyond the time for each of its answers.
+/// The time that Codex may take to start, besides the deadline of a call.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// Where to look where nothing says more.
+/// Where to find Codex's own messages.
 const MORE: &str = "its own words are in the log of `RUST_LOG=airlock=debug airlock serve`";
 
-/// How long it may take to end.
+/// The deadline for ending Codex.
 const END: Duration = Duration::from_secs(15);
 
-/// Checks all of it. Codex is started only where everything before was found.
+/// Runs the checks. Codex is started only if home, binary and protocol fit.
 pub(super) async fn check(config: &Config, report: &mut DoctorReport<'_>) {
     let tasks = Tasks::default();
     let model = match scripted(config, &tasks).await {
@@ -40,7 +40,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport<'_>) {
     let mut stored = None;
     for check in CHECKS {
         match (check.run)(config, &launch) {
-            // Codex has the last word on it.
+            // Codex's answer may overrule it.
             Some(finding) if check.subject == LOGIN => stored = Some(finding),
             Some(finding) => report.add(check.subject, finding),
             None => {}
@@ -56,7 +56,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport<'_>) {
         }
         false => stored,
     };
-    // Without the program that prints tokens nobody can be signed in, which its own line says.
+    // Without its token command nobody is signed in; the line `tokens` reports that.
     if let Some(login) = login.filter(|_| !report.has_failed("tokens")) {
         report.add(LOGIN, login);
     }
@@ -68,7 +68,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport<'_>) {
     let _ = timeout(END, tasks.stop()).await;
 }
 
-/// Whether there is a Codex to start.
+/// Checks binary, version and protocol. Returns whether Codex can be started.
 async fn binary(launch: &Launch, report: &mut DoctorReport<'_>) -> bool {
     let binary = match launch.binary().await {
         Ok(binary) => binary,
@@ -80,7 +80,6 @@ async fn binary(launch: &Launch, report: &mut DoctorReport<'_>) -> bool {
     report.add("binary", Finding::Pass(binary.path.display().to_string()));
     report.add("version", version(&binary));
     let protocol = protocol::finding(launch, &binary).await;
-    // It would not be started, which that line says.
     let fits = !matches!(protocol, Finding::Fail(_));
     report.add("protocol", protocol);
     fits
@@ -121,20 +120,22 @@ fn version(binary: &Binary) -> Finding {
     }
 }
 
-/// Starts one child, which tells all that there is to know.
-async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (Start, Account) {
+/// Starts one child.
+async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (StartOutcome, Account) {
     let mut config = config.clone();
     config.codex.fleet.spare = false;
     let patience = config.codex.limits.call_timeout.saturating_add(MARGIN);
     let codex = Codex::start(&config.codex, launch, tasks);
     let started = match codex.started(patience).await {
-        Started::Ready => Start::Ready(codex.models().await.map_or(0, |models| models.len())),
-        Started::Refused(problem) if problem.code.as_deref() == Some("codex_not_signed_in") => {
-            Start::SignedOut
+        Started::Ready => {
+            StartOutcome::Ready(codex.models().await.map_or(0, |models| models.len()))
         }
-        Started::Refused(problem) => Start::Failed(problem.message),
-        Started::Failed(fault) => Start::Failed(fault),
-        Started::Pending => Start::Failed(format!(
+        Started::Refused(problem) if problem.code.as_deref() == Some("codex_not_signed_in") => {
+            StartOutcome::SignedOut
+        }
+        Started::Refused(problem) => StartOutcome::Failed(problem.message),
+        Started::Failed(fault) => StartOutcome::Failed(fault),
+        Started::Pending => StartOutcome::Failed(format!(
             "codex has not started within {} s; {MORE}",
             patience.as_secs()
         )),
@@ -142,32 +143,32 @@ async fn start(config: &Config, launch: Launch, tasks: &Tasks) -> (Start, Accoun
     (started, codex.account().clone())
 }
 
-/// What came of starting Codex.
-enum Start {
-    /// It answers, and offers so many models.
+/// The outcome of starting Codex.
+enum StartOutcome {
+    /// Codex answers, with so many models.
     Ready(usize),
-    /// It answers, and nobody is signed in.
+    /// Codex answers, and nobody is signed in.
     SignedOut,
     Failed(String),
 }
 
-fn answer(start: &Start, report: &mut DoctorReport<'_>) {
+fn answer(start: &StartOutcome, report: &mut DoctorReport<'_>) {
     report.add(
         "codex",
         match start {
-            Start::Ready(models) => {
+            StartOutcome::Ready(models) => {
                 Finding::Pass(format!("app-server answers, with {models} models"))
             }
-            Start::SignedOut => Finding::Pass("app-server answers".to_owned()),
-            Start::Failed(fault) => Finding::Fail(fault.clone()),
+            StartOutcome::SignedOut => Finding::Pass("app-server answers".to_owned()),
+            StartOutcome::Failed(fault) => Finding::Fail(fault.clone()),
         },
     );
 }
 
-/// The line about the login. `stored`: what is wrong with the stored one; `fault`: why there are no tokens.
+/// The line `login`. `stored` is the fault of the stored login, `fault` the reason why there are no tokens.
 fn login(
     launch: &Launch,
-    start: &Start,
+    start: &StartOutcome,
     stored: Option<Finding>,
     fault: Option<TokenError>,
 ) -> Option<Finding> {
@@ -175,9 +176,9 @@ fn login(
         return None;
     }
     match start {
-        Start::Ready(_) => Some(Finding::Pass("signed in".to_owned())),
-        Start::SignedOut => Some(Finding::Fail(launch.signed_out_message(fault))),
-        Start::Failed(_) => stored,
+        StartOutcome::Ready(_) => Some(Finding::Pass("signed in".to_owned())),
+        StartOutcome::SignedOut => Some(Finding::Fail(launch.signed_out_message(fault))),
+        StartOutcome::Failed(_) => stored,
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
     use airlock_base::environment::Environment;
 
     #[test]
-    fn the_last_word_on_the_login_is_codexs_own() {
+    fn codex_overrules_the_check_of_the_stored_login() {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().to_str().unwrap();
         let config = Config::defaults(Environment::from_iter([("HOME", user)]));
@@ -203,21 +204,21 @@ mod tests {
             "nobody is signed in: there is no {}; run `airlock login`",
             file.display()
         );
-        assert_eq!(said(Start::Ready(1), None), "signed in");
-        for start in [Start::SignedOut, Start::Failed(String::new())] {
+        assert_eq!(said(StartOutcome::Ready(1), None), "signed in");
+        for start in [StartOutcome::SignedOut, StartOutcome::Failed(String::new())] {
             assert_eq!(said(start, None), missing);
         }
         std::fs::create_dir(file.parent().unwrap()).unwrap();
         std::fs::write(&file, "{}").unwrap();
         assert_eq!(
-            said(Start::SignedOut, None),
+            said(StartOutcome::SignedOut, None),
             format!(
                 "Codex does not take the login of {}; run `airlock login`",
                 file.display()
             )
         );
         assert_eq!(
-            said(Start::SignedOut, Some(TokenError::TimedOut)),
+            said(StartOutcome::SignedOut, Some(TokenError::TimedOut)),
             "nobody is signed in: the token command or URL did not answer in time; try codex.token_command or \
              codex.token_url by hand"
         );

@@ -1,4 +1,4 @@
-//! Whether the model's server can be reached: its name, a connection, TLS. Nothing is asked of it, and no credential is sent.
+//! Whether the model's server can be reached: DNS, TCP and TLS. No request and no credential is sent.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use super::Finding;
 use airlock_base::environment::Environment;
 use airlock_codex::certificates;
 
-/// How long each step may take: the name, the connection, TLS.
+/// The deadline of each step: DNS, TCP, TLS.
 const STEP: Duration = Duration::from_secs(5);
 
 /// A server to reach.
@@ -26,7 +26,7 @@ struct ModelServer {
     secure: bool,
 }
 
-/// Reaches the server of this base URL once, or the proxy that Codex would reach it through.
+/// Connects once to the server of this base URL, or to the proxy that Codex would use for it.
 pub(super) async fn check(base_url: &str, environment: &Environment) -> Finding {
     let Some(server) = ModelServer::of(base_url) else {
         return Finding::Fail(format!(
@@ -63,7 +63,7 @@ impl std::fmt::Display for ModelServer {
 }
 
 impl ModelServer {
-    /// That of a URL. A user's name and password in it are left out.
+    /// The server of a URL, without user name and password.
     fn of(url: &str) -> Option<Self> {
         let uri: Uri = url.parse().ok()?;
         let (secure, usual) = match uri.scheme_str()? {
@@ -87,7 +87,7 @@ impl ModelServer {
         }
         let more = environment.raw("CODEX_CA_CERTIFICATE").map(PathBuf::from);
         let Ok(trust) = certificates::client_config(more).await else {
-            // Another line says so.
+            // The line `certificates` has the details.
             return Err("there is no CA certificate to trust it by".to_owned());
         };
         let name = ServerName::try_from(self.host.clone())

@@ -1,4 +1,4 @@
-//! Whether the installed Codex speaks our protocol: a line of the report, or all of the comparison.
+//! Whether the installed Codex speaks the tested protocol: a line of the report, or the whole comparison.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ fn compared(comparison: &Comparison) -> Finding {
     }
 }
 
-/// Prints the whole comparison. The exit code is 1 where it does not fit, or cannot be made.
+/// Prints the whole comparison. The exit code is 1 if the protocol does not fit, or cannot be read.
 pub(in crate::command) fn run(
     runtime: &Runtime,
     loaded: Result<Loaded, ConfigError>,

@@ -1,4 +1,4 @@
-//! `airlock policy bench`: what a policy costs.
+//! `airlock policy bench`: measures a policy.
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! `airlock policy build`: a project becomes a policy.
+//! `airlock policy build`: builds a project into a policy.
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;

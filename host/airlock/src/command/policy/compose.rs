@@ -1,4 +1,4 @@
-//! `airlock policy compose`: parts become a whole policy.
+//! `airlock policy compose`: composes parts into a whole policy.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// A file's name for messages, and what is in it.
+/// A file's name for messages, and its bytes.
 type ComponentFile = (String, Vec<u8>);
 
 fn read(path: &PathBuf) -> Result<ComponentFile, CommandError> {

@@ -1,4 +1,4 @@
-//! `airlock policy list`: what serves, what could, and what has been.
+//! `airlock policy list`: the releases, the files, and the last activations.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -15,10 +15,10 @@ use airlock_base::clock;
 
 pub(super) const NAME: &str = "list";
 
-/// Activations that are shown.
+/// The number of activations that are shown.
 const HISTORY: usize = 5;
 
-/// Differences of a shadow that are shown.
+/// The number of a shadow's differences that are shown.
 const SAMPLES: usize = 3;
 
 const HELP: &str = "\
@@ -30,7 +30,7 @@ const HEAD: [&str; 10] = [
     "ROLE", "RELEASE", "NAME", "VERSION", "DIGEST", "WORLD", "SIZE", "REQUESTS", "FAULTS", "IN USE",
 ];
 
-/// Its command line.
+/// The command line.
 pub(super) fn command() -> Command {
     let json = Arg::new("json")
         .long("json")
@@ -57,7 +57,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-/// All of it, for people.
+/// The report as text.
 fn text(report: &Value) -> String {
     let mut text = table(report);
     let mut line = |line: String| {
@@ -109,7 +109,7 @@ fn table(report: &Value) -> String {
     for row in rows {
         let cells = row.iter().zip(&widths).enumerate();
         let cells = cells.map(|(column, (cell, &width))| match HEAD[column] {
-            // Numbers stand under one another.
+            // Numbers are aligned to the right.
             "RELEASE" | "SIZE" | "REQUESTS" | "FAULTS" | "IN USE" => format!("{cell:>width$}"),
             _ => format!("{cell:<width$}"),
         });
@@ -191,7 +191,7 @@ fn all(list: &Value) -> impl Iterator<Item = &Value> {
     list.as_array().into_iter().flatten()
 }
 
-/// A text of the gateway's: names and versions are a policy's own words.
+/// A string of the report, escaped: names and versions come from policies.
 fn plain(text: &Value) -> String {
     escaped(text.as_str().unwrap_or_default()).into_owned()
 }

@@ -1,4 +1,4 @@
-//! `airlock policy new`: a project to start from.
+//! `airlock policy new`: writes a project to start from.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Components that are named on the command line, and run without a gateway.
+//! Components that commands load without a gateway.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use airlock_base::environment::Environment;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
 use airlock_policy::{EMBEDDED, Engine, Release, ReleaseOptions, SHIPPED, settle_settings};
 
-/// Sandboxes that these commands use at most.
+/// The most sandboxes that these commands use at once.
 const INSTANCES: u32 = 4;
 
 /// The argument that names a component.
@@ -20,7 +20,7 @@ pub(super) fn component(id: &'static str) -> Arg {
     Arg::new(id).value_name("FILE")
 }
 
-/// The flag that asks for JSON.
+/// The flag for JSON output.
 pub(super) fn json() -> Arg {
     Arg::new("json")
         .long("json")
@@ -28,7 +28,7 @@ pub(super) fn json() -> Arg {
         .help("Print JSON, for programs")
 }
 
-/// What holds where nobody says otherwise: what these commands find does not depend on the machine's configuration.
+/// The default configuration: the results of these commands do not depend on the machine's own.
 pub(super) fn defaults() -> PolicyConfig {
     PolicyConfig {
         sandbox: SandboxConfig {
@@ -39,7 +39,7 @@ pub(super) fn defaults() -> PolicyConfig {
     }
 }
 
-/// A component that is named on the command line: what to call it, and its bytes.
+/// Reads a component that is named on the command line: its name, and its bytes.
 pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), CommandError> {
     if named == SHIPPED {
         return Ok((SHIPPED.to_owned(), EMBEDDED.to_vec()));
@@ -52,7 +52,7 @@ pub(super) fn read(named: &str) -> Result<(String, Vec<u8>), CommandError> {
     Ok((stem.to_string_lossy().into_owned(), bytes))
 }
 
-/// The same as a release, which is given what a gateway would give it: the defaults of the settings that it declares.
+/// Loads a component as a release with the defaults of the settings that it declares, as a gateway would.
 pub(super) async fn release(
     config: &PolicyConfig,
     engine: &Engine,

@@ -1,4 +1,4 @@
-//! `airlock policy replay`: tapes on a policy, or on two.
+//! `airlock policy replay`: plays tapes on a policy, or on two.
 
 use std::io::Write;
 use std::path::PathBuf;

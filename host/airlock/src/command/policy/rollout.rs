@@ -131,7 +131,7 @@ pub(super) fn shadow(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCo
     role(matches, SHADOW, None, more, out)
 }
 
-/// Gives a role to a build, or ends it.
+/// Gives a role to a build, or ends the role.
 fn role(
     matches: &ArgMatches,
     role: &str,
@@ -178,7 +178,7 @@ fn by(matches: &ArgMatches, client: &GatewayClient) -> Option<String> {
     given.or_else(|| client.user.clone())
 }
 
-/// Says what has become active.
+/// Writes the activation.
 fn write_activation(activation: &Value, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let text = |member: &str| escaped(activation[member].as_str().unwrap_or_default()).into_owned();
     writeln!(
