@@ -115,7 +115,7 @@ fn few_crates_see_the_sandbox_or_http() {
         ("wasmtime-wasi", &["policy"]),
         ("axum", &["codex", "rehearsal", "server"]),
         ("prometheus-client", &["metrics", "server"]),
-        ("clap", &["airlock"]),
+        ("clap", &["airlock", "kit"]),
     ] {
         let found = manifests
             .iter()

@@ -170,7 +170,9 @@ impl Setup {
                 let is_it = line.contains(text);
                 err.push_str(&line);
                 err.push('\n');
-                if let Some(pid) = pid.filter(|_| is_it && line.contains("airlock::")) {
+                if let Some(pid) = pid
+                    .filter(|_| is_it && (line.contains("airlock::") || line.contains("airlock_")))
+                {
                     kill_process(pid, Signal::TERM)?;
                 }
             }
