@@ -113,7 +113,7 @@ impl Gateway {
         self.server.address()
     }
 
-    /// StopSignals the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, ends the others
+    /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, ends the others
     /// with an error, and then ends Codex.
     pub async fn drain(&self) {
         // A sign-in waits for a person, and nobody waits for that.

@@ -1,11 +1,12 @@
 //! File descriptors (`RLIMIT_NOFILE`, getrlimit(2)): how many this process may have, what is set aside, and what its
 //! children get.
 
-use std::fs;
 use std::sync::OnceLock;
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::proc;
 
 /// `FD_SETSIZE` of select(2): a program that calls it must not have a descriptor of this number or above. So a soft limit
 /// of this size harms none, which is why it is the default of most systems.
@@ -78,7 +79,7 @@ pub fn connections(wanted: usize, reserve: Reserve) -> usize {
     let Some(limit) = getrlimit(Resource::Nofile).current else {
         return wanted;
     };
-    let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count) as u64;
+    let open = proc::open_descriptors().unwrap_or_default();
     let connections = within(limit, open + reserve.descriptors(), wanted);
     if connections < wanted {
         tracing::warn!(

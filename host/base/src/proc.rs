@@ -139,6 +139,8 @@ mod tests {
         assert!(open_descriptors().unwrap() >= 3);
         assert_eq!(pid_namespace(Some(number)), pid_namespace(None));
         assert!(!environment(number).unwrap().is_empty());
+        assert!(resident_bytes(None).unwrap() > 1 << 20);
         assert_eq!(Stat::of(Some(i32::MAX)), None);
+        assert_eq!(resident_bytes(Some(i32::MAX)), None);
     }
 }

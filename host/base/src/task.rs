@@ -2,7 +2,6 @@
 
 pub mod spawner; // what starts processes
 
-use std::fs;
 use std::future::Future;
 
 use tokio_util::sync::CancellationToken;
@@ -49,14 +48,4 @@ impl Tasks {
         self.tracker.close();
         self.tracker.wait().await;
     }
-}
-
-/// Bytes that a process, or this one, has in memory. None: it has ended, or the system does not tell.
-pub fn resident_bytes(process: Option<u32>) -> Option<u64> {
-    let process = process.map_or("self".to_owned(), |number| number.to_string());
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let mut lines = status.lines();
-    let row = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = row.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes << 10)
 }

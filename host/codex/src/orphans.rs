@@ -5,9 +5,9 @@
 //! home, and the gateway's number with the time at which it began. No other process has that mark, and whoever's
 //! gateway still runs is left alone.
 
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -15,6 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sha2::{Digest as _, Sha256};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
+
+use airlock_base::proc::{self, Stat};
 
 /// The variable that holds the mark.
 pub(super) const MARK_VARIABLE: &str = "AIRLOCK_CHILD_OF";
@@ -62,10 +64,10 @@ impl ProcessMark {
     }
 
     fn of(process: i32) -> Option<Self> {
-        let environment = fs::read(format!("/proc/{process}/environ")).ok()?;
+        let environment = proc::environment(process)?;
         let prefix = format!("{MARK_VARIABLE}=");
-        let mut variables = environment.split(|byte| *byte == 0);
-        let value = variables.find_map(|variable| variable.strip_prefix(prefix.as_bytes()))?;
+        let mut variables = environment.iter();
+        let value = variables.find_map(|it| it.as_bytes().strip_prefix(prefix.as_bytes()))?;
         Self::parse(std::str::from_utf8(value).ok()?)
     }
 }
@@ -82,7 +84,7 @@ struct Orphan {
 pub(super) async fn reap(home: &Path) -> usize {
     let home = digest(home);
     let look = move || {
-        let found = processes().filter_map(|number| Orphan::find(number, &home));
+        let found = proc::processes().filter_map(|number| Orphan::find(number, &home));
         found.collect::<Vec<_>>()
     };
     // Reading a process in an uninterruptible state may block.
@@ -102,8 +104,9 @@ pub(super) async fn reap(home: &Path) -> usize {
 
 impl Orphan {
     fn find(number: i32, home: &str) -> Option<Self> {
-        // Numbers of another namespace, as a container's, say nothing here.
-        if number == std::process::id().cast_signed() || namespace(number)? != namespace_of_ours()?
+        // In another namespace, as a container's, the mark's number means another process.
+        if number == std::process::id().cast_signed()
+            || proc::pid_namespace(Some(number))? != proc::pid_namespace(None)?
         {
             return None;
         }
@@ -137,30 +140,10 @@ impl Orphan {
     }
 }
 
-fn processes() -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// When a process began, in clock ticks since the system's start (`proc_pid_stat(5)`, field 22). None: there is none.
+/// When a process started, in clock ticks since the system did. None: it has ended.
 fn began(process: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The second field is a name in brackets, which may hold anything.
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_ascii_whitespace();
-    // The third, and the first of the rest. A zombie has ended.
-    let ended = matches!(fields.next()?, "Z" | "X");
-    let began = fields.nth(18)?.parse().ok()?;
-    (!ended).then_some(began)
-}
-
-/// In which namespace a process has its number (`pid_namespaces(7)`).
-fn namespace(process: i32) -> Option<PathBuf> {
-    fs::read_link(format!("/proc/{process}/ns/pid")).ok()
-}
-
-fn namespace_of_ours() -> Option<PathBuf> {
-    fs::read_link("/proc/self/ns/pid").ok()
+    let stat = Stat::of(Some(process))?;
+    (!stat.ended).then_some(stat.start_ticks)
 }
 
 fn digest(home: &Path) -> String {

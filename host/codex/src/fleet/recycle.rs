@@ -8,7 +8,7 @@ use super::roster::{PoolEntry, Roster, WorkerState};
 use super::{FleetInner, ReplaceReason, Worker};
 use crate::config::FleetConfig;
 use crate::log;
-use airlock_base::task::resident_bytes;
+use airlock_base::proc;
 
 /// Measures the resident memory of all children, and the size of the log.
 pub(super) async fn round(fleet: &FleetInner) {
@@ -23,7 +23,9 @@ pub(super) async fn round(fleet: &FleetInner) {
     let look = move || {
         let sizes = pids.into_iter();
         let sizes: Vec<(u64, u64)> = sizes
-            .filter_map(|(number, pid)| Some((number, resident_bytes(Some(pid?))?)))
+            .filter_map(|(number, pid)| {
+                Some((number, proc::resident_bytes(Some(pid?.cast_signed()))?))
+            })
             .collect();
         (sizes, log::bytes(&home))
     };
@@ -81,19 +83,5 @@ fn reason(worker: &Worker, terms: &FleetConfig, log: u64, now: Instant) -> Optio
         Some(ReplaceReason::Age)
     } else {
         None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_has_a_size() {
-        for process in [None, Some(std::process::id())] {
-            let size = resident_bytes(process);
-            assert!(size.is_some_and(|size| size > 1 << 20), "{size:?}");
-        }
-        assert_eq!(resident_bytes(Some(u32::MAX)), None);
     }
 }
