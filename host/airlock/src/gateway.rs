@@ -169,7 +169,7 @@ async fn serve(
             codex,
             registry,
             metrics,
-            telemetry::lost,
+            telemetry::lost_lines,
             tasks,
         )
     };

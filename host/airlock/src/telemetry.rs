@@ -1,7 +1,7 @@
-//! What the log says: tracing, to stderr, as text or JSON.
+//! Logging: `tracing` events to stderr, as text or JSON.
 
-mod fields; // values, escaped
-mod lines; // its way out
+mod fields; // field values, escaped
+mod non_blocking; // the buffer and the thread that writes it
 
 use std::io::{self, IsTerminal as _, Write};
 
@@ -12,10 +12,10 @@ use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::fields::EscapedFields;
-pub(crate) use self::lines::{Writing, lost};
+pub(crate) use self::non_blocking::{FlushGuard, lost_lines};
 use airlock_base::escape::escaped_json;
 
-/// What the log says and how.
+/// The settings of the log.
 #[derive(Clone, Debug)]
 pub struct LogConfig {
     /// A `RUST_LOG` filter: `info`, `airlock=debug,warn`.
@@ -33,41 +33,41 @@ impl Default for LogConfig {
     }
 }
 
-/// Starts logging for this process. The log is written as long as what this gives is held. The filter was checked with the
-/// configuration.
+/// Installs the log of this process. Hold the guard until the process ends: it flushes the log.
 ///
 /// # Errors
-/// The system gives no thread.
-pub(crate) fn start(log: &LogConfig) -> io::Result<Writing> {
-    let (lines, writing) = lines::start(io::stderr())?;
-    // An error says that logging was started before, by a program that uses us as a library.
+/// The system has no thread to give.
+pub(crate) fn init(log: &LogConfig) -> io::Result<FlushGuard> {
+    let (writer, guard) = non_blocking::start(io::stderr())?;
+    // It fails where a program that uses this crate as a library has installed its own subscriber.
     let _ = if log.json {
-        json(log, lines).try_init()
+        json(log, writer).try_init()
     } else {
-        text(log, lines, io::stderr().is_terminal()).try_init()
+        text(log, writer, io::stderr().is_terminal()).try_init()
     };
-    Ok(writing)
+    Ok(guard)
 }
 
+/// The filter, which the configuration has checked already.
 fn filter(log: &LogConfig) -> EnvFilter {
     EnvFilter::try_new(&log.filter).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
-/// One line of text for each event.
-fn text<W>(log: &LogConfig, writer: W, colours: bool) -> impl Subscriber + Send + Sync + use<W>
+/// A subscriber that writes one line of text for each event.
+fn text<W>(log: &LogConfig, writer: W, ansi: bool) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     tracing_subscriber::fmt()
         .with_env_filter(filter(log))
         .with_timer(SystemTime)
-        .with_ansi(colours)
+        .with_ansi(ansi)
         .fmt_fields(EscapedFields)
         .with_writer(writer)
         .finish()
 }
 
-/// One JSON object for each event.
+/// A subscriber that writes one JSON object for each event.
 fn json<W>(log: &LogConfig, writer: W) -> impl Subscriber + Send + Sync + use<W>
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -77,23 +77,23 @@ where
         .with_timer(SystemTime)
         .with_ansi(false)
         .json()
-        .with_writer(EscapingJson(writer))
+        .with_writer(JsonEscapingWriter(writer))
         .finish()
 }
 
-/// Escapes what `serde_json` leaves as it is: U+007F and all that is unprintable beyond ASCII.
-struct EscapingJson<W>(W);
+/// Escapes the unprintable characters that `serde_json` leaves as they are: U+007F and those beyond ASCII.
+struct JsonEscapingWriter<W>(W);
 
-impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for EscapingJson<W> {
-    type Writer = EscapingJson<W::Writer>;
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for JsonEscapingWriter<W> {
+    type Writer = JsonEscapingWriter<W::Writer>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        EscapingJson(self.0.make_writer())
+        JsonEscapingWriter(self.0.make_writer())
     }
 }
 
-impl<W: Write> Write for EscapingJson<W> {
-    /// Takes all of it: `tracing_subscriber` writes a line at a time.
+impl<W: Write> Write for JsonEscapingWriter<W> {
+    /// Takes a whole line, as `tracing_subscriber` writes it.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         match std::str::from_utf8(line) {
             Ok(text) => self.0.write_all(escaped_json(text, "\n").as_bytes())?,

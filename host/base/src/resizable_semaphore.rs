@@ -1,40 +1,41 @@
 //! A semaphore whose capacity changes while permits are held: the limit of turns that run at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// A fair semaphore of a fixed limit and a variable capacity. Clones share it.
 #[derive(Clone, Debug)]
-pub struct ResizableSemaphore(Arc<Inner>);
+pub struct ResizableSemaphore(Arc<SemaphoreInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct SemaphoreInner {
     free: Arc<Semaphore>,
     limit: usize,
-    state: Mutex<State>,
+    state: Mutex<CapacityState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    /// By how many permits the capacity is below the limit.
+struct CapacityState {
+    /// Permits by which the capacity is below the limit.
     withheld: usize,
-    /// How many of those are withheld already. The others are withheld as they are released.
+    /// How many of these were taken from the semaphore already. The others are taken as they are released.
     forgotten: usize,
 }
 
 /// A permit, released when dropped.
 #[derive(Debug)]
 pub struct SemaphorePermit {
-    /// None only while it is dropped.
+    /// None only while the value is dropped.
     permit: Option<OwnedSemaphorePermit>,
     semaphore: ResizableSemaphore,
 }
 
 impl ResizableSemaphore {
-    /// With so many permits, all of them available.
+    /// A semaphore of `limit` permits, all of them available.
     pub fn new(limit: usize) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(SemaphoreInner {
             free: Arc::new(Semaphore::new(limit)),
             limit,
             state: Mutex::default(),
@@ -46,18 +47,18 @@ impl ResizableSemaphore {
         self.0.limit
     }
 
-    /// How many permits can be held at once now.
+    /// The number of permits that can be held at once now.
     pub fn capacity(&self) -> usize {
         self.0.limit - self.lock().withheld
     }
 
-    /// How many permits are held.
+    /// The number of permits that are held.
     pub fn held(&self) -> usize {
         let free = self.0.free.available_permits() + self.lock().forgotten;
         self.0.limit.saturating_sub(free)
     }
 
-    /// Sets the capacity, to the limit at most. Permits that are held beyond it are withheld as they are released.
+    /// Sets the capacity, at most to the limit. Permits that are held beyond it become unavailable as they are released.
     pub fn resize(&self, capacity: usize) {
         let mut state = self.lock();
         state.withheld = self.0.limit.saturating_sub(capacity);
@@ -70,23 +71,23 @@ impl ResizableSemaphore {
         }
     }
 
-    /// Waits for so many permits, in the order of the calls.
-    pub async fn acquire(&self, many: usize) -> Vec<Arc<SemaphorePermit>> {
-        // Waiting for more than the capacity would keep every later call waiting.
-        if many > self.capacity() {
-            self.resize(many);
+    /// Waits for `count` permits, first come, first served. A count above the capacity raises the capacity.
+    pub async fn acquire(&self, count: usize) -> Vec<Arc<SemaphorePermit>> {
+        // The semaphore is fair: a call that cannot be satisfied would block every later one.
+        if count > self.capacity() {
+            self.resize(count);
         }
-        let count = u32::try_from(many).unwrap_or(u32::MAX);
-        match Arc::clone(&self.0.free).acquire_many_owned(count).await {
+        let permits = u32::try_from(count).unwrap_or(u32::MAX);
+        match Arc::clone(&self.0.free).acquire_many_owned(permits).await {
             Ok(permits) => self.split(permits),
-            // It is never closed.
+            // The semaphore is never closed.
             Err(_) => Vec::new(),
         }
     }
 
-    /// Takes so many permits if they are available and no call waits.
-    pub fn try_acquire(&self, many: usize) -> Option<Vec<Arc<SemaphorePermit>>> {
-        let count = u32::try_from(many).ok()?;
+    /// Takes `count` permits if they are available and no call waits.
+    pub fn try_acquire(&self, count: usize) -> Option<Vec<Arc<SemaphorePermit>>> {
+        let count = u32::try_from(count).ok()?;
         let permits = Arc::clone(&self.0.free).try_acquire_many_owned(count);
         permits.ok().map(|permits| self.split(permits))
     }
@@ -102,9 +103,8 @@ impl ResizableSemaphore {
         each
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, CapacityState> {
+        self.0.state.lock()
     }
 }
 

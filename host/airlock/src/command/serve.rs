@@ -41,7 +41,7 @@ pub(super) fn run(
     loaded: Loaded,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
-    let _writing = telemetry::start(&loaded.config.log)
+    let _flush = telemetry::init(&loaded.config.log)
         .context("cannot start the thread that writes the log")
         .map_err(CommandError::Failure)?;
     for warning in &loaded.warnings {

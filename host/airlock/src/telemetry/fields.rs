@@ -1,4 +1,4 @@
-//! Fields of events and spans as text, with every value escaped.
+//! Formats the fields of events and spans as text, with every value escaped.
 
 use std::error::Error;
 use std::fmt;
@@ -10,7 +10,8 @@ use tracing_subscriber::fmt::format::{DefaultVisitor, Writer};
 
 use airlock_base::escape::Escaped;
 
-/// As `tracing_subscriber`'s own, but no value can begin another line, or hide or reorder what stands in its own.
+/// Formats fields as `tracing_subscriber` does, but escaped: a value cannot begin another line, nor hide or reorder its
+/// own.
 pub(super) struct EscapedFields;
 
 impl<'writer> FormatFields<'writer> for EscapedFields {
@@ -21,7 +22,7 @@ impl<'writer> FormatFields<'writer> for EscapedFields {
     }
 }
 
-/// Numbers and switches need no escaping: `Visit` has them as `record_debug`.
+/// Escapes each value on its way to the default visitor. Numbers and booleans arrive at `record_debug`.
 struct EscapingVisitor<'writer>(DefaultVisitor<'writer>);
 
 impl Visit for EscapingVisitor<'_> {
@@ -40,16 +41,16 @@ impl Visit for EscapingVisitor<'_> {
         let Some(source) = value.source() else {
             return self.record_debug(field, &format_args!("{value}"));
         };
-        let sources = Sources(source);
+        let sources = ErrorSources(source);
         let name = field.name();
         self.record_debug(field, &format_args!("{value} {name}.sources={sources:?}"));
     }
 }
 
-/// An error and its sources, as a list.
-struct Sources<'a>(&'a (dyn Error + 'static));
+/// A chain of error sources, as a list.
+struct ErrorSources<'a>(&'a (dyn Error + 'static));
 
-impl fmt::Debug for Sources<'_> {
+impl fmt::Debug for ErrorSources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut list = f.debug_list();
         let mut next = Some(self.0);
