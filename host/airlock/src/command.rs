@@ -25,7 +25,7 @@ use clap::ArgMatches;
 use self::error::{CommandError, USAGE, report};
 use self::runtime::{with_runtime, with_workers};
 use self::terminal::Terminal;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, LoadedConfig};
 use airlock_base::environment::Environment;
 use airlock_codex::launch::LAUNCH;
 use airlock_policy::compile::child::COMMAND as COMPILE;
@@ -109,7 +109,7 @@ fn dispatch(
 }
 
 fn print_config(
-    loaded: &Loaded,
+    loaded: &LoadedConfig,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {

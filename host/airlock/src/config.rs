@@ -1,10 +1,13 @@
-//! Configuration: file, environment and flags become one frozen value, checked before the socket opens.
+//! The configuration: file, environment and flags become one immutable value, checked before the gateway listens.
 
-mod load;
-mod names;
-mod print;
-mod setting;
-mod value;
+mod consistency; // checks across settings
+mod error;
+mod field; // kinds of values
+mod load; // the sources and their precedence
+mod print; // `airlock config`
+mod setting; // the table of settings
+mod validate; // hosts, origins, URLs and public keys
+mod value; // parsers of values
 
 use std::path::PathBuf;
 
@@ -14,14 +17,15 @@ use airlock_codex::config::CodexConfig;
 use airlock_policy::config::PolicyConfig;
 use airlock_server::config::ServerConfig;
 
-pub use load::{ConfigError, Flags, Loaded, Source};
+pub use error::ConfigError;
+pub(crate) use field::SettingField;
+pub use load::{Flags, LoadedConfig, ValueSource};
 pub(crate) use setting::{SETTINGS, Setting};
-pub(crate) use value::Slot;
 
-/// The whole configuration, interpreted and checked. Each part of the gateway receives its own part.
+/// The whole configuration. Each crate receives its own part.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where Airlock keeps its own files: its Codex home, the Codex install, policies, tapes and caches.
+    /// The folder of Airlock's own files: its Codex home, the Codex install, policies, tapes and caches.
     pub data_dir: PathBuf,
     /// Threads that serve requests. 0: one for every two processors.
     pub workers: usize,
@@ -33,14 +37,14 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// The log's part.
     pub log: LogConfig,
-    /// The process's environment as it was at the start. Not a setting.
+    /// The environment as it was when the process started. Not a setting.
     pub environment: Environment,
-    /// Flags of this command that another one needs, too, to mean the same gateway, as a shell reads them. Not a setting.
-    pub(crate) same_flags: String,
+    /// The flags with which another command reaches the same gateway, quoted for a shell. Not a setting.
+    pub(crate) gateway_flags: String,
 }
 
 impl Config {
-    /// The defaults. Folders follow `HOME` and `XDG_DATA_HOME` of this environment.
+    /// The defaults. The data folder follows from `XDG_DATA_HOME` or `HOME` of the environment.
     pub fn defaults(environment: Environment) -> Self {
         let data_dir = environment.data_dir();
         Self {
@@ -51,7 +55,7 @@ impl Config {
             log: LogConfig::default(),
             data_dir,
             environment,
-            same_flags: String::new(),
+            gateway_flags: String::new(),
         }
     }
 
@@ -63,9 +67,9 @@ impl Config {
         self.data_dir = data_dir;
     }
 
-    /// Another command of Airlock's for the same gateway, to be pasted into a shell: `airlock login --data-dir /srv/airlock`.
-    pub(crate) fn command(&self, words: &str) -> String {
-        format!("airlock {words}{}", self.same_flags)
+    /// The shell command that runs a subcommand for the same gateway: `airlock login --data-dir /srv/airlock`.
+    pub(crate) fn command(&self, subcommand: &str) -> String {
+        format!("airlock {subcommand}{}", self.gateway_flags)
     }
 }
 

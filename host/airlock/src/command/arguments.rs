@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use toml::Value;
 
-use crate::config::{Config, Flags, SETTINGS, Slot};
+use crate::config::{Config, Flags, SETTINGS, SettingField};
 use airlock_base::environment::Environment;
 
 /// The settings that the flags give.
@@ -36,10 +36,10 @@ pub(super) fn options(mut command: Command) -> Command {
     let mut sample = Config::defaults(Environment::from_iter([("HOME", "~")]));
     for setting in SETTINGS {
         let Some(flag) = setting.flag else { continue };
-        let slot = (setting.slot)(&mut sample);
-        let default = match (&slot, slot.show()) {
+        let field = (setting.field)(&mut sample);
+        let default = match (&field, field.show()) {
             // All switches are off by default.
-            (Slot::Switch(_), _) | (_, None) => String::new(),
+            (SettingField::Bool(_), _) | (_, None) => String::new(),
             (_, Some(Value::String(text))) => format!(" [default: {text}]"),
             (_, Some(value)) => format!(" [default: {value}]"),
         };
@@ -48,11 +48,11 @@ pub(super) fn options(mut command: Command) -> Command {
             setting.help,
             setting.variable()
         ));
-        command = command.arg(match slot {
-            Slot::Switch(_) => argument.action(ArgAction::SetTrue),
-            Slot::Address(_) => argument.value_name("IP:PORT"),
-            Slot::Policy(_) => argument.value_name("FILE|shipped"),
-            Slot::Directory(_) | Slot::Folder(_) => argument.value_name("DIR"),
+        command = command.arg(match field {
+            SettingField::Bool(_) => argument.action(ArgAction::SetTrue),
+            SettingField::Address(_) => argument.value_name("IP:PORT"),
+            SettingField::Policy(_) => argument.value_name("FILE|shipped"),
+            SettingField::ExistingFolder(_) | SettingField::Folder(_) => argument.value_name("DIR"),
             _ => argument.value_name("PATH"),
         });
     }

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use super::arguments::options;
 use super::port;
-use crate::config::{Config, ConfigError, Loaded};
+use crate::config::{Config, ConfigError, LoadedConfig};
 use crate::preflight::Finding;
 use airlock_base::escape::Escaped;
 use airlock_base::storage;
@@ -143,7 +143,7 @@ impl<'a> DoctorReport<'a> {
 /// Runs all checks. A failed one does not prevent the others.
 pub(super) fn run(
     runtime: &Runtime,
-    loaded: Result<Loaded, ConfigError>,
+    loaded: Result<LoadedConfig, ConfigError>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> io::Result<ExitCode> {
@@ -155,7 +155,7 @@ pub(super) fn run(
     report.end()
 }
 
-async fn check(loaded: &Loaded, report: &mut DoctorReport<'_>) {
+async fn check(loaded: &LoadedConfig, report: &mut DoctorReport<'_>) {
     let config = &loaded.config;
     report.add("config", configuration(loaded));
     for warning in &loaded.warnings {
@@ -172,7 +172,7 @@ async fn check(loaded: &Loaded, report: &mut DoctorReport<'_>) {
     }
 }
 
-fn configuration(loaded: &Loaded) -> Finding {
+fn configuration(loaded: &LoadedConfig) -> Finding {
     Finding::Pass(match &loaded.file {
         Some(file) => format!("{}; `airlock config` shows all of it", file.display()),
         None => "no file, which is fine; `airlock config` shows the defaults".to_owned(),

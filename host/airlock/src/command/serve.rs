@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::arguments::options;
 use super::error::CommandError;
 use super::port;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, LoadedConfig};
 use crate::gateway::{Gateway, StartError};
 use crate::telemetry;
 use airlock_base::descriptors;
@@ -38,7 +38,7 @@ pub(super) fn command() -> Command {
 /// Serves until a signal stops it.
 pub(super) fn run(
     runtime: &Runtime,
-    loaded: Loaded,
+    loaded: LoadedConfig,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
     let _flush = telemetry::init(&loaded.config.log)

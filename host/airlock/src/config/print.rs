@@ -1,14 +1,14 @@
-//! The effective configuration as TOML that explains itself.
+//! Prints the effective configuration as TOML with comments.
 
 use std::fmt::Write as _;
 
 use toml::Value;
 
-use super::{Config, Loaded, SETTINGS, Source};
+use super::{Config, LoadedConfig, SETTINGS, SettingField, ValueSource};
 
-impl Loaded {
-    /// Every key with its meaning, unit, default and source. It can be read back as a configuration file;
-    /// what is not set, and secrets, are comments.
+impl LoadedConfig {
+    /// Every setting with its help, unit, default and source, as a configuration file that can be read back. Settings
+    /// without a value, and secrets, are comments.
     pub fn to_toml(&self) -> String {
         let mut config = self.config.clone();
         let mut defaults = Config::defaults(config.environment.clone());
@@ -21,30 +21,30 @@ impl Loaded {
         };
         let mut table = "";
         for (setting, source) in SETTINGS.iter().zip(&self.sources) {
-            let (here, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
-            if here != table {
-                table = here;
+            let (own_table, name) = setting.key.rsplit_once('.').unwrap_or(("", setting.key));
+            if own_table != table {
+                table = own_table;
                 let _ = write!(text, "\n[{table}]\n");
             }
-            let slot = (setting.slot)(&mut config);
-            let default = show((setting.slot)(&mut defaults).show().as_ref());
+            let field = (setting.field)(&mut config);
+            let default = show((setting.field)(&mut defaults).show().as_ref());
             let _ = write!(
                 text,
                 "\n# {}\n# {}; default {default}; ",
                 setting.help,
-                slot.unit()
+                field.unit()
             );
             let _ = match source {
-                Source::Default => writeln!(text, "not set (variable {})", setting.variable()),
-                Source::File => writeln!(text, "from the file"),
-                Source::Environment => writeln!(text, "from the environment"),
-                Source::Flag => {
+                ValueSource::Default => writeln!(text, "not set (variable {})", setting.variable()),
+                ValueSource::File => writeln!(text, "from the file"),
+                ValueSource::Environment => writeln!(text, "from the environment"),
+                ValueSource::Flag => {
                     writeln!(text, "from the flag --{}", setting.flag.unwrap_or_default())
                 }
             };
-            let value = slot.show();
-            let inert = value.is_none() || matches!(slot, super::Slot::Secret(_));
-            let mark = if inert { "# " } else { "" };
+            let value = field.show();
+            let is_comment = value.is_none() || matches!(field, SettingField::Secret(_));
+            let mark = if is_comment { "# " } else { "" };
             let _ = writeln!(text, "{mark}{name} = {}", show(value.as_ref()));
         }
         text

@@ -1,4 +1,4 @@
-//! The table of settings against the struct, the layers against each other, and what is refused.
+//! The table of settings against the fields of the configuration, the precedence of sources, and printing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use airlock_policy::config::PolicySource;
 
-mod refused; // what is not accepted, and what is only doubted
+mod refused; // errors and warnings
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
     let base = [("HOME", "/nonexistent/home")];
@@ -20,7 +20,7 @@ fn load(
     file: &str,
     variables: &[(&str, &str)],
     flags: &[(&'static str, &str)],
-) -> Result<Loaded, ConfigError> {
+) -> Result<LoadedConfig, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("airlock.toml");
     std::fs::write(&path, file).unwrap();
@@ -44,33 +44,33 @@ fn refusal(file: &str, variables: &[(&str, &str)]) -> String {
     }
 }
 
-/// Text that each setting takes and that is not its default.
-fn another(setting: &Setting, existing: &Path) -> String {
+/// A valid value of a setting that is not its default.
+fn other_value(setting: &Setting, existing: &Path) -> String {
     let mut config = Config::defaults(Environment::default());
-    match (setting.slot)(&mut config) {
-        Slot::Address(_) => "127.0.0.1:9999",
-        Slot::Secret(_) => "key-1",
-        Slot::Word(_) => "vote",
-        Slot::Url(_) => "https://tokens.example/codex",
-        Slot::Command(_) => "tokens --json",
-        Slot::Hosts(_) => "one,two",
-        Slot::Origins(_) => "https://one.example,http://two.example:3000",
-        Slot::Keys(_) => "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7",
-        Slot::Policy(_) => return existing.join("file").display().to_string(),
-        Slot::Directory(_) => return existing.display().to_string(),
-        Slot::Path(_) | Slot::Folder(_) => "/somewhere/else",
-        Slot::Switch(on) => return (!*on).to_string(),
-        Slot::Login(_) => "separate",
-        Slot::Filter(_) => "error",
-        Slot::Count(_) | Slot::Instances(_) => "77",
+    match (setting.field)(&mut config) {
+        SettingField::Address(_) => "127.0.0.1:9999",
+        SettingField::Secret(_) => "key-1",
+        SettingField::Name(_) => "vote",
+        SettingField::Url(_) => "https://tokens.example/codex",
+        SettingField::Command(_) => "tokens --json",
+        SettingField::Hosts(_) => "one,two",
+        SettingField::Origins(_) => "https://one.example,http://two.example:3000",
+        SettingField::PublicKeys(_) => "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7",
+        SettingField::Policy(_) => return existing.join("file").display().to_string(),
+        SettingField::ExistingFolder(_) => return existing.display().to_string(),
+        SettingField::Path(_) | SettingField::Folder(_) => "/somewhere/else",
+        SettingField::Bool(on) => return (!*on).to_string(),
+        SettingField::LoginMode(_) => "separate",
+        SettingField::LogFilter(_) => "error",
+        SettingField::Count(_) | SettingField::Count32(_) => "77",
         // Twice the largest body, at least.
-        Slot::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
+        SettingField::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
         // Six times the largest body, at least.
-        Slot::Bytes(_) if setting.key == "limits.body_memory_bytes" => "192MiB",
-        Slot::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
-        Slot::Bytes(_) if setting.key == "fleet.recycle_resident_bytes" => "1GiB",
-        Slot::Bytes(_) => "3MiB",
-        Slot::Wait(_) => "7s",
+        SettingField::Bytes(_) if setting.key == "limits.body_memory_bytes" => "192MiB",
+        SettingField::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
+        SettingField::Bytes(_) if setting.key == "fleet.recycle_resident_bytes" => "1GiB",
+        SettingField::Bytes(_) => "3MiB",
+        SettingField::Duration(_) => "7s",
     }
     .to_owned()
 }
@@ -94,12 +94,12 @@ fn fields() -> BTreeSet<String> {
     fields
 }
 
-/// The key of the setting that a field holds, where it holds one of its own.
+/// The key of the setting whose field this is. None: the field is no setting, or a copy.
 fn key_of(field: &str) -> Option<String> {
     let parts: Vec<&str> = field.split('.').collect();
     Some(match parts.as_slice() {
         // Each part has a copy of these two.
-        ["environment" | "same_flags"] | [_, "environment" | "data_dir"] => return None,
+        ["environment" | "gateway_flags"] | [_, "environment" | "data_dir"] => return None,
         ["policy", "source"] => "policy".to_owned(),
         ["policy", leaf @ ("strict" | "synthesis")] | ["server", leaf] => (*leaf).to_owned(),
         ["policy", leaf] => format!("policies.{leaf}"),
@@ -116,7 +116,7 @@ fn every_field_is_a_setting_and_every_setting_a_field() {
         .map(|setting| setting.key.to_owned())
         .collect();
     assert_eq!(fields, keys);
-    assert_eq!(keys.len(), SETTINGS.len(), "a key stands twice");
+    assert_eq!(keys.len(), SETTINGS.len(), "a key is declared twice");
 }
 
 #[test]
@@ -124,20 +124,20 @@ fn every_setting_is_read_from_its_own_variable_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("file"), "").unwrap();
     let before = load("", &[], &[]).unwrap();
-    for (place, setting) in SETTINGS.iter().enumerate() {
-        let value = another(setting, folder.path());
+    for (index, setting) in SETTINGS.iter().enumerate() {
+        let value = other_value(setting, folder.path());
         let loaded = load("", &[(setting.variable().as_str(), value.as_str())], &[]).unwrap();
         for (other, source) in loaded.sources.iter().enumerate() {
-            let expected = if other == place {
-                Source::Environment
+            let expected = if other == index {
+                ValueSource::Environment
             } else {
-                Source::Default
+                ValueSource::Default
             };
             assert_eq!(*source, expected, "{}", setting.key);
         }
         let (mut now, mut then) = (loaded.config, before.config.clone());
         for other in SETTINGS {
-            let same = (other.slot)(&mut now).show() == (other.slot)(&mut then).show();
+            let same = (other.field)(&mut now).show() == (other.field)(&mut then).show();
             assert_eq!(
                 same,
                 other.key != setting.key,
@@ -219,7 +219,7 @@ fn what_config_prints_can_be_read_back() {
     let mut second = load(&text, &[], &[]).unwrap();
     second.config.environment = first.config.environment.clone();
     second.config.codex.environment = first.config.environment.clone();
-    second.config.same_flags = first.config.same_flags.clone();
+    second.config.gateway_flags = first.config.gateway_flags.clone();
     assert_eq!(
         format!("{:?}", second.config),
         format!("{:?}", first.config)
@@ -264,7 +264,7 @@ fn what_config_prints_names_each_source_and_no_secret() {
 #[test]
 fn a_proxy_closes_an_idle_connection_before_the_gateway_does() {
     let config = Config::defaults(Environment::from_iter([("HOME", "/h")]));
-    // Theirs are closed after 60 s.
+    // nginx closes an idle connection after 60 s.
     assert_eq!(
         config.server.limits.keep_alive_timeout,
         Duration::from_secs(75)
@@ -272,7 +272,7 @@ fn a_proxy_closes_an_idle_connection_before_the_gateway_does() {
 }
 
 #[test]
-fn another_command_for_the_same_gateway_has_the_flags_that_say_which() {
+fn another_command_for_the_same_gateway_has_the_flags_that_identify_it() {
     let folder = tempfile::tempdir().unwrap();
     let command = |config: Option<PathBuf>, values: &[(&'static str, &str)]| {
         let values = values
@@ -286,7 +286,7 @@ fn another_command_for_the_same_gateway_has_the_flags_that_say_which() {
         loaded.unwrap().config.command("login")
     };
     assert_eq!(command(None, &[]), "airlock login");
-    // What is no matter to it, and what it finds in the same environment, is left out.
+    // Flags that do not identify the gateway, and variables, are left out.
     assert_eq!(command(None, &[("strict", "true")]), "airlock login");
     let file = folder.path().join("it's.toml");
     std::fs::write(&file, "").unwrap();
@@ -303,7 +303,7 @@ fn another_command_for_the_same_gateway_has_the_flags_that_say_which() {
 }
 
 #[test]
-fn a_command_that_serves_nothing_needs_no_keys_of_the_server() {
+fn a_client_command_needs_no_keys_of_the_server() {
     let flags = Flags {
         config: None,
         values: vec![("listen", "0.0.0.0:8787".to_owned())],

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::{Finding, chain};
 use crate::command::error::CommandError;
-use crate::config::{ConfigError, Loaded};
+use crate::config::{ConfigError, LoadedConfig};
 use airlock_codex::binary::{Binary, TESTED};
 use airlock_codex::launch::Launch;
 use airlock_codex::schema::{Comparison, MethodComparison};
@@ -53,7 +53,7 @@ fn compared(comparison: &Comparison) -> Finding {
 /// Prints the whole comparison. The exit code is 1 if the protocol does not fit, or cannot be read.
 pub(in crate::command) fn run(
     runtime: &Runtime,
-    loaded: Result<Loaded, ConfigError>,
+    loaded: Result<LoadedConfig, ConfigError>,
     as_json: bool,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {

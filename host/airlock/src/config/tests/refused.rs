@@ -1,4 +1,4 @@
-//! What is refused, with the key and the way out; and what is only doubted.
+//! Errors, with the key and what to do, and warnings.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
@@ -7,12 +7,12 @@ use std::path::Path;
 use super::{environment, load, refusal};
 use crate::config::*;
 
-/// A file and variables, with what the refusal must say.
-type Refused<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+/// A file and variables, with parts of the error.
+type RefusedConfig<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
 
 #[test]
-fn refusals_name_the_key_and_the_way_out() {
-    let cases: &[Refused<'_>] = &[
+fn refusals_name_the_key_and_what_to_do() {
+    let cases: &[RefusedConfig<'_>] = &[
         ("lissten = 1", &[], &["lissten", "no such setting"]),
         ("turns = 4", &[], &["turns", "did you mean limits.turns?"]),
         ("[limits]\nturns = 4\nbogus = 1", &[], &["limits.bogus"]),
@@ -137,7 +137,7 @@ fn refusals_name_the_key_and_the_way_out() {
 }
 
 #[test]
-fn a_variable_that_is_no_text_is_not_passed_over() {
+fn a_variable_that_is_not_utf_8_is_refused() {
     for name in ["AIRLOCK_API_KEY", "RUST_LOG"] {
         let broken = OsStr::from_bytes(b"a\xff").to_owned();
         let variables = [
@@ -154,7 +154,7 @@ fn a_variable_that_is_no_text_is_not_passed_over() {
 }
 
 #[test]
-fn others_may_come_with_a_key() {
+fn other_machines_may_connect_with_a_key() {
     let loaded = load(
         "listen = \"0.0.0.0:80\"",
         &[("AIRLOCK_API_KEY", "key")],
@@ -165,7 +165,7 @@ fn others_may_come_with_a_key() {
 }
 
 #[test]
-fn a_file_that_was_named_must_exist_and_the_usual_one_need_not() {
+fn a_named_file_must_exist_and_the_default_one_need_not() {
     let named = Flags {
         config: Some(PathBuf::from("/no/such.toml")),
         values: vec![],
@@ -196,7 +196,7 @@ fn without_a_home_the_data_folder_must_be_named() {
 }
 
 #[test]
-fn what_is_probably_not_meant_is_told() {
+fn values_that_are_probably_not_intended_warn() {
     let file = "[sandbox]\ninstances = 10\n[policies]\nrequire_signature = true";
     let loaded = load(file, &[("AIRLOCK_TURNS", "3")], &[]).unwrap();
     assert_eq!(loaded.warnings.len(), 3, "{:?}", loaded.warnings);

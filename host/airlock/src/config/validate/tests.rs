@@ -1,10 +1,10 @@
-//! What is taken as a host or an origin, and what is said of the rest.
+//! Which hosts and origins are accepted, and how the others are refused.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
 #[test]
-fn what_requests_give_is_taken() {
+fn hosts_and_origins_of_requests_are_accepted() {
     for text in [
         "box.example",
         "Box",
@@ -29,7 +29,7 @@ fn what_requests_give_is_taken() {
 }
 
 #[test]
-fn a_host_that_never_matches_is_told_with_the_right_spelling() {
+fn a_host_that_never_matches_is_refused_with_the_right_spelling() {
     for (text, meant) in [
         ("a:8787", "write \"a\""),
         ("https://a.example/", "write \"a.example\""),
@@ -54,7 +54,7 @@ fn a_host_that_never_matches_is_told_with_the_right_spelling() {
 }
 
 #[test]
-fn an_origin_that_never_matches_is_told_with_the_right_spelling() {
+fn an_origin_that_never_matches_is_refused_with_the_right_spelling() {
     for (text, meant) in [
         ("https://x.example/", "write \"https://x.example\""),
         ("https://x.example/chat", "write \"https://x.example\""),

@@ -1,9 +1,9 @@
-//! Hosts and origins as they stand in requests, and keys as they stand in files. What is spelled otherwise would be compared with every request and
-//! never match, so it is refused at the start, with the spelling that was probably meant.
+//! Validates hosts, origins, URLs and public keys. A host or origin that no request can match is refused, with the
+//! spelling that was probably meant.
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-/// Checks a name as `Host` gives it: without scheme, port and path.
+/// Checks a host name as in `Host`, without a port.
 pub(super) fn host(text: &str) -> Result<(), String> {
     if is_host(text) {
         return Ok(());
@@ -17,7 +17,7 @@ pub(super) fn host(text: &str) -> Result<(), String> {
     Err(refusal(text, fault, bracketed(meant), "box.example"))
 }
 
-/// Checks an origin as browsers send it: `https://chat.example`, with a port where it is not the scheme's usual one.
+/// Checks an origin as browsers send it: `https://chat.example`, with a port only if it is not the scheme's default.
 pub(super) fn origin(text: &str) -> Result<(), String> {
     if is_origin(text) {
         return Ok(());
@@ -34,7 +34,7 @@ pub(super) fn origin(text: &str) -> Result<(), String> {
     let (scheme, rest) = text.split_once("://").unwrap_or(("https", text));
     let authority = authority(rest);
     let host = bracketed(without_port(authority)).unwrap_or_default();
-    let port = port(authority).filter(|port| !is_usual(scheme, port));
+    let port = port(authority).filter(|port| !is_default_port(scheme, port));
     let meant = match port {
         Some(port) => format!("{scheme}://{host}:{port}"),
         None => format!("{scheme}://{host}"),
@@ -45,16 +45,16 @@ pub(super) fn origin(text: &str) -> Result<(), String> {
 }
 
 /// Checks a public key as minisign writes it.
-pub(super) fn key(text: &str) -> Result<(), String> {
+pub(super) fn public_key(text: &str) -> Result<(), String> {
     match minisign_verify::PublicKey::from_base64(text) {
         Ok(_) => Ok(()),
         Err(_) => Err(format!(
-            "has {text:?}, which is no minisign key; write the second line of minisign.pub, 56 characters that begin with RW"
+            "has {text:?}, which is not a minisign key; write the second line of minisign.pub, 56 characters that begin with RW"
         )),
     }
 }
 
-/// Checks a URL that we ask with a key: over TLS, or on this machine.
+/// Checks a URL to which a key may be sent: https, or http on loopback.
 pub(super) fn url(text: &str) -> Result<(), String> {
     let fault = |fault: &str| {
         Err(format!(
@@ -62,7 +62,7 @@ pub(super) fn url(text: &str) -> Result<(), String> {
         ))
     };
     let Ok(uri) = text.parse::<hyper::Uri>() else {
-        return fault("what is no URL");
+        return fault("text that is not a URL");
     };
     let Some(authority) = uri.authority() else {
         return fault("no host");
@@ -79,7 +79,7 @@ pub(super) fn url(text: &str) -> Result<(), String> {
         Some("https") => Ok(()),
         Some("http") if loopback => Ok(()),
         Some("http") => fault("a host that is reached without encryption"),
-        _ => fault("another scheme than https"),
+        _ => fault("a scheme other than https"),
     }
 }
 
@@ -88,7 +88,7 @@ fn is_host(text: &str) -> bool {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
     {
-        // Clients shorten an address before they send it.
+        // Clients send the shortest form of an address.
         Some(address) => address
             .parse::<Ipv6Addr>()
             .is_ok_and(|parsed| parsed.to_string() == address.to_ascii_lowercase()),
@@ -106,27 +106,27 @@ fn is_origin(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     let is_scheme = scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(allowed);
-    // Some programs that show a page from a file send `file://`, which has no host.
+    // Some programs that show a page from a file send `file://`, without a host.
     let is_file = scheme.eq_ignore_ascii_case("file") && authority.is_empty();
     let host = without_port(authority);
     let fits = match port(authority) {
         None => authority.len() == host.len(),
         Some(port) => {
-            !port.starts_with('0') && port.parse::<u16>().is_ok() && !is_usual(scheme, port)
+            !port.starts_with('0') && port.parse::<u16>().is_ok() && !is_default_port(scheme, port)
         }
     };
     is_scheme && (is_file || (is_host(host) && fits))
 }
 
-/// Whether browsers leave this port out.
-fn is_usual(scheme: &str, port: &str) -> bool {
+/// Whether the port is the scheme's default, which browsers leave out.
+fn is_default_port(scheme: &str, port: &str) -> bool {
     matches!(
         (scheme.to_ascii_lowercase().as_str(), port),
         ("http" | "ws", "80") | ("https" | "wss", "443")
     )
 }
 
-/// What stands before path, query and fragment, without a user's name.
+/// The authority without its userinfo (RFC 3986, section 3.2), of a URL without its scheme.
 fn authority(text: &str) -> &str {
     let end = text.find(['/', '?', '#']).unwrap_or(text.len());
     let authority = &text[..end];
@@ -137,7 +137,7 @@ fn authority(text: &str) -> &str {
 
 fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {
-        // Without brackets, an IPv6 address is all colons.
+        // An IPv6 address without brackets has no port.
         Some((host, port)) if is_port(port) && (!host.contains(':') || host.ends_with(']')) => host,
         _ => authority,
     }
@@ -152,14 +152,13 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The host as it may stand in a request, if it is one at all.
+/// The host as a request has it: an IPv6 address in brackets. None: the text is not a host.
 fn bracketed(host: &str) -> Option<String> {
     if is_host(host) {
         return Some(host.to_owned());
     }
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse::<Ipv6Addr>().ok()?;
-    // As a socket's address is written: in brackets.
     let socket = SocketAddr::from((address, 0)).to_string();
     socket.strip_suffix(":0").map(str::to_owned)
 }
