@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::config::Config;
 use crate::preflight;
 use crate::telemetry;
-use airlock_base::descriptors::{self, Reserve};
+use airlock_base::descriptors::{self, DescriptorReserve};
 use airlock_base::storage;
 use airlock_base::task::Tasks;
 use airlock_codex::Codex;
@@ -178,9 +178,9 @@ async fn serve(
         source,
     };
     let keep_alive = config.server.limits.keep_alive_timeout;
-    let bound = descriptors::connections(
+    let bound = descriptors::connection_limit(
         config.server.limits.connections,
-        Reserve {
+        DescriptorReserve {
             children: config.codex.fleet.children,
             own_turns: if config.server.rehearsal {
                 config.codex.limits.turns

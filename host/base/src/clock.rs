@@ -1,8 +1,8 @@
-//! What time it is.
+//! The wall clock, and its times as text.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Unix milliseconds. A clock before 1970 says 0.
+/// The time in Unix milliseconds; 0 if the clock is set before 1970.
 pub fn unix_ms() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     elapsed
@@ -11,7 +11,7 @@ pub fn unix_ms() -> u64 {
         .unwrap_or_default()
 }
 
-/// A time in Unix milliseconds as people read it: `2026-01-31 23:59:59 UTC`.
+/// Formats Unix milliseconds: `2026-01-31 23:59:59 UTC`.
 pub fn utc(unix_ms: u64) -> String {
     let seconds = unix_ms / 1000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
@@ -20,8 +20,8 @@ pub fn utc(unix_ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
-/// The date so many days after 1970-01-01, in the Gregorian calendar. Years begin in March, so that a leap day is the
-/// last of its year, and 400 of them are an era of 146,097 days.
+/// The Gregorian year, month and day that are `days` after 1970-01-01. The computation counts years from March, so that a
+/// leap day is the last of its year, in eras of 400 years or 146,097 days.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);
@@ -29,12 +29,12 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
+    let (month, carry) = if month < 10 {
         (month + 3, 0)
     } else {
         (month - 9, 1)
     };
-    (year + era * 400 + later, month, day)
+    (year + era * 400 + carry, month, day)
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     use super::utc;
 
     #[test]
-    fn times_are_told_in_the_calendar() {
+    fn times_are_formatted_by_the_gregorian_calendar() {
         for (seconds, expected) in [
             (0, "1970-01-01 00:00:00 UTC"),
             (951_782_400, "2000-02-29 00:00:00 UTC"),

@@ -1,4 +1,4 @@
-//! The environment, read once. The only place that reads the process's variables.
+//! The environment, read once at the start (`clippy.toml` disallows `std::env::var` elsewhere).
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -10,16 +10,16 @@ use std::path::PathBuf;
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// This process's own.
+    /// The variables of this process.
     pub fn of_process() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "the one place that reads the environment"
+            reason = "this is the reader that the lint asks for"
         )]
         Self(std::env::vars_os().collect())
     }
 
-    /// A variable that is set and not empty. An empty variable counts as none, as most programs hold it.
+    /// The value of a variable. None: it is not set, or empty.
     pub fn raw(&self, name: &str) -> Option<&OsStr> {
         self.0
             .get(OsStr::new(name))
@@ -27,19 +27,19 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// The names and values whose names are text.
+    /// The variables whose names are UTF-8.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &OsStr)> {
         self.0
             .iter()
             .filter_map(|(name, value)| Some((name.to_str()?, value.as_os_str())))
     }
 
-    /// The user's folder.
+    /// The user's home folder, from `HOME`.
     pub fn home(&self) -> Option<PathBuf> {
         self.raw("HOME").map(PathBuf::from)
     }
 
-    /// Where the user's own Codex keeps its files: `CODEX_HOME`, or `.codex` in the user's folder.
+    /// The home of the user's own Codex: `CODEX_HOME`, or `.codex` in the user's home folder.
     pub fn codex_home(&self) -> Option<PathBuf> {
         match self.raw("CODEX_HOME") {
             Some(path) => Some(PathBuf::from(path)),
@@ -47,23 +47,23 @@ impl Environment {
         }
     }
 
-    /// Where a configuration file is looked for when none is named.
+    /// The default path of the configuration file: `airlock/config.toml` in `XDG_CONFIG_HOME` or `~/.config`.
     pub fn config_file(&self) -> Option<PathBuf> {
         Some(
-            self.base("XDG_CONFIG_HOME", ".config")?
+            self.xdg_folder("XDG_CONFIG_HOME", ".config")?
                 .join("airlock/config.toml"),
         )
     }
 
-    /// Where Airlock keeps its own files. Empty when there is no folder to put them in, which `load` refuses.
+    /// The default data folder: `airlock` in `XDG_DATA_HOME` or `~/.local/share`. Empty if neither is known.
     pub fn data_dir(&self) -> PathBuf {
-        self.base("XDG_DATA_HOME", ".local/share")
+        self.xdg_folder("XDG_DATA_HOME", ".local/share")
             .map(|base| base.join("airlock"))
             .unwrap_or_default()
     }
 
-    /// A folder of the XDG base directory specification, which says that relative paths are ignored.
-    fn base(&self, name: &str, below_home: &str) -> Option<PathBuf> {
+    /// A folder of the XDG base directory specification, by which relative paths are ignored.
+    fn xdg_folder(&self, name: &str, below_home: &str) -> Option<PathBuf> {
         let named = self
             .raw(name)
             .map(PathBuf::from)
@@ -72,7 +72,7 @@ impl Environment {
     }
 }
 
-/// For tests and tools: an environment of just these variables.
+/// An environment of these variables, for tests and tools.
 impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
     fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(variables: I) -> Self {
         Self(
@@ -84,14 +84,14 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Environment {
     }
 }
 
-/// For tests: variables that need not be text.
+/// An environment of variables that need not be UTF-8, for tests.
 impl FromIterator<(OsString, OsString)> for Environment {
     fn from_iter<I: IntoIterator<Item = (OsString, OsString)>>(variables: I) -> Self {
         Self(variables.into_iter().collect())
     }
 }
 
-/// Values may be secret, so only their number is shown.
+/// Prints the number of variables, as their values may be secret.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "({} variables)", self.0.len())

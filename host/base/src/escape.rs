@@ -1,11 +1,11 @@
-//! Escapes characters that a terminal obeys or does not show. Text of clients, models and policies passes through here on its
-//! way to a log or a terminal, so that it can neither forge a line nor hide or reorder what a person reads.
+//! Escapes control and invisible characters in text for a log or a terminal, so that text of clients, models and policies
+//! cannot forge a line, nor hide or reorder what is displayed.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Characters that show nothing and change how others are shown: Unicode's format characters (general category Cf), which
-/// include the bidirectional and zero-width ones, its line and paragraph separators, and the letters that are blank.
+/// Ranges of invisible characters: Unicode's format characters (general category Cf), among them the bidirectional and
+/// zero-width ones, its line and paragraph separators, and blank letters.
 const INVISIBLE: &[(char, char)] = &[
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -34,8 +34,7 @@ const INVISIBLE: &[(char, char)] = &[
     ('\u{e0000}', '\u{e0fff}'),
 ];
 
-/// Whether a terminal may obey this character, or show nothing for it: a control character (Unicode category Cc), or an
-/// invisible one.
+/// Whether the character is a control character (Unicode category Cc) or an invisible one.
 pub fn is_unprintable(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
@@ -46,27 +45,27 @@ pub fn is_unprintable(character: char) -> bool {
             .any(|(first, last)| (*first..=*last).contains(&character))
 }
 
-/// A value that is formatted as itself, with each unprintable character as Rust writes it: `\n`, `\0`, `\u{202e}`.
+/// Formats a value with each unprintable character escaped as in Rust: `\n`, `\u{0}`, `\u{202e}`.
 pub struct Escaped<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{}", self.0)
+        write!(EscapingFormatter(f), "{}", self.0)
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for Escaped<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(Escaping(f), "{:?}", self.0)
+        write!(EscapingFormatter(f), "{:?}", self.0)
     }
 }
 
-/// Passes text on, escaped.
-struct Escaping<'a, 'b>(&'a mut fmt::Formatter<'b>);
+/// Writes text to a formatter, escaped.
+struct EscapingFormatter<'a, 'b>(&'a mut fmt::Formatter<'b>);
 
-impl Write for Escaping<'_, '_> {
+impl Write for EscapingFormatter<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if is_plain(text) {
+        if is_printable_ascii(text) {
             return self.0.write_str(text);
         }
         let mut rest = text;
@@ -82,16 +81,16 @@ impl Write for Escaping<'_, '_> {
     }
 }
 
-/// Whether it is printable ASCII alone, as nearly all is.
-fn is_plain(text: &str) -> bool {
+/// Whether the text is printable ASCII: the fast path for nearly all text.
+fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// A text with each unprintable character but the `kept` ones escaped as JSON has it (RFC 8259, section 7): `\u202e`. A JSON
-/// document stays the same document: none of them stands outside of its strings, but for line feeds and tabs.
-pub fn escaped_json<'a>(text: &'a str, kept: &str) -> Cow<'a, str> {
-    let is_escaped = |it: char| is_unprintable(it) && !kept.contains(it);
-    if is_plain(text) || !text.contains(is_escaped) {
+/// Escapes each unprintable character except those in `except` as JSON does (RFC 8259, section 7): `\u202e`. A JSON document
+/// keeps its value, because outside of strings it has no unprintable characters but line feeds and tabs.
+pub fn escaped_json<'a>(text: &'a str, except: &str) -> Cow<'a, str> {
+    let is_escaped = |it: char| is_unprintable(it) && !except.contains(it);
+    if is_printable_ascii(text) || !text.contains(is_escaped) {
         return Cow::Borrowed(text);
     }
     let mut escaped = String::with_capacity(text.len() + 16);
@@ -113,7 +112,7 @@ pub fn escaped_json<'a>(text: &'a str, kept: &str) -> Cow<'a, str> {
 mod tests {
     use super::*;
 
-    /// Each with its escaped form.
+    /// Texts with their escaped forms.
     const CASES: [(&str, &str); 9] = [
         ("plain words", "plain words"),
         ("Grüße, 世界 👍", "Grüße, 世界 👍"),
@@ -133,7 +132,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_a_terminal_obeys_or_hides_is_escaped() {
+    fn control_and_invisible_characters_are_escaped() {
         for (text, expected) in CASES {
             assert_eq!(Escaped(text).to_string(), expected);
             assert!(!expected.contains(is_unprintable));
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn json_says_the_same_in_printable_characters() {
+    fn escaped_json_has_the_same_value_in_printable_characters() {
         for (text, _) in CASES {
             let document = serde_json::json!({ "a": text }).to_string();
             let line = format!("{document}\n");

@@ -7,18 +7,19 @@ use std::path::Path;
 
 use tempfile::Builder;
 
-/// The mode of files that only their owner may read.
+/// The mode of a file that only its owner may read and write.
 pub const PRIVATE: u32 = 0o600;
 
-/// The mode of files that anybody may read; the process's umask narrows it.
+/// The mode of a file that everybody may read, before the umask.
 pub const READABLE: u32 = 0o644;
 
-/// The extension of a file that is not written yet. A process that is killed may leave one.
-pub const DRAFT: &str = "new";
+/// The extension of temporary files. A process that is killed may leave one behind.
+pub const TEMPORARY_EXTENSION: &str = "new";
 
-/// Replaces a file, or makes it: writes a temporary file beside it, syncs that, renames it, and syncs the folder.
+/// Creates or replaces a file atomically: writes a temporary file beside it, syncs that, renames it, and syncs the folder.
 ///
-/// The temporary file's name begins with a dot, cannot be guessed, and ends in [`DRAFT`]. A symbolic link at `path` is replaced
+/// The temporary file's name begins with a dot, cannot be guessed, and ends in
+/// [`TEMPORARY_EXTENSION`]. A symbolic link at `path` is replaced
 /// and not followed.
 ///
 /// # Errors
@@ -32,22 +33,22 @@ pub fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
         folder => folder,
     };
     let prefix = format!(".{}.", name.display());
-    // `make_in` reports the system's own error; `tempfile_in` adds the draft's path to it.
-    let mut draft = Builder::new()
+    // `make_in` reports the system's own error; `tempfile_in` adds the temporary path to it.
+    let mut temporary = Builder::new()
         .prefix(&prefix)
-        .suffix(&format!(".{DRAFT}"))
+        .suffix(&format!(".{TEMPORARY_EXTENSION}"))
         .rand_bytes(16)
         .make_in(folder, |path| {
             let mut options = OpenOptions::new();
             options.write(true).create_new(true).mode(mode).open(path)
         })?;
-    draft.as_file_mut().write_all(content)?;
-    draft.as_file().sync_all()?;
-    draft.persist(path).map_err(|error| error.error)?;
+    temporary.as_file_mut().write_all(content)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)
 }
 
-/// Syncs a folder: names that were made or removed in it survive a power cut.
+/// Syncs a folder, so that files created, renamed or removed in it stay so after a power cut.
 ///
 /// # Errors
 /// The folder cannot be opened or synced.
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_keep_their_kind_and_name_no_draft() {
+    fn errors_keep_their_kind_and_name_no_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let missing = replace(&folder.path().join("none/file"), b"", PRIVATE).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);

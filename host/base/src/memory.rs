@@ -1,99 +1,98 @@
-//! The memory that request bodies may take up, with the copies that are made of them and the images that are decoded.
+//! The memory budget of request bodies, of the copies made of them, and of decoded images.
 
-mod available; // what the system allows
+mod available; // the memory that this process may use
 
 use tokio::sync::OwnedSemaphorePermit;
 
-/// Copies of a body that exist at most, itself included, measured as the resident size of the gateway
-/// (docs/performance.md): the body, what the policy reads it into, the plan, and the line to Codex.
+/// Copies of a body that exist at once at most, itself included, measured as the gateway's resident size
+/// (docs/performance.md): the body, the policy's parsed form, the plan, and the line to Codex.
 pub const COPIES: usize = 5;
 
-/// Bytes of one permit of the semaphores that count memory.
-const UNIT: usize = 1 << 10;
+/// Bytes that a permit of a memory semaphore stands for.
+const PERMIT_BYTES: usize = 1 << 10;
 
-/// Bytes that bodies may take up by default, where there is enough: a quarter of what this process may use, and at most
-/// this.
-const DEFAULT_AT_MOST: u64 = 2 << 30;
+/// The largest default in bytes. The default is a quarter of the memory that this process may use.
+const MAX_DEFAULT: u64 = 2 << 30;
 
-/// Of all memory for bodies, one part in so many is for small bodies alone.
-const SMALL_SHARE: usize = 8;
+/// One part in this many of the memory for bodies is reserved for small bodies.
+const SMALL_DIVISOR: usize = 8;
 
-/// Bytes that decoding an image may take besides its file.
+/// Bytes that decoding an image may take, besides its file.
 pub const DECODED_BYTES: u64 = 256 << 20;
 
-/// Images that are decoded at once, at most.
-const DECODERS: u64 = 2;
+/// Images that may be decoded at once on any system.
+const MAX_DECODERS: u64 = 2;
 
-/// How many images may be decoded at once: all of them take at most an eighth of what this process may use, but one may be
-/// decoded whatever the system has.
-pub fn decoders() -> usize {
-    decoders_within(available::available())
+/// The number of images that may be decoded at once: at least one, and as many as fit an eighth of the memory that this
+/// process may use.
+pub fn max_decoders() -> usize {
+    max_decoders_within(available::available())
 }
 
-fn decoders_within(available: Option<u64>) -> usize {
-    let fit = available.map_or(DECODERS, |bytes| bytes / 8 / DECODED_BYTES);
-    usize::try_from(fit.clamp(1, DECODERS)).unwrap_or(1)
+fn max_decoders_within(available: Option<u64>) -> usize {
+    let fit = available.map_or(MAX_DECODERS, |bytes| bytes / 8 / DECODED_BYTES);
+    usize::try_from(fit.clamp(1, MAX_DECODERS)).unwrap_or(1)
 }
 
-/// Permits that so many bytes take.
-pub fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX)
+/// The number of permits for this many bytes.
+pub fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(PERMIT_BYTES)).unwrap_or(u32::MAX)
 }
 
-/// The memory for bodies, in permits: for all, and for small ones alone.
+/// The memory for bodies, in permits of 1 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Split {
-    /// Permits of 1 KiB that all bodies share.
+pub struct BodyMemory {
+    /// Permits that all bodies share.
     pub common: usize,
-    /// Permits of 1 KiB for small bodies alone.
+    /// Permits that are reserved for small bodies.
     pub small: usize,
 }
 
-impl Split {
-    /// As configured, or, where `body_memory_bytes` is 0, as the system has it.
-    pub fn of(body_memory_bytes: usize, body_bytes: usize) -> Self {
+impl BodyMemory {
+    /// The memory that the settings give: `body_memory_bytes`, or the default of this system if that is 0.
+    pub fn configured(body_memory_bytes: usize, body_bytes: usize) -> Self {
         let bytes = match body_memory_bytes {
-            0 => by_default(available::available(), body_bytes),
+            0 => default_bytes(available::available(), body_bytes),
             bytes => bytes,
         };
         Self::new(bytes)
     }
 
-    /// Splits so many bytes.
+    /// Divides bytes into the shared and the reserved part.
     pub fn new(bytes: usize) -> Self {
-        let units = bytes / UNIT;
-        let small = units / SMALL_SHARE;
+        let permits = bytes / PERMIT_BYTES;
+        let small = permits / SMALL_DIVISOR;
         Self {
-            common: units - small,
+            common: permits - small,
             small,
         }
     }
 }
 
-/// The least that `limits.body_memory_bytes` can be: one body of the largest size fits.
-pub fn least(body_bytes: usize) -> usize {
+/// The minimum of `limits.body_memory_bytes`: one body of the largest size fits.
+pub fn minimum(body_bytes: usize) -> usize {
     let largest = body_bytes.saturating_mul(COPIES);
-    // The share of small bodies comes on top, and so does what is lost to rounding.
+    // The part for small bodies is added, and so is the loss to rounding.
     largest
-        .saturating_add(largest / (SMALL_SHARE - 1))
-        .saturating_add(SMALL_SHARE * UNIT)
+        .saturating_add(largest / (SMALL_DIVISOR - 1))
+        .saturating_add(SMALL_DIVISOR * PERMIT_BYTES)
 }
 
-/// Never less than the largest body needs, whatever the system has.
-fn by_default(available: Option<u64>, body_bytes: usize) -> usize {
-    let least = least(body_bytes);
-    let quarter = available.map_or(DEFAULT_AT_MOST, |bytes| (bytes / 4).min(DEFAULT_AT_MOST));
-    if available.is_some_and(|available| least as u64 > available / 2) {
+/// The default in bytes: never less than the minimum.
+fn default_bytes(available: Option<u64>, body_bytes: usize) -> usize {
+    let minimum = minimum(body_bytes);
+    let quarter = available.map_or(MAX_DEFAULT, |bytes| (bytes / 4).min(MAX_DEFAULT));
+    if available.is_some_and(|available| minimum as u64 > available / 2) {
         tracing::warn!(
             available,
-            bytes = least,
+            bytes = minimum,
             "request bodies of limits.body_bytes may take up more than half of the memory: lower limits.body_bytes"
         );
     }
-    usize::try_from(quarter).unwrap_or(usize::MAX).max(least)
+    usize::try_from(quarter).unwrap_or(usize::MAX).max(minimum)
 }
 
-/// A share of the memory for bodies, given back when it is dropped.
+/// A share of the memory for bodies, released when dropped.
 #[derive(Debug, Default)]
 pub struct MemoryShare(Option<OwnedSemaphorePermit>);
 
@@ -105,19 +104,19 @@ impl From<OwnedSemaphorePermit> for MemoryShare {
 
 impl MemoryShare {
     /// Adds permits of the same semaphore.
-    pub fn add(&mut self, more: OwnedSemaphorePermit) {
+    pub fn merge(&mut self, more: OwnedSemaphorePermit) {
         match &mut self.0 {
             Some(permit) => permit.merge(more),
             None => self.0 = Some(more),
         }
     }
 
-    /// Takes out of it what so many bytes need, or all of it where that is less.
+    /// Splits off the share of this many bytes, or all of it if it is smaller.
     pub fn split_off(&mut self, bytes: usize) -> Self {
         let Some(permit) = &mut self.0 else {
             return Self::default();
         };
-        let wanted = permit.num_permits().min(bytes.div_ceil(UNIT));
+        let wanted = permit.num_permits().min(bytes.div_ceil(PERMIT_BYTES));
         Self(permit.split(wanted))
     }
 }
@@ -131,18 +130,18 @@ mod tests {
 
     #[test]
     fn the_default_follows_the_memory_and_always_fits_the_largest_body() {
-        assert_eq!(by_default(Some(64 << 30), 32 * MIB), 2 << 30);
-        assert_eq!(by_default(Some(4 << 30), 32 * MIB), 1 << 30);
-        assert_eq!(by_default(Some(512 << 20), MIB), 128 * MIB);
-        assert_eq!(by_default(Some(512 << 20), 32 * MIB), least(32 * MIB));
-        assert_eq!(by_default(None, MIB), 2 << 30);
+        assert_eq!(default_bytes(Some(64 << 30), 32 * MIB), 2 << 30);
+        assert_eq!(default_bytes(Some(4 << 30), 32 * MIB), 1 << 30);
+        assert_eq!(default_bytes(Some(512 << 20), MIB), 128 * MIB);
+        assert_eq!(default_bytes(Some(512 << 20), 32 * MIB), minimum(32 * MIB));
+        assert_eq!(default_bytes(None, MIB), 2 << 30);
         for body_bytes in [1 << 10, MIB, 32 * MIB + 1, 1 << 30] {
-            let split = Split::new(least(body_bytes));
+            let memory = BodyMemory::new(minimum(body_bytes));
             assert!(
-                split.common * UNIT >= COPIES * body_bytes,
-                "{body_bytes}: {split:?}"
+                memory.common * PERMIT_BYTES >= COPIES * body_bytes,
+                "{body_bytes}: {memory:?}"
             );
-            assert!(split.small > 0, "{body_bytes}: {split:?}");
+            assert!(memory.small > 0, "{body_bytes}: {memory:?}");
         }
     }
 
@@ -156,21 +155,21 @@ mod tests {
             (Some(64 << 30), 2),
             (None, 2),
         ] {
-            assert_eq!(decoders_within(available), expected, "{available:?}");
+            assert_eq!(max_decoders_within(available), expected, "{available:?}");
         }
     }
 
     #[test]
-    fn a_share_is_given_back_in_parts() {
+    fn a_share_is_released_in_parts() {
         let memory = std::sync::Arc::new(tokio::sync::Semaphore::new(10));
         let mut share = MemoryShare::default();
-        assert!(share.split_off(UNIT).0.is_none());
+        assert!(share.split_off(PERMIT_BYTES).0.is_none());
         for _ in 0..2 {
             let permit = std::sync::Arc::clone(&memory).try_acquire_many_owned(4);
-            share.add(permit.unwrap());
+            share.merge(permit.unwrap());
         }
         assert_eq!(memory.available_permits(), 2);
-        let held = share.split_off(3 * UNIT - 1);
+        let held = share.split_off(3 * PERMIT_BYTES - 1);
         drop(share);
         assert_eq!(memory.available_permits(), 7);
         drop(held);

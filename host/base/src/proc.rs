@@ -5,13 +5,13 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
-/// Clock ticks per second in `/proc`, on every Linux (`USER_HZ`).
-const TICKS: f64 = 100.0;
+/// Clock ticks per second in `/proc` (`USER_HZ`, on every Linux).
+const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The status of a process (`proc_pid_stat(5)`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The process has ended and is not waited for, or is being removed.
+    /// The process is a zombie, or is being removed.
     pub ended: bool,
     /// Processor time in user mode and in the kernel, in clock ticks (fields 14 and 15).
     pub processor_ticks: u64,
@@ -20,7 +20,7 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// The status of a process; of this one where there is no number. None: there is no such process.
+    /// The status of the process with this number, or of this process. None: there is no such process.
     pub fn of(process: Option<i32>) -> Option<Self> {
         Self::parse(&read(process, "stat")?)
     }
@@ -40,13 +40,13 @@ impl Stat {
 
     /// Processor time in seconds.
     pub fn processor_seconds(&self) -> f64 {
-        self.processor_ticks as f64 / TICKS
+        self.processor_ticks as f64 / TICKS_PER_SECOND
     }
 
     /// When the process started, in seconds of Unix time. None: the system does not report when it started itself.
     pub fn start_time(&self) -> Option<f64> {
         let system = fs::read_to_string("/proc/stat").ok()?;
-        Some(boot_time(&system)? + self.start_ticks as f64 / TICKS)
+        Some(boot_time(&system)? + self.start_ticks as f64 / TICKS_PER_SECOND)
     }
 }
 
@@ -56,7 +56,7 @@ fn boot_time(stat: &str) -> Option<f64> {
     row.trim().parse().ok()
 }
 
-/// Resident memory of a process in bytes; of this one where there is no number. None: it has ended.
+/// Resident memory in bytes of the process with this number, or of this process. None: it has ended.
 pub fn resident_bytes(process: Option<i32>) -> Option<u64> {
     let status = read(process, "status")?;
     let mut lines = status.lines();
@@ -65,14 +65,14 @@ pub fn resident_bytes(process: Option<i32>) -> Option<u64> {
     Some(kibibytes << 10)
 }
 
-/// The file descriptors that this process has open.
+/// The number of file descriptors that this process has open.
 pub fn open_descriptors() -> Option<u64> {
     let folder = fs::read_dir("/proc/self/fd").ok()?;
-    // One of them reads the folder.
+    // One of them is open for this read.
     Some((folder.count() as u64).saturating_sub(1))
 }
 
-/// The variables that a process was started with. None: it has ended, or belongs to somebody else.
+/// The variables that a process was started with, as `NAME=value`. None: it has ended, or belongs to another user.
 pub fn environment(process: i32) -> Option<Vec<OsString>> {
     let bytes = fs::read(format!("/proc/{process}/environ")).ok()?;
     let variables = bytes.split(|byte| *byte == 0);
@@ -83,13 +83,13 @@ pub fn environment(process: i32) -> Option<Vec<OsString>> {
     )
 }
 
-/// The number of every process.
+/// The numbers of all processes.
 pub fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// The namespace in which a process has its number (`pid_namespaces(7)`); that of this process where there is no number.
+/// The PID namespace (`pid_namespaces(7)`) of the process with this number, or of this process.
 pub fn pid_namespace(process: Option<i32>) -> Option<PathBuf> {
     fs::read_link(path(process, "ns/pid")).ok()
 }

@@ -1,14 +1,14 @@
-//! Numbers, sizes and durations as settings give them: parsed from TOML values, checked against bounds, and written back.
+//! Numbers, sizes and durations of settings: parsed from TOML values, checked against bounds, and formatted.
 
 use toml::Value;
 
 /// The smallest and the largest value, both included: bytes for a size, milliseconds for a duration.
 pub type Bounds = (u64, u64);
 
-/// A whole number.
+/// Parses a whole number.
 ///
 /// # Errors
-/// The value is no whole number of 64 bits.
+/// The value is not a whole number of 64 bits.
 pub fn number(value: &Value) -> Result<u64, String> {
     let number = match value {
         Value::Integer(number) => u64::try_from(*number).ok(),
@@ -24,12 +24,12 @@ const SIZES: &[(&str, u64)] = &[
     ("KiB", 1 << 10),
     ("", 1),
 ];
-const WAITS: &[(&str, u64)] = &[("ms", 1), ("min", 60_000), ("h", 3_600_000), ("s", 1000)];
+const DURATIONS: &[(&str, u64)] = &[("ms", 1), ("min", 60_000), ("h", 3_600_000), ("s", 1000)];
 
-/// A size in bytes: a number, or text with the unit `KiB`, `MiB` or `GiB`.
+/// Parses a size in bytes: a number, or text with the unit `KiB`, `MiB` or `GiB`.
 ///
 /// # Errors
-/// The value is no size.
+/// The value is not a size.
 pub fn bytes(value: &Value) -> Result<u64, String> {
     let size = match value {
         Value::String(text) => with_unit(text, SIZES),
@@ -38,7 +38,7 @@ pub fn bytes(value: &Value) -> Result<u64, String> {
     size.ok_or_else(|| "must be a size: 4194304 or \"4MiB\"".to_owned())
 }
 
-/// Checks a number against its bounds, both included. `show` writes a bound.
+/// Returns a number that is within its bounds. `show` formats a bound for the error.
 ///
 /// # Errors
 /// The number is out of range; the message names both bounds.
@@ -57,18 +57,19 @@ pub fn in_range(
     ))
 }
 
-/// A duration in milliseconds: text with the unit `ms`, `s`, `min` or `h`.
+/// Parses a duration in milliseconds: text with the unit `ms`, `s`, `min` or `h`.
 ///
 /// # Errors
-/// The value is no duration, or has no unit.
+/// The value is not a duration, or has no unit.
 pub fn millis(value: &Value) -> Result<u64, String> {
-    // A bare number has no unit, and guessing one has cost people hours.
+    // A number without a unit is refused, because people guess different units.
     value
         .as_str()
-        .and_then(|text| with_unit(text, WAITS))
+        .and_then(|text| with_unit(text, DURATIONS))
         .ok_or_else(|| "must be a duration with its unit: \"15s\", \"250ms\", \"30min\"".to_owned())
 }
 
+/// Parses a number that ends with one of the units.
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let (digits, factor) = units
         .iter()
@@ -81,12 +82,12 @@ fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
         .checked_mul(*factor)
 }
 
-/// A size in its largest whole unit: `4MiB`.
+/// Formats a size in its largest whole unit: `4MiB`.
 pub fn show_bytes(bytes: u64) -> String {
     show(bytes, SIZES)
 }
 
-/// A duration, given in milliseconds, in its largest whole unit: `15s`.
+/// Formats milliseconds in their largest whole unit: `15s`.
 pub fn show_millis(millis: u64) -> String {
     show(
         millis,
@@ -94,7 +95,7 @@ pub fn show_millis(millis: u64) -> String {
     )
 }
 
-/// In the largest unit that keeps it whole. Units come largest first.
+/// Formats a number in the largest unit that keeps it whole. The units are sorted, the largest first.
 fn show(number: u64, units: &[(&str, u64)]) -> String {
     let whole = units
         .iter()
@@ -105,7 +106,7 @@ fn show(number: u64, units: &[(&str, u64)]) -> String {
     }
 }
 
-/// Converts to a narrower type.
+/// Converts a number to a narrower type.
 ///
 /// # Errors
 /// The number does not fit.

@@ -1,6 +1,6 @@
-//! What looks like a secret in a text. Too much rather than too little: neither a tape nor a log loses what it is for.
+//! Finds and redacts secrets in text. The patterns prefer a false match to a missed secret.
 
-mod secret; // a key or a password
+mod secret; // a key that is never printed
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -9,18 +9,18 @@ use regex::Regex;
 
 pub use self::secret::Secret;
 
-/// Names of what is secret, at the end of a longer name too: `client_secret`, `accessToken`.
+/// Names of secrets, also at the end of a longer name: `client_secret`, `accessToken`.
 const NAMES: &str = r"(?:pass(?:word|wd|phrase|code)|pwd|secret|(?:api|access|private|secret|signing|encryption)[_-]?key|token|credentials?|authorization|cookie)";
 
-/// Where a pattern has a group, that is the secret; else it is all.
+/// Patterns of secrets. The secret is the pattern's group, or all of the match if there is none.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     let quoted = format!(r#"(?i){NAMES}["']?\s*(?::=?|=>?)\s*"((?:[^"\\]|\\.)+)"#);
     let single = format!(r#"(?i){NAMES}["']?\s*(?::=?|=>?)\s*'((?:[^'\\]|\\.)+)"#);
-    // JSON within a string of JSON.
+    // JSON within a JSON string.
     let escaped = format!(r#"(?i){NAMES}\\+["']\s*:\s*\\+["']([^"'\\]+)"#);
     let plain = format!(r#"(?i){NAMES}\\*["']?\s*(?::=?|=>?)\s*([^\s"'\\,;&<>(){{}}\[\]]+)"#);
     let all = [
-        // OpenAI, and others who write theirs so.
+        // OpenAI and compatible services.
         r"\bsk-[A-Za-z0-9_-]{12,}",
         r"\bgh[a-z]_[A-Za-z0-9]{16,}",
         r"\bgithub_pat_[A-Za-z0-9_]{16,}",
@@ -41,12 +41,12 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // A JSON Web Token.
         r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,4}",
         r"(?i)\bbearer\s+([A-Za-z0-9._~+/=-]{6,})",
-        // All of a line of cookies.
+        // A whole line of cookies.
         r#"(?i)\bcookie["']?\s*[:=]\s*([^\s"'\\][^\r\n]*)"#,
         r"(?i)\bauthorization\s*[:=]\s*[a-z]+\s+([A-Za-z0-9._~+/=-]+)",
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----((?s:.*?))(?:-----END|\z)",
         r#"\b[A-Za-z][A-Za-z0-9+.-]*://([^\s/"'\\<>]+)@"#,
-        // A home, with the whole path.
+        // A path in a home folder.
         r#"/(?:home|Users)/[^\s"'\\<>|:;,()`/]+[^\s"'\\<>|:;,()`]*"#,
         r#"(?:^|[^\w./-])(/root(?:/[^\s"'\\<>|:;,()`]*|\b))"#,
         r#"\b[A-Za-z]:\\+Users\\+[^\s"'<>|:;,()`]+"#,
@@ -58,14 +58,14 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     all.iter().filter_map(|one| Regex::new(one).ok()).collect()
 });
 
-/// Names of how many tokens there are: `max_tokens`, `inputTokens`.
-static COUNTS: LazyLock<Option<Regex>> =
+/// Names of numbers of tokens: `max_tokens`, `inputTokens`.
+static TOKEN_COUNTS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:(?i:_tokens)|[a-z]Tokens)$").ok());
 
 static NAME: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(&format!("(?i){NAMES}s?$")).ok());
 
-/// Where secrets stand in a text, in bytes. They may overlap.
+/// The byte ranges of the secrets in a text. They may overlap.
 pub fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     for pattern in PATTERNS.iter() {
@@ -76,8 +76,8 @@ pub fn find(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// The text with all of its secrets gone, for a log.
-pub fn blotted(text: &str) -> String {
+/// Replaces the secrets in a text by `(secret)`, for a log.
+pub fn redacted(text: &str) -> String {
     let mut found = find(text);
     found.sort_unstable_by_key(|range| range.start);
     let mut clean = String::with_capacity(text.len());
@@ -86,7 +86,7 @@ pub fn blotted(text: &str) -> String {
         if range.end <= copied {
             continue;
         }
-        // One that begins within the one before only makes that longer.
+        // A range that overlaps the one before only extends it.
         if range.start >= copied {
             clean.push_str(&text[copied..range.start]);
             clean.push_str("(secret)");
@@ -97,21 +97,24 @@ pub fn blotted(text: &str) -> String {
     clean
 }
 
-/// Whether what is called so is a secret, whatever it looks like.
-pub fn is_name(name: &str) -> bool {
+/// Whether a value with this name is a secret, whatever it looks like.
+pub fn is_secret_name(name: &str) -> bool {
     NAME.as_ref().is_some_and(|names| names.is_match(name))
 }
 
-/// The same for a number: how many tokens there are is none.
-pub fn is_name_of_number(name: &str) -> bool {
-    is_name(name) && !COUNTS.as_ref().is_some_and(|counts| counts.is_match(name))
+/// Whether a number with this name is a secret; a number of tokens is not.
+pub fn is_secret_number_name(name: &str) -> bool {
+    is_secret_name(name)
+        && !TOKEN_COUNTS
+            .as_ref()
+            .is_some_and(|counts| counts.is_match(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn inked(text: &str) -> String {
+    fn masked(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
         for range in find(text) {
             bytes[range].fill(b'x');
@@ -123,26 +126,26 @@ mod tests {
     fn a_log_line_loses_its_secrets_and_nothing_else() {
         let body = "A1b2C3d4E5f6G7h8I9j0";
         assert_eq!(
-            blotted(&format!("a token={body} and sk-{body}, ä end")),
+            redacted(&format!("a token={body} and sk-{body}, ä end")),
             "a token=(secret) and (secret), ä end"
         );
-        // Found twice, as a value and by its form.
+        // The secret matches twice: as a named value and by its form.
         assert_eq!(
-            blotted(&format!("key: api_key=sk-{body}.")),
+            redacted(&format!("key: api_key=sk-{body}.")),
             "key: api_key=(secret)"
         );
-        assert_eq!(blotted("nothing"), "nothing");
+        assert_eq!(redacted("nothing"), "nothing");
     }
 
     #[test]
-    fn every_pattern_is_one() {
+    fn every_pattern_compiles() {
         assert_eq!((PATTERNS.len(), NAME.is_some()), (29, true));
-        assert!(COUNTS.is_some());
+        assert!(TOKEN_COUNTS.is_some());
     }
 
     #[test]
-    fn secrets_are_found_and_what_is_around_them_stays() {
-        // Put together here, so that nobody takes them for real ones.
+    fn secrets_are_found_without_the_text_around_them() {
+        // Composed at run time, so that scanners do not report them as real secrets.
         let body = "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8";
         let x = |text: &str| "x".repeat(text.len());
         for secret in [
@@ -165,7 +168,7 @@ mod tests {
         ] {
             let text = format!("before {secret} after");
             assert_eq!(
-                inked(&text),
+                masked(&text),
                 format!("before {} after", x(&secret)),
                 "{text}"
             );
@@ -192,12 +195,12 @@ mod tests {
             ),
         ] {
             let text = format!("{before}{secret}{after}");
-            assert_eq!(inked(&text), format!("{before}{}{after}", x(secret)));
+            assert_eq!(masked(&text), format!("{before}{}{after}", x(secret)));
         }
     }
 
     #[test]
-    fn what_is_no_secret_stays() {
+    fn text_that_is_not_secret_is_not_found() {
         for text in [
             "a task-management-system-of-ours",
             "max_tokens=100",
@@ -206,15 +209,21 @@ mod tests {
             "/homework/alice",
             "the bear er ran",
         ] {
-            assert_eq!(inked(text), text);
+            assert_eq!(masked(text), text);
         }
         let within = format!("a folder src/{}/x", "root");
-        assert_eq!(inked(&within), within);
-        assert!(is_name("clientSecret") && is_name("API-Keys") && is_name("token"));
-        assert!(!is_name("secretary") && !is_name("key") && !is_name_of_number("max_tokens"));
+        assert_eq!(masked(&within), within);
+        assert!(
+            is_secret_name("clientSecret") && is_secret_name("API-Keys") && is_secret_name("token")
+        );
+        assert!(
+            !is_secret_name("secretary")
+                && !is_secret_name("key")
+                && !is_secret_number_name("max_tokens")
+        );
         for count in ["n_tokens", "max_completion_tokens", "cachedInputTokens"] {
-            assert!(!is_name_of_number(count), "{count}");
+            assert!(!is_secret_number_name(count), "{count}");
         }
-        assert!(is_name_of_number("token") && is_name_of_number("resetToken"));
+        assert!(is_secret_number_name("token") && is_secret_number_name("resetToken"));
     }
 }

@@ -1,4 +1,4 @@
-//! A wake flag: set by many tasks, awaited by one at a time. A notification without a waiter is kept for the next one.
+//! A wake flag: set by many tasks, awaited by one at a time. A notification without a waiter completes the next wait.
 //!
 //! Unlike `tokio::sync::Notify` it takes no lock in `notify`, which runs with each event of a turn (`make counts`).
 
@@ -8,7 +8,7 @@ use std::task::Poll;
 
 use futures_util::task::AtomicWaker;
 
-/// Notifications that coalesce: any number of them before a wait completes that wait once.
+/// Notifications that coalesce: any number of them complete one wait.
 #[derive(Debug, Default)]
 pub struct WakeFlag {
     is_set: AtomicBool,
@@ -18,7 +18,7 @@ pub struct WakeFlag {
 impl WakeFlag {
     /// Sets the flag and wakes the waiter.
     pub fn notify(&self) {
-        // Set already: the waiter was woken, and has not run yet.
+        // If it was set, the waiter was woken and has not run yet.
         if !self.is_set.swap(true, Ordering::AcqRel) {
             self.waiter.wake();
         }
@@ -55,7 +55,7 @@ mod tests {
         flag.notify();
         flag.notified().await;
         assert!(flag.notified().now_or_never().is_none());
-        // A wait that was dropped takes no notification.
+        // A dropped wait takes no notification.
         let (woken, ()) = tokio::join!(flag.notified(), async { flag.notify() });
         let () = woken;
         assert!(flag.notified().now_or_never().is_none());

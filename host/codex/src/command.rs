@@ -27,7 +27,7 @@ pub(super) fn launcher_arguments() -> [String; 3] {
     [
         LAUNCH.to_owned(),
         parent,
-        descriptors::of_child().to_string(),
+        descriptors::child_soft_limit().to_string(),
     ]
 }
 

@@ -75,7 +75,7 @@ impl Home {
     /// # Errors
     /// A [`HomeError`] that names the file and the way out.
     pub fn prepare(config: &CodexConfig, rehearsal: Option<&str>) -> Result<Self, HomeError> {
-        let data = storage::make_folder(&config.data_dir)?;
+        let data = storage::create_private_folder(&config.data_dir)?;
         // A rehearsal has a home of its own: no login is in its reach.
         let path = files::folder(&data.join(if rehearsal.is_some() {
             "rehearsal-home"
@@ -205,7 +205,7 @@ fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
 fn existing(home: &Path, own: &Path) -> Result<PathBuf, HomeError> {
     let otherwise = "name another home with --codex-home";
     let real = home.canonicalize();
-    let real = real.map_err(storage::fault("read", home, otherwise))?;
+    let real = real.map_err(storage::error("read", home, otherwise))?;
     if real == own {
         Err(HomeError::Own)
     } else {

@@ -77,7 +77,7 @@ fn without(names: &LazyLock<Option<Regex>>, text: &str) -> String {
 
 /// A text of Codex's on one line, without colours, and with every word that may be a secret or a path replaced.
 pub(super) fn clean(line: &str) -> String {
-    let words = without(&EXCHANGE, &secrets::blotted(&plain(line)));
+    let words = without(&EXCHANGE, &secrets::redacted(&plain(line)));
     let mut cleaned = String::new();
     let mut bearer = false;
     for word in words.split_whitespace().map(redact) {

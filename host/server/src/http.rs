@@ -64,7 +64,7 @@ pub fn router(
         flow,
         bodies: BodyReader::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
-        data_id: storage::id(&config.data_dir),
+        data_id: storage::data_dir_id(&config.data_dir),
     });
     let guard = OriginGuard::new(
         config.listen.ip(),

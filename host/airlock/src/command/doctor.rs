@@ -185,7 +185,7 @@ fn data(config: &Config) -> Finding {
         Ok(free) if storage::is_low(free) => Finding::Warn(format!(
             "{path} has only {} MiB of free disk; make room there, or {}",
             free >> 20,
-            storage::ANOTHER
+            storage::DATA_DIR_REMEDY
         )),
         Ok(_) => Finding::Pass(format!("{path}")),
         Err(error) => Finding::Fail(error.to_string()),

@@ -42,7 +42,7 @@ pub(super) fn run(matches: &ArgMatches) -> Error {
     if let Err(error) = die_with(parent) {
         return error;
     }
-    if let Err(error) = descriptors::set(files) {
+    if let Err(error) = descriptors::set_soft_limit(files) {
         return Error::from(error).context("cannot set the limit of file descriptors");
     }
     Error::from(Command::new(binary).args(command).exec()).context("cannot run codex")

@@ -49,7 +49,7 @@ async fn fault(config: &Config, error: &io::Error) -> ListenFault {
                 Ok(client) => client.identify().await,
                 Err(_) => Listener::Other,
             };
-            let ours = storage::id(&config.data_dir);
+            let ours = storage::data_dir_id(&config.data_dir);
             match identify {
                 Listener::Airlock { data } if data.is_some() && data == ours => {
                     return ListenFault::OwnGateway;
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_gateway_is_identified_by_its_data_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let id = storage::id(folder.path()).unwrap();
+        let id = storage::data_dir_id(folder.path()).unwrap();
         let of = |id: &str| format!("{{\"service\": \"airlock\", \"data\": \"{id}\"}}");
         let (finding, error) = outcome(&of(&id), folder.path()).await;
         assert!(matches!(finding, Finding::Pass(_)), "{finding:?}");

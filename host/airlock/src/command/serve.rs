@@ -47,7 +47,7 @@ pub(super) fn run(
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
-    if let Err(error) = descriptors::raise() {
+    if let Err(error) = descriptors::raise_soft_limit() {
         tracing::warn!(%error, "the soft limit of file descriptors cannot be raised to the hard one");
     }
     runtime

@@ -34,7 +34,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let memory = config.server.limits.body_memory_bytes;
     let (body, least) = (
         config.server.limits.body_bytes,
-        memory::least(config.server.limits.body_bytes),
+        memory::minimum(config.server.limits.body_bytes),
     );
     if memory != 0 && memory < least {
         return Err(ConfigError::Conflict(format!(

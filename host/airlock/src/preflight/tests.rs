@@ -16,7 +16,7 @@ fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
     let below = file.join("data");
     let user = rustix::process::geteuid().as_raw();
     let said = |kind: ErrorKind, path: &Path| {
-        storage::fault("write to", path, storage::ANOTHER)(Error::from(kind)).to_string()
+        storage::error("write to", path, storage::DATA_DIR_REMEDY)(Error::from(kind)).to_string()
     };
     let data = Path::new("/data");
     for (kind, expected) in [
@@ -67,12 +67,12 @@ fn a_folder_is_told_from_others_whatever_it_is_called() {
     for path in [&one, &other] {
         std::fs::create_dir(path).unwrap();
     }
-    let id = storage::id(&one).unwrap();
-    assert_ne!(storage::id(&other), Some(id.clone()));
+    let id = storage::data_dir_id(&one).unwrap();
+    assert_ne!(storage::data_dir_id(&other), Some(id.clone()));
     let moved = folder.path().join("moved");
     std::fs::rename(&one, &moved).unwrap();
-    assert_eq!(storage::id(&moved), Some(id));
-    assert_eq!(storage::id(&one), None);
+    assert_eq!(storage::data_dir_id(&moved), Some(id));
+    assert_eq!(storage::data_dir_id(&one), None);
 }
 
 #[test]

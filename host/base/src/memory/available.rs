@@ -1,23 +1,23 @@
-//! The memory that this process may use: what its control group and the groups above it allow, or what the machine has.
+//! The memory that this process may use: the smallest limit of its control group, the groups above it, and the machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Bytes from which on a limit is none: version 1 writes no limit as the largest number of whole pages (memory.rst of
-/// Linux's cgroup-v1).
+/// The value in bytes from which a limit means no limit: cgroup version 1 reports none as the largest number of whole pages
+/// (Linux, Documentation/admin-guide/cgroup-v1/memory.rst).
 const UNLIMITED: u64 = 1 << 62;
 
-/// Bytes that this process may use. None: the system does not tell.
+/// The memory in bytes that this process may use. None: the system does not report it.
 pub(super) fn available() -> Option<u64> {
-    allowed(|path| fs::read_to_string(path).ok())
+    smallest_limit(|path| fs::read_to_string(path).ok())
 }
 
-/// The smallest of all limits, by what the files of the system say.
-fn allowed(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
-    let machine = read(Path::new("/proc/meminfo")).and_then(|text| total(&text));
+/// The smallest limit in the files of the system, which `read` reads.
+fn smallest_limit(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
+    let machine = read(Path::new("/proc/meminfo")).and_then(|text| machine_memory(&text));
     let mounts = read(Path::new("/proc/self/mountinfo")).unwrap_or_default();
     let groups = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
-    let groups = groups.lines().filter_map(|line| group(line, &mounts));
+    let groups = groups.lines().filter_map(|line| cgroup(line, &mounts));
     let limits = groups.flat_map(|(folder, root, file)| {
         let folders: Vec<PathBuf> = folder
             .ancestors()
@@ -33,8 +33,8 @@ fn allowed(read: impl Fn(&Path) -> Option<String>) -> Option<u64> {
         .min()
 }
 
-/// The machine's memory (`proc_meminfo(5)`).
-fn total(meminfo: &str) -> Option<u64> {
+/// The machine's memory in bytes (`proc_meminfo(5)`).
+fn machine_memory(meminfo: &str) -> Option<u64> {
     let row = meminfo
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))?;
@@ -42,9 +42,9 @@ fn total(meminfo: &str) -> Option<u64> {
     kibibytes.checked_mul(1 << 10)
 }
 
-/// A line of `/proc/self/cgroup` (cgroups(7)): the folder of a group that limits memory, the root of its hierarchy, and
-/// the file that has the limit.
-fn group(line: &str, mounts: &str) -> Option<(PathBuf, PathBuf, &'static str)> {
+/// Parses a line of `/proc/self/cgroup` (cgroups(7)) into the folder of a group that limits memory, the root of its
+/// hierarchy, and the name of the limit's file.
+fn cgroup(line: &str, mounts: &str) -> Option<(PathBuf, PathBuf, &'static str)> {
     let mut parts = line.splitn(3, ':');
     let (_, controllers, path) = (parts.next()?, parts.next()?, parts.next()?);
     let (kind, option, file) = if controllers.is_empty() {
@@ -56,19 +56,19 @@ fn group(line: &str, mounts: &str) -> Option<(PathBuf, PathBuf, &'static str)> {
     };
     let (root, mount) = mounts
         .lines()
-        .find_map(|mount| mounted(mount, kind, option))?;
-    // In a container the hierarchy's root may be the group itself, and its path one outside.
+        .find_map(|mount| mount_point(mount, kind, option))?;
+    // In a container, the mounted root may be the group itself, while the path is that outside of the container.
     let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
     Some((mount.join(below), mount, file))
 }
 
-/// A line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)): what of the hierarchy is mounted, and where, if it is of this
-/// type and has this option.
-fn mounted<'a>(line: &'a str, kind: &str, option: &str) -> Option<(&'a str, PathBuf)> {
+/// Parses a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)) into the mounted root and the mount point, if the file
+/// system has this type and this option.
+fn mount_point<'a>(line: &'a str, kind: &str, option: &str) -> Option<(&'a str, PathBuf)> {
     let (mount, system) = line.split_once(" - ")?;
     let mut system = system.split(' ');
-    let (found, _, options) = (system.next()?, system.next()?, system.next()?);
-    let fits = found == kind && (option.is_empty() || options.split(',').any(|it| it == option));
+    let (own_kind, _, options) = (system.next()?, system.next()?, system.next()?);
+    let fits = own_kind == kind && (option.is_empty() || options.split(',').any(|it| it == option));
     let mut fields = mount.split(' ').skip(3);
     let (root, at) = (fields.next()?, fields.next()?);
     fits.then(|| (root, PathBuf::from(at)))
@@ -85,7 +85,7 @@ mod tests {
     );
 
     fn limit_in(files: &[(&str, &str)]) -> Option<u64> {
-        allowed(|path| {
+        smallest_limit(|path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path);
             found.map(|(_, text)| (*text).to_owned())
         })
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_container_the_groups_path_may_be_one_outside() {
+    fn in_a_container_the_groups_path_may_be_that_outside() {
         let mounts = (
             "/proc/self/mountinfo",
             "30 23 0:26 /docker/1f /sys/fs/cgroup ro - cgroup2 cgroup rw\n",
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_system_that_tells_nothing_has_no_limit() {
+    fn a_system_that_reports_nothing_has_no_limit() {
         assert_eq!(limit_in(&[]), None);
     }
 }

@@ -1,16 +1,16 @@
-//! A key or a password that is never printed.
+//! Text that is never printed, such as a key.
 
 /// Text that is never printed.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps it.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for the one place that compares it.
+    /// The text itself, to compare or send it.
     pub fn expose(&self) -> &str {
         &self.0
     }

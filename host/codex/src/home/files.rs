@@ -11,7 +11,7 @@ use airlock_base::storage;
 
 /// Names a file of the data folder and what was tried with it.
 pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
-    let fault = storage::fault(action, path, storage::ANOTHER);
+    let fault = storage::error(action, path, storage::DATA_DIR_REMEDY);
     move |cause| fault(cause).into()
 }
 
@@ -20,7 +20,7 @@ const PATIENCE: u32 = 100;
 
 /// Makes a folder with mode 0700, and returns its real path: Codex refuses a home behind a link.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
-    storage::make_folder(path)?;
+    storage::create_private_folder(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(fault("make private", path))?;
     path.canonicalize().map_err(fault("read", path))

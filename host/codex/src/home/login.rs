@@ -189,7 +189,7 @@ impl Home {
 
 /// Names a login's file, which may lie in the user's own home, and what was tried with it.
 fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
-    let fault = storage::fault(action, path, SEPARATE);
+    let fault = storage::error(action, path, SEPARATE);
     move |cause| fault(cause).into()
 }
 

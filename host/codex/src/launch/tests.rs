@@ -126,7 +126,7 @@ fn codex_is_reached_through_ourselves() {
     let command = command.as_std();
     let arguments: Vec<&OsStr> = command.get_args().collect();
     let parent = std::process::id().to_string();
-    let files = descriptors::of_child().to_string();
+    let files = descriptors::child_soft_limit().to_string();
     assert_eq!(command.get_program(), "/proc/self/exe");
     assert_eq!(
         arguments,

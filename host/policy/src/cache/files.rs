@@ -107,7 +107,11 @@ fn exposed(path: &Path, fault: impl Into<String>) -> CacheError {
 
 /// A name that no other file has.
 pub(super) fn draft_name() -> String {
-    format!("{:016x}.{}", rand::random::<u64>(), file::DRAFT)
+    format!(
+        "{:016x}.{}",
+        rand::random::<u64>(),
+        file::TEMPORARY_EXTENSION
+    )
 }
 
 /// Makes a file for us alone.
@@ -181,7 +185,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
 /// Removes drafts that nobody finished.
 pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
     let now = SystemTime::now();
-    for (path, modified) in with_ending(folder, file::DRAFT)? {
+    for (path, modified) in with_ending(folder, file::TEMPORARY_EXTENSION)? {
         if now.duration_since(modified).is_ok_and(|age| age > STALE) {
             gone(fs::remove_file(&path)).map_err(fault("remove", &path))?;
         }

@@ -243,7 +243,9 @@ pub(super) fn remove_drafts(folder: &Path, prefix: &str) {
     for path in entries.map(|entry| entry.path()) {
         let name = path.file_name().and_then(|name| name.to_str());
         if name.is_some_and(|name| name.starts_with(prefix))
-            && path.extension().is_some_and(|end| end == file::DRAFT)
+            && path
+                .extension()
+                .is_some_and(|end| end == file::TEMPORARY_EXTENSION)
             && let Err(error) = fs::remove_file(&path)
         {
             tracing::warn!(path = %path.display(), %error, "a temporary file cannot be removed");

@@ -330,7 +330,10 @@ fn save(path: &Path, tape: &Tape) -> io::Result<()> {
 fn clear(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|end| end == file::DRAFT) {
+        if path
+            .extension()
+            .is_some_and(|end| end == file::TEMPORARY_EXTENSION)
+        {
             fs::remove_file(&path)?;
         }
     }

@@ -135,12 +135,12 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
     let mut blots = Vec::new();
     let is_json = depth > 0 && text.trim_start().starts_with(['{', '[', '"']);
     let scanned = is_json.then(|| {
-        scan(text, &secrets::is_name, &mut |found| {
+        scan(text, &secrets::is_secret_name, &mut |found| {
             let named =
                 |is: fn(&str) -> bool| found.hidden || found.name.as_deref().is_some_and(is);
             match &found.what {
                 JsonScalar::String(written) if but == Some(written) => {}
-                JsonScalar::String(written) if named(secrets::is_name) => {
+                JsonScalar::String(written) if named(secrets::is_secret_name) => {
                     let place = written.place(0..written.text.len());
                     blots.extend(place.map(|place| (place, b'x')));
                 }
@@ -150,7 +150,7 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
                     blots.extend(own);
                 }
                 // An x would be no number.
-                JsonScalar::Number(place) if named(secrets::is_name_of_number) => {
+                JsonScalar::Number(place) if named(secrets::is_secret_number_name) => {
                     blots.push((place.clone(), b'1'));
                 }
                 JsonScalar::Number(_) => {}

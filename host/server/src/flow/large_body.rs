@@ -43,7 +43,7 @@ impl LargeBodyLimiter {
         let free = processors.saturating_sub(1).max(1);
         Self {
             bodies: Arc::new(Semaphore::new(free)),
-            decoders: Arc::new(Semaphore::new(free.min(memory::decoders()))),
+            decoders: Arc::new(Semaphore::new(free.min(memory::max_decoders()))),
             decoded: DecodedImages::default(),
             longest_wait: limits.queue_wait,
         }

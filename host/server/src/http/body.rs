@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::budget::{BodyReservation, MemoryBudget, MemoryShortage};
 use super::failure::HttpError;
 use crate::config::ServerLimits;
-use airlock_base::memory::{MemoryShare, Split};
+use airlock_base::memory::{BodyMemory, MemoryShare};
 use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
@@ -66,15 +66,15 @@ enum BodyError {
 impl BodyReader {
     pub(super) fn new(limits: &ServerLimits, tasks: &Tasks) -> Self {
         Self::within(
-            Split::of(limits.body_memory_bytes, limits.body_bytes),
+            BodyMemory::configured(limits.body_memory_bytes, limits.body_bytes),
             limits.body_bytes,
             tasks,
         )
     }
 
-    fn within(split: Split, limit: usize, tasks: &Tasks) -> Self {
+    fn within(memory: BodyMemory, limit: usize, tasks: &Tasks) -> Self {
         Self {
-            budget: MemoryBudget::new(split),
+            budget: MemoryBudget::new(memory),
             limit,
             tasks: tasks.clone(),
         }

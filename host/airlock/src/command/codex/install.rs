@@ -193,12 +193,12 @@ struct StagingFolder {
 
 impl StagingFolder {
     fn new(data: &Path) -> Result<Self> {
-        storage::make_folder(data)?;
+        storage::create_private_folder(data)?;
         let file = data.join("codex-install.lock");
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).write(true).mode(0o600);
         let lock = options.open(&file);
-        let lock = lock.map_err(storage::fault("open", &file, storage::ANOTHER))?;
+        let lock = lock.map_err(storage::error("open", &file, storage::DATA_DIR_REMEDY))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -224,7 +224,7 @@ impl StagingFolder {
         DirBuilder::new()
             .mode(0o700)
             .create(&path)
-            .map_err(storage::fault("make", &path, storage::ANOTHER))?;
+            .map_err(storage::error("make", &path, storage::DATA_DIR_REMEDY))?;
         // The binary reports its canonical path.
         let path = path.canonicalize()?;
         Ok(Self { path, _lock: lock })

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use airlock_base::memory::{COPIES, MemoryShare, Split, units};
+use airlock_base::memory::{BodyMemory, COPIES, MemoryShare, permits};
 
 /// The most bytes of a small body, which may use the memory reserved for small ones.
 const SMALL: usize = 256 << 10;
@@ -70,10 +70,10 @@ struct BodyProgress {
 pub(super) struct MemoryShortage;
 
 impl MemoryBudget {
-    pub(super) fn new(split: Split) -> Self {
+    pub(super) fn new(memory: BodyMemory) -> Self {
         Self(Arc::new(BudgetInner {
-            common: Arc::new(Semaphore::new(split.common)),
-            small: Arc::new(Semaphore::new(split.small)),
+            common: Arc::new(Semaphore::new(memory.common)),
+            small: Arc::new(Semaphore::new(memory.small)),
             arriving: Mutex::default(),
         }))
     }
@@ -195,7 +195,7 @@ impl BodyReservation {
     /// No memory came free in time.
     pub(super) async fn grow(&mut self, piece: usize) -> Result<(), MemoryShortage> {
         self.bytes = self.bytes.saturating_add(piece);
-        let wanted = units(self.bytes.saturating_mul(COPIES));
+        let wanted = permits(self.bytes.saturating_mul(COPIES));
         self.update(|arrival| arrival.received(piece));
         if self.try_charge(wanted) {
             return Ok(());
@@ -301,7 +301,7 @@ impl BodyReservation {
             self.update(|arrival| (arrival.small, arrival.holds) = (small, true));
         }
         if small == self.small {
-            self.share.add(more);
+            self.share.merge(more);
         } else {
             self.share = more.into();
             self.small = small;

@@ -10,13 +10,13 @@ use airlock_base::memory::COPIES;
 const LIMIT: usize = 16;
 
 /// A split in KiB.
-fn split(common: usize, small: usize) -> Split {
-    Split { common, small }
+fn memory(common: usize, small: usize) -> BodyMemory {
+    BodyMemory { common, small }
 }
 
 /// A reader of a gateway that does not stop.
-fn within(split: Split, limit: usize) -> BodyReader {
-    BodyReader::within(split, limit, &Tasks::default())
+fn within(memory: BodyMemory, limit: usize) -> BodyReader {
+    BodyReader::within(memory, limit, &Tasks::default())
 }
 
 async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String, u16> {
@@ -24,7 +24,7 @@ async fn read(headers: &[(&str, &str)], body: impl Into<Body>) -> Result<String,
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let bodies = within(split(1, 0), LIMIT);
+    let bodies = within(memory(1, 0), LIMIT);
     let text = bodies
         .read_json_text(request.body(body.into()).unwrap())
         .await;
@@ -121,7 +121,7 @@ fn stalled(length: usize) -> Body {
 
 #[tokio::test(start_paused = true)]
 async fn all_bodies_together_have_a_limit_that_counts_their_copies() {
-    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
     let held = read_large(&bodies, LARGE).await.unwrap();
     let other = read_large(&bodies, LARGE).await.unwrap();
     assert_eq!(read_large(&bodies, 1).await.map(|_| ()), Err(503));
@@ -132,7 +132,7 @@ async fn all_bodies_together_have_a_limit_that_counts_their_copies() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_waits_a_moment_for_memory() {
-    let bodies = within(split(COPIES * 300, 0), LARGE);
+    let bodies = within(memory(COPIES * 300, 0), LARGE);
     let held = read_large(&bodies, LARGE).await.unwrap();
     let leaves = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -144,7 +144,7 @@ async fn a_body_waits_a_moment_for_memory() {
 
 #[tokio::test(start_paused = true)]
 async fn small_bodies_have_memory_that_large_ones_never_take() {
-    let bodies = within(split(COPIES * 300, COPIES * 2), LARGE);
+    let bodies = within(memory(COPIES * 300, COPIES * 2), LARGE);
     let large = read_large(&bodies, LARGE).await.unwrap();
     let small = read_large(&bodies, KIB).await.unwrap();
     assert!(read_large(&bodies, KIB).await.is_ok());
@@ -160,7 +160,7 @@ async fn small_bodies_have_memory_that_large_ones_never_take() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_stops_or_trickles_is_a_408_within_two_windows() {
-    let bodies = within(split(COPIES * 1000, 0), 1000 * KIB);
+    let bodies = within(memory(COPIES * 1000, 0), 1000 * KIB);
     for body in [
         stalled(LARGE),
         stalled(1),
@@ -185,7 +185,7 @@ async fn a_body_that_stops_or_trickles_is_a_408_within_two_windows() {
 
 #[tokio::test(start_paused = true)]
 async fn when_memory_is_short_the_slowest_body_is_evicted() {
-    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
     let order = std::sync::Mutex::new(Vec::new());
     let arrive = async |name, body| {
         let arrived = bodies
@@ -224,7 +224,7 @@ async fn when_memory_is_short_the_slowest_body_is_evicted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_fast_body_is_not_evicted() {
-    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
     let fast = bodies.read_json_text(
         Request::post("/")
             .body(endless(20 * KIB, Duration::from_millis(100)))
@@ -243,7 +243,7 @@ async fn a_fast_body_is_not_evicted() {
 
 #[tokio::test(start_paused = true)]
 async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
-    let bodies = within(split(COPIES * 700, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 700, 0), 600 * KIB);
     let arrive = async |every| {
         let piece = Bytes::from("x".repeat(100 * KIB));
         let pieces = futures_util::stream::iter(0..6).then(move |_| {
@@ -265,7 +265,7 @@ async fn of_large_bodies_that_have_no_room_together_the_first_is_read() {
 
 #[tokio::test(start_paused = true)]
 async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
-    let bodies = within(split(COPIES * 300, COPIES * 100), LARGE);
+    let bodies = within(memory(COPIES * 300, COPIES * 100), LARGE);
     let mut large = [(); 4].map(|()| bodies.budget.reserve(LARGE));
     for body in &mut large {
         // The last one finds no memory.
@@ -278,7 +278,7 @@ async fn the_beginning_of_a_large_body_takes_no_memory_of_small_ones() {
 
 #[tokio::test(start_paused = true)]
 async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
-    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
     let [mut first, mut second] = [(); 2].map(|()| bodies.budget.reserve(0));
     first.grow(LARGE).await.unwrap();
     second.grow(LARGE).await.unwrap();
@@ -297,7 +297,7 @@ async fn no_further_body_is_evicted_before_the_memory_of_one_is_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
-    let bodies = within(split(COPIES * 600, 0), 600 * KIB);
+    let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
     let held = read_large(&bodies, 600 * KIB).await.unwrap();
     let leaves = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -314,7 +314,7 @@ async fn a_body_that_holds_no_memory_waits_beside_others_that_wait() {
 #[tokio::test(start_paused = true)]
 async fn bodies_that_have_not_arrived_when_the_gateway_stops_are_refused() {
     let tasks = Tasks::default();
-    let bodies = BodyReader::within(split(COPIES * 300, 0), LARGE, &tasks);
+    let bodies = BodyReader::within(memory(COPIES * 300, 0), LARGE, &tasks);
     let held = read_large(&bodies, 200 * KIB).await.unwrap();
     let code = async |body| {
         let refused = bodies
