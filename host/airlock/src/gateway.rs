@@ -1,4 +1,4 @@
-//! One running gateway: everything started in order, and stopped in order.
+//! A running gateway: starts policies, Codex and the HTTP server in order, and stops them in order.
 
 use std::error::Error;
 use std::io;
@@ -23,13 +23,13 @@ use airlock_rehearsal as rehearsal;
 use airlock_server::flow::Flow;
 use airlock_server::http::{self, HttpServer};
 
-/// How long Codex and our own tasks may take to end. A Codex that heeds nothing is killed well before.
+/// How long all tasks may take to end. A Codex that does not react is killed well before.
 const STOP: Duration = Duration::from_secs(20);
 
-/// How long aborted replies may take to reach their clients.
+/// How long aborted responses may take to reach their clients.
 const ABORT: Duration = Duration::from_secs(5);
 
-/// A gateway that serves. Dropping it stops nothing: `drain` does.
+/// A gateway that serves until [`Gateway::drain`]. Dropping it does not stop it.
 pub struct Gateway {
     server: HttpServer,
     account: Account,
@@ -37,7 +37,7 @@ pub struct Gateway {
     drain: Duration,
 }
 
-/// Why a gateway did not start. The sources have the details.
+/// Why a gateway did not start. The sources of the error have the details.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder cannot be used.
@@ -46,27 +46,27 @@ pub enum StartError {
     /// The policy cannot serve.
     #[error("cannot load the policy")]
     Policy(#[source] Box<dyn Error + Send + Sync>),
-    /// The address is taken, or is not one of this machine.
+    /// The address is in use, or not one of this machine.
     #[error("cannot listen on {address}")]
     Listen {
-        /// As configured.
+        /// The configured address.
         address: SocketAddr,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The scripted model has no port.
+    /// The rehearsal's model cannot listen.
     #[error("cannot start the rehearsal's model")]
     Rehearsal(#[source] io::Error),
-    /// Codex's home cannot be written.
+    /// Codex's home cannot be prepared.
     #[error(transparent)]
     Home(Box<dyn Error + Send + Sync>),
 }
 
 impl Gateway {
-    /// Starts a gateway. When this returns, it answers; whether Codex does yet, `/readyz` says.
+    /// Starts a gateway. When this returns, it accepts requests; `/readyz` reports whether Codex is ready.
     ///
     /// # Errors
-    /// What a person must put right before a start can succeed. A missing Codex is none of these.
+    /// What the operator must correct first. A missing Codex is not an error.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let free =
             storage::prepare(&config.data_dir).map_err(|error| StartError::Data(error.into()))?;
@@ -78,7 +78,7 @@ impl Gateway {
         }
         let tasks = Tasks::default();
         let metrics = Metrics::default();
-        // Compiling takes long, so it comes before there is a socket for clients to wait on.
+        // Compiling the policy takes long, so it precedes the socket on which clients would wait.
         let registry = match Registry::open(&config.policy, &metrics, &tasks).await {
             Ok(registry) => registry,
             Err(error) => {
@@ -108,15 +108,15 @@ impl Gateway {
         }
     }
 
-    /// Where it listens: with the port that the system chose, if it was asked to.
+    /// The address on which the gateway listens, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
 
-    /// Stops the gateway: accepts nothing more, lets running replies end as long as `limits.drain` allows, ends the others
-    /// with an error, and then ends Codex.
+    /// Stops the gateway: accepts no more connections, lets running responses end within `limits.drain`, ends the others with
+    /// an error, and then ends Codex.
     pub async fn drain(&self) {
-        // A sign-in waits for a person, and nobody waits for that.
+        // A sign-in may take minutes, so it is stopped at once.
         let (drained, ()) = tokio::join!(self.server.drain(self.drain), self.account.stop());
         if !drained {
             tracing::warn!("replies that had not ended in time are ended with an error");
@@ -125,9 +125,8 @@ impl Gateway {
         stop(&self.tasks).await;
     }
 
-    /// Ends all running replies now: a stream by an error frame, another request by a 503, both with the code
-    /// `gateway_stopping`. Returns when all connections are closed, or after 5 s: a client that does not read its answer
-    /// gets none.
+    /// Ends all running responses now: a stream by an error frame, another request by a 503, both with the code
+    /// `gateway_stopping`. Returns when all connections are closed, or after 5 s, when clients that do not read are cut off.
     pub async fn abort(&self) {
         self.tasks.abort_requests();
         if !self.server.drain(ABORT).await {
@@ -136,7 +135,7 @@ impl Gateway {
     }
 }
 
-/// From the model outwards to the socket.
+/// Starts the rehearsal's model, Codex and the HTTP server.
 async fn serve(
     config: &Config,
     registry: Registry,
@@ -193,6 +192,7 @@ async fn serve(
     Ok((server, account))
 }
 
+/// Stops the tasks, and waits for their end at most [`STOP`].
 async fn stop(tasks: &Tasks) {
     if timeout(STOP, tasks.stop()).await.is_err() {
         tracing::warn!("some tasks did not end in time");

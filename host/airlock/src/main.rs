@@ -1,4 +1,4 @@
-//! Arguments in, exit code out, and where memory comes from. The only place that exits or prints.
+//! The entry point of the binary, and its allocator.
 
 use std::process::ExitCode;
 
@@ -7,13 +7,14 @@ use tikv_jemallocator::Jemalloc;
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// What jemalloc reads as it starts (its manual, section TUNING). One arena: each holds memory of its own, 1 MiB and more,
-/// and a thread's cache serves nearly all that is asked for. What is free goes back to the system within seconds, by a thread of
-/// jemalloc's own: a gateway that is idle frees nothing, and would keep what its start took.
-#[expect(unsafe_code, reason = "jemalloc finds its settings by this name")]
+/// The options that jemalloc reads as it starts (its manual, section TUNING). One arena, because each holds 1 MiB or more of
+/// its own and the threads' caches serve nearly all allocations. A background thread returns free memory to the system
+/// within seconds, because an idle gateway calls nothing that would, and would keep the memory of its start.
+#[expect(unsafe_code, reason = "jemalloc finds its options by this name")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static SETTINGS: &u8 = &c"narenas:1,background_thread:true,dirty_decay_ms:3000,muzzy_decay_ms:0"
-    .to_bytes_with_nul()[0];
+static JEMALLOC_OPTIONS: &u8 =
+    &c"narenas:1,background_thread:true,dirty_decay_ms:3000,muzzy_decay_ms:0".to_bytes_with_nul()
+        [0];
 
 fn main() -> ExitCode {
     airlock::command::run(

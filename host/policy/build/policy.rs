@@ -1,7 +1,7 @@
 //! Builds a policy crate of this workspace into a component.
 #![expect(
     clippy::disallowed_methods,
-    reason = "cargo tells build scripts everything in variables"
+    reason = "cargo passes a build script its input in variables"
 )]
 
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use wit_component::ComponentEncoder;
 
-/// What policies are compiled for: nothing in it can reach the outside.
+/// The target of policies; its standard library imports nothing.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// What they are compiled for with the feature `wasi`: its standard library reaches for files, the network and more,
-/// and cargo's output is a component already.
+/// The target of policies with the feature `wasi`; its standard library imports WASI, and cargo's output is a component
+/// already.
 const WASI_TARGET: &str = "wasm32-wasip2";
 const WASI: &str = "wasi";
 
-/// Variables by which cargo, clippy and coverage tools reach into the builds below them. They are meant for the
-/// outer build: its flags are for another target, and its target folder is locked.
-const NOT_OURS: &[&str] = &[
+/// Variables by which cargo, clippy and coverage tools configure nested builds. They are removed: the outer build's flags are
+/// for another target, and its target folder is locked.
+const OUTER_BUILD_VARIABLES: &[&str] = &[
     "RUSTFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
     "CARGO_BUILD_RUSTFLAGS",
@@ -37,18 +37,18 @@ const NOT_OURS: &[&str] = &[
     "CLIPPY_CONF_DIR",
 ];
 
-/// Builds the package with these features and returns the path of its component. Cargo runs the build script again when the sources of
-/// the package or of a policy that it builds on, the WIT, or the lock file change, and only then.
+/// Builds the package with these features and returns the path of its component. Cargo runs the build script again when the
+/// sources of the package or of a policy that it builds on, the WIT, or the lock file change.
 ///
 /// # Errors
-/// That the target is missing (one sentence with the way out), or that the build fails.
+/// The target is not installed, or the build fails.
 pub(crate) fn build(package: &str, features: &[&str]) -> Result<PathBuf> {
     let workspace = workspace()?;
     let out = PathBuf::from(
         std::env::var_os("OUT_DIR")
             .context("OUT_DIR is not set: this runs in build scripts only")?,
     );
-    watch(package, &workspace);
+    rerun_if_changed(package, &workspace);
 
     let target = target_folder(&workspace, &out).join("policies");
     let triple = if features.contains(&WASI) {
@@ -67,7 +67,7 @@ pub(crate) fn build(package: &str, features: &[&str]) -> Result<PathBuf> {
     let component = if triple == WASI_TARGET {
         bytes
     } else {
-        encoded(&bytes)?
+        encode_component(&bytes)?
     };
     let name = [&[package], features].concat().join("-");
     let path = out.join(format!("{name}.wasm"));
@@ -75,13 +75,13 @@ pub(crate) fn build(package: &str, features: &[&str]) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The component that a module becomes.
-fn encoded(module: &[u8]) -> Result<Vec<u8>> {
+/// Encodes a core module as a component.
+fn encode_component(module: &[u8]) -> Result<Vec<u8>> {
     let mut encoder = ComponentEncoder::default();
     let encoder = encoder
         .validate(true)
         .module(module)
-        .context("the policy is no module that can be a component")?;
+        .context("the policy is not a module that a component can be made of")?;
     encoder
         .encode()
         .context("the policy cannot be made a component")
@@ -99,7 +99,7 @@ fn workspace() -> Result<PathBuf> {
     Ok(found.context("the workspace has no Cargo.lock")?.to_owned())
 }
 
-/// The outer build's target folder, wherever it was put: OUT_DIR is `…/PROFILE/build/CRATE-HASH/out` in it.
+/// The target folder of the outer build: OUT_DIR is `…/PROFILE/build/CRATE-HASH/out` in it.
 fn target_folder(workspace: &Path, out: &Path) -> PathBuf {
     let found = out
         .ancestors()
@@ -107,8 +107,9 @@ fn target_folder(workspace: &Path, out: &Path) -> PathBuf {
     found.map_or_else(|| workspace.join("target"), Path::to_owned)
 }
 
-fn watch(package: &str, workspace: &Path) {
-    // Policies may build on the shipped one, so its sources count for each. Folders are watched as a whole.
+/// Names the files whose changes run the build script again.
+fn rerun_if_changed(package: &str, workspace: &Path) {
+    // Policies may build on the shipped one. Cargo watches a folder as a whole.
     let mut folders = vec!["guest/shipped"];
     folders.extend(match package {
         "airlock-critique" => Some("guest/critique"),
@@ -143,6 +144,7 @@ fn remapped(workspace: &Path) -> String {
     flags.collect::<Vec<_>>().join("\u{1f}")
 }
 
+/// Compiles the package in a target folder of its own.
 fn compile(
     package: &str,
     features: &[&str],
@@ -166,7 +168,7 @@ fn compile(
     ]);
     command.arg("--features").arg(features.join(","));
     command.arg("--target-dir").arg(target);
-    for variable in NOT_OURS {
+    for variable in OUTER_BUILD_VARIABLES {
         command.env_remove(variable);
     }
     command.env("CARGO_ENCODED_RUSTFLAGS", remapped(workspace));
