@@ -36,7 +36,7 @@ impl Default for LogConfig {
 /// Installs the log of this process. Hold the guard until the process ends: it flushes the log.
 ///
 /// # Errors
-/// The system has no thread to give.
+/// The thread cannot be started.
 pub(crate) fn init(log: &LogConfig) -> io::Result<FlushGuard> {
     let (writer, guard) = non_blocking::start(io::stderr())?;
     // It fails where a program that uses this crate as a library has installed its own subscriber.

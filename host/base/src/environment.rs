@@ -14,7 +14,7 @@ impl Environment {
     pub fn of_process() -> Self {
         #[expect(
             clippy::disallowed_methods,
-            reason = "this is the reader that the lint asks for"
+            reason = "this is the reader that the lint recommends"
         )]
         Self(std::env::vars_os().collect())
     }

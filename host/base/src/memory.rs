@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// (docs/performance.md): the body, the policy's parsed form, the plan, and the line to Codex.
 pub const COPIES: usize = 5;
 
-/// Bytes that a permit of a memory semaphore stands for.
+/// Bytes per permit of a semaphore that counts memory.
 const PERMIT_BYTES: usize = 1 << 10;
 
 /// The largest default in bytes. The default is a quarter of the memory that this process may use.
@@ -49,7 +49,7 @@ pub struct BodyMemory {
 }
 
 impl BodyMemory {
-    /// The memory that the settings give: `body_memory_bytes`, or the default of this system if that is 0.
+    /// The configured memory: `body_memory_bytes`, or the default of this system if that is 0.
     pub fn configured(body_memory_bytes: usize, body_bytes: usize) -> Self {
         let bytes = match body_memory_bytes {
             0 => default_bytes(available::available(), body_bytes),

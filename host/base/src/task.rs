@@ -22,7 +22,7 @@ impl Tasks {
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         #[expect(
             clippy::disallowed_methods,
-            reason = "this is the spawn that the lint asks for"
+            reason = "this is the spawn that the lint recommends"
         )]
         tokio::spawn(
             self.tracker

@@ -76,41 +76,8 @@ impl Config {
         if let Some(path) = &file {
             refuse_unknown(&table, "", path)?;
         }
-        let home = environment.home();
-        let working_folder = PathBuf::new();
-        let file_folder = file.as_deref().and_then(Path::parent);
-        let file_folder = file_folder.unwrap_or(&working_folder);
-
         let mut config = Self::defaults(environment);
-        let mut sources = Vec::with_capacity(SETTINGS.len());
-        for setting in SETTINGS {
-            let given = given_value(setting, flags, &config.environment, &table)?;
-            let Some(GivenValue {
-                source,
-                origin,
-                value,
-            }) = given
-            else {
-                sources.push(ValueSource::Default);
-                continue;
-            };
-            let folder = match source {
-                ValueSource::File => file_folder,
-                _ => &working_folder,
-            };
-            let base = PathBase {
-                folder,
-                home: home.as_deref(),
-            };
-            (setting.field)(&mut config)
-                .set(&value, setting.bounds, &base)
-                .map_err(|fault| ConfigError::Value {
-                    key: setting.key,
-                    fault,
-                    origin,
-                })?;
-            sources.push(source);
-        }
+        let sources = config.apply_sources(flags, &table, file.as_deref())?;
         config.set_data_dir(config.data_dir.clone());
         if config.data_dir.as_os_str().is_empty() {
             return Err(ConfigError::Conflict(
@@ -127,6 +94,47 @@ impl Config {
             file,
             warnings,
         })
+    }
+
+    /// Sets each field from the source that takes precedence, and returns the sources in the order of the table.
+    fn apply_sources(
+        &mut self,
+        flags: &Flags,
+        table: &Table,
+        file: Option<&Path>,
+    ) -> Result<Vec<ValueSource>, ConfigError> {
+        let home = self.environment.home();
+        let working_folder = Path::new("");
+        let file_folder = file.and_then(Path::parent).unwrap_or(working_folder);
+        let mut sources = Vec::with_capacity(SETTINGS.len());
+        for setting in SETTINGS {
+            let given = given_value(setting, flags, &self.environment, table)?;
+            let Some(GivenValue {
+                source,
+                origin,
+                value,
+            }) = given
+            else {
+                sources.push(ValueSource::Default);
+                continue;
+            };
+            let base = PathBase {
+                folder: match source {
+                    ValueSource::File => file_folder,
+                    _ => working_folder,
+                },
+                home: home.as_deref(),
+            };
+            (setting.field)(self)
+                .set(&value, setting.bounds, &base)
+                .map_err(|fault| ConfigError::Value {
+                    key: setting.key,
+                    fault,
+                    origin,
+                })?;
+            sources.push(source);
+        }
+        Ok(sources)
     }
 }
 
@@ -209,7 +217,7 @@ fn hint(key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// A value that a source gives a setting.
+/// The value of a setting in a source.
 struct GivenValue {
     source: ValueSource,
     /// The flag, variable or file, for errors.
@@ -217,7 +225,7 @@ struct GivenValue {
     value: Value,
 }
 
-/// The value of the source that takes precedence. None: no source gives one.
+/// The value in the source that takes precedence. None: no source has one.
 fn given_value(
     setting: &Setting,
     flags: &Flags,

@@ -131,7 +131,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("limits.park_time", |c| SettingField::Duration(&mut c.server.limits.park_time), "How long each of them may wait.").range(1, DAY),
     Setting::new("limits.model_wait", |c| SettingField::Duration(&mut c.codex.limits.model_wait), "How long the model may send nothing after a request, from the start of a turn and after each of its responses, Codex's own retries included. A model of your own that reads a long prompt before its first token may need more.").range(100, DAY),
     Setting::new("limits.model_requests", |c| SettingField::Count(&mut c.codex.limits.model_requests), "Requests to the model that a turn may make for one response to a client, besides Codex's own retries. One is usual; each call of a function that was not offered makes another.").range(2, 1000),
-    Setting::new("limits.call_silence", |c| SettingField::Duration(&mut c.codex.limits.call_silence), "How long a model that has called a tool may be silent before Codex is asked whether its stream still runs; its turn then does not wait.").range(10, HOUR),
+    Setting::new("limits.call_silence", |c| SettingField::Duration(&mut c.codex.limits.call_silence), "How long a model that has called a tool may be silent before Airlock queries whether its stream still runs; its turn then does not wait.").range(10, HOUR),
     Setting::new("limits.call_timeout", |c| SettingField::Duration(&mut c.codex.limits.call_timeout), "How long a call to Codex may take.").range(100, HOUR),
     // At about 200 unanswered calls Codex 0.169 refuses, and at 400 some are never answered.
     Setting::new("limits.calls_in_flight", |c| SettingField::Count(&mut c.codex.limits.calls_in_flight), "Calls to Codex that may be unanswered at once.").range(1, 150),

@@ -12,9 +12,9 @@ pub(super) fn host(text: &str) -> Result<(), String> {
         return Err(no_wildcard(text, "host"));
     }
     let (_, rest) = text.split_once("://").unwrap_or(("", text));
-    let meant = without_port(authority(rest));
+    let suggestion = without_port(authority(rest));
     let fault = "a host has no scheme, port or path";
-    Err(refusal(text, fault, bracketed(meant), "box.example"))
+    Err(refusal(text, fault, bracketed(suggestion), "box.example"))
 }
 
 /// Checks an origin as browsers send it: `https://chat.example`, with a port only if it is not the scheme's default.
@@ -35,13 +35,13 @@ pub(super) fn origin(text: &str) -> Result<(), String> {
     let authority = authority(rest);
     let host = bracketed(without_port(authority)).unwrap_or_default();
     let port = port(authority).filter(|port| !is_default_port(scheme, port));
-    let meant = match port {
+    let suggestion = match port {
         Some(port) => format!("{scheme}://{host}:{port}"),
         None => format!("{scheme}://{host}"),
     };
     let fault = "an origin is scheme and host, with a port only where it is not the usual one";
-    let meant = is_origin(&meant).then_some(meant);
-    Err(refusal(text, fault, meant, "https://chat.example"))
+    let suggestion = is_origin(&suggestion).then_some(suggestion);
+    Err(refusal(text, fault, suggestion, "https://chat.example"))
 }
 
 /// Checks a public key as minisign writes it.
@@ -167,9 +167,11 @@ fn no_wildcard(text: &str, kind: &str) -> String {
     format!("has {text:?}, but there are no wildcards: name each {kind}")
 }
 
-fn refusal(text: &str, fault: &str, meant: Option<String>, example: &str) -> String {
-    match meant {
-        Some(meant) => format!("has {text:?}, which never matches: {fault}; write {meant:?}"),
+fn refusal(text: &str, fault: &str, suggestion: Option<String>, example: &str) -> String {
+    match suggestion {
+        Some(suggestion) => {
+            format!("has {text:?}, which never matches: {fault}; write {suggestion:?}")
+        }
         None if !text.is_ascii() => format!(
             "has {text:?}, which never matches: browsers send such names in ASCII, as xn--…; write that"
         ),

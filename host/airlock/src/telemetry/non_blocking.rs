@@ -70,7 +70,7 @@ struct BufferState {
 /// Starts the thread that writes.
 ///
 /// # Errors
-/// The system has no thread to give.
+/// The thread cannot be started.
 pub(super) fn start(
     out: impl Write + Send + 'static,
 ) -> io::Result<(NonBlockingWriter, FlushGuard)> {

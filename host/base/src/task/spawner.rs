@@ -25,7 +25,7 @@ struct SpawnJob {
 /// The system refuses, or too many spawns are queued.
 pub async fn spawn(command: Command) -> io::Result<Child> {
     static JOBS: OnceLock<Option<SyncSender<SpawnJob>>> = OnceLock::new();
-    let refused = || io::Error::other("the spawning thread does not answer");
+    let refused = || io::Error::other("the spawning thread does not respond");
     let jobs = JOBS.get_or_init(start).as_ref().ok_or_else(refused)?;
     let (child, spawned) = oneshot::channel();
     jobs.try_send(SpawnJob {

@@ -30,7 +30,7 @@ fn hosts_and_origins_of_requests_are_accepted() {
 
 #[test]
 fn a_host_that_never_matches_is_refused_with_the_right_spelling() {
-    for (text, meant) in [
+    for (text, suggestion) in [
         ("a:8787", "write \"a\""),
         ("https://a.example/", "write \"a.example\""),
         ("https://a.example:8787/v1?x#y", "write \"a.example\""),
@@ -47,7 +47,7 @@ fn a_host_that_never_matches_is_refused_with_the_right_spelling() {
     ] {
         let refusal = host(text).unwrap_err();
         assert!(
-            refusal.contains(meant) && refusal.contains(&format!("{text:?}")),
+            refusal.contains(suggestion) && refusal.contains(&format!("{text:?}")),
             "{text}: {refusal}"
         );
     }
@@ -55,7 +55,7 @@ fn a_host_that_never_matches_is_refused_with_the_right_spelling() {
 
 #[test]
 fn an_origin_that_never_matches_is_refused_with_the_right_spelling() {
-    for (text, meant) in [
+    for (text, suggestion) in [
         ("https://x.example/", "write \"https://x.example\""),
         ("https://x.example/chat", "write \"https://x.example\""),
         ("https://x.example:443", "write \"https://x.example\""),
@@ -78,7 +78,7 @@ fn an_origin_that_never_matches_is_refused_with_the_right_spelling() {
     ] {
         let refusal = origin(text).unwrap_err();
         assert!(
-            refusal.contains(meant) && refusal.contains(&format!("{text:?}")),
+            refusal.contains(suggestion) && refusal.contains(&format!("{text:?}")),
             "{text}: {refusal}"
         );
     }
