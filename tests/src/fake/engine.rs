@@ -106,11 +106,11 @@ impl Engine {
         match answer {
             None => self.respond(&method, &id, &params, None).await,
             Some(ScriptedResponse::With(over)) => {
-                self.respond(&method, &id, &params, Some(over)).await
+                self.respond(&method, &id, &params, Some(over)).await;
             }
             Some(ScriptedResponse::Result(result)) => self.output.result(&id, result).await,
             Some(ScriptedResponse::Error { code, message }) => {
-                self.output.error(&id, code, &message).await
+                self.output.error(&id, code, &message).await;
             }
             Some(ScriptedResponse::Silence) => {}
             Some(ScriptedResponse::Exit(code)) => self.output.exit(code).await,
