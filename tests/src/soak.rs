@@ -88,7 +88,7 @@ pub async fn run(plan: SoakPlan) -> Result<SoakReport> {
     let mut gateway = Gateway::with()
         .administered()
         .environment("AIRLOCK_FLEET_SPARE", "true")
-        .environment("AIRLOCK_FLEET_THREADS_AHEAD", "4")
+        .environment("AIRLOCK_FLEET_WARM_THREADS", "4")
         .settings("[log]\nfilter = \"error\"\n[limits]\nturns = 200\npark_time = \"10s\"");
     let builds = builds()?;
     for (name, component) in &builds {

@@ -19,9 +19,9 @@ fn signed_out() -> Result<FakeCodex> {
 /// The command that signs this set-up in.
 fn login(setup: &Setup, fake: &FakeCodex) -> String {
     format!(
-        "airlock login --listen 127.0.0.1:0 --codex-bin {} --data-dir {}",
-        fake.binary().display(),
-        setup.data().display()
+        "airlock login --listen 127.0.0.1:0 --data-dir {} --codex-bin {}",
+        setup.data().display(),
+        fake.binary().display()
     )
 }
 

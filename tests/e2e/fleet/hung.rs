@@ -14,7 +14,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
     for ahead in ["0", "2"] {
         let fake = FakeCodex::start(Script::new())?;
         let gateway = spared()
-            .environment("AIRLOCK_FLEET_THREADS_AHEAD", ahead)
+            .environment("AIRLOCK_FLEET_WARM_THREADS", ahead)
             .over_fake(&fake)
             .await?;
         let admin = gateway.admin();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 fn ahead() -> GatewayBuilder {
     Gateway::with()
         .administered()
-        .environment("AIRLOCK_FLEET_THREADS_AHEAD", "2")
+        .environment("AIRLOCK_FLEET_WARM_THREADS", "2")
 }
 
 fn waiting(threads: u64) -> impl Fn(&Value) -> bool {

@@ -162,7 +162,7 @@ impl GatewayBuilder {
     }
 
     fn quiet(mut self) -> Self {
-        for (name, quiet) in [("SPARE", "false"), ("THREADS_AHEAD", "0")] {
+        for (name, quiet) in [("SPARE", "false"), ("WARM_THREADS", "0")] {
             let name = format!("AIRLOCK_FLEET_{name}");
             self.environment.entry(name).or_insert_with(|| quiet.into());
         }
