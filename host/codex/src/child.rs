@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::binary::BinaryError;
+use super::call_error::CallError;
 use super::command::ProcessGroup;
-use super::connection::{CallError, Connection, ConnectionLimits};
+use super::connection::{Connection, ConnectionLimits};
 use super::launch::{Launch, LaunchError};
 use super::protocol::{Capabilities, ClientInfo, InitializeParams, InitializeResponse, UNREAD};
 use super::stderr;

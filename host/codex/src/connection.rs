@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use airlock_wire::decode::{self, RpcError, RpcMessage, ThreadNotification};
+use airlock_wire::decode::{self, RpcMessage, ThreadNotification};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +26,7 @@ pub(super) use self::liveness::WeakConnection;
 use self::message::{RpcCall, RpcNotification, RpcResponse, encode};
 use self::read::read;
 use self::write::write;
+use super::call_error::CallError;
 use super::pending::{PendingCalls, RpcResult};
 use super::protocol::{Nothing, TOOL_CALL};
 use super::requests;
@@ -40,23 +41,6 @@ const LINES: usize = 1024;
 /// send the same history. Messages below the second size are not counted.
 const LARGE_MESSAGES_KIB: u32 = 32 << 10;
 const LARGE_MESSAGE_KIB: u32 = 256;
-
-/// Why a call has no result.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CallError {
-    /// The child has exited.
-    #[error("the connection to codex is closed")]
-    Closed,
-    /// No response within the call timeout.
-    #[error("codex did not answer in time")]
-    TimedOut,
-    /// Codex responded with an error.
-    #[error(transparent)]
-    Refused(#[from] RpcError),
-    /// The response has an unknown shape, or the call cannot be encoded.
-    #[error("codex answered something unexpected")]
-    Malformed(#[source] serde_json::Error),
-}
 
 /// The limits of a connection.
 #[derive(Debug, Clone, Copy)]

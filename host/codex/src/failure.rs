@@ -9,10 +9,10 @@ use std::time::Duration;
 use airlock_wire::decode::{RpcError, TurnError};
 use serde_json::Value;
 
-use super::connection::CallError;
+use super::call_error::CallError;
 use super::protocol::{DynamicTool, INVALID_PARAMS, OVERLOADED};
 use super::stderr;
-use super::turn::TurnOutcome;
+use super::turn_outcome::TurnOutcome;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Ending, ProblemKind, Shortfall};
 

@@ -9,6 +9,7 @@ pub mod home; // its home folder
 pub mod launch; // the command that starts it
 pub mod schema; // the upgrade gate
 
+mod call_error; // why a call of its JSON-RPC has no result
 mod child; // one process
 mod command; // its command line and environment
 mod connection; // JSON-RPC over its stdin and stdout
@@ -27,6 +28,7 @@ mod stderr; // its stderr, redacted
 mod thread_catalogs; // the models' catalogs for threads
 mod token_error; // why there is no ChatGPT token
 mod turn; // a turn's state and events
+mod turn_outcome; // how a turn ended
 mod turn_task; // a turn's task
 mod upstream; // whether the model can be reached
 mod vocabulary; // its types, converted to WIT's
@@ -43,7 +45,8 @@ pub use self::fleet::{FleetReport, Started};
 use self::launch::Launch;
 use self::prompt::Prompt;
 pub use self::prompt::{Conversation, brief_bytes};
-pub use self::turn::{Parked, Permit, Turn, TurnContext, TurnOutcome};
+pub use self::turn::{Parked, Permit, Turn, TurnContext};
+pub use self::turn_outcome::TurnOutcome;
 use self::turn_task::{TurnStartError, TurnTimeouts};
 pub use self::upstream::{ModelReport, Reach};
 use crate::config::{CodexConfig, TurnLimits};

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::connection::{CallError, Connection};
+use super::call_error::CallError;
+use super::connection::Connection;
 use super::prompt::{self, Conversation};
 use super::protocol::{self, ConfigReadResponse, ModelListParams, ModelListResponse, Nothing};
 use super::thread_catalogs::ThreadCatalogs;

@@ -6,7 +6,6 @@
 
 mod apply; // a report, applied to the state
 mod context; // what it is started with
-mod outcome; // how it ended
 mod parked; // waiting for its client
 mod progress; // what its task observes
 mod state; // its state and its queue
@@ -23,13 +22,13 @@ use tokio::time::Instant;
 pub(super) use self::apply::CredentialOutcome;
 use self::apply::{Effects, ReceivedReport};
 pub use self::context::{Permit, TurnContext};
-pub use self::outcome::TurnOutcome;
 pub use self::parked::Parked;
 pub(super) use self::progress::TurnProgress;
 use self::state::TurnState;
 pub(crate) use self::tool_calls::EncodedToolResult;
 pub(super) use self::tool_calls::ToolReply;
 use super::failure;
+use super::turn_outcome::TurnOutcome;
 use airlock_base::wake_flag::WakeFlag;
 use airlock_types::wit::Event;
 

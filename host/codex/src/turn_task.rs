@@ -14,7 +14,8 @@ use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use self::watch::{interrupt, supervise};
-use super::connection::{CallError, Connection};
+use super::call_error::CallError;
+use super::connection::Connection;
 use super::failure;
 use super::fleet::{Lease, Worker};
 use super::prompt::Prompt;

@@ -8,11 +8,13 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 pub(super) use self::clock::{Clock, ClockGuard};
-use super::sandbox::TABLE_ELEMENTS;
 use crate::config::SandboxConfig;
 
 /// How often a running policy can be stopped, and so how long one call can hold a worker thread.
 pub(super) const TICK: Duration = Duration::from_millis(5);
+
+/// Entries of one table. A table is a policy's list of functions.
+pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
 /// How many times its own time a call may take by the clock on the wall, with all that other requests do meanwhile.
 /// It also ends a policy that waits, which takes no time of its own.

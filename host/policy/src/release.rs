@@ -13,14 +13,12 @@ use wasmtime::component::{Component, Linker};
 pub use self::error::LoadError;
 use self::imports::{Imports, imports};
 use super::engine::Engine;
-use super::fault::Fault;
-use super::health::{Client, Health};
+use super::health::Health;
 use super::sandbox::SandboxLimits;
-use super::session::Session;
 use super::size::BodyLimits;
 use super::world::{self, World};
 use crate::config::PolicyConfig;
-use airlock_metrics::{CallPurpose, ReleaseMetrics};
+use airlock_metrics::ReleaseMetrics;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{ProblemKind, Request};
 
@@ -178,22 +176,6 @@ impl Release {
             }
             Ok(_) | Err(_) => Ok(()),
         }
-    }
-
-    /// A sandbox for one request, from its first byte to its last.
-    ///
-    /// # Errors
-    /// `Fault::Exhausted` when every sandbox is in use; another when the policy fails as it starts.
-    pub async fn session(&self) -> Result<Session, Fault> {
-        self.session_for(Client::default()).await
-    }
-
-    /// The same for the request of a client.
-    ///
-    /// # Errors
-    /// As `session`.
-    pub async fn session_for(&self, client: Client) -> Result<Session, Fault> {
-        Session::new(self, CallPurpose::Serving, client).await
     }
 
     /// The same policy on the same terms, with a record of its own that nobody looks at: what it is tried with does not

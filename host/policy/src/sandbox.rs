@@ -20,10 +20,7 @@ use wasmtime_wasi::{
 };
 
 use super::config::SandboxConfig;
-use super::engine::TICK;
-
-/// Entries of one table. A table is a policy's list of functions.
-pub(super) const TABLE_ELEMENTS: usize = 20_000;
+use super::engine::{TABLE_ELEMENTS, TICK};
 
 /// Resources of WASI that one request's policy may hold. Each costs memory of ours.
 const RESOURCES: usize = 256;

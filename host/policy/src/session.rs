@@ -63,6 +63,21 @@ macro_rules! call {
     }};
 }
 
+impl Release {
+    /// A sandbox for one request, from its first byte to its last.
+    ///
+    /// # Errors
+    /// `Fault::Exhausted` when every sandbox is in use; another when the policy fails as it starts.
+    pub async fn session(&self) -> Result<Session, Fault> {
+        self.session_for(Client::default()).await
+    }
+
+    /// The same for the request of a client. Fails as `session` does.
+    pub async fn session_for(&self, client: Client) -> Result<Session, Fault> {
+        Session::new(self, CallPurpose::Serving, client).await
+    }
+}
+
 impl Session {
     pub(super) async fn new(
         release: &Release,

@@ -11,7 +11,8 @@ use tokio::time::{interval, timeout};
 use super::login_process::completed;
 use super::wire::{AccountUpdated, LoginStarted, RateLimitsMessage, RefreshRequest, Refreshed};
 use super::{Account, STEP, lock};
-use crate::connection::{AccountLine, CallError, Connection};
+use crate::call_error::CallError;
+use crate::connection::{AccountLine, Connection};
 use crate::token_error::TokenError;
 
 /// The pause between fetches of tokens that are wanted and could not be fetched.

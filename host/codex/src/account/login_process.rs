@@ -11,8 +11,9 @@ use super::sign_in_error::{FailureReason, SignInError};
 use super::staging::Staging;
 use super::wire::{LoginCancel, LoginCompleted, Workspace};
 use super::{AccountState, STEP, messages};
+use crate::call_error::CallError;
 use crate::child::{Child, ChildStartError};
-use crate::connection::{AccountLine, CallError};
+use crate::connection::AccountLine;
 use crate::protocol::{AccountReadResponse, Ignored, Nothing};
 use crate::token_error::TokenError;
 

@@ -4,7 +4,8 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use super::message::{RpcErrorObject, RpcErrorResponse, encode};
-use super::{CallError, Connection, ConnectionInner};
+use super::{Connection, ConnectionInner};
+use crate::call_error::CallError;
 
 /// Messages that may be queued. As many turns can request a token at once; further requests are refused.
 const LINES: usize = 256;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::CallError;
+use crate::call_error::CallError;
 
 #[derive(Serialize)]
 pub(super) struct RpcCall<'a, P> {

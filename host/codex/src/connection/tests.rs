@@ -1,6 +1,7 @@
 //! The connection over an in-memory pipe, with the test in Codex's place.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use airlock_wire::decode::RpcError;
 use serde_json::{Value, json};
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt as _, BufReader, DuplexStream, Lines, ReadHalf, WriteHalf, split,

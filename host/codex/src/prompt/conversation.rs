@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::items::{self, HistoryCheck};
+use super::items::{self, ATTACHMENT, HistoryCheck, PART_LISTS, attachment_of, parts};
 use super::{AttachmentExpansion, policy_failure, raw, tools, url, verbatim};
 use crate::protocol::DynamicTool;
 use crate::turn::EncodedToolResult;
@@ -14,12 +14,6 @@ use airlock_attachments::Attachments;
 use airlock_base::memory::MemoryShare;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, InputItem, Selection, Tool, ToolResult};
-
-/// How an attachment is named where JSON holds it.
-const ATTACHMENT: &str = "attachment:";
-
-/// The members that may hold parts: of a `message`, and of a `function_call_output`.
-const PARTS: [&str; 2] = ["content", "output"];
 
 /// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
 pub(super) const INJECT_BYTES: usize = 2 << 20;
@@ -160,7 +154,7 @@ impl HistoryItem {
             Self::Plain(item) => return Ok(Cow::Borrowed(item)),
             Self::Illustrated { item, .. } => item.clone(),
         };
-        for member in PARTS {
+        for member in PART_LISTS {
             // Not by index, which panics where a policy wrote something that is no object.
             let parts = item.get_mut(member).and_then(Value::as_array_mut);
             for part in parts.into_iter().flatten() {
@@ -202,22 +196,4 @@ pub(super) fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
         }
     }
     portions
-}
-
-/// The parts of a message, or of what came of a call.
-pub(super) fn parts(item: &Value) -> impl Iterator<Item = &Value> {
-    let lists = PARTS.iter().filter_map(|member| item[*member].as_array());
-    lists.flatten()
-}
-
-/// The attachment that a part of a message names.
-pub(super) fn attachment_of(part: &Value) -> Option<u32> {
-    if part["type"] != "input_image" {
-        return None;
-    }
-    part["image_url"]
-        .as_str()?
-        .strip_prefix(ATTACHMENT)?
-        .parse()
-        .ok()
 }

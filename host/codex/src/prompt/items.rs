@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::conversation::parts;
 use super::policy_failure;
 use airlock_types::failure::Failure;
 
@@ -25,6 +24,12 @@ const TYPES: [&str; 11] = [
     "image_generation_call",
     "compaction",
 ];
+
+/// How an attachment is named where JSON holds it.
+pub(super) const ATTACHMENT: &str = "attachment:";
+
+/// The members that may hold parts: of a `message`, and of a `function_call_output`.
+pub(super) const PART_LISTS: [&str; 2] = ["content", "output"];
 
 /// Parts of which Codex may pass on less than stands in them.
 const PARTS: [&str; 2] = ["input_image", "input_audio"];
@@ -103,9 +108,29 @@ pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
         if part["type"] == "input_audio" {
             return Err(policy_failure("audio in an item, which models do not take"));
         }
-        if part["type"] == "input_image" && super::conversation::attachment_of(part).is_none() {
+        if part["type"] == "input_image" && attachment_of(part).is_none() {
             return Err(policy_failure("an image that is no attachment"));
         }
     }
     Ok(())
+}
+
+/// The parts of a message, or of the output of a call.
+pub(super) fn parts(item: &Value) -> impl Iterator<Item = &Value> {
+    let lists = PART_LISTS
+        .iter()
+        .filter_map(|member| item[*member].as_array());
+    lists.flatten()
+}
+
+/// The attachment that a part of a message names.
+pub(super) fn attachment_of(part: &Value) -> Option<u32> {
+    if part["type"] != "input_image" {
+        return None;
+    }
+    part["image_url"]
+        .as_str()?
+        .strip_prefix(ATTACHMENT)?
+        .parse()
+        .ok()
 }

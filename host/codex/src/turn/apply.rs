@@ -4,10 +4,10 @@ use airlock_wire::decode::{TurnError, TurnReport, TurnStatus, Usage};
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
-use super::TurnOutcome;
 use super::progress::{ProgressChange, TurnProgress};
 use super::state::TurnState;
 use crate::failure;
+use crate::turn_outcome::TurnOutcome;
 use crate::vocabulary::{self, verbatim};
 use airlock_types::wit::{Ending, Event, EventKind};
 

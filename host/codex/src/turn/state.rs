@@ -7,8 +7,9 @@ use tokio::time::Instant;
 
 use super::tool_calls::ToolCalls;
 use super::upstream::UpstreamRequests;
-use super::{Permit, TurnContext, TurnOutcome};
+use super::{Permit, TurnContext};
 use crate::retry_filter::RetryFilter;
+use crate::turn_outcome::TurnOutcome;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Event, EventKind, ProblemKind};

@@ -5,11 +5,13 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::TurnTimeouts;
-use crate::connection::{CallError, Connection};
+use crate::call_error::CallError;
+use crate::connection::Connection;
 use crate::failure;
 use crate::fleet::Worker;
 use crate::protocol::{Ignored, TurnInterruptParams};
-use crate::turn::{SharedTurn, ToolReply, TurnOutcome, TurnProgress};
+use crate::turn::{SharedTurn, ToolReply, TurnProgress};
+use crate::turn_outcome::TurnOutcome;
 use crate::upstream::{SUSPICION, UpstreamHealth};
 
 /// A model that has sent anything within this time is reachable, though a connection to it failed.
