@@ -28,12 +28,13 @@ help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no account, no network, no cost
-	@printf '==> 1 of 3: Codex %s, into .codex/\n' $(CODEX_VERSION)
-	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
-	@printf '==> 2 of 3: the gateway, into target/demo/ (a first build takes under five minutes on two cores)\n'
+	@$(call npm,$(CODEX),$(CODEX_VERSION))
 	@$(call targets,wasm32-unknown-unknown)
-	cargo build --locked --profile demo -p airlock --bin airlock
-	@printf '==> 3 of 3: a rehearsal on %s\n' $(LISTEN)
+	@printf '==> 1 of 2: Codex %s, into .codex/, and the gateway, into target/demo/ (a first build takes under five minutes on two cores)\n' $(CODEX_VERSION)
+	@{ $(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX)); } & install=$$!; \
+	cargo build --locked --profile demo -p airlock --bin airlock --no-default-features; built=$$?; \
+	wait $$install && exit $$built
+	@printf '==> 2 of 2: a rehearsal on %s\n' $(LISTEN)
 	@set -o pipefail; \
 	target/demo/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
 	| while IFS= read -r line; do tests/demo/snippets "$$line"; done
@@ -75,10 +76,15 @@ codex: ## install the pinned Codex into .codex/, and the oldest that works into 
 	@$(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX))
 	@$(call install,.codex/0.163,tests/codex/0.163,$(OLDEST_VERSION),$(OLDEST))
 
-# The folder, where its package.json is, the version, and the program that says it.
+# Fails where Codex of this version is missing and npm is too. The program, and the version that it reports.
+define npm
+[ "$$($(1) --version 2> /dev/null)" = "codex-cli $(2)" ] || command -v npm > /dev/null || { echo "npm is missing: install Node.js 16 or later (Debian: apt-get install npm)" >&2; exit 1; }
+endef
+
+# The folder, where its package.json is, the version, and the program that reports it.
 define install
+$(call npm,$(4),$(3)); \
 if [ "$$($(4) --version 2> /dev/null)" != "codex-cli $(3)" ]; then \
-	command -v npm > /dev/null || { echo "npm is missing: install Node.js 16 or later (Debian: apt-get install npm)" >&2; exit 1; }; \
 	echo "installing Codex $(3) into $(1)/"; \
 	mkdir -p $(1) && cp $(2)/package.json $(2)/package-lock.json $(1)/ && \
 	npm ci --prefix $(1) --prefer-offline --no-audit --no-fund --loglevel=error; \
