@@ -113,7 +113,7 @@ fn few_crates_see_the_sandbox_or_http() {
     for (dependency, allowed) in [
         ("wasmtime", &["policy", "types"][..]),
         ("wasmtime-wasi", &["policy"]),
-        ("axum", &["codex", "rehearsal", "server"]),
+        ("axum", &["rehearsal", "server"]),
         ("prometheus-client", &["metrics", "server"]),
         ("clap", &["airlock", "kit"]),
     ] {

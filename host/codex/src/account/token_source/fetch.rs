@@ -1,20 +1,21 @@
-//! Fetching tokens: from a command that prints them, or a URL that responds with them. The output is never logged.
+//! Fetches tokens from a command that prints them, or from a URL that responds with them. The output is never logged.
 
 use std::process::Stdio;
+use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
-use hyper::{Request, Uri};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::Request;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use hyper::http::uri::Scheme;
+use hyper_rustls::HttpsConnectorBuilder;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::rt::TokioExecutor;
 use rustix::process::Pid;
 use serde_json::json;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::certificates;
 use crate::command::{ProcessGroup, launcher_arguments};
@@ -25,7 +26,7 @@ use airlock_base::secrets::Secret;
 use airlock_base::task::spawner;
 
 /// Bytes of the output or body that are read.
-const ANSWER: u64 = 64 << 10;
+const OUTPUT_BYTES: u64 = 64 << 10;
 
 /// How tokens are fetched.
 #[derive(Debug)]
@@ -44,10 +45,11 @@ impl FetchMethod {
         }
     }
 
-    /// The raw output or body. Dropping the future ends the command or the request.
+    /// The raw output or body. `previous` is the account of the token that was refused, if there was one. Dropping the future ends
+    /// the command or the request.
     ///
     /// # Errors
-    /// `NoSource` and `Failed`.
+    /// `NoSource` or `Failed`.
     pub(super) async fn fetch(&self, previous: Option<&str>) -> Result<Bytes, TokenError> {
         let reason = match previous {
             Some(_) => "unauthorized",
@@ -55,7 +57,7 @@ impl FetchMethod {
         };
         let request_body = json!({"reason": reason, "previousAccountId": previous}).to_string();
         let failed = |error: anyhow::Error| {
-            // The causes name programs and hosts, and contain no output.
+            // The causes may name programs and hosts, and contain no output.
             tracing::warn!(cause = format!("{error:#}"), "tokens could not be fetched");
             TokenError::Failed
         };
@@ -69,8 +71,8 @@ impl FetchMethod {
     }
 }
 
-/// Runs a program in a process group of its own, which is killed with this future and with the gateway. It has the
-/// gateway's environment, without the gateway's own settings.
+/// Runs a program and returns its output. Its process group is killed when this future is dropped, and when the gateway ends. The
+/// program has the gateway's environment, except for the gateway's settings.
 async fn run(
     words: &[String],
     environment: &Environment,
@@ -93,12 +95,12 @@ async fn run(
     let mut child = spawner::spawn(command).await?;
     let mut group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
     if let Some(mut stdin) = child.stdin.take() {
-        // A command need not read its stdin.
+        // The command may close its stdin unread.
         let _ = stdin.write_all(request_body.as_bytes()).await;
     }
     let mut printed = Vec::new();
     if let Some(stdout) = child.stdout.take() {
-        stdout.take(ANSWER).read_to_end(&mut printed).await?;
+        stdout.take(OUTPUT_BYTES).read_to_end(&mut printed).await?;
     }
     let status = child.wait().await?;
     group.0 = None;
@@ -106,52 +108,40 @@ async fn run(
     Ok(printed.into())
 }
 
+/// Sends a POST request and returns the body of the response.
 async fn post(url: &str, key: Option<&Secret>, request_body: String) -> anyhow::Result<Bytes> {
-    let uri: Uri = url.parse()?;
-    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    let secure = uri.scheme_str() == Some("https");
-    let port = uri.port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let stream = TcpStream::connect((host, port)).await?;
-    if !secure {
-        return exchange(stream, &uri, key, request_body).await;
-    }
-    let name = ServerName::try_from(host.to_owned())?;
-    let stream = TlsConnector::from(certificates::client_config(None).await?)
-        .connect(name, stream)
-        .await?;
-    exchange(stream, &uri, key, request_body).await
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    uri: &Uri,
-    key: Option<&Secret>,
-    request_body: String,
-) -> anyhow::Result<Bytes> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let host = uri.authority().map_or("", |authority| authority.as_str());
-    let mut request = Request::post(path)
-        .header(HOST, host)
+    let mut request = Request::post(url)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json");
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
     }
-    let request = request.body(Body::from(request_body))?;
-    let limit = usize::try_from(ANSWER).unwrap_or(usize::MAX);
-    let exchange = async move {
-        let response = sender.send_request(request).await?;
-        let status = response.status();
-        // A redirect is a failure too: the key goes to no other host.
-        anyhow::ensure!(status.is_success(), "the token URL answers {status}");
-        let body = Limited::new(response.into_body(), limit).collect().await;
-        let body = body.map_err(|_| anyhow::anyhow!("the token URL's answer breaks off"))?;
-        anyhow::Ok(body.to_bytes())
+    let request = request.body(Full::<Bytes>::from(request_body))?;
+    let response = if request.uri().scheme() == Some(&Scheme::HTTPS) {
+        let tls = certificates::client_config(None).await?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(Arc::unwrap_or_clone(tls))
+            .https_only()
+            .enable_http1()
+            .build();
+        client(connector).request(request).await?
+    } else {
+        client(HttpConnector::new()).request(request).await?
     };
-    // The connection ends once its sender, which the exchange owns, is dropped.
-    let (answer, _) = tokio::join!(exchange, connection);
-    answer
+    let status = response.status();
+    // A redirect is a failure too: the key is sent to no other host.
+    anyhow::ensure!(status.is_success(), "the token URL answers {status}");
+    let limit = usize::try_from(OUTPUT_BYTES).unwrap_or(usize::MAX);
+    let body = Limited::new(response.into_body(), limit).collect().await;
+    let body = body.map_err(|_| anyhow::anyhow!("the token URL's answer breaks off"))?;
+    Ok(body.to_bytes())
+}
+
+/// An HTTP client for one request, whose connection is closed after the response.
+fn client<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
+    Client::builder(TokioExecutor::new())
+        .pool_max_idle_per_host(0)
+        .build(connector)
 }
 
 #[cfg(test)]
@@ -211,5 +201,29 @@ mod tests {
             let (tokens, _) = fetched(&answer).await;
             assert!(matches!(tokens, Err(TokenError::Failed)), "{head}");
         }
+    }
+
+    #[tokio::test]
+    async fn dropping_a_fetch_closes_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/tokens", listener.local_addr().unwrap());
+        let method = FetchMethod::Url(url, None);
+        let mut fetching = Box::pin(method.fetch(None));
+        let received = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert_ne!(stream.read(&mut [0; 16]).await.unwrap(), 0);
+            stream
+        };
+        let mut stream = tokio::select! {
+            _ = &mut fetching => unreachable!("nothing was answered"),
+            stream = received => stream,
+        };
+        drop(fetching);
+        let mut rest = Vec::new();
+        let closed = stream.read_to_end(&mut rest);
+        timeout(Duration::from_secs(20), closed)
+            .await
+            .unwrap()
+            .unwrap();
     }
 }
