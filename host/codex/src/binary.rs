@@ -1,5 +1,6 @@
-//! Finds the native Codex binary and judges its version.
+//! Finds the native Codex binary and checks its version.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use airlock_types::wit::{Problem, ProblemKind};
 /// How long `codex --version` may take. The binary is 300 MB, and the first start reads it from the disk.
 pub const VERSION_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The first version whose protocol is known to fit.
+/// The first version whose protocol is known to be compatible.
 const OLDEST: Version = Version::new(0, 163, 0);
 
 /// The last minor version that the tests have run against; its patches are assumed compatible.
 const NEWEST_MINOR: u64 = 169;
 
-/// The version that is installed where nobody names another.
+/// The version that `airlock codex install` installs by default.
 pub const PINNED: &str = "0.169.0";
 
 /// The versions that the tests run against, for people.
@@ -28,39 +29,10 @@ pub const TESTED: &str = "0.163.0 to 0.169.x";
 /// How an operator installs a tested version.
 const INSTALL: &str = "`airlock codex install` installs 0.169.0";
 
-/// npm's name and Rust's name of each platform that Codex is published for.
-const PLATFORMS: &[(&str, &str, &str, &str)] = &[
-    (
-        "linux",
-        "x86_64",
-        "codex-linux-x64",
-        "x86_64-unknown-linux-musl",
-    ),
-    (
-        "linux",
-        "aarch64",
-        "codex-linux-arm64",
-        "aarch64-unknown-linux-musl",
-    ),
-    ("macos", "x86_64", "codex-darwin-x64", "x86_64-apple-darwin"),
-    (
-        "macos",
-        "aarch64",
-        "codex-darwin-arm64",
-        "aarch64-apple-darwin",
-    ),
-    (
-        "windows",
-        "x86_64",
-        "codex-win32-x64",
-        "x86_64-pc-windows-msvc",
-    ),
-    (
-        "windows",
-        "aarch64",
-        "codex-win32-arm64",
-        "aarch64-pc-windows-msvc",
-    ),
+/// npm's package and Rust's target of Codex on each architecture that it is published for.
+const TARGETS: &[(&str, &str, &str)] = &[
+    ("x86_64", "codex-linux-x64", "x86_64-unknown-linux-musl"),
+    ("aarch64", "codex-linux-arm64", "aarch64-unknown-linux-musl"),
 ];
 
 /// A Codex that can be run.
@@ -70,20 +42,20 @@ pub struct Binary {
     pub path: PathBuf,
     /// The version that the binary prints: `0.169.0`.
     pub version: String,
-    /// Whether the version is within the tested range. A newer one is tried all the same.
+    /// Whether the version is within the tested range. A newer one is used if its protocol is compatible.
     pub supported: bool,
 }
 
-/// Why there is no Codex to run. The messages are for the log and for `doctor`; clients get [`BinaryError::problem`].
+/// Why there is no usable Codex. The messages are for the log and for `doctor`; clients get [`BinaryError::problem`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BinaryError {
-    /// Nobody named one, and none of the usual places has one.
+    /// No setting names a binary, and there is none in the usual folders.
     #[error("no codex in {} nor in PATH; `airlock codex install` installs 0.169.0 (as does `npm install -g @openai/codex@0.169.0`), or name one with --codex-bin", folders(.0))]
     NotFound(Vec<PathBuf>),
-    /// The one that was named is not there.
+    /// The binary that a setting names does not exist.
     #[error("there is no file {}, which --codex-bin, CODEX_BIN or the configuration names", .0.display())]
     Missing(PathBuf),
-    /// npm's script is there, the package with the binary is not.
+    /// There is npm's script, but not the package with the binary.
     #[error("{} is npm's script, and the package @openai/{package} with the binary is not installed beside it; {INSTALL}", .script.display())]
     Incomplete {
         /// The script.
@@ -92,9 +64,9 @@ pub enum BinaryError {
         package: &'static str,
     },
     /// A folder that Codex runs in was removed after the start.
-    #[error("there is no folder {} any more, which airlock made for Codex at its start; restart it to have it made anew", .0.display())]
+    #[error("the folder {} is gone, which airlock created for Codex at its start; restart airlock to create it again", .0.display())]
     FolderMissing(PathBuf),
-    /// There is a file, but it does not run.
+    /// The file does not run.
     #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Unusable {
         /// The file.
@@ -102,7 +74,7 @@ pub enum BinaryError {
         /// Why not.
         cause: String,
     },
-    /// It did not start, or ended before it had printed its version. Another start may succeed.
+    /// The binary did not start, or ended before it had printed its version. Another attempt may succeed.
     #[error("cannot run {}: {cause}; {INSTALL}, or name another with --codex-bin", .path.display())]
     Failed {
         /// The file.
@@ -110,7 +82,7 @@ pub enum BinaryError {
         /// How it ended.
         cause: String,
     },
-    /// Its version is older than the protocol that we speak.
+    /// The version is older than the oldest compatible one.
     #[error("{} is Codex {version}, older than {OLDEST}; {INSTALL}", .path.display())]
     TooOld {
         /// The file.
@@ -118,17 +90,17 @@ pub enum BinaryError {
         /// The version that it prints.
         version: String,
     },
-    /// Its protocol lacks what the gateway uses.
+    /// The protocol lacks something that the gateway uses.
     #[error("{} is Codex {version}, whose protocol lacks what airlock uses: {}; Codex {TESTED} works: {INSTALL}, `airlock doctor --protocol` shows it all", .path.display(), few(.faults))]
     IncompatibleProtocol {
         /// The file.
         path: PathBuf,
         /// The version that it prints.
         version: String,
-        /// What is missing, or something else.
+        /// The parts that are missing or differ.
         faults: Vec<String>,
     },
-    /// It is newer than the tested versions, and does not print its protocol.
+    /// The version is newer than the tested ones, and the binary does not write the schema of its protocol.
     #[error("{} is Codex {version}, newer than what airlock was tested with, and does not tell its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
     UnknownProtocol {
         /// The file.
@@ -146,7 +118,7 @@ fn folders(all: &[PathBuf]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// The first of these, and how many more there are.
+/// The first of these faults, and the number of the others.
 fn few(faults: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown = faults.iter().take(SHOWN).cloned();
@@ -170,7 +142,7 @@ impl BinaryError {
             Self::Failed { .. } => return failing(),
             Self::FolderMissing(_) => (
                 "codex_home_missing",
-                "the folder that the gateway keeps for Codex is gone; its log names it, and a restart makes it anew".to_owned(),
+                "the folder that the gateway created for Codex is gone; the log names it, and a restart creates it again".to_owned(),
             ),
             Self::TooOld { version, .. } => (
                 "codex_unsupported_version",
@@ -191,18 +163,18 @@ impl BinaryError {
     }
 }
 
-/// Codex is there, and does not start.
+/// The problem of a Codex that is installed and does not start.
 pub(super) fn failing() -> Problem {
     let message = "Codex does not start; the gateway keeps trying, and `airlock doctor` tells more";
     let failure = Failure::new(ProblemKind::Overloaded, "codex_failing", message);
     failure.retry_after(10).problem
 }
 
-/// Where the binary is: the one that was named, else what `airlock codex install` put into the data folder or into the usual
-/// one, else `PATH`. So a trial with a data folder of its own finds the Codex that is installed.
+/// Finds the binary: the one that a setting names, or else the install of `airlock codex install` in the data folder or in the default
+/// data folder, or else in `PATH`. So a gateway with a data folder of its own finds the Codex that is installed.
 ///
 /// # Errors
-/// That there is none. One that was named is never replaced by another.
+/// There is no binary. One that a setting names is never replaced by another.
 pub fn find(config: &CodexConfig, environment: &Environment) -> Result<PathBuf, BinaryError> {
     if let Some(named) = &config.bin {
         return match named.is_file() {
@@ -221,13 +193,12 @@ pub fn find(config: &CodexConfig, environment: &Environment) -> Result<PathBuf, 
             return native(&shim);
         }
     }
-    let name = if cfg!(windows) { "codex.exe" } else { "codex" };
     let path = environment.raw("PATH").into_iter();
     let candidates = path
         .flat_map(std::env::split_paths)
         .filter(|folder| folder.is_absolute());
     match candidates
-        .map(|folder| folder.join(name))
+        .map(|folder| folder.join("codex"))
         .find(|candidate| executable(candidate))
     {
         Some(found) => native(&found),
@@ -235,8 +206,8 @@ pub fn find(config: &CodexConfig, environment: &Environment) -> Result<PathBuf, 
     }
 }
 
-/// The native binary behind a path. npm installs a script that would stay in memory as the parent of the real
-/// Codex, and cost 43 MiB and a signal's way.
+/// The native binary behind a path. npm's script would stay in memory as the parent of the real Codex, which costs 43 MiB and hides
+/// the process from signals.
 fn native(path: &Path) -> Result<PathBuf, BinaryError> {
     let unusable = |cause: String| BinaryError::Unusable {
         path: path.to_owned(),
@@ -248,18 +219,15 @@ fn native(path: &Path) -> Result<PathBuf, BinaryError> {
     if real.file_name().is_none_or(|name| name != "codex.js") {
         return Ok(real);
     }
-    let (os, architecture) = (std::env::consts::OS, std::env::consts::ARCH);
-    let platform = PLATFORMS
-        .iter()
-        .find(|platform| (platform.0, platform.1) == (os, architecture));
-    let Some((_, _, package, triple)) = platform else {
+    let architecture = std::env::consts::ARCH;
+    let target = TARGETS.iter().find(|target| target.0 == architecture);
+    let Some((_, package, triple)) = target else {
         return Err(unusable(format!(
-            "Codex is not published for {os} on {architecture}"
+            "Codex is not published for linux on {architecture}"
         )));
     };
-    let name = if cfg!(windows) { "codex.exe" } else { "codex" };
-    let tail = Path::new("vendor").join(triple).join("bin").join(name);
-    // node's way: `node_modules` of each folder upwards, and last the script's own package.
+    let tail = Path::new("vendor").join(triple).join("bin").join("codex");
+    // As Node.js resolves packages: `node_modules` of each folder upwards, and then the script's own package.
     let above = real.ancestors().map(|folder| match folder.file_name() {
         Some(last) if last == "node_modules" => folder.join("@openai").join(package),
         _ => folder.join("node_modules/@openai").join(package),
@@ -278,7 +246,7 @@ fn native(path: &Path) -> Result<PathBuf, BinaryError> {
 /// Parses and checks the output of `codex --version`.
 ///
 /// # Errors
-/// It has no version, or one that is too old.
+/// The output has no version, or one that is too old.
 pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> {
     let Some((text, version)) = printed
         .split_whitespace()
@@ -304,7 +272,7 @@ pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> 
     })
 }
 
-/// Whether a version is at least `first`. Text that is no version counts as newer.
+/// Whether a version is `first` or later. Text that is no version counts as later.
 pub(super) fn is_since(version: &str, first: &str) -> bool {
     match (release(version), release(first)) {
         (Some(version), Some(first)) => version >= first,
@@ -312,23 +280,16 @@ pub(super) fn is_since(version: &str, first: &str) -> bool {
     }
 }
 
-/// The release that a version belongs to: a pre-release speaks its release's protocol.
+/// The release that a version belongs to. A pre-release has the protocol of its release.
 fn release(word: &str) -> Option<Version> {
     let version = Version::parse(word.trim_start_matches('v')).ok()?;
     Some(Version::new(version.major, version.minor, version.patch))
 }
 
-/// Whether this is a file that may be run.
-#[cfg(unix)]
+/// Whether this is an executable file.
 pub fn executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
     path.metadata()
         .is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-pub fn executable(path: &Path) -> bool {
-    path.is_file()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Where a binary is found, and which versions pass.
+//! Where the binary is found, and which versions are accepted.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -25,15 +25,14 @@ fn file(path: &Path, mode: u32) -> PathBuf {
 
 /// The package and triple of the machine that runs the tests.
 fn platform() -> (&'static str, &'static str) {
-    let here = (std::env::consts::OS, std::env::consts::ARCH);
-    let found = PLATFORMS
+    let found = TARGETS
         .iter()
-        .find(|platform| (platform.0, platform.1) == here)
+        .find(|target| target.0 == std::env::consts::ARCH)
         .unwrap();
-    (found.2, found.3)
+    (found.1, found.2)
 }
 
-/// Somebody whose home is this folder, with programs in `bin`.
+/// The environment of a user whose home is this folder, with programs in `bin`.
 fn environment(home: &Path) -> Environment {
     let bin = home.join("bin");
     [("HOME", home), ("PATH", bin.as_path())]
@@ -74,7 +73,7 @@ fn a_link_to_the_npm_script_leads_to_the_native_binary() {
         })
     );
 
-    // Beside the script's package, as npm puts it, and inside it, as a global install does.
+    // Beside the script's package, or within it, as in a global install.
     let tail = format!("@openai/{package}/vendor/{triple}/bin/codex");
     for place in [modules.join("@openai/codex/node_modules"), modules.clone()] {
         let real = file(&place.join(&tail), 0o755);
@@ -97,7 +96,7 @@ fn the_named_binary_comes_before_the_install_and_the_install_before_path() {
     let data = folder.path().join("data");
     assert_eq!(find(&config(&data, None), &environment), Ok(on_path));
 
-    // Where `airlock codex install` puts it that is not told where, and so whatever the data folder is.
+    // The default folder of `airlock codex install` is searched with any data folder.
     let usual = installed(&folder.path().join(".local/share/airlock"));
     assert_eq!(find(&config(&data, None), &environment), Ok(usual));
 
@@ -171,7 +170,7 @@ fn versions_are_judged_by_the_tested_range() {
 }
 
 #[test]
-fn clients_hear_the_way_out_and_no_paths() {
+fn clients_get_the_remedy_and_no_paths() {
     let path = PathBuf::from("/home/somebody/codex");
     let errors = [
         BinaryError::NotFound(vec![path.clone()]),
