@@ -1,7 +1,7 @@
 //! Airlock's own Codex home: its settings, and the login, model and provider of an existing home.
 
 mod files;
-mod login; // the login's file
+mod login; // the file of the login
 mod settings;
 
 use std::fs::File;
@@ -12,39 +12,39 @@ pub use self::settings::ModelUrls;
 use crate::config::{self, CodexConfig};
 use airlock_base::storage::{self, StorageError};
 
-/// A prepared Codex home. Clones share its lock; the last one releases it for other settings.
+/// A prepared Codex home. Clones share its lock, which is released with the last; only then may the settings change.
 #[derive(Clone, Debug)]
 pub struct Home {
-    /// `CODEX_HOME`.
+    /// The value of `CODEX_HOME`.
     pub path: PathBuf,
-    /// An empty folder to work in, so that Codex finds no project.
+    /// An empty working directory, so that Codex finds no project.
     pub workspace: PathBuf,
-    /// `TMPDIR`. Codex complains of a home that lies below it.
+    /// The value of `TMPDIR`. The home is not below it, which Codex would warn of.
     pub temporary: PathBuf,
     /// Variables that the model provider reads.
     pub env_keys: Vec<String>,
-    /// Whether the model provider is not OpenAI. The catalogue does not list such a provider's models.
+    /// Whether the model provider is not OpenAI. Codex's catalog does not list such a provider's models.
     pub custom_provider: bool,
-    /// Where requests to the model go.
+    /// The URLs of the model.
     pub model: ModelUrls,
     login: LoginLocation,
-    /// Whether Codex talks to the scripted model.
+    /// Whether Codex uses the scripted model.
     pub rehearsal: bool,
-    /// Settings for the command line: `key=value`.
+    /// Settings for Codex's command line: `key=value`.
     pub(super) overrides: Vec<String>,
     _lock: Arc<File>,
 }
 
-/// Where the login is.
+/// The location of the login.
 #[derive(Clone, Debug)]
 struct LoginLocation {
-    /// The file that holds it, whether it exists or not.
+    /// The file with the login. It need not exist.
     file: PathBuf,
     /// The home whose login would be shared, were it accessible.
     inaccessible: Option<PathBuf>,
 }
 
-/// Why there is no home. The messages are for the operator.
+/// Why a home could not be prepared. The messages are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum HomeError {
     /// A file or folder cannot be read or written.
@@ -55,10 +55,10 @@ pub enum HomeError {
     Settings {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong with the file.
         fault: String,
     },
-    /// The existing home is the one that we would write.
+    /// The existing home is Airlock's own.
     #[error(
         "codex.home is Airlock's own Codex home; name the home to take a login from, or leave --codex-home out"
     )]
@@ -69,14 +69,14 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Writes the files that have changed and locks the home. `rehearsal` is the base URL of the scripted model; with it,
-    /// nothing is taken from an existing home.
+    /// Locks the home and writes the files that have changed. `rehearsal` is the base URL of the scripted model; with it, nothing
+    /// is taken from an existing home.
     ///
     /// # Errors
-    /// A [`HomeError`] that names the file and the way out.
+    /// The home cannot be prepared; the message names the file and the remedy.
     pub fn prepare(config: &CodexConfig, rehearsal: Option<&str>) -> Result<Self, HomeError> {
         let data = storage::create_private_folder(&config.data_dir)?;
-        // A rehearsal has a home of its own: no login is in its reach.
+        // A rehearsal has a home of its own, so that it cannot reach a login.
         let path = files::folder(&data.join(if rehearsal.is_some() {
             "rehearsal-home"
         } else {
@@ -119,7 +119,7 @@ impl Home {
             },
             model: taken.model_urls(),
             rehearsal: rehearsal.is_some(),
-            // On the command line and not in the file, because each rehearsal has a port of its own.
+            // On the command line and not in the file, as each rehearsal has a port of its own.
             overrides: rehearsal
                 .map(settings::rehearsal_overrides)
                 .unwrap_or_default(),
@@ -141,12 +141,12 @@ impl Home {
         files::replace(&path, text).map(|()| path)
     }
 
-    /// Whether the login is also that of another home.
+    /// Whether the login is shared with another home.
     pub fn shares_login(&self) -> bool {
         self.login.file != self.path.join("auth.json")
     }
 
-    /// The file that holds the login, whether it exists or not.
+    /// The file with the login. It need not exist.
     pub fn login_file(&self) -> PathBuf {
         self.login.file.clone()
     }
@@ -154,15 +154,15 @@ impl Home {
 
 /// Whether a login is shared with another home.
 enum SharedLogin {
-    /// The login is in this file, whether it exists or not.
+    /// The login is in this file, which need not exist.
     At(PathBuf),
-    /// The login would be that of this home, which is not accessible.
+    /// The login of this home would be shared, but the home is not accessible.
     Inaccessible(PathBuf),
     No,
 }
 
-/// The login to share. It is shared even while there is none: Codex takes a link to nothing for no login (0.169.0), and a
-/// login made later is seen by whoever waits for the file.
+/// The login to share. It is shared even while it does not exist: for Codex a dangling link is no login (0.169.0), and a login
+/// that is made later takes effect for all that watch the file.
 fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeError> {
     let named = config.home.clone();
     let home = match config.login {
@@ -175,7 +175,7 @@ fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeErr
     let real = if home.is_dir() {
         match existing(&home, own) {
             Ok(real) => real,
-            // Run from inside our own home, as its Codex would be: then the login is our own.
+            // The gateway runs with its own home as `CODEX_HOME`, as its Codex does: the login is its own.
             Err(HomeError::Own) => return Ok(SharedLogin::No),
             Err(error) => return Err(error),
         }
@@ -187,7 +187,7 @@ fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeErr
     Ok(SharedLogin::At(real.join("auth.json")))
 }
 
-/// The real path that a folder will have once it is made: that of what exists of it, and the rest as it is written.
+/// The real path that a folder will have once it is created: that of its nearest existing ancestor, and the rest unchanged.
 fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
     let path = std::path::absolute(path).map_err(files::fault("find", path))?;
     let mut above = path.ancestors();
@@ -201,7 +201,7 @@ fn to_be(path: &Path) -> Result<PathBuf, HomeError> {
     })
 }
 
-/// The real path of an existing home that is not ours.
+/// The real path of an existing home other than Airlock's own.
 fn existing(home: &Path, own: &Path) -> Result<PathBuf, HomeError> {
     let otherwise = "name another home with --codex-home";
     let real = home.canonicalize();

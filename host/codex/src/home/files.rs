@@ -1,15 +1,15 @@
-//! The files of a Codex home: made private, written whole, and claimed by one configuration at a time.
+//! The files of a Codex home: created private, replaced atomically, and claimed by one configuration at a time.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::HomeError;
-use airlock_base::storage;
+use airlock_base::{file, storage};
 
-/// Names a file of the data folder and what was tried with it.
+/// The error of an action on a file of the data folder.
 pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
     let fault = storage::error(action, path, storage::DATA_DIR_REMEDY);
     move |cause| fault(cause).into()
@@ -18,7 +18,7 @@ pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error)
 /// Attempts to lock a home that another gateway is writing, 10 ms apart.
 const PATIENCE: u32 = 100;
 
-/// Makes a folder with mode 0700, and returns its real path: Codex refuses a home behind a link.
+/// Creates a folder with mode 0700, and returns its real path, as Codex refuses a home behind a link.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     storage::create_private_folder(path)?;
     fs::set_permissions(path, Permissions::from_mode(0o700))
@@ -26,8 +26,8 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     path.canonicalize().map_err(fault("read", path))
 }
 
-/// Locks the home for these settings and this login, and writes what is new. Several gateways may share a home if both are
-/// the same: Codex reads the settings anew for each thread, and the login with each child. A home in use is not changed.
+/// Locks the home for these settings and this login, and writes what has changed. Gateways may share a home if they have the same
+/// settings and login, as Codex reads the settings with each thread and the login with each child. A home in use is not changed.
 pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<File, HomeError> {
     let path = home.join("airlock.lock");
     let mut options = OpenOptions::new();
@@ -48,7 +48,7 @@ pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<Fi
             link_login(home, shared)?;
         }
         Err(fs::TryLockError::WouldBlock) => {
-            // The holder writes before it shares; that takes it a moment.
+            // The holder shares the lock once it has written its files, which takes a moment.
             share(&lock, home)?;
             return if same() && is_linked(home, shared) {
                 Ok(lock)
@@ -77,28 +77,14 @@ fn share(lock: &File, home: &Path) -> Result<(), HomeError> {
     Err(HomeError::Busy(home.to_owned()))
 }
 
-/// Writes a private file in one step: a reader sees the old text or the new one.
+/// Creates or replaces a private file atomically.
 pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
-    let fresh = path.with_extension(format!("{:016x}.new", rand::random::<u64>()));
-    let write = || {
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&fresh)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&fresh, path)
-    };
-    write()
-        .inspect_err(|_| drop(fs::remove_file(&fresh)))
-        .map_err(fault("write", path))
+    file::replace(path, text.as_bytes(), file::PRIVATE).map_err(fault("write", path))
 }
 
-/// Makes `auth.json` the shared login or our own. Codex follows a link when it writes the file and keeps it (seen
-/// with 0.169 on signing in and on refreshing tokens), so a refresh is seen by all who share it; signing out
-/// removes the link alone. Our own login is put aside while another is shared.
+/// Makes `auth.json` a link to the shared login, or the home's own login. Codex follows the link when it writes the file (0.169.0,
+/// on signing in and on refreshing tokens), so all that share the login get the refreshed tokens; signing out removes only the
+/// link. The home's own login is set aside while another is shared.
 fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
     if is_linked(home, shared) && shared.is_some() {
         return Ok(());
@@ -128,7 +114,7 @@ fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
     }
 }
 
-/// Whether `auth.json` is a link to this login, or none at all.
+/// Whether `auth.json` is a link to this login. With None: whether it is no link.
 fn is_linked(home: &Path, shared: Option<&Path>) -> bool {
     fs::read_link(home.join("auth.json")).ok().as_deref() == shared
 }

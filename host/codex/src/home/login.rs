@@ -1,4 +1,4 @@
-//! The file of the login: read, replaced atomically at its real path, and removed.
+//! The file of the login: reading, atomic replacement at its real path, and removal.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
@@ -10,41 +10,41 @@ use super::{Home, HomeError, files};
 use airlock_base::secrets::Secret;
 use airlock_base::storage;
 
-/// Symbolic links that are followed.
+/// The number of symbolic links that are followed.
 const LINKS: usize = 16;
 
-/// The alternative remedy where a login's file cannot be used.
+/// The alternative remedy if a login's file cannot be used.
 const SEPARATE: &str = "set codex.login = \"separate\"";
 
 /// Why the stored login cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// There is none.
+    /// There is no login.
     #[error("nobody is signed in: there is no {}", .0.display())]
     Missing(PathBuf),
-    /// The user's own Codex has one, in a place that is not shared.
+    /// The login of the user's own Codex is in a keyring, which cannot be shared.
     #[error("the login of your own Codex is in the system's keyring (cli_auth_credentials_store in {}), which airlock cannot share, and there is no {}", settings.display(), file.display())]
     Keyring {
-        /// Where that is set.
+        /// The file of the settings that say so.
         settings: PathBuf,
-        /// Where a login would be shared.
+        /// The file of a login that could be shared.
         file: PathBuf,
     },
-    /// It, or the home that it is in, cannot be read.
+    /// The login's file, or the home that it is in, cannot be read.
     #[error("cannot read {}, where the login is: {}", path.display(), cause.kind())]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         cause: io::Error,
     },
-    /// The file holds something else.
+    /// The file does not contain a login.
     #[error("{} holds no login: it is no JSON object", .0.display())]
     Malformed(PathBuf),
 }
 
 impl LoginError {
-    /// The message with its remedy. `sign_in`: the command that signs in.
+    /// The message with its remedy. `sign_in` is the command that signs in.
     pub fn advice(&self, sign_in: &str) -> String {
         let way_out = match self {
             Self::Missing(_) => format!("run `{sign_in}`"),
@@ -62,7 +62,7 @@ impl LoginError {
 }
 
 impl Home {
-    /// The error of the stored login, as far as it shows without Codex. None: no error, or no login is needed.
+    /// The error of the stored login, as far as the file shows it. None: no error, or no login is needed.
     pub fn login_error(&self) -> Option<LoginError> {
         if self.rehearsal || self.custom_provider {
             return None;
@@ -95,12 +95,12 @@ impl Home {
         object.is_err().then(|| LoginError::Malformed(file.clone()))
     }
 
-    /// Whether there is no login, so that nobody can be signed in.
+    /// Whether the file of the login is missing.
     pub fn has_no_login(&self) -> bool {
         matches!(self.login_error(), Some(LoginError::Missing(_)))
     }
 
-    /// The settings of the home whose login is shared, where these keep it in a keyring.
+    /// The file of the settings of the home whose login is shared, if they keep the login in a keyring.
     fn keyring(&self) -> Option<PathBuf> {
         let settings = self.login.file.parent()?.join("config.toml");
         let table: Table = fs::read_to_string(&settings).ok()?.parse().ok()?;
@@ -111,7 +111,7 @@ impl Home {
     /// The text of the login's file. None: nobody is signed in.
     ///
     /// # Errors
-    /// That it cannot be read.
+    /// The file cannot be read.
     pub fn read_login(&self) -> Result<Option<Secret>, HomeError> {
         match fs::read_to_string(&self.login.file) {
             // An empty file is a removed login whose file is a mount.
@@ -122,10 +122,10 @@ impl Home {
         }
     }
 
-    /// Replaces the login atomically, for all that share it. A link to it stays.
+    /// Replaces the login for all that share it: atomically, or in place if the file is a mount. A link to it stays.
     ///
     /// # Errors
-    /// That it cannot be written.
+    /// The file cannot be written.
     pub fn write_login(&self, text: &Secret) -> Result<(), HomeError> {
         let file = self.real_login();
         if let Some(folder) = file.parent().filter(|folder| !folder.exists()) {
@@ -140,10 +140,10 @@ impl Home {
         }
     }
 
-    /// Removes the login, for all that share it. The link stays.
+    /// Removes the login for all that share it. A link to it stays. A missing file is no error.
     ///
     /// # Errors
-    /// That it cannot be removed. That there is none is no error.
+    /// The file cannot be removed.
     pub fn remove_login(&self) -> Result<(), HomeError> {
         let file = self.real_login();
         match fs::remove_file(&file) {
@@ -154,7 +154,7 @@ impl Home {
         }
     }
 
-    /// The workspaces that the home's settings allow to sign in (`forced_chatgpt_workspace_id`). Empty: any.
+    /// The workspaces that may sign in by the home's settings (`forced_chatgpt_workspace_id`). Empty: any.
     pub fn workspaces(&self) -> Vec<String> {
         let text = fs::read_to_string(self.path.join("config.toml")).unwrap_or_default();
         let settings: Table = text.parse().unwrap_or_default();
@@ -168,7 +168,7 @@ impl Home {
         }
     }
 
-    /// The real path of the file, which may be the target of links, and need not exist.
+    /// The real path of the login's file, behind links. It need not exist.
     fn real_login(&self) -> PathBuf {
         let mut file = self.login.file.clone();
         for _ in 0..LINKS {
@@ -187,13 +187,13 @@ impl Home {
     }
 }
 
-/// Names a login's file, which may lie in the user's own home, and what was tried with it.
+/// The error of an action on a login's file, which may be in the user's own home.
 fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> HomeError {
     let fault = storage::error(action, path, SEPARATE);
     move |cause| fault(cause).into()
 }
 
-/// Whether a file cannot be replaced because it is a mount of its own, as containers have it.
+/// Whether a file cannot be replaced because it is a mount point, as in some containers.
 fn is_mounted(error: &io::Error) -> bool {
     error.kind() == ErrorKind::ResourceBusy
 }
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_comes_and_goes_for_all_who_share_it() {
+    fn a_login_is_written_and_removed_for_all_that_share_it() {
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().join("user");
         let environment: Environment = [("HOME", user.to_str().unwrap())].into_iter().collect();

@@ -1,4 +1,4 @@
-//! The settings of a Codex home: ours, with those of an existing home that say which model answers.
+//! The settings of a Codex home: Airlock's own, and those of an existing home that choose the model and its provider.
 
 use std::path::Path;
 
@@ -23,25 +23,24 @@ const INHERITED: &[&str] = &[
     "forced_chatgpt_workspace_id",
 ];
 
-/// The one of the bundled models that Codex gives the fewest tools, so the scripted model reads the least.
+/// The bundled model to which Codex gives the fewest tools, so that requests to the scripted model are the smallest.
 const REHEARSAL_MODEL: &str = "gpt-5.5";
 
-/// Where Codex asks an OpenAI model where no setting says otherwise: with a ChatGPT login, and with an API key (0.169.0).
+/// Codex's default URLs of OpenAI's models, with a ChatGPT login and with an API key (0.169.0).
 const CHATGPT: &str = "https://chatgpt.com/backend-api/codex";
 const API: &str = "https://api.openai.com/v1";
 
-/// Where requests to the model go.
+/// The URLs to which Codex sends requests to the model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelUrls {
-    /// The base URL that the settings give, of whatever provider.
+    /// The base URL in the settings, of any provider.
     named: Option<String>,
-    /// Whether the provider is another than OpenAI.
+    /// Whether the provider is not OpenAI.
     custom: bool,
 }
 
 impl ModelUrls {
-    /// The base URL, for somebody who is signed in in this way: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: Codex alone
-    /// knows it.
+    /// The base URL with this kind of login: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: only Codex knows it.
     pub fn base_url(&self, auth_mode: Option<&str>) -> Option<&str> {
         match (&self.named, auth_mode) {
             (Some(url), _) => Some(url),
@@ -57,7 +56,7 @@ impl ModelUrls {
 pub(super) struct InheritedSettings(Table);
 
 impl InheritedSettings {
-    /// What a rehearsal needs; its provider comes by [`rehearsal_overrides`].
+    /// The settings of a rehearsal. Its provider is set by [`rehearsal_overrides`].
     pub(super) fn rehearsal() -> Self {
         Self(Table::from_iter([(
             "model".to_owned(),
@@ -65,7 +64,10 @@ impl InheritedSettings {
         )]))
     }
 
-    /// What the home's `config.toml` says, if it has one.
+    /// The inherited settings of the home's `config.toml`. None are set if it does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its settings are invalid.
     pub(super) fn from_home(home: &Path) -> Result<Self, HomeError> {
         let path = home.join("config.toml");
         let fault = |fault: String| HomeError::Settings {
@@ -79,23 +81,23 @@ impl InheritedSettings {
             }
             Err(error) => return Err(fault(error.to_string())),
         };
-        let theirs: Table = text
+        let inherited: Table = text
             .parse()
             .map_err(|error: toml::de::Error| fault(error.message().to_owned()))?;
-        Self::from_table(&theirs).map_err(fault)
+        Self::from_table(&inherited).map_err(fault)
     }
 
-    fn from_table(theirs: &Table) -> Result<Self, String> {
+    fn from_table(inherited: &Table) -> Result<Self, String> {
         let mut taken = Table::new();
         for key in INHERITED {
-            if let Some(value) = theirs.get(*key) {
+            if let Some(value) = inherited.get(*key) {
                 taken.insert((*key).to_owned(), value.clone());
             }
         }
-        // Only the provider that answers: the keys of the others are nobody's business here.
-        if let Some(name) = theirs.get("model_provider") {
+        // Only the chosen provider: the keys of the others must not be copied.
+        if let Some(name) = inherited.get("model_provider") {
             let name = name.as_str().ok_or("model_provider is not text")?;
-            let provider = theirs
+            let provider = inherited
                 .get("model_providers")
                 .and_then(|providers| providers.get(name));
             if let Some(provider) = provider {
@@ -111,8 +113,8 @@ impl InheritedSettings {
         Ok(Self(taken))
     }
 
-    /// Lets only this workspace sign in, whatever was taken. A login that comes into the file by itself is held to it
-    /// too.
+    /// Lets only this workspace sign in, in place of an inherited restriction. Codex also checks a login that another process has
+    /// written.
     pub(super) fn restrict_to_workspace(&mut self, workspace: &str) {
         self.0.insert(
             "forced_chatgpt_workspace_id".to_owned(),
@@ -120,14 +122,14 @@ impl InheritedSettings {
         );
     }
 
-    /// Whether another than OpenAI answers.
+    /// Whether the provider is not OpenAI.
     pub(super) fn custom_provider(&self) -> bool {
         self.0
             .get("model_provider")
             .is_some_and(|name| name.as_str() != Some("openai"))
     }
 
-    /// Where requests to the model go.
+    /// The URLs of the model.
     pub(super) fn model_urls(&self) -> ModelUrls {
         let provider = self.0.get("model_provider").and_then(Value::as_str);
         let providers = self.0.get("model_providers");
@@ -145,7 +147,7 @@ impl InheritedSettings {
         }
     }
 
-    /// The variables that the provider reads: its key, and headers that come from variables.
+    /// The environment variables that the provider reads, for its key and its headers.
     pub(super) fn env_keys(&self) -> Vec<String> {
         let providers = self.0.get("model_providers").and_then(Value::as_table);
         let mut names = Vec::new();
@@ -173,10 +175,10 @@ fn set_depth_header(provider: &mut Table) {
     }
 }
 
-/// The whole `config.toml`.
+/// The text of `config.toml`.
 pub(super) fn render(taken: &InheritedSettings) -> String {
     let mut settings = taken.0.clone();
-    // A test parses it, so there is something to lay over.
+    // A test shows that this parses.
     settings.extend(OURS.parse::<Table>().unwrap_or_default());
     format!("{HEADER}{settings}")
 }

@@ -1,4 +1,4 @@
-//! The files of a home: what is written, shared, put aside, and refused.
+//! The files of a home: what is written, shared, set aside, and refused.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -69,7 +69,7 @@ fn files_are_private_and_written_only_when_they_change() {
 }
 
 #[test]
-fn a_shared_login_is_a_link_and_our_own_waits_aside() {
+fn a_shared_login_is_a_link_and_the_own_login_is_set_aside() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.login = LoginMode::Separate;
@@ -120,7 +120,7 @@ fn a_rehearsal_has_a_home_of_its_own_without_a_login() {
     assert_ne!(home.path, real.path);
     assert!(home.custom_provider && home.rehearsal && !home.login_file().exists());
     assert!(home.env_keys.is_empty());
-    // Another on another port shares it.
+    // A rehearsal on another port shares the home.
     drop(Home::prepare(&config, Some("http://127.0.0.1:2/v1")).unwrap());
 }
 
@@ -162,7 +162,7 @@ fn a_home_behind_a_link_is_the_same_before_and_after_it_is_made() {
 }
 
 #[test]
-fn whoever_comes_to_a_home_in_use_leaves_its_login_alone() {
+fn a_home_in_use_keeps_its_login() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     let home = |name: &str| {

@@ -1,4 +1,4 @@
-//! What is taken from an existing home, and that ours is laid over it.
+//! The settings that are inherited from an existing home, and those that Airlock lays over them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -8,7 +8,7 @@ fn taken(text: &str) -> InheritedSettings {
 }
 
 #[test]
-fn ours_is_toml_and_is_laid_over_theirs() {
+fn airlocks_settings_are_toml_and_override_inherited_ones() {
     let ours: Table = OURS.parse().unwrap();
     assert_eq!(ours["approval_policy"].as_str(), Some("never"));
     assert_eq!(ours["sandbox_mode"].as_str(), Some("read-only"));
@@ -24,7 +24,7 @@ fn ours_is_toml_and_is_laid_over_theirs() {
 }
 
 #[test]
-fn a_provider_is_told_that_our_turns_ask_it() {
+fn a_provider_receives_the_depth_header() {
     let headers = |provider: &str| {
         let theirs = format!("model_provider = \"corp\"\n[model_providers.corp]\n{provider}");
         let rendered: Table = render(&taken(&theirs)).parse().unwrap();
@@ -37,7 +37,7 @@ fn a_provider_is_told_that_our_turns_ask_it() {
 }
 
 #[test]
-fn nothing_but_the_model_and_its_provider_is_taken() {
+fn only_the_model_and_its_provider_are_inherited() {
     let theirs = r#"
         model = "big"
         model_provider = "corp"
@@ -107,7 +107,7 @@ fn a_provider_of_the_wrong_shape_is_named() {
 }
 
 #[test]
-fn the_scripted_model_comes_by_the_command_line() {
+fn the_scripted_model_is_set_on_the_command_line() {
     let overrides = rehearsal_overrides("http://127.0.0.1:5/x/v1");
     let text = overrides.join("\n");
     let settings: Table = text.parse().unwrap();
@@ -121,7 +121,7 @@ fn the_scripted_model_comes_by_the_command_line() {
 }
 
 #[test]
-fn the_model_is_asked_where_the_settings_and_the_login_say() {
+fn the_models_url_follows_from_settings_and_login() {
     let url = |text: &str, mode| taken(text).model_urls().base_url(mode).map(str::to_owned);
     let provider = |lines: &str| format!("model_provider = \"corp\"\n{lines}");
     for (text, mode, expected) in [
