@@ -3,9 +3,9 @@
 mod envelope; // the members of a line, in one pass
 mod error; // Codex's error objects
 mod item; // items of a turn
-mod notification; // a thread's notifications
-mod report; // their content
-mod shapes; // their parameters
+mod notification; // notifications of a thread
+mod report; // the content of these notifications
+mod shapes; // the parameters of these notifications
 
 use std::borrow::Cow;
 
@@ -27,9 +27,9 @@ pub enum RpcMessage<'a> {
         /// The result or the error.
         result: Result<&'a RawValue, RpcError>,
     },
-    /// A request of Codex's.
+    /// A request from Codex.
     Request {
-        /// The request's id, chosen by Codex and to be returned unchanged.
+        /// The request's id, chosen by Codex. The response must repeat it unchanged.
         id: &'a RawValue,
         /// The method.
         method: Cow<'a, str>,
@@ -40,13 +40,12 @@ pub enum RpcMessage<'a> {
     ThreadNotification {
         /// The decoded notification.
         notification: ThreadNotification<'a>,
-        /// The method and the parameters. May be absent if the report is self-contained
-        /// (`TurnReport::is_self_contained`).
+        /// The method and the parameters. May be None if the report is self-contained (`TurnReport::is_self_contained`).
         verbatim: Option<(Cow<'a, str>, &'a RawValue)>,
-        /// When Codex sent it, in Unix milliseconds; 0 if absent.
+        /// When Codex sent the notification, in Unix milliseconds. 0 if absent.
         at: u64,
     },
-    /// A notification that names no thread.
+    /// A notification without a thread.
     Notification {
         /// The method.
         method: Cow<'a, str>,
@@ -81,7 +80,7 @@ pub fn line(text: &[u8]) -> Result<RpcMessage<'_>, serde_json::Error> {
             }
         }
         (true, Some(id)) => {
-            // The gateway's own ids are whole numbers.
+            // The gateway's own ids are integers.
             let id = id.get().parse().map_err(|_| unknown())?;
             match (envelope.error, envelope.result) {
                 (Some(error), _) => Ok(RpcMessage::Response {

@@ -5,13 +5,12 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-/// Bytes of an event around its data, and around its name if it has one.
+/// Bytes of an event besides its data, and besides its name if it has one.
 const AROUND: usize = "data: \n\n".len();
 const AROUND_NAME: usize = "event: \n".len();
 
-/// Encodes events, each an optional name and its data, as one string: one write and one packet.
-///
-/// Neither names nor data may contain line ends.
+/// Encodes events as one string, so that they are one write and one packet. An event is an optional name and its data, neither of
+/// which may contain line ends.
 pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> String {
     let size = events
         .clone()
@@ -31,10 +30,10 @@ pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clo
     text
 }
 
-/// Encodes a text as a JSON string, escaped as by `json`, between a prefix and a suffix. Never None: writing to memory does
-/// not fail.
+/// Encodes a text as a JSON string, escaped as by [`json`], between a prefix and a suffix. Never None in practice, as writing to
+/// memory does not fail.
 pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
-    // Most texts have little to escape.
+    // Most texts have few characters that must be escaped.
     let size = before.len() + text.len() + text.len() / 8 + 8 + after.len();
     let mut data = Vec::with_capacity(size);
     data.extend_from_slice(before.as_bytes());
@@ -43,8 +42,8 @@ pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
     String::from_utf8(data).ok()
 }
 
-/// Encodes a value as compact JSON without line ends: escaped as by RFC 8785, and U+0085, U+2028 and U+2029 besides, at
-/// which some clients split lines (Python's `str.splitlines`).
+/// Encodes a value as compact JSON without line ends. Escapes as RFC 8785 does, and also U+0085, U+2028 and U+2029, at which some
+/// clients split lines (Python's `str.splitlines`).
 ///
 /// # Errors
 /// The value has keys that are not strings, or its `Serialize` fails.
@@ -68,7 +67,7 @@ impl Formatter for OneLineFormatter {
         fragment: &str,
     ) -> io::Result<()> {
         let bytes = fragment.as_bytes();
-        // Most fragments are ASCII, and this check is cheaper than the search below.
+        // Most fragments are ASCII. This check is cheaper than the search below.
         if bytes.is_ascii() {
             return writer.write_all(bytes);
         }

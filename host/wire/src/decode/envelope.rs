@@ -1,7 +1,7 @@
-//! The members of a line, with the parameters of a notification decoded in the same pass.
+//! The members of a line. The parameters of a notification are decoded in the same pass.
 //!
-//! That pass needs the method before its parameters, as Codex writes them (0.169.0, all recordings). Any other line is
-//! read a second time by the derived `Deserialize`, which alone decides what is an error.
+//! One pass requires that the method precedes the parameters, as Codex writes them (0.169.0, all recordings). Any other line is read
+//! again by the derived `Deserialize`, which decides what is an error.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ use super::shapes::BorrowedText;
 pub(super) struct RpcEnvelope<'a> {
     #[serde(borrow)]
     pub(super) id: Option<&'a RawValue>,
-    /// Empty if absent: serde borrows a `Cow`, but not one inside an `Option`.
+    /// Empty if absent, as serde borrows a `Cow`, but not one in an `Option`.
     #[serde(borrow, default)]
     pub(super) method: Cow<'a, str>,
     #[serde(borrow)]
@@ -30,7 +30,7 @@ pub(super) struct RpcEnvelope<'a> {
     pub(super) error: Option<RpcError>,
     #[serde(default)]
     pub(super) emitted_at_ms: u64,
-    /// The decoded parameters; `params` is then absent, unless they are needed verbatim.
+    /// The decoded parameters. With them, `params` is None unless they are needed verbatim.
     #[serde(skip)]
     pub(super) notification: Option<ThreadNotification<'a>>,
 }
@@ -78,7 +78,7 @@ enum EnvelopeMember {
     Unknown,
 }
 
-/// Decodes a line in one pass. An error may only mean that two passes are needed.
+/// Decodes a line in one pass. An error may merely mean that two passes are needed.
 struct EnvelopeVisitor<'of, 'a>(&'of mut RpcEnvelope<'a>);
 
 impl<'de> Visitor<'de> for EnvelopeVisitor<'_, 'de> {
@@ -90,7 +90,7 @@ impl<'de> Visitor<'de> for EnvelopeVisitor<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let Self(envelope) = self;
-        // The known members; `Unknown` is the last variant, and may be repeated.
+        // One flag for each known member. `Unknown` is the last variant, and may be repeated.
         let mut read = [false; EnvelopeMember::Unknown as usize];
         while let Some(member) = members.next_key()? {
             if let Some(read) = read.get_mut(member as usize)

@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 
-/// The error of a JSON-RPC response. Nearly all have code -32600, so the text matters too.
+/// The error of a JSON-RPC response. Nearly all have code -32600, so the message matters too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
 #[error("codex answered error {code}: {message}")]
 pub struct RpcError {
-    /// -32600 nearly always; -32001 for overload.
+    /// The code: nearly always -32600; -32001 if Codex is overloaded.
     pub code: i64,
-    /// The error's text; empty if absent.
+    /// The message. Empty if absent.
     #[serde(default)]
     pub message: String,
 }
@@ -17,11 +17,11 @@ pub struct RpcError {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TurnError {
-    /// The error's text; empty if absent.
+    /// The message. Empty if absent.
     #[serde(default)]
     pub message: String,
-    /// The kind: a name, or an object with one member of that name.
+    /// The kind of error: a name, or an object with one member of that name.
     pub codex_error_info: Option<serde_json::Value>,
-    /// Further text.
+    /// A further message.
     pub additional_details: Option<String>,
 }

@@ -1,7 +1,7 @@
-//! An item of a turn: a message, reasoning, or another step of Codex's.
+//! Items of a turn: messages, reasoning, and other steps of Codex.
 //!
-//! An item's members depend on its type, and the type may follow them. So the first pass only finds the raw members, and
-//! those that the type has are deserialized afterwards: nothing else is copied, and other members may be any JSON.
+//! An item's members depend on its type, which may follow them. So the first pass only finds the raw members; those that the type has
+//! are deserialized afterwards. Nothing else is copied, and other members may be any JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::report::MessagePhase;
 use super::shapes::BorrowedText;
 
-/// The items that a report is made of.
+/// The items for which there are reports.
 pub(super) enum ThreadItem<'a> {
     AgentMessage {
         id: Cow<'a, str>,

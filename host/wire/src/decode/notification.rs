@@ -1,4 +1,4 @@
-//! Notifications of a thread: from a method and its parameters to a report.
+//! Notifications of a thread: decodes a method and its parameters to a report.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::shapes::{
     RawResponseParams, ReasoningDeltaParams, TokenUsageParams, TurnParams,
 };
 
-/// The type that Codex gives an output item whose own type it does not know.
+/// The type that Codex assigns to an output item whose own type it does not know.
 const UNKNOWN_ITEM: &str = "other";
 
 /// A notification of a thread.
@@ -21,24 +21,22 @@ const UNKNOWN_ITEM: &str = "other";
 pub struct ThreadNotification<'a> {
     /// The thread's id.
     pub thread: Cow<'a, str>,
-    /// The turn's id; empty where the notification names none, as `turn/started` and `turn/completed` do: their report
-    /// has it.
+    /// The turn's id. Empty if the notification names none; for `turn/started` and `turn/completed`, the report has the id.
     pub turn: Cow<'a, str>,
     /// The content.
     pub report: TurnReport<'a>,
 }
 
 impl ThreadNotification<'_> {
-    /// Whether the method and the parameters are no longer needed.
+    /// Whether the method and the parameters are not needed any more.
     pub(super) fn is_self_contained(&self) -> bool {
         !self.thread.is_empty() && self.report.is_self_contained()
     }
 }
 
-/// Decodes a notification. None: the parameters are not an object. The thread is empty where none is named.
+/// Decodes a notification. None: the parameters are not an object. The thread is empty if the notification names none.
 ///
-/// An unknown method, or parameters of another shape than the known one, are `Other`: those cross to the policy
-/// verbatim.
+/// An unknown method, or parameters of an unknown shape, give `TurnReport::Other`, which is passed on to the policy verbatim.
 pub(super) fn decode<'a>(method: &str, params: &'a RawValue) -> Option<ThreadNotification<'a>> {
     let kind = NotificationKind::of(method);
     if let Some(kind) = kind
@@ -53,14 +51,14 @@ pub(super) fn decode<'a>(method: &str, params: &'a RawValue) -> Option<ThreadNot
         report: match kind {
             // Without its usage, the response is still complete.
             Some(NotificationKind::RawResponse) => TurnReport::ResponseCompleted(None),
-            // Of raw items, policies know only calls.
+            // Of raw items, only calls are passed on to policies.
             Some(NotificationKind::RawItem) => TurnReport::Echo,
             _ => TurnReport::Other,
         },
     })
 }
 
-/// The known notifications. Each deserializes its own parameters, and fails where their shape differs.
+/// The known notifications. Each deserializes its own parameters, and fails if they have another shape.
 #[derive(Clone, Copy)]
 pub(super) enum NotificationKind {
     MessageDelta,
@@ -94,7 +92,7 @@ impl NotificationKind {
         }
     }
 
-    /// Whether its report may be self-contained. Otherwise the notification itself will be needed.
+    /// Whether the report may be self-contained. Otherwise the notification itself is needed.
     pub(super) fn may_be_self_contained(self) -> bool {
         !matches!(self, Self::RawResponse)
     }

@@ -1,4 +1,4 @@
-//! Reports of a turn: the content of a thread's notifications.
+//! Reports of a turn, which are the content of a thread's notifications.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ pub enum TurnReport<'a> {
         /// The turn's id.
         turn: Cow<'a, str>,
     },
-    /// A message starts, still without text.
+    /// A message starts. It has no text yet.
     MessageStarted {
         /// The item's id.
         item: Cow<'a, str>,
@@ -37,15 +37,15 @@ pub enum TurnReport<'a> {
         /// The whole text.
         text: Cow<'a, str>,
     },
-    /// A message as the model wrote it. Codex cuts parts out of the three reports above (0.169.0:
-    /// `<oai-mem-citation>`); this one follows `MessageCompleted`, and is also sent for injected messages.
+    /// A message exactly as the model wrote it, which follows `MessageCompleted`. Codex cuts parts out of the three reports above
+    /// (0.169.0: `<oai-mem-citation>`). Also sent for injected messages.
     RawMessage {
         /// The item's id, as in `MessageStarted`.
         item: Cow<'a, str>,
         /// The whole text.
         text: Cow<'a, str>,
     },
-    /// The model wrote an item of a type that is unknown to Codex, which drops it.
+    /// The model sent an item of a type that is unknown to Codex, which drops the item.
     UnknownItem,
     /// A piece of the model's reasoning.
     ReasoningDelta {
@@ -53,7 +53,7 @@ pub enum TurnReport<'a> {
         item: Cow<'a, str>,
         /// The part's index.
         index: u32,
-        /// Whether it is the reasoning itself rather than a summary.
+        /// Whether this is the reasoning itself. Otherwise it is a summary.
         raw: bool,
         /// The text to append.
         text: Cow<'a, str>,
@@ -74,18 +74,18 @@ pub enum TurnReport<'a> {
         /// The call's id.
         call: Cow<'a, str>,
     },
-    /// The result of a call goes to the model.
+    /// Codex sends the result of a call to the model.
     ToolReturned {
         /// The call's id.
         call: Cow<'a, str>,
     },
     /// A response of the model is complete, with the tokens that it used.
     ResponseCompleted(Option<Usage>),
-    /// Codex starts to summarise the conversation, because it no longer fits.
+    /// Codex starts to summarise the conversation, as it does not fit the model any more.
     Compacting,
     /// The thread's usage so far. Reported once for each response of the model.
     Usage(Usage),
-    /// The model's stream broke; Codex sends the request again.
+    /// The model's stream broke, and Codex repeats the request.
     Retrying(TurnError),
     /// Announces the failure that `TurnCompleted` will report.
     Failing,
@@ -93,7 +93,7 @@ pub enum TurnReport<'a> {
     TurnCompleted {
         /// How the turn ended.
         status: TurnStatus,
-        /// Why it failed.
+        /// Why the turn failed. None: it did not fail, or Codex reports no error.
         error: Option<TurnError>,
     },
     /// An unknown notification, or one of an unknown shape.
@@ -101,7 +101,7 @@ pub enum TurnReport<'a> {
 }
 
 impl TurnReport<'_> {
-    /// Whether it reports output of the model.
+    /// Whether this reports output of the model.
     pub fn is_of_model(&self) -> bool {
         matches!(
             self,
@@ -142,7 +142,7 @@ pub enum TurnStatus {
     Unknown,
 }
 
-/// The purpose of a message, where the model states one.
+/// The purpose of a message, if the model states one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MessagePhase {
     /// A remark before the answer.
@@ -166,10 +166,10 @@ impl MessagePhase {
 pub struct Usage {
     /// Tokens that the model read.
     pub input: u64,
-    /// Those of `input` that were cached.
+    /// Tokens of `input` that were cached.
     pub cached: u64,
     /// Tokens that the model wrote.
     pub output: u64,
-    /// Those of `output` that are reasoning.
+    /// Tokens of `output` that are reasoning.
     pub reasoning: u64,
 }

@@ -1,4 +1,4 @@
-//! The parameters of the known notifications, as far as they are used.
+//! The parameters of the known notifications, as far as the gateway uses them.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 
 use super::{TurnError, TurnStatus, Usage};
 
-/// A string, borrowed where it has no escapes. A `Cow` by itself deserializes to a copy; only a field can `borrow`.
+/// A string, borrowed if it has no escapes. A bare `Cow` deserializes to a copy, as only a field can have `borrow`.
 #[derive(Default, Deserialize)]
 pub(super) struct BorrowedText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-/// The thread and the turn of any notification; empty if absent.
+/// The thread and the turn of any notification. Empty if absent.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct NotificationAddress<'a> {
@@ -59,7 +59,7 @@ pub(super) struct ItemParams<'a, T> {
     pub(super) item: T,
 }
 
-/// An item of the Responses API. It may be large, so the content is deserialized only where it is used.
+/// An item of the Responses API. It may be large, so its content is deserialized only if it is used.
 #[derive(Deserialize)]
 pub(super) struct RawItem<'a> {
     #[serde(borrow, rename = "type")]
@@ -74,7 +74,7 @@ pub(super) struct RawItem<'a> {
     pub(super) content: Option<&'a RawValue>,
 }
 
-/// A content part of such an item. Parts that are not text have an empty one.
+/// A content part of such an item. The text of other parts is empty.
 #[derive(Deserialize)]
 struct RawPart<'a> {
     #[serde(borrow, default)]
@@ -82,7 +82,7 @@ struct RawPart<'a> {
 }
 
 impl<'a> RawItem<'a> {
-    /// The text of a message of role `assistant`. None: the item is another.
+    /// The text, if the item is a message of role `assistant`.
     pub(super) fn model_text(&self) -> Option<Cow<'a, str>> {
         let BorrowedText(role) = self.role.as_ref()?;
         if self.kind != "message" || role != "assistant" {

@@ -1,8 +1,8 @@
 //! Lines as Codex 0.169.0 wrote them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-mod equivalence; // with the reference decoder
-mod reference; // a decoder that serde derives
+mod equivalence; // comparison with the reference decoder
+mod reference; // a decoder derived by serde
 
 use serde_json::{Value, json};
 
@@ -194,7 +194,7 @@ fn unknown_notifications_stay_verbatim() {
     ));
     let plan = raw(&json!({"threadId": "t", "item": {"type": "plan", "id": "x", "text": ""}}));
     assert!(matches!(report("item/completed", &plan), TurnReport::Other));
-    // The input comes back twice, with its images.
+    // Codex repeats the input twice, with its images.
     let user =
         raw(&json!({"threadId": "t", "item": {"type": "userMessage", "id": "x", "content": []}}));
     assert!(matches!(report("item/started", &user), TurnReport::Echo));
@@ -209,7 +209,7 @@ fn unknown_notifications_stay_verbatim() {
 /// The shortest recorded line of each kind of thread notification.
 const RECORDED: &str = include_str!("recorded.jsonl");
 
-/// A line's decoded content as text. The notification itself is included only where the report is not self-contained.
+/// The decoded content of a line, as text. Includes the notification itself only if the report is not self-contained.
 fn describe(text: &str) -> String {
     match line(text.as_bytes()) {
         Err(_) => "nothing".to_owned(),
