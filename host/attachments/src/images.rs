@@ -1,6 +1,6 @@
-//! Whether an image can be decoded. Codex (0.163.0 and 0.169.0) shows its model a sentence of its own in the place of an image that it
-//! cannot decode, so such an image is refused before Codex gets it. The decoder is the one that Codex has: `image` 0.25.9, with the
-//! versions of its format crates that `Cargo.lock` pins.
+//! Checks whether an image can be decoded. Codex (0.163.0 and 0.169.0) replaces an image that it cannot decode by a sentence of its own,
+//! so the gateway refuses such an image first. The decoder is Codex's: `image` 0.25.9, with the versions of its format crates that
+//! `Cargo.lock` pins.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,35 +10,35 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
 
 use airlock_types::failure::Failure;
-// 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of JPEG whose header says 65535 × 65535 pixels
-// makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
+// As much as 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of JPEG whose header has 65535 × 65535
+// pixels makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
 use airlock_base::memory::DECODED_BYTES;
 use airlock_types::wit::ProblemKind;
 
-/// Pixels that an image may be wide or high.
-/// At 65,529 and more, zune-jpeg 0.5.12 overflows where it rounds a side up to whole blocks.
+/// The maximum width and height of an image in pixels. From 65,529 on, zune-jpeg 0.5.12 overflows when it rounds a side up to whole
+/// blocks.
 const SIDE_PIXELS: u32 = 65_528;
 
-/// How often the decoded size of a progressive JPEG is allocated: zune-jpeg keeps coefficients of 16 bits besides the pixels.
+/// The memory of a progressive JPEG, in multiples of its decoded size: zune-jpeg stores coefficients of 16 bits besides the pixels.
 const PROGRESSIVE: u64 = 3;
 
-/// Why an image cannot be shown to a model. The codes are those of OpenAI's `ResponseErrorCode`.
+/// Why models cannot see an image. The codes are those of OpenAI's `ResponseErrorCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ImageError {
-    /// It is no PNG, JPEG, GIF or WebP.
+    /// It is not a PNG, JPEG, GIF or WebP.
     Format,
-    /// Its payload is no canonical base64 (RFC 4648 §3.5).
+    /// Its payload is not canonical base64 (RFC 4648 §3.5).
     Base64,
-    /// It ends early, or its data is corrupt.
+    /// It is cut short or corrupt. The value names the format.
     Corrupt(&'static str),
-    /// Its decoded pixels take up more than [`DECODED_BYTES`], or it is longer than [`SIDE_PIXELS`].
+    /// Its decoded pixels take more than [`DECODED_BYTES`], or a side is longer than [`SIDE_PIXELS`].
     TooLarge,
-    /// A GIF with several frames. Codex passes the first on, and drops the rest.
+    /// A GIF with several frames. Codex passes on only the first.
     Animated,
 }
 
 impl ImageError {
-    /// The failure of a request whose field `path` holds the image.
+    /// The failure of a request with the image in the field `path`.
     pub(super) fn at(self, path: &str) -> Failure {
         let (code, message) = match self {
             Self::Format => (
@@ -73,11 +73,11 @@ impl ImageError {
     }
 }
 
-/// Decodes the image that a data URL holds, as Codex does, and drops it. Takes up to [`DECODED_BYTES`] and the payload's size of
-/// memory, and some ten milliseconds for each million pixels.
+/// Checks the image of a data URL by decoding it as Codex does. Takes memory of up to [`DECODED_BYTES`] and the payload's size, and some
+/// ten milliseconds for each million pixels.
 ///
 /// # Errors
-/// Codex would not show it to its model whole.
+/// Codex would not pass the whole image on to the model.
 pub(super) fn check(url: &str) -> Result<(), ImageError> {
     let (_, payload) = url.split_once(',').ok_or(ImageError::Format)?;
     let bytes = STANDARD.decode(payload).map_err(|_| ImageError::Base64)?;
@@ -89,7 +89,7 @@ pub(super) fn check(url: &str) -> Result<(), ImageError> {
         ImageFormat::WebP => "WebP",
         _ => return Err(ImageError::Format),
     };
-    // A decoder that panics has met data that it does not understand.
+    // A panic of the decoder means that the data is corrupt.
     let decoded = catch_unwind(AssertUnwindSafe(|| decode(&bytes, format)));
     let decoded = decoded.map_err(|_panic| ImageError::Corrupt(name))?;
     decoded.map_err(|error| match error {
@@ -106,7 +106,7 @@ fn decode(bytes: &[u8], format: ImageFormat) -> image::ImageResult<()> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits());
     let decoder = reader.into_decoder()?;
-    // Decoders check only the sides against the limits; `DynamicImage` allocates the pixels without a check.
+    // Decoders check only the sides against the limits, and `DynamicImage` allocates the pixels unchecked.
     let copies = if format == ImageFormat::Jpeg && is_progressive(bytes) {
         PROGRESSIVE
     } else {
@@ -135,7 +135,7 @@ fn is_progressive(bytes: &[u8]) -> bool {
     false
 }
 
-/// Whether a GIF has another frame behind its first. Decodes neither.
+/// Whether a GIF has a second frame. Decodes no frame.
 fn is_animated(bytes: &[u8]) -> bool {
     let mut options = gif::DecodeOptions::new();
     options.skip_frame_decoding(true);

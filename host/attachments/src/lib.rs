@@ -1,6 +1,6 @@
-//! Attachments: base64 data URLs, which are lifted out of a body before a policy receives it, and put back for Codex.
+//! Attachments: base64 data URLs, which are lifted out of a request body before a policy receives it, and inserted again for Codex.
 
-mod images; // which of them can be decoded
+mod images; // whether an image can be decoded
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -15,27 +15,27 @@ use self::scan::StringLocation;
 use airlock_types::failure::Failure;
 use airlock_types::wit;
 
-/// The members of a body that hold a conversation, in OpenAI's dialects. What stands elsewhere, in a schema or in
-/// metadata, is the client's own text.
+/// The members of a body that contain a conversation, in OpenAI's dialects. A data URL elsewhere, in a schema or in metadata, is plain
+/// text of the client.
 const ROOTS: [&str; 2] = ["messages", "input"];
 
-/// The members of a message that may hold a data URL worth lifting.
+/// The members of a message whose data URLs are lifted.
 const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
 
-/// What every data URL begins with.
+/// The scheme of data URLs.
 const SCHEME: &str = "data:";
 
-/// What was lifted out of a body: described to the policy, stored by the host.
+/// The attachments of one body. The policy receives their descriptions, while the host stores them.
 #[derive(Default)]
 pub struct Attachments(Vec<Attachment>);
 
 struct Attachment {
-    /// Shared with the thread that decodes it.
+    /// The data URL, shared with the thread that decodes it.
     url: Arc<String>,
-    /// Why it cannot be shown to a model. None: it is good, or not checked yet.
+    /// Why models cannot see it. None: they can, or it has not been checked yet.
     fault: Option<ImageError>,
     media_type: String,
-    /// Bytes, decoded.
+    /// The number of decoded bytes.
     size: u64,
     /// SHA-256 of the URL.
     digest: String,
@@ -43,22 +43,22 @@ struct Attachment {
 }
 
 impl Attachments {
-    /// Lifts base64 data URLs that stand under the keys `url`, `image_url` and `file_data` of a conversation out of a
-    /// JSON body, at most 256 of them, and leaves `attachment:N` in their place. All else stays as it was, byte for byte.
+    /// Lifts up to 256 base64 data URLs out of a JSON body: the values of `url`, `image_url` and `file_data` within the
+    /// conversation. Each is replaced by `attachment:N`; everything else is unchanged, byte for byte.
     ///
-    /// A body that is not JSON comes back whole: to say what is wrong with it is the policy's part. So does a data URL
-    /// that is not base64.
+    /// A body that is not JSON is returned unchanged, as the policy reports what is wrong with it. A data URL that is not base64
+    /// stays in the body.
     pub fn lift(body: String) -> (String, Self) {
         if memchr::memmem::find(body.as_bytes(), SCHEME.as_bytes()).is_none() {
             return (body, Self::default());
         }
-        let Some(places) = scan::strings(&body, &ROOTS, &KEYS, SCHEME) else {
+        let Some(locations) = scan::strings(&body, &ROOTS, &KEYS, SCHEME) else {
             return (body, Self::default());
         };
         let mut lifted = Vec::new();
         let mut rest = String::new();
         let mut done = 0;
-        for StringLocation { span, path } in places {
+        for StringLocation { span, path } in locations {
             let Some(attachment) = Attachment::parse(&body[span.clone()], path) else {
                 continue;
             };
@@ -82,25 +82,25 @@ impl Attachments {
         descriptions.collect()
     }
 
-    /// The whole data URL of an attachment.
+    /// The data URL of an attachment. None: there is no such attachment.
     pub fn url(&self, number: u32) -> Option<&str> {
         self.get(number).map(|attachment| attachment.url.as_str())
     }
 
-    /// Bytes of all of them, as data URLs.
+    /// The bytes of all attachments, as data URLs.
     pub fn bytes(&self) -> usize {
         self.0.iter().map(|attachment| attachment.url.len()).sum()
     }
 
-    /// Where an attachment stood in the body: `messages[0].content[1].image_url.url`.
+    /// The path of an attachment in the body, such as `messages[0].content[1].image_url.url`. None: there is no such attachment.
     pub fn path(&self, number: u32) -> Option<&str> {
         self.get(number).map(|attachment| attachment.path.as_str())
     }
 
-    /// Refuses an attachment that models cannot see whole, and names its field. An unchecked one passes.
+    /// Refuses an attachment that models cannot see whole, and names its field. An attachment that was not checked passes.
     ///
     /// # Errors
-    /// It is no image, or `check_images` found it broken.
+    /// The attachment is no image, or its recorded check failed.
     pub fn expect_image(&self, number: u32) -> Result<(), Failure> {
         match self.get(number) {
             Some(Attachment {
@@ -112,7 +112,7 @@ impl Attachments {
         }
     }
 
-    /// The images that have to be decoded to know whether models can see them. Marks what is no image.
+    /// The images, which must be decoded to check whether models can see them. Marks all other attachments as no image.
     pub fn images(&mut self) -> Vec<Image> {
         let mut images = Vec::new();
         for (number, attachment) in self.0.iter_mut().enumerate() {
@@ -129,7 +129,7 @@ impl Attachments {
         images
     }
 
-    /// Records the check of an image.
+    /// Records the result of an image's check.
     pub fn record_check(&mut self, checked: &ImageCheck) {
         if let Some(attachment) = self.0.get_mut(checked.number) {
             attachment.fault = checked.fault;
@@ -141,22 +141,22 @@ impl Attachments {
     }
 }
 
-/// An image, to be decoded by another thread.
+/// An image to decode on another thread.
 pub struct Image {
     number: usize,
     url: Arc<String>,
-    /// That of the attachment.
+    /// The attachment's digest.
     pub digest: String,
 }
 
-/// The check of an image by decoding it.
+/// The result of decoding an image.
 pub struct ImageCheck {
     number: usize,
     fault: Option<ImageError>,
 }
 
 impl Image {
-    /// Decodes it, which may take a second and 256 MiB of memory.
+    /// Decodes the image, which may take a second and 256 MiB of memory.
     pub fn check(&self) -> ImageCheck {
         ImageCheck {
             number: self.number,
@@ -172,7 +172,7 @@ impl ImageCheck {
     }
 }
 
-/// Their bytes are the client's own and stay out of every log.
+/// Omits the bytes, which are the client's and must not be logged.
 impl fmt::Debug for Attachments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
@@ -186,21 +186,21 @@ impl fmt::Debug for Attachments {
 }
 
 impl Attachment {
-    /// Reads a JSON string, quotes and escapes and all, that holds `data:TYPE;base64,BYTES`.
+    /// Parses a JSON string with quotes and escapes whose value is `data:TYPE;base64,BYTES`. None: it is something else.
     fn parse(json: &str, path: String) -> Option<Self> {
         let url: String = serde_json::from_str(json).ok()?;
         let (head, payload) = url.strip_prefix(SCHEME)?.split_once(',')?;
         let mut parts = head.split(';');
         let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        // Not trimmed: Codex does not find `base64` behind a space.
+        // Not trimmed, as Codex does not recognise `base64` after a space.
         if !parts.any(|part| part.eq_ignore_ascii_case("base64")) {
             return None;
         }
         let size = decoded_size(payload)?;
-        // RFC 2397: a data URL without a type is text.
+        // A data URL without a type is text (RFC 2397).
         let media_type = match media_type.as_str() {
             "" => "text/plain".to_owned(),
-            // What the bytes are counts: Codex would replace an image that it cannot read by words of its own.
+            // The bytes decide, as Codex would replace an image that it cannot read by a text of its own.
             claimed if claimed.starts_with("image/") => image_type(payload).to_owned(),
             _ => media_type,
         };
@@ -219,7 +219,7 @@ impl Attachment {
     }
 }
 
-/// The type of an image by its first bytes, for those that Codex 0.169.0 reads; else that of any bytes.
+/// The media type of an image by its first bytes, if Codex 0.169.0 reads it; otherwise `application/octet-stream`.
 fn image_type(payload: &str) -> &'static str {
     let bytes = first_bytes(payload);
     match bytes.as_slice() {
@@ -245,7 +245,7 @@ fn image_type(payload: &str) -> &'static str {
     }
 }
 
-/// The first twelve bytes that base64 stands for, or fewer.
+/// Up to twelve bytes of the decoded payload.
 fn first_bytes(payload: &str) -> Vec<u8> {
     let value = |digit: u8| match digit {
         b'A'..=b'Z' => Some(digit - b'A'),
@@ -268,7 +268,7 @@ fn first_bytes(payload: &str) -> Vec<u8> {
     bytes
 }
 
-/// Bytes that base64 stands for, or None where it is not base64 as RFC 4648 pads it: Codex 0.169.0 reads no other.
+/// The number of bytes of the decoded payload. None: it is not base64 with the padding of RFC 4648, which Codex 0.169.0 requires.
 fn decoded_size(payload: &str) -> Option<u64> {
     let digits = payload.trim_end_matches('=');
     let padding = payload.len() - digits.len();

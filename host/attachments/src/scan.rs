@@ -1,29 +1,28 @@
-//! A scan of JSON text for strings under certain keys, with the path and the place of each. It reads each byte once,
-//! and copies none.
+//! Scans JSON text for strings with certain keys, and returns the path and the position of each. Reads each byte once, and copies none.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Levels of nesting, as many as any JSON reader behind it takes.
+/// The maximum depth of nesting. The policies' JSON readers accept no more.
 const DEPTH: usize = 128;
 
-/// Bytes of a path. Longer ones are nobody's, and a body could make any number of them out of one long key.
+/// The maximum bytes of a path. Longer ones are no real paths, and a body could have any number of them below one long key.
 const PATH_BYTES: usize = 256;
 
-/// Places that are looked for. A request with more of them is not served all of them.
+/// The maximum number of strings that are returned. Later ones are ignored.
 const LOCATIONS: usize = 256;
 
-/// A string's place in the text.
+/// A string's position in the text, and its path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct StringLocation {
-    /// With its quotes.
+    /// The bytes of the string, with its quotes.
     pub(super) span: Range<usize>,
-    /// `messages[0].content[1].image_url.url`
+    /// The path, such as `messages[0].content[1].image_url.url`.
     pub(super) path: String,
 }
 
-/// Finds the strings that stand under one of `keys`, anywhere below one of `roots`, and begin with `prefix`. None where the text is not JSON; what
-/// numbers and words look like is left to a real reader.
+/// Finds the strings that are values of one of `keys`, at any depth below one of `roots`, and begin with `prefix`. None: the text is not
+/// JSON. Numbers and literals are not validated.
 pub(super) fn strings(
     text: &str,
     roots: &[&str],
@@ -71,7 +70,7 @@ impl<'a> Scan<'a> {
                 self.consider(span);
                 Some(())
             }
-            _ => self.word(),
+            _ => self.literal(),
         }
     }
 
@@ -111,12 +110,12 @@ impl<'a> Scan<'a> {
         self.take(b']').then_some(())
     }
 
-    /// Steps over an opening bracket, unless it nests too deep.
+    /// Skips an opening bracket. None: there is none, or the nesting is too deep.
     fn enter(&mut self, bracket: u8) -> Option<()> {
         (self.path.len() < DEPTH && self.take(bracket)).then_some(())
     }
 
-    /// The place of the string that begins here.
+    /// Skips a string, and returns its position.
     fn string(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         if !self.take(b'"') {
@@ -128,13 +127,13 @@ impl<'a> Scan<'a> {
             if self.take(b'"') {
                 return Some(start..self.at);
             }
-            // An escape: its second byte is never the end of the string.
+            // The second byte of an escape never ends the string.
             self.at += 2;
         }
     }
 
-    /// A number, `true`, `false` or `null`.
-    fn word(&mut self) -> Option<()> {
+    /// Skips a number, `true`, `false` or `null`.
+    fn literal(&mut self) -> Option<()> {
         let rest = &self.text.as_bytes()[self.at..];
         let length = rest
             .iter()
@@ -144,7 +143,7 @@ impl<'a> Scan<'a> {
         (length > 0).then_some(())
     }
 
-    /// Keeps the string if it is one that is looked for.
+    /// Records the string if it matches.
     fn consider(&mut self, span: Range<usize>) {
         let (Some(PathSegment::Member(root)), Some(PathSegment::Member(name))) =
             (self.path.first(), self.path.last())
@@ -163,7 +162,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// About how long the path is. Asked before it is written.
+    /// The approximate bytes of the path, which is written only if they are within the limit.
     fn path_bytes(&self) -> usize {
         let bytes = self.path.iter().map(|step| match step {
             PathSegment::Member(name) => name.len(),
@@ -172,7 +171,7 @@ impl<'a> Scan<'a> {
         bytes.sum()
     }
 
-    /// The path, which leads to this place alone. None where a name has what separates steps: its path could be another's.
+    /// The path, which is unique. None: a name contains a separator, so the path could be that of another string.
     fn path(&self) -> Option<String> {
         let mut path = String::new();
         for step in &self.path {
@@ -203,18 +202,18 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Steps over this byte, and over space before it, if it comes next.
+    /// Skips this byte and white space before it. False: another byte is next.
     fn take(&mut self, byte: u8) -> bool {
         if byte != b'"' {
             self.space();
         }
-        let comes = self.peek() == Some(byte);
-        self.at += usize::from(comes);
-        comes
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
     }
 }
 
-/// A member's name without quotes and escapes. One that cannot be read stays, and is none of ours.
+/// A member's name without quotes and escapes. A name with invalid escapes is returned as written, and matches no key.
 fn name_of(written: &str) -> Cow<'_, str> {
     if written.contains('\\')
         && let Ok(name) = serde_json::from_str(written)

@@ -1,4 +1,4 @@
-//! Tests of lifting.
+//! Tests of lifting attachments.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -12,7 +12,7 @@ const BODY: &str = r#"{"model": "m", "messages": [{"role": "user", "content": [
 /// More bytes than a path may have.
 const PATH_TOO_LONG: usize = 300;
 
-fn kept(body: &str) {
+fn assert_unchanged(body: &str) {
     let (rest, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(rest, body);
     assert!(attachments.descriptions().is_empty(), "{attachments:?}");
@@ -57,7 +57,7 @@ fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
     assert_eq!(
         attachments.url(1),
         Some("data:image/jpeg;charset=x;base64,/9j/"),
-        "escapes are gone"
+        "escapes are decoded"
     );
     assert_eq!(
         attachments.path(1),
@@ -67,7 +67,7 @@ fn data_urls_are_lifted_and_all_else_stays_as_it_was() {
 }
 
 #[test]
-fn a_body_that_is_not_json_comes_back_whole() {
+fn a_body_that_is_not_json_is_unchanged() {
     for body in [
         r#"{"url": "data:image/png;base64,AAAA""#,
         r#"{"url": "data:image/png;base64,AAAA"}}"#,
@@ -79,7 +79,7 @@ fn a_body_that_is_not_json_comes_back_whole() {
         "data:",
         "",
     ] {
-        kept(body);
+        assert_unchanged(body);
     }
 }
 
@@ -95,24 +95,24 @@ fn only_base64_is_lifted() {
         "data:image/png;base64,====",
         "https://example.com/data:image/png;base64,AAAA",
     ] {
-        kept(&format!(
+        assert_unchanged(&format!(
             r#"{{"messages": {{"image_url": "{url}", "note": "data:"}}}}"#
         ));
     }
-    kept(
+    assert_unchanged(
         r#"{"messages": {"other": "data:image/png;base64,AAAA", "list": ["data:image/png;base64,AAAA"]}}"#,
     );
 }
 
 #[test]
-fn what_is_no_part_of_the_conversation_stays() {
-    kept(r#"{"response_format": {"const": {"url": "data:text/plain;base64,AAAA"}}}"#);
-    kept(r#"{"metadata": {"image_url": "data:image/png;base64,AAAA"}}"#);
-    kept(r#"{"url": "data:image/png;base64,AAAA"}"#);
+fn data_urls_outside_the_conversation_stay() {
+    assert_unchanged(r#"{"response_format": {"const": {"url": "data:text/plain;base64,AAAA"}}}"#);
+    assert_unchanged(r#"{"metadata": {"image_url": "data:image/png;base64,AAAA"}}"#);
+    assert_unchanged(r#"{"url": "data:image/png;base64,AAAA"}"#);
 }
 
 #[test]
-fn a_path_is_that_of_the_names_as_they_are_meant_and_of_one_place() {
+fn a_path_has_decoded_names_and_is_unique() {
     let body = r#"{"mess\u0061ges": [{"content": [{"im\u0061ge_url": {"\u0075rl": "data:;base64,AAAA"}}]}]}"#;
     let (rest, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(
@@ -123,9 +123,9 @@ fn a_path_is_that_of_the_names_as_they_are_meant_and_of_one_place() {
         attachments.path(0),
         Some("messages[0].content[0].image_url.url")
     );
-    // A name that looks like a path, and half a surrogate pair in a name on the way.
-    kept(r#"{"messages": [{"content[0].image_url": {"url": "data:;base64,AAAA"}}]}"#);
-    kept(r#"{"messages": {"[0].a": {"url": "data:;base64,AAAA"}}}"#);
+    // A name that looks like a path, and half a surrogate pair in a name of the path.
+    assert_unchanged(r#"{"messages": [{"content[0].image_url": {"url": "data:;base64,AAAA"}}]}"#);
+    assert_unchanged(r#"{"messages": {"[0].a": {"url": "data:;base64,AAAA"}}}"#);
     let body = r#"{"messages": [{"a\ud83d": {"url": "data:;base64,AAAA"}}]}"#;
     let (_, attachments) = Attachments::lift(body.to_owned());
     assert_eq!(attachments.path(0), Some(r"messages[0].a\ud83d.url"));
@@ -134,7 +134,7 @@ fn a_path_is_that_of_the_names_as_they_are_meant_and_of_one_place() {
 #[test]
 fn long_keys_and_many_urls_cost_no_more_than_the_body() {
     let key = "k".repeat(PATH_TOO_LONG);
-    kept(&format!(
+    assert_unchanged(&format!(
         r#"{{"messages": {{"{key}": [{{"url": "data:;base64,"}}]}}}}"#
     ));
     let many = r#"{"url": "data:;base64,AAAA"},"#.repeat(1_000);
@@ -145,7 +145,7 @@ fn long_keys_and_many_urls_cost_no_more_than_the_body() {
 }
 
 #[test]
-fn an_image_is_what_its_bytes_are() {
+fn the_type_of_an_image_follows_from_its_bytes() {
     for (payload, media_type) in [
         ("iVBORw0KGgo=", "image/png"),
         ("/9j/4AAQSkZJRg==", "image/jpeg"),
@@ -166,7 +166,7 @@ fn an_image_is_what_its_bytes_are() {
 }
 
 #[test]
-fn sizes_are_those_of_the_decoded_bytes() {
+fn sizes_are_of_the_decoded_bytes() {
     for (payload, size) in [
         ("", 0),
         ("QQ==", 1),
@@ -188,7 +188,7 @@ fn sizes_are_those_of_the_decoded_bytes() {
 }
 
 #[test]
-fn nesting_as_deep_as_readers_take_is_followed_and_deeper_is_left_alone() {
+fn nesting_is_followed_up_to_the_maximum_depth() {
     let nested = |depth: usize| {
         format!(
             r#"{{"messages":{}{{"url":"data:a/b;base64,AAAA"}}{}}}"#,
@@ -197,8 +197,8 @@ fn nesting_as_deep_as_readers_take_is_followed_and_deeper_is_left_alone() {
         )
     };
     assert_eq!(Attachments::lift(nested(50)).1.descriptions().len(), 1);
-    kept(&nested(128));
-    kept(&nested(100_000));
+    assert_unchanged(&nested(128));
+    assert_unchanged(&nested(100_000));
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn escaped_quotes_do_not_end_a_string() {
 }
 
 #[test]
-fn a_log_never_holds_the_bytes() {
+fn the_debug_output_has_no_bytes() {
     let (_, attachments) = Attachments::lift(BODY.to_owned());
     assert_eq!(
         format!("{attachments:?}"),

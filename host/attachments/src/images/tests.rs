@@ -1,4 +1,4 @@
-//! Tests of what can be decoded, with images that are made here.
+//! Tests of the check of images, with generated images.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -33,7 +33,7 @@ fn checked(bytes: &[u8]) -> Result<(), ImageError> {
     check(&url(bytes))
 }
 
-/// A PNG's header, for images of which nothing else counts.
+/// The header of a PNG, for tests in which nothing else matters.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
@@ -46,7 +46,7 @@ fn png_header(width: u32, height: u32) -> Vec<u8> {
     bytes
 }
 
-/// CRC-32 as PNG has it (ISO/IEC 15948, annex D).
+/// CRC-32 of PNG (ISO/IEC 15948, annex D).
 fn crc(bytes: &[u8]) -> u32 {
     let step = |sum: u32| (sum >> 1) ^ (0xedb8_8320 * (sum & 1));
     !bytes.iter().fold(!0_u32, |sum, &byte| {
@@ -55,7 +55,7 @@ fn crc(bytes: &[u8]) -> u32 {
 }
 
 #[test]
-fn whole_images_pass_and_their_beginnings_do_not() {
+fn complete_images_pass_and_truncated_ones_do_not() {
     for (format, name) in FORMATS {
         let whole = made(format);
         assert_eq!(checked(&whole), Ok(()), "{name}");
@@ -88,7 +88,7 @@ fn whole_images_pass_and_their_beginnings_do_not() {
 }
 
 #[test]
-fn what_is_no_image_of_the_four_formats_is_refused() {
+fn other_formats_than_the_four_are_refused() {
     for bytes in [
         &b""[..],
         b"<svg/>",
@@ -107,11 +107,7 @@ fn base64_is_canonical() {
         png.push(0);
     }
     let good = url(&png);
-    assert_eq!(
-        check(&good),
-        Ok(()),
-        "bytes behind the end count for nothing"
-    );
+    assert_eq!(check(&good), Ok(()), "bytes after the end do not matter");
     let digits = good.trim_end_matches('=');
     let bits = format!("{}B==", &digits[..digits.len() - 1]);
     assert_eq!(
@@ -148,7 +144,7 @@ fn dimensions_are_bounded_before_anything_is_decoded() {
         Err(ImageError::TooLarge),
         "Codex would allocate 12 GiB"
     );
-    // Of 9,400 × 9,400 pixels a baseline JPEG is within the bound, and a progressive one is not.
+    // With 9,400 × 9,400 pixels, a baseline JPEG is within the bound, and a progressive one is not.
     jpeg[frame + 5..frame + 9].copy_from_slice(&[0x24, 0xb8, 0x24, 0xb8]);
     jpeg[frame + 1] = 0xc2;
     assert_eq!(checked(&jpeg), Err(ImageError::TooLarge));
@@ -176,7 +172,7 @@ fn an_animated_gif_is_refused_and_a_still_one_passes() {
 }
 
 #[test]
-fn a_failure_names_the_field_and_the_way_out() {
+fn a_failure_names_the_field_and_the_remedy() {
     let failure = ImageError::Corrupt("PNG").at("messages[0].content[1].image_url.url");
     let problem = failure.problem;
     assert_eq!(problem.kind, ProblemKind::InvalidRequest);
