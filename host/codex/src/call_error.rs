@@ -1,4 +1,4 @@
-//! Why a JSON-RPC call to Codex has no result.
+//! The error of a JSON-RPC call to Codex.
 
 use airlock_wire::decode::RpcError;
 
@@ -8,7 +8,7 @@ pub(crate) enum CallError {
     /// The child has exited.
     #[error("the connection to codex is closed")]
     Closed,
-    /// No response within the call timeout.
+    /// There was no response within the call timeout.
     #[error("codex did not answer in time")]
     TimedOut,
     /// Codex responded with an error.

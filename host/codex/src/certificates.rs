@@ -1,8 +1,8 @@
-//! The root certificates that Codex trusts, in the form that it reads fastest. It reads them with every turn (0.169.0).
+//! The root certificates that Codex trusts, in the form that it reads fastest. Codex reads them with every turn (0.169.0).
 //!
-//! By default it reads the system's bundle and some 290 files beside it, and the bundle once more, slowly, in place of
-//! `CODEX_CA_CERTIFICATE`: half of the cost of a turn. So it gets all roots in one file, and a single one for the slow path.
-//! It trusts the same roots: they are found by the same library, and read again every minute.
+//! By default Codex reads the system's bundle and some 290 files beside it, and then the bundle again, by a slow path, in place of
+//! `CODEX_CA_CERTIFICATE`: half of the cost of a turn. With these files it reads all roots from one file, and a single one by the slow
+//! path. It trusts the same roots, as the gateway finds them with the same library and reads them again every minute.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -25,20 +25,20 @@ const LINE: usize = 64;
 /// The files that hold the roots.
 #[derive(Clone, Debug)]
 pub(super) struct Certificates {
-    /// All of them: `SSL_CERT_FILE`.
+    /// All roots, for `SSL_CERT_FILE`.
     pub(super) all: PathBuf,
-    /// One of them: `CODEX_CA_CERTIFICATE`.
+    /// One root, for `CODEX_CA_CERTIFICATE`.
     pub(super) one: PathBuf,
 }
 
-/// Writes the roots into this home: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where these are set.
-/// Nothing is written that is there already. None: there are none, or they cannot be written, and Codex looks for itself.
+/// Writes the roots into this home, unless its files have them already: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if
+/// these are set. None: there are no roots, or they cannot be written, so Codex looks for certificates itself.
 pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certificates> {
     let (roots, faults) = load_roots();
     let own = environment
         .raw("SSL_CERT_FILE")
         .map(std::fs::read_to_string);
-    // Codex reads this form where it would read the file twice, and the library does not.
+    // Codex reads this form of PEM by its slow path, and the library does not read it.
     let trusted = own.is_some_and(|text| text.is_ok_and(|it| it.contains("BEGIN TRUSTED")));
     if trusted || roots.is_empty() {
         tracing::debug!(faults, "codex looks for its certificates itself");
@@ -47,8 +47,8 @@ pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certific
     write(home, &names(environment), &roots)
 }
 
-/// Writes the roots anew if they have changed. If the system has none left, none is trusted; if they cannot be read, the
-/// files stay.
+/// Writes the roots again if they have changed. If the system has no roots any more, none is trusted. If they cannot be read, the
+/// files stay as they are.
 pub(super) fn refresh(home: &Home, environment: &Environment) {
     let (roots, faults) = load_roots();
     if roots.is_empty() && faults > 0 {
@@ -58,7 +58,7 @@ pub(super) fn refresh(home: &Home, environment: &Environment) {
     write(home, &names(environment), &roots);
 }
 
-/// The TLS configuration of Airlock's own clients: the same roots, read anew, and those of the PEM file `more`.
+/// The TLS configuration of Airlock's own clients. It trusts the same roots, read again, and those of the PEM file `more`.
 ///
 /// # Errors
 /// The system has no roots.
@@ -81,12 +81,12 @@ pub async fn client_config(more: Option<PathBuf>) -> anyhow::Result<Arc<ClientCo
     Ok(Arc::new(config))
 }
 
-/// Whether the system has a root that can be read.
+/// Whether any root can be read.
 pub(super) fn any() -> bool {
     !load_roots().0.is_empty()
 }
 
-/// The roots, sorted, each once; and how many could not be read.
+/// The roots, sorted and without duplicates, and the number of errors in reading them.
 fn load_roots() -> (Vec<CertificateDer<'static>>, usize) {
     let found = rustls_native_certs::load_native_certs();
     let mut roots = found.certs;
@@ -95,7 +95,7 @@ fn load_roots() -> (Vec<CertificateDer<'static>>, usize) {
     (roots, found.errors.len())
 }
 
-/// The files' names: several gateways may share a home, and look for their roots in different places.
+/// The names of the files. They depend on the variables, as gateways that share a home may read different roots.
 fn names(environment: &Environment) -> [String; 2] {
     let mut digest = Sha256::new();
     for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
@@ -112,7 +112,7 @@ fn write(
     [all, one]: &[String; 2],
     roots: &[CertificateDer<'static>],
 ) -> Option<Certificates> {
-    // What the library reads may be no certificate, and the slow way fails at such.
+    // A file may contain something other than certificates, at which Codex's slow path fails.
     let is_good = |root: &&CertificateDer<'static>| {
         let mut store = RootCertStore::empty();
         store.add((*root).clone()).is_ok()
@@ -147,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_looks_elsewhere_has_files_of_its_own() {
+    fn gateways_with_other_variables_have_files_of_their_own() {
         let of = |pairs: &[(&str, &str)]| names(&Environment::from_iter(pairs.iter().copied()));
         assert_eq!(of(&[]), of(&[("PATH", "/bin")]));
         let file = of(&[("SSL_CERT_FILE", "a")]);

@@ -1,4 +1,4 @@
-//! One `codex app-server` process: spawned, initialized, and ended step by step.
+//! One `codex app-server` process: its start, its initialization, and its end in steps.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use airlock_types::wit::Problem;
 
 /// How long each step of ending a child may take: closing its stdin, SIGTERM, SIGKILL.
 ///
-/// Codex 0.169.0 exits within 0.05 s of the first, and within 2 s when its network swallows packets.
+/// Codex 0.169.0 exits within 0.05 s after its stdin is closed, and within 2 s when its network drops packets.
 const END_STEP: Duration = Duration::from_secs(3);
 
 /// A running child that has been initialized.
@@ -29,14 +29,14 @@ pub(super) struct Child {
     process: process::Child,
     group: Option<Pid>,
     pub(super) connection: Connection,
-    /// The version that the child reports: `0.169.0`.
+    /// The version that the child reports, such as `0.169.0`.
     pub(super) version: String,
 }
 
-/// Why there is no child.
+/// Why a child did not start.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChildStartError {
-    /// The binary is missing, too old, or the like: trying again will not help.
+    /// The binary is missing, too old, or incompatible. Another attempt fails too, until one is installed.
     #[error("{}", .0.message)]
     NoBinary(Problem),
     #[error("codex did not start")]
@@ -48,7 +48,7 @@ pub(super) enum ChildStartError {
 }
 
 impl ChildStartError {
-    /// The message for operators: the binary, what it did, and the remedy.
+    /// The message for operators: the binary, its fault, and the remedy.
     pub(super) fn advice(&self, binary: Option<&Path>) -> String {
         let fault = match self {
             Self::Initialize(CallError::TimedOut) => {
@@ -62,7 +62,7 @@ impl ChildStartError {
                 )
             }
             Self::Initialize(CallError::Malformed(_)) => {
-                "answered something else than Codex does".to_owned()
+                "answered something other than Codex does".to_owned()
             }
             Self::Spawn(error) => format!("cannot be started: {error}"),
             Self::NoBinary(problem) => problem.message.clone(),
@@ -86,7 +86,7 @@ impl Child {
         Self::start_with_stderr(launch, bounds, tasks, None).await
     }
 
-    /// As [`Child::start`]; lines of stderr also go to `stderr_lines`, as long as it has capacity.
+    /// As [`Child::start`]. Lines of stderr are also sent to `stderr_lines`, while it has capacity.
     pub(super) async fn start_with_stderr(
         launch: &Launch,
         bounds: ConnectionLimits,
@@ -118,7 +118,7 @@ impl Child {
             connection,
             version: String::new(),
         };
-        // The child itself kills its group from here on.
+        // From here on the drop of the `Child` kills the group.
         guard.0 = None;
         let initialized = tokio::select! {
             initialized = child.initialize() => initialized.map_err(ChildStartError::from),
@@ -136,7 +136,7 @@ impl Child {
         }
     }
 
-    /// The process id. None once its end has been waited for.
+    /// The process id. None once the process has ended and was waited for.
     pub(super) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
@@ -178,20 +178,20 @@ impl Child {
                 tracing::warn!("codex ignores SIGTERM");
             }
         }
-        // Whatever the child started, or the child itself.
+        // Kills the child if it still runs, and processes that it started.
         self.signal(Signal::KILL);
         if timeout(step, self.process.wait()).await.is_err() {
             tracing::error!("codex cannot be killed");
         }
-        // From here on the id may be used again.
+        // From here on the id may be reused.
         self.group = None;
-        // Processes that inherited its stdout are gone too, so all output has been read.
+        // Processes that inherited its stdout have ended too, so all output will be read.
         let _ = timeout(step, self.connection.closed()).await;
     }
 
     fn signal(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // An error means that no such group exists any more, which is what we want.
+            // An error means that the group has ended.
             let _ = kill_process_group(group, signal);
         }
     }

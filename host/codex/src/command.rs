@@ -17,11 +17,11 @@ use airlock_base::descriptors;
 use airlock_base::environment::Environment;
 use airlock_base::task::spawner;
 
-/// Airlock's own subcommand that sets the parent-death signal and executes Codex.
+/// Airlock's subcommand that sets the parent-death signal and executes a program.
 pub const LAUNCH: &str = "__launch";
 
-/// The arguments before a program's own command line, so that it dies with this process and has a soft limit of
-/// descriptors that suits it.
+/// The arguments of Airlock's binary that precede a program's command line, so that the program dies with this process and has a
+/// suitable soft limit of descriptors.
 pub(super) fn launcher_arguments() -> [String; 3] {
     let parent = std::process::id().to_string();
     [
@@ -31,7 +31,7 @@ pub(super) fn launcher_arguments() -> [String; 3] {
     ]
 }
 
-/// Variables that Codex inherits. All others are withheld: they may hold keys.
+/// Variables that Codex inherits. All others are withheld, as they may contain keys.
 const PASSED: &[&str] = &[
     "PATH",
     "HOME",
@@ -42,12 +42,12 @@ const PASSED: &[&str] = &[
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "CODEX_CA_CERTIFICATE",
-    // Where Codex signs in and renews its tokens, in place of OpenAI's own servers (0.169.0).
+    // The issuer with which Codex signs in and renews its tokens, in place of OpenAI's (0.169.0).
     "CODEX_APP_SERVER_LOGIN_ISSUER",
     "CODEX_REFRESH_TOKEN_URL_OVERRIDE",
 ];
 
-/// As [`PASSED`], in both spellings. Not in rehearsal, whose model is on this machine.
+/// Further variables that Codex inherits, in upper and lower case. Not in a rehearsal, whose model is on this machine.
 const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
 
 /// Builds and runs commands of Codex in one home.
@@ -55,19 +55,19 @@ const PROXIES: &[&str] = &["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"]
 pub(super) struct CodexCommand {
     pub(super) home: Home,
     pub(super) environment: Environment,
-    /// Codex's own log filter (`RUST_LOG`).
+    /// The filter of Codex's own log (`RUST_LOG`).
     pub(super) log: String,
-    /// None: Codex looks for certificates itself.
+    /// The files of root certificates. None: Codex looks for certificates itself.
     pub(super) certificates: Option<Certificates>,
     /// The value of [`orphans::MARK_VARIABLE`]. None: the system does not report when this process began.
     pub(super) mark: Option<String>,
 }
 
 impl CodexCommand {
-    /// The standard error of this binary, at most so many bytes, whatever its exit code is.
+    /// Runs a binary and returns up to `bytes` bytes of its standard error, whatever its exit code is.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system starts no process, or reading fails.
     pub(super) async fn stderr_of(
         &self,
         path: &Path,
@@ -81,19 +81,19 @@ impl CodexCommand {
             .stderr(Stdio::piped());
         let mut child = spawner::spawn(command).await?;
         let mut group = ProcessGroup(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
-        let mut said = Vec::new();
+        let mut output = Vec::new();
         if let Some(stderr) = child.stderr.take() {
-            stderr.take(bytes).read_to_end(&mut said).await?;
+            stderr.take(bytes).read_to_end(&mut output).await?;
         }
         child.wait().await?;
         group.0 = None;
-        Ok(String::from_utf8_lossy(&said).into_owned())
+        Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
-    /// The standard output of this binary, at most so many bytes.
+    /// Runs a binary and returns up to `bytes` bytes of its standard output.
     ///
     /// # Errors
-    /// It fails. `Interrupted` is no fault of the binary: the system started no process, or a signal ended it.
+    /// The binary fails. `Interrupted`: the system started no process, or a signal ended it.
     pub(super) async fn stdout_of(
         &self,
         path: &Path,
@@ -124,10 +124,10 @@ impl CodexCommand {
         })
     }
 
-    /// A command for Codex: through [`LAUNCH`], in a process group of its own, so that a terminal's signals reach only the
-    /// gateway, and with only the listed variables of the environment.
+    /// A command for Codex, through [`LAUNCH`] and with only the listed variables. It has a process group of its own, so that a
+    /// terminal's signals reach only the gateway.
     pub(super) fn command(&self, binary: &Path, arguments: &[&str]) -> Command {
-        // Resolved between fork and exec, this is the running program, even if its file was replaced.
+        // This path is resolved between fork and exec, so it is the running program even if its file was replaced.
         let mut command = Command::new("/proc/self/exe");
         command
             .args(launcher_arguments())
@@ -166,12 +166,12 @@ impl CodexCommand {
                 ("CODEX_CA_CERTIFICATE", one),
             ]
         });
-        // The file has what was in the folder.
+        // `SSL_CERT_FILE` has the certificates of that folder.
         let folder = |name: &str| self.certificates.is_some() && name == "SSL_CERT_DIR";
-        // Ours come last, so that no provider's variable takes their place.
-        let theirs = self.environment.iter();
-        let theirs = theirs.filter(|(name, _)| passed(name) && !folder(name));
-        theirs
+        // Airlock's variables come last, so that no variable of a provider overrides them.
+        let inherited = self.environment.iter();
+        let inherited = inherited.filter(|(name, _)| passed(name) && !folder(name));
+        inherited
             .chain(certificates.into_iter().flatten())
             .chain(ours)
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -179,13 +179,13 @@ impl CodexCommand {
     }
 }
 
-/// Kills a process group when dropped, unless it has ended. The Codex binary may be a script with children.
+/// Kills a process group when dropped, unless it was cleared. The binary may be a script with children.
 pub(super) struct ProcessGroup(pub(super) Option<Pid>);
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // An error says that it has ended.
+            // An error means that the group has ended.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }

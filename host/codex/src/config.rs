@@ -6,92 +6,92 @@ use std::time::Duration;
 use airlock_base::environment::Environment;
 use airlock_base::secrets::Secret;
 
-/// The settings of Codex: which binary, home and login it has, how many children there are, and their limits.
+/// The settings of Codex: its binary, home and login, the number of children, and limits.
 #[derive(Clone, Debug)]
 pub struct CodexConfig {
     /// The binary to run. None: `CODEX_BIN`, the pinned install, `PATH`, in this order.
     pub bin: Option<PathBuf>,
     /// An existing Codex home to take login, model and model providers from.
     pub home: Option<PathBuf>,
-    /// Where Airlock keeps what is its own: its Codex home, the pinned install.
+    /// Airlock's data folder, with its Codex home and the pinned install.
     pub data_dir: PathBuf,
-    /// Whether Airlock's home uses the login of `home` (or of the user's own home) or has one of its own.
+    /// Whether Airlock's Codex home shares the login of `home`, or else of the user's own home, or has a login of its own.
     pub login: LoginMode,
-    /// What Codex writes to its own log, as a `RUST_LOG` filter.
+    /// The filter of Codex's own log, in the syntax of `RUST_LOG`.
     pub log: String,
-    /// Origins of the pages that a person may be sent to for signing in: scheme, host, and port where it is unusual.
+    /// The origins to which a person may be sent to sign in: scheme, host, and the port unless it is the scheme's default.
     pub sign_in_origins: Vec<String>,
-    /// The only ChatGPT workspace that may sign in. None: whichever the home's own settings allow.
+    /// The only ChatGPT workspace that may sign in. None: the home's own settings decide.
     pub workspace: Option<String>,
-    /// A program with its arguments that prints ChatGPT tokens. Empty: none.
+    /// A program that prints ChatGPT tokens, with its arguments. Empty: none.
     pub token_command: Vec<String>,
-    /// A URL that answers with ChatGPT tokens.
+    /// A URL that responds with ChatGPT tokens.
     pub token_url: Option<String>,
-    /// The key for it, presented as `Authorization: Bearer …`.
+    /// The key for `token_url`, sent as `Authorization: Bearer …`.
     pub token_url_key: Option<Secret>,
-    /// How long the program or the URL may take.
+    /// How long `token_command` or `token_url` may take.
     pub token_timeout: Duration,
-    /// How many children there are, and when each is replaced.
+    /// The number of children, and when each is replaced.
     pub fleet: FleetConfig,
     /// Limits of turns and of the connection to a child.
     pub limits: TurnLimits,
-    /// The process's environment as it was at the start. Not a setting.
+    /// The process's environment at its start. Not a setting.
     pub environment: Environment,
 }
 
-/// How many children of Codex there are, and when each is replaced by another, which cuts no reply.
+/// The number of children, and when each is replaced by another. Replacement cuts no reply.
 #[derive(Clone, Debug)]
 pub struct FleetConfig {
-    /// Children that take turns.
+    /// Children that serve turns.
     pub children: usize,
-    /// Whether one more stands by, for when one of them goes.
+    /// Whether one more child stands by to replace another.
     pub spare: bool,
-    /// Threads that are started ahead of the requests that will need them, for each child.
+    /// The maximum number of prewarmed threads of a child. 0: none are prewarmed.
     pub warm_threads: usize,
-    /// Threads that a child may start.
+    /// Threads after which a child is replaced.
     pub recycle_threads: usize,
-    /// Bytes that a child may have in memory.
+    /// Bytes of resident memory at which a child is replaced.
     pub recycle_resident_bytes: usize,
-    /// Bytes that Codex's own log may have.
+    /// Bytes of Codex's own log at which a child is replaced.
     pub recycle_log_bytes: usize,
-    /// How long a child may run.
+    /// The age at which a child is replaced.
     pub recycle_age: Duration,
 }
 
-/// Whose login Airlock's Codex home uses.
+/// The login that Airlock's Codex home uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginMode {
-    /// The same file as the existing home: one login, refreshed in one place.
+    /// The file of the existing home's login, so that its tokens are refreshed in one file.
     Shared,
-    /// One of its own.
+    /// A login of its own.
     Separate,
 }
 
 /// Limits of turns and of the connection to a child.
 #[derive(Clone, Debug)]
 pub struct TurnLimits {
-    /// Turns that Codex runs at once.
+    /// Turns that run at once.
     pub turns: usize,
     /// How long a turn may take.
     pub turn_timeout: Duration,
-    /// How long a model may send nothing once it is asked. Codex's own retries count.
+    /// How long a model may send nothing after a request. Includes Codex's retries.
     pub model_wait: Duration,
-    /// Requests to the model that a turn may make for one response to a client. Codex's own retries do not count.
+    /// Requests to the model that a turn may make for one response to a client. Codex's retries do not count.
     pub model_requests: usize,
-    /// How long a model that has called a tool may be silent before Codex is asked whether its stream still runs.
+    /// How long a model that has called a tool may be silent before the gateway probes whether its stream still runs.
     pub call_silence: Duration,
     /// How long a call to Codex may take.
     pub call_timeout: Duration,
-    /// Calls to one child that may be unanswered at once. Beyond about 200 Codex may never answer.
+    /// Calls to one child that may be in flight at once. With more than about 200, Codex never answers some (0.169.0).
     pub calls_in_flight: usize,
-    /// Bytes of a turn's events that may wait for a slow client.
+    /// Bytes of a turn's events that may be queued for a slow client.
     pub turn_buffer_bytes: usize,
     /// Bytes of one line from Codex.
     pub line_bytes: usize,
 }
 
 impl CodexConfig {
-    /// The defaults. Folders follow `HOME` and `XDG_DATA_HOME` of this environment.
+    /// The default settings. Folders depend on `HOME` and `XDG_DATA_HOME` of this environment.
     pub fn defaults(environment: Environment) -> Self {
         Self {
             bin: None,

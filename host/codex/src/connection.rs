@@ -8,11 +8,12 @@ mod write; // the writer of a child's stdin
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use airlock_wire::decode::{self, RpcMessage, ThreadNotification};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -33,12 +34,12 @@ use super::requests;
 use super::turn::{CredentialOutcome, SharedTurn};
 use airlock_base::task::Tasks;
 
-/// Lines that may be queued for the child's stdin. Calls are capped far below, so only a child that sends requests and does
-/// not read can fill the queue.
+/// Lines that may be queued for the child's stdin. The cap on calls is far lower, so only a child that sends requests without
+/// reading can fill the queue.
 const LINES: usize = 1024;
 
-/// KiB of large messages in flight to the child: each is held twice while it is written, and the candidates of a fan-out
-/// send the same history. Messages below the second size are not counted.
+/// KiB of large messages in flight to the child. Each is in memory twice while it is written, and all candidates of a fan-out
+/// send the same history. Messages of less than `LARGE_MESSAGE_KIB` are not counted.
 const LARGE_MESSAGES_KIB: u32 = 32 << 10;
 const LARGE_MESSAGE_KIB: u32 = 256;
 
@@ -59,7 +60,6 @@ pub(super) struct Connection {
 #[derive(Debug)]
 struct ConnectionInner {
     lines: mpsc::Sender<Bytes>,
-    /// Standard mutexes: held for a few instructions, never across an await.
     pending: Mutex<PendingCalls>,
     turns: Mutex<HashMap<String, Arc<SharedTurn>>>,
     in_flight: Semaphore,
@@ -71,9 +71,9 @@ struct ConnectionInner {
     /// When the child last wrote anything, in milliseconds since `opened`.
     last_output: AtomicU64,
     closed: CancellationToken,
-    /// Ends the writer, and so closes the child's stdin. Also cancelled when the writer ends by itself.
+    /// Ends the writer, which closes the child's stdin. Also cancelled when the writer ends by itself.
     stdin_closed: CancellationToken,
-    /// Whether the model refused the account in the last turn that shows it.
+    /// Whether the model refused the account's credentials in the last turn that shows it.
     refused: watch::Sender<bool>,
     /// The subscriber to messages about the account.
     account: OnceLock<mpsc::Sender<AccountLine>>,
@@ -124,9 +124,8 @@ impl Connection {
         connection
     }
 
-    /// Calls a method and waits for the response, at most the call timeout.
-    ///
-    /// Includes the wait for a permit under the cap on calls in flight: beyond about 200, Codex never answers some (0.169.0).
+    /// Calls a method and waits for the response. The call timeout includes the wait for a permit: with more than about 200 calls
+    /// in flight, Codex never answers some (0.169.0).
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -149,8 +148,8 @@ impl Connection {
         self.send_call(method, params).await
     }
 
-    /// Reserves memory for a call of about so many bytes, until the permit is dropped. Calls of less than 256 KiB need none,
-    /// and so never wait for large ones.
+    /// Reserves memory for a call of about this size until the permit is dropped. Calls of less than 256 KiB need none, so
+    /// they never wait for large ones.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<SemaphorePermit<'_>, CallError> {
         let kib = match u32::try_from(bytes >> 10) {
             Ok(kib) if kib < LARGE_MESSAGE_KIB => 0,
@@ -161,9 +160,9 @@ impl Connection {
         permit.map_err(|_closed| CallError::Closed)
     }
 
-    /// Makes a call without the cap on calls in flight, to find out whether the child still responds.
+    /// Makes a call outside the cap on calls in flight, to show whether the child still responds.
     pub(super) async fn probe(&self, method: &'static str) {
-        // Any response shows it, an error included.
+        // Any response shows that, an error included.
         let _ = self.send_call(method, &Nothing {}).await;
     }
 
@@ -173,7 +172,7 @@ impl Connection {
         params: &(impl Serialize + Sync),
     ) -> Result<RpcResult, CallError> {
         let inner = &*self.inner;
-        let (id, response) = lock(&inner.pending).open().ok_or(CallError::Closed)?;
+        let (id, response) = inner.pending.lock().open().ok_or(CallError::Closed)?;
         let _guard = PendingCallGuard {
             pending: &inner.pending,
             id,
@@ -187,7 +186,7 @@ impl Connection {
         response.await.map_err(|_closed| CallError::Closed)
     }
 
-    /// Responds to a request of Codex's.
+    /// Responds to a request from Codex.
     pub(super) async fn respond(&self, id: &RawValue, result: &RawValue) -> Result<(), CallError> {
         let line = encode(&RpcResponse { id, result })?;
         let sent = self.inner.lines.send(line).await;
@@ -204,10 +203,13 @@ impl Connection {
             .map_err(|_closed| CallError::Closed)
     }
 
-    /// Routes the notifications of a thread to its turn. Registered before `turn/start` is written, so notifications that
+    /// Routes the notifications of a thread to its turn. Called before `turn/start` is written, so that notifications that
     /// precede its response are not lost.
     pub(super) fn register(&self, thread: &str, turn: &Arc<SharedTurn>) {
-        lock(&self.inner.turns).insert(thread.to_owned(), turn.clone());
+        self.inner
+            .turns
+            .lock()
+            .insert(thread.to_owned(), turn.clone());
         if self.inner.closed.is_cancelled() {
             turn.child_exited();
         }
@@ -215,12 +217,12 @@ impl Connection {
 
     /// Whether a turn runs on this thread.
     pub(super) fn has_turn(&self, thread: &str) -> bool {
-        lock(&self.inner.turns).contains_key(thread)
+        self.inner.turns.lock().contains_key(thread)
     }
 
     /// Removes the route of a thread.
     pub(super) fn release(&self, thread: &str) {
-        lock(&self.inner.turns).remove(thread);
+        self.inner.turns.lock().remove(thread);
     }
 
     /// Completes when the child's stdout has ended and all of it has been read.
@@ -238,7 +240,7 @@ impl Connection {
         !self.inner.stdin_closed.is_cancelled() && !self.inner.closed.is_cancelled()
     }
 
-    /// Whether the model refused the account in the last turn that shows it.
+    /// Whether the model refused the account's credentials in the last turn that shows it.
     pub(super) fn refused(&self) -> watch::Receiver<bool> {
         self.inner.refused.subscribe()
     }
@@ -253,21 +255,25 @@ impl ConnectionInner {
     fn close(&self) {
         self.closed.cancel();
         self.stdin_closed.cancel();
-        lock(&self.pending).close();
+        self.pending.lock().close();
         self.in_flight.close();
         self.large_messages.close();
-        for (_, turn) in lock(&self.turns).drain() {
+        for (_, turn) in self.turns.lock().drain() {
             turn.child_exited();
         }
     }
 
-    /// Dispatches a line of stdout. Only computes: the reader serves every turn of this child.
+    /// Dispatches a line of stdout. Never waits: the reader serves every turn of this child.
     fn dispatch(&self, text: &[u8]) {
         self.lines_read.fetch_add(1, Ordering::Relaxed);
         match decode::line(text) {
             Ok(RpcMessage::Response { id, result }) => {
-                if !lock(&self.pending).settle(id, result.map(ToOwned::to_owned)) {
-                    tracing::debug!(id, "codex answered a call that nobody waits for");
+                if !self
+                    .pending
+                    .lock()
+                    .settle(id, result.map(ToOwned::to_owned))
+                {
+                    tracing::debug!(id, "codex answered a call that is not pending");
                 }
             }
             Ok(RpcMessage::Request { id, method, params }) => {
@@ -277,11 +283,13 @@ impl ConnectionInner {
                 if self.forward_account_request(&method, id, params) {
                     return;
                 }
-                tracing::warn!(%method, "refused what codex asked");
+                tracing::warn!(%method, "refused a request of codex");
                 let mut line = requests::refusal(id, &method).into_bytes();
                 line.push(b'\n');
                 if self.lines.try_send(line.into()).is_err() {
-                    tracing::warn!("codex asks but does not read: closing the connection");
+                    tracing::warn!(
+                        "codex sends requests but does not read: closing the connection"
+                    );
                     self.stdin_closed.cancel();
                 }
             }
@@ -298,7 +306,7 @@ impl ConnectionInner {
                 self.forward_account_notification(&method, params);
             }
             Err(error) => {
-                tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is no message");
+                tracing::warn!(%error, bytes = text.len(), "codex wrote a line that is not a message");
             }
         }
     }
@@ -310,7 +318,7 @@ impl ConnectionInner {
         verbatim: Option<(&str, &RawValue)>,
         at: u64,
     ) {
-        let turn = lock(&self.turns).get(notification.thread.as_ref()).cloned();
+        let turn = self.turns.lock().get(notification.thread.as_ref()).cloned();
         let Some(outcome) = turn.and_then(|turn| turn.receive(notification, verbatim, at)) else {
             return;
         };
@@ -320,17 +328,17 @@ impl ConnectionInner {
             .send_if_modified(|known| std::mem::replace(known, refused) != refused);
     }
 
-    /// Forwards a request for a tool's result to its turn. False: there is no such turn, or it has no tools.
+    /// Forwards a request for a tool's result to its turn. False: no turn with tools runs on its thread.
     fn forward_tool_request(&self, id: &RawValue, params: &RawValue) -> bool {
         let Some(call) = decode::tool_call(params) else {
             return false;
         };
-        let turn = lock(&self.turns).get(call.thread_id.as_ref()).cloned();
+        let turn = self.turns.lock().get(call.thread_id.as_ref()).cloned();
         turn.is_some_and(|turn| turn.tool_requested(&call, id))
     }
 }
 
-/// Closes the connection when its reader ends, also by a panic.
+/// Closes the connection when its reader ends, even by a panic.
 struct CloseGuard(Arc<ConnectionInner>);
 
 impl Drop for CloseGuard {
@@ -347,12 +355,8 @@ struct PendingCallGuard<'a> {
 
 impl Drop for PendingCallGuard<'_> {
     fn drop(&mut self) {
-        lock(self.pending).forget(self.id);
+        self.pending.lock().forget(self.id);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! The codes are those that Codex 0.169.0 reports for each failure of the model (recordings `17_fail_*`).
 
-mod refresh; // tokens that could not be renewed
+mod refresh; // ChatGPT tokens that could not be renewed
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use super::turn_outcome::TurnOutcome;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Ending, ProblemKind, Shortfall};
 
-/// Seconds after which a limited or overloaded model is worth another try, where nobody says.
+/// `Retry-After` for a limited or overloaded model, in seconds, if the model does not give one.
 const RETRY_SECONDS: u32 = 5;
 
-/// Bytes of the path of a field that a refusal of the model names.
+/// Bytes of the longest path of a field that is taken from a model's refusal.
 const FIELD_BYTES: usize = 128;
 
-/// Codex's error, for the log.
+/// Codex's report of an error, for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("codex: {message} ({info})")]
 struct ReportedError {
@@ -30,7 +30,7 @@ struct ReportedError {
     info: String,
 }
 
-/// How a failed turn ends.
+/// The outcome of a failed turn.
 pub(super) fn of_turn(error: Option<&TurnError>) -> TurnOutcome {
     let Some(error) = error else {
         return upstream("the model's answer failed").into();
@@ -39,7 +39,7 @@ pub(super) fn of_turn(error: Option<&TurnError>) -> TurnOutcome {
         return Ending::Incomplete(shortfall).into();
     }
     let info = error.codex_error_info.as_ref();
-    let said = ReportedError {
+    let reported = ReportedError {
         message: [
             Some(error.message.as_str()),
             error.additional_details.as_deref(),
@@ -51,12 +51,12 @@ pub(super) fn of_turn(error: Option<&TurnError>) -> TurnOutcome {
         .join("; "),
         info: info.map(Value::to_string).unwrap_or_default(),
     };
-    classify(error).because(said).into()
+    classify(error).because(reported).into()
 }
 
-/// Whether the model stopped short. Codex tells only in words.
+/// Why the model's answer is cut short. Codex reports that only in a message.
 pub(super) fn shortfall(error: &TurnError) -> Option<Shortfall> {
-    let said = |reason: &str| {
+    let is_reason = |reason: &str| {
         let text = format!("Incomplete response returned, reason: {reason}");
         error.message.ends_with(&text)
             || error
@@ -64,22 +64,21 @@ pub(super) fn shortfall(error: &TurnError) -> Option<Shortfall> {
                 .as_deref()
                 .is_some_and(|details| details.ends_with(&text))
     };
-    if said("max_output_tokens") {
+    if is_reason("max_output_tokens") {
         Some(Shortfall::MaxOutputTokens)
-    } else if said("content_filter") {
+    } else if is_reason("content_filter") {
         Some(Shortfall::ContentFilter)
     } else {
         None
     }
 }
 
-/// Whether a failure that Codex means to get over by asking again will be the same each time: the model said that it
-/// will not go on, or there is no token for it.
+/// Whether each retry of Codex would fail in the same way: the answer is cut short, or there is no token for the model.
 pub(super) fn is_final(error: &TurnError) -> bool {
     shortfall(error).is_some() || refresh::of(error).is_some()
 }
 
-/// Codex's name for a failure, with the upstream's status where it has one.
+/// Codex's name for an error, and the HTTP status of the model's response if there is one.
 fn named(error: &TurnError) -> (&str, Option<u64>) {
     match &error.codex_error_info {
         Some(Value::String(name)) => (name, None),
@@ -91,16 +90,16 @@ fn named(error: &TurnError) -> (&str, Option<u64>) {
     }
 }
 
-/// Whether Codex reports that no connection to the model came about: refused, timed out, no such host. Codex has only words
-/// for it (0.163.0 and 0.169.0): `Connection failed: …` over HTTP, and over WebSockets `request timed out` or the system's error.
+/// Whether Codex could not connect to the model: refused, timed out, no such host. Codex reports that only in messages (0.163.0
+/// and 0.169.0): `Connection failed: …` over HTTP, and over WebSockets `request timed out` or the system's error.
 pub(super) fn is_unreachable(error: &TurnError) -> bool {
     let texts = [
         Some(error.message.as_str()),
         error.additional_details.as_deref(),
     ];
-    let words = ["Connection failed", "request timed out", "(os error "];
+    let phrases = ["Connection failed", "request timed out", "(os error "];
     let mut texts = texts.into_iter().flatten();
-    named(error).1.is_none() && texts.any(|text| words.iter().any(|word| text.contains(word)))
+    named(error).1.is_none() && texts.any(|text| phrases.iter().any(|phrase| text.contains(phrase)))
 }
 
 fn classify(error: &TurnError) -> Failure {
@@ -150,12 +149,12 @@ fn classify(error: &TurnError) -> Failure {
     }
 }
 
-/// A 400 of the model comes as `other` with the model's body as its text, in OpenAI's envelope. Its `param` is a field of
-/// the request that Codex sent: which field of the client's that is, the policy knows.
+/// The failure for a model's 400, which Codex reports as `other` with the response's body, in OpenAI's envelope, as its message.
+/// `param` names a field of Codex's request; the policy translates it to a field of the client's.
 fn refused(error: &TurnError) -> Option<Failure> {
     let body: Value = serde_json::from_str(&error.message).ok()?;
     let message = body["error"]["message"].as_str()?;
-    // Codex 0.163 had no word of its own for it.
+    // Codex 0.163 had no name of its own for this.
     if body["error"]["code"] == "context_length_exceeded" {
         return Some(too_long());
     }
@@ -167,9 +166,9 @@ fn refused(error: &TurnError) -> Option<Failure> {
     })
 }
 
-/// The field that a message names where it stands in quotes: `Invalid 'input[1].call_id': string too long`.
+/// The field that a message names in quotes: `Invalid 'input[1].call_id': string too long`.
 fn field_in(message: &str) -> Option<&str> {
-    /// The first names of such fields.
+    /// The first names of such paths.
     const ROOTS: [&str; 6] = [
         "input",
         "instructions",
@@ -185,14 +184,14 @@ fn field_in(message: &str) -> Option<&str> {
     };
     let quotes: Vec<usize> = memchr::memchr_iter(b'\'', bytes).collect();
     let mut quoted = quotes.windows(2).filter_map(|pair| {
-        // The quote within a word is an apostrophe.
+        // A quote within a word is an apostrophe.
         let apart = !is_word(pair[0].checked_sub(1)) && !is_word(Some(pair[1] + 1));
         message.get(pair[0] + 1..pair[1]).filter(|_| apart)
     });
     quoted.find(|field| is_field(field) && ROOTS.contains(&root_of(field)))
 }
 
-/// Whether it looks like the path of a field, and nothing else: `tools[0].parameters`.
+/// Whether all of the text looks like the path of a field, such as `tools[0].parameters`.
 fn is_field(text: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.[]-".contains(&byte);
     (1..=FIELD_BYTES).contains(&text.len()) && text.bytes().all(plain)
@@ -203,7 +202,7 @@ fn root_of(field: &str) -> &str {
     field.split(['.', '[']).next().unwrap_or_default()
 }
 
-/// The model sends nothing for longer than Codex waits (`stream_idle_timeout_ms`).
+/// The failure of a model that began to answer and was then silent for longer than Codex waits (`stream_idle_timeout_ms`).
 fn fell_silent(error: &TurnError) -> Option<Failure> {
     let silent = error.message.ends_with("idle timeout waiting for SSE");
     silent.then(|| {
@@ -215,9 +214,11 @@ fn fell_silent(error: &TurnError) -> Option<Failure> {
     })
 }
 
-fn bad_request(said: Option<&str>) -> Failure {
-    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
-    let message = format!("the model refused the request{said}");
+fn bad_request(detail: Option<&str>) -> Failure {
+    let detail = detail
+        .map(|detail| format!(": {detail}"))
+        .unwrap_or_default();
+    let message = format!("the model refused the request{detail}");
     Failure::new(ProblemKind::InvalidRequest, "upstream_bad_request", message)
 }
 
@@ -233,7 +234,8 @@ fn unreachable() -> Failure {
     )
 }
 
-/// The model has sent nothing for so long, and Codex has not given up. `error`: why Codex asks it again, where it says so.
+/// The outcome if the model has sent nothing for `wait`, and Codex still waits. `error`: why Codex repeated its request, if it
+/// did.
 pub(super) fn unanswered_by_model(wait: Duration, error: Option<&TurnError>) -> TurnOutcome {
     if let Some(error) = error {
         return of_turn(Some(error));
@@ -245,7 +247,7 @@ pub(super) fn unanswered_by_model(wait: Duration, error: Option<&TurnError>) -> 
     Failure::new(ProblemKind::Timeout, "upstream_timeout", message).into()
 }
 
-/// The turn made so many requests to the model, and went on.
+/// The failure of a turn that made too many requests to the model.
 pub(super) fn looping(requests: usize) -> Failure {
     let message = format!(
         "the model called functions again and again that it was not offered; the turn was stopped after {requests} requests to the model (limits.model_requests)"
@@ -262,7 +264,7 @@ fn overloaded() -> Failure {
     .retry_after(RETRY_SECONDS)
 }
 
-/// The conversation does not fit the model.
+/// The conversation does not fit the model's context window.
 pub(super) fn too_long() -> Failure {
     Failure::new(
         ProblemKind::InvalidRequest,
@@ -271,7 +273,7 @@ pub(super) fn too_long() -> Failure {
     )
 }
 
-/// The account is the operator's, not the client's: never the client's 401.
+/// The model refused the operator's account, or there is none. A client's credentials are not at fault, so this is no 401.
 pub(super) fn not_signed_in() -> Failure {
     Failure::new(
         ProblemKind::Overloaded,
@@ -280,13 +282,13 @@ pub(super) fn not_signed_in() -> Failure {
     )
 }
 
-/// Whether a turn failed because the account's credentials were refused. A 403 is not that: it may concern one model,
-/// or come from a proxy.
+/// Whether a turn failed because the account's credentials were refused. A 403 does not count: it may concern one model, or come
+/// from a proxy.
 pub(super) fn is_refused(error: &TurnError) -> bool {
     matches!(named(error), ("unauthorized", _) | (_, Some(401)))
 }
 
-/// The child went away before the turn ended.
+/// The child exited before the turn had ended.
 pub(super) fn exited() -> Failure {
     Failure::new(
         ProblemKind::Upstream,
@@ -295,7 +297,7 @@ pub(super) fn exited() -> Failure {
     )
 }
 
-/// The turn took longer than the gateway allows.
+/// The turn exceeded `limits.turn_timeout`.
 pub(super) fn too_slow() -> Failure {
     Failure::new(
         ProblemKind::Timeout,
@@ -304,7 +306,7 @@ pub(super) fn too_slow() -> Failure {
     )
 }
 
-/// The model called tools, and the policy that offered them took no notice.
+/// The model called tools, and the policy that offered them did not hand the turn off.
 pub(super) fn unanswered() -> Failure {
     Failure::new(
         ProblemKind::Internal,
@@ -314,7 +316,7 @@ pub(super) fn unanswered() -> Failure {
     .because("the policy handed no turn off although the model had called its tools".to_owned())
 }
 
-/// A call that Codex refused, or never answered.
+/// The failure for a call that Codex refused or never answered.
 pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
     let failure = match &error {
         CallError::Closed => exited(),
@@ -338,8 +340,8 @@ pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
     failure.because(FailedCall { method, error })
 }
 
-/// A refused `thread/start`, where it is one of these tools that Codex does not take. It says so of the tool's schema:
-/// `dynamic tool input schema is not supported for NAME: REASON` (0.169.0).
+/// Attributes a refused `thread/start` to the tool whose schema Codex does not support. Its message is `dynamic tool input schema
+/// is not supported for NAME: REASON` (0.169.0). Other failures are returned as they are.
 pub(super) fn of_tools(failure: Failure, tools: &[DynamicTool]) -> Failure {
     let called = failure.cause.as_ref();
     let called = called.and_then(|cause| cause.downcast_ref::<FailedCall>());

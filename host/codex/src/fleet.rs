@@ -1,5 +1,5 @@
-//! The supervisor of a home's children: starts them, leases the least loaded to turns, and replaces them without cutting a
-//! reply.
+//! The supervisor of a home's children: starts them, leases the least loaded one to each turn, and replaces children without
+//! cutting a reply.
 
 mod adaptive_limit; // how many turns run at once
 mod circuit; // when the next child may start
@@ -7,15 +7,16 @@ mod life; // one child, from its start to its end
 mod login_file; // whether the login's file has changed
 mod recycle; // when a child is replaced
 mod report; // what operators see
-mod roster; // which child serves, stands by or leaves
-mod worker; // a child that answers
+mod roster; // what each child does: serve, stand by or leave
+mod worker; // a running child
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep_until, timeout_at};
@@ -69,7 +70,7 @@ struct FleetInner {
     /// Notified when the manager should act.
     wake: Arc<Notify>,
     counts: FleetCounts,
-    /// The last thread_catalogs for threads, and the version of their Codex.
+    /// The thread catalogs that were made last, and the Codex version that made them.
     thread_catalogs: Mutex<Option<(String, Arc<ThreadCatalogs>)>>,
 }
 
@@ -77,7 +78,7 @@ struct FleetInner {
 struct FleetState {
     roster: Roster<Worker>,
     circuit: Circuit,
-    /// The number of the last child.
+    /// The number of the child that was started last.
     number: u64,
     /// Why the last start failed, for the operator. None: it succeeded.
     start_fault: Option<String>,
@@ -95,14 +96,14 @@ pub enum Started {
     Pending,
 }
 
-/// What has happened since the gateway started.
+/// The fleet's counters since the gateway started.
 #[derive(Debug, Default)]
 struct FleetCounts {
     /// Children that were started.
     started: AtomicU64,
     /// Threads of children that are gone.
     threads: AtomicU64,
-    /// Turns that they had begun.
+    /// Turns that those children had begun.
     turns: AtomicU64,
     /// Children that were replaced, by `ReplaceReason`.
     replaced: [AtomicU64; ReplaceReason::ALL.len()],
@@ -121,7 +122,7 @@ impl PoolMember for Worker {
 }
 
 impl Fleet {
-    /// Starts supervising. A missing Codex is no error here: requests are refused, and the binary is looked for again.
+    /// Starts the supervision. While the binary is missing, requests are refused and it is looked for again.
     pub(super) fn start(
         config: &CodexConfig,
         bounds: ConnectionLimits,
@@ -160,17 +161,17 @@ impl Fleet {
         Self { inner }
     }
 
-    /// A lease for a turn on the child that has the fewest turns. Waits at most 10 s while one is starting.
+    /// A lease on the child that has the fewest turns. Waits up to 10 s for a child that is starting.
     pub(super) async fn lease(&self) -> Result<Lease, Problem> {
         self.find(|roster| roster.least().map(Lease::new)).await
     }
 
-    /// A child for calls outside of turns; chosen as by `lease`.
+    /// A child for calls outside of turns, chosen as by `lease`.
     pub(super) async fn child(&self) -> Result<Arc<Worker>, Problem> {
         self.find(Roster::least).await
     }
 
-    /// The child that `child` would return, without a wait.
+    /// As `child`, without waiting.
     pub(super) fn now(&self) -> Result<Arc<Worker>, Problem> {
         match self.inner.look(&Roster::least) {
             Some(found) => usable(found),
@@ -178,7 +179,7 @@ impl Fleet {
         }
     }
 
-    /// Whether the model can be reached, as turns find out.
+    /// Whether the model can be reached, as turns observe.
     pub(super) fn upstream(&self) -> &UpstreamHealth {
         &self.inner.upstream
     }
@@ -203,12 +204,12 @@ impl Fleet {
         }
     }
 
-    /// How many turns may run at once, as it changes.
+    /// How many turns may run at once. The receiver follows the changes.
     pub(super) fn turn_capacity(&self) -> watch::Receiver<usize> {
         self.inner.adaptive_limit.turns()
     }
 
-    /// A child that answers now, whether anybody is signed in or not.
+    /// A running child, whether or not it is signed in.
     pub(super) fn any(&self) -> Option<Arc<Worker>> {
         self.inner.look(&Roster::least)?.ok()
     }
@@ -239,7 +240,7 @@ impl Fleet {
     }
 }
 
-/// The child, unless nobody is signed in.
+/// The child, or the problem that it is not signed in.
 fn usable<T: AsRef<Worker>>(found: Result<T, Problem>) -> Result<T, Problem> {
     let found = found?;
     if found.as_ref().signed_out {
@@ -256,12 +257,11 @@ fn starting() -> Problem {
 }
 
 impl FleetInner {
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, FleetState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
-    /// What `choose` finds, or why requests are refused. None: a child is starting.
+    /// What `choose` returns, or the problem for which requests are refused. None: a child is starting.
     fn look<T>(
         &self,
         choose: &impl Fn(&Roster<Worker>) -> Option<T>,
@@ -269,7 +269,7 @@ impl FleetInner {
         let mut state = self.lock();
         let mut found = choose(&state.roster);
         if found.is_none() {
-            // The serving child has just gone: the spare is promoted right here.
+            // The serving child has just ended: the spare is promoted at once.
             self.settle(&mut state);
             found = choose(&state.roster);
         }
@@ -280,12 +280,9 @@ impl FleetInner {
         }
     }
 
-    /// The thread thread_catalogs of this version: those just made, or else those of an earlier child.
+    /// Stores catalogs that a child has made, and returns those of its version: these, or else an earlier child's.
     fn remember(&self, made: Option<ThreadCatalogs>, version: &str) -> Option<Arc<ThreadCatalogs>> {
-        let mut known = self
-            .thread_catalogs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.thread_catalogs.lock();
         if let Some(made) = made {
             *known = Some((version.to_owned(), Arc::new(made.of(version))));
         }
@@ -299,7 +296,7 @@ impl FleetInner {
         }
     }
 
-    /// Cancels `leaving` of a child that takes no more turns, and counts it.
+    /// Cancels the `leaving` token of a child that takes no more turns, and counts the replacement.
     fn dismiss(&self, worker: &Worker, reason: ReplaceReason) {
         self.counts.replaced[reason as usize].fetch_add(1, Ordering::Relaxed);
         if reason != ReplaceReason::Broken {
@@ -308,13 +305,13 @@ impl FleetInner {
                 ?reason,
                 turns = worker.turns(),
                 threads = worker.counters.threads(),
-                "a codex is replaced by another"
+                "replacing a codex"
             );
         }
         worker.leaving.cancel();
     }
 
-    /// Takes a child out of service, whether there is another or not.
+    /// Takes a child out of service, even if no other serves.
     fn leave(&self, worker: &Worker, reason: ReplaceReason) {
         let mut state = self.lock();
         if state.roster.leave(worker.number) {
@@ -366,7 +363,7 @@ async fn measure(fleet: &FleetInner) {
 
 /// Keeps the configured number of children running until the gateway stops.
 async fn manage(fleet: Arc<FleetInner>) {
-    // Before the first child starts, which orphans would disturb.
+    // Orphans would disturb the first child, so they are ended before it starts.
     orphans::reap(&fleet.launch.home().path).await;
     let mut lives = FuturesUnordered::new();
     loop {
@@ -387,6 +384,6 @@ async fn manage(fleet: Arc<FleetInner>) {
             () = fleet.tasks.stopping() => break,
         }
     }
-    // Each observes the stop, and ends its child step by step.
+    // Each observes the stop, and ends its child.
     while lives.next().await.is_some() {}
 }

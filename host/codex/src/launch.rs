@@ -19,21 +19,21 @@ use super::token_error::TokenError;
 use crate::config::CodexConfig;
 use airlock_base::task::spawner;
 
-/// Bytes of what `codex --version` prints that are read.
+/// Bytes of the output of `codex --version` that are read.
 const VERSION_BYTES: u64 = 4096;
 
-/// The first version that runs without its log. Versions newer than the tested ones may not.
+/// The first version that runs without its log. A version newer than the tested ones may not.
 const RUNS_WITHOUT_LOG: &str = "0.169.0";
 
-/// Everything that is needed to start Codex.
+/// Starts Codex processes in one home. Clones share the verdict of the upgrade gate.
 #[derive(Clone, Debug)]
 pub struct Launch {
     codex: CodexConfig,
     command: CodexCommand,
-    /// Bytes that Codex's log of itself may have.
+    /// Bytes at which Codex's log is removed.
     log_bytes: u64,
     gate: UpgradeGate,
-    /// The command that signs somebody in.
+    /// The command that signs in, for messages.
     sign_in: String,
 }
 
@@ -43,17 +43,17 @@ pub enum LaunchError {
     /// There is no compatible Codex. Another attempt succeeds only once one is installed.
     #[error(transparent)]
     NoBinary(#[from] BinaryError),
-    /// The system refused.
+    /// The system did not start the process.
     #[error("cannot start a process for codex")]
     Spawn(#[from] std::io::Error),
 }
 
 impl Launch {
-    /// Prepares the home. `sign_in` is the command that signs somebody in, for messages; `rehearsal` is the base URL of the scripted model, where that shall answer. The binary is
-    /// looked for at each start, so that one installed or replaced later is found.
+    /// Prepares the home. `sign_in` is the command that signs in, for messages; `rehearsal` is the base URL of the scripted
+    /// model, in a rehearsal. The binary is looked for at each start, so that one installed or replaced later is found.
     ///
     /// # Errors
-    /// That the home cannot be prepared.
+    /// The home cannot be prepared.
     pub fn prepare(
         config: &CodexConfig,
         sign_in: String,
@@ -75,13 +75,13 @@ impl Launch {
         })
     }
 
-    /// The error of the stored login, with its remedy. None: no error that shows without Codex, or no login is needed.
+    /// The error of the stored login, with its remedy, as far as the file shows it. None: no error, or no login is needed.
     pub fn login_error(&self) -> Option<String> {
         let fault = self.command.home.login_error()?;
         Some(fault.advice(&self.sign_in))
     }
 
-    /// Why nobody is signed in although Codex runs, with the remedy. `fault`: the error of the last fetch of tokens.
+    /// Why nobody is signed in although Codex runs, with the remedy. `fault` is the error of the last fetch of tokens.
     pub fn signed_out_message(&self, fault: Option<TokenError>) -> String {
         if let Some(fault) = fault {
             return format!(
@@ -95,14 +95,14 @@ impl Launch {
         })
     }
 
-    /// Reads the system's certificates anew. Blocks for some milliseconds.
+    /// Reads the system's certificates again. Blocks for some milliseconds.
     pub(super) fn refresh_certificates(&self) {
         if self.command.certificates.is_some() {
             certificates::refresh(&self.command.home, &self.command.environment);
         }
     }
 
-    /// Whether there is a certificate that Codex could trust a server by.
+    /// Whether there is any root certificate for Codex to trust.
     pub fn has_certificates(&self) -> bool {
         self.command.certificates.is_some() || certificates::any()
     }
@@ -112,7 +112,7 @@ impl Launch {
         &self.command.home
     }
 
-    /// The same for a Codex in another folder, with these settings besides: `key=value`.
+    /// A copy for a Codex in another folder, with these additional settings: `key=value`.
     pub(super) fn in_home(&self, path: &Path, settings: Vec<String>) -> Self {
         let mut launch = self.clone();
         path.clone_into(&mut launch.command.home.path);
@@ -123,7 +123,7 @@ impl Launch {
     /// The path of the binary, unchecked.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no binary.
     pub(super) fn find_binary(&self) -> Result<PathBuf, BinaryError> {
         binary::find(&self.codex, &self.command.environment)
     }
@@ -131,9 +131,9 @@ impl Launch {
     /// Finds the binary and checks its version.
     ///
     /// # Errors
-    /// There is none, it does not run, or it is too old.
+    /// The binary is missing, does not run, or is too old.
     pub async fn binary(&self) -> Result<Binary, BinaryError> {
-        // Without them no process starts, and the system does not say that it is for them.
+        // Without these folders no process starts, and the system's error would not name them.
         let Home {
             path: home,
             workspace,
@@ -180,7 +180,7 @@ impl Launch {
     /// Starts `codex ARGUMENTS` with pipes for stdin, stdout and stderr. Dropping the child kills it.
     ///
     /// # Errors
-    /// There is no compatible Codex, or the system refuses.
+    /// There is no compatible Codex, or the system does not start the process.
     pub async fn spawn(&self, arguments: &[&str]) -> Result<Child, LaunchError> {
         let binary = self
             .compatible_binary()
@@ -205,19 +205,19 @@ impl Launch {
         Ok(spawner::spawn(command).await?)
     }
 
-    /// What `codex ARGUMENTS` prints, at most so many bytes.
+    /// Runs `codex ARGUMENTS` and returns up to `bytes` bytes of its standard output.
     ///
     /// # Errors
-    /// That there is no Codex that fits, or that it fails.
+    /// There is no compatible Codex, or it fails.
     pub async fn stdout_of(&self, arguments: &[&str], bytes: u64) -> std::io::Result<Vec<u8>> {
         let path = self.find_binary().map_err(std::io::Error::other)?;
         self.command.stdout_of(&path, arguments, bytes).await
     }
 
-    /// What `codex ARGUMENTS` prints to its standard error, at most so many bytes, whatever its exit code is.
+    /// Runs `codex ARGUMENTS` and returns up to `bytes` bytes of its standard error, whatever its exit code is.
     ///
     /// # Errors
-    /// That there is no Codex, or that the system refuses.
+    /// There is no Codex, or the system does not start the process.
     pub(super) async fn stderr_of(
         &self,
         arguments: &[&str],
@@ -227,7 +227,7 @@ impl Launch {
         self.command.stderr_of(&path, arguments, bytes).await
     }
 
-    /// Compares the protocol of this binary with what the gateway uses of it.
+    /// Compares the protocol of this binary with the part that the gateway uses.
     ///
     /// # Errors
     /// The binary does not print its protocol, or takes longer than 20 s.

@@ -1,37 +1,37 @@
-//! Codex: supervised `codex app-server` processes, and the turns that run on them. The lines of their stdout are decoded by
-//! `airlock-wire`.
+//! Codex for the gateway: supervised `codex app-server` processes, their account, and the turns that run on them.
+//! `airlock-wire` decodes the lines of their stdout.
 
-pub mod account; // its login
-pub mod binary; // its binary and version
-pub mod certificates; // the certificates that it trusts
+pub mod account; // a home's login
+pub mod binary; // Codex's binary and its version
+pub mod certificates; // the certificates that Codex trusts
 pub mod config; // the settings of this crate
-pub mod home; // its home folder
-pub mod launch; // the command that starts it
+pub mod home; // Codex's home folder
+pub mod launch; // how children are started
 pub mod schema; // the upgrade gate
 
-mod call_error; // why a call of its JSON-RPC has no result
+mod call_error; // the error of a JSON-RPC call
 mod child; // one process
-mod command; // its command line and environment
-mod connection; // JSON-RPC over its stdin and stdout
-mod failure; // its failures, for clients
+mod command; // a child's command line and environment
+mod connection; // JSON-RPC over a child's stdin and stdout
+mod failure; // Codex's errors as failures for clients
 mod fleet; // a home's children
-mod log; // its log database
-mod model_list; // the models that it offers
+mod log; // Codex's log database
+mod model_list; // the models that a child offers
 mod orphans; // processes that outlived their gateway
 mod pending; // calls that await a response
 mod prewarm; // threads started in advance
-mod prompt; // a brief in its context
-mod protocol; // its JSON
-mod requests; // refusals of its requests
-mod retry_filter; // hides its retries from the reply
-mod stderr; // its stderr, redacted
+mod prompt; // a brief with its conversation, as Codex's parameters
+mod protocol; // the JSON of Codex's protocol
+mod requests; // refusals of Codex's requests
+mod retry_filter; // hides Codex's retries from the reply
+mod stderr; // a child's stderr, redacted, in the log
 mod thread_catalogs; // the models' catalogs for threads
 mod token_error; // why there is no ChatGPT token
 mod turn; // a turn's state and events
 mod turn_outcome; // how a turn ended
 mod turn_task; // a turn's task
 mod upstream; // whether the model can be reached
-mod vocabulary; // its types, converted to WIT's
+mod vocabulary; // Codex's types converted to WIT's
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,13 +59,13 @@ use airlock_types::wit::{Brief, Model, Problem, Selection};
 pub const CLIENT_NAME: &str = "airlock";
 
 /// The header with a request's depth within fan-outs. A home's own model provider is configured to send it, so that a gateway
-/// behind it recognises our turns.
+/// behind it recognises the turns of this one.
 pub const DEPTH_HEADER: &str = "x-airlock-depth";
 
-/// Children on which a turn is tried, should they exit before they have started it.
+/// Children that a turn is tried on. Another is tried only if the one before exits before it has started the turn.
 const ATTEMPTS: usize = 3;
 
-/// One home: its login, and its children. Clones share it.
+/// One Codex home: its login and its children. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Codex {
     fleet: Fleet,
@@ -76,7 +76,8 @@ pub struct Codex {
 }
 
 impl Codex {
-    /// Starts to supervise. A missing Codex is not an error here: `ready` reports it, and the start is tried again.
+    /// Starts the home's children and keeps them running until `tasks` stop. A missing Codex is reported by `ready`, and the
+    /// start is tried again.
     pub fn start(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
         let limits = &config.limits;
         let bounds = ConnectionLimits::of(limits);
@@ -94,63 +95,69 @@ impl Codex {
         }
     }
 
-    /// The limits of turns.
+    /// The configured limits of turns.
     pub fn limits(&self) -> &Arc<TurnLimits> {
         &self.limits
     }
 
-    /// The account.
+    /// The login of this home.
     pub fn account(&self) -> &Account {
         &self.account
     }
 
-    /// Whether turns can start now; the error is for clients.
+    /// Whether turns can start now. The error is for clients.
     pub fn ready(&self) -> Result<(), Problem> {
         self.fleet.now()?;
         self.fleet.upstream().problem().map_or(Ok(()), Err)
     }
 
-    /// Whether the model can be reached, as turns found out.
+    /// Whether the model can be reached, as the last turns observed.
     pub fn model(&self) -> ModelReport {
         self.fleet.upstream().report()
     }
 
-    /// How many turns may run at once, as it changes: never more than `limits.turns`.
+    /// How many turns may run at once: at most `limits.turns`. The receiver follows the changes.
     pub fn turn_capacity(&self) -> watch::Receiver<usize> {
         self.fleet.turn_capacity()
     }
 
-    /// The children, as operators see them.
+    /// The children, for operators.
     pub fn report(&self) -> FleetReport {
         self.fleet.report()
     }
 
-    /// Waits until the first child has started or has failed to, at most `wait`.
+    /// Waits until the first child has started or failed to start, at most `wait`.
     pub async fn started(&self, wait: Duration) -> Started {
         self.fleet.started(wait).await
     }
 
-    /// As `ready`, but waits a little while a child is starting.
+    /// As `ready`, but waits up to 10 s for a child that is starting.
     pub async fn wait_ready(&self) -> Result<(), Problem> {
         self.fleet.child().await.map(drop)
     }
 
-    /// The version of the child that answers.
+    /// The Codex version of a running child, such as `0.169.0`. None: no child runs.
     pub fn version(&self) -> Option<String> {
         Some(self.fleet.any()?.version.clone())
     }
 
-    /// The models that the child offers, where one answers now.
+    /// The models that a running child offers. None: no child runs.
     fn offered(&self) -> Option<Arc<[Model]>> {
         Some(self.fleet.any()?.model_list.visible())
     }
 
-    /// The models that the child offers.
+    /// The models that a child offers. Waits up to 10 s for a child that is starting.
+    ///
+    /// # Errors
+    /// No child serves requests.
     pub async fn models(&self) -> Result<Arc<[Model]>, Failure> {
         Ok(self.fleet.child().await?.model_list.visible())
     }
 
-    /// The models that turns of these briefs run on, once each has been checked against the model_list.
+    /// Checks each brief against the models of a child, and returns the model that each will run on.
+    ///
+    /// # Errors
+    /// No child serves requests, or a brief has a model or tools that are unavailable.
     pub async fn check(
         &self,
         conversation: &Conversation,
@@ -161,7 +168,8 @@ impl Codex {
         briefs.iter().map(check).collect()
     }
 
-    /// The name of the model that a turn with this selection would run on, as far as a child has listed its models.
+    /// The name of the model that a turn with this selection would run on. Without a child it is the selection's own name, or
+    /// `default`.
     pub fn model_name(&self, conversation: &Conversation, selection: Option<&Selection>) -> String {
         let selection = selection.or(conversation.model.as_ref());
         match (self.fleet.now(), selection) {
@@ -171,12 +179,15 @@ impl Codex {
         }
     }
 
-    /// Whether a turn of ours runs on this thread.
+    /// Whether a turn of this home runs on this thread.
     pub fn runs(&self, thread: &str) -> bool {
         self.fleet.runs(thread)
     }
 
-    /// Starts a turn, once the brief has been checked against the model_list.
+    /// Checks the brief and starts a turn on the child with the fewest. Dropping the future ends the turn.
+    ///
+    /// # Errors
+    /// The brief is refused, Codex does not start the turn, or the gateway stops.
     pub async fn start_turn(
         &self,
         conversation: Arc<Conversation>,
@@ -185,7 +196,6 @@ impl Codex {
     ) -> Result<Turn, Failure> {
         tokio::select! {
             biased;
-            // Dropping the other future ends the turn.
             () = self.tasks.requests_aborted() => Err(Failure::stopping()),
             turn = self.begin_turn(conversation, brief, context) => turn,
         }
@@ -204,7 +214,7 @@ impl Codex {
         let prompt = Arc::new(prompt?);
         let mut left = ATTEMPTS;
         loop {
-            // Another child may be another Codex.
+            // Another child may run another version of Codex.
             child.check_tools(!prompt.tools().is_empty())?;
             let started = turn_task::start(
                 child,
@@ -216,7 +226,7 @@ impl Codex {
             match started.await {
                 Ok(turn) => return Ok(turn),
                 Err(TurnStartError::Failed(failure)) => return Err(failure),
-                // Nothing ran: the turn is started on the next child.
+                // `turn/start` was not written, so the turn may run on another child.
                 Err(TurnStartError::ChildGone) => {}
             }
             left -= 1;

@@ -5,12 +5,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The database. A folder in its place has 0.169 go on without it, after a warning. 0.163 does not start then.
+/// The file name of the database. With a folder of that name, 0.169 warns and runs without its log; 0.163 does not start.
 const DATABASE: &str = "logs_2.sqlite";
 
-/// Before a child is started: `silent` keeps it from writing its log. One that is written all the same is begun anew once it
-/// has so many bytes. A child that still writes to what is removed here does so until it ends, and no turn notices
-/// (0.169.0).
+/// Prepares the home for the start of a child. With `silent`, Codex writes no log. If it does write one, the log is removed once
+/// it has `most` bytes. A running child goes on writing to the removed files, which affects no turn (0.169.0).
 pub(super) fn prepare(home: &Path, most: u64, silent: bool) {
     let folder = home.join(DATABASE);
     let prepared = match (folder.is_dir(), silent) {
@@ -24,7 +23,7 @@ pub(super) fn prepare(home: &Path, most: u64, silent: bool) {
     }
 }
 
-/// Bytes that it has.
+/// The bytes of the log.
 pub(super) fn bytes(home: &Path) -> u64 {
     let files = fs::read_dir(home).into_iter().flatten().flatten();
     let logs = files.filter(|file| is_log(&file.file_name().to_string_lossy()));
@@ -42,7 +41,7 @@ fn remove(home: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a file of a Codex home belongs to its log: the database, or what lies beside it.
+/// Whether a file of a Codex home belongs to its log: the database, or a file beside it.
 fn is_log(name: &str) -> bool {
     name.starts_with("logs_") && name.contains(".sqlite")
 }
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_kept_from_being_written() {
+    fn codex_runs_without_its_log_where_it_can() {
         let home = tempfile::tempdir().unwrap();
         let path = |name: &str| home.path().join(name);
         let write = |name: &str| fs::write(path(name), [0; 60]).unwrap();
@@ -64,13 +63,13 @@ mod tests {
         prepare(home.path(), 1000, true);
         assert_eq!(bytes(home.path()), 0);
         assert!(path(DATABASE).is_dir() && path("state_5.sqlite").exists());
-        // It has another name now.
+        // The database of a later version has another name.
         write("logs_3.sqlite");
         prepare(home.path(), 61, true);
         assert_eq!(bytes(home.path()), 60);
         prepare(home.path(), 60, true);
         assert_eq!(bytes(home.path()), 0);
-        // Another Codex runs now, which needs it.
+        // A Codex that needs its log.
         prepare(home.path(), 60, false);
         write(DATABASE);
         prepare(home.path(), 61, false);

@@ -10,24 +10,25 @@ use super::thread_catalogs::ThreadCatalogs;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, Model, ProblemKind, Selection};
 
-/// The maximum number of pages to read.
+/// The maximum number of pages that are read.
 const PAGES: usize = 32;
 
-/// The response to `model/list` when the child started.
+/// The models of `model/list`, as the child listed them when it started.
 #[derive(Debug)]
 pub(super) struct ModelList {
-    /// In Codex's order.
+    /// The models that are listed for clients, in Codex's order.
     visible: Arc<[Model]>,
-    /// Models that are not shown, and can be named.
+    /// Models that are not listed for clients, but may be named.
     hidden: Vec<Model>,
     /// The model of a brief that names none, if Codex states it.
     default: Option<String>,
-    /// The home has a provider of its own, whose models are not listed.
+    /// Whether the home has a provider of its own, whose models Codex does not list.
     open: bool,
 }
 
 impl ModelList {
-    /// Reads the list. `open`: names outside the list are passed on. `thread_catalogs`: turns may call the client's tools.
+    /// Reads the list. `open`: names outside the list are passed on. `thread_catalogs`: the catalogs with which turns may call the
+    /// client's tools.
     pub(super) async fn read(
         connection: &Connection,
         open: bool,
@@ -56,7 +57,7 @@ impl ModelList {
         Ok(Self::new(models, configured, open, thread_catalogs))
     }
 
-    /// `configured`: the model that the home names, which outweighs the one that Codex would choose.
+    /// `configured` is the model that the home's settings name, which takes precedence over Codex's default.
     fn new(
         models: Vec<protocol::Model>,
         configured: Option<String>,
@@ -81,14 +82,16 @@ impl ModelList {
         }
     }
 
-    /// The models that are shown.
+    /// The models that are listed for clients.
     pub(super) fn visible(&self) -> Arc<[Model]> {
         self.visible.clone()
     }
 
-    /// The model that a turn of this brief runs on, once it is known to exist and to take what the brief gives it.
+    /// Checks that the model of this brief exists and accepts its reasoning effort and images, and returns the model's name. A model
+    /// without listed inputs is assumed to accept text and images.
     ///
-    /// A model that does not say what it takes is taken to accept text and images.
+    /// # Errors
+    /// The model is unknown, or does not accept the brief.
     pub(super) fn check(
         &self,
         conversation: &Conversation,
@@ -100,7 +103,7 @@ impl ModelList {
         let Some(model) = models.find(|model| model.id == name) else {
             return match selection {
                 Some(selection) if !self.open => Err(unknown(selection)),
-                // The home's own model is the operator's to know.
+                // The operator is responsible for the home's own model.
                 Some(_) | None => Ok(name),
             };
         };
@@ -131,7 +134,7 @@ impl ModelList {
         Ok(name)
     }
 
-    /// The model that this name leads to, if Codex says which that is, and whether it is one of the list.
+    /// The name of the model, or of Codex's default if `named` is None, and whether it is in the list. None: Codex states no default.
     pub(super) fn resolve<'a>(&'a self, named: Option<&'a str>) -> Option<(&'a str, bool)> {
         let name = named.or(self.default.as_deref())?;
         let mut models = self.visible.iter().chain(&self.hidden);
@@ -148,7 +151,7 @@ impl ModelList {
 }
 
 fn unknown(selection: &Selection) -> Failure {
-    // A client's text may be long; the message repeats only so much of it.
+    // The name is the client's text, of which the message repeats only the beginning.
     let shown: String = selection.name.chars().take(64).collect();
     let message = format!("the model `{shown}` does not exist; GET /v1/models lists what there is");
     Failure::new(ProblemKind::NotFound, "model_not_found", message).at(&selection.param)
@@ -177,7 +180,7 @@ mod tests {
     use airlock_attachments::Attachments;
     use airlock_types::wit::InputItem;
 
-    fn catalogue(open: bool) -> ModelList {
+    fn model_list(open: bool) -> ModelList {
         let models = json!([
             {"id": "big", "hidden": false, "isDefault": true, "inputModalities": ["text", "image"],
              "supportedReasoningEfforts": [{"reasoningEffort": "low"}, {"reasoningEffort": "high"}]},
@@ -220,7 +223,7 @@ mod tests {
         history: Vec<String>,
         brief: &Brief,
     ) -> Option<airlock_types::wit::Problem> {
-        let checked = catalogue(open).check(&conversation(None, history), brief);
+        let checked = model_list(open).check(&conversation(None, history), brief);
         checked.err().map(|failure| failure.problem)
     }
 
@@ -237,7 +240,7 @@ mod tests {
         assert_eq!(code(true, &ask("no")), None);
         let param = refusal(false, Vec::new(), &ask("no")).unwrap().param;
         assert_eq!(param.as_deref(), Some("airlock.candidates[0].model"));
-        let shown = catalogue(false).visible();
+        let shown = model_list(false).visible();
         assert_eq!(
             shown
                 .iter()
@@ -253,8 +256,8 @@ mod tests {
             json!([{"id": "a", "isDefault": true}, {"id": "b", "inputModalities": ["text"]}]);
         let models = || serde_json::from_value(models.clone()).unwrap();
         let default = |configured: Option<&str>| {
-            let catalogue = ModelList::new(models(), configured.map(str::to_owned), true, None);
-            let marked = catalogue.visible.iter().filter(|model| model.is_default);
+            let list = ModelList::new(models(), configured.map(str::to_owned), true, None);
+            let marked = list.visible.iter().filter(|model| model.is_default);
             marked.map(|model| model.id.clone()).collect::<String>()
         };
         assert_eq!(
@@ -264,14 +267,14 @@ mod tests {
         let mut silent = brief("", None, vec![InputItem::Attachment(0)]);
         silent.model = None;
         let none = conversation(None, Vec::new());
-        let catalogue = ModelList::new(models(), Some("b".to_owned()), true, None);
-        assert!(catalogue.check(&none, &silent).is_err());
+        let list = ModelList::new(models(), Some("b".to_owned()), true, None);
+        assert!(list.check(&none, &silent).is_err());
         let unlisted = ModelList::new(models(), Some("c".to_owned()), false, None);
         let checked = unlisted.check(&none, &silent);
         assert_eq!(checked.unwrap(), "c");
-        // What the plan names stands behind every brief that names nothing.
+        // The model of the plan applies to every brief that names none.
         let plans = conversation(Some(selection("a", "model")), Vec::new());
-        let checked = catalogue.check(&plans, &silent);
+        let checked = list.check(&plans, &silent);
         assert_eq!(checked.unwrap(), "a");
     }
 

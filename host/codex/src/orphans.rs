@@ -1,9 +1,8 @@
-//! Processes of an earlier gateway that outlived it: recognised by our own mark, and ended.
+//! Orphans: processes of an earlier gateway that outlived it. They are recognised by a mark, and ended.
 //!
-//! A child dies with its gateway, by the parent-death signal. What it has started itself does not, and a system may
-//! lose the signal. So every process of ours carries a mark in its environment, which its own children inherit: the
-//! home, and the gateway's number with the time at which it began. No other process has that mark, and whoever's
-//! gateway still runs is left alone.
+//! The parent-death signal ends a child with its gateway, but not processes that the child has started, and a system may lose the
+//! signal. So the environment of each child has a mark, which its own children inherit: the home, the gateway's process id, and the
+//! gateway's start time. No other process has the mark, and processes whose gateway still runs are left alone.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,22 +17,22 @@ use tokio::time::{Instant, sleep, timeout};
 
 use airlock_base::proc::{self, Stat};
 
-/// The variable that holds the mark.
+/// The environment variable with the mark.
 pub(super) const MARK_VARIABLE: &str = "AIRLOCK_CHILD_OF";
 
-/// How long an orphan has to end at each signal: SIGTERM, SIGKILL.
+/// How long an orphan may take to end after each signal: SIGTERM, SIGKILL.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often it is looked at meanwhile.
+/// The interval between checks whether it has ended.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Who started a process.
+/// The mark of a process: the home and the gateway that started it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ProcessMark {
-    /// A digest of the home's path, which stays private.
+    /// A digest of the home's path. The path itself stays private.
     home: String,
     gateway: i32,
-    /// In clock ticks since the system's start, which with the number makes a process unique.
+    /// The gateway's start in clock ticks since the system's start, which with the process id identifies it.
     began: u64,
 }
 
@@ -48,7 +47,7 @@ impl ProcessMark {
         })
     }
 
-    /// `HOME:GATEWAY:BEGAN`
+    /// The value of the variable: `HOME:GATEWAY:BEGAN`.
     pub(super) fn text(&self) -> String {
         format!("{}:{}:{}", self.home, self.gateway, self.began)
     }
@@ -75,19 +74,19 @@ impl ProcessMark {
 /// A process that outlived its gateway.
 struct Orphan {
     number: i32,
-    /// It cannot come to mean another process, as the number could.
+    /// A handle, which cannot refer to another process later, as the id could.
     handle: OwnedFd,
     mark: ProcessMark,
 }
 
-/// Ends the orphans of this home, and returns how many there were. Waits for some seconds at most.
+/// Ends the orphans of this home, and returns their number. Takes at most some seconds.
 pub(super) async fn reap(home: &Path) -> usize {
     let home = digest(home);
     let look = move || {
         let found = proc::processes().filter_map(|number| Orphan::find(number, &home));
         found.collect::<Vec<_>>()
     };
-    // Reading a process in an uninterruptible state may block.
+    // Reading the environment of a process in an uninterruptible state may block.
     let orphans = timeout(PATIENCE, spawn_blocking(look)).await;
     let orphans = orphans.map(Result::unwrap_or_default).unwrap_or_default();
     for orphan in &orphans {
@@ -104,7 +103,7 @@ pub(super) async fn reap(home: &Path) -> usize {
 
 impl Orphan {
     fn find(number: i32, home: &str) -> Option<Self> {
-        // In another namespace, as a container's, the mark's number means another process.
+        // In another namespace, such as a container's, the mark's process id would refer to another process.
         if number == std::process::id().cast_signed()
             || proc::pid_namespace(Some(number))? != proc::pid_namespace(None)?
         {
@@ -115,7 +114,7 @@ impl Orphan {
             return None;
         }
         let handle = pidfd_open(Pid::from_raw(number)?, PidfdFlags::empty()).ok()?;
-        // From here on the number is this process's as long as it lives; is it still the one that was looked at?
+        // The handle pins the id. The process may have been replaced before, so the mark is compared again.
         (ProcessMark::of(number)? == mark).then_some(Self {
             number,
             handle,
@@ -123,10 +122,10 @@ impl Orphan {
         })
     }
 
-    /// Ends the process. False: it does not end.
+    /// Ends the process. False: it did not end.
     async fn end(&self) -> bool {
         for signal in [Signal::TERM, Signal::KILL] {
-            // An error says that it has ended.
+            // An error means that it has ended.
             let _ = pidfd_send_signal(&self.handle, signal);
             let until = Instant::now() + PATIENCE;
             while Instant::now() < until {
@@ -140,7 +139,7 @@ impl Orphan {
     }
 }
 
-/// When a process started, in clock ticks since the system did. None: it has ended.
+/// The start of a process in clock ticks since the system's start. None: it has ended.
 fn began(process: i32) -> Option<u64> {
     let stat = Stat::of(Some(process))?;
     (!stat.ended).then_some(stat.start_ticks)
@@ -168,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_carries_the_mark_of_a_gateway_that_is_gone_is_ended() {
+    async fn only_processes_marked_by_an_ended_gateway_are_ended() {
         let home = tempfile::tempdir().unwrap();
         let ours = ProcessMark::ours(home.path()).unwrap();
         let gone = ProcessMark {
@@ -185,7 +184,7 @@ mod tests {
             sleeper(Some(&elsewhere)),
         ];
         let mut orphan = sleeper(Some(&gone));
-        // A process has its environment only once it has become what it runs.
+        // A process has its own environment only after `exec`.
         while ProcessMark::of(orphan.id().cast_signed()).as_ref() != Some(&gone) {
             std::thread::yield_now();
         }

@@ -18,7 +18,7 @@ pub(super) struct PendingCalls {
 }
 
 impl PendingCalls {
-    /// Adds a call: its id, and the receiver of its response. None: the connection is closed.
+    /// Adds a call, and returns its id and the receiver of its response. None: the connection is closed.
     pub(super) fn open(&mut self) -> Option<(u64, oneshot::Receiver<RpcResult>)> {
         if self.closed {
             return None;
@@ -29,7 +29,7 @@ impl PendingCalls {
         Some((self.next, receiver))
     }
 
-    /// Delivers a response to its call. False: the call is not, or no longer, pending.
+    /// Delivers a response to its call. False: no such call is pending.
     pub(super) fn settle(&mut self, id: u64, response: RpcResult) -> bool {
         self.calls
             .remove(&id)

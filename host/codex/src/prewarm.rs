@@ -1,12 +1,13 @@
-//! Warm threads, started before a request needs them: `thread/start` is the slowest call before a turn.
+//! Prewarmed threads, started before a request needs them, as `thread/start` is the slowest call before a turn.
 //!
-//! A thread fits requests that would start just such a one: of the same model, instructions and tools, which the next
-//! request of a client mostly has. So a kind of thread is last_requested for twice before there is one ahead.
+//! A warm thread serves a request that would start a thread with the same parameters: model, instructions and tools. A client's
+//! next request mostly has them again, so threads of a kind are prewarmed once it was requested a second time.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::Notify;
@@ -15,43 +16,43 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::connection::Connection;
 use super::protocol::{Ignored, ThreadStartResponse, ThreadUnsubscribeParams};
 
-/// How long after a thread was taken the next is started: the turn that took it comes first.
+/// The pause before a thread is started, so that the turn that has just taken one comes first.
 const AFTER: Duration = Duration::from_millis(30);
 
-/// A kind that nobody has last_requested for so long is forgotten, and a thread as old as that is given back.
+/// The age at which a warm thread is unsubscribed, and after which a kind that was not requested again is forgotten.
 const STALE: Duration = Duration::from_secs(60);
 
-/// Bytes of parameters that are kept for the next request of their kind, and how many kinds.
+/// Bytes of the largest parameters whose threads are prewarmed, and the number of kinds that are remembered.
 const KIND_BYTES: usize = 64 << 10;
 const BUCKETS: usize = 64;
 
-/// How long after a thread that could not be started the next is tried.
+/// The pause after a thread that could not be started.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// The threads of one child that wait for a request.
+/// The warm threads of one child.
 #[derive(Debug)]
 pub(super) struct WarmThreads {
     buckets: Mutex<Vec<Bucket>>,
     /// Notified when a thread was requested.
-    last_requested: Notify,
+    requested: Notify,
     most: usize,
 }
 
-/// The warm threads of one kind, that is with the same parameters.
+/// The warm threads of one kind, which have the same parameters.
 #[derive(Debug)]
 struct Bucket {
-    /// What they are started with.
+    /// The parameters of `thread/start`.
     kind: Arc<RawValue>,
-    /// The oldest first.
+    /// Each with the time it was started at, the oldest first.
     threads: VecDeque<(ThreadStartResponse, Instant)>,
-    /// How many there should be: as many as were last_requested for in vain, but for the first.
+    /// How many there should be: the number of requests that found none, except for the first.
     target: usize,
-    /// Whether it was last_requested for before.
+    /// Whether it was requested before.
     known: bool,
     last_requested: Instant,
 }
 
-/// The next work for the warm threads.
+/// The next action of the prewarming.
 enum PrewarmAction {
     Start(Arc<RawValue>),
     Unsubscribe(ThreadStartResponse),
@@ -59,16 +60,17 @@ enum PrewarmAction {
 }
 
 impl WarmThreads {
+    /// At most `most` warm threads; 0 turns prewarming off.
     pub(super) fn new(most: usize) -> Self {
         Self {
             buckets: Mutex::default(),
-            last_requested: Notify::new(),
+            requested: Notify::new(),
             most,
         }
     }
 
-    /// A thread that was started with these parameters, of about so many bytes, if there is one. In either case there will
-    /// be more like it.
+    /// Takes a warm thread with these parameters, which have about `bytes` bytes. The request is counted even if there is none,
+    /// so that there will be one later.
     pub(super) fn take(
         &self,
         bytes: usize,
@@ -79,12 +81,12 @@ impl WarmThreads {
         }
         let kind = to_raw_value(params).ok()?;
         let mut buckets = self.lock();
-        let place = buckets
+        let index = buckets
             .iter()
             .position(|bucket| bucket.kind.get() == kind.get());
-        // The one that was last_requested for last stands last.
-        let mut bucket = match place {
-            Some(place) => buckets.remove(place),
+        // The bucket that was requested last is the last of the list.
+        let mut bucket = match index {
+            Some(index) => buckets.remove(index),
             None => Bucket {
                 kind: Arc::from(kind),
                 threads: VecDeque::new(),
@@ -107,23 +109,23 @@ impl WarmThreads {
             buckets.remove(oldest);
         }
         drop(buckets);
-        self.last_requested.notify_one();
+        self.requested.notify_one();
         taken
     }
 
-    /// Threads that wait.
+    /// The number of warm threads.
     pub(super) fn len(&self) -> usize {
         self.lock().iter().map(|bucket| bucket.threads.len()).sum()
     }
 
-    /// Keeps the warm threads, until it is dropped.
-    pub(super) async fn keep(&self, connection: &Connection, count: impl Fn()) {
+    /// Starts and unsubscribes warm threads until the future is dropped. `count` is called for each thread that is started.
+    pub(super) async fn maintain(&self, connection: &Connection, count: impl Fn()) {
         loop {
             match self.next(Instant::now()) {
                 PrewarmAction::Start(kind) => {
-                    // Whoever takes part in a rush goes first.
-                    if timeout(AFTER, self.last_requested.notified()).await.is_ok() {
-                        self.last_requested.notify_one();
+                    // Requests of a burst come first.
+                    if timeout(AFTER, self.requested.notified()).await.is_ok() {
+                        self.requested.notify_one();
                         tokio::time::sleep(AFTER).await;
                     }
                     count();
@@ -143,10 +145,10 @@ impl WarmThreads {
                     }
                 }
                 PrewarmAction::Unsubscribe(thread) => unsubscribe(connection, &thread).await,
-                PrewarmAction::Wait(None) => self.last_requested.notified().await,
+                PrewarmAction::Wait(None) => self.requested.notified().await,
                 PrewarmAction::Wait(Some(until)) => {
                     tokio::select! {
-                        () = self.last_requested.notified() => {}
+                        () = self.requested.notified() => {}
                         () = sleep_until(until) => {}
                     }
                 }
@@ -154,6 +156,7 @@ impl WarmThreads {
         }
     }
 
+    /// Chooses the next action.
     fn next(&self, now: Instant) -> PrewarmAction {
         let mut buckets = self.lock();
         buckets.retain(|bucket| !bucket.threads.is_empty() || now < bucket.last_requested + STALE);
@@ -180,7 +183,7 @@ impl WarmThreads {
         if total < self.most {
             return PrewarmAction::Start(lacking);
         }
-        // Room is made by the kind that nobody has last_requested for the longest, if it is another.
+        // The kind that was requested the longest ago makes room, if it is another one.
         let mut others = buckets
             .iter_mut()
             .filter(|bucket| !bucket.threads.is_empty());
@@ -199,7 +202,8 @@ impl WarmThreads {
         }
     }
 
-    /// Puts a thread into its bucket if it `fits`; else no more of its kind are started for now. Gives back what has no place.
+    /// Puts a thread into its bucket if it `fits`. If not, no more of its kind are started for now. Returns a thread that was not
+    /// stored.
     fn put(
         &self,
         kind: &RawValue,
@@ -223,9 +227,8 @@ impl WarmThreads {
         }
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, Vec<Bucket>> {
-        self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.buckets.lock()
     }
 }
 
@@ -234,7 +237,7 @@ async fn unsubscribe(connection: &Connection, thread: &ThreadStartResponse) {
     let params = ThreadUnsubscribeParams { thread_id };
     let gone = connection.call::<Ignored>("thread/unsubscribe", &params);
     if let Err(error) = gone.await {
-        tracing::debug!(%error, "a thread was not given back");
+        tracing::debug!(%error, "a warm thread was not unsubscribed");
     }
 }
 
@@ -268,13 +271,13 @@ mod tests {
     fn next(warm_threads: &WarmThreads) -> String {
         match warm_threads.next(Instant::now()) {
             PrewarmAction::Start(kind) => format!("start {}", kind.get()),
-            PrewarmAction::Unsubscribe(thread) => format!("give back {}", thread.thread.id),
+            PrewarmAction::Unsubscribe(thread) => format!("unsubscribe {}", thread.thread.id),
             PrewarmAction::Wait(until) => format!("wait {}", until.is_some()),
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_was_asked_for_twice_is_there_the_next_time() {
+    async fn a_kind_that_was_requested_twice_is_prewarmed() {
         let warm_threads = WarmThreads::new(2);
         assert_eq!(next(&warm_threads), "wait false");
         assert_eq!(take(&warm_threads, "a"), None);
@@ -284,7 +287,7 @@ mod tests {
         put(&warm_threads, "a", thread("t1"));
         assert_eq!(next(&warm_threads), "wait true");
         assert_eq!(take(&warm_threads, "a").as_deref(), Some("t1"));
-        // A rush: as many as are missed, up to the most.
+        // A burst: as many as are missed, up to the maximum.
         for _ in 0..5 {
             assert_eq!(take(&warm_threads, "a"), None);
         }
@@ -299,18 +302,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_asks_for_is_given_back() {
+    async fn threads_that_are_not_requested_again_are_unsubscribed() {
         let warm_threads = WarmThreads::new(2);
         take(&warm_threads, "a");
         take(&warm_threads, "a");
         put(&warm_threads, "a", thread("t1"));
         tokio::time::advance(STALE).await;
-        assert_eq!(next(&warm_threads), "give back t1");
+        assert_eq!(next(&warm_threads), "unsubscribe t1");
         assert_eq!(next(&warm_threads), "wait false");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_kind_that_is_asked_for_takes_the_room_of_others() {
+    async fn a_requested_kind_replaces_others() {
         let warm_threads = WarmThreads::new(1);
         take(&warm_threads, "a");
         take(&warm_threads, "a");
@@ -318,12 +321,12 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(take(&warm_threads, "b"), None);
         }
-        assert_eq!(next(&warm_threads), "give back t1");
+        assert_eq!(next(&warm_threads), "unsubscribe t1");
         assert_eq!(next(&warm_threads), "start \"b\"");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn none_are_kept_where_none_are_wanted_or_they_are_large() {
+    async fn nothing_is_prewarmed_if_switched_off_or_too_large() {
         for (warm_threads, kind) in [
             (WarmThreads::new(0), "a".to_owned()),
             (WarmThreads::new(4), "x".repeat(KIND_BYTES + 1)),

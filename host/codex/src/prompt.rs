@@ -1,8 +1,8 @@
 //! A plan in Codex's format: items to inject, the input of `turn/start`, and attachments as data URLs again. Pure.
 
-mod conversation; // what turns of a request share
-mod items; // checks of a history's items
-mod tools; // what they may call
+mod conversation; // the part that the turns of a request share
+mod items; // checks of the history's items
+mod tools; // tools and their results in Codex's format
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use airlock_attachments::Attachments;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, InputItem, ProblemKind};
 
-/// How often a turn may contain all attachments.
+/// How many times a plan may name all attachments.
 const NAMED_AT_MOST: usize = 2;
 
 /// The prompt of one turn.
@@ -28,10 +28,10 @@ pub(super) struct Prompt {
     pub(super) effort: Option<String>,
     pub(super) summary: Option<String>,
     pub(super) instructions: Arc<str>,
-    /// What follows the conversation's history.
+    /// An item that follows the conversation's history.
     further: Option<HistoryItem>,
     pub(super) output_schema: Option<Box<RawValue>>,
-    /// Whether it may call the conversation's tools.
+    /// Whether the turn may call the conversation's tools.
     calls: bool,
     input: Vec<PromptInput>,
 }
@@ -44,7 +44,10 @@ enum PromptInput {
 }
 
 impl Prompt {
-    /// Puts a brief into Codex's terms. Fails on what a policy must not write: that is the policy's fault.
+    /// Converts a brief to Codex's format.
+    ///
+    /// # Errors
+    /// The policy has written something that it must not; the failure is the policy's.
     pub(super) fn new(conversation: Arc<Conversation>, brief: Brief) -> Result<Self, Failure> {
         let attachments = &conversation.attachments;
         let mut expansion = AttachmentExpansion::of(attachments);
@@ -58,7 +61,7 @@ impl Prompt {
         let mut further = None;
         let characters: usize = input.iter().map(PromptInput::characters).sum();
         if characters > INPUT_CHARS || input.iter().any(PromptInput::may_be_interpreted) {
-            // As an injected item the model sees exactly the same, and Codex reads nothing into it.
+            // The model sees an injected item exactly as it would see the input, and Codex does not interpret it.
             further = Some(HistoryItem::Plain(raw(&UserMessage::of(
                 &input,
                 attachments,
@@ -66,10 +69,10 @@ impl Prompt {
             input.clear();
         }
         let instructions = paragraphs(&conversation.instructions, &brief.instructions);
-        // Codex sends the instructions as the first message of what it asks (0.163.0, 0.169.0), so they can stand alone.
-        let says_nothing = instructions.is_empty() && conversation.history.is_empty();
-        if says_nothing && further.is_none() && input.is_empty() {
-            return Err(policy_failure("the brief asks nothing"));
+        // Codex sends the instructions as the first message (0.163.0, 0.169.0), so they suffice.
+        let is_empty = instructions.is_empty() && conversation.history.is_empty();
+        if is_empty && further.is_none() && input.is_empty() {
+            return Err(policy_failure("the conversation and the brief are empty"));
         }
         let output_schema = match brief.output_schema {
             Some(schema) => Some(verbatim(schema)?),
@@ -89,7 +92,7 @@ impl Prompt {
         })
     }
 
-    /// The items to inject, in portions that one call each can carry.
+    /// The items to inject, in portions for one call each.
     pub(super) fn portions(&self) -> impl Iterator<Item = Portion<'_>> {
         let items: Vec<&HistoryItem> = self
             .conversation
@@ -108,7 +111,7 @@ impl Prompt {
             })
     }
 
-    /// What the turn may call.
+    /// The tools that the turn may call.
     pub(super) fn tools(&self) -> &[DynamicTool] {
         if self.calls {
             &self.conversation.tools
@@ -117,7 +120,7 @@ impl Prompt {
         }
     }
 
-    /// Bytes of what the thread is started with, about.
+    /// The approximate bytes of the parameters of `thread/start`.
     pub(super) fn opening_bytes(&self) -> usize {
         let tools = self
             .tools()
@@ -126,7 +129,7 @@ impl Prompt {
         self.instructions.len() + tools.sum::<usize>()
     }
 
-    /// Bytes of what the turn is started with, about.
+    /// The approximate bytes of the parameters of `turn/start`.
     pub(super) fn input_bytes(&self) -> usize {
         let schema = self
             .output_schema
@@ -139,7 +142,7 @@ impl Prompt {
         schema + input.sum::<usize>()
     }
 
-    /// The input of `turn/start`. Empty when the history already ends with what is asked.
+    /// The input of `turn/start`. Empty if all of the conversation is injected.
     pub(super) fn input(&self) -> Vec<UserInput<'_>> {
         let items = self.input.iter().map(|item| match item {
             PromptInput::Text(text) => UserInput::Text { text },
@@ -155,7 +158,7 @@ impl Prompt {
     }
 }
 
-/// The shared instructions and a turn's own, a blank line between them.
+/// The shared instructions and the brief's, with a blank line between them.
 fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
     match (shared.is_empty(), own.is_empty()) {
         (_, true) => shared.clone(),
@@ -165,9 +168,9 @@ fn paragraphs(shared: &Arc<str>, own: &str) -> Arc<str> {
 }
 
 impl PromptInput {
-    /// Whether Codex may take some of the text for more than text where `turn/start` brings it: 0.163.0 and 0.169.0 look
-    /// for skills (`$name`, `[$name](path)`) and for plugins (`@name`), and add what they find to the conversation. The
-    /// other characters begin paths, commands, tags and links, in case that another version looks for those.
+    /// Whether Codex may interpret some of the text as the input of `turn/start`: 0.163.0 and 0.169.0 look for skills (`$name`,
+    /// `[$name](path)`) and plugins (`@name`), and add these to the conversation. The other characters begin paths, commands,
+    /// tags and links, which another version may look for.
     fn may_be_interpreted(&self) -> bool {
         let begins = |byte: u8| matches!(byte, b'$' | b'@' | b'/' | b'!' | b'#' | b'<' | b'[');
         match self {
@@ -213,7 +216,7 @@ impl<'a> UserMessage<'a> {
     }
 }
 
-/// Bytes of what a brief says.
+/// Bytes of a brief, without attachments.
 pub fn brief_bytes(brief: &Brief) -> usize {
     let texts = brief.input.iter().map(|item| match item {
         InputItem::Text(text) => text.len(),
@@ -223,7 +226,7 @@ pub fn brief_bytes(brief: &Brief) -> usize {
     texts.sum::<usize>() + brief.instructions.len() + schema
 }
 
-/// The first attachment that a turn would show its model.
+/// The first attachment that a turn would show to its model.
 pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Option<u32> {
     let own = brief.input.iter().find_map(|item| match item {
         InputItem::Attachment(number) => Some(*number),
@@ -232,8 +235,8 @@ pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Op
     conversation.image.or(own)
 }
 
-/// JSON as a policy wrote it, with the order of its members. It must be one line: Codex's messages are lines, so a line
-/// break inside would end ours and begin one that the policy has made up.
+/// JSON of a policy, verbatim, which keeps the order of members. It must be one line, as messages to Codex are lines: a line break
+/// would end the gateway's message and begin one of the policy's.
 fn verbatim(json: String) -> Result<Box<RawValue>, Failure> {
     if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
         return Err(policy_failure("JSON of more than one line"));
@@ -251,7 +254,7 @@ fn url(attachments: &Attachments, number: u32) -> Result<&str, Failure> {
         .ok_or_else(|| policy_failure("an attachment that does not exist"))
 }
 
-/// What attachments take up where they are named. A policy may name one more than once, but not without end.
+/// The budget of bytes for attachments, each of which a policy may name repeatedly.
 struct AttachmentExpansion<'a> {
     attachments: &'a Attachments,
     left: usize,
@@ -263,12 +266,15 @@ impl<'a> AttachmentExpansion<'a> {
         Self { attachments, left }
     }
 
-    /// The data URL of an attachment that is to be shown as an image.
+    /// The data URL of an attachment that is shown as an image.
+    ///
+    /// # Errors
+    /// There is no such attachment, it is no image, or the budget is exhausted.
     fn url(&mut self, number: u32) -> Result<&'a str, Failure> {
         let url = url(self.attachments, number)?;
         self.attachments.expect_image(number)?;
         let left = self.left.checked_sub(url.len());
-        self.left = left.ok_or_else(|| policy_failure("attachments named over and over"))?;
+        self.left = left.ok_or_else(|| policy_failure("attachments are named too often"))?;
         Ok(url)
     }
 }

@@ -1,4 +1,5 @@
-//! The parameters and results of the app-server's methods, as far as they are used. Names are Codex's own (0.169.0, `generate-json-schema`).
+//! The parameters and results of the app-server's methods, as far as the gateway uses them. Names are Codex's own (0.169.0,
+//! `generate-json-schema`).
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Unused notifications, switched off at the source (`initialize`, capabilities).
+/// Unused notifications, which `initialize` switches off (`optOutNotificationMethods`).
 pub(super) const UNREAD: &[&str] = &[
     "app/list/updated",
     "mcpServer/startupStatus/updated",
@@ -18,16 +19,17 @@ pub(super) const UNREAD: &[&str] = &[
     "thread/status/changed",
 ];
 
-/// -32001: Codex is overloaded and has not started the call, so it may be repeated.
+/// The error code of an overloaded Codex. The call was not started, so it may be repeated.
 pub(super) const OVERLOADED: i64 = -32001;
 
-/// -32602: of all parameters that we send, only too long an input is answered so (`input_too_large`, 0.169.0).
+/// The error code of invalid parameters. Of the gateway's parameters, Codex refuses only an input that is too long in this way
+/// (`input_too_large`, 0.169.0).
 pub(super) const INVALID_PARAMS: i64 = -32602;
 
 /// Codex's request for the result of a tool call.
 pub(super) const TOOL_CALL: &str = "item/tool/call";
 
-/// Characters of text that one `turn/start` takes (protocol, `input_too_large`).
+/// The maximum number of characters of text in one `turn/start` (`input_too_large`).
 pub(super) const INPUT_CHARS: usize = 1_048_576;
 
 #[derive(Debug, Serialize)]
@@ -47,7 +49,7 @@ pub(super) struct ClientInfo {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Capabilities {
-    /// `environments` and `dynamicTools` need it.
+    /// Required for `environments` and `dynamicTools`.
     pub(super) experimental_api: bool,
     pub(super) opt_out_notification_methods: &'static [&'static str],
 }
@@ -55,7 +57,7 @@ pub(super) struct Capabilities {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct InitializeResponse {
-    /// `airlock/0.169.0 (…)`: our name, Codex's version.
+    /// The client's name and Codex's version: `airlock/0.169.0 (…)`.
     pub(super) user_agent: String,
 }
 
@@ -69,14 +71,13 @@ pub(super) struct ThreadStartParams<'a> {
     pub(super) sandbox: &'static str,
     /// Empty: no command can run, and no login shell starts.
     pub(super) environments: [(); 0],
-    /// Replaces Codex's 17 KB of its own; empty removes them.
+    /// Replaces Codex's own instructions of 17 KB. An empty text removes them.
     pub(super) base_instructions: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) config: Option<ThreadConfig<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) dynamic_tools: &'a [DynamicTool],
-    /// What the model wrote as it wrote it. Only this tells what Codex has cut out of a message, and when all calls of a
-    /// response are there.
+    /// Requests the model's raw output. Only that shows what Codex has cut out of a message, and when a response has all its calls.
     pub(super) experimental_raw_events: bool,
 }
 
@@ -86,7 +87,7 @@ pub(super) struct ThreadConfig<'a> {
     pub(super) model_catalog_json: &'a Path,
 }
 
-/// A function that the model may call, and we answer.
+/// A function that the model may call. The gateway provides the result.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename = "function", rename_all = "camelCase")]
 pub(super) struct DynamicTool {
@@ -141,7 +142,7 @@ pub(super) struct SandboxPolicy {
 }
 
 impl ThreadStartResponse {
-    /// Whether the thread is as confined as we asked: it reads only, reaches no network, and asks nobody.
+    /// Whether the thread is confined as requested: read-only, without network, and without approvals.
     pub(super) fn is_confined(&self) -> bool {
         self.approval_policy == "never"
             && self.sandbox.kind == "readOnly"
@@ -244,7 +245,7 @@ pub(super) struct ConfigReadResponse {
     pub(super) config: EffectiveConfig,
 }
 
-/// What Codex made of its `config.toml`. Its members keep that file's spelling.
+/// Codex's effective settings. The members have the spelling of `config.toml`.
 #[derive(Debug, Deserialize)]
 pub(super) struct EffectiveConfig {
     pub(super) model: Option<String>,
@@ -260,19 +261,19 @@ pub(super) struct AccountReadResponse {
 
 #[derive(Debug, Deserialize)]
 pub(super) struct AccountInfo {
-    /// `apiKey`, `chatgpt`
+    /// The kind of account: `apiKey`, `chatgpt`.
     #[serde(rename = "type")]
     pub(super) kind: String,
-    /// `plus`, `pro`, …; only of ChatGPT.
+    /// The plan, for ChatGPT only: `plus`, `pro`.
     #[serde(default, rename = "planType")]
     pub(super) plan_type: Option<String>,
 }
 
-/// Parameters of a call that takes none.
+/// The parameters of a call without parameters.
 #[derive(Debug, Serialize)]
 pub(super) struct Nothing {}
 
-/// An answer whose content does not matter.
+/// A result whose content does not matter.
 #[derive(Debug, Deserialize)]
 pub(super) struct Ignored {}
 

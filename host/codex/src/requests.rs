@@ -1,15 +1,15 @@
-//! Refusals of Codex's requests. Every request is refused but those that another module handles.
+//! Refusals of Codex's requests. Every request is refused, except for those that another module handles.
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-/// The reason that Codex is given.
+/// The reason that is sent to Codex.
 const REFUSAL: &str = "the gateway refuses this";
 
-/// The response to a request of Codex's: one line, without its end.
+/// The refusal of a request from Codex: one line, without a line end.
 ///
-/// Approvals are declined, upon which the model goes on. Other requests (tools, questions to the user, tokens, …) get an
-/// error, which Codex treats as a refusal too (0.169.0, recording `09_approval_client_answers_error`).
+/// Approvals are declined, upon which the model goes on. Other requests (tools, questions to the user, tokens, …) get an error,
+/// which Codex also treats as a refusal (0.169.0, recording `09_approval_client_answers_error`).
 pub(super) fn refusal(id: &RawValue, method: &str) -> String {
     let answer = match method {
         "item/commandExecution/requestApproval" | "item/fileChange/requestApproval" => {

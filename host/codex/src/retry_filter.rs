@@ -1,15 +1,13 @@
 //! A filter of Codex's retries: text that a retry repeats reaches the reply once. Pure.
 //!
-//! When the model's stream breaks, Codex sends the request again, and the text arrives once more as a new item; the first
-//! item may have completed, or may never complete (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`). Codex
-//! reports it with an `error` that has `willRetry`. From then on, new items are compared with the text emitted since the
-//! model's last complete response: while they agree nothing is emitted; where they differ, the emitted text is void and the
-//! new text replaces it.
+//! When the model's stream breaks, Codex repeats the request, and the text arrives again as a new item; the first item may have
+//! completed, or may never complete (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`). Codex reports this with an
+//! `error` that has `willRetry`. From then on, new items are compared with the text emitted since the model's last complete
+//! response. While they agree, nothing is emitted; if they differ, the emitted text is void, and the new text replaces it.
 //!
-//! Codex also edits the model's text: `<oai-mem-citation>` and its content are in no delta and no completed item (0.169.0,
-//! 0.163.0), up to the end of the message if the tag is not closed. Only the raw item has the whole text. What is missing
-//! at the end is emitted then; if something is missing before emitted text, that text is void and the whole message
-//! replaces it.
+//! Codex also cuts the model's text: `<oai-mem-citation>` and its content are in no delta and no completed item (0.163.0, 0.169.0),
+//! up to the end of the message if the tag is not closed. Only the raw item has the whole text. Text that is missing at the end is
+//! emitted when the raw item arrives. If text is missing before emitted text, that is void, and the whole message replaces it.
 
 mod reasoning; // the model's reasoning
 
@@ -23,10 +21,10 @@ pub(super) struct RetryFilter {
     messages: Vec<EmittedMessage>,
     /// The last message of the previous response, in case more of it arrives.
     settled: Option<EmittedMessage>,
-    /// Whether a message of an earlier response was never completed, and whether any had text.
+    /// Whether a message of an earlier response was never completed, and whether a message of one had text.
     lost: bool,
     had_text: bool,
-    /// During a repetition: its position in `messages`.
+    /// The position of a repetition in `messages`. None: Codex repeats nothing.
     repeating: Option<Position>,
     next_message: u32,
     reasoning: ReasoningParts,
@@ -40,12 +38,12 @@ struct EmittedMessage {
     number: u32,
     phase: Option<Phase>,
     text: String,
-    /// Codex has reported its completion. Of a message with a content part of unknown type, such as a refusal, it reports only
-    /// the start (0.169.0).
+    /// Whether Codex has reported the completion. Of a message with a content part of unknown type, such as a refusal, it reports
+    /// only the start (0.169.0).
     completed: bool,
 }
 
-/// A position in the messages told: `text[..offset]` of message `index` has been retold by the item `item`.
+/// A position in the emitted messages: the item `item` has repeated `text[..offset]` of message `index`.
 #[derive(Debug)]
 struct Position {
     index: usize,
@@ -69,7 +67,7 @@ impl EmittedMessage {
 }
 
 impl RetryFilter {
-    /// A message starts, still without text.
+    /// Applies the start of a message, which has no text yet.
     pub(super) fn started(
         &mut self,
         item: &str,
@@ -85,9 +83,9 @@ impl RetryFilter {
         }
     }
 
-    /// A piece of a message.
+    /// Applies a piece of a message.
     pub(super) fn delta(&mut self, item: &str, text: &str, events: &mut Vec<EventKind>) {
-        // Nearly always it continues the last message.
+        // Nearly always the piece continues the last message.
         let last = self.messages.last_mut().filter(|last| last.item == item);
         if let (None, Some(message)) = (&self.repeating, last) {
             self.bytes += text.len();
@@ -101,7 +99,7 @@ impl RetryFilter {
         }
     }
 
-    /// A message is complete. Emits what its deltas left out; a message may have no deltas.
+    /// Applies a completed message. Emits the text that was in no delta; a message may have no deltas at all.
     pub(super) fn completed(
         &mut self,
         item: &str,
@@ -123,7 +121,7 @@ impl RetryFilter {
         }
     }
 
-    /// A message as the model wrote it, after its completion. Emits what Codex has cut out.
+    /// Applies the raw item of a message, which follows its completion. Emits the text that Codex has cut out.
     pub(super) fn raw_message(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
         let Some(index) = self
             .messages
@@ -133,7 +131,7 @@ impl RetryFilter {
             return;
         };
         let text = self.messages[index].text.as_str();
-        // Nearly always they are equal.
+        // Nearly always the texts are equal.
         if whole.len() <= text.len() {
             return;
         }
@@ -179,7 +177,7 @@ impl RetryFilter {
                 .any(|message| !message.text.is_empty())
     }
 
-    /// The model's response is complete: the emitted text is final.
+    /// Applies the end of the model's response: the emitted text is final.
     pub(super) fn settle(&mut self, events: &mut Vec<EventKind>) {
         self.check_repeated(events);
         if let Some(last) = self.messages.pop() {
@@ -193,7 +191,7 @@ impl RetryFilter {
         self.reasoning.to_skip = 0;
     }
 
-    /// Codex sends the request again: the text since the last complete response will be repeated.
+    /// Applies a retry of Codex: the text since the last complete response will be repeated.
     pub(super) fn retry(&mut self) {
         self.messages.retain(|message| !message.text.is_empty());
         if !self.messages.is_empty() {
@@ -207,7 +205,7 @@ impl RetryFilter {
         self.reasoning.current = None;
     }
 
-    /// The repetition ends. If it stopped short, the answer has changed.
+    /// Ends a repetition. If it is shorter than the emitted text, that is void.
     pub(super) fn check_repeated(&mut self, events: &mut Vec<EventKind>) {
         let short = self.repeating.as_ref().is_some_and(|position| {
             let begun = position.index > 0 || position.offset > 0 || position.item.is_some();
@@ -231,7 +229,7 @@ impl RetryFilter {
 
     fn begin(&mut self, item: &str, phase: Option<Phase>) {
         if self.messages.is_empty() {
-            // Nearly always there is only one.
+            // Nearly always there is only one message.
             self.messages.reserve_exact(1);
         }
         self.messages.push(EmittedMessage {
@@ -258,14 +256,14 @@ impl RetryFilter {
         self.bytes += text.len();
     }
 
-    /// Notes which new item retells the message at the present position.
+    /// Records the new item that repeats the message at the current position.
     fn repeated_item(&mut self, item: &str, phase: Option<Phase>, events: &mut Vec<EventKind>) {
         let Some(position) = &mut self.repeating else {
             return;
         };
         match &position.item {
             Some(current) if current == item => return,
-            // A new item before the last one was completed: it repeats the next message.
+            // The item before was never completed; the new one repeats the next message.
             Some(_) => {
                 let whole = self
                     .messages
@@ -302,7 +300,7 @@ impl RetryFilter {
         if rest.starts_with(text) {
             position.offset += text.len();
         } else if last && let Some(new) = text.strip_prefix(rest) {
-            // The repetition has caught up; the message continues under its first number.
+            // The repetition has reached the end of the emitted text. The message keeps its number.
             let item = position.item.take().unwrap_or_default();
             message.item.clone_from(&item);
             self.repeating = None;
@@ -314,7 +312,8 @@ impl RetryFilter {
         }
     }
 
-    /// The item that repeats a message is complete. If it stops short, it differs; else the message now has this item's id.
+    /// Applies the completion of the item that repeats a message. If it is shorter, it differs. Otherwise the message gets this item's
+    /// id.
     fn repeated_message(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
         let seen = self
             .repeating
@@ -341,7 +340,7 @@ impl RetryFilter {
         }
     }
 
-    /// The repetition differs: what was emitted is void, and the repetition is emitted in its position.
+    /// Handles a repetition that differs: the emitted messages are void, and those of the repetition so far are emitted.
     fn diverge(&mut self, events: &mut Vec<EventKind>) {
         let Some(position) = self.repeating.take() else {
             return;
@@ -362,7 +361,7 @@ impl RetryFilter {
             };
             self.begin(&item, message.phase);
             self.emit(&item, text, events);
-            // Its completion was reported before, and is not reported again.
+            // The completion was reported before, and will not be reported again.
             if let Some(again) = self.messages.last_mut().filter(|_| index < position.index) {
                 again.completed = message.completed;
             }
@@ -370,7 +369,7 @@ impl RetryFilter {
     }
 }
 
-/// Whether the text is what remains of the whole when parts of it are taken out.
+/// Whether cutting parts out of `whole` can give `text`.
 fn is_cut_from(text: &str, whole: &str) -> bool {
     let mut whole = whole.bytes();
     text.bytes().all(|byte| whole.any(|other| other == byte))

@@ -1,13 +1,13 @@
 //! The upgrade gate: checks that an installed Codex still has the protocol that the gateway uses.
 //!
-//! Codex prints the schema of its protocol (`codex app-server generate-json-schema`). Before the first start of a binary
-//! the schema is compared with the table of what the gateway uses. Additions pass; a missing or changed part keeps the
-//! binary from being started, and the error names the versions that work.
+//! Codex can write the schema of its protocol (`codex app-server generate-json-schema`). Before the first start of a binary, its
+//! schema is compared with the table of what the gateway uses. Additions pass. If a part is missing or has changed, the binary is not
+//! started, and the error names the versions that work.
 
-mod compare; // what differs
+mod compare; // the comparison
 mod document; // a schema, walked by paths
-mod shape; // what a value may be
-mod used; // what the gateway uses, and its form in the tested Codex
+mod shape; // the shape of a value
+mod used; // the tables: what the gateway uses, and its description by the tested Codex
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,22 +23,22 @@ use self::used::{Tested, Used};
 use super::binary::{Binary, BinaryError};
 use super::command::CodexCommand;
 
-/// Time to generate and read the schema. 0.169.0 takes 0.13 s.
+/// How long the schema may take to be generated and read. 0.169.0 takes 0.13 s.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The file that holds all of it, in the folder that Codex fills (0.163.0 to 0.169.0). That of 0.169.0 has 0.96 MB.
+/// The file with the whole schema, in the folder that Codex fills (0.163.0 to 0.169.0). That of 0.169.0 has 0.96 MB.
 const BUNDLE: &str = "codex_app_server_protocol.schemas.json";
 
 /// Bytes of that file that are read.
 const BUNDLE_BYTES: u64 = 64 << 20;
 
-/// Bytes of Codex's output that are read. It prints nothing.
+/// Bytes of Codex's output that are read. Codex prints nothing.
 const PRINTED_BYTES: u64 = 4096;
 
 /// The prefix of the names of temporary folders.
 const FOLDER: &str = "schema-";
 
-/// The age from which a temporary folder is abandoned.
+/// The age from which a temporary folder counts as abandoned.
 const STALE: Duration = Duration::from_secs(300);
 
 /// The gate, with the verdict on the binary that was compared last.
@@ -54,7 +54,7 @@ type CachedVerdict = (BinaryIdentity, Result<(), BinaryError>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct BinaryIdentity {
     path: PathBuf,
-    /// The path may be a script that stays the same while it starts another binary.
+    /// The version, as the file may be a script that stays the same while it starts another binary.
     version: String,
     bytes: u64,
     modified: Option<SystemTime>,
@@ -73,10 +73,10 @@ impl BinaryIdentity {
 }
 
 impl UpgradeGate {
-    /// Admits a binary whose protocol is compatible. It is compared once, and again when its file changes.
+    /// Admits a binary whose protocol is compatible. A binary is compared once, and again when its file changes.
     ///
     /// # Errors
-    /// That something which we use is missing, or that a Codex newer than those tested does not tell its protocol.
+    /// Part of what the gateway uses is missing, or a Codex newer than those tested does not write its schema.
     pub(super) async fn admit(
         &self,
         command: &CodexCommand,
@@ -94,15 +94,15 @@ impl UpgradeGate {
         let unread = compared.is_err();
         let verdict = judge(binary, compared);
         // A schema that could not be read is read again the next time.
-        let keeps = verdict.is_ok() || !unread;
+        let is_final = verdict.is_ok() || !unread;
         *known = identity
-            .filter(|_| keeps)
+            .filter(|_| is_final)
             .map(|identity| (identity, verdict.clone()));
         verdict
     }
 }
 
-/// The verdict on a binary, with every fault in the log.
+/// The verdict on a binary. Logs every fault.
 fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), BinaryError> {
     let version = binary.version.as_str();
     match compared {
@@ -207,7 +207,7 @@ impl SchemaFolder {
             let modified = entry.metadata().and_then(|about| about.modified()).ok();
             let age = modified.and_then(|modified| modified.elapsed().ok());
             if is_ours && age.is_some_and(|age| age > STALE) {
-                // Somebody else may have.
+                // Another process may have removed it.
                 let _ = std::fs::remove_dir_all(entry.path());
             }
         }
@@ -219,7 +219,7 @@ impl SchemaFolder {
 
 impl Drop for SchemaFolder {
     fn drop(&mut self) {
-        // What stays is removed by a later one.
+        // What stays is removed once it is old.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Codex's stderr, into the log: without colours, without secrets, line by line and never without bound.
+//! Logs Codex's stderr line by line: without colours, with secrets redacted, and bounded in length.
 
 use std::sync::LazyLock;
 
@@ -8,31 +8,31 @@ use tokio::sync::mpsc;
 
 use airlock_base::secrets;
 
-/// Bytes of one line that are kept.
+/// Bytes that are read as one line.
 const LINE_BYTES: u64 = 4096;
 
 /// Characters of one line that are logged.
 const LINE_CHARS: usize = 500;
 
-/// Values of an OAuth exchange, which nobody but Codex and its issuer may know.
+/// Values of an OAuth exchange, which only Codex and its issuer may know.
 static EXCHANGE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     valued(
         r"(?:code_?verifier|code_?challenge|device_?auth_?id|authorization_?code|auth_?code|user_?code|device_?code)",
     )
 });
 
-/// The same under names that mean something else outside of a sign-in.
+/// Values of a sign-in, whose names mean something else elsewhere.
 static SIGN_IN: LazyLock<Option<Regex>> =
     LazyLock::new(|| valued(r"(?:verifier|challenge|login_?id|state|code)"));
 
-/// What stands behind one of these names.
+/// A pattern for the values of these names.
 fn valued(names: &str) -> Option<Regex> {
     let pattern =
         format!(r#"(?i)\b({names}["']?\s*[:=]\s*(?:Some\()?\\*["']?)[A-Za-z0-9._~+/%-]+"#);
     Regex::new(&pattern).ok()
 }
 
-/// Logs stderr until its end, and sends each line to `copy` as long as there is room.
+/// Logs stderr until its end, and sends each line to `copy` while that has capacity.
 pub(super) async fn trace(stderr: impl AsyncRead + Unpin, copy: Option<mpsc::Sender<String>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
@@ -62,12 +62,12 @@ pub(super) async fn trace(stderr: impl AsyncRead + Unpin, copy: Option<mpsc::Sen
     }
 }
 
-/// As [`clean`], also without what is secret in a sign-in alone.
+/// As [`clean`], but also redacts the values of a sign-in.
 pub(super) fn clean_strictly(line: &str) -> String {
     without(&SIGN_IN, &clean(line))
 }
 
-/// The text without the values of these names. Should the pattern be none, without all.
+/// The text with the values of these names redacted. Without a pattern, all of the text is withheld.
 fn without(names: &LazyLock<Option<Regex>>, text: &str) -> String {
     match names.as_ref() {
         Some(names) => names.replace_all(text, "${1}(secret)").into_owned(),
@@ -75,7 +75,7 @@ fn without(names: &LazyLock<Option<Regex>>, text: &str) -> String {
     }
 }
 
-/// A text of Codex's on one line, without colours, and with every word that may be a secret or a path replaced.
+/// A text of Codex on one line: without colours, and with every word that may be a secret or a path redacted.
 pub(super) fn clean(line: &str) -> String {
     let words = without(&EXCHANGE, &secrets::redacted(&plain(line)));
     let mut cleaned = String::new();
@@ -136,16 +136,16 @@ fn redact(word: &str) -> &str {
     }
 }
 
-/// What stands between a name and its value, within a word.
+/// The characters between a name and its value, within a word.
 const SEPARATORS: [char; 5] = ['=', ':', '"', '\'', '('];
 
-/// Whether a part of a word is an absolute path, and not what follows on the scheme of a URL with a host.
+/// Whether a part of a word is an absolute path. The part of a URL after its scheme is not, unless it has no host.
 fn is_path(part: &str) -> bool {
     let file = part.starts_with("///");
     part.starts_with('/') && part.len() > 1 && (file || !part.starts_with("//"))
 }
 
-/// Whether this is a line of Codex's own log, for those who look for a fault in it: time, level, module.
+/// Whether this is a line of Codex's log: time, level, module.
 pub(super) fn is_log_line(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let time = words.next().is_some_and(is_time);
@@ -153,7 +153,7 @@ pub(super) fn is_log_line(line: &str) -> bool {
     time && ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].contains(&level)
 }
 
-/// `2026-11-21T01:55:19.446849Z`, with which Codex begins its lines; after its last colon it is short anyway.
+/// Whether this is a time such as `2026-11-21T01:55:19.446849Z`, with which Codex begins the lines of its log.
 fn is_time(value: &str) -> bool {
     value.ends_with('Z') && value.contains('T') && value.starts_with("20")
 }
@@ -163,9 +163,9 @@ mod tests {
     use super::{EXCHANGE, SIGN_IN, clean, clean_strictly, is_log_line};
 
     #[test]
-    fn what_is_secret_in_a_sign_in_does_not_pass() {
+    fn secrets_of_a_sign_in_are_redacted() {
         assert!(EXCHANGE.is_some() && SIGN_IN.is_some());
-        for (said, expected) in [
+        for (text, expected) in [
             (
                 "\u{1b}[31mcode_verifier=abc\u{1b}[0m x",
                 "code_verifier=(secret) x",
@@ -182,12 +182,12 @@ mod tests {
             ),
             ("status code 400 Bad Request", "status code 400 Bad Request"),
         ] {
-            assert_eq!(clean_strictly(said), expected, "{said}");
+            assert_eq!(clean_strictly(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn colours_go() {
+    fn colours_are_removed() {
         assert_eq!(
             clean("\u{1b}[2m2026\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m codex: no\tnet\n"),
             "2026 ERROR codex: no net"
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_paths_go() {
+    fn secrets_and_paths_are_redacted() {
         assert_eq!(clean("key sk-abc123, done"), "key (secret) done");
         assert_eq!(
             clean("Authorization: Bearer abc.def"),
@@ -207,14 +207,14 @@ mod tests {
             "read (secret) failed"
         );
         assert_eq!(clean("path=\"/tmp/x\" bad"), "(path) bad");
-        // Also where something follows on it, or a part of it looks like a secret.
-        for said in [
+        // Also if text follows, or a part looks like a secret.
+        for text in [
             "read /home/me/.codex/config.toml:3:5 failed",
             "open /tmp/try/.local/share/airlock/sign-in/12-0123456789abcdef/logs_2.sqlite: failed",
             "read file:///home/me failed",
             "read (/tmp/x:12) failed",
         ] {
-            let cleaned = clean(said);
+            let cleaned = clean(text);
             assert!(
                 cleaned.ends_with(" failed")
                     && !["me", "tmp", "airlock"]
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_inside_of_words_go() {
+    fn secrets_within_words_are_redacted() {
         assert_eq!(
             clean("via http://me:pass@proxy:8080 now"),
             "via (secret) now"
@@ -248,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_codexs_log_are_told_from_what_it_says() {
+    fn lines_of_codexs_log_are_recognised() {
         let log =
             "2026-11-29T20:31:50.391232Z  WARN codex_app_server: diagnostic database unavailable";
         assert!(is_log_line(log) && is_log_line(&clean(log)));
-        for said in [
+        for text in [
             "",
             "Open the page",
             "2026-11-29T20:31:50Z it is late",
             "WARN of dogs",
         ] {
-            assert!(!is_log_line(said), "{said}");
+            assert!(!is_log_line(text), "{text}");
         }
     }
 

@@ -1,13 +1,13 @@
-//! Catalogs of models for threads, made from Codex's own: without what our instructions replace, and with tools brought
-//! to plain function calls.
+//! Model catalogs for threads, made from Codex's own: without the texts that the gateway's instructions replace, and with plain
+//! function calls for tools.
 //!
-//! Codex reads its catalogue with every thread and every turn. Without the texts that our instructions replace it has 23 KB
-//! in place of 745, which takes a third off the cost of a turn, and the model is sent exactly the same (0.169.0, each model
-//! of the catalogue). With a ChatGPT login OpenAI tells Codex of its models as it runs, and these threads keep that.
+//! Codex reads its catalog with every thread and every turn. Without the texts that the gateway's instructions replace, it has 23 KB
+//! in place of 745, which makes a turn a third cheaper, and the request to the model is exactly the same (0.169.0, each model of the
+//! catalog). With a ChatGPT login OpenAI sends Codex its models at run time; threads without tools then use those.
 //!
-//! Models from 5.6 on are in "code mode": Codex offers them one tool, which runs JavaScript, and describes the client's
-//! functions within it; their calls then come with ids of no model, and not at all after 31 s (0.169.0). The catalogue
-//! says which model is treated how, and a thread may be given another one (`model_catalog_json`).
+//! Models from 5.6 on are in "code mode": Codex offers them one tool, which runs JavaScript, and describes the client's functions
+//! within it. Calls then have ids that no model has made, and stay out after 31 s (0.169.0). The catalog defines the mode of each
+//! model, and a thread may have a catalog of its own (`model_catalog_json`).
 
 use std::collections::HashSet;
 use std::io;
@@ -21,30 +21,30 @@ use tokio::time::timeout;
 use super::binary;
 use super::launch::Launch;
 
-/// Bytes of Codex's own catalogue that are read. 0.169.0 has 745 KB.
-const CATALOGUE_BYTES: u64 = 16 << 20;
+/// Bytes of Codex's own catalog that are read. 0.169.0 has 745 KB.
+const CATALOG_BYTES: u64 = 16 << 20;
 
-/// How long Codex may take to print it. 0.169.0 takes 0.02 s.
+/// How long Codex may take to print its catalog. 0.169.0 takes 0.02 s.
 const PRINT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// More tokens than any conversation has: none is cut or summarised before the model itself says that it is too long.
+/// More tokens than any conversation has, so that Codex neither cuts nor summarises one before the model refuses it as too long.
 const NO_LIMIT: u64 = 1_000_000_000_000;
 
-/// The first Codex that is known to read the catalogue of a thread. 0.163.0 has one for the whole process.
+/// The first Codex that is known to read a thread's catalog. 0.163.0 has one catalog for the whole process.
 const PER_THREAD: &str = "0.169.0";
 
-/// The thread_catalogs for threads.
+/// The files of the catalogs for threads.
 #[derive(Debug)]
 pub(super) struct ThreadCatalogs {
     /// For threads without tools.
     pub(super) lean: PathBuf,
     /// For threads with tools.
     pub(super) plain: PathBuf,
-    /// The models that they describe.
+    /// The models that the catalogs describe.
     models: HashSet<String>,
-    /// Those of them that are in code mode by themselves.
+    /// The models that are in code mode in Codex's own catalog.
     in_code_mode: Vec<String>,
-    /// Whether a thread's catalogue is read.
+    /// Whether this version of Codex reads a thread's catalog.
     are_read: bool,
 }
 
@@ -63,19 +63,19 @@ impl ThreadCatalogs {
         Self { are_read, ..self }
     }
 
-    /// Whether they describe this model.
+    /// Whether the catalogs describe this model.
     pub(super) fn describe(&self, model: &str) -> bool {
         self.models.contains(model)
     }
 
-    /// Whether this model can be given the client's functions.
+    /// Whether this model can call the client's functions.
     pub(super) fn reaches(&self, model: &str) -> bool {
         self.are_read || !self.in_code_mode.iter().any(|name| name == model)
     }
 }
 
-/// Writes the thread_catalogs for threads, made from the one that this Codex has built in. None: they cannot be made,
-/// and no request may have tools.
+/// Writes the catalogs for threads, made from the one that is built into this Codex. None: they cannot be made, and requests with
+/// tools are refused.
 pub(super) async fn prepare(launch: &Launch) -> Option<ThreadCatalogs> {
     let prepared = timeout(PRINT_DEADLINE, async {
         match try_to(launch).await {
@@ -91,7 +91,7 @@ pub(super) async fn prepare(launch: &Launch) -> Option<ThreadCatalogs> {
 
 async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
     let arguments = ["debug", "models", "--bundled"];
-    let printed = launch.stdout_of(&arguments, CATALOGUE_BYTES);
+    let printed = launch.stdout_of(&arguments, CATALOG_BYTES);
     let bundled: Value = serde_json::from_slice(&printed.await?)?;
     let (lean, plain) = (
         with(bundled.clone(), &lean())?,
@@ -99,12 +99,12 @@ async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
     );
     let home = launch.home().clone();
     let write = move || {
-        // By their content: another gateway in this home may run another Codex.
-        let keep = |text: String| {
+        // The name depends on the content, as another gateway in this home may run another Codex.
+        let store = |text: String| {
             let name = format!("models-{:.16}.json", format!("{:x}", Sha256::digest(&text)));
             home.write_file(&name, &text)
         };
-        keep(lean).and_then(|lean| Ok((lean, keep(plain)?)))
+        store(lean).and_then(|lean| Ok((lean, store(plain)?)))
     };
     let written = tokio::task::spawn_blocking(write).await;
     let (lean, plain) = written
@@ -122,8 +122,8 @@ async fn try_to(launch: &Launch) -> io::Result<ThreadCatalogs> {
     })
 }
 
-fn models(catalogue: &Value) -> impl Iterator<Item = &Value> {
-    catalogue["models"].as_array().into_iter().flatten()
+fn models(catalog: &Value) -> impl Iterator<Item = &Value> {
+    catalog["models"].as_array().into_iter().flatten()
 }
 
 fn slug(model: &Value) -> Option<String> {
@@ -138,7 +138,7 @@ fn lean() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Members that turn a model's special tools and limits off.
+/// Members that switch off a model's special tools and limits.
 fn plain() -> Vec<(&'static str, Value)> {
     let mut plain = lean();
     plain.extend([
@@ -154,9 +154,9 @@ fn plain() -> Vec<(&'static str, Value)> {
     plain
 }
 
-/// The catalogue with these members of every model.
-fn with(mut catalogue: Value, ours: &[(&'static str, Value)]) -> io::Result<String> {
-    let models = catalogue.get_mut("models").and_then(Value::as_array_mut);
+/// The catalog, with these members set for every model.
+fn with(mut catalog: Value, ours: &[(&'static str, Value)]) -> io::Result<String> {
+    let models = catalog.get_mut("models").and_then(Value::as_array_mut);
     let models = models.filter(|models| !models.is_empty());
     let models = models.ok_or_else(|| io::Error::other("codex lists no models"))?;
     for model in models {
@@ -165,7 +165,7 @@ fn with(mut catalogue: Value, ours: &[(&'static str, Value)]) -> io::Result<Stri
         let ours = ours.iter().cloned();
         model.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     }
-    Ok(catalogue.to_string())
+    Ok(catalog.to_string())
 }
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_catalogue_is_none() {
+    fn what_is_no_catalog_is_none() {
         for printed in ["[]", "{}", r#"{"models":[]}"#, r#"{"models":[1]}"#] {
             let printed: Value = serde_json::from_str(printed).unwrap();
             assert!(with(printed.clone(), &plain()).is_err(), "{printed}");

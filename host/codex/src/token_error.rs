@@ -1,4 +1,4 @@
-//! Why there is no ChatGPT token, with the number by which Codex reports it back.
+//! The reasons for which there is no ChatGPT token, and their codes, by which Codex reports them back.
 
 /// Why there is no token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,8 +21,8 @@ pub enum TokenError {
     /// The token is of another account than the one before: a child cannot change it (0.169.0).
     #[error("the new token is of another account than the one before")]
     Account,
-    /// Somebody has signed out, or in with something else, during the fetch.
-    #[error("somebody has signed out, or in with something else")]
+    /// Somebody has signed out, or in with another account, during the fetch.
+    #[error("somebody has signed out, or in with another account")]
     Overtaken,
 }
 
@@ -59,12 +59,12 @@ impl TokenError {
     /// The message for clients.
     pub(crate) fn message(self) -> &'static str {
         match self {
-            Self::NoSource => "it has no way to; the operator must sign in again",
-            Self::TimedOut => "what gives new ones did not answer in time",
-            Self::Failed => "what gives new ones failed",
-            Self::Malformed => "what gives new ones answered with something else",
-            Self::Workspace => "the new one is not of the configured workspace",
-            Self::Account => "the new one is of another account; the operator must sign in again",
+            Self::NoSource => "no source of tokens is configured; the operator must sign in again",
+            Self::TimedOut => "the source of tokens did not answer in time",
+            Self::Failed => "the source of tokens failed",
+            Self::Malformed => "the source of tokens answered with something that is no token",
+            Self::Workspace => "the new token is not of the configured workspace",
+            Self::Account => "the new token is of another account; the operator must sign in again",
             Self::Overtaken => "the operator has signed out, or in with another account",
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_error_has_a_number_of_its_own() {
+    fn every_error_has_a_code_of_its_own() {
         for fault in TokenError::ALL {
             assert_eq!(TokenError::of_code(fault.code()), fault);
         }

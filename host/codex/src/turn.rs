@@ -1,20 +1,21 @@
-//! A running turn: Codex's reader applies reports to it, and its reply drains the events.
+//! A running turn: the reader of its child applies Codex's reports to it, and its reply drains the events.
 //!
 //! All turns of a child share one stdout, so the reader never waits for a reply. Events that are not drained coalesce;
 //! past the byte bound the turn ends for its client and is interrupted. The outcome is stored apart from the queue, so a
 //! full queue cannot lose it.
 
 mod apply; // a report, applied to the state
-mod context; // what it is started with
+mod context; // its source, permit, wake flag and bounds
 mod parked; // waiting for its client
-mod progress; // what its task observes
+mod progress; // its progress, which its task observes
 mod state; // its state and its queue
 mod tool_calls; // calls of the client's tools
 mod upstream; // its requests to the model
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use airlock_wire::decode::{ThreadNotification, TurnError};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -32,7 +33,7 @@ use super::turn_outcome::TurnOutcome;
 use airlock_base::wake_flag::WakeFlag;
 use airlock_types::wit::Event;
 
-/// A turn, as its reply owns it. Dropping it before its end interrupts the turn.
+/// The handle of a turn's reply. Dropping it before the turn has ended interrupts the turn.
 #[derive(Debug)]
 pub struct Turn {
     shared: Arc<SharedTurn>,
@@ -49,8 +50,8 @@ impl Turn {
         &self.model
     }
 
-    /// Appends the queued events and, once the turn has ended, returns its outcome: then there are no more. Never waits;
-    /// the wake flag is set when there is output.
+    /// Appends the queued events to `batch`. Returns the outcome once the turn has ended; no events follow it. Never waits: the
+    /// wake flag is set when there is output.
     pub fn drain(&mut self, batch: &mut Vec<Event>) -> Option<TurnOutcome> {
         let mut state = self.shared.lock();
         state.queued_bytes = 0;
@@ -83,7 +84,7 @@ impl Drop for Turn {
     }
 }
 
-/// A turn, as the connection's reader, the turn's task and its reply share it.
+/// The part of a turn that the connection's reader, the turn's task and its reply share.
 #[derive(Debug)]
 pub(super) struct SharedTurn {
     state: Mutex<TurnState>,
@@ -101,16 +102,15 @@ impl SharedTurn {
         })
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, TurnState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn progress(&self) -> watch::Receiver<TurnProgress> {
         self.progress.subscribe()
     }
 
-    /// The turn's id; empty while it is unknown, which `turn/interrupt` takes for the turn that is starting (0.169.0).
+    /// The turn's id. Empty while it is unknown; `turn/interrupt` then interrupts the turn that is starting (0.169.0).
     pub(super) fn id(&self) -> String {
         self.lock().id.clone().unwrap_or_default()
     }
@@ -130,7 +130,7 @@ impl SharedTurn {
             .send_modify(|progress| progress.abandoned = true);
     }
 
-    /// Ends the turn for its reply; the first outcome holds. The turn may still have to be interrupted.
+    /// Ends the turn for its reply. The first outcome holds. Codex may still run the turn, which must then be interrupted.
     pub(super) fn end(&self, outcome: impl Into<TurnOutcome>) {
         let mut state = self.lock();
         if !state.has_outcome() {
@@ -152,7 +152,7 @@ impl SharedTurn {
         self.lock().last_received
     }
 
-    /// Since when a response of the model is awaited. None: the model is answering, or has no request.
+    /// Since when a response of the model is awaited. None: the model is answering, or has received no request.
     pub(super) fn awaits_model_since(&self) -> Option<Instant> {
         self.lock().upstream.awaited_since()
     }
@@ -163,7 +163,7 @@ impl SharedTurn {
         state.upstream.is_answering() && state.last_received > time
     }
 
-    /// Why Codex sent its request to the model again, while the response is awaited.
+    /// Why Codex repeated its request to the model, while the response to the repetition is awaited.
     pub(super) fn model_error(&self) -> Option<TurnError> {
         self.lock().upstream.error().cloned()
     }
@@ -179,8 +179,8 @@ impl SharedTurn {
         self.end(failure::exited());
     }
 
-    /// Applies a notification of this turn's thread. `verbatim` is its method and parameters, where they may have to be
-    /// passed on. The reader alone calls this, so it only computes.
+    /// Applies a notification of this turn's thread. `verbatim` has its method and parameters if they may have to be passed on.
+    /// Called by the reader, and so never waits.
     pub(super) fn receive(
         &self,
         notification: ThreadNotification<'_>,
@@ -209,7 +209,7 @@ impl SharedTurn {
 
     /// Commits the effects of a report.
     fn commit(&self, effects: Effects) -> Option<CredentialOutcome> {
-        // Before the outcome: a reply that sees the outcome then also sees whether Codex has ended the turn.
+        // Before the outcome, so that a reply that sees the outcome also sees whether Codex has ended the turn.
         if !effects.progress.is_empty() {
             self.progress
                 .send_if_modified(|progress| effects.progress.apply_to(progress));

@@ -11,11 +11,11 @@ use airlock_types::wit::Ending;
 pub struct TurnOutcome {
     /// When the turn ended, in Unix milliseconds.
     pub at: u64,
-    /// When the gateway learned of it.
+    /// When the gateway received the end.
     pub known: Instant,
     /// The ending, for the policy.
     pub ending: Ending,
-    /// Codex's report of a failure, for the log alone.
+    /// Codex's report of a failure, for the log only.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 

@@ -28,8 +28,8 @@ use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// The pause before a call that Codex refused because it is overloaded is repeated, and for how long in all. The pause
-/// doubles each time, with jitter.
+/// The first pause before a call that an overloaded Codex refused is repeated, and the time after which it is not repeated any
+/// more. The pause doubles each time, with jitter.
 const OVERLOAD_PAUSE: Duration = Duration::from_millis(50);
 const OVERLOAD_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -43,18 +43,18 @@ pub(super) enum TurnStartError {
     Failed(Failure),
 }
 
-/// The time limits of a turn.
+/// The deadlines of a turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TurnTimeouts {
-    /// For the turn, until it ends or is parked.
+    /// For the turn, until it ends or is parked. Restarts when it is resumed.
     pub(super) turn: Duration,
-    /// For the silence of a model that has called a tool, until its response is complete.
+    /// For the silence of a model that has called a tool and not completed its response.
     pub(super) call: Duration,
     /// For the model's first output after a request.
     pub(super) model: Duration,
 }
 
-/// Starts a turn. When this future is dropped, the turn is ended, as far as it was started.
+/// Starts a turn. Dropping this future ends what was started.
 pub(super) async fn start(
     child: Lease,
     prompt: Arc<Prompt>,
@@ -73,14 +73,14 @@ pub(super) async fn start(
 
 type StartedSender = oneshot::Sender<Result<Turn, TurnStartError>>;
 
-/// The requester of a turn, and the turn's deadline.
+/// The channel to the requester of a turn, and the turn's deadline.
 struct StartRequest {
     started: StartedSender,
     deadline: Instant,
 }
 
 impl StartRequest {
-    /// Reserves memory for a call of about so many bytes. None: the requester has left.
+    /// Reserves memory for a call of about this size. None: the requester has left.
     async fn reserve<'a>(
         &mut self,
         child: &'a Worker,
@@ -92,7 +92,7 @@ impl StartRequest {
             () = self.started.closed() => Ok(None),
             budget = connection.reserve(bytes) => budget.map(Some).map_err(|_closed| AttemptError::ChildGone),
             () = sleep_until(self.deadline) => Err(AttemptError::NotStarted(failure::too_slow())),
-            // The holders of the budget may be waiting for a child that hangs.
+            // The calls that hold the memory may be waiting for a child that hangs.
             () = connection.unresponsive() => Err(AttemptError::hung(child)),
         }
     }
@@ -121,7 +121,7 @@ async fn run(
     connection.register(id, &shared);
     let begun = Box::pin(start_turn(child, &prompt, &thread, &shared, &mut request)).await;
     let started = request.started;
-    // It may be large, and is no longer needed.
+    // The prompt may be large, and is not needed any more.
     drop(prompt);
     match begun {
         Ok(true) => {
@@ -168,7 +168,7 @@ async fn unsubscribe(connection: &Connection, thread: &str) {
 /// A thread for one turn.
 struct TurnThread {
     id: String,
-    /// The model that answers.
+    /// The model that Codex chose.
     model: String,
 }
 
@@ -287,7 +287,7 @@ async fn start_turn(
     if Instant::now() >= request.deadline {
         return Err(AttemptError::NotStarted(failure::too_slow()));
     }
-    // A warm thread does not show that its child still responds.
+    // A prewarmed thread does not show that its child still responds.
     if !child.connection.responds().await {
         return Err(AttemptError::hung(child));
     }
@@ -299,8 +299,8 @@ async fn start_turn(
         summary: prompt.summary.as_deref(),
         output_schema: prompt.output_schema.as_deref(),
     };
-    // From here on the turn counts as started, and is never run a second time. Only a call that Codex refused because it is
-    // overloaded is repeated.
+    // From here on the turn counts as started, and is never run a second time. `turn/start` is repeated only if an overloaded
+    // Codex refused it.
     let wanted = || !request.started.is_closed();
     match retry_overloaded(child, "turn/start", &params, wanted).await {
         Ok(TurnStartResponse { turn }) => {
@@ -332,7 +332,7 @@ async fn call<R: DeserializeOwned>(
     })
 }
 
-/// Makes a call, and repeats it while Codex refuses it because it is overloaded and the call is wanted.
+/// Makes a call, and repeats it while an overloaded Codex refuses it and it is wanted.
 async fn retry_overloaded<R: DeserializeOwned>(
     child: &Worker,
     method: &'static str,

@@ -1,10 +1,10 @@
-//! Reachability of the model, as the turns of a home find out. Requests are never refused because of it: the next one may
+//! Reachability of the model, as the turns of a home observe it. Requests are never refused because of it: the next one may
 //! succeed, which clears the state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -17,15 +17,15 @@ use airlock_types::wit::{Problem, ProblemKind};
 /// model are dropped, and nothing at all when the model accepts a connection and never answers.
 pub(super) const SUSPICION: Duration = Duration::from_secs(8);
 
-/// How long after the last failure `/readyz` answers 503. Then it answers 200 again, still with the state in its body: a load
-/// balancer that sends no request to an unready gateway would otherwise never find out that the model is back.
+/// How long after the last failure `/readyz` answers 503. After that it answers 200, with the state still in its body: a load
+/// balancer sends no requests to an unready gateway, so none would show that the model is back.
 const UNREADY: Duration = Duration::from_secs(30);
 
-/// What turns have found out about the model.
+/// What turns have observed of the model.
 #[derive(Debug, Default)]
 pub(super) struct UpstreamHealth {
     state: Mutex<UpstreamState>,
-    /// The children that may have turns.
+    /// The connections of the children that may have turns.
     connections: Mutex<Vec<WeakConnection>>,
     /// Turns that were stopped because the model sent nothing for `limits.model_wait`.
     timeouts: AtomicU64,
@@ -44,39 +44,39 @@ struct UpstreamState {
 struct Outage {
     reach: Reach,
     since: Instant,
-    /// The same in Unix seconds.
+    /// `since` in Unix seconds.
     since_unix: u64,
-    /// When a turn last found the model unreachable.
+    /// When a turn last observed that the model is unreachable.
     confirmed: Instant,
 }
 
-/// Whether the model answers.
+/// The reachability of the model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reach {
-    /// As far as is known.
+    /// No turn has observed otherwise since the model last answered.
     #[default]
     Reachable,
-    /// A turn waits for it for longer than usual, and Codex reports nothing.
+    /// A turn has waited for longer than usual, and Codex reports no error.
     Silent,
-    /// Codex reports that it cannot be reached, or a turn was stopped because it never answered.
+    /// Codex reports that the model cannot be reached, or a turn was stopped because the model never answered.
     Unreachable,
 }
 
-/// The state of the model, as operators see it.
+/// The state of the model, for operators.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelReport {
-    /// Whether the model answers.
+    /// Whether the model can be reached.
     pub state: Reach,
-    /// Since when it is not `reachable`, in Unix seconds.
+    /// Since when the model is not `reachable`, in Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<u64>,
-    /// The same as a duration.
+    /// For how many seconds the model is not `reachable`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seconds: Option<u64>,
 }
 
-/// Turns that were stopped on the model's account.
+/// Turns that were stopped because of the model.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct StoppedTurns {
     /// Because the model sent nothing for `limits.model_wait`.
@@ -86,7 +86,7 @@ pub struct StoppedTurns {
 }
 
 impl UpstreamHealth {
-    /// The model has begun to answer a request.
+    /// Records that the model has begun to answer a request.
     pub(super) fn answered(&self) {
         let mut state = self.lock();
         let now = Instant::now();
@@ -97,24 +97,26 @@ impl UpstreamHealth {
         }
     }
 
-    /// A child was started.
+    /// Adds the connection of a child that was started.
     pub(super) fn watch(&self, connection: &Connection) {
-        let mut connections = lock(&self.connections);
+        let mut connections = self.connections.lock();
         connections.retain(WeakConnection::is_open);
         connections.push(connection.downgrade());
     }
 
-    /// Whether the model has begun to answer any turn after this time, or has sent more of an answer: it is reached then, and
-    /// only slow. The children are asked, so that no piece of an answer has to be reported.
+    /// Whether the model has sent anything to any turn after this time, and so is merely slow. This queries the children's turns,
+    /// so that deltas need not be reported.
     pub(super) fn has_sent_after(&self, time: Instant) -> bool {
         let answered = self.lock().answered;
         answered.is_some_and(|answered| answered > time)
-            || lock(&self.connections)
+            || self
+                .connections
+                .lock()
                 .iter()
                 .any(|connection| connection.model_has_sent_after(time))
     }
 
-    /// A turn has waited for the model since then, and Codex reports nothing.
+    /// Records that a turn has waited for the model since `since`, and Codex reports no error.
     pub(super) fn silent(&self, since: Instant) {
         let mut state = self.lock();
         if state.outage.is_some() {
@@ -127,7 +129,7 @@ impl UpstreamHealth {
         state.outage = Some(Outage::new(Reach::Silent, since));
     }
 
-    /// A turn has waited for the model since then, and Codex reports that it cannot be reached, or the turn was stopped.
+    /// Records that a turn has waited for the model since `since`, and that Codex cannot reach it or the turn was stopped.
     pub(super) fn unreachable(&self, since: Instant) {
         let mut state = self.lock();
         let outage = state
@@ -143,12 +145,12 @@ impl UpstreamHealth {
         }
     }
 
-    /// A turn was stopped because the model sent nothing.
+    /// Counts a turn that was stopped because the model sent nothing.
     pub(super) fn count_timeout(&self) {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A turn was stopped because it made too many requests to the model.
+    /// Counts a turn that was stopped because it made too many requests to the model.
     pub(super) fn count_loop(&self) {
         self.loops.fetch_add(1, Ordering::Relaxed);
     }
@@ -165,7 +167,7 @@ impl UpstreamHealth {
         }
     }
 
-    /// Turns that were stopped since the gateway was started.
+    /// Turns that were stopped since the gateway started.
     pub(super) fn stopped(&self) -> StoppedTurns {
         StoppedTurns {
             timeouts: self.timeouts.load(Ordering::Relaxed),
@@ -173,7 +175,7 @@ impl UpstreamHealth {
         }
     }
 
-    /// Why the gateway is not ready. None: it is, as far as the model is concerned.
+    /// The problem for which the gateway is not ready. None: the model is no obstacle.
     pub(super) fn problem(&self) -> Option<Problem> {
         let state = self.lock();
         let outage = state.outage.as_ref()?;
@@ -182,13 +184,8 @@ impl UpstreamHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, UpstreamState> {
-        lock(&self.state)
+        self.state.lock()
     }
-}
-
-/// Standard mutexes: they are held for a few instructions and never across an await.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Outage {
@@ -257,7 +254,7 @@ mod tests {
         advance(seconds(4)).await;
         assert!(health.has_sent_after(since));
         assert!(!health.has_sent_after(Instant::now() - seconds(4)));
-        // One that was asked after that answer finds out by itself.
+        // A request that was sent after that answer must observe the silence by itself.
         let later = Instant::now();
         advance(seconds(60)).await;
         assert!(!health.has_sent_after(later));
@@ -266,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_is_ready_again_once_no_request_has_failed_for_a_while() {
+    async fn the_gateway_is_ready_again_once_no_request_has_failed_for_a_while() {
         let health = UpstreamHealth::default();
         health.unreachable(Instant::now());
         advance(seconds(29)).await;

@@ -13,7 +13,7 @@ pub(super) fn verbatim((method, params): (&str, &RawValue)) -> EventKind {
     })
 }
 
-/// A message's phase.
+/// The phase of a message.
 pub(super) fn phase(phase: decode::MessagePhase) -> Phase {
     match phase {
         decode::MessagePhase::Commentary => Phase::Commentary,

@@ -1,4 +1,4 @@
-//! Attaching a child to the account: it is signed in with external tokens, and its account notifications are read.
+//! Attaches a child to the account: signs it in with external tokens, and reads its account notifications.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use tokio::time::{interval, timeout};
 
 use super::login_process::completed;
 use super::wire::{AccountUpdated, LoginStarted, RateLimitsMessage, RefreshRequest, Refreshed};
-use super::{Account, STEP, lock};
+use super::{Account, STEP};
 use crate::call_error::CallError;
 use crate::connection::{AccountLine, Connection};
 use crate::token_error::TokenError;
 
-/// The pause between fetches of tokens that are wanted and could not be fetched.
+/// The pause before a failed fetch of tokens is repeated.
 const RETRY_PAUSE: Duration = Duration::from_secs(30);
 
 /// A child that is attached to the account.
@@ -29,10 +29,10 @@ struct AttachedChild {
 }
 
 impl Account {
-    /// Attaches a child to the account: signs it in with external tokens, where there are some, and reads its account
-    /// notifications from then on. Awaited before the child may run turns.
+    /// Attaches a child to the account: signs it in with external tokens, if there are any, and reads its account notifications
+    /// from then on. Awaited before the child may run turns.
     ///
-    /// Never fails: a child that could not be signed in reports that in `account/read` and in its turns.
+    /// A child that could not be signed in reports that itself, in `account/read` and in its turns.
     pub(crate) async fn attach(&self, connection: &Connection) {
         let mut lines = connection.subscribe_account();
         let child = AttachedChild {
@@ -40,11 +40,11 @@ impl Account {
             token_serial: Arc::default(),
             generation: *self.inner.generation.borrow(),
         };
-        let wanted = self.inner.source.is_configured() && lock(&self.inner.external).is_wanted();
+        let wanted = self.inner.source.is_configured() && self.inner.external.lock().is_wanted();
         if wanted && let Err(fault) = self.fresh(None, 0).await {
             tracing::error!(%fault, "no ChatGPT tokens yet; they are requested again");
         }
-        let given = lock(&self.inner.external).current();
+        let given = self.inner.external.lock().current();
         if let Some(given) = given {
             child.token_serial.store(given.serial, Ordering::Relaxed);
             let start = given.tokens.start();
@@ -53,7 +53,7 @@ impl Account {
                     let started = connection.call::<LoginStarted>("account/login/start", &start);
                     started.await.map(drop)
                 };
-                // It may request a fresh token before it responds.
+                // The child may request a fresh token before it responds.
                 let completion = async {
                     self.await_signed_in(&child, &mut lines).await;
                     Ok::<_, CallError>(())
@@ -68,14 +68,14 @@ impl Account {
             }
         }
         if let Some(_known) = self.reported_at(child.generation) {
-            *lock(&self.inner.latest) = Some(connection.clone());
+            *self.inner.latest.lock() = Some(connection.clone());
         }
         let account = self.clone();
         let listening = async move { account.listen(&child, lines).await };
         self.inner.tasks.spawn("account", listening);
     }
 
-    /// Waits for `account/login/completed`: Codex requests the workspace of the tokens from a server first.
+    /// Waits for `account/login/completed`. Codex first requests the workspace of the tokens from a server.
     async fn await_signed_in(
         &self,
         child: &AttachedChild,
@@ -113,7 +113,7 @@ impl Account {
         }
     }
 
-    /// Records a notification, or answers a request in a task of its own.
+    /// Records a notification, or answers a request on a task of its own.
     fn dispatch(&self, child: &AttachedChild, line: AccountLine) {
         match line {
             AccountLine::Request { id, params } => {
@@ -148,7 +148,7 @@ impl Account {
         }
     }
 
-    /// Answers a child whose token was refused by OpenAI with a fresh one.
+    /// Sends a fresh token to a child whose token was refused by OpenAI.
     async fn answer_refresh(&self, child: &AttachedChild, id: &RawValue, params: &RawValue) {
         let AttachedChild {
             connection,
@@ -181,18 +181,18 @@ impl Account {
         }
     }
 
-    /// Fetches the tokens that could not be fetched when the child started. Once there are tokens, this child, which has
-    /// none, must be replaced.
+    /// Fetches the tokens that could not be fetched when the child started. Once there are tokens, this child must be replaced, as
+    /// it has none.
     async fn retry_tokens(&self, child: &AttachedChild) {
         let lacks = child.token_serial.load(Ordering::Relaxed) == 0;
         if !lacks || *self.inner.generation.borrow() != child.generation {
             return;
         }
-        let wanted = self.inner.source.is_configured() && lock(&self.inner.external).is_wanted();
+        let wanted = self.inner.source.is_configured() && self.inner.external.lock().is_wanted();
         if wanted && let Err(fault) = self.fresh(None, 0).await {
             tracing::debug!(%fault, "still no ChatGPT tokens");
         }
-        if lock(&self.inner.external).is_active() {
+        if self.inner.external.lock().is_active() {
             self.changed_from(child.generation);
         }
     }

@@ -1,11 +1,9 @@
-//! A cached_probe whose result is cached for a moment. One runs at a time: each starts a process.
+//! A probe whose result is cached for 3 s. One probe runs at a time, as each starts a process.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, timeout};
-
-use super::lock;
 
 /// How long a result is fresh.
 const FRESH: Duration = Duration::from_secs(3);
@@ -37,8 +35,8 @@ impl<K, T> Default for CachedProbe<K, T> {
 }
 
 impl<K: Clone + PartialEq, T: Clone> CachedProbe<K, T> {
-    /// The result for this key: a fresh one from the cache, else a new one, else an older one if the new one takes too long.
-    /// None: there is none yet.
+    /// The result for this key: a fresh one from the cache, or a new one, or an older one if the new one takes too long. None:
+    /// there is no result yet.
     pub(super) async fn get(&self, of: K, probing: impl Future<Output = T>) -> Option<T> {
         let answer = async {
             let _flight = self.in_flight.lock().await;
@@ -46,7 +44,7 @@ impl<K: Clone + PartialEq, T: Clone> CachedProbe<K, T> {
                 return last.answer;
             }
             let answer = probing.await;
-            *lock(&self.last) = Some(CachedResult {
+            *self.last.lock() = Some(CachedResult {
                 of: of.clone(),
                 when: Instant::now(),
                 answer: answer.clone(),
@@ -58,7 +56,7 @@ impl<K: Clone + PartialEq, T: Clone> CachedProbe<K, T> {
     }
 
     fn last(&self, of: &K) -> Option<CachedResult<K, T>> {
-        lock(&self.last).clone().filter(|last| last.of == *of)
+        self.last.lock().clone().filter(|last| last.of == *of)
     }
 }
 
@@ -69,14 +67,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_holds_for_a_moment_and_longer_where_there_is_no_other() {
-        let cached_probe = CachedProbe::default();
-        assert_eq!(cached_probe.get("a", pending::<u8>()).await, None);
-        assert_eq!(cached_probe.get("a", ready(1)).await, Some(1));
-        assert_eq!(cached_probe.get("a", ready(2)).await, Some(1));
-        assert_eq!(cached_probe.get("b", pending()).await, None);
+    async fn a_result_is_fresh_for_a_while_and_used_longer_without_another() {
+        let probe = CachedProbe::default();
+        assert_eq!(probe.get("a", pending::<u8>()).await, None);
+        assert_eq!(probe.get("a", ready(1)).await, Some(1));
+        assert_eq!(probe.get("a", ready(2)).await, Some(1));
+        assert_eq!(probe.get("b", pending()).await, None);
         tokio::time::advance(FRESH).await;
-        assert_eq!(cached_probe.get("a", pending()).await, Some(1));
-        assert_eq!(cached_probe.get("a", ready(2)).await, Some(2));
+        assert_eq!(probe.get("a", pending()).await, Some(1));
+        assert_eq!(probe.get("a", ready(2)).await, Some(2));
     }
 }

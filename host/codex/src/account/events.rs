@@ -1,4 +1,4 @@
-//! The events of a sign-in, and their sender, which keeps secrets out of them.
+//! The events of a sign-in, and their sender, which redacts secrets.
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -8,10 +8,10 @@ use super::sign_in_error::{FailureReason, SignInError};
 use crate::stderr;
 use airlock_base::secrets::Secret;
 
-/// The capacity of the channels of events and of Codex's lines. Lines beyond it are dropped.
+/// The capacity of the channels for events and for Codex's lines. Lines beyond it are dropped.
 pub(super) const EVENTS: usize = 64;
 
-/// Capacity that lines leave free for the code and the last event.
+/// The capacity that lines leave free for the device code and the last event.
 const RESERVED: usize = 2;
 
 /// An event of a sign-in.
@@ -20,11 +20,11 @@ const RESERVED: usize = 2;
 pub enum SignInEvent {
     /// A person must open this page and type this code.
     DeviceCode {
-        /// Its origin is in `codex.sign_in_origins`.
+        /// The page. Its origin is in `codex.sign_in_origins`.
         url: String,
-        /// The code to type in there.
+        /// The code to type there.
         code: String,
-        /// When Codex gives up, in Unix seconds.
+        /// When the code expires, in Unix seconds.
         expires: u64,
     },
     /// A line of progress, for people.
@@ -32,14 +32,14 @@ pub enum SignInEvent {
         /// The line.
         message: String,
     },
-    /// Somebody is signed in. It is the last event.
+    /// The sign-in succeeded. This is the last event.
     Done {
         /// Codex's name of the method: `chatgpt`, `apikey`.
         auth_mode: Option<String>,
         /// The ChatGPT plan, in Codex's spelling.
         plan: Option<String>,
     },
-    /// The sign-in failed, and nothing has changed. It is the last event.
+    /// The sign-in failed, and the login is as it was. This is the last event.
     Error {
         /// The reason, for programs.
         reason: FailureReason,
@@ -68,11 +68,11 @@ impl EventSender {
     /// Sends the page and the code.
     pub(super) fn device_code(&self, url: String, code: String, expires: u64) {
         let event = SignInEvent::DeviceCode { url, code, expires };
-        // Lines leave capacity for it, and it is sent once.
+        // Lines leave capacity for this event, which is sent once.
         let _ = self.events.try_send(event);
     }
 
-    /// Sends a line, where there is capacity for it.
+    /// Sends a line, if there is capacity for it.
     pub(super) fn log(&self, line: &str) {
         let mut message = line.to_owned();
         if let Some(secret) = &self.secret {
@@ -92,7 +92,7 @@ impl EventSender {
                     self.log(&format!("Codex: {message}"));
                 }
                 let reason = error.reason;
-                tracing::info!(?reason, "the sign-in came to nothing");
+                tracing::info!(?reason, "the sign-in failed");
                 let message = error.message.unwrap_or_else(|| reason.message().to_owned());
                 SignInEvent::Error { reason, message }
             }

@@ -1,4 +1,4 @@
-//! The Codex process of one sign-in, apart from the children that serve requests.
+//! The Codex process of one sign-in. It is not one of the fleet's children.
 
 use std::time::Duration;
 
@@ -17,11 +17,11 @@ use crate::connection::AccountLine;
 use crate::protocol::{AccountReadResponse, Ignored, Nothing};
 use crate::token_error::TokenError;
 
-/// Time to cancel the pending login, and for each of the four steps that end the process: 1.9 s in total.
+/// Deadlines: to cancel the pending login, and for each of the four steps that end the process. 1.9 s in total.
 const CANCEL: Duration = Duration::from_millis(300);
 const END: Duration = Duration::from_millis(400);
 
-/// The process of one sign-in, from before its start until its end.
+/// The process of one sign-in. It may not have been started yet.
 pub(super) struct LoginProcess {
     pub(super) staging: Staging,
     child: Option<Child>,
@@ -33,7 +33,7 @@ pub(super) struct LoginProcess {
 /// A completed login, as Codex reports it.
 pub(super) struct CompletedLogin {
     pub(super) read: AccountReadResponse,
-    /// The workspace that it belongs to.
+    /// The workspace that the login belongs to.
     pub(super) workspace: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl LoginProcess {
     ) -> Result<(), SignInError> {
         let mut settings = Vec::new();
         if inner.launch.home().custom_provider {
-            // A custom provider has no account.
+            // A custom provider of the home has no account.
             settings.push("model_provider=\"openai\"".to_owned());
         }
         let launch = inner.launch.in_home(self.staging.path(), settings);
@@ -76,7 +76,7 @@ impl LoginProcess {
         Ok(())
     }
 
-    /// Calls Codex. A refusal's reason is read from its message.
+    /// Calls Codex. The reason of a refusal is derived from its message.
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -122,7 +122,7 @@ impl LoginProcess {
                 () = child.connection.closed() => return None,
             };
             if let AccountLine::Request { id, .. } = &line {
-                // The sign-in tries the tokens that the client sent, so it gets no others.
+                // The sign-in tries the client's tokens, so the child gets no others.
                 let fault = TokenError::NoSource;
                 let refused = child.connection.refuse(id, fault.code(), fault.message());
                 let _ = refused.await;
@@ -176,7 +176,7 @@ pub(super) fn completed(line: &AccountLine) -> Option<LoginCompleted> {
 }
 
 impl SignInError {
-    /// The error that a message of Codex stands for.
+    /// The error for a message of Codex.
     fn from_codex(message: &str) -> Self {
         let mut error = Self::new(messages::reason(message));
         error.codex = Some(message.to_owned()).filter(|message| !message.is_empty());

@@ -1,31 +1,31 @@
-//! Signing out: removes the login, or the external tokens, for every gateway and Codex that shares them.
+//! Signing out: removes the external tokens, or the login, for every gateway and Codex that shares it.
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::Account;
 use super::login_process::LoginProcess;
 use super::sign_in_error::FailureReason;
 use super::sign_in_slot::SlotGuard;
 use super::staging::Staging;
-use super::{Account, lock};
 use crate::protocol::{Ignored, Nothing};
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// What signing out did.
+/// The result of signing out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignedOut {
-    /// External tokens are dropped, and no more are fetched. A login that was stored before them takes effect again.
+    /// External tokens were dropped, and no more are fetched. A login that was stored before them takes effect again.
     Tokens,
-    /// The stored login is removed.
+    /// The stored login was removed.
     Login,
-    /// The stored login is removed, and with it that of another Codex home.
+    /// The stored login was removed, which another Codex home had shared.
     SharedLogin,
     /// Nobody was signed in.
     Nobody,
 }
 
 impl Account {
-    /// Signs out, and ends a sign-in that is in progress. Runs to its end even if the future is dropped.
+    /// Signs out, and ends a sign-in that is in progress. Completes even if the future is dropped.
     ///
     /// # Errors
     /// The login cannot be removed.
@@ -34,7 +34,7 @@ impl Account {
         let account = self.clone();
         self.inner.tasks.spawn("sign-out", async move {
             let outcome = match account.inner.slot.take_over(FailureReason::Cancelled).await {
-                Some(place) => account.leave(place).await,
+                Some(slot) => account.leave(slot).await,
                 None => Err(failed()),
             };
             let _ = done.send(outcome);
@@ -42,9 +42,9 @@ impl Account {
         answer.await.unwrap_or_else(|_| Err(failed()))
     }
 
-    async fn leave(&self, _place: SlotGuard) -> Result<SignedOut, Failure> {
+    async fn leave(&self, _slot: SlotGuard) -> Result<SignedOut, Failure> {
         let (wanted, dropped) = {
-            let mut external = lock(&self.inner.external);
+            let mut external = self.inner.external.lock();
             (external.is_wanted(), external.clear())
         };
         if dropped {
@@ -53,7 +53,7 @@ impl Account {
             return Ok(SignedOut::Tokens);
         }
         if wanted && self.inner.source.is_configured() {
-            // Signing out refers to the tokens that are still to be fetched, and leaves the login that they would replace.
+            // Signing out concerns the tokens that are still to be fetched. It leaves the login that they would replace.
             tracing::info!("signed out: no external tokens are requested any more");
             return Ok(SignedOut::Tokens);
         }
@@ -63,9 +63,9 @@ impl Account {
             return Ok(SignedOut::Nobody);
         }
         self.revoke().await;
-        // Codex would remove the link of a login that is shared, and leave the login (0.169.0).
+        // Codex would remove only the link to a shared login (0.169.0).
         let removed = home.remove_login();
-        // A revoked login is useless, whether its file could be removed or not.
+        // A revoked login is useless, even if its file could not be removed.
         self.changed();
         removed.map_err(|error| failed().because(error))?;
         tracing::info!("signed out");
@@ -75,8 +75,8 @@ impl Account {
         })
     }
 
-    /// Signs a copy of the login out with Codex, upon which OpenAI revokes its tokens. Best effort: the login is removed in
-    /// any case.
+    /// Signs a copy of the login out with Codex, upon which OpenAI revokes its tokens. Best effort: the caller removes the login
+    /// in any case.
     async fn revoke(&self) {
         let home = self.inner.launch.home();
         let staging = match Staging::make(home) {

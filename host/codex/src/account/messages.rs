@@ -1,4 +1,4 @@
-//! Classifies Codex's messages about signing in, and checks the values that are passed on to people.
+//! Classifies Codex's messages about signing in, and checks values before people see them.
 
 use super::sign_in_error::FailureReason;
 use crate::stderr;
@@ -51,8 +51,8 @@ pub(super) fn is_allowed(url: &str, origins: &[String]) -> bool {
 
 /// The reason for a message of Codex (0.169.0).
 ///
-/// Of the issuer's response to `deviceauth/token` Codex reports only the status; 403 and 404 mean that the sign-in is still
-/// pending.
+/// Codex reports only the status of the issuer's response to `deviceauth/token`. The statuses 403 and 404 mean that the sign-in
+/// is still pending.
 pub(super) fn reason(message: &str) -> FailureReason {
     let message = message.to_ascii_lowercase();
     let has = |needle: &str| message.contains(needle);
@@ -80,7 +80,8 @@ pub(super) fn reason(message: &str) -> FailureReason {
     }
 }
 
-/// Parses the output of `codex login status` (0.169.0): whether somebody is signed in, and how. None: unknown output.
+/// Parses the output of `codex login status` (0.169.0): whether somebody is signed in, and by which method. None: unknown
+/// output.
 ///
 /// `Not logged in` contains `logged in`, so negations are matched first.
 pub(super) fn logged_in(output: &str) -> Option<(bool, Option<&'static str>)> {
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn codex_words_have_reasons() {
+    fn codexs_messages_have_reasons() {
         for (said, expected) in [
             (
                 "device auth failed with status 400 Bad Request",
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_denies_is_read_first() {
+    fn negations_are_matched_first() {
         for (said, expected) in [
             ("Not logged in\n", Some((false, None))),
             ("\u{1b}[31mnot Logged in\u{1b}[0m", Some((false, None))),

@@ -11,8 +11,8 @@ use super::{Account, STEP, messages};
 use airlock_base::clock;
 use airlock_base::secrets::Secret;
 
-/// How long Codex waits for the code to be typed (0.169.0: `device auth timed out after 15 minutes`), and how much longer
-/// the gateway waits for Codex to report the timeout.
+/// How long Codex waits until the code is typed (0.169.0: `device auth timed out after 15 minutes`), and how much longer the
+/// gateway waits until Codex reports the timeout.
 const CODE: Duration = Duration::from_secs(15 * 60);
 const LATE: Duration = Duration::from_secs(30);
 
@@ -51,7 +51,7 @@ impl Account {
 }
 
 impl LoginProcess {
-    /// Signs in with an API key, which Codex stores unchecked (0.169.0).
+    /// Signs in with an API key. Codex stores it unchecked (0.169.0).
     pub(super) async fn sign_in_by_key(
         &mut self,
         key: &Secret,
@@ -64,7 +64,7 @@ impl LoginProcess {
         self.read_account().await
     }
 
-    /// Signs in with external tokens, which Codex keeps in memory only.
+    /// Signs in with external tokens. Codex holds them in memory only.
     pub(super) async fn sign_in_by_tokens(
         &mut self,
         tokens: &ChatGptTokens,

@@ -6,7 +6,7 @@ use super::messages;
 use super::wire::{AccountUpdated, RateLimitWindow, RateLimits};
 use crate::protocol::AccountReadResponse;
 
-/// How much of a ChatGPT account's rate limits is used. Empty while nothing is reported.
+/// The used share of a ChatGPT account's rate limits. Empty while Codex has reported nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RateLimitUsage {
     /// The short window, usually some hours.
@@ -27,7 +27,7 @@ impl RateLimitUsage {
 pub struct UsageWindow {
     /// Percent, from 0 to 100.
     pub used_percent: f64,
-    /// Its length in minutes.
+    /// The length of the window in minutes.
     pub window_minutes: Option<u64>,
     /// When the window resets, in Unix seconds.
     pub resets_at: Option<u64>,
@@ -42,7 +42,7 @@ pub(super) struct Login {
     pub(super) plan: Option<String>,
 }
 
-/// What Codex has reported.
+/// The state that Codex has reported.
 #[derive(Debug, Default)]
 pub(super) struct ReportedAccount {
     login: Option<Login>,
@@ -59,7 +59,7 @@ impl ReportedAccount {
         self.allowance.clone()
     }
 
-    /// Forgets everything: the login has changed, and nothing is reported of the new one yet.
+    /// Clears the state, as the login has changed and Codex has reported nothing of the new one yet.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -69,7 +69,7 @@ impl ReportedAccount {
         let account = read.account.as_ref();
         self.required = read.requires_openai_auth;
         self.login = Some(Login {
-            // Where no login is required, requests go through without one.
+            // If no login is required, requests are served without one.
             logged_in: account.is_some() || !read.requires_openai_auth,
             auth_mode: account.map(|account| mode(&account.kind, external)),
             plan: account
@@ -86,7 +86,7 @@ impl ReportedAccount {
         });
     }
 
-    /// Records rate limits. A turn reports only the windows of its response, so an absent one stays as it was.
+    /// Records rate limits. A turn reports only the windows of its response, so an absent window stays as it was.
     pub(super) fn record_limits(&mut self, limits: &RateLimits) {
         let allowance = self.allowance.get_or_insert_default();
         if let Some(primary) = &limits.primary {
@@ -98,8 +98,8 @@ impl ReportedAccount {
     }
 }
 
-/// The mode in the spelling of `account/updated`: `account/read` spells it differently, and has one name for both kinds of
-/// ChatGPT login.
+/// The mode in the spelling of `account/updated`. `account/read` spells it differently, and has one name for both kinds of ChatGPT
+/// login.
 fn mode(kind: &str, external: bool) -> String {
     match kind {
         "apiKey" => "apikey".to_owned(),

@@ -19,10 +19,10 @@ pub enum SignInRequest {
 }
 
 impl SignInRequest {
-    /// With this API key, trimmed. It need not begin with `sk-`: keys of other providers do not.
+    /// A sign-in with this API key, trimmed. It need not begin with `sk-`, as keys of other providers do not.
     ///
     /// # Errors
-    /// It is empty, too long, or not printable ASCII.
+    /// The key is empty, too long, or not printable ASCII.
     pub fn api_key(key: &str) -> Result<Self, InvalidField> {
         let key = key.trim();
         let fault = if key.is_empty() {

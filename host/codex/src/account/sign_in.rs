@@ -1,18 +1,18 @@
-//! One sign-in, from its first event to its last. Dropping its stream cancels it at any stage, with all that it has started.
+//! One sign-in, from its first event to its last. Dropping its stream cancels the sign-in at any stage and ends its process.
 
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::Account;
 use super::events::{EVENTS, EventSender, SignInEvent};
 use super::login_process::LoginProcess;
 use super::request::SignInRequest;
 use super::sign_in_error::{FailureReason, SignInError};
 use super::sign_in_slot::SlotGuard;
 use super::staging::Staging;
-use super::{Account, lock};
 use crate::stderr;
 
-/// Part of the warning that Codex prints at each start where it cannot sandbox commands; here it runs none.
+/// Part of the warning that Codex prints at each start on a machine where it cannot sandbox commands. A sign-in runs none.
 const NOISE: &str = "bubblewrap";
 
 /// Why a sign-in is refused.
@@ -22,7 +22,7 @@ pub enum SignInRefusal {
     InProgress,
     /// Codex is signed in with external tokens.
     ExternalTokens,
-    /// A scripted model answers, and needs no login.
+    /// The gateway rehearses: a scripted model answers, without a login.
     Rehearsal,
 }
 
@@ -41,7 +41,10 @@ impl SignInStream {
 }
 
 impl Account {
-    /// Begins a sign-in. `takeover`: one that is in progress is ended first.
+    /// Begins a sign-in. With `takeover`, a sign-in that is in progress is ended first.
+    ///
+    /// # Errors
+    /// Why the sign-in is refused.
     pub async fn sign_in(
         &self,
         request: SignInRequest,
@@ -52,26 +55,26 @@ impl Account {
             return Err(SignInRefusal::Rehearsal);
         }
         // Codex itself refuses this only in the child that has the tokens (0.169.0).
-        if !matches!(request, SignInRequest::Tokens(_)) && lock(&inner.external).is_active() {
+        if !matches!(request, SignInRequest::Tokens(_)) && inner.external.lock().is_active() {
             return Err(SignInRefusal::ExternalTokens);
         }
-        let place = match takeover {
+        let slot = match takeover {
             true => inner.slot.take_over(FailureReason::TakenOver).await,
             false => inner.slot.try_take(),
         };
-        let place = place.ok_or(SignInRefusal::InProgress)?;
+        let slot = slot.ok_or(SignInRefusal::InProgress)?;
         let (sender, events) = mpsc::channel(EVENTS);
         let left = CancellationToken::new();
-        let flow = SignInStream {
+        let stream = SignInStream {
             events,
             _cancel_on_drop: left.clone().drop_guard(),
         };
         let account = self.clone();
         inner.tasks.spawn("sign-in", async move {
             let events = EventSender::new(sender, &request);
-            account.run(request, place, left, events).await;
+            account.run(request, slot, left, events).await;
         });
-        Ok(flow)
+        Ok(stream)
     }
 
     /// Ends the sign-in that is in progress. False: there is none.
@@ -87,7 +90,7 @@ impl Account {
     async fn run(
         self,
         request: SignInRequest,
-        mut place: SlotGuard,
+        mut slot: SlotGuard,
         left: CancellationToken,
         events: EventSender,
     ) {
@@ -108,7 +111,7 @@ impl Account {
                     };
                     tokio::select! {
                         biased;
-                        reason = place.stopped() => Err(SignInError::new(reason)),
+                        reason = slot.stopped() => Err(SignInError::new(reason)),
                         () = left.cancelled() => Err(SignInError::new(FailureReason::Cancelled)),
                         () = self.inner.tasks.stopping() => Err(SignInError::new(FailureReason::Stopping)),
                         outcome = signing => outcome,
@@ -119,12 +122,12 @@ impl Account {
                 outcome
             }
             Err(error) => {
-                tracing::error!(%error, "a sign-in has no folder");
+                tracing::error!(%error, "the folder of a sign-in cannot be created");
                 Err(SignInError::new(FailureReason::HomeUnwritable))
             }
         };
-        // Free before the last event: the client may begin another sign-in upon it.
-        drop(place);
+        // The slot is free before the last event, upon which the client may begin another sign-in.
+        drop(slot);
         events.finish(outcome);
     }
 
@@ -145,13 +148,13 @@ impl Account {
                     .await?
             }
         };
-        // Nothing awaits from here on, so nothing interleaves.
+        // Nothing is awaited from here on, so the sign-in cannot be cancelled halfway.
         match request {
             SignInRequest::DeviceCode | SignInRequest::ApiKey(_) => self.store(process)?,
-            SignInRequest::Tokens(tokens) => drop(lock(&self.inner.external).store(tokens.clone())),
+            SignInRequest::Tokens(tokens) => drop(self.inner.external.lock().store(tokens.clone())),
         }
         self.changed();
-        let mut known = lock(&self.inner.reported);
+        let mut known = self.inner.reported.lock();
         known.record_read(&completed.read, matches!(request, SignInRequest::Tokens(_)));
         let login = known.login().unwrap_or_default();
         tracing::info!(account = login.auth_mode.as_deref(), "signed in");
@@ -161,10 +164,10 @@ impl Account {
         })
     }
 
-    /// Stores the login that Codex has written in the home.
+    /// Stores in the home the login that Codex has written.
     fn store(&self, process: &LoginProcess) -> Result<(), SignInError> {
         // External tokens may have arrived while the code was typed; they would take precedence over the login.
-        if lock(&self.inner.external).is_active() {
+        if self.inner.external.lock().is_active() {
             return Err(SignInError::new(FailureReason::ExternalTokensActive));
         }
         let written = process.staging.login().map_err(|error| error.to_string());
@@ -173,7 +176,7 @@ impl Account {
             home.write_login(&login).map_err(|error| error.to_string())
         });
         saved.map_err(|error| {
-            tracing::error!(error, "the login is not kept");
+            tracing::error!(error, "the login could not be stored");
             SignInError::new(FailureReason::HomeUnwritable)
         })
     }

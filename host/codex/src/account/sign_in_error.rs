@@ -1,4 +1,4 @@
-//! Why a sign-in fails: the reason for programs, and its message for people.
+//! The reasons for which a sign-in fails, and their messages for people.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ pub enum FailureReason {
     TooMany,
     /// The page is of an origin that is not on the list.
     UrlNotAllowed,
-    /// The account is not of the workspace that is configured.
+    /// The account does not belong to the configured workspace.
     WorkspaceMismatch,
-    /// The home's settings forbid this way (`forced_login_method`).
+    /// The home's settings forbid this method (`forced_login_method`).
     NotAllowed,
     /// The issuer has no device codes.
     NotEnabled,
@@ -26,11 +26,11 @@ pub enum FailureReason {
     ExternalTokensActive,
     /// Another sign-in took over.
     TakenOver,
-    /// Somebody ended it.
+    /// It was cancelled.
     Cancelled,
     /// The gateway stops.
     Stopping,
-    /// Codex cannot be started, or it ended.
+    /// Codex cannot be started, or it exited.
     CodexUnavailable,
     /// The login cannot be written.
     HomeUnwritable,
@@ -41,7 +41,7 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
-    /// What a person may do about it.
+    /// The message for people, with the remedy.
     pub fn message(self) -> &'static str {
         match self {
             Self::Denied => {
@@ -102,7 +102,7 @@ impl SignInError {
         }
     }
 
-    /// With a message for clients in place of the reason's own.
+    /// An error with this message for clients in place of the reason's own.
     pub(super) fn with_message(reason: FailureReason, message: String) -> Self {
         Self {
             message: Some(message),

@@ -1,16 +1,16 @@
 //! The slot for the one sign-in of a home, which a later sign-in may take over.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::lock;
 use super::sign_in_error::FailureReason;
 
-/// How long a sign-in that is stopped may take to end. It needs 2 s at most; the rest is for a busy machine.
+/// How long a stopped sign-in may take to end. It needs at most 2 s; the rest is for a busy machine.
 const END: Duration = Duration::from_secs(10);
 
 /// The slot for one sign-in at a time. Clones share it.
@@ -34,7 +34,7 @@ pub(super) struct SlotGuard {
 impl SignInSlot {
     /// Takes the slot, if it is free.
     pub(super) fn try_take(&self) -> Option<SlotGuard> {
-        let mut slot = lock(&self.0);
+        let mut slot = self.0.lock();
         if slot.is_some() {
             return None;
         }
@@ -53,15 +53,15 @@ impl SignInSlot {
 
     /// Whether a sign-in holds the slot.
     pub(super) fn is_taken(&self) -> bool {
-        lock(&self.0).is_some()
+        self.0.lock().is_some()
     }
 
-    /// Takes the slot, and ends the sign-in that holds it. None: that one does not end in time.
+    /// Ends the sign-in that holds the slot, and takes the slot. None: that sign-in did not end in time.
     pub(super) async fn take_over(&self, reason: FailureReason) -> Option<SlotGuard> {
         let patience = timeout(END, async {
             loop {
                 match self.try_take() {
-                    Some(place) => return place,
+                    Some(guard) => return guard,
                     None => drop(self.end(reason).await),
                 }
             }
@@ -71,7 +71,7 @@ impl SignInSlot {
 
     /// Stops the sign-in that holds the slot, and waits until it has ended. False: the slot is free.
     pub(super) async fn end(&self, reason: FailureReason) -> bool {
-        let running = lock(&self.0).clone();
+        let running = self.0.lock().clone();
         let Some(running) = running else {
             return false;
         };
@@ -95,7 +95,7 @@ impl SlotGuard {
 
 impl Drop for SlotGuard {
     fn drop(&mut self) {
-        lock(&self.slot.0).take();
+        self.slot.0.lock().take();
         self.ended.cancel();
     }
 }
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn there_is_one_at_a_time_and_another_takes_over() {
+    async fn one_sign_in_runs_at_a_time_and_another_may_take_over() {
         let slot = SignInSlot::default();
         assert!(!slot.end(FailureReason::Cancelled).await);
         let mut first = slot.try_take().unwrap();

@@ -1,6 +1,6 @@
 //! A temporary Codex home for one sign-in, so that the login in use changes only when the sign-in succeeds.
 //!
-//! Codex writes a login to the disk before it has checked it (0.169.0), and a Codex that is killed may leave half a file.
+//! Codex writes a login to the disk before it has checked it (0.169.0), and a Codex that is killed may leave an incomplete file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
@@ -11,18 +11,18 @@ use std::time::Duration;
 use crate::home::Home;
 use airlock_base::secrets::Secret;
 
-/// Attempts to remove the folder while a killed Codex still runs, and the pause between them.
+/// Attempts to remove the folder, in which a killed Codex may still write, and the pause between them.
 const TRIES: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The file in the folder that its owner holds locked. A lock ends with its process; a process id is used again, in a
-/// container by each gateway.
+/// The file in the folder that its owner holds locked. A lock ends with its process, while a process id would not identify the
+/// owner: ids are reused, and in a container each gateway has the same.
 const LOCK: &str = "airlock.lock";
 
-/// The age from which a folder without that file is abandoned; a younger one is being made.
+/// The age from which a folder without that file counts as abandoned. A younger one may be about to get it.
 const NEW: Duration = Duration::from_secs(60);
 
-/// The folder. Dropping the value removes it.
+/// The temporary home's folder. Dropping the value removes it.
 #[derive(Debug)]
 pub(super) struct Staging {
     path: PathBuf,
@@ -59,7 +59,7 @@ impl Staging {
             .open(&file)?;
         lock.try_lock()
             .map_err(|_| io::Error::from(io::ErrorKind::WouldBlock))?;
-        // Fails if a sweep has removed it.
+        // Fails if a sweep has removed the folder.
         fs::metadata(&file)?;
         Ok(Self { path, _lock: lock })
     }
@@ -106,7 +106,7 @@ fn private() -> DirBuilder {
     private
 }
 
-/// Removes abandoned folders, which may hold logins.
+/// Removes abandoned folders, which may contain logins.
 pub(super) fn sweep(home: &Home) {
     for folder in fs::read_dir(beside(home)).into_iter().flatten().flatten() {
         let path = folder.path();
@@ -118,7 +118,7 @@ pub(super) fn sweep(home: &Home) {
         if is_left {
             let _ = fs::remove_dir_all(&path);
         }
-        // Unlocked only now: a process that has just made the folder must not get the lock before it is removed.
+        // Held until here, as the process that has just made a folder must not get the lock before the folder is removed.
         drop(lock);
     }
 }
@@ -137,7 +137,7 @@ mod tests {
     use airlock_base::environment::Environment;
 
     #[test]
-    fn it_is_private_and_goes_and_so_do_those_of_the_dead() {
+    fn a_folder_is_private_and_removed_as_are_abandoned_ones() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let user = folder.path().to_str().unwrap();
@@ -148,7 +148,7 @@ mod tests {
         fs::create_dir_all(&left).unwrap();
         fs::write(left.join(LOCK), "").unwrap();
         let first = Staging::make(&home).unwrap();
-        // The number of a process that lives says nothing.
+        // The id of a running process in the name does not protect a folder.
         let same = left.with_file_name(format!("{}-00", std::process::id()));
         fs::create_dir_all(&same).unwrap();
         fs::write(same.join(LOCK), "").unwrap();

@@ -1,4 +1,4 @@
-//! The status of Codex and its login, for clients. It never fails: what is missing is reported as such.
+//! The status of Codex and its login, for clients. It never fails: what is unknown or missing is reported as such.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use tokio::time::timeout;
 use super::reported::Login;
 pub use super::reported::{RateLimitUsage, UsageWindow};
 use super::wire::RateLimitsMessage;
-use super::{Account, lock, messages};
+use super::{Account, messages};
 use crate::Codex;
 use crate::binary::{self, BinaryError};
 use crate::protocol::Nothing;
 use crate::upstream::ModelReport;
 
-/// How long a process, or a server of OpenAI's, may delay the status.
+/// How long a process or a server of OpenAI may delay the status.
 const WAIT: Duration = Duration::from_secs(3);
 
 /// Bytes of the output of `codex login status` that are read.
@@ -24,36 +24,36 @@ const LOGIN_STATUS_BYTES: u64 = 4096;
 /// The status of Codex: the binary, the login, and the models.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CodexStatus {
-    /// A Codex that runs is installed, of whatever version.
+    /// Whether a Codex that runs is installed, of any version.
     pub installed: bool,
-    /// Requests can be answered as far as the login goes: there is one, or none is needed.
+    /// Whether somebody is signed in, or no login is needed.
     pub logged_in: bool,
-    /// `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody is signed in, or the provider has a key of its own.
+    /// The kind of login: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody is signed in, or the provider has a key of its own.
     pub auth_mode: Option<String>,
     /// The plan of a ChatGPT login: `plus`.
     pub plan: Option<String>,
     /// Codex's version: `0.169.0`.
     pub version: Option<String>,
-    /// Whether that is a version that this gateway was tested with.
+    /// Whether this gateway was tested with that version.
     pub supported: bool,
-    /// Names of the models that requests may name. Empty while Codex does not answer.
+    /// The names of the models that requests may name. Empty while no child runs.
     pub models: Vec<String>,
-    /// How much of a ChatGPT login's rate limits is used.
+    /// The used share of a ChatGPT login's rate limits.
     pub rate_limits: Option<RateLimitUsage>,
-    /// A scripted model answers.
+    /// Whether a scripted model answers.
     pub rehearsal: bool,
-    /// A sign-in is in progress.
+    /// Whether a sign-in is in progress.
     pub login_in_progress: bool,
-    /// Whether the model can be reached, as the gateway's turns have found out.
+    /// Whether the model can be reached, as the last turns observed.
     #[serde(default)]
     pub model: ModelReport,
-    /// Why requests cannot be served.
+    /// Why requests cannot be served. None: they can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
     /// The command that installs what is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub install: Option<String>,
-    /// Where Codex is. For operators alone.
+    /// The path of the binary. For operators only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cli_path: Option<PathBuf>,
 }
@@ -68,7 +68,7 @@ struct InstalledCodex {
 }
 
 impl Codex {
-    /// The status now. A Codex that is starting is not waited for.
+    /// The current status. Does not wait for a Codex that is starting.
     pub async fn status(&self) -> CodexStatus {
         let account = &self.account;
         let found = self.installed().await;
@@ -116,7 +116,7 @@ impl Codex {
                     .get(path.clone(), launch.binary());
                 match answer.await {
                     Some(judged) => judged,
-                    // Slow on a busy machine. `ready` reports that it starts.
+                    // On a busy machine this is slow; `ready` reports that Codex is starting.
                     None => return InstalledCodex::slow(Some(path.clone())),
                 }
             }
@@ -147,7 +147,7 @@ impl Codex {
 }
 
 impl InstalledCodex {
-    /// A binary whose version is not known yet.
+    /// An installed binary whose version is not known yet.
     fn slow(path: Option<PathBuf>) -> Self {
         Self {
             path,
@@ -162,7 +162,7 @@ impl InstalledCodex {
 impl Account {
     /// Who is signed in, as a child has reported it, or else as the command line prints it.
     async fn login(&self, runs: bool) -> Login {
-        let known = lock(&self.inner.reported).login();
+        let known = self.inner.reported.lock().login();
         if let Some(login) = known {
             return login;
         }
@@ -195,10 +195,10 @@ impl Account {
         answer.unwrap_or_default()
     }
 
-    /// How much of a ChatGPT login's rate limits is used: requested once for each login, then as turns report it.
+    /// The used share of a ChatGPT login's rate limits: requested once for each login, and then as turns report it.
     async fn allowance(&self) -> Option<RateLimitUsage> {
         let (login, allowance, generation) = {
-            let known = lock(&self.inner.reported);
+            let known = self.inner.reported.lock();
             let generation = *self.inner.generation.borrow();
             (known.login(), known.allowance(), generation)
         };
@@ -209,7 +209,7 @@ impl Account {
         if allowance.as_ref().is_some_and(RateLimitUsage::is_known) {
             return allowance;
         }
-        let latest = lock(&self.inner.latest).clone();
+        let latest = self.inner.latest.lock().clone();
         let connection = latest.filter(|connection| connection.is_open())?;
         let limits = connection.call::<RateLimitsMessage>("account/rateLimits/read", &Nothing {});
         let answer = timeout(WAIT, limits).await.ok()?.ok()?;

@@ -1,4 +1,4 @@
-//! The account by itself, without any Codex.
+//! The account without any Codex.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -21,7 +21,7 @@ fn account(folder: &std::path::Path, sourced: bool) -> Account {
 }
 
 #[test]
-fn a_login_becomes_another_once_for_all_who_find_out() {
+fn a_change_of_the_login_is_counted_once_for_all_that_notice_it() {
     let folder = tempfile::tempdir().unwrap();
     let account = account(folder.path(), false);
     let first = *account.generation().borrow();
@@ -30,25 +30,25 @@ fn a_login_becomes_another_once_for_all_who_find_out() {
     let second = *account.generation().borrow();
     assert_eq!(second, first + 1);
     assert!(account.reported_at(first).is_none() && account.reported_at(second).is_some());
-    // No child of the new login has been introduced, so it is an old one that tells.
+    // No child of the new login is attached, so the report is of an old one.
     let read = serde_json::json!({"account": {"type": "apiKey"}, "requiresOpenaiAuth": true});
     account.record_read(serde_json::from_value(read).ok().as_ref());
-    assert!(lock(&account.inner.reported).login().is_none());
+    assert!(account.inner.reported.lock().login().is_none());
 }
 
 #[tokio::test]
-async fn signing_out_of_tokens_that_have_not_come_keeps_the_login() {
+async fn signing_out_of_tokens_that_were_never_fetched_keeps_the_login() {
     let folder = tempfile::tempdir().unwrap();
     let account = account(folder.path(), true);
     let home = account.inner.launch.home().clone();
     home.write_login(&Secret::new("{}")).unwrap();
     assert_eq!(account.sign_out().await.ok(), Some(SignedOut::Tokens));
     assert!(home.read_login().unwrap().is_some());
-    assert!(!lock(&account.inner.external).is_wanted());
+    assert!(!account.inner.external.lock().is_wanted());
 }
 
 #[test]
-fn what_a_gateway_has_left_goes_when_the_next_one_starts() {
+fn folders_of_a_killed_gateway_are_removed_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let left = folder.path().join("data/sign-in/1-00");
     fs::create_dir_all(&left).unwrap();

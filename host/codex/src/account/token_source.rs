@@ -1,20 +1,20 @@
-//! The source of fresh ChatGPT tokens: a command or a URL of the operator's. Concurrent requests share one fetch.
+//! The source of fresh ChatGPT tokens: the operator's command or URL. Concurrent requests share one fetch.
 
-mod fetch; // a command, a URL
+mod fetch; // running the command, or requesting the URL
 
-use std::sync::Mutex;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use self::fetch::FetchMethod;
+use super::Account;
 use super::tokens::{ChatGptTokens, Epoch, StoredTokens};
-use super::{Account, lock};
 use crate::config::CodexConfig;
 use crate::token_error::TokenError;
 
-/// The source of one home.
+/// The token source of one home.
 #[derive(Debug)]
 pub(super) struct TokenSource {
     method: FetchMethod,
@@ -22,10 +22,11 @@ pub(super) struct TokenSource {
     wait: Duration,
     /// Held during a fetch; the others wait for its result.
     in_flight: tokio::sync::Mutex<()>,
+    /// When the last fetch failed, and why.
     failed: Mutex<Option<(Instant, TokenError)>>,
 }
 
-/// The output of the command, or the body of the URL's response: Codex's spelling, or the same in snake case.
+/// The output of the command, or the body of the URL's response. Names are spelt as in Codex, or in snake case.
 #[derive(Deserialize)]
 struct TokenResponse {
     #[serde(rename = "accessToken", alias = "access_token")]
@@ -66,7 +67,7 @@ impl TokenSource {
 
     /// The error of the last fetch that failed.
     pub(super) fn last_error(&self) -> Option<TokenError> {
-        lock(&self.failed).map(|(_, fault)| fault)
+        self.failed.lock().map(|(_, fault)| fault)
     }
 
     async fn get(
@@ -87,8 +88,12 @@ impl TokenSource {
 }
 
 impl Account {
-    /// A token for a child whose token with this serial number was refused by OpenAI; 0: it has none. `previous` is the
-    /// account of that token. Waits for `codex.token_timeout` at most. A sign-out or sign-in in the meantime wins.
+    /// A fresh token for a child. OpenAI has refused the child's token with this serial number, which was of the account
+    /// `previous`; 0: the child has none. Waits up to `codex.token_timeout`. A sign-out or sign-in in the meantime takes
+    /// precedence.
+    ///
+    /// # Errors
+    /// Why there is no token.
     pub(super) async fn fresh(
         &self,
         previous: Option<&str>,
@@ -99,12 +104,12 @@ impl Account {
         let until = began + source.wait;
         let flight = timeout_at(until, source.in_flight.lock()).await;
         let _flight = flight.map_err(|_| TokenError::TimedOut)?;
-        // A token that arrived during the wait serves too.
+        // A token that arrived during the wait will do.
         let epoch = match self.newer_or_epoch(previous, serial)? {
             Ok(given) => return Ok(given),
             Err(epoch) => epoch,
         };
-        let failed = *lock(&source.failed);
+        let failed = *source.failed.lock();
         if let Some((_, fault)) = failed.filter(|(when, _)| *when > began) {
             return Err(fault);
         }
@@ -119,29 +124,29 @@ impl Account {
         });
         match got {
             Ok(tokens) => {
-                let given = lock(&self.inner.external).store_fetched(epoch, tokens);
+                let given = self.inner.external.lock().store_fetched(epoch, tokens);
                 match given {
                     Some(given) => Ok(given),
-                    // Tokens of a sign-in serve, if they are of the same account.
+                    // Tokens of a sign-in will do, if they are of the same account.
                     None => self
                         .newer_or_epoch(previous, serial)?
                         .map_err(|_| TokenError::Overtaken),
                 }
             }
             Err(fault) => {
-                *lock(&source.failed) = Some((Instant::now(), fault));
+                *source.failed.lock() = Some((Instant::now(), fault));
                 Err(fault)
             }
         }
     }
 
-    /// The token that a child has not tried, or else the epoch for which a fetch may be made.
+    /// A token that the child has not tried, or else the epoch at which a fetch may be made.
     fn newer_or_epoch(
         &self,
         previous: Option<&str>,
         serial: u64,
     ) -> Result<Result<StoredTokens, Epoch>, TokenError> {
-        let external = lock(&self.inner.external);
+        let external = self.inner.external.lock();
         if external.are_of_another(previous) {
             return Err(TokenError::Account);
         }

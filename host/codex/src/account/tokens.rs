@@ -1,4 +1,4 @@
-//! External ChatGPT tokens: obtained by the operator, and buffer in this process's memory only.
+//! External ChatGPT tokens, which the operator provides. They are held in this process's memory only.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ const LONGEST: usize = 16 << 10;
 /// The claim of a token that names its account.
 const CLAIM: &str = "https://api.openai.com/auth";
 
-/// A token younger than this is handed out again without a fetch: the child whose token was refused did not have it yet.
+/// A token younger than this is provided again without a fetch, as the child whose token was refused did not have it yet.
 const FRESH: Duration = Duration::from_secs(1);
 
 /// An access token with its account.
@@ -29,10 +29,10 @@ pub struct ChatGptTokens {
 }
 
 impl ChatGptTokens {
-    /// Parses a JSON Web Token. Account and plan default to its claims.
+    /// Parses a JSON Web Token. Account and plan default to the token's claims.
     ///
     /// # Errors
-    /// The field that is invalid, in OpenAI's spelling, and why. Never the token.
+    /// The invalid field in OpenAI's spelling, and why it is invalid. Never the token.
     pub fn new(
         access_token: &str,
         account_id: Option<&str>,
@@ -80,7 +80,7 @@ impl ChatGptTokens {
         })
     }
 
-    /// Whether the tokens belong to one of these workspaces, by their own claims too. Empty: any workspace will do.
+    /// Whether the tokens belong to one of these workspaces, also by their own claims. Empty: any workspace is allowed.
     pub(super) fn are_of(&self, workspaces: &[String]) -> bool {
         workspaces.is_empty()
             || workspaces.contains(&self.account_id)
@@ -92,13 +92,13 @@ impl ChatGptTokens {
 #[derive(Debug, Default)]
 pub(super) struct ExternalTokens {
     stored: Option<StoredTokens>,
-    /// Increases with each token.
+    /// The serial number of the last token. Increases with each.
     serial: u64,
-    /// Somebody has signed out, so none are fetched until the next sign-in.
+    /// Somebody has signed out, so no tokens are fetched until the next sign-in.
     signed_out: bool,
 }
 
-/// A version of the tokens, to detect a change during a fetch.
+/// A version of the stored tokens, to detect a change during a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     serial: u64,
@@ -149,7 +149,7 @@ impl ExternalTokens {
         }
     }
 
-    /// Stores tokens that were fetched at this epoch. None: somebody has signed out or in since, or had signed out before.
+    /// Stores tokens whose fetch began at this epoch. None: somebody has signed out or in since, or had signed out before.
     pub(super) fn store_fetched(
         &mut self,
         epoch: Epoch,
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_whose_it_is() {
+    fn the_account_and_plan_of_a_token_are_its_claims() {
         let tokens = ChatGptTokens::new(&format!(" {PLUS}\n"), None, None).unwrap();
         assert_eq!(
             (tokens.account_id.as_str(), tokens.plan.as_deref()),
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_is_the_tokens_own_word() {
+    fn a_workspace_is_checked_by_the_tokens_claims() {
         let ours = ["acc-1".to_owned()];
         assert!(ChatGptTokens::new(PLUS, None, None).unwrap().are_of(&ours));
         assert!(
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_undoes_nothing() {
+    fn a_late_fetch_undoes_no_sign_in_or_out() {
         let tokens = || ChatGptTokens::new(PLUS, None, None).unwrap();
         let mut external = ExternalTokens::default();
         let before = external.epoch();

@@ -7,7 +7,7 @@ use super::message::{RpcErrorObject, RpcErrorResponse, encode};
 use super::{Connection, ConnectionInner};
 use crate::call_error::CallError;
 
-/// Messages that may be queued. As many turns can request a token at once; further requests are refused.
+/// Messages that may be queued. Turns can request as many tokens at once; further requests are refused.
 const LINES: usize = 256;
 
 /// Codex's request when the model refuses the token that the gateway provided.
@@ -29,8 +29,8 @@ pub(crate) enum AccountLine {
 }
 
 impl Connection {
-    /// Subscribes to messages about the account. Only the first subscriber receives any; until then requests are refused, like
-    /// all others.
+    /// Subscribes to messages about the account. The first subscriber receives them all. Before there is one, requests are
+    /// refused.
     pub(crate) fn subscribe_account(&self) -> mpsc::Receiver<AccountLine> {
         let (sender, receiver) = mpsc::channel(LINES);
         // A second subscriber's sender is dropped.
@@ -38,7 +38,7 @@ impl Connection {
         receiver
     }
 
-    /// Responds to a request of Codex's with an error.
+    /// Responds to a request from Codex with an error.
     pub(crate) async fn refuse(
         &self,
         id: &RawValue,
@@ -53,7 +53,7 @@ impl Connection {
 }
 
 impl ConnectionInner {
-    /// Forwards a request about the account. False: it is another, or there is no subscriber with room for it.
+    /// Forwards a request about the account. False: it is of another kind, or no subscriber has room for it.
     pub(super) fn forward_account_request(
         &self,
         method: &str,

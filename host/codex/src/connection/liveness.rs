@@ -1,4 +1,4 @@
-//! Liveness of a child: it writes by itself, or responds to a probe.
+//! Liveness of a child: whether it writes by itself or responds to a probe.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Connection, ConnectionInner, lock};
+use super::{Connection, ConnectionInner};
 
-/// Silence after which a child that owes a response is probed. A call takes it a few milliseconds.
+/// Silence after which a child that owes a response is probed. A call usually takes a few milliseconds.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// The same before `turn/start`, which cannot be repeated on another child. The probe takes less than a millisecond, and a
-/// busy child is never silent for so long.
+/// Silence after which a child is probed before `turn/start`, which cannot be repeated on another child. The probe takes less
+/// than a millisecond, and a busy child is never silent for so long.
 const FRESH: Duration = Duration::from_millis(200);
 
-/// How long the response may take: so many steps. Of 100 turns started at once on two cores, the last was answered after
-/// 0.8 s (0.169.0). In steps, because a single wait may elapse while this process itself is stopped.
+/// How long the response to a probe may take, in steps. Of 100 turns started at once on two cores, the last was answered after
+/// 0.8 s (0.169.0). A single wait could elapse while this process itself is stopped; several steps do not.
 const STEP: Duration = Duration::from_millis(750);
 const STEPS: u32 = 4;
 
-/// A call that costs the child nothing. Any response will do, an error included.
+/// A call that costs the child next to nothing. Any response shows liveness, an error included.
 const PROBE: &str = "thread/loaded/list";
 
-/// A connection that it does not keep open.
+/// A weak handle to a connection, which does not keep it alive.
 #[derive(Debug)]
 pub(crate) struct WeakConnection(Weak<ConnectionInner>);
 
@@ -38,14 +38,14 @@ impl WeakConnection {
     /// Whether the model is answering a turn of the child, and has sent some of the answer after this time.
     pub(crate) fn model_has_sent_after(&self, time: Instant) -> bool {
         self.0.upgrade().is_some_and(|inner| {
-            let turns = lock(&inner.turns);
+            let turns = inner.turns.lock();
             turns.values().any(|turn| turn.model_has_sent_after(time))
         })
     }
 }
 
 impl Connection {
-    /// Completes when the child does not respond. It is probed whenever it has been silent for a second.
+    /// Completes when the child does not respond. The child is probed whenever it has been silent for a second.
     pub(crate) async fn unresponsive(&self) {
         loop {
             if !self.responds_after(QUIET).await {
@@ -70,12 +70,12 @@ impl Connection {
         self.inner.lines_read.load(Ordering::Relaxed)
     }
 
-    /// Whether the child responds. Returns at once if it has just written anything.
+    /// Whether the child responds. Returns at once if the child wrote something in the last 200 ms.
     pub(crate) async fn responds(&self) -> bool {
         self.responds_after(FRESH).await
     }
 
-    /// The same; probes the child only after this silence.
+    /// Whether the child responds. It is probed only if it has been silent for this long.
     async fn responds_after(&self, silence: Duration) -> bool {
         if self.quiet_for() < silence {
             return true;

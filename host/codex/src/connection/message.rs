@@ -36,8 +36,8 @@ pub(super) struct RpcNotification {
     pub(super) method: &'static str,
 }
 
-/// Encodes a message as one line. Verbatim JSON may contain line breaks, and what follows one would be a message of its
-/// author's making, so that is an error.
+/// Encodes a message as one line. A line break within verbatim JSON is an error: what follows it would be a message of its
+/// author's choosing.
 pub(super) fn encode(message: &impl Serialize) -> Result<Bytes, CallError> {
     let mut line = serde_json::to_vec(message).map_err(CallError::Malformed)?;
     if memchr::memchr2(b'\n', b'\r', &line).is_some() {

@@ -10,14 +10,17 @@ use super::ConnectionInner;
 /// Bytes of one read from the child's stdout.
 const READ_BYTES: usize = 256 << 10;
 
-/// Reads lines to the end of stdout. A line beyond the limit is an error: the rest cannot be trusted.
+/// Reads and dispatches lines to the end of stdout.
+///
+/// # Errors
+/// Reading fails, or a line exceeds the limit: what follows it cannot be trusted.
 pub(super) async fn read(
     mut stdout: impl AsyncRead + Unpin,
     inner: &ConnectionInner,
     line_bytes: usize,
 ) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
-    // Bytes of the buffer that contain no line end.
+    // The start of the buffer, which was searched and has no line end.
     let mut searched = 0;
     loop {
         while let Some(end) = memchr::memchr(b'\n', &buffer[searched..]) {

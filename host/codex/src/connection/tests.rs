@@ -1,4 +1,4 @@
-//! The connection over an in-memory pipe, with the test in Codex's place.
+//! The connection over an in-memory pipe. The test plays Codex.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use airlock_wire::decode::RpcError;
@@ -17,7 +17,7 @@ const BOUNDS: ConnectionLimits = ConnectionLimits {
     line_bytes: 1 << 20,
 };
 
-/// The far end: Codex as the test plays it.
+/// The far end of the pipe, which plays Codex.
 struct Far {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     write: WriteHalf<DuplexStream>,
@@ -27,7 +27,7 @@ impl Far {
     async fn next(&mut self) -> Value {
         serde_json::from_str(&self.lines.next_line().await.unwrap().unwrap()).unwrap()
     }
-    async fn say(&mut self, message: Value) {
+    async fn send(&mut self, message: Value) {
         self.write
             .write_all(format!("{message}\n").as_bytes())
             .await
@@ -50,14 +50,14 @@ fn pair(bounds: ConnectionLimits) -> (Connection, Far) {
 }
 
 #[tokio::test]
-async fn answers_come_back_in_any_order() {
+async fn responses_may_arrive_in_any_order() {
     let (connection, mut far) = pair(BOUNDS);
     let codex = async {
         let first = far.next().await;
         let second = far.next().await;
         assert_eq!(first["method"], "one");
-        far.say(json!({"id": second["id"], "result": 2})).await;
-        far.say(json!({"id": first["id"], "result": 1})).await;
+        far.send(json!({"id": second["id"], "result": 2})).await;
+        far.send(json!({"id": first["id"], "result": 1})).await;
     };
     let (one, two, ()) = tokio::join!(
         connection.call::<u32>("one", &()),
@@ -68,14 +68,14 @@ async fn answers_come_back_in_any_order() {
 }
 
 #[tokio::test]
-async fn an_error_is_told_from_silence_and_from_the_end() {
+async fn errors_timeouts_and_the_end_are_distinguished() {
     let (connection, mut far) = pair(ConnectionLimits {
         call_timeout: Duration::from_millis(50),
         ..BOUNDS
     });
     let codex = async {
         let call = far.next().await;
-        far.say(json!({"id": call["id"], "error": {"code": -32001, "message": "later"}}))
+        far.send(json!({"id": call["id"], "error": {"code": -32001, "message": "later"}}))
             .await;
     };
     let (refused, ()) = tokio::join!(connection.call::<Value>("busy", &()), codex);
@@ -100,15 +100,15 @@ async fn no_more_calls_are_in_flight_than_the_cap() {
         for _ in 0..4 {
             ids.push(far.next().await["id"].clone());
         }
-        // The fifth comes only once one of the four is answered.
+        // The fifth call is sent only once one of the four has its response.
         let early = tokio::time::timeout(Duration::from_millis(50), far.next()).await;
         assert!(early.is_err());
         for id in ids {
-            far.say(json!({"id": id, "result": 0})).await;
+            far.send(json!({"id": id, "result": 0})).await;
         }
         for _ in 0..2 {
             let id = far.next().await["id"].clone();
-            far.say(json!({"id": id, "result": 0})).await;
+            far.send(json!({"id": id, "result": 0})).await;
         }
     };
     let (results, ()) = tokio::join!(calls, codex);
@@ -116,7 +116,7 @@ async fn no_more_calls_are_in_flight_than_the_cap() {
 }
 
 #[tokio::test]
-async fn a_probe_does_not_wait_for_a_place() {
+async fn a_probe_does_not_wait_for_a_permit() {
     let (connection, mut far) = pair(BOUNDS);
     let calls = futures_util::future::join_all((0..4).map(|_| connection.call::<u32>("m", &())));
     let codex = async {
@@ -127,11 +127,11 @@ async fn a_probe_does_not_wait_for_a_place() {
         let probe = async {
             let asked = far.next().await;
             assert_eq!(asked["method"], "are/you/there");
-            far.say(json!({"id": asked["id"], "result": {}})).await;
+            far.send(json!({"id": asked["id"], "result": {}})).await;
         };
         tokio::join!(connection.probe("are/you/there"), probe);
         for id in ids {
-            far.say(json!({"id": id, "result": 0})).await;
+            far.send(json!({"id": id, "result": 0})).await;
         }
     };
     let (results, ()) = tokio::join!(calls, codex);
@@ -147,7 +147,7 @@ async fn no_call_is_more_than_one_line() {
     let codex = async {
         let call = far.next().await;
         assert_eq!(call["method"], "next");
-        far.say(json!({"id": call["id"], "result": 1})).await;
+        far.send(json!({"id": call["id"], "result": 1})).await;
     };
     let (answer, ()) = tokio::join!(connection.call::<u32>("next", &()), codex);
     assert_eq!(answer.unwrap(), 1);
@@ -156,34 +156,34 @@ async fn no_call_is_more_than_one_line() {
 #[tokio::test]
 async fn requests_of_codex_are_refused_under_their_own_id() {
     let (connection, mut far) = pair(BOUNDS);
-    far.say(json!({"id": 1, "method": "item/tool/call", "params": {}}))
+    far.send(json!({"id": 1, "method": "item/tool/call", "params": {}}))
         .await;
     let refusal = far.next().await;
     assert_eq!(
         (refusal["id"].clone(), refusal["error"]["code"].clone()),
         (json!(1), json!(-32601))
     );
-    // The same number in our own numbering is another thing.
+    // A call of the gateway has the same id; the numbering is independent.
     let codex = async {
         let call = far.next().await;
         assert_eq!(call["id"], 1);
-        far.say(json!({"id": 1, "result": "ours"})).await;
+        far.send(json!({"id": 1, "result": "ours"})).await;
     };
     let (answer, ()) = tokio::join!(connection.call::<String>("m", &()), codex);
     assert_eq!(answer.unwrap(), "ours");
 }
 
 #[tokio::test]
-async fn the_end_fails_calls_only_after_all_was_read() {
+async fn calls_fail_only_after_all_output_was_read() {
     let (connection, mut far) = pair(BOUNDS);
     let turn = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     connection.register("t", &turn);
     let codex = async {
         far.next().await;
-        far.say(json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}})).await;
+        far.send(json!({"method": "item/agentMessage/delta", "params": {"threadId": "t", "turnId": "u", "itemId": "i", "delta": "last words"}})).await;
         let whole = json!({"type": "agentMessage", "id": "i", "text": "last words", "phase": null});
-        far.say(json!({"method": "item/completed", "params": {"threadId": "t", "turnId": "u", "item": whole}})).await;
-        far.say(json!({"method": "turn/completed", "params": {"threadId": "t", "turn": {"id": "u", "status": "completed", "error": null}}})).await;
+        far.send(json!({"method": "item/completed", "params": {"threadId": "t", "turnId": "u", "item": whole}})).await;
+        far.send(json!({"method": "turn/completed", "params": {"threadId": "t", "turn": {"id": "u", "status": "completed", "error": null}}})).await;
         drop(far);
     };
     let (call, ()) = tokio::join!(connection.call::<Value>("m", &()), codex);
@@ -196,7 +196,7 @@ async fn the_end_fails_calls_only_after_all_was_read() {
 }
 
 #[tokio::test]
-async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
+async fn the_output_of_a_child_that_stops_reading_is_still_read() {
     let (stdin, far_stdin) = tokio::io::duplex(64);
     let (stdout, mut far_stdout) = tokio::io::duplex(64 << 10);
     let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
@@ -222,7 +222,7 @@ async fn a_child_that_reads_no_more_is_hung_up_on_and_still_heard() {
 }
 
 #[tokio::test]
-async fn garbage_is_passed_over_and_an_endless_line_ends_the_connection() {
+async fn malformed_lines_are_skipped_and_an_endless_line_ends_the_connection() {
     let (connection, mut far) = pair(BOUNDS);
     far.write
         .write_all(b"not json\n\n{\"neither\":1}\n{\"id\":\"x\",\"result\":1}\n")
@@ -230,7 +230,7 @@ async fn garbage_is_passed_over_and_an_endless_line_ends_the_connection() {
         .unwrap();
     let codex = async {
         let call = far.next().await;
-        far.say(json!({"id": call["id"], "result": "x".repeat(900_000)}))
+        far.send(json!({"id": call["id"], "result": "x".repeat(900_000)}))
             .await;
         far.write.write_all(&vec![b'x'; (1 << 20) + 300_000]).await
     };

@@ -41,8 +41,8 @@ pub(super) async fn write(
     }
 }
 
-/// Joins a line with the queued ones, as each write is a system call; a large one is written directly. The buffer is reused, and
-/// is at most twice `JOINED_BYTES`.
+/// Joins a line with the queued ones, as each write is a system call. A large line is returned as it is. The buffer is reused,
+/// and is at most twice `JOINED_BYTES`.
 fn join<'a>(
     line: &'a [u8],
     waiting: &mut Peekable<impl Iterator<Item = Bytes>>,

@@ -1,11 +1,11 @@
-//! Every failure of the model that was recorded, as Codex 0.169.0 reports it, and what a client hears.
+//! Every recorded failure of the model, as Codex 0.169.0 reports it, and the failure for clients.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use serde_json::json;
 
 use super::*;
 
-fn heard(error: &Value) -> Ending {
+fn ending(error: &Value) -> Ending {
     let error: TurnError = serde_json::from_value(error.clone()).unwrap();
     of_turn(Some(&error)).ending
 }
@@ -70,7 +70,7 @@ fn each_recorded_failure_has_its_kind_and_code() {
     ];
     for (info, kind, code) in table {
         let said = json!({"message": "at http://10.0.0.1/v1 in /home/x", "codexErrorInfo": info});
-        let Ending::Failed(problem) = heard(&said) else {
+        let Ending::Failed(problem) = ending(&said) else {
             panic!("{info}")
         };
         assert_eq!(
@@ -86,7 +86,7 @@ fn each_recorded_failure_has_its_kind_and_code() {
 }
 
 #[test]
-fn only_a_401_says_that_the_account_is_refused() {
+fn only_a_401_means_that_the_account_is_refused() {
     let refused = |info: Value| {
         let said = json!({"message": "", "codexErrorInfo": info});
         is_refused(&serde_json::from_value(said).unwrap())
@@ -102,18 +102,18 @@ fn only_a_401_says_that_the_account_is_refused() {
 }
 
 #[test]
-fn a_limit_says_when_to_try_again() {
+fn a_limit_has_a_retry_after() {
     let said = json!({"message": "", "codexErrorInfo": "rateLimitExceeded"});
-    let Ending::Failed(problem) = heard(&said) else {
+    let Ending::Failed(problem) = ending(&said) else {
         panic!("not failed")
     };
     assert!(problem.retry_after_seconds.is_some());
 }
 
 #[test]
-fn a_400_of_the_model_is_told_in_its_own_words() {
+fn a_400_of_the_model_has_its_message() {
     let body = r#"{"error": {"message": "Invalid 'input'", "type": "invalid_request_error", "code": null}}"#;
-    let Ending::Failed(problem) = heard(&json!({"message": body, "codexErrorInfo": "other"}))
+    let Ending::Failed(problem) = ending(&json!({"message": body, "codexErrorInfo": "other"}))
     else {
         panic!("not failed")
     };
@@ -125,7 +125,7 @@ fn a_400_of_the_model_is_told_in_its_own_words() {
 fn a_400_of_the_model_names_its_field() {
     let param = |error: Value| {
         let body = json!({ "error": error }).to_string();
-        let Ending::Failed(problem) = heard(&json!({"message": body, "codexErrorInfo": "other"}))
+        let Ending::Failed(problem) = ending(&json!({"message": body, "codexErrorInfo": "other"}))
         else {
             panic!("not failed")
         };
@@ -165,10 +165,10 @@ fn a_400_of_the_model_names_its_field() {
 }
 
 #[test]
-fn older_codexs_and_silent_models_are_told_apart_by_their_words() {
+fn older_codexs_and_silent_models_are_recognised_by_their_messages() {
     let code = |message: &str| {
         let Ending::Failed(problem) =
-            heard(&json!({"message": message, "codexErrorInfo": "other"}))
+            ending(&json!({"message": message, "codexErrorInfo": "other"}))
         else {
             panic!("not failed")
         };
@@ -181,21 +181,21 @@ fn older_codexs_and_silent_models_are_told_apart_by_their_words() {
 }
 
 #[test]
-fn a_model_that_stops_short_did_not_fail() {
+fn a_cut_answer_is_no_failure() {
     let cut = json!({"message": "Incomplete response returned, reason: max_output_tokens", "codexErrorInfo": "other"});
-    assert_eq!(heard(&cut), Ending::Incomplete(Shortfall::MaxOutputTokens));
+    assert_eq!(ending(&cut), Ending::Incomplete(Shortfall::MaxOutputTokens));
     let filtered = json!({
         "message": "stream disconnected before completion: Incomplete response returned, reason: content_filter",
         "codexErrorInfo": "other",
     });
     assert_eq!(
-        heard(&filtered),
+        ending(&filtered),
         Ending::Incomplete(Shortfall::ContentFilter)
     );
 }
 
 #[test]
-fn calls_that_fail_are_told_apart() {
+fn failed_calls_are_distinguished() {
     let code = |error| of_call("turn/start", error).problem.code.unwrap();
     let refused = |code, message: &str| {
         CallError::Refused(RpcError {
@@ -220,7 +220,7 @@ fn calls_that_fail_are_told_apart() {
 }
 
 #[test]
-fn a_connection_that_did_not_come_about_is_known_by_its_words() {
+fn a_failed_connection_is_recognised_by_its_message() {
     let reconnecting = |details: &str, status: Option<u16>| {
         json!({"message": "Reconnecting... 2/5", "additionalDetails": details,
             "codexErrorInfo": {"responseStreamDisconnected": {"httpStatusCode": status}}})

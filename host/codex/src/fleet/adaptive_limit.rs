@@ -4,22 +4,22 @@
 //! (0.169.0). The limit decreases by a share when a call is refused, is not answered, or takes long, and increases by steps
 //! while turns begin promptly.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Responses that take longer are a sign of overload. Of 100 turns begun at once the last took 0.8 s, on two cores.
+/// A response that takes longer is a sign of overload. Of 100 turns begun at once on two cores, the last took 0.8 s.
 const SLOW: Duration = Duration::from_secs(2);
 
-/// The time after a decrease in which there is no other: calls that were in flight then do not count.
+/// The time after a decrease in which the limit does not decrease again, so that calls in flight do not count twice.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// The minimum: what one fan-out may need.
+/// The minimum of the limit: as many turns as one fan-out may have.
 const LEAST: usize = 20;
 
-/// The limit, and the state that it follows.
+/// The limit of concurrent turns, and the observations that change it.
 #[derive(Debug)]
 pub(crate) struct AdaptiveLimit {
     state: Mutex<LimitState>,
@@ -35,7 +35,7 @@ struct LimitState {
 }
 
 impl AdaptiveLimit {
-    /// Starts at the maximum.
+    /// A limit that starts at its maximum, `most`.
     pub(super) fn new(most: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -44,7 +44,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// The limit, as it changes.
+    /// The current limit. The receiver follows the changes.
     pub(super) fn turns(&self) -> watch::Receiver<usize> {
         self.turns.subscribe()
     }
@@ -64,7 +64,7 @@ impl AdaptiveLimit {
         }
     }
 
-    /// Records that Codex has refused a call because it is busy, or has not answered it.
+    /// Records that Codex has refused a call because it is overloaded, or has not answered it in time.
     pub(crate) fn refused(&self) {
         self.shrink(3, 4);
     }
@@ -89,9 +89,8 @@ impl AdaptiveLimit {
         }
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, LimitState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

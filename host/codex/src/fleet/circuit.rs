@@ -7,22 +7,22 @@ use tokio::time::Instant;
 use crate::binary;
 use airlock_types::wit::Problem;
 
-/// Pauses between starts: after the first failure, doubling up to the last.
+/// The pause between starts after the first failure, and the longest. The pause doubles with each failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
-/// A child that ran this long had started well, so its end is no failure.
+/// The end of a child that ran this long does not count as a failure.
 pub(super) const RAN_WELL: Duration = Duration::from_secs(30);
 
 /// Failures in a row that open the circuit: requests are then refused at once.
 const PATIENCE: u32 = 3;
 
-/// The failures of a home's children.
+/// The recent failures of a home's children, and what follows from them.
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     /// Failures in a row.
     failures: u32,
-    /// When the last failure was.
+    /// The time of the last failure.
     last: Option<Instant>,
     /// No start before this.
     until: Option<Instant>,
@@ -31,7 +31,7 @@ pub(super) struct Circuit {
 }
 
 impl Circuit {
-    /// Whether a child may be started while `starting` others are. After a failure, one at a time.
+    /// Whether a child may be started while `starting` others are being started. After a failure, one at a time.
     pub(super) fn allows(&self, starting: usize, now: Instant) -> bool {
         let one = self.failures == 0 || starting == 0;
         one && self.until.is_none_or(|until| until <= now)
@@ -42,7 +42,7 @@ impl Circuit {
         self.until
     }
 
-    /// Why requests are refused.
+    /// Why requests are refused. None: the circuit is closed.
     pub(super) fn problem(&self) -> Option<&Problem> {
         self.open.as_ref()
     }
@@ -52,20 +52,20 @@ impl Circuit {
         self.failures
     }
 
-    /// A child answers: the circuit closes. The failures are reset only once it has run for 30 s.
+    /// Closes the circuit, as a child has started. The failures are reset only once it has run for 30 s.
     pub(super) fn started(&mut self) {
         self.open = None;
         self.until = None;
     }
 
-    /// A child serves: failures older than 30 s are reset.
+    /// Resets failures older than 30 s, as a child serves.
     pub(super) fn serves(&mut self, now: Instant) {
         if self.last.is_some_and(|last| now >= last + RAN_WELL) {
             *self = Self::default();
         }
     }
 
-    /// A child did not start, or ended early.
+    /// Records that a child did not start, or ended early.
     pub(super) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.pause(now);
@@ -74,7 +74,7 @@ impl Circuit {
         }
     }
 
-    /// There is no usable binary: the circuit opens at once. One may be installed, so it is looked for again.
+    /// Opens the circuit at once, as there is no usable binary. It is looked for again after the pause, as one may be installed.
     pub(super) fn no_binary(&mut self, problem: Problem, now: Instant) {
         self.failures = self.failures.max(PATIENCE).saturating_add(1);
         self.pause(now);

@@ -1,4 +1,4 @@
-//! The life of one child: started, attached to the account, watched, drained, and ended.
+//! The life of one child: start, attachment to the account, watch, drain, and end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,11 +25,11 @@ const LOGIN_POLL: Duration = Duration::from_secs(2);
 /// The pause between probes of a child.
 const PROBE_PAUSE: Duration = Duration::from_secs(5);
 
-/// Probes in a row without a response after which a child is given up with its turns: after 16 s, since each takes the
-/// pause and the 3 s that a response may take.
+/// Probes in a row without a response after which a child is ended with its turns. That takes 16 s: each round has the pause
+/// and the 3 s that a response may take.
 const SILENT_ROUNDS: u32 = 2;
 
-/// How long each step of ending such a child may take.
+/// How long each step of ending an unresponsive child may take.
 const HUNG_END_STEP: Duration = Duration::from_millis(500);
 
 /// How long a child that has closed its stdin may go on writing.
@@ -50,34 +50,34 @@ enum RetireReason {
     Stopping,
 }
 
-/// Runs one child from its start to its end.
+/// Starts one child, watches it, and ends it.
 pub(super) async fn live(fleet: &FleetInner, number: u64) {
     let began = Instant::now();
-    // Read before the start: a child may not know of a login that is made while it starts.
+    // Read before the start: a child may not know a login that is made during it.
     let mut generation = fleet.account.generation();
     let login = LoginFile::read(fleet.launch.home().login_file()).await;
-    // Not raced with the stop: a child that has been spawned is ended step by step.
+    // The gateway's stop does not cancel this: a child that was spawned must be ended in its steps.
     let started = start(fleet, number).await;
     let Some((child, worker)) = publish(fleet, number, started) else {
         return;
     };
     let reason = tokio::select! {
         reason = watch(fleet, &worker, login) => reason,
-        () = worker.warm_threads.keep(&worker.connection, || worker.count_thread()) => RetireReason::Broken,
+        () = worker.warm_threads.maintain(&worker.connection, || worker.count_thread()) => RetireReason::Broken,
         // The fleet holds the sender, so the channel stays open.
         _ = generation.changed() => RetireReason::Outdated,
     };
     retire(fleet, &worker, reason, began);
     drain(fleet, &worker, reason).await;
     match reason {
-        // A child that hangs heeds only SIGKILL, and nothing waits for its output.
+        // An unresponsive child reacts only to SIGKILL, and nothing waits for its output.
         RetireReason::Hung => child.end_within(HUNG_END_STEP).await,
         _ => child.end().await,
     }
     remove(fleet, &worker);
 }
 
-/// Adds a child that has started to the roster, or records why none has. None: it did not start.
+/// Adds a started child to the roster, or records why the start failed. None: it failed.
 fn publish(
     fleet: &FleetInner,
     number: u64,
@@ -112,7 +112,7 @@ fn publish(
     started
 }
 
-/// Takes a child out of service. One that broke soon after its start counts as a failure of the circuit.
+/// Takes a child out of service. If it broke soon after its start, the circuit counts a failure.
 fn retire(fleet: &FleetInner, worker: &Worker, reason: RetireReason, began: Instant) {
     match reason {
         RetireReason::Broken | RetireReason::Hung => {
@@ -126,7 +126,7 @@ fn retire(fleet: &FleetInner, worker: &Worker, reason: RetireReason, began: Inst
     }
 }
 
-/// Waits for the turns that a child still runs, as long as it can end them. Each turn has a deadline, so the wait has one.
+/// Waits for the turns that a child still runs, unless it cannot end them. Each turn has a deadline, so the wait is bounded.
 async fn drain(fleet: &FleetInner, worker: &Worker, reason: RetireReason) {
     match reason {
         RetireReason::Outdated | RetireReason::Replaced | RetireReason::Hung => {
@@ -143,7 +143,7 @@ async fn drain(fleet: &FleetInner, worker: &Worker, reason: RetireReason) {
 /// Removes a child that has ended from the roster, and adds its counts to the fleet's.
 fn remove(fleet: &FleetInner, worker: &Worker) {
     let mut state = fleet.lock();
-    // Under the same lock, so that a report counts them once.
+    // Under the lock that removes the child, so that a report counts its threads once.
     let threads = worker.counters.threads();
     fleet.counts.threads.fetch_add(threads, Ordering::Relaxed);
     let begun = worker.counters.begun();
@@ -198,14 +198,14 @@ async fn start(fleet: &FleetInner, number: u64) -> Result<(Child, Arc<Worker>), 
     Ok((child, Arc::new(worker)))
 }
 
-/// Attaches a child to the account, and reads its models and its account. The account is None where it cannot be read.
+/// Attaches a child to the account, and reads its models and its account. The account is None if it cannot be read.
 async fn read(
     fleet: &FleetInner,
     connection: &Connection,
     thread_catalogs: Option<&ThreadCatalogs>,
 ) -> Result<(ModelList, Option<AccountReadResponse>), CallError> {
     let home = fleet.launch.home();
-    // The scripted model answers to any name, so only the list reveals a name that a real login lacks.
+    // The rehearsal's model accepts any name, so only the list reveals a name that a real login lacks.
     let open = home.custom_provider && !home.rehearsal;
     fleet.account.attach(connection).await;
     let account = connection.call::<AccountReadResponse>("account/read", &Nothing {});
@@ -253,7 +253,7 @@ fn worker(
     }
 }
 
-/// Waits until a child must leave service. `login` is the login's file as it was before the start.
+/// Waits until a child must leave service. `login` is the state of the login's file before the start.
 async fn watch(fleet: &FleetInner, worker: &Worker, login: LoginFile) -> RetireReason {
     let connection = &worker.connection;
     // Codex rewrites the file when it refreshes tokens, so a change is a new login only while nobody is signed in, or
@@ -300,7 +300,7 @@ async fn ends(connection: &Connection) {
     tokio::select! {
         () = connection.closed() => tracing::warn!("codex ended"),
         () = connection.stdin_closed() => {
-            tracing::warn!("codex reads no more");
+            tracing::warn!("codex has closed its stdin");
             // Its remaining output belongs to replies that are nearly complete.
             let _ = timeout(FINAL_OUTPUT, connection.closed()).await;
         }
@@ -323,8 +323,8 @@ async fn stops_responding(worker: &Worker) {
     }
 }
 
-/// Completes when a child has not responded `SILENT_ROUNDS` times in a row. One that was only
-/// stopped for a while goes on with the turns that it has.
+/// Completes when a child has not responded `SILENT_ROUNDS` times in a row. One that was only stopped for a while goes on with
+/// its turns.
 async fn falls_silent(connection: &Connection) {
     let mut rounds = 0;
     while rounds < SILENT_ROUNDS {
@@ -352,7 +352,7 @@ mod tests {
     };
 
     #[tokio::test(start_paused = true)]
-    async fn a_child_that_hangs_is_noticed() {
+    async fn an_unresponsive_child_is_noticed() {
         let (near, _far) = duplex(64 << 10);
         let (stdout, stdin) = split(near);
         let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_child_that_answers_anything_does_not_hang() {
+    async fn a_child_that_sends_any_response_is_responsive() {
         let (near, far) = duplex(64 << 10);
         let (stdout, stdin) = split(near);
         let connection = Connection::open(stdin, stdout, BOUNDS, &Tasks::default());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The file, and when it was written.
+/// The login's file and its modification time.
 #[derive(Debug)]
 pub(super) struct LoginFile {
     file: PathBuf,
@@ -17,7 +17,7 @@ impl LoginFile {
         Self { file, modified }
     }
 
-    /// Whether the file has changed since. A running Codex does not notice (0.169.0).
+    /// Whether the file has changed since it was read. A running Codex does not notice a change (0.169.0).
     pub(super) async fn has_changed(&self) -> bool {
         modified(&self.file).await != self.modified
     }
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_login_that_comes_or_goes_is_seen() {
+    async fn a_login_that_appears_or_disappears_is_a_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("auth.json");
         let absent = LoginFile::read(file.clone()).await;

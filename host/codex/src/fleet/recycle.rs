@@ -47,8 +47,8 @@ pub(super) async fn round(fleet: &FleetInner) {
     fleet.wake.notify_one();
 }
 
-/// Marks a child for replacement: one at a time, and none while more children leave than serve, which bounds their number
-/// under a load that makes each child large.
+/// Marks a child for replacement: one at a time, and none while more children leave than serve. That bounds the number of
+/// children under a load that makes each of them large.
 pub(super) fn mark(fleet: &FleetInner, roster: &mut Roster<Worker>) {
     let leaving = |entry: &&PoolEntry<Worker>| entry.state == WorkerState::Leaving;
     let many = roster.entries.iter().filter(leaving).count() > fleet.terms.children;

@@ -10,32 +10,32 @@ use super::roster::{PoolEntry, ReplaceReason, WorkerState};
 use super::{Fleet, FleetCounts, FleetState, PoolMember as _, Worker};
 use crate::upstream::{ModelReport, StoppedTurns};
 
-/// The children of one home, as they are now.
+/// The state of one home's children.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct FleetReport {
-    /// Whether children are started.
+    /// Whether children may be started.
     pub circuit: CircuitReport,
     /// Each child.
     pub children: Vec<ChildReport>,
     /// Children that are being started.
     pub starting: usize,
-    /// Children that were started since the gateway was.
+    /// Children that were started since the gateway started.
     pub started: u64,
     /// Children that were replaced, by reason.
     pub replaced: Vec<ReplacedCount>,
-    /// Threads that were started since the gateway was.
+    /// Threads that were started since the gateway started.
     pub threads: u64,
-    /// Turns that were begun since the gateway was started.
+    /// Turns that were begun since the gateway started.
     pub turns_begun: u64,
-    /// Bytes of Codex's own log.
+    /// Bytes of Codex's log database.
     pub log_bytes: u64,
     /// Whether the model can be reached.
     pub model: ModelReport,
-    /// Turns that were stopped because of the model.
+    /// Turns that were stopped because the model was silent or looped.
     pub stopped_turns: StoppedTurns,
 }
 
-/// Whether children are started.
+/// The state of the circuit breaker.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CircuitReport {
     /// `closed`, `open`, or `half_open` while a probe runs.
@@ -55,19 +55,19 @@ pub struct ChildReport {
     pub pid: Option<u32>,
     /// `spare`, `serving` or `leaving`.
     pub state: WorkerState,
-    /// Why it is to be replaced.
+    /// Why the child is to be replaced. None: it is not.
     pub due: Option<ReplaceReason>,
     pub version: String,
     pub age_seconds: u64,
-    /// Threads that it has started.
+    /// Threads that the child has started.
     pub threads: u64,
-    /// Threads that wait for a request.
+    /// Prewarmed threads that wait for a request.
     pub warm_threads: usize,
-    /// Turns that it has, those that wait for their client among them.
+    /// Turns of the child, parked ones included.
     pub turns: usize,
-    /// Milliseconds since its last output.
+    /// Milliseconds since the child's last output.
     pub quiet_ms: u64,
-    /// Resident memory, as last measured.
+    /// Bytes of resident memory, as last measured.
     pub resident_bytes: u64,
     pub signed_out: bool,
 }
@@ -80,7 +80,7 @@ pub struct ReplacedCount {
 }
 
 impl Fleet {
-    /// The children as they are now.
+    /// Reports the state of the children.
     pub(crate) fn report(&self) -> FleetReport {
         let (fleet, now) = (&self.inner, Instant::now());
         let counts = &fleet.counts;

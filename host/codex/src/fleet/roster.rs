@@ -1,4 +1,4 @@
-//! The roster of children: which serve, which is the spare, which are due for replacement, and which leave.
+//! The roster of children: which of them serve, stand by, are due for replacement, or leave.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ pub enum ReplaceReason {
     Age,
     /// The home's log is as large as it may be; only a start makes it smaller.
     Log,
-    /// There is another login, which it cannot know of.
+    /// Its login has been replaced by another.
     Login,
     /// It ended, or hangs.
     Broken,
 }
 
 impl ReplaceReason {
-    /// All of them, with their names.
+    /// All reasons, with their names.
     pub const ALL: [(Self, &'static str); 6] = [
         (Self::Threads, "threads"),
         (Self::Resident, "resident"),
@@ -34,7 +34,7 @@ impl ReplaceReason {
     ];
 }
 
-/// What a child does.
+/// What a child does for the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
@@ -49,7 +49,7 @@ pub enum WorkerState {
 pub(super) trait PoolMember {
     /// Whether calls can be made.
     fn is_open(&self) -> bool;
-    /// Turns that it has.
+    /// The number of its turns.
     fn turns(&self) -> usize;
 }
 
@@ -59,7 +59,7 @@ pub(super) struct PoolEntry<M> {
     pub(super) number: u64,
     pub(super) worker: Arc<M>,
     pub(super) state: WorkerState,
-    /// Why it is to be replaced, as soon as another can take its place.
+    /// Why it is to be replaced as soon as another is ready. None: it stays.
     pub(super) due: Option<ReplaceReason>,
 }
 
@@ -69,9 +69,9 @@ pub(super) struct Roster<M> {
     pub(super) entries: Vec<PoolEntry<M>>,
     /// Children that are being started.
     pub(super) starting: usize,
-    /// Children that shall serve.
+    /// The configured number of serving children.
     children: usize,
-    /// Whether one shall stand by.
+    /// Whether a further one stands by.
     spare: bool,
 }
 
@@ -85,7 +85,7 @@ impl<M: PoolMember> Roster<M> {
         }
     }
 
-    /// A child has started.
+    /// Adds a child that has started, as a spare.
     pub(super) fn add(&mut self, number: u64, worker: Arc<M>) {
         self.entries.push(PoolEntry {
             number,
@@ -95,19 +95,19 @@ impl<M: PoolMember> Roster<M> {
         });
     }
 
-    /// A child is gone.
+    /// Removes a child that has ended.
     pub(super) fn remove(&mut self, number: u64) {
         self.entries.retain(|entry| entry.number != number);
     }
 
-    /// The child with the fewest turns, of those that take some.
+    /// The serving child with the fewest turns.
     pub(super) fn least(&self) -> Option<Arc<M>> {
         let serving = self.entries.iter().filter(|entry| entry.serves());
         let least = serving.min_by_key(|entry| entry.worker.turns());
         least.map(|entry| entry.worker.clone())
     }
 
-    /// Promotes spares to replace children that are gone or due, and returns those that must leave.
+    /// Promotes spares in place of children that have ended or are due, and returns the children that must leave.
     pub(super) fn settle(&mut self) -> Vec<(Arc<M>, ReplaceReason)> {
         let mut leaving = Vec::new();
         // A spare that is due cannot replace another.
@@ -156,7 +156,7 @@ impl<M: PoolMember> Roster<M> {
         wanted.saturating_sub(staying + self.starting)
     }
 
-    /// Marks a child as leaving, whether there is another or not. False: it was leaving already.
+    /// Marks a child as leaving, even if no other serves. False: it was leaving already.
     pub(super) fn leave(&mut self, number: u64) -> bool {
         let entry = self.entries.iter_mut().find(|entry| entry.number == number);
         let entry = entry.filter(|entry| entry.state != WorkerState::Leaving);
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_spare_comes_after_those_who_serve() {
+    fn the_spare_is_started_after_the_serving_children() {
         let mut roster = Roster::new(2, true);
         assert_eq!(roster.missing(), 2);
         roster.starting = 2;
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spare_takes_the_place_of_one_that_is_gone() {
+    fn a_spare_replaces_a_child_that_has_ended() {
         let mut roster = Roster::new(1, true);
         roster.add(1, child(0));
         roster.settle();
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_due_leaves_only_when_another_is_there() {
+    fn a_due_child_leaves_only_when_another_is_ready() {
         for spare in [true, false] {
             let mut roster = Roster::new(1, spare);
             roster.add(1, child(7));
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spare_that_is_due_goes_at_once() {
+    fn a_due_spare_leaves_at_once() {
         let mut roster = Roster::new(1, true);
         roster.add(1, child(0));
         roster.settle();

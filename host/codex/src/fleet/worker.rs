@@ -1,4 +1,4 @@
-//! A running child, as turns use it.
+//! A running child: what turns need of it, its counters, and leases.
 
 use std::ops::Deref;
 use std::path::Path;
@@ -29,21 +29,21 @@ pub(crate) struct Worker {
     pub(crate) connection: Connection,
     pub(crate) version: String,
     pub(crate) model_list: ModelList,
-    /// The thread_catalogs for threads. Without them there are no tools.
+    /// The model catalogs for its threads. None: turns with tools are refused.
     pub(super) thread_catalogs: Option<Arc<ThreadCatalogs>>,
     /// The kind of the login, as `account/read` has it: `chatgpt`, `apiKey`. None: nobody is signed in.
     pub(super) account_kind: Option<String>,
-    /// Threads that wait for a request.
+    /// Prewarmed threads that wait for a request.
     pub(crate) warm_threads: WarmThreads,
     /// The home's provider requires an OpenAI login, and there is none.
     pub(super) signed_out: bool,
-    /// Cancelled when it takes no more turns: parked turns end, the others run on.
+    /// Cancelled when the child takes no more turns: parked turns end, the others run on.
     pub(crate) leaving: CancellationToken,
     /// The limit of concurrent turns, which follows how promptly they begin.
     pub(crate) adaptive_limit: Arc<AdaptiveLimit>,
-    /// Whether the model can be reached, as turns find out.
+    /// Whether the model can be reached, as turns observe.
     pub(crate) upstream: Arc<UpstreamHealth>,
-    /// Cancelled when it does not respond: it gets no more turns.
+    /// Cancelled when the child does not respond: it gets no more turns.
     pub(super) hung: CancellationToken,
     pub(super) counters: WorkerCounters,
 }
@@ -58,24 +58,24 @@ fn unreached(model: &str) -> Failure {
 /// The counters of a child.
 #[derive(Debug)]
 pub(super) struct WorkerCounters {
-    /// Turns that it has, parked ones included.
+    /// The child's turns, parked ones included.
     pub(super) turns: watch::Sender<usize>,
-    /// Threads that it has started.
+    /// Threads that the child has started.
     threads: AtomicU64,
-    /// Turns that it has begun.
+    /// Turns that the child has begun.
     begun: AtomicU64,
-    /// Whether it has ended a turn by itself.
+    /// Whether the child has ended a turn by itself.
     useful: AtomicBool,
     /// Resident memory in bytes, as last measured.
     pub(super) resident: AtomicU64,
-    /// Threads after which it is to be replaced.
+    /// Threads after which the child is to be replaced.
     most: u64,
-    /// Notified when it is to be replaced.
+    /// Notified when the child is to be replaced.
     wake: Arc<Notify>,
 }
 
 impl WorkerCounters {
-    /// The counters of a new child, whose manager is woken after `most` threads.
+    /// The counters of a new child. `wake` is notified after `most` threads.
     pub(super) fn new(most: u64, wake: Arc<Notify>) -> Self {
         Self {
             turns: watch::Sender::default(),
@@ -88,7 +88,7 @@ impl WorkerCounters {
         }
     }
 
-    /// Whether it has ended a turn by itself, which shows that its start was no failure.
+    /// Whether the child has ended a turn by itself, which shows that it started well.
     pub(super) fn is_useful(&self) -> bool {
         self.useful.load(Ordering::Relaxed)
     }
@@ -123,7 +123,7 @@ impl Worker {
         }
     }
 
-    /// Refuses a turn with tools if this child has no thread thread_catalogs.
+    /// Refuses a turn with tools if this child has no thread catalogs.
     pub(crate) fn check_tools(&self, wanted: bool) -> Result<(), Failure> {
         if wanted && self.thread_catalogs.is_none() {
             let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
@@ -133,25 +133,25 @@ impl Worker {
         Ok(())
     }
 
-    /// The model_list for a thread of this model. None: Codex's own.
+    /// The file with the model catalog for a thread of this model. None: Codex's own catalog serves.
     pub(crate) fn thread_catalog(&self, model: Option<&str>, tools: bool) -> Option<&Path> {
         let thread_catalogs = self.thread_catalogs.as_ref()?;
         if tools {
             return Some(&thread_catalogs.plain);
         }
         let (name, listed) = self.model_list.resolve(model)?;
-        // A listed model without a description was announced by OpenAI after the thread_catalogs were made.
+        // A listed model without a description was announced by OpenAI after the catalogs were made.
         let described = thread_catalogs.describe(name) || !listed;
         (described && !self.has_live_models()).then_some(&thread_catalogs.lean)
     }
 
-    /// Whether OpenAI sends this child its models while it runs, so that the models are known only to the child.
+    /// Whether OpenAI sends this child its models at run time, so that only the child knows them.
     fn has_live_models(&self) -> bool {
         let kind = self.account_kind.as_deref();
         kind.is_some_and(|kind| kind.starts_with("chatgpt"))
     }
 
-    /// Marks it as unresponsive: another child takes its turns from now on.
+    /// Marks the child as unresponsive: new turns go to another.
     pub(crate) fn hangs(&self) {
         self.hung.cancel();
     }
@@ -169,12 +169,12 @@ impl Worker {
         self.counters.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records that it has ended a turn by itself.
+    /// Records that the child has ended a turn by itself.
     pub(crate) fn was_useful(&self) {
         self.counters.useful.store(true, Ordering::Relaxed);
     }
 
-    /// Completes when it has no turn. A child that still takes turns may then get another.
+    /// Completes when the child has no turns. If it still takes turns, it may get another at any time.
     pub(super) async fn idle(&self) {
         let mut turns = self.counters.turns.subscribe();
         // The sender is ours.
@@ -182,7 +182,7 @@ impl Worker {
     }
 }
 
-/// A turn's hold on a child, which is not ended as long as there is one.
+/// A turn's hold on a child. A child is not ended while it has leases.
 #[derive(Debug)]
 pub(crate) struct Lease(Arc<Worker>);
 

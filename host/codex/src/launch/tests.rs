@@ -1,4 +1,4 @@
-//! What a Codex process gets, and that it is started at all.
+//! The environment of a Codex process, and its start.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use tokio::process::Command;
 use super::*;
 use airlock_base::descriptors;
 
-/// A launch in a temporary folder with these variables around it.
+/// A launch in a temporary folder, with these variables in the gateway's environment.
 fn launch(
     folder: &Path,
     variables: &[(&str, &str)],
@@ -41,7 +41,7 @@ fn variables(launch: &Launch) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_environment_is_what_is_listed_and_nothing_else() {
+fn codex_inherits_only_listed_variables() {
     let folder = tempfile::tempdir().unwrap();
     let around = [
         ("PATH", "/bin"),
@@ -94,7 +94,7 @@ fn the_environment_is_what_is_listed_and_nothing_else() {
 }
 
 #[test]
-fn a_provider_cannot_rename_what_is_ours() {
+fn a_provider_cannot_override_airlocks_variables() {
     let folder = tempfile::tempdir().unwrap();
     let settings = "model_provider = \"corp\"\n[model_providers.corp]\nenv_key = \"CODEX_HOME\"";
     let launch = launch(folder.path(), &[("CODEX_HOME", "/theirs")], settings, None);
@@ -105,7 +105,7 @@ fn a_provider_cannot_rename_what_is_ours() {
 }
 
 #[test]
-fn a_rehearsal_goes_through_no_proxy() {
+fn a_rehearsal_uses_no_proxy() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(
         folder.path(),
@@ -119,7 +119,7 @@ fn a_rehearsal_goes_through_no_proxy() {
 }
 
 #[test]
-fn codex_is_reached_through_ourselves() {
+fn codex_is_started_through_airlocks_own_binary() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(folder.path(), &[], "", None);
     let command = launch.command.command(Path::new("/codex"), &["app-server"]);
@@ -139,7 +139,7 @@ fn codex_is_reached_through_ourselves() {
 }
 
 #[tokio::test]
-async fn without_a_binary_the_client_hears_the_way_out() {
+async fn without_a_binary_clients_get_the_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let launch = launch(folder.path(), &[("PATH", "")], "", None);
     let refused = launch.spawn(&["app-server"]).await;

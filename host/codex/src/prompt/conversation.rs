@@ -1,4 +1,4 @@
-//! What all turns of a request share: its conversation as items to inject, and the attachments that they name.
+//! The part of a plan that all turns of a request share: items to inject, and the attachments that they name.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,22 +15,22 @@ use airlock_base::memory::MemoryShare;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, InputItem, Selection, Tool, ToolResult};
 
-/// Bytes of items that one `thread/inject_items` carries (0.169.0 took 4 MiB). An item is never cut.
+/// Bytes of items in one `thread/inject_items` (0.169.0 accepted 4 MiB). A single item may be larger, as items are never cut.
 pub(super) const INJECT_BYTES: usize = 2 << 20;
 
-/// What all turns of a request share: held once, however many they are, and its attachments with it.
+/// The part of a plan that all turns of a request share. It is in memory once, with its attachments.
 #[derive(Debug)]
 pub struct Conversation {
-    /// The model of turns that name none of their own.
+    /// The model of turns whose brief names none.
     pub(crate) model: Option<Selection>,
     pub(super) instructions: Arc<str>,
     pub(super) history: Vec<HistoryItem>,
-    /// What turns may call whose brief says so.
+    /// The tools of turns whose brief allows tools.
     pub(super) tools: Vec<DynamicTool>,
     /// The first attachment that the history names.
     pub(super) image: Option<u32>,
     pub(super) attachments: Attachments,
-    /// The conversation's share of what all bodies may take up, given back with the conversation itself.
+    /// The conversation's share of the memory budget of all bodies, released with the conversation.
     _memory: MemoryShare,
 }
 
@@ -38,7 +38,7 @@ pub struct Conversation {
 #[derive(Debug)]
 pub(super) enum HistoryItem {
     Plain(Box<RawValue>),
-    /// It names attachments, whose place they take only when it is sent, so that they are not held twice.
+    /// An item that names attachments. They are inserted only when the item is sent, so that they are in memory once.
     Illustrated {
         item: Value,
         /// Bytes without the attachments, and with them.
@@ -48,7 +48,10 @@ pub(super) enum HistoryItem {
 }
 
 impl Conversation {
-    /// Puts the shared part of a plan into Codex's terms. Fails on what a policy must not write: that is its fault.
+    /// Converts the shared part of a plan to Codex's format.
+    ///
+    /// # Errors
+    /// The policy has written something that it must not; the failure is the policy's.
     pub fn new(
         model: Option<Selection>,
         instructions: String,
@@ -94,7 +97,7 @@ impl Conversation {
         })
     }
 
-    /// The same, with the memory that it takes up.
+    /// Makes the conversation hold its share of the memory budget.
     pub fn with_memory(self, memory: MemoryShare) -> Self {
         Self {
             _memory: memory,
@@ -102,23 +105,29 @@ impl Conversation {
         }
     }
 
-    /// Bytes that it takes up, about.
+    /// The approximate bytes of the conversation in memory.
     pub fn bytes(&self) -> usize {
         let history: usize = self.history.iter().map(HistoryItem::held).sum();
         history + self.attachments.bytes() + self.instructions.len()
     }
 
-    /// Whether turns may be given tools.
+    /// Whether the conversation has tools.
     pub(crate) fn has_tools(&self) -> bool {
         !self.tools.is_empty()
     }
 
-    /// What came of the calls of a turn that waits for it.
+    /// Encodes the results of tool calls for a parked turn.
+    ///
+    /// # Errors
+    /// A result names an attachment that does not exist or is no image.
     pub fn tool_results(&self, results: &[ToolResult]) -> Result<Vec<EncodedToolResult>, Failure> {
         tools::tool_results(results, &self.attachments)
     }
 
-    /// Refuses images of a brief that models cannot see: before any turn begins, where there are several.
+    /// Checks the images of a brief, before any turn begins.
+    ///
+    /// # Errors
+    /// An attachment is no image that models accept.
     pub fn check_images(&self, brief: &Brief) -> Result<(), Failure> {
         brief.input.iter().try_for_each(|item| match item {
             InputItem::Attachment(number) => self.attachments.expect_image(*number),
@@ -126,7 +135,7 @@ impl Conversation {
         })
     }
 
-    /// Where an attachment stood in the request.
+    /// The path of an attachment in the client's request.
     pub(crate) fn path(&self, attachment: u32) -> Option<&str> {
         self.attachments.path(attachment)
     }
@@ -148,14 +157,14 @@ impl HistoryItem {
         }
     }
 
-    /// As it is sent.
+    /// The item as it is sent, with its attachments.
     fn written(&self, attachments: &Attachments) -> Result<Cow<'_, RawValue>, Failure> {
         let mut item = match self {
             Self::Plain(item) => return Ok(Cow::Borrowed(item)),
             Self::Illustrated { item, .. } => item.clone(),
         };
         for member in PART_LISTS {
-            // Not by index, which panics where a policy wrote something that is no object.
+            // `get_mut`, as an index panics if the policy wrote something other than an object.
             let parts = item.get_mut(member).and_then(Value::as_array_mut);
             for part in parts.into_iter().flatten() {
                 if let Some(number) = attachment_of(part) {
@@ -170,20 +179,20 @@ impl HistoryItem {
 /// Some items of a history.
 pub(crate) struct Portion<'a> {
     pub(super) items: Vec<&'a HistoryItem>,
-    /// Of all of them, about.
+    /// The approximate bytes of all items.
     pub(crate) bytes: usize,
     pub(super) attachments: &'a Attachments,
 }
 
 impl<'a> Portion<'a> {
-    /// The items as they are sent: not made before there is room for them.
+    /// The items as they are sent. Called once memory is reserved for them.
     pub(crate) fn written(&self) -> Result<Vec<Cow<'a, RawValue>>, Failure> {
         let items = self.items.iter();
         items.map(|item| item.written(self.attachments)).collect()
     }
 }
 
-/// How many items of these sizes each portion has, and how many bytes.
+/// The number of items and the bytes of each portion, for items of these sizes.
 pub(super) fn portions(sizes: Vec<usize>) -> Vec<(usize, usize)> {
     let mut portions: Vec<(usize, usize)> = Vec::new();
     for size in sizes {

@@ -1,5 +1,5 @@
-//! What a policy may write as history. Codex takes other items too, and loses them without a word (0.163.0 and 0.169.0), so they
-//! are the policy's failure before Codex gets them.
+//! Checks of the items that a policy writes as history. Codex accepts some items and silently drops them (0.163.0 and 0.169.0), so
+//! the gateway refuses these, as the policy's failure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -25,16 +25,16 @@ const TYPES: [&str; 11] = [
     "compaction",
 ];
 
-/// How an attachment is named where JSON holds it.
+/// The prefix with which the JSON of items names an attachment.
 pub(super) const ATTACHMENT: &str = "attachment:";
 
-/// The members that may hold parts: of a `message`, and of a `function_call_output`.
+/// The members that may have parts: of a `message`, and of a `function_call_output`.
 pub(super) const PART_LISTS: [&str; 2] = ["content", "output"];
 
-/// Parts of which Codex may pass on less than stands in them.
+/// The types of parts that Codex may change.
 const PARTS: [&str; 2] = ["input_image", "input_audio"];
 
-/// The items of a history, checked as they come.
+/// The check of a history, item by item.
 #[derive(Default)]
 pub(super) struct HistoryCheck {
     calls: HashSet<String>,
@@ -55,7 +55,7 @@ impl HistoryCheck {
     /// Checks the next item.
     ///
     /// # Errors
-    /// Codex would drop it.
+    /// Codex would drop the item.
     pub(super) fn push(&mut self, item: &str) -> Result<(), Failure> {
         let head: ItemHead<'_> =
             serde_json::from_str(item).map_err(|error| policy_failure(error.to_string()))?;
@@ -80,10 +80,10 @@ impl HistoryCheck {
         Ok(())
     }
 
-    /// Checks what only the whole history says.
+    /// Checks that calls and outputs match.
     ///
     /// # Errors
-    /// A call has no output, of which Codex makes one that says `aborted`, or an output has no call, which Codex drops.
+    /// A call has no output, for which Codex would write `aborted`, or an output has no call, which Codex would drop.
     pub(super) fn finish(self) -> Result<(), Failure> {
         if self.calls == self.outputs {
             return Ok(());
@@ -94,7 +94,7 @@ impl HistoryCheck {
     }
 }
 
-/// Whether an item may hold parts that `check_parts` has to look at.
+/// Whether an item may have parts that `check_parts` must check.
 pub(super) fn has_media(item: &str) -> bool {
     PARTS.iter().any(|kind| item.contains(kind))
 }
@@ -102,7 +102,8 @@ pub(super) fn has_media(item: &str) -> bool {
 /// Checks an item's parts.
 ///
 /// # Errors
-/// An image that is no attachment, which Codex may replace or the model's API refuse, or audio, which Codex replaces by words.
+/// An image is no attachment, which Codex may replace or the model's API refuse; or there is audio, which Codex replaces by
+/// text.
 pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
     for part in parts(item) {
         if part["type"] == "input_audio" {

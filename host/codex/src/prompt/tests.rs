@@ -1,4 +1,4 @@
-//! What a plan and a brief become, and what a policy must not write.
+//! Plans and briefs in Codex's format, and what a policy must not write.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -54,11 +54,15 @@ fn history(prompt: &Prompt) -> Vec<Value> {
 
 #[test]
 fn attachments_return_to_images_and_to_nothing_else() {
-    let said = json!({"type": "message", "role": "user", "content": [
+    let message = json!({"type": "message", "role": "user", "content": [
         {"type": "input_text", "text": "attachment:0"},
         {"type": "input_image", "image_url": "attachment:0"},
     ]});
-    let built = prompt(&[said.to_string()], brief(vec![InputItem::Attachment(0)])).unwrap();
+    let built = prompt(
+        &[message.to_string()],
+        brief(vec![InputItem::Attachment(0)]),
+    )
+    .unwrap();
     let content = &history(&built)[0]["content"];
     assert_eq!(content[0]["text"], "attachment:0");
     assert_eq!(content[1]["image_url"], IMAGE);
@@ -72,13 +76,13 @@ fn an_item_that_codex_would_lose_is_the_policys_failure() {
     let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
     let output = json!({"type": "function_call_output", "call_id": "c", "output": "done"});
     let other = json!({"type": "function_call_output", "call_id": "d", "output": "done"});
-    let said =
+    let message =
         |role: &str, part: Value| json!({"type": "message", "role": role, "content": [part]});
     let text = json!({"type": "input_text", "text": "attachment:0, input_image, input_audio"});
     let kept = [
-        vec![said("user", text.clone())],
+        vec![message("user", text.clone())],
         vec![
-            said("developer", text.clone()),
+            message("developer", text.clone()),
             call.clone(),
             output.clone(),
         ],
@@ -89,21 +93,21 @@ fn an_item_that_codex_would_lose_is_the_policys_failure() {
         let built = prompt(&history_of(&items), brief(vec![])).unwrap();
         assert_eq!(history(&built), items);
     }
-    let image = |url: &str| said("user", json!({"type": "input_image", "image_url": url}));
+    let image = |url: &str| message("user", json!({"type": "input_image", "image_url": url}));
     let lost = [
         vec![json!("attachment:0")],
         vec![json!(["attachment:0"])],
         vec![json!({"x": "attachment:0"})],
         vec![json!({"type": "item_reference", "id": "msg_1"})],
         vec![json!({"type": "hologram"})],
-        vec![said("system", text)],
+        vec![message("system", text)],
         vec![call.clone()],
         vec![output],
         vec![call, other],
         vec![image(IMAGE)],
         vec![image("https://example.com/a.png")],
         vec![image("attachment:x")],
-        vec![said(
+        vec![message(
             "user",
             json!({"type": "input_audio", "audio_url": "data:audio/wav;base64,AAAA"}),
         )],
@@ -129,7 +133,7 @@ fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
         }
         Conversation::new(None, String::new(), history, Vec::new(), attachments)
     };
-    let said = json!({"type": "message", "role": "user", "content": [
+    let message = json!({"type": "message", "role": "user", "content": [
         {"type": "input_image", "image_url": "attachment:0"}]});
     let shown = brief(vec![InputItem::Attachment(0)]);
     let result = airlock_types::wit::ToolResult {
@@ -138,7 +142,7 @@ fn an_image_that_cannot_be_decoded_is_refused_wherever_it_is_shown() {
     };
     let plain = Arc::new(built(vec![]).unwrap());
     for failure in [
-        built(vec![said.to_string()]).unwrap_err(),
+        built(vec![message.to_string()]).unwrap_err(),
         plain.check_images(&shown).unwrap_err(),
         plain.tool_results(&[result]).unwrap_err(),
         Prompt::new(plain, shown).unwrap_err(),
@@ -168,11 +172,11 @@ fn the_history_is_cut_between_items() {
         portions(vec![half, half, 10, 3 * half, 10]),
         [(2, 2 * half), (1, 10), (1, 3 * half), (1, 10)]
     );
-    // An image counts, though it stands in its item only when that is sent.
-    let said = json!({"type": "message", "content": [{"type": "input_image", "image_url": "attachment:0"}]});
-    let built = prompt(&[said.to_string()], brief(text("hi"))).unwrap();
+    // An image counts, although it is inserted into its item only when that is sent.
+    let message = json!({"type": "message", "content": [{"type": "input_image", "image_url": "attachment:0"}]});
+    let built = prompt(&[message.to_string()], brief(text("hi"))).unwrap();
     let portion = built.portions().next().unwrap();
-    assert_eq!(portion.bytes, said.to_string().len() + IMAGE.len());
+    assert_eq!(portion.bytes, message.to_string().len() + IMAGE.len());
 }
 
 #[test]
@@ -251,7 +255,7 @@ fn a_policy_cannot_write_lines_of_its_own() {
             Some("policy_failed")
         );
     }
-    // Read and written again, an item has no line breaks but within its texts.
+    // An item that was parsed and written again has line breaks only within its strings.
     let named = smuggled.replace("777", "\"attachment:0\"");
     let built = prompt(&[named], brief(text("hi"))).unwrap();
     let portion = built.portions().next().unwrap();

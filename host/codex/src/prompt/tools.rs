@@ -1,4 +1,4 @@
-//! The client's tools in Codex's terms: what a thread may call, and what came of its calls.
+//! The client's tools and their results, in Codex's format.
 
 use super::{AttachmentExpansion, raw, verbatim};
 use crate::protocol::{ContentItem, DynamicTool, ToolCallResponse};
@@ -7,7 +7,7 @@ use airlock_attachments::Attachments;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{InputItem, Tool, ToolResult};
 
-/// What a thread may call. The policy has checked the schemas.
+/// The tools of a thread. The policy has checked the schemas.
 pub(super) fn specs(tools: Vec<Tool>) -> Result<Vec<DynamicTool>, Failure> {
     let spec = |tool: Tool| {
         Ok(DynamicTool {
@@ -20,7 +20,7 @@ pub(super) fn specs(tools: Vec<Tool>) -> Result<Vec<DynamicTool>, Failure> {
     tools.into_iter().map(spec).collect()
 }
 
-/// What came of the calls, as a turn that waits for them takes it.
+/// The results of calls, encoded for a parked turn.
 pub(super) fn tool_results(
     results: &[ToolResult],
     attachments: &Attachments,

@@ -7,12 +7,12 @@ use airlock_types::wit::{EventKind, Reasoning};
 #[derive(Debug, Default)]
 pub(super) struct ReasoningParts {
     pub(super) current: Option<ReasoningPart>,
-    /// Parts emitted in the response in progress: a retry repeats as many.
+    /// Parts emitted in the response in progress. A retry repeats as many.
     pub(super) emitted: u32,
     /// Repeated parts that are still to be skipped.
     pub(super) to_skip: u32,
     next: u32,
-    /// The last item with deltas: its completion adds nothing.
+    /// The last item with deltas. Its completion adds nothing.
     streamed: Option<String>,
 }
 
@@ -22,12 +22,12 @@ pub(super) struct ReasoningPart {
     item: String,
     index: u32,
     raw: bool,
-    /// None: the part is a repetition.
+    /// The number of the part. None: it is a repetition.
     number: Option<u32>,
 }
 
 impl RetryFilter {
-    /// A piece of reasoning. The parts that a retry repeats are skipped by their count.
+    /// Applies a piece of reasoning. As many parts as a retry repeats are skipped.
     pub(crate) fn reasoning(
         &mut self,
         item: &str,
@@ -52,7 +52,7 @@ impl RetryFilter {
         }));
     }
 
-    /// A reasoning item is complete. Emits its summary if it had no deltas.
+    /// Applies a completed reasoning item. Emits its summary if it had no deltas.
     pub(crate) fn reasoning_completed(
         &mut self,
         item: &str,

@@ -1,7 +1,7 @@
-//! What a client hears when the model's stream breaks.
+//! The output of the filter when the model's stream breaks.
 #![allow(clippy::panic, reason = "tests")]
 
-mod cut; // what Codex takes out of a message, or drops
+mod cut; // text that Codex cuts, and messages that it drops
 
 use super::*;
 
@@ -63,7 +63,7 @@ impl Harness {
 }
 
 #[test]
-fn deltas_are_told_once_and_the_completion_adds_the_rest() {
+fn deltas_are_emitted_once_and_the_completion_adds_the_rest() {
     Harness::default()
         .started("a")
         .delta("a", "one ")
@@ -73,7 +73,7 @@ fn deltas_are_told_once_and_the_completion_adds_the_rest() {
 }
 
 #[test]
-fn a_message_without_deltas_is_told_whole() {
+fn a_message_without_deltas_is_emitted_whole() {
     Harness::default()
         .completed("a", "whole")
         .completed("b", "")
@@ -92,7 +92,7 @@ fn several_messages_keep_their_order_and_numbers() {
 }
 
 #[test]
-fn a_retry_that_agrees_tells_only_what_is_new() {
+fn a_retry_that_agrees_emits_only_new_text() {
     Harness::default()
         .delta("a", "one two")
         .retry()
@@ -106,7 +106,7 @@ fn a_retry_that_agrees_tells_only_what_is_new() {
 }
 
 #[test]
-fn a_retry_after_a_whole_message_tells_nothing_twice() {
+fn a_retry_after_a_whole_message_emits_nothing_twice() {
     Harness::default()
         .delta("a", "same")
         .completed("a", "same")
@@ -130,7 +130,7 @@ fn a_retry_may_go_on_with_a_further_message() {
 }
 
 #[test]
-fn a_retry_that_differs_voids_what_was_told() {
+fn a_retry_that_differs_voids_the_emitted_text() {
     Harness::default()
         .delta("a", "the answer is 4")
         .retry()
@@ -209,7 +209,7 @@ fn a_retry_before_any_text_changes_nothing() {
 }
 
 #[test]
-fn whole_responses_are_not_retold() {
+fn complete_responses_are_not_repeated() {
     Harness::default()
         .completed("a", "first")
         .settle()
@@ -231,7 +231,7 @@ fn a_message_may_complete_after_its_response_did() {
 }
 
 #[test]
-fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
+fn reasoning_is_emitted_in_parts_and_not_again_after_a_retry() {
     Harness::default()
         .reasoning("r", 0, "a")
         .reasoning("r", 0, "b")
@@ -248,7 +248,7 @@ fn reasoning_is_told_in_parts_and_not_again_after_a_retry() {
 
 #[test]
 fn text_that_is_cut_inside_a_character_is_not_possible() {
-    // Deltas are whole characters, so every place is a boundary.
+    // Deltas are whole characters, so each position is a boundary.
     Harness::default()
         .delta("a", "é😀")
         .retry()

@@ -10,28 +10,28 @@ use super::document::Document;
 use super::shape::ValueShape;
 use super::used::{DescribedSide, Direction, MessageSide, MethodUse, Tested, Used};
 
-/// How something differs.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// The tested Codex does not have it. It passes.
+    /// The tested Codex does not have it. Does not make a Codex incompatible.
     Added,
-    /// It is not there.
+    /// It does not exist.
     Missing,
-    /// It is something else.
+    /// It has another type.
     Retyped,
-    /// Codex demands it, and we do not send it.
+    /// Codex requires it, and the gateway does not send it.
     Required,
 }
 
 /// One difference.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// How it differs.
+    /// The kind of difference.
     pub change: Change,
-    /// `params sandbox`, `result thread.id`; empty: the method itself.
+    /// The field: `params sandbox`, `result thread.id`. Empty: the method itself.
     pub field: String,
-    /// In words, where the kind and the field do not say it all.
+    /// Details for people, if there are any.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub detail: String,
 }
@@ -39,20 +39,20 @@ pub struct Difference {
 /// The comparison of one method or notification.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct MethodComparison {
-    /// `thread/start`
+    /// The name: `thread/start`.
     pub name: String,
-    /// Whether the schema lists it. Of one that it never lists only the fields are known.
+    /// Whether the schema lists it. Of a message that it never lists, only the fields are known.
     pub listed: bool,
-    /// What differs. Empty: it is as it was tested.
+    /// The differences. Empty: it is as in the tested Codex.
     pub differences: Vec<Difference>,
 }
 
 /// The comparison of a whole protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Comparison {
-    /// The version that it is compared with: `0.169.0`.
+    /// The version of the tested Codex: `0.169.0`.
     pub tested: String,
-    /// Each method and notification that we use.
+    /// Each method and notification that the gateway uses.
     pub methods: Vec<MethodComparison>,
 }
 
@@ -62,7 +62,7 @@ impl Change {
         self != Self::Added
     }
 
-    /// `added`, `missing`, …
+    /// The name of the kind: `added`, `missing`, ….
     pub fn word(self) -> &'static str {
         match self {
             Self::Added => "added",
@@ -84,7 +84,7 @@ impl Comparison {
         faults.collect()
     }
 
-    /// Differences that do no harm.
+    /// The number of differences that do not make this Codex incompatible.
     pub fn additions(&self) -> usize {
         let differences = self.methods.iter().flat_map(|method| &method.differences);
         differences
@@ -106,7 +106,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Compares all that we use.
+/// Compares everything that the gateway uses.
 pub(super) fn compare(document: &Document, used: &Used, tested: &Tested) -> Comparison {
     let uses = used.uses();
     let methods = uses.iter().map(|used| {
@@ -136,14 +136,14 @@ fn schema<'d>(
     }
 }
 
-/// Members that the gateway does not use, of the objects that it does.
+/// The members that the gateway does not use, of the objects that it uses.
 fn unused_members(document: &Document, schema: &Value, side: &MessageSide<'_>) -> Vec<String> {
     let mut unused = BTreeSet::new();
     for object in objects(side) {
         let Ok(node) = document.walk(schema, object) else {
             continue;
         };
-        // Of a union all members of all its kinds would come.
+        // For a union, this would list the members of all its kinds.
         if node.is_union() && !object.ends_with('>') {
             continue;
         }
@@ -161,24 +161,24 @@ fn unused_members(document: &Document, schema: &Value, side: &MessageSide<'_>) -
     unused.into_iter().collect()
 }
 
-/// Whether one path leads through another.
+/// Whether a path is below another.
 fn below(path: &str, above: &str) -> bool {
     path.strip_prefix(above)
         .is_some_and(|rest| rest.starts_with(['.', '[', '<']))
 }
 
-/// The objects that hold the fields.
+/// The objects that have the fields.
 fn objects<'u>(side: &MessageSide<'u>) -> BTreeSet<&'u str> {
     let parents = side.fields.keys().map(|path| parent(path).0);
     let mut objects: BTreeSet<&str> = parents.collect();
-    // Of a union we use only what is tagged.
+    // Of a union, the gateway uses only the tagged kinds.
     if !objects.iter().any(|object| object.starts_with('<')) {
         objects.insert("");
     }
     objects
 }
 
-/// A path's object and the member's name. That of elements is the empty name.
+/// The object of a path, and the member's name, which is empty for elements.
 fn parent(path: &str) -> (&str, &str) {
     match path.rfind(['.', ']', '>']) {
         Some(at) if path.as_bytes().get(at) == Some(&b'.') => {
@@ -227,7 +227,7 @@ fn check(
                 let tested = tested.get(side.name);
                 differences.extend(check_side(document, schema, side, tested));
             }
-            // Of what is never listed nothing more can be said.
+            // Nothing more is known of messages that are never listed.
             (None, Some(_)) if !listed => {}
             (None, kind) => {
                 let detail = kind.map(|kind| format!("(no type {kind})"));
@@ -238,7 +238,7 @@ fn check(
     (listed, differences)
 }
 
-/// Compares one side of a method: its fields, the members that Codex demands, and the members that are new.
+/// Compares one side of a method: its fields, the members that Codex requires, and new members.
 fn check_side(
     document: &Document,
     schema: &Value,
@@ -272,7 +272,7 @@ fn check_side(
     differences
 }
 
-/// Compares one field with what the gateway uses of it, and its texts with those of the tested Codex.
+/// Compares one field with the gateway's use of it, and its texts with those of the tested Codex.
 fn check_field(
     document: &Document,
     schema: &Value,
@@ -304,7 +304,7 @@ fn check_field(
     missing.chain(added).collect()
 }
 
-/// Members that Codex demands and the gateway does not send.
+/// The members that Codex requires and the gateway does not send.
 fn demanded(document: &Document, schema: &Value, side: &MessageSide<'_>) -> Vec<Difference> {
     let mut differences = Vec::new();
     for object in objects(side) {
@@ -340,7 +340,7 @@ impl MessageSide<'_> {
 }
 
 #[cfg(test)]
-/// What this Codex says of all that we use: the table of what is tested, where it is the tested one.
+/// The description by this Codex of everything that the gateway uses. For the tested Codex, this is the table `tested.json`.
 pub(super) fn describe(document: &Document, used: &Used, codex: &str) -> Tested {
     let uses = used.uses();
     let methods = uses.iter().map(|used| {

@@ -1,8 +1,8 @@
 //! The JSON Schema that Codex generates, walked by paths. Pure.
 //!
-//! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those of them whose
-//! `type` is `text`. A schema is seen as the alternatives that it allows, each merged from its references, `allOf` and
-//! `anyOf`, so that it does not matter how a generator writes them down.
+//! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those whose `type` is `text`. A schema
+//! is expanded to the alternatives that it allows, each merged from references, `allOf` and `anyOf`, so that it does not matter how a
+//! generator writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use super::shape::{Kinds, ValueShape};
 
-/// References that lead to references. 0.169.0 has 2.
+/// The maximum depth of references and combinations. 0.169.0 has references to references, 2 deep.
 const DEPTH: usize = 32;
 
-/// All that Codex generates (`codex_app_server_protocol.schemas.json`).
+/// The whole generated schema (`codex_app_server_protocol.schemas.json`).
 #[derive(Debug)]
 pub(super) struct Document {
     root: Value,
@@ -23,23 +23,23 @@ pub(super) struct Document {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Method<'a> {
     pub(super) params: Option<&'a Value>,
-    /// Whether it may not be sent without parameters.
+    /// Whether it requires parameters.
     pub(super) wants_params: bool,
 }
 
-/// One alternative that a value may be.
+/// One of the alternatives for a value.
 #[derive(Clone, Debug)]
 struct Alternative<'a> {
     kinds: Kinds,
     texts: Option<BTreeSet<&'a str>>,
     members: BTreeMap<&'a str, Vec<&'a Value>>,
     required: BTreeSet<&'a str>,
-    /// What members may be that are not named.
+    /// The schemas of members that are not named.
     others: Vec<&'a Value>,
     elements: Vec<&'a Value>,
 }
 
-/// The values at a path.
+/// The values at a path, as their alternatives.
 #[derive(Clone, Debug)]
 pub(super) struct SchemaNode<'a> {
     document: &'a Document,
@@ -48,7 +48,7 @@ pub(super) struct SchemaNode<'a> {
 }
 
 impl Document {
-    /// None: it is no such document.
+    /// A document with this root. None: it is not a schema of Codex's protocol.
     pub(super) fn new(root: Value) -> Option<Self> {
         let document = Self { root };
         let unions = [
@@ -63,7 +63,7 @@ impl Document {
             .then_some(document)
     }
 
-    /// A type by its name. Those of the protocol's second version lie below `v2` (0.163.0 to 0.169.0).
+    /// The type of this name. Types of the protocol's second version are below `v2` (0.163.0 to 0.169.0).
     pub(super) fn definition(&self, name: &str) -> Option<&Value> {
         let definitions = self.root.get("definitions")?;
         definitions
@@ -71,7 +71,7 @@ impl Document {
             .or_else(|| definitions.get("v2")?.get(name))
     }
 
-    /// A member of one of the unions: `ClientRequest`, `ServerNotification`, ….
+    /// The method of this name in one of the unions: `ClientRequest`, `ServerNotification`, ….
     pub(super) fn method(&self, union: &str, name: &str) -> Option<Method<'_>> {
         let members = self.choices(self.definition(union)?, 0);
         let is_named = |member: &&Value| {
@@ -90,7 +90,7 @@ impl Document {
         })
     }
 
-    /// What a union may be, however it is written down.
+    /// The choices of a union, behind references.
     fn choices<'a>(&'a self, schema: &'a Value, depth: usize) -> Vec<&'a Value> {
         if depth >= DEPTH {
             return Vec::new();
@@ -180,7 +180,7 @@ fn parts<'a>(members: &'a Map<String, Value>, name: &str) -> impl Iterator<Item 
         .flatten()
 }
 
-/// Whatever is one of these and one of those.
+/// The alternatives that match one of these and one of those.
 fn cross<'a>(these: &[Alternative<'a>], those: &[Alternative<'a>]) -> Vec<Alternative<'a>> {
     these
         .iter()
@@ -201,7 +201,7 @@ impl<'a> Alternative<'a> {
         }
     }
 
-    /// What a schema says itself, without what it refers to.
+    /// The schema's own constraints, without references and combinations.
     fn of(schema: &'a Map<String, Value>) -> Self {
         let mut this = Self::anything();
         let named = |name: &Value| name.as_str().and_then(Kinds::named);
@@ -257,7 +257,7 @@ impl<'a> Alternative<'a> {
         both
     }
 
-    fn says_nothing(&self) -> bool {
+    fn is_unconstrained(&self) -> bool {
         self.kinds == Kinds::ANY && self.members.is_empty()
     }
 }
@@ -294,7 +294,9 @@ impl<'a> SchemaNode<'a> {
                     next.optional |= !alternative.required.contains(name);
                     match alternative.members.get(name) {
                         Some(schemas) => Some(self.document.expand(schemas, 0)),
-                        None if alternative.says_nothing() || !alternative.others.is_empty() => {
+                        None if alternative.is_unconstrained()
+                            || !alternative.others.is_empty() =>
+                        {
                             Some(self.document.expand(&alternative.others, 0))
                         }
                         None => None,
@@ -339,7 +341,7 @@ impl<'a> SchemaNode<'a> {
         shape
     }
 
-    /// The members that an object here must have besides these, of the alternative that asks for the fewest.
+    /// The members that an object at this node requires besides these, by the alternative that requires the fewest.
     pub(super) fn requires_besides(&self, sent: &BTreeSet<&str>) -> BTreeSet<&'a str> {
         let objects = self
             .alternatives
@@ -353,13 +355,13 @@ impl<'a> SchemaNode<'a> {
         required.min_by_key(BTreeSet::len).unwrap_or_default()
     }
 
-    /// Whether it is one of several kinds of objects.
+    /// Whether the values are of several kinds of objects.
     pub(super) fn is_union(&self) -> bool {
         let has_members = |alternative: &&Alternative<'_>| !alternative.members.is_empty();
         self.alternatives.iter().filter(has_members).count() > 1
     }
 
-    /// The members that an object here may have.
+    /// The members that an object at this node may have.
     pub(super) fn members(&self) -> BTreeSet<&'a str> {
         let members = self.alternatives.iter().map(|found| found.members.keys());
         members.flatten().copied().collect()

@@ -1,7 +1,7 @@
-//! What a value may be: kinds of JSON, texts that have a meaning, and whether it may be absent. Pure.
+//! The shape of a value: kinds of JSON, enumerated texts, and whether it may be absent. Pure.
 //!
-//! The text form is that of the tables: `string|null?: never, on-request`. A `?` after the kinds: it may be absent; a
-//! `?` after a text: good to have, but not needed. A last `…`: other texts may come too.
+//! The tables write a shape as `string|null?: never, on-request`. A `?` after the kinds: the value may be absent. A `?` after a text:
+//! the gateway can do without it. A final `…`: other texts are possible.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Kinds(u8);
 
-/// Each kind with its name. A whole number is told from others.
+/// Each kind with its name. Integers are distinguished from other numbers.
 const NAMES: [(u8, &str); 7] = [
     (1, "object"),
     (2, "array"),
@@ -29,7 +29,7 @@ impl Kinds {
     pub(super) const STRING: Self = Self(4);
     pub(super) const NULL: Self = Self(64);
 
-    /// By a name of JSON Schema.
+    /// The kind of this name in JSON Schema.
     pub(super) fn named(name: &str) -> Option<Self> {
         match name {
             "any" => Some(Self::ANY),
@@ -81,22 +81,22 @@ impl fmt::Display for Kinds {
     }
 }
 
-/// What a place may hold.
+/// The shape of the values of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ValueShape {
     pub(super) kinds: Kinds,
-    /// It may be absent.
+    /// Whether the value may be absent.
     pub(super) optional: bool,
-    /// The texts that are named.
+    /// The enumerated texts.
     pub(super) texts: BTreeSet<String>,
-    /// Of [`Self::texts`], those that we can do without. Only in what we use.
+    /// Those of [`Self::texts`] that the gateway can do without. Only in the table `used.json`.
     pub(super) optional_texts: BTreeSet<String>,
-    /// Other texts may come too.
+    /// Whether other texts are possible.
     pub(super) open: bool,
 }
 
 impl ValueShape {
-    /// From the text form.
+    /// Parses the form of the tables.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (head, tail) = match text.split_once(": ") {
             Some((head, tail)) => (head, Some(tail)),
@@ -134,7 +134,7 @@ impl ValueShape {
         Some(shape)
     }
 
-    /// What keeps us from reading it, where this is what we can read. Codex may say less than it could.
+    /// Why the gateway, which reads `ours`, cannot read values of this shape. None: it can.
     pub(super) fn unreadable_as(&self, ours: &Self) -> Option<String> {
         if self.optional && !ours.optional {
             return Some("may be absent".to_owned());
@@ -149,7 +149,7 @@ impl ValueShape {
             .then(|| format!("is {}, where airlock reads {}", self.kinds, ours.kinds))
     }
 
-    /// What keeps Codex from taking it, where this is what we send.
+    /// Why Codex, with this shape, refuses values of the shape `ours`, which the gateway sends. None: it accepts them.
     pub(super) fn refused_as(&self, ours: &Self) -> Option<String> {
         let strange = ours.kinds.without(self.kinds);
         if !strange.is_empty() && ours.kinds != Kinds::ANY {
@@ -165,7 +165,7 @@ impl ValueShape {
         })
     }
 
-    /// The texts that we need and that are not named any more. Where none is named, nobody can tell.
+    /// The texts that the gateway needs and that are not enumerated. If the schema enumerates none, none are lacking.
     pub(super) fn lacks<'a>(&'a self, ours: &'a Self) -> impl Iterator<Item = &'a str> {
         let unknown = self.open && self.texts.is_empty();
         let needed = ours.texts.difference(&ours.optional_texts);

@@ -1,4 +1,4 @@
-//! The gate against what the real, pinned Codexes tell, as it is and changed.
+//! The gate with the schemas of the real, pinned Codexes, unchanged and changed.
 //!
 //! `AIRLOCK_BLESS=1 cargo nextest run --workspace -E 'test(codex::schema)'` writes `tested.json` anew.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::protocol::UNREAD;
 
-/// What a Codex of the workspace tells; `folder` is where it is installed, below `.codex`.
-fn told(folder: &str) -> Value {
+/// The schema of a Codex of the workspace. `folder` is its folder below `.codex`.
+fn schema_of(folder: &str) -> Value {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let package = "node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
     let binary = workspace.join(".codex").join(folder).join(package);
@@ -43,8 +43,8 @@ fn compared(root: Value) -> Comparison {
 }
 
 #[test]
-fn the_table_is_what_the_pinned_codex_tells() {
-    let document = Document::new(told("")).unwrap();
+fn the_table_is_what_the_pinned_codex_describes() {
+    let document = Document::new(schema_of("")).unwrap();
     let used = Used::load().unwrap();
     let pinned = crate::binary::PINNED;
     let mut text =
@@ -59,7 +59,7 @@ fn the_table_is_what_the_pinned_codex_tells() {
     let kept = std::fs::read_to_string(&file).unwrap();
     assert!(
         kept == text,
-        "tested.json is not what Codex {pinned} tells; AIRLOCK_BLESS=1 writes it anew, then read what changed"
+        "tested.json does not describe Codex {pinned}; write it again with AIRLOCK_BLESS=1, then review the changes"
     );
     let compared = compare::compare(&document, &used, &serde_json::from_str(&text).unwrap());
     assert_eq!(compared.faults(), [""; 0]);
@@ -68,13 +68,13 @@ fn the_table_is_what_the_pinned_codex_tells() {
 
 #[test]
 fn the_oldest_codex_that_is_tested_fits() {
-    let compared = compared(told("0.163"));
+    let compared = compared(schema_of("0.163"));
     assert_eq!(compared.faults(), [""; 0]);
 }
 
-/// Changes, and the faults that they are.
+/// Changes, and the faults that they cause.
 #[test]
-fn what_is_gone_or_another_is_told_and_what_is_new_passes() {
+fn missing_and_changed_parts_are_reported_and_additions_pass() {
     type Edit = fn(&mut Value);
     let rows: [(Edit, &[&str]); 17] = [
         (|_| {}, &[]),
@@ -155,7 +155,7 @@ fn what_is_gone_or_another_is_told_and_what_is_new_passes() {
             ],
         ),
         (
-            // New: a parameter that may be left out, a member, a value, a kind of item, a notification.
+            // Additions: an optional parameter, a member, a value, a kind of item, a notification.
             |all| {
                 members(&mut all["ThreadStartParams"])
                     .insert("mood".to_owned(), json!({"type": "string"}));
@@ -176,7 +176,7 @@ fn what_is_gone_or_another_is_told_and_what_is_new_passes() {
             &[],
         ),
     ];
-    let whole = told("");
+    let whole = schema_of("");
     for (number, (edit, faults)) in rows.into_iter().enumerate() {
         let mut root = flat(&whole);
         edit(&mut root["definitions"]);
@@ -212,7 +212,7 @@ fn what_is_gone_or_another_is_told_and_what_is_new_passes() {
     }
 }
 
-/// All types beside one another, and no `v2`.
+/// The schema with all types on one level, without `v2`.
 fn flat(root: &Value) -> Value {
     let mut text = root.clone();
     let mut all = text["definitions"].take();
@@ -240,25 +240,25 @@ fn remove_method(all: &mut Value, union: &str, method: &str) {
     assert_eq!(methods.len() + 1, before);
 }
 
-/// Gives a value another name. No name: it is a new one.
+/// Renames a value. With an empty name, adds a value.
 fn rename(values: &mut Value, from: &str, to: &str) {
     let values = values.as_array_mut().unwrap();
     values.retain(|value| from.is_empty() || value != from);
     values.push(json!(to));
 }
 
-/// Whoever teaches the gateway another method has to say here what is used of it.
+/// A method that is new in the sources must be added to the table, with what the gateway uses of it.
 #[test]
 fn everything_that_the_sources_name_is_in_the_table() {
     let used = Used::load().unwrap();
     let mut known: Vec<&str> = used.uses().iter().map(|used| used.name).collect();
     known.extend(used.unread.iter().map(String::as_str));
     let names = [
-        // With a stroke: a method, wherever it stands.
+        // A name with a slash is a method, anywhere.
         r#""([a-z][A-Za-z]*(?:/[A-Za-z_]+)+)""#,
-        // What is called, asked or told.
+        // The methods of calls and notifications.
         r#"\b(?:call|call_with|probe|notify|retry_overloaded)(?:::<[^>]*>)?\(\s*(?:connection,\s*)?"([A-Za-z]+)""#,
-        // What a match tells apart by its method.
+        // The methods that a match distinguishes.
         r#"(?m)^ {8,12}"([a-z][A-Za-z]+(?:Approval)?)" (?:=>|\|)"#,
     ];
     let names: Vec<_> = names
@@ -278,7 +278,7 @@ fn everything_that_the_sources_name_is_in_the_table() {
             }
             for name in name.captures_iter(text) {
                 let name = name.get(1).unwrap().as_str();
-                // The type of a body.
+                // This is the media type of a body.
                 assert!(
                     name == "application/json" || known.contains(&name),
                     "{name} of {} is not in used.json",
@@ -312,7 +312,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_verdict_depends_on_the_version_where_nothing_is_told() {
+fn without_a_schema_the_verdict_depends_on_the_version() {
     let binary = |supported| Binary {
         path: PathBuf::from("codex"),
         version: "0.1.2".to_owned(),
@@ -336,7 +336,7 @@ fn a_verdict_depends_on_the_version_where_nothing_is_told() {
 }
 
 #[test]
-fn what_is_left_of_killed_gateways_goes() {
+fn folders_of_killed_gateways_are_removed() {
     let folder = tempfile::tempdir().unwrap();
     let (old, young) = (
         folder.path().join("schema-1"),

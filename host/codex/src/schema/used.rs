@@ -1,8 +1,8 @@
-//! What we use of the protocol, and what it looks like in the Codex that the tests run against: two tables.
+//! Two tables: what the gateway uses of the protocol, and how the tested Codex describes that.
 //!
-//! `used.json` is written by hand: each method that we call, notification that we read and request that we answer,
-//! with each field that we send or read and what we take it for. `tested.json` is what Codex 0.169.0 says of the same
-//! fields; a test writes it anew when `AIRLOCK_BLESS` is set.
+//! `used.json` is written by hand. It has each method that the gateway calls, notification that it reads and request that it answers,
+//! with each field that it sends or reads, and the field's shape. `tested.json` has the shapes of the same fields in Codex 0.169.0; a
+//! test writes it when `AIRLOCK_BLESS` is set.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Method};
 
-/// FieldShapes by their paths.
+/// The shapes of fields in the form of the tables, by path.
 pub(super) type FieldShapes = BTreeMap<String, String>;
 
 const USED: &str = include_str!("used.json");
 const TESTED: &str = include_str!("tested.json");
 
-/// What we use.
+/// The table of what the gateway uses.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Used {
     calls: BTreeMap<String, RequestUse>,
     notifications: BTreeMap<String, FieldShapes>,
     requests: BTreeMap<String, RequestUse>,
-    /// What Codex sends without listing it: their fields are in the schema, their names are not.
+    /// Notifications that Codex sends without listing them: the schema has their fields, but not their names.
     unlisted: BTreeMap<String, Unlisted>,
-    /// What we tell without being answered.
+    /// Notifications that the gateway sends.
     sent: Vec<String>,
-    /// What we ask Codex not to send. Nothing is lost where it knows none of that name.
+    /// Notifications that the gateway switches off. A Codex that does not know one is compatible.
     #[cfg_attr(
         not(test),
-        expect(dead_code, reason = "a test holds it against what we tell Codex")
+        expect(dead_code, reason = "a test compares it with what is sent to Codex")
     )]
     pub(super) unread: Vec<String>,
 }
@@ -38,9 +38,9 @@ pub(super) struct Used {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RequestUse {
-    /// None: it goes without.
+    /// The parameters. None: it has none.
     params: Option<FieldShapes>,
-    /// The type of what is answered: no schema ties it to the method.
+    /// The type of the result, which the schema does not connect with the method.
     answer: String,
     #[serde(default)]
     result: FieldShapes,
@@ -54,59 +54,59 @@ struct Unlisted {
     params: FieldShapes,
 }
 
-/// What the tested Codex says.
+/// The table of how the tested Codex describes that.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tested {
-    /// Its version.
+    /// The version of the tested Codex.
     pub(super) codex: String,
     /// `params` or `result` of each method and notification.
     pub(super) methods: BTreeMap<String, BTreeMap<String, DescribedSide>>,
 }
 
-/// What it says of one object.
+/// The description of one side of a method.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct DescribedSide {
     pub(super) fields: FieldShapes,
-    /// Members that we do not use, of the objects that we do.
+    /// The members that the gateway does not use, of the objects that it uses.
     #[serde(rename = "besides", default, skip_serializing_if = "Vec::is_empty")]
     pub(super) unused: Vec<String>,
 }
 
-/// Which way something goes.
+/// The direction, as seen from the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Direction {
     Sent,
     Read,
 }
 
-/// A method or notification that we use.
+/// A method or notification that the gateway uses.
 #[derive(Debug)]
 pub(super) struct MethodUse<'u> {
     pub(super) name: &'u str,
-    /// The union that lists it. None: none does.
+    /// The union that lists it. None: no union does.
     pub(super) union: Option<&'static str>,
     pub(super) sides: Vec<MessageSide<'u>>,
 }
 
-/// What goes one way.
+/// The parameters or the result of a method.
 #[derive(Debug)]
 pub(super) struct MessageSide<'u> {
-    /// `params` or `result`
+    /// `params` or `result`.
     pub(super) name: &'static str,
     pub(super) direction: Direction,
-    /// Its type's name. None: the method's parameters.
+    /// The name of its type. None: the method's parameters.
     pub(super) kind: Option<&'u str>,
     pub(super) fields: &'u FieldShapes,
 }
 
 impl Used {
-    /// The table that the gateway was built with. None: it is broken, which a test rules out.
+    /// The table that is built into the gateway. None: it is malformed, which a test rules out.
     pub(super) fn load() -> Option<Self> {
         serde_json::from_str(USED).ok()
     }
 
-    /// All of it, in the order of the table.
+    /// All methods and notifications, in the order of the table.
     pub(super) fn uses(&self) -> Vec<MethodUse<'_>> {
         let calls = self.calls.iter().map(|(name, exchange)| {
             exchange.used(name, "ClientRequest", Direction::Sent, Direction::Read)
@@ -177,14 +177,14 @@ impl RequestUse {
 }
 
 impl MethodUse<'_> {
-    /// What the schema says of the method. The outer `None`: no union lists it, and none has to.
+    /// The method in the schema; the inner None: the schema does not list it. The outer None: no union need list it.
     pub(super) fn method<'d>(&self, document: &'d Document) -> Option<Option<Method<'d>>> {
         self.union.map(|union| document.method(union, self.name))
     }
 }
 
 impl Tested {
-    /// The table that the gateway was built with. None: it is broken, which a test rules out.
+    /// The table that is built into the gateway. None: it is malformed, which a test rules out.
     pub(super) fn load() -> Option<Self> {
         serde_json::from_str(TESTED).ok()
     }

@@ -1,4 +1,4 @@
-//! Applies a report of Codex's to the state of a turn. Pure, but for the time that an outcome is stamped with.
+//! Applies Codex's reports to the state of a turn. Pure, except for the time stamp of an outcome.
 
 use airlock_wire::decode::{TurnError, TurnReport, TurnStatus, Usage};
 use serde_json::value::RawValue;
@@ -15,7 +15,7 @@ use airlock_types::wit::{Ending, Event, EventKind};
 #[derive(Debug)]
 pub(super) struct ReceivedReport<'a> {
     pub(super) report: TurnReport<'a>,
-    /// The notification's method and parameters, where it may have to be passed on verbatim.
+    /// The notification's method and parameters, if it may have to be passed on verbatim.
     pub(super) verbatim: Option<(&'a str, &'a RawValue)>,
     /// When Codex sent it, in Unix milliseconds.
     pub(super) at: u64,
@@ -26,9 +26,9 @@ pub(super) struct ReceivedReport<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Effects {
     pub(super) progress: ProgressChange,
-    /// The turn has ended for its reply.
+    /// The outcome, if the turn has ended for its reply.
     pub(super) outcome: Option<TurnOutcome>,
-    /// Whether the model accepted the account's credentials, where the report shows it.
+    /// Whether the model accepted the account's credentials, if the report shows it.
     pub(super) credentials: Option<CredentialOutcome>,
     /// No later report matters.
     is_last: bool,
@@ -42,8 +42,8 @@ pub(crate) enum CredentialOutcome {
 }
 
 impl TurnState {
-    /// Applies a report: changes the state, queues the events for the reply, and returns the other effects. `progress` is
-    /// the progress before it.
+    /// Applies a report: changes the state, queues the events for the reply, and returns the other effects. `progress` is the
+    /// turn's progress before the report.
     pub(super) fn apply(
         &mut self,
         received: ReceivedReport<'_>,
@@ -53,7 +53,7 @@ impl TurnState {
         self.at = self.at.max(received.at);
         self.last_received = received.received;
         effects.progress.response_begun = is_of_model(&received) && self.upstream.answered();
-        // A parked turn makes no output of its own. This one goes on, and has no permit.
+        // A parked turn waits for results and has no permit. If it produces output, it has gone on without them.
         effects.progress.abandoned = progress.parked && received.report.is_of_model();
         let mut events = std::mem::take(&mut self.scratch);
         self.interpret(received, progress, &mut events, &mut effects);
@@ -91,7 +91,7 @@ impl TurnState {
             | TurnReport::RawMessage { .. }
             | TurnReport::ReasoningDelta { .. }
             | TurnReport::ReasoningCompleted { .. } => self.output(report, events),
-            // Before the turn starts, Codex reports the injected items, among them those that it drops.
+            // Before the turn starts, Codex reports the injected items, including those that it drops.
             TurnReport::UnknownItem => self.dropped_item |= progress.started,
             TurnReport::TurnStarted { turn } => {
                 self.id.get_or_insert_with(|| turn.into_owned());
@@ -120,7 +120,7 @@ impl TurnState {
             }
             TurnReport::Retrying(error) => self.retrying(error, now, effects),
             TurnReport::Compacting => {
-                // It cannot be switched off (0.169.0), and the answer would be to a summary of the conversation.
+                // Compaction cannot be switched off (0.169.0), and the answer would be to a summary of the conversation.
                 effects.progress.abandoned = true;
                 effects.outcome = Some(failure::too_long().into());
             }
@@ -132,7 +132,7 @@ impl TurnState {
         }
     }
 
-    /// The model's output.
+    /// Applies output of the model.
     fn output(&mut self, report: TurnReport<'_>, events: &mut Vec<EventKind>) {
         let filter = &mut self.retry_filter;
         match report {
@@ -159,7 +159,7 @@ impl TurnState {
         }
     }
 
-    /// A response is complete, by its usage.
+    /// Applies the usage of a complete response.
     fn usage_reported(
         &mut self,
         usage: Usage,
@@ -171,7 +171,7 @@ impl TurnState {
         effects.progress.response_begun |= self.upstream.used(now);
         effects.progress.response_completed = true;
         effects.progress.too_many_requests = self.upstream.exceeds(self.model_requests);
-        // Of a turn that waits for tools, Codex reports it only when the turn goes on.
+        // Codex reports the usage of a turn that waits for tools only when the turn goes on.
         if !self.has_tools {
             let usage = vocabulary::usage(usage);
             self.calls.set_usage(usage);
@@ -179,7 +179,7 @@ impl TurnState {
         }
     }
 
-    /// A response is complete, by its raw event.
+    /// Applies the raw event of a complete response.
     fn response_completed(
         &mut self,
         usage: Option<Usage>,
@@ -195,7 +195,7 @@ impl TurnState {
         events.extend(sum.map(EventKind::Usage));
     }
 
-    /// Codex sends a request to the model again.
+    /// Applies the error for which Codex repeats a request to the model.
     fn retrying(&mut self, error: TurnError, now: Instant, effects: &mut Effects) {
         if failure::is_final(&error) {
             // Each of Codex's five retries would fail in the same way.
@@ -208,7 +208,7 @@ impl TurnState {
         }
     }
 
-    /// Codex has ended the turn.
+    /// Applies the turn's end.
     fn completed(
         &mut self,
         status: TurnStatus,
@@ -245,7 +245,7 @@ impl TurnState {
         let (source, at) = (self.source, self.at);
         for kind in events.drain(..) {
             if let Err(full) = self.push(Event { source, at, kind }) {
-                // It replaces the outcome of a turn that has completed: its answer is not complete.
+                // Replaces the outcome of a turn that has just completed, as its answer is incomplete.
                 effects.outcome = Some(full.into());
                 effects.progress.abandoned = true;
                 break;
@@ -254,7 +254,7 @@ impl TurnState {
     }
 }
 
-/// Whether the report is of the model's output. Items of unknown types are too.
+/// Whether the report has output of the model. Items of unknown types count as output.
 fn is_of_model(received: &ReceivedReport<'_>) -> bool {
     let is_item = |(method, _): (&str, &RawValue)| method.starts_with("item/");
     let is_unknown = matches!(received.report, TurnReport::Other);

@@ -1,14 +1,14 @@
-//! The context that a turn is started with, besides its brief.
+//! What a turn is started with besides its brief.
 
 use std::sync::Arc;
 
 use airlock_base::resizable_semaphore::SemaphorePermit;
 use airlock_base::wake_flag::WakeFlag;
 
-/// The right to run a turn. Turns that never run concurrently may share one; it is released when all have ended.
+/// The right to run a turn. Turns that never run concurrently may share a permit, which is released when all have ended.
 pub type Permit = Arc<SemaphorePermit>;
 
-/// What a turn is started with besides its brief.
+/// The source, permit, wake flag and bounds of a turn.
 #[derive(Debug, Clone)]
 pub struct TurnContext {
     /// The source that its events name.
@@ -26,7 +26,7 @@ pub struct TurnContext {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 impl TurnContext {
-    /// For a turn with a permit and a wake flag of its own.
+    /// The context of a turn that shares neither permit nor wake flag.
     pub fn alone(source: u32, buffer_bytes: usize) -> Self {
         let mut permits = airlock_base::resizable_semaphore::ResizableSemaphore::new(1)
             .try_acquire(1)

@@ -1,7 +1,7 @@
-//! Parked turns: their model has called tools of the client, and they wait for the request that brings the results.
+//! Parked turns: the model has called tools of the client, and the turn waits for the request that brings the results.
 //!
 //! A parked turn holds no permit, and its task's clock stands still. Codex itself waits without limit (0.169.0, recording
-//! `36b_client_tool_never_answered_45s`), so the owner of the parked turn must bound the time.
+//! `36b_client_tool_never_answered_45s`), so the owner of a parked turn must bound the wait.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const REQUEST_WAIT: Duration = Duration::from_secs(2);
 pub struct Parked(Turn);
 
 impl Turn {
-    /// Parks the turn. None: it cannot be parked, and is dropped.
+    /// Parks the turn. None: the turn cannot be parked, and was dropped.
     pub fn park(self) -> Option<Parked> {
         let mut state = self.shared.lock();
         let calls = &state.calls;
@@ -41,12 +41,12 @@ impl Turn {
         Some(Parked(self)).filter(Parked::is_waiting)
     }
 
-    /// When Codex last reported anything of it.
+    /// When Codex last reported anything of the turn.
     pub fn last_received(&self) -> std::time::Instant {
         self.shared.last_received().into_std()
     }
 
-    /// The tokens used since it started or was resumed. None: Codex has not reported any.
+    /// The tokens that the turn has used since it started or was resumed. None: Codex has reported none.
     pub fn used(&self) -> Option<Usage> {
         self.shared.lock().calls.usage
     }
@@ -65,9 +65,9 @@ impl Parked {
         !progress.ended && !progress.abandoned && shared.lock().outcome.is_none()
     }
 
-    /// Resumes the turn with the results of its calls, under a permit and a source of its own, as if it had just started.
-    /// Waits at most `wait` for Codex to accept a result. None: the results are not those of the turn's calls, or its child
-    /// exited before it accepted any; the turn is dropped.
+    /// Resumes the turn with the results of its calls, under a new permit and source, as if it had just started. Waits up to
+    /// `wait` until Codex accepts a result. None: the results are not those of the turn's calls, or its child exited before
+    /// it accepted any; the turn was dropped.
     pub async fn resume(
         self,
         results: Vec<EncodedToolResult>,
@@ -79,12 +79,12 @@ impl Parked {
         // Codex may request a result a little after it has reported that the response is complete (0.169.0).
         let mut progress = shared.progress();
         let all = shared.are_all_results(&results)?;
-        // Where these are the results of all calls, the others may be requested after the first reply (0.163.0).
+        // If these are the results of all calls, Codex may request the others after the first reply (0.163.0).
         let enough = if all { 1 } else { results.len() };
         let requested = progress.wait_for(|now| now.open_calls >= enough || now.ended);
         timeout(REQUEST_WAIT, requested).await.ok()?.ok()?;
         shared.resume(results, all, permit, source)?;
-        // A turn that is silent for longer is ended by its task.
+        // If this elapses, the turn goes on, and its task ends it if it stays silent.
         let accepted = timeout(wait, shared.result_accepted()).await;
         accepted.unwrap_or(true).then_some(self.0)
     }
@@ -99,7 +99,7 @@ impl SharedTurn {
         });
     }
 
-    /// Whether these are the results of exactly the calls of the model. None: a call would have no result.
+    /// Whether these are the results of all calls of the model and of no others. None: a call would have no result.
     fn are_all_results(&self, results: &[EncodedToolResult]) -> Option<bool> {
         let state = self.lock();
         let unanswered = &state.calls.unanswered;
@@ -108,8 +108,8 @@ impl SharedTurn {
         unanswered.iter().all(has_result).then_some(all)
     }
 
-    /// Replies to the open calls, and resets the state. `all`: Codex will request the results that it has not requested yet.
-    /// None: an open call has no result, a result has no call, or the turn has ended.
+    /// Replies to the open calls, and resets the state. With `all`, results that Codex has not requested yet are stored until it
+    /// does. None: an open call has no result, a result has no call, or the turn has ended.
     fn resume(
         &self,
         results: Vec<EncodedToolResult>,
@@ -133,7 +133,7 @@ impl SharedTurn {
         state.calls.replies = replies;
         state.calls.early_results = results;
         drop(state);
-        // Its child may have started to leave meanwhile.
+        // The turn may have been abandoned meanwhile, because its child leaves.
         let mut resumed = false;
         self.progress.send_modify(|progress| {
             resumed = !progress.abandoned && !progress.ended;
@@ -164,7 +164,7 @@ impl SharedTurn {
 }
 
 impl TurnState {
-    /// Forgets what belongs to the previous request of the client.
+    /// Resets what belongs to the client's previous request.
     fn reset(&mut self) {
         self.queue.clear();
         self.queued_bytes = 0;

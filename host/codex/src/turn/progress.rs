@@ -1,4 +1,4 @@
-//! A turn's progress, as its task observes it.
+//! A turn's progress, which its task observes.
 
 /// The progress of a turn.
 ///
@@ -40,12 +40,12 @@ pub(super) struct ProgressChange {
 }
 
 impl ProgressChange {
-    /// Whether nothing changes.
+    /// Whether this changes nothing.
     pub(super) fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// Makes the change. False: the progress is the same as before.
+    /// Makes the change. False: the progress is as before.
     pub(super) fn apply_to(self, progress: &mut TurnProgress) -> bool {
         let before = *progress;
         progress.started |= self.started;

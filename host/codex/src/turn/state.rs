@@ -17,7 +17,7 @@ use airlock_types::wit::{Event, EventKind, ProblemKind};
 /// Queued events beyond which pieces of the same message are joined.
 pub(super) const EVENTS: usize = 256;
 
-/// Bytes of one answer. Retries are recognised by comparison, so an answer is kept while it is emitted.
+/// Bytes of one answer. The retry filter compares a retry with the answer so far, so the whole answer is in memory.
 const ANSWER_BYTES: usize = 64 << 20;
 
 #[derive(Debug)]
@@ -26,12 +26,12 @@ pub(super) struct TurnState {
     pub(super) queued_bytes: usize,
     /// Bytes of the largest event since the queue was empty.
     pub(super) largest: usize,
-    /// The allocation for the events of one report; otherwise empty.
+    /// The events of the report that is being applied. Empty otherwise; the allocation is reused.
     pub(super) scratch: Vec<EventKind>,
     /// The turn was never parked or abandoned, so a delta can be applied without its progress.
     pub(super) may_skip_progress: bool,
     pub(super) retry_filter: RetryFilter,
-    /// Codex has dropped an item of the model whose type it does not know.
+    /// Codex has dropped an item of the model, as it does not know the item's type.
     pub(super) dropped_item: bool,
     pub(super) calls: ToolCalls,
     pub(super) upstream: UpstreamRequests,
@@ -60,7 +60,7 @@ impl TurnState {
     /// The state of a turn that has not started.
     pub(super) fn new(context: TurnContext, has_tools: bool) -> Self {
         Self {
-            // One event is queued nearly always. A queue that grows by itself would allocate four for every silent stream.
+            // Nearly always one event is queued. The first allocation of a queue that grows by itself has room for four.
             queue: VecDeque::with_capacity(1),
             queued_bytes: 0,
             largest: 0,
@@ -83,8 +83,8 @@ impl TurnState {
         }
     }
 
-    /// Whether a notification that names this turn, or none, is of this turn. Threads are not shared between turns; this
-    /// protects against leaking answers should Codex ever do so.
+    /// Whether a notification with this turn id, which may be empty, is of this turn. Turns do not share threads; this protects
+    /// against leaking answers should Codex ever mix them.
     pub(super) fn is_of(&self, turn: &str) -> bool {
         turn.is_empty() || self.id.as_deref().is_none_or(|id| id == turn)
     }
@@ -94,7 +94,7 @@ impl TurnState {
         self.outcome.is_some() || self.outcome_taken
     }
 
-    /// Whether this report can be applied without the turn's progress, as nearly all deltas can.
+    /// Whether this report can be applied without the turn's progress. Nearly all deltas can.
     pub(super) fn can_skip_progress(&self, report: &TurnReport<'_>) -> bool {
         self.may_skip_progress
             && matches!(
@@ -103,7 +103,7 @@ impl TurnState {
             )
     }
 
-    /// Why the answer of a completed turn lacks some of the model's output. None: it is complete.
+    /// The failure of a completed turn whose answer lacks some of the model's output. None: the answer is complete.
     pub(super) fn check_complete(&self) -> Option<Failure> {
         let silent = !self.retry_filter.has_text();
         if !(self.retry_filter.has_lost_a_message() || silent && self.dropped_item) {
@@ -124,9 +124,9 @@ impl TurnState {
         })
     }
 
-    /// Queues an event. If many are queued, it is joined to the last one where it continues the same message.
+    /// Queues an event. If many are queued, an event that continues the message of the last one is joined to it.
     pub(super) fn push(&mut self, event: Event) -> Result<(), Failure> {
-        // One event may be as large as a line: a large event is not a slow client.
+        // One event may be as large as a line, so the largest does not count: it does not show that the client is slow.
         if self.queued_bytes - self.largest > self.buffer_bytes {
             return Err(Failure::new(
                 ProblemKind::Upstream,

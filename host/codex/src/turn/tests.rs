@@ -48,7 +48,7 @@ fn completed(shared: &SharedTurn, status: &str, error: &Value) {
     );
 }
 
-/// A turn's reply, which keeps what it was told of the ending.
+/// A turn's reply, which stores the outcome.
 struct Reply {
     turn: Turn,
     outcome: Option<TurnOutcome>,
@@ -161,7 +161,7 @@ fn one_event_larger_than_the_bound_arrives_whole() {
 }
 
 #[test]
-fn another_turns_events_are_not_ours() {
+fn events_of_another_turn_are_ignored() {
     let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let mut turn = Reply::of(&shared);
     shared.set_id("u".to_owned());
@@ -195,7 +195,7 @@ fn a_content_filter_ends_the_turn_at_its_first_retry() {
         turn.ending(),
         Ending::Incomplete(airlock_types::wit::Shortfall::ContentFilter)
     );
-    // Codex goes on until it is told.
+    // Codex goes on until it is interrupted.
     let progress = *shared.progress().borrow();
     assert!(progress.abandoned && !progress.ended);
 }
@@ -220,7 +220,7 @@ fn a_conversation_that_codex_would_summarise_is_too_long() {
 }
 
 #[test]
-fn a_turn_has_used_what_codex_told_last() {
+fn a_turns_usage_is_what_codex_reported_last() {
     let shared = SharedTurn::new(TurnContext::alone(0, 1 << 20), false);
     let turn = Reply::of(&shared).turn;
     assert_eq!(turn.used(), None);
@@ -276,7 +276,7 @@ fn events_name_their_source_and_never_go_back_in_time() {
         .collect();
     assert_eq!(told, [(3, 50), (3, 50), (3, 60)]);
     assert!(turn.outcome.unwrap().at >= 60);
-    // It was set for each; a late waiter is woken once.
+    // The flag was set for each event; a late waiter is woken once.
     assert!(context.wake.notified().now_or_never().is_some());
 }
 
@@ -350,6 +350,6 @@ fn an_answer_that_codex_drops_is_a_failure() {
         "incomplete_answer"
     );
     assert_eq!(ended(&[&turn_started, &says, &unknown]), whole);
-    // Of the history, before the turn.
+    // Items of the history, before the turn starts.
     assert_eq!(ended(&[&unknown, &turn_started]), whole);
 }

@@ -1,4 +1,4 @@
-//! The tool calls of a turn, and the results that Codex is sent.
+//! The tool calls of a turn, and the results that are sent to Codex.
 
 use std::collections::HashMap;
 
@@ -23,11 +23,11 @@ pub(crate) type ToolReply = (Box<RawValue>, Box<RawValue>);
 /// The tool calls for one response to a client.
 #[derive(Debug, Default)]
 pub(super) struct ToolCalls {
-    /// Calls whose results Codex waits for: the call's id and the request's.
+    /// Calls whose results Codex waits for: the call's id and the request's id.
     pub(super) open: Vec<(String, Box<RawValue>)>,
     /// Replies for the turn's task to send.
     pub(super) replies: Vec<ToolReply>,
-    /// Results that Codex has not requested yet. 0.163.0 requests one after the other, 0.169.0 all at once.
+    /// Results that Codex has not requested yet. Codex 0.163.0 requests one after the other, 0.169.0 all at once.
     pub(super) early_results: HashMap<String, Box<RawValue>>,
     /// Calls of the model without a result.
     pub(super) unanswered: Vec<String>,
@@ -44,25 +44,25 @@ pub(super) struct ToolCalls {
 }
 
 impl ToolCalls {
-    /// The model calls a tool: its response goes on.
+    /// Records that the model calls a tool. Its response goes on.
     pub(super) fn called(&mut self, call: &str) {
         self.unanswered.push(call.to_owned());
         self.any = true;
         self.response_complete = false;
     }
 
-    /// The result of a call goes to the model. True: the call was probed, so the turn ends here.
+    /// Records that Codex sends the result of a call to the model. True: the call was probed, so the turn ends here.
     pub(super) fn returned(&mut self, call: &str) -> bool {
         self.unanswered.retain(|unanswered| unanswered != call);
         self.probed
     }
 
-    /// Codex has accepted a result.
+    /// Records that Codex has accepted a result.
     pub(super) fn result_accepted(&mut self) {
         self.result_accepted = true;
     }
 
-    /// The model's response is complete. True: its calls were probed, so the turn ends here.
+    /// Records that the model's response is complete. True: its calls were probed, so the turn ends here.
     pub(super) fn response_completed(&mut self) -> bool {
         self.response_complete = true;
         self.probed
@@ -90,7 +90,7 @@ impl ToolCalls {
 }
 
 impl SharedTurn {
-    /// Codex requests the result of a call. False: this turn has no tools, or the request is of another turn.
+    /// Records Codex's request for the result of a call. False: this turn has no tools, or the request is of another turn.
     pub(crate) fn tool_requested(&self, call: &ToolCallParams<'_>, request: &RawValue) -> bool {
         let mut state = self.lock();
         let id = state.id.as_deref();
@@ -118,9 +118,8 @@ impl SharedTurn {
         true
     }
 
-    /// Responds to every open call with an empty result, once they have been open for long. Codex then reports what it
-    /// hides while it waits: whether the model's stream has ended without being complete (0.169.0). The turn ends with its
-    /// next report.
+    /// Responds to every open call with an empty result. Codex then reports what it does not report while it waits: whether
+    /// the model's stream has ended incomplete (0.169.0). The turn ends with that report.
     ///
     /// False: the model's response is complete, so the reply should have parked or dropped the turn by now.
     pub(crate) fn probe(&self) -> bool {
@@ -140,7 +139,7 @@ impl SharedTurn {
         true
     }
 
-    /// Takes the replies to send to Codex. With them, whether the turn was resumed, and so has its whole time again.
+    /// Takes the replies to send to Codex, and whether the turn was resumed, which restarts its clock.
     pub(crate) fn take_replies(&self) -> (Vec<ToolReply>, bool) {
         self.progress
             .send_modify(|progress| progress.has_replies = false);

@@ -1,8 +1,8 @@
-//! What a turn asks of the model: how many requests it has made, and since when the model owes it an answer. Pure.
+//! A turn's requests to the model: how many it has made, and since when a response is awaited. Pure.
 //!
-//! Codex reports no request to the model as such. `thread/tokenUsage/updated` follows each response whose usage the model
-//! reports, and `rawResponse/completed` each response of a thread with raw events (0.163.0, 0.169.0). Where Codex answers a
-//! call itself, because the model called what it was not offered, nothing else is reported.
+//! Codex does not report its requests, so they are counted by responses. `thread/tokenUsage/updated` follows each response whose
+//! usage the model reports, and `rawResponse/completed` each response of a thread with raw events (0.163.0, 0.169.0). If the
+//! model calls a tool that it was not offered, Codex answers the call itself and reports nothing else.
 
 use airlock_wire::decode::TurnError;
 use tokio::time::Instant;
@@ -14,21 +14,21 @@ pub(super) struct UpstreamRequests {
     usages: usize,
     /// Responses that `rawResponse/completed` has counted.
     raw: usize,
-    /// Usages still to come of responses to an earlier request of the client: of a turn that waits for its client's tools,
-    /// Codex reports the usage only when it goes on.
+    /// Usages still to come for responses to the client's previous request: Codex reports the usage of a turn that waits for
+    /// tools only when the turn goes on.
     owed: usize,
-    /// The response in progress has a message: it may be the last.
+    /// The response in progress has a message, so it may be the last.
     message: bool,
-    /// The turn has begun, so the model has been asked.
+    /// The turn has begun, and so has sent a request.
     begun: bool,
-    /// Since when the model is awaited. None: it is answering, or not asked.
+    /// Since when a response is awaited. None: the model is answering, or has received no request.
     awaited: Option<Instant>,
-    /// Why Codex asks the model again, while it is awaited.
+    /// Why Codex repeated the request, while the response to the repetition is awaited.
     error: Option<TurnError>,
 }
 
 impl UpstreamRequests {
-    /// The turn begins, or goes on with what its client has brought.
+    /// Records that the turn begins, or goes on with the client's results.
     pub(super) fn begin(&mut self, now: Instant) {
         *self = Self {
             owed: self.owed + self.raw.saturating_sub(self.usages),
@@ -38,7 +38,7 @@ impl UpstreamRequests {
         };
     }
 
-    /// The model has sent something. True: it was awaited.
+    /// Records output of the model. True: a response was awaited, and this is its beginning.
     pub(super) fn answered(&mut self) -> bool {
         let awaited = self.awaited.take().is_some();
         if awaited {
@@ -48,19 +48,19 @@ impl UpstreamRequests {
         awaited
     }
 
-    /// The model has sent some of a message.
+    /// Records that the response in progress has a message.
     pub(super) fn has_message(&mut self) {
         self.message = true;
     }
 
-    /// A response is whole, by its usage. True: the model was awaited, so this is the first of that response.
+    /// Records the usage of a complete response. True: this is the first report of that response.
     pub(super) fn used(&mut self, now: Instant) -> bool {
         if self.owed > 0 {
             self.owed -= 1;
             return false;
         }
         self.usages += 1;
-        // The raw event of the same response has come before.
+        // The raw event of the same response was counted before.
         if self.usages <= self.raw {
             return false;
         }
@@ -69,36 +69,36 @@ impl UpstreamRequests {
         awaited
     }
 
-    /// A response is whole, by its raw event.
+    /// Records the raw event of a complete response.
     pub(super) fn responded(&mut self, now: Instant) {
         self.raw += 1;
         self.awaited = Some(now);
     }
 
-    /// Whether the turn has made as many requests as it may, and goes on. A response without a message is a call that Codex
-    /// answers by itself, so another request follows.
+    /// Whether the turn makes more than `limit` requests. A response without a message has a call that Codex answers by itself,
+    /// so another request follows.
     pub(super) fn exceeds(&self, limit: usize) -> bool {
         let made = self.usages.max(self.raw);
         made > limit || (made == limit && !self.message)
     }
 
-    /// Codex asks the model again.
+    /// Records that Codex repeats the request because of this error.
     pub(super) fn retried(&mut self, error: TurnError, now: Instant) {
         self.awaited.get_or_insert(now);
         self.error = Some(error);
     }
 
-    /// Since when the model is awaited.
+    /// Since when a response is awaited.
     pub(super) fn awaited_since(&self) -> Option<Instant> {
         self.awaited
     }
 
-    /// Whether the model has sent some of an answer, and will send more.
+    /// Whether the model has sent a part of its response, and will send more.
     pub(super) fn is_answering(&self) -> bool {
         self.begun && self.awaited.is_none()
     }
 
-    /// Why Codex has asked it again since.
+    /// Why Codex repeated the request that is awaited.
     pub(super) fn error(&self) -> Option<&TurnError> {
         self.error.as_ref()
     }
@@ -108,8 +108,7 @@ impl UpstreamRequests {
 mod tests {
     use super::*;
 
-    /// The requests of a turn that makes this many before the last response has a message, and whether each response is
-    /// taken for one too many.
+    /// Records as many responses, of which the last has a message, and returns for each whether it exceeds the limit.
     fn exceeded(
         requests: &mut UpstreamRequests,
         raw: bool,
@@ -151,7 +150,7 @@ mod tests {
     fn a_model_is_awaited_from_each_request_to_its_first_event() {
         let now = Instant::now();
         let mut requests = UpstreamRequests::default();
-        assert!(!requests.answered(), "nothing was asked yet");
+        assert!(!requests.answered(), "no request was sent yet");
         assert!(!requests.is_answering());
         requests.begin(now);
         assert_eq!(requests.awaited_since(), Some(now));

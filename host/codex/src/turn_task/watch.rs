@@ -14,17 +14,17 @@ use crate::turn::{SharedTurn, ToolReply, TurnProgress};
 use crate::turn_outcome::TurnOutcome;
 use crate::upstream::{SUSPICION, UpstreamHealth};
 
-/// A model that has sent anything within this time is reachable, though a connection to it failed.
+/// A model that has sent anything within this time counts as reachable, although a connection to it failed.
 const REACHED: Duration = Duration::from_secs(2);
 
-/// How long an interrupted turn may take to end before its permit is released nevertheless.
+/// How long an interrupted turn may take to end. Its permit is released then in any case.
 const INTERRUPT_DEADLINE: Duration = Duration::from_secs(60);
 
 /// The pause before a turn that goes on is interrupted again. Doubles each time.
 const INTERRUPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Runs until the turn has ended or is abandoned, and ends it for its reply when it exceeds its time. A parked turn's clock
-/// stands still, and starts again when the turn is resumed.
+/// Supervises a turn until it has ended or is abandoned, and ends it for its reply at its deadline. The clock of a parked turn
+/// stands still, and restarts when the turn is resumed.
 pub(super) async fn supervise(
     child: &Worker,
     shared: &SharedTurn,
@@ -33,7 +33,7 @@ pub(super) async fn supervise(
 ) {
     let mut progress = shared.progress();
     let mut model = ModelWatch::default();
-    // Each round looks at the present progress alone: changes may be faster than this task.
+    // Each round considers the current progress only, as changes may be faster than this task.
     loop {
         let now = *progress.borrow_and_update();
         model.observe(&child.upstream, shared, &now);
@@ -60,7 +60,7 @@ pub(super) async fn supervise(
         if now.parked {
             tokio::select! {
                 _ = progress.changed() => {}
-                // The request that would have resumed it gets a new thread on another child.
+                // The request that would have resumed the turn gets a new thread on another child.
                 () = child.leaving.cancelled() => shared.abandon_parked(),
             }
             continue;
@@ -82,12 +82,12 @@ fn is_over(progress: &TurnProgress) -> bool {
     progress.ended || progress.abandoned
 }
 
-/// Reports what a turn finds out about the model.
+/// Reports to `UpstreamHealth` what a turn observes of the model.
 #[derive(Default)]
 struct ModelWatch {
     responses_begun: u32,
     requests_failed: u32,
-    /// When the request started whose silence was reported.
+    /// The start of the request whose silence was reported.
     suspected: Option<Instant>,
 }
 
@@ -115,8 +115,8 @@ impl ModelWatch {
         }
     }
 
-    /// When `check` has to be called if nothing changes before. The task and not the reply observes the silence: a client that
-    /// does not read does not poll its reply.
+    /// When `check` must be called if nothing changes before. The task observes the silence, as a client that does not read does
+    /// not poll its reply.
     fn next_check(
         &self,
         shared: &SharedTurn,
@@ -131,7 +131,7 @@ impl ModelWatch {
         due.map_or(deadline, |due| due.min(deadline))
     }
 
-    /// Checks a silent model. Some: the turn ends.
+    /// Checks a silent model. Some: the outcome with which the turn must end.
     fn check(
         &mut self,
         health: &UpstreamHealth,
@@ -148,7 +148,7 @@ impl ModelWatch {
         (is_silent && !shared.probe()).then(|| failure::unanswered().into())
     }
 
-    /// When the silence of the model is to be reported or to end the turn. None: the model is answering, or has no request.
+    /// When the silence of the model must be reported, or must end the turn. None: no response is awaited.
     fn due(&self, shared: &SharedTurn, wait: Duration) -> Option<Instant> {
         let since = shared.awaits_model_since()?;
         Some(match self.suspected == Some(since) {
@@ -157,7 +157,7 @@ impl ModelWatch {
         })
     }
 
-    /// Whether the model has been silent for so long that the turn ends. Shorter silence is reported.
+    /// Whether the model has been silent for so long that the turn must end. Reports shorter silence.
     fn is_overdue(&mut self, health: &UpstreamHealth, shared: &SharedTurn, wait: Duration) -> bool {
         let Some(since) = shared.awaits_model_since() else {
             return false;
@@ -172,7 +172,7 @@ impl ModelWatch {
         if silent < wait {
             return false;
         }
-        // An error that came over a connection does not concern the network.
+        // An error that arrived over a connection does not concern the network.
         let error = shared.model_error();
         let is_unreachable = error.is_none_or(|error| failure::is_unreachable(&error));
         if is_unreachable && !health.has_sent_after(since) {
@@ -196,7 +196,7 @@ async fn send_replies(connection: &Connection, replies: Vec<ToolReply>) -> bool 
     true
 }
 
-/// Interrupts a turn that has not ended, until it has. Returns after `INTERRUPT_DEADLINE` in any case.
+/// Interrupts a turn, repeatedly, until it has ended or `INTERRUPT_DEADLINE` has passed.
 pub(super) async fn interrupt(connection: &Connection, thread: &str, shared: &SharedTurn) {
     let mut progress = shared.progress();
     let deadline = Instant::now() + INTERRUPT_DEADLINE;

@@ -41,7 +41,7 @@ impl FetchMethod {
         match (&config.token_url, config.token_command.as_slice()) {
             (Some(url), _) => Self::Url(url.clone(), config.token_url_key.clone()),
             (None, []) => Self::None,
-            (None, words) => Self::Command(words.to_vec(), config.environment.clone()),
+            (None, arguments) => Self::Command(arguments.to_vec(), config.environment.clone()),
         }
     }
 
@@ -63,9 +63,9 @@ impl FetchMethod {
         };
         match self {
             Self::None => Err(TokenError::NoSource),
-            Self::Command(words, environment) => {
-                run(words, environment, request_body).await.map_err(failed)
-            }
+            Self::Command(arguments, environment) => run(arguments, environment, request_body)
+                .await
+                .map_err(failed),
             Self::Url(url, key) => post(url, key.as_ref(), request_body).await.map_err(failed),
         }
     }
@@ -74,19 +74,19 @@ impl FetchMethod {
 /// Runs a program and returns its output. Its process group is killed when this future is dropped, and when the gateway ends. The
 /// program has the gateway's environment, except for the gateway's settings.
 async fn run(
-    words: &[String],
+    arguments: &[String],
     environment: &Environment,
     request_body: String,
 ) -> anyhow::Result<Bytes> {
     let mut command = Command::new("/proc/self/exe");
-    let theirs = environment
+    let inherited = environment
         .iter()
         .filter(|(name, _)| !name.starts_with("AIRLOCK_"));
     command
         .args(launcher_arguments())
-        .args(words)
+        .args(arguments)
         .env_clear()
-        .envs(theirs)
+        .envs(inherited)
         .process_group(0)
         .kill_on_drop(true)
         .stdin(Stdio::piped())

@@ -1,9 +1,9 @@
-//! What Codex takes out of a message, and messages that it drops.
+//! Text that Codex cuts out of a message, and messages that it drops.
 
 use super::*;
 
 #[test]
-fn what_was_cut_from_the_end_of_a_message_is_told_when_it_is_whole() {
+fn text_that_was_cut_from_the_end_is_emitted_with_the_raw_message() {
     for completed in ["see ", "see"] {
         Harness::default()
             .delta("a", "see")
@@ -24,7 +24,7 @@ fn what_was_cut_from_the_end_of_a_message_is_told_when_it_is_whole() {
 }
 
 #[test]
-fn what_was_cut_before_text_that_was_told_voids_the_message() {
+fn text_that_was_cut_before_emitted_text_voids_the_message() {
     Harness::default()
         .completed("a", "first")
         .delta("b", "one ")
@@ -40,7 +40,7 @@ fn what_was_cut_before_text_that_was_told_voids_the_message() {
             "2:one <tag>x</tag> two<tag>y",
             "3:third",
         ]);
-    // Of which other messages follow: they come again behind it.
+    // Other messages follow: they are emitted again after it.
     Harness::default()
         .completed("a", "one")
         .completed("b", "two")
@@ -49,7 +49,7 @@ fn what_was_cut_before_text_that_was_told_voids_the_message() {
 }
 
 #[test]
-fn a_raw_message_without_anything_new_tells_nothing() {
+fn a_raw_message_without_new_text_emits_nothing() {
     Harness::default()
         .written("injected", "a message of the history")
         .delta("a", "the same")
@@ -58,7 +58,7 @@ fn a_raw_message_without_anything_new_tells_nothing() {
         .delta("b", "streamed with a space ")
         .completed("b", "streamed with a space")
         .written("b", "streamed with a space")
-        // A model that contradicts itself: nothing tells which of both it is.
+        // The texts contradict each other: neither can be preferred.
         .delta("c", "four")
         .completed("c", "five!")
         .written("c", "five!")
@@ -66,14 +66,14 @@ fn a_raw_message_without_anything_new_tells_nothing() {
 }
 
 #[test]
-fn what_was_cut_is_told_once_whatever_is_asked_again() {
+fn cut_text_is_emitted_once_whatever_is_retried() {
     let cut = || {
         Harness::default()
             .delta("a", "one ")
             .completed("a", "one ")
             .written("a", "one <tag>")
     };
-    // The repetition stops where Codex cuts, so it differs until the raw message comes.
+    // The repetition stops where Codex cuts, so it differs until the raw message arrives.
     cut()
         .retry()
         .delta("b", "one ")
@@ -82,7 +82,7 @@ fn what_was_cut_is_told_once_whatever_is_asked_again() {
         .settle()
         .ended()
         .emits(&["0:one ", "0:<tag>", "void[0]", "1:one ", "1:<tag>"]);
-    // Before the first raw message came, it agrees.
+    // If the retry precedes the raw message, the repetition agrees.
     Harness::default()
         .delta("a", "one ")
         .completed("a", "one ")
@@ -120,7 +120,7 @@ fn a_message_that_is_never_completed_is_lost() {
         .completed("b", "next")
         .settle()
         .ends(true, true);
-    // A retry tells another message in its place.
+    // A retry has another message in its place.
     lost()
         .started("a")
         .retry()
@@ -151,7 +151,7 @@ fn a_message_that_is_never_completed_is_lost() {
         .started("b")
         .settle()
         .ends(true, false);
-    // One that was told anew stays what it was.
+    // A message that was emitted again stays lost.
     lost()
         .completed("a", "one")
         .written("a", "<tag>one")

@@ -1,4 +1,4 @@
-//! Reports, applied to a state without lock, task or connection.
+//! Reports applied to a state, without lock, task or connection.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::json;

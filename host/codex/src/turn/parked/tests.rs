@@ -1,4 +1,4 @@
-//! What a turn keeps while it waits, and what it has forgotten when it goes on.
+//! The state of a turn while it is parked and after it is resumed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use airlock_wire::decode;
@@ -37,7 +37,7 @@ fn responded(shared: &SharedTurn, input: u32) {
     shared.notification("rawResponse/completed", "u", &params, 7);
 }
 
-/// What the turn says it has used, each time.
+/// The usages that the turn reports.
 fn used(turn: &mut Turn) -> Vec<(u32, u64)> {
     let mut events = Vec::new();
     turn.drain(&mut events);
@@ -55,37 +55,37 @@ fn answer(call: &str) -> EncodedToolResult {
     }
 }
 
-/// Has Codex say something, so that the turn is known to go on.
+/// Makes Codex send a report, which shows that the turn goes on.
 fn alive(shared: &SharedTurn) {
     let item = json!({"type": "dynamicToolCall", "id": "a", "contentItems": []});
     let params = raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
     shared.notification("item/completed", "u", &params, 7);
 }
 
-/// Waits until the turn goes on, or does not.
+/// Waits until it is decided whether the turn goes on.
 async fn decided(shared: &SharedTurn) {
     let mut progress = shared.progress();
     let decided = progress.wait_for(|now| !now.parked || now.abandoned);
     decided.await.unwrap();
 }
 
-/// Has the model call once more, and its response be whole.
+/// Makes the model call once more, and completes its response.
 fn called(shared: &SharedTurn) {
     started(shared);
     item(shared, "function_call");
     responded(shared, 1);
 }
 
-/// How long Codex may take to take an answer.
+/// How long Codex may take to accept a result.
 const WAIT: Duration = Duration::from_secs(30);
 
-fn place() -> Permit {
+fn new_permit() -> Permit {
     TurnContext::alone(0, 0).permit
 }
 
-/// 0.163.0 asks for the second result once it has the first, in any order.
+/// 0.163.0 requests the second result once it has the first, in any order.
 #[tokio::test(start_paused = true)]
-async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
+async fn a_turn_goes_on_if_codex_requests_one_result_after_the_other() {
     for (given, fits) in [
         (&["a", "b"][..], true),
         (&["b"], false),
@@ -106,8 +106,8 @@ async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
             decided(&shared).await;
             alive(&shared);
         };
-        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), codex);
-        // A call that nobody answers keeps the turn from going on: only one of the two is asked for now.
+        let (resumed, ()) = tokio::join!(parked.resume(answers, new_permit(), 0, WAIT), codex);
+        // A call without a result keeps the turn from going on. Only one of the two results is requested now.
         assert_eq!(resumed.is_some(), fits, "{given:?}");
         if fits {
             let said = |answers: Vec<ToolReply>| {
@@ -125,7 +125,7 @@ async fn a_turn_goes_on_where_codex_asks_for_one_result_after_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_turn_goes_on_with_just_its_calls() {
+async fn a_turn_goes_on_with_exactly_the_results_of_its_calls() {
     for (given, fits) in [
         (&["b", "a"][..], true),
         (&["a"], false),
@@ -138,20 +138,23 @@ async fn a_turn_goes_on_with_just_its_calls() {
         let parked = turn.park().unwrap();
         let answers = given.iter().map(|call| answer(call)).collect();
         let late = async {
-            // Codex asks a little after its client has answered.
+            // Codex requests the results a little after the client has sent them.
             assert!(call(&shared, "u", "a", 0) && call(&shared, "u", "b", 1));
-            assert!(!call(&shared, "another", "c", 2), "not the turn that asks");
+            assert!(
+                !call(&shared, "another", "c", 2),
+                "a request of another turn"
+            );
             decided(&shared).await;
             alive(&shared);
         };
-        let (resumed, ()) = tokio::join!(parked.resume(answers, place(), 0, WAIT), late);
+        let (resumed, ()) = tokio::join!(parked.resume(answers, new_permit(), 0, WAIT), late);
         assert_eq!(resumed.is_some(), fits, "{given:?}");
         assert_eq!(shared.progress().borrow().abandoned, !fits);
     }
 }
 
 #[tokio::test]
-async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
+async fn a_turn_whose_child_exits_silently_does_not_go_on() {
     let (shared, turn, _) = begun();
     called(&shared);
     call(&shared, "u", "a", 0);
@@ -160,7 +163,10 @@ async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
         decided(&shared).await;
         shared.child_exited();
     };
-    let (resumed, ()) = tokio::join!(parked.resume(vec![answer("a")], place(), 0, WAIT), lost);
+    let (resumed, ()) = tokio::join!(
+        parked.resume(vec![answer("a")], new_permit(), 0, WAIT),
+        lost
+    );
     assert!(resumed.is_none());
     let (shared, turn, _) = begun();
     called(&shared);
@@ -171,7 +177,7 @@ async fn a_turn_whose_child_goes_without_a_word_does_not_go_on() {
 }
 
 #[tokio::test]
-async fn what_goes_on_begins_anew_but_for_its_calls() {
+async fn a_resumed_turn_is_reset_except_for_its_calls() {
     let (shared, mut turn, permit) = begun();
     responded(&shared, 10);
     responded(&shared, 20);
@@ -179,13 +185,13 @@ async fn what_goes_on_begins_anew_but_for_its_calls() {
     assert_eq!(turn.used().map(|used| used.input), Some(30));
     call(&shared, "u", "a", 4);
     call(&shared, "u", "b", 5);
-    // Nobody has heard of this, and nobody will.
+    // This is of the previous request, and must not be reported.
     called(&shared);
     let parked = turn.park().unwrap();
-    assert!(permit.upgrade().is_none(), "its place is free");
+    assert!(permit.upgrade().is_none(), "its permit is free");
     assert!(shared.progress().borrow().parked);
 
-    let again = place();
+    let again = new_permit();
     let held = Arc::downgrade(&again);
     let on = parked.resume(vec![answer("b"), answer("a")], again, 0, WAIT);
     let then = async {
@@ -218,7 +224,7 @@ fn a_turn_without_tools_is_not_called() {
 }
 
 #[test]
-fn a_turn_that_waits_and_is_dropped_is_abandoned() {
+fn a_parked_turn_that_is_dropped_is_abandoned() {
     let (shared, turn, _) = begun();
     called(&shared);
     drop(turn.park());
@@ -226,9 +232,9 @@ fn a_turn_that_waits_and_is_dropped_is_abandoned() {
 }
 
 #[test]
-fn only_a_turn_whose_response_ends_with_calls_can_wait() {
+fn only_a_turn_whose_response_ends_with_calls_can_be_parked() {
     let (_, turn, _) = begun();
-    assert!(turn.park().is_none(), "nothing was said");
+    assert!(turn.park().is_none(), "there is no output");
     let (shared, turn, _) = begun();
     started(&shared);
     responded(&shared, 1);
@@ -240,7 +246,7 @@ fn only_a_turn_whose_response_ends_with_calls_can_wait() {
 }
 
 #[test]
-fn a_turn_that_speaks_while_it_waits_is_abandoned() {
+fn a_parked_turn_with_output_is_abandoned() {
     let (shared, turn, _) = begun();
     called(&shared);
     let parked = turn.park().unwrap();
@@ -252,13 +258,15 @@ fn a_turn_that_speaks_while_it_waits_is_abandoned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_codex_that_swallows_the_answers_keeps_nobody_waiting() {
+async fn a_codex_that_ignores_results_delays_no_client() {
     let (shared, turn, _) = begun();
     called(&shared);
     call(&shared, "u", "a", 0);
     let parked = turn.park().unwrap();
-    let resumed = parked.resume(vec![answer("a")], place(), 0, WAIT).await;
-    // It goes on, as any turn of which nothing is heard.
+    let resumed = parked
+        .resume(vec![answer("a")], new_permit(), 0, WAIT)
+        .await;
+    // It goes on, as any turn without reports does.
     assert!(resumed.is_some());
 }
 
@@ -274,7 +282,7 @@ fn started(shared: &SharedTurn) {
     shared.notification("turn/started", "", &params, 7);
 }
 
-/// What crosses verbatim: the types of items, or methods.
+/// What is passed on verbatim: the types of items, or methods.
 fn others(turn: &mut Turn) -> Vec<String> {
     let mut events = Vec::new();
     turn.drain(&mut events);
@@ -294,7 +302,7 @@ fn others(turn: &mut Turn) -> Vec<String> {
 }
 
 #[test]
-fn of_items_only_what_the_model_calls_crosses() {
+fn of_raw_items_only_calls_are_passed_on() {
     let (shared, mut turn, _) = begun();
     item(&shared, "function_call");
     assert!(others(&mut turn).is_empty(), "it was injected");
@@ -317,7 +325,7 @@ fn of_items_only_what_the_model_calls_crosses() {
 }
 
 #[test]
-fn calls_that_are_whole_are_not_probed() {
+fn calls_of_a_complete_response_are_not_probed() {
     let (shared, turn, _) = begun();
     let open = |shared: &SharedTurn| shared.progress().borrow().open_calls;
     started(&shared);
@@ -328,7 +336,7 @@ fn calls_that_are_whole_are_not_probed() {
     assert_eq!(open(&shared), 2);
     item(&shared, "function_call");
     responded(&shared, 1);
-    // Codex may ask only after it has said so.
+    // Codex may request the result only after it has reported the end of the response.
     call(&shared, "u", "c", 2);
     assert_eq!(open(&shared), 3);
     assert!(!shared.probe());
