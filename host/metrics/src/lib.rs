@@ -10,8 +10,10 @@ mod route; // the labels of a request
 mod tokens; // tokens of turns
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use parking_lot::{Mutex, MutexGuard};
 
 use self::fan_out::FanOutInstruments;
 pub use self::fan_out::FanOutMetrics;
@@ -21,6 +23,7 @@ use self::release::AllCallTimes;
 pub use self::release::{CallPurpose, ReleaseMetrics};
 pub use self::request::{OpenStream, RequestMetrics, TurnMetrics};
 use self::route::Route;
+pub use self::tokens::TokenCounts;
 use self::tokens::TokenInstruments;
 
 /// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
@@ -143,11 +146,7 @@ impl Metrics {
         self.0.rollbacks[role as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A standard mutex: it is held for a few instructions, and for no request.
     fn releases(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ReleaseMetrics>>> {
-        self.0
-            .releases
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.0.releases.lock()
     }
 }

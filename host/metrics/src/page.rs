@@ -129,7 +129,7 @@ impl Page<'_> {
                 });
             faults.filter(move |(_, count)| is_exported(*count, is_used))
         });
-        let help = "CallTimes into a policy that failed by its fault, by release and kind";
+        let help = "Calls into a policy that failed by its fault, by release and kind";
         self.counters("airlock_policy_faults", help, faults)?;
         let resident = releases
             .iter()

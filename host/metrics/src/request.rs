@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::release::ReleaseMetrics;
 use super::route::{RequestOutcome, Route};
-use super::{FanOutMetrics, Metrics};
-use airlock_types::wit::Usage;
+use super::{FanOutMetrics, Metrics, TokenCounts};
 
 /// The metrics of a request while it runs. Clones share them.
 #[derive(Clone, Debug)]
@@ -157,7 +156,7 @@ impl TurnMetrics {
     }
 
     /// Records the tokens that it used for this request. Called once.
-    pub fn record_usage(&self, used: Usage) {
+    pub fn record_usage(&self, used: TokenCounts) {
         self.metrics.0.metrics.0.tokens.add(used);
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::histogram::Histogram;
 use super::page::Page;
-use airlock_types::wit::Usage;
 
 /// Bounds for the tokens of a turn, as OpenTelemetry advises for `gen_ai.client.token.usage`.
 const TOKENS: &[f64] = &[
@@ -24,6 +23,19 @@ const TOKENS: &[f64] = &[
     16_777_216.0,
     67_108_864.0,
 ];
+
+/// The tokens that one turn used.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TokenCounts {
+    /// All input tokens.
+    pub input: u64,
+    /// Of the input, those read from the model's cache.
+    pub cached: u64,
+    /// All output tokens.
+    pub output: u64,
+    /// Of the output, those spent on reasoning.
+    pub reasoning: u64,
+}
 
 /// The tokens of all turns.
 #[derive(Debug)]
@@ -49,7 +61,7 @@ impl Default for TokenInstruments {
 
 impl TokenInstruments {
     /// Adds the usage of a turn. Called once for each turn.
-    pub(super) fn add(&self, used: Usage) {
+    pub(super) fn add(&self, used: TokenCounts) {
         self.input.count(used.input);
         self.output.count(used.output);
         self.cached.fetch_add(used.cached, Ordering::Relaxed);

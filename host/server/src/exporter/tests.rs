@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use airlock_codex::FleetReport;
-use airlock_metrics::CallPurpose;
+use airlock_metrics::{CallPurpose, TokenCounts};
 use airlock_policy::ShadowTally;
-use airlock_types::wit::Usage;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -280,7 +279,7 @@ fn tokens_are_counted_by_turn_and_by_kind() {
     let metrics = Metrics::default();
     let trail = metrics.request(CHAT);
     for input in [1_000, 70_000_000] {
-        trail.request_turn().record_usage(Usage {
+        trail.request_turn().record_usage(TokenCounts {
             input,
             cached: 600,
             output: 20,

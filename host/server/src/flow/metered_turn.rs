@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::{Turn, TurnOutcome};
-use airlock_metrics::TurnMetrics;
+use airlock_metrics::{TokenCounts, TurnMetrics};
 use airlock_types::wit::Event;
 
 /// A turn that has begun or resumed. Dropping it before its end interrupts it.
@@ -50,7 +50,12 @@ impl MeteredTurn {
 
     fn record_usage(&self, turn: &Turn) {
         if let Some(used) = turn.used() {
-            self.metrics.record_usage(used);
+            self.metrics.record_usage(TokenCounts {
+                input: used.input,
+                cached: used.cached,
+                output: used.output,
+                reasoning: used.reasoning,
+            });
         }
     }
 }
