@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_kept_is_bounded() {
+    async fn the_record_is_bounded() {
         let health = Health::new(Arc::default());
         for _ in 0..2 * MOMENTS {
             health.met(None, Client::default());

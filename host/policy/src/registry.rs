@@ -6,6 +6,7 @@ mod error; // who requests a change, and why it fails
 mod find; // which build is meant
 mod folder; // what operators put there
 mod guard; // what fails too often
+mod history; // releases and activations
 mod load; // from a file to a release
 mod persisted; // policies.json
 mod report; // what operators see
@@ -24,8 +25,8 @@ use wasmtime::component::Component;
 pub use self::error::{By, RegistryError};
 use self::find::{Finder, FoundBuild};
 pub use self::folder::is_name;
+pub(crate) use self::history::{Activation, ReleaseRecord};
 use self::persisted::PersistedState;
-pub(crate) use self::persisted::{Activation, ReleaseRecord};
 pub(crate) use self::report::RegistryReport;
 use self::state::{LoadedRelease, RegistryState, StateChange};
 use super::cache::Cache;
@@ -141,7 +142,10 @@ impl Registry {
         by: By,
     ) -> Result<Activation, RegistryError> {
         let (mut pending, release) = self.obtain(name, digest, false).await?;
-        pending.persisted.failed(release.about().number, false);
+        pending
+            .persisted
+            .history
+            .set_failed(release.about().number, false);
         let activation = self.swap(&mut pending, &release, by, false)?;
         release.health().forget_lately();
         Ok(activation)
@@ -168,7 +172,11 @@ impl Registry {
 
     /// What the active release may be left for, the best first.
     async fn before(&self, active: u64) -> Vec<Activation> {
-        self.state().await.persisted.before(active)
+        self.state()
+            .await
+            .persisted
+            .history
+            .rollback_targets(active)
     }
 
     /// Makes a former release active, if the active one is still that which is to be left. `failed`: because that fails.
@@ -187,7 +195,7 @@ impl Registry {
             ));
         }
         if failed {
-            pending.persisted.failed(active, true);
+            pending.persisted.history.set_failed(active, true);
         }
         self.swap(&mut pending, &release, by, true)
     }
@@ -246,7 +254,7 @@ impl Registry {
     }
 
     async fn known(&self) -> Vec<ReleaseRecord> {
-        self.state().await.persisted.file.releases.clone()
+        self.state().await.persisted.history.releases.clone()
     }
 
     /// What serves, what could, and what has been.
@@ -290,7 +298,9 @@ impl Registry {
     fn commit(&self, pending: &mut StateChange<'_>) -> Result<(), RegistryError> {
         pending.commit()?;
         let state = &pending.persisted;
-        self.0.metrics.retain(|number| state.remembers(number));
+        self.0
+            .metrics
+            .retain(|number| state.history.has_release(number));
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::super::config::{PolicyConfig, PolicySource};
 use super::folder::{self, Build};
-use super::persisted::ReleaseRecord;
+use super::history::ReleaseRecord;
 use super::{FOLDER, RegistryError, STORE};
 use crate::release::digest;
 use crate::{EMBEDDED, SHIPPED};

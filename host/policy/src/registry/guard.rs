@@ -100,7 +100,10 @@ impl Registry {
     async fn end_trial(&self, release: &Release, end: impl FnOnce(&mut Roles)) {
         let mut state = self.state().await;
         self.set(end);
-        state.persisted.failed(release.about().number, true);
+        state
+            .persisted
+            .history
+            .set_failed(release.about().number, true);
         if let Err(error) = state.persisted.save() {
             tracing::error!(%error, "that a release failed cannot be remembered over a restart");
         }

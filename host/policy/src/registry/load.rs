@@ -14,7 +14,8 @@ use wasmtime::component::Component;
 
 use super::find::{FoundBuild, store};
 use super::folder::Sidecar;
-use super::persisted::{self, PersistedState, ReleaseRecord};
+use super::history::ReleaseRecord;
+use super::persisted::{self, PersistedState};
 use super::{LoadedRelease, RegistryError, RegistryState};
 use crate::compile::Compiler;
 use crate::config::PolicyConfig;
@@ -208,7 +209,7 @@ impl Loader<'_> {
     ) -> Result<Release, RegistryError> {
         let found = &ready.found;
         let known = state.loaded(&found.name, &found.digest);
-        let known = known.filter(|known| state.persisted.remembers(known.record.number));
+        let known = known.filter(|known| state.persisted.history.has_release(known.record.number));
         if let Some(same) = ready.same.filter(|_| known.is_some()) {
             return Ok(same);
         }
@@ -265,7 +266,7 @@ impl Loader<'_> {
     ) -> Result<ReleaseRecord, LoadError> {
         let found = &compiled.found;
         let unnumbered = self.make(compiled, String::new(), 0)?;
-        Ok(state.persisted.record(ReleaseRecord {
+        Ok(state.persisted.history.record(ReleaseRecord {
             number: 0,
             name: found.name.clone(),
             digest: found.digest.clone(),
@@ -324,7 +325,7 @@ impl Loader<'_> {
             let is_old = |digest: &str| {
                 digest.len() == found.digest.len()
                     && digest != found.digest
-                    && !persisted.needs(digest)
+                    && !persisted.history.has_digest(digest)
             };
             if digest.is_some_and(is_old)
                 && let Err(error) = fs::remove_file(entry.path())

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::folder;
-use super::persisted::{Activation, ReleaseRecord};
+use super::history::{Activation, ReleaseRecord};
 use super::{FOLDER, RegistryInner, RegistryState};
 use crate::release::Release;
 use crate::settings::must_be;
@@ -89,7 +89,7 @@ pub(super) fn make(shared: &RegistryInner, state: &RegistryState) -> RegistryRep
     let folder = shared.config.data_dir.join(FOLDER);
     // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
     let builds = folder::builds(&folder).unwrap_or_default();
-    let file = &state.persisted.file;
+    let history = &state.persisted.history;
     RegistryReport {
         active: roles.active.about().number,
         canary: roles.canary.as_ref().map(|canary| CanaryReport {
@@ -100,7 +100,7 @@ pub(super) fn make(shared: &RegistryInner, state: &RegistryState) -> RegistryRep
             release: shadow.release.about().number,
             tally: shadow.tally(),
         }),
-        releases: file
+        releases: history
             .releases
             .iter()
             .map(|record| release(state, record))
@@ -117,7 +117,7 @@ pub(super) fn make(shared: &RegistryInner, state: &RegistryState) -> RegistryRep
                 name: build.name,
             })
             .collect(),
-        history: file.history.clone(),
+        history: history.activations.clone(),
     }
 }
 

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use super::super::config::{PolicyConfig, PolicySource};
 use super::find::{Finder, FoundBuild, blocking, embedded, name_of, read, short};
+use super::history::Activation;
 use super::load::Loader;
-use super::persisted::{Activation, PersistedState, named};
+use super::persisted::{PersistedState, named};
 use super::state::RegistryState;
 use super::{By, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
 use crate::SHIPPED;
@@ -33,7 +34,7 @@ impl Registry {
     /// As `open`.
     pub async fn check(config: &PolicyConfig) -> Result<(String, String), Cause> {
         folders(config)?;
-        let persisted = PersistedState::look(config.data_dir.join(STATE))?;
+        let persisted = PersistedState::read_only(config.data_dir.join(STATE))?;
         let engine = Engine::new(&config.sandbox)?;
         let loader = Loader {
             config,
@@ -104,7 +105,7 @@ impl StartPolicy {
     /// What holds for this configuration.
     pub(super) fn of(config: &PolicyConfig, persisted: &PersistedState) -> Self {
         // What a configuration asked for counts as long as it does.
-        let mut history = persisted.file.history.iter().rev();
+        let mut history = persisted.history.activations.iter().rev();
         let last = history.find(|it| it.by != CONFIGURATION).cloned();
         match (&config.source, last) {
             (Some(source), _) => Self::Configured(source.clone()),
@@ -126,7 +127,7 @@ impl StartPolicy {
             }
             Self::Configured(PolicySource::Shipped) | Self::Embedded => Ok(embedded(config)),
             Self::Last(last) => {
-                let known = &persisted.file.releases;
+                let known = &persisted.history.releases;
                 let finder = Finder { config, known };
                 finder.again(&last.name, &last.digest).await
             }
@@ -172,7 +173,7 @@ impl Loader<'_> {
             Err(error) => Err(error.into()),
         };
         let release = release.map_err(|error| first.unusable(error))?;
-        let newest = state.persisted.file.history.last();
+        let newest = state.persisted.history.activations.last();
         if newest.is_none_or(|last| last.release != release.about().number) {
             state.note(&release, first.by(), false).log();
         }

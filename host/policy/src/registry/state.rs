@@ -4,7 +4,8 @@ use std::ops::{Deref, DerefMut};
 
 use tokio::sync::MutexGuard;
 
-use super::persisted::{Activation, PersistedState, ReleaseRecord, StateFile};
+use super::history::{Activation, ReleaseHistory, ReleaseRecord};
+use super::persisted::PersistedState;
 use super::{By, RegistryError};
 use crate::release::{Release, Trace};
 use crate::sandbox::SandboxLimits;
@@ -64,7 +65,7 @@ impl RegistryState {
             digest: about.digest.clone(),
             rollback,
         };
-        self.persisted.activated(activation.clone());
+        self.persisted.history.activate(activation.clone());
         activation
     }
 }
@@ -87,13 +88,13 @@ impl Activation {
 pub(super) struct StateChange<'a> {
     state: MutexGuard<'a, RegistryState>,
     /// None once it is committed.
-    before: Option<(StateFile, Vec<LoadedRelease>)>,
+    before: Option<(ReleaseHistory, Vec<LoadedRelease>)>,
 }
 
 impl<'a> StateChange<'a> {
     /// Begins a change.
     pub(super) fn on(state: MutexGuard<'a, RegistryState>) -> Self {
-        let before = Some((state.persisted.file.clone(), state.loaded.clone()));
+        let before = Some((state.persisted.history.clone(), state.loaded.clone()));
         Self { state, before }
     }
 
@@ -113,8 +114,8 @@ impl<'a> StateChange<'a> {
 
 impl Drop for StateChange<'_> {
     fn drop(&mut self) {
-        if let Some((file, loaded)) = self.before.take() {
-            self.state.persisted.file = file;
+        if let Some((history, loaded)) = self.before.take() {
+            self.state.persisted.history = history;
             self.state.loaded = loaded;
         }
     }

@@ -98,7 +98,7 @@ impl Registry {
         let about = release.about();
         let is_next = is_new && about.name == active.name && about.number != active.number;
         // What was taken back is only made active by somebody.
-        if is_next && !pending.persisted.file.failed.contains(&about.number) {
+        if is_next && !pending.persisted.history.failed.contains(&about.number) {
             self.swap(&mut pending, &release, By::name("watch"), false)?;
             return Ok(());
         }
