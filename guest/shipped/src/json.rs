@@ -26,16 +26,16 @@ pub(crate) fn to_line_sized<T: Serialize>(value: &T, capacity: usize) -> String 
 /// Appends what `to_line` returns.
 pub(crate) fn append<T: Serialize>(bytes: &mut Vec<u8>, value: &T) {
     let start = bytes.len();
-    let mut serializer = Serializer::with_formatter(&mut *bytes, OneLineFormatter);
+    let mut serializer = Serializer::with_formatter(&mut *bytes, UnicodeEscapingFormatter);
     if value.serialize(&mut serializer).is_err() {
         bytes.truncate(start);
     }
 }
 
 /// Compact JSON that escapes Unicode's line ends.
-struct OneLineFormatter;
+struct UnicodeEscapingFormatter;
 
-impl Formatter for OneLineFormatter {
+impl Formatter for UnicodeEscapingFormatter {
     fn write_string_fragment<W: Write + ?Sized>(
         &mut self,
         writer: &mut W,

@@ -95,8 +95,8 @@ pub(super) fn login(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
-    let request = login::LoginRequest::of(matches).map_err(CommandError::Usage)?;
-    let done = runtime.block_on(login::run(config, request, out, err));
+    let options = login::LoginOptions::of(matches).map_err(CommandError::Usage)?;
+    let done = runtime.block_on(login::run(config, options, out, err));
     done.map_err(CommandError::Failure)
 }
 

@@ -24,7 +24,7 @@ const INPUT: u64 = 64 << 10;
 const INTERRUPTED: u8 = 130;
 
 /// A sign-in as requested on the command line.
-pub(super) struct LoginRequest {
+pub(super) struct LoginOptions {
     method: LoginMethod,
     takeover: bool,
 }
@@ -41,7 +41,7 @@ enum LoginEvents {
     LocalAccount(LocalAccount, SignInStream),
 }
 
-impl LoginRequest {
+impl LoginOptions {
     /// Reads the arguments, and the standard input where they name it.
     pub(super) fn of(matches: &ArgMatches) -> anyhow::Result<Self> {
         let method = if matches.get_flag("api-key-stdin") {
@@ -102,13 +102,13 @@ fn tokens(text: &str) -> anyhow::Result<Value> {
 /// Signs in. The steps for the user go to `out`, progress to `err`.
 pub(super) async fn run(
     config: &Config,
-    request: LoginRequest,
+    options: LoginOptions,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
     let mut stop = StopSignals::listen().context("cannot listen to signals")?;
     let mut source = tokio::select! {
-        source = begin(config, request) => source?,
+        source = begin(config, options) => source?,
         () = stop.next() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let outcome = loop {
@@ -130,13 +130,13 @@ pub(super) async fn run(
     outcome
 }
 
-async fn begin(config: &Config, request: LoginRequest) -> anyhow::Result<LoginEvents> {
+async fn begin(config: &Config, options: LoginOptions) -> anyhow::Result<LoginEvents> {
     if let Some(client) = running(config).await? {
-        let body = Some(request.body());
+        let body = Some(options.body());
         let events = client.stream(Method::POST, "/api/codex/login", body).await;
         return Ok(LoginEvents::Gateway(events?));
     }
-    let sign_in = match request.method {
+    let sign_in = match options.method {
         LoginMethod::DeviceCode => SignInRequest::DeviceCode,
         LoginMethod::ApiKey(key) => SignInRequest::ApiKey(key),
         LoginMethod::Tokens(_) => bail!(
@@ -145,7 +145,7 @@ async fn begin(config: &Config, request: LoginRequest) -> anyhow::Result<LoginEv
         ),
     };
     let here = LocalAccount::prepare(config)?;
-    match here.account().sign_in(sign_in, request.takeover).await {
+    match here.account().sign_in(sign_in, options.takeover).await {
         Ok(flow) => Ok(LoginEvents::LocalAccount(here, flow)),
         Err(
             SignInRefusal::InProgress | SignInRefusal::ExternalTokens | SignInRefusal::Rehearsal,
