@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::us;
+use airlock_policy::trial::{self, NOW, context};
 use airlock_policy::{CallResult, PolicyCall, Release, Replay};
-use airlock_types::wit::{Context, Ending, Event, EventKind, Request, Text};
-
-/// The time that the policy is given, in milliseconds since 1970.
-const NOW: u64 = 1_700_000_000_000;
+use airlock_types::wit::{Ending, Event, EventKind, Request, Text};
 
 /// How long one operation is measured, after which no further round begins.
 const TIME: Duration = Duration::from_millis(1500);
@@ -19,8 +17,6 @@ const ROUNDS: usize = 300;
 
 /// The number of events that a round feeds.
 pub const EVENTS: usize = 960;
-
-const DIALECT: &str = "chat-completions";
 
 /// The time of one operation.
 #[derive(Clone, Debug, Serialize)]
@@ -158,14 +154,7 @@ async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
         &PolicyCall::Render(request(streaming, 1 << 10)),
     )
     .await?;
-    let context = Context {
-        id: "req_bench".to_owned(),
-        arrived: NOW,
-        dialect: DIALECT.to_owned(),
-        model: "gpt-test".to_owned(),
-        notes: String::new(),
-    };
-    timed(&mut replay, &PolicyCall::Open(context)).await?;
+    timed(&mut replay, &PolicyCall::Open(context())).await?;
     Ok(replay)
 }
 
@@ -186,15 +175,7 @@ fn request(streaming: bool, bytes: usize) -> Request {
     let body = format!(
         r#"{{"model":"default","stream":{streaming},"messages":[{{"role":"user","content":"{filler}"}}]}}"#
     );
-    Request {
-        id: "req_bench".to_owned(),
-        arrived: NOW,
-        dialect: DIALECT.to_owned(),
-        body,
-        attachments: Vec::new(),
-        settings: String::new(),
-        nested: false,
-    }
+    trial::request(&body)
 }
 
 fn event() -> Event {

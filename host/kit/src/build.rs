@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 
+use super::TARGET;
 use super::compose::{ComposeError, Composed, Part, compose};
-use super::{TARGET, component};
+use airlock_base::file;
 
 /// The error code of rustc if the standard library of a target is not installed.
 const MISSING_LIBRARY: &str = "E0463";
@@ -90,7 +91,7 @@ pub fn build(
         Some(path) => path.to_owned(),
         None => folder.join(format!("{name}.wasm")),
     };
-    component::save(&path, &policy.bytes).map_err(|error| BuildError::File {
+    file::replace(&path, &policy.bytes, file::READABLE).map_err(|error| BuildError::File {
         path: path.clone(),
         error,
     })?;

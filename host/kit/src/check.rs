@@ -3,7 +3,6 @@
 mod hostile; // inputs that no client and no Codex should send
 mod parameters; // which parameters of a request it honours
 mod report; // the results, as they come
-mod sample; // inputs that the checks share
 mod stats; // time and memory of calls
 mod trial; // one hostile input, from beginning to end
 
@@ -11,9 +10,9 @@ use serde_json::Map;
 
 use self::report::CheckRecorder;
 pub use self::report::{CheckProgress, CheckReport, CheckResult, CheckStatus};
-use self::sample::DIALECT;
 use self::stats::CallStats;
 use airlock_policy::config::PolicyConfig;
+use airlock_policy::trial::DIALECT;
 use airlock_policy::{Engine, LoadError, Release, ReleaseOptions, conform, settle_settings};
 use airlock_types::wit::Description;
 

@@ -3,7 +3,7 @@
 pub mod bench; // the time of each operation
 mod build; // a project into a policy
 mod check; // whether a component is fit to serve
-mod component; // components, digests and atomic writes
+mod component; // core modules as components
 mod compose; // parts into a whole policy
 mod play; // one tape on one release
 mod project; // a new project
@@ -14,10 +14,9 @@ use std::time::Duration;
 pub use self::bench::{Measurement, bench};
 pub use self::build::build;
 pub use self::check::{CheckProgress, CheckReport, CheckResult, CheckStatus, check};
-pub use self::component::{digest, save};
 pub use self::compose::{Composed, Part, compose};
 pub use self::project::{PolicyName, ProjectRole, create_project};
-pub use self::replay::{compare_releases, replay_twice};
+pub use self::replay::{ReplayOutcome, compare_releases, replay_twice};
 
 /// The target that policies are compiled for. It has no system interface.
 pub const TARGET: &str = "wasm32-unknown-unknown";

@@ -1,86 +1,80 @@
-//! What every policy must do before it is offered: a few requests from beginning to end, each of them twice.
+//! The conformance set: requests that every build must handle before it becomes a release. Each runs twice, and the results
+//! must be equal.
 
-mod relay; // what is told without a call
+mod relay; // patterns compared with `feed`
 
 use serde::de::IgnoredAny;
 
-use super::policy_call::{CallResult, PolicyCall};
+use super::policy_call::CallResult;
 use super::release::{LoadError, Release};
-use super::replay::Replay;
+use super::trial::{Batches, DIALECT, NOW, Trial, TrialCall, TrialOutcome, broken_stream};
 use airlock_types::wit::{
-    Admission, Context, Description, Ending, Event, EventKind, Load, Message, Model, Notification,
-    Outcome, Problem, ProblemKind, Reasoning, Request, Shortfall, Text, Usage, Verdict,
+    Admission, Description, Ending, Event, EventKind, Message, Model, Notification, Outcome,
+    Reasoning, Shortfall, Text, Usage,
 };
 
-/// A time, for what is done at one: the set gives the same to every policy, always.
-const NOW: u64 = 1_700_000_000_000;
-
-/// The dialect that all of the set is written in.
-const DIALECT: &str = "chat-completions";
-
-/// Cases that are plain requests: whoever speaks their dialect serves them.
+/// Cases that a policy of the set's dialect must serve.
 const PLAIN: [&str; 2] = ["a whole answer", "a stream"];
 
-/// Requests, and how their turns end.
-fn cases() -> Vec<(&'static str, String, Ending)> {
+/// The cases. The model is always the same.
+fn cases() -> Vec<Trial> {
     let body = |more: &str| {
         format!(
             r#"{{"model":"default",{more}"messages":[{{"role":"system","content":"Be brief."}},{{"role":"user","content":"Grüße 🦀"}}]}}"#
         )
     };
-    let failed = Ending::Failed(Problem {
-        kind: ProblemKind::Upstream,
-        code: Some("stream_broken".to_owned()),
-        message: "The model's stream broke.".to_owned(),
-        param: None,
-        retry_after_seconds: None,
-    });
+    let case = |name, body, ending| Trial {
+        name,
+        body,
+        outcomes,
+        batches: Box::new(|| -> Batches { Box::new(batches().into_iter()) }),
+        ending,
+        adverse: false,
+    };
+    let stream = r#""stream":true,"#;
+    let cut = Ending::Incomplete(Shortfall::MaxOutputTokens);
+    let failed = Ending::Failed(broken_stream());
+    let fan_out = r#""parallel_calls":3,"#;
+    let streamed_fan_out = r#""stream":true,"parallel_calls":3,"#;
     vec![
-        ("a whole answer", body(""), Ending::Completed),
-        ("a stream", body(r#""stream":true,"#), Ending::Completed),
-        (
-            "an answer cut short",
-            body(""),
-            Ending::Incomplete(Shortfall::MaxOutputTokens),
-        ),
-        ("a stream that fails", body(r#""stream":true,"#), failed),
-        (
+        case("a whole answer", body(""), Ending::Completed),
+        case("a stream", body(stream), Ending::Completed),
+        case("an answer cut short", body(""), cut),
+        case("a stream that fails", body(stream), failed),
+        case(
             "a stream that is interrupted",
-            body(r#""stream":true,"#),
+            body(stream),
             Ending::Interrupted,
         ),
-        (
-            "a fan-out",
-            body(r#""parallel_calls":3,"#),
-            Ending::Completed,
-        ),
-        (
+        case("a fan-out", body(fan_out), Ending::Completed),
+        case(
             "a stream of a fan-out",
-            body(r#""stream":true,"parallel_calls":3,"#),
+            body(streamed_fan_out),
             Ending::Completed,
         ),
-        ("no request at all", "{}".to_owned(), Ending::Completed),
-        ("no JSON", "Hello".to_owned(), Ending::Completed),
+        case("no request at all", "{}".to_owned(), Ending::Completed),
+        case("no JSON", "Hello".to_owned(), Ending::Completed),
     ]
 }
 
 /// Runs the set.
 ///
 /// # Errors
-/// Which case fails, at which call, and why.
+/// The case that fails, its call, and the reason.
 pub async fn check(release: &Release) -> Result<(), LoadError> {
     let failed = |detail: String| LoadError::Failed {
         name: release.about().name.clone(),
         detail,
     };
-    let speaks = speaks(release).await.map_err(failed)?;
-    for (name, body, ending) in cases() {
-        let once = run(release, &body, &ending).await;
+    let has_dialect = has_dialect(release).await.map_err(failed)?;
+    for case in cases() {
+        let name = case.name;
+        let once = run(release, &case).await;
         let once = once.map_err(|why| failed(format!("{name}: {why}")))?;
-        if speaks && PLAIN.contains(&name) {
-            served(&once).map_err(|why| failed(format!("{name}: {why}")))?;
+        if has_dialect && PLAIN.contains(&name) {
+            check_served(&once).map_err(|why| failed(format!("{name}: {why}")))?;
         }
-        let twice = run(release, &body, &ending).await;
+        let twice = run(release, &case).await;
         if twice.as_ref() != Ok(&once) {
             return Err(failed(format!(
                 "{name}: equal requests give different answers"
@@ -91,8 +85,8 @@ pub async fn check(release: &Release) -> Result<(), LoadError> {
     models(release).await.map_err(failed)
 }
 
-/// Whether it says that it speaks the set's dialect. One that says nothing of itself does.
-async fn speaks(release: &Release) -> Result<bool, String> {
+/// Whether the policy's manifest names the set's dialect. A policy without a manifest counts as one that does.
+async fn has_dialect(release: &Release) -> Result<bool, String> {
     let described = match release.session().await {
         Ok(mut session) => session.describe().await,
         Err(fault) => Err(fault),
@@ -102,10 +96,10 @@ async fn speaks(release: &Release) -> Result<bool, String> {
     Ok(description.is_none_or(names))
 }
 
-/// A plain request, of a gateway that has nothing else to do, must not be refused.
-fn served(answers: &[CallResult]) -> Result<(), String> {
-    for answer in answers {
-        let (call, problem) = match answer {
+/// Fails if a call refused the request. The gateway is idle, so a plain request must be served.
+fn check_served(results: &[CallResult]) -> Result<(), String> {
+    for result in results {
+        let (call, problem) = match result {
             CallResult::Refused(problem) => ("render", problem),
             CallResult::Admission(Admission::Refuse(problem)) => ("decide", problem),
             _ => continue,
@@ -116,85 +110,43 @@ fn served(answers: &[CallResult]) -> Result<(), String> {
     Ok(())
 }
 
-/// One request from beginning to end. What it gives is checked, and returned to be compared.
-async fn run(release: &Release, body: &str, ending: &Ending) -> Result<Vec<CallResult>, String> {
-    let mut replay = Replay::on(release)
-        .await
-        .map_err(|fault| fault.to_string())?;
-    let mut answers = Vec::new();
-    let rendered = take(&mut replay, PolicyCall::Render(request(body)), &mut answers).await?;
-    let plan = match rendered {
-        CallResult::Plan(plan) => plan,
-        CallResult::Refused(problem) if problem.kind == ProblemKind::Internal => {
-            return Err(format!("render: {}", problem.message));
-        }
-        // It may not serve such a request.
-        _ => return Ok(answers),
+/// Runs a case, checks the response's body, and returns the results of all calls.
+async fn run(release: &Release, case: &Trial) -> Result<Vec<CallResult>, String> {
+    let mut results = Vec::new();
+    let mut observer = |it: TrialCall<'_>| {
+        results.push(it.result.clone());
+        Ok(())
     };
-    let wanted = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
-    let admission = take(&mut replay, PolicyCall::Decide(load(wanted)), &mut answers).await?;
-    if let CallResult::Admission(Admission::Refuse(_)) = admission {
-        return Ok(answers);
-    }
-    take(&mut replay, PolicyCall::Open(context()), &mut answers).await?;
-    if wanted > 1 {
-        panel(&mut replay, wanted, &mut answers).await?;
-    }
-    for batch in batches() {
-        take(&mut replay, PolicyCall::Feed(batch), &mut answers).await?;
-    }
-    let finished = take(
-        &mut replay,
-        PolicyCall::Finish(ending.clone()),
-        &mut answers,
-    )
-    .await?;
-    let frames: usize = answers.iter().map(|answer| answer.frames().len()).sum();
-    if plan.streaming && frames == 0 {
-        return Err("a stream without a frame".to_owned());
-    }
-    // A stream's client gets frames alone: what its body is does not matter.
-    if let CallResult::Closing(closing) = finished
-        && !plan.streaming
+    let outcome = case.run(release, &mut observer).await?;
+    // The body of a stream is not sent.
+    if let TrialOutcome::Finished { streaming, closing } = outcome
+        && !streaming
     {
         match closing.body {
-            // The body of a stream goes nowhere.
-            Ok(_) if plan.streaming => {}
             Ok(body) => is_json("finish: the body", &body)?,
-            Err(_) if *ending == Ending::Completed => {
+            Err(_) if case.ending == Ending::Completed => {
                 return Err("finish: a complete answer becomes a problem".to_owned());
             }
             Err(_) => {}
         }
     }
-    Ok(answers)
+    Ok(results)
 }
 
-/// The candidates end one after the other, and the panel must come to something.
-async fn panel(
-    replay: &mut Replay,
-    candidates: u32,
-    answers: &mut Vec<CallResult>,
-) -> Result<(), String> {
-    take(replay, PolicyCall::Convene(context(), candidates), answers).await?;
-    let mut last = take(replay, PolicyCall::Wake(NOW), answers).await?;
-    for candidate in 1..=candidates {
-        if !matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
-            return Ok(());
-        }
+/// All candidates complete, in their order.
+fn outcomes(candidates: u32) -> Vec<(u32, Outcome)> {
+    let complete = |candidate| {
+        let message = Message {
+            phase: None,
+            text: "Grüße zurück 🦀".to_owned(),
+        };
         let outcome = Outcome {
             ending: Ending::Completed,
-            messages: vec![Message {
-                phase: None,
-                text: "Grüße zurück 🦀".to_owned(),
-            }],
+            messages: vec![message],
         };
-        last = take(replay, PolicyCall::Settle(candidate, outcome, NOW), answers).await?;
-    }
-    if matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
-        return Err("settle: the panel waits, and there is nothing to wait for".to_owned());
-    }
-    Ok(())
+        (candidate, outcome)
+    };
+    (1..=candidates).map(complete).collect()
 }
 
 async fn models(release: &Release) -> Result<(), String> {
@@ -223,59 +175,10 @@ async fn models(release: &Release) -> Result<(), String> {
     )
 }
 
-async fn take(
-    replay: &mut Replay,
-    step: PolicyCall,
-    answers: &mut Vec<CallResult>,
-) -> Result<CallResult, String> {
-    let answer = replay.step(&step).await;
-    if let CallResult::Fault(fault) = &answer {
-        return Err(format!("{}: {fault}", step.name()));
-    }
-    answers.push(answer.clone());
-    Ok(answer)
-}
-
 fn is_json(what: &str, text: &str) -> Result<(), String> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(IgnoredAny) => Ok(()),
         Err(error) => Err(format!("{what} is no JSON: {error}")),
-    }
-}
-
-fn request(body: &str) -> Request {
-    Request {
-        id: "req_conformance".to_owned(),
-        arrived: NOW,
-        dialect: DIALECT.to_owned(),
-        body: body.to_owned(),
-        attachments: Vec::new(),
-        // The release's own take their place.
-        settings: String::new(),
-        nested: false,
-    }
-}
-
-fn context() -> Context {
-    Context {
-        id: "req_conformance".to_owned(),
-        arrived: NOW,
-        dialect: DIALECT.to_owned(),
-        model: "gpt-test".to_owned(),
-        // The plan's own take their place.
-        notes: String::new(),
-    }
-}
-
-/// A gateway that has nothing else to do.
-fn load(wanted: u32) -> Load {
-    Load {
-        wanted,
-        running: 0,
-        waiting: 0,
-        capacity: 64,
-        room: 256,
-        longest_wait: 0,
     }
 }
 
@@ -287,7 +190,7 @@ fn event(kind: EventKind) -> Event {
     }
 }
 
-/// What a turn tells, in batches.
+/// The events of a turn, in batches.
 fn batches() -> Vec<Vec<Event>> {
     let text = |text: &str| {
         event(EventKind::Text(Text {
@@ -325,20 +228,18 @@ mod tests {
     use super::*;
     use crate::EMBEDDED;
     use crate::testing::{patched, release};
+    use airlock_types::wit::{Problem, ProblemKind};
 
     #[tokio::test]
     async fn a_policy_that_names_the_dialect_must_serve_plain_requests() {
         let shipped = release("shipped", EMBEDDED);
-        assert!(speaks(&shipped).await.unwrap());
+        assert!(has_dialect(&shipped).await.unwrap());
         let other = release("other", &patched(DIALECT, "chat-campletions"));
-        assert!(!speaks(&other).await.unwrap());
-        for (_, body, ending) in cases() {
-            let answers = run(&shipped, &body, &ending).await.unwrap();
-            assert_eq!(
-                served(&answers).is_ok(),
-                body.starts_with("{\"model"),
-                "{body}"
-            );
+        assert!(!has_dialect(&other).await.unwrap());
+        for case in cases() {
+            let results = run(&shipped, &case).await.unwrap();
+            let is_valid = case.body.starts_with("{\"model");
+            assert_eq!(check_served(&results).is_ok(), is_valid, "{}", case.name);
         }
     }
 
@@ -351,7 +252,7 @@ mod tests {
             param: None,
             retry_after_seconds: None,
         };
-        let why = served(&[CallResult::Admission(Admission::Refuse(problem))]).unwrap_err();
+        let why = check_served(&[CallResult::Admission(Admission::Refuse(problem))]).unwrap_err();
         assert!(why.contains("decide") && why.contains("Nobody"), "{why}");
     }
 }

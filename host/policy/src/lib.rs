@@ -24,6 +24,7 @@ pub mod size; // how large a request may be
 pub mod tape; // its calls as files
 #[doc(hidden)]
 pub mod testing; // releases and tapes for tests
+pub mod trial; // one request with fixed inputs
 mod trust; // who vouches for it
 mod volume; // how much a request has led to
 mod world; // the versions of the boundary

@@ -19,8 +19,8 @@ use clap::{ArgMatches, Command};
 use self::offline::{component, defaults, engine, json, read, release};
 use super::error::CommandError;
 use super::terminal::escaped;
-use airlock_kit::{Composed, Part, digest};
-use airlock_policy::EMBEDDED;
+use airlock_kit::{Composed, Part};
+use airlock_policy::{EMBEDDED, digest};
 
 const EXAMPLES: &str = "\
 From nothing to a policy of your own:

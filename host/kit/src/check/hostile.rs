@@ -1,6 +1,6 @@
 //! Inputs that no client and no Codex should send. A policy may refuse them or answer them, but must not fail.
 
-use super::sample::{NOW, broken_stream};
+use airlock_policy::trial::{Batches, NOW, Trial, broken_stream};
 use airlock_types::wit::{
     Choice, Ending, Event, EventKind, Message, Notification, Outcome, Phase, Reasoning, Text, Usage,
 };
@@ -22,108 +22,76 @@ const LARGE: usize = 1 << 20;
 /// Levels of nesting.
 const DEEP: usize = 100_000;
 
-/// The events of a turn, batch by batch.
-type Batches = Box<dyn Iterator<Item = Vec<Event>> + Send>;
-
-/// A request, and how its turns go.
-pub(super) struct HostileCase {
-    pub(super) name: &'static str,
-    pub(super) body: String,
-    pub(super) batches: Box<dyn Fn() -> Batches + Send + Sync>,
-    pub(super) ending: Ending,
-    /// The outcomes of a fan-out's candidates, in the order in which they end.
-    pub(super) outcomes: fn(u32) -> Vec<(u32, Outcome)>,
-}
-
-impl HostileCase {
-    fn new(name: &'static str, body: String) -> Self {
-        Self {
-            name,
-            body,
-            batches: Box::new(|| Box::new(std::iter::once(vec![text_event(0, "fine")]))),
-            ending: Ending::Completed,
-            outcomes: all_well,
-        }
-    }
-
-    fn with_events(
-        name: &'static str,
-        more: &str,
-        batches: impl Fn() -> Batches + Send + Sync + 'static,
-        ending: Ending,
-    ) -> Self {
-        Self {
-            batches: Box::new(batches),
-            ending,
-            ..Self::new(name, body(more, "Hi"))
-        }
-    }
-}
-
 /// All cases.
-pub(super) fn cases() -> Vec<HostileCase> {
-    let stream = r#""stream":true,"#;
+pub(super) fn cases() -> Vec<Trial> {
     let mut cases = bodies();
-    for (name, more) in [
-        ("events out of order, streamed", stream),
-        ("events out of order, whole", ""),
-    ] {
-        let once = || -> Batches { Box::new(out_of_order().into_iter().map(|event| vec![event])) };
-        cases.push(HostileCase::with_events(
-            name,
-            more,
-            once,
-            Ending::Completed,
-        ));
-    }
-    let ends = || -> Batches { Box::new(LINE_ENDS.iter().map(|end| vec![text_event(0, end)])) };
-    let name = "a text with line ends of Unicode";
-    cases.push(HostileCase::with_events(
-        name,
-        stream,
-        ends,
-        Ending::Completed,
-    ));
-    let at_once = || -> Batches { Box::new(std::iter::once(out_of_order())) };
-    let failed = Ending::Failed(broken_stream());
-    cases.push(HostileCase::with_events(
-        "events out of order, at once",
-        stream,
-        at_once,
-        failed,
-    ));
-    for (name, more, size) in [
-        ("100,000 events by 16, streamed", stream, 16),
-        ("100,000 events by 16, whole", "", 16),
-        ("100,000 events by 1,000, streamed", stream, 1000),
-    ] {
-        let many = move || deltas(size);
-        cases.push(HostileCase::with_events(
-            name,
-            more,
-            many,
-            Ending::Completed,
-        ));
-    }
-    let endless = || deltas(64);
-    cases.push(HostileCase::with_events(
-        "a turn with no end",
-        stream,
-        endless,
-        Ending::Interrupted,
-    ));
-    let nothing = || -> Batches { Box::new(std::iter::empty()) };
-    cases.push(HostileCase::with_events(
-        "a turn that says nothing",
-        stream,
-        nothing,
-        Ending::Completed,
-    ));
+    cases.extend(turns());
     cases.extend(panels());
     cases
 }
 
-fn bodies() -> Vec<HostileCase> {
+/// A case with this body, whose turns complete.
+fn with_body(name: &'static str, body: String) -> Trial {
+    Trial {
+        name,
+        body,
+        outcomes: all_well,
+        batches: Box::new(|| once(vec![text_event(0, "fine")])),
+        ending: Ending::Completed,
+        adverse: true,
+    }
+}
+
+/// A case with these events, and with further members of the body.
+fn with_events(
+    name: &'static str,
+    more: &str,
+    batches: impl Fn() -> Batches + Send + Sync + 'static,
+) -> Trial {
+    Trial {
+        batches: Box::new(batches),
+        ..with_body(name, body(more, "Hi"))
+    }
+}
+
+/// A single batch.
+fn once(batch: Vec<Event>) -> Batches {
+    Box::new(std::iter::once(batch))
+}
+
+/// A batch for each event.
+fn one_by_one(events: Vec<Event>) -> Batches {
+    Box::new(events.into_iter().map(|event| vec![event]))
+}
+
+fn turns() -> Vec<Trial> {
+    let stream = r#""stream":true,"#;
+    let each = || one_by_one(out_of_order());
+    let line_ends = || one_by_one(LINE_ENDS.map(|end| text_event(0, end)).into());
+    let silent = || -> Batches { Box::new(std::iter::empty()) };
+    let many = |name, more: &str, size| with_events(name, more, move || deltas(size));
+    vec![
+        with_events("events out of order, streamed", stream, each),
+        with_events("events out of order, whole", "", each),
+        with_events("a text with line ends of Unicode", stream, line_ends),
+        Trial {
+            ending: Ending::Failed(broken_stream()),
+            ..with_events("events out of order, at once", stream, || {
+                once(out_of_order())
+            })
+        },
+        many("100,000 events by 16, streamed", stream, 16),
+        many("100,000 events by 16, whole", "", 16),
+        many("100,000 events by 1,000, streamed", stream, 1000),
+        Trial {
+            ending: Ending::Interrupted,
+            ..many("a turn with no end", stream, 64)
+        },
+        with_events("a turn that says nothing", stream, silent),
+    ]
+}
+
+fn bodies() -> Vec<Trial> {
     let deep = |open: &str, close: &str| {
         let nested = format!("{}1{}", open.repeat(DEEP), close.repeat(DEEP));
         format!(
@@ -139,28 +107,28 @@ fn bodies() -> Vec<HostileCase> {
     let odd = r"\ud800 \udc00\ud800 \u0000 \ufeff \u202e e\u0301\u0301 \u2028 \udbff\udfff";
     let raw = "\u{feff}\u{202e}e\u{301}\u{301}\u{2028}\u{85}\u{10ffff}\u{7f}";
     vec![
-        HostileCase::new("an empty body", String::new()),
-        HostileCase::new("a body of 1 MiB", body("", &"lorem 🦀 ".repeat(LARGE / 11))),
-        HostileCase::new("a body of 1 MiB of quotes", "\"\\".repeat(LARGE / 2)),
-        HostileCase::new("lists nested 100,000 deep", deep("[", "]")),
-        HostileCase::new("objects nested 100,000 deep", deep("{\"a\":", "}")),
-        HostileCase::new("content nested 100,000 deep", deep_content),
-        HostileCase::new("lists that never end", "[".repeat(DEEP)),
-        HostileCase::new("odd Unicode, escaped", body(r#""stream":true,"#, odd)),
-        HostileCase::new("odd Unicode, as it is", body("", raw)),
-        HostileCase::new("NULs in place of a body", "\0".repeat(100)),
-        HostileCase::new("other JSON", "[null,1e999,-0,{\"\":\"\"}]".to_owned()),
-        HostileCase::new(
+        with_body("an empty body", String::new()),
+        with_body("a body of 1 MiB", body("", &"lorem 🦀 ".repeat(LARGE / 11))),
+        with_body("a body of 1 MiB of quotes", "\"\\".repeat(LARGE / 2)),
+        with_body("lists nested 100,000 deep", deep("[", "]")),
+        with_body("objects nested 100,000 deep", deep("{\"a\":", "}")),
+        with_body("content nested 100,000 deep", deep_content),
+        with_body("lists that never end", "[".repeat(DEEP)),
+        with_body("odd Unicode, escaped", body(r#""stream":true,"#, odd)),
+        with_body("odd Unicode, as it is", body("", raw)),
+        with_body("NULs in place of a body", "\0".repeat(100)),
+        with_body("other JSON", "[null,1e999,-0,{\"\":\"\"}]".to_owned()),
+        with_body(
             "members of the wrong kinds",
             r#"{"model":{},"stream":"yes","messages":{"role":[]},"parallel_calls":-1e308,"tools":7}"#.to_owned(),
         ),
     ]
 }
 
-fn panels() -> Vec<HostileCase> {
-    let fan_out = |name, more: &str, outcomes| HostileCase {
+fn panels() -> Vec<Trial> {
+    let fan_out = |name, more: &str, outcomes| Trial {
         outcomes,
-        ..HostileCase::new(name, body(&format!(r#""parallel_calls":3,{more}"#), "Hi"))
+        ..with_body(name, body(&format!(r#""parallel_calls":3,{more}"#), "Hi"))
     };
     vec![
         fan_out("a panel whose candidates all fail", "", all_failed),

@@ -2,7 +2,7 @@
 //! its effect.
 
 use super::report::CheckStatus;
-use super::sample::request;
+use airlock_policy::trial::request;
 use airlock_policy::{CallResult, PolicyCall, Release, Replay};
 use airlock_types::wit::{Attachment, InputItem, Plan, ProblemKind};
 

@@ -1,12 +1,9 @@
-//! One hostile request from beginning to end, with time and memory of each call.
+//! One hostile request from beginning to end, with statistics of its calls.
 
-use std::time::Instant;
-
-use super::hostile::HostileCase;
-use super::sample::{NOW, broken_stream, context, request};
 use super::stats::CallStats;
-use airlock_policy::{CallResult, PolicyCall, Release, Replay};
-use airlock_types::wit::{Admission, Ending, Frame, Load, Outcome, Problem, ProblemKind, Verdict};
+use airlock_policy::trial::{Trial, TrialCall, TrialOutcome};
+use airlock_policy::{PolicyCall, Release};
+use airlock_types::wit::{Frame, Problem};
 
 /// Characters at which some clients end a line (Python's `str.splitlines`), though server-sent events do not. The gateway
 /// itself refuses U+000A and U+000D.
@@ -14,156 +11,37 @@ const LINE_ENDS: [char; 8] = [
     '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
 ];
 
-/// The number of turns that the gateway lets a panel start.
-const CONSULTED: usize = 8;
-
-/// A request on a release.
-struct Trial<'a> {
-    replay: Replay,
-    calls: &'a mut CallStats,
-}
-
-impl Trial<'_> {
-    async fn call(&mut self, call: &PolicyCall) -> Result<CallResult, String> {
-        let began = Instant::now();
-        let result = self.replay.step(call).await;
-        let memory = self.replay.memory_bytes();
-        self.calls.add(call.name(), began.elapsed(), memory);
-        match result {
-            CallResult::Fault(fault) => {
-                let first = fault.lines().next().unwrap_or_default();
-                Err(format!("{}: {first}", call.name()))
-            }
-            result => Ok(result),
-        }
-    }
-}
-
 /// Runs a case, and returns a summary.
 ///
 /// # Errors
 /// The call at which the policy failed, and how.
 pub(super) async fn run(
     release: &Release,
-    case: &HostileCase,
+    case: &Trial,
     calls: &mut CallStats,
 ) -> Result<String, String> {
-    let replay = Replay::on(release).await;
-    let mut trial = Trial {
-        replay: replay.map_err(|fault| format!("instantiate: {fault}"))?,
-        calls,
-    };
-    let plan = match trial.call(&PolicyCall::Render(request(&case.body))).await? {
-        CallResult::Plan(plan) => plan,
-        CallResult::Refused(problem) if problem.kind == ProblemKind::Internal => {
-            return Err(format!("render: it blames itself: {}", problem.message));
-        }
-        CallResult::Refused(problem) => return Ok(refused(&problem)),
-        _ => return Err("render: neither a plan nor a refusal".to_owned()),
-    };
-    let turns = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
-    if let Some(problem) = trial.admit(turns).await? {
-        return Ok(refused(&problem));
-    }
-    trial.call(&PolicyCall::Open(context())).await?;
-    if turns > 1 {
-        trial.synthesize(case, turns).await?;
-    }
-    let (events, fed) = trial.feed(case).await?;
-    let closing = trial.call(&PolicyCall::Finish(case.ending.clone())).await?;
-    let finished = count_frames(closing.frames()).map_err(|fault| format!("finish: {fault}"))?;
-    let frames = fed + finished;
-    if plan.streaming && frames == 0 {
-        return Err("a stream without a frame".to_owned());
-    }
-    let memory = trial.replay.memory_bytes() >> 10;
-    Ok(format!("{events} events, {frames} frames, {memory} KiB"))
-}
-
-impl Trial<'_> {
-    /// Calls `decide` with a full gateway, then with an idle one. Returns the refusal of the latter.
-    async fn admit(&mut self, turns: u32) -> Result<Option<Problem>, String> {
-        let full = Load {
-            wanted: turns,
-            running: 64,
-            waiting: 256,
-            capacity: 64,
-            room: 256,
-            longest_wait: u64::MAX,
-        };
-        let idle = Load {
-            running: 0,
-            waiting: 0,
-            longest_wait: 0,
-            ..full
-        };
-        self.call(&PolicyCall::Decide(full)).await?;
-        Ok(match self.call(&PolicyCall::Decide(idle)).await? {
-            CallResult::Admission(Admission::Refuse(problem)) => Some(problem),
-            _ => None,
-        })
-    }
-
-    /// Feeds the events of a case, up to a handoff. Returns the number of events and of frames.
-    async fn feed(&mut self, case: &HostileCase) -> Result<(usize, usize), String> {
-        let (mut events, mut frames) = (0, 0);
-        for batch in (case.batches)() {
+    let (mut events, mut frames, mut memory) = (0, 0, 0);
+    let mut observer = |it: TrialCall<'_>| {
+        calls.add(it.call.name(), it.time, it.memory_bytes);
+        memory = it.memory_bytes >> 10;
+        if let PolicyCall::Feed(batch) = it.call {
             events += batch.len();
-            let result = self.call(&PolicyCall::Feed(batch)).await?;
-            frames += count_frames(result.frames()).map_err(|fault| format!("feed: {fault}"))?;
-            if matches!(&result, CallResult::Output(output) if output.handoff.is_some()) {
-                break;
-            }
         }
-        Ok((events, frames))
-    }
-
-    /// Ends the candidates as the case has it. The panel must then pick one or fail.
-    async fn synthesize(&mut self, case: &HostileCase, candidates: u32) -> Result<(), String> {
-        self.call(&PolicyCall::Convene(context(), candidates))
-            .await?;
-        let mut last = self.call(&PolicyCall::Wake(NOW)).await?;
-        for (candidate, outcome) in (case.outcomes)(candidates) {
-            if !matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
-                break;
-            }
-            let settle = PolicyCall::Settle(candidate, outcome, NOW + 1);
-            last = self.call(&settle).await?;
+        frames += count_frames(it.result.frames())?;
+        Ok(())
+    };
+    let outcome = case.run(release, &mut observer).await;
+    match outcome.map_err(|error| first_line(&error))? {
+        TrialOutcome::Refused(problem) => Ok(refused(&problem)),
+        TrialOutcome::Finished { .. } => {
+            Ok(format!("{events} events, {frames} frames, {memory} KiB"))
         }
-        // Each turn that the panel starts fails.
-        for _ in 0..CONSULTED {
-            if !matches!(
-                last,
-                CallResult::Verdict(Verdict::Show(_) | Verdict::Consult(_))
-            ) {
-                break;
-            }
-            let failed = Outcome {
-                ending: Ending::Failed(broken_stream()),
-                messages: Vec::new(),
-            };
-            last = self.call(&PolicyCall::Judged(failed, NOW + 2)).await?;
-        }
-        final_verdict(&last, candidates)
     }
 }
 
-fn final_verdict(result: &CallResult, candidates: u32) -> Result<(), String> {
-    match result {
-        CallResult::Verdict(Verdict::Pick(choice))
-            if !(1..=candidates).contains(&choice.candidate) =>
-        {
-            Err(format!(
-                "it picks candidate {} of {candidates}",
-                choice.candidate
-            ))
-        }
-        CallResult::Verdict(Verdict::Pick(_) | Verdict::Fail(_)) => Ok(()),
-        CallResult::Verdict(Verdict::Wait(_)) => {
-            Err("the panel waits, and there is nothing to wait for".to_owned())
-        }
-        _ => Err("the panel asks for turns without end".to_owned()),
-    }
+/// An error without the backtrace of a trap.
+fn first_line(error: &str) -> String {
+    error.lines().next().unwrap_or_default().to_owned()
 }
 
 /// Counts frames. Each must be one line to every client.

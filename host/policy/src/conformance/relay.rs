@@ -1,9 +1,10 @@
 //! Whether a policy keeps the promise of its patterns: what it lets the host tell is what it would tell itself.
 
-use super::{context, event, load, request};
+use super::event;
 use crate::policy_call::CallResult as Answer;
 use crate::release::Release;
 use crate::session::Session;
+use crate::trial::{context, idle, request};
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
@@ -117,7 +118,7 @@ async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String
         }) => return Err(format!("render: {cause}")),
         Ok(_) | Err(_) => return Ok(None),
     };
-    match session.decide(load(1)).await {
+    match session.decide(idle(1)).await {
         Ok(Admission::Run | Admission::Wait) => {}
         Ok(Admission::Refuse(_)) => return Ok(None),
         Err(fault) => return Err(format!("decide: {fault}")),

@@ -9,6 +9,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use super::{WHOLE, write_origins};
 use crate::command::error::CommandError;
+use airlock_base::file;
 use airlock_kit::Part;
 
 pub(super) const NAME: &str = "compose";
@@ -56,7 +57,7 @@ pub(super) fn command() -> Command {
 
 pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let files = matches.get_many::<PathBuf>("parts").into_iter().flatten();
-    let files: Vec<ComponentFile> = files.map(read).collect::<Result<_, _>>()?;
+    let files: Vec<NamedBytes> = files.map(read).collect::<Result<_, _>>()?;
     let base = matches.get_one::<PathBuf>("onto").map(read).transpose()?;
     let parts: Vec<Part<'_>> = files.iter().map(part).collect();
     let base = base.as_ref().map_or(WHOLE, part);
@@ -64,7 +65,7 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
         .map_err(|error| CommandError::Failure(anyhow::Error::new(error)))?;
     let output = matches.get_one::<PathBuf>("output").cloned();
     let output = output.unwrap_or_default();
-    airlock_kit::save(&output, &policy.bytes)
+    file::replace(&output, &policy.bytes, file::READABLE)
         .with_context(|| format!("cannot write {}", output.display()))
         .map_err(CommandError::Failure)?;
     write_origins(&output, &policy, out)?;
@@ -72,15 +73,15 @@ pub(super) fn run(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode,
 }
 
 /// A file's name for messages, and its bytes.
-type ComponentFile = (String, Vec<u8>);
+type NamedBytes = (String, Vec<u8>);
 
-fn read(path: &PathBuf) -> Result<ComponentFile, CommandError> {
+fn read(path: &PathBuf) -> Result<NamedBytes, CommandError> {
     let bytes = std::fs::read(path)
         .with_context(|| format!("cannot read {}", path.display()))
         .map_err(CommandError::Failure)?;
     Ok((path.display().to_string(), bytes))
 }
 
-fn part((name, bytes): &ComponentFile) -> Part<'_> {
+fn part((name, bytes): &NamedBytes) -> Part<'_> {
     Part { name, bytes }
 }

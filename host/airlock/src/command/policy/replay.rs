@@ -1,6 +1,6 @@
 //! `airlock policy replay`: plays tapes on a policy, or on two.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::{component, defaults, engine, failure, release};
 use crate::command::error::CommandError;
 use crate::command::runtime::with_runtime;
 use crate::command::terminal::escaped;
-use airlock_kit::{compare_releases, replay_twice};
+use airlock_kit::{ReplayOutcome, compare_releases, replay_twice};
 use airlock_policy::tape::{self, Tape};
 
 pub(super) const NAME: &str = "replay";
@@ -88,35 +88,45 @@ pub(super) fn run(
             });
             let outcome = outcome.map_err(|fault| failure(&fault))?;
             different += usize::from(outcome.difference.is_some());
-            if quiet {
-                continue;
-            }
-            let how = match outcome.difference {
-                Some(_) => "different",
-                None => "equal",
-            };
-            writeln!(
-                out,
-                "== {} ({} calls): {how}",
-                escaped(&tape.request),
-                tape.steps.len()
-            )?;
-            match (&outcome.difference, &other) {
-                (Some(difference), _) => {
-                    for line in difference.lines() {
-                        writeln!(out, "{}", escaped(line))?;
-                    }
-                }
-                (None, None) => {
-                    for line in &outcome.lines {
-                        writeln!(out, "{}", escaped(line))?;
-                    }
-                }
-                (None, Some(_)) => {}
+            if !quiet {
+                write_outcome(&tape, &outcome, other.is_none(), out)?;
             }
         }
         let (all, equal) = (paths.len(), paths.len() - different);
         writeln!(out, "{all} tapes: {equal} equal, {different} different")?;
         Ok(ExitCode::from(u8::from(different > 0)))
     })
+}
+
+/// Writes the difference. Where there is none, and `with_results` is set, writes the results of the calls.
+fn write_outcome(
+    tape: &Tape,
+    outcome: &ReplayOutcome,
+    with_results: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let how = match outcome.difference {
+        Some(_) => "different",
+        None => "equal",
+    };
+    writeln!(
+        out,
+        "== {} ({} calls): {how}",
+        escaped(&tape.request),
+        tape.steps.len()
+    )?;
+    match &outcome.difference {
+        Some(difference) => {
+            for line in difference.lines() {
+                writeln!(out, "{}", escaped(line))?;
+            }
+        }
+        None if with_results => {
+            for line in &outcome.lines {
+                writeln!(out, "{}", escaped(line))?;
+            }
+        }
+        None => {}
+    }
+    Ok(())
 }

@@ -69,7 +69,7 @@ fn a_composition_is_written_and_told() {
     let (told, err, code) = typed(&["compose", &whole, "-o", &out]);
     assert_eq!((err.as_str(), code), ("", exit(0)));
     assert_eq!(std::fs::read(&out).unwrap(), airlock_policy::EMBEDDED);
-    let digest = airlock_kit::digest(airlock_policy::EMBEDDED);
+    let digest = airlock_policy::digest(airlock_policy::EMBEDDED);
     assert!(told.contains(&digest) && told.contains(&out), "{told}");
     let origins = format!("from {whole}: manifest, admit, prompt, translate, synthesize, relay\n");
     assert!(told.contains(&origins), "{told}");
