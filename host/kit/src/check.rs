@@ -92,16 +92,12 @@ async fn load(
         }
     };
     let version = release.world_version();
-    recorder.ok("world", format!("airlock:policy@{version}.0"));
+    recorder.ok("world", format!("airlock:policy@{version}"));
     match release.imports_wasi() {
         false => recorder.ok("imports", "nothing"),
         true => recorder.ok("imports", "WASI 0.2, of which nothing is granted"),
     }
-    let described = match release.session().await {
-        Ok(mut session) => session.describe().await,
-        Err(fault) => Err(fault),
-    };
-    match described {
+    match release.describe().await {
         Ok(description) => {
             check_manifest(description.as_ref(), recorder);
             with_default_settings(config, &release, description.as_ref(), recorder).await

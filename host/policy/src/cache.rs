@@ -1,6 +1,6 @@
-//! Compiled code that is kept: files in a folder that nobody else can write, named after component and engine.
+//! The cache of compiled code: files in a folder that no other user can write, named after component and engine.
 
-mod files; // the folder and what lies in it
+mod files; // the folder and its files
 mod load; // the unsafe call
 
 use std::collections::HashSet;
@@ -17,7 +17,7 @@ use super::engine::Engine;
 /// The folder's name in the data directory.
 const FOLDER: &str = "policy-cache";
 
-/// Components whose code is kept, the most recently used ones.
+/// The number of components whose code is kept: the most recently used.
 const RETAINED: usize = 32;
 
 /// Compiled code on disk. Several gateways may share a folder.
@@ -25,14 +25,14 @@ const RETAINED: usize = 32;
 pub struct Cache {
     folder: PathBuf,
     retained: usize,
-    /// Files whose sum this process has checked.
+    /// Files whose SHA-256 this process has checked.
     checked: Mutex<HashSet<PathBuf>>,
 }
 
-/// Compiled code cannot be kept, or not safely. The messages are for the operator.
+/// Why compiled code cannot be kept. The messages are for operators.
 #[derive(Debug, thiserror::Error)]
 pub enum CacheError {
-    /// Somebody else could put code there, which we would run.
+    /// Another user could write code there, which the gateway would run.
     #[error(
         "{} holds machine code that is run as it is, but {fault}; remove it, or give another folder with --data-dir",
         path.display()
@@ -46,16 +46,16 @@ pub enum CacheError {
     /// A file or folder cannot be read or written.
     #[error("cannot {action} {}: {cause}", path.display())]
     Files {
-        /// What was tried.
+        /// The attempted action.
         action: &'static str,
-        /// With what.
+        /// The file or folder.
         path: PathBuf,
-        /// Why it failed.
+        /// The system's error.
         cause: io::Error,
     },
 }
 
-/// A file that is being written. Dropped before it is kept, it is removed.
+/// A file that is being written. Dropping it removes the file unless it was kept.
 #[derive(Debug)]
 pub(super) struct Draft {
     path: PathBuf,
@@ -65,16 +65,16 @@ pub(super) struct Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // Once it is kept there is none under this name.
+        // A draft that was kept has been renamed.
         let _ = fs::remove_file(&self.path);
     }
 }
 
 impl Cache {
-    /// Opens the folder in `data_dir`, which is made if it is missing, and removes what nobody finished.
+    /// Opens the folder in `data_dir`, creates it if it is missing, and removes old drafts.
     ///
     /// # Errors
-    /// The folder is a link, belongs to somebody else, or can be written by others; or the system refuses.
+    /// The folder is a link, belongs to another user or can be written by others; or the system's error.
     pub fn open(data_dir: &Path) -> Result<Self, CacheError> {
         let folder = files::private_folder(data_dir, FOLDER)?;
         files::tidy(&folder)?;
@@ -85,11 +85,11 @@ impl Cache {
         })
     }
 
-    /// The code of the component with this SHA-256, in hexadecimal digits, if it is kept and whole. What is not whole
-    /// is removed. The first time a process reads a file of 10 MiB takes some 30 ms, later ones a millisecond.
+    /// Loads the code of the component with this SHA-256, in hexadecimal digits. `None` if it is missing. Damaged code is
+    /// removed. The first load of 10 MiB takes a process about 30 ms, later ones one millisecond.
     ///
     /// # Errors
-    /// A file that others could have written, or one that cannot be read.
+    /// Others could have written the file, or it cannot be read.
     pub(super) fn load(
         &self,
         engine: &Engine,
@@ -121,20 +121,21 @@ impl Cache {
         }
     }
 
-    /// A new file for code to be written to.
+    /// Creates a file for code to be written to.
     ///
     /// # Errors
-    /// That it cannot be made.
+    /// The file cannot be created.
     pub(super) fn draft(&self) -> Result<Draft, CacheError> {
         let path = self.folder.join(files::draft_name());
         let file = files::create(&path)?;
         Ok(Draft { path, file })
     }
 
-    /// Keeps the code of the component with this SHA-256, and lets the longest unused beyond the bound go.
+    /// Keeps a draft as the code of the component with this SHA-256, and removes the least recently used code beyond
+    /// [`RETAINED`].
     ///
     /// # Errors
-    /// That a file cannot be written.
+    /// A file cannot be written.
     pub(super) fn keep(
         &self,
         engine: &Engine,
@@ -146,7 +147,7 @@ impl Cache {
         let written = File::open(&draft.path).map_err(fault("read", &draft.path))?;
         let sum = files::sum(&written).map_err(fault("read", &draft.path))?;
         files::note(&files::beside(&path), &sum)?;
-        // It is read again before it is used.
+        // The next load checks the new file.
         self.lock().remove(&path);
         fs::rename(&draft.path, &path).map_err(fault("name", &path))?;
         files::sync(&self.folder)?;

@@ -1,4 +1,4 @@
-//! Compiles components in a child process, niced and limited, and keeps what comes of it.
+//! Compiles components in a child process with limits and low priority, and caches the code.
 
 pub mod child; // the child's side
 
@@ -22,48 +22,48 @@ use super::engine::Engine;
 use super::release::is_component;
 use airlock_base::task::spawner;
 
-/// The program that runs. Resolved between fork and exec, it is this very one, even if its file was replaced.
+/// The running program. Resolved between fork and exec, it is this program even if its file was replaced.
 const PROGRAM: &str = "/proc/self/exe";
 
-/// Bytes of what a child says that are read.
-const SAID_BYTES: u64 = 16 << 10;
+/// The bytes of a child's stderr that are read.
+const STDERR_BYTES: u64 = 16 << 10;
 
-/// How long a child that was killed may take to be gone.
+/// How long to wait for a child that was killed.
 const REAP: Duration = Duration::from_secs(3);
 
-/// Turns components into code. Clones share the cache, and the one place in which a child may compile.
+/// Compiles components. Clones share the cache, and compile one at a time.
 #[derive(Clone)]
 pub struct Compiler {
     engine: Engine,
     cache: Arc<Cache>,
     limits: CompileLimits,
-    /// The `airlock` to run as a child.
+    /// The program to run as a child.
     program: PathBuf,
-    /// One compile at a time: each may use as much memory as the limit allows.
-    place: Arc<Semaphore>,
-    /// How nice the child is.
+    /// One permit: each compilation may use all the memory that the limit allows.
+    permit: Arc<Semaphore>,
+    /// The child's nice value.
     nice: u64,
 }
 
-/// What one compile may use.
+/// The limits of a compilation.
 #[derive(Clone, Copy, Debug)]
 pub struct CompileLimits {
-    /// By the clock on the wall. CPU time is limited to the same, in whole seconds.
+    /// Wall-clock time. CPU time has the same limit, in whole seconds.
     pub timeout: Duration,
     /// Bytes of address space of the child.
     pub memory_bytes: usize,
 }
 
-/// There is no code of a component.
+/// Why a component has no code.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
-    /// The compiler refuses it; its words, on one line.
+    /// The compiler refuses the component. Its message, on one line.
     #[error("{0}")]
     Invalid(String),
     /// It took longer than `policies.compile_timeout`.
     #[error("compiling took longer than {} ms (policies.compile_timeout)", .0.as_millis())]
     TimedOut(Duration),
-    /// It took more than `policies.compile_memory_bytes`, or the machine has no more.
+    /// It took more memory than `policies.compile_memory_bytes`, or than the machine has.
     #[error(
         "compiling needs more memory than {0} bytes (policies.compile_memory_bytes), or than the machine has"
     )]
@@ -71,25 +71,25 @@ pub enum CompileError {
     /// The compiler itself failed, or could not be started.
     #[error("the compiler failed: {0}")]
     Crashed(String),
-    /// The code cannot be kept, or what is kept cannot be used.
+    /// The cache cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
 }
 
 impl Compiler {
-    /// A compiler whose children are this very program.
+    /// A compiler whose children run this program.
     pub fn new(engine: Engine, cache: Cache, limits: CompileLimits) -> Self {
         Self {
             engine,
             cache: Arc::new(cache),
             limits,
             program: PathBuf::from(PROGRAM),
-            place: Arc::new(Semaphore::new(1)),
+            permit: Arc::new(Semaphore::new(1)),
             nice: NICE,
         }
     }
 
-    /// The same, in a hurry: for a start, when there are no requests to disturb.
+    /// The same with normal priority, for the start, when there are no requests yet.
     pub fn hurried(&self) -> Self {
         Self {
             nice: 0,
@@ -97,19 +97,19 @@ impl Compiler {
         }
     }
 
-    /// The code of a component, kept or new. `digest` is the whole SHA-256 of `bytes` in hexadecimal digits. Kept
-    /// code takes about a millisecond. Dropped, it ends the child.
+    /// Loads the code of a component, or compiles it. `digest` is the SHA-256 of `bytes` in hexadecimal digits. Cached code
+    /// takes about a millisecond. Dropping the future kills the child.
     ///
     /// # Errors
-    /// A [`CompileError`] that says whether the component, the limits or the machine is at fault.
+    /// The component, the limits or the machine is at fault, as the [`CompileError`] states.
     pub async fn compiled(&self, bytes: &[u8], digest: &str) -> Result<Component, CompileError> {
         is_component(bytes).map_err(|fault| CompileError::Invalid(fault.to_owned()))?;
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
         let closed = |_| CompileError::Crashed("there is no place to compile in".to_owned());
-        let _place = self.place.acquire().await.map_err(closed)?;
-        // Whoever had the place before may have compiled the same.
+        let _permit = self.permit.acquire().await.map_err(closed)?;
+        // Another call may have compiled it meanwhile.
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
@@ -118,7 +118,7 @@ impl Compiler {
         self.cached(digest).await?.ok_or_else(missing)
     }
 
-    /// The code of the component of this digest, if it is kept.
+    /// Loads the code of the component of this digest, if it is cached.
     ///
     /// # Errors
     /// The cache cannot be used.
@@ -127,7 +127,7 @@ impl Compiler {
         blocking(move || this.cache.load(&this.engine, &digest)).await
     }
 
-    /// Has a child compile the component into the cache.
+    /// Compiles the component into the cache, in a child.
     async fn compile(&self, bytes: &[u8], digest: &str) -> Result<(), CompileError> {
         let draft = self.cache.draft()?;
         let out = draft.file.try_clone().map_err(crashed)?;
@@ -137,19 +137,19 @@ impl Compiler {
             end(&mut child).await;
             return Err(CompileError::TimedOut(self.limits.timeout));
         };
-        let (status, said) = match ended {
+        let (status, stderr) = match ended {
             Ok(ended) => ended,
             Err(error) => {
                 end(&mut child).await;
                 return Err(crashed(error));
             }
         };
-        self.judge(status, &said)?;
+        self.judge(status, &stderr)?;
         let (this, digest) = (self.clone(), digest.to_owned());
         blocking(move || this.cache.keep(&this.engine, &digest, &draft)).await
     }
 
-    /// The child: its code goes to `out`, and of our environment it gets nothing.
+    /// The command of a child, which writes the code to `out`. Its environment is empty.
     fn command(&self, out: std::fs::File) -> Command {
         let seconds = self.limits.timeout.as_millis().div_ceil(1000);
         let mut command = Command::new(&self.program);
@@ -171,10 +171,10 @@ impl Compiler {
         command
     }
 
-    /// What the child's end means. `said` is what it wrote to stderr.
-    fn judge(&self, status: ExitStatus, said: &str) -> Result<(), CompileError> {
-        // The last line is the error, and what precedes it, if anything, tells where a crash was.
-        let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    /// The result of a child that has ended.
+    fn judge(&self, status: ExitStatus, stderr: &str) -> Result<(), CompileError> {
+        // The last line is the error. Earlier lines, if any, have the place of a crash.
+        let words = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         let outcome = status.code().and_then(ChildExit::from_code);
         match (outcome, status.signal()) {
             (Some(ChildExit::Done), _) => Ok(()),
@@ -186,7 +186,7 @@ impl Compiler {
             (_, Some(signal)) if signal == Signal::XCPU.as_raw() => {
                 Err(CompileError::TimedOut(self.limits.timeout))
             }
-            // A stack that overflows ends in the same signal as memory that is refused.
+            // A stack overflow ends in the same signal as an allocation that fails.
             (_, Some(signal)) if signal == Signal::ABORT.as_raw() => {
                 if words.contains("overflowed its stack") {
                     Err(CompileError::Crashed(words))
@@ -194,7 +194,7 @@ impl Compiler {
                     self.out_of_memory()
                 }
             }
-            // Not by us: by the kernel, whose memory is used up.
+            // The kernel killed it, because the machine is out of memory.
             (_, Some(signal)) if signal == Signal::KILL.as_raw() => self.out_of_memory(),
             (_, Some(_)) => Err(CompileError::Crashed(format!("{status} {words}"))),
         }
@@ -205,33 +205,33 @@ impl Compiler {
     }
 }
 
-/// Gives the child its component, and hears what it says until it ends.
+/// Writes the component to the child, and reads its stderr until it ends.
 async fn converse(child: &mut Child, bytes: &[u8]) -> io::Result<(ExitStatus, String)> {
     let missing = || io::Error::other("a pipe is missing");
     let mut stdin = child.stdin.take().ok_or_else(missing)?;
     let stderr = child.stderr.take().ok_or_else(missing)?;
     let give = async {
-        // A child that ends before it has read all says why by how it ends.
+        // If the child ends before it has read everything, its exit status has the reason.
         let _ = stdin.write_all(bytes).await;
         drop(stdin);
     };
     let read = async {
-        let mut said = Vec::new();
-        stderr.take(SAID_BYTES).read_to_end(&mut said).await?;
-        io::Result::Ok(String::from_utf8_lossy(&said).into_owned())
+        let mut bytes = Vec::new();
+        stderr.take(STDERR_BYTES).read_to_end(&mut bytes).await?;
+        io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let ((), said, status) = tokio::join!(give, read, child.wait());
-    Ok((status?, said?))
+    let ((), text, status) = tokio::join!(give, read, child.wait());
+    Ok((status?, text?))
 }
 
-/// Kills a child and waits for it, so that nothing of it is left.
+/// Kills a child and reaps it.
 async fn end(child: &mut Child) {
     if !matches!(timeout(REAP, child.kill()).await, Ok(Ok(()))) {
         tracing::error!("a compiler cannot be killed");
     }
 }
 
-/// Works with files beside the runtime's threads.
+/// Runs work with files on a blocking thread.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CacheError> + Send + 'static,
 ) -> Result<T, CompileError> {

@@ -1,11 +1,11 @@
-//! The settings of policies: which one runs, what it may use, how it is loaded, and when it is taken back.
+//! The settings of policies: the policy to run, its limits, and the rules of loading and rollback.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use airlock_base::quantity::Bounds;
 
-/// The name of the policy inside the program.
+/// The name of the embedded policy.
 pub const SHIPPED: &str = "shipped";
 
 /// Bounds of [`SandboxConfig::memory_bytes`].
@@ -22,43 +22,43 @@ pub const OUTPUT_BYTES: Bounds = (1 << 10, 64 << 30);
 /// The settings of policies.
 #[derive(Clone, Debug)]
 pub struct PolicyConfig {
-    /// Where Airlock keeps its own files: policies, compiled code, tapes.
+    /// The folder of Airlock's own files: policies, compiled code, tapes.
     pub data_dir: PathBuf,
-    /// The policy to run. None: the one that was made active last, else the embedded one.
+    /// The policy to run. None: the one that was active last, else the embedded one.
     pub source: Option<PolicySource>,
-    /// Refuse parameters that cannot be honoured, in place of ignoring and naming them.
+    /// Whether policies refuse parameters that cannot be honoured. Otherwise they ignore and name them.
     pub strict: bool,
-    /// The strategy of fan-outs that name none; the policy must know it. None: the policy's own default.
+    /// The strategy of fan-outs that name none. None: the policy's own default.
     pub synthesis: Option<String>,
-    /// What a policy may use.
+    /// The limits of sandboxes.
     pub sandbox: SandboxConfig,
-    /// Load what comes into the folder of policies, without being told to.
+    /// Whether new files in the folder of policies are loaded automatically.
     pub watch: bool,
-    /// Policies may import WASI, of which they get nothing granted.
+    /// Whether policies may import WASI, of which nothing is granted.
     pub wasi: bool,
-    /// Refuse policies without a good signature. The embedded one needs none.
+    /// Whether policies need a valid signature. The embedded one never does.
     pub require_signature: bool,
-    /// The minisign keys whose signatures are good, in base64.
+    /// The minisign keys whose signatures are valid, in base64.
     pub public_keys: Vec<String>,
-    /// How long compiling one may take.
+    /// The longest time of a compilation.
     pub compile_timeout: Duration,
-    /// Bytes of address space that compiling one may take.
+    /// The most bytes of address space of a compilation.
     pub compile_memory_bytes: usize,
-    /// When a release is taken back by itself.
+    /// The rule of automatic rollback.
     pub rollback: RollbackConfig,
 }
 
-/// Where the policy is that the configuration names.
+/// The policy that the configuration names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicySource {
-    /// In the program: it is named `shipped`.
+    /// The embedded one, named `shipped`.
     Shipped,
-    /// A component's file.
+    /// The file of a component.
     File(PathBuf),
 }
 
 impl PolicySource {
-    /// The file, where it is one.
+    /// The file, if it is one.
     pub fn file(&self) -> Option<&PathBuf> {
         match self {
             Self::Shipped => None,
@@ -67,31 +67,31 @@ impl PolicySource {
     }
 }
 
-/// What a policy may use.
+/// The limits of sandboxes.
 #[derive(Clone, Debug)]
 pub struct SandboxConfig {
-    /// Bytes of linear memory for one request.
+    /// Bytes of linear memory of one request.
     pub memory_bytes: usize,
-    /// How long one call into a policy may take.
+    /// CPU time of one call.
     pub call_timeout: Duration,
-    /// CPU time of all calls for one request.
+    /// CPU time of all calls of one request.
     pub request_time: Duration,
-    /// Bytes of the frames that one event may become.
+    /// Bytes of frames for each event.
     pub event_bytes: usize,
-    /// Bytes of all that one request may give out.
+    /// Bytes of all frames and bodies of one request.
     pub output_bytes: usize,
-    /// Requests that may hold a sandbox at once.
+    /// The most sandboxes at once.
     pub instances: u32,
 }
 
-/// When a release is taken back by itself.
+/// The rule of automatic rollback.
 #[derive(Clone, Debug)]
 pub struct RollbackConfig {
-    /// How far back requests count.
+    /// The window of time in which requests and faults count.
     pub window: Duration,
-    /// Requests of a window that failed by the policy's fault, from which on it is taken back. 0: it never is.
+    /// The fewest faults in the window that roll a release back. 0: none is ever rolled back.
     pub faults: usize,
-    /// The share that they must be of the window's requests, in percent.
+    /// The least share of the window's requests that must have failed, in percent.
     pub percent: usize,
 }
 
@@ -114,12 +114,12 @@ impl PolicyConfig {
         }
     }
 
-    /// The settings that every policy receives, as a JSON object.
+    /// The common settings as JSON.
     pub fn settings(&self) -> String {
         serde_json::Value::Object(self.common_settings()).to_string()
     }
 
-    /// The settings that every policy receives which declares them.
+    /// The settings of the configuration that every policy receives if its manifest declares them.
     pub fn common_settings(&self) -> serde_json::Map<String, serde_json::Value> {
         let mut settings = serde_json::Map::new();
         settings.insert("strict".to_owned(), self.strict.into());

@@ -87,10 +87,7 @@ pub async fn check(release: &Release) -> Result<(), LoadError> {
 
 /// Whether the policy's manifest names the set's dialect. A policy without a manifest counts as one that does.
 async fn has_dialect(release: &Release) -> Result<bool, String> {
-    let described = match release.session().await {
-        Ok(mut session) => session.describe().await,
-        Err(fault) => Err(fault),
-    };
+    let described = release.describe().await;
     let description = described.map_err(|fault| format!("describe: {fault}"))?;
     let names = |it: Description| it.dialects.iter().any(|dialect| dialect == DIALECT);
     Ok(description.is_none_or(names))

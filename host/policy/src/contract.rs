@@ -1,24 +1,23 @@
-//! What a policy must give back. Whatever breaks this never reaches a client or Codex.
+//! Checks of a policy's results. A result that fails them reaches neither a client nor Codex.
 
 use super::fault::Fault;
 use airlock_types::wit::{
     Brief, Frame, InputItem, Output, Pattern, Plan, Request, Resume, Tool, Verdict,
 };
 
-/// Turns that one request may run side by side.
+/// The most briefs of a plan.
 const CANDIDATES: usize = 20;
 
-/// Characters of a tool's name (the Responses API takes no more).
+/// The most characters of a tool's name, as in the Responses API.
 const TOOL_NAME: usize = 64;
 
-/// Bytes of what a handed-off turn is known by.
+/// The most bytes of the key of a handoff.
 const KEY_BYTES: usize = 256;
 
-/// Bytes of what stands around a text that is told piece by piece, the event's name among it. It is kept as long as the
-/// text goes on.
+/// The most bytes of a pattern with its event name. It is kept as long as the text continues.
 const PATTERN_BYTES: usize = 4 << 10;
 
-/// Checks the plan for a request.
+/// Checks the plan of a request.
 pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
     let count = plan.briefs.len();
     if !(1..=CANDIDATES).contains(&count) {
@@ -51,7 +50,7 @@ fn resumed(resume: &Resume, briefs: usize, attachments: usize) -> Result<(), Fau
     results.try_for_each(|result| exist(&result.output, attachments))
 }
 
-/// Checks what a panel decided.
+/// Checks a verdict.
 pub(super) fn verdict(verdict: &Verdict, attachments: usize) -> Result<(), Fault> {
     match verdict {
         Verdict::Show(it) | Verdict::Consult(it) => brief(it, attachments),
@@ -77,7 +76,7 @@ fn exist(input: &[InputItem], attachments: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks what a batch became.
+/// Checks the output of a batch.
 pub(super) fn output(output: &Output) -> Result<(), Fault> {
     if let Some(handoff) = &output.handoff
         && handoff
@@ -90,7 +89,7 @@ pub(super) fn output(output: &Output) -> Result<(), Fault> {
     frames(&output.frames)
 }
 
-/// Checks how pieces are to be told: each must become one event on the wire.
+/// Checks a pattern: each of its frames must be one server-sent event.
 pub(super) fn pattern(pattern: Option<&Pattern>) -> Result<(), Fault> {
     let Some(Pattern {
         event,
@@ -111,10 +110,10 @@ pub(super) fn pattern(pattern: Option<&Pattern>) -> Result<(), Fault> {
     named(event.as_deref())
 }
 
-/// Checks frames: each must be one event on the wire, and nothing else.
+/// Checks frames: each must be one server-sent event.
 pub(super) fn frames(frames: &[Frame]) -> Result<(), Fault> {
     for frame in frames {
-        // A line break would let a text end its frame and begin another. An empty one would be no event at all.
+        // A line break would end the frame and begin another. Clients ignore an event without data.
         if frame.data.is_empty() || breaks(&frame.data) {
             return broken("a frame's data is empty or has several lines".to_owned());
         }

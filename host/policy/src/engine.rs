@@ -1,6 +1,6 @@
-//! The engine that compiles and runs policies: sandboxes from a pool, and a clock that preempts them.
+//! The wasmtime engine that runs policies: sandboxes from a pool, and an epoch clock that preempts them.
 
-mod clock; // the clock
+mod clock; // the epoch clock
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
@@ -10,40 +10,40 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 pub(super) use self::clock::{Clock, ClockGuard};
 use crate::config::SandboxConfig;
 
-/// How often a running policy can be stopped, and so how long one call can hold a worker thread.
+/// The interval of the epoch clock, and so the longest time that a call can hold a worker thread.
 pub(super) const TICK: Duration = Duration::from_millis(5);
 
-/// Entries of one table. A table is a policy's list of functions.
+/// The most entries of one table, a policy's list of functions.
 pub(super) const TABLE_ELEMENTS: usize = 20_000;
 
-/// How many times its own time a call may take by the clock on the wall, with all that other requests do meanwhile.
-/// It also ends a policy that waits, which takes no time of its own.
+/// The wall-clock limit of a call, as a multiple of its CPU time: other requests run meanwhile. It also ends a policy that
+/// waits, which takes no CPU time.
 pub(super) const WALL: u32 = 20;
 
-/// Core instances, memories and tables of one component. A policy that is composed has a memory for each part: five
-/// roles and a base.
+/// The most core instances, memories and tables of one component. A composed policy has a memory for each part: five roles
+/// and a base.
 const CORE_INSTANCES: u32 = 32;
 const MEMORIES: u32 = 6;
 const TABLES: u32 = 16;
 
-/// Address space of one memory such that no access needs a check: all that 32 bits can reach. It costs no memory.
+/// The address space of a memory in which no access needs a bounds check: all that 32 bits can address. It uses no memory.
 const WIDE: u64 = 4 << 30;
 
-/// Bytes of a memory, and of a table, that stay in place between two requests: they are set back to what they were by
-/// copying, and not given to the system and asked back for, page by page. A small request touches about half of it. So
-/// much stays resident for each sandbox that was ever in use at once.
+/// Bytes of a memory, and of a table, that stay resident between two requests: they are reset by copying, which is cheaper
+/// than returning pages to the system and faulting them in again. A small request touches about half of it. Each sandbox that
+/// was ever in use keeps as much.
 const RESIDENT: usize = 64 << 10;
 
-/// Compiles policies and holds the pool of sandboxes. Clones share it.
+/// Runs policies, with a pool of sandboxes. Clones share it.
 #[derive(Clone)]
 pub struct Engine {
     pub(super) inner: wasmtime::Engine,
     pub(super) clock: Clock,
-    /// Address space of one memory, in bytes. Compiled code depends on it.
+    /// The reserved address space of each memory, in bytes. Compiled code depends on it.
     pub(super) reservation: u64,
 }
 
-/// The machine cannot run policies as configured.
+/// Why the machine cannot run policies as configured.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The engine refused the configuration, or the system refused the address space.
@@ -51,14 +51,14 @@ pub enum EngineError {
         "cannot make {instances} sandboxes of {memory_bytes} bytes (lower sandbox.instances or sandbox.memory_bytes): {detail}"
     )]
     Refused {
-        /// Sandboxes asked for.
+        /// The number of sandboxes.
         instances: u32,
-        /// Bytes of each.
+        /// Bytes of each sandbox.
         memory_bytes: usize,
-        /// What the engine says.
+        /// The engine's message.
         detail: String,
     },
-    /// The clock that preempts policies has no thread.
+    /// The system refused the clock's thread.
     #[error("cannot start the thread that preempts policies")]
     Clock(#[from] std::io::Error),
 }
@@ -67,10 +67,10 @@ impl Engine {
     /// Reserves the sandboxes and starts the clock.
     ///
     /// # Errors
-    /// The system gives neither the address space that is fast nor the one that is just enough.
+    /// The system refuses the clock's thread, or the address space even without room to spare.
     pub fn new(sandbox: &SandboxConfig) -> Result<Self, EngineError> {
         let enough = u64::try_from(sandbox.memory_bytes).unwrap_or(u64::MAX);
-        // Containers may limit address space: then checks on each access are the price.
+        // Containers may limit address space. With a smaller reservation, each access has a bounds check.
         let make = |reservation| {
             wasmtime::Engine::new(&pooled(sandbox, reservation)).map(|inner| (inner, reservation))
         };
@@ -90,15 +90,15 @@ impl Engine {
         })
     }
 
-    /// What compiled code must have been made for to run here: 16 hexadecimal digits. Two that differ by chance in
-    /// the engine and not in this are told apart when the code is loaded.
+    /// A hash of all that compiled code depends on, in 16 hexadecimal digits. Loading detects code of another engine with the
+    /// same hash.
     pub(super) fn compatibility(&self) -> String {
         compatibility(&self.inner)
     }
 }
 
-/// An engine that only compiles, for an engine with this reservation. It reserves nothing and runs nothing, so it
-/// fits under a limit of address space. `parallel`: on every core.
+/// An engine that only compiles, for an engine with this reservation. It reserves no address space, so it works under a limit.
+/// `parallel`: whether it uses every core.
 ///
 /// # Errors
 /// The engine's own, when it refuses the configuration.
@@ -114,7 +114,7 @@ fn compatibility(engine: &wasmtime::Engine) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// What compiled code depends on, the same for whoever compiles and whoever runs.
+/// The settings that compiled code depends on, the same in engines that compile and engines that run.
 fn settings(reservation: u64) -> Config {
     let mut config = Config::new();
     config
@@ -124,7 +124,7 @@ fn settings(reservation: u64) -> Config {
     config
 }
 
-/// The settings of an engine that runs: with a pool, of which compiled code does not know.
+/// The settings of an engine that runs: with a pool, which compiled code does not depend on.
 fn pooled(sandbox: &SandboxConfig, reservation: u64) -> Config {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(sandbox.instances)

@@ -1,32 +1,32 @@
-//! How a policy fails, and what a client hears of it.
+//! The failures of calls into a policy, and the client's errors for them.
 
 use wasmtime::{PoolConcurrencyLimitError, Trap};
 
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// Seconds after which a request that found no free sandbox may come back.
+/// `Retry-After`, in seconds, of a request that found no free sandbox.
 const RETRY_SECONDS: u32 = 1;
 
-/// A call into a policy that did not give a usable answer. After one, its session is good for nothing.
+/// Why a call into a policy has no usable result. Every later call of its session fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// It crashed, or broke the rules of the boundary itself.
+    /// It crashed, or broke the rules of the component model.
     #[error("the policy trapped: {0}")]
     Trapped(String),
-    /// It took longer than a call may.
+    /// It exceeded the time of a call or request.
     #[error("the policy used up its time")]
     TimedOut,
-    /// It was refused memory, and did not survive that.
+    /// It trapped after it was refused memory.
     #[error("the policy used up its memory")]
     OutOfMemory,
-    /// It answered, but not what the contract asks for.
+    /// Its result breaks the contract.
     #[error("the policy broke its contract: {0}")]
     Contract(String),
-    /// It said more than it may.
+    /// It exceeded a limit of output.
     #[error("the policy gave out too much: {0}")]
     TooLong(String),
-    /// One of its limits ran out over a large answer, and the message for the client. No fault of the policy.
+    /// A limit was exceeded because the answer is large, which is no fault of the policy. With the client's message.
     #[error("{0}, over a large answer")]
     AnswerTooLarge(Box<Fault>, String),
     /// Every sandbox is in use.
@@ -35,7 +35,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What an error of the engine means. `refused`: this sandbox has asked for more memory than it may have.
+    /// The fault of an error of the engine. `refused`: whether the sandbox was refused memory.
     pub(super) fn from_error(error: &wasmtime::Error, refused: bool) -> Self {
         if let Some(limit) = error.downcast_ref::<PoolConcurrencyLimitError>() {
             return Fault::Exhausted(limit.to_string());
@@ -48,14 +48,14 @@ impl Fault {
     }
 }
 
-/// Whether the policy handed out more than its memory could hold. wasmtime 48 keeps the error's type to itself.
+/// Whether the result of a call exceeds the fuel for host calls. wasmtime 48 does not export the error's type.
 fn is_too_much(error: &wasmtime::Error) -> bool {
     let mut causes = error.chain();
     causes.any(|cause| cause.to_string().contains("fuel allocated for hostcalls"))
 }
 
 impl Fault {
-    /// A word for counting. None: the policy is not to blame.
+    /// The label of its metric. `None` if it is no fault of the policy.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
             Fault::Trapped(_) => Some("trap"),

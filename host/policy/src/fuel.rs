@@ -1,7 +1,7 @@
-//! What calls into the shipped policy burn in the sandbox. Fuel is about one unit for each instruction of WebAssembly, so
-//! it is the same on every machine, however busy that is.
+//! The fuel that calls into the shipped policy burn: about one unit for each instruction of WebAssembly, the same on every
+//! machine.
 //!
-//! `AIRLOCK_BLESS=1 cargo nextest run -p airlock -E 'test(policy::fuel)'` writes `fuel.toml` anew.
+//! `AIRLOCK_BLESS=1 cargo nextest run -p airlock-policy -E 'test(fuel)'` rewrites `fuel.toml`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::path::Path;
@@ -16,12 +16,12 @@ use super::world::{self, Exports, World};
 use crate::config::SandboxConfig;
 use airlock_types::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
 
-/// More than any call burns.
+/// The fuel of each call, more than any burns.
 const PLENTY: u64 = 1 << 40;
 
 const DIALECT: &str = "chat-completions";
 
-/// The shipped policy, compiled so that it burns fuel.
+/// The shipped policy, compiled with fuel.
 struct FueledPolicy {
     engine: Engine,
     world: Box<dyn World>,
@@ -44,7 +44,7 @@ impl FueledPolicy {
         Self { engine, world }
     }
 
-    /// A sandbox, as a session has it but for its clock, and what it burns until it is there.
+    /// A sandbox like a session's, without its clock, and the fuel of its instantiation.
     async fn start(&self) -> (FueledInstance, u64) {
         let allowance = SandboxLimits::of(&SandboxConfig::default());
         let mut store = Store::new(&self.engine, Sandbox::new(&allowance));
@@ -57,7 +57,7 @@ impl FueledPolicy {
         (running, burnt)
     }
 
-    /// What each call burns.
+    /// The fuel of each call.
     async fn counted(&self) -> Counts {
         let mut counts = Counts::new();
         let mut count = |name: &str, burnt: u64| counts.insert(name.to_owned(), burnt);
@@ -75,7 +75,7 @@ impl FueledPolicy {
             let (mut running, _) = self.start().await;
             let (reply, burnt) = running.open().await;
             count("open", burnt);
-            // The first one has a frame of its own, which begins the answer.
+            // The first event also has the frame that begins the answer.
             running.feed(reply, 1).await;
             let burnt = running.feed(reply, events).await;
             count(name, burnt);
@@ -84,7 +84,7 @@ impl FueledPolicy {
                 count("finish", burnt);
             }
         }
-        // By themselves: what was called before changes what is called after it.
+        // In a sandbox of their own, because earlier calls change later ones.
         let (mut running, _) = self.start().await;
         count("decide", running.decide().await);
         let (reply, _) = running.open().await;
@@ -95,14 +95,14 @@ impl FueledPolicy {
 }
 
 impl FueledInstance {
-    /// What was burnt since it was last asked for.
+    /// The fuel burnt since the last call of this.
     fn burnt(&mut self) -> u64 {
         let left = self.store.get_fuel().unwrap();
         self.store.set_fuel(PLENTY).unwrap();
         PLENTY - left
     }
 
-    /// Renders a request of about so many bytes, and gives the plan's notes.
+    /// Renders a request of about `bytes` bytes. Returns the plan's notes, and the fuel.
     async fn render(&mut self, bytes: usize) -> (String, u64) {
         let request = request(bytes);
         let rendered = self.exports.render(&mut self.store, &request).await;

@@ -16,24 +16,24 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use airlock_types::wit::Request;
 
-/// How finely time is looked back on.
+/// The length of a time slice.
 const PART: Duration = Duration::from_millis(250);
 
-/// How far: ten minutes.
+/// The most time slices: ten minutes.
 const MOMENTS: usize = 2400;
 
-/// Faults with a request that may wait to be examined, and bytes of their requests' bodies. What comes beyond them does not
-/// count.
+/// The most suspects with a request, and bytes of their requests' bodies. Faults beyond them do not count.
 const SUSPECTS: usize = 16;
 const SUSPECT_BYTES: usize = 16 << 20;
 
-/// Faults without a request that may wait: there is nothing to examine.
+/// The most suspects without a request.
 const COUNTED: usize = 1024;
 
-/// One client with a key has at most half of each.
+/// The divisor of these bounds for one client with a key.
 const CLIENT_SHARE: usize = 2;
 
-/// The client of a request, by the key that it presented. None: no key is asked for, so clients cannot be told apart.
+/// The client of a request, by the key that it presented. None: the gateway has no keys, so clients cannot be
+/// distinguished.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Client(Option<[u8; 16]>);
 
@@ -49,7 +49,7 @@ impl Client {
 #[derive(Debug)]
 pub(super) struct Suspect {
     pub(super) client: Client,
-    /// The request that the policy failed to render. None: it failed elsewhere.
+    /// The request that the policy failed to render. None if another call failed.
     pub(super) request: Option<Request>,
 }
 
@@ -59,17 +59,17 @@ impl Suspect {
     }
 }
 
-/// What counts of the last so much time.
+/// Counts of a window of time that ends now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecentCounts {
     pub requests: u64,
     /// Faults that count against the release.
     pub faults: u64,
-    /// Clients that these faults occurred to. Without keys each fault is a client's of its own.
+    /// Clients of these faults. Each fault of a client without a key counts as another client.
     pub clients: u64,
 }
 
-/// A release's record.
+/// Requests and faults of a release.
 pub struct Health {
     record: Mutex<HealthRecord>,
     /// Notified at every fault.
@@ -80,7 +80,7 @@ pub struct Health {
 struct HealthRecord {
     requests: u64,
     faults: BTreeMap<&'static str, u64>,
-    /// Lately, the oldest first: only those in which something happened.
+    /// The oldest first, without slices in which nothing happened.
     recent: VecDeque<TimeSlice>,
     suspects: Vec<Suspect>,
 }
@@ -88,11 +88,11 @@ struct HealthRecord {
 struct TimeSlice {
     began: Instant,
     requests: u64,
-    /// Those that count.
+    /// Faults that count against the release.
     faults: u64,
-    /// Those of them whose clients have no key.
+    /// Of these, the faults of clients without a key.
     keyless: u64,
-    /// The clients of the others.
+    /// The clients of the other faults.
     clients: BTreeSet<Client>,
 }
 
@@ -112,9 +112,9 @@ impl Health {
         }
     }
 
-    /// A request of this client has begun, or failed to.
+    /// Counts a request of this client, and the fault of its instantiation.
     pub(super) fn met(&self, fault: Option<&Fault>, client: Client) {
-        // For which there was no room says nothing of the release.
+        // A lack of sandboxes is no fault of the release.
         if fault.is_some_and(|fault| fault.kind().is_none()) {
             return;
         }
@@ -127,7 +127,7 @@ impl Health {
         }
     }
 
-    /// A call has failed, over this request if it was to render one. Whoever watches over releases is notified.
+    /// Counts a fault, adds it to the suspects, and notifies the guard. `request`: the request that could not be rendered.
     pub(super) fn failed(&self, fault: &Fault, client: Client, request: Option<&Request>) {
         if fault.kind().is_none() {
             return;
@@ -142,17 +142,17 @@ impl Health {
         self.fault_notify.notify_one();
     }
 
-    /// A call has failed over the size of its request: it is listed, and does not count against the release.
+    /// Counts a fault by its kind only: the size of the request explains it, so it does not count against the release.
     pub(super) fn overtaxed(&self, fault: &Fault) {
         self.lock().note(fault);
     }
 
-    /// The faults that are to be examined.
+    /// Takes the suspects.
     pub(super) fn take_suspects(&self) -> Vec<Suspect> {
         take(&mut self.lock().suspects)
     }
 
-    /// A fault of this client's request counts against the release.
+    /// Counts a fault of this client's request against the release.
     pub(super) fn count(&self, client: Client) {
         let mut record = self.lock();
         let now = record.now();
@@ -165,7 +165,7 @@ impl Health {
         }
     }
 
-    /// What counts of the last so much time, at most ten minutes.
+    /// The counts of the last `window`, at most ten minutes.
     pub fn lately(&self, window: Duration) -> RecentCounts {
         let since = Instant::now().checked_sub(window);
         let record = self.lock();
@@ -185,14 +185,14 @@ impl Health {
         lately
     }
 
-    /// Begins anew, for a release that gets another chance.
+    /// Clears recent counts and suspects, for a release that was activated again.
     pub(super) fn forget_lately(&self) {
         let mut record = self.lock();
         record.recent.clear();
         record.suspects.clear();
     }
 
-    /// All since it was loaded.
+    /// The counts since the release was loaded.
     pub fn counts(&self) -> HealthCounts {
         let record = self.lock();
         HealthCounts {
@@ -201,14 +201,13 @@ impl Health {
         }
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, HealthRecord> {
         self.record.lock()
     }
 }
 
 impl HealthRecord {
-    /// Whether another fault may wait. Those of one client leave room for those of others, as far as keys tell clients apart.
+    /// Whether there is room for another suspect. Suspects of one client leave room for others' if clients have keys.
     fn has_room(&self, client: Client, request: Option<&Request>) -> bool {
         let bytes = request.map_or(0, |it| it.body.len());
         let (mut all, mut own) = ((0, bytes), (0, bytes));
@@ -227,14 +226,14 @@ impl HealthRecord {
         fits(all, 1) && fits(own, share)
     }
 
-    /// Lists a fault, whether it counts or not.
+    /// Counts a fault by its kind.
     fn note(&mut self, fault: &Fault) {
         if let Some(kind) = fault.kind() {
             *self.faults.entry(kind).or_default() += 1;
         }
     }
 
-    /// What is counted now. Seconds that are too long ago are forgotten.
+    /// The current time slice. Drops slices beyond [`MOMENTS`].
     fn now(&mut self) -> &mut TimeSlice {
         let now = Instant::now();
         let fresh = |moment: &TimeSlice| now.duration_since(moment.began) < PART;

@@ -1,32 +1,33 @@
-//! The policy: a sandboxed component that decides the words. The only place that knows how it is run.
+//! Policies: sandboxed WebAssembly components that decide what clients and the model read. Compilation, releases, rollout,
+//! and the sandbox of each request.
 
-mod cache; // compiled code
-pub mod compile; // by a child
-pub mod config; // their settings
-mod conformance; // what every policy must do
-mod contract; // what it must give back
-mod engine; // what runs it
-mod fault; // how it fails
+mod cache; // compiled code on disk
+pub mod compile; // compilation in a child process
+pub mod config; // the crate's settings
+mod conformance; // requests that every build must handle
+mod contract; // checks of a policy's results
+mod engine; // wasmtime's engine and its epoch clock
+mod fault; // how a call fails
 #[cfg(test)]
-mod fuel; // what its calls burn
-mod health; // how often it does
-mod policy_call; // its calls as values
-mod registry; // which there are
+mod fuel; // instructions of the shipped policy's calls
+mod health; // requests and faults of a release
+mod policy_call; // calls as values, and their observers
+mod registry; // builds, releases and their roles
 mod relay; // frames that need no call
 mod release; // one loaded component
-mod replay; // its calls, once more
-mod rollout; // which one a request gets
-mod sandbox; // what one request may use
-mod session; // one request
-mod settings; // what it is told
-mod shadow; // one that runs beside
-pub mod size; // how large a request may be
-pub mod tape; // its calls as files
+mod replay; // calls repeated on another release
+mod rollout; // the release of each request
+mod sandbox; // memory, CPU time and WASI of one request
+mod session; // the calls of one request
+mod settings; // the settings of policies
+mod shadow; // releases whose results are compared and dropped
+pub mod size; // the size of requests
+pub mod tape; // recorded calls
 #[doc(hidden)]
 pub mod testing; // releases and tapes for tests
 pub mod trial; // one request with fixed inputs
-mod trust; // who vouches for it
-mod volume; // how much a request has led to
+mod trust; // pins and signatures
+mod volume; // bytes of a request's events and output
 mod world; // the versions of the boundary
 
 pub use self::config::SHIPPED;

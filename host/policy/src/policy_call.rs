@@ -1,4 +1,4 @@
-//! The calls into a policy as values: what a shadow repeats, and what a tape keeps.
+//! Calls into a policy as values, which shadows repeat and tapes keep, and the queue to observers of a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use airlock_types::wit::{
     Request, Verdict,
 };
 
-/// Calls of one request that may wait for an observer.
+/// The most calls that wait for an observer.
 const STEPS: usize = 256;
 
-/// Bytes of them, by a rough count, where nobody says how many.
+/// The most bytes of waiting calls, by a rough count.
 const BYTES: usize = 4 << 20;
 
-/// One call, with all that the policy is told by it.
+/// A call with its arguments.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyCall {
@@ -26,7 +26,7 @@ pub enum PolicyCall {
     Render(Request),
     /// `decide`
     Decide(Load),
-    /// `reply.constructor`. Its notes are those of the plan that the same policy gave.
+    /// `reply.constructor`. The notes are those of the same policy's plan.
     Open(Context),
     /// `reply.feed`: one batch.
     Feed(Vec<Event>),
@@ -42,7 +42,7 @@ pub enum PolicyCall {
     Judged(Outcome, u64),
 }
 
-/// What a call gave.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallResult {
     /// `render` returned a plan.
@@ -51,7 +51,7 @@ pub enum CallResult {
     Refused(Problem),
     /// `decide` returned.
     Admission(Admission),
-    /// A reply, or a panel.
+    /// A constructor returned a reply or panel.
     Ready,
     /// `feed` returned.
     Output(Output),
@@ -64,7 +64,7 @@ pub enum CallResult {
 }
 
 impl PolicyCall {
-    /// A word for it: `feed`.
+    /// The call's name: `feed`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Render(_) => "render",
@@ -79,15 +79,14 @@ impl PolicyCall {
         }
     }
 
-    /// About the bytes that it takes.
+    /// Its size in bytes, by a rough count.
     pub(super) fn size(&self) -> usize {
-        let said = |outcome: &Outcome| -> usize {
-            outcome.messages.iter().map(|told| told.text.len()).sum()
-        };
+        let length =
+            |outcome: &Outcome| -> usize { outcome.messages.iter().map(|it| it.text.len()).sum() };
         match self {
             Self::Render(request) => request.body.len(),
             Self::Feed(batch) => batch.iter().map(|event| events::cost(&event.kind)).sum(),
-            Self::Settle(_, outcome, _) | Self::Judged(outcome, _) => said(outcome),
+            Self::Settle(_, outcome, _) | Self::Judged(outcome, _) => length(outcome),
             Self::Open(context) | Self::Convene(context, _) => context.notes.len(),
             Self::Decide(_) | Self::Finish(_) | Self::Wake(_) => 64,
         }
@@ -95,7 +94,7 @@ impl PolicyCall {
 }
 
 impl CallResult {
-    /// The same without what is the policy's own business: its notes, and what it knows its turns by.
+    /// The result without the policy's private data: its notes, and the keys of its turns.
     pub fn shown(&self) -> Self {
         let mut shown = self.clone();
         match &mut shown {
@@ -105,8 +104,8 @@ impl CallResult {
                     resume.key.clear();
                 }
             }
-            Self::Output(told) => {
-                if let Some(handoff) = &mut told.handoff {
+            Self::Output(output) => {
+                if let Some(handoff) = &mut output.handoff {
                     handoff.key = handoff.key.take().map(|_| String::new());
                 }
             }
@@ -120,10 +119,10 @@ impl CallResult {
         shown
     }
 
-    /// The frames in it.
+    /// The frames of the result.
     pub fn frames(&self) -> &[Frame] {
         match self {
-            Self::Output(told) => &told.frames,
+            Self::Output(output) => &output.frames,
             Self::Closing(closing) => &closing.frames,
             Self::Plan(_)
             | Self::Refused(_)
@@ -134,7 +133,7 @@ impl CallResult {
         }
     }
 
-    /// About the bytes that it takes.
+    /// Its size in bytes, by a rough count.
     fn size(&self) -> usize {
         let frames: usize = self.frames().iter().map(|frame| frame.data.len()).sum();
         frames
@@ -173,8 +172,8 @@ impl From<&()> for CallResult {
 }
 
 impl From<&Output> for CallResult {
-    fn from(told: &Output) -> Self {
-        Self::Output(told.clone())
+    fn from(output: &Output) -> Self {
+        Self::Output(output.clone())
     }
 }
 
@@ -190,12 +189,12 @@ impl From<&Verdict> for CallResult {
     }
 }
 
-/// A call and what came of it, shared by all who see it.
+/// A call and its result, shared by all observers.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordedCall(Arc<(PolicyCall, CallResult)>);
 
 impl RecordedCall {
-    /// A call that a session has made.
+    /// A call and its result.
     pub(super) fn new(step: PolicyCall, answer: CallResult) -> Self {
         Self(Arc::new((step, answer)))
     }
@@ -205,7 +204,7 @@ impl RecordedCall {
         &self.0.0
     }
 
-    /// What came of it.
+    /// The result.
     pub(crate) fn answer(&self) -> &CallResult {
         &self.0.1
     }
@@ -215,28 +214,28 @@ impl RecordedCall {
     }
 }
 
-/// Where a session's calls go besides. It never waits: one that falls behind is left.
+/// The session's end of the queue. It never waits: the queue ends when it is full.
 pub struct Observer {
     steps: mpsc::Sender<RecordedCall>,
     shared: Arc<Behind>,
 }
 
-/// What an observer has of a session's calls, in order.
+/// The observer's end of the queue: the session's calls, in order.
 pub(crate) struct Observed {
     steps: mpsc::Receiver<RecordedCall>,
     shared: Arc<Behind>,
 }
 
 struct Behind {
-    /// Bytes that wait.
+    /// Bytes of the waiting calls.
     bytes: AtomicUsize,
-    /// How many of them may, unless a single call has more.
+    /// The bound of these bytes. A single call may exceed it.
     most: usize,
-    /// They were too many.
+    /// Whether the queue ended because it was full.
     left: AtomicBool,
 }
 
-/// A queue from a session to whoever watches it, bounded in number and bytes: 256 calls of 4 MiB.
+/// A queue from a session to an observer, bounded to 256 calls and 4 MiB.
 pub(crate) fn observer() -> (Observer, Observed) {
     observer_of(BYTES)
 }
@@ -261,7 +260,7 @@ pub(crate) fn observer_of(most: usize) -> (Observer, Observed) {
 }
 
 impl Observer {
-    /// Hands a call on. False: nobody watches any more, or whoever does is too slow.
+    /// Sends a call. Returns false if the observer is gone or too slow.
     pub(super) fn see(&self, seen: &RecordedCall) -> bool {
         let size = seen.size();
         let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
@@ -275,14 +274,14 @@ impl Observer {
 }
 
 impl Observed {
-    /// The next call, or None when there are no more.
+    /// Waits for the next call. `None` after the last.
     pub(crate) async fn next(&mut self) -> Option<RecordedCall> {
         let seen = self.steps.recv().await?;
         self.shared.bytes.fetch_sub(seen.size(), Ordering::Relaxed);
         Some(seen)
     }
 
-    /// Whether some are missing because they came too fast. To be asked at the end.
+    /// Whether calls are missing because the queue was full. Valid after the last call.
     pub(crate) fn has_gaps(&self) -> bool {
         self.shared.left.load(Ordering::Relaxed)
     }

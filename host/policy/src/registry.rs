@@ -1,19 +1,20 @@
-//! The policies of a gateway: where builds come from, which of them are releases, and which of those serve.
+//! The registry: the builds, releases and roles of a gateway's policies.
 //!
-//! Everything here happens beside requests. What they see is the `Rollout`, whose pointer a change replaces at its end.
+//! Changes are made beside the requests, one after the other. Requests see only the `Rollout`, whose pointer a change
+//! replaces at its end.
 
 mod error; // who requests a change, and why it fails
-mod find; // which build is meant
-mod folder; // what operators put there
-mod guard; // what fails too often
+mod find; // the build that a name and a digest mean
+mod folder; // the folder of policies
+mod guard; // rolls releases back
 mod history; // releases and activations
-mod load; // from a file to a release
-mod persisted; // policies.json
-mod report; // what operators see
+mod load; // from a build to a release
+mod persisted; // policies.json and its lock
+mod report; // the answer of `GET /admin/policies`
 mod roles; // canary and shadow
-mod start; // what a gateway begins with
-mod state; // what this process has loaded, and what it remembers
-mod watch; // what happens by itself
+mod start; // the first policy
+mod state; // the history and the loaded releases
+mod watch; // new files in the folder
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -39,13 +40,13 @@ use crate::config::PolicyConfig;
 use airlock_base::task::Tasks;
 use airlock_metrics::Metrics;
 
-/// The folder of the data directory that operators put policies into.
+/// The folder of the data directory for operators' policies.
 const FOLDER: &str = "policies";
 
-/// The components of all releases that are remembered, by digest: a file may be overwritten, and rolled back.
+/// The folder with the components of all remembered releases, by digest, so that a rollback does not need the file.
 const STORE: &str = "policy-store";
 
-/// The state's file.
+/// The file of the history.
 const STATE: &str = "policies.json";
 
 /// The policies of a gateway. Clones share them.
@@ -59,20 +60,20 @@ struct RegistryInner {
     trust: Trust,
     metrics: Metrics,
     rollout: Rollout,
-    /// The release of the policy that the configuration names. It is only left by somebody.
+    /// The release of the policy that the configuration names. It is never rolled back automatically.
     configured: Option<u64>,
-    /// Held for the whole of a change, so that changes come one after the other.
+    /// Locked while a change is made.
     state: Mutex<RegistryState>,
-    /// Notified when any release fails.
+    /// Notified at every fault of a release.
     fault_notify: Arc<Notify>,
     tasks: Tasks,
 }
 
 impl Registry {
-    /// Loads the policy to begin with: the configured file, else what was active last, else the embedded one.
+    /// Loads the first policy: the configured one, else the one that was active last, else the embedded one.
     ///
     /// # Errors
-    /// It cannot be loaded, or the data directory cannot be used.
+    /// The policy cannot be loaded, or the data directory cannot be used.
     pub async fn open(
         config: &PolicyConfig,
         metrics: &Metrics,
@@ -126,15 +127,15 @@ impl Registry {
         Ok(registry)
     }
 
-    /// What requests choose from.
+    /// The rollout, which chooses the release of each request.
     pub fn rollout(&self) -> Rollout {
         self.0.rollout.clone()
     }
 
-    /// Makes a build of this policy the active one. `digest`: its first digits, where the name is not enough.
+    /// Makes a build of this policy the active one. `digest`: the first digits of its digest, if the name is not enough.
     ///
     /// # Errors
-    /// There is no such build, it cannot serve, or the change cannot be written to the disk. Then nothing has changed.
+    /// There is no such build, it cannot serve, or the change cannot be written to the disk. Nothing has changed then.
     pub async fn activate(
         &self,
         name: &str,
@@ -151,7 +152,7 @@ impl Registry {
         Ok(activation)
     }
 
-    /// Makes the release active again that was before the current one.
+    /// Makes the release active again that was active before the current one.
     ///
     /// # Errors
     /// There was none, or none can be loaded any more.
@@ -162,7 +163,7 @@ impl Registry {
         for previous in self.before(active).await {
             match self.go_back(active, &previous, by.clone(), false).await {
                 Ok(activation) => return Ok(activation),
-                // Of the shipped policy there is but that of this gateway.
+                // Builds of the shipped policy from other versions of the gateway do not exist any more.
                 Err(RegistryError::NotFound(why)) => error = RegistryError::NotFound(why),
                 Err(other) => return Err(other),
             }
@@ -170,7 +171,7 @@ impl Registry {
         Err(error)
     }
 
-    /// What the active release may be left for, the best first.
+    /// The activations that a rollback may return to, the best first.
     async fn before(&self, active: u64) -> Vec<Activation> {
         self.state()
             .await
@@ -179,7 +180,7 @@ impl Registry {
             .rollback_targets(active)
     }
 
-    /// Makes a former release active, if the active one is still that which is to be left. `failed`: because that fails.
+    /// Makes a former release active, if `active` still is. `failed`: whether `active` is to be recorded as failed.
     async fn go_back(
         &self,
         active: u64,
@@ -205,9 +206,8 @@ impl Registry {
         self.0.rollout.roles().active.about().number
     }
 
-    /// The build that is meant, as a release, and the change of the state that this is. Finding it, compiling it and trying it
-    /// out takes long and leaves the state to others: what fails can be taken back meanwhile, and operators can look.
-    /// `lenient`: as for `take_in`.
+    /// Makes a release of a build. Returns the pending change of the state, too. The state is not locked while the build is
+    /// found, compiled and tried out, so that rollbacks and reports do not wait. `lenient`: as for `take_in`.
     async fn obtain(
         &self,
         name: &str,
@@ -232,14 +232,14 @@ impl Registry {
         self.take_in(found, before, None, lenient).await
     }
 
-    /// What this process knows of a build.
+    /// The loaded release of a build.
     async fn loaded(&self, found: &FoundBuild) -> Option<LoadedRelease> {
         let state = self.state().await;
         state.loaded(&found.name, &found.digest)
     }
 
-    /// `before`: what this process knows of the build. `code`: it, where that is at hand. `lenient`: settings that it does
-    /// not take any more are those that it had.
+    /// Makes a release of a build that was found. `before`: its loaded release. `code`: its compiled code, if at hand.
+    /// `lenient`: if it refuses its new settings, it keeps the former ones.
     async fn take_in(
         &self,
         found: FoundBuild,
@@ -257,13 +257,13 @@ impl Registry {
         self.state().await.persisted.history.releases.clone()
     }
 
-    /// What serves, what could, and what has been.
+    /// The state of the registry for operators.
     pub async fn report(&self) -> RegistryReport {
         let state = self.state().await;
         report::make(&self.0, &state)
     }
 
-    /// The swap itself: first it is written to the disk, and then it is one pointer.
+    /// Makes a release the active one: writes the change to the disk, then replaces the pointer.
     fn swap(
         &self,
         pending: &mut StateChange<'_>,
@@ -279,7 +279,7 @@ impl Registry {
             self.0.metrics.swapped();
         }
         self.set(|roles| {
-            // A canary or a shadow that becomes the active one has done its work.
+            // A canary or shadow that becomes active loses its role.
             let is_other = |it: &Release| it.about().number != number;
             roles.canary = roles.canary.take().filter(|it| is_other(&it.release));
             roles.shadow = roles.shadow.take().filter(|it| is_other(&it.release));
@@ -294,7 +294,7 @@ impl Registry {
         self.0.rollout.set(roles);
     }
 
-    /// Writes a change to the disk, or leaves everything as it was.
+    /// Writes a change to the disk, and drops metrics of forgotten releases.
     fn commit(&self, pending: &mut StateChange<'_>) -> Result<(), RegistryError> {
         pending.commit()?;
         let state = &pending.persisted;
@@ -316,7 +316,7 @@ impl Registry {
         }
     }
 
-    /// The folder that operators put policies into.
+    /// The folder for operators' policies.
     fn folder(&self) -> PathBuf {
         self.0.config.data_dir.join(FOLDER)
     }

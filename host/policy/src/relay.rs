@@ -1,29 +1,29 @@
-//! Frames that the host writes itself while a text is told piece by piece, by the pattern that the policy gives for it.
+//! The relay: frames that the host writes itself while a text continues, by the pattern that the policy offers for it.
 //!
-//! A call into a sandbox that has cooled down costs more than all else that is done for a piece. The policy still
-//! decides every byte: it says what stands around a text, and is called again as soon as anything else happens.
+//! A call into a sandbox with cold caches costs more than everything else that is done for a piece of text. The policy still
+//! decides every byte: the pattern has what stands around the text, and any other event goes to the policy again.
 
 use std::mem;
 
 use airlock_types::events;
 use airlock_types::wit::{Event, EventKind, Frame, Pattern, Phase, Reasoning, Text};
 
-/// Bytes of what was told without the reply, up to which its report waits.
+/// The most bytes of relayed events before they are reported to the reply.
 const UNREPORTED: usize = 8 << 10;
 
-/// What one reply is at.
+/// The relay of one reply.
 #[derive(Debug, Default)]
 pub(super) struct Relay {
     allowed: bool,
-    /// What was told last, if it may go on.
+    /// The text that the last event belongs to.
     strand: Option<Strand>,
-    /// What was fed last of it is empty: a policy need not know where more of it goes.
+    /// Whether the last piece that was fed is empty: a policy need not have a pattern after one.
     silent: bool,
-    /// The policy was asked about this strand.
+    /// Whether the policy was asked for this strand's pattern.
     requested: bool,
-    /// How more of the strand is told. Only where there is one.
+    /// The pattern of the strand.
     pattern: Option<Pattern>,
-    /// What the reply has yet to hear of, joined where one event can hold it.
+    /// Relayed events that the reply has yet to receive, joined where one event can hold them.
     unreported: Vec<Event>,
 }
 
@@ -50,17 +50,17 @@ impl Strand {
 }
 
 impl Relay {
-    /// From now on patterns may be asked for.
+    /// Allows patterns to be requested from now on.
     pub(super) fn allow(&mut self) {
         self.allowed = true;
     }
 
-    /// Whether these events become a frame without a call.
+    /// Whether the pattern at hand covers all of these events.
     pub(super) fn covers(&self, events: &[Event]) -> bool {
         self.pattern_of(events).is_some()
     }
 
-    /// The frame that these events become, if all of them go on with what there is a pattern for.
+    /// The frame of these events by the pattern. `None` if it does not cover all of them.
     pub(super) fn frame(&mut self, events: &[Event]) -> Option<Frame> {
         let pattern = self.pattern_of(events)?;
         let frame = match events {
@@ -75,7 +75,7 @@ impl Relay {
         Some(frame)
     }
 
-    /// What the reply must hear of before more is told, because it has become much. Mostly nothing.
+    /// Takes the unreported events once they exceed [`UNREPORTED`] bytes. Mostly empty.
     pub(super) fn due(&mut self) -> Vec<Event> {
         let waiting = self.unreported.iter();
         let bytes: usize = waiting.map(|event| events::cost(&event.kind)).sum();
@@ -86,19 +86,19 @@ impl Relay {
         }
     }
 
-    /// All that the reply must hear of before anything else.
+    /// Takes all unreported events, which the reply must receive before anything else.
     pub(super) fn rest(&mut self) -> Vec<Event> {
         mem::take(&mut self.unreported)
     }
 
-    /// Whether to ask how these events are told: as soon as a text goes on, once for each.
+    /// Whether to request a pattern now: once for each text, as soon as it continues.
     pub(super) fn needs_pattern(&mut self, events: &[Event]) -> bool {
         let needed = self.allowed && !self.requested && !self.silent && self.goes_on(events);
         self.requested |= needed;
         needed
     }
 
-    /// These events were fed.
+    /// Records that these events were fed.
     pub(super) fn fed(&mut self, events: &[Event]) {
         let Some(last) = events.last() else {
             return;
@@ -110,7 +110,7 @@ impl Relay {
         self.silent = piece(last).is_empty();
     }
 
-    /// What comes is told so.
+    /// Sets the pattern of the strand.
     pub(super) fn follow(&mut self, pattern: Option<Pattern>) {
         self.pattern = pattern;
     }
@@ -119,7 +119,7 @@ impl Relay {
         self.pattern.as_ref().filter(|_| self.goes_on(events))
     }
 
-    /// Whether all of these continue the strand, and say something: what is empty policies may tell as they like.
+    /// Whether all of these events continue the strand, and not all are empty: frames of empty pieces are up to the policy.
     fn goes_on(&self, events: &[Event]) -> bool {
         self.strand.is_some()
             && events.iter().all(|event| Strand::of(event) == self.strand)

@@ -1,7 +1,7 @@
 //! One loaded policy: compiled, checked, and ready to serve requests.
 
-mod error; // why one cannot be
-mod imports; // what it needs of the host
+mod error; // why a component is no release
+mod imports; // what a component imports
 
 use std::sync::{Arc, Weak};
 
@@ -22,7 +22,7 @@ use airlock_metrics::ReleaseMetrics;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{ProblemKind, Request};
 
-/// A policy that a gateway serves with. Clones share it; it is freed when the last of them is gone.
+/// A policy that is ready to serve. Clones share it; it is freed with the last of them.
 #[derive(Clone)]
 pub struct Release(Arc<ReleaseInner>);
 
@@ -47,22 +47,22 @@ impl Drop for ReleaseInner {
     }
 }
 
-/// What tells a release from others.
+/// The identity of a release.
 #[derive(Clone, Debug)]
 pub struct About {
-    /// What operators call the policy: `shipped`, or its file's name.
+    /// The policy's name for operators: `shipped`, or the name of its file.
     pub name: String,
-    /// The SHA-256 of its component, in 64 hexadecimal digits.
+    /// The SHA-256 of the component, in 64 hexadecimal digits.
     pub digest: String,
-    /// Counts the releases of a gateway's data directory, from 1. 0: it is none of a registry's.
+    /// The number of the release in the gateway's data directory, from 1. 0 outside a registry.
     pub number: u64,
 }
 
 impl Release {
-    /// Makes a release of compiled code, with both sides of it checked.
+    /// Makes a release of compiled code. Checks its imports and exports.
     ///
     /// # Errors
-    /// It imports what it may not, or exports not what the world asks for.
+    /// The component has an import that is not granted, or its exports do not match the world.
     pub fn new(
         engine: &Engine,
         component: &Component,
@@ -104,10 +104,10 @@ impl Release {
         })))
     }
 
-    /// Compiles a component in this process and makes a release of it. Takes up to seconds of CPU.
+    /// Compiles a component in this process, which takes up to seconds of CPU, and makes a release of it.
     ///
     /// # Errors
-    /// It is no component, or as for `new`.
+    /// The bytes are no component; or as for `new`.
     pub fn load(
         engine: &Engine,
         name: &str,
@@ -129,7 +129,7 @@ impl Release {
         Self::new(engine, &component, about, terms)
     }
 
-    /// The same on other terms, without compiling it again.
+    /// The same component with other options, without compiling it again.
     ///
     /// # Errors
     /// As for `new`.
@@ -140,10 +140,10 @@ impl Release {
         Self::new(engine, component, self.0.about.clone(), terms)
     }
 
-    /// Whether the policy can work with its settings: it is shown a request that says nothing.
+    /// Checks that the policy accepts its settings: renders an empty request, which it may refuse.
     ///
     /// # Errors
-    /// Its own words, where it blames not the request but us; or its fault.
+    /// The policy's message if it answers with an internal problem, or its fault.
     pub async fn accepts(&self) -> Result<(), LoadError> {
         let request = Request {
             id: "req_settings".to_owned(),
@@ -164,7 +164,7 @@ impl Release {
             None => LoadError::Busy { name: name() },
         })?;
         match session.render(&request).await {
-            // Only a fault has a cause. It is no word of the policy's.
+            // Only a fault has a cause; a problem without one is the policy's own.
             Err(Failure {
                 cause: Some(fault), ..
             }) => Err(failed(fault.to_string())),
@@ -178,8 +178,7 @@ impl Release {
         }
     }
 
-    /// The same policy on the same terms, with a record of its own that nobody looks at: what it is tried with does not
-    /// count.
+    /// The same release with health and metrics of its own, so that calls that only try it do not count.
     pub(super) fn trial(&self) -> Self {
         let ReleaseInner {
             engine,
@@ -208,37 +207,37 @@ impl Release {
         }))
     }
 
-    /// What tells it from others.
+    /// The release's identity.
     pub fn about(&self) -> &About {
         &self.0.about
     }
 
-    /// The version of the world that it speaks: `0.2`.
+    /// The version of the world that the component implements: `0.3.0-draft`.
     pub fn world_version(&self) -> &'static str {
         self.0.world.version()
     }
 
-    /// What its requests carry as settings, a JSON object.
+    /// The settings that its requests carry, a JSON object.
     pub fn settings(&self) -> &str {
         &self.0.settings
     }
 
-    /// Whether it imports WASI, of which it gets nothing granted.
+    /// Whether it imports WASI.
     pub fn imports_wasi(&self) -> bool {
         self.0.wasi
     }
 
-    /// How it fares.
+    /// Its requests and faults.
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
-    /// What is counted of it.
+    /// Its metrics.
     pub fn meter(&self) -> &Arc<ReleaseMetrics> {
         &self.0.meter
     }
 
-    /// Sees whether it is still in memory.
+    /// A weak reference to it.
     pub fn trace(&self) -> Trace {
         Trace(Arc::downgrade(&self.0))
     }
@@ -251,68 +250,68 @@ impl Release {
         &self.0.engine
     }
 
-    /// What happens when it fails too often.
+    /// The action when it fails too often.
     pub fn on_fault(&self) -> OnFault {
         self.0.on_fault
     }
 
-    /// The largest request that it has room for.
+    /// The largest request that its memory allows.
     pub fn bounds(&self) -> BodyLimits {
         BodyLimits::of(self.allowance())
     }
 
-    /// What one of its requests may use.
+    /// The limits of each request.
     pub fn allowance(&self) -> &SandboxLimits {
         &self.0.allowance
     }
 }
 
-/// Finds a release again for as long as anybody uses it.
+/// A weak reference to a release.
 #[derive(Clone)]
 pub struct Trace(Weak<ReleaseInner>);
 
 impl Trace {
-    /// The release, if it is still there.
+    /// The release, if it is still in memory.
     pub fn find(&self) -> Option<Release> {
         self.0.upgrade().map(Release)
     }
 
-    /// Requests that run on it, and roles that it has.
+    /// The number of its requests and roles.
     pub fn holders(&self) -> usize {
         self.0.strong_count()
     }
 }
 
-/// What happens when the active release fails too often.
+/// The action when the active release fails too often.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFault {
     /// The release before it becomes the active one again.
     #[default]
     Rollback,
-    /// It stays active: requests that it fails on are refused, and no other policy answers them.
+    /// The release stays active. Requests on which it fails are refused.
     Refuse,
 }
 
-/// On what terms a policy is run.
+/// The options of a release.
 #[derive(Clone, Debug)]
 pub struct ReleaseOptions {
-    /// What one request may use.
+    /// The limits of each request.
     pub allowance: SandboxLimits,
-    /// What follows a fault.
+    /// The action when it fails too often.
     pub on_fault: OnFault,
-    /// A JSON object.
+    /// The policy's settings, a JSON object.
     pub settings: String,
-    /// Whether it may import a sealed WASI.
+    /// Whether it may import WASI, of which nothing is granted.
     pub wasi: bool,
-    /// Notified when it fails.
+    /// Notified at every fault.
     pub fault_notify: Arc<Notify>,
-    /// Where what it does is counted.
+    /// Its metrics.
     pub meter: Arc<ReleaseMetrics>,
 }
 
 impl ReleaseOptions {
-    /// Those of a policy of which the configuration says nothing special.
+    /// The options of a policy without settings of its own in the configuration.
     pub fn of(config: &PolicyConfig) -> Self {
         Self {
             allowance: SandboxLimits::of(&config.sandbox),
@@ -325,8 +324,8 @@ impl ReleaseOptions {
     }
 }
 
-/// Looks at the first eight bytes, of which the compiler prints a dump when they are not what they must be: the
-/// magic number, the version, and the layer, which is 1 for components and 0 for modules.
+/// Checks the first eight bytes: the magic number, the version, and the layer, which is 1 for components and 0 for modules.
+/// The compiler's own error would print a dump of them.
 pub(super) fn is_component(bytes: &[u8]) -> Result<(), &'static str> {
     match bytes {
         [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => Ok(()),
@@ -337,7 +336,7 @@ pub(super) fn is_component(bytes: &[u8]) -> Result<(), &'static str> {
     }
 }
 
-/// An error with its causes on one line, whatever the compiler's layout.
+/// An error with its causes, on one line.
 pub(super) fn line(error: &wasmtime::Error) -> String {
     let text = format!("{error:#}");
     text.split_whitespace().collect::<Vec<_>>().join(" ")

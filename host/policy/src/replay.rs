@@ -1,4 +1,4 @@
-//! A request's calls once more, on a release of one's choice: what a shadow does live, and `airlock policy replay` later.
+//! Recorded calls repeated on another release, as shadows do while a request runs and `airlock policy replay` does later.
 
 use super::Fault;
 use super::health::Client;
@@ -9,25 +9,25 @@ use airlock_metrics::CallPurpose;
 use airlock_types::failure::Failure;
 use airlock_types::wit::Context;
 
-/// A session that is told what another was told. What it gives leads to nothing.
+/// A session for calls of another session. Its results have no effect.
 pub struct Replay {
     session: Session,
-    /// Its own plan's.
+    /// The notes of the session's own plan.
     notes: String,
-    /// Whether its own plan is a stream of one turn, whose text patterns may tell.
+    /// Whether the session's own plan is a stream of one turn, for which patterns are allowed.
     relays: bool,
 }
 
 impl Replay {
-    /// A session of this release.
+    /// A replay on this release.
     ///
     /// # Errors
-    /// As a request's would.
+    /// As for [`Release::session`].
     pub async fn on(release: &Release) -> Result<Self, Fault> {
         Ok(Self::of(release.session().await?))
     }
 
-    /// The same for a shadow, whose calls are counted apart. `client`: whose request it follows.
+    /// A replay for a shadow, whose calls are counted apart. `client`: the client of the request.
     ///
     /// # Errors
     /// As for `on`.
@@ -45,12 +45,12 @@ impl Replay {
         }
     }
 
-    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    /// Bytes of the policy's memory, which never shrinks.
     pub fn memory_bytes(&self) -> usize {
         self.session.memory_bytes()
     }
 
-    /// Makes the call, with the settings and the notes that this release has.
+    /// Makes a call, with the release's own settings and the session's own notes.
     pub async fn step(&mut self, step: &PolicyCall) -> CallResult {
         let session = &mut self.session;
         match step {

@@ -1,4 +1,4 @@
-//! Which release a request gets. All of it is behind one pointer, which a swap replaces.
+//! The choice of the release for each request. The roles are behind one pointer, which a swap replaces.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use sha2::{Digest as _, Sha256};
 use super::release::Release;
 use super::shadow::Shadow;
 
-/// Parts of all requests, of which a canary gets so many.
+/// The parts that the requests are divided into by the hash of their keys.
 const PARTS: u64 = 10_000;
 
 /// The releases that have a role.
 #[derive(Clone)]
 pub struct Roles {
-    /// Serves whatever no canary does.
+    /// Serves all requests but the canary's.
     pub active: Release,
     pub canary: Option<Canary>,
     pub shadow: Option<Shadow>,
 }
 
-/// A release that serves some of the requests.
+/// A release that serves a share of the requests.
 #[derive(Clone)]
 pub struct Canary {
     pub release: Release,
-    /// Of 100 requests.
+    /// The share, from 0 to 100.
     pub percent: f64,
 }
 
-/// What requests choose from. Clones share it.
+/// The roles, from which each request gets its release. Clones share them.
 #[derive(Clone)]
 pub struct Rollout(Arc<ArcSwap<Roles>>);
 
-/// What a request is served with.
+/// The releases of a request.
 pub struct Chosen {
-    /// The release that serves the request.
+    /// The release that serves it.
     pub release: Release,
-    /// Runs beside it, unseen.
+    /// The shadow that receives the same calls.
     pub shadow: Option<Shadow>,
 }
 
 impl Rollout {
-    /// One release serves all.
+    /// A rollout in which one release serves all requests.
     pub fn new(active: Release) -> Self {
         Self(Arc::new(ArcSwap::from_pointee(Roles {
             active,
@@ -50,7 +50,7 @@ impl Rollout {
         })))
     }
 
-    /// The release for a request. Equal keys get the same one for as long as the roles stay.
+    /// Chooses the release of a request. Equal keys get the same release as long as the roles stay.
     pub fn choose(&self, key: &str) -> Chosen {
         let roles = self.0.load();
         if let Some(canary) = &roles.canary
@@ -69,19 +69,20 @@ impl Rollout {
         }
     }
 
-    /// The roles as they are now.
+    /// The current roles.
     pub fn roles(&self) -> Arc<Roles> {
         self.0.load_full()
     }
 
-    /// New requests choose from these. Those that run are not touched.
+    /// Replaces the roles for new requests. Running requests keep their release.
     pub(super) fn set(&self, roles: Roles) {
         self.0.store(Arc::new(roles));
     }
 }
 
 impl Canary {
-    /// Whether the request of this key is among its. Each release gets others, and a higher share adds to a lower.
+    /// Whether the canary serves the request of this key. Canaries of different digests get different requests, and raising
+    /// the share only adds requests.
     fn takes(&self, key: &str) -> bool {
         takes(&self.release.about().digest, self.percent, key)
     }

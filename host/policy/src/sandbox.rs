@@ -1,4 +1,4 @@
-//! What one request's sandbox may use: memory, time, and nothing of the machine.
+//! The limits of one request's sandbox: memory and CPU time. WASI grants it nothing but a way to the log.
 
 use std::io;
 use std::pin::Pin;
@@ -22,32 +22,32 @@ use wasmtime_wasi::{
 use super::config::SandboxConfig;
 use super::engine::{TABLE_ELEMENTS, TICK};
 
-/// Resources of WASI that one request's policy may hold. Each costs memory of ours.
+/// The most WASI resources that a sandbox may hold. Each uses memory of the host.
 const RESOURCES: usize = 256;
 
-/// Bytes that one request's policy may write to the log.
+/// The most bytes that a sandbox may write to the log.
 const LOG_BYTES: usize = 16 << 10;
 
-/// Random bytes that a policy may ask for at once.
+/// The most random bytes of one call.
 const RANDOM_BYTES: u64 = 64 << 10;
 
-/// What one policy may use for a request.
+/// The limits of one request's sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SandboxLimits {
-    /// Bytes of linear memory.
+    /// Bytes of all linear memories together.
     pub memory_bytes: usize,
     /// CPU time of one call.
     pub call_time: Duration,
     /// CPU time of all calls of a request together.
     pub request_time: Duration,
-    /// Bytes of the frames that one event may become, on an average over those of a call.
+    /// Bytes of frames for each event, on average over the events of a call.
     pub event_bytes: usize,
-    /// Bytes of all that a request may give out.
+    /// Bytes of all frames and bodies of a request.
     pub output_bytes: usize,
 }
 
 impl SandboxLimits {
-    /// What the configuration allows a policy of which it says nothing special.
+    /// The limits of the configuration.
     pub fn of(sandbox: &SandboxConfig) -> Self {
         Self {
             memory_bytes: sandbox.memory_bytes,
@@ -59,29 +59,29 @@ impl SandboxLimits {
     }
 }
 
-/// The host's half of one sandbox.
+/// The host's state of one sandbox: what it has used, and its WASI context.
 pub(super) struct Sandbox {
-    /// Bytes that all memories together have.
+    /// Bytes of all memories together.
     memory_bytes: usize,
-    /// Bytes that they may still grow by.
+    /// Bytes by which the memories may still grow.
     memory_left: usize,
-    /// True once it asked for more memory or a larger table than it may have.
+    /// Whether more memory or a larger table than allowed was requested.
     pub(super) refused: bool,
-    /// CPU time that the call may still take.
+    /// CPU time left to the call.
     call_left: Duration,
-    /// CPU time that all calls together may still take.
+    /// CPU time left to all calls together.
     request_left: Duration,
-    /// The time of its thread when the call went on after its last tick, in nanoseconds. 0: it has not had one.
+    /// The CPU time of the thread when the call continued after its last tick, in nanoseconds. 0 before the first tick.
     resumed: Arc<AtomicU64>,
     table: ResourceTable,
-    /// The request's, for what its policy says.
+    /// The span of the request, for the policy's log lines.
     span: Span,
-    /// Made when first asked for: a policy without imports never does.
+    /// Created at the first use. A policy without imports never needs it.
     wasi: Option<WasiCtx>,
 }
 
 impl Sandbox {
-    /// A sandbox that has used nothing yet.
+    /// A new sandbox with these limits.
     pub(super) fn new(allowance: &SandboxLimits) -> Self {
         Self {
             memory_bytes: 0,
@@ -100,26 +100,27 @@ impl Sandbox {
         }
     }
 
-    /// Bytes that all memories together have. It never becomes less, so it is the most that was needed so far.
+    /// Bytes of all memories together. Memories never shrink, so this is also the most so far.
     pub(super) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
 
-    /// Gives the coming call its time.
+    /// Resets the CPU time for the next call.
     pub(super) fn begin_call(&mut self, time: Duration) {
         self.call_left = time;
         self.resumed.store(0, Ordering::Relaxed);
     }
 
-    /// A tick passed while the policy ran. It lets other requests run, until its time is used up.
+    /// Handles a tick of the epoch clock during a call: yields to other requests, or interrupts the call once its time is
+    /// used up.
     ///
-    /// What counts is the CPU time of the thread while the policy itself runs: on a busy machine nobody is stopped for
-    /// having waited. The first tick of a call counts whole, so that calls without one need not look at a clock.
+    /// Only the thread's CPU time during the call counts, so waiting on a busy machine costs a policy nothing. The first tick
+    /// of a call counts as a whole tick, so that calls without a tick never read the clock.
     #[expect(clippy::unnecessary_wraps, reason = "the engine's signature")]
     pub(super) fn tick(mut store: StoreContextMut<'_, Self>) -> wasmtime::Result<UpdateDeadline> {
         let sandbox = store.data_mut();
         let used = match sandbox.resumed.load(Ordering::Relaxed) {
-            // A call may take less than a tick. It is told of no more than it has.
+            // A call's time may be less than a tick.
             0 => TICK.min(sandbox.call_left),
             resumed => Duration::from_nanos(thread_time().saturating_sub(resumed)),
         };
@@ -130,7 +131,7 @@ impl Sandbox {
         (sandbox.call_left, sandbox.request_left) = (call, request);
         let resumed = sandbox.resumed.clone();
         let others = async move {
-            // The runtime's own way to let others run: it looks after sockets and timers too before it comes back.
+            // Tokio also polls sockets and timers before it resumes the task.
             yield_now().await;
             resumed.store(thread_time(), Ordering::Relaxed);
         };
@@ -138,7 +139,7 @@ impl Sandbox {
     }
 }
 
-/// CPU time that this thread has taken, in nanoseconds.
+/// The CPU time of this thread, in nanoseconds.
 pub(super) fn thread_time() -> u64 {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let [seconds, nanoseconds] =
@@ -147,7 +148,7 @@ pub(super) fn thread_time() -> u64 {
 }
 
 impl ResourceLimiter for Sandbox {
-    /// Counts all memories together: a limit for each would let a policy have many.
+    /// Limits the sum of all memories, because the number of memories is the policy's choice.
     fn memory_growing(
         &mut self,
         current: usize,
@@ -186,7 +187,7 @@ impl WasiView for Sandbox {
 }
 
 /// WASI without files, network, arguments or environment. Its clocks stand still and its random bytes are always the
-/// same, so that equal inputs give equal outputs. What is left is a way to the log.
+/// same, so that equal inputs give equal outputs. Output goes to the log.
 fn nothing_granted(span: &Span) -> WasiCtx {
     let mut context = WasiCtx::builder();
     context
@@ -199,7 +200,7 @@ fn nothing_granted(span: &Span) -> WasiCtx {
         .insecure_random(StdRng::seed_from_u64(0))
         .insecure_random_seed(0)
         .max_random_size(RANDOM_BYTES);
-    // One budget, however many streams it asks for.
+    // Both streams share one budget.
     let log = Log {
         left: Arc::new(AtomicUsize::new(LOG_BYTES)),
         span: span.clone(),
@@ -208,7 +209,7 @@ fn nothing_granted(span: &Span) -> WasiCtx {
     context.build()
 }
 
-/// A clock that stands still: the times that a policy may know are told to it.
+/// A clock that stands still. Policies receive times as arguments.
 struct Stopped;
 
 impl HostWallClock for Stopped {
@@ -234,7 +235,7 @@ impl HostMonotonicClock for Stopped {
 /// A policy's stdout and stderr: lines of the gateway's log.
 #[derive(Clone)]
 struct Log {
-    /// Bytes that may still be said.
+    /// Bytes that may still be written.
     left: Arc<AtomicUsize>,
     span: Span,
 }
@@ -277,7 +278,7 @@ impl AsyncWrite for LogStream {
         {
             tracing::info!(target: "airlock::policy", said = line, "the policy says");
         }
-        // What is over the bound is taken and forgotten: a policy must not fail for talking.
+        // Bytes beyond the bound are dropped without an error, so that no policy fails because it logs.
         Poll::Ready(Ok(bytes.len()))
     }
 

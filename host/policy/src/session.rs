@@ -1,6 +1,6 @@
 //! One request's sandbox: one store, one instance, one release. Dropping it frees everything.
 
-mod call; // what one call may take
+mod call; // limits and time of one call
 
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
@@ -25,33 +25,33 @@ use airlock_types::wit::{
     Plan, Request, Verdict,
 };
 
-/// A policy at work on one request.
+/// An instance of a policy for one request.
 ///
-/// Calls take microseconds and yield to other requests when they do not. A call that failed, or whose future was
-/// dropped, leaves the session good for nothing: every later call fails.
+/// Most calls take microseconds; longer ones yield to other requests. After a call that failed, or whose future was
+/// dropped, every later call fails.
 pub struct Session {
     release: Release,
     store: Store<Sandbox>,
     exports: Box<dyn Exports>,
     reply: Option<ResourceAny>,
     panel: Option<ResourceAny>,
-    /// What needs no call.
+    /// Writes frames that need no call.
     relay: Relay,
-    /// How many the request has.
+    /// The number of the request's attachments.
     attachments: usize,
-    /// What the request has led to so far.
+    /// The bytes of the request, its events and its output so far.
     volume: Volume,
-    /// Who sees every call.
+    /// Observers of every call.
     observers: Vec<Observer>,
-    /// For whom it is called.
+    /// The purpose of the calls, for metrics.
     work: CallPurpose,
-    /// Whose request it is.
+    /// The client of the request.
     client: Client,
-    /// What its memory takes up of that for bodies. Given back last.
+    /// The share of the memory for bodies that the sandbox occupies. The last field, so that it is freed last.
     occupied: MemoryShare,
 }
 
-/// Runs one call into the policy within its deadlines. A macro, for it borrows parts of the session separately.
+/// Runs one call into the policy within its deadlines. A macro, because it borrows parts of the session separately.
 macro_rules! call {
     ($session:ident, $call:ident($($argument:expr),*)) => {{
         let times = &$session.release.meter().calls($session.work).$call;
@@ -64,10 +64,10 @@ macro_rules! call {
 }
 
 impl Release {
-    /// A sandbox for one request, from its first byte to its last.
+    /// Creates the sandbox of one request.
     ///
     /// # Errors
-    /// `Fault::Exhausted` when every sandbox is in use; another when the policy fails as it starts.
+    /// `Fault::Exhausted` if every sandbox is in use; another fault if instantiation fails.
     pub async fn session(&self) -> Result<Session, Fault> {
         self.session_for(Client::default()).await
     }
@@ -75,6 +75,12 @@ impl Release {
     /// The same for the request of a client. Fails as `session` does.
     pub async fn session_for(&self, client: Client) -> Result<Session, Fault> {
         Session::new(self, CallPurpose::Serving, client).await
+    }
+
+    /// The policy's manifest. `None` if its version of the world has none. Fails as `session` does, or with the policy's
+    /// fault.
+    pub async fn describe(&self) -> Result<Option<Description>, Fault> {
+        self.session().await?.describe().await
     }
 }
 
@@ -88,8 +94,8 @@ impl Session {
         let mut store = Store::new(&release.engine().inner, Sandbox::new(allowance));
         store.limiter(|sandbox| sandbox);
         store.epoch_deadline_callback(Sandbox::tick);
-        // What a policy hands out must fit the memory that it has. Without this bound a short list of references to
-        // one long text would make the host allocate without end.
+        // Bounds what the host copies out of the sandbox. Otherwise a short list of references to one long text would make
+        // the host allocate without bound.
         store.set_hostcall_fuel(allowance.memory_bytes);
         let meter = release.meter();
         let timed = Timed::begin(&mut store, release, &meter.calls(work).instantiate);
@@ -124,32 +130,31 @@ impl Session {
         self.client
     }
 
-    /// Bytes of the policy's memory, the most that the calls so far have needed.
+    /// Bytes of the policy's memory, which never shrinks.
     pub fn memory_bytes(&self) -> usize {
         self.store.data().memory_bytes()
     }
 
-    /// Keeps this share until the session ends.
+    /// Holds this share of memory until the session is dropped.
     pub fn occupy(&mut self, share: MemoryShare) {
         self.occupied = share;
     }
 
-    /// Has this one see every call from now on.
+    /// Adds an observer of every later call.
     pub fn observe(&mut self, observer: Observer) {
         self.observers.push(observer);
     }
 
-    /// What the policy says of itself. None: its version of the world does not ask it.
+    /// The policy's manifest. `None` if its version of the world has none.
     pub async fn describe(&mut self) -> Result<Option<Description>, Fault> {
         let described = call!(self, describe());
         self.counted(described)
     }
 
-    /// What the request becomes.
+    /// Renders the request into a plan.
     ///
     /// # Errors
-    /// The policy's own refusal of the request, or its fault; `request_too_large` where the release's time or memory ran
-    /// out over a large one.
+    /// The policy refused the request or failed; `request_too_large` if it ran out of time or memory over a large request.
     pub async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
         self.attachments = request.attachments.len();
         self.volume.begin(request.body.len());
@@ -167,7 +172,7 @@ impl Session {
         }
     }
 
-    /// Counts a fault of rendering, and tells the client of it.
+    /// Counts a fault of `render`, and returns the client's error.
     fn failed_over(&self, request: &Request, fault: Fault) -> Failure {
         let health = self.release.health();
         self.release.meter().failed(fault.kind());
@@ -185,25 +190,25 @@ impl Session {
         self.seen(admission, || PolicyCall::Decide(load))
     }
 
-    /// Begins the reply. A session has one.
+    /// Creates the reply. A session has one.
     pub async fn open(&mut self, context: &Context) -> Result<(), Fault> {
         let reply = call!(self, open(context)).map(|reply| self.reply = Some(reply));
         self.seen(reply, || PolicyCall::Open(context.clone()))
     }
 
-    /// Lets pieces of a text that goes on be output without a call, where the policy gives a pattern for them.
+    /// Allows frames of a text that continues to be written without a call, by the policy's pattern.
     pub fn relay(&mut self) {
         if self.has_relay() {
             self.relay.allow();
         }
     }
 
-    /// Whether its policy gives patterns at all.
+    /// Whether the policy exports `relay`.
     pub fn has_relay(&self) -> bool {
         self.exports.relays()
     }
 
-    /// Whether these events are output without a call, as far as is known.
+    /// Whether the pattern at hand covers these events, so that `feed` makes no call.
     pub fn relays(&self, events: &[Event]) -> bool {
         self.relay.covers(events)
     }
@@ -222,7 +227,7 @@ impl Session {
         if self.relay.covers(events) {
             let due = self.relay.due();
             self.report(reply, &due).await?;
-            // No call from here on: output cannot be taken back.
+            // No call may follow that could fail: these frames count as sent.
             return self.relayed(events);
         }
         let rest = self.relay.rest();
@@ -237,8 +242,8 @@ impl Session {
         Ok(output)
     }
 
-    /// Tells a batch by the pattern. For whoever watches it was fed, as the one piece that it has become: they see what
-    /// clients see, and no policy can tell that it is watched.
+    /// Writes the frame of a batch by the pattern. Observers see it as a call of `feed` with one joined piece, so they see
+    /// what clients see, and the policy cannot detect them.
     fn relayed(&mut self, events: &[Event]) -> Result<Output, Fault> {
         let frames: Vec<Frame> = self.relay.frame(events).into_iter().collect();
         let output = self.give_out(&frames, events.len(), 0).map(|()| Output {
@@ -252,7 +257,7 @@ impl Session {
         })
     }
 
-    /// Tells the reply what was output without it.
+    /// Reports events to the reply whose frames were written without it.
     async fn report(&mut self, reply: ResourceAny, events: &[Event]) -> Result<(), Fault> {
         if events.is_empty() {
             return Ok(());
@@ -275,21 +280,22 @@ impl Session {
         self.seen(closing, || PolicyCall::Finish(ending.clone()))
     }
 
-    /// Convenes the panel over so many candidates. A session has one.
+    /// Creates the panel over so many candidates. A session has one.
     pub async fn convene(&mut self, context: &Context, candidates: u32) -> Result<(), Fault> {
         let panel = call!(self, convene(context, candidates));
         let panel = panel.map(|panel| self.panel = Some(panel));
         self.seen(panel, || PolicyCall::Convene(context.clone(), candidates))
     }
 
-    /// Tells the panel that it is time. Needs one, as the two calls below do. `now`: Unix milliseconds.
+    /// Wakes the panel at the start, and at the time that it waits for. Needs a panel, as `settle` and `judged` do. `now`:
+    /// milliseconds since 1970.
     pub async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, wake(panel, now));
         self.decided(verdict, || PolicyCall::Wake(now))
     }
 
-    /// Tells the panel what came of a candidate.
+    /// Reports the outcome of a candidate to the panel.
     pub async fn settle(
         &mut self,
         candidate: u32,
@@ -303,7 +309,7 @@ impl Session {
         })
     }
 
-    /// Tells the panel what came of a turn that it asked for.
+    /// Reports the outcome of a turn that the panel requested.
     pub async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, judged(panel, outcome, now));
@@ -334,7 +340,7 @@ impl Session {
         self.seen(verdict, step)
     }
 
-    /// Shows a call to whoever watches, and counts its fault.
+    /// Shows a call to the observers, and counts its fault.
     fn seen<T>(
         &mut self,
         outcome: Result<T, Fault>,
@@ -362,7 +368,7 @@ impl Session {
         self.observers.retain(|observer| observer.see(&seen));
     }
 
-    /// Counts a fault against the release, but where it is the cost of a large answer.
+    /// Counts a fault against the release, unless the size of the answer explains it.
     fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         outcome.map_err(|fault| {
             self.release.meter().failed(fault.kind());
@@ -377,19 +383,19 @@ impl Session {
         })
     }
 
-    /// Counts what goes out, for `events`, with a body of this many bytes besides.
+    /// Counts the frames of `events` and a body of this many bytes against the limits of output.
     fn give_out(&mut self, frames: &[Frame], events: usize, body: usize) -> Result<(), Fault> {
         let allowance = self.release.allowance();
         self.volume.send(frames, events, body, allowance)
     }
 }
 
-/// Our own mistake, reported as the contract that it breaks.
+/// A mistake of the host, reported as a fault so that the request fails.
 fn not_open() -> Fault {
     Fault::Contract("no reply is open".to_owned())
 }
 
-/// Likewise.
+/// The same for the panel.
 fn not_convened() -> Fault {
     Fault::Contract("no panel is convened".to_owned())
 }

@@ -1,14 +1,14 @@
-//! The settings of a policy: what it asks for in its manifest, and what operators give it.
+//! The settings of a policy: the values of operators, checked against its manifest.
 
 use serde_json::{Map, Value};
 
 use airlock_types::wit::{Description, Setting, Takes};
 
-/// What a policy's requests carry: what the configuration says for all policies, then what is said for this one, then the
-/// policy's own defaults. A policy that does not describe itself gets what there is.
+/// The settings that a policy's requests carry, as JSON: its own values, else the common ones, else its defaults. A policy
+/// without a manifest receives all common and own values.
 ///
 /// # Errors
-/// Which setting is wrong, what it must be, and which ones there are.
+/// The setting that is invalid, and the values that it takes; or an unknown setting, and the known ones.
 pub fn settle(
     description: Option<&Description>,
     common: &Map<String, Value>,
@@ -74,7 +74,7 @@ fn check(setting: &Setting, value: &Value) -> Result<(), String> {
     ))
 }
 
-/// What a setting takes, in words.
+/// The values that a setting takes, as text.
 pub(crate) fn must_be(takes: &Takes) -> String {
     match takes {
         Takes::Flag => "true or false".to_owned(),

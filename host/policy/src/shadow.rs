@@ -1,4 +1,4 @@
-//! A release that is fed what others serve, and whose answers are compared with theirs and thrown away.
+//! Shadows: releases that receive the calls of served requests. Their results are compared and dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Write as _};
@@ -15,19 +15,19 @@ use super::replay::Replay;
 use super::session::Session;
 use airlock_base::task::Tasks;
 
-/// Requests that are followed at once. The others are passed over.
+/// The most requests that are followed at once. Others are passed over.
 const FOLLOWED: usize = 32;
 
-/// Bytes of the largest request that is followed: it is copied.
+/// Bytes of the largest request that is followed, because following copies it.
 const BODY_BYTES: usize = 1 << 20;
 
-/// Differences that are kept to look at.
+/// The most differences that are kept.
 const SAMPLES: usize = 16;
 
-/// Bytes of an answer that are looked through for what differs.
+/// The bytes of a result's text that are searched for a difference.
 const TEXT_BYTES: usize = 64 << 10;
 
-/// Characters of what differs that are kept of each side.
+/// The characters of an excerpt.
 const EXCERPT: usize = 160;
 
 /// A shadow. Clones share its counts.
@@ -39,7 +39,7 @@ pub struct Shadow {
     tasks: Tasks,
 }
 
-/// What has been compared.
+/// Counts of compared requests.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ShadowTally {
     /// Requests whose answers were the same to the last byte.
@@ -48,11 +48,11 @@ pub struct ShadowTally {
     pub different: BTreeMap<&'static str, u64>,
     /// Requests on which the shadow failed.
     pub failed: u64,
-    /// Requests that ended before their answer did: their client left, or the served release failed.
+    /// Requests without a whole answer: their client left, or the served release failed.
     pub cut: u64,
-    /// Requests that were given up: they came faster than the shadow could follow.
+    /// Requests whose calls came faster than the shadow could follow.
     pub behind: u64,
-    /// Requests that were passed over: too many at once, or too large.
+    /// Requests that were not followed: too many at once, or too large.
     pub passed: u64,
     /// The last differences.
     pub samples: VecDeque<Sample>,
@@ -65,16 +65,16 @@ pub struct Sample {
     pub request: String,
     /// The call: `feed`.
     pub call: &'static str,
-    /// Which call of the request, from 1.
+    /// The number of the call in the request, from 1.
     pub number: usize,
-    /// What was served, from a little before the difference.
+    /// An excerpt of the served result, from a little before the difference.
     pub served: String,
-    /// What the shadow gave in its place.
+    /// The same excerpt of the shadow's result.
     pub shadow: String,
 }
 
 impl Shadow {
-    /// A shadow that has compared nothing yet.
+    /// A shadow with an empty tally.
     pub(super) fn new(release: Release, tasks: &Tasks) -> Self {
         Self {
             release,
@@ -84,7 +84,7 @@ impl Shadow {
         }
     }
 
-    /// Follows a request. It costs the request copies of what it is told and gives, and no waiting.
+    /// Follows a request. This copies its calls and results, and never delays it.
     pub fn follow(&self, session: &mut Session, request: &str, body_bytes: usize) {
         let place = Arc::clone(&self.places).try_acquire_owned().ok();
         let Some(place) = place.filter(|_| body_bytes <= BODY_BYTES) else {
@@ -105,7 +105,7 @@ impl Shadow {
         });
     }
 
-    /// What has been compared so far.
+    /// The counts so far.
     pub fn tally(&self) -> ShadowTally {
         self.lock().clone()
     }
@@ -158,13 +158,12 @@ impl Shadow {
         tally.samples.push_back(sample);
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, ShadowTally> {
         self.tally.lock()
     }
 }
 
-/// Whether nothing follows on this.
+/// Whether the request ends with this call.
 fn is_last(seen: &RecordedCall) -> bool {
     matches!(
         (seen.step(), seen.answer()),
@@ -192,10 +191,10 @@ fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) 
     })
 }
 
-/// An answer in words, as far as they are looked through for what differs.
+/// The first [`TEXT_BYTES`] of a result's `Debug` text.
 fn debug_text(answer: &CallResult) -> String {
     let mut text = BoundedText(String::new());
-    // It ends early where there is too much.
+    // An error only means that the text is cut.
     let _ = write!(text, "{answer:?}");
     text.0
 }
@@ -212,7 +211,7 @@ impl fmt::Write for BoundedText {
     }
 }
 
-/// Both from a little before the first difference.
+/// Excerpts of both from a little before the first difference.
 fn excerpts(one: &str, other: &str) -> (String, String) {
     let same = one
         .chars()

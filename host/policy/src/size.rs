@@ -1,5 +1,5 @@
-//! The size of a request, counted before its policy runs, and the size that a release's own limits have room for. A
-//! request beyond that is the client's to make smaller, and says nothing of the policy.
+//! The size of a request, counted before its policy runs, and the largest size that a release's limits allow. A larger
+//! request is the client's error and no fault of the policy.
 
 use memchr::memchr2;
 
@@ -8,39 +8,39 @@ use super::sandbox::SandboxLimits;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// The stable code of a request that is too large. `http::failure` gives it the status 413.
+/// The code of a request that is too large. `http::failure` gives it the status 413.
 pub const TOO_LARGE: &str = "request_too_large";
 
-/// CPU time that rendering may take for each key or value of a body, in nanoseconds. The shipped policy takes at most 325, for
-/// calls with their results (`session::tests::bounds` prints what it takes for each kind of body).
+/// The CPU time of rendering that is planned for each key or value of a body, in nanoseconds. The shipped policy takes at most
+/// 325, for calls with their results (`session::tests::bounds` prints it for each kind of body).
 const NANOSECONDS: u128 = 400;
 
-/// Memory of the sandbox that rendering may take for each of them, in bytes. The shipped policy takes at most 45, for messages.
+/// The memory of rendering that is planned for each key or value, in bytes. The shipped policy takes at most 45, for messages.
 const BYTES: usize = 96;
 
-/// The sandbox's memory holds a body, what it becomes, and what is being written: a body may be one part of so many.
+/// The share of the sandbox's memory that a body may have, one in `COPIES`: the memory also holds the plan and buffers.
 const COPIES: usize = 4;
 
-/// Memory of a policy that has rendered nothing yet, in bytes.
+/// The memory of a policy before its first call, in bytes.
 const IDLE: usize = 1 << 20;
 
-/// A body of this many bytes or more is large: time or memory that runs out while it is rendered is its size's cost.
+/// The bytes from which on a body is large: its size then explains that time or memory ran out while it was rendered.
 const LARGE: usize = 64 << 10;
 
-/// Characters of a member's name that are repeated to the client.
+/// The most characters of a member's name that an error repeats.
 const NAME: usize = 64;
 
-/// The largest request that a release has room for.
+/// The largest request body that a release's limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyLimits {
-    /// Bytes of its body, without what was lifted out of it.
+    /// Bytes, without lifted attachments.
     bytes: usize,
-    /// Keys and values of its body.
+    /// Keys and values.
     parts: usize,
 }
 
 impl BodyLimits {
-    /// What these limits have room for.
+    /// The largest body that these limits allow.
     pub(super) fn of(allowance: &SandboxLimits) -> Self {
         let memory = allowance.memory_bytes.saturating_sub(IDLE);
         let time = allowance.call_time.min(allowance.request_time).as_nanos() / NANOSECONDS;
@@ -50,16 +50,16 @@ impl BodyLimits {
         }
     }
 
-    /// Bytes of the longest body.
+    /// The most bytes of a body.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Checks a body's size. It reads the body once, and none that is too short to have too many parts.
+    /// Checks a body's size. Reads the body once, unless it is too short to have too many keys and values.
     ///
     /// # Errors
-    /// `request_too_large`, which names the bound and the member of the body that has most of it.
+    /// `request_too_large`, with the bound and the member of the body that has the most keys and values.
     pub fn check(&self, body: &str) -> Result<(), Failure> {
         if body.len() > self.bytes {
             return Err(refused(format!(
@@ -92,17 +92,17 @@ fn refused(message: String) -> Failure {
     Failure::new(ProblemKind::InvalidRequest, TOO_LARGE, message)
 }
 
-/// Whether a fault of rendering is the cost of the request's size, and no fault of the policy.
+/// Whether the request's size explains a fault of rendering, so that it is no fault of the policy.
 pub(super) fn is_cost_of(body: &str, fault: &Fault) -> bool {
     is_large(body.len()) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
 }
 
-/// Whether a body of so many bytes is large.
+/// Whether a body of this many bytes is large.
 pub(super) fn is_large(bytes: usize) -> bool {
     bytes >= LARGE
 }
 
-/// The limit that ran out.
+/// The limit that a fault exceeded, as a clause after "may".
 pub(super) fn bound(fault: &Fault, allowance: &SandboxLimits) -> String {
     match fault {
         Fault::OutOfMemory => format!("use {} bytes of memory", allowance.memory_bytes),
@@ -114,7 +114,7 @@ pub(super) fn bound(fault: &Fault, allowance: &SandboxLimits) -> String {
     }
 }
 
-/// What a client gets whose request is so large that the release's limits ran out over it.
+/// The client's error for a request over which the release's limits ran out.
 pub(super) fn exhausted(fault: Fault, allowance: &SandboxLimits) -> Failure {
     let bound = bound(&fault, allowance);
     let message = format!(
@@ -123,17 +123,17 @@ pub(super) fn exhausted(fault: Fault, allowance: &SandboxLimits) -> Failure {
     refused(message).because(fault)
 }
 
-/// What a body has.
+/// The count of a body's keys and values.
 #[derive(Debug, PartialEq, Eq)]
 struct Counted<'a> {
-    /// Keys and values, as many as were looked for and one more at most.
+    /// Keys and values, at most one above the bound.
     parts: usize,
-    /// The member of the body's object that has the most of them.
+    /// The member of the body that has the most of them.
     most: Option<&'a str>,
 }
 
-/// Counts the keys and values of JSON text, and stops above `bound`. An array or an object counts as one more if it is empty. Text that is no JSON is counted by its punctuation
-/// alike; what is wrong with it is the policy's to report.
+/// Counts the keys and values of JSON text, and stops above `bound`. An empty array or object counts as two. Invalid JSON is
+/// counted by its punctuation, too; the policy reports what is wrong with it.
 fn count(body: &str, bound: usize) -> Counted<'_> {
     let bytes = body.as_bytes();
     let mut tally = MemberParts::default();
@@ -168,7 +168,7 @@ fn count(body: &str, bound: usize) -> Counted<'_> {
     }
 }
 
-/// Where the string ends whose first byte is at `at`: behind its quote, or at the end of the text.
+/// The end of the string whose first byte is at `at`: the index after its quote, or the end of the text.
 fn string_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += found + 1;
@@ -181,7 +181,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> usize {
     bytes.len()
 }
 
-/// Which member of the body has the most parts.
+/// Finds the member of the body that has the most keys and values.
 #[derive(Default)]
 struct MemberParts<'a> {
     most: Option<(&'a str, usize)>,

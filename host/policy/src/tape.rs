@@ -1,8 +1,8 @@
-//! Tapes: the calls of one request as lines of JSON, to be made again on any release. Secrets are not on them.
+//! Tapes: the calls of one request as lines of JSON, without secrets, to be replayed on any release.
 
-mod json; // strings within JSON
-mod recorder; // what makes them
-mod redact; // what is not on them
+mod json; // strings and numbers within JSON, with their positions
+mod recorder; // records requests
+mod redact; // overwrites secrets
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -16,67 +16,67 @@ use super::policy_call::PolicyCall;
 /// The format's version.
 const VERSION: u32 = 1;
 
-/// The version of the boundary that the steps are written in.
+/// The version of the world that the steps are written in.
 const WORLD: &str = crate::world::VERSION;
 
-/// Bytes of the longest tape, as the steps count.
+/// The most bytes of a tape, by the size of its steps.
 const BYTES: usize = 16 << 20;
 
-/// Bytes of the largest file that is read: JSON takes more than what it says.
+/// The most bytes of a file that is read. JSON is longer than the steps.
 const FILE_BYTES: u64 = 8 * BYTES as u64;
 
-/// How a tape's file name ends.
+/// The extension of a tape's file.
 const EXTENSION: &str = "jsonl";
 
 /// A tape's first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     airlock_tape: u32,
-    /// The version of the boundary.
+    /// The version of the world.
     world: String,
     /// `req_…`
     request: String,
-    /// Unix milliseconds at which its recording ended.
+    /// When its recording ended, in milliseconds since 1970.
     recorded_at: u64,
 }
 
-/// What a policy was told of one request, in order.
+/// The calls of one request, in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tape {
     /// The request's id.
     pub request: String,
-    /// Unix milliseconds at which its recording ended.
+    /// When its recording ended, in milliseconds since 1970.
     pub recorded_at: u64,
-    /// Without settings and notes: each release has its own.
+    /// The calls, without settings and notes, because each release has its own.
     pub steps: Vec<PolicyCall>,
 }
 
-/// A file that is no tape of ours.
+/// Why a file is no tape.
 #[derive(Debug, thiserror::Error)]
 pub enum TapeError {
     /// It cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         cause: io::Error,
     },
-    /// A folder without tapes.
+    /// A folder has no tapes.
     #[error("{} holds no tape (*.{EXTENSION})", .0.display())]
     Empty(PathBuf),
-    /// It is something else.
+    /// It has another format.
     #[error("{} is no tape: {detail}", path.display())]
     Format {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// At which line, and what is wrong with it.
+        /// The line, and what is wrong with it.
         detail: String,
     },
 }
 
 impl Tape {
-    /// A tape of these steps, without what is a secret or a release's own.
+    /// A tape of these steps. Overwrites secrets, and removes settings and notes.
     pub(crate) fn new(request: String, recorded_at: u64, mut steps: Vec<PolicyCall>) -> Self {
         for step in &mut steps {
             match step {
@@ -117,7 +117,7 @@ impl Tape {
         Ok(lines)
     }
 
-    /// Reads what `to_lines` has written.
+    /// Parses the lines of `to_lines`.
     fn parse(text: &str) -> Result<Self, String> {
         let mut lines = text.lines().enumerate();
         let wrong = |number: usize, why: String| format!("line {}: {why}", number + 1);
@@ -143,7 +143,7 @@ impl Tape {
     /// Reads a file.
     ///
     /// # Errors
-    /// It cannot be read, or is no tape.
+    /// The file cannot be read, or is no tape.
     pub fn read(path: &Path) -> Result<Self, TapeError> {
         let file = |cause| TapeError::File {
             path: path.to_owned(),
@@ -164,10 +164,10 @@ impl Tape {
     }
 }
 
-/// The tapes that are meant: files as they are, and those of folders by name.
+/// The tapes of these paths: files as they are, and the tapes of folders, sorted by name.
 ///
 /// # Errors
-/// A folder cannot be read, or holds none.
+/// A folder cannot be read, or has no tapes.
 pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TapeError> {
     let mut found = Vec::new();
     for path in paths {
@@ -187,7 +187,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, TapeError> {
     Ok(found)
 }
 
-/// The tapes of a folder, by name.
+/// The tapes of a folder, sorted by name.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder)? {

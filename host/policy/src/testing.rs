@@ -1,4 +1,4 @@
-//! Releases for tests, of this crate and of others.
+//! Releases and tapes for the tests of this crate and of others.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests")]
 
 use crate::config::{PolicyConfig, SandboxConfig};
@@ -7,7 +7,7 @@ use airlock_types::wit::{Context, Ending, Event, EventKind, Load, Request, Text}
 use crate::tape::Tape;
 use crate::{EMBEDDED, Engine, PolicyCall, Release, ReleaseOptions};
 
-/// What holds where nobody says otherwise, with few sandboxes.
+/// The default configuration with few sandboxes.
 pub fn config() -> PolicyConfig {
     PolicyConfig {
         sandbox: SandboxConfig {
@@ -24,19 +24,19 @@ pub fn release(name: &str, bytes: &[u8]) -> Release {
     Release::load(&engine, name, bytes, ReleaseOptions::of(&config())).unwrap()
 }
 
-/// The shipped policy with another word of the same length in it.
+/// The shipped policy with a word replaced by another of the same length.
 pub fn patched(word: &str, other: &str) -> Vec<u8> {
     assert_eq!(word.len(), other.len());
     let mut bytes = EMBEDDED.to_vec();
-    let places: Vec<usize> = memchr::memmem::find_iter(EMBEDDED, word).collect();
-    assert!(!places.is_empty(), "the policy does not say {word:?}");
-    for at in places {
+    let found: Vec<usize> = memchr::memmem::find_iter(EMBEDDED, word).collect();
+    assert!(!found.is_empty(), "the policy does not contain {word:?}");
+    for at in found {
         bytes[at..at + word.len()].copy_from_slice(other.as_bytes());
     }
     bytes
 }
 
-/// The shipped policy with parts appended that do harm as it starts.
+/// The shipped policy with a core module appended that does harm at instantiation.
 pub mod hostile {
     /// `(module (func $f (loop br 0)) (start $f))`
     pub const LOOPS: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
@@ -44,12 +44,12 @@ pub mod hostile {
     /// `(module (func $f unreachable) (start $f))`
     pub const TRAPS: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x08\x01\0\
         \x0a\x05\x01\x03\0\0\x0b";
-    /// Takes 16 pages of memory at a time until it is refused, then traps.
+    /// Grows its memory by 16 pages at a time until that is refused, then traps.
     pub const HOARDS: &[u8] =
         b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x05\x03\x01\0\x01\
         \x08\x01\0\x0a\x11\x01\x0f\0\x03\x40\x41\x10\x40\0\x41\x7f\x47\x0d\0\x0b\0\x0b";
 
-    /// A policy that has this core module instantiated with it.
+    /// A policy that also instantiates this core module.
     pub fn with(policy: &[u8], module: &[u8]) -> Vec<u8> {
         let number = u8::try_from(modules(policy)).unwrap();
         let mut bytes = policy.to_vec();
@@ -58,7 +58,7 @@ pub mod hostile {
         bytes
     }
 
-    /// The core modules of a component: sections of kind 1 at the top.
+    /// The number of core modules of a component: its sections of kind 1.
     fn modules(component: &[u8]) -> usize {
         let mut rest = &component[8..];
         let mut count = 0;
@@ -80,7 +80,7 @@ pub mod hostile {
     }
 }
 
-/// A short stream whose answer is this.
+/// A tape of a short stream with these pieces of text.
 pub fn tape(pieces: &[&str]) -> Tape {
     let request = Request {
         id: "req_1".to_owned(),

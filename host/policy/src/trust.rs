@@ -1,30 +1,30 @@
-//! Whose components are loaded: minisign signatures against the configured keys, and digests against pins.
+//! Trust in components: minisign signatures by the configured keys, and pins of digests.
 
 use minisign_verify::{Error, PublicKey, Signature};
 
-/// The fewest hexadecimal digits of a pin that is no whole digest. By chance two components share them once in 2^48.
+/// The fewest hexadecimal digits of a pin that is not a whole digest. Two components share them with a chance of 2^-48.
 const PIN_DIGITS: usize = 12;
 
-/// Characters of base64 that hold a kind (two bytes) and a key's number (eight), with which keys and signatures begin.
+/// The base64 characters at the beginning of a key or signature that hold its kind (two bytes) and its key's number (eight).
 const HEAD: usize = 14;
 
-/// The keys whose signatures count, and whether there must be one.
+/// The keys whose signatures are valid, and whether a signature is required.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
     keys: Vec<(KeyId, PublicKey)>,
     required: bool,
 }
 
-/// Who vouches for a component.
+/// The signer of a component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Signed {
     /// The key with this number, 16 hexadecimal digits as minisign shows it.
     By(String),
-    /// Nobody, or nobody that we were told to ask about.
+    /// No signature was checked.
     Unsigned,
 }
 
-/// A component that is not to be loaded, whatever it is.
+/// Why a component is not trusted.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TrustError {
     /// A signature is required and there is none.
@@ -32,13 +32,13 @@ pub(crate) enum TrustError {
         "it has no signature, and policies.require_signature is on; sign it with `minisign -S`"
     )]
     Missing,
-    /// The signature file is none.
+    /// The signature cannot be parsed.
     #[error("its signature cannot be read: {0}; make it anew with `minisign -S`")]
     Unreadable(&'static str),
-    /// The signature is of a key that is not configured.
+    /// The signature is by a key that is not configured.
     #[error("it is signed with key {0}, which is not one of policies.public_keys")]
     UnknownKey(String),
-    /// The signature is not one of this component.
+    /// The signature does not match the component.
     #[error("its signature does not match: either is not what was signed")]
     Bad,
     /// The component is not the pinned one.
@@ -46,10 +46,10 @@ pub(crate) enum TrustError {
     Mismatch {
         /// The component's SHA-256, in hexadecimal digits.
         digest: String,
-        /// What it should have been.
+        /// The pin.
         pin: String,
     },
-    /// What should pin a component cannot.
+    /// The pin cannot be parsed.
     #[error(
         "its pin {0:?} is none: write \"sha256:\" and 64 hexadecimal digits, or the first 12 or more of them"
     )]
@@ -57,10 +57,10 @@ pub(crate) enum TrustError {
 }
 
 impl Trust {
-    /// Keys as `minisign -p` shows them: 56 characters of base64.
+    /// Parses keys as `minisign -p` shows them: 56 characters of base64.
     ///
     /// # Errors
-    /// The first that is no key.
+    /// The first text that is no key.
     pub(crate) fn new(public_keys: &[String], required: bool) -> Result<Self, String> {
         let read = |text: &String| {
             let key = PublicKey::from_base64(text).ok();
@@ -73,8 +73,8 @@ impl Trust {
         Ok(Self { keys, required })
     }
 
-    /// Who vouches for a component. `signature` is the text of its `.minisig` file. A signature that is there must be
-    /// good, required or not; only where no key is configured nobody looks at it.
+    /// Checks the signature of a component. `signature` is the text of its `.minisig` file. An existing signature must be valid
+    /// even if none is required, unless no key is configured.
     ///
     /// # Errors
     /// A [`TrustError`]: the component must not be loaded.
@@ -84,7 +84,6 @@ impl Trust {
         signature: Option<&str>,
     ) -> Result<Signed, TrustError> {
         let text = match signature {
-            // With keys, or when one is required, it counts.
             Some(text) if self.required || !self.keys.is_empty() => text,
             None if self.required => return Err(TrustError::Missing),
             Some(_) | None => return Ok(Signed::Unsigned),
@@ -92,7 +91,7 @@ impl Trust {
         let signature = Signature::decode(text).map_err(|error| unreadable(&error))?;
         let id = text.lines().nth(1).and_then(KeyId::of);
         let id = id.ok_or(TrustError::Unreadable("it names no key"))?;
-        // Two keys may have the same number: it is eight random bytes that anybody can copy.
+        // Several keys may have the same number, which anybody can choose.
         let mut verdict = TrustError::UnknownKey(id.to_string());
         for (_, key) in self.keys.iter().filter(|(known, _)| *known == id) {
             match key.verify(component, &signature, false) {
@@ -113,16 +112,16 @@ fn unreadable(error: &Error) -> TrustError {
 
 fn unverified(error: &Error) -> TrustError {
     match error {
-        // It signs the bytes and not their hash, as minisign did before 0.10.
+        // A signature of the bytes and not of their hash, the default of minisign before 0.10.
         Error::UnexpectedAlgorithm => TrustError::Unreadable("it is of minisign's legacy kind"),
         _ => TrustError::Bad,
     }
 }
 
-/// Whether a component is the pinned one. `digest` is its whole SHA-256 in hexadecimal digits.
+/// Checks a component's digest against a pin. `digest` is its SHA-256 in hexadecimal digits.
 ///
 /// # Errors
-/// [`TrustError::Mismatch`], and [`TrustError::NoPin`] for what is no pin.
+/// [`TrustError::Mismatch`], or [`TrustError::NoPin`] if the pin cannot be parsed.
 pub(crate) fn pinned(digest: &str, pin: &str) -> Result<(), TrustError> {
     let (digits, least) = match pin.strip_prefix("sha256:") {
         Some(digits) => (digits, digest.len()),
@@ -142,18 +141,18 @@ pub(crate) fn pinned(digest: &str, pin: &str) -> Result<(), TrustError> {
     })
 }
 
-/// The number of a key, which its signatures carry too.
+/// The number of a key, which its signatures carry, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct KeyId(u64);
 
 impl KeyId {
-    /// That of a key or a signature in base64.
+    /// The number in a key or signature in base64.
     fn of(base64: &str) -> Option<Self> {
         let head = base64.as_bytes().get(..HEAD)?;
         let bits = head.iter().try_fold(0, |bits: u128, byte| {
             Some(bits << 6 | u128::from(sextet(*byte)?))
         })?;
-        // 84 bits: 16 of the kind, 64 of the number, 4 of what follows.
+        // 84 bits: 16 of the kind, 64 of the number, 4 of the next field.
         let [.., a, b, c, d, e, f, g, h] = (bits >> 4).to_be_bytes();
         Some(Self(u64::from_le_bytes([a, b, c, d, e, f, g, h])))
     }
@@ -165,7 +164,7 @@ impl std::fmt::Display for KeyId {
     }
 }
 
-/// What a character of base64 stands for.
+/// The value of a base64 character.
 fn sextet(byte: u8) -> Option<u8> {
     match byte {
         b'A'..=b'Z' => Some(byte - b'A'),

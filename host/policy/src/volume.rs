@@ -1,5 +1,5 @@
-//! The volume of a request and its answer so far. A limit that runs out over a large answer is no fault of the policy: the client
-//! chooses how much the model writes.
+//! The bytes of a request, its events and its output so far. A limit that a large answer exceeds is no fault of the policy,
+//! because the client chooses how much the model writes.
 
 use super::fault::Fault;
 use super::sandbox::SandboxLimits;
@@ -7,57 +7,57 @@ use super::size::{self, is_large};
 use airlock_types::events;
 use airlock_types::wit::{Event, Frame};
 
-/// What a policy is expected to take for an answer: CPU time for each byte and for each event, in nanoseconds, and its memory as
-/// so many copies. The shipped policy takes less (`session::tests::bounds` prints it). What takes more is slow by itself.
+/// The expected cost of an answer: CPU time for each byte and for each event, in nanoseconds, and memory in copies of the
+/// answer. The shipped policy takes less (`session::tests::bounds` prints it). A higher cost is a fault of the policy.
 const ANSWER_BYTE: u128 = 100;
 const ANSWER_EVENT: u128 = 20_000;
 const ANSWER_COPIES: usize = 16;
 
-/// Bytes that a policy is expected to give out for each byte that it is given (JSON escapes a control character as six), and for
-/// each event besides. What it gives out beyond them is of its own making.
+/// The expected bytes of output for each byte of the answer (JSON escapes a control character as six) and for each event. More
+/// output is a fault of the policy.
 const ESCAPED: usize = 8;
 const FRAMED: usize = 1 << 10;
 
-/// A request whose rendering has taken one part in so many of the memory leaves too little for its answer.
+/// The share of the memory, one in `RENDERED`, from which on a large request leaves too little for its answer.
 const RENDERED: usize = 2;
 
-/// What a request has led to so far.
+/// The bytes of a request, its events and its output so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Volume {
-    /// Bytes of its body.
+    /// Bytes of the request's body.
     body: usize,
-    /// Bytes of the policy's memory once it had rendered the request.
+    /// Bytes of the policy's memory after `render`.
     rendered: usize,
     /// Bytes that the model has written.
     answered: usize,
-    /// Events that brought them.
+    /// Events.
     events: usize,
-    /// Bytes that the policy has given out.
+    /// Bytes of output.
     sent: usize,
 }
 
 impl Volume {
-    /// The request's body has this many bytes.
+    /// Sets the bytes of the request's body.
     pub(super) fn begin(&mut self, body: usize) {
         self.body = body;
     }
 
-    /// The policy has rendered the request, and has this much memory now.
+    /// Sets the bytes of the policy's memory after `render`.
     pub(super) fn rendered(&mut self, memory: usize) {
         self.rendered = memory;
     }
 
-    /// Counts what comes of the model, which its client may have made large.
+    /// Counts the events of a batch.
     pub(super) fn receive(&mut self, events: &[Event]) {
         let bytes: usize = events.iter().map(|event| events::size(&event.kind)).sum();
         self.answered = self.answered.saturating_add(bytes);
         self.events += events.len();
     }
 
-    /// Counts what goes out, for `events`, with a body of this many bytes besides.
+    /// Counts the frames of `events` events, and a body of this many bytes.
     ///
     /// # Errors
-    /// `Fault::TooLong`: it is more than these limits allow.
+    /// `Fault::TooLong`: the output exceeds these limits.
     pub(super) fn send(
         &mut self,
         frames: &[Frame],
@@ -78,7 +78,7 @@ impl Volume {
         Err(Fault::TooLong(fault))
     }
 
-    /// Whether a fault is the cost of this volume, for which these limits have no room, and no fault of the policy.
+    /// Whether this volume explains that these limits were exceeded, so that it is no fault of the policy.
     pub(super) fn explains(&self, fault: &Fault, limits: &SandboxLimits) -> bool {
         let received = self.body.saturating_add(self.answered);
         let bytes = received as u128 * ANSWER_BYTE;
@@ -92,7 +92,7 @@ impl Volume {
                     || is_large(self.body)
                         && self.rendered.saturating_mul(RENDERED) >= limits.memory_bytes
             }
-            // Not the body: policies do not send it back.
+            // The request's body does not count, because policies do not send it back.
             Fault::TooLong(_) => {
                 let escaped = self.answered.saturating_mul(ESCAPED);
                 self.sent <= escaped.saturating_add(self.events.saturating_mul(FRAMED))
@@ -102,7 +102,7 @@ impl Volume {
     }
 }
 
-/// What a client gets whose answer is so large that the release's limits ran out over it.
+/// The client's message for an answer over which the release's limits ran out.
 pub(super) fn too_large(fault: &Fault, limits: &SandboxLimits) -> String {
     let bound = size::bound(fault, limits);
     format!(

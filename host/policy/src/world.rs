@@ -1,11 +1,11 @@
-//! The versions of the world that policies may be built for. One is chosen when a policy is loaded, and stays.
+//! The versions of the world that policies may be built for. A policy's version is chosen when it is loaded.
 //!
-//! The host calls the newest version alone. An older one is an implementation of `World` that converts what has changed
-//! since, over a frozen copy of its WIT. None was ever released, so the only older one is a fixture of the tests.
+//! The host speaks the newest version. An older one is an implementation of `World` that converts the differences, over a
+//! frozen copy of its WIT. No older version was released, so the tests have one as a fixture.
 
 #[cfg(test)]
-mod fixture; // an earlier version
-mod world_impl; // the implementation of a version over its bindings
+mod fixture; // an older version
+mod world_impl; // implements a version over its bindings
 
 use std::borrow::Borrow as _;
 use std::pin::Pin;
@@ -23,32 +23,32 @@ use airlock_types::wit::{
     Plan, Problem, Request, Verdict,
 };
 
-/// The newest version, as the package in `wit/` has it.
+/// The newest version: that of the package in `wit/`.
 pub(crate) const VERSION: &str = "0.3.0-draft";
 
 /// The package whose interfaces policies export.
 const PACKAGE: &str = "airlock:policy/";
 
-/// The interface that a policy may leave out.
+/// The interface that is optional.
 const RELAY: &str = "airlock:policy/relay@0.3.0-draft";
 
-/// What a call into a policy will give.
+/// A call into a policy.
 pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
 type Held<'a> = &'a mut Store<Sandbox>;
 
-/// One version of the world, with the exports of one policy found in it.
+/// A policy's exports in its version of the world.
 pub(super) trait World: Send + Sync {
-    /// `0.3.0-draft`
+    /// The version: `0.3.0-draft`.
     fn version(&self) -> &'static str;
 
-    /// One sandbox's instance.
+    /// Instantiates the policy.
     fn instantiate<'a>(&'a self, store: Held<'a>) -> Call<'a, Box<dyn Exports>>;
 }
 
-/// The exports of one instance, in the newest version's words.
+/// The exports of one instance, with the newest version's types.
 pub(super) trait Exports: Send + Sync {
-    /// None where the version has no `describe`.
+    /// `None` if the version has no `describe`.
     fn describe<'a>(&'a self, store: Held<'a>) -> Call<'a, Option<Description>>;
     fn decide<'a>(&'a self, store: Held<'a>, load: Load) -> Call<'a, Admission>;
     fn render<'a>(
@@ -63,7 +63,7 @@ pub(super) trait Exports: Send + Sync {
         reply: ResourceAny,
         events: &'a [Event],
     ) -> Call<'a, Output>;
-    /// Whether it has `relay`, which policies may leave out.
+    /// Whether the policy exports `relay`.
     fn relays(&self) -> bool;
     fn offer<'a>(&'a self, store: Held<'a>, reply: ResourceAny) -> Call<'a, Option<Pattern>>;
     fn relayed<'a>(
@@ -116,8 +116,7 @@ pub(super) trait Exports: Send + Sync {
 /// Chooses the implementation of the version that a component was built for, and finds its exports.
 ///
 /// # Errors
-/// The component was built for another version, or an export is missing. An export of another type is found when the policy is
-/// called to describe itself.
+/// The component was built for an unknown version, or an export is missing. The types of exports are compared by `describe`.
 pub(super) fn of(
     ready: InstancePre<Sandbox>,
     exports: &ComponentType,
@@ -146,13 +145,13 @@ world_impl!(
     same
 );
 
-/// What a policy may leave out, but not half of it.
+/// Finds `relay`. An error if it is incomplete.
 fn relayed(ready: &InstancePre<Sandbox>) -> wasmtime::Result<Option<relay::GuestIndices>> {
     let export = ready.component().get_export_index(None, RELAY);
     export.map(|_| relay::GuestIndices::new(ready)).transpose()
 }
 
-/// An outcome is passed by reference: only a version with another one makes a copy.
+/// The conversion of an outcome in the newest version: none.
 fn same(outcome: &Outcome) -> &Outcome {
     outcome
 }

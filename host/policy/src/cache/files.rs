@@ -1,4 +1,4 @@
-//! The folder of compiled code and its files: who may write them, how they are written, and which go.
+//! The folder of compiled code and its files: permissions, writing and removal.
 
 use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
 use std::io;
@@ -13,19 +13,19 @@ use sha2::{Digest as _, Sha256};
 use super::CacheError;
 use airlock_base::file;
 
-/// The ending of a file with code.
+/// The extension of a file with code.
 pub(super) const CODE: &str = "cwasm";
 
-/// The ending of the file beside it that notes the code's SHA-256.
+/// The extension of the file beside it with the code's SHA-256.
 const SUM: &str = "sha256";
 
-/// After how long nobody can be writing a file any more: the longest that compiling may be allowed.
+/// The age at which a draft is abandoned: the longest that `policies.compile_timeout` may be.
 const STALE: Duration = Duration::from_secs(60 * 60);
 
 /// Permission bits that let others write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Names the file and what was tried with it.
+/// Makes an error of an action on a file.
 pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CacheError {
     move |cause| CacheError::Files {
         action,
@@ -34,7 +34,7 @@ pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error)
     }
 }
 
-/// Makes the folder for us alone, or checks that the one that is there is ours alone. Its real path.
+/// Creates a private folder, or checks that the existing one is private. Returns its canonical path.
 pub(super) fn private_folder(data_dir: &Path, name: &str) -> Result<PathBuf, CacheError> {
     let mut builder = DirBuilder::new();
     builder.mode(0o700);
@@ -63,7 +63,7 @@ pub(super) fn private_folder(data_dir: &Path, name: &str) -> Result<PathBuf, Cac
     Ok(path)
 }
 
-/// Opens a file for reading that only we can have written, if there is one.
+/// Opens a file for reading and checks that only this user can have written it. `None` if there is no file.
 pub(super) fn open_private(path: &Path) -> Result<Option<File>, CacheError> {
     let opened = OpenOptions::new()
         .read(true)
@@ -105,7 +105,7 @@ fn exposed(path: &Path, fault: impl Into<String>) -> CacheError {
     }
 }
 
-/// A name that no other file has.
+/// A random name.
 pub(super) fn draft_name() -> String {
     format!(
         "{:016x}.{}",
@@ -114,7 +114,7 @@ pub(super) fn draft_name() -> String {
     )
 }
 
-/// Makes a file for us alone.
+/// Creates a private file.
 pub(super) fn create(path: &Path) -> Result<File, CacheError> {
     OpenOptions::new()
         .create_new(true)
@@ -124,12 +124,12 @@ pub(super) fn create(path: &Path) -> Result<File, CacheError> {
         .map_err(fault("make", path))
 }
 
-/// The file beside one of code that notes its sum.
+/// The path of the file with the sum of a code file.
 pub(super) fn beside(path: &Path) -> PathBuf {
     path.with_extension(format!("{CODE}.{SUM}"))
 }
 
-/// The SHA-256 of what follows in a file, in hexadecimal digits.
+/// The SHA-256 of the rest of a file, in hexadecimal digits.
 pub(super) fn sum(mut file: &File) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut hasher)?;
@@ -137,7 +137,7 @@ pub(super) fn sum(mut file: &File) -> io::Result<String> {
     Ok(sum.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The sum that a file notes, if there is one.
+/// Reads a file with a sum. `None` if there is no file.
 pub(super) fn noted(path: &Path) -> Result<Option<String>, CacheError> {
     let Some(file) = open_private(path)? else {
         return Ok(None);
@@ -147,7 +147,7 @@ pub(super) fn noted(path: &Path) -> Result<Option<String>, CacheError> {
         .map_err(fault("read", path))
 }
 
-/// Writes the file that notes a sum, atomically.
+/// Writes a file with a sum, atomically.
 pub(super) fn note(path: &Path, sum: &str) -> Result<(), CacheError> {
     let line = format!("{sum}\n");
     file::replace(path, line.as_bytes(), file::PRIVATE).map_err(fault("write", path))
@@ -158,7 +158,7 @@ pub(super) fn sync(folder: &Path) -> Result<(), CacheError> {
     file::sync_folder(folder).map_err(fault("write", folder))
 }
 
-/// Notes that a file was used now.
+/// Sets a file's time of use, its modification time.
 pub(super) fn touch(file: &File) {
     let now = FileTimes::new().set_modified(SystemTime::now());
     if let Err(error) = file.set_times(now) {
@@ -166,7 +166,7 @@ pub(super) fn touch(file: &File) {
     }
 }
 
-/// Removes a file of code and what stands beside it.
+/// Removes a code file and its sum.
 pub(super) fn remove(path: &Path) -> Result<(), CacheError> {
     for path in [path, beside(path).as_path()] {
         gone(fs::remove_file(path)).map_err(fault("remove", path))?;
@@ -174,7 +174,7 @@ pub(super) fn remove(path: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Another gateway may have been faster.
+/// Ignores that a file is already gone: another gateway may have removed it.
 fn gone(removed: io::Result<()>) -> io::Result<()> {
     match removed {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -182,7 +182,7 @@ fn gone(removed: io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// Removes drafts that nobody finished.
+/// Removes abandoned drafts.
 pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
     let now = SystemTime::now();
     for (path, modified) in with_ending(folder, file::TEMPORARY_EXTENSION)? {
@@ -193,7 +193,7 @@ pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Removes all code but that which was used last.
+/// Removes all code files but the `kept` most recently used.
 pub(super) fn prune(folder: &Path, kept: usize) -> Result<(), CacheError> {
     let mut files = with_ending(folder, CODE)?;
     files.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
@@ -203,7 +203,7 @@ pub(super) fn prune(folder: &Path, kept: usize) -> Result<(), CacheError> {
         .try_for_each(|(path, _)| remove(path))
 }
 
-/// Files with this ending, and when they were modified.
+/// The files with this extension, and their modification times.
 fn with_ending(folder: &Path, ending: &str) -> Result<Vec<(PathBuf, SystemTime)>, CacheError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(fault("read", folder))? {
@@ -211,7 +211,7 @@ fn with_ending(folder: &Path, ending: &str) -> Result<Vec<(PathBuf, SystemTime)>
         if path.extension().is_none_or(|extension| extension != ending) {
             continue;
         }
-        // One that is gone meanwhile needs nothing.
+        // The file may have been removed meanwhile.
         if let Ok(modified) = fs::symlink_metadata(&path).and_then(|found| found.modified()) {
             found.push((path, modified));
         }

@@ -1,7 +1,7 @@
-//! Loads compiled code. The one place of the host with unsafe calls that are not generated.
+//! Loads compiled code, which is unsafe.
 #![allow(
     unsafe_code,
-    reason = "machine code is taken on trust: the engine cannot check that it is what a compiler made"
+    reason = "the engine cannot check that machine code is what its compiler made"
 )]
 
 use std::fs::File;
@@ -10,12 +10,12 @@ use std::os::fd::AsRawFd as _;
 
 use wasmtime::component::Component;
 
-/// Maps the code in this file. The file must be one that [`super::Cache`] has let pass.
+/// Maps the code of a file that [`super::Cache`] has checked.
 ///
 /// # Errors
-/// The engine's own: the code is none, or was made for another engine.
+/// The file is no code, or was made for another engine.
 pub(super) fn load(engine: &wasmtime::Engine, file: &File) -> wasmtime::Result<Component> {
-    // The open file by its number, and not by its name, which somebody may have given to another file since.
+    // By descriptor, because the name may belong to another file by now.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     // SAFETY: the code must be what `Engine::precompile_component` made, and must not change while it is mapped.
     // Only files that this host compiled itself get here: they are keyed by the component's digest and the engine's
@@ -25,7 +25,7 @@ pub(super) fn load(engine: &wasmtime::Engine, file: &File) -> wasmtime::Result<C
     // mapped as it is.
     let mapped = unsafe { Component::deserialize_file(engine, path) };
     mapped.or_else(|error| {
-        // A folder that is mounted `noexec` lets nobody map code.
+        // Code cannot be mapped from a folder that is mounted `noexec`.
         let mut bytes = Vec::new();
         let read = (&mut &*file).seek(SeekFrom::Start(0));
         if read

@@ -1,4 +1,4 @@
-//! The child's side of compiling: it limits itself, takes a component and gives code.
+//! The child that compiles: it limits itself, reads a component and writes its code.
 
 use std::io::{Read, Write};
 use std::process::ExitCode;
@@ -9,27 +9,27 @@ use rustix::process::{Resource, Rlimit, nice, setrlimit};
 use crate::engine;
 use crate::release::line;
 
-/// The command of ours that compiles.
+/// The hidden command of `airlock` that compiles.
 pub const COMMAND: &str = "compile-policy";
 
-/// How nice a compiler is beside requests that run: others come first.
+/// The nice value of a child beside running requests: the lowest priority.
 pub(super) const NICE: u64 = 19;
 
-/// How a child ends, as its exit code tells.
+/// The exit codes of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildExit {
     /// The code is written.
     Done = 0,
-    /// Something else went wrong.
+    /// The engine or a pipe failed.
     Failed = 1,
-    /// The component is at fault.
+    /// The component is invalid.
     Invalid = 65,
-    /// There was no memory.
+    /// An allocation failed.
     OutOfMemory = 71,
 }
 
 impl ChildExit {
-    /// What an exit code tells, if it is one of ours.
+    /// The value of an exit code. `None` for other codes.
     pub(super) fn from_code(code: i32) -> Option<Self> {
         let all = [Self::Done, Self::Failed, Self::Invalid, Self::OutOfMemory];
         all.into_iter().find(|outcome| *outcome as i32 == code)
@@ -42,32 +42,32 @@ impl From<ChildExit> for ExitCode {
     }
 }
 
-/// What a child may use. The parent decides.
+/// The limits of a child.
 #[derive(Clone, Copy, Debug)]
 pub struct ProcessLimits {
     /// Bytes of address space.
     pub memory: u64,
     /// Seconds of CPU time.
     pub seconds: u64,
-    /// 0 where nobody is there yet to be disturbed: then it may use every core too.
+    /// The nice value. With 0, it also uses every core.
     pub nice: u64,
 }
 
-/// Limits this process for the rest of its life.
+/// Applies the limits to this process.
 ///
 /// # Errors
-/// The system refuses.
+/// The system refuses a limit.
 pub fn confine(bounds: ProcessLimits) -> Result<(), Errno> {
     nice(i32::try_from(bounds.nice).unwrap_or(i32::MAX))?;
     limit(Resource::Core, 0, 0)?;
     limit(Resource::As, bounds.memory, bounds.memory)?;
-    // The first is a signal that the parent understands, and the second the end of one that does not heed it.
+    // The soft limit sends SIGXCPU, which the parent reports as a timeout. The hard limit kills.
     let last = bounds.seconds.saturating_add(1);
     limit(Resource::Cpu, bounds.seconds, last)
 }
 
 fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Errno> {
-    // What limits us already is never raised.
+    // Never raises an existing limit.
     let now = rustix::process::getrlimit(resource);
     let lower = |wanted: u64, now: Option<u64>| Some(now.map_or(wanted, |now| now.min(wanted)));
     let new = Rlimit {
@@ -77,7 +77,7 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> Result<(), Errno> {
     setrlimit(resource, new)
 }
 
-/// Reads a component to its end and writes its code, for an engine with this reservation. What is wrong is one line.
+/// Reads a component to its end and writes its code, for an engine with this reservation. An error is one line of `words`.
 pub fn compile(
     reservation: u64,
     bounds: ProcessLimits,
@@ -88,7 +88,7 @@ pub fn compile(
     match work(reservation, bounds, component, code) {
         Ok(()) => ChildExit::Done,
         Err((outcome, fault)) => {
-            // Nobody is left to tell when this fails.
+            // The exit code still reports the failure if this fails.
             let _ = writeln!(words, "{fault}");
             outcome
         }
@@ -114,7 +114,7 @@ fn work(
         .map_err(failed)
 }
 
-/// What an error of the engine means, where it is not for want of memory.
+/// The exit code of an error of the engine: out of memory, or `otherwise`.
 fn fault(error: &wasmtime::Error, otherwise: ChildExit) -> ChildExit {
     let starved = error.is::<wasmtime::error::OutOfMemory>()
         || error.chain().any(|cause| {

@@ -1,7 +1,7 @@
-//! Whether a policy keeps the promise of its patterns: what it lets the host tell is what it would tell itself.
+//! Compares the frames of a policy's patterns with those of `feed`, which must be equal.
 
 use super::event;
-use crate::policy_call::CallResult as Answer;
+use crate::policy_call::CallResult;
 use crate::release::Release;
 use crate::session::Session;
 use crate::trial::{context, idle, request};
@@ -12,13 +12,13 @@ use airlock_types::wit::{
     Usage,
 };
 
-/// Bytes of a piece after which the reply hears of what was told without it.
+/// Bytes of a piece so long that the relayed events are reported to the reply.
 const LONG: usize = 70 << 10;
 
-/// A message, in batches of pieces: what comes before some long pieces, and what comes after them.
+/// A message in batches of pieces: those before some long pieces, and those after them.
 type MessageBatches = [&'static [&'static [&'static str]]; 2];
 
-/// Whatever may have to be escaped.
+/// A text with all that may have to be escaped.
 const ANYTHING: MessageBatches = [
     &[
         &["Gr"],
@@ -35,7 +35,7 @@ const ANYTHING: MessageBatches = [
     &[&["The"], &[" end."]],
 ];
 
-/// An object, in which every piece matters.
+/// A text that is a JSON object.
 const OBJECT: MessageBatches = [
     &[
         &["{"],
@@ -50,10 +50,10 @@ const OBJECT: MessageBatches = [
     &[&["\""], &["\n\t}"]],
 ];
 
-/// Pieces with which an object is still one.
+/// Pieces that may follow an object.
 const SPACE: [&str; 3] = ["\n", " ", "\r\n"];
 
-/// Streamed requests, and what their turns tell, in batches. The first is one that whoever speaks the dialect serves.
+/// Streamed requests, and the events of their turns, in batches. A policy of the dialect must serve the first.
 fn cases() -> [(&'static str, String, Vec<Vec<Event>>); 3] {
     let body = |more: &str| {
         format!(
@@ -71,10 +71,10 @@ fn cases() -> [(&'static str, String, Vec<Vec<Event>>); 3] {
     ]
 }
 
-/// Runs each case with patterns and without, if the policy gives any.
+/// Runs each case with and without patterns, if the policy exports `relay`.
 ///
 /// # Errors
-/// Which case fails, and why.
+/// The case that fails, and the reason.
 pub(super) async fn check(release: &Release) -> Result<(), String> {
     let session = release.session().await;
     if !session.map_err(|fault| fault.to_string())?.has_relay() {
@@ -93,7 +93,7 @@ async fn run(release: &Release, body: &str, mut batches: Vec<Vec<Event>>) -> Res
     };
     session.relay();
     let relayed = feed_all(&mut session, &mut batches).await;
-    // There may be one sandbox alone.
+    // The pool may have a single sandbox.
     drop(session);
     let Some(mut session) = opened(release, body).await? else {
         return Err("render: equal requests become different plans".to_owned());
@@ -102,7 +102,7 @@ async fn run(release: &Release, body: &str, mut batches: Vec<Vec<Event>>) -> Res
     compare(&relayed, &fed)
 }
 
-/// A session whose reply is open. None where such a request is refused, or becomes no stream of one turn.
+/// A session with an open reply. `None` if the request is refused, or its plan is not a stream of one turn.
 async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String> {
     let session = release.session().await;
     let mut session = session.map_err(|fault| fault.to_string())?;
@@ -132,16 +132,16 @@ async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String
     Ok(Some(session))
 }
 
-/// All that a session tells of a turn. What it tells by a pattern is one piece in its batch from then on: a pattern
-/// makes one frame of all pieces of a batch, of which a policy that is fed them may make several.
-async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answer> {
+/// Feeds a turn, and returns all results. Joins the pieces of each relayed batch in `batches`: a pattern makes one frame of
+/// a batch, for which `feed` may return several.
+async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<CallResult> {
     let mut answers = Vec::new();
     let mut ending = Ending::Completed;
     for batch in batches {
         let output = match session.feed(batch).await {
             Ok(output) => output,
             Err(fault) => {
-                answers.push(Answer::Fault(fault.to_string()));
+                answers.push(CallResult::Fault(fault.to_string()));
                 return answers;
             }
         };
@@ -149,7 +149,7 @@ async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answ
             events::compact(batch);
         }
         let is_whole = output.handoff.is_some();
-        answers.push(Answer::Output(output));
+        answers.push(CallResult::Output(output));
         if is_whole {
             ending = Ending::HandedOff;
             break;
@@ -157,29 +157,29 @@ async fn feed_all(session: &mut Session, batches: &mut [Vec<Event>]) -> Vec<Answ
     }
     let closing = session.finish(&ending).await;
     answers.push(match closing {
-        Ok(closing) => Answer::Closing(closing),
-        Err(fault) => Answer::Fault(fault.to_string()),
+        Ok(closing) => CallResult::Closing(closing),
+        Err(fault) => CallResult::Fault(fault.to_string()),
     });
     answers
 }
 
-/// Whether what was told with patterns is what is told without.
-fn compare(relayed: &[Answer], fed: &[Answer]) -> Result<(), String> {
+/// Compares the results with patterns with those without.
+fn compare(relayed: &[CallResult], fed: &[CallResult]) -> Result<(), String> {
     for (relayed, fed) in relayed.iter().zip(fed) {
         match (relayed, fed) {
-            // It fails by itself. The limits may be too small for this much text.
-            (_, Answer::Fault(_)) => return Ok(()),
-            (Answer::Fault(fault), _) => return Err(format!("relay: {fault}")),
+            // It also fails without patterns, maybe because the limits are too small for the text.
+            (_, CallResult::Fault(_)) => return Ok(()),
+            (CallResult::Fault(fault), _) => return Err(format!("relay: {fault}")),
             (relayed, fed) if relayed == fed => {}
-            (Answer::Closing(_), _) => {
+            (CallResult::Closing(_), _) => {
                 return Err(
-                    "relayed: what `finish` gives after it differs from what it gives where all is fed"
+                    "relayed: `finish` returns another result after it than where all events are fed"
                         .to_owned(),
                 );
             }
             _ => {
                 return Err(
-                    "offer: what its pattern tells differs from what `feed` gives".to_owned(),
+                    "offer: the frames of its pattern differ from those of `feed`".to_owned(),
                 );
             }
         }
@@ -188,11 +188,10 @@ fn compare(relayed: &[Answer], fed: &[Answer]) -> Result<(), String> {
 }
 
 /// Reasoning, a remark, a message with its usage in the middle, and another message.
-fn turn(said: MessageBatches) -> Vec<Vec<Event>> {
-    let [before, after] = said;
+fn turn([before, after]: MessageBatches) -> Vec<Vec<Event>> {
     let long = "x".repeat(LONG);
     let mut batches = thoughts();
-    // Of an object's answer it is no part.
+    // A remark is not part of the answer.
     batches.extend(["Look", "ing", "."].map(|piece| vec![remark(piece)]));
     batches.extend(before.iter().map(|pieces| message(1, pieces)));
     batches.extend([vec![text(1, &long)], vec![text(1, &long)]]);
@@ -225,7 +224,7 @@ fn thoughts() -> Vec<Vec<Event>> {
     batches
 }
 
-/// A call of the client's function, and the end of the response with it.
+/// A call of the client's function, and the end of its response.
 fn called() -> Vec<Vec<Event>> {
     let other = |method: &str, params: &str| {
         vec![event(EventKind::Other(Notification {
@@ -242,7 +241,7 @@ fn called() -> Vec<Vec<Event>> {
     ]
 }
 
-/// Pieces of a message that come at once.
+/// A batch of pieces of a message.
 fn message(number: u32, pieces: &[&str]) -> Vec<Event> {
     pieces.iter().map(|piece| text(number, piece)).collect()
 }
@@ -255,7 +254,7 @@ fn text(message: u32, text: &str) -> Event {
     }))
 }
 
-/// A piece of what the model says on its way.
+/// A piece of commentary.
 fn remark(text: &str) -> Event {
     event(EventKind::Text(Text {
         message: 0,

@@ -1,5 +1,5 @@
-//! The clock that preempts policies. It stands still while none of them runs: a thread that wakes 200 times a second costs
-//! as much as hundreds of pieces, and keeps a laptop awake.
+//! The clock that preempts policies. It stands still while none runs: a thread that wakes 200 times a second costs as much
+//! as hundreds of events, and keeps a laptop awake.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
@@ -7,41 +7,41 @@ use std::thread::{self, Thread};
 
 use super::TICK;
 
-/// Ticks without a call after which the clock stops. Where calls follow one another it goes on: to wake it takes longer
-/// than most of them. The call that wakes it is charged nothing for up to a tick: where that matters, other calls keep it going.
+/// Ticks without a call after which the clock stops. It continues between calls that follow one another, because waking it
+/// takes longer than most calls. A call that wakes it is charged nothing for up to a tick.
 const REST: u32 = 20;
 
-/// A hand on the clock. When the last one is gone, its thread ends.
+/// A handle of the clock. Its thread ends after the last handle is dropped.
 #[derive(Clone)]
 pub(crate) struct Clock(Arc<Handle>);
 
-/// What is dropped first is seen by the one that the other wakes.
+/// The order of the fields matters: the state is dropped before the thread is woken to see that.
 struct Handle {
     shared: Arc<ClockState>,
     thread: Sleeper,
 }
 
-/// The clock's thread. It is woken when this is dropped, to see that nobody holds the clock any more.
+/// The clock's thread. Dropping this wakes it, so that it ends.
 struct Sleeper(Thread);
 
 #[derive(Default)]
 struct ClockState {
     /// Calls that run.
     running: AtomicU64,
-    /// Calls that have begun, ever.
+    /// Calls that have begun so far.
     begun: AtomicU64,
-    /// The thread is asleep, or about to be.
+    /// Whether the thread sleeps, or is about to.
     rests: AtomicBool,
 }
 
-/// A call that runs. The clock ticks until it is dropped.
+/// A call that runs. The clock ticks until this is dropped.
 pub(crate) struct ClockGuard<'a>(&'a ClockState);
 
 impl Clock {
     /// Starts the clock of this engine.
     ///
     /// # Errors
-    /// The system gives no thread.
+    /// The system refuses the thread.
     pub(super) fn start(engine: &wasmtime::Engine) -> std::io::Result<Self> {
         let engine = engine.weak();
         let shared = Arc::new(ClockState::default());
@@ -53,7 +53,7 @@ impl Clock {
             }
             None => false,
         };
-        // A thread of its own: a runtime whose workers all run policies would not get to a task.
+        // A thread, because a runtime whose workers all run policies would not poll a task.
         let thread = thread::Builder::new()
             .name("policy-clock".to_owned())
             .spawn(move || run(&watched, tick))?;
@@ -61,7 +61,7 @@ impl Clock {
         Ok(Self(Arc::new(Handle { shared, thread })))
     }
 
-    /// A call begins.
+    /// Begins a call.
     pub(crate) fn run(&self) -> ClockGuard<'_> {
         let Handle { shared, thread } = &*self.0;
         shared.running.fetch_add(1, Ordering::SeqCst);
@@ -90,7 +90,7 @@ impl Drop for Sleeper {
     }
 }
 
-/// Ticks while calls run, and rests when none has for a while, for as long as anybody holds the clock.
+/// Ticks while calls run and for [`REST`] ticks after them, then sleeps. Ends after the last handle is dropped.
 fn run(watched: &Weak<ClockState>, tick: impl Fn() -> bool) {
     let (mut last, mut idle) = (0, 0);
     while let Some(shared) = watched.upgrade() {
@@ -99,7 +99,7 @@ fn run(watched: &Weak<ClockState>, tick: impl Fn() -> bool) {
         (last, idle) = (begun, if busy { 0 } else { idle + 1 });
         if idle < REST {
             drop(shared);
-            // First: who has just begun has a whole tick.
+            // Before the tick, so that a call that has just begun has a whole tick.
             #[expect(
                 clippy::disallowed_methods,
                 reason = "a clock waits for nothing but time"
@@ -111,7 +111,7 @@ fn run(watched: &Weak<ClockState>, tick: impl Fn() -> bool) {
             continue;
         }
         shared.rests.store(true, Ordering::SeqCst);
-        // A call that has begun meanwhile may not have seen it.
+        // A call that has begun meanwhile may have read `rests` before.
         if shared.begun.load(Ordering::SeqCst) != last {
             shared.rests.store(false, Ordering::SeqCst);
             continue;
@@ -122,7 +122,7 @@ fn run(watched: &Weak<ClockState>, tick: impl Fn() -> bool) {
     }
 }
 
-/// Sleeps until a call begins, or nobody holds the clock any more.
+/// Sleeps until a call begins or the last handle is dropped.
 fn rest(watched: &Weak<ClockState>) {
     while watched
         .upgrade()

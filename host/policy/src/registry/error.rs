@@ -1,24 +1,24 @@
-//! Changes as they are asked for: by whom, and why one cannot be.
+//! The author of a change, and the errors of changes.
 
 use std::io;
 
 use crate::release::LoadError;
 
-/// What an operator asks for cannot be.
+/// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
     /// There is no such policy, or no such build of it.
     #[error("{0}")]
     NotFound(String),
-    /// It is not clear what is meant, or it makes no sense.
+    /// The request is ambiguous or invalid.
     #[error("{0}")]
     Unclear(String),
     /// A file cannot be read or written.
     #[error("{what}: {cause}")]
     File {
-        /// Which.
+        /// The file.
         what: String,
-        /// Why not.
+        /// The system's error.
         cause: io::Error,
     },
     /// The change cannot be written to the disk, so it is not made.
@@ -29,17 +29,17 @@ pub enum RegistryError {
     Load(#[from] LoadError),
 }
 
-/// Who asks for a change, and why if nobody did.
+/// The author of a change.
 #[derive(Clone, Debug)]
 pub struct By {
-    /// Who made the change.
+    /// The author's name.
     pub who: String,
-    /// Why, where it was said.
+    /// The reason of an automatic change.
     pub reason: Option<String>,
 }
 
 impl By {
-    /// Someone who needs no reason.
+    /// An author without a reason.
     pub fn name(who: &str) -> Self {
         Self {
             who: who.to_owned(),

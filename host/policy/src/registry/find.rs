@@ -1,4 +1,4 @@
-//! Which build is meant: by its file's name, by its digest, or as the one that is part of this program.
+//! Finds the build that a name and a digest mean: in the folder, in the store, or the embedded one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,31 +11,32 @@ use super::{FOLDER, RegistryError, STORE};
 use crate::release::digest;
 use crate::{EMBEDDED, SHIPPED};
 
-/// The fewest digits of a digest that name a build.
+/// The fewest digits of a digest that may name a build.
 const DIGITS: usize = 6;
 
-/// A build, read.
+/// A build that was found.
 pub(super) struct FoundBuild {
     pub(super) name: String,
+    /// The component. Empty if it was not read.
     pub(super) bytes: Vec<u8>,
     pub(super) digest: String,
     pub(super) signature: Option<String>,
-    /// Where it was read, and what is said of it stands.
+    /// The folder with its `NAME.toml`.
     pub(super) folder: PathBuf,
-    /// It is part of this program.
+    /// Whether it is the embedded policy.
     pub(super) embedded: bool,
 }
 
-/// Looks for builds.
+/// Finds builds.
 #[derive(Clone, Copy)]
 pub(super) struct Finder<'a> {
     pub(super) config: &'a PolicyConfig,
-    /// The releases that are remembered.
+    /// The remembered releases.
     pub(super) known: &'a [ReleaseRecord],
 }
 
 impl Finder<'_> {
-    /// The build that is meant. `digits`: the first ones of its digest, where the name is not enough.
+    /// Finds a build. `digits`: the first digits of its digest, if the name is not enough.
     pub(super) async fn find(
         &self,
         name: &str,
@@ -47,7 +48,7 @@ impl Finder<'_> {
         }
     }
 
-    /// A build that was active once. Another gateway has another shipped policy, which takes the place of the former.
+    /// Finds a build that was active once. The embedded policy replaces a shipped policy of another version of the gateway.
     pub(super) async fn again(
         &self,
         name: &str,
@@ -59,8 +60,8 @@ impl Finder<'_> {
         }
     }
 
-    /// The build of these digits, unread: for one whose code is kept its component need not be looked at again, unless it is
-    /// the signature that counts.
+    /// The remembered build of these digits, without its component, which is not needed if its code is cached. `None` if
+    /// signatures count, because checking them needs the component.
     pub(super) fn unread(&self, name: &str, digits: &str) -> Option<FoundBuild> {
         let policies = &self.config;
         let signed = policies.require_signature || !policies.public_keys.is_empty();
@@ -80,7 +81,7 @@ impl Finder<'_> {
         })
     }
 
-    /// The build of these digits: one that is remembered, or one of the folder.
+    /// Finds the build of these digits: a remembered one, or one of the folder.
     async fn exactly(&self, name: &str, digits: &str) -> Result<FoundBuild, RegistryError> {
         let digits = digits
             .strip_prefix("sha256:")
@@ -98,7 +99,7 @@ impl Finder<'_> {
             [digest] => self.stored(name, digest).await?,
             _ => None,
         };
-        // A signature may have been made anew since: where it counts, the folder's goes first.
+        // The component in the folder may have a newer signature, so it goes first if signatures count.
         let policies = &self.config;
         let signed = policies.require_signature || !policies.public_keys.is_empty();
         let stored = match stored {
@@ -107,7 +108,7 @@ impl Finder<'_> {
         };
         let mut found = Vec::new();
         for build in self.builds(name)? {
-            // One that cannot be read is not the one that is meant.
+            // A file that cannot be read cannot match.
             let read = blocking(move || read(build.name.clone(), &build.path)).await;
             let Ok(read) = read else { continue };
             if read.digest.starts_with(&digits)
@@ -140,7 +141,7 @@ impl Finder<'_> {
         }
     }
 
-    /// The build that is meant by the name alone.
+    /// Finds the build of a name: its only or plain file, else its newest remembered build.
     async fn plain(&self, name: &str) -> Result<FoundBuild, RegistryError> {
         let mut builds = self.builds(name)?;
         if let Some(plain) = builds.iter().position(Build::is_plain) {
@@ -185,7 +186,7 @@ impl Finder<'_> {
         Ok(builds)
     }
 
-    /// A component that was loaded before.
+    /// Reads a remembered build from the store. `None` if its file is missing or has changed.
     async fn stored(&self, name: &str, digest: &str) -> Result<Option<FoundBuild>, RegistryError> {
         if name == SHIPPED && digest == embedded_digest() {
             return Ok(Some(embedded(self.config)));
@@ -197,13 +198,12 @@ impl Finder<'_> {
             true => read(name, &path).map(|found| Some(FoundBuild { folder, ..found })),
             false => Ok(None),
         });
-        // What has changed in the store is not what was loaded.
         Ok(found.await?.filter(|found| found.digest == digest))
     }
 }
 
 impl Finder<'_> {
-    /// Where something is said of a policy whose build is kept: in the folder, or else beside the configured file.
+    /// The folder with the `NAME.toml` of a stored build: the folder of policies, or that of the configured file.
     fn said_of(&self, name: &str) -> PathBuf {
         let folder = self.config.data_dir.join(FOLDER);
         let configured = self.config.source.as_ref().and_then(PolicySource::file);
@@ -215,13 +215,13 @@ impl Finder<'_> {
     }
 }
 
-/// The digest of the policy inside this program.
+/// The digest of the embedded policy.
 fn embedded_digest() -> &'static str {
     static DIGEST: OnceLock<String> = OnceLock::new();
     DIGEST.get_or_init(|| digest(EMBEDDED))
 }
 
-/// The policy inside this program.
+/// The embedded policy.
 pub(super) fn embedded(config: &PolicyConfig) -> FoundBuild {
     FoundBuild {
         name: SHIPPED.to_owned(),
@@ -233,7 +233,7 @@ pub(super) fn embedded(config: &PolicyConfig) -> FoundBuild {
     }
 }
 
-/// What operators call the policy of a file that they name: as the folder's rule has it, or the nearest to that.
+/// The name of a configured file's policy: by the folder's rule, or the nearest valid name.
 pub(super) fn name_of(path: &Path) -> String {
     if let Some(build) = Build::at(path) {
         return build.name;
@@ -256,7 +256,7 @@ pub(super) fn name_of(path: &Path) -> String {
     }
 }
 
-/// Reads a build.
+/// Reads a build and its signature.
 pub(super) fn read(name: String, path: &Path) -> Result<FoundBuild, RegistryError> {
     let build = Build {
         name,
@@ -277,17 +277,17 @@ pub(super) fn read(name: String, path: &Path) -> Result<FoundBuild, RegistryErro
     })
 }
 
-/// Where components are kept.
+/// The folder of stored components.
 pub(super) fn store(config: &PolicyConfig) -> PathBuf {
     config.data_dir.join(STORE)
 }
 
-/// The first digits of a digest, for people.
+/// The first 12 digits of a digest.
 pub(super) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
 }
 
-/// Reads files where waiting for them holds up nobody.
+/// Runs work with files on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, RegistryError> + Send + 'static,
 ) -> Result<T, RegistryError> {

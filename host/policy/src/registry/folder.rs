@@ -1,4 +1,5 @@
-//! The folder that operators put policies into: `NAME.wasm` or `NAME@ANYTHING.wasm`, and beside each what is said of it.
+//! The folder for operators' policies: components `NAME.wasm` or `NAME@ANYTHING.wasm`, each with an optional `NAME.toml` and
+//! signature.
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -16,33 +17,33 @@ use airlock_base::quantity::{self, Bounds};
 /// The largest component that is read: 64 MiB.
 const COMPONENT_BYTES: u64 = 64 << 20;
 
-/// The largest file beside one: 1 MiB.
+/// The largest `NAME.toml` or signature: 1 MiB.
 const BESIDE_BYTES: u64 = 1 << 20;
 
-/// Characters of a policy's name.
+/// The most characters of a policy's name.
 const NAME: usize = 64;
 
 /// A component's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Build {
-    /// The policy's name: what stands before the first `@`.
+    /// The policy's name: the part before the first `@`.
     pub(super) name: String,
     pub(super) path: PathBuf,
 }
 
-/// What is said of a policy in the file `NAME.toml` beside it.
+/// The file `NAME.toml` beside a component.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sidecar {
     /// The only build that may be loaded: `sha256:…`.
     pub digest: Option<String>,
-    /// Its settings.
+    /// The policy's settings.
     #[serde(default)]
     settings: toml::Table,
-    /// What it may use, where that differs from `[sandbox]`.
+    /// Limits that differ from those of `[sandbox]`.
     #[serde(default)]
     limits: LimitOverrides,
-    /// What happens when it fails too often while it is the active one.
+    /// The action when it fails too often while it is active.
     #[serde(default)]
     pub on_fault: OnFault,
 }
@@ -58,7 +59,7 @@ struct LimitOverrides {
 }
 
 impl Build {
-    /// The build that a file is, if its name is one of a policy's.
+    /// The build of a file. `None` if the file's name is not that of a policy.
     pub(super) fn at(path: &Path) -> Option<Self> {
         let stem = path.file_name()?.to_str()?.strip_suffix(".wasm")?;
         let name = stem.split('@').next().unwrap_or(stem);
@@ -68,19 +69,19 @@ impl Build {
         })
     }
 
-    /// Whether its name is the policy's alone: the one that is meant where no digest is given.
+    /// Whether the file is `NAME.wasm`, which a name without a digest means.
     pub(super) fn is_plain(&self) -> bool {
         self.path
             .file_stem()
             .is_some_and(|stem| stem == self.name.as_str())
     }
 
-    /// Its component.
+    /// Reads the component.
     pub(super) fn read(&self) -> io::Result<Vec<u8>> {
         read(&self.path, COMPONENT_BYTES)
     }
 
-    /// Its signature, if there is one.
+    /// Reads the signature, if there is one.
     pub(super) fn signature(&self) -> io::Result<Option<String>> {
         let mut path = self.path.clone().into_os_string();
         path.push(".minisig");
@@ -88,14 +89,14 @@ impl Build {
     }
 }
 
-/// Whether operators may call a policy so.
+/// Whether this is a valid name of a policy: 1 to 64 of `a-z`, `0-9`, `-` and `_`, beginning with a letter or digit.
 pub fn is_name(name: &str) -> bool {
     let inner =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
     (1..=NAME).contains(&name.len()) && name.bytes().all(inner) && !name.starts_with(['-', '_'])
 }
 
-/// All builds in a folder, by name. A folder that is not there has none.
+/// All builds of a folder, sorted by file name. A missing folder has none.
 pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -110,7 +111,7 @@ pub(super) fn builds(folder: &Path) -> io::Result<Vec<Build>> {
     Ok(found)
 }
 
-/// What a file beside components says. One that is not there says nothing.
+/// Reads a `NAME.toml`. A missing file has the defaults.
 pub(super) fn beside(path: &Path) -> Result<Sidecar, String> {
     let in_file = |what: String| format!("{}: {what}", path.display());
     match optional(path) {
@@ -147,13 +148,13 @@ impl Sidecar {
         }
     }
 
-    /// The limits, over those that hold for all policies.
+    /// The policy's limits: its own, else those of all policies.
     ///
     /// # Errors
-    /// Which one is wrong, and how.
+    /// The limit that is invalid, and the reason.
     pub(super) fn allowance(&self, common: SandboxLimits) -> Result<SandboxLimits, String> {
         let limits = &self.limits;
-        // Each is one that the setting of `[sandbox]` could have.
+        // Each has the bounds of its setting in `[sandbox]`.
         let bytes = |key: &str, bounds, value: &Option<toml::Value>, common: usize| match value {
             None => Ok(common),
             Some(value) => {
@@ -213,9 +214,9 @@ fn optional(path: &Path) -> io::Result<Option<String>> {
     }
 }
 
-/// A file of at most so many bytes.
+/// Reads a file of at most `most` bytes.
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    // What is no file may have no end, or no beginning.
+    // Reading a pipe or device might never end.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no file"));
     }

@@ -1,9 +1,9 @@
-//! The guard: takes back a release that fails too often.
+//! The guard: rolls back a release that fails too often.
 //!
-//! Whoever may send requests must not be able to choose the policy. So a fault counts against the active release only where
-//! the release that would follow does not fail on the same request, which is rendered there off the request's path, and
-//! once for each client key. What a request's size costs is no fault at all (`policy::size`). A release that the
-//! configuration names, or whose file says `on_fault = "refuse"`, is never taken back.
+//! Clients must not be able to choose the policy. So a fault counts against the active release only if the release that
+//! would follow does not fail on the same request, which is rendered there off the request's path, and faults must come from
+//! several client keys. A fault that a request's size explains does not count (`size.rs`). A release that the configuration
+//! names, or whose file has `on_fault = "refuse"`, is never rolled back.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::rollout::Roles;
 use airlock_metrics::ReleaseRole;
 use airlock_types::wit::Request;
 
-/// What is in the log already, by the number of the release: a fault may occur a thousand times.
+/// The numbers of releases about which each message was logged, so that it is logged once.
 #[derive(Default)]
 struct Logged {
     fails: BTreeSet<u64>,
@@ -26,7 +26,7 @@ struct Logged {
 }
 
 impl Registry {
-    /// Watches over the releases that have a role.
+    /// Runs the guard over the releases that have a role.
     pub(super) async fn guard(&self) {
         let mut logged = Logged::default();
         loop {
@@ -42,14 +42,14 @@ impl Registry {
         }
     }
 
-    /// Finds out which faults count.
+    /// Examines the suspects of all roles, and counts those that count.
     async fn examine(&self, roles: &Roles) {
         let trials = [
             roles.canary.as_ref().map(|it| &it.release),
             roles.shadow.as_ref().map(|it| &it.release),
         ];
         for release in trials.into_iter().flatten() {
-            // The active one would serve in its place.
+            // Without its role, the active release would serve.
             count(release, Some(&roles.active)).await;
         }
         let active = &roles.active;
@@ -58,20 +58,20 @@ impl Registry {
             return;
         }
         let next = match self.stays(active) {
-            // Nothing is undone, so nobody can gain by it.
+            // It is never rolled back, so every fault may count.
             true => None,
             false => self.next_of(active).await,
         };
         count_these(active, suspects, next.as_ref()).await;
     }
 
-    /// The release that would follow the active one. None: there is none, or it cannot be loaded.
+    /// The release that would follow the active one. `None` if none can be loaded.
     async fn next_of(&self, active: &Release) -> Option<Release> {
         for previous in self.before(active.about().number).await {
             let digest = Some(previous.digest.as_str());
             match self.obtain(&previous.name, digest, true).await {
                 Ok((mut pending, release)) => {
-                    // So that it is tried out once. It changes nothing that is remembered.
+                    // Adds it to the loaded releases, so that it is tried out only once.
                     let _ = self.commit(&mut pending);
                     return Some(release);
                 }
@@ -81,7 +81,7 @@ impl Registry {
         None
     }
 
-    /// Ends a canary and a shadow that fail too often. What they did is the active release's again, so that each fault counts.
+    /// Ends a canary or shadow that fails too often. The active release takes over, so the number of clients does not matter.
     async fn end_trials(&self, roles: &Roles) {
         let canary = roles.canary.as_ref().map(|it| &it.release);
         if let Some(release) = canary.filter(|it| self.fails(it)) {
@@ -109,7 +109,7 @@ impl Registry {
         }
     }
 
-    /// Takes the active release back, or says why not.
+    /// Rolls the active release back if it fails too often, or logs why not.
     async fn look_after(&self, release: &Release, logged: &mut Logged) {
         let number = release.about().number;
         if !self.fails(release) {
@@ -142,7 +142,7 @@ impl Registry {
         }
     }
 
-    /// Goes back to the last release that can be loaded and is not known to fail.
+    /// Rolls back to the last release that can be loaded and is not known to fail.
     async fn take_back(&self, release: &Release, is_news: bool) {
         let number = release.about().number;
         let by = By {
@@ -155,7 +155,7 @@ impl Registry {
                     self.0.metrics.rolled_back(ReleaseRole::Active);
                     return;
                 }
-                // That may pass: the next fault asks again.
+                // The cause may pass; the next fault tries again.
                 Err(error) if is_passing(&error) => {
                     tracing::error!(%error, name = previous.name, "it is not gone back to yet");
                     return;
@@ -170,13 +170,13 @@ impl Registry {
         }
     }
 
-    /// Whether this release, while it is active, is only left by somebody.
+    /// Whether this release is never rolled back automatically.
     fn stays(&self, release: &Release) -> bool {
         let configured = self.0.configured == Some(release.about().number);
         configured || release.on_fault() == OnFault::Refuse
     }
 
-    /// Whether a release has failed as often, and on as large a share of its requests, as is too much.
+    /// Whether the faults of a release reach the configured number and share of its requests.
     fn fails(&self, release: &Release) -> bool {
         let rule = &self.0.config.rollback;
         let lately = release.health().lately(rule.window);
@@ -185,7 +185,7 @@ impl Registry {
             && lately.faults.saturating_mul(100) >= lately.requests.saturating_mul(percent)
     }
 
-    /// Whether it has failed for as many clients.
+    /// Whether its faults come from as many clients as the configured number of faults.
     fn fails_for_enough(&self, release: &Release) -> bool {
         let window = self.0.config.rollback.window;
         release.health().lately(window).clients >= self.most()
@@ -216,7 +216,7 @@ fn all(roles: &Roles) -> impl Iterator<Item = &Release> {
     [Some(&roles.active), canary, shadow].into_iter().flatten()
 }
 
-/// Counts those faults of a release that `next` does not share.
+/// Takes the suspects of a release, and counts those that `next` does not share.
 async fn count(release: &Release, next: Option<&Release>) {
     let suspects = release.health().take_suspects();
     count_these(release, suspects, next).await;
@@ -227,7 +227,7 @@ async fn count_these(release: &Release, suspects: Vec<Suspect>, next: Option<&Re
     for Suspect { client, request } in suspects {
         let shared = match (request, next) {
             (Some(request), Some(next)) => fails_on(next, request).await,
-            // It was rendered, or nothing would follow.
+            // The fault occurred after rendering, or no release would follow.
             (None, _) | (_, None) => false,
         };
         if !shared {
@@ -236,8 +236,8 @@ async fn count_these(release: &Release, suspects: Vec<Suspect>, next: Option<&Re
     }
 }
 
-/// Whether this release fails to render the request, too. It is tried by a thread of its own, and counted nowhere. Where
-/// that cannot be found out, it does: the benefit of the doubt is the other release's.
+/// Whether this release fails to render the request, too. It is tried on a blocking thread, and not counted. True if it
+/// cannot be tried, so that the fault does not count.
 async fn fails_on(next: &Release, mut request: Request) -> bool {
     let trial = next.trial();
     trial.settings().clone_into(&mut request.settings);

@@ -32,7 +32,7 @@ pub struct ReleaseRecord {
     pub digest: String,
     /// The version that the policy's manifest states. Empty if it states none.
     pub version: String,
-    /// The version of the world that the policy implements: `0.3`.
+    /// The version of the world that the policy implements: `0.3.0-draft`.
     pub world: String,
     /// The component's size in bytes.
     pub size: u64,
@@ -167,7 +167,7 @@ pub(super) mod tests {
             name: "it".to_owned(),
             digest: digest.to_owned(),
             version: String::new(),
-            world: "0.3".to_owned(),
+            world: "0.3.0-draft".to_owned(),
             size: 1,
             signed_by: None,
             loaded_at: 1,

@@ -1,6 +1,6 @@
-//! From a file to a release: trusted, compiled, asked what it is, given its settings, tried out.
+//! Loads a build: checks its trust, compiles it, reads its manifest, settles its settings and runs the conformance set.
 
-mod trust; // who vouches for it, and on what terms
+mod trust; // pins and signatures
 
 use std::fs;
 use std::io;
@@ -29,7 +29,7 @@ use airlock_base::file;
 use airlock_metrics::Metrics;
 use airlock_types::wit::Description;
 
-/// What loading needs.
+/// The parts of a registry that loading needs.
 #[derive(Clone, Copy)]
 pub(super) struct Loader<'a> {
     pub(super) config: &'a PolicyConfig,
@@ -40,13 +40,13 @@ pub(super) struct Loader<'a> {
     pub(super) fault_notify: &'a Arc<Notify>,
 }
 
-/// How long trying out a build may take.
+/// The limit of the conformance set.
 const TRIAL: Duration = Duration::from_secs(60);
 
-/// Characters of what a policy says of itself.
+/// The most bytes of a manifest.
 const DESCRIPTION: usize = 64 << 10;
 
-/// A build that is trusted, compiled and tried out. Nobody knows of it yet.
+/// A build that is trusted, compiled and tried out, but not in the registry yet.
 pub(super) struct PreparedBuild {
     found: FoundBuild,
     component: Component,
@@ -55,11 +55,11 @@ pub(super) struct PreparedBuild {
     signed_by: Option<String>,
     description: Option<Description>,
     settings: String,
-    /// The release that it still is, with the same terms.
+    /// Its release, if that is still in memory with the same options.
     same: Option<Release>,
 }
 
-/// What a build was tried out with.
+/// The settings and limits that a build was tried out with.
 #[derive(Clone, Debug, PartialEq)]
 struct TrialTerms {
     settings: String,
@@ -77,9 +77,8 @@ struct CompiledBuild {
 }
 
 impl Loader<'_> {
-    /// Looks whether a build may be loaded, compiles it and tries it out. All that takes long happens here. `before`: what
-    /// this process knows of it; then it has been tried out. `code`: it, where that is at hand. `lenient`: settings that
-    /// it does not take any more are those that it had.
+    /// Checks, compiles and tries out a build, which may take long. `before`: its loaded release, which was tried out.
+    /// `code`: its compiled code, if at hand. `lenient`: if it refuses its new settings, it keeps the former ones.
     pub(super) async fn ready(
         &self,
         found: FoundBuild,
@@ -91,7 +90,6 @@ impl Loader<'_> {
         let (description, terms, same) = match before {
             Some(before) => {
                 let terms = self.retried(&compiled, &before, lenient).await?;
-                // It may still serve.
                 let same = before.trace.find().filter(|release| {
                     release.settings() == terms.settings
                         && *release.allowance() == terms.allowance
@@ -122,8 +120,8 @@ impl Loader<'_> {
         })
     }
 
-    /// The terms of a build that was tried out before. Where they have changed since, it is tried out on the new ones.
-    /// `lenient`: as for `ready`; those that it fails on are meant for the build that is left.
+    /// The terms of a build that was tried out before. If they have changed since, it is tried out with the new ones.
+    /// `lenient`: as for `ready`. Terms that it fails with are meant for the release that a rollback leaves.
     async fn retried(
         &self,
         compiled: &CompiledBuild,
@@ -185,7 +183,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Asks a build what it is, and takes it through the set of requests that every policy must pass.
+    /// Reads the manifest of a build, and runs the conformance set with its settings.
     async fn tried(
         &self,
         compiled: &CompiledBuild,
@@ -198,10 +196,10 @@ impl Loader<'_> {
         Ok((description, settings))
     }
 
-    /// Makes a build a release. A build that was a release before gets the same number again.
+    /// Makes a release of a build, and adds it to the state. A build keeps its number. The state is not saved yet.
     ///
     /// # Errors
-    /// The build was forgotten meanwhile, or its component cannot be stored. The state may have changed; it is not saved yet.
+    /// The build was forgotten meanwhile, or its component cannot be stored.
     pub(super) fn adopt(
         &self,
         state: &mut RegistryState,
@@ -214,7 +212,7 @@ impl Loader<'_> {
             return Ok(same);
         }
         if known.is_none() && found.bytes.is_empty() {
-            // Forgotten meanwhile.
+            // The state forgot the release meanwhile, and its component was not read.
             let name = found.name.clone();
             return Err(LoadError::Busy { name }.into());
         }
@@ -278,7 +276,7 @@ impl Loader<'_> {
         }))
     }
 
-    /// `number`: 0 for a release that is only tried out, and counted nowhere.
+    /// Makes a release. `number`: 0 for one that is only tried out, whose metrics are not exported.
     fn make(
         &self,
         ready: &CompiledBuild,
@@ -304,7 +302,7 @@ impl Loader<'_> {
         Release::new(self.engine, &ready.component, about, terms)
     }
 
-    /// Keeps the component for a rollback, and forgets those that nobody remembers.
+    /// Stores the component for a rollback, and removes components of forgotten releases.
     fn keep(&self, persisted: &PersistedState, found: &FoundBuild) -> io::Result<()> {
         let folder = store(self.config);
         if !found.embedded {
@@ -317,7 +315,7 @@ impl Loader<'_> {
                 written(&path, &found.bytes)?;
             }
         }
-        // What another gateway remembers is not ours to remove.
+        // Without the lock, another gateway may remember them.
         let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
         for entry in entries.filter(|_| persisted.is_ours()) {
             let name = entry.file_name();
@@ -338,7 +336,7 @@ impl Loader<'_> {
 }
 
 impl CompiledBuild {
-    /// What its requests will carry as settings.
+    /// The settings that its requests will carry.
     fn settled(
         &self,
         config: &PolicyConfig,
@@ -354,12 +352,12 @@ impl CompiledBuild {
     }
 }
 
-/// Writes a file, and names it in the error.
+/// Replaces a file atomically. The error names it.
 fn written(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file::replace(path, bytes, file::PRIVATE).map_err(|cause| persisted::named(path, &cause))
 }
 
-/// Whether a build accepts its settings, and passes the set of requests that every policy must pass.
+/// Checks that a build accepts its settings and passes the conformance set.
 async fn passes(trial: &Release) -> Result<(), LoadError> {
     trial.accepts().await?;
     conformance::check(trial).await
@@ -373,19 +371,18 @@ fn takes_too_long(compiled: &CompiledBuild) -> LoadError {
 }
 
 async fn described(release: &Release) -> Result<Option<Description>, LoadError> {
-    let described = match release.session().await {
-        Ok(mut session) => session.describe().await,
-        Err(fault) => Err(fault),
-    };
     let name = || release.about().name.clone();
-    let described = described.map_err(|fault| match fault.kind() {
-        Some(_) => LoadError::Failed {
-            name: name(),
-            detail: fault.to_string(),
-        },
-        None => LoadError::Busy { name: name() },
-    })?;
-    // It is kept, and shown to people.
+    let described = release
+        .describe()
+        .await
+        .map_err(|fault| match fault.kind() {
+            Some(_) => LoadError::Failed {
+                name: name(),
+                detail: fault.to_string(),
+            },
+            None => LoadError::Busy { name: name() },
+        })?;
+    // It is kept in memory.
     if format!("{described:?}").len() > DESCRIPTION {
         return Err(LoadError::Failed {
             name: name(),

@@ -1,4 +1,4 @@
-//! What operators see of the policies: the answer of `GET /admin/policies`.
+//! The state of the registry for operators, as `GET /admin/policies` answers it.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::settings::must_be;
 use crate::shadow::ShadowTally;
 use airlock_types::wit::{Description, Setting};
 
-/// All of it.
+/// The state of the registry.
 #[derive(Clone, Debug, Serialize)]
 pub struct RegistryReport {
-    /// The number of the release that serves.
+    /// The number of the active release.
     pub active: u64,
     pub canary: Option<CanaryReport>,
     pub shadow: Option<ShadowReport>,
@@ -41,21 +41,21 @@ pub struct ShadowReport {
     pub tally: ShadowTally,
 }
 
-/// A release, and how it fares in this process.
+/// A release, with its use and health in this process.
 #[derive(Clone, Debug, Serialize)]
 pub struct ReleaseReport {
     #[serde(flatten)]
     pub record: ReleaseRecord,
-    /// What it says of itself, where this process has loaded it.
+    /// Its manifest, if this process has loaded it.
     pub about: Option<AboutReport>,
     /// Whether it is in memory.
     pub resident: bool,
-    /// Roles that it has and requests that run on it.
+    /// The number of its roles and running requests.
     pub holders: usize,
-    /// Since it was last loaded. None where it is not in memory.
+    /// Requests since it was last loaded. None if it is not in memory.
     pub requests: Option<u64>,
     pub faults: BTreeMap<&'static str, u64>,
-    /// What its requests carry.
+    /// The settings that its requests carry.
     pub settings: Option<Value>,
 }
 
@@ -72,9 +72,9 @@ pub struct AboutReport {
 pub struct TakesReport {
     pub name: String,
     pub summary: String,
-    /// What it must be, in words.
+    /// What values it takes, as text.
     pub takes: String,
-    /// JSON.
+    /// The default, as JSON.
     pub default: Option<String>,
 }
 
@@ -87,7 +87,7 @@ pub struct ComponentFile {
 pub(super) fn make(shared: &RegistryInner, state: &RegistryState) -> RegistryReport {
     let roles = shared.rollout.roles();
     let folder = shared.config.data_dir.join(FOLDER);
-    // A folder that cannot be read is told of where it matters: when a policy of it is to be loaded.
+    // Loading a policy from a folder that cannot be read reports the error.
     let builds = folder::builds(&folder).unwrap_or_default();
     let history = &state.persisted.history;
     RegistryReport {
@@ -126,7 +126,7 @@ fn release(state: &RegistryState, record: &ReleaseRecord) -> ReleaseReport {
         .loaded
         .iter()
         .find(|it| it.record.number == record.number);
-    // Before it is looked at, which holds it.
+    // Counted before `find`, which holds the release.
     let holders = loaded.map_or(0, |loaded| loaded.trace.holders());
     let live: Option<Release> = loaded.and_then(|loaded| loaded.trace.find());
     let counts = live

@@ -1,11 +1,11 @@
-//! The releases that serve some of the requests, or none that anybody sees: canary and shadow. A restart ends both.
+//! Canary and shadow. A restart ends both.
 
 use super::{Registry, RegistryError};
 use crate::rollout::Canary;
 use crate::shadow::Shadow;
 
 impl Registry {
-    /// Has a build serve so many of 100 requests.
+    /// Makes a build the canary, with a share of the requests in percent.
     ///
     /// # Errors
     /// As `activate`.
@@ -40,7 +40,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends the canary. False: there is none.
+    /// Ends the canary. Returns false if there is none.
     pub async fn end_canary(&self) -> bool {
         let _state = self.0.state.lock().await;
         let had = self.0.rollout.roles().canary.is_some();
@@ -48,7 +48,7 @@ impl Registry {
         had
     }
 
-    /// Has a build answer beside the active one, unseen.
+    /// Makes a build the shadow.
     ///
     /// # Errors
     /// As `activate`.
@@ -69,7 +69,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Ends the shadow. False: there is none.
+    /// Ends the shadow. Returns false if there is none.
     pub async fn end_shadow(&self) -> bool {
         let _state = self.0.state.lock().await;
         let had = self.0.rollout.roles().shadow.is_some();

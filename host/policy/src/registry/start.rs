@@ -1,4 +1,4 @@
-//! The policy that a gateway begins with: `serve` loads it here, and `doctor` checks it here.
+//! The first policy of a gateway, which `serve` loads and `doctor` checks.
 
 use std::error::Error;
 use std::fs::{self, DirBuilder};
@@ -20,15 +20,15 @@ use crate::release::Release;
 use crate::trust::Trust;
 use airlock_metrics::Metrics;
 
-/// Who makes the configured policy active.
+/// The value of `Activation::by` for the configured policy.
 const CONFIGURATION: &str = "configuration";
 
-/// What a start fails with, and the causes of that.
+/// The error of a start, with its causes.
 type Cause = Box<dyn Error + Send + Sync>;
 
 impl Registry {
-    /// Loads the policy that `open` would begin with, tries it out, and changes nothing. Gives its name and the first digits
-    /// of its digest.
+    /// Loads the policy that `open` would load, without a change of the state. Returns its name and the first digits of its
+    /// digest.
     ///
     /// # Errors
     /// As `open`.
@@ -53,10 +53,10 @@ impl Registry {
     }
 }
 
-/// Makes the folders of the data directory that policies need.
+/// Creates the folders of the data directory.
 ///
 /// # Errors
-/// Which one cannot be made, and why.
+/// The folder that cannot be created, and the reason.
 pub(super) fn folders(config: &PolicyConfig) -> io::Result<()> {
     let data = &config.data_dir;
     for folder in [data.clone(), data.join(FOLDER), data.join(STORE)] {
@@ -82,7 +82,7 @@ fn unmade(folder: &Path, cause: &io::Error) -> io::Error {
     }
 }
 
-/// Whose signatures count.
+/// The configured keys.
 pub(super) fn trust(config: &PolicyConfig) -> Result<Trust, Cause> {
     let policies = &config;
     Ok(Trust::new(
@@ -91,20 +91,20 @@ pub(super) fn trust(config: &PolicyConfig) -> Result<Trust, Cause> {
     )?)
 }
 
-/// Which policy is the first, and by whom.
+/// The first policy.
 pub(super) enum StartPolicy {
-    /// That of the configuration.
+    /// The configured one.
     Configured(PolicySource),
-    /// The one that was made active last.
+    /// The one that was active last.
     Last(Activation),
-    /// The embedded one: nobody has said anything.
+    /// The embedded one, without configuration and history.
     Embedded,
 }
 
 impl StartPolicy {
-    /// What holds for this configuration.
+    /// The first policy by this configuration and history.
     pub(super) fn of(config: &PolicyConfig, persisted: &PersistedState) -> Self {
-        // What a configuration asked for counts as long as it does.
+        // Activations by an earlier configuration do not outlast it.
         let mut history = persisted.history.activations.iter().rev();
         let last = history.find(|it| it.by != CONFIGURATION).cloned();
         match (&config.source, last) {
@@ -114,7 +114,7 @@ impl StartPolicy {
         }
     }
 
-    /// Its build, read.
+    /// Finds its build.
     async fn find(
         &self,
         config: &PolicyConfig,
@@ -135,7 +135,7 @@ impl StartPolicy {
         found.map_err(|error| self.unusable(error))
     }
 
-    /// The error of a policy that cannot be the first, with the way out.
+    /// Adds the way out to the error of a policy that cannot be the first.
     fn unusable(&self, error: RegistryError) -> Cause {
         match self {
             Self::Last(last) if last.name != SHIPPED => format!(
@@ -151,7 +151,7 @@ impl StartPolicy {
         }
     }
 
-    /// Who makes it active.
+    /// The author of its activation.
     fn by(&self) -> By {
         By::name(match self {
             Self::Configured(_) => CONFIGURATION,
@@ -161,10 +161,10 @@ impl StartPolicy {
 }
 
 impl Loader<'_> {
-    /// Loads the release to begin with. It is noted in the state where that is news, and not yet saved.
+    /// Loads the first release. Adds an activation to the state unless the last one is of this release; does not save it.
     ///
     /// # Errors
-    /// It cannot serve; the error has the way out.
+    /// The policy cannot serve. The error has the way out.
     pub(super) async fn first(&self, state: &mut RegistryState) -> Result<Release, Cause> {
         let first = StartPolicy::of(self.config, &state.persisted);
         let found = first.find(self.config, &state.persisted).await?;

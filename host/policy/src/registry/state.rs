@@ -1,4 +1,4 @@
-//! The registry's state: what survives a restart, and the releases that this process has loaded.
+//! The registry's state: the history, and the releases that this process has loaded.
 
 use std::ops::{Deref, DerefMut};
 
@@ -12,28 +12,28 @@ use crate::sandbox::SandboxLimits;
 use airlock_base::clock;
 use airlock_types::wit::Description;
 
-/// Releases whose description is remembered.
+/// The most loaded releases, besides those in use.
 const LOADED: usize = 100;
 
-/// Locked while a change is made.
+/// The state that changes of the registry lock.
 pub(super) struct RegistryState {
     pub(super) persisted: PersistedState,
     pub(super) loaded: Vec<LoadedRelease>,
 }
 
-/// A release of this process.
+/// A release that this process has loaded.
 #[derive(Clone)]
 pub(super) struct LoadedRelease {
     pub(super) record: ReleaseRecord,
     pub(super) description: Option<Description>,
-    /// The settings and the limits that it was tried with.
+    /// The settings that it was tried with.
     pub(super) settings: String,
     pub(super) allowance: SandboxLimits,
     pub(super) trace: Trace,
 }
 
 impl RegistryState {
-    /// What this process knows of a build, if it has loaded it.
+    /// The loaded release of a build.
     pub(super) fn loaded(&self, name: &str, digest: &str) -> Option<LoadedRelease> {
         let same = |it: &&LoadedRelease| it.record.name == name && it.record.digest == digest;
         self.loaded.iter().find(same).cloned()
@@ -53,7 +53,7 @@ impl RegistryState {
         });
     }
 
-    /// Notes an activation.
+    /// Adds an activation to the history.
     pub(super) fn note(&mut self, release: &Release, by: By, rollback: bool) -> Activation {
         let about = release.about();
         let activation = Activation {
@@ -71,7 +71,7 @@ impl RegistryState {
 }
 
 impl Activation {
-    /// Writes it to the log.
+    /// Logs the activation.
     pub(super) fn log(&self) {
         tracing::info!(
             name = self.name,
@@ -84,10 +84,10 @@ impl Activation {
     }
 }
 
-/// A change of the registry's state that has not been written to the disk. Dropped before `commit`, it leaves everything as it was.
+/// A change of the registry's state. Dropping it before `commit` restores the state.
 pub(super) struct StateChange<'a> {
     state: MutexGuard<'a, RegistryState>,
-    /// None once it is committed.
+    /// The state before the change. None once it is committed.
     before: Option<(ReleaseHistory, Vec<LoadedRelease>)>,
 }
 
@@ -101,7 +101,7 @@ impl<'a> StateChange<'a> {
     /// Writes the change to the disk.
     ///
     /// # Errors
-    /// It cannot be written. Then nothing has changed.
+    /// The change cannot be written. Dropping it restores the state.
     pub(super) fn commit(&mut self) -> Result<(), RegistryError> {
         self.state
             .persisted

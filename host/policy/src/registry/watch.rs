@@ -1,4 +1,4 @@
-//! What happens to policies by itself: a new build in the folder is loaded, where the operator wants that.
+//! The background tasks of the registry: the guard, and, if `policies.watch` is on, loading new builds of the folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,15 +12,14 @@ use super::folder::{self, Build};
 use super::{By, Registry, RegistryError};
 use crate::release::LoadError;
 
-/// How often the folder is looked at.
+/// The interval of looks at the folder.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// What is seen of a build, its signature and what is said beside it without reading them: lengths, and when they were
-/// written.
+/// The lengths and modification times of a component, its signature and its `NAME.toml`.
 type Look = [Option<(u64, Option<SystemTime>)>; 3];
 
 impl Registry {
-    /// Starts what watches.
+    /// Starts the tasks.
     pub(super) fn watch(&self) {
         let registry = self.clone();
         let task = async move { registry.guard().await };
@@ -42,18 +41,18 @@ impl Registry {
         });
     }
 
-    /// Loads new builds as they come. The one of the active policy's name becomes the active one.
+    /// Loads new builds. A new build of the active policy becomes active.
     async fn look(&self) {
         let looks = self.looks().unwrap_or_default().into_iter();
         let mut seen: BTreeMap<PathBuf, Look> =
             looks.map(|(build, look)| (build.path, look)).collect();
         let mut fresh: BTreeMap<PathBuf, Look> = BTreeMap::new();
-        // Those that could not be loaded as they were.
+        // Builds that could not be loaded in their present form.
         let mut refused: BTreeSet<PathBuf> = BTreeSet::new();
         let mut ticks = interval(LOOK);
         loop {
             ticks.tick().await;
-            // A folder that cannot be read for a moment is not an empty one.
+            // An unreadable folder is not an empty one.
             let Ok(looks) = self.looks() else { continue };
             let is_there = |path: &PathBuf| looks.iter().any(|(build, _)| build.path == *path);
             seen.retain(|path, _| is_there(path));
@@ -63,12 +62,12 @@ impl Registry {
                 if seen.get(&build.path) == Some(&look) {
                     continue;
                 }
-                // Only once it has not changed for a while: it may be half written.
+                // A file counts once it has not changed between two looks, because it may be half written.
                 if fresh.get(&build.path) != Some(&look) {
                     fresh.insert(build.path, look);
                     continue;
                 }
-                // What is said beside a build that has been there makes nothing of it active.
+                // A new signature or `NAME.toml` of a build that was there does not activate it.
                 let was = seen.get(&build.path).map(|look| &look[0]);
                 let is_new = was != Some(&look[0]) || refused.contains(&build.path);
                 match self.came(&build, is_new).await {
@@ -97,7 +96,7 @@ impl Registry {
         let active = self.0.rollout.roles().active.about().clone();
         let about = release.about();
         let is_next = is_new && about.name == active.name && about.number != active.number;
-        // What was taken back is only made active by somebody.
+        // A release that was rolled back becomes active only by an operator.
         if is_next && !pending.persisted.history.failed.contains(&about.number) {
             self.swap(&mut pending, &release, By::name("watch"), false)?;
             return Ok(());
@@ -108,7 +107,7 @@ impl Registry {
     fn looks(&self) -> io::Result<Vec<(Build, Look)>> {
         let mut looks = Vec::new();
         for build in folder::builds(&self.folder())? {
-            // A signature, or what is said beside it, may come later.
+            // The signature and the `NAME.toml` may come later.
             let beside = [
                 build.path.clone(),
                 build.path.with_extension("wasm.minisig"),
@@ -124,7 +123,7 @@ impl Registry {
     }
 }
 
-/// Whether it may be otherwise in a moment.
+/// Whether the cause of an error may pass.
 pub(super) fn is_passing(error: &RegistryError) -> bool {
     match error {
         RegistryError::File { .. }

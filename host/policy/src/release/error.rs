@@ -3,56 +3,56 @@
 /// A component that cannot serve as a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is not a component, or one that this engine refuses.
+    /// It is not a component, or the engine refuses it.
     #[error("policy {name} does not compile: {detail}")]
     Invalid {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// What the compiler says.
+        /// The compiler's message.
         detail: String,
     },
-    /// It wants something of the host.
+    /// It has an import besides WASI.
     #[error("policy {name} imports {import}: a policy gets nothing but a sealed WASI 0.2")]
     Import {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// What it imports.
+        /// The name of the import.
         import: String,
     },
-    /// It wants WASI, which this gateway does not give.
+    /// It imports WASI, which the configuration forbids.
     #[error("policy {name} imports WASI, which `policies.wasi` forbids")]
     Wasi {
-        /// Whose component.
+        /// The policy's name.
         name: String,
     },
-    /// It is not to be loaded: it is not trusted, or what is said beside it is wrong.
+    /// It is not trusted, or the settings file beside it is invalid.
     #[error("policy {name} is refused: {detail}")]
     Refused {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// Why.
+        /// The reason.
         detail: String,
     },
-    /// There is no room to try it out in now.
+    /// No sandbox is free for the conformance set.
     #[error("policy {name} cannot be tried out: every sandbox is in use; try again in a moment")]
     Busy {
-        /// Whose component.
+        /// The policy's name.
         name: String,
     },
-    /// It fails already when it is tried out.
+    /// It fails the conformance set.
     #[error("policy {name} does not do what a policy must: {detail}")]
     Failed {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// At what.
+        /// The case, the call and the reason.
         detail: String,
     },
-    /// It cannot work with the settings that it is given.
+    /// It refuses its settings.
     #[error("policy {name} refuses its settings: {detail}")]
     Settings {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// What it says.
+        /// The policy's message.
         detail: String,
     },
     /// It lacks part of the world, or was built for another version of it.
@@ -60,9 +60,9 @@ pub enum LoadError {
         "policy {name} does not fit this gateway's world airlock:policy: {detail}; `airlock policy compose` completes one that leaves exports out"
     )]
     Misfit {
-        /// Whose component.
+        /// The policy's name.
         name: String,
-        /// Which export, and what is wrong with it.
+        /// The export, and the mismatch.
         detail: String,
     },
 }

@@ -1,24 +1,24 @@
-//! What a component imports: types, WASI, or something that no policy gets.
+//! The imports of a component: types, WASI, or others, which are refused.
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
 use crate::engine::Engine;
 
-/// What the host grants, sealed: its prefix and its version.
+/// The package and version of the interfaces that a policy may import.
 const WASI: &str = "wasi:";
 const WASI_VERSION: &str = "@0.2.";
 
-/// What a component needs of the host.
+/// The imports that the host must provide.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Imports {
-    /// Types at most.
+    /// None; types at most.
     Nothing,
     /// Part of WASI 0.2.
     Wasi,
 }
 
-/// What the component imports, or the name of an import that no policy gets.
+/// The component's imports, or the name of one that is refused.
 pub(super) fn imports(engine: &Engine, component: &Component) -> Result<Imports, String> {
     let mut found = Imports::Nothing;
     for (name, item) in component.component_type().imports(&engine.inner) {
@@ -33,7 +33,7 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Result<Imports,
     Ok(found)
 }
 
-/// Whether an item is only a name for types. Functions and resources are more: somebody must provide them.
+/// Whether an item has only types. Functions and resources would have to be provided.
 fn is_type(engine: &Engine, item: &ComponentItem) -> bool {
     match item {
         ComponentItem::Type(_) => true,

@@ -1,4 +1,4 @@
-//! One call into a policy: what it may take, and how long it took, however it ends.
+//! The limits of one call into a policy, and the measurement of its time.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -15,8 +15,8 @@ use crate::sandbox::Sandbox;
 use crate::world::Call;
 use airlock_metrics::Histogram;
 
-/// A call that runs. Its time is counted when this is dropped: also that of a call which is dropped midway, because its
-/// client has left. Without those the slow ones would be missing.
+/// A call that runs. Dropping this records its time, also if the call itself was dropped because its client left: without
+/// those, slow calls would be missing.
 pub(super) struct Timed<'a> {
     began: Instant,
     times: &'a Histogram,
@@ -24,7 +24,7 @@ pub(super) struct Timed<'a> {
 }
 
 impl<'a> Timed<'a> {
-    /// Gives the coming call its time. What it takes is added to `times`.
+    /// Sets the limits of the next call, whose time is added to `times`.
     pub(super) fn begin(
         store: &mut Store<Sandbox>,
         release: &'a Release,
@@ -46,14 +46,14 @@ impl Drop for Timed<'_> {
     }
 }
 
-/// How long a call may take by the clock on the wall.
+/// The limit of a call by the wall clock.
 pub(super) fn wall(release: &Release) -> Duration {
     release.allowance().call_time.saturating_mul(WALL)
 }
 
-/// Waits for a call, at most so long from when it first gives way. None: it has taken longer.
+/// Waits for a call, at most `limit` after its first yield. Returns `None` when that has passed.
 ///
-/// Most calls are over at the first poll. So only one that is not gets a timer.
+/// Most calls end at the first poll, so the timer is created only after it.
 pub(super) async fn within<T>(
     limit: Duration,
     mut call: Call<'_, T>,
@@ -69,7 +69,7 @@ pub(super) async fn within<T>(
     .await
 }
 
-/// What a call came to.
+/// The result of a call. `None` is a timeout.
 pub(super) fn settle<T>(
     outcome: Option<wasmtime::Result<T>>,
     store: &Store<Sandbox>,
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_call_that_is_over_at_once_needs_no_timer() {
-        // There is no runtime here, without which no timer can be made.
+        // Without a runtime, creating a timer would panic.
         let call: Call<'_, u8> = Box::pin(std::future::ready::<wasmtime::Result<u8>>(Ok(7)));
         let outcome = within(Duration::ZERO, call).now_or_never();
         assert!(matches!(outcome, Some(Some(Ok(7)))));

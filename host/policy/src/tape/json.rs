@@ -1,5 +1,5 @@
-//! The strings within a JSON text, each with where its characters stand: so that they can be looked at as they are meant,
-//! and overwritten as they are written.
+//! The strings and numbers of a JSON text with their positions, so that a part of an unescaped string can be overwritten in the
+//! text.
 
 use std::ops::Range;
 
@@ -15,49 +15,49 @@ const SCHEMA: [&str; 6] = [
     "allOf",
 ];
 
-/// What a JSON Schema says the type of something is.
+/// The types that a JSON Schema has.
 const TYPES: [&str; 7] = [
     "string", "object", "number", "integer", "boolean", "array", "null",
 ];
 
-/// A text, and where each of its characters comes from.
+/// A string, and the positions of its characters in the JSON text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct JsonString {
-    /// As it is meant, without escapes.
+    /// The string without escapes.
     pub(super) text: String,
-    /// Where it begins in what was read.
+    /// The index of its beginning in the JSON text.
     from: usize,
-    /// For each escape, where it ends in `text` and in what was read, in order. All else stands in both as it is.
+    /// The index of each escape's end in `text` and in the JSON text, in order. All other characters are equal in both.
     escapes: Vec<(u32, u32)>,
 }
 
-/// What stands in a JSON text.
+/// A string or number of a JSON text, or the name of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct JsonToken {
     pub(super) what: JsonScalar,
-    /// The name that it is the value of, alone or in a list. A name is a string too, without one.
+    /// The name of the member whose value it is, alone or in a list. None for names themselves.
     pub(super) name: Option<String>,
-    /// An object that it is in has a name of those that hide.
+    /// Whether it is within an object whose name hides its contents.
     pub(super) hidden: bool,
 }
 
-/// A value without parts.
+/// A string or number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum JsonScalar {
     String(JsonString),
     Number(Range<usize>),
 }
 
-/// A list or an object that has not ended.
+/// An array or object that has not ended.
 #[derive(Clone, Debug, Default)]
 struct OpenContainer {
-    /// What its members are called: those of an object have names of their own.
+    /// The name of an array's values. None for an object, whose members have names.
     name: Option<String>,
     hidden: bool,
 }
 
 impl JsonString {
-    /// Where this part of the text was read from, whole characters. None: it is empty.
+    /// The range in the JSON text of this part of `text`, of whole characters. `None` if the part is empty.
     pub(super) fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
         (!part.is_empty()).then(|| self.read_at(part.start)..self.read_at(part.end))
     }
@@ -215,7 +215,7 @@ fn is_schema(text: &str, from: usize) -> bool {
     false
 }
 
-/// The string that begins here, after its quote, and where its other quote ends.
+/// The string that begins here, after its quote, and the index after its closing quote.
 fn string(text: &str, from: usize) -> Option<(JsonString, usize)> {
     let mut written = JsonString {
         from,
@@ -238,7 +238,7 @@ fn string(text: &str, from: usize) -> Option<(JsonString, usize)> {
     }
 }
 
-/// What an escape means, and its bytes after the backslash. Half a surrogate pair means nothing, and stands for itself.
+/// The character of an escape, and the length of the escape after the backslash. A lone surrogate is U+FFFD.
 fn escape(rest: &str) -> Option<(char, usize)> {
     let meant = match rest.chars().next()? {
         'n' => '\n',
@@ -262,7 +262,7 @@ fn escape(rest: &str) -> Option<(char, usize)> {
     Some((meant, 1))
 }
 
-/// What follows a backslash: `u` and four hexadecimal digits.
+/// The code unit of `u` and four hexadecimal digits.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix('u')?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

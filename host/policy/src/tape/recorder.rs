@@ -1,5 +1,5 @@
-//! Records tapes of the next requests, for a limited time. A request that is recorded waits for nothing: a
-//! task beside it collects what its policy is told, and writes the tape when it is over.
+//! Records tapes of the next requests, for a limited time. A task collects the calls of each recorded request without
+//! delaying it, and writes the tape when the request has ended.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -21,42 +21,42 @@ use airlock_base::clock;
 use airlock_base::file;
 use airlock_base::task::Tasks;
 
-/// The folder of the data directory that tapes go to.
+/// The folder of tapes in the data directory.
 const FOLDER: &str = "tapes";
 
-/// Bytes of all tapes that are being recorded.
+/// The most bytes of all tapes that are being recorded.
 const ALL_BYTES: usize = 4 * BYTES;
 
-/// Bytes of calls that may wait to be collected: those of a whole tape, and what came of them.
+/// The most bytes of calls that wait to be collected: a whole tape with its results.
 const WAITING_BYTES: usize = 2 * BYTES;
 
-/// What is written to find out whether there is room, and its size.
+/// The file that is written to check for room, and its size.
 const PROBE: &str = ".probe";
 const PROBE_BYTES: usize = 64 << 10;
 
-/// Tapes that are listed, the newest by name.
+/// The most tapes that are listed: the newest.
 const LISTED: usize = 1000;
 
-/// What records. Clones share it.
+/// Records tapes. Clones share their state.
 #[derive(Clone)]
 pub struct Recorder(Arc<RecorderInner>);
 
 struct RecorderInner {
     folder: PathBuf,
     tasks: Tasks,
-    /// Read before the lock is taken: nearly always, nothing is recorded.
+    /// Whether requests are recorded. Read before the lock is taken, because nearly always nothing is recorded.
     on: AtomicBool,
     state: Mutex<RecorderState>,
-    /// Bytes of the tapes that are being recorded.
+    /// Bytes of all tapes that are being recorded.
     held: AtomicUsize,
-    /// Of whoever makes a tape of what was collected: it takes several times its bytes.
+    /// One tape is written at a time, because that takes several times its bytes.
     making: Arc<Semaphore>,
 }
 
 #[derive(Default)]
 struct RecorderState {
     recording: Option<RecordingRequest>,
-    /// Requests of which a tape is being made.
+    /// Requests that are being recorded.
     running: u64,
     recorded: u64,
     skipped: u64,
@@ -66,47 +66,47 @@ struct RecordingRequest {
     /// Requests that are still to be recorded.
     left: u32,
     until: Instant,
-    /// The same in Unix milliseconds.
+    /// `until` in milliseconds since 1970.
     ends_at: u64,
 }
 
-/// What is being recorded, and what there is.
+/// The state of the recorder, and the tapes.
 #[derive(Clone, Debug, Serialize)]
 pub struct TapeReport {
-    /// None: nothing more is recorded.
+    /// The recording. None if no further requests are recorded.
     pub recording: Option<RecordingReport>,
-    /// Requests of which a tape is being made.
+    /// Requests that are being recorded.
     pub running: u64,
     /// Tapes that were written since the gateway's start.
     pub recorded: u64,
-    /// Requests that were passed over, or given up: too large, or too fast.
+    /// Requests without a tape: too large, or their calls came too fast.
     pub skipped: u64,
-    /// Where tapes are.
+    /// The folder of tapes.
     pub folder: PathBuf,
-    /// Those that there are, by name.
+    /// The newest tapes, by name.
     pub tapes: Vec<TapeFile>,
 }
 
-/// For how long requests are recorded.
+/// The end of a recording.
 #[derive(Clone, Debug, Serialize)]
 pub struct RecordingReport {
-    /// So many requests more.
+    /// The requests that are still to be recorded.
     pub requests: u32,
-    /// At most until then, in Unix milliseconds.
+    /// The end at the latest, in milliseconds since 1970.
     pub until: u64,
 }
 
-/// A tape that there is.
+/// A tape in the folder.
 #[derive(Clone, Debug, Serialize)]
 pub struct TapeFile {
-    /// Its file's name.
+    /// The name of its file.
     pub name: String,
-    /// Its file's size.
+    /// The size of its file.
     pub bytes: u64,
 }
 
 impl Recorder {
-    /// A recorder that records nothing yet, for this data directory.
+    /// A recorder for this data directory. It records nothing before `begin`.
     pub fn new(data_dir: &Path, tasks: &Tasks) -> Self {
         Self(Arc::new(RecorderInner {
             folder: data_dir.join(FOLDER),
@@ -118,10 +118,10 @@ impl Recorder {
         }))
     }
 
-    /// Records the next so many requests, for at most so long. It replaces an earlier recording.
+    /// Records the next `requests` requests, for at most `time`. It replaces an earlier recording.
     ///
     /// # Errors
-    /// The folder cannot be made, is not ours alone, or has no room for a tape.
+    /// The folder cannot be created or made private, or has no room for a tape.
     pub fn begin(&self, requests: u32, time: Duration) -> io::Result<()> {
         private(&self.0.folder)?;
         if self.is_idle() {
@@ -139,14 +139,14 @@ impl Recorder {
         Ok(())
     }
 
-    /// Whether no tape is being made, nor will be.
+    /// Whether no request is being recorded, nor will be.
     fn is_idle(&self) -> bool {
         let mut state = self.lock();
         state.expire();
         state.running == 0 && state.recording.is_none()
     }
 
-    /// Records no further request. False: none would have been.
+    /// Ends the recording. Returns false if there was none.
     pub fn stop(&self) -> bool {
         let mut state = self.lock();
         state.expire();
@@ -154,7 +154,7 @@ impl Recorder {
         state.recording.take().is_some()
     }
 
-    /// What is being recorded, and what there is.
+    /// The state of the recorder, and the tapes.
     ///
     /// # Errors
     /// The folder cannot be read.
@@ -173,12 +173,12 @@ impl Recorder {
             tapes: Vec::new(),
         };
         drop(state);
-        // Looked for last: one that is counted is there.
+        // Listed last, so that every tape that is counted is listed.
         report.tapes = list(&report.folder)?;
         Ok(report)
     }
 
-    /// Records a request, if it is to be. It costs the request copies of what it is told, and no waiting.
+    /// Records a request if a recording runs. This copies its calls, and never delays it.
     pub fn follow(&self, session: &mut Session, request: &str, body_bytes: usize) {
         if !self.0.on.load(Ordering::Relaxed) || !self.takes(body_bytes) {
             return;
@@ -205,7 +205,7 @@ impl Recorder {
         });
     }
 
-    /// Whether the next request is recorded. If so, it counts.
+    /// Whether the next request is recorded. Counts it.
     fn takes(&self, body_bytes: usize) -> bool {
         let mut state = self.lock();
         state.expire();
@@ -226,7 +226,7 @@ impl Recorder {
         true
     }
 
-    /// Writes a tape, where waiting for the disk holds up nobody.
+    /// Writes a tape, on a blocking thread. Returns whether it was written.
     async fn write(&self, request: String, steps: Vec<PolicyCall>) -> bool {
         let Ok(alone) = Arc::clone(&self.0.making).acquire_owned().await else {
             return false;
@@ -254,7 +254,6 @@ impl Recorder {
         }
     }
 
-    /// A standard mutex: it is held for a few instructions and never across an await.
     fn lock(&self) -> MutexGuard<'_, RecorderState> {
         self.0.state.lock()
     }
@@ -270,7 +269,7 @@ impl RecorderState {
     }
 }
 
-/// The memory of a tape in the making, given back when it is written or given up.
+/// The memory of a tape that is being recorded. Dropping it frees the memory and counts the tape.
 struct TapeBuffer<'a> {
     recorder: &'a Recorder,
     bytes: usize,
@@ -278,7 +277,7 @@ struct TapeBuffer<'a> {
 }
 
 impl TapeBuffer<'_> {
-    /// Takes so many more. False: it would be too much, for this tape or for all.
+    /// Takes this many more bytes. Returns false if that exceeds the bound of this tape or of all.
     fn take(&mut self, bytes: usize) -> bool {
         self.bytes += bytes;
         let all = &self.recorder.0.held;
@@ -301,7 +300,7 @@ impl Drop for TapeBuffer<'_> {
     }
 }
 
-/// All steps of a request, from the first to the last. None: they are too large, or some are missing.
+/// Collects the steps of a request. `None` if they are too large or some are missing.
 async fn collect(mut observed: Observed, held: &mut TapeBuffer<'_>) -> Option<Vec<PolicyCall>> {
     let mut steps = Vec::new();
     while let Some(seen) = observed.next().await {
@@ -313,20 +312,20 @@ async fn collect(mut observed: Observed, held: &mut TapeBuffer<'_>) -> Option<Ve
     (!observed.has_gaps() && !steps.is_empty()).then_some(steps)
 }
 
-/// What a request's tape is called: its id, of which nothing else than plain characters is taken.
+/// The file name of a request's tape: the letters, digits, `_` and `-` of its id.
 fn name(request: &str) -> String {
     let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let stem: String = request.chars().filter(plain).take(100).collect();
     format!("{stem}.{EXTENSION}")
 }
 
-/// Writes a tape that only its owner may read: whole, or not at all.
+/// Writes a tape atomically. Only its owner may read it.
 fn save(path: &Path, tape: &Tape) -> io::Result<()> {
     let lines = tape.to_lines().map_err(io::Error::other)?;
     file::replace(path, lines.as_bytes(), file::PRIVATE)
 }
 
-/// Removes what was left by gateways that ended while they wrote a tape.
+/// Removes temporary files of gateways that were killed while they wrote a tape.
 fn clear(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
@@ -340,7 +339,7 @@ fn clear(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a tape could be written: what is promised must be possible.
+/// Checks that a tape can be written, so that `begin` fails and not the recording.
 fn probe(folder: &Path) -> io::Result<()> {
     let path = folder.join(PROBE);
     let written = fs::write(&path, [b'\n'; PROBE_BYTES]);
@@ -350,7 +349,7 @@ fn probe(folder: &Path) -> io::Result<()> {
     written
 }
 
-/// Makes the folder for us alone.
+/// Creates the folder, and makes it private.
 fn private(folder: &Path) -> io::Result<()> {
     DirBuilder::new()
         .mode(0o700)
@@ -370,7 +369,7 @@ fn list(folder: &Path) -> io::Result<Vec<TapeFile>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         found => found?,
     };
-    // Their names grow with time.
+    // Request ids sort by time, so the last are the newest.
     let over = paths.len().saturating_sub(LISTED);
     paths.drain(..over);
     let listed = paths.into_iter().filter_map(|path| {

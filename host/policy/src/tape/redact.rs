@@ -1,4 +1,4 @@
-//! Takes the secrets out of a request's calls: each becomes as many `x`, so that lengths and borders stay what they were.
+//! Overwrites the secrets in a request's calls with as many `x`, so that lengths and the borders of pieces stay.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,44 +12,45 @@ use crate::policy_call::PolicyCall;
 use airlock_base::secrets;
 use airlock_types::wit::{Ending, EventKind, Outcome, Problem};
 
-/// How deep JSON may stand in strings of JSON, to be read as such.
+/// The most levels of JSON within strings of JSON that are read.
 const DEPTH: usize = 4;
 
-/// What a piece of text is a piece of.
+/// The whole text that a piece belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum PieceGroup {
-    /// Source, message, and how often it was begun anew.
+    /// Source, message, and the number of its restarts.
     Message(u32, u32, u32),
     /// Source, part, and whether it is raw.
     Reasoning(u32, u32, bool),
-    /// Source, notification, and its item: Codex's own deltas.
+    /// Source, method and item: Codex's own deltas.
     Deltas(u32, String, String),
 }
 
-/// What a text of a step is.
+/// The kind of a text of a step.
 enum TextKind {
-    /// A text by itself.
+    /// A whole text.
     Text,
-    /// JSON, or what claims to be.
+    /// A whole text that should be JSON.
     Json,
-    /// JSON of a notification, which may be a piece of something: its source and its method.
+    /// The JSON of a notification, which may have a piece of a text: its source and method.
     Notification(u32, String),
+    /// A piece of a text.
     Piece(PieceGroup),
 }
 
-/// Bytes of a text, and what takes their place.
+/// A range of bytes, and the byte that overwrites them.
 type Overwrite = (Range<usize>, u8);
 
-/// A piece of a whole: which text it is in, and where.
+/// A piece of a whole text: the number of the text that has it, and its position there.
 struct TextPiece {
     text: usize,
     written: PieceSource,
 }
 
 enum PieceSource {
-    /// All of the text.
+    /// The text itself.
     Plain(String),
-    /// A string of its JSON.
+    /// A string of the text, which is JSON.
     Json(JsonString),
 }
 
@@ -69,7 +70,7 @@ impl PieceSource {
     }
 }
 
-/// Takes all secrets out of a tape's steps, also those that are cut into pieces.
+/// Overwrites all secrets in a tape's steps, also those that are spread over several pieces.
 pub(super) fn redact(steps: &mut [PolicyCall]) {
     let mut wholes: BTreeMap<PieceGroup, Vec<TextPiece>> = BTreeMap::new();
     let mut blots: Vec<Vec<Overwrite>> = Vec::new();
@@ -79,7 +80,7 @@ pub(super) fn redact(steps: &mut [PolicyCall]) {
             TextKind::Text | TextKind::Json => within(text, None, DEPTH),
             TextKind::Notification(source, method) => {
                 let piece = delta(text);
-                // Its text is looked at where it is joined.
+                // The piece is searched as part of its whole text.
                 let own = within(text, piece.as_ref().map(|(_, written)| written), DEPTH);
                 if let Some((item, written)) = piece {
                     let whole = PieceGroup::Deltas(source, method, item);
@@ -130,7 +131,7 @@ pub(super) fn redact(steps: &mut [PolicyCall]) {
     });
 }
 
-/// The secrets of a text. One that is JSON stays JSON, also within strings; but for one string of it, which is left.
+/// The secrets of a text, without those in the string `but`. JSON stays valid, also within strings.
 fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> {
     let mut blots = Vec::new();
     let is_json = depth > 0 && text.trim_start().starts_with(['{', '[', '"']);
@@ -149,7 +150,7 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
                     let own = own.filter_map(|(part, with)| Some((written.place(part)?, with)));
                     blots.extend(own);
                 }
-                // An x would be no number.
+                // With an x it would be no number.
                 JsonScalar::Number(place) if named(secrets::is_secret_number_name) => {
                     blots.push((place.clone(), b'1'));
                 }
@@ -164,7 +165,7 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
     blots
 }
 
-/// What a notification of a piece says.
+/// The params of a notification with a piece of text.
 #[derive(Deserialize)]
 struct DeltaParams<'a> {
     #[serde(borrow, rename = "delta")]
@@ -173,7 +174,7 @@ struct DeltaParams<'a> {
     item: Option<Value>,
 }
 
-/// The piece of something that a notification brings, and of which item.
+/// The item and the piece of a notification, if it has one.
 fn delta(params: &str) -> Option<(String, JsonString)> {
     let DeltaParams { item, .. } = serde_json::from_str(params).ok()?;
     let mut piece = None;
@@ -190,12 +191,12 @@ fn delta(params: &str) -> Option<(String, JsonString)> {
     ))
 }
 
-/// Overwrites these places. Digits alone where they become others, so that a number stays one.
+/// Overwrites these ranges. Of a number only the digits, so that it stays one.
 fn blot(text: &str, blots: &[Overwrite]) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (place, with) in blots {
         let bytes = bytes.get_mut(place.clone()).unwrap_or_default();
-        // Within a string a number may be written with escapes.
+        // Within a string, a number may have escapes.
         let whole = *with == b'x' || bytes.contains(&b'\\');
         for byte in bytes {
             if whole || byte.is_ascii_digit() {
@@ -203,13 +204,13 @@ fn blot(text: &str, blots: &[Overwrite]) -> String {
             }
         }
     }
-    // Places are whole characters.
+    // The ranges are of whole characters.
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Shows every text that may hold a secret, always in the same order.
+/// Calls `look` with every text that may have a secret, always in the same order.
 fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(TextKind, &mut String)) {
-    // How often each message of a source was begun anew.
+    // The restarts of each message.
     let mut begun: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for step in steps {
         match step {

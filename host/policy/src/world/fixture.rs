@@ -1,5 +1,5 @@
-//! An earlier version of the world, for tests: its policies do not describe themselves, and `load` has no `longest-wait`. It shows
-//! that a version is one implementation of `World` over frozen WIT.
+//! An older version of the world, for tests: without `manifest` and without `longest-wait` in `load`. It shows that a version is
+//! one implementation of `World` over frozen WIT.
 
 use std::borrow::Borrow as _;
 use std::future::ready;
@@ -16,7 +16,7 @@ use airlock_types::wit::{
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
-/// As the fixture's package has it.
+/// The version of the fixture's package.
 pub(super) const VERSION: &str = "0.1.0-draft";
 
 #[allow(

@@ -1,12 +1,12 @@
 //! The macro that implements a version of the world over its generated bindings.
 
-/// Implements a version over its generated bindings. What is the same in both versions converts into itself.
+/// Implements a version over its generated bindings. Types that are the same in both versions convert into themselves.
 ///
-/// An interface's functions are looked up, and their types compared, when the first of them is called: a plain request
-/// calls those of three interfaces, and comparing types costs more than most calls.
+/// The functions of an interface are looked up, and their types compared, at the first call of one: a plain request calls
+/// those of three interfaces, and comparing types costs more than most calls.
 ///
-/// Parameters: the version's number, the interfaces that a policy must export, how `relay` is found, how a policy describes itself,
-/// and how an outcome is converted into the version's own type.
+/// Parameters: the version's number, the interfaces that a policy must export, and functions that find `relay`, read the
+/// manifest, and convert an outcome into the version's own type.
 macro_rules! world_impl {
     ($version:expr, { $($interface:ident),* }, $relay:expr, $describe:expr, $outcome:expr) => {
         /// One policy's exports of this version.
@@ -15,13 +15,13 @@ macro_rules! world_impl {
             places: Arc<Places>,
         }
 
-        /// Where the exports are in any instance.
+        /// The indices of the exports in any instance.
         struct Places {
             $($interface: $interface::GuestIndices,)*
             relay: Option<relay::GuestIndices>,
         }
 
-        /// One instance, and what was looked up in it.
+        /// An instance, and the interfaces that were looked up in it.
         struct Instance {
             instance: component::Instance,
             places: Arc<Places>,
@@ -31,7 +31,7 @@ macro_rules! world_impl {
 
         impl VersionedWorld {
             /// # Errors
-            /// Which export is missing.
+            /// An export is missing.
             pub(super) fn new(ready: InstancePre<Sandbox>) -> wasmtime::Result<Self> {
                 let places = Arc::new(Places {
                     $($interface: $interface::GuestIndices::new(&ready)?,)*
@@ -50,7 +50,7 @@ macro_rules! world_impl {
                 Ok(self.$interface.get_or_init(|| found))
             })*
 
-            /// None where the policy has left it out.
+            /// `None` if the policy does not export it.
             fn relay(&self, store: Held<'_>) -> wasmtime::Result<Option<&relay::Guest>> {
                 let Some(place) = &self.places.relay else {
                     return Ok(None);
@@ -62,7 +62,7 @@ macro_rules! world_impl {
                 Ok(Some(self.relay.get_or_init(|| found)))
             }
 
-            /// Looks all of it up: whatever differs from the version is found here.
+            /// Looks up all interfaces, which compares the types of all exports.
             fn all(&self, store: Held<'_>) -> wasmtime::Result<()> {
                 $(self.$interface(&mut *store)?;)*
                 self.relay(store).map(|_| ())

@@ -211,7 +211,7 @@ mod tests {
     fn people_see_what_serves_and_what_was() {
         let release = |number: u64, name: &str, faults: Value| {
             json!({"number": number, "name": name, "version": "1.0\u{1b}\u{202e}[31m", "digest": "0123456789abcdef",
-                "world": "0.3", "size": 2049, "requests": 12, "faults": faults, "holders": 1})
+                "world": "0.3.0-draft", "size": 2049, "requests": 12, "faults": faults, "holders": 1})
         };
         let report = json!({
             "active": 1,
@@ -228,9 +228,9 @@ mod tests {
         assert_eq!(
             &lines[..3],
             [
-                "ROLE           RELEASE  NAME     VERSION              DIGEST        WORLD   SIZE  REQUESTS  FAULTS  IN USE",
-                "active               1  shipped  1.0\\u001b\\u202e[31m  0123456789ab  0.3    3 KiB        12       0       1",
-                "canary shadow        2  redact   1.0\\u001b\\u202e[31m  0123456789ab  0.3    3 KiB        12       3       1",
+                "ROLE           RELEASE  NAME     VERSION              DIGEST        WORLD         SIZE  REQUESTS  FAULTS  IN USE",
+                "active               1  shipped  1.0\\u001b\\u202e[31m  0123456789ab  0.3.0-draft  3 KiB        12       0       1",
+                "canary shadow        2  redact   1.0\\u001b\\u202e[31m  0123456789ab  0.3.0-draft  3 KiB        12       3       1",
             ],
             "{text}"
         );

@@ -38,8 +38,8 @@ async fn a_policy_without_patterns_promises_nothing() {
 }
 
 /// An answer of one frame.
-fn told(data: &str) -> Answer {
-    Answer::Output(Output {
+fn output(data: &str) -> CallResult {
+    CallResult::Output(Output {
         frames: vec![Frame {
             event: None,
             data: data.to_owned(),
@@ -50,22 +50,22 @@ fn told(data: &str) -> Answer {
 
 #[test]
 fn what_differs_is_refused_where_it_does() {
-    let fault = || Answer::Fault("it traps".to_owned());
+    let fault = || CallResult::Fault("it traps".to_owned());
     let closing = |body: &str| {
-        Answer::Closing(Closing {
+        CallResult::Closing(Closing {
             frames: Vec::new(),
             body: Ok(body.to_owned()),
         })
     };
-    let same = [told("a"), told("b"), closing("")];
+    let same = [output("a"), output("b"), closing("")];
     assert_eq!(compare(&same, &same), Ok(()));
     // What fails without patterns says nothing of them.
-    assert_eq!(compare(&same, &[told("a"), fault()]), Ok(()));
+    assert_eq!(compare(&same, &[output("a"), fault()]), Ok(()));
     assert_eq!(compare(&[fault()], &[fault()]), Ok(()));
     for (relayed, word) in [
-        (vec![told("a"), told("c"), closing("")], "offer: "),
-        (vec![told("a"), told("b"), closing("x")], "relayed: "),
-        (vec![told("a"), fault()], "relay: it traps"),
+        (vec![output("a"), output("c"), closing("")], "offer: "),
+        (vec![output("a"), output("b"), closing("x")], "relayed: "),
+        (vec![output("a"), fault()], "relay: it traps"),
     ] {
         let why = compare(&relayed, &same).unwrap_err();
         assert!(why.starts_with(word), "{why}");

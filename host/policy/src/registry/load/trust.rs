@@ -1,4 +1,4 @@
-//! What is said of a build beside it, and who vouches for it.
+//! The `NAME.toml` of a build, its pins and its signature.
 
 use super::Loader;
 use crate::registry::FOLDER;
@@ -7,12 +7,12 @@ use crate::registry::folder::{self, Sidecar};
 use crate::trust::{Signed, pinned};
 
 impl Loader<'_> {
-    /// What is said beside the policy, where its build was read.
+    /// Reads the `NAME.toml` of the build's folder.
     pub(super) fn beside(&self, found: &FoundBuild) -> Result<Sidecar, String> {
         folder::beside(&found.folder.join(format!("{}.toml", found.name)))
     }
 
-    /// What pins its digest: a file from elsewhere is held to what the folder says too.
+    /// The pins of its digest: that of its own `NAME.toml`, and that of the folder of policies.
     fn pins(&self, found: &FoundBuild, beside: &Sidecar) -> Result<Vec<String>, String> {
         let folder = self.config.data_dir.join(FOLDER);
         let path = folder.join(format!("{}.toml", found.name));
@@ -20,7 +20,7 @@ impl Loader<'_> {
         Ok(beside.digest.clone().into_iter().chain(own).collect())
     }
 
-    /// Who vouches for it.
+    /// Checks the pins and the signature. Returns the key that signed the build, if any.
     pub(super) fn trusted(
         &self,
         found: &FoundBuild,
