@@ -1,4 +1,4 @@
-//! Metrics of fan-outs: their number of candidates, the candidates' outcomes, and the time of the synthesis.
+//! Metrics of fan-outs: the number of candidates, their outcomes, and the time of the synthesis.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,11 +16,11 @@ const SIZES: &[f64] = &[2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 12.0, 16.0, 20.0];
 /// The outcome of a candidate.
 #[derive(Clone, Copy, Debug)]
 enum CandidateOutcome {
-    /// The panel received an answer.
+    /// It ended with an answer.
     Answered,
-    /// The panel received its failure.
+    /// It failed.
     Failed,
-    /// It was not needed any more: the panel had decided, or the client had left.
+    /// It was stopped, because the panel had decided or the client had left.
     Stopped,
 }
 
@@ -32,7 +32,7 @@ impl CandidateOutcome {
     ];
 }
 
-/// The fan-outs of all requests.
+/// The metrics of all fan-outs.
 #[derive(Debug)]
 pub(super) struct FanOutInstruments {
     sizes: Histogram,
@@ -58,12 +58,12 @@ pub struct FanOutMetrics {
     metrics: Metrics,
     /// Candidates without an outcome.
     left: u32,
-    /// When the panel decided. None before that, and once the answer has ended.
+    /// When the panel decided. None before that, and after the answer has ended.
     decided: Option<Instant>,
 }
 
 impl FanOutMetrics {
-    /// Of a fan-out over so many candidates.
+    /// Begins the metrics of a fan-out over this many candidates.
     pub(super) fn new(metrics: Metrics, candidates: u32) -> Self {
         metrics.0.fan_outs.sizes.count(u64::from(candidates));
         Self {
@@ -83,19 +83,19 @@ impl FanOutMetrics {
         self.count(outcome, 1);
     }
 
-    /// The panel waits no longer: candidates without an outcome are stopped. Only the first call counts.
+    /// Records that the panel has decided: candidates without an outcome are stopped. Only the first call counts.
     pub fn decided(&mut self) {
         self.stop();
         self.decided.get_or_insert_with(Instant::now);
     }
 
-    /// The panel waits no longer, and there is no answer.
+    /// Records that the panel has decided without an answer.
     pub fn gave_up(&mut self) {
         self.stop();
         self.answered(Instant::now());
     }
 
-    /// The answer has ended.
+    /// Records when the answer ended.
     pub fn answered(&mut self, when: Instant) {
         if let Some(decided) = self.decided.take() {
             let took = when.saturating_duration_since(decided);
@@ -118,7 +118,7 @@ impl FanOutMetrics {
 
 impl Drop for FanOutMetrics {
     fn drop(&mut self) {
-        // Without those that are cut short, the times would be of the quick ones alone.
+        // Without answers that were cut short, the times would be too short.
         self.gave_up();
     }
 }

@@ -12,18 +12,18 @@ const SECOND: f64 = 1e9;
 /// A histogram with fixed bounds.
 #[derive(Debug)]
 pub struct Histogram {
-    /// In seconds, or numbers as they are; rising.
+    /// The upper bounds of the buckets in ascending order: seconds, or numbers.
     bounds: &'static [f64],
-    /// One for each bound, and one for what is above all of them.
+    /// The counts: one for each bound, and one above all bounds.
     buckets: Box<[AtomicU64]>,
-    /// Of all that was added: nanoseconds, or numbers as they are.
+    /// The sum of all values: nanoseconds, or numbers.
     sum: AtomicU64,
     /// The divisor of the exported sum.
     unit: f64,
 }
 
 impl Histogram {
-    /// An empty one of times with these bounds, in seconds.
+    /// An empty histogram of times, with bounds in seconds.
     pub(super) fn new(bounds: &'static [f64]) -> Self {
         Self {
             bounds,
@@ -33,7 +33,7 @@ impl Histogram {
         }
     }
 
-    /// An empty one of numbers with these bounds.
+    /// An empty histogram of numbers.
     pub(super) fn of_numbers(bounds: &'static [f64]) -> Self {
         Self {
             unit: 1.0,
@@ -52,12 +52,12 @@ impl Histogram {
         self.add(number as f64, number);
     }
 
-    /// The sum of all numbers that were added.
+    /// The sum of all values: nanoseconds, or numbers.
     pub(super) fn sum(&self) -> u64 {
         self.sum.load(Ordering::Relaxed)
     }
 
-    /// How many were added.
+    /// The number of values.
     pub fn number(&self) -> u64 {
         let counts = self.buckets.iter();
         counts.map(|it| it.load(Ordering::Relaxed)).sum()
@@ -73,7 +73,7 @@ impl Histogram {
         let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
         let counts = self.buckets.iter().map(|it| it.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        // From the buckets, so that both always agree.
+        // Computed from the buckets, so that it always agrees with them.
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = self.sum() as f64 / self.unit;
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

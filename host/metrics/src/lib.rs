@@ -1,11 +1,11 @@
-//! Counters and histograms of one gateway. Counting costs an atomic addition; reading does the work.
+//! Counters and histograms of one gateway. Counting costs an atomic addition; the page is assembled when it is read.
 
-mod fan_out; // several candidates for one answer
-mod histogram; // times and numbers
-mod page; // all of it as text
-mod process; // ours
-mod release; // what one release does
-mod request; // one request
+mod fan_out; // fan-outs
+mod histogram; // histograms of times and numbers
+mod page; // OpenMetrics text
+mod process; // the gateway's process
+mod release; // releases
+mod request; // requests
 mod route; // the labels of a request
 mod tokens; // tokens of turns
 
@@ -26,7 +26,7 @@ use self::route::Route;
 pub use self::tokens::TokenCounts;
 use self::tokens::TokenInstruments;
 
-/// Bounds for the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
+/// Bounds for the time to the first token in seconds, as OpenTelemetry advises for `gen_ai.server.time_to_first_token`.
 const FIRST: &[f64] = &[
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
 ];
@@ -36,13 +36,13 @@ const WHOLE: &[f64] = &[
     0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
 ];
 
-/// Bounds for what the gateway itself adds, in seconds: mostly below a millisecond.
+/// Bounds for the gateway's own time in seconds: mostly below a millisecond.
 const OVERHEAD: &[f64] = &[
     0.000_1, 0.000_2, 0.000_3, 0.000_4, 0.000_5, 0.000_75, 0.001, 0.001_5, 0.002, 0.003, 0.005,
     0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0,
 ];
 
-/// Bounds for the time in line in seconds: mostly none, and at most `limits.queue_wait`.
+/// Bounds for the time in the queue in seconds: mostly none, and at most `limits.queue_wait`.
 const QUEUE: &[f64] = &[
     0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
@@ -54,7 +54,7 @@ pub enum ReleaseRole {
     Active,
     /// It served a share of the requests.
     Canary,
-    /// It was shown requests, and served none.
+    /// It received calls of requests that others served.
     Shadow,
 }
 
@@ -74,19 +74,19 @@ pub struct Metrics(Arc<MetricsInner>);
 struct MetricsInner {
     /// Requests for which no release was chosen.
     none: Arc<ReleaseMetrics>,
-    /// By number: as many as are remembered.
+    /// The remembered releases, by number.
     releases: Mutex<BTreeMap<u64, Arc<ReleaseMetrics>>>,
     /// Shared by all releases.
     calls: Arc<AllCallTimes>,
-    /// Requests that are being served, by route.
+    /// Running requests, by route.
     running: [AtomicU64; Route::ALL.len()],
-    /// Streamed completions among them whose headers are out.
+    /// Of these, streams whose headers were sent.
     streams: AtomicU64,
     first: Histogram,
     whole: Histogram,
     overhead: Histogram,
     queue: Histogram,
-    /// Frames that went to clients of streams.
+    /// Frames of streams that were sent.
     chunks: AtomicU64,
     tokens: TokenInstruments,
     fan_outs: FanOutInstruments,
@@ -117,7 +117,7 @@ impl Default for MetricsInner {
 }
 
 impl Metrics {
-    /// The metrics of the release with this number, from its first load on.
+    /// The metrics of the release with this number. Created at the first call.
     pub fn release(&self, number: u64) -> Arc<ReleaseMetrics> {
         let mut releases = self.releases();
         let release_metrics = releases.entry(number);
@@ -131,7 +131,7 @@ impl Metrics {
         self.releases().retain(|number, _| is_kept(*number));
     }
 
-    /// Starts the metrics of a request to this path.
+    /// Begins the metrics of a request to this path.
     pub fn request(&self, path: &str) -> RequestMetrics {
         RequestMetrics::new(self.clone(), path)
     }

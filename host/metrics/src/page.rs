@@ -1,4 +1,4 @@
-//! The instruments as OpenMetrics text, which Prometheus reads. Names are OpenTelemetry's where it has some.
+//! The metrics as OpenMetrics text for Prometheus. Names are OpenTelemetry's where it has one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,14 +13,14 @@ use super::release::{CallPurpose, KINDS, ReleaseMetrics};
 use super::route::{RequestOutcome, Route};
 use super::{Metrics, MetricsInner, ReleaseRole};
 
-/// A series: its labels, and its value.
+/// The labels and the value of a series.
 pub type Series<const N: usize> = ([(&'static str, String); N], u64);
 
 impl Metrics {
-    /// Writes all instruments, and the figures of this process.
+    /// Writes all metrics, and those of this process.
     ///
     /// # Errors
-    /// The writer fails; one that writes into memory never does.
+    /// The writer fails. Writing into memory never does.
     pub fn write(&self, page: &mut Page<'_>) -> fmt::Result {
         let counts = &self.0;
         let releases: Vec<(String, Arc<ReleaseMetrics>)> = {
@@ -74,7 +74,8 @@ impl Metrics {
 pub struct Page<'a>(pub DescriptorEncoder<'a>);
 
 impl Page<'_> {
-    /// Numbers are a data directory's own. With these, counts of several gateways can be added up by policy.
+    /// Writes the identities of releases, by which counts of several gateways can be summed: numbers are local to a data
+    /// directory.
     fn releases(&mut self, releases: &[(String, Arc<ReleaseMetrics>)]) -> fmt::Result {
         let series = releases.iter().filter_map(|(release, release_metrics)| {
             let identity = release_metrics.identity()?;
@@ -139,7 +140,7 @@ impl Page<'_> {
         self.gauge("airlock_resident_releases", help, resident as u64)
     }
 
-    /// How long calls into policies take. Of a shadow's, only those that there were: most gateways never have one.
+    /// Writes the times of calls into policies. Calls of shadows are written only if there were any.
     fn calls(&mut self, counts: &MetricsInner) -> fmt::Result {
         let series = CallPurpose::ALL.into_iter().flat_map(|(purpose, role)| {
             let calls = counts.calls[purpose as usize].all();
@@ -152,7 +153,7 @@ impl Page<'_> {
         self.histograms("airlock_policy_call", help, seconds, series)
     }
 
-    /// How long requests take.
+    /// Writes the times of requests.
     fn times(&mut self, counts: &MetricsInner) -> fmt::Result {
         let seconds = Some(&Unit::Seconds);
         let help = "Time from a request to the first token of its answer, in streams";
@@ -175,7 +176,10 @@ impl Page<'_> {
         build.encode_family(&labels)?.encode_gauge(&1_u64)
     }
 
-    /// Times or numbers. The unit, where there is one, is the end of the name.
+    /// Writes a histogram. The unit, if any, is appended to the name.
+    ///
+    /// # Errors
+    /// The writer fails.
     pub fn histogram(
         &mut self,
         name: &str,
@@ -187,7 +191,10 @@ impl Page<'_> {
         values.encode(self.0.encode_descriptor(name, help, unit, histogram)?)
     }
 
-    /// Several of them, distinguished by their labels.
+    /// Writes histograms that differ in their labels.
+    ///
+    /// # Errors
+    /// The writer fails.
     pub fn histograms<'a, const N: usize>(
         &mut self,
         name: &str,
@@ -203,7 +210,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Writes a counter, with its labels.
+    /// Writes the series of a counter.
     ///
     /// # Errors
     /// The writer fails.
@@ -226,7 +233,7 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Writes a gauge, with its labels.
+    /// Writes the series of a gauge.
     ///
     /// # Errors
     /// The writer fails.
@@ -255,9 +262,8 @@ impl Page<'_> {
     }
 }
 
-/// Whether a count is exported: once anything has happened, for there are many releases, and most combinations never come.
-/// Those that are `watched` are exported from the start. Prometheus sees no step where a series begins, so the first failure
-/// would be none to it.
+/// Whether a count is exported: from its first increment on, because most combinations of labels never occur. Series that are
+/// `watched` are exported from the start, because Prometheus's `increase` does not count the first value of a series.
 fn is_exported(count: u64, watched: bool) -> bool {
     watched || count > 0
 }

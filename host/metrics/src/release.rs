@@ -12,19 +12,19 @@ const CALL: &[f64] = &[
     0.05, 0.1, 0.25, 0.5, 1.0,
 ];
 
-/// How a policy may fail, as `Fault::kind` has it.
+/// The kinds of faults, as `Fault::kind` in `airlock-policy` names them.
 pub(super) const KINDS: [&str; 5] = ["trap", "timeout", "memory", "contract", "output"];
 
-/// Characters of a version that are exported; its author chooses it.
+/// The exported characters of a version, which the policy's author chooses.
 const VERSION: usize = 64;
 
-/// Digits of a digest that are exported: enough to distinguish builds.
+/// The exported digits of a digest.
 const DIGEST: usize = 12;
 
-/// The counts of one release.
+/// The metrics of one release.
 #[derive(Debug, Default)]
 pub struct ReleaseMetrics {
-    /// What it is. None for what is none of a registry's.
+    /// Empty for a release outside a registry.
     identity: OnceLock<ReleaseIdentity>,
     /// By route, and then by outcome.
     pub(super) requests: [[AtomicU64; RequestOutcome::ALL.len()]; Route::ALL.len()],
@@ -32,13 +32,13 @@ pub struct ReleaseMetrics {
     pub(super) faults: [AtomicU64; KINDS.len()],
     /// Requests that it served as a canary.
     pub(super) canary: AtomicU64,
-    /// How often it is in memory: more than once while old requests run on with other settings.
+    /// How many times it is in memory: more than once while old requests run with other settings.
     resident: AtomicU64,
-    /// How long calls take, over all releases of a gateway.
+    /// The times of calls, shared by all releases of a gateway.
     calls: Arc<AllCallTimes>,
 }
 
-/// What operators know a release by.
+/// The name, version and digest of a release.
 #[derive(Debug)]
 pub(super) struct ReleaseIdentity {
     pub(super) name: String,
@@ -52,9 +52,9 @@ pub(super) type AllCallTimes = [CallTimes; CallPurpose::ALL.len()];
 /// The purpose of a call into a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallPurpose {
-    /// For a client.
+    /// To serve a client.
     Serving,
-    /// To compare its results with those that are served.
+    /// To compare the results with those of the release that serves.
     Shadow,
 }
 
@@ -63,7 +63,7 @@ impl CallPurpose {
         [(Self::Serving, "serving"), (Self::Shadow, "shadow")];
 }
 
-/// How long the calls into policies take, by export.
+/// Declares `CallTimes`: the times of calls into policies, by export.
 macro_rules! calls {
     ($($export:ident),*) => {
         #[derive(Debug)]
@@ -125,12 +125,12 @@ impl ReleaseMetrics {
         self.identity.get()
     }
 
-    /// How long its calls for this take.
+    /// The times of calls for this purpose.
     pub fn calls(&self, purpose: CallPurpose) -> &CallTimes {
         &self.calls[purpose as usize]
     }
 
-    /// A call has failed in this way. None: not by the policy's fault.
+    /// Counts a fault of this kind. `None` is no fault of the policy.
     pub fn failed(&self, kind: Option<&str>) {
         let kind = KINDS.iter().position(|known| Some(*known) == kind);
         if let Some(kind) = kind {
@@ -138,22 +138,22 @@ impl ReleaseMetrics {
         }
     }
 
-    /// It was chosen as a canary.
+    /// Counts a request for which the release was chosen as the canary.
     pub fn chosen_as_canary(&self) {
         self.canary.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Whether it is in memory: it has a role, or serves a request still.
+    /// Whether it is in memory: it has a role or serves a request.
     pub(super) fn is_used(&self) -> bool {
         self.resident.load(Ordering::Relaxed) > 0
     }
 
-    /// It is in memory.
+    /// Records that it was loaded.
     pub fn loaded(&self) {
         self.resident.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It was freed.
+    /// Records that it was freed.
     pub fn freed(&self) {
         self.resident.fetch_sub(1, Ordering::Relaxed);
     }

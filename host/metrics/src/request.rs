@@ -17,12 +17,12 @@ struct RequestState {
     metrics: Metrics,
     route: Route,
     began: Instant,
-    /// Of the release that serves it, once that is chosen.
+    /// The metrics of the release that serves it, once that is chosen.
     release_metrics: OnceLock<Arc<ReleaseMetrics>>,
     failed: AtomicBool,
-    /// Time in line, in nanoseconds.
+    /// Time in the queue, in nanoseconds.
     queued: AtomicU64,
-    /// When a turn was first requested of Codex.
+    /// When the first turn was requested from Codex.
     requested: OnceLock<Instant>,
     /// Turns that run on Codex.
     turns: AtomicUsize,
@@ -31,12 +31,12 @@ struct RequestState {
 }
 
 impl RequestState {
-    /// The time that was neither Codex's nor spent in the queue. None: no turn was requested.
+    /// The time that was neither Codex's nor spent in the queue. `None` if no turn was requested.
     fn overhead(&self, whole: Duration) -> Option<Duration> {
         let requested = self.requested.get()?.saturating_duration_since(self.began);
         let reported = match self.turns.load(Ordering::Relaxed) {
             0 => Duration::from_nanos(self.reported.load(Ordering::Relaxed)),
-            // The client has left during a turn.
+            // The client left during a turn.
             _ => whole,
         };
         let codex = reported.saturating_sub(requested);
@@ -62,13 +62,13 @@ impl RequestMetrics {
         }))
     }
 
-    /// This release serves it.
+    /// Records the release that serves the request.
     pub fn served_by(&self, release_metrics: &Arc<ReleaseMetrics>) {
-        // A request is served by one release, so the first that is named is the only one.
+        // One release serves a request, so a second call would repeat the first.
         let _ = self.0.release_metrics.set(release_metrics.clone());
     }
 
-    /// It has been in line for turns, maybe for no time.
+    /// Records the time in the queue, which may be zero.
     pub fn queued(&self, waited: Duration) {
         let state = &self.0;
         state
@@ -77,7 +77,7 @@ impl RequestMetrics {
         state.metrics.0.queue.observe(waited);
     }
 
-    /// A turn is requested of Codex now, or its continuation.
+    /// Records that a turn is requested from Codex now, or its continuation.
     pub fn request_turn(&self) -> TurnMetrics {
         let state = &self.0;
         state.turns.fetch_add(1, Ordering::Relaxed);
@@ -88,35 +88,36 @@ impl RequestMetrics {
         }
     }
 
-    /// It fans out over so many candidates.
+    /// Begins the metrics of a fan-out over this many candidates.
     pub fn fanned_out(&self, candidates: u32) -> FanOutMetrics {
         FanOutMetrics::new(self.0.metrics.clone(), candidates)
     }
 
-    /// The first token is ready for the stream. Called once.
+    /// Records that the first token is ready for the stream. Called once.
     pub fn first_token(&self) {
         let state = &self.0;
         state.metrics.0.first.observe(state.began.elapsed());
     }
 
-    /// So many frames of its stream went out.
+    /// Counts frames of its stream that were sent.
     pub fn sent(&self, frames: usize) {
         let chunks = &self.0.metrics.0.chunks;
         chunks.fetch_add(frames as u64, Ordering::Relaxed);
     }
 
-    /// Its stream ended with an error, whatever its status was.
+    /// Records that its stream ended with an error, whatever its status was.
     pub fn failed(&self) {
         self.0.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Its stream is open until this is dropped.
+    /// Records that its stream is open until the result is dropped.
     pub fn open(&self) -> OpenStream {
         self.0.metrics.0.streams.fetch_add(1, Ordering::Relaxed);
         OpenStream(self.clone())
     }
 
-    /// The request has finished. Called once. `status`: None if none was sent. `whole`: the response was sent to its end.
+    /// Records the end of the request. Called once. `status`: `None` if none was sent. `whole`: whether the response was sent to
+    /// its end.
     pub fn finished(&self, status: Option<u16>, whole: bool) {
         let state = &self.0;
         let counts = &state.metrics.0;
@@ -141,11 +142,11 @@ impl RequestMetrics {
     }
 }
 
-/// A turn that a request has begun or continued. It runs until this is dropped.
+/// The metrics of a turn that a request has begun or continued. It counts as running until this is dropped.
 #[derive(Debug)]
 pub struct TurnMetrics {
     metrics: RequestMetrics,
-    /// When Codex ended it. None: it was cut short, or never began.
+    /// When Codex ended the turn. None: it was cut short, or never began.
     ended: Option<Instant>,
 }
 
@@ -155,7 +156,7 @@ impl TurnMetrics {
         self.ended = Some(when);
     }
 
-    /// Records the tokens that it used for this request. Called once.
+    /// Records the tokens that the turn used for this request. Called once.
     pub fn record_usage(&self, used: TokenCounts) {
         self.metrics.0.metrics.0.tokens.add(used);
     }
@@ -175,7 +176,7 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// A stream that is open.
+/// An open stream.
 #[derive(Debug)]
 pub struct OpenStream(RequestMetrics);
 
@@ -207,7 +208,7 @@ mod tests {
         state.reported = AtomicU64::new(nanoseconds(milliseconds(60)));
         state.queued = AtomicU64::new(nanoseconds(milliseconds(5)));
         assert_eq!(state.overhead(milliseconds(100)), Some(milliseconds(45)));
-        // Codex is still at it.
+        // A turn still runs.
         state.turns = AtomicUsize::new(1);
         assert_eq!(state.overhead(milliseconds(100)), Some(milliseconds(5)));
     }

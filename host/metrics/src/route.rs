@@ -1,6 +1,6 @@
 //! The labels of a finished request: its route and its outcome.
 
-/// Where a request went. A closed list: paths come from clients.
+/// The route of a request. A closed list, because paths come from clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Chat,
@@ -8,7 +8,7 @@ pub(super) enum Route {
     Probes,
     Metrics,
     Admin,
-    /// Whether Codex is there, and signing in and out.
+    /// The account and the state of Codex.
     Codex,
     Other,
 }
@@ -41,11 +41,11 @@ impl Route {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestOutcome {
-    /// Answered to the end.
+    /// The whole response was sent.
     Ok,
-    /// The client's mistake: a status of 400 to 499.
+    /// The client's error: a status of 400 to 499.
     Refused,
-    /// Ours, or the model's: a status from 500 on, or a stream that ended with an error.
+    /// The gateway's or the model's error: a status from 500 on, or a stream that ended with an error.
     Failed,
     /// The client left before the end.
     Left,

@@ -1,21 +1,21 @@
-//! Events that wait: what they cost in memory, and which of them continue one another.
+//! Events that wait: their size in memory, and the joining of pieces that continue one another.
 
 use std::collections::HashMap;
 
 use crate::wit::{Event, EventKind};
 
-/// What an event costs besides its text, in bytes, so that many small ones count too.
+/// Bytes that an event counts besides its text, so that many small events count, too.
 pub const COST: usize = 128;
 
-/// Bytes of text up to which pieces are joined, so that no call into a policy has to carry a huge one.
+/// The most bytes of a joined text, so that no call into a policy carries a huge one.
 const JOINED: usize = 256 << 10;
 
-/// What an event that waits costs, in bytes.
+/// Bytes that a waiting event counts: its text and [`COST`].
 pub fn cost(kind: &EventKind) -> usize {
     COST + size(kind)
 }
 
-/// Bytes of what the model has written in an event, or Codex of it.
+/// Bytes of an event's text, or of Codex's notification.
 pub fn size(kind: &EventKind) -> usize {
     match kind {
         EventKind::Text(text) => text.text.len(),
@@ -29,7 +29,7 @@ pub fn size(kind: &EventKind) -> usize {
     }
 }
 
-/// Appends `next` to `last` if it continues the same message or the same part of the reasoning.
+/// Appends `next` to `last` if it continues the same message or the same part of the reasoning. Returns whether it did.
 pub fn join(last: &mut EventKind, next: &EventKind) -> bool {
     match (last, next) {
         (EventKind::Text(last), EventKind::Text(next))
@@ -52,8 +52,8 @@ fn fits(last: &str, next: &str) -> bool {
     last.len() + next.len() <= JOINED
 }
 
-/// Joins pieces of the same thing, source by source: each source keeps its order, and what it says moves to where it
-/// began to say it.
+/// Joins pieces that continue one another, source by source. Each source keeps its order; a joined piece moves to the position
+/// of its first part.
 pub fn compact(events: &mut Vec<Event>) {
     let mut last: HashMap<u32, usize> = HashMap::new();
     let mut compacted: Vec<Event> = Vec::new();

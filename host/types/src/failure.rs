@@ -1,20 +1,20 @@
-//! What went wrong, in two voices: a `Problem` for the client, a cause for the log.
+//! Failures of requests: a `Problem` for the client and a cause for the log.
 
 use std::fmt;
 
 use crate::wit::{Problem, ProblemKind};
 
-/// A failure on a request's way. Only `problem` reaches the client; `cause` goes to the log.
+/// A failure of a request. Only `problem` is sent to the client; `cause` goes to the log.
 #[derive(Debug)]
 pub struct Failure {
     /// All that the client may learn.
     pub problem: Problem,
-    /// What really happened, for the log alone.
+    /// The cause, for the log alone.
     pub cause: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// A failure of this kind, with a stable code and a message for the client.
+    /// A failure of this kind, with a stable code and a message for the client, and without a cause.
     pub fn new(kind: ProblemKind, code: &str, message: impl Into<String>) -> Self {
         Self {
             problem: Problem {
@@ -28,27 +28,27 @@ impl Failure {
         }
     }
 
-    /// The gateway stops, and the time that it gives to running replies is over.
+    /// The failure of a request that still runs when the drain of a stopping gateway ends. The client may retry after 5 s.
     pub fn stopping() -> Self {
         let message = "the gateway is stopping; try again in a moment";
         Self::new(ProblemKind::Overloaded, "gateway_stopping", message).retry_after(5)
     }
 
-    /// Names the request's field at fault.
+    /// Sets the request's field at fault: `messages[2].content`.
     #[must_use]
     pub fn at(mut self, param: impl Into<String>) -> Self {
         self.problem.param = Some(param.into());
         self
     }
 
-    /// Tells the client when trying again makes sense.
+    /// Sets the time after which the client may retry, in seconds.
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.problem.retry_after_seconds = Some(seconds);
         self
     }
 
-    /// Adds what really happened.
+    /// Sets the cause.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
@@ -77,7 +77,6 @@ impl std::error::Error for Failure {
     }
 }
 
-/// `Problem` alone, where nothing is to log.
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         failure.problem

@@ -1,4 +1,4 @@
-//! The vocabulary that Codex's side, the policies' side and the server share: the types of the WIT boundary, and failures.
+//! The types that the crates for Codex, policies and the server share: those of the WIT boundary, and failures.
 
 pub mod events; // batches of turn events
 pub mod failure; // an error for the client, with its cause for the log

@@ -1,17 +1,17 @@
-//! Work that would keep the serving thread for too long, run on a blocking thread of tokio's.
+//! Moves work that would hold up the serving thread to a blocking thread of tokio.
 
 use tokio::task::spawn_blocking;
 
 use crate::failure::Failure;
 use crate::wit::ProblemKind;
 
-/// Bytes from which on going through them keeps others waiting: a millisecond and more.
+/// The bytes from which on work takes a millisecond or more, so that it moves to a blocking thread.
 pub const LARGE: usize = 1 << 20;
 
-/// Does work on so many bytes: on many by a thread of its own, for whoever serves has others to serve.
+/// Runs work on this many bytes: on a blocking thread from [`LARGE`] on, else on the calling thread.
 ///
 /// # Errors
-/// The work panicked, on that thread.
+/// The work panicked on a blocking thread.
 pub async fn offload<T: Send + 'static>(
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
@@ -22,7 +22,7 @@ pub async fn offload<T: Send + 'static>(
     blocking(work).await
 }
 
-/// Does work on a thread of its own, whatever its size.
+/// Runs work on a blocking thread.
 ///
 /// # Errors
 /// The work panicked.

@@ -1,4 +1,4 @@
-//! The boundary's types, generated from `wit/`, and their re-exports. Nothing else.
+//! The types of the WIT boundary, generated from `wit/`.
 
 #[allow(
     missing_docs,
@@ -7,7 +7,7 @@
     reason = "bindgen-generated code; the documentation is in wit/"
 )]
 mod generated {
-    /// The newest version. All of the host speaks it.
+    /// The newest version, which the host uses.
     pub mod newest {
         wasmtime::component::bindgen!({
             world: "relayer",
@@ -29,10 +29,10 @@ pub use generated::newest::exports::airlock::policy::relay::Pattern;
 pub use generated::newest::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
 pub use generated::newest::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
 
-/// The shared vocabulary, whole: what bindings of other versions refer to.
+/// All types of the interface `types`, which the bindings of other versions refer to.
 pub use generated::newest::airlock::policy::types;
 
-/// The interfaces that a policy exports, for the one place that calls them.
+/// The interfaces that a policy exports.
 pub mod exports {
     pub use super::generated::newest::exports::airlock::policy::{
         admit, manifest, prompt, relay, synthesize, translate,
