@@ -1,4 +1,4 @@
-//! How fast a policy is: the time of each request before and after its turn, and of each event.
+//! Measures a policy: instantiation, `render`, `feed` for each event, and `finish`.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use airlock_policy::trial::{self, NOW, context};
 use airlock_policy::{CallResult, PolicyCall, Release, Replay};
 use airlock_types::wit::{Ending, Event, EventKind, Request, Text};
 
-/// How long one operation is measured, after which no further round begins.
+/// The time after which no further round of an operation begins.
 const TIME: Duration = Duration::from_millis(1500);
 
 /// The most rounds of one operation.
@@ -108,7 +108,7 @@ pub async fn instantiated(release: &Release) -> Result<Duration, String> {
     session.map(|_| time).map_err(|fault| fault.to_string())
 }
 
-/// Renders a request of about so many bytes, and returns the time that it took.
+/// Renders a request of about `bytes` bytes, and returns the time that it took.
 ///
 /// # Errors
 /// The policy's fault, or its refusal.
@@ -119,7 +119,7 @@ pub async fn rendered(release: &Release, bytes: usize) -> Result<Duration, Strin
     timed(&mut replay, &PolicyCall::Render(request(true, bytes))).await
 }
 
-/// Feeds the events of a round, so many in a batch, and returns the time that they took together.
+/// Feeds the events of a round in batches of `batch` events, and returns the time of all.
 ///
 /// # Errors
 /// The policy's fault.
@@ -169,7 +169,7 @@ async fn timed(replay: &mut Replay, call: &PolicyCall) -> Result<Duration, Strin
     }
 }
 
-/// A request of about so many bytes.
+/// A request of about `bytes` bytes.
 fn request(streaming: bool, bytes: usize) -> Request {
     let filler = "All work and no play. ".repeat(bytes / 22);
     let body = format!(

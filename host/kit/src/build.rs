@@ -1,4 +1,4 @@
-//! Builds a project into a policy: cargo compiles it, and the module becomes a component that the shipped policy completes.
+//! Builds a project: cargo compiles it, and its module becomes a component that the base completes.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,7 +12,7 @@ use super::TARGET;
 use super::compose::{ComposeError, Composed, Part, compose};
 use airlock_base::file;
 
-/// The error code of rustc if the standard library of a target is not installed.
+/// The error code of rustc if a target's standard library is not installed.
 const MISSING_LIBRARY: &str = "E0463";
 
 /// A policy that was built and written.
@@ -190,7 +190,7 @@ fn compile(
         Some(stdout) => read_messages(BufReader::new(stdout), manifest, err),
         None => Ok(CargoOutput::default()),
     };
-    // Before an error of its output is returned: the process must be reaped.
+    // Before an error of the output is returned, because the process must be reaped.
     let status = child.wait()?;
     let output = output?;
     match (status.success(), output.module) {

@@ -1,10 +1,10 @@
-//! Whether a component is fit to serve: its imports and world, its manifest, the conformance set, and hostile inputs.
+//! Checks whether a component is fit to serve: its imports and world, its manifest, the conformance set, and hostile inputs.
 
-mod hostile; // inputs that no client and no Codex should send
-mod parameters; // which parameters of a request it honours
-mod report; // the results, as they come
+mod hostile; // inputs that neither clients nor Codex should send
+mod parameters; // the parameters of requests that it honours
+mod report; // the report
 mod stats; // time and memory of calls
-mod trial; // one hostile input, from beginning to end
+mod trial; // one hostile input
 
 use serde_json::Map;
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use wit_component::ComponentEncoder;
 
-/// Why bytes cannot be made a component.
+/// Why bytes make no component.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComponentError {
     /// The header is not that of WebAssembly.
@@ -15,11 +15,10 @@ pub enum ComponentError {
     Module(String),
 }
 
-/// The component of a file: a component as it is, or a core module encoded by its component-type section, which
-/// wit-bindgen writes.
+/// Returns a component as it is, and a core module encoded by its component-type section, which wit-bindgen writes.
 ///
 /// # Errors
-/// The bytes are neither, or the module and its section do not match.
+/// The bytes are neither, or the module does not match its section.
 pub(super) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ComponentError> {
     // The magic number, the version, and the layer, which is 1 for components and 0 for modules.
     match bytes {
@@ -38,7 +37,7 @@ pub(super) fn component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, ComponentError> {
     }
 }
 
-/// An error on one line.
+/// An error's text on one line.
 pub(super) fn line(error: std::fmt::Arguments<'_>) -> String {
     let text = error.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ")

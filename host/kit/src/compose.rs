@@ -1,6 +1,6 @@
-//! Parts that export some of the world's interfaces, completed with the rest from a whole policy.
+//! Composes parts, which export some of the world's interfaces, into a policy. The other interfaces come from a base.
 
-mod error; // why they make none
+mod error; // why parts make no policy
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,7 +13,7 @@ use super::component::{component, line};
 /// The package whose interfaces policies export.
 const PACKAGE: &str = "airlock:policy/";
 
-/// Its versions.
+/// The versions of the world.
 static VERSIONS: [Version; 2] = [
     Version {
         number: "0.1.0-draft",
@@ -27,44 +27,44 @@ static VERSIONS: [Version; 2] = [
     },
 ];
 
-/// A version of the world. Interfaces stand in the order in which people are told of them.
+/// A version of the world. Interfaces are in the order of messages.
 struct Version {
     /// `0.3.0-draft`
     number: &'static str,
-    /// Those of a whole policy.
+    /// The interfaces that a policy must export.
     interfaces: &'static [&'static str],
-    /// What a policy may leave out, and the interface whose resource each is about.
+    /// The optional interfaces, each with the interface whose resource it uses.
     optional: &'static [(&'static str, &'static str)],
 }
 
 impl Version {
-    /// All of them.
+    /// All interfaces.
     fn all(&self) -> impl Iterator<Item = &'static str> {
         let optional = self.optional.iter().map(|(interface, _)| *interface);
         self.interfaces.iter().copied().chain(optional)
     }
 
-    /// An interface's whole name: `airlock:policy/admit@0.3.0-draft`.
+    /// The full name of an interface: `airlock:policy/admit@0.3.0-draft`.
     fn item(&self, interface: &str) -> String {
         format!("{PACKAGE}{interface}@{}", self.number)
     }
 }
 
-/// A file that takes part in a composition.
+/// A part of a composition.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
-    /// What messages call it: the file's name.
+    /// The name in messages: the file's name.
     pub name: &'a str,
     /// A component, or a core module with the component-type section.
     pub bytes: &'a [u8],
 }
 
-/// A whole policy.
+/// A composed policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composed {
     /// The component.
     pub bytes: Vec<u8>,
-    /// Each of its interfaces, and the name of the part that it comes from.
+    /// Its interfaces, each with the name of the part that exports it.
     pub origins: Vec<(&'static str, String)>,
 }
 
@@ -72,21 +72,21 @@ pub struct Composed {
 struct Piece<'a> {
     name: &'a str,
     package: PackageId,
-    /// What it speaks, as an index into `VERSIONS`.
+    /// The version of the world that it speaks, as an index of `VERSIONS`.
     version: usize,
-    /// The interfaces of the world that it exports, with their types.
+    /// The interfaces of the world that it exports.
     exports: BTreeMap<&'static str, ItemKind>,
-    /// Those that it imports: it wraps what the base exports.
+    /// The interfaces of the world that it imports from the base.
     imports: BTreeMap<&'static str, ItemKind>,
 }
 
-/// Makes a whole policy of parts: each interface from the part that exports it, or else from the base. What is optional
-/// comes with the interface that it is about, or not at all. An interface of the world that a part imports is the base's,
-/// so a part can wrap it; what else parts import, the whole imports. One part that is whole already is given back as it
-/// is, or as a component.
+/// Composes parts into a policy: each interface comes from the part that exports it, else from the base. An optional
+/// interface comes from the part with the interface whose resource it uses, or is left out. An interface of the world that a
+/// part imports is the base's, so that a part can wrap it; the policy has all other imports of the parts. A single part that
+/// exports everything is returned alone, without the base.
 ///
 /// # Errors
-/// A part is none, two export the same interface, they speak different versions of the world, or an interface is
+/// A part is invalid, two parts export the same interface, parts speak different versions of the world, or an interface is
 /// missing.
 pub fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, ComposeError> {
     let mut graph = CompositionGraph::new();
@@ -107,7 +107,7 @@ pub fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, ComposeE
             }
         }
     }
-    // A base is a sandbox within the sandbox: it has memory of its own, so it is only there where it is needed.
+    // The base has a memory of its own, so it is left out if it is not needed.
     let whole = world.interfaces.iter().all(|it| makers.contains_key(it))
         && pieces.iter().all(|piece| piece.imports.is_empty());
     if whole && let ([part], [piece]) = (parts, pieces.as_slice()) {
@@ -126,7 +126,7 @@ pub fn compose(parts: &[Part<'_>], base: &Part<'_>) -> Result<Composed, ComposeE
         pieces.push(base);
     }
     for (interface, of) in world.optional {
-        // The base's is about resources of the base, and not about those of a part.
+        // An optional interface of the base cannot use the resource of another part.
         if makers.get(interface) != makers.get(of) {
             makers.remove(interface);
         }
@@ -145,7 +145,7 @@ fn bytes_of<'a>(part: &Part<'a>) -> Result<std::borrow::Cow<'a, [u8]>, ComposeEr
     })
 }
 
-/// Adds a part to the graph, and sees which interfaces it exports.
+/// Adds a part to the graph, and finds its interfaces.
 fn register<'a>(
     graph: &mut CompositionGraph,
     index: usize,
@@ -173,7 +173,7 @@ fn register<'a>(
     })
 }
 
-/// The interfaces of this version that a component imports, but for the one that holds only types.
+/// The interfaces of this version that a component imports, without `types`.
 fn imports(types: &Types, package: &Package, version: usize) -> BTreeMap<&'static str, ItemKind> {
     let imports = types[package.ty()].imports.iter();
     let of_the_world = imports.filter_map(|(import, kind)| {
@@ -183,7 +183,7 @@ fn imports(types: &Types, package: &Package, version: usize) -> BTreeMap<&'stati
     of_the_world.collect()
 }
 
-/// The version that a component speaks, and what it exports of it.
+/// The version that a component speaks, and the interfaces of it that it exports.
 fn exports(
     name: &str,
     types: &Types,
@@ -250,8 +250,8 @@ fn one_version(pieces: &[Piece<'_>]) -> Result<usize, ComposeError> {
     }
 }
 
-/// Whether the base can complete the parts: it speaks their version, has what they lack, and what they replace is what
-/// it has.
+/// Checks that the base can complete the parts: it speaks their version, exports what they lack and import, and their
+/// interfaces have the types of its own.
 fn complete(
     graph: &CompositionGraph,
     parts: &[Piece<'_>],
@@ -302,7 +302,7 @@ fn complete(
     }
 }
 
-/// Whether the functions of an interface can be called as those of another.
+/// Checks that the functions of an interface can be called as those of another.
 fn fits(types: &Types, found: ItemKind, expected: ItemKind) -> Result<(), String> {
     let (ItemKind::Instance(found), ItemKind::Instance(expected)) = (found, expected) else {
         return Err("it is no interface".to_owned());
@@ -310,7 +310,7 @@ fn fits(types: &Types, found: ItemKind, expected: ItemKind) -> Result<(), String
     let mut seen = HashSet::default();
     let mut checker = SubtypeChecker::new(&mut seen);
     for (name, expected) in &types[expected].exports {
-        // Types without a function of theirs may be left out.
+        // Types that no function uses may be missing.
         if !matches!(expected, ItemKind::Func(_)) {
             continue;
         }
@@ -324,7 +324,7 @@ fn fits(types: &Types, found: ItemKind, expected: ItemKind) -> Result<(), String
     Ok(())
 }
 
-/// Instantiates whoever makes an interface, and exports it.
+/// Instantiates the part of each interface, and exports the interface. Returns the origins.
 fn export(
     graph: &mut CompositionGraph,
     world: &Version,
@@ -351,7 +351,7 @@ fn export(
     Ok(origins)
 }
 
-/// Instantiates a piece once, with the base's interfaces for those that it imports. The base is the last piece.
+/// Instantiates a piece once, with the base's interfaces as its imports. The base is the last piece.
 fn instantiate(
     graph: &mut CompositionGraph,
     world: &Version,

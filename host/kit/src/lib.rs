@@ -1,13 +1,13 @@
 //! The kit of policy authors: projects, builds, compositions, checks, benchmarks and replays.
 
 pub mod bench; // the time of each operation
-mod build; // a project into a policy
-mod check; // whether a component is fit to serve
-mod component; // core modules as components
-mod compose; // parts into a whole policy
-mod play; // one tape on one release
-mod project; // a new project
-mod replay; // tapes on a release, or on two
+mod build; // builds a project
+mod check; // checks whether a component is fit to serve
+mod component; // encodes core modules as components
+mod compose; // composes parts into a policy
+mod play; // plays a tape on a release
+mod project; // creates a project
+mod replay; // compares the results of replays
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! One tape on one release: the results as lines that people and programs can compare.
+//! Plays a tape on a release, with the results as lines to compare.
 
 use std::fmt::Debug;
 
@@ -9,8 +9,8 @@ use airlock_policy::tape::Tape;
 use airlock_policy::{CallResult, Fault, PolicyCall, Release, Replay};
 use airlock_types::wit::{Admission, Closing, Frame, Output, Plan, Problem};
 
-/// Plays a tape to its end, or to a refusal or fault. The release's private data is left out of the lines: its notes, and
-/// the keys of its parked turns.
+/// Plays a tape to its end, or to a refusal or fault. The lines have no private data of the release: neither its notes nor the
+/// keys of its parked turns.
 ///
 /// # Errors
 /// No sandbox could be started.

@@ -1,4 +1,4 @@
-//! A project to start from: a crate that does something small and real in one role, and builds with one command.
+//! Creates projects: crates with a small, working policy in one role, which `airlock policy build` builds.
 
 mod role; // the interfaces of a project
 
@@ -12,7 +12,7 @@ use airlock_policy::SHIPPED;
 use self::role::InterfaceTemplate;
 pub use self::role::ProjectRole;
 
-/// The contract that each project has a copy of.
+/// The WIT, of which each project has a copy.
 const WIT: [(&str, &str); 8] = [
     ("admit.wit", include_str!("../../../wit/admit.wit")),
     ("manifest.wit", include_str!("../../../wit/manifest.wit")),
@@ -36,14 +36,14 @@ const LIBRARY: &str = include_str!("template/src/lib.rs.in");
 const SERDE_JSON: &str =
     "serde_json = { version = \"1\", default-features = false, features = [\"alloc\"] }\n";
 
-/// Characters of the longest name of a policy.
+/// The most characters of a policy's name.
 const NAME_LENGTH: usize = 64;
 
 /// The name of a policy: `[a-z0-9][a-z0-9_-]{0,63}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyName(String);
 
-/// Why a text is no name for a new policy.
+/// Why a text is not the name of a new policy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyNameError {
     /// It has other characters, or is too long.
@@ -196,7 +196,7 @@ fn modules(interfaces: &[InterfaceTemplate]) -> String {
     lines.collect()
 }
 
-/// The statements of the project's world. The shipped interfaces that it imports are put in by `airlock policy build`.
+/// The statements of the project's world. `airlock policy build` provides the shipped interfaces that it imports.
 fn worlds(interfaces: &[InterfaceTemplate]) -> String {
     let included = ["describer"]
         .into_iter()

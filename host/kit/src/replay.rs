@@ -1,4 +1,4 @@
-//! Tapes played twice on a release, or on two releases, and where the results differ.
+//! Plays a tape twice on a release, or on two releases, and compares the results.
 
 use similar::TextDiff;
 

@@ -1,4 +1,4 @@
-//! Inputs that no client and no Codex should send. A policy may refuse them or answer them, but must not fail.
+//! Inputs that neither clients nor Codex should send. A policy may refuse or answer them, but must not fail.
 
 use airlock_policy::trial::{Batches, NOW, Trial, broken_stream};
 use airlock_types::wit::{

@@ -1,5 +1,5 @@
-//! Which parameters of a chat completion a policy honours. Each is rendered in a request of its own, whose plan must show
-//! its effect.
+//! Finds the parameters of a chat completion that a policy honours: renders each in a request of its own, whose plan must
+//! show its effect.
 
 use super::report::CheckStatus;
 use airlock_policy::trial::request;

@@ -1,4 +1,4 @@
-//! The report of a check, and how it is shown while it grows: some checks take minutes.
+//! The report of a check, and its progress, because some checks take minutes.
 
 use serde::Serialize;
 

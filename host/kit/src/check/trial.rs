@@ -1,4 +1,4 @@
-//! One hostile request from beginning to end, with statistics of its calls.
+//! Runs one hostile request, with statistics of its calls.
 
 use super::stats::CallStats;
 use airlock_policy::trial::{Trial, TrialCall, TrialOutcome};

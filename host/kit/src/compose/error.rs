@@ -1,19 +1,19 @@
-//! Why parts make no policy, each time with the part and what it exports.
+//! The errors of compositions.
 
 use crate::component::ComponentError;
 
 /// Why parts make no policy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
-    /// A file that holds neither a component nor a module for one.
+    /// A part is neither a component nor a module for one.
     #[error("cannot use {part}: {error}")]
     Part {
-        /// Whose bytes.
+        /// The part.
         part: String,
-        /// What is wrong with them.
+        /// The reason.
         error: ComponentError,
     },
-    /// A component that does not hold together.
+    /// A part is an invalid component.
     #[error("cannot use {part}: it is not a valid component: {detail}")]
     Invalid {
         /// Whose component.
@@ -27,7 +27,7 @@ pub enum ComposeError {
         /// Whose component.
         part: String,
     },
-    /// An interface that no version of the world has.
+    /// A part exports an interface that no version of the world has.
     #[error("{part} exports {export}, which this airlock does not know")]
     Unknown {
         /// Whose component.
@@ -35,45 +35,45 @@ pub enum ComposeError {
         /// The export.
         export: String,
     },
-    /// Two versions of the world.
+    /// Parts speak different versions of the world.
     #[error(
         "{part} speaks airlock:policy@{version}, but {other} speaks @{other_version}: a policy speaks one version"
     )]
     Mixed {
-        /// One of them.
+        /// A part.
         part: String,
-        /// What it speaks.
+        /// Its version.
         version: &'static str,
-        /// The other.
+        /// The other part.
         other: String,
-        /// What that speaks.
+        /// The version of the other part.
         other_version: &'static str,
     },
-    /// A part older or newer than the base.
+    /// A part and the base speak different versions of the world.
     #[error(
         "{part} speaks airlock:policy@{version}, but {base}, which it would be completed from, speaks @{base_version}: name a policy of its version with --onto"
     )]
     OtherBase {
         /// The part.
         part: String,
-        /// What it speaks.
+        /// Its version.
         version: &'static str,
         /// The base.
         base: String,
-        /// What that speaks.
+        /// The base's version.
         base_version: &'static str,
     },
-    /// One interface twice.
+    /// Two parts export an interface.
     #[error("both {first} and {second} export {interface}: leave one of them out")]
     Twice {
         /// The interface.
         interface: &'static str,
-        /// One of them.
+        /// One part.
         first: String,
-        /// The other.
+        /// The other part.
         second: String,
     },
-    /// An interface that nobody has.
+    /// Neither a part nor the base exports an interface.
     #[error("nobody exports {interface}: no part does, nor does {base}")]
     Missing {
         /// The interface.
@@ -81,19 +81,19 @@ pub enum ComposeError {
         /// The base.
         base: String,
     },
-    /// An interface without the one whose resource it is about.
+    /// A part exports an interface without the one whose resource it uses.
     #[error(
         "{part} exports {interface} without {of}, whose resource it is about: export both, or neither"
     )]
     Alone {
-        /// Whose component.
+        /// The part.
         part: String,
         /// The interface.
         interface: &'static str,
-        /// What it lacks.
+        /// The missing interface.
         of: &'static str,
     },
-    /// An interface that is not the one of its name.
+    /// An interface of a part has other types than the world's.
     #[error("{part} exports {interface}, but not as the world has it: {detail}")]
     Differs {
         /// Whose component.
@@ -103,7 +103,7 @@ pub enum ComposeError {
         /// What differs.
         detail: String,
     },
-    /// An import that the base cannot satisfy.
+    /// An import of a part has other types than the base's interface.
     #[error("{part} imports {interface}, but not as {base} exports it: {detail}")]
     Wraps {
         /// Whose component.
@@ -115,7 +115,7 @@ pub enum ComposeError {
         /// What differs.
         detail: String,
     },
-    /// The parts do not go together.
+    /// The graph of parts cannot be encoded.
     #[error("the parts cannot be put together: {0}")]
     Graph(String),
 }

@@ -1,4 +1,4 @@
-//! What a new project exports: its interfaces, with their template, their settings and what they leave out.
+//! The roles of a new project: the interfaces that it exports, with their templates, settings and limits.
 
 /// The interfaces that a new policy exports itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -1,10 +1,10 @@
-//! Decides whether a request may start now: first come, first served, and nobody joins a line that has become slow.
+//! Decides whether a request may start now: first come, first served, and a slow queue takes no more requests.
 
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::admit::{Admission, Guest, Load};
 
-/// Once somebody has waited so long, in milliseconds, nobody else joins the line.
+/// The wait of the first request, in milliseconds, from which on the queue takes no more.
 const PATIENCE: u64 = 10_000;
 
 impl Guest for Policy {
@@ -12,7 +12,7 @@ impl Guest for Policy {
         if load.wanted > load.capacity {
             return Admission::Refuse(too_many(&load));
         }
-        // Who waits goes first: otherwise a request that needs several turns would never get them.
+        // Waiting requests go first. Otherwise a request that needs several turns would never get them.
         if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
             return Admission::Run;
         }

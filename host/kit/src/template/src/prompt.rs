@@ -5,12 +5,12 @@ use crate::bindings::airlock::policy::prompt as shipped;
 use crate::bindings::airlock::policy::types::{Problem, Request};
 use crate::bindings::exports::airlock::policy::prompt::{Guest, Plan, Resume, ToolResult};
 
-/// What every answer keeps to.
+/// A rule for every answer.
 const HOUSE_RULE: &str = "Answer in at most five sentences, unless the user asks for more.";
 
 impl Guest for Policy {
     fn render(request: Request) -> Result<Plan, Problem> {
-        // Tools, images, formats, efforts, fan-outs: all of it is in this plan already.
+        // The shipped plan has tools, images, formats, efforts and fan-outs.
         let plan = shipped::render(&request)?;
         Ok(with_house_rule(plan))
     }
@@ -28,7 +28,7 @@ fn with_house_rule(plan: shipped::Plan) -> Plan {
     }
 }
 
-/// The same plan. What is imported and what is exported are two types, though their members are the same.
+/// The same plan: the imported and the exported type are two types with the same members.
 fn exported(plan: shipped::Plan) -> Plan {
     let result = |result: shipped::ToolResult| ToolResult {
         call: result.call,

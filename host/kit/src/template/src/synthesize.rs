@@ -12,22 +12,22 @@ impl Guest for Policy {
     type Panel = Panel;
 }
 
-/// Sits over the candidates of one request until the last of them has ended.
+/// Decides over the candidates of one request, once the last of them has ended.
 #[derive(Debug)]
 pub struct Panel(RefCell<State>);
 
 #[derive(Debug)]
 struct State {
-    /// How many candidates there are, and how many have not ended.
+    /// The number of candidates, and of those that have not ended.
     candidates: u32,
     running: u32,
-    /// The best so far: its rank, of which the least is best, and its number.
+    /// The best candidate so far: its rank, of which the lowest is best, and its number.
     best: Option<(Rank, u32)>,
-    /// Why the first that failed has failed.
+    /// The problem of the first candidate that failed.
     failed: Option<Problem>,
 }
 
-/// Whether the answer was cut short, and its length in characters: a whole answer goes before any that was cut.
+/// Whether the answer was cut short, and its length in characters. A whole answer ranks before one that was cut.
 type Rank = (bool, usize);
 
 impl GuestPanel for Panel {
@@ -40,7 +40,7 @@ impl GuestPanel for Panel {
         }))
     }
 
-    /// It waits for candidates alone, for no time.
+    /// The panel waits for candidates only, and not for a time.
     fn wake(&self, _now: u64) -> Verdict {
         Verdict::Wait(None)
     }
@@ -49,7 +49,7 @@ impl GuestPanel for Panel {
         let mut state = self.0.borrow_mut();
         state.running = state.running.saturating_sub(1);
         if let Some(rank) = rank(&outcome) {
-            // Of equals, the lower number.
+            // Of equal ranks, the lower number wins.
             let found = (rank, candidate);
             state.best = Some(state.best.map_or(found, |best| best.min(found)));
         } else if let Ending::Failed(problem) = outcome.ending {
@@ -70,13 +70,13 @@ impl GuestPanel for Panel {
         }
     }
 
-    /// It asks for no turn of its own, so nothing ever comes of one.
+    /// Never called: the panel requests no turns.
     fn judged(&self, _outcome: Outcome, _now: u64) -> Verdict {
         Verdict::Fail(nobody())
     }
 }
 
-/// None of what is no answer.
+/// The rank of an answer. `None` if the outcome is no answer.
 fn rank(outcome: &Outcome) -> Option<Rank> {
     let cut = match outcome.ending {
         Ending::Completed => false,

@@ -1,4 +1,4 @@
-//! Turns what Codex reports into chat completions: the answer's text, streamed and whole.
+//! Translates Codex's events into chat completions: the answer's text, streamed and whole.
 
 use std::cell::RefCell;
 
@@ -29,7 +29,7 @@ fn object(id: &str) -> Value {
     json!({"id": id, "object": "model", "created": 0, "owned_by": "codex"})
 }
 
-/// JSON without a character at which a client may end a line. Of these, serde_json leaves three as they are.
+/// JSON without the characters at which some clients end a line. serde_json does not escape three of them.
 fn one_line(value: &Value) -> String {
     let mut text = value.to_string();
     for (character, escape) in [
@@ -44,7 +44,7 @@ fn one_line(value: &Value) -> String {
     text
 }
 
-/// One response, as a stream and as a body: the host drops the frames if the client wants no stream.
+/// One response, as a stream and as a body. The host drops the frames if the client does not request a stream.
 #[derive(Debug)]
 pub struct Reply(RefCell<State>);
 
@@ -58,7 +58,7 @@ struct State {
     usage: Option<Usage>,
     /// Whether a frame was sent.
     begun: bool,
-    /// Whether text was sent that is void now. A stream cannot take it back.
+    /// Whether void text was sent. A stream cannot take it back.
     void: bool,
 }
 
@@ -81,7 +81,7 @@ impl GuestReply for Reply {
             frames: Vec::new(),
             handoff: None,
         };
-        // Source 0 is the answer. Others are candidates, of which nothing is shown.
+        // Source 0 is the answer. Other sources are candidates, which are not shown.
         for event in events.into_iter().filter(|event| event.source == 0) {
             match event.kind {
                 EventKind::Text(text) if text.phase != Some(Phase::Commentary) => {
@@ -129,7 +129,7 @@ impl State {
         }
     }
 
-    /// A piece of the answer. The first one has the role.
+    /// A frame with a piece of the answer. The first frame has the role.
     fn delta(&mut self, text: &str) -> Frame {
         let mut delta = json!({"content": text});
         if !self.begun {
@@ -223,7 +223,7 @@ fn done() -> Frame {
     }
 }
 
-/// A stream that fails ends with an error in a frame of its own.
+/// The frame of an error, with which a stream that fails ends.
 fn error(problem: &Problem) -> Frame {
     frame(&json!({
         "error": {

@@ -1,4 +1,4 @@
-//! Turns a chat completion request of text into turns for Codex, with a rule of the house before the system message.
+//! Renders a chat completion request of text into turns for Codex, with a rule of the house before the system message.
 //!
 //! Tools, images, formats and efforts are not in it.
 
@@ -16,7 +16,7 @@ const HOUSE_RULE: &str = "Answer in at most five sentences, unless the user asks
 /// The parameters of a request that are read. Others are reported as ignored.
 const READ: [&str; 4] = ["messages", "model", "stream", "parallel_calls"];
 
-/// Turns of one request, at most.
+/// The most turns of one request.
 const TURNS: usize = 20;
 
 impl Guest for Policy {
@@ -29,7 +29,7 @@ impl Guest for Policy {
         let ignored = ignored
             .filter(|name| !READ.contains(&name.as_str()))
             .collect();
-        // A member that is absent reads as null.
+        // A missing member reads as null.
         let streaming = match &body["stream"] {
             Value::Null => false,
             Value::Bool(streaming) => *streaming,
@@ -85,7 +85,7 @@ fn turns(parallel_calls: &Value, nested: bool) -> Result<usize, Problem> {
 /// The conversation, as far as it was read.
 struct Conversation {
     instructions: String,
-    /// Earlier items, as Codex keeps them.
+    /// Earlier items, as JSON of the Responses API.
     history: Vec<String>,
     /// The user's last message, unless an assistant's follows.
     last: Option<String>,
@@ -156,7 +156,7 @@ impl Conversation {
     }
 }
 
-/// A content: a text, or a list of parts that are text.
+/// The text of a content: a string, or a list of text parts.
 fn text_of(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
