@@ -22,9 +22,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -257,20 +258,12 @@ impl FakeCodex {
     }
 
     fn latest(&self) -> Result<(u32, Output)> {
-        let latest = self
-            .state
-            .latest
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        let latest = self.state.latest.lock().clone();
         latest.context("no Codex process was started")
     }
 
     fn hand_out(&self, kind: &str) -> usize {
-        let mut handed_out = self
-            .handed_out
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut handed_out = self.handed_out.lock();
         let count = handed_out.entry(kind.to_owned()).or_default();
         *count += 1;
         *count - 1

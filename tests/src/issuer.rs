@@ -4,9 +4,10 @@ mod home; // a Codex home configured for it
 mod routes; // its routes and responses
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use anyhow::Result;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -84,7 +85,7 @@ struct IssuerState {
 
 impl IssuerState {
     fn script(&self) -> MutexGuard<'_, IssuerScript> {
-        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+        self.script.lock()
     }
 }
 

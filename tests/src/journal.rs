@@ -1,10 +1,11 @@
 //! A journal: recorded entries in order, which a test can await.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::patience::{PATIENCE, within};
@@ -43,7 +44,7 @@ impl<T: Clone> Journal<T> {
         if self.forgets.load(Ordering::Relaxed) {
             return;
         }
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.lock();
         entries.push(entry);
         self.length.send_replace(entries.len());
     }
@@ -55,15 +56,12 @@ impl<T: Clone> Journal<T> {
 
     /// All entries so far.
     pub fn all(&self) -> Vec<T> {
-        self.entries
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.entries.lock().clone()
     }
 
     /// The number of entries so far that satisfy `is`.
     pub fn count(&self, is: impl Fn(&T) -> bool) -> usize {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock();
         entries.iter().filter(|entry| is(entry)).count()
     }
 
@@ -94,7 +92,7 @@ impl<T: Clone> Journal<T> {
     }
 
     fn find(&self, number: usize, is: impl Fn(&T) -> bool) -> Option<T> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = self.entries.lock();
         entries
             .iter()
             .filter(|entry| is(entry))

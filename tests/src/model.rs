@@ -6,7 +6,7 @@ mod request; // received requests
 mod stream; // answers as event streams
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use axum::Router;
@@ -14,6 +14,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{Response, StatusCode};
 use axum::routing::post;
+use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -111,10 +112,7 @@ impl ScriptedModel {
     /// Waits for the next request. Each call returns a later one.
     pub async fn call(&self) -> Result<ModelRequest> {
         let number = {
-            let mut handed_out = self
-                .handed_out
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut handed_out = self.handed_out.lock();
             *handed_out += 1;
             *handed_out - 1
         };
@@ -149,13 +147,7 @@ impl ScriptedModel {
     }
 
     fn answers(&self, change: impl FnOnce(&mut AnswerQueue)) {
-        change(
-            &mut self
-                .state
-                .answers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
+        change(&mut self.state.answers.lock());
     }
 }
 
@@ -185,16 +177,12 @@ async fn handle(state: &ModelState, request: axum::extract::Request) -> Result<R
             .and_then(|value| Some(value.to_str().ok()?.to_owned())),
         left: CancellationToken::new(),
     };
-    let answer = state
-        .answers
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take(&call);
+    let answer = state.answers.lock().take(&call);
     state.calls.record(call.clone());
     match answer.refusal {
         Some(refusal) => refusal.response(),
         None => {
-            let mut streams = state.streams.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut streams = state.streams.lock();
             while streams.try_join_next().is_some() {}
             stream::start(&mut streams, answer, call)
         }

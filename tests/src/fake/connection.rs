@@ -1,9 +1,10 @@
 //! The socket between one process and the test: received lines become events and go to the process's engine, whose
 //! output is sent back.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -50,7 +51,7 @@ async fn serve(stream: UnixStream, state: FakeState) {
     };
     let pid = hello.pid;
     let (output, written) = Output::new();
-    *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some((pid, output.clone()));
+    *latest.lock() = Some((pid, output.clone()));
     journal.record(Event::Started(hello));
     let mut writer = JoinSet::new();
     writer.spawn(write(to, written));

@@ -1,8 +1,9 @@
 //! The output of a scripted Codex: lines in order, in batches of one write each.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -52,10 +53,7 @@ impl Output {
     }
 
     pub(super) fn mute(&self, methods: impl IntoIterator<Item = String>) {
-        self.muted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(methods);
+        self.muted.lock().extend(methods);
     }
 
     pub(super) async fn result(&self, id: &Value, result: Value) {
@@ -80,10 +78,7 @@ impl Output {
     }
 
     pub(super) fn mutes(&self, method: &str) -> bool {
-        self.muted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(method)
+        self.muted.lock().contains(method)
     }
 
     async fn line(&self, message: &Value) {

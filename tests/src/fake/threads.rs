@@ -1,8 +1,9 @@
 //! Threads of a process, the turns that run in them, and pending server requests.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,7 @@ pub(super) struct Running {
 
 impl Threads {
     pub(super) fn lock(&self) -> MutexGuard<'_, HashMap<String, Thread>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Applies `change` to the turn that runs in a thread, if there is one.
@@ -85,7 +86,7 @@ impl ServerRequests {
     /// Registers a request. Returns its ID, which counts from 0 as with Codex, and the receiver of the response.
     pub(super) fn register(&self) -> (u64, oneshot::Receiver<Value>) {
         let (answer, answered) = oneshot::channel();
-        let mut requests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.0.lock();
         let id = requests.next;
         requests.next += 1;
         requests.waiting.insert(id, answer);
@@ -96,12 +97,7 @@ impl ServerRequests {
         let Some(id) = message.get("id").and_then(Value::as_u64) else {
             return;
         };
-        let waiting = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .waiting
-            .remove(&id);
+        let waiting = self.0.lock().waiting.remove(&id);
         if let Some(waiting) = waiting {
             // The turn that sent the request may have ended.
             let _ = waiting.send(message);

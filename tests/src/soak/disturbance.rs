@@ -1,10 +1,10 @@
 //! Disturbances during the requests: children are killed, and policies swapped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use parking_lot::Mutex;
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tokio::sync::watch;
@@ -37,17 +37,17 @@ pub(super) struct DisturbanceLog {
 
 impl DisturbanceLog {
     pub(super) fn kills(&self) -> usize {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.at.lock().len()
     }
 
     /// Whether a child was killed since then, or at most `NOTICED` before.
     pub(super) fn was_killed_since(&self, began: Instant) -> bool {
-        let at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.at.lock();
         at.iter().any(|at| *at + NOTICED >= began)
     }
 
     fn killed(&self) {
-        let mut at = self.at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut at = self.at.lock();
         at.push(Instant::now());
     }
 

@@ -5,9 +5,9 @@
 mod tests;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -155,7 +155,7 @@ struct WaitQueue {
 impl WaitQueue {
     /// Adds a request. None: the queue is full.
     fn enter<'a>(&'a self, metrics: &'a RequestMetrics) -> Option<QueueEntry<'a>> {
-        let mut waiting = self.lock();
+        let mut waiting = self.waiting.lock();
         if waiting.len() >= self.capacity {
             return None;
         }
@@ -170,14 +170,9 @@ impl WaitQueue {
 
     /// How many requests wait, and how long the first of them has.
     fn length(&self) -> (usize, Duration) {
-        let waiting = self.lock();
+        let waiting = self.waiting.lock();
         let first = waiting.first_key_value().map(|(_, since)| since.elapsed());
         (waiting.len(), first.unwrap_or_default())
-    }
-
-    /// The guard is never held across an await.
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,7 +185,7 @@ struct QueueEntry<'a> {
 
 impl Drop for QueueEntry<'_> {
     fn drop(&mut self) {
-        let since = self.queue.lock().remove(&self.number);
+        let since = self.queue.waiting.lock().remove(&self.number);
         if let Some(since) = since {
             self.metrics.queued(since.elapsed());
         }

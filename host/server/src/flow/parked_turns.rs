@@ -5,9 +5,10 @@
 //! conversation.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -54,7 +55,7 @@ impl ParkedTurns {
         tasks.spawn("parking", async move {
             tokio::select! {
                 () = expired.expire() => {}
-                () = stopping.stopping() => expired.lock().clear(),
+                () = stopping.stopping() => expired.turns.lock().clear(),
             }
         });
         Self {
@@ -84,7 +85,7 @@ impl ParkedTurns {
             turn,
             deadline: Instant::now() + self.park_time,
         };
-        let mut turns = self.inner.lock();
+        let mut turns = self.inner.turns.lock();
         // Turns whose child has ended do not count.
         turns.retain(|parked| parked.turn.is_waiting());
         let over = (turns.len() + 1).saturating_sub(self.capacity);
@@ -102,7 +103,7 @@ impl ParkedTurns {
 
     /// Removes the turn of this key, if it is still parked.
     pub(super) fn take(&self, key: &str) -> Option<Parked> {
-        let mut turns = self.inner.lock();
+        let mut turns = self.inner.turns.lock();
         let matches = |parked: &ParkedTurn| {
             parked.key == key && parked.release == self.release && parked.turn.is_waiting()
         };
@@ -112,22 +113,17 @@ impl ParkedTurns {
 }
 
 impl ParkedTurnsInner {
-    /// The guard is never held across an await.
-    fn lock(&self) -> MutexGuard<'_, VecDeque<ParkedTurn>> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Drops the turns whose deadline is over. Never returns.
     async fn expire(&self) {
         loop {
-            let next = self.lock().front().map(|parked| parked.deadline);
+            let next = self.turns.lock().front().map(|parked| parked.deadline);
             let Some(deadline) = next else {
                 self.parked.notified().await;
                 continue;
             };
             sleep_until(deadline).await;
             let now = Instant::now();
-            let mut turns = self.lock();
+            let mut turns = self.turns.lock();
             let over = turns.partition_point(|parked| parked.deadline <= now);
             let dropped: Vec<ParkedTurn> = turns.drain(..over).collect();
             drop(turns);

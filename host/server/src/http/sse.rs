@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
@@ -11,6 +11,7 @@ use axum::http::{HeaderName, HeaderValue};
 use axum::response::Response;
 use futures_util::pending;
 use hyper::body::{Body as HttpBody, Frame as HttpFrame};
+use parking_lot::Mutex;
 use tracing::Span;
 
 use super::failure::{envelope, log};
@@ -76,7 +77,7 @@ pub(super) struct PieceSlot(Arc<Mutex<Option<Bytes>>>);
 impl PieceSlot {
     /// Puts a piece. Returns when the body is polled for the next.
     pub(super) async fn put(&self, piece: Bytes) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(piece);
+        *self.0.lock() = Some(piece);
         pending!();
     }
 }
@@ -104,11 +105,7 @@ impl HttpBody for PieceBody {
             self.write = None;
             return Poll::Ready(None);
         }
-        let piece = self
-            .next
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let piece = self.next.lock().take();
         match piece {
             Some(bytes) => Poll::Ready(Some(Ok(HttpFrame::data(bytes)))),
             // The connection wants to know whether the client still receives.

@@ -82,7 +82,7 @@ struct Total {
 }
 
 /// A `Mutex` costs nothing on one thread, but handlers must be `Send`.
-type SharedMutex<T> = std::sync::Arc<std::sync::Mutex<T>>;
+type SharedMutex<T> = std::sync::Arc<parking_lot::Mutex<T>>;
 
 #[derive(Clone)]
 struct Codex {
@@ -167,10 +167,8 @@ impl Codex {
         Ok(codex)
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, PendingCalls> {
-        self.state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn state(&self) -> parking_lot::MutexGuard<'_, PendingCalls> {
+        self.state.lock()
     }
 
     async fn call(&self, method: &str, params: &str) -> Result<String> {

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::mem::take;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Digests in one generation. The two generations occupy about 300 KiB.
 const GENERATION: usize = 1024;
@@ -20,7 +21,7 @@ struct Generations {
 impl DecodedImages {
     /// Whether the image was decoded. A lookup moves it to the recent generation.
     pub(super) fn contains(&self, digest: &str) -> bool {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.0.lock();
         if generations.recent.contains(digest) {
             return true;
         }
@@ -34,7 +35,7 @@ impl DecodedImages {
 
     /// Adds an image that was decoded.
     pub(super) fn insert(&self, digest: String) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.0.lock();
         generations.insert(digest);
     }
 }
@@ -62,7 +63,7 @@ mod tests {
         }
         assert!(!images.contains("0"));
         assert!(images.contains(&(3 * GENERATION - 1).to_string()));
-        let generations = images.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = images.0.lock();
         assert!(generations.recent.len() + generations.older.len() <= 2 * GENERATION);
     }
 }

@@ -1,9 +1,10 @@
 //! The memory budget of bodies. When it is exhausted, the slowest arriving body is evicted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -142,10 +143,8 @@ impl MemoryBudget {
         })
     }
 
-    /// The guard is never held across an await.
     fn lock(&self) -> MutexGuard<'_, BudgetState> {
-        let arriving = self.0.arriving.lock();
-        arriving.unwrap_or_else(PoisonError::into_inner)
+        self.0.arriving.lock()
     }
 }
 

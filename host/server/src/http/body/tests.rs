@@ -138,8 +138,8 @@ async fn a_body_waits_a_moment_for_memory() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         drop(held);
     };
-    let (asked, ()) = tokio::join!(read_large(&bodies, LARGE), leaves);
-    assert!(asked.is_ok());
+    let (requested, ()) = tokio::join!(read_large(&bodies, LARGE), leaves);
+    assert!(requested.is_ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -186,33 +186,29 @@ async fn a_body_that_stops_or_trickles_is_a_408_within_two_windows() {
 #[tokio::test(start_paused = true)]
 async fn when_memory_is_short_the_slowest_body_is_evicted() {
     let bodies = within(memory(COPIES * 600, 0), 600 * KIB);
-    let order = std::sync::Mutex::new(Vec::new());
+    let order = parking_lot::Mutex::new(Vec::new());
     let arrive = async |name, body| {
         let arrived = bodies
             .read_json_text(Request::post("/").body(body).unwrap())
             .await;
         let status = arrived.map_err(status).err();
-        order.lock().unwrap().push((name, status));
+        order.lock().push((name, status));
     };
-    let asks = async {
+    let requests = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         // 300 KiB of the silent one, and 100 of the slow one.
         let first = read_large(&bodies, 250 * KIB).await;
-        order
-            .lock()
-            .unwrap()
-            .push(("first", first.as_ref().err().copied()));
+        order.lock().push(("first", first.as_ref().err().copied()));
         // The silent body is gone.
         let second = read_large(&bodies, 300 * KIB).await;
         order
             .lock()
-            .unwrap()
             .push(("second", second.as_ref().err().copied()));
     };
     let slow = arrive("slow", endless(5 * KIB, Duration::from_millis(100)));
     let silent = arrive("silent", stalled(LARGE));
-    tokio::join!(slow, silent, asks);
-    let order = order.into_inner().unwrap();
+    tokio::join!(slow, silent, requests);
+    let order = order.into_inner();
     let expected = [
         ("silent", Some(408)),
         ("first", None),
@@ -230,14 +226,14 @@ async fn a_fast_body_is_not_evicted() {
             .body(endless(20 * KIB, Duration::from_millis(100)))
             .unwrap(),
     );
-    let asks = async {
+    let requests = async {
         tokio::time::sleep(Duration::from_secs(2)).await;
         read_large(&bodies, 400 * KIB).await.map(|_| ())
     };
     // It has 400 KiB by then.
     tokio::select! {
         _ = fast => panic!("it gave its memory up"),
-        asked = asks => assert_eq!(asked, Err(503)),
+        requested = requests => assert_eq!(requested, Err(503)),
     }
 }
 

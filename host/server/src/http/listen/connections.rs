@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -88,7 +89,7 @@ impl Connections {
     /// The order: connections that are kept alive after a request (clients reconnect by themselves, RFC 9112 §9.3.1), then
     /// those without a first request, then those whose client receives nothing of a response that has ended.
     pub(super) fn close_idle(&self) -> bool {
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         let now = self.now();
         let idle = open.states.iter().filter_map(|(number, state)| {
             let packed = state.packed.load(Ordering::Acquire);
@@ -131,7 +132,7 @@ impl Connections {
             closed: Notify::new(),
             connections: Arc::clone(self),
         });
-        let mut open = self.lock();
+        let mut open = self.open.lock();
         let number = open.next;
         open.next += 1;
         open.states.insert(number, Arc::clone(&state));
@@ -148,16 +149,11 @@ impl Connections {
     fn now(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX) & TIME
     }
-
-    /// The guard is never held across an await.
-    fn lock(&self) -> MutexGuard<'_, OpenConnections> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.connections.lock().states.remove(&self.number);
+        self.connections.open.lock().states.remove(&self.number);
     }
 }
 
