@@ -19,9 +19,9 @@ pub(super) struct ModelRequest {
     pub(super) model: String,
     instructions: Option<String>,
     input: Vec<RequestItem>,
-    tools: Vec<OfferedTool>,
+    tools: Vec<RequestTool>,
     text: TextOptions,
-    reasoning: Option<ReasoningOptions>,
+    reasoning: Option<RequestReasoning>,
     /// Bytes of the request, from which its tokens are guessed.
     #[serde(skip)]
     pub(super) bytes: usize,
@@ -32,7 +32,7 @@ pub(super) struct ModelRequest {
 struct RequestItem {
     r#type: String,
     role: String,
-    content: Vec<ContentPart>,
+    content: Vec<InputPart>,
     /// Of a call.
     name: String,
     call_id: String,
@@ -43,7 +43,7 @@ struct RequestItem {
 /// A function that may be called.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct OfferedTool {
+pub(super) struct RequestTool {
     r#type: String,
     pub(super) name: String,
     pub(super) parameters: Value,
@@ -51,7 +51,7 @@ pub(super) struct OfferedTool {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ContentPart {
+struct InputPart {
     r#type: String,
     text: String,
 }
@@ -70,7 +70,7 @@ struct TextFormat {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct ReasoningOptions {
+struct RequestReasoning {
     summary: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl ModelRequest {
     }
 
     /// The functions to call: those that the user's last words name. Where a call is demanded, one in any case.
-    pub(super) fn wanted(&self) -> Vec<&OfferedTool> {
+    pub(super) fn wanted(&self) -> Vec<&RequestTool> {
         let offered = || {
             let functions = self.tools.iter().filter(|tool| tool.r#type == "function");
             functions.filter(|tool| tool.name != CODEXS_OWN)

@@ -178,7 +178,7 @@ pub(super) fn envelope(problem: &Problem) -> String {
         code: problem.code.as_deref(),
     };
     // Strings always serialise.
-    airlock_wire::sse::json(&ErrorEnvelope { error }).unwrap_or_default()
+    airlock_wire::sse::json(&ErrorResponse { error }).unwrap_or_default()
 }
 
 /// Logs a failure with its cause, which clients do not receive.
@@ -241,7 +241,7 @@ fn kind(kind: ProblemKind) -> &'static str {
 }
 
 #[derive(Serialize)]
-struct ErrorEnvelope<'a> {
+struct ErrorResponse<'a> {
     error: EnvelopedError<'a>,
 }
 
