@@ -124,8 +124,11 @@ async fn metrics(gateway: &Gateway) -> Result<String> {
 async fn measured(gateway: &Gateway, lines: &[&str]) -> Result<()> {
     let asking = async {
         loop {
-            let told = metrics(gateway).await?;
-            if lines.iter().all(|line| told.lines().any(|it| it == *line)) {
+            let exposed = metrics(gateway).await?;
+            if lines
+                .iter()
+                .all(|line| exposed.lines().any(|it| it == *line))
+            {
                 return anyhow::Ok(());
             }
         }
@@ -142,8 +145,8 @@ fn critic() -> Script {
 
 /// The strategy that a fan-out is answered with, which tells the policies apart.
 async fn strategy(gateway: &Gateway) -> Result<String> {
-    let told = gateway.client().fan_out(2, json!({})).await?;
-    Ok(text(&told.airlock["synthesis"], "strategy"))
+    let answered = gateway.client().fan_out(2, json!({})).await?;
+    Ok(text(&answered.airlock["synthesis"], "strategy"))
 }
 
 #[tokio::test]

@@ -265,7 +265,7 @@ async fn an_empty_answer_is_an_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn events_that_come_before_the_response_to_the_turn_are_kept() -> Result<()> {
+async fn events_before_the_response_to_turn_start_are_buffered() -> Result<()> {
     let fake = FakeCodex::start(
         Script::new().every_turn(|turn| turn.text("early ").respond_here().text("late")),
     )?;
@@ -283,7 +283,7 @@ const CUT_AT_THE_END: (&str, &str) = ("See <tag>this</tag>", "See ");
 const CUT_BEFORE: (&str, &str) = ("Hello <tag>x</tag> world", "Hello  world");
 
 #[tokio::test]
-async fn what_codex_cuts_from_the_end_of_an_answer_is_told_all_the_same() -> Result<()> {
+async fn text_that_codex_cuts_from_the_end_of_an_answer_is_delivered() -> Result<()> {
     let (written, left) = CUT_AT_THE_END;
     let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text(left).written(written)))?;
     let gateway = Gateway::over_fake(&fake).await?;

@@ -18,9 +18,9 @@ const BUILD: Duration = Duration::from_secs(500);
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// A folder for projects.
-struct Desk(TempDir);
+struct AuthorProjects(TempDir);
 
-impl Desk {
+impl AuthorProjects {
     fn new() -> Result<Self> {
         Ok(Self(tempfile::tempdir()?))
     }
@@ -67,11 +67,11 @@ impl Desk {
     async fn built(&self, role: &str) -> Result<(PathBuf, String)> {
         let name = format!("a-{role}");
         let project = self.project(&name, role).await?;
-        let (done, told, errors) = self.airlock(&["build", &name]).await?;
+        let (done, output, errors) = self.airlock(&["build", &name]).await?;
         ensure!(done, "{role}: {errors}");
         // Warnings of a project that nobody has touched are faults of ours.
         ensure!(!errors.contains("warning: "), "{role}: {errors}");
-        Ok((project.join(format!("{name}.wasm")), told))
+        Ok((project.join(format!("{name}.wasm")), output))
     }
 
     /// Runs a project's own tests. In release, for then its dependencies are built already.
@@ -79,8 +79,11 @@ impl Desk {
         let mut cargo = Command::new("cargo");
         cargo.args(["test", "--release", "--quiet"]);
         let folder = self.0.path().join(format!("a-{role}"));
-        let (done, told, errors) = self.run(&mut cargo, &folder).await?;
-        ensure!(done && told.contains("test result: ok"), "{told}\n{errors}");
+        let (done, output, errors) = self.run(&mut cargo, &folder).await?;
+        ensure!(
+            done && output.contains("test result: ok"),
+            "{output}\n{errors}"
+        );
         Ok(())
     }
 }
@@ -109,20 +112,20 @@ async fn serving(policy: &Path) -> Result<(FakeCodex, Gateway)> {
 
 #[tokio::test]
 async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
-    let desk = Desk::new()?;
-    let (policy, told) = desk.built("synthesize").await?;
+    let projects = AuthorProjects::new()?;
+    let (policy, output) = projects.built("synthesize").await?;
     for words in [
         "from a-synthesize: manifest, synthesize",
         "from the shipped policy: admit, prompt, translate, relay",
         "sha256:",
     ] {
-        ensure!(told.contains(words), "{told}");
+        ensure!(output.contains(words), "{output}");
     }
-    desk.passes("synthesize").await?;
+    projects.passes("synthesize").await?;
     let (_fake, gateway) = serving(&policy).await?;
-    let told = gateway.client().fan_out(3, json!({})).await?;
-    assert_eq!(told.text, "Four.");
-    let synthesis = &told.airlock["synthesis"];
+    let response = gateway.client().fan_out(3, json!({})).await?;
+    assert_eq!(response.text, "Four.");
+    let synthesis = &response.airlock["synthesis"];
     assert_eq!(synthesis["candidate"], 2);
     assert_eq!(synthesis["strategy"], "shortest");
     assert_eq!(
@@ -132,8 +135,8 @@ async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
 
     // The strategy that the manifest lists can be named; one that it does not list cannot.
     let named = |name: &str| json!({"airlock": {"synthesis": name}});
-    let told = gateway.client().fan_out(3, named("shortest")).await?;
-    assert_eq!(told.text, "Four.");
+    let response = gateway.client().fan_out(3, named("shortest")).await?;
+    assert_eq!(response.text, "Four.");
     let reply = gateway
         .client()
         .chat(airlock_tests::fan_out(3, named("merge")))
@@ -145,23 +148,23 @@ async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
     let module =
         programs::target()?.join("author/wasm32-unknown-unknown/release/a_synthesize.wasm");
     let module = module.to_str().context("a path that is no text")?;
-    let (done, _, errors) = desk
+    let (done, _, errors) = projects
         .airlock(&["compose", module, "-o", "by-hand.wasm"])
         .await?;
     ensure!(done, "{errors}");
-    assert!(fs::read(desk.0.path().join("by-hand.wasm"))? == fs::read(&policy)?);
+    assert!(fs::read(projects.0.path().join("by-hand.wasm"))? == fs::read(&policy)?);
     let twice = ["compose", module, module, "-o", "twice.wasm"];
-    let (done, _, errors) = desk.airlock(&twice).await?;
+    let (done, _, errors) = projects.airlock(&twice).await?;
     assert!(!done && errors.contains("manifest"), "{errors}");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
-    let desk = Desk::new()?;
+    let projects = AuthorProjects::new()?;
     for role in ["translate", "prompt", "admit", "all"] {
-        let (policy, _) = desk.built(role).await?;
-        desk.passes(role).await?;
+        let (policy, _) = projects.built(role).await?;
+        projects.passes(role).await?;
         let (fake, gateway) = serving(&policy).await?;
         let client = gateway.client();
         assert_eq!(client.ask("fine").await?, "You said: fine", "{role}");
@@ -199,9 +202,12 @@ async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
 
 #[tokio::test]
 async fn a_new_prompt_keeps_all_that_the_shipped_one_does() -> Result<()> {
-    let desk = Desk::new()?;
-    let (policy, told) = desk.built("prompt").await?;
-    ensure!(told.contains("from a-prompt: manifest, prompt"), "{told}");
+    let projects = AuthorProjects::new()?;
+    let (policy, output) = projects.built("prompt").await?;
+    ensure!(
+        output.contains("from a-prompt: manifest, prompt"),
+        "{output}"
+    );
     let (fake, gateway) = serving(&policy).await?;
     let body = json!({
         "reasoning_effort": "high",
@@ -229,14 +235,14 @@ async fn a_new_prompt_keeps_all_that_the_shipped_one_does() -> Result<()> {
 
 #[tokio::test]
 async fn a_check_names_the_parameters_that_a_policy_does_not_honour() -> Result<()> {
-    let desk = Desk::new()?;
-    let (_, told) = desk.built("all").await?;
-    ensure!(told.contains("from a-all:"), "{told}");
-    let file = desk.0.path().join("a-all/a-all.wasm");
+    let projects = AuthorProjects::new()?;
+    let (_, output) = projects.built("all").await?;
+    ensure!(output.contains("from a-all:"), "{output}");
+    let file = projects.0.path().join("a-all/a-all.wasm");
     let file = file.to_str().context("a path that is no text")?;
-    let (passed, told, errors) = desk.airlock(&["check", file]).await?;
-    ensure!(passed, "{told}{errors}");
-    let line = told.lines().find(|line| line.contains("parameters"));
+    let (passed, output, errors) = projects.airlock(&["check", file]).await?;
+    ensure!(passed, "{output}{errors}");
+    let line = output.lines().find(|line| line.contains("parameters"));
     let line = line.context("no line on parameters")?;
     assert!(line.starts_with("warn"), "{line}");
     for words in [
@@ -252,17 +258,17 @@ async fn a_check_names_the_parameters_that_a_policy_does_not_honour() -> Result<
 
 #[tokio::test]
 async fn a_project_that_does_not_compile_is_said_so_in_the_compilers_words() -> Result<()> {
-    let desk = Desk::new()?;
+    let projects = AuthorProjects::new()?;
     // A name of its own: tests run at the same time, in one target folder.
-    let project = desk.project("a-broken", "admit").await?;
+    let project = projects.project("a-broken", "admit").await?;
     let file = project.join("src/admit.rs");
     let source = fs::read_to_string(&file)?;
     fs::write(
         &file,
         source.replace("load.longest_wait <", "load.longest_weight <"),
     )?;
-    let (done, told, errors) = desk.airlock(&["build", "a-broken"]).await?;
-    assert!(!done && told.is_empty(), "{told}");
+    let (done, output, errors) = projects.airlock(&["build", "a-broken"]).await?;
+    assert!(!done && output.is_empty(), "{output}");
     assert!(errors.contains("longest_weight"), "{errors}");
     let last = errors.lines().last().context("nothing")?;
     assert_eq!(

@@ -61,8 +61,8 @@ async fn remembered(gateway: &Gateway) -> Result<Value> {
     ]))
 }
 
-/// Asks an admin route, and gives the status, the code and the message.
-async fn asked(
+/// Sends a request to an admin route. Returns the status, and the code and message of the error.
+async fn admin_error(
     gateway: &Gateway,
     method: Method,
     path: &str,
@@ -103,7 +103,7 @@ async fn a_change_that_is_not_on_the_disk_is_refused_and_not_made() -> Result<()
         (Method::PUT, "/admin/rollout/shadow", new),
     ];
     for (method, path, body) in changes {
-        let (status, code, message) = asked(&gateway, method, path, body).await?;
+        let (status, code, message) = admin_error(&gateway, method, path, body).await?;
         assert_eq!(
             (status, code.as_str()),
             (503, "not_saved"),
@@ -120,21 +120,21 @@ async fn a_change_that_is_not_on_the_disk_is_refused_and_not_made() -> Result<()
     fs::rename(&saved, &file)?;
     let body = json!({"digest": digests[1]});
     let path = "/admin/policies/stamp/active";
-    let (status, _, message) = asked(&gateway, Method::PUT, path, body).await?;
+    let (status, _, message) = admin_error(&gateway, Method::PUT, path, body).await?;
     assert_eq!(status, 200, "{message}");
     assert_eq!(serves(&gateway).await?, NEW);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_component_that_cannot_be_kept_does_not_become_active() -> Result<()> {
+async fn a_component_that_cannot_be_stored_does_not_become_active() -> Result<()> {
     let (_fake, gateway, digests) = two_builds().await?;
     let before = remembered(&gateway).await?;
     let component = format!("policy-store/{}.wasm", digests[1]);
     fs::create_dir(gateway.data_dir().join(component))?;
     let body = json!({"digest": digests[1]});
     let path = "/admin/policies/stamp/active";
-    let (status, code, message) = asked(&gateway, Method::PUT, path, body).await?;
+    let (status, code, message) = admin_error(&gateway, Method::PUT, path, body).await?;
     assert_eq!((status, code.as_str()), (503, "not_saved"), "{message}");
     assert!(message.contains("policy-store"), "{message}");
     assert_eq!(remembered(&gateway).await?, before);
@@ -148,7 +148,7 @@ async fn tapes_are_not_promised_where_there_is_no_room_for_them() -> Result<()> 
     fs::create_dir(&tapes)?;
     symlink(FULL, tapes.join(".probe"))?;
     let body = json!({"requests": 1, "seconds": 60});
-    let (status, code, message) = asked(&gateway, Method::POST, "/admin/tapes", body).await?;
+    let (status, code, message) = admin_error(&gateway, Method::POST, "/admin/tapes", body).await?;
     assert_eq!((status, code.as_str()), (507, "not_saved"), "{message}");
     let report = gateway.client().with_key(ADMIN_KEY);
     assert_eq!(
@@ -178,7 +178,7 @@ async fn other_limits_are_tried_out_before_they_hold() -> Result<()> {
         fs::write(&beside, format!("[limits]\n{limits}\n"))?;
         for digest in &digests {
             let body = json!({ "digest": digest });
-            let (status, code, message) = asked(&gateway, Method::PUT, path, body).await?;
+            let (status, code, message) = admin_error(&gateway, Method::PUT, path, body).await?;
             assert_eq!(status, 400, "{limits}: {code} {message}");
             assert!(message.contains(words), "{limits}: {message}");
         }
@@ -363,7 +363,7 @@ async fn a_folder_that_is_none_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_data_folder_that_is_removed_is_told_as_that() -> Result<()> {
+async fn a_removed_data_folder_is_reported_as_such() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;
     gateway.client().ask("fine").await?;

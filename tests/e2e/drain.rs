@@ -223,7 +223,7 @@ async fn two_hundred_requests_end_once_each_at_a_second_signal() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_still_sends_its_body_hears_why() -> Result<()> {
+async fn a_client_that_still_sends_its_body_receives_the_reason() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::with()
         .administered()

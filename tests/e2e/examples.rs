@@ -70,9 +70,9 @@ async fn redact_looks_at_candidates_and_at_what_is_picked() -> Result<()> {
         })
         .when_instructed(&angle(2), |turn| turn.fail("serverOverloaded", "no"));
     let (_fake, gateway) = serve(airlock_tests::components::REDACT, script).await?;
-    let told = gateway.client().fan_out(2, json!({})).await?;
-    assert_eq!(told.text, "[redacted api key]");
-    assert_eq!(told.closed(1), Some("[redacted api key]"));
+    let response = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!(response.text, "[redacted api key]");
+    assert_eq!(response.closed(1), Some("[redacted api key]"));
     Ok(())
 }
 
@@ -119,9 +119,9 @@ async fn composed(answers: &[&str]) -> Result<(FakeCodex, Gateway)> {
 async fn majority_takes_what_most_agree_on() -> Result<()> {
     let answers = ["a much longer answer", "42.", "**42**", "seven"];
     let (_fake, gateway) = composed(&answers).await?;
-    let told = gateway.client().fan_out(answers.len(), json!({})).await?;
-    assert_eq!(told.text, "**42**");
-    let synthesis = &told.airlock["synthesis"];
+    let response = gateway.client().fan_out(answers.len(), json!({})).await?;
+    assert_eq!(response.text, "**42**");
+    let synthesis = &response.airlock["synthesis"];
     assert_eq!(synthesis["candidate"], 3);
     assert_eq!(
         (&synthesis["agreed"], &synthesis["answers"]),
@@ -235,7 +235,7 @@ async fn a_stamp_is_on_all_that_a_build_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stamping_policy_misbehaves_where_it_is_asked_to() -> Result<()> {
+async fn a_stamping_policy_misbehaves_where_the_request_says() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let policy = build(folder.path(), "STAMP-0001")?;
     let (_fake, gateway) = serve(policy, Script::new()).await?;

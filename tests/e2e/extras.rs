@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn reasoning_comes_only_when_asked_for() -> Result<()> {
+async fn reasoning_comes_only_when_requested() -> Result<()> {
     let script =
         Script::new().every_turn(|turn| turn.reasoning("Hm. ").reasoning("Yes.").text("42"));
     let fake = FakeCodex::start(script)?;
@@ -97,7 +97,7 @@ async fn usage_adds_up_over_the_requests_of_a_turn_and_may_be_missing() -> Resul
 }
 
 #[tokio::test]
-async fn a_json_object_is_asked_for_and_checked() -> Result<()> {
+async fn a_json_object_is_requested_and_checked() -> Result<()> {
     let script = Script::new()
         .turn(|turn| turn.text("{\"a\"").text(": 1}"))
         .turn(|turn| turn.text("Sorry, no."));

@@ -17,8 +17,8 @@ const INCIDENTAL: [&str; 3] = [
     "thread/settings/updated",
 ];
 
-fn methods(told: &[Value]) -> Vec<&str> {
-    let methods = told
+fn methods(received: &[Value]) -> Vec<&str> {
+    let methods = received
         .iter()
         .filter_map(|message| message.get("method")?.as_str());
     methods

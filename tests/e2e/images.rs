@@ -61,7 +61,7 @@ fn places(url: &str) -> [(Value, &'static str); 3] {
     ]
 }
 
-fn told(reply: &Reply) -> (u16, &Value, &Value, &Value) {
+fn status_and_error(reply: &Reply) -> (u16, &Value, &Value, &Value) {
     (
         reply.status.as_u16(),
         reply.error("type"),
@@ -81,7 +81,7 @@ async fn a_broken_image_is_a_400_that_names_its_part() -> Result<()> {
                 for body in [fan_out(3, plain.clone()), plain] {
                     let reply = gateway.client().chat(body).await?;
                     assert_eq!(
-                        told(&reply),
+                        status_and_error(&reply),
                         (
                             400,
                             &json!("invalid_request_error"),
@@ -179,7 +179,7 @@ async fn a_waiting_turn_outlasts_a_broken_result() -> Result<()> {
         .chat(json!({"messages": messages, "tools": more["tools"]}))
         .await?;
     assert_eq!(
-        told(&reply),
+        status_and_error(&reply),
         (
             400,
             &json!("invalid_request_error"),
@@ -188,9 +188,9 @@ async fn a_waiting_turn_outlasts_a_broken_result() -> Result<()> {
         )
     );
     talk.result("call_1", shown(&data_url("image/png", STILLS[0].1)));
-    let told = talk.ask().await?;
+    let response = talk.ask().await?;
     assert_eq!(
-        (told.turn.as_str(), told.text.as_str()),
+        (response.turn.as_str(), response.text.as_str()),
         ("resumed", "Grey.")
     );
     Ok(())

@@ -20,7 +20,7 @@ const BINARY: &str =
 const SCRIPT: &str = "node_modules/@openai/codex/bin/codex.js";
 
 /// A data directory, and a folder for programs.
-struct Desk {
+struct InstallFolder {
     folder: TempDir,
     path: OsString,
 }
@@ -32,14 +32,14 @@ struct Said {
     err: String,
 }
 
-impl Desk {
+impl InstallFolder {
     /// With this shell script as npm. It runs in the folder to install into.
     fn with_npm(script: &str) -> Result<Self> {
-        let desk = Self::without_npm()?;
-        let npm = desk.folder.path().join("bin/npm");
+        let install = Self::without_npm()?;
+        let npm = install.folder.path().join("bin/npm");
         fs::write(&npm, format!("#!/bin/sh\n{script}\n"))?;
         fs::set_permissions(&npm, fs::Permissions::from_mode(0o755))?;
-        Ok(desk)
+        Ok(install)
     }
 
     fn without_npm() -> Result<Self> {
@@ -100,7 +100,7 @@ fn npm_of(program: &Path) -> String {
 }
 
 #[tokio::test]
-async fn what_npm_fails_with_is_told_with_the_way_out_and_nothing_is_left() -> Result<()> {
+async fn a_failure_of_npm_is_reported_with_the_way_out_and_leaves_nothing() -> Result<()> {
     let fail = |code: &str| format!("echo 'npm error code {code}' >&2; exit 1");
     let rows = [
         (fail("ENOTFOUND"), "the registry cannot be reached"),
@@ -120,23 +120,23 @@ async fn what_npm_fails_with_is_told_with_the_way_out_and_nothing_is_left() -> R
         ),
     ];
     for (npm, words) in rows {
-        let desk = Desk::with_npm(&npm)?;
-        let said = desk.install(&[]).await?;
+        let install = InstallFolder::with_npm(&npm)?;
+        let said = install.install(&[]).await?;
         assert!(
             !said.done && said.err.contains(words),
             "{npm}: {}",
             said.err
         );
-        assert_eq!(desk.left()?, [""; 0], "{npm}");
+        assert_eq!(install.left()?, [""; 0], "{npm}");
     }
-    let desk = Desk::without_npm()?;
-    let said = desk.install(&[]).await?;
+    let install = InstallFolder::without_npm()?;
+    let said = install.install(&[]).await?;
     assert!(
         !said.done && said.err.contains("apt install npm"),
         "{}",
         said.err
     );
-    let said = desk.install(&["--version", "latest"]).await?;
+    let said = install.install(&["--version", "latest"]).await?;
     assert!(!said.done && said.err.contains("0.169.0"), "{}", said.err);
     Ok(())
 }
@@ -147,15 +147,15 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
     let another = FakeCodex::start(Script::new().version("codex-cli 0.168.0"))?;
     let lacking = Script::new().protocol(|protocol| protocol.remove("turn/start"));
     let lacking = FakeCodex::start(lacking)?;
-    let desk = Desk::with_npm(&npm_of(&fitting.binary()))?;
-    let old = desk.data().join("codex/old");
+    let install = InstallFolder::with_npm(&npm_of(&fitting.binary()))?;
+    let old = install.data().join("codex/old");
     fs::create_dir_all(&old)?;
 
     for (npm, words) in [
         (another, "it says that it is 0.168.0"),
         (lacking, "turn/start missing"),
     ] {
-        let unfit = Desk::with_npm(&npm_of(&npm.binary()))?;
+        let unfit = InstallFolder::with_npm(&npm_of(&npm.binary()))?;
         fs::create_dir_all(unfit.data().join("codex/old"))?;
         let said = unfit.install(&[]).await?;
         assert!(!said.done && said.err.contains(words), "{}", said.err);
@@ -163,7 +163,7 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
         assert!(unfit.data().join("codex/old").exists());
     }
 
-    let said = desk.install(&[]).await?;
+    let said = install.install(&[]).await?;
     assert!(said.done, "{}{}", said.out, said.err);
     for line in [
         "fetching Codex 0.169.0",
@@ -172,11 +172,11 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
     ] {
         assert!(said.out.contains(line), "no {line} in {}", said.out);
     }
-    assert!(!old.exists() && desk.data().join("codex").join(BINARY).exists());
-    assert_eq!(desk.left()?, ["codex"]);
-    let npm = desk.folder.path().join("bin/npm");
+    assert!(!old.exists() && install.data().join("codex").join(BINARY).exists());
+    assert_eq!(install.left()?, ["codex"]);
+    let npm = install.folder.path().join("bin/npm");
     fs::remove_file(npm)?;
-    let said = desk.install(&[]).await?;
+    let said = install.install(&[]).await?;
     assert!(
         said.done && said.out.contains("is installed already"),
         "{}{}",
@@ -188,10 +188,10 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
     let mut doctor = Command::new(programs::airlock()?);
     doctor
         .args(["doctor", "--protocol", "--data-dir"])
-        .arg(desk.data())
+        .arg(install.data())
         .env_clear()
-        .env("PATH", &desk.path)
-        .env("HOME", desk.folder.path());
+        .env("PATH", &install.path)
+        .env("HOME", install.folder.path());
     let found = self::said(&mut doctor).await?;
     assert!(
         found.done && found.out.contains("it fits"),

@@ -37,18 +37,18 @@ async fn without_codex_it_serves_and_says_what_to_do() -> Result<()> {
 }
 
 #[tokio::test]
-async fn it_serves_on_as_many_threads_as_it_is_told_to() -> Result<()> {
+async fn it_serves_on_the_configured_number_of_threads() -> Result<()> {
     for workers in ["1", "3"] {
         let fake = FakeCodex::start(Script::new())?;
         let gateway = Gateway::with()
             .environment("AIRLOCK_WORKERS", workers)
             .over_fake(&fake)
             .await?;
-        let asked = (0..20).map(|number| {
+        let requests = (0..20).map(|number| {
             let client = gateway.client().clone();
             async move { client.ask(&format!("question {number}")).await }
         });
-        for (number, answer) in try_join_all(asked).await?.into_iter().enumerate() {
+        for (number, answer) in try_join_all(requests).await?.into_iter().enumerate() {
             assert_eq!(answer, format!("You said: question {number}"));
         }
     }
@@ -194,7 +194,7 @@ async fn a_child_that_is_killed_mid_turn_is_an_error_and_the_next_request_works(
         tokio::pin!(asking);
         tokio::select! {
             reply = &mut asking => bail!("an answer: {:?}", reply?.body),
-            told = fake.expect_count("turn/start", 2) => told?,
+            response = fake.expect_count("turn/start", 2) => response?,
         }
         fake.kill().await?;
         let reply = asking.await?;
@@ -297,7 +297,7 @@ async fn lines_that_make_no_sense_are_passed_over() -> Result<()> {
 }
 
 #[tokio::test]
-async fn told_to_stop_it_lets_a_running_reply_end() -> Result<()> {
+async fn a_first_signal_lets_a_running_reply_end() -> Result<()> {
     let gate = Gate::new();
     let fake = FakeCodex::start(
         Script::new().turn(|turn| turn.text("before ").hold(&gate).text("after")),
@@ -320,7 +320,7 @@ async fn told_to_stop_it_lets_a_running_reply_end() -> Result<()> {
 }
 
 #[tokio::test]
-async fn told_twice_it_ends_at_once() -> Result<()> {
+async fn a_second_signal_ends_it_at_once() -> Result<()> {
     let fake = FakeCodex::start(
         Script::new()
             .stubborn()

@@ -270,9 +270,9 @@ async fn a_log_that_nobody_reads_makes_no_request_wait() -> Result<()> {
     };
     soon("a log without room", full).await??;
     reads.open();
-    let told = gateway.logged("lines of this log were lost").await?;
+    let line = gateway.logged("lines of this log were lost").await?;
     let lost = lost_lines(&gateway).await?;
-    assert!(told.contains(&format!("lost={lost}")), "{lost}: {told}");
+    assert!(line.contains(&format!("lost={lost}")), "{lost}: {line}");
     Ok(())
 }
 

@@ -69,12 +69,12 @@ async fn no_text_of_others_begins_a_line_of_the_log() -> Result<()> {
 #[tokio::test]
 async fn nor_one_of_json() -> Result<()> {
     let log = log("log.filter = \"airlock=debug\"\nlog.json = true").await?;
-    let mut told = 0;
+    let mut forged = 0;
     for line in log.lines() {
         assert!(!line.contains(is_unprintable), "{line:?}");
         let read: Value = serde_json::from_str(line).with_context(|| line.to_owned())?;
-        told += usize::from(read.to_string().contains("FORGED"));
+        forged += usize::from(read.to_string().contains("FORGED"));
     }
-    assert!(told >= 8, "{told} of {log}");
+    assert!(forged >= 8, "{forged} of {log}");
     Ok(())
 }

@@ -151,8 +151,8 @@ async fn the_first_token_is_one_of_the_answer() -> Result<()> {
         .await?;
     let tools = json!({"tools": [tool("get_weather")]});
     let talk = Conversation::new(gateway.client(), "How is Oslo?", tools);
-    let told = talk.streaming(true).send().await?;
-    assert_eq!(told.finish_reason, "tool_calls");
+    let response = talk.streaming(true).send().await?;
+    assert_eq!(response.finish_reason, "tool_calls");
     admin
         .measured(&["gen_ai_server_time_to_first_token_seconds_count 2"])
         .await?;
@@ -260,7 +260,7 @@ async fn a_call_into_a_policy_counts_though_its_client_leaves() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_releases_number_is_told_with_its_name_and_its_build() -> Result<()> {
+async fn a_releases_number_is_exposed_with_its_name_and_build() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::with().administered().over_fake(&fake).await?;
     let admin = gateway.admin();

@@ -135,9 +135,9 @@ async fn a_policy_that_fails_over_how_a_text_goes_on_ends_its_own_reply() -> Res
             client.stream(json!({"messages": messages, "user": user}))
         };
         let mut beside = asking("me".to_owned()).await?;
-        let mut asked = asking(format!("hostile:offer:{deed}")).await?;
+        let mut requested = asking(format!("hostile:offer:{deed}")).await?;
         let mut informed = asking(format!("hostile:relayed:{deed}")).await?;
-        for stream in [&mut beside, &mut asked, &mut informed] {
+        for stream in [&mut beside, &mut requested, &mut informed] {
             assert_eq!(stream.next_text().await?, "one ", "{deed}");
         }
         // The text goes on: one policy is asked how, and another will have to hear of it.
@@ -147,7 +147,7 @@ async fn a_policy_that_fails_over_how_a_text_goes_on_ends_its_own_reply() -> Res
         }
         second.open();
         assert_eq!(beside.text().await?, "three");
-        for mut stream in [asked, informed] {
+        for mut stream in [requested, informed] {
             let frames = stream.frames().await?;
             assert_eq!(frames.last(), Some(&Frame::Done), "{deed}: {frames:?}");
             let errors = frames.iter().filter_map(Frame::error);
@@ -199,7 +199,7 @@ async fn a_panel_that_fails_or_breaks_its_contract_is_a_500() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result<()> {
+async fn a_policy_brings_a_strategy_unknown_to_the_host() -> Result<()> {
     let script = Script::new()
         .when_instructed("Write a critique", |turn| turn.text("the second forgets"))
         .when_instructed("a critic has examined", |turn| turn.text("the answer"));
@@ -208,18 +208,18 @@ async fn a_policy_brings_a_strategy_that_the_host_has_never_heard_of() -> Result
         .policy(airlock_tests::components::CRITIQUE)
         .over_fake(&fake)
         .await?;
-    let told = gateway.client().fan_out(2, json!({})).await?;
-    assert_eq!(told.text, "the answer");
-    assert_eq!(told.airlock["synthesis"]["strategy"], "critique");
+    let response = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!(response.text, "the answer");
+    assert_eq!(response.airlock["synthesis"]["strategy"], "critique");
     let starts = fake.received("turn/start");
     let last = starts.last().context("no turn")?["params"]["input"].to_string();
     assert!(last.contains("the second forgets"), "{last}");
     // What the critic used counts to the synthesis.
-    let consulted = &told.airlock["usage"]["synthesis"]["completion_tokens"];
+    let consulted = &response.airlock["usage"]["synthesis"]["completion_tokens"];
     assert_eq!(consulted, 2);
     // The shipped strategies are still there.
     let body = json!({"airlock": {"synthesis": "first"}});
-    let told = gateway.client().fan_out(2, body).await?;
-    assert_eq!(told.airlock["synthesis"]["strategy"], "first");
+    let response = gateway.client().fan_out(2, body).await?;
+    assert_eq!(response.airlock["synthesis"]["strategy"], "first");
     Ok(())
 }

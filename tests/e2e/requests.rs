@@ -48,7 +48,7 @@ async fn a_conversation_reaches_codex_as_instructions_history_and_input() -> Res
         "{start}"
     );
     let items = fake.expect("thread/inject_items").await?["params"]["items"].take();
-    let told: Vec<_> = items
+    let injected: Vec<_> = items
         .as_array()
         .into_iter()
         .flatten()
@@ -61,7 +61,7 @@ async fn a_conversation_reaches_codex_as_instructions_history_and_input() -> Res
         })
         .collect();
     assert_eq!(
-        told,
+        injected,
         [
             (json!("user"), json!("input_text"), json!("one")),
             (json!("assistant"), json!("output_text"), json!("two")),

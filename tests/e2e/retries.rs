@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 #[tokio::test]
-async fn text_that_codex_tells_again_is_told_once() -> Result<()> {
+async fn text_that_codex_repeats_is_delivered_once() -> Result<()> {
     let script = Script::new().every_turn(|turn| {
         turn.text("Hel")
             .text("lo ")
@@ -30,7 +30,7 @@ async fn text_that_codex_tells_again_is_told_once() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_whole_message_that_codex_tells_again_is_told_once() -> Result<()> {
+async fn a_whole_message_that_codex_repeats_is_delivered_once() -> Result<()> {
     let script = Script::new().every_turn(|turn| {
         turn.text("Hel")
             .text("lo.")
@@ -96,7 +96,7 @@ async fn a_retry_that_never_succeeds_ends_with_the_failure() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_overloaded_codex_is_asked_again() -> Result<()> {
+async fn a_start_that_an_overloaded_codex_refuses_is_retried() -> Result<()> {
     for method in ["thread/start", "thread/inject_items", "turn/start"] {
         let script = Script::new()
             .answer(method, ScriptedResponse::overloaded())

@@ -160,8 +160,8 @@ async fn a_thread_that_is_not_confined_runs_no_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn whatever_codex_asks_of_us_is_refused() -> Result<()> {
-    let asks = [
+async fn every_server_request_of_codex_is_refused() -> Result<()> {
+    let requests = [
         (
             "item/commandExecution/requestApproval",
             json!({"itemId": "c", "kind": "command", "startedAtMs": 0,
@@ -198,16 +198,18 @@ async fn whatever_codex_asks_of_us_is_refused() -> Result<()> {
         ),
         ("something/new", json!({})),
     ];
-    let script = asks.iter().fold(Script::new(), |script, (method, params)| {
-        script.turn(|turn| {
-            turn.text("before ")
-                .ask(method, params.clone())
-                .text("after")
-        })
-    });
+    let script = requests
+        .iter()
+        .fold(Script::new(), |script, (method, params)| {
+            script.turn(|turn| {
+                turn.text("before ")
+                    .ask(method, params.clone())
+                    .text("after")
+            })
+        });
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
-    for (method, _) in &asks {
+    for (method, _) in &requests {
         assert_eq!(
             gateway.client().ask("go").await?,
             "before after",

@@ -14,12 +14,12 @@ use tokio::process::Command;
 const KEY: &str = "the-operators-own";
 
 /// One in the request, one in the answer: put together here, so that nobody takes them for real ones.
-const ASKED: &str = concat!("sk-", "proj-A1b2C3d4E5f6G7h8I9j0");
-const TOLD: &str = concat!("ghp_", "Z9y8X7w6V5u4T3s2R1q0P9o8");
+const IN_REQUEST: &str = concat!("sk-", "proj-A1b2C3d4E5f6G7h8I9j0");
+const IN_ANSWER: &str = concat!("ghp_", "Z9y8X7w6V5u4T3s2R1q0P9o8");
 
 async fn gateway() -> Result<(FakeCodex, Gateway)> {
     // The secret is cut, and so is the batch.
-    let (one, two) = TOLD.split_at(7);
+    let (one, two) = IN_ANSWER.split_at(7);
     let script = Script::new().when("tell me", |turn| {
         turn.text("it is ").text(one).text(two).text(" indeed")
     });
@@ -85,24 +85,24 @@ async fn requests_are_recorded_without_secrets_and_played_again() -> Result<()> 
     ensure!(!folder.exists(), "recorded before it was asked to");
 
     let address = gateway.address().to_string();
-    let asked = ["tape", "record", "--requests", "2", "--listen", &address];
-    let output = airlock(&asked.map(|word| word.as_ref())).await?;
+    let command = ["tape", "record", "--requests", "2", "--listen", &address];
+    let output = airlock(&command.map(|word| word.as_ref())).await?;
     let said = String::from_utf8(output.stdout)?;
     ensure!(output.status.success(), "{said} {:?}", output.stderr);
     assert!(said.contains(&folder.display().to_string()), "{said}");
     assert!(said.contains("airlock policy replay"), "{said}");
 
-    let question = format!("tell me, my key is {ASKED}, I live in /home/alice/x");
+    let question = format!("tell me, my key is {IN_REQUEST}, I live in /home/alice/x");
     assert_eq!(
         gateway.client().ask(&question).await?,
-        format!("it is {TOLD} indeed")
+        format!("it is {IN_ANSWER} indeed")
     );
     let messages = json!([{"role": "user", "content": question}]);
     let mut stream = gateway
         .client()
         .stream(json!({"messages": messages}))
         .await?;
-    assert_eq!(stream.text().await?, format!("it is {TOLD} indeed"));
+    assert_eq!(stream.text().await?, format!("it is {IN_ANSWER} indeed"));
     drop(stream);
     gateway.client().ask("after").await?;
     let report = written(&admin, 2).await?;
@@ -120,7 +120,7 @@ async fn requests_are_recorded_without_secrets_and_played_again() -> Result<()> 
         let path = entry?.path();
         assert_eq!(mode(&path)?, 0o600, "{}", path.display());
         let tape = fs::read_to_string(&path)?;
-        for secret in [ASKED, TOLD, "A1b2C3", "Z9y8X7", "R1q0P9", "alice"] {
+        for secret in [IN_REQUEST, IN_ANSWER, "A1b2C3", "Z9y8X7", "R1q0P9", "alice"] {
             assert!(!tape.contains(secret), "{secret} in {tape}");
         }
         assert!(
@@ -151,7 +151,7 @@ async fn requests_are_recorded_without_secrets_and_played_again() -> Result<()> 
 }
 
 #[tokio::test]
-async fn a_fan_out_tells_two_strategies_apart() -> Result<()> {
+async fn a_fan_out_distinguishes_two_strategies() -> Result<()> {
     let (_fake, gateway) = gateway().await?;
     let admin = gateway.client().with_key(KEY);
     let wanted = json!({"requests": 1, "seconds": 60}).to_string();

@@ -30,16 +30,16 @@ fn asking_with(gateway: &Gateway, question: &str, mut more: Value) -> Conversati
 }
 
 /// How the last request was carried on, and what came of it.
-fn outcome(told: &Completion) -> (&str, &str, &str) {
-    (&told.turn, &told.finish_reason, &told.text)
+fn outcome(reply: &Completion) -> (&str, &str, &str) {
+    (&reply.turn, &reply.finish_reason, &reply.text)
 }
 
 /// The items that were injected last.
 fn injected(fake: &FakeCodex) -> Vec<Value> {
-    let told = fake.received("thread/inject_items");
-    let items = told
+    let requests = fake.received("thread/inject_items");
+    let items = requests
         .last()
-        .and_then(|told| told["params"]["items"].as_array());
+        .and_then(|requests| requests["params"]["items"].as_array());
     items.cloned().unwrap_or_default()
 }
 

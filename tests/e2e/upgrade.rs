@@ -102,7 +102,7 @@ async fn fields_that_are_gone_or_another_refuse_and_the_log_says_all() -> Result
 }
 
 #[tokio::test]
-async fn a_codex_that_tells_no_protocol_is_used_where_its_version_was_tested() -> Result<()> {
+async fn a_codex_without_a_schema_is_used_if_its_version_was_tested() -> Result<()> {
     let fake = FakeCodex::start(Script::new().no_schema())?;
     let gateway = Gateway::over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
@@ -136,7 +136,7 @@ async fn a_binary_is_compared_once_and_another_in_its_place_anew() -> Result<()>
     let folder = tempfile::tempdir()?;
     let fake = FakeCodex::start(Script::new())?;
     let (program, count) = counted(&fake, &folder)?;
-    let asked = || fs::read_to_string(&count).map(|text| text.lines().count());
+    let runs = || fs::read_to_string(&count).map(|text| text.lines().count());
     let gateway = Gateway::with()
         .environment("AIRLOCK_FLEET_SPARE", "false")
         .over(program)
@@ -146,7 +146,7 @@ async fn a_binary_is_compared_once_and_another_in_its_place_anew() -> Result<()>
     fake.kill().await?;
     gateway.client().ask("two").await?;
     fake.expect_start().await?;
-    assert_eq!(asked()?, 1);
+    assert_eq!(runs()?, 1);
 
     let lacking = Script::new().protocol(|protocol| protocol.remove("turn/interrupt"));
     let lacking = FakeCodex::start(lacking)?;
@@ -223,8 +223,8 @@ async fn doctor_shows_the_comparison() -> Result<()> {
     let said = gateway
         .command(&[&doctor[..], &["--json"]].concat())
         .await?;
-    let told: Value = serde_json::from_str(&said.out)?;
-    assert_eq!((said.code, &told["fits"]), (Some(1), &json!(false)));
+    let report: Value = serde_json::from_str(&said.out)?;
+    assert_eq!((said.code, &report["fits"]), (Some(1), &json!(false)));
 
     let said = gateway.command(&doctor[..5]).await?;
     let line = said.out.lines().find(|line| line.contains("protocol "));

@@ -226,7 +226,7 @@ async fn a_model_that_goes_on_after_a_pause_is_awaited_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_turn_that_asks_the_model_again_and_again_is_stopped() -> Result<()> {
+async fn a_turn_with_too_many_model_requests_is_stopped() -> Result<()> {
     let script = Script::new()
         .when("at once", |turn| rounds(turn, 8).hang())
         .when("later", |turn| rounds(turn.text("so "), 9).hang())

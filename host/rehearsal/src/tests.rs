@@ -35,11 +35,14 @@ fn text(script: &[Value], kind: &str) -> String {
 
 #[test]
 fn it_says_that_it_is_a_rehearsal_and_repeats_what_was_said_last() {
-    let told = text(&script(&request()), "response.output_text.delta");
-    assert!(told.contains("rehearsal"), "{told}");
-    assert!(told.contains("2 earlier messages"), "{told}");
-    assert!(told.contains("1 image."), "{told}");
-    assert!(told.ends_with("You said: “What is “this”?”"), "{told}");
+    let received = text(&script(&request()), "response.output_text.delta");
+    assert!(received.contains("rehearsal"), "{received}");
+    assert!(received.contains("2 earlier messages"), "{received}");
+    assert!(received.contains("1 image."), "{received}");
+    assert!(
+        received.ends_with("You said: “What is “this”?”"),
+        "{received}"
+    );
 }
 
 #[test]
@@ -86,15 +89,16 @@ fn events_come_as_the_responses_api_sends_them() {
 }
 
 #[test]
-fn a_schema_is_satisfied_and_a_summary_given_when_asked_for() {
+fn a_schema_is_satisfied_and_a_summary_given_when_requested() {
     let mut request = request();
     request["text"] = json!({"format": {"type": "json_schema", "strict": true, "name": "x", "schema": {
         "type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"],
     }}});
     request["reasoning"] = json!({"effort": "low", "summary": "auto"});
     let script = script(&request);
-    let told: Value = serde_json::from_str(&text(&script, "response.output_text.delta")).unwrap();
-    assert_eq!(told, json!({"city": "rehearsal"}));
+    let received: Value =
+        serde_json::from_str(&text(&script, "response.output_text.delta")).unwrap();
+    assert_eq!(received, json!({"city": "rehearsal"}));
     assert!(!text(&script, "response.reasoning_summary_text.delta").is_empty());
     let output = &script.last().unwrap()["response"]["output"];
     assert_eq!(
@@ -108,7 +112,7 @@ const OBJECT: &str = "ScriptedAnswer with exactly one valid JSON object and noth
 
 #[test]
 fn a_json_object_is_answered_where_the_instructions_want_one() {
-    let told = |instructions: &str| {
+    let received = |instructions: &str| {
         let mut request = request();
         request["input"][0]["content"][0]["text"] = json!(instructions);
         text(&script(&request), "response.output_text.delta")
@@ -118,12 +122,15 @@ fn a_json_object_is_answered_where_the_instructions_want_one() {
         format!("Be brief.\n\n{OBJECT}"),
         "Reply with a JSON object, nothing else.".to_owned(),
     ] {
-        let object: Value = serde_json::from_str(&told(&instructions)).unwrap();
+        let object: Value = serde_json::from_str(&received(&instructions)).unwrap();
         assert!(object["rehearsal"].as_str().unwrap().contains("rehearsal"));
         assert_eq!(object["you_said"], "What is “this”?");
     }
     for instructions in ["Explain what a JSON object is.", "Be brief, nothing else."] {
-        assert!(told(instructions).starts_with("This is"), "{instructions}");
+        assert!(
+            received(instructions).starts_with("This is"),
+            "{instructions}"
+        );
     }
     // A user who speaks of it does not ask for it in the policy's name.
     let mut request = request();
@@ -179,7 +186,7 @@ async fn only_who_knows_the_secret_finds_it() {
 }
 
 #[test]
-fn it_calls_the_functions_that_are_named_and_tells_what_they_returned() {
+fn it_calls_the_named_functions_and_reports_their_results() {
     let function = |name: &str| {
         let city = json!({"type": "string", "enum": ["Oslo"]});
         json!({"type": "function", "name": name, "parameters":
@@ -218,8 +225,11 @@ fn it_calls_the_functions_that_are_named_and_tells_what_they_returned() {
     );
     input.push(json!({"type": "function_call_output", "call_id": "c", "output": "7 degrees"}));
     assert!(calls(&request).is_empty());
-    let told = text(&script(&request), "response.output_text.delta");
-    assert!(told.contains("weather returned: “7 degrees”."), "{told}");
+    let received = text(&script(&request), "response.output_text.delta");
+    assert!(
+        received.contains("weather returned: “7 degrees”."),
+        "{received}"
+    );
 }
 
 /// The script of a request with this message of the user and this instruction.

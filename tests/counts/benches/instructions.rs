@@ -54,8 +54,8 @@ fn render(request: Request) -> (Plan, Request) {
 #[bench::sixteen_events(inputs::reply(16))]
 #[bench::sixty_four_events(inputs::reply(64))]
 fn feed((mut reply, events): inputs::Begun) -> (Output, ReplyTranslator) {
-    let told = reply.feed(black_box(events));
-    (told, reply)
+    let output = reply.feed(black_box(events));
+    (output, reply)
 }
 
 library_benchmark_group!(

@@ -28,14 +28,14 @@ pub fn hold(file: &Path, counted: &Counts) -> Result<String> {
         fs::write(file, written(&text, counted))?;
         return Ok(format!("{} is written anew\n", file.display()));
     }
-    let Verdict { told, holds } = compare(&baseline, counted);
+    let Verdict { report, holds } = compare(&baseline, counted);
     if !holds {
         bail!(
-            "{told}The counts are not those of {}. If that is as it should be, AIRLOCK_BLESS=1 writes it anew.",
+            "{report}The counts are not those of {}. If that is as it should be, AIRLOCK_BLESS=1 writes it anew.",
             file.display()
         );
     }
-    Ok(told)
+    Ok(report)
 }
 
 #[expect(
@@ -48,12 +48,12 @@ fn blesses() -> bool {
 
 /// A table for people, and whether the baseline holds.
 struct Verdict {
-    told: String,
+    report: String,
     holds: bool,
 }
 
 fn compare(baseline: &Counts, counted: &Counts) -> Verdict {
-    let mut told = String::new();
+    let mut report = String::new();
     let mut holds = true;
     let names = baseline.keys().chain(counted.keys());
     let mut names: Vec<_> = names.collect();
@@ -70,10 +70,10 @@ fn compare(baseline: &Counts, counted: &Counts) -> Verdict {
             shown(before),
             shown(now)
         );
-        told.push_str(line.trim_end());
-        told.push('\n');
+        report.push_str(line.trim_end());
+        report.push('\n');
     }
-    Verdict { told, holds }
+    Verdict { report, holds }
 }
 
 enum Remark {
@@ -135,30 +135,30 @@ mod tests {
     }
 
     #[test]
-    fn what_grows_by_more_than_a_twentieth_fails() {
+    fn a_count_that_grows_by_more_than_5_percent_fails() {
         assert!(holds(1000, 1000) && holds(1000, 1050) && holds(1000, 1));
         assert!(!holds(1000, 1051) && !holds(10, 11) && !holds(0, 1));
         assert!(holds(u64::MAX, u64::MAX) && !holds(1, u64::MAX));
     }
 
     #[test]
-    fn what_shrinks_is_told_and_holds() {
-        let said = |now| compare(&counts(&[("a", 1000)]), &counts(&[("a", now)])).told;
+    fn a_count_that_shrinks_is_reported_and_passes() {
+        let said = |now| compare(&counts(&[("a", 1000)]), &counts(&[("a", now)])).report;
         assert!(said(949).ends_with("-5.1 %: its baseline can be lowered\n"));
         assert!(said(950).ends_with("-5.0 %\n"));
         assert!(said(1051).ends_with("GREW by 5.1 %\n"));
     }
 
     #[test]
-    fn what_is_new_or_gone_fails() {
+    fn a_new_or_missing_benchmark_fails() {
         let (one, both) = (counts(&[("a", 1)]), counts(&[("a", 1), ("b", 2)]));
         let (new, gone) = (compare(&one, &both), compare(&both, &one));
-        assert!(!new.holds && new.told.contains("has no baseline"));
-        assert!(!gone.holds && gone.told.contains("was not counted"));
+        assert!(!new.holds && new.report.contains("has no baseline"));
+        assert!(!gone.holds && gone.report.contains("was not counted"));
     }
 
     #[test]
-    fn a_baseline_written_anew_keeps_its_remarks_and_is_read_again() {
+    fn a_rewritten_baseline_keeps_its_comments_and_can_be_read() {
         let text = written("# one\n# two\n\"a\" = 1\n", &counts(&[("b c", 2)]));
         assert_eq!(text, "# one\n# two\n\"b c\" = 2\n");
         assert_eq!(

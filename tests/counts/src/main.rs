@@ -49,8 +49,8 @@ struct Values {
 
 fn main() -> io::Result<ExitCode> {
     match held() {
-        Ok(told) => {
-            io::stdout().write_all(told.as_bytes())?;
+        Ok(report) => {
+            io::stdout().write_all(report.as_bytes())?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_counted_does_not_pass() {
+    fn a_run_without_counts_fails() {
         assert!(counts("").is_err());
         assert!(counts("error: no valgrind").is_err());
         let twice = summary("render", 7).repeat(2);

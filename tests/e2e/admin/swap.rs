@@ -48,16 +48,16 @@ async fn policies_are_activated_by_name_and_digest_and_rolled_back() -> Result<(
     let report = report(&gateway).await?;
     assert_eq!(active(&report), "critique");
     let history = report["history"].as_array().context("no history")?;
-    let told: Vec<_> = history
+    let entries: Vec<_> = history
         .iter()
         .map(|it| (text(it, "name"), text(it, "by")))
         .collect();
-    let told: Vec<_> = told
+    let entries: Vec<_> = entries
         .iter()
         .map(|(name, by)| (name.as_str(), by.as_str()))
         .collect();
     assert_eq!(
-        told,
+        entries,
         [
             ("shipped", "start"),
             ("critique", "me"),

@@ -56,7 +56,7 @@ async fn whoever_is_not_signed_in_is_sent_to_airlock_login_everywhere() -> Resul
 }
 
 #[tokio::test]
-async fn a_login_that_codex_refuses_is_told_from_one_that_is_missing() -> Result<()> {
+async fn a_refused_login_is_distinguished_from_a_missing_one() -> Result<()> {
     let fake = signed_out()?;
     let setup = Setup::over(&fake.binary())?;
     let text = format!(

@@ -98,11 +98,11 @@ async fn candidates_have_a_model_and_an_effort_of_their_own() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let candidates = json!([null, {"model": "gpt-6.1-sol"}, {"effort": "low"}]);
     let body = json!({"reasoning_effort": "high", "airlock": {"candidates": candidates}});
-    let told = gateway.client().fan_out(3, body).await?;
-    let models: Vec<_> = told.tabs.iter().map(|tab| tab.model.as_str()).collect();
+    let answered = gateway.client().fan_out(3, body).await?;
+    let models: Vec<_> = answered.tabs.iter().map(|tab| tab.model.as_str()).collect();
     assert_eq!(models, ["gpt-5.5", "gpt-6.1-sol", "gpt-5.5"]);
     assert_eq!(
-        (told.closed(1), told.closed(2), told.closed(3)),
+        (answered.closed(1), answered.closed(2), answered.closed(3)),
         (
             Some("by the usual"),
             Some("by another"),

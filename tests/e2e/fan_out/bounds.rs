@@ -134,11 +134,14 @@ async fn a_candidate_that_says_too_much_ends_alone() -> Result<()> {
         .await?;
     for (count, stream) in [(1, true), (2, false)] {
         if stream {
-            let told = gateway.client().fan_out(3, json!({})).await?;
-            assert_eq!(told.text, "the answer");
-            assert!(told.failed(2).is_some(), "{told:?}");
-            assert!(told.tabs[1].pieces.len() <= 8 << 10, "{told:?}");
-            assert_eq!((told.closed(1), told.closed(3)), (Some(DRAFT), Some(DRAFT)));
+            let response = gateway.client().fan_out(3, json!({})).await?;
+            assert_eq!(response.text, "the answer");
+            assert!(response.failed(2).is_some(), "{response:?}");
+            assert!(response.tabs[1].pieces.len() <= 8 << 10, "{response:?}");
+            assert_eq!(
+                (response.closed(1), response.closed(3)),
+                (Some(DRAFT), Some(DRAFT))
+            );
         } else {
             let reply = gateway.client().chat(fan_out(3, json!({}))).await?;
             assert_eq!(reply.text()?, "the answer");
@@ -180,13 +183,13 @@ async fn a_fan_out_that_says_too_much_loses_who_goes_over() -> Result<()> {
     frames.extend(stream.frames_until(talks).await?);
     more.open();
     frames.extend(stream.frames().await?);
-    let told = FanOut::read(&frames)?;
-    assert_eq!(told.text, "the answer");
+    let response = FanOut::read(&frames)?;
+    assert_eq!(response.text, "the answer");
     for candidate in [1, 2] {
-        assert_eq!(told.closed(candidate).map(str::len), Some(2000));
+        assert_eq!(response.closed(candidate).map(str::len), Some(2000));
     }
-    assert_eq!(told.tabs[2].pieces.len(), 2000);
-    assert_eq!(told.failed(3), Some("server_error"), "{told:?}");
+    assert_eq!(response.tabs[2].pieces.len(), 2000);
+    assert_eq!(response.failed(3), Some("server_error"), "{response:?}");
     fake.expect_endings("interrupted", 1).await
 }
 
@@ -219,7 +222,7 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
 
 /// It reads neither headers nor frames: up to 20 MB are on their way to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_that_never_reads_costs_bounded_memory_and_hears_the_end() -> Result<()> {
+async fn a_client_that_never_reads_costs_bounded_memory_and_receives_the_end() -> Result<()> {
     let script = Script::new()
         .when("abcdef", |turn| turn.text("the answer"))
         .when("never read", |turn| turn.burst(5_000, 1000));
@@ -237,8 +240,12 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_hears_the_end() -> R
             format!("You said: {question}")
         );
     }
-    let mut told = Vec::new();
-    soon("the end of what it was sent", silent.read_to_end(&mut told)).await??;
+    let mut response = Vec::new();
+    soon(
+        "the end of what it was sent",
+        silent.read_to_end(&mut response),
+    )
+    .await??;
     let peak = process::peak(gateway.pid())?;
     assert!(
         peak < before + 160 * MIB,
@@ -246,10 +253,14 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_hears_the_end() -> R
         before / MIB,
         peak / MIB
     );
-    let told = String::from_utf8_lossy(&told);
-    let ends = told.matches("codex_tab_close").count() + told.matches("codex_tab_error").count();
+    let response = String::from_utf8_lossy(&response);
+    let ends =
+        response.matches("codex_tab_close").count() + response.matches("codex_tab_error").count();
     assert_eq!(ends, 4);
-    assert!(told.contains("data: [DONE]"), "terminal events never drop");
+    assert!(
+        response.contains("data: [DONE]"),
+        "terminal events never drop"
+    );
     Ok(())
 }
 

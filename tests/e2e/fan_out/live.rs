@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{DRAFT, draft, drafts};
 
 #[tokio::test]
-async fn candidates_are_told_in_the_order_of_their_events() -> Result<()> {
+async fn candidates_are_streamed_in_the_order_of_their_events() -> Result<()> {
     let gates: [Gate; 4] = std::array::from_fn(|_| Gate::new());
     let [first, third, second, last] = &gates;
     let script = Script::new()
@@ -88,15 +88,15 @@ async fn candidates_are_told_in_the_order_of_their_events() -> Result<()> {
 async fn twenty_candidates_keep_their_numbers() -> Result<()> {
     let fake = FakeCodex::start(drafts(20, |turn| turn.text("the ").text("answer")))?;
     let gateway = Gateway::over_fake(&fake).await?;
-    let told = gateway.client().fan_out(20, json!({})).await?;
-    assert_eq!(told.tabs.len(), 20);
+    let response = gateway.client().fan_out(20, json!({})).await?;
+    assert_eq!(response.tabs.len(), 20);
     for candidate in 1..=20 {
         let text = draft(candidate);
-        assert_eq!(told.closed(candidate), Some(text.as_str()));
-        assert_eq!(told.tabs[candidate - 1].pieces, text);
+        assert_eq!(response.closed(candidate), Some(text.as_str()));
+        assert_eq!(response.tabs[candidate - 1].pieces, text);
     }
     assert_eq!(
-        (told.text.as_str(), told.finish_reason.as_str()),
+        (response.text.as_str(), response.finish_reason.as_str()),
         ("the answer", "stop")
     );
     fake.expect_count("thread/unsubscribe", 21).await?;
@@ -110,7 +110,7 @@ async fn twenty_candidates_keep_their_numbers() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_candidate_that_starts_over_is_told_right_in_the_end() -> Result<()> {
+async fn a_candidate_that_starts_over_ends_with_the_right_text() -> Result<()> {
     let script = Script::new()
         .when("four", |turn| turn.text("merged"))
         .when_instructed(&angle(1), |turn| {
@@ -122,9 +122,9 @@ async fn a_candidate_that_starts_over_is_told_right_in_the_end() -> Result<()> {
         .when_instructed(&angle(2), |turn| turn.text("four"));
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
-    let told = gateway.client().fan_out(2, json!({})).await?;
-    assert_eq!(told.closed(1), Some("No: four."), "{told:?}");
-    assert_eq!((told.text.as_str(), &told.error), ("merged", &None));
+    let response = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!(response.closed(1), Some("No: four."), "{response:?}");
+    assert_eq!((response.text.as_str(), &response.error), ("merged", &None));
     let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
     assert_eq!(
         reply.body["airlock"]["candidates"][0]["text"], "No: four.",
@@ -196,9 +196,9 @@ async fn what_a_candidate_says_cannot_forge_the_stream() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let body = fan_out(2, json!({"include_reasoning": true}));
     let mut stream = gateway.client().stream(body).await?;
-    let told = FanOut::read(&stream.frames().await?)?;
-    assert_eq!(told.text, hostile);
-    assert_eq!(told.closed(1), Some(hostile));
+    let response = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(response.text, hostile);
+    assert_eq!(response.closed(1), Some(hostile));
     let raw = String::from_utf8_lossy(stream.raw()).into_owned();
     assert!(
         !raw.contains("thought"),

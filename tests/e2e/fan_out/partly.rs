@@ -20,14 +20,17 @@ async fn a_candidate_that_fails_costs_its_tab_and_nothing_else() -> Result<()> {
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
     let mut stream = gateway.client().stream(fan_out(3, json!({}))).await?;
-    let told = FanOut::read(&stream.frames().await?)?;
+    let response = FanOut::read(&stream.frames().await?)?;
     assert!(!String::from_utf8_lossy(stream.raw()).contains("sk-upstream"));
     assert_eq!(
-        (told.text.as_str(), told.finish_reason.as_str()),
+        (response.text.as_str(), response.finish_reason.as_str()),
         ("the answer", "stop")
     );
-    assert_eq!(told.failed(2), Some("rate_limit_error"), "{told:?}");
-    assert_eq!((told.closed(1), told.closed(3)), (Some(DRAFT), Some(DRAFT)));
+    assert_eq!(response.failed(2), Some("rate_limit_error"), "{response:?}");
+    assert_eq!(
+        (response.closed(1), response.closed(3)),
+        (Some(DRAFT), Some(DRAFT))
+    );
     let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
     let input = synthesis.context("no synthesis")?["params"]["input"].to_string();
@@ -44,10 +47,10 @@ async fn the_only_answer_is_passed_on_as_it_is() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     for synthesis in ["merge", "judge", "vote"] {
         let body = json!({"airlock": {"synthesis": synthesis}});
-        let told = gateway.client().fan_out(3, body).await?;
-        assert_eq!(told.text, "the only one");
+        let response = gateway.client().fan_out(3, body).await?;
+        assert_eq!(response.text, "the only one");
         assert_eq!(
-            told.airlock["synthesis"],
+            response.airlock["synthesis"],
             json!({"strategy": synthesis, "candidate": 2})
         );
     }
@@ -130,13 +133,13 @@ async fn all_failing_after_the_headers_are_frames() -> Result<()> {
     let mut stream = gateway.client().stream(fan_out(3, json!({}))).await?;
     assert_eq!(stream.status(), 200);
     gate.open();
-    let told = FanOut::read(&stream.frames().await?)?;
+    let response = FanOut::read(&stream.frames().await?)?;
     assert_eq!(
-        told.error.as_ref().map(|error| &error["code"]),
+        response.error.as_ref().map(|error| &error["code"]),
         Some(&json!("upstream_error")),
-        "{told:?}"
+        "{response:?}"
     );
-    for tab in &told.tabs {
+    for tab in &response.tabs {
         let Some(TabEnd::Failed {
             message,
             exception_type,
@@ -150,7 +153,7 @@ async fn all_failing_after_the_headers_are_frames() -> Result<()> {
         );
         assert!(!message.contains("sk-upstream"), "{message}");
     }
-    assert!(told.text.is_empty() && told.finish_reason.is_empty());
+    assert!(response.text.is_empty() && response.finish_reason.is_empty());
     Ok(())
 }
 
@@ -165,10 +168,10 @@ async fn a_synthesis_that_fails_before_its_first_word_gives_way_to_the_best_cand
     let gateway = Gateway::over_fake(&fake).await?;
     let longest = format!("{DRAFT}, and the longest");
     let expected = json!({"strategy": "merge", "candidate": 2, "fallback": true});
-    let told = gateway.client().fan_out(3, json!({})).await?;
-    assert_eq!((&told.text, &told.error), (&longest, &None));
-    assert_eq!(told.finish_reason, "stop");
-    assert_eq!(told.airlock["synthesis"], expected);
+    let response = gateway.client().fan_out(3, json!({})).await?;
+    assert_eq!((&response.text, &response.error), (&longest, &None));
+    assert_eq!(response.finish_reason, "stop");
+    assert_eq!(response.airlock["synthesis"], expected);
     let reply = gateway.client().chat(fan_out(3, json!({}))).await?;
     assert_eq!(reply.text()?, longest);
     assert_eq!(reply.body["airlock"]["synthesis"], expected);
@@ -180,9 +183,9 @@ async fn a_synthesis_that_says_nothing_gives_way_too() -> Result<()> {
     let fake = FakeCodex::start(drafts(2, |turn| turn))?;
     let gateway = Gateway::over_fake(&fake).await?;
     let expected = json!({"strategy": "merge", "candidate": 1, "fallback": true});
-    let told = gateway.client().fan_out(2, json!({})).await?;
-    assert_eq!((told.text, told.error), (draft(1), None));
-    assert_eq!(told.airlock["synthesis"], expected);
+    let response = gateway.client().fan_out(2, json!({})).await?;
+    assert_eq!((response.text, response.error), (draft(1), None));
+    assert_eq!(response.airlock["synthesis"], expected);
     let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
     assert_eq!(reply.text()?, draft(1));
     Ok(())
@@ -212,14 +215,14 @@ async fn a_synthesis_that_fails_later_is_an_error_and_the_end() -> Result<()> {
         .await?;
     gate.open();
     frames.extend(stream.frames().await?);
-    let told = FanOut::read(&frames)?;
-    assert_eq!(told.text, "The ans");
+    let response = FanOut::read(&frames)?;
+    assert_eq!(response.text, "The ans");
     assert_eq!(
-        told.error.as_ref().map(|error| &error["code"]),
+        response.error.as_ref().map(|error| &error["code"]),
         Some(&json!("upstream_error"))
     );
-    assert!(told.finish_reason.is_empty(), "{told:?}");
-    assert_eq!(told.closed(1), Some(draft(1).as_str()));
+    assert!(response.finish_reason.is_empty(), "{response:?}");
+    assert_eq!(response.closed(1), Some(draft(1).as_str()));
     Ok(())
 }
 

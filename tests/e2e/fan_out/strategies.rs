@@ -16,11 +16,11 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
     let gateway = Gateway::over_fake(&fake).await?;
     let messages = json!([{"role": "system", "content": "Be brief."}, {"role": "user", "content": "one"},
         {"role": "assistant", "content": "two"}, {"role": "user", "content": "three"}]);
-    let told = gateway
+    let response = gateway
         .client()
         .fan_out(3, json!({"messages": messages}))
         .await?;
-    assert_eq!(told.text, "the answer");
+    assert_eq!(response.text, "the answer");
 
     let starts = fake.received("turn/start");
     let (candidates, rest): (Vec<_>, Vec<_>) = starts.iter().partition(|start| is_candidate(start));
@@ -66,11 +66,11 @@ async fn judge_picks_the_best_and_says_why() -> Result<()> {
     let verdict = json!({"best": "A", "reasons": "It is the clearest."}).to_string();
     let fake = FakeCodex::start(drafts(3, |turn| turn.text(&verdict)))?;
     let gateway = Gateway::over_fake(&fake).await?;
-    let told = gateway.client().fan_out(3, by("judge")).await?;
-    let synthesis = &told.airlock["synthesis"];
+    let response = gateway.client().fan_out(3, by("judge")).await?;
+    let synthesis = &response.airlock["synthesis"];
     assert_eq!(synthesis["strategy"], "judge");
     let best = synthesis["candidate"].as_u64().context("nobody")?;
-    assert_eq!(told.text, draft(best.try_into()?));
+    assert_eq!(response.text, draft(best.try_into()?));
     assert!(
         synthesis["reasons"].to_string().contains("the clearest"),
         "{synthesis}"
@@ -88,7 +88,7 @@ async fn judge_picks_the_best_and_says_why() -> Result<()> {
         "{schema}"
     );
     // What the judge says is not the answer.
-    assert!(!told.text.contains("best"));
+    assert!(!response.text.contains("best"));
     Ok(())
 }
 
@@ -97,9 +97,9 @@ async fn a_judge_that_cannot_be_understood_costs_no_answer() -> Result<()> {
     for verdict in ["Well, A I think.", "{\"best\":\"Z\",\"reasons\":\"\"}"] {
         let fake = FakeCodex::start(drafts(2, |turn| turn.text(verdict)))?;
         let gateway = Gateway::over_fake(&fake).await?;
-        let told = gateway.client().fan_out(2, by("judge")).await?;
-        assert_eq!(told.text, draft(1), "of equals the first");
-        let synthesis = &told.airlock["synthesis"];
+        let response = gateway.client().fan_out(2, by("judge")).await?;
+        assert_eq!(response.text, draft(1), "of equals the first");
+        let synthesis = &response.airlock["synthesis"];
         assert_eq!(
             (&synthesis["candidate"], &synthesis["fallback"]),
             (&json!(1), &json!(true))
@@ -121,9 +121,9 @@ async fn vote_takes_the_majority_without_asking_a_model() -> Result<()> {
     let mut frames = stream.frames_until(Frame::closes_tab).await?;
     second.open();
     frames.extend(stream.frames().await?);
-    let told = FanOut::read(&frames)?;
-    assert_eq!(told.text, "**42.**");
-    let synthesis = &told.airlock["synthesis"];
+    let response = FanOut::read(&frames)?;
+    assert_eq!(response.text, "**42.**");
+    let synthesis = &response.airlock["synthesis"];
     assert_eq!(
         (&synthesis["strategy"], &synthesis["candidate"]),
         (&json!("vote"), &json!(1))
@@ -134,7 +134,7 @@ async fn vote_takes_the_majority_without_asking_a_model() -> Result<()> {
     );
     // Two of three are enough: the third is not waited for.
     fake.expect_endings("interrupted", 1).await?;
-    assert_eq!(told.failed(3), Some("interrupted"));
+    assert_eq!(response.failed(3), Some("interrupted"));
     assert_eq!(fake.received("turn/start").len(), 3);
     Ok(())
 }
@@ -150,15 +150,15 @@ async fn first_interrupts_the_losers() -> Result<()> {
     let mut stream = gateway.client().stream(fan_out(5, by("first"))).await?;
     fake.expect_count("turn/start", 5).await?;
     gate.open();
-    let told = FanOut::read(&stream.frames().await?)?;
-    assert_eq!(told.text, "here");
+    let response = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(response.text, "here");
     assert_eq!(
-        told.airlock["synthesis"],
+        response.airlock["synthesis"],
         json!({"strategy": "first", "candidate": 3})
     );
-    assert_eq!(told.closed(3), Some("here"));
+    assert_eq!(response.closed(3), Some("here"));
     for loser in [1, 2, 4, 5] {
-        assert_eq!(told.failed(loser), Some("interrupted"), "{told:?}");
+        assert_eq!(response.failed(loser), Some("interrupted"), "{response:?}");
     }
     fake.expect_count("turn/interrupt", 4).await?;
     fake.expect_endings("interrupted", 4).await?;
@@ -180,9 +180,9 @@ async fn first_passes_over_a_failure_that_is_faster() -> Result<()> {
     fake.expect_endings("completed", 1).await?;
     fake.expect_endings("failed", 1).await?;
     gate.open();
-    let told = FanOut::read(&stream.frames().await?)?;
-    assert_eq!(told.text, "good");
-    assert_eq!(told.airlock["synthesis"]["candidate"], 3);
+    let response = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(response.text, "good");
+    assert_eq!(response.airlock["synthesis"]["candidate"], 3);
     Ok(())
 }
 
@@ -195,9 +195,9 @@ async fn a_quorum_and_its_grace_time_do_not_wait_for_the_rest() -> Result<()> {
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
     let airlock = json!({"airlock": {"quorum": 3, "grace_ms": 0}});
-    let told = gateway.client().fan_out(4, airlock).await?;
-    assert_eq!(told.text, "the answer");
-    assert_eq!(told.failed(4), Some("interrupted"));
+    let response = gateway.client().fan_out(4, airlock).await?;
+    assert_eq!(response.text, "the answer");
+    assert_eq!(response.failed(4), Some("interrupted"));
     fake.expect_endings("interrupted", 1).await?;
     let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
@@ -208,7 +208,7 @@ async fn a_quorum_and_its_grace_time_do_not_wait_for_the_rest() -> Result<()> {
 }
 
 #[tokio::test]
-async fn who_answers_within_the_grace_time_is_heard() -> Result<()> {
+async fn a_candidate_that_answers_within_the_grace_time_counts() -> Result<()> {
     let gate = Gate::new();
     let script = Script::new()
         .when(DRAFT, |turn| turn.text("the answer"))
@@ -220,8 +220,8 @@ async fn who_answers_within_the_grace_time_is_heard() -> Result<()> {
     let mut stream = gateway.client().stream(fan_out(3, airlock)).await?;
     fake.expect_endings("completed", 2).await?;
     gate.open();
-    let told = FanOut::read(&stream.frames().await?)?;
-    assert_eq!(told.text, "the answer");
+    let response = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(response.text, "the answer");
     let starts = fake.received("turn/start");
     let synthesis = starts.iter().find(|start| !is_candidate(start));
     let input = synthesis.context("no synthesis")?["params"]["input"].to_string();
@@ -237,10 +237,10 @@ async fn at_the_deadline_what_is_there_decides() -> Result<()> {
     let fake = FakeCodex::start(script)?;
     let gateway = Gateway::over_fake(&fake).await?;
     let airlock = json!({"airlock": {"deadline_ms": 1500}});
-    let told = gateway.client().fan_out(3, airlock).await?;
-    assert_eq!(told.text, "in time");
+    let response = gateway.client().fan_out(3, airlock).await?;
+    assert_eq!(response.text, "in time");
     assert_eq!(
-        told.airlock["synthesis"],
+        response.airlock["synthesis"],
         json!({"strategy": "merge", "candidate": 2})
     );
     fake.expect_endings("interrupted", 2).await?;

@@ -101,13 +101,13 @@ async fn usage_is_the_sum_of_all_turns_and_is_broken_down() -> Result<()> {
     assert_eq!(json!(tokens(&parts["synthesis"])), synthesis, "{body}");
 
     let options = json!({"stream_options": {"include_usage": true}});
-    let told = gateway.client().fan_out(3, options).await?;
-    assert_eq!(json!(tokens(&told.usage.unwrap_or_default())), sum);
-    let parts = &told.airlock["usage"];
+    let response = gateway.client().fan_out(3, options).await?;
+    assert_eq!(json!(tokens(&response.usage.unwrap_or_default())), sum);
+    let parts = &response.airlock["usage"];
     assert_eq!(json!(tokens(&parts["candidates"])), candidates);
     assert_eq!(json!(tokens(&parts["synthesis"])), synthesis);
-    let Some(TabEnd::Closed { usage, .. }) = &told.tabs[1].end else {
-        bail!("{:?}", told.tabs);
+    let Some(TabEnd::Closed { usage, .. }) = &response.tabs[1].end else {
+        bail!("{:?}", response.tabs);
     };
     assert_eq!(json!(tokens(usage)), json!([50, 10, 60, 25, 5]));
     Ok(())
@@ -134,7 +134,7 @@ async fn a_void_synthesis_has_cost_what_it_cost() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_candidate_that_is_picked_is_told_as_the_answer() -> Result<()> {
+async fn a_picked_candidate_is_delivered_as_the_answer() -> Result<()> {
     let fake = FakeCodex::start(drafts(2, |turn| turn.text("unused")))?;
     let gateway = Gateway::over_fake(&fake).await?;
     let body = fan_out(2, json!({"airlock": {"synthesis": "first"}}));

@@ -45,8 +45,8 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         admin.fleet_is("a quiet child", is_quiet).await?;
 
         assert_eq!(gateway.client().ask("two").await?, "You said: two");
-        let told = fake.received("turn/start");
-        assert_eq!(told.len(), 3, "each turn began once: {told:?}");
+        let starts = fake.received("turn/start");
+        assert_eq!(starts.len(), 3, "each turn began once: {starts:?}");
         let fleet = complete(&admin).await?;
         assert_eq!(pid(&fleet, "serving")?, spare);
         assert!(process.ended_within(PATIENCE)?);
@@ -56,7 +56,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hung_child_is_replaced_though_nobody_asks() -> Result<()> {
+async fn a_hung_child_is_replaced_without_any_request() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = spared().over_fake(&fake).await?;
     let admin = gateway.admin();

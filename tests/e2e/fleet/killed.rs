@@ -23,7 +23,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
         .over_fake(&fake)
         .await?;
     let (client, admin) = (gateway.client(), gateway.admin());
-    let asked = stream::iter(0..REQUESTS).map(|number| async move {
+    let requests = stream::iter(0..REQUESTS).map(|number| async move {
         let messages = json!([{"role": "user", "content": format!("request {number};")}]);
         let reply = client.chat(json!({"messages": messages})).await?;
         let whole = reply.status.is_success();
@@ -42,7 +42,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
         }
         Ok(whole)
     });
-    let all = asked.buffer_unordered(6).collect::<Vec<Result<bool>>>();
+    let all = requests.buffer_unordered(6).collect::<Vec<Result<bool>>>();
     let killer = async {
         // Whenever some more turns have begun, whoever serves is killed.
         for round in 1.. {

@@ -6,7 +6,7 @@ use airlock_tests::{FakeCodex, Gateway, GatewayBuilder, Script, tool};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-fn ahead() -> GatewayBuilder {
+fn prewarming() -> GatewayBuilder {
     Gateway::with()
         .administered()
         .environment("AIRLOCK_FLEET_WARM_THREADS", "2")
@@ -19,7 +19,7 @@ fn waiting(threads: u64) -> impl Fn(&Value) -> bool {
 #[tokio::test]
 async fn a_request_finds_a_thread_that_is_just_like_the_last_ones() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
-    let gateway = ahead().over_fake(&fake).await?;
+    let gateway = prewarming().over_fake(&fake).await?;
     let (client, admin) = (gateway.client(), gateway.admin());
     let asking = |system: &str, text: &str| {
         json!({"model": "gpt-5.5", "messages": [
@@ -57,7 +57,7 @@ async fn a_request_finds_a_thread_that_is_just_like_the_last_ones() -> Result<()
 #[tokio::test]
 async fn a_request_with_tools_finds_one_that_has_just_these() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
-    let gateway = ahead().over_fake(&fake).await?;
+    let gateway = prewarming().over_fake(&fake).await?;
     let (client, admin) = (gateway.client(), gateway.admin());
     let asking = |name: &str| {
         let messages = json!([{"role": "user", "content": "hi"}]);

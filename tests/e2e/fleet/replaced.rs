@@ -59,7 +59,7 @@ async fn every_reply_is_whole_while_children_come_and_go() -> Result<()> {
         .over_fake(&fake)
         .await?;
     for round in 0..10 {
-        let asked = (0..6).map(|number| {
+        let requests = (0..6).map(|number| {
             let client = gateway.client().clone();
             async move {
                 let text = format!("r{round}.{number}");
@@ -67,7 +67,7 @@ async fn every_reply_is_whole_while_children_come_and_go() -> Result<()> {
                 Ok(())
             }
         });
-        futures_util::future::try_join_all(asked).await?;
+        futures_util::future::try_join_all(requests).await?;
     }
     let fleet = gateway.admin().fleet().await?;
     assert!(
@@ -86,7 +86,7 @@ async fn every_reply_is_whole_while_children_come_and_go() -> Result<()> {
 }
 
 #[tokio::test]
-async fn turns_that_wait_for_their_client_end_and_are_told_anew() -> Result<()> {
+async fn parked_turns_of_a_replaced_child_end_and_are_rebuilt() -> Result<()> {
     let script = Script::new()
         .turn(|turn| turn.call("call_1", "get_weather", "{}").text("never told"))
         .turn(|turn| turn.text("Cold."));
@@ -102,8 +102,8 @@ async fn turns_that_wait_for_their_client_end_and_are_told_anew() -> Result<()> 
     talk.ask().await?;
     // The turn waits for its client, and its child does not wait for that.
     fake.expect_end(first).await?;
-    let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-    assert_eq!((&*told.turn, &*told.text), ("rebuilt", "Cold."));
+    let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+    assert_eq!((&*reply.turn, &*reply.text), ("rebuilt", "Cold."));
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{INCIDENTAL, fake, methods, real, shape};
 
 #[tokio::test]
-async fn the_fake_tells_a_turn_as_the_real_codex_does() -> Result<()> {
+async fn the_fake_reports_a_turn_as_the_real_codex_does() -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.next(
         ModelAnswer::new()
@@ -35,17 +35,17 @@ async fn the_fake_tells_a_turn_as_the_real_codex_does() -> Result<()> {
     });
     let (_fake, mut fake) = fake(script).await?;
     let thread = fake.thread("gpt-5.5").await?;
-    let told = fake.turn(&thread, "hi").await?;
+    let received = fake.turn(&thread, "hi").await?;
 
-    assert_eq!(methods(&told), methods(&truth));
+    assert_eq!(methods(&received), methods(&truth));
     let incidental =
         |message: &&Value| !INCIDENTAL.contains(&message["method"].as_str().unwrap_or_default());
-    for (told, truth) in told
+    for (received, truth) in received
         .iter()
         .filter(incidental)
         .zip(truth.iter().filter(incidental))
     {
-        assert_eq!(shape(told), shape(truth), "{}", truth["method"]);
+        assert_eq!(shape(received), shape(truth), "{}", truth["method"]);
     }
     Ok(())
 }
@@ -67,10 +67,10 @@ async fn the_fake_fails_a_turn_as_the_real_codex_does() -> Result<()> {
     let (_fake, mut fake) =
         fake(Script::new().turn(|turn| turn.fail(info, "exceeded retry limit"))).await?;
     let thread = fake.thread("gpt-5.5").await?;
-    let told = fake.turn(&thread, "hi").await?;
-    assert_eq!(methods(&told), methods(&truth));
-    for (told, truth) in told.iter().rev().zip(truth.iter().rev()).take(1) {
-        assert_eq!(shape(told), shape(truth));
+    let received = fake.turn(&thread, "hi").await?;
+    assert_eq!(methods(&received), methods(&truth));
+    for (received, truth) in received.iter().rev().zip(truth.iter().rev()).take(1) {
+        assert_eq!(shape(received), shape(truth));
     }
     Ok(())
 }
@@ -102,10 +102,10 @@ async fn the_fake_is_interrupted_as_the_real_codex_is() -> Result<()> {
         "{error}"
     );
     gate.open();
-    let told = wait_and_interrupt(&mut fake, &thread, &turn["turn"]["id"]).await?;
+    let received = wait_and_interrupt(&mut fake, &thread, &turn["turn"]["id"]).await?;
 
-    assert_eq!(told["params"]["turn"]["status"], "interrupted");
-    assert_eq!(shape(&told), shape(&truth));
+    assert_eq!(received["params"]["turn"]["status"], "interrupted");
+    assert_eq!(shape(&received), shape(&truth));
     Ok(())
 }
 
@@ -182,7 +182,7 @@ async fn the_fake_refuses_what_the_real_codex_refuses() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_model_breaks_once_and_codex_asks_again() -> Result<()> {
+async fn the_model_breaks_once_and_codex_retries() -> Result<()> {
     let model = ScriptedModel::start().await?;
     // A broken connection takes with it what was not read, so it breaks only once Codex has told the first delta.
     let read = Gate::new();
@@ -201,15 +201,15 @@ async fn the_model_breaks_once_and_codex_asks_again() -> Result<()> {
         Script::new().turn(|turn| turn.text("Hel").reconnect(None).text("Hel").text("lo."));
     let (_fake, mut fake) = fake(script).await?;
     let thread = fake.thread("gpt-5.5").await?;
-    let told = fake.turn(&thread, "hi").await?;
+    let received = fake.turn(&thread, "hi").await?;
 
-    assert_eq!(methods(&told), methods(&truth));
+    assert_eq!(methods(&received), methods(&truth));
     assert_eq!(model.calls().len(), 2);
     Ok(())
 }
 
 #[tokio::test]
-async fn messages_without_deltas_and_answers_without_usage_are_told_as_such() -> Result<()> {
+async fn messages_without_deltas_and_answers_without_usage_are_reported_as_such() -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.next(ModelAnswer::new().whole("Hello.").usage(None));
     let (_home, mut codex) = real(&model, 0).await?;
@@ -219,9 +219,9 @@ async fn messages_without_deltas_and_answers_without_usage_are_told_as_such() ->
     let (_fake, mut fake) =
         fake(Script::new().turn(|turn| turn.whole("Hello.", None).no_usage())).await?;
     let thread = fake.thread("gpt-5.5").await?;
-    let told = fake.turn(&thread, "hi").await?;
+    let received = fake.turn(&thread, "hi").await?;
 
-    assert_eq!(methods(&told), methods(&truth));
+    assert_eq!(methods(&received), methods(&truth));
     assert!(!methods(&truth).contains(&"thread/tokenUsage/updated"));
     Ok(())
 }

@@ -8,7 +8,7 @@ use super::real;
 
 /// Each way in which the model can fail, and what the real Codex makes of it when it does not try again.
 #[tokio::test]
-async fn the_model_fails_in_every_way_that_codex_tells_apart() -> Result<()> {
+async fn the_model_fails_in_every_way_that_codex_distinguishes() -> Result<()> {
     let attempts =
         |status: u16| json!({"responseTooManyFailedAttempts": {"httpStatusCode": status}});
     let failed = |status: u16| json!({"httpConnectionFailed": {"httpStatusCode": status}});
@@ -135,8 +135,8 @@ async fn the_model_fails_in_every_way_that_codex_tells_apart() -> Result<()> {
     for (name, answer, info) in rows {
         model.next(answer);
         let thread = codex.thread("gpt-5.5").await?;
-        let told = codex.turn(&thread, "hi").await?;
-        let turn = &told.last().context("nothing")?["params"]["turn"];
+        let received = codex.turn(&thread, "hi").await?;
+        let turn = &received.last().context("nothing")?["params"]["turn"];
         seen.push((
             name,
             turn["status"].clone(),

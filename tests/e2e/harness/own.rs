@@ -26,7 +26,7 @@ async fn an_unsubscribed_thread_is_closed_and_a_second_turn_steers() -> Result<(
 }
 
 #[tokio::test]
-async fn a_fake_bursts_asks_exits_and_is_killed() -> Result<()> {
+async fn a_fake_sends_bursts_and_requests_exits_and_is_killed() -> Result<()> {
     let script = Script::new()
         .turn(|turn| turn.burst(1000, 10))
         .turn(|turn| {
@@ -39,16 +39,16 @@ async fn a_fake_bursts_asks_exits_and_is_killed() -> Result<()> {
         .turn(|turn| turn.text("a").then_exit(3));
     let (fake, mut server) = fake(script).await?;
     let thread = server.thread("gpt-5.5").await?;
-    let told = server.turn(&thread, "one").await?;
+    let received = server.turn(&thread, "one").await?;
     assert_eq!(
-        methods(&told)
+        methods(&received)
             .iter()
             .filter(|method| method.ends_with("delta"))
             .count(),
         1000
     );
     assert_eq!(
-        told.last().context("nothing")?["params"]["turn"]["items"][0]["text"]
+        received.last().context("nothing")?["params"]["turn"]["items"][0]["text"]
             .as_str()
             .map(str::len),
         Some(10_000)
@@ -58,14 +58,14 @@ async fn a_fake_bursts_asks_exits_and_is_killed() -> Result<()> {
     server
         .call("turn/start", json!({"threadId": thread, "input": input}))
         .await?;
-    let asked = loop {
+    let request = loop {
         let message = server.next().await?;
         if message["method"] == "item/tool/call" {
             break message;
         }
     };
     server
-        .send(&json!({"id": asked["id"], "error": {"code": -32601, "message": "no"}}))
+        .send(&json!({"id": request["id"], "error": {"code": -32601, "message": "no"}}))
         .await?;
     assert_eq!(fake.expect_answer().await?["error"]["message"], "no");
     while server.next().await?["method"] != "turn/completed" {}

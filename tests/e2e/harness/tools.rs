@@ -40,28 +40,28 @@ async fn run_to(
     let params = json!({"threadId": thread, "input": input});
     server.call("turn/start", params).await?;
     let mut gates = gates.iter();
-    let mut asked = Vec::new();
-    let mut told: Vec<Value> = Vec::new();
+    let mut requested = Vec::new();
+    let mut received: Vec<Value> = Vec::new();
     loop {
         let message = server.next().await?;
         let method = message["method"].as_str().unwrap_or_default().to_owned();
         let is_output = message["params"]["item"]["type"] == "function_call_output";
         if method == "item/tool/call" {
-            asked.push(message["id"].clone());
+            requested.push(message["id"].clone());
             gates.next().context("more calls than gates")?.open();
         }
-        if method == "turn/started" || !(told.is_empty() || is_preamble(&message)) {
-            told.push(message);
+        if method == "turn/started" || !(received.is_empty() || is_preamble(&message)) {
+            received.push(message);
         }
-        if (method == first || is_output) && !asked.is_empty() {
+        if (method == first || is_output) && !requested.is_empty() {
             let content = json!([{"type": "inputText", "text": "ok"}]);
             let result = json!({"contentItems": content, "success": true});
             server
-                .send(&json!({"id": asked.remove(0), "result": result}))
+                .send(&json!({"id": requested.remove(0), "result": result}))
                 .await?;
         }
         if method == "turn/completed" {
-            return Ok(told);
+            return Ok(received);
         }
     }
 }
@@ -73,25 +73,25 @@ fn is_preamble(message: &Value) -> bool {
     item["role"] == "developer" || text.starts_with("<environment_context>")
 }
 
-fn compare(told: &[Value], truth: &[Value]) {
-    assert_eq!(methods(told), methods(truth));
+fn compare(received: &[Value], truth: &[Value]) {
+    assert_eq!(methods(received), methods(truth));
     let incidental =
         |message: &&Value| !INCIDENTAL.contains(&message["method"].as_str().unwrap_or_default());
-    let told = told.iter().filter(incidental);
-    for (told, truth) in told.zip(truth.iter().filter(incidental)) {
-        assert_eq!(shape(told), shape(truth), "{}", truth["method"]);
+    let received = received.iter().filter(incidental);
+    for (received, truth) in received.zip(truth.iter().filter(incidental)) {
+        assert_eq!(shape(received), shape(truth), "{}", truth["method"]);
     }
 }
 
 /// The output of each call, as the conversation has it.
-fn outputs(told: &[Value]) -> Vec<&Value> {
-    let items = told.iter().map(|message| &message["params"]["item"]);
+fn outputs(received: &[Value]) -> Vec<&Value> {
+    let items = received.iter().map(|message| &message["params"]["item"]);
     let outputs = items.filter(|item| item["type"] == "function_call_output");
     outputs.map(|item| &item["output"]).collect()
 }
 
 #[tokio::test]
-async fn three_calls_at_once_are_told_as_the_real_codex_tells_them() -> Result<()> {
+async fn three_calls_at_once_are_reported_as_by_the_real_codex() -> Result<()> {
     let gates: [Gate; 3] = std::array::from_fn(|_| Gate::new());
     let model = ScriptedModel::start().await?;
     let answer = gates
@@ -121,9 +121,9 @@ async fn three_calls_at_once_are_told_as_the_real_codex_tells_them() -> Result<(
     });
     let (fake, mut server) = fake(script).await?;
     let started = thread(&mut server).await?;
-    let told = run(&mut server, &started, &gates).await?;
-    compare(&told, &truth);
-    assert_eq!(outputs(&told), outputs(&truth));
+    let received = run(&mut server, &started, &gates).await?;
+    compare(&received, &truth);
+    assert_eq!(outputs(&received), outputs(&truth));
     let results = fake.results();
     assert_eq!(results.len(), 3);
     assert!(
@@ -136,7 +136,7 @@ async fn three_calls_at_once_are_told_as_the_real_codex_tells_them() -> Result<(
 }
 
 #[tokio::test]
-async fn a_call_after_text_is_told_as_the_real_codex_tells_it() -> Result<()> {
+async fn a_call_after_text_is_reported_as_by_the_real_codex() -> Result<()> {
     let gate = Gate::new();
     let (id, arguments) = call(1);
     let model = ScriptedModel::start().await?;
@@ -159,8 +159,8 @@ async fn a_call_after_text_is_told_as_the_real_codex_tells_it() -> Result<()> {
     });
     let (_fake, mut server) = fake(script).await?;
     let started = thread(&mut server).await?;
-    let told = run(&mut server, &started, std::slice::from_ref(&gate)).await?;
-    compare(&told, &truth);
+    let received = run(&mut server, &started, std::slice::from_ref(&gate)).await?;
+    compare(&received, &truth);
     Ok(())
 }
 
@@ -189,8 +189,8 @@ async fn a_response_that_breaks_after_a_call_waits_for_its_answer() -> Result<()
     let (_fake, mut server) = fake(script).await?;
     let started = thread(&mut server).await?;
     let gates = std::slice::from_ref(&gate);
-    let told = run_to(&mut server, &started, gates, "item/tool/call").await?;
-    assert_eq!(methods(&told), methods(&truth));
+    let received = run_to(&mut server, &started, gates, "item/tool/call").await?;
+    assert_eq!(methods(&received), methods(&truth));
     Ok(())
 }
 
@@ -211,9 +211,9 @@ async fn calls_that_are_none_are_answered_by_codex_itself() -> Result<()> {
         });
         let (_fake, mut server) = fake(script).await?;
         let started = thread(&mut server).await?;
-        let told = run(&mut server, &started, &[]).await?;
-        compare(&told, &truth);
-        assert_eq!(outputs(&told), outputs(&truth));
+        let received = run(&mut server, &started, &[]).await?;
+        compare(&received, &truth);
+        assert_eq!(outputs(&received), outputs(&truth));
     }
     Ok(())
 }
@@ -245,8 +245,8 @@ async fn an_answer_becomes_the_output_that_the_real_codex_makes_of_it() -> Resul
         model.next(ModelAnswer::new().call("call_1", WEATHER, "{}"));
         model.next(ModelAnswer::words("never mind"));
         let truth = answered(&mut codex, &answer).await?;
-        let told = answered(&mut server, &answer).await?;
-        assert_eq!(told, truth, "{answer}");
+        let received = answered(&mut server, &answer).await?;
+        assert_eq!(received, truth, "{answer}");
     }
     Ok(())
 }
@@ -257,7 +257,7 @@ async fn answered(server: &mut AppServer, answer: &Value) -> Result<Vec<Value>> 
     let input = json!([{"type": "text", "text": "hi"}]);
     let params = json!({"threadId": thread, "input": input});
     server.call("turn/start", params).await?;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
         let mut message = server.next().await?;
         let method = message["method"].take();
@@ -267,11 +267,12 @@ async fn answered(server: &mut AppServer, answer: &Value) -> Result<Vec<Value>> 
             answer["id"] = message["id"].take();
             server.send(&answer).await?;
         } else if method == "item/completed" && item["type"] == "dynamicToolCall" {
-            told.extend(["status", "success", "contentItems"].map(|member| item[member].take()));
+            received
+                .extend(["status", "success", "contentItems"].map(|member| item[member].take()));
         } else if item["type"] == "function_call_output" {
-            told.push(item["output"].take());
+            received.push(item["output"].take());
         } else if method == "turn/completed" {
-            return Ok(told);
+            return Ok(received);
         }
     }
 }
@@ -284,9 +285,9 @@ async fn an_interrupt_ends_a_call_as_the_real_codex_ends_it() -> Result<()> {
     let truth = interrupted(&mut codex).await?;
     let script = Script::new().turn(|turn| turn.call("call_1", WEATHER, "{}").text("never"));
     let (_fake, mut server) = fake(script).await?;
-    let told = interrupted(&mut server).await?;
-    compare(&told, &truth);
-    assert_eq!(outputs(&told), outputs(&truth));
+    let received = interrupted(&mut server).await?;
+    compare(&received, &truth);
+    assert_eq!(outputs(&received), outputs(&truth));
     Ok(())
 }
 
@@ -304,22 +305,22 @@ async fn interrupted(server: &mut AppServer) -> Result<Vec<Value>> {
     }
     let params = json!({"threadId": thread, "turnId": turn["turn"]["id"]});
     server.request("turn/interrupt", params).await?;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
         let message = server.next().await?;
         let is_last = message["method"] == "turn/completed";
         // The answer to the interrupt stands among them.
         if message["method"].is_string() {
-            told.push(message);
+            received.push(message);
         }
         if is_last {
-            return Ok(told);
+            return Ok(received);
         }
     }
 }
 
 #[tokio::test]
-async fn what_is_injected_is_told_again_as_the_real_codex_does() -> Result<()> {
+async fn injected_items_are_sent_to_the_model_as_by_the_real_codex() -> Result<()> {
     let items = json!([
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi"}]},
         {"type": "function_call", "call_id": "call_1", "name": WEATHER, "arguments": "{}"},
@@ -328,7 +329,7 @@ async fn what_is_injected_is_told_again_as_the_real_codex_does() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let (_home, mut codex) = real(&model, 0).await?;
     let (_fake, mut server) = fake(Script::new()).await?;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     for server in [&mut codex, &mut server] {
         let started = thread(server).await?;
         let params = json!({"threadId": started, "items": items});
@@ -343,9 +344,9 @@ async fn what_is_injected_is_told_again_as_the_real_codex_does() -> Result<()> {
                 ));
             }
         }
-        told.push(raw);
+        received.push(raw);
     }
-    assert_eq!(told.first(), told.last());
+    assert_eq!(received.first(), received.last());
     Ok(())
 }
 
@@ -373,9 +374,9 @@ async fn tools_that_the_real_codex_refuses_are_refused() -> Result<()> {
     for tools in rows {
         let more = json!({"dynamicTools": tools});
         let truth = codex.thread_with("gpt-5.5", more.clone()).await.err();
-        let told = server.thread_with("gpt-5.5", more).await.err();
+        let received = server.thread_with("gpt-5.5", more).await.err();
         assert_eq!(
-            told.context("taken by the fake")?.to_string(),
+            received.context("taken by the fake")?.to_string(),
             truth.context("taken by Codex")?.to_string()
         );
     }

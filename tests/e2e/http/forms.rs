@@ -116,7 +116,7 @@ async fn what_the_parser_refuses_has_the_envelope_and_an_id() -> Result<()> {
 }
 
 #[tokio::test]
-async fn rules_that_the_parser_leaves_to_us_are_kept() -> Result<()> {
+async fn rules_that_the_parser_leaves_to_us_are_enforced() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::with()
         .environment("AIRLOCK_API_KEY", "sk-airlock-right")
@@ -257,7 +257,7 @@ async fn a_client_of_the_responses_api_reads_what_to_set() -> Result<()> {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_kept_for_the_time_that_is_set() -> Result<()> {
+async fn an_idle_connection_stays_open_for_the_configured_time() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let settings = "[limits]\nkeep_alive_timeout = \"1s\"";
     let gateway = Gateway::with().settings(settings).over_fake(&fake).await?;
@@ -269,8 +269,8 @@ async fn an_idle_connection_is_kept_for_the_time_that_is_set() -> Result<()> {
     assert_eq!(super::read_response(&mut socket).await?.status, 200);
     let idle = std::time::Instant::now();
     assert_eq!(super::read_rest(socket).await?, "");
-    let kept = idle.elapsed().as_millis();
-    assert!((900..3_000).contains(&kept), "{kept} ms");
+    let millis = idle.elapsed().as_millis();
+    assert!((900..3_000).contains(&millis), "{millis} ms");
     let config = gateway.command(&["config"]).await?;
     assert!(
         config.out.contains("keep_alive_timeout = \"1s\""),

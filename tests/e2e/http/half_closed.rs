@@ -43,7 +43,7 @@ async fn a_client_that_only_reads_on_gets_its_answer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_that_half_closes_while_it_is_told_gets_the_rest() -> Result<()> {
+async fn a_client_that_half_closes_during_the_response_gets_the_rest() -> Result<()> {
     let gate = Gate::new();
     let fake =
         FakeCodex::start(Script::new().turn(|turn| turn.text("one").hold(&gate).text(" two")))?;

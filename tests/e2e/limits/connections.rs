@@ -80,7 +80,7 @@ async fn at_the_bound_the_connection_that_is_idle_longest_makes_room() -> Result
 }
 
 #[tokio::test]
-async fn connections_that_are_kept_alive_go_first_and_busy_ones_never() -> Result<()> {
+async fn keep_alive_connections_go_first_and_busy_ones_never() -> Result<()> {
     let gate = Gate::new();
     let script = Script::new().turn(|turn| turn.text("a").hold(&gate).text("b"));
     let fake = FakeCodex::start(script)?;
@@ -91,11 +91,11 @@ async fn connections_that_are_kept_alive_go_first_and_busy_ones_never() -> Resul
     let mut slow = connect(gateway.address(), HALF).await?;
     let mut stream = gateway.client().stream(json!({})).await?;
     assert_eq!(stream.next_text().await?, "a");
-    let mut kept = connect(gateway.address(), HALF).await?;
-    assert!(answer(&mut kept).await?.starts_with("HTTP/1.1 200 OK"));
+    let mut half_open = connect(gateway.address(), HALF).await?;
+    assert!(answer(&mut half_open).await?.starts_with("HTTP/1.1 200 OK"));
 
     let mut newcomer = connect(gateway.address(), HALF).await?;
-    closed(&mut kept).await?;
+    closed(&mut half_open).await?;
     assert!(answer(&mut newcomer).await?.starts_with("HTTP/1.1 200 OK"));
     assert!(answer(&mut slow).await?.starts_with("HTTP/1.1 200 OK"));
     gate.open();

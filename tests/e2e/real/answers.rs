@@ -21,13 +21,13 @@ async fn a_question_is_answered_whole_and_streamed() -> Result<()> {
     model.next(ModelAnswer::words("Hello from the model.").usage(Some(usage)));
     let reply = gateway.client().chat(json!({})).await?;
     assert_eq!(reply.text()?, "Hello from the model.");
-    let told = &reply.body["usage"];
+    let usage = &reply.body["usage"];
     assert_eq!(
-        (&told["prompt_tokens"], &told["completion_tokens"]),
+        (&usage["prompt_tokens"], &usage["completion_tokens"]),
         (&json!(50), &json!(30))
     );
-    assert_eq!(told["prompt_tokens_details"]["cached_tokens"], 20);
-    assert_eq!(told["completion_tokens_details"]["reasoning_tokens"], 10);
+    assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 20);
+    assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 10);
 
     // Held in the middle: what was said before arrives before.
     let gate = Gate::new();
@@ -63,12 +63,12 @@ async fn a_conversation_reaches_the_model_in_order() -> Result<()> {
     let reply = gateway.client().chat(json!({"messages": messages})).await?;
     assert_eq!(reply.text()?, "You said: three");
     let call = model.call().await?;
-    let told = call.messages();
-    let told: Vec<_> = told
+    let messages = call.messages();
+    let messages: Vec<_> = messages
         .iter()
         .map(|(role, text)| (role.as_str(), text.as_str()))
         .collect();
-    let [(first, instructions), rest @ ..] = told.as_slice() else {
+    let [(first, instructions), rest @ ..] = messages.as_slice() else {
         anyhow::bail!("nothing was said")
     };
     assert_eq!(*first, "developer");
@@ -100,9 +100,9 @@ async fn a_conversation_that_ends_with_the_assistant_is_continued() -> Result<()
             .text()?,
         "a time"
     );
-    let told = model.call().await?.messages();
+    let messages = model.call().await?.messages();
     assert_eq!(
-        told.last(),
+        messages.last(),
         Some(&("assistant".to_owned(), "upon".to_owned()))
     );
     Ok(())

@@ -157,13 +157,13 @@ async fn a_model_that_fails_in_the_middle_is_a_frame() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     let begun = |gate: &Gate| ModelAnswer::new().text("Hel").hold(gate);
-    let ways: [fn(ModelAnswer) -> ModelAnswer; 4] = [
+    let scripts: [fn(ModelAnswer) -> ModelAnswer; 4] = [
         |answer| answer.disconnect(),
         |answer| answer.eof(),
         |answer| answer.failed("server_error"),
         |answer| answer.error_event("server_error"),
     ];
-    for way in ways {
+    for way in scripts {
         let gate = Gate::new();
         model.next(way(begun(&gate)));
         let mut stream = gateway.client().stream(json!({})).await?;

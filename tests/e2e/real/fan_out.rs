@@ -52,26 +52,26 @@ async fn merges(candidates: usize) -> Result<()> {
     let messages = json!([{"role": "system", "content": "You are terse."}, {"role": "user", "content": "one"},
         {"role": "assistant", "content": "two"}, {"role": "user", "content": "three"}]);
     let body = json!({"messages": messages, "stream_options": {"include_usage": true}});
-    let told = gateway.client().fan_out(candidates, body.clone()).await?;
+    let response = gateway.client().fan_out(candidates, body.clone()).await?;
     assert_eq!(
-        (told.text.as_str(), told.finish_reason.as_str()),
+        (response.text.as_str(), response.finish_reason.as_str()),
         ("All of it, in one.", "stop")
     );
-    assert_eq!(told.tabs.len(), candidates);
+    assert_eq!(response.tabs.len(), candidates);
     for candidate in 1..=candidates {
-        assert_eq!(told.closed(candidate), Some(draft(candidate).as_str()));
-        assert_eq!(told.tabs[candidate - 1].pieces, draft(candidate));
+        assert_eq!(response.closed(candidate), Some(draft(candidate).as_str()));
+        assert_eq!(response.tabs[candidate - 1].pieces, draft(candidate));
     }
     assert_eq!(
-        told.airlock["synthesis"],
+        response.airlock["synthesis"],
         json!({"strategy": "merge", "candidate": null})
     );
     let tokens = 100 * (candidates + 1);
-    assert_eq!(told.usage.context("no usage")?["prompt_tokens"], tokens);
+    assert_eq!(response.usage.context("no usage")?["prompt_tokens"], tokens);
 
-    let (asked, rest) = sorted(&model, candidates)?;
+    let (candidate_calls, rest) = sorted(&model, candidates)?;
     let talk = ["one", "two", "three"];
-    for call in &asked {
+    for call in &candidate_calls {
         assert!(call.instructions().contains("You are terse."));
         assert_eq!(texts(call), talk);
         assert_eq!(call.body["text"]["format"], Value::Null);
@@ -80,10 +80,10 @@ async fn merges(candidates: usize) -> Result<()> {
         anyhow::bail!("not one synthesis: {}", rest.len())
     };
     assert!(synthesis.instructions().contains("You are terse."));
-    let heard = texts(synthesis);
-    assert_eq!(heard[..3], talk);
+    let received = texts(synthesis);
+    assert_eq!(received[..3], talk);
     for candidate in 1..=candidates {
-        assert_eq!(heard[3].matches(&draft(candidate)).count(), 1);
+        assert_eq!(received[3].matches(&draft(candidate)).count(), 1);
     }
     Ok(())
 }
@@ -131,15 +131,15 @@ async fn an_answer_that_is_not_streamed_has_its_candidates_beside_it() -> Result
 }
 
 #[tokio::test]
-async fn the_judge_is_asked_in_a_form_and_its_choice_is_the_answer() -> Result<()> {
+async fn the_judge_is_given_a_schema_and_its_choice_is_the_answer() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let verdict = json!({"best": "B", "reasons": "It is the clearest."}).to_string();
     drafts(&model, 5, ModelAnswer::new().text(&verdict));
     let gateway = Gateway::over_real(&model).await?;
-    let told = gateway.client().fan_out(5, by("judge")).await?;
-    let synthesis = &told.airlock["synthesis"];
+    let response = gateway.client().fan_out(5, by("judge")).await?;
+    let synthesis = &response.airlock["synthesis"];
     let best = synthesis["candidate"].as_u64().context("nobody")?;
-    assert_eq!(told.text, draft(best.try_into()?));
+    assert_eq!(response.text, draft(best.try_into()?));
     assert!(synthesis["fallback"].is_null(), "{synthesis}");
     let (_, rest) = sorted(&model, 5)?;
     let [judge] = rest.as_slice() else {
@@ -158,7 +158,7 @@ async fn the_judge_is_asked_in_a_form_and_its_choice_is_the_answer() -> Result<(
 }
 
 #[tokio::test]
-async fn the_majority_is_the_answer_and_no_model_is_asked() -> Result<()> {
+async fn the_majority_is_the_answer_without_a_model_request() -> Result<()> {
     let model = ScriptedModel::start().await?;
     // Three that agree end the vote: none of them may speak before all were asked.
     let gate = Gate::new();
@@ -169,17 +169,17 @@ async fn the_majority_is_the_answer_and_no_model_is_asked() -> Result<()> {
     }
     let gateway = Gateway::over_real(&model).await?;
     let client = gateway.client();
-    let asked = async {
+    let requests = async {
         model.expect_calls(5).await?;
         gate.open();
         anyhow::Ok(())
     };
-    let (told, asked) = tokio::join!(client.fan_out(5, by("vote")), asked);
-    asked?;
-    let told = told?;
-    let normal = told.text.to_lowercase();
-    assert!(normal.contains("paris"), "{}", told.text);
-    assert_eq!(told.airlock["synthesis"]["votes"][0]["count"], 3);
+    let (response, requests) = tokio::join!(client.fan_out(5, by("vote")), requests);
+    requests?;
+    let response = response?;
+    let normal = response.text.to_lowercase();
+    assert!(normal.contains("paris"), "{}", response.text);
+    assert_eq!(response.airlock["synthesis"]["votes"][0]["count"], 3);
     let (_, rest) = sorted(&model, 5)?;
     assert!(rest.is_empty(), "{rest:?}");
     Ok(())
@@ -195,17 +195,17 @@ async fn the_first_answer_closes_the_others_connections() -> Result<()> {
     let mut stream = gateway.client().stream(fan_out(5, by("first"))).await?;
     model.expect_calls(5).await?;
     gate.open();
-    let told = FanOut::read(&stream.frames().await?)?;
-    assert_eq!(told.text, "here");
-    assert_eq!(told.airlock["synthesis"]["candidate"], 2);
-    let (asked, rest) = sorted(&model, 5)?;
+    let response = FanOut::read(&stream.frames().await?)?;
+    assert_eq!(response.text, "here");
+    assert_eq!(response.airlock["synthesis"]["candidate"], 2);
+    let (candidate_calls, rest) = sorted(&model, 5)?;
     assert!(rest.is_empty(), "{rest:?}");
-    for (index, call) in asked.iter().enumerate() {
+    for (index, call) in candidate_calls.iter().enumerate() {
         if index == 1 {
             assert!(!call.was_left());
         } else {
             call.left().await?;
-            assert_eq!(told.failed(index + 1), Some("interrupted"));
+            assert_eq!(response.failed(index + 1), Some("interrupted"));
         }
     }
     Ok(())
@@ -221,15 +221,15 @@ async fn a_quorum_closes_the_connections_of_the_rest() -> Result<()> {
         .map(|number| json!({"hint": angle(number)}))
         .collect();
     let airlock = json!({"quorum": 3, "grace_ms": 50, "candidates": hints});
-    let told = gateway
+    let response = gateway
         .client()
         .fan_out(5, json!({"airlock": airlock}))
         .await?;
-    assert_eq!(told.text, "The answer.");
-    let (asked, rest) = sorted(&model, 5)?;
+    assert_eq!(response.text, "The answer.");
+    let (candidate_calls, rest) = sorted(&model, 5)?;
     for candidate in [4, 5] {
-        asked[candidate - 1].left().await?;
-        assert_eq!(told.failed(candidate), Some("interrupted"));
+        candidate_calls[candidate - 1].left().await?;
+        assert_eq!(response.failed(candidate), Some("interrupted"));
     }
     let [synthesis] = rest.as_slice() else {
         anyhow::bail!("not one synthesis: {}", rest.len())

@@ -11,31 +11,37 @@ const NO_PARKING: &str = "[limits]\nparked_turns = 0";
 async fn instructions_alone_reach_the_model_once() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
-    let told = |role: &str, text: &str| json!({"role": role, "content": text});
+    let message = |role: &str, text: &str| json!({"role": role, "content": text});
     for (messages, items) in [
-        (json!([told("system", "Write a haiku.")]), 1),
-        (json!([told("developer", "Write a haiku.")]), 1),
+        (json!([message("system", "Write a haiku.")]), 1),
+        (json!([message("developer", "Write a haiku.")]), 1),
         (
-            json!([told("system", "Write a haiku."), told("assistant", "")]),
+            json!([
+                message("system", "Write a haiku."),
+                message("assistant", "")
+            ]),
             1,
         ),
         (
-            json!([told("system", "Write a haiku."), told("assistant", "Rain,")]),
+            json!([
+                message("system", "Write a haiku."),
+                message("assistant", "Rain,")
+            ]),
             2,
         ),
     ] {
         model.next(ModelAnswer::words("an old pond"));
         let reply = gateway.client().chat(json!({"messages": messages})).await?;
         assert_eq!(reply.text()?, "an old pond", "{messages}");
-        let items_told = model.call().await?.messages();
+        let injected = model.call().await?.messages();
         let mut expected = vec![("developer".to_owned(), "Write a haiku.".to_owned())];
         if items > 1 {
             expected.push(("assistant".to_owned(), "Rain,".to_owned()));
         }
-        assert_eq!(items_told, expected, "{messages}");
+        assert_eq!(injected, expected, "{messages}");
     }
     model.next(ModelAnswer::words("an old pond"));
-    let body = json!({"messages": [told("system", "Write a haiku.")]});
+    let body = json!({"messages": [message("system", "Write a haiku.")]});
     assert_eq!(
         gateway.client().stream(body.clone()).await?.text().await?,
         "an old pond"
@@ -68,9 +74,9 @@ async fn a_turn_of_instructions_alone_waits_for_its_tools() -> Result<()> {
     talk.ask().await?;
     // The same id in the next round, as some models number their calls.
     assert_eq!(talk.answer(&[("f:0", "one")]).await?.turn, "resumed");
-    let told = talk.answer(&[("f:0", "two")]).await?;
+    let response = talk.answer(&[("f:0", "two")]).await?;
     assert_eq!(
-        (told.turn.as_str(), told.text.as_str()),
+        (response.turn.as_str(), response.text.as_str()),
         ("resumed", "done")
     );
     Ok(())
@@ -107,10 +113,10 @@ async fn ids_that_the_api_refuses_are_digested_and_repeated_ones_are_apart() -> 
     for end in 1..=all.len() {
         let body = json!({"messages": rounds(&all[..end]), "tools": [tool("f")]});
         gateway.client().chat(body).await?.text()?;
-        let asked = model.call().await?;
-        let outputs = asked.outputs();
+        let request = model.call().await?;
+        let outputs = request.outputs();
         let ids: Vec<_> = outputs.iter().map(|(id, _)| id.clone()).collect();
-        let calls: Vec<_> = asked.calls().into_iter().map(|(id, ..)| id).collect();
+        let calls: Vec<_> = request.calls().into_iter().map(|(id, ..)| id).collect();
         assert_eq!(calls, ids, "calls and results alike");
         let mut distinct = ids.clone();
         distinct.sort();
@@ -124,13 +130,13 @@ async fn ids_that_the_api_refuses_are_digested_and_repeated_ones_are_apart() -> 
         assert_eq!(outputs[..before.len()], before, "the same each time");
         before = outputs;
     }
-    let told: Vec<_> = before.iter().map(|(_, output)| output.clone()).collect();
+    let outputs: Vec<_> = before.iter().map(|(_, output)| output.clone()).collect();
     let expected = all
         .concat()
         .iter()
         .map(|id| json!(format!("of {id}")))
         .collect::<Vec<_>>();
-    assert_eq!(told, expected);
+    assert_eq!(outputs, expected);
     Ok(())
 }
 
@@ -286,10 +292,10 @@ async fn schemas_reach_the_model_as_they_are_meant_or_are_refused_at_their_field
             continue;
         };
         assert_eq!(reply.status, 200, "{schema}: {}", reply.body);
-        let asked = model.call().await?;
-        let told = asked.format().context("no format")?;
+        let request = model.call().await?;
+        let format = request.format().context("no format")?;
         let expected: Value = serde_json::from_str(expected)?;
-        assert_eq!(told["schema"], expected, "{schema}");
+        assert_eq!(format["schema"], expected, "{schema}");
     }
     // Of a function's schema Codex tells the model only a part: it is enough that it can be read.
     for (schema, expected) in SCHEMAS.into_iter().chain(deep) {
@@ -330,16 +336,16 @@ async fn half_a_surrogate_pair_reaches_the_model_as_the_replacement_character() 
             .post(CHAT, format!("{body}{stream}}}"))
             .await?;
         assert_eq!(reply.status, 200, "{}", reply.body);
-        let asked = model.call().await?;
+        let request = model.call().await?;
         let expected = [
             ("developer", "S\u{fffd}"),
             ("user", "\u{fffd}\u{fffd} \u{1f600} \\ud83d"),
         ];
         let expected = expected.map(|(role, text)| (role.to_owned(), text.to_owned()));
-        assert_eq!(asked.messages(), expected);
-        let (_, _, arguments) = asked.calls().pop().context("no call")?;
+        assert_eq!(request.messages(), expected);
+        let (_, _, arguments) = request.calls().pop().context("no call")?;
         assert_eq!(arguments, "{\"a\":\"\\ufffd \u{fffd}\"}");
-        let (_, output) = asked.outputs().pop().context("no result")?;
+        let (_, output) = request.outputs().pop().context("no result")?;
         assert_eq!(output, "r\u{fffd}");
     }
     Ok(())
@@ -362,10 +368,10 @@ async fn the_hosts_name_of_an_image_is_words_in_a_clients_text() -> Result<()> {
         .await?;
     let frames = stream.frames().await?;
     assert_eq!(frames.last(), Some(&Frame::Done));
-    let told = model.call().await?.messages();
-    let told: Vec<_> = told.iter().map(|(_, text)| text.as_str()).collect();
+    let messages = model.call().await?.messages();
+    let messages: Vec<_> = messages.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(
-        told,
+        messages,
         [
             "attachment:0",
             "attachment:0",

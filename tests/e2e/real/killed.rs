@@ -23,7 +23,7 @@ async fn each_of_200_requests_ends_once_and_none_is_run_twice() -> Result<()> {
     model.otherwise(ModelAnswer::words("a few words"));
     let gateway = Gateway::with().administered().over_real(&model).await?;
     let (client, admin) = (gateway.client(), gateway.admin());
-    let asked = stream::iter(0..REQUESTS).map(|number| async move {
+    let requests = stream::iter(0..REQUESTS).map(|number| async move {
         let messages = json!([{"role": "user", "content": format!("request {number};")}]);
         let reply = client.chat(json!({"messages": messages})).await?;
         let whole = reply.status.is_success();
@@ -37,7 +37,7 @@ async fn each_of_200_requests_ends_once_and_none_is_run_twice() -> Result<()> {
         }
         Ok(whole)
     });
-    let all = asked.buffer_unordered(4).collect::<Vec<Result<bool>>>();
+    let all = requests.buffer_unordered(4).collect::<Vec<Result<bool>>>();
     let mut kills = 0;
     let killer = async {
         for round in 1.. {

@@ -28,8 +28,8 @@ fn asking(gateway: &Gateway, more: Value) -> Conversation {
     Conversation::new(gateway.client(), "How is Oslo?", more)
 }
 
-fn outcome(told: &Completion) -> (&str, &str, &str) {
-    (&told.turn, &told.finish_reason, &told.text)
+fn outcome(reply: &Completion) -> (&str, &str, &str) {
+    (&reply.turn, &reply.finish_reason, &reply.text)
 }
 
 fn output(call: &str, text: &str) -> (String, Value) {
@@ -44,9 +44,9 @@ async fn one_call_goes_to_the_client_and_its_result_to_the_model() -> Result<()>
         model.next(ModelAnswer::new().call("call_1", WEATHER, OSLO));
         model.next(ModelAnswer::words("It is cold."));
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", ""));
-        let call = told.call()?;
+        let reply = talk.ask().await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", ""));
+        let call = reply.call()?;
         assert_eq!(
             (
                 call.id.as_str(),
@@ -55,18 +55,21 @@ async fn one_call_goes_to_the_client_and_its_result_to_the_model() -> Result<()>
             ),
             ("call_1", WEATHER, OSLO)
         );
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "It is cold."));
+        let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&reply), ("resumed", "stop", "It is cold."));
 
-        let asked = model.call().await?;
-        assert_eq!(asked.tool_names(), [WEATHER]);
-        assert_eq!(asked.tools()[0]["parameters"]["required"], json!(["city"]));
-        let asked = model.call().await?;
+        let request = model.call().await?;
+        assert_eq!(request.tool_names(), [WEATHER]);
         assert_eq!(
-            asked.calls(),
+            request.tools()[0]["parameters"]["required"],
+            json!(["city"])
+        );
+        let request = model.call().await?;
+        assert_eq!(
+            request.calls(),
             [("call_1".to_owned(), WEATHER.to_owned(), OSLO.to_owned())]
         );
-        assert_eq!(asked.outputs(), [output("call_1", "7 degrees")]);
+        assert_eq!(request.outputs(), [output("call_1", "7 degrees")]);
         assert_eq!(model.calls().len(), 2);
     }
     Ok(())
@@ -87,8 +90,8 @@ async fn three_calls_at_once_are_answered_at_once() -> Result<()> {
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
         assert_eq!(talk.ask().await?.ids(), ["call_1", "call_2", "call_3"]);
         let results = [("call_2", "two"), ("call_3", "three"), ("call_1", "one")];
-        let told = talk.answer(&results).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "All cold."));
+        let reply = talk.answer(&results).await?;
+        assert_eq!(outcome(&reply), ("resumed", "stop", "All cold."));
         let outputs = model
             .expect_calls(2)
             .await?
@@ -117,10 +120,10 @@ async fn two_rounds_are_one_conversation_of_the_models() -> Result<()> {
         model.next(ModelAnswer::words("Both cold."));
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
         talk.ask().await?;
-        let told = talk.answer(&[("call_1", "7")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "tool_calls", "One more."));
-        let told = talk.answer(&[("call_2", "9")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Both cold."));
+        let reply = talk.answer(&[("call_1", "7")]).await?;
+        assert_eq!(outcome(&reply), ("resumed", "tool_calls", "One more."));
+        let reply = talk.answer(&[("call_2", "9")]).await?;
+        assert_eq!(outcome(&reply), ("resumed", "stop", "Both cold."));
         let outputs = model
             .expect_calls(3)
             .await?
@@ -140,10 +143,10 @@ async fn a_call_after_text_follows_it() -> Result<()> {
         model.next(ModelAnswer::words("Let me see.").call("call_1", WEATHER, OSLO));
         model.next(ModelAnswer::words("It rains."));
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
-        let told = talk.answer(&[("call_1", "rain")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "It rains."));
+        let reply = talk.ask().await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", "Let me see."));
+        let reply = talk.answer(&[("call_1", "rain")]).await?;
+        assert_eq!(outcome(&reply), ("resumed", "stop", "It rains."));
     }
     Ok(())
 }
@@ -157,8 +160,11 @@ async fn a_result_that_is_an_error_is_a_result() -> Result<()> {
     let mut talk = asking(&gateway, json!({}));
     talk.ask().await?;
     let error = "Error: no such city\n  at weather()";
-    let told = talk.answer(&[("call_1", error)]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "I could not find out."));
+    let reply = talk.answer(&[("call_1", error)]).await?;
+    assert_eq!(
+        outcome(&reply),
+        ("resumed", "stop", "I could not find out.")
+    );
     let outputs = model
         .expect_calls(2)
         .await?
@@ -186,8 +192,8 @@ async fn a_large_result_reaches_the_model_whole() -> Result<()> {
             .pop()
             .context("none")?
             .outputs();
-        let told = outputs.first().and_then(|(_, output)| output.as_str());
-        assert_eq!(told.map(str::len), Some(large.len()));
+        let reply = outputs.first().and_then(|(_, output)| output.as_str());
+        assert_eq!(reply.map(str::len), Some(large.len()));
     }
     Ok(())
 }
@@ -224,7 +230,7 @@ async fn an_image_in_a_result_reaches_the_model() -> Result<()> {
 }
 
 /// A conversation of two rounds, with text, an image and an empty result.
-async fn told_to_the_model(settings: &str) -> Result<Vec<Vec<Value>>> {
+async fn items_sent_to_the_model(settings: &str) -> Result<Vec<Vec<Value>>> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::with().settings(settings).over_real(&model).await?;
     model.next(
@@ -245,14 +251,14 @@ async fn told_to_the_model(settings: &str) -> Result<Vec<Vec<Value>>> {
         json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, image]),
     );
     talk.ask().await?;
-    let told = talk.answer(&[("call_3", "")]).await?;
-    assert_eq!(told.text, "All cold.");
+    let reply = talk.answer(&[("call_3", "")]).await?;
+    assert_eq!(reply.text, "All cold.");
     let turn = if settings.is_empty() {
         "resumed"
     } else {
         "rebuilt"
     };
-    assert_eq!(told.turn, turn);
+    assert_eq!(reply.turn, turn);
     let calls = model.expect_calls(3).await?;
     assert_eq!(calls.len(), 3);
     Ok(calls
@@ -263,8 +269,8 @@ async fn told_to_the_model(settings: &str) -> Result<Vec<Vec<Value>>> {
 
 #[tokio::test]
 async fn the_model_cannot_tell_a_rebuilt_turn_from_one_that_went_on() -> Result<()> {
-    let resumed = told_to_the_model("").await?;
-    let rebuilt = told_to_the_model(NO_PARKING).await?;
+    let resumed = items_sent_to_the_model("").await?;
+    let rebuilt = items_sent_to_the_model(NO_PARKING).await?;
     for (number, (resumed, rebuilt)) in resumed.iter().zip(&rebuilt).enumerate() {
         assert_eq!(resumed, rebuilt, "request {number}");
     }

@@ -71,7 +71,7 @@ fn watched(model_wait: &str) -> GatewayBuilder {
 }
 
 /// Asks a gateway whose model is there, waits for the warning, and returns the state at that moment and the answer.
-async fn asked(gateway: &Gateway, warning: &str) -> Result<(Value, u16, Value)> {
+async fn reported_failure(gateway: &Gateway, warning: &str) -> Result<(Value, u16, Value)> {
     let serves = |fleet: &Value| fleet["children"][0]["state"] == "serving";
     gateway.admin().fleet_is("a child", serves).await?;
     let asking = gateway.client().chat(json!({}));
@@ -97,7 +97,7 @@ async fn ends_in_time(host: Host) -> Result<()> {
     };
     let url = format!("http://{}/v1", host.address);
     let gateway = watched(wait).retries(4).over_real_model_at(&url).await?;
-    let (ready, status, code) = asked(&gateway, warning).await?;
+    let (ready, status, code) = reported_failure(&gateway, warning).await?;
     if host.is_reported {
         ensure!(ready["error"]["code"] == "upstream_unreachable", "{ready}");
         ensure!(

@@ -102,11 +102,11 @@ async fn nothing_is_read_into_a_conversation_with_tools() -> Result<()> {
     ]);
     let mut talk = Conversation::new(gateway.client(), "", json!({"tools": [look]}));
     talk.messages = messages.as_array().context("no messages")?.clone();
-    let told = talk.ask().await?;
-    assert_eq!(told.finish_reason, "tool_calls");
+    let response = talk.ask().await?;
+    assert_eq!(response.finish_reason, "tool_calls");
     let first = model.call().await?;
-    let told = talk.answer(&[("call_2", words)]).await?;
-    assert_eq!(told.text, "done");
+    let response = talk.answer(&[("call_2", words)]).await?;
+    assert_eq!(response.text, "done");
     let second = model.call().await?;
 
     let sent = first.messages();
@@ -177,8 +177,8 @@ async fn nothing_is_read_into_hints_and_candidates() -> Result<()> {
         match is_synthesis {
             true => assert_eq!(call.user_text().matches(&draft).count(), 2),
             false => {
-                let told = call.instructions();
-                assert!(told.contains(words.trim_end()), "{told}");
+                let instructions = call.instructions();
+                assert!(instructions.contains(words.trim_end()), "{instructions}");
             }
         }
     }

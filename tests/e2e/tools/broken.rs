@@ -24,15 +24,15 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::with().settings(SILENCE).over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
-        assert_eq!(told.call()?.arguments, OSLO);
+        let reply = talk.ask().await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", "Let me see."));
+        assert_eq!(reply.call()?.arguments, OSLO);
         fake.expect_threads_returned().await?;
         // What Codex was given in the client's place is no result of the client's.
         assert!(fake.results().iter().all(|result| !result.success));
 
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-        assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+        let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
         assert!(injected(&fake).ends_with(&called("call_1", OSLO, "7 degrees")));
         assert_eq!(fake.received("turn/start").len(), 2);
         fake.expect_threads_returned().await?;
@@ -62,13 +62,13 @@ async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
             gate.open();
             anyhow::Ok(())
         };
-        let (told, ()) = try_join(talk.ask(), speaking).await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", ""));
-        assert_eq!(told.ids(), ["call_1", "call_2"]);
+        let (reply, ()) = try_join(talk.ask(), speaking).await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", ""));
+        assert_eq!(reply.ids(), ["call_1", "call_2"]);
         fake.expect_endings("interrupted", 1).await?;
 
-        let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
-        assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+        let reply = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+        assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
         fake.expect_threads_returned().await?;
     }
     Ok(())
@@ -88,7 +88,7 @@ async fn a_model_that_goes_on_in_time_has_its_turn_wait() -> Result<()> {
     let mut talk = asking(&gateway, "How is it?");
     gate.open();
     assert_eq!(talk.ask().await?.ids(), ["call_1", "call_2"]);
-    let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
     fake.expect_threads_returned().await
 }

@@ -13,9 +13,9 @@ async fn one_call_is_made_and_its_result_reaches_the_model() -> Result<()> {
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", ""));
-        let call = told.call()?;
+        let response = talk.ask().await?;
+        assert_eq!(outcome(&response), ("", "tool_calls", ""));
+        let call = response.call()?;
         assert_eq!(
             (
                 call.id.as_str(),
@@ -24,8 +24,8 @@ async fn one_call_is_made_and_its_result_reaches_the_model() -> Result<()> {
             ),
             ("call_1", WEATHER, OSLO)
         );
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+        let response = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&response), ("resumed", "stop", "Cold."));
         let result = fake.expect_result().await?;
         assert_eq!(
             (result.call.as_str(), result.success, &result.output),
@@ -70,8 +70,8 @@ async fn no_tools_are_offered_where_none_may_be_used() -> Result<()> {
         json!({"tools": []}),
         json!({"tools": null}),
     ] {
-        let told = asking_with(&gateway, "hi", more).ask().await?;
-        assert_eq!(told.text, "You said: hi");
+        let response = asking_with(&gateway, "hi", more).ask().await?;
+        assert_eq!(response.text, "You said: hi");
         let params = fake.expect("thread/start").await?["params"].take();
         assert!(
             params
@@ -94,9 +94,9 @@ async fn three_calls_at_once_reach_the_client_in_order() -> Result<()> {
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is it?").streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(told.ids(), ["call_1", "call_2", "call_3"]);
-        let arguments: Vec<_> = told
+        let response = talk.ask().await?;
+        assert_eq!(response.ids(), ["call_1", "call_2", "call_3"]);
+        let arguments: Vec<_> = response
             .calls
             .iter()
             .map(|call| call.arguments.as_str())
@@ -104,8 +104,8 @@ async fn three_calls_at_once_reach_the_client_in_order() -> Result<()> {
         assert_eq!(arguments, [OSLO, BERGEN, "{}"]);
         // Results may come in any order, and each reaches its call.
         let results = [("call_3", "three"), ("call_1", "one"), ("call_2", "two")];
-        let told = talk.answer(&results).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "All cold."));
+        let response = talk.answer(&results).await?;
+        assert_eq!(outcome(&response), ("resumed", "stop", "All cold."));
         let mut brought: Vec<_> = fake
             .results()
             .into_iter()
@@ -133,11 +133,11 @@ async fn calls_in_two_rounds_run_in_one_turn() -> Result<()> {
         let gateway = Gateway::over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is it?").streaming(streaming);
         assert_eq!(talk.ask().await?.ids(), ["call_1"]);
-        let told = talk.answer(&[("call_1", "7")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "tool_calls", ""));
-        assert_eq!(told.ids(), ["call_2"]);
-        let told = talk.answer(&[("call_2", "9")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Both cold."));
+        let response = talk.answer(&[("call_1", "7")]).await?;
+        assert_eq!(outcome(&response), ("resumed", "tool_calls", ""));
+        assert_eq!(response.ids(), ["call_2"]);
+        let response = talk.answer(&[("call_2", "9")]).await?;
+        assert_eq!(outcome(&response), ("resumed", "stop", "Both cold."));
         assert_eq!(fake.received("turn/start").len(), 1);
         fake.expect_threads_returned().await?;
     }
@@ -145,7 +145,7 @@ async fn calls_in_two_rounds_run_in_one_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn text_before_a_call_is_told_before_it() -> Result<()> {
+async fn text_before_a_call_is_delivered_before_it() -> Result<()> {
     for streaming in [false, true] {
         let script = Script::new().turn(|turn| {
             turn.text("Let me ")
@@ -156,17 +156,17 @@ async fn text_before_a_call_is_told_before_it() -> Result<()> {
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
-        assert_eq!(told.ids(), ["call_1"]);
-        let told = talk.answer(&[("call_1", "rain")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "It rains."));
+        let response = talk.ask().await?;
+        assert_eq!(outcome(&response), ("", "tool_calls", "Let me see."));
+        assert_eq!(response.ids(), ["call_1"]);
+        let response = talk.answer(&[("call_1", "rain")]).await?;
+        assert_eq!(outcome(&response), ("resumed", "stop", "It rains."));
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn each_request_tells_the_tokens_of_its_own_responses() -> Result<()> {
+async fn each_request_reports_the_tokens_of_its_own_responses() -> Result<()> {
     let used = |input, output| Usage {
         input,
         output,
@@ -184,13 +184,13 @@ async fn each_request_tells_the_tokens_of_its_own_responses() -> Result<()> {
         let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
         let first = talk.ask().await?;
         let second = talk.answer(&[("call_1", "7")]).await?;
-        let told = [&first, &second].map(|told| {
+        let response = [&first, &second].map(|response| {
             (
-                told.tokens("prompt_tokens"),
-                told.tokens("completion_tokens"),
+                response.tokens("prompt_tokens"),
+                response.tokens("completion_tokens"),
             )
         });
-        assert_eq!(told, [(Some(100), Some(10)), (Some(130), Some(3))]);
+        assert_eq!(response, [(Some(100), Some(10)), (Some(130), Some(3))]);
     }
     Ok(())
 }
@@ -206,8 +206,8 @@ async fn a_name_that_codex_refuses_is_changed_and_changed_back() -> Result<()> {
     let more = json!({"tools": [tool("get.weather")]});
     let mut talk = asking_with(&gateway, "How is Oslo?", more);
     assert_eq!(talk.ask().await?.call()?.name, "get.weather");
-    let told = talk.answer(&[("call_1", "7")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+    let response = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(outcome(&response), ("resumed", "stop", "Cold."));
     let offered = fake.expect("thread/start").await?["params"]["dynamicTools"].take();
     assert_eq!(offered[0]["name"], "get_weather_f65d4328");
     Ok(())
@@ -219,8 +219,8 @@ async fn a_tool_that_nobody_offered_is_codexs_own_affair() -> Result<()> {
         let script = Script::new().turn(|turn| turn.call("call_1", "nope", "{}").text("Then not."));
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::over_fake(&fake).await?;
-        let told = asking(&gateway, "hi").streaming(streaming).ask().await?;
-        assert_eq!(outcome(&told), ("", "stop", "Then not."));
+        let response = asking(&gateway, "hi").streaming(streaming).ask().await?;
+        assert_eq!(outcome(&response), ("", "stop", "Then not."));
         fake.expect_endings("completed", 1).await?;
         fake.expect_threads_returned().await?;
     }
@@ -228,7 +228,7 @@ async fn a_tool_that_nobody_offered_is_codexs_own_affair() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_several_calls_only_the_first_is_told_to_who_wants_one_at_a_time() -> Result<()> {
+async fn without_parallel_calls_only_the_first_call_is_delivered() -> Result<()> {
     for streaming in [false, true] {
         let script = Script::new()
             .turn(|turn| {
@@ -244,8 +244,8 @@ async fn of_several_calls_only_the_first_is_told_to_who_wants_one_at_a_time() ->
         assert_eq!(talk.ask().await?.ids(), ["call_1"]);
         // Its turn has a call that nobody will answer.
         fake.expect_endings("interrupted", 1).await?;
-        let told = talk.answer(&[("call_1", "7")]).await?;
-        assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+        let response = talk.answer(&[("call_1", "7")]).await?;
+        assert_eq!(outcome(&response), ("rebuilt", "stop", "Cold."));
         fake.expect_threads_returned().await?;
     }
     Ok(())
@@ -261,8 +261,8 @@ async fn an_image_in_a_result_reaches_codex_as_one() -> Result<()> {
     talk.ask().await?;
     let parts = json!([{"type": "text", "text": "seen:"}, {"type": "image_url", "image_url": {"url": PIXEL}}]);
     talk.result("call_1", parts);
-    let told = talk.ask().await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Grey."));
+    let response = talk.ask().await?;
+    assert_eq!(outcome(&response), ("resumed", "stop", "Grey."));
     let output = fake.expect_result().await?.output;
     let [text, image] = output.as_array().context("no parts")?.as_slice() else {
         anyhow::bail!("not two parts: {output}")

@@ -24,8 +24,8 @@ async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> 
             .await?;
         let more = json!({"user": "hostile:candidates"});
         let mut talk = asking_with(&gateway, "How is Oslo?", more).streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
+        let reply = talk.ask().await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", "Let me see."));
         let started = fake.received("thread/start");
         assert_eq!(started.len(), 2);
         for started in started {
@@ -35,8 +35,8 @@ async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> 
         fake.expect_endings("interrupted", 1).await?;
         assert_eq!(fake.received("turn/interrupt").len(), 1);
 
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+        let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
         assert_eq!(fake.received("turn/start").len(), 2);
         assert_eq!(fake.expect_result().await?.output, "7 degrees");
         fake.expect_threads_returned().await?;

@@ -19,8 +19,13 @@ async fn ask(mut talk: Conversation) -> Result<Conversation> {
 
 /// Brings the result, and wants the turn to have gone on, or to be told anew.
 async fn expect(talk: &mut Conversation, turn: &str, text: &str) -> Result<()> {
-    let told = talk.answer(&[("call_1", "7")]).await?;
-    assert_eq!(outcome(&told), (turn, "stop", text), "{}", talk.messages[0]);
+    let reply = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(
+        outcome(&reply),
+        (turn, "stop", text),
+        "{}",
+        talk.messages[0]
+    );
     Ok(())
 }
 

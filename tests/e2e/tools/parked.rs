@@ -16,8 +16,8 @@ async fn a_turn_that_waits_goes_on_in_its_own_thread() -> Result<()> {
     talk.ask().await?;
     assert_eq!(fake.received("thread/unsubscribe").len(), 0, "it waits");
     assert_eq!(fake.received("turn/interrupt").len(), 0, "it waits");
-    let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
     for (method, count) in [
         ("thread/start", 1),
         ("turn/start", 1),
@@ -42,11 +42,11 @@ async fn a_turn_goes_on_whichever_way_its_requests_are_answered() -> Result<()> 
         let gateway = Gateway::over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
         talk.ask().await?;
-        let told = talk
+        let reply = talk
             .streaming(!streaming)
             .answer(&[("call_1", "7")])
             .await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+        assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
     }
     Ok(())
 }
@@ -67,11 +67,11 @@ async fn several_turns_wait_and_each_gets_its_own_results() -> Result<()> {
     let mut bergen = asking(&gateway, "Bergen?");
     oslo.ask().await?;
     bergen.ask().await?;
-    let told = bergen.answer(&[("call_1", "nine")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "9 degrees."));
+    let reply = bergen.answer(&[("call_1", "nine")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "9 degrees."));
     assert_eq!(fake.expect_result().await?.output, "nine");
-    let told = oslo.answer(&[("call_1", "seven")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "7 degrees."));
+    let reply = oslo.answer(&[("call_1", "seven")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "7 degrees."));
     assert_eq!(fake.expect_result().await?.output, "seven");
     fake.expect_threads_returned().await
 }
@@ -125,7 +125,7 @@ async fn a_client_that_leaves_a_turn_that_went_on_interrupts_it() -> Result<()> 
 }
 
 #[tokio::test]
-async fn of_two_follow_ups_at_once_one_goes_on_and_one_is_told_anew() -> Result<()> {
+async fn of_two_concurrent_follow_ups_one_is_resumed_and_one_rebuilt() -> Result<()> {
     let script = Script::new()
         .turn(|turn| turn.call("call_1", WEATHER, OSLO).text("Cold."))
         .turn(|turn| turn.text("Cold."));
@@ -157,8 +157,8 @@ async fn a_turn_with_a_call_of_codexs_own_affair_does_not_wait() -> Result<()> {
     let mut talk = asking(&gateway, "How is Oslo?");
     assert_eq!(talk.ask().await?.ids(), ["call_2"]);
     fake.expect_endings("interrupted", 1).await?;
-    let told = talk.answer(&[("call_2", "7")]).await?;
-    assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+    let reply = talk.answer(&[("call_2", "7")]).await?;
+    assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
     fake.expect_threads_returned().await
 }
 

@@ -15,8 +15,8 @@ fn twice() -> Script {
 
 /// Brings the result, and wants it told to a fresh thread after all that was said before.
 async fn expect_rebuilt(fake: &FakeCodex, talk: &mut Conversation) -> Result<()> {
-    let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-    assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+    assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
     let items = injected(fake);
     assert!(
         items.ends_with(&called("call_1", OSLO, "7 degrees")),
@@ -31,7 +31,7 @@ async fn expect_rebuilt(fake: &FakeCodex, talk: &mut Conversation) -> Result<()>
 }
 
 #[tokio::test]
-async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
+async fn an_edited_conversation_is_rebuilt() -> Result<()> {
     let fake = FakeCodex::start(twice())?;
     let gateway = Gateway::over_fake(&fake).await?;
     let mut talk = asking(&gateway, "How is Oslo?");
@@ -51,15 +51,15 @@ async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn calls_that_were_edited_are_told_as_they_are_now() -> Result<()> {
+async fn edited_calls_are_rebuilt_as_edited() -> Result<()> {
     let fake = FakeCodex::start(twice())?;
     let gateway = Gateway::over_fake(&fake).await?;
     let mut talk = asking(&gateway, "How is Oslo?");
     talk.ask().await?;
     let other = r#"{"city":"Trondheim"}"#;
     talk.messages[1]["tool_calls"][0]["function"]["arguments"] = json!(other);
-    let told = talk.answer(&[("call_1", "3")]).await?;
-    assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "3")]).await?;
+    assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
     assert!(injected(&fake).ends_with(&called("call_1", other, "3")));
     Ok(())
 }
@@ -76,29 +76,29 @@ async fn arguments_that_are_only_written_anew_are_the_same() -> Result<()> {
     talk.ask().await?;
     let anew = json!(r#"{ "days": 2, "city": "Oslo" }"#);
     talk.messages[1]["tool_calls"][0]["function"]["arguments"] = anew;
-    let told = talk.answer(&[("call_1", "3")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "3")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
     Ok(())
 }
 
 #[tokio::test]
-async fn a_user_who_speaks_after_the_results_is_told_anew() -> Result<()> {
+async fn a_user_message_after_the_results_is_rebuilt() -> Result<()> {
     let fake = FakeCodex::start(twice())?;
     let gateway = Gateway::over_fake(&fake).await?;
     let mut talk = asking(&gateway, "How is Oslo?");
     talk.ask().await?;
     talk.result("call_1", "7");
     talk.say("Be brief.");
-    let told = talk.ask().await?;
-    assert_eq!(told.text, "Cold.");
-    assert_ne!(told.turn, "resumed");
+    let reply = talk.ask().await?;
+    assert_eq!(reply.text, "Cold.");
+    assert_ne!(reply.turn, "resumed");
     assert!(injected(&fake).ends_with(&called("call_1", OSLO, "7")));
     fake.expect_turn_containing("Be brief.").await?;
     Ok(())
 }
 
 #[tokio::test]
-async fn a_gateway_that_was_restarted_tells_anew() -> Result<()> {
+async fn a_restarted_gateway_rebuilds_the_conversation() -> Result<()> {
     for streaming in [false, true] {
         let fake = FakeCodex::start(twice())?;
         let gateway = Gateway::over_fake(&fake).await?;
@@ -154,14 +154,14 @@ async fn of_too_many_turns_that_wait_the_oldest_is_ended() -> Result<()> {
     first.ask().await?;
     second.ask().await?;
     fake.expect_endings("interrupted", 1).await?;
-    let told = second.answer(&[("call_1", "9")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Waited."));
+    let reply = second.answer(&[("call_1", "9")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "Waited."));
     expect_rebuilt(&fake, &mut first).await?;
     fake.expect_threads_returned().await
 }
 
 #[tokio::test]
-async fn where_no_turn_may_wait_each_is_told_anew() -> Result<()> {
+async fn where_no_turn_may_be_parked_each_is_rebuilt() -> Result<()> {
     for streaming in [false, true] {
         let fake = FakeCodex::start(twice())?;
         let gateway = Gateway::with()
@@ -197,15 +197,15 @@ async fn arguments_that_are_no_json_reach_the_client_and_their_turn_does_not_wai
             let fake = FakeCodex::start(script)?;
             let gateway = Gateway::over_fake(&fake).await?;
             let mut talk = asking(&gateway, "How is Oslo?").streaming(streaming);
-            let told = talk.ask().await?;
-            assert_eq!(told.calls[0].arguments, broken);
+            let reply = talk.ask().await?;
+            assert_eq!(reply.calls[0].arguments, broken);
             fake.expect_endings("interrupted", 1).await?;
             let mut results = vec![("call_1", "no such city")];
             if more {
                 results.push(("call_2", "7"));
             }
-            let told = talk.answer(&results).await?;
-            assert_eq!(outcome(&told), ("rebuilt", "stop", "Cold."));
+            let reply = talk.answer(&results).await?;
+            assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
             let calls = injected(&fake);
             let calls = calls.iter().filter(|item| item["type"] == "function_call");
             assert_eq!(calls.clone().count(), results.len());
@@ -218,7 +218,7 @@ async fn arguments_that_are_no_json_reach_the_client_and_their_turn_does_not_wai
 }
 
 #[tokio::test]
-async fn a_follow_up_that_is_sent_again_is_told_anew() -> Result<()> {
+async fn a_repeated_follow_up_is_rebuilt() -> Result<()> {
     let script = Script::new()
         .turn(|turn| turn.call("call_1", WEATHER, OSLO).text("Cold."))
         .turn(|turn| turn.text("Cold."));
@@ -284,7 +284,7 @@ async fn a_stream_that_the_client_leaves_at_its_calls_still_leaves_a_turn_that_w
     let call = json!({"id": "call_1", "type": "function", "function": {"name": WEATHER, "arguments": OSLO}});
     talk.messages
         .push(json!({"role": "assistant", "content": null, "tool_calls": [call]}));
-    let told = talk.answer(&[("call_1", "7")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "Cold."));
+    let reply = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(outcome(&reply), ("resumed", "stop", "Cold."));
     Ok(())
 }

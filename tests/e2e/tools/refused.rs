@@ -101,9 +101,9 @@ async fn tools_that_cannot_be_offered_are_refused() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     for (param, tools) in rows {
         let reply = gateway.client().chat(json!({"tools": tools})).await?;
-        let (status, told) = refusal(&reply);
+        let (status, response) = refusal(&reply);
         assert_eq!(status, 400, "{}", reply.body);
-        assert!(told.starts_with(param), "{param}: {}", reply.body);
+        assert!(response.starts_with(param), "{param}: {}", reply.body);
     }
     assert_eq!(fake.received("thread/start").len(), 0);
     Ok(())

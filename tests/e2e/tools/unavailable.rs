@@ -20,9 +20,12 @@ async fn supports_tools(gateway: &Gateway) -> Result<Vec<Value>> {
 async fn the_list_says_which_models_take_tools() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;
-    let told = supports_tools(&gateway).await?;
-    assert!(!told.is_empty());
-    assert!(told.iter().all(|told| *told == true), "{told:?}");
+    let supported = supports_tools(&gateway).await?;
+    assert!(!supported.is_empty());
+    assert!(
+        supported.iter().all(|supported| *supported == true),
+        "{supported:?}"
+    );
     let one = gateway.client().get("/v1/models/gpt-5.5").await?;
     assert_eq!(one.body["supports_tools"], true, "{}", one.body);
     Ok(())
@@ -32,9 +35,12 @@ async fn the_list_says_which_models_take_tools() -> Result<()> {
 async fn a_codex_without_a_catalogue_serves_all_but_tools() -> Result<()> {
     let fake = FakeCodex::start(Script::new().no_bundled_models())?;
     let gateway = Gateway::over_fake(&fake).await?;
-    let told = supports_tools(&gateway).await?;
-    assert!(!told.is_empty());
-    assert!(told.iter().all(|told| *told == false), "{told:?}");
+    let supported = supports_tools(&gateway).await?;
+    assert!(!supported.is_empty());
+    assert!(
+        supported.iter().all(|supported| *supported == false),
+        "{supported:?}"
+    );
 
     let tools = json!([tool(WEATHER)]);
     for body in [

@@ -159,10 +159,10 @@ impl GuestReply for Reply {
 
     fn feed(&self, mut events: Vec<Event>) -> Output {
         let mut state = self.0.borrow_mut();
-        let mut heard = None;
+        let mut source_of_answer = None;
         for event in &mut events {
             if event.source == state.answer {
-                heard = Some(std::mem::take(&mut event.source));
+                source_of_answer = Some(std::mem::take(&mut event.source));
             }
             if let EventKind::Text(text) = &event.kind {
                 state.feed = state.feed.or(Place::Feed.deed_in(&text.text));
@@ -172,11 +172,11 @@ impl GuestReply for Reply {
         if let Some(deed) = state.feed {
             deed.happen();
         }
-        let mut told = state.reply.feed(events);
-        if let (Some(handoff), Some(source)) = (&mut told.handoff, heard) {
+        let mut output = state.reply.feed(events);
+        if let (Some(handoff), Some(source)) = (&mut output.handoff, source_of_answer) {
             handoff.source = source;
         }
-        told
+        output
     }
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {

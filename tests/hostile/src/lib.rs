@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_asked_for_here_happens() {
+    fn only_named_faults_happen() {
         let text = r#"{"messages":[{"content":"hostile:feed:loop and hostile:finish:hoard"}]}"#;
         assert_eq!(Place::Render.deed_in(text), None);
         assert_eq!(Place::Feed.deed_in(text), Some(Deed::Loop));

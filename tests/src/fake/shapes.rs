@@ -147,12 +147,12 @@ fn tokens(usage: Usage) -> Value {
 /// The end of a response of the model, with usage in the forms of Codex and of the model's API.
 pub(super) fn response(id: &str, usage: Option<Usage>) -> Value {
     let metadata = usage.map(|usage| {
-        let told = json!({
+        let usage_metadata = json!({
             "input_tokens": usage.input, "input_tokens_details": {"cached_tokens": usage.cached},
             "output_tokens": usage.output, "output_tokens_details": {"reasoning_tokens": usage.reasoning},
             "total_tokens": usage.input + usage.output,
         });
-        json!({"amount": null, "metadata": told})
+        json!({"amount": null, "metadata": usage_metadata})
     });
     json!({"responseId": id, "usage": usage.map(tokens), "usageMetadata": metadata})
 }

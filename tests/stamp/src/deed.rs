@@ -65,14 +65,14 @@ const DEEDS: [(&str, Deed); 6] = [
 
 /// A deed and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct Instruction {
     /// What shall happen.
     pub deed: Deed,
     /// Where.
     pub place: Place,
 }
 
-impl Asked {
+impl Instruction {
     /// Finds the first `stamp:DEED:PLACE` in a text.
     pub fn in_text(text: &str) -> Option<Self> {
         text.split(SIGN).skip(1).find_map(|rest| {
@@ -101,7 +101,7 @@ impl Deed {
     #[expect(clippy::panic, reason = "to trap is one of the things it is for")]
     fn happen(self) {
         match self {
-            Self::Trap => panic!("as asked"),
+            Self::Trap => panic!("as the instruction says"),
             Self::Loop => loop {
                 std::hint::spin_loop();
             },
@@ -144,34 +144,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_spelled_whole_is_asked_for() {
-        let asked = |deed, place| Some(Asked { deed, place });
+    fn only_a_complete_marker_is_recognised() {
+        let instruction = |deed, place| Some(Instruction { deed, place });
         for (text, expected) in [
-            ("stamp:trap:render", asked(Deed::Trap, Place::Render)),
-            ("please stamp:flood:feed!", asked(Deed::Flood, Place::Feed)),
+            ("stamp:trap:render", instruction(Deed::Trap, Place::Render)),
+            (
+                "please stamp:flood:feed!",
+                instruction(Deed::Flood, Place::Feed),
+            ),
             (
                 "stamp:sing:feed, stamp:loop:decide",
-                asked(Deed::Loop, Place::Decide),
+                instruction(Deed::Loop, Place::Decide),
             ),
             ("stamp:trap", None),
             ("stamp:trap:", None),
             ("stamp:trap:nowhere", None),
             ("trap:render", None),
         ] {
-            assert_eq!(Asked::in_text(text), expected, "{text}");
-            let spelled = expected.map(Asked::to_text).unwrap_or_default();
-            assert_eq!(Asked::in_text(&spelled), expected, "{spelled}");
+            assert_eq!(Instruction::in_text(text), expected, "{text}");
+            let spelled = expected.map(Instruction::to_text).unwrap_or_default();
+            assert_eq!(Instruction::in_text(&spelled), expected, "{spelled}");
         }
     }
 
     #[test]
-    #[should_panic(expected = "as asked")]
+    #[should_panic(expected = "as the instruction says")]
     fn it_happens_in_its_place_alone() {
-        let asked = Asked {
+        let instruction = Instruction {
             deed: Deed::Trap,
             place: Place::Panel,
         };
-        asked.happen_at(Place::Feed);
-        asked.happen_at(Place::Panel);
+        instruction.happen_at(Place::Feed);
+        instruction.happen_at(Place::Panel);
     }
 }

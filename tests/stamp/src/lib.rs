@@ -29,7 +29,7 @@ use bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
 #[cfg(not(feature = "earlier"))]
 use bindings::exports::airlock::policy::manifest;
 use bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
-use deed::{Asked, Place};
+use deed::{Instruction, Place};
 
 pub use panel::Panel;
 pub use reply::Reply;
@@ -47,7 +47,7 @@ pub struct Policy;
 
 thread_local! {
     /// What the request asks for, for the one call that is told nothing of it.
-    static ASKED: Cell<Option<Asked>> = const { Cell::new(None) };
+    static INSTRUCTION: Cell<Option<Instruction>> = const { Cell::new(None) };
 }
 
 /// The stamp as it stands in the component, whatever the compiler knew of it.
@@ -77,8 +77,8 @@ impl manifest::Guest for Policy {
 
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
-        if let Some(asked) = ASKED.get() {
-            asked.happen_at(Place::Decide);
+        if let Some(instruction) = INSTRUCTION.get() {
+            instruction.happen_at(Place::Decide);
         }
         if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
             return admit::Admission::Run;
@@ -99,10 +99,10 @@ impl admit::Guest for Policy {
 
 impl prompt::Guest for Policy {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        let (plan, asked) = render::render(&request)?;
-        ASKED.set(asked);
-        if let Some(asked) = asked {
-            asked.happen_at(Place::Render);
+        let (plan, instruction) = render::render(&request)?;
+        INSTRUCTION.set(instruction);
+        if let Some(instruction) = instruction {
+            instruction.happen_at(Place::Render);
         }
         Ok(plan)
     }
@@ -125,8 +125,8 @@ impl synthesize::Guest for Policy {
 }
 
 fn described(model: &Model) -> String {
-    if let Some(asked) = Asked::in_text(&model.description) {
-        asked.happen_at(Place::Models);
+    if let Some(instruction) = Instruction::in_text(&model.description) {
+        instruction.happen_at(Place::Models);
     }
     dialect::model(&model.id)
 }

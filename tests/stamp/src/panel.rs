@@ -41,8 +41,8 @@ impl GuestPanel for Panel {
     }
 
     fn settle(&self, candidate: u32, outcome: Outcome, _now: u64) -> Verdict {
-        if let Some(asked) = self.notes.asked {
-            asked.happen_at(Place::Panel);
+        if let Some(instruction) = self.notes.instruction {
+            instruction.happen_at(Place::Panel);
         }
         let mut state = self.state.borrow_mut();
         if state.decided || state.left == 0 {

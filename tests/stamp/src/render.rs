@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::{
     Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::deed::Asked;
+use crate::deed::Instruction;
 use crate::{DIALECT, problem};
 
 /// What is read of a body. Values stay as they are written until somebody looks at them: it keeps the component small.
@@ -48,7 +48,7 @@ struct Settings<'a> {
 pub(crate) struct Notes {
     pub(crate) streaming: bool,
     pub(crate) greeting: String,
-    pub(crate) asked: Option<Asked>,
+    pub(crate) instruction: Option<Instruction>,
 }
 
 impl Notes {
@@ -59,14 +59,17 @@ impl Notes {
         Self {
             streaming: line.starts_with(STREAMED),
             greeting: greeting.to_owned(),
-            asked: Asked::in_text(line),
+            instruction: Instruction::in_text(line),
         }
     }
 
     fn to_text(&self) -> String {
         let kind = if self.streaming { STREAMED } else { WHOLE };
-        let asked = self.asked.map(Asked::to_text).unwrap_or_default();
-        format!("{kind} {asked}\n{}", self.greeting)
+        let instruction = self
+            .instruction
+            .map(Instruction::to_text)
+            .unwrap_or_default();
+        format!("{kind} {instruction}\n{}", self.greeting)
     }
 }
 
@@ -77,7 +80,7 @@ const WHOLE: &str = "whole";
 ///
 /// # Errors
 /// As the world says, with the field at fault.
-pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Asked>), Problem> {
+pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), Problem> {
     if request.dialect != DIALECT {
         let message = "the policy speaks `chat-completions` only";
         return Err(problem(ProblemKind::NotFound, "unknown_dialect", message));
@@ -113,11 +116,11 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Asked>), Problem
     }
     #[cfg(feature = "wasi")]
     let greeting = crate::outside::greeting(&said).unwrap_or(greeting);
-    let asked = Asked::in_text(&said);
+    let instruction = Instruction::in_text(&said);
     let notes = Notes {
         streaming,
         greeting,
-        asked,
+        instruction,
     };
     let brief = Brief {
         model: None,
@@ -142,7 +145,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Asked>), Problem
         notes: notes.to_text(),
         ignored: Vec::new(),
     };
-    Ok((plan, asked))
+    Ok((plan, instruction))
 }
 
 /// The text of the user's last message: a string, or the text parts of a list.

@@ -8,7 +8,7 @@ use crate::bindings::airlock::policy::types::{
 use crate::bindings::exports::airlock::policy::translate::{
     Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
-use crate::deed::{Asked, Deed, Place};
+use crate::deed::{Deed, Instruction, Place};
 use crate::dialect::{self, Heading};
 use crate::problem;
 use crate::render::Notes;
@@ -58,7 +58,7 @@ impl GuestReply for Reply {
         let mut state = self.0.borrow_mut();
         let mut frames = Vec::new();
         for event in events.into_iter().filter(|event| event.source == ANSWER) {
-            state.hear(event.kind, &mut frames);
+            state.receive(event.kind, &mut frames);
         }
         Output {
             frames,
@@ -75,12 +75,12 @@ impl GuestReply for Reply {
 
 impl State {
     fn misbehave(&self, place: Place) {
-        if let Some(asked) = self.notes.asked {
-            asked.happen_at(place);
+        if let Some(instruction) = self.notes.instruction {
+            instruction.happen_at(place);
         }
     }
 
-    fn hear(&mut self, kind: EventKind, frames: &mut Vec<Frame>) {
+    fn receive(&mut self, kind: EventKind, frames: &mut Vec<Frame>) {
         match kind {
             EventKind::Text(text) => {
                 self.misbehave(Place::Feed);
@@ -127,10 +127,10 @@ impl State {
 
     /// More than anybody wants to hear, where that was asked for.
     fn exaggerate(&mut self, frames: &mut Vec<Frame>) {
-        let Some(Asked {
+        let Some(Instruction {
             deed,
             place: Place::Feed,
-        }) = self.notes.asked
+        }) = self.notes.instruction
         else {
             return;
         };

@@ -60,7 +60,7 @@ fn parsed(frame: &Frame) -> Value {
 }
 
 #[test]
-fn the_users_last_words_are_asked() {
+fn the_users_last_message_is_the_prompt() {
     let plan = plan(&asking("now"), "").unwrap();
     assert_eq!(plan.briefs.len(), 1);
     let input = &plan.briefs[0].input;
@@ -92,8 +92,8 @@ fn what_is_wrong_is_named() {
 fn every_chunk_is_stamped_and_greeted_once() {
     let notes = plan(&asking("now"), r#"{"greeting":"Hello. "}"#).unwrap();
     let reply = Reply::new(context(&notes.notes));
-    let told = reply.feed(vec![text("one "), text("two")]);
-    let chunks: Vec<Value> = told.frames.iter().map(parsed).collect();
+    let output = reply.feed(vec![text("one "), text("two")]);
+    let chunks: Vec<Value> = output.frames.iter().map(parsed).collect();
     let pieces: Vec<&str> = chunks
         .iter()
         .map(|chunk| chunk["choices"][0]["delta"]["content"].as_str().unwrap())
@@ -105,8 +105,8 @@ fn every_chunk_is_stamped_and_greeted_once() {
 #[test]
 fn a_flood_is_64_mib() {
     let notes = plan(&asking("stamp:flood:feed"), "").unwrap().notes;
-    let told = Reply::new(context(&notes)).feed(vec![text("one"), text("two")]);
-    let bytes: usize = told.frames.iter().map(|frame| frame.data.len()).sum();
+    let output = Reply::new(context(&notes)).feed(vec![text("one"), text("two")]);
+    let bytes: usize = output.frames.iter().map(|frame| frame.data.len()).sum();
     assert!((64 << 20..65 << 20).contains(&bytes), "{bytes}");
 }
 

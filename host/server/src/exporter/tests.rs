@@ -107,8 +107,8 @@ fn forgotten_releases_are_not_exported() {
     metrics.release(300).freed();
     let text = text(&metrics);
     // Releases in memory have all their metrics.
-    let told = text.matches("airlock_policy_faults_total{").count();
-    assert_eq!(told, 99 * 5 + 1);
+    let series = text.matches("airlock_policy_faults_total{").count();
+    assert_eq!(series, 99 * 5 + 1);
     assert!(has(&text, "airlock_resident_releases 99"), "{text}");
     let line = r#"airlock_policy_faults_total{release="201",kind="trap"} 1"#;
     assert!(has(&text, line), "{text}");
@@ -130,15 +130,15 @@ fn a_release_number_is_exported_with_its_name_version_and_digest() {
     metrics.release(5);
     metrics.retain(|number| number != 4);
     let text = text(&metrics);
-    let told = |number: u8, version: &str| {
+    let received = |number: u8, version: &str| {
         format!(
             r#"airlock_policy_release_info{{release="{number}",name="redact",version="{version}",digest="0123456789ab"}} 1"#
         )
     };
     for line in [
-        told(1, "1.2"),
-        told(2, r#"a\"b\\c"#),
-        told(3, &"9.".repeat(32)),
+        received(1, "1.2"),
+        received(2, r#"a\"b\\c"#),
+        received(3, &"9.".repeat(32)),
     ] {
         assert!(has(&text, &line), "no {line} in\n{text}");
     }

@@ -140,7 +140,7 @@ async fn another_workspace_may_not_sign_in() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_key_is_kept_and_signing_out_removes_it_for_all_who_share_it() -> Result<()> {
+async fn a_key_is_stored_and_signing_out_removes_it_for_all_who_share_it() -> Result<()> {
     let issuer = Issuer::start().await?;
     let home = SignInHome::new(&issuer)?;
     let gateway = home.over_real().await?;
@@ -150,8 +150,8 @@ async fn a_key_is_kept_and_signing_out_removes_it_for_all_who_share_it() -> Resu
         done,
         json!({"type": "done", "auth_mode": "apikey", "plan": null})
     );
-    let kept: Value = serde_json::from_str(&std::fs::read_to_string(home.login())?)?;
-    assert_eq!(kept["OPENAI_API_KEY"], "sk-testing-0123456789abcdef");
+    let stored: Value = serde_json::from_str(&std::fs::read_to_string(home.login())?)?;
+    assert_eq!(stored["OPENAI_API_KEY"], "sk-testing-0123456789abcdef");
     status(&gateway, "a key", |it| it["auth_mode"] == "apikey").await?;
     assert_eq!(gateway.client().ask("hello").await?, "signed in");
     let out = gateway.client().post("/api/codex/logout", "").await?.body;

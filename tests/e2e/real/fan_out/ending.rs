@@ -16,18 +16,18 @@ async fn one_that_fails_costs_its_tab() -> Result<()> {
     model.when_instructed(&angle(4), ModelAnswer::status(500, "server_error"));
     drafts(&model, 5, ModelAnswer::words("The answer."));
     let gateway = Gateway::over_real(&model).await?;
-    let told = gateway.client().fan_out(5, json!({})).await?;
-    assert_eq!(told.text, "The answer.");
-    assert_eq!(told.failed(4), Some("server_error"), "{told:?}");
+    let response = gateway.client().fan_out(5, json!({})).await?;
+    assert_eq!(response.text, "The answer.");
+    assert_eq!(response.failed(4), Some("server_error"), "{response:?}");
     let (_, rest) = sorted(&model, 5)?;
-    let heard = rest
+    let received = rest
         .first()
         .map(ModelRequest::user_text)
         .unwrap_or_default();
     for candidate in [1, 2, 3, 5] {
-        assert!(heard.contains(&draft(candidate)), "{heard}");
+        assert!(received.contains(&draft(candidate)), "{received}");
     }
-    assert!(!heard.contains(&draft(4)), "{heard}");
+    assert!(!received.contains(&draft(4)), "{received}");
     Ok(())
 }
 
@@ -36,7 +36,7 @@ async fn all_fail(fault: ModelAnswer, status: u16, code: &str) -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.otherwise(fault);
     let gateway = Gateway::with().retries(2).over_real(&model).await?;
-    for (asked, stream) in [(5, false), (10, true)] {
+    for (expected, stream) in [(5, false), (10, true)] {
         let body = fan_out(5, json!({"stream": stream}));
         let reply = gateway.client().chat(body).await?;
         assert_eq!(
@@ -45,7 +45,7 @@ async fn all_fail(fault: ModelAnswer, status: u16, code: &str) -> Result<()> {
             "{}",
             reply.body
         );
-        assert_eq!(model.calls().len(), asked, "once for each candidate");
+        assert_eq!(model.calls().len(), expected, "once for each candidate");
     }
     Ok(())
 }
@@ -166,8 +166,8 @@ async fn a_client_that_leaves_the_synthesis_closes_its_connection() -> Result<()
     let gateway = Gateway::over_real(&model).await?;
     let mut stream = gateway.client().stream(fan_out(5, json!({}))).await?;
     assert_eq!(stream.next_text().await?, "The ");
-    let (asked, rest) = sorted(&model, 5)?;
-    assert!(asked.iter().all(|call| !call.was_left()));
+    let (candidate_calls, rest) = sorted(&model, 5)?;
+    assert!(candidate_calls.iter().all(|call| !call.was_left()));
     assert_eq!(rest.len(), 1);
     let gone = Instant::now();
     drop(stream);
@@ -188,17 +188,17 @@ async fn at_the_deadline_what_is_there_is_the_answer() -> Result<()> {
         .collect();
     let airlock = json!({"deadline_ms": 3000, "candidates": hints});
     let body = json!({"airlock": airlock});
-    let told = gateway.client().fan_out(4, body).await?;
-    assert_eq!(told.text, "The answer.");
-    let (asked, rest) = sorted(&model, 4)?;
+    let response = gateway.client().fan_out(4, body).await?;
+    assert_eq!(response.text, "The answer.");
+    let (candidate_calls, rest) = sorted(&model, 4)?;
     for candidate in [3, 4] {
-        asked[candidate - 1].left().await?;
+        candidate_calls[candidate - 1].left().await?;
     }
-    let heard = rest
+    let received = rest
         .first()
         .map(ModelRequest::user_text)
         .unwrap_or_default();
-    assert_eq!(heard.matches(DRAFT).count(), 2, "{heard}");
+    assert_eq!(received.matches(DRAFT).count(), 2, "{received}");
     Ok(())
 }
 
@@ -207,10 +207,10 @@ async fn a_synthesis_that_fails_at_once_gives_way_to_the_best_candidate() -> Res
     let model = ScriptedModel::start().await?;
     drafts(&model, 3, ModelAnswer::status(500, "server_error"));
     let gateway = Gateway::over_real(&model).await?;
-    let told = gateway.client().fan_out(3, json!({})).await?;
-    assert_eq!(told.text, draft(1));
+    let response = gateway.client().fan_out(3, json!({})).await?;
+    assert_eq!(response.text, draft(1));
     assert_eq!(
-        (&told.error, &told.airlock["synthesis"]["fallback"]),
+        (&response.error, &response.airlock["synthesis"]["fallback"]),
         (&None::<Value>, &json!(true))
     );
     Ok(())

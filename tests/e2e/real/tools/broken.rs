@@ -40,13 +40,13 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
             gate.open();
             anyhow::Ok(())
         };
-        let (told, ()) = try_join(talk.ask(), breaking).await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", "Let me see."));
-        assert_eq!(told.call()?.arguments, OSLO);
+        let (reply, ()) = try_join(talk.ask(), breaking).await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", "Let me see."));
+        assert_eq!(reply.call()?.arguments, OSLO);
         codex.expect_closed(1).await?;
 
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-        assert_eq!(outcome(&told), ("rebuilt", "stop", "It is cold."));
+        let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+        assert_eq!(outcome(&reply), ("rebuilt", "stop", "It is cold."));
         codex.expect_closed(2).await?;
         let calls = model.calls();
         let last = calls.last().context("none")?;
@@ -78,13 +78,13 @@ async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
             gate.open();
             anyhow::Ok(())
         };
-        let (told, ()) = try_join(talk.ask(), speaking).await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", ""));
-        assert_eq!(told.ids(), ["call_1", "call_2"]);
+        let (reply, ()) = try_join(talk.ask(), speaking).await?;
+        assert_eq!(outcome(&reply), ("", "tool_calls", ""));
+        assert_eq!(reply.ids(), ["call_1", "call_2"]);
 
         model.when_answered("call_2", ModelAnswer::words("Both cold."));
-        let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
-        assert_eq!(outcome(&told), ("rebuilt", "stop", "Both cold."));
+        let reply = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+        assert_eq!(outcome(&reply), ("rebuilt", "stop", "Both cold."));
         let calls = model.calls();
         let last = calls.last().context("none")?;
         assert_eq!(

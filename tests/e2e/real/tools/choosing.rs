@@ -7,21 +7,24 @@ use serde_json::json;
 use super::{OSLO, WEATHER, asking, outcome};
 
 #[tokio::test]
-async fn a_call_that_is_required_is_asked_for_and_made() -> Result<()> {
+async fn a_required_call_is_demanded_and_made() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     model.next(ModelAnswer::new().call("call_1", WEATHER, OSLO));
     let tools = json!([tool(WEATHER), tool("other")]);
-    let told = asking(&gateway, json!({"tool_choice": "required", "tools": tools}))
+    let response = asking(&gateway, json!({"tool_choice": "required", "tools": tools}))
         .ask()
         .await?;
-    assert_eq!(told.ids(), ["call_1"]);
-    let asked = model.call().await?;
-    assert_eq!(asked.tool_names(), [WEATHER, "other"]);
+    assert_eq!(response.ids(), ["call_1"]);
+    let model_request = model.call().await?;
+    assert_eq!(model_request.tool_names(), [WEATHER, "other"]);
     // Codex always says `auto`, so it must stand in the instructions.
     let plain = asking(&gateway, json!({})).ask().await?;
     assert_eq!(plain.finish_reason, "stop");
-    assert_ne!(asked.instructions(), model.call().await?.instructions());
+    assert_ne!(
+        model_request.instructions(),
+        model.call().await?.instructions()
+    );
     Ok(())
 }
 
@@ -33,9 +36,9 @@ async fn of_tools_only_the_named_one_is_offered() -> Result<()> {
     let more = json!({"tools": [tool("other"), tool(WEATHER)],
         "tool_choice": {"type": "function", "function": {"name": WEATHER}}});
     assert_eq!(asking(&gateway, more).ask().await?.ids(), ["call_1"]);
-    let asked = model.call().await?;
-    assert_eq!(asked.tool_names(), [WEATHER]);
-    assert!(asked.instructions().contains(WEATHER));
+    let model_request = model.call().await?;
+    assert_eq!(model_request.tool_names(), [WEATHER]);
+    assert!(model_request.instructions().contains(WEATHER));
     Ok(())
 }
 
@@ -65,8 +68,8 @@ async fn arguments_that_are_no_json_reach_the_client_as_written() -> Result<()> 
             model.when_answered("call_1", ModelAnswer::words("I see."));
             let mut talk = asking(&gateway, json!({})).streaming(streaming);
             assert_eq!(talk.ask().await?.call()?.arguments, broken);
-            let told = talk.answer(&[("call_1", "Error: no JSON")]).await?;
-            assert_eq!(outcome(&told), ("rebuilt", "stop", "I see."));
+            let response = talk.answer(&[("call_1", "Error: no JSON")]).await?;
+            assert_eq!(outcome(&response), ("rebuilt", "stop", "I see."));
             // Codex may have told the model its own answer before it was stopped.
             let calls = model.calls();
             let last = calls.last().context("none")?;
@@ -83,8 +86,8 @@ async fn a_tool_that_nobody_offered_is_answered_by_codex() -> Result<()> {
     let gateway = Gateway::over_real(&model).await?;
     model.next(ModelAnswer::new().call("call_1", "nope", "{}"));
     model.next(ModelAnswer::words("Then not."));
-    let told = asking(&gateway, json!({})).ask().await?;
-    assert_eq!(outcome(&told), ("", "stop", "Then not."));
+    let response = asking(&gateway, json!({})).ask().await?;
+    assert_eq!(outcome(&response), ("", "stop", "Then not."));
     let outputs = model
         .expect_calls(2)
         .await?
@@ -107,8 +110,8 @@ async fn an_answer_keeps_its_form_after_a_result() -> Result<()> {
         "json_schema": {"name": "weather", "strict": true, "schema": schema}});
     let mut talk = asking(&gateway, json!({"response_format": format}));
     talk.ask().await?;
-    let told = talk.answer(&[("call_1", "7")]).await?;
-    assert_eq!(outcome(&told), ("resumed", "stop", "{\"degrees\":7}"));
+    let response = talk.answer(&[("call_1", "7")]).await?;
+    assert_eq!(outcome(&response), ("resumed", "stop", "{\"degrees\":7}"));
     for call in model.expect_calls(2).await? {
         assert_eq!(call.format().context("no format")?["schema"], schema);
     }

@@ -15,19 +15,19 @@ async fn weather() -> Result<ScriptedModel> {
 }
 
 async fn expect_rebuilt(model: &ScriptedModel, talk: &mut Conversation) -> Result<()> {
-    let told = talk.answer(&[("call_1", "7 degrees")]).await?;
-    assert_eq!(outcome(&told), ("rebuilt", "stop", "It is cold."));
-    let asked = model.calls().pop().context("none")?;
+    let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
+    assert_eq!(outcome(&reply), ("rebuilt", "stop", "It is cold."));
+    let request = model.calls().pop().context("none")?;
     assert_eq!(
-        asked.calls(),
+        request.calls(),
         [("call_1".to_owned(), WEATHER.to_owned(), OSLO.to_owned())]
     );
-    assert_eq!(asked.outputs(), [output("call_1", "7 degrees")]);
+    assert_eq!(request.outputs(), [output("call_1", "7 degrees")]);
     Ok(())
 }
 
 #[tokio::test]
-async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
+async fn an_edited_conversation_is_rebuilt() -> Result<()> {
     let model = weather().await?;
     let gateway = Gateway::over_real(&model).await?;
     let mut talk = asking(&gateway, json!({}));
@@ -39,7 +39,7 @@ async fn a_conversation_that_was_edited_is_told_anew() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_gateway_that_was_restarted_tells_anew() -> Result<()> {
+async fn a_restarted_gateway_rebuilds_the_conversation() -> Result<()> {
     for streaming in [false, true] {
         let model = weather().await?;
         let gateway = Gateway::over_real(&model).await?;
@@ -78,7 +78,7 @@ async fn a_turn_that_waits_too_long_is_ended() -> Result<()> {
 }
 
 #[tokio::test]
-async fn of_too_many_turns_that_wait_the_oldest_are_told_anew() -> Result<()> {
+async fn of_too_many_parked_turns_the_oldest_are_rebuilt() -> Result<()> {
     const ALL: usize = 12;
     const BOUND: usize = 4;
     let model = weather().await?;
@@ -94,13 +94,13 @@ async fn of_too_many_turns_that_wait_the_oldest_are_told_anew() -> Result<()> {
         talks.push(talk);
     }
     for (number, talk) in talks.iter_mut().enumerate() {
-        let told = talk.answer(&[("call_1", "7 degrees")]).await?;
+        let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
         let turn = if number < ALL - BOUND {
             "rebuilt"
         } else {
             "resumed"
         };
-        assert_eq!(outcome(&told), (turn, "stop", "It is cold."), "{number}");
+        assert_eq!(outcome(&reply), (turn, "stop", "It is cold."), "{number}");
     }
     assert_eq!(model.calls().len(), 2 * ALL);
     Ok(())

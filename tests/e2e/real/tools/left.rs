@@ -20,9 +20,9 @@ async fn weather() -> Result<ScriptedModel> {
 
 /// Brings the result, and wants the turn to have gone on, or to be told anew.
 async fn expect(talk: &mut Conversation, turn: &str) -> Result<()> {
-    let told = talk.answer(&[("call_1", "7")]).await?;
+    let reply = talk.answer(&[("call_1", "7")]).await?;
     assert_eq!(
-        outcome(&told),
+        outcome(&reply),
         (turn, "stop", "Cold."),
         "{}",
         talk.messages[0]
@@ -76,8 +76,8 @@ async fn no_thread_is_left_behind() -> Result<()> {
         let mut single = about("single", json!({"parallel_tool_calls": false}));
         assert_eq!(single.ask().await?.ids(), ["call_1"]);
         model.next(ModelAnswer::new().call("call_1", WEATHER, "not json"));
-        let told = about("unreadable", json!({})).ask().await?;
-        assert_eq!(told.call()?.arguments, "not json");
+        let reply = about("unreadable", json!({})).ask().await?;
+        assert_eq!(reply.call()?.arguments, "not json");
         threads += 2;
         codex.expect_closed(threads).await?;
 

@@ -39,19 +39,19 @@ async fn a_model_in_code_mode_gets_plain_functions() -> Result<()> {
         );
         model.next(ModelAnswer::words("Both cold."));
         let mut talk = asking(&gateway, json!({"model": CODE_MODE})).streaming(streaming);
-        let told = talk.ask().await?;
-        assert_eq!(outcome(&told), ("", "tool_calls", ""));
-        assert_eq!(told.ids(), ["call_1", "call_2"]);
-        let told = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
-        assert_eq!(outcome(&told), ("resumed", "stop", "Both cold."));
+        let response = talk.ask().await?;
+        assert_eq!(outcome(&response), ("", "tool_calls", ""));
+        assert_eq!(response.ids(), ["call_1", "call_2"]);
+        let response = talk.answer(&[("call_1", "7"), ("call_2", "9")]).await?;
+        assert_eq!(outcome(&response), ("resumed", "stop", "Both cold."));
         for number in 0..2 {
-            let asked = model.call().await?;
-            assert_eq!(asked.model(), CODE_MODE);
-            assert_eq!(asked.tool_names(), [WEATHER]);
-            assert!(!has_additional_tools(&asked.body), "request {number}");
+            let request = model.call().await?;
+            assert_eq!(request.model(), CODE_MODE);
+            assert_eq!(request.tool_names(), [WEATHER]);
+            assert!(!has_additional_tools(&request.body), "request {number}");
             if number == 1 {
                 let outputs = [output("call_1", "7"), output("call_2", "9")];
-                assert_eq!(asked.outputs(), outputs);
+                assert_eq!(request.outputs(), outputs);
             }
         }
     }

@@ -57,8 +57,8 @@ async fn tags_of_the_model_reach_the_client() -> Result<()> {
     ];
     for text in &whole {
         for more in [json!({}), tools.clone()] {
-            let (told, frames) = both(&model, &gateway, ModelAnswer::words(text), more).await?;
-            assert_eq!(told, *text);
+            let (response, frames) = both(&model, &gateway, ModelAnswer::words(text), more).await?;
+            assert_eq!(response, *text);
             assert_eq!(ended(&frames), (text.clone(), "stop".to_owned()));
         }
     }
@@ -74,8 +74,8 @@ async fn tags_of_the_model_reach_the_client() -> Result<()> {
     ];
     for (text, left) in &cut {
         for more in [json!({}), tools.clone()] {
-            let (told, frames) = both(&model, &gateway, ModelAnswer::words(text), more).await?;
-            assert_eq!(told, *text);
+            let (response, frames) = both(&model, &gateway, ModelAnswer::words(text), more).await?;
+            assert_eq!(response, *text);
             assert_eq!(
                 ended(&frames),
                 ((*left).to_owned(), "stream_restarted".to_owned())
@@ -92,14 +92,14 @@ async fn a_tag_may_be_cut_anywhere_into_deltas() -> Result<()> {
     let text = format!("A {OPEN}b{CLOSE}");
     for at in 1..text.len() {
         let answer = ModelAnswer::new().text(&text[..at]).text(&text[at..]);
-        let (told, frames) = both(&model, &gateway, answer, json!({})).await?;
-        assert_eq!(told, text);
+        let (response, frames) = both(&model, &gateway, answer, json!({})).await?;
+        assert_eq!(response, text);
         assert_eq!(ended(&frames), (text.clone(), "stop".to_owned()), "{at}");
     }
     let letters = |text: &str| text.split("").fold(ModelAnswer::new(), ModelAnswer::text);
-    let (told, frames) = both(&model, &gateway, letters(&text), json!({})).await?;
+    let (response, frames) = both(&model, &gateway, letters(&text), json!({})).await?;
     assert_eq!(
-        (told, ended(&frames)),
+        (response, ended(&frames)),
         (text.clone(), (text.clone(), "stop".to_owned()))
     );
     // As one item without deltas, and between other messages.
@@ -109,10 +109,10 @@ async fn a_tag_may_be_cut_anywhere_into_deltas() -> Result<()> {
         .text(&text)
         .message(Some("final_answer"))
         .text(&text);
-    let (told, frames) = both(&model, &gateway, answer, json!({})).await?;
+    let (response, frames) = both(&model, &gateway, answer, json!({})).await?;
     let all = [text.as_str(); 3].join("\n\n");
     assert_eq!(
-        (told, ended(&frames)),
+        (response, ended(&frames)),
         (all.clone(), (all, "stop".to_owned()))
     );
     Ok(())
@@ -124,8 +124,8 @@ async fn a_tag_within_json_is_part_of_it() -> Result<()> {
     let gateway = Gateway::over_real(&model).await?;
     let text = json!({"a": format!("{OPEN}b{CLOSE}")}).to_string();
     let format = json!({"response_format": {"type": "json_object"}});
-    let (told, frames) = both(&model, &gateway, ModelAnswer::words(&text), format).await?;
-    assert_eq!(told, text);
+    let (response, frames) = both(&model, &gateway, ModelAnswer::words(&text), format).await?;
+    assert_eq!(response, text);
     assert_eq!(ended(&frames).1, "stream_restarted");
     Ok(())
 }
@@ -138,9 +138,9 @@ async fn tags_of_candidates_reach_the_synthesis_and_the_client() -> Result<()> {
     let merged = format!("Merged {OPEN}d{CLOSE}");
     model.when("A draft", ModelAnswer::words(&merged));
     model.otherwise(ModelAnswer::words(&draft));
-    let told = gateway.client().fan_out(2, json!({})).await?;
+    let response = gateway.client().fan_out(2, json!({})).await?;
     assert_eq!(
-        (told.text.as_str(), told.finish_reason.as_str()),
+        (response.text.as_str(), response.finish_reason.as_str()),
         (merged.as_str(), "stop")
     );
     let synthesis = model.expect_calls(3).await?;
@@ -149,20 +149,20 @@ async fn tags_of_candidates_reach_the_synthesis_and_the_client() -> Result<()> {
         .map(|call| call.user_text().matches(&draft).count())
         .collect();
     assert_eq!(said, [0, 0, 2]);
-    closes(&told, &draft);
+    closes(&response, &draft);
     let first = json!({"airlock": {"synthesis": "first"}});
-    let told = gateway.client().fan_out(2, first).await?;
+    let response = gateway.client().fan_out(2, first).await?;
     assert_eq!(
-        (told.text.as_str(), told.finish_reason.as_str()),
+        (response.text.as_str(), response.finish_reason.as_str()),
         (draft.as_str(), "stop")
     );
     Ok(())
 }
 
 /// Both candidates close with this text.
-fn closes(told: &FanOut, text: &str) {
+fn closes(response: &FanOut, text: &str) {
     for candidate in [1, 2] {
-        assert_eq!(told.closed(candidate), Some(text));
+        assert_eq!(response.closed(candidate), Some(text));
     }
 }
 
@@ -178,7 +178,7 @@ async fn a_refusal_is_not_an_empty_answer() -> Result<()> {
         json!({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": true, "schema": schema}}}),
         json!({"tools": [tool("f")]}),
     ];
-    let mut asked = 0;
+    let mut requested = 0;
     let refused = |streamed| ModelAnswer::new().refusal("I cannot help.", streamed);
     let unknown = ModelAnswer::new().item(json!({"type": "unheard_of", "id": "x", "text": "hi"}));
     for answer in [refused(true), refused(false), unknown] {
@@ -188,7 +188,7 @@ async fn a_refusal_is_not_an_empty_answer() -> Result<()> {
                 let mut body = format.clone();
                 body["stream"] = json!(streaming);
                 let reply = gateway.client().chat(body).await?;
-                asked += 1;
+                requested += 1;
                 assert_eq!(
                     (reply.status.as_u16(), reply.error("code")),
                     (502, &json!("empty_answer")),
@@ -216,9 +216,9 @@ async fn a_refusal_is_not_an_empty_answer() -> Result<()> {
             ended(&frames),
             ("Well.".to_owned(), "incomplete_answer".to_owned())
         );
-        asked += 2;
+        requested += 2;
     }
     // The model is not asked again.
-    assert_eq!(model.calls().len(), asked);
+    assert_eq!(model.calls().len(), requested);
     Ok(())
 }

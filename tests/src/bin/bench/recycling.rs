@@ -34,7 +34,7 @@ pub(super) async fn measure() -> Result<Value> {
     let (mut largest, mut together, mut disk) = (0, 0, 0);
     let began = Instant::now();
     for round in 0..MANY / AT_ONCE {
-        let asked = (0..AT_ONCE).map(|number| {
+        let requests = (0..AT_ONCE).map(|number| {
             let client = gateway.client().clone();
             async move {
                 let text = client.ask(&format!("{round} {number}")).await?;
@@ -42,7 +42,7 @@ pub(super) async fn measure() -> Result<Value> {
                 Ok(())
             }
         });
-        try_join_all(asked).await?;
+        try_join_all(requests).await?;
         let fleet = admin.fleet().await?;
         let sizes = children(&fleet).filter_map(|child| process::resident(child).ok());
         let sizes: Vec<u64> = sizes.collect();

@@ -152,9 +152,9 @@ fn print_results(variants: &[Variant; 4], results: &mut [ContenderRounds; 4]) ->
             sums.turns_per_second,
             times(rate),
         ));
-        let mut kept = json!(sums);
-        kept["first_p99_ms"] = json!(micros(last) / 1e3);
-        medians.insert(variant.name.to_owned(), kept);
+        let mut summary = json!(sums);
+        summary["first_p99_ms"] = json!(micros(last) / 1e3);
+        medians.insert(variant.name.to_owned(), summary);
         rounds.insert(variant.name.to_owned(), json!(results.rounds));
     }
     let [defaults, _, same, ours] = &*results;

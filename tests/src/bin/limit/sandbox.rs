@@ -38,7 +38,7 @@ const INSTANCES: u32 = 1100;
 /// As in the gateway, which was measured with others.
 const CORE_INSTANCES: u32 = 32;
 const TABLE_ELEMENTS: usize = 20_000;
-const KEPT: usize = 64 << 10;
+const KEEP_RESIDENT: usize = 64 << 10;
 
 /// The policy, compiled.
 pub(crate) struct CompiledPolicy {
@@ -56,8 +56,8 @@ impl CompiledPolicy {
             .total_memories(INSTANCES)
             .total_tables(INSTANCES * 2)
             .max_core_instances_per_component(CORE_INSTANCES)
-            .linear_memory_keep_resident(KEPT)
-            .table_keep_resident(KEPT)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(KEEP_RESIDENT)
             .pagemap_scan(Enabled::Auto)
             .table_elements(TABLE_ELEMENTS);
         let mut config = Config::new();
@@ -123,10 +123,10 @@ impl Sandbox {
     pub(crate) fn feed(&mut self, events: Vec<native::Event>, text: &mut String) -> Result<()> {
         let (translate, reply) = self.reply.as_ref().context("no reply")?;
         let events: Vec<Event> = events.into_iter().filter_map(to_guest).collect();
-        let told = translate
+        let received = translate
             .reply()
             .call_feed(&mut self.store, *reply, &events)?;
-        write(text, data(told.frames));
+        write(text, data(received.frames));
         Ok(())
     }
 

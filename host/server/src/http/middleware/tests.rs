@@ -79,8 +79,8 @@ async fn a_panic_becomes_a_500_with_an_id() {
     let origin = &response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN];
     assert_eq!(origin, "http://localhost:3000");
     let body = to_bytes(response.into_body(), 1024).await.unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&body).unwrap();
-    assert_eq!(told["error"]["code"], "internal_error");
+    let received: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(received["error"]["code"], "internal_error");
 }
 
 #[tokio::test]

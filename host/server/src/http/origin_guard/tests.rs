@@ -89,7 +89,7 @@ fn on_an_address_of_the_network_the_address_itself_is_ours() {
 
 #[test]
 fn a_request_names_exactly_one_host_and_http_1_0_perhaps_none() {
-    let asked = |version, uri: &str, hosts: &[&str]| {
+    let admitted = |version, uri: &str, hosts: &[&str]| {
         let fields: Vec<_> = hosts.iter().map(|&host| (HOST, host)).collect();
         admit(&local(), version, uri, &fields).map(|_| ())
     };
@@ -114,7 +114,7 @@ fn a_request_names_exactly_one_host_and_http_1_0_perhaps_none() {
         (old, "http://evil.example/", &[], Err(403)),
     ] {
         assert_eq!(
-            asked(version, uri, hosts),
+            admitted(version, uri, hosts),
             expected,
             "{version:?} {uri} {hosts:?}"
         );
@@ -127,13 +127,13 @@ fn a_request_names_exactly_one_host_and_http_1_0_perhaps_none() {
 #[test]
 fn a_request_comes_from_at_most_one_page() {
     let page = (ORIGIN, "http://localhost:3000");
-    let asked = |fields: &[(HeaderName, &str)]| {
+    let admitted = |fields: &[(HeaderName, &str)]| {
         admit(&local(), Version::HTTP_11, "/v1/models", fields).is_ok()
     };
-    assert!(asked(&[(HOST, "localhost"), page.clone()]));
+    assert!(admitted(&[(HOST, "localhost"), page.clone()]));
     for second in ["https://evil.example", "http://localhost:3000"] {
         let fields = [(HOST, "localhost"), page.clone(), (ORIGIN, second)];
-        assert!(!asked(&fields), "{second}");
+        assert!(!admitted(&fields), "{second}");
     }
 }
 
@@ -204,7 +204,7 @@ fn request(method: &str, origin: &str) -> axum::http::request::Builder {
 
 #[tokio::test]
 async fn a_browser_receives_the_cors_headers_of_an_allowed_page() {
-    let asks = request("OPTIONS", "http://localhost:3000")
+    let preflight = request("OPTIONS", "http://localhost:3000")
         .header(ACCESS_CONTROL_REQUEST_METHOD, "POST")
         .header(
             "access-control-request-headers",
@@ -212,7 +212,7 @@ async fn a_browser_receives_the_cors_headers_of_an_allowed_page() {
         )
         .header("access-control-request-private-network", "true");
     let response = service()
-        .oneshot(asks.body(Body::empty()).unwrap())
+        .oneshot(preflight.body(Body::empty()).unwrap())
         .await
         .unwrap();
     assert_eq!(response.status(), StatusCode::NO_CONTENT);
@@ -254,10 +254,10 @@ async fn a_browser_receives_the_cors_headers_of_an_allowed_page() {
 #[tokio::test]
 async fn a_page_that_is_not_allowed_receives_no_cors_headers() {
     for method in ["OPTIONS", "POST"] {
-        let asks =
+        let preflight =
             request(method, "https://evil.example").header(ACCESS_CONTROL_REQUEST_METHOD, "POST");
         let response = service()
-            .oneshot(asks.body(Body::empty()).unwrap())
+            .oneshot(preflight.body(Body::empty()).unwrap())
             .await
             .unwrap();
         assert_eq!(response.status(), StatusCode::FORBIDDEN);

@@ -33,7 +33,7 @@ fn serve(slot: &ConnectionSlot) {
 }
 
 #[tokio::test]
-async fn the_longest_kept_alive_goes_first_and_then_the_longest_without_a_head() {
+async fn the_longest_keep_alive_goes_first_and_then_the_longest_without_a_head() {
     let connections = started(5);
     let mut slots = Vec::new();
     for _ in 0..5 {
