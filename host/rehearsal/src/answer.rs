@@ -6,17 +6,17 @@ use super::request::ModelRequest;
 use super::scenario::PREFIX;
 use super::schema;
 
-/// Characters of the question that are repeated.
+/// The most characters of a quoted text.
 const QUOTED: usize = 400;
 
-/// Results that are repeated.
+/// The most tool results that an answer quotes.
 const RESULTS: usize = 3;
 
-/// What every answer in words begins with.
+/// The beginning of every answer in prose.
 const SENTENCE: &str =
     "This is a rehearsal: Codex ran, but no model was asked and nothing left this machine.";
 
-/// What follows it, by turns, so that candidates of a fan-out differ and some of them agree.
+/// The continuations of `SENTENCE`, used in turn, so that some candidates of a fan-out differ and some agree.
 const VARIANTS: [&str; 3] = [
     "",
     " A model would have answered here.",
@@ -28,11 +28,11 @@ pub(super) struct ScriptedAnswer {
     pub(super) summary: Option<String>,
     /// None: the answer consists of calls.
     pub(super) text: Option<String>,
-    /// Names of functions, and their arguments.
+    /// The names of the functions to call, with their arguments as JSON.
     pub(super) calls: Vec<(String, String)>,
 }
 
-/// The answer to a request, of which there were `earlier` before.
+/// The answer to a request that comes after `earlier` others.
 pub(super) fn to(request: &ModelRequest, earlier: usize) -> ScriptedAnswer {
     let summary = request.wants_summary().then(|| {
         "**Rehearsing**\n\nNo model thinks here. This stands where a model's summary of its reasoning would.".to_owned()
@@ -54,7 +54,7 @@ pub(super) fn to(request: &ModelRequest, earlier: usize) -> ScriptedAnswer {
         None if request.wants_object() => {
             json!({"rehearsal": SENTENCE, "you_said": quoted(&request.question())}).to_string()
         }
-        None => words(request, VARIANTS[earlier % VARIANTS.len()]),
+        None => prose(request, VARIANTS[earlier % VARIANTS.len()]),
     };
     ScriptedAnswer {
         summary,
@@ -63,7 +63,7 @@ pub(super) fn to(request: &ModelRequest, earlier: usize) -> ScriptedAnswer {
     }
 }
 
-fn words(request: &ModelRequest, variant: &str) -> String {
+fn prose(request: &ModelRequest, variant: &str) -> String {
     let question = request.question();
     let mut text = [SENTENCE, variant].concat();
     if let Some(hint) = request.hint() {
@@ -97,8 +97,8 @@ fn words(request: &ModelRequest, variant: &str) -> String {
     text
 }
 
-/// As much of a text as is repeated. A scenario that it names is not named again: the answer may become part of the
-/// question that a synthesis asks.
+/// The beginning of a text, for an answer that quotes it. Names of scenarios are altered: the answer may become part of a
+/// synthesis's prompt, which must not trigger the scenario again.
 fn quoted(text: &str) -> String {
     let text = text.replace(PREFIX, "rehearse ");
     match text.char_indices().nth(QUOTED) {

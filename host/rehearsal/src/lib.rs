@@ -1,11 +1,11 @@
-//! The rehearsal: a small scripted model that speaks the Responses API, so that the real Codex runs without account,
-//! network or cost.
+//! The rehearsal: a small scripted model with the Responses API, so that the real Codex runs without an account, network access
+//! or cost.
 
 mod answer; // its answers
-mod request; // the request it reads
-mod scenario; // how it can be made to fail
-mod schema; // an instance of any schema
-mod stream; // its server-sent events
+mod request; // the requests of Codex
+mod scenario; // failures that a request can trigger
+mod schema; // instances of JSON Schemas
+mod stream; // answers as server-sent events
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -26,22 +26,22 @@ use self::request::ModelRequest;
 use self::scenario::Scenario;
 use airlock_base::task::Tasks;
 
-/// Bytes of a request. Codex sends whole conversations with their images.
+/// The most bytes of a request. Codex sends whole conversations with their images.
 const REQUEST_BYTES: usize = 256 << 20;
 
-/// A running rehearsal. It ends with the tasks.
+/// A running rehearsal. It runs until the tasks are stopped.
 pub struct Rehearsal {
-    /// What Codex takes for its model provider: `http://127.0.0.1:PORT/SECRET/v1`.
+    /// The `base_url` of a model provider for Codex: `http://127.0.0.1:PORT/SECRET/v1`.
     pub base_url: String,
 }
 
 /// Starts the scripted model on a loopback port of its own.
 ///
 /// # Errors
-/// No port is to be had.
+/// No port is available.
 pub async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    // Unguessable: no other program of this machine uses it by chance.
+    // Unguessable, so that no other program on this machine uses the model.
     let secret = format!("{:032x}", rand::random::<u128>());
     let router = Router::new()
         .route(&format!("/{secret}/v1/responses"), post(respond))
@@ -60,7 +60,7 @@ pub async fn start(tasks: &Tasks) -> io::Result<Rehearsal> {
     })
 }
 
-/// How many requests there were before, which decides how an answer in words begins: the candidates of a fan-out differ.
+/// The number of earlier requests. It selects the variant of an answer, so that the candidates of a fan-out differ.
 type Requests = Arc<AtomicUsize>;
 
 async fn respond(State(requests): State<Requests>, request: Request) -> Response {
@@ -78,7 +78,7 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     if let Scenario::TooManyRequests(code) = scenario {
         return too_many_requests(code);
     }
-    // A text that Codex receives again after a break must be the same.
+    // When Codex retries after a broken stream, the text must be the same.
     let earlier = if scenario.cuts() {
         0
     } else {
@@ -94,7 +94,7 @@ async fn respond(State(requests): State<Requests>, request: Request) -> Response
     response
 }
 
-/// The answer of OpenAI's API to one request too many. It has no Retry-After: Codex (0.169.0) would wait and try again.
+/// OpenAI's 429 response. It has no `Retry-After`, after which Codex (0.169.0) would retry.
 fn too_many_requests(code: &str) -> Response {
     let message = "this is a rehearsal of a 429";
     let error = json!({"error": {"message": message, "type": code, "param": null, "code": code}});

@@ -8,11 +8,11 @@ use super::scenario::Scenario;
 /// A tool that Codex (0.169) always offers, and answers itself.
 const CODEXS_OWN: &str = "request_user_input";
 
-/// What the shipped policy writes before and after the hint of a fan-out's candidate.
+/// The texts that the shipped policy writes before and after the hint of a fan-out's candidate.
 const HINT_BEFORE: &str = "Approach the user's request from this angle:";
 const HINT_AFTER: &str = "The angle guides where you look";
 
-/// A request, as far as the answer depends on it.
+/// The fields of a request on which the answer depends.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ModelRequest {
@@ -22,7 +22,7 @@ pub(super) struct ModelRequest {
     tools: Vec<RequestTool>,
     text: TextOptions,
     reasoning: Option<RequestReasoning>,
-    /// Bytes of the request, from which its tokens are guessed.
+    /// Bytes of the request, from which its tokens are estimated.
     #[serde(skip)]
     pub(super) bytes: usize,
 }
@@ -33,14 +33,14 @@ struct RequestItem {
     r#type: String,
     role: String,
     content: Vec<InputPart>,
-    /// Of a call.
+    /// The function's name, in a call.
     name: String,
     call_id: String,
-    /// Of what came of a call: a text, or parts.
+    /// The result, in the output of a call: a string, or content parts.
     output: Value,
 }
 
-/// A function that may be called.
+/// A tool that may be called.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct RequestTool {
@@ -75,7 +75,7 @@ struct RequestReasoning {
 }
 
 impl ModelRequest {
-    /// Reads a request, or None where it is not one.
+    /// Parses a request. None: the body is not one.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let request: Self = serde_json::from_slice(body).ok()?;
         (!request.model.is_empty()).then_some(Self {
@@ -97,7 +97,7 @@ impl ModelRequest {
             .join("\n")
     }
 
-    /// The hint of a candidate.
+    /// The hint, in the request of a fan-out's candidate.
     pub(super) fn hint(&self) -> Option<&str> {
         let texts = self.instructions();
         texts.into_iter().find_map(|text| {
@@ -107,14 +107,15 @@ impl ModelRequest {
         })
     }
 
-    /// The scenario that the user's last message names, or else the instructions, in which a candidate's hint is.
+    /// The scenario that the user's last message names, else the one that the instructions name. They contain a candidate's hint.
     pub(super) fn scenario(&self) -> Scenario {
         let question = self.question();
         let texts = [question.as_str()].into_iter().chain(self.instructions());
         Scenario::named(texts)
     }
 
-    /// The functions to call: those that the user's last words name. Where a call is demanded, one in any case.
+    /// The functions to call: those that the user's last message names, else the first one if a call is required. Empty once
+    /// calls have results.
     pub(super) fn wanted(&self) -> Vec<&RequestTool> {
         let offered = || {
             let functions = self.tools.iter().filter(|tool| tool.r#type == "function");
@@ -124,19 +125,19 @@ impl ModelRequest {
         let named: Vec<_> = offered()
             .filter(|tool| question.contains(&tool.name))
             .collect();
-        let demanded = self
-            .plain_lines()
+        let required = self
+            .instruction_lines()
             .any(|line| line.starts_with("You must answer by calling"));
         if !self.results().is_empty() {
             Vec::new()
-        } else if named.is_empty() && demanded {
+        } else if named.is_empty() && required {
             offered().take(1).collect()
         } else {
             named
         }
     }
 
-    /// What came of calls since the user's last words: the function's name, and its result as text.
+    /// The results of calls since the user's last message: each with the function's name, as text.
     pub(super) fn results(&self) -> Vec<(&str, String)> {
         let last = self.input.iter().rposition(|item| item.role == "user");
         let since = self.input.iter().skip(last.map_or(0, |last| last + 1));
@@ -155,7 +156,7 @@ impl ModelRequest {
         named.collect()
     }
 
-    /// Images in the user's last message.
+    /// The number of images in the user's last message.
     pub(super) fn images(&self) -> usize {
         let last = self.user_messages().next_back();
         last.into_iter()
@@ -164,13 +165,13 @@ impl ModelRequest {
             .count()
     }
 
-    /// Messages of both sides before the user's last.
+    /// The number of messages, of the user and the assistant, before the last one.
     pub(super) fn earlier(&self) -> usize {
-        let spoken = self
+        let messages = self
             .input
             .iter()
             .filter(|item| matches!(item.role.as_str(), "user" | "assistant"));
-        spoken.count().saturating_sub(1)
+        messages.count().saturating_sub(1)
     }
 
     /// The schema that the answer must satisfy.
@@ -178,21 +179,21 @@ impl ModelRequest {
         self.text.format.as_ref()?.schema.as_ref()
     }
 
-    /// Whether the instructions want one JSON object as the answer. Codex has no field for it, so a policy asks in
-    /// words: a line that speaks of a JSON object and of nothing else.
+    /// Whether the instructions require one JSON object as the answer. Codex has no field for it, so a policy requests it in
+    /// prose: by a line with `JSON object` and `nothing else`.
     pub(super) fn wants_object(&self) -> bool {
-        self.plain_lines().any(|line| {
+        self.instruction_lines().any(|line| {
             let line = line.to_lowercase();
             line.contains("json object") && line.contains("nothing else")
         })
     }
 
     /// The lines of the instructions.
-    fn plain_lines(&self) -> impl Iterator<Item = &str> {
+    fn instruction_lines(&self) -> impl Iterator<Item = &str> {
         self.instructions().into_iter().flat_map(str::lines)
     }
 
-    /// The texts of the instructions: those of the developer's messages, and the request's own.
+    /// The instructions: the texts of developer and system messages, and the field `instructions`.
     fn instructions(&self) -> Vec<&str> {
         let messages = self.input.iter();
         let texts = messages
@@ -202,7 +203,7 @@ impl ModelRequest {
         texts.chain(self.instructions.as_deref()).collect()
     }
 
-    /// Whether a summary of the reasoning is wanted.
+    /// Whether a reasoning summary is requested.
     pub(super) fn wants_summary(&self) -> bool {
         let summary = self
             .reasoning

@@ -3,22 +3,22 @@
 
 use std::time::Duration;
 
-/// What a word that names a scenario begins with.
+/// The prefix of a word that names a scenario.
 pub(super) const PREFIX: &str = "rehearse:";
 
-/// Time between two words of an answer.
+/// The time between two words of an answer.
 const WORD: Duration = Duration::from_millis(30);
 const SLOW_WORD: Duration = Duration::from_secs(1);
 
 /// What the scripted model does with one request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Scenario {
-    /// It answers.
+    /// A complete answer.
     #[default]
     Answer,
-    /// It answers one word a second.
+    /// A complete answer, one word a second.
     Slow,
-    /// Its connection breaks in the middle of the answer, each time that Codex tries again.
+    /// The connection breaks in the middle of the answer, at every retry too.
     Broken,
     /// Half of the answer, and `response.incomplete` with this reason.
     Incomplete(&'static str),
@@ -59,7 +59,7 @@ impl Scenario {
             .unwrap_or_default()
     }
 
-    /// Time between two words.
+    /// The time between two words.
     pub(super) fn word_delay(self) -> Duration {
         match self {
             Self::Slow => SLOW_WORD,

@@ -1,18 +1,18 @@
-//! A small instance of any JSON Schema: only what is required, each value the plainest that is allowed.
+//! Small instances of JSON Schemas: with required members only, and the simplest allowed values.
 
-mod scalar;
+mod scalar; // strings, numbers, booleans and null
 #[cfg(test)]
 mod tests;
 
 use serde_json::{Map, Value};
 
-/// Schemas that are visited for one instance. A few short definitions can ask for more than a machine can hold.
+/// The most schemas that are visited for one instance: a few short definitions can describe an instance larger than memory.
 const VISITS: usize = 20_000;
 
-/// Items of one array.
+/// The most items of an array.
 const ITEMS: u64 = 64;
 
-/// An instance of the schema; null where there is no finite one, or none that can be found this way.
+/// An instance of the schema. Null if no finite one exists, or none is found.
 pub(super) fn instance(schema: &Value) -> Value {
     Builder {
         root: schema,
@@ -27,7 +27,7 @@ struct Builder<'a> {
     visits: usize,
 }
 
-/// The references that are being followed. To follow one within itself would never end.
+/// The references that are being followed. A reference within itself is not followed: that would never end.
 enum ReferenceChain<'a> {
     Start(&'a str),
     Link(&'a ReferenceChain<'a>, &'a str),
@@ -43,11 +43,11 @@ impl ReferenceChain<'_> {
 }
 
 impl<'a> Builder<'a> {
-    /// None where the schema cannot be satisfied without following a reference within itself.
+    /// An instance of the schema. None: it has none without a reference within itself, or the visits are used up.
     fn build(&mut self, schema: &'a Value, chain: &ReferenceChain<'_>) -> Option<Value> {
         self.visits = self.visits.checked_sub(1)?;
         let Value::Object(members) = schema else {
-            // `true` allows anything; `false`, or what is no schema, nothing.
+            // `true` allows any value. `false` allows none, nor does a value that is not a schema.
             return (schema == &Value::Bool(true)).then_some(Value::Null);
         };
         if let Some(only) = members.get("const") {
@@ -81,7 +81,7 @@ impl<'a> Builder<'a> {
         self.of_type(members, chain)
     }
 
-    /// What a choice gave, together with the members that stand beside the choice.
+    /// The instance of a choice, merged with one of the properties beside the choice.
     fn with_own(
         &mut self,
         members: &'a Map<String, Value>,
@@ -136,7 +136,7 @@ impl<'a> Builder<'a> {
         let mut object = Map::new();
         for (name, schema) in properties {
             match required {
-                // Where nothing is said to be required, an empty object would satisfy, and show nothing.
+                // Without `required`, an empty object would do, but it would show nothing.
                 None => object.extend(self.build(schema, chain).map(|value| (name.clone(), value))),
                 Some(names) if names.iter().any(|required| required == name) => {
                     object.insert(name.clone(), self.build(schema, chain)?);
@@ -173,7 +173,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The members of both, where both are objects; else the second.
+/// The members of both if both are objects, else the second.
 fn merge(first: Value, second: Value) -> Value {
     match (first, second) {
         (Value::Object(mut members), Value::Object(more)) => {

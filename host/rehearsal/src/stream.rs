@@ -11,11 +11,11 @@ use super::answer::ScriptedAnswer;
 use super::request::ModelRequest;
 use super::scenario::Scenario;
 
-/// Bytes of a request or an answer that make about one token.
+/// Bytes of a request or an answer per token, about.
 const TOKEN_BYTES: usize = 4;
 
-/// The events of one response, with the scenario's time between two words. A broken one ends with an error, upon which
-/// the connection is cut.
+/// The events of one response, with the scenario's delay between two words. A broken one ends with an error, which makes the
+/// server cut the connection.
 pub(super) fn events(
     request: &ModelRequest,
     answer: &ScriptedAnswer,
@@ -95,7 +95,7 @@ pub(super) fn script(
     script.events
 }
 
-/// The first half of a text, by its words.
+/// The first half of a text's words.
 fn half(text: &str) -> &str {
     let words: Vec<&str> = text.split_inclusive(' ').collect();
     let bytes: usize = words

@@ -13,7 +13,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The key that clients must send as `Authorization: Bearer …`. None: no key is required.
     pub api_key: Option<Secret>,
-    /// The key of the admin routes, sent likewise. None: these routes do not exist.
+    /// The key of the admin routes, sent in the same header. None: these routes do not exist.
     pub admin_key: Option<Secret>,
     /// Allowed values of `Host`, without a port, besides loopback's names and `listen`.
     pub allowed_hosts: Vec<String>,

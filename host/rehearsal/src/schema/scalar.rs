@@ -1,14 +1,14 @@
-//! Instances of schemas that have no parts: texts, numbers, booleans, null.
+//! Instances of scalar schemas: strings, numbers, booleans and null.
 
 use serde_json::{Map, Number, Value};
 
-/// What a text says where anything will do.
+/// The string that is used if the schema allows it.
 const WORD: &str = "rehearsal";
 
-/// Characters of one text.
+/// The most characters of a string.
 const CHARACTERS: u64 = 10_000;
 
-/// An instance of this type, within the bounds that its schema gives. None for a type that does not exist.
+/// An instance of this type, within the bounds of its schema. None: the type does not exist.
 pub(super) fn instance(name: &str, schema: &Map<String, Value>) -> Option<Value> {
     match name {
         "string" => Some(Value::String(text(schema))),
@@ -65,16 +65,15 @@ fn integer(schema: &Map<String, Value>) -> Value {
         .filter(|step| *step > 0.0)
         .unwrap_or(1.0);
     let value = in_steps(nearest(least, most), step);
-    // What does not fit is rounded to what does.
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "saturates, which is the nearest there is"
+        reason = "a cast saturates, to the nearest i64"
     )]
     let value = value as i64;
     Value::Number(value.into())
 }
 
-/// The number nearest to zero within the bounds; where a bound itself is excluded, one that is well within.
+/// The number nearest to zero within the bounds, or one well within them if that number is an excluded bound.
 fn number(schema: &Map<String, Value>) -> Value {
     let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
     let above = bound("exclusiveMinimum");
@@ -102,7 +101,7 @@ fn nearest(least: Option<f64>, most: Option<f64>) -> f64 {
         .min(most.unwrap_or(f64::MAX))
 }
 
-/// The multiple of the step that is next to the value, away from zero.
+/// The value rounded away from zero to a multiple of the step.
 fn in_steps(value: f64, step: f64) -> f64 {
     let steps = value / step;
     step * if steps < 0.0 {

@@ -5,7 +5,7 @@ use std::fmt;
 use airlock_codex::{FleetReport, Reach};
 use airlock_metrics::Page;
 
-/// Writes the metrics of a home's children. Their label is the state of a child; its number would be unbounded.
+/// Writes the metrics of a home's children, labelled by the children's state: numbers of children are unbounded.
 pub(super) fn write(page: &mut Page<'_>, fleet: &FleetReport) -> fmt::Result {
     let states = ["spare", "serving", "leaving"];
     let mut children = states.map(|state| ([("state", state.to_owned())], 0));

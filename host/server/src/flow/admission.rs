@@ -145,9 +145,9 @@ impl Admission {
     }
 }
 
-/// The requests that wait.
+/// The queue of requests that wait for permits.
 struct WaitQueue {
-    /// Since when, by number in order of arrival.
+    /// When each request began to wait, by its number in order of arrival.
     waiting: Mutex<BTreeMap<u64, Instant>>,
     capacity: usize,
 }

@@ -103,7 +103,7 @@ impl FanOut {
         self.candidates
     }
 
-    /// When the panel is to be woken.
+    /// The time at which the panel is to be woken. None: it waits for turns.
     pub(super) fn wake(&self) -> Option<Instant> {
         self.wake
     }
@@ -113,7 +113,7 @@ impl FanOut {
         !self.ended.is_empty() || self.wake.is_some_and(|wake| wake <= Instant::now())
     }
 
-    /// The reply has received all events but these.
+    /// Records that the reply has received all events but these.
     pub(super) fn set_pending(&mut self, pending: &[Event]) {
         self.buffer.set_pending(pending);
     }
@@ -247,7 +247,7 @@ impl FanOut {
         } else {
             self.metrics.decided();
         }
-        // The turns that still run are not needed any more.
+        // The turns that still run are no longer needed.
         self.ended.clear();
         for source in turns.stop_all() {
             pending.push(event(source, EventKind::Settled(Ending::Interrupted)));
@@ -273,7 +273,7 @@ impl FanOut {
         Ok(Some(ending))
     }
 
-    /// Frees what only a further turn or verdict could need.
+    /// Drops the starter and the transcripts, which only a further turn or verdict could need.
     fn release(&mut self) {
         self.starter = None;
         self.buffer.clear();

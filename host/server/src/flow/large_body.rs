@@ -28,8 +28,8 @@ pub(super) struct LargeBodyLimiter {
     longest_wait: Duration,
 }
 
-/// What a body holds until it is rendered. It moves into the blocking thread with the body, which a client that leaves does
-/// not stop at once.
+/// The permit and the memory of a body until it is rendered. They move with the body to the blocking thread, which may outlast
+/// the client's connection.
 pub(super) struct BodyPermits {
     /// None for a small body.
     permit: Option<OwnedSemaphorePermit>,

@@ -21,7 +21,7 @@ impl MeteredTurn {
         Self { turn, metrics }
     }
 
-    /// The model of the turn, by Codex.
+    /// The model of the turn, as Codex reports it.
     pub(super) fn model(&self) -> &str {
         self.turn.as_ref().map_or("", Turn::model)
     }
@@ -40,7 +40,7 @@ impl MeteredTurn {
         Some(outcome)
     }
 
-    /// The turn itself, which goes on without this request.
+    /// Returns the turn itself, which goes on without this request.
     pub(super) fn hand_off(mut self) -> Option<Turn> {
         let turn = self.turn.take()?;
         self.metrics.ended(turn.last_received());

@@ -1,8 +1,8 @@
 //! Parked turns: turns that have called their client's tools and wait for the request that brings the results.
 //!
-//! A parked turn belongs to no request. It is kept under the digest of its release and the key of its reply. Their number
-//! and their time are bounded. A turn that is dropped is interrupted; the request with its results then starts a new turn with the
-//! conversation.
+//! A parked turn belongs to no request. It is stored under the digest of its release and the key of its reply. The number of
+//! parked turns and their time are bounded. A dropped turn is interrupted; the request with its results then starts a new
+//! turn with the conversation.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

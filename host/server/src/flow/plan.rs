@@ -19,7 +19,7 @@ use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
 use airlock_types::wit::{Plan, ProblemKind, Request};
 
-/// A request that HTTP has received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
+/// A request that was received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
 pub struct ParsedRequest {
     /// `req_…`
     pub id: String,
@@ -33,7 +33,7 @@ pub struct ParsedRequest {
     pub body: String,
     /// Memory reserved for the body and its copies. Parts of it are released with the copies.
     pub memory: MemoryShare,
-    /// A turn of a gateway sent it, maybe one of this gateway.
+    /// Whether a turn of a gateway sent the request, perhaps one of this gateway.
     pub nested: bool,
 }
 

@@ -65,7 +65,7 @@ pub(super) struct Pump {
     done: bool,
 }
 
-/// The result of one step.
+/// The result of one step: frames, or the end of the response.
 enum PumpStep {
     Frames(Vec<Frame>),
     Closed(Closing),
@@ -105,7 +105,7 @@ impl Pump {
         }
     }
 
-    /// Adds the fan-out of the turns, whose panel is convened, and its first events.
+    /// Adds the fan-out that owns the turns, whose panel is convened, and its first events.
     #[must_use]
     pub(super) fn with_fan_out(mut self, fan_out: FanOut, opened: Vec<Event>) -> Self {
         self.fan_out = Some(Box::new(fan_out));

@@ -38,7 +38,7 @@ pub(super) struct AdmittedRequest {
 pub struct FlowResponse {
     /// Parameters of the request that are not honoured.
     pub ignored_parameters: Vec<String>,
-    /// How the turn continued that called the client's tools. None: the request brings no results.
+    /// How the turn that called the client's tools continued. None: the request has no tool results.
     pub continuation: Option<Continuation>,
     /// The body.
     pub body: FlowBody,
@@ -49,7 +49,7 @@ pub struct FlowResponse {
 pub enum Continuation {
     /// The parked turn resumed.
     Resumed,
-    /// The parked turn was gone, and a new one has its conversation.
+    /// The parked turn was gone, and a new turn continues its conversation.
     Rebuilt,
 }
 
@@ -185,7 +185,7 @@ impl Flow {
         Ok((pump, continuation))
     }
 
-    /// Resumes the parked turn of these results. None if it is gone.
+    /// Resumes the parked turn that waits for these results. None if it is gone.
     async fn resume(
         &self,
         parked_turns: &ParkedTurns,

@@ -114,7 +114,7 @@ impl TurnSet {
         loop {
             let wake = self.wake.clone();
             let notified = wake.notified();
-            // First: the other turns may have events all the time, and a new turn's must be taken like theirs.
+            // Started turns come first: the others may have events all the time, and must not starve a new one.
             while !self.awaited.is_empty()
                 && let Some(Some(started)) = self.starting.next().now_or_never()
             {
@@ -150,7 +150,7 @@ impl TurnSet {
         }
     }
 
-    /// Appends what has arrived. False: nothing has.
+    /// Appends the events and ended turns that have arrived. False: there were none.
     fn drain(&mut self, batch: &mut Vec<Event>, settled: &mut Vec<SettledTurn>) -> bool {
         let (before, ended_before) = (batch.len(), settled.len());
         let several = self.running.len() > 1;

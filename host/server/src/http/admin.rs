@@ -88,7 +88,7 @@ async fn activate(
 ) -> Result<Response, HttpError> {
     // axum rejects only names that are not UTF-8, which no policy has.
     let Ok(Path(name)) = name else {
-        let message = "The policy's name is no text.";
+        let message = "The policy's name is not UTF-8.";
         let failure = Failure::new(ProblemKind::NotFound, "policy_not_found", message);
         return Err(failure.into());
     };

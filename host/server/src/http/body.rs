@@ -21,7 +21,7 @@ use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// How long a body may take to arrive. Enough for the largest at 1 MB/s.
+/// How long a body may take to arrive: at 1 MB/s, enough for the largest by default.
 const ARRIVAL: Duration = Duration::from_secs(60);
 
 /// The lowest rate at which a body may arrive: bytes in each window.
@@ -80,7 +80,7 @@ impl BodyReader {
         }
     }
 
-    /// Reads the text of a JSON request. The memory is reserved for it until dropped.
+    /// Reads the body of a JSON request as text. Its memory is reserved until the returned share is dropped.
     ///
     /// # Errors
     /// The body is not JSON by its headers, is not UTF-8, is too large or too slow, or no memory is free for it.
@@ -115,7 +115,7 @@ impl BodyReader {
             }
             Err(error) => error,
         };
-        // Other bodies can have its memory while the rest is discarded.
+        // Other bodies can use the memory while the rest is discarded.
         drop(reservation);
         match error {
             BodyError::TooLarge | BodyError::Busy => discard(body, DISCARD).await,
@@ -167,7 +167,7 @@ async fn collect(
 }
 
 fn append(bytes: &mut Vec<u8>, piece: &Bytes, announced: usize) {
-    // Once the preallocated bytes have come, all announced bytes are allocated: growing in steps would copy the body repeatedly.
+    // Beyond the preallocated bytes, all announced bytes are allocated at once: growing in steps would copy the body repeatedly.
     if bytes.len() + piece.len() > bytes.capacity() {
         let _ = bytes.try_reserve_exact(announced.saturating_sub(bytes.len()));
     }

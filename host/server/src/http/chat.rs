@@ -9,10 +9,10 @@ use super::middleware::RequestInfo;
 use super::{AppState, json, sse};
 use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest};
 
-/// Names the parameters that are not honoured.
+/// Lists the parameters that are not honoured.
 const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
 
-/// How the turn continued whose tool results the request brings.
+/// Says how the turn that waited for the request's tool results continued.
 const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
 
 /// The name of this route's dialect for policies.

@@ -13,7 +13,7 @@ pub(super) async fn live(State(app): State<AppState>) -> Result<Response, HttpEr
     Ok(json::ok(&body)?)
 }
 
-/// 503 has the error that a request would receive now.
+/// 200 if a request could be served now, else 503 with the error that it would receive.
 pub(super) async fn ready(State(app): State<AppState>) -> Result<Response, HttpError> {
     let version = app.flow.ready()?;
     let codex = serde_json::json!({ "version": version });

@@ -33,8 +33,8 @@ pub(super) use self::socket::HttpExchange;
 use self::socket::{Socket, left, linger};
 use airlock_base::task::Tasks;
 
-/// Milliseconds for which a client may leave sent data unread (`TCP_USER_TIMEOUT`). Then the system closes the connection:
-/// a client that never reads would hold its turn and its sandbox forever.
+/// Milliseconds for which sent data may stay unacknowledged or a client's receive window closed (`TCP_USER_TIMEOUT`). Then the
+/// system closes the connection: a client that never reads would hold its turn and its sandbox forever.
 const UNREAD_MS: u32 = 120_000;
 
 /// The idle time before the first TCP keepalive probe.
@@ -88,7 +88,7 @@ impl HttpServer {
         self.address
     }
 
-    /// Accepts no more connections, and waits at most this long for the open ones. True: all have ended.
+    /// Stops accepting connections, and waits at most this long for the open ones. True: all have ended.
     pub async fn drain(&self, wait: Duration) -> bool {
         self.drain.cancel();
         self.connections.ended(wait).await
@@ -187,7 +187,7 @@ async fn connection(
                     serving.as_mut().graceful_shutdown();
                     signals.push(drain_check());
                 }
-                // hyper waits for the rest of a head that has begun, and for a client to take all of a response.
+                // hyper waits for the rest of a head that has begun, and for a client to receive all of a response.
                 ConnectionSignal::CheckDrain if slot.state.close_if_unused() => return,
                 ConnectionSignal::CheckDrain => signals.push(drain_check()),
                 ConnectionSignal::Stop | ConnectionSignal::Left | ConnectionSignal::Close => return,

@@ -61,8 +61,8 @@ pub(super) struct RequestInfo {
     pub(super) exchange: HttpExchange,
 }
 
-/// Serves a request within its span, and adds the headers of the response. One layer for all that every request passes: each
-/// layer costs a clone of the services below it and a box for the future.
+/// Serves a request within its span, and adds headers to the response. It is one layer for all of this, because each layer
+/// costs every request a clone of the services below it and a box for the future.
 pub(super) async fn handle(
     State(state): State<MiddlewareState>,
     mut request: Request,
@@ -84,7 +84,7 @@ pub(super) async fn handle(
     let shown_id = info.shown_id.clone();
     request.extensions_mut().insert(info);
 
-    // The guard is first: a web page that is not allowed must learn nothing.
+    // The guard comes first: a web page that is not allowed must not learn anything.
     let served = state
         .guard
         .pass(request, |request| catch_panic(request, next));

@@ -80,7 +80,7 @@ impl OriginGuard {
         let Some(origin) = origin else {
             return Ok(None);
         };
-        // With two origins, one would be checked, and the other let in with it.
+        // Of two origins, only one would be checked.
         if another.is_none() && host.is_some_and(|host| self.may_call(origin, &host)) {
             return Ok(Some(origin.clone()));
         }

@@ -43,7 +43,7 @@ pub(super) fn response(body: Body) -> Response {
     response
 }
 
-/// The body of a stream. It takes the next piece when the client has received the one before.
+/// The body of a stream. The next piece is awaited once the connection has taken the one before.
 pub(super) fn body(mut stream: ResponseStream, open: OpenStream, exchange: HttpExchange) -> Body {
     // Entered only to log, not with every piece.
     let span = Span::current();
@@ -108,7 +108,7 @@ impl HttpBody for PieceBody {
         let piece = self.next.lock().take();
         match piece {
             Some(bytes) => Poll::Ready(Some(Ok(HttpFrame::data(bytes)))),
-            // The connection wants to know whether the client still receives.
+            // A probe for a client that has left needs data.
             None if self.exchange.take_comment() => Poll::Ready(Some(Ok(HttpFrame::data(
                 Bytes::from_static(HEARTBEAT.as_bytes()),
             )))),
@@ -117,7 +117,7 @@ impl HttpBody for PieceBody {
     }
 }
 
-fn count(piece: &StreamPiece, trail: &RequestMetrics) {
+fn count(piece: &StreamPiece, metrics: &RequestMetrics) {
     let (frames, failed) = match piece {
         StreamPiece::Heartbeat => return,
         StreamPiece::Frames(frames) => (frames.len(), false),
@@ -125,9 +125,9 @@ fn count(piece: &StreamPiece, trail: &RequestMetrics) {
         // The error, and `DONE`.
         StreamPiece::Broken(_) => (2, true),
     };
-    trail.sent(frames);
+    metrics.sent(frames);
     if failed {
-        trail.failed();
+        metrics.failed();
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct CandidateBuffer {
     consulted: Option<(u32, TurnTranscript)>,
     /// Bytes of the candidates' text.
     bytes: usize,
-    /// Bytes that the pending events cost, which the reply has not received.
+    /// The cost in bytes of the pending events, which the reply has not received.
     pending_bytes: usize,
     /// The number of pending events from which they are joined again.
     compact_from: usize,
@@ -71,7 +71,7 @@ impl CandidateBuffer {
                 continue;
             }
             let cost = events::cost(&event.kind);
-            // A single event may exceed the limit: it may be as large as a line of Codex's, for an answer in one piece.
+            // A single event may exceed the limit: an answer in one piece is as large as a line of Codex.
             if self.pending_bytes > 0 && self.pending_bytes + cost > self.limits.pending_bytes {
                 over.push((event.source, too_slow()));
             } else if !self.record(&event) {
@@ -93,7 +93,7 @@ impl CandidateBuffer {
         }
     }
 
-    /// The reply has received all events but these.
+    /// Records that the reply has received all events but these.
     pub(super) fn set_pending(&mut self, pending: &[Event]) {
         self.pending_bytes = pending.iter().map(|event| events::cost(&event.kind)).sum();
     }

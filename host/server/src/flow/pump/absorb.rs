@@ -7,8 +7,7 @@ use airlock_types::failure::Failure;
 use airlock_types::wit::{Ending, Event, EventKind, ProblemKind};
 
 impl Pump {
-    /// Takes in what has arrived: events join the batch, and the answer's outcome becomes the ending. The caller
-    /// clears `fresh`.
+    /// Appends new events to the batch, and makes the answer's outcome the ending. The caller clears `fresh`.
     pub(super) fn absorb(&mut self, fresh: &mut Vec<Event>, mut settled: Vec<SettledTurn>) {
         // A stream cannot take back what it has sent, so an answer that restarts fails here.
         let restart = fresh.iter().position(|event| {

@@ -7,7 +7,7 @@ use airlock_types::wit::{Ending, Event, EventKind, Frame, Output};
 /// Detects the first frames with a part of the answer. The host does not read frames, so it goes by the events that the
 /// policy received for them.
 pub(super) struct FirstToken {
-    /// None once they are found, and if the response is not streamed.
+    /// None once the frames are found, or if the response is not streamed.
     metrics: Option<RequestMetrics>,
     /// The policy has received a part of the answer and has returned no frames for it.
     withheld: bool,
@@ -22,9 +22,9 @@ impl FirstToken {
         }
     }
 
-    /// The policy received these events, and returned this output.
+    /// Records that the policy received these events and returned this output.
     pub(super) fn fed(&mut self, events: &[Event], output: &Output) {
-        // The case of nearly all pieces.
+        // Nearly all pieces come after the first token.
         if self.metrics.is_none() {
             return;
         }
@@ -34,7 +34,7 @@ impl FirstToken {
         }
     }
 
-    /// The answer has ended, with these frames.
+    /// Records that the answer has ended, with these frames.
     pub(super) fn ended(&mut self, ending: &Ending, frames: &[Frame]) {
         let is_good = match ending {
             Ending::Completed | Ending::Incomplete(_) | Ending::HandedOff => true,
@@ -45,7 +45,7 @@ impl FirstToken {
         }
     }
 
-    /// The policy returned these frames for a part of the answer.
+    /// Records that the policy returned these frames for a part of the answer.
     fn returned(&mut self, frames: &[Frame]) {
         self.withheld = frames.is_empty();
         if let Some(metrics) = self.metrics.take_if(|_| !frames.is_empty()) {

@@ -33,7 +33,7 @@ pub(super) struct MemoryBudget(Arc<BudgetInner>);
 #[derive(Debug)]
 struct BudgetInner {
     common: Arc<Semaphore>,
-    /// For small bodies only, which may use the common one too.
+    /// For small bodies only. They may use `common` too.
     small: Arc<Semaphore>,
     arriving: Mutex<BudgetState>,
 }
@@ -55,13 +55,13 @@ struct BodyProgress {
     bytes: u64,
     /// When the last bytes were received.
     last: Instant,
-    /// It waits for memory, so nothing of it is read.
+    /// The body waits for memory, and is not read meanwhile.
     waiting: bool,
-    /// Its memory is of that for small bodies.
+    /// Its memory is from the semaphore for small bodies.
     small: bool,
-    /// It has memory.
+    /// The body holds memory.
     holds: bool,
-    /// It is evicted, and still has its memory.
+    /// The body is evicted, and still holds its memory.
     leaving: bool,
     evicted: Arc<Notify>,
 }
@@ -79,8 +79,8 @@ impl MemoryBudget {
         }))
     }
 
-    /// A reservation, empty so far, for a body of `announced` bytes. If those are many, it is never small: its beginning would
-    /// hold memory that is reserved for small bodies.
+    /// An empty reservation for a body of `announced` bytes. A body that announces more than `SMALL` never counts as small: its
+    /// beginning would hold memory that is reserved for small bodies.
     pub(super) fn reserve(&self, announced: usize) -> BodyReservation {
         let small = announced <= SMALL;
         let now = Instant::now();
@@ -118,8 +118,8 @@ impl MemoryBudget {
         Arc::clone(memory)
     }
 
-    /// Evicts the slowest of the arriving bodies, if it is slow and no eviction is under way. `small`: also bodies with memory
-    /// for small ones. False: no body is slow, and no eviction is under way.
+    /// Evicts the slowest arriving body, if one is slow and no eviction is under way. With `small`, bodies with memory for
+    /// small ones may be evicted too. False: no body is slow, and no eviction is under way.
     fn evict(&self, small: bool) -> bool {
         let now = Instant::now();
         let mut arriving = self.lock();
@@ -180,7 +180,7 @@ pub(super) struct BodyReservation {
     bytes: usize,
     /// Permits in the share.
     charged: u32,
-    /// They are of the memory for small bodies.
+    /// Whether they are from the semaphore for small bodies.
     small: bool,
     share: MemoryShare,
     evicted: Arc<Notify>,
@@ -258,7 +258,7 @@ impl BodyReservation {
         self.small && self.bytes <= SMALL
     }
 
-    /// The permits that are missing: all, if the present ones are of the other memory.
+    /// The number of missing permits: all, if the present ones are from the other semaphore.
     fn lacking(&self, wanted: u32, small: bool) -> u32 {
         wanted - if small == self.small { self.charged } else { 0 }
     }
@@ -278,7 +278,7 @@ impl BodyReservation {
         false
     }
 
-    /// Waits for the missing permits. Returns whether they are of the memory for small bodies.
+    /// Waits for the missing permits. Returns them, and whether they are from the semaphore for small bodies.
     async fn charge(&self, wanted: u32) -> (bool, OwnedSemaphorePermit) {
         let acquire = async |small| {
             let lacking = self.lacking(wanted, small);

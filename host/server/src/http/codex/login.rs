@@ -40,10 +40,10 @@ pub(super) async fn read(request: Request, bodies: &BodyReader) -> Result<LoginR
         Ok(Value::Object(members)) => Ok(parse(&members)?),
         Ok(_) => Err(HttpError::body(
             "invalid_json",
-            "The body is no JSON object.",
+            "The body is not a JSON object.",
         )),
         Err(_) if text.trim().is_empty() => Ok(parse(&Map::new())?),
-        Err(_) => Err(HttpError::body("invalid_json", "The body is no JSON.")),
+        Err(_) => Err(HttpError::body("invalid_json", "The body is not JSON.")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The open connections: their limit, and which one is closed for a new one.
+//! The open connections: their limit, and the choice of an idle one to close for a new one.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -100,7 +100,7 @@ impl Connections {
             let Some(state) = open.states.get(&number) else {
                 continue;
             };
-            // Its next request may have arrived.
+            // The next request may have arrived unread.
             if is_idle(packed) && state.has_unread() || !state.close(packed) {
                 continue;
             }
@@ -215,7 +215,7 @@ impl ConnectionState {
 
     /// Sets the socket of the connection.
     pub(super) fn serve(&self, socket: &Arc<TcpStream>) {
-        // It is set once.
+        // A connection is served once, so this cannot fail.
         let _ = self.socket.set(Arc::downgrade(socket));
     }
 
@@ -227,7 +227,7 @@ impl ConnectionState {
         socket.is_some_and(|socket| recv(&socket, &mut [0], peek).is_ok_and(|(_, bytes)| bytes > 0))
     }
 
-    /// Bytes were received.
+    /// Records that bytes were received.
     pub(super) fn received(&self) {
         let packed = self.packed.load(Ordering::Relaxed);
         if packed & !TIME == KEEP_ALIVE {
@@ -235,7 +235,7 @@ impl ConnectionState {
         }
     }
 
-    /// Some bytes were written.
+    /// Records that some bytes were written.
     pub(super) fn written(&self) {
         let packed = self.packed.load(Ordering::Relaxed);
         if is_flushing(packed) {
@@ -243,7 +243,7 @@ impl ConnectionState {
         }
     }
 
-    /// All bytes were written.
+    /// Records that all bytes were written.
     pub(super) fn flushed(&self) {
         let packed = self.packed.load(Ordering::Relaxed);
         if is_flushing(packed) {

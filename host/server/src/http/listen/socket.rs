@@ -11,7 +11,7 @@
 //!
 //! A reset ends the connection, and so the request. Probes are repeated, because what lies between may pass on a FIN at once
 //! and a reset only when it has failed to deliver (TCP proxies, port forwarding), and because a client that has closed one
-//! half may be killed later. Any other data that a response brings is a probe too.
+//! half may be killed later. All other data of a response acts as a probe too.
 //!
 //! **Malformed requests.** hyper answers them by itself, without a body. Such a response is held back and replaced
 //! (`refused.rs`).
@@ -76,7 +76,7 @@ enum ExchangePhase {
 }
 
 impl HttpExchange {
-    /// A request has arrived.
+    /// Records that a request has arrived.
     pub(super) fn begin(&self) {
         self.0.comment.store(false, Ordering::Relaxed);
         // Until an earlier response is flushed, no write shows where this response begins, so no prefix is sent.
@@ -87,7 +87,7 @@ impl HttpExchange {
         });
     }
 
-    /// The response's body has ended, or was dropped.
+    /// Records that the response's body has ended, or was dropped.
     pub(in crate::http) fn complete(&self) {
         self.set(ExchangePhase::Complete);
     }
@@ -110,7 +110,7 @@ impl HttpExchange {
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }
 
-    /// hyper writes `bytes`, and perhaps more.
+    /// Records that hyper writes `bytes`, and perhaps more.
     fn writing(&self, bytes: &[u8]) {
         self.0.unflushed.store(true, Ordering::Relaxed);
         // The interim response may be written in parts.
@@ -119,7 +119,7 @@ impl HttpExchange {
         }
     }
 
-    /// hyper has flushed.
+    /// Records that hyper has flushed.
     fn flushed(&self) {
         self.0.unflushed.store(false, Ordering::Relaxed);
         if self.phase() == ExchangePhase::Complete {
@@ -288,7 +288,8 @@ impl AsyncWrite for Socket {
 
 /// Completes when the client has left: its system has reset the connection. Cancel safe.
 pub(super) async fn left(tcp: &TcpStream, exchange: &HttpExchange) {
-    // It includes a FIN, also behind unread data. The socket is not registered for urgent data.
+    // Priority readiness includes a FIN, also behind unread data. It does not include urgent data: the socket is not
+    // registered for that.
     let _ = tcp.ready(Interest::PRIORITY).await;
     let fin = Instant::now();
     for after in PROBES.map(Duration::from_millis) {
