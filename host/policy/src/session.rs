@@ -1,6 +1,7 @@
 //! One request's sandbox: one store, one instance, one release. Dropping it frees everything.
 
 mod call; // limits and time of one call
+mod record; // observers and counts of calls
 
 use wasmtime::Store;
 use wasmtime::component::ResourceAny;
@@ -9,12 +10,12 @@ use self::call::{Timed, settle, wall, within};
 use super::contract;
 use super::fault::Fault;
 use super::health::Client;
-use super::policy_call::{CallResult, Observer, PolicyCall, RecordedCall};
+use super::policy_call::{Observer, PolicyCall};
 use super::relay::Relay;
 use super::release::Release;
 use super::sandbox::Sandbox;
 use super::size;
-use super::volume::{self, Volume};
+use super::volume::Volume;
 use super::world::Exports;
 use airlock_base::memory::MemoryShare;
 use airlock_metrics::CallPurpose;
@@ -338,49 +339,6 @@ impl Session {
             Ok(verdict)
         });
         self.seen(verdict, step)
-    }
-
-    /// Shows a call to the observers, and counts its fault.
-    fn seen<T>(
-        &mut self,
-        outcome: Result<T, Fault>,
-        step: impl FnOnce() -> PolicyCall,
-    ) -> Result<T, Fault>
-    where
-        CallResult: for<'a> From<&'a T>,
-    {
-        self.show(&outcome, step);
-        self.counted(outcome)
-    }
-
-    fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> PolicyCall)
-    where
-        CallResult: for<'a> From<&'a T>,
-    {
-        if self.observers.is_empty() {
-            return;
-        }
-        let answer = match outcome {
-            Ok(answer) => CallResult::from(answer),
-            Err(fault) => CallResult::Fault(fault.to_string()),
-        };
-        let seen = RecordedCall::new(step(), answer);
-        self.observers.retain(|observer| observer.see(&seen));
-    }
-
-    /// Counts a fault against the release, unless the size of the answer explains it.
-    fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
-        outcome.map_err(|fault| {
-            self.release.meter().failed(fault.kind());
-            let health = self.release.health();
-            if !self.volume.explains(&fault, self.release.allowance()) {
-                health.failed(&fault, self.client, None);
-                return fault;
-            }
-            health.overtaxed(&fault);
-            let message = volume::too_large(&fault, self.release.allowance());
-            Fault::AnswerTooLarge(Box::new(fault), message)
-        })
     }
 
     /// Counts the frames of `events` and a body of this many bytes against the limits of output.

@@ -1,7 +1,7 @@
 //! What is told without a call: the same words, the same ending, the same limits, and fewer calls.
 
 use super::*;
-use crate::policy_call::observer;
+use crate::policy_call::{CallResult, observer};
 use crate::testing::patched;
 use airlock_types::wit::{Notification, Reasoning};
 

@@ -1,0 +1,51 @@
+//! Records calls into the policy: observers see them, and the release counts their faults.
+
+use super::Session;
+use crate::fault::Fault;
+use crate::policy_call::{CallResult, PolicyCall, RecordedCall};
+use crate::volume;
+
+impl Session {
+    /// Shows a call to the observers, and counts its fault.
+    pub(super) fn seen<T>(
+        &mut self,
+        outcome: Result<T, Fault>,
+        step: impl FnOnce() -> PolicyCall,
+    ) -> Result<T, Fault>
+    where
+        CallResult: for<'a> From<&'a T>,
+    {
+        self.show(&outcome, step);
+        self.counted(outcome)
+    }
+
+    pub(super) fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> PolicyCall)
+    where
+        CallResult: for<'a> From<&'a T>,
+    {
+        if self.observers.is_empty() {
+            return;
+        }
+        let answer = match outcome {
+            Ok(answer) => CallResult::from(answer),
+            Err(fault) => CallResult::Fault(fault.to_string()),
+        };
+        let seen = RecordedCall::new(step(), answer);
+        self.observers.retain(|observer| observer.see(&seen));
+    }
+
+    /// Counts a fault against the release, unless the size of the answer explains it.
+    pub(super) fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+        outcome.map_err(|fault| {
+            self.release.meter().failed(fault.kind());
+            let health = self.release.health();
+            if !self.volume.explains(&fault, self.release.allowance()) {
+                health.failed(&fault, self.client, None);
+                return fault;
+            }
+            health.overtaxed(&fault);
+            let message = volume::too_large(&fault, self.release.allowance());
+            Fault::AnswerTooLarge(Box::new(fault), message)
+        })
+    }
+}
