@@ -1,6 +1,6 @@
-//! Checks whether an image can be decoded. Codex (0.163.0 and 0.169.0) replaces an image that it cannot decode by a sentence of its own,
-//! so the gateway refuses such an image first. The decoder is Codex's: `image` 0.25.9, with the versions of its format crates that
-//! `Cargo.lock` pins.
+//! Checks whether an image can be decoded. Codex (0.163.0 and 0.169.0) replaces an image that it cannot decode by a sentence of
+//! its own, so the gateway refuses such an image first. The decoder is Codex's: `image` 0.25.9, with the versions of its format
+//! crates that `Cargo.lock` pins.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,16 +10,17 @@ use base64::engine::general_purpose::STANDARD;
 use image::{DynamicImage, ImageDecoder as _, ImageFormat, ImageReader, Limits};
 
 use airlock_types::failure::Failure;
-// As much as 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of JPEG whose header has 65535 × 65535
-// pixels makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
+// As much as 89 million pixels of 8-bit RGB. Codex has no such bound for JPEG and GIF: 1 KiB of JPEG whose header has 65535 ×
+// 65535 pixels makes it allocate 12 GiB (0.163.0 and 0.169.0), which ends the child.
 use airlock_base::memory::DECODED_BYTES;
 use airlock_types::wit::ProblemKind;
 
-/// The maximum width and height of an image in pixels. From 65,529 on, zune-jpeg 0.5.12 overflows when it rounds a side up to whole
-/// blocks.
+/// The maximum width and height of an image in pixels. From 65,529 on, zune-jpeg 0.5.12 overflows when it rounds a side up to
+/// whole blocks.
 const SIDE_PIXELS: u32 = 65_528;
 
-/// The memory of a progressive JPEG, in multiples of its decoded size: zune-jpeg stores coefficients of 16 bits besides the pixels.
+/// The memory of a progressive JPEG, in multiples of its decoded size: zune-jpeg stores coefficients of 16 bits besides the
+/// pixels.
 const PROGRESSIVE: u64 = 3;
 
 /// Why models cannot see an image. The codes are those of OpenAI's `ResponseErrorCode`.
@@ -73,8 +74,8 @@ impl ImageError {
     }
 }
 
-/// Checks the image of a data URL by decoding it as Codex does. Takes memory of up to [`DECODED_BYTES`] and the payload's size, and some
-/// ten milliseconds for each million pixels.
+/// Checks the image of a data URL by decoding it as Codex does. Takes memory of up to [`DECODED_BYTES`] and the payload's size,
+/// and some ten milliseconds for each million pixels.
 ///
 /// # Errors
 /// Codex would not pass the whole image on to the model.

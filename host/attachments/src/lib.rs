@@ -1,4 +1,5 @@
-//! Attachments: base64 data URLs, which are lifted out of a request body before a policy receives it, and inserted again for Codex.
+//! Attachments: base64 data URLs, which are lifted out of a request body before a policy receives it, and inserted again for
+//! Codex.
 
 mod images; // whether an image can be decoded
 mod scan;
@@ -15,8 +16,8 @@ use self::scan::StringLocation;
 use airlock_types::failure::Failure;
 use airlock_types::wit;
 
-/// The members of a body that contain a conversation, in OpenAI's dialects. A data URL elsewhere, in a schema or in metadata, is plain
-/// text of the client.
+/// The members of a body that contain a conversation, in OpenAI's dialects. A data URL elsewhere, in a schema or in metadata,
+/// is plain text of the client.
 const ROOTS: [&str; 2] = ["messages", "input"];
 
 /// The members of a message whose data URLs are lifted.
@@ -46,8 +47,8 @@ impl Attachments {
     /// Lifts up to 256 base64 data URLs out of a JSON body: the values of `url`, `image_url` and `file_data` within the
     /// conversation. Each is replaced by `attachment:N`; everything else is unchanged, byte for byte.
     ///
-    /// A body that is not JSON is returned unchanged, as the policy reports what is wrong with it. A data URL that is not base64
-    /// stays in the body.
+    /// A body that is not JSON is returned unchanged, as the policy reports what is wrong with it. A data URL that is not
+    /// base64 stays in the body.
     pub fn lift(body: String) -> (String, Self) {
         if memchr::memmem::find(body.as_bytes(), SCHEME.as_bytes()).is_none() {
             return (body, Self::default());
@@ -92,7 +93,8 @@ impl Attachments {
         self.0.iter().map(|attachment| attachment.url.len()).sum()
     }
 
-    /// The path of an attachment in the body, such as `messages[0].content[1].image_url.url`. None: there is no such attachment.
+    /// The path of an attachment in the body, such as `messages[0].content[1].image_url.url`. None: there is no such
+    /// attachment.
     pub fn path(&self, number: u32) -> Option<&str> {
         self.get(number).map(|attachment| attachment.path.as_str())
     }
@@ -268,7 +270,8 @@ fn first_bytes(payload: &str) -> Vec<u8> {
     bytes
 }
 
-/// The number of bytes of the decoded payload. None: it is not base64 with the padding of RFC 4648, which Codex 0.169.0 requires.
+/// The number of bytes of the decoded payload. None: it is not base64 with the padding of RFC 4648, which Codex 0.169.0
+/// requires.
 fn decoded_size(payload: &str) -> Option<u64> {
     let digits = payload.trim_end_matches('=');
     let padding = payload.len() - digits.len();

@@ -1,4 +1,5 @@
-//! Scans JSON text for strings with certain keys, and returns the path and the position of each. Reads each byte once, and copies none.
+//! Scans JSON text for strings with certain keys, and returns the path and the position of each. Reads each byte once, and
+//! copies none.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -21,8 +22,8 @@ pub(super) struct StringLocation {
     pub(super) path: String,
 }
 
-/// Finds the strings that are values of one of `keys`, at any depth below one of `roots`, and begin with `prefix`. None: the text is not
-/// JSON. Numbers and literals are not validated.
+/// Finds the strings that are values of one of `keys`, at any depth below one of `roots`, and begin with `prefix`. None: the
+/// text is not JSON. Numbers and literals are not validated.
 pub(super) fn strings(
     text: &str,
     roots: &[&str],

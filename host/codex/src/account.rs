@@ -59,7 +59,7 @@ pub struct Account {
 #[derive(Debug)]
 struct AccountState {
     launch: Launch,
-    bounds: ConnectionLimits,
+    limits: ConnectionLimits,
     tasks: Tasks,
     /// The origins to which people may be sent to sign in.
     origins: Vec<String>,
@@ -89,7 +89,7 @@ impl Account {
         staging::sweep(launch.home());
         Self {
             inner: Arc::new(AccountState {
-                bounds: ConnectionLimits::of(&config.limits),
+                limits: ConnectionLimits::of(&config.limits),
                 tasks: tasks.clone(),
                 origins: config.sign_in_origins.clone(),
                 workspaces,

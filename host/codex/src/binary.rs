@@ -170,8 +170,8 @@ pub(super) fn failing() -> Problem {
     failure.retry_after(10).problem
 }
 
-/// Finds the binary: the one that a setting names, or else the install of `airlock codex install` in the data folder or in the default
-/// data folder, or else in `PATH`. So a gateway with a data folder of its own finds the Codex that is installed.
+/// Finds the binary: the one that a setting names, or else the install of `airlock codex install` in the data folder or in the
+/// default data folder, or else in `PATH`. So a gateway with a data folder of its own finds the Codex that is installed.
 ///
 /// # Errors
 /// There is no binary. One that a setting names is never replaced by another.
@@ -206,8 +206,8 @@ pub fn find(config: &CodexConfig, environment: &Environment) -> Result<PathBuf, 
     }
 }
 
-/// The native binary behind a path. npm's script would stay in memory as the parent of the real Codex, which costs 43 MiB and hides
-/// the process from signals.
+/// The native binary behind a path. npm's script would stay in memory as the parent of the real Codex, which costs 43 MiB and
+/// hides the process from signals.
 fn native(path: &Path) -> Result<PathBuf, BinaryError> {
     let unusable = |cause: String| BinaryError::Unusable {
         path: path.to_owned(),

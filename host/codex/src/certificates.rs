@@ -1,8 +1,9 @@
 //! The root certificates that Codex trusts, in the form that it reads fastest. Codex reads them with every turn (0.169.0).
 //!
-//! By default Codex reads the system's bundle and some 290 files beside it, and then the bundle again, by a slow path, in place of
-//! `CODEX_CA_CERTIFICATE`: half of the cost of a turn. With these files it reads all roots from one file, and a single one by the slow
-//! path. It trusts the same roots, as the gateway finds them with the same library and reads them again every minute.
+//! By default Codex reads the system's bundle and some 290 files beside it, and then the bundle again, by a slow path, in place
+//! of `CODEX_CA_CERTIFICATE`: half of the cost of a turn. With these files it reads all roots from one file, and a single one
+//! by the slow path. It trusts the same roots, as the gateway finds them with the same library and reads them again every
+//! minute.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -31,8 +32,9 @@ pub(super) struct Certificates {
     pub(super) one: PathBuf,
 }
 
-/// Writes the roots into this home, unless its files have them already: the system's, or those of `SSL_CERT_FILE` and `SSL_CERT_DIR` if
-/// these are set. None: there are no roots, or they cannot be written, so Codex looks for certificates itself.
+/// Writes the roots into this home, unless its files have them already: the system's, or those of `SSL_CERT_FILE` and
+/// `SSL_CERT_DIR` if these are set. None: there are no roots, or they cannot be written, so Codex looks for certificates
+/// itself.
 pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certificates> {
     let (roots, faults) = load_roots();
     let own = environment
@@ -47,8 +49,8 @@ pub(super) fn prepare(home: &Home, environment: &Environment) -> Option<Certific
     write(home, &names(environment), &roots)
 }
 
-/// Writes the roots again if they have changed. If the system has no roots any more, none is trusted. If they cannot be read, the
-/// files stay as they are.
+/// Writes the roots again if they have changed. If the system has no roots any more, none is trusted. If they cannot be read,
+/// the files stay as they are.
 pub(super) fn refresh(home: &Home, environment: &Environment) {
     let (roots, faults) = load_roots();
     if roots.is_empty() && faults > 0 {

@@ -80,16 +80,16 @@ impl Child {
     /// Spawns `codex app-server` and initializes it.
     pub(super) async fn start(
         launch: &Launch,
-        bounds: ConnectionLimits,
+        limits: ConnectionLimits,
         tasks: &Tasks,
     ) -> Result<Self, ChildStartError> {
-        Self::start_with_stderr(launch, bounds, tasks, None).await
+        Self::start_with_stderr(launch, limits, tasks, None).await
     }
 
     /// As [`Child::start`]. Lines of stderr are also sent to `stderr_lines`, while it has capacity.
     pub(super) async fn start_with_stderr(
         launch: &Launch,
-        bounds: ConnectionLimits,
+        limits: ConnectionLimits,
         tasks: &Tasks,
         stderr_lines: Option<mpsc::Sender<String>>,
     ) -> Result<Self, ChildStartError> {
@@ -111,7 +111,7 @@ impl Child {
         let stdout = process.stdout.take().ok_or_else(missing)?;
         let stderr = process.stderr.take().ok_or_else(missing)?;
         tasks.spawn("codex-stderr", stderr::trace(stderr, stderr_lines));
-        let connection = Connection::open(stdin, stdout, bounds, tasks);
+        let connection = Connection::open(stdin, stdout, limits, tasks);
         let mut child = Self {
             process,
             group,

@@ -20,8 +20,8 @@ use airlock_base::task::spawner;
 /// Airlock's subcommand that sets the parent-death signal and executes a program.
 pub const LAUNCH: &str = "__launch";
 
-/// The arguments of Airlock's binary that precede a program's command line, so that the program dies with this process and has a
-/// suitable soft limit of descriptors.
+/// The arguments of Airlock's binary that precede a program's command line, so that the program dies with this process and has
+/// a suitable soft limit of descriptors.
 pub(super) fn launcher_arguments() -> [String; 3] {
     let parent = std::process::id().to_string();
     [

@@ -84,7 +84,7 @@ impl Connection {
     pub(super) fn open(
         stdin: impl AsyncWrite + Send + Unpin + 'static,
         stdout: impl AsyncRead + Send + Unpin + 'static,
-        bounds: ConnectionLimits,
+        limits: ConnectionLimits,
         tasks: &Tasks,
     ) -> Self {
         let (lines, outgoing) = mpsc::channel(LINES);
@@ -93,11 +93,11 @@ impl Connection {
                 lines,
                 pending: Mutex::default(),
                 turns: Mutex::default(),
-                in_flight: Semaphore::new(bounds.calls_in_flight),
+                in_flight: Semaphore::new(limits.calls_in_flight),
                 large_messages: Semaphore::new(
                     usize::try_from(LARGE_MESSAGES_KIB).unwrap_or(usize::MAX),
                 ),
-                call_timeout: bounds.call_timeout,
+                call_timeout: limits.call_timeout,
                 lines_read: AtomicU64::new(0),
                 opened: Instant::now(),
                 last_output: AtomicU64::new(0),
@@ -117,15 +117,15 @@ impl Connection {
         });
         let close = CloseGuard(connection.inner.clone());
         tasks.spawn("codex-reader", async move {
-            if let Err(error) = read(stdout, &close.0, bounds.line_bytes).await {
+            if let Err(error) = read(stdout, &close.0, limits.line_bytes).await {
                 tracing::warn!(%error, "reading from codex failed");
             }
         });
         connection
     }
 
-    /// Calls a method and waits for the response. The call timeout includes the wait for a permit: with more than about 200 calls
-    /// in flight, Codex never answers some (0.169.0).
+    /// Calls a method and waits for the response. The call timeout includes the wait for a permit: with more than about 200
+    /// calls in flight, Codex never answers some (0.169.0).
     pub(super) async fn call<R: DeserializeOwned>(
         &self,
         method: &'static str,

@@ -149,8 +149,8 @@ fn classify(error: &TurnError) -> Failure {
     }
 }
 
-/// The failure for a model's 400, which Codex reports as `other` with the response's body, in OpenAI's envelope, as its message.
-/// `param` names a field of Codex's request; the policy translates it to a field of the client's.
+/// The failure for a model's 400, which Codex reports as `other` with the response's body, in OpenAI's envelope, as its
+/// message. `param` names a field of Codex's request; the policy translates it to a field of the client's.
 fn refused(error: &TurnError) -> Option<Failure> {
     let body: Value = serde_json::from_str(&error.message).ok()?;
     let message = body["error"]["message"].as_str()?;
@@ -282,8 +282,8 @@ pub(super) fn not_signed_in() -> Failure {
     )
 }
 
-/// Whether a turn failed because the account's credentials were refused. A 403 does not count: it may concern one model, or come
-/// from a proxy.
+/// Whether a turn failed because the account's credentials were refused. A 403 does not count: it may concern one model, or
+/// come from a proxy.
 pub(super) fn is_refused(error: &TurnError) -> bool {
     matches!(named(error), ("unauthorized", _) | (_, Some(401)))
 }
@@ -340,8 +340,8 @@ pub(super) fn of_call(method: &'static str, error: CallError) -> Failure {
     failure.because(FailedCall { method, error })
 }
 
-/// Attributes a refused `thread/start` to the tool whose schema Codex does not support. Its message is `dynamic tool input schema
-/// is not supported for NAME: REASON` (0.169.0). Other failures are returned as they are.
+/// Attributes a refused `thread/start` to the tool whose schema Codex does not support. Its message is `dynamic tool input
+/// schema is not supported for NAME: REASON` (0.169.0). Other failures are returned as they are.
 pub(super) fn of_tools(failure: Failure, tools: &[DynamicTool]) -> Failure {
     let called = failure.cause.as_ref();
     let called = called.and_then(|cause| cause.downcast_ref::<FailedCall>());

@@ -43,10 +43,10 @@ use airlock_types::wit::{Problem, ProblemKind};
 const START_WAIT: Duration = Duration::from_secs(10);
 
 /// The interval between checks of the system's certificates.
-const CERTIFICATES: Duration = Duration::from_secs(60);
+const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The interval between measurements of the children.
-const ROUND: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The children of one home. Clones share them.
 #[derive(Clone, Debug)]
@@ -59,8 +59,8 @@ pub(super) struct Fleet {
 struct FleetInner {
     launch: Launch,
     account: Account,
-    bounds: ConnectionLimits,
-    terms: FleetConfig,
+    limits: ConnectionLimits,
+    config: FleetConfig,
     tasks: Tasks,
     state: Mutex<FleetState>,
     adaptive_limit: Arc<AdaptiveLimit>,
@@ -125,20 +125,19 @@ impl Fleet {
     /// Starts the supervision. While the binary is missing, requests are refused and it is looked for again.
     pub(super) fn start(
         config: &CodexConfig,
-        bounds: ConnectionLimits,
+        limits: ConnectionLimits,
         launch: Launch,
         account: Account,
         tasks: &Tasks,
     ) -> Self {
-        let terms = &config.fleet;
         let inner = Arc::new(FleetInner {
             launch,
             account,
-            bounds,
-            terms: terms.clone(),
+            limits,
+            config: config.fleet.clone(),
             tasks: tasks.clone(),
             state: Mutex::new(FleetState {
-                roster: Roster::new(terms.children, terms.spare),
+                roster: Roster::new(config.fleet.children, config.fleet.spare),
                 circuit: Circuit::default(),
                 number: 0,
                 start_fault: None,
@@ -163,17 +162,18 @@ impl Fleet {
 
     /// A lease on the child that has the fewest turns. Waits up to 10 s for a child that is starting.
     pub(super) async fn lease(&self) -> Result<Lease, Problem> {
-        self.find(|roster| roster.least().map(Lease::new)).await
+        self.find(|roster| roster.least_loaded().map(Lease::new))
+            .await
     }
 
     /// A child for calls outside of turns, chosen as by `lease`.
     pub(super) async fn child(&self) -> Result<Arc<Worker>, Problem> {
-        self.find(Roster::least).await
+        self.find(Roster::least_loaded).await
     }
 
     /// As `child`, without waiting.
     pub(super) fn now(&self) -> Result<Arc<Worker>, Problem> {
-        match self.inner.look(&Roster::least) {
+        match self.inner.try_find(&Roster::least_loaded) {
             Some(found) => usable(found),
             None => Err(starting()),
         }
@@ -193,7 +193,7 @@ impl Fleet {
             if let Some(fault) = self.inner.lock().start_fault.clone() {
                 return Started::Failed(fault);
             }
-            match self.inner.look(&Roster::least).map(usable) {
+            match self.inner.try_find(&Roster::least_loaded).map(usable) {
                 Some(Ok(_)) => return Started::Ready,
                 Some(Err(problem)) => return Started::Refused(problem),
                 None => {}
@@ -211,7 +211,7 @@ impl Fleet {
 
     /// A running child, whether or not it is signed in.
     pub(super) fn any(&self) -> Option<Arc<Worker>> {
-        self.inner.look(&Roster::least)?.ok()
+        self.inner.try_find(&Roster::least_loaded)?.ok()
     }
 
     /// Whether any child runs a turn on this thread.
@@ -229,7 +229,7 @@ impl Fleet {
         let deadline = Instant::now() + START_WAIT;
         loop {
             changed.borrow_and_update();
-            if let Some(found) = self.inner.look(&choose) {
+            if let Some(found) = self.inner.try_find(&choose) {
                 return usable(found);
             }
             // The deadline has passed, or the gateway stops.
@@ -262,7 +262,7 @@ impl FleetInner {
     }
 
     /// What `choose` returns, or the problem for which requests are refused. None: a child is starting.
-    fn look<T>(
+    fn try_find<T>(
         &self,
         choose: &impl Fn(&Roster<Worker>) -> Option<T>,
     ) -> Option<Result<T, Problem>> {
@@ -281,7 +281,11 @@ impl FleetInner {
     }
 
     /// Stores catalogs that a child has made, and returns those of its version: these, or else an earlier child's.
-    fn remember(&self, made: Option<ThreadCatalogs>, version: &str) -> Option<Arc<ThreadCatalogs>> {
+    fn store_catalogs(
+        &self,
+        made: Option<ThreadCatalogs>,
+        version: &str,
+    ) -> Option<Arc<ThreadCatalogs>> {
         let mut known = self.thread_catalogs.lock();
         if let Some(made) = made {
             *known = Some((version.to_owned(), Arc::new(made.of(version))));
@@ -328,7 +332,7 @@ impl FleetInner {
     }
 
     /// The numbers of the children to start now.
-    fn due(&self) -> Vec<u64> {
+    fn to_start(&self) -> Vec<u64> {
         let mut state = self.lock();
         recycle::mark(self, &mut state.roster);
         self.settle(&mut state);
@@ -347,9 +351,9 @@ impl FleetInner {
 
 /// Measures the children and refreshes the certificates at intervals.
 async fn measure(fleet: &FleetInner) {
-    let mut rounds = interval(ROUND);
+    let mut rounds = interval(MEASURE_INTERVAL);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut certificates = interval_at(Instant::now() + CERTIFICATES, CERTIFICATES);
+    let mut certificates = interval_at(Instant::now() + CERTIFICATE_INTERVAL, CERTIFICATE_INTERVAL);
     loop {
         tokio::select! {
             _ = rounds.tick() => recycle::round(fleet).await,
@@ -367,7 +371,7 @@ async fn manage(fleet: Arc<FleetInner>) {
     orphans::reap(&fleet.launch.home().path).await;
     let mut lives = FuturesUnordered::new();
     loop {
-        for number in fleet.due() {
+        for number in fleet.to_start() {
             lives.push(life::live(&fleet, number));
         }
         let until = fleet.lock().circuit.until();

@@ -69,8 +69,8 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// Locks the home and writes the files that have changed. `rehearsal` is the base URL of the scripted model; with it, nothing
-    /// is taken from an existing home.
+    /// Locks the home and writes the files that have changed. `rehearsal` is the base URL of the scripted model; with it,
+    /// nothing is taken from an existing home.
     ///
     /// # Errors
     /// The home cannot be prepared; the message names the file and the remedy.

@@ -80,10 +80,10 @@ impl Codex {
     /// start is tried again.
     pub fn start(config: &CodexConfig, launch: Launch, tasks: &Tasks) -> Self {
         let limits = &config.limits;
-        let bounds = ConnectionLimits::of(limits);
+        let connection_limits = ConnectionLimits::of(limits);
         let account = Account::new(config, launch.clone(), tasks);
         Self {
-            fleet: Fleet::start(config, bounds, launch, account.clone(), tasks),
+            fleet: Fleet::start(config, connection_limits, launch, account.clone(), tasks),
             timeouts: TurnTimeouts {
                 turn: limits.turn_timeout,
                 call: limits.call_silence,

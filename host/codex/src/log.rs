@@ -8,8 +8,8 @@ use std::path::Path;
 /// The file name of the database. With a folder of that name, 0.169 warns and runs without its log; 0.163 does not start.
 const DATABASE: &str = "logs_2.sqlite";
 
-/// Prepares the home for the start of a child. With `silent`, Codex writes no log. If it does write one, the log is removed once
-/// it has `most` bytes. A running child goes on writing to the removed files, which affects no turn (0.169.0).
+/// Prepares the home for the start of a child. With `silent`, Codex writes no log. If it does write one, the log is removed
+/// once it has `most` bytes. A running child goes on writing to the removed files, which affects no turn (0.169.0).
 pub(super) fn prepare(home: &Path, most: u64, silent: bool) {
     let folder = home.join(DATABASE);
     let prepared = match (folder.is_dir(), silent) {

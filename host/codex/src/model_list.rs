@@ -27,8 +27,8 @@ pub(super) struct ModelList {
 }
 
 impl ModelList {
-    /// Reads the list. `open`: names outside the list are passed on. `thread_catalogs`: the catalogs with which turns may call the
-    /// client's tools.
+    /// Reads the list. `open`: names outside the list are passed on. `thread_catalogs`: the catalogs with which turns may call
+    /// the client's tools.
     pub(super) async fn read(
         connection: &Connection,
         open: bool,
@@ -87,8 +87,8 @@ impl ModelList {
         self.visible.clone()
     }
 
-    /// Checks that the model of this brief exists and accepts its reasoning effort and images, and returns the model's name. A model
-    /// without listed inputs is assumed to accept text and images.
+    /// Checks that the model of this brief exists and accepts its reasoning effort and images, and returns the model's name. A
+    /// model without listed inputs is assumed to accept text and images.
     ///
     /// # Errors
     /// The model is unknown, or does not accept the brief.
@@ -134,7 +134,8 @@ impl ModelList {
         Ok(name)
     }
 
-    /// The name of the model, or of Codex's default if `named` is None, and whether it is in the list. None: Codex states no default.
+    /// The name of the model, or of Codex's default if `named` is None, and whether it is in the list. None: Codex states no
+    /// default.
     pub(super) fn resolve<'a>(&'a self, named: Option<&'a str>) -> Option<(&'a str, bool)> {
         let name = named.or(self.default.as_deref())?;
         let mut models = self.visible.iter().chain(&self.hidden);

@@ -1,8 +1,8 @@
 //! Orphans: processes of an earlier gateway that outlived it. They are recognised by a mark, and ended.
 //!
-//! The parent-death signal ends a child with its gateway, but not processes that the child has started, and a system may lose the
-//! signal. So the environment of each child has a mark, which its own children inherit: the home, the gateway's process id, and the
-//! gateway's start time. No other process has the mark, and processes whose gateway still runs are left alone.
+//! The parent-death signal ends a child with its gateway, but not processes that the child has started, and a system may lose
+//! the signal. So the environment of each child has a mark, which its own children inherit: the home, the gateway's process id,
+//! and the gateway's start time. No other process has the mark, and processes whose gateway still runs are left alone.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
@@ -21,7 +21,7 @@ use airlock_base::proc::{self, Stat};
 pub(super) const MARK_VARIABLE: &str = "AIRLOCK_CHILD_OF";
 
 /// How long an orphan may take to end after each signal: SIGTERM, SIGKILL.
-const PATIENCE: Duration = Duration::from_secs(2);
+const END_STEP: Duration = Duration::from_secs(2);
 
 /// The interval between checks whether it has ended.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -87,7 +87,7 @@ pub(super) async fn reap(home: &Path) -> usize {
         found.collect::<Vec<_>>()
     };
     // Reading the environment of a process in an uninterruptible state may block.
-    let orphans = timeout(PATIENCE, spawn_blocking(look)).await;
+    let orphans = timeout(END_STEP, spawn_blocking(look)).await;
     let orphans = orphans.map(Result::unwrap_or_default).unwrap_or_default();
     for orphan in &orphans {
         let pid = orphan.number;
@@ -127,7 +127,7 @@ impl Orphan {
         for signal in [Signal::TERM, Signal::KILL] {
             // An error means that it has ended.
             let _ = pidfd_send_signal(&self.handle, signal);
-            let until = Instant::now() + PATIENCE;
+            let until = Instant::now() + END_STEP;
             while Instant::now() < until {
                 if ProcessMark::of(self.number).as_ref() != Some(&self.mark) {
                     return true;

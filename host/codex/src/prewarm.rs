@@ -17,7 +17,7 @@ use super::connection::Connection;
 use super::protocol::{Ignored, ThreadStartResponse, ThreadUnsubscribeParams};
 
 /// The pause before a thread is started, so that the turn that has just taken one comes first.
-const AFTER: Duration = Duration::from_millis(30);
+const START_PAUSE: Duration = Duration::from_millis(30);
 
 /// The age at which a warm thread is unsubscribed, and after which a kind that was not requested again is forgotten.
 const STALE: Duration = Duration::from_secs(60);
@@ -27,7 +27,7 @@ const KIND_BYTES: usize = 64 << 10;
 const BUCKETS: usize = 64;
 
 /// The pause after a thread that could not be started.
-const AFTER_FAILURE: Duration = Duration::from_secs(5);
+const FAILURE_PAUSE: Duration = Duration::from_secs(5);
 
 /// The warm threads of one child.
 #[derive(Debug)]
@@ -124,9 +124,12 @@ impl WarmThreads {
             match self.next(Instant::now()) {
                 PrewarmAction::Start(kind) => {
                     // Requests of a burst come first.
-                    if timeout(AFTER, self.requested.notified()).await.is_ok() {
+                    if timeout(START_PAUSE, self.requested.notified())
+                        .await
+                        .is_ok()
+                    {
                         self.requested.notify_one();
-                        tokio::time::sleep(AFTER).await;
+                        tokio::time::sleep(START_PAUSE).await;
                     }
                     count();
                     let started = connection.call("thread/start", &&*kind).await;
@@ -141,7 +144,7 @@ impl WarmThreads {
                         tracing::debug!(
                             "no thread could be started ahead, or none that is confined"
                         );
-                        tokio::time::sleep(AFTER_FAILURE).await;
+                        tokio::time::sleep(FAILURE_PAUSE).await;
                     }
                 }
                 PrewarmAction::Unsubscribe(thread) => unsubscribe(connection, &thread).await,
@@ -202,8 +205,8 @@ impl WarmThreads {
         }
     }
 
-    /// Puts a thread into its bucket if it `fits`. If not, no more of its kind are started for now. Returns a thread that was not
-    /// stored.
+    /// Puts a thread into its bucket if it `fits`. If not, no more of its kind are started for now. Returns a thread that was
+    /// not stored.
     fn put(
         &self,
         kind: &RawValue,

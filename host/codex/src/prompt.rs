@@ -235,8 +235,8 @@ pub(super) fn first_attachment(conversation: &Conversation, brief: &Brief) -> Op
     conversation.image.or(own)
 }
 
-/// JSON of a policy, verbatim, which keeps the order of members. It must be one line, as messages to Codex are lines: a line break
-/// would end the gateway's message and begin one of the policy's.
+/// JSON of a policy, verbatim, which keeps the order of members. It must be one line, as messages to Codex are lines: a line
+/// break would end the gateway's message and begin one of the policy's.
 fn verbatim(json: String) -> Result<Box<RawValue>, Failure> {
     if memchr::memchr2(b'\n', b'\r', json.as_bytes()).is_some() {
         return Err(policy_failure("JSON of more than one line"));

@@ -77,7 +77,8 @@ pub(super) struct ThreadStartParams<'a> {
     pub(super) config: Option<ThreadConfig<'a>>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     pub(super) dynamic_tools: &'a [DynamicTool],
-    /// Requests the model's raw output. Only that shows what Codex has cut out of a message, and when a response has all its calls.
+    /// Requests the model's raw output. Only that shows what Codex has cut out of a message, and when a response has all its
+    /// calls.
     pub(super) experimental_raw_events: bool,
 }
 

@@ -1,13 +1,14 @@
 //! A filter of Codex's retries: text that a retry repeats reaches the reply once. Pure.
 //!
 //! When the model's stream breaks, Codex repeats the request, and the text arrives again as a new item; the first item may have
-//! completed, or may never complete (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`). Codex reports this with an
-//! `error` that has `willRetry`. From then on, new items are compared with the text emitted since the model's last complete
+//! completed, or may never complete (0.169.0, recordings `17_fail_disconnect_*` and `17_fail_eof_*`). Codex reports this with
+//! an `error` that has `willRetry`. From then on, new items are compared with the text emitted since the model's last complete
 //! response. While they agree, nothing is emitted; if they differ, the emitted text is void, and the new text replaces it.
 //!
-//! Codex also cuts the model's text: `<oai-mem-citation>` and its content are in no delta and no completed item (0.163.0, 0.169.0),
-//! up to the end of the message if the tag is not closed. Only the raw item has the whole text. Text that is missing at the end is
-//! emitted when the raw item arrives. If text is missing before emitted text, that is void, and the whole message replaces it.
+//! Codex also cuts the model's text: `<oai-mem-citation>` and its content are in no delta and no completed item (0.163.0,
+//! 0.169.0), up to the end of the message if the tag is not closed. Only the raw item has the whole text. Text that is missing
+//! at the end is emitted when the raw item arrives. If text is missing before emitted text, that is void, and the whole message
+//! replaces it.
 
 mod reasoning; // the model's reasoning
 
@@ -38,8 +39,8 @@ struct EmittedMessage {
     number: u32,
     phase: Option<Phase>,
     text: String,
-    /// Whether Codex has reported the completion. Of a message with a content part of unknown type, such as a refusal, it reports
-    /// only the start (0.169.0).
+    /// Whether Codex has reported the completion. Of a message with a content part of unknown type, such as a refusal, it
+    /// reports only the start (0.169.0).
     completed: bool,
 }
 
@@ -312,8 +313,8 @@ impl RetryFilter {
         }
     }
 
-    /// Applies the completion of the item that repeats a message. If it is shorter, it differs. Otherwise the message gets this item's
-    /// id.
+    /// Applies the completion of the item that repeats a message. If it is shorter, it differs. Otherwise the message gets this
+    /// item's id.
     fn repeated_message(&mut self, item: &str, whole: &str, events: &mut Vec<EventKind>) {
         let seen = self
             .repeating

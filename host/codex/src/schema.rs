@@ -1,8 +1,8 @@
 //! The upgrade gate: checks that an installed Codex still has the protocol that the gateway uses.
 //!
-//! Codex can write the schema of its protocol (`codex app-server generate-json-schema`). Before the first start of a binary, its
-//! schema is compared with the table of what the gateway uses. Additions pass. If a part is missing or has changed, the binary is not
-//! started, and the error names the versions that work.
+//! Codex can write the schema of its protocol (`codex app-server generate-json-schema`). Before the first start of a binary,
+//! its schema is compared with the table of what the gateway uses. Additions pass. If a part is missing or has changed, the
+//! binary is not started, and the error names the versions that work.
 
 mod compare; // the comparison
 mod document; // a schema, walked by paths

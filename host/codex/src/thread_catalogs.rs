@@ -1,13 +1,13 @@
 //! Model catalogs for threads, made from Codex's own: without the texts that the gateway's instructions replace, and with plain
 //! function calls for tools.
 //!
-//! Codex reads its catalog with every thread and every turn. Without the texts that the gateway's instructions replace, it has 23 KB
-//! in place of 745, which makes a turn a third cheaper, and the request to the model is exactly the same (0.169.0, each model of the
-//! catalog). With a ChatGPT login OpenAI sends Codex its models at run time; threads without tools then use those.
+//! Codex reads its catalog with every thread and every turn. Without the texts that the gateway's instructions replace, it has
+//! 23 KB in place of 745, which makes a turn a third cheaper, and the request to the model is exactly the same (0.169.0, each
+//! model of the catalog). With a ChatGPT login OpenAI sends Codex its models at run time; threads without tools then use those.
 //!
-//! Models from 5.6 on are in "code mode": Codex offers them one tool, which runs JavaScript, and describes the client's functions
-//! within it. Calls then have ids that no model has made, and stay out after 31 s (0.169.0). The catalog defines the mode of each
-//! model, and a thread may have a catalog of its own (`model_catalog_json`).
+//! Models from 5.6 on are in "code mode": Codex offers them one tool, which runs JavaScript, and describes the client's
+//! functions within it. Calls then have ids that no model has made, and stay out after 31 s (0.169.0). The catalog defines the
+//! mode of each model, and a thread may have a catalog of its own (`model_catalog_json`).
 
 use std::collections::HashSet;
 use std::io;
@@ -27,7 +27,8 @@ const CATALOG_BYTES: u64 = 16 << 20;
 /// How long Codex may take to print its catalog. 0.169.0 takes 0.02 s.
 const PRINT_DEADLINE: Duration = Duration::from_secs(5);
 
-/// More tokens than any conversation has, so that Codex neither cuts nor summarises one before the model refuses it as too long.
+/// More tokens than any conversation has, so that Codex neither cuts nor summarises one before the model refuses it as too
+/// long.
 const NO_LIMIT: u64 = 1_000_000_000_000;
 
 /// The first Codex that is known to read a thread's catalog. 0.163.0 has one catalog for the whole process.
@@ -74,8 +75,8 @@ impl ThreadCatalogs {
     }
 }
 
-/// Writes the catalogs for threads, made from the one that is built into this Codex. None: they cannot be made, and requests with
-/// tools are refused.
+/// Writes the catalogs for threads, made from the one that is built into this Codex. None: they cannot be made, and requests
+/// with tools are refused.
 pub(super) async fn prepare(launch: &Launch) -> Option<ThreadCatalogs> {
     let prepared = timeout(PRINT_DEADLINE, async {
         match try_to(launch).await {

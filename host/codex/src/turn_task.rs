@@ -133,7 +133,7 @@ async fn run(
                 () = tasks.requests_aborted() => shared.end(Failure::stopping()),
             }
             if shared.has_ended() && connection.is_open() {
-                child.was_useful();
+                child.record_useful();
             }
             interrupt(connection, id, &shared).await;
         }
@@ -241,7 +241,7 @@ enum AttemptError {
 impl AttemptError {
     /// The child does not respond.
     fn hung(child: &Worker) -> Self {
-        child.hangs();
+        child.mark_unresponsive();
         Self::ChildGone
     }
 

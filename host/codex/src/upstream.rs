@@ -104,8 +104,8 @@ impl UpstreamHealth {
         connections.push(connection.downgrade());
     }
 
-    /// Whether the model has sent anything to any turn after this time, and so is merely slow. This queries the children's turns,
-    /// so that deltas need not be reported.
+    /// Whether the model has sent anything to any turn after this time, and so is merely slow. This queries the children's
+    /// turns, so that deltas need not be reported.
     pub(super) fn has_sent_after(&self, time: Instant) -> bool {
         let answered = self.lock().answered;
         answered.is_some_and(|answered| answered > time)

@@ -9,8 +9,8 @@ use serde_json::ser::{Formatter, Serializer};
 const AROUND: usize = "data: \n\n".len();
 const AROUND_NAME: usize = "event: \n".len();
 
-/// Encodes events as one string, so that they are one write and one packet. An event is an optional name and its data, neither of
-/// which may contain line ends.
+/// Encodes events as one string, so that they are one write and one packet. An event is an optional name and its data, neither
+/// of which may contain line ends.
 pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clone) -> String {
     let size = events
         .clone()
@@ -30,8 +30,8 @@ pub fn events<'a>(events: impl Iterator<Item = (Option<&'a str>, &'a str)> + Clo
     text
 }
 
-/// Encodes a text as a JSON string, escaped as by [`json`], between a prefix and a suffix. Never None in practice, as writing to
-/// memory does not fail.
+/// Encodes a text as a JSON string, escaped as by [`json`], between a prefix and a suffix. Never None in practice, as writing
+/// to memory does not fail.
 pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
     // Most texts have few characters that must be escaped.
     let size = before.len() + text.len() + text.len() / 8 + 8 + after.len();
@@ -42,8 +42,8 @@ pub fn piece(before: &str, text: &str, after: &str) -> Option<String> {
     String::from_utf8(data).ok()
 }
 
-/// Encodes a value as compact JSON without line ends. Escapes as RFC 8785 does, and also U+0085, U+2028 and U+2029, at which some
-/// clients split lines (Python's `str.splitlines`).
+/// Encodes a value as compact JSON without line ends. Escapes as RFC 8785 does, and also U+0085, U+2028 and U+2029, at which
+/// some clients split lines (Python's `str.splitlines`).
 ///
 /// # Errors
 /// The value has keys that are not strings, or its `Serialize` fails.

@@ -181,8 +181,8 @@ impl Account {
         }
     }
 
-    /// Fetches the tokens that could not be fetched when the child started. Once there are tokens, this child must be replaced, as
-    /// it has none.
+    /// Fetches the tokens that could not be fetched when the child started. Once there are tokens, this child must be replaced,
+    /// as it has none.
     async fn retry_tokens(&self, child: &AttachedChild) {
         let lacks = child.token_serial.load(Ordering::Relaxed) == 0;
         if !lacks || *self.inner.generation.borrow() != child.generation {

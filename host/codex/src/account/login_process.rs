@@ -60,7 +60,7 @@ impl LoginProcess {
         }
         let launch = inner.launch.in_home(self.staging.path(), settings);
         let started =
-            Child::start_with_stderr(&launch, inner.bounds, &inner.tasks, Some(stderr_lines)).await;
+            Child::start_with_stderr(&launch, inner.limits, &inner.tasks, Some(stderr_lines)).await;
         let child = started.map_err(|error| match error {
             ChildStartError::Stopping => SignInError::new(FailureReason::Stopping),
             ChildStartError::NoBinary(problem) => {

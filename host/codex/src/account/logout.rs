@@ -75,8 +75,8 @@ impl Account {
         })
     }
 
-    /// Signs a copy of the login out with Codex, upon which OpenAI revokes its tokens. Best effort: the caller removes the login
-    /// in any case.
+    /// Signs a copy of the login out with Codex, upon which OpenAI revokes its tokens. Best effort: the caller removes the
+    /// login in any case.
     async fn revoke(&self) {
         let home = self.inner.launch.home();
         let staging = match Staging::make(home) {

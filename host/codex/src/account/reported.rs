@@ -98,8 +98,8 @@ impl ReportedAccount {
     }
 }
 
-/// The mode in the spelling of `account/updated`. `account/read` spells it differently, and has one name for both kinds of ChatGPT
-/// login.
+/// The mode in the spelling of `account/updated`. `account/read` spells it differently, and has one name for both kinds of
+/// ChatGPT login.
 fn mode(kind: &str, external: bool) -> String {
     match kind {
         "apiKey" => "apikey".to_owned(),

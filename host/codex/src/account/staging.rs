@@ -1,6 +1,7 @@
 //! A temporary Codex home for one sign-in, so that the login in use changes only when the sign-in succeeds.
 //!
-//! Codex writes a login to the disk before it has checked it (0.169.0), and a Codex that is killed may leave an incomplete file.
+//! Codex writes a login to the disk before it has checked it (0.169.0), and a Codex that is killed may leave an incomplete
+//! file.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;

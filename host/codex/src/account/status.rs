@@ -28,7 +28,8 @@ pub struct CodexStatus {
     pub installed: bool,
     /// Whether somebody is signed in, or no login is needed.
     pub logged_in: bool,
-    /// The kind of login: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody is signed in, or the provider has a key of its own.
+    /// The kind of login: `apikey`, `chatgpt`, `chatgptAuthTokens`. None: nobody is signed in, or the provider has a key of its
+    /// own.
     pub auth_mode: Option<String>,
     /// The plan of a ChatGPT login: `plus`.
     pub plan: Option<String>,

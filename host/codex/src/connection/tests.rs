@@ -35,11 +35,11 @@ impl Far {
     }
 }
 
-fn pair(bounds: ConnectionLimits) -> (Connection, Far) {
+fn pair(limits: ConnectionLimits) -> (Connection, Far) {
     let (near, far) = tokio::io::duplex(64 << 10);
     let (stdout, stdin) = split(near);
     let (read, write) = split(far);
-    let connection = Connection::open(stdin, stdout, bounds, &Tasks::default());
+    let connection = Connection::open(stdin, stdout, limits, &Tasks::default());
     (
         connection,
         Far {

@@ -17,7 +17,7 @@ const SLOW: Duration = Duration::from_secs(2);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The minimum of the limit: as many turns as one fan-out may have.
-const LEAST: usize = 20;
+const MIN_TURNS: usize = 20;
 
 /// The limit of concurrent turns, and the observations that change it.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl AdaptiveLimit {
         }
         state.shrunk = Some(now);
         let turns = *self.turns.borrow();
-        let fewer = (turns * numerator / denominator).max(LEAST.min(self.most));
+        let fewer = (turns * numerator / denominator).max(MIN_TURNS.min(self.most));
         if fewer < turns {
             tracing::warn!(
                 from = turns,

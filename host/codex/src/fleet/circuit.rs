@@ -15,7 +15,7 @@ const LAST_PAUSE: Duration = Duration::from_secs(10);
 pub(super) const RAN_WELL: Duration = Duration::from_secs(30);
 
 /// Failures in a row that open the circuit: requests are then refused at once.
-const PATIENCE: u32 = 3;
+const FAILURES_TO_OPEN: u32 = 3;
 
 /// The recent failures of a home's children, and what follows from them.
 #[derive(Debug, Default)]
@@ -69,14 +69,15 @@ impl Circuit {
     pub(super) fn failed(&mut self, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.pause(now);
-        if self.failures >= PATIENCE {
+        if self.failures >= FAILURES_TO_OPEN {
             self.open = Some(binary::failing());
         }
     }
 
-    /// Opens the circuit at once, as there is no usable binary. It is looked for again after the pause, as one may be installed.
+    /// Opens the circuit at once, as there is no usable binary. It is looked for again after the pause, as one may be
+    /// installed.
     pub(super) fn no_binary(&mut self, problem: Problem, now: Instant) {
-        self.failures = self.failures.max(PATIENCE).saturating_add(1);
+        self.failures = self.failures.max(FAILURES_TO_OPEN).saturating_add(1);
         self.pause(now);
         self.open = Some(problem);
     }
@@ -98,9 +99,9 @@ mod tests {
         let mut circuit = Circuit::default();
         let mut now = Instant::now();
         assert!(circuit.allows(5, now));
-        for failures in 1..=PATIENCE {
+        for failures in 1..=FAILURES_TO_OPEN {
             circuit.failed(now);
-            assert_eq!(circuit.problem().is_some(), failures == PATIENCE);
+            assert_eq!(circuit.problem().is_some(), failures == FAILURES_TO_OPEN);
             assert!(!circuit.allows(0, now));
             now = circuit.until().unwrap_or(now);
             // One at a time.
@@ -113,7 +114,7 @@ mod tests {
         assert!(circuit.problem().is_some());
         circuit.started();
         circuit.serves(now);
-        assert_eq!(circuit.failures(), PATIENCE + 1);
+        assert_eq!(circuit.failures(), FAILURES_TO_OPEN + 1);
         circuit.serves(now + RAN_WELL);
         circuit.failed(now + RAN_WELL);
         assert!(circuit.problem().is_none());

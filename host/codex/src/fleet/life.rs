@@ -163,12 +163,12 @@ async fn start(fleet: &FleetInner, number: u64) -> Result<(Child, Arc<Worker>), 
             () = tasks.stopping() => None,
         }
     };
-    let child = Child::start(launch, fleet.bounds, tasks);
+    let child = Child::start(launch, fleet.limits, tasks);
     let (child, thread_catalogs) = tokio::join!(child, thread_catalogs);
     let child = child?;
     let log = log::bytes(&launch.home().path);
     fleet.counts.log.store(log, Ordering::Relaxed);
-    let thread_catalogs = fleet.remember(thread_catalogs, &child.version);
+    let thread_catalogs = fleet.store_catalogs(thread_catalogs, &child.version);
     let read = tokio::select! {
         read = read(fleet, &child.connection, thread_catalogs.as_deref()) => read.map_err(ChildStartError::from),
         () = tasks.stopping() => Err(ChildStartError::Stopping),
@@ -242,14 +242,14 @@ fn worker(
         version: child.version.clone(),
         model_list,
         thread_catalogs,
-        warm_threads: WarmThreads::new(fleet.terms.warm_threads),
+        warm_threads: WarmThreads::new(fleet.config.warm_threads),
         account_kind,
         signed_out,
         leaving: CancellationToken::new(),
         adaptive_limit: fleet.adaptive_limit.clone(),
         upstream: fleet.upstream.clone(),
         hung: CancellationToken::new(),
-        counters: WorkerCounters::new(fleet.terms.recycle_threads as u64, fleet.wake.clone()),
+        counters: WorkerCounters::new(fleet.config.recycle_threads as u64, fleet.wake.clone()),
     }
 }
 
@@ -258,7 +258,7 @@ async fn watch(fleet: &FleetInner, worker: &Worker, login: LoginFile) -> RetireR
     let connection = &worker.connection;
     // Codex rewrites the file when it refreshes tokens, so a change is a new login only while nobody is signed in, or
     // the account is refused.
-    let signed_in_anew = async {
+    let new_login = async {
         let mut refused = connection.refused();
         loop {
             if !worker.signed_out && refused.wait_for(|refused| *refused).await.is_err() {
@@ -277,7 +277,7 @@ async fn watch(fleet: &FleetInner, worker: &Worker, login: LoginFile) -> RetireR
             tracing::error!(child = worker.number, turns = worker.turns(), "codex does not respond; another takes its place");
             RetireReason::Hung
         }
-        () = signed_in_anew => {
+        () = new_login => {
             tracing::info!("a login appeared; starting codex again with it");
             fleet.account.login_replaced();
             RetireReason::Outdated
@@ -300,7 +300,7 @@ async fn ends(connection: &Connection) {
     tokio::select! {
         () = connection.closed() => tracing::warn!("codex ended"),
         () = connection.stdin_closed() => {
-            tracing::warn!("codex has closed its stdin");
+            tracing::warn!("the stdin of codex is closed");
             // Its remaining output belongs to replies that are nearly complete.
             let _ = timeout(FINAL_OUTPUT, connection.closed()).await;
         }
@@ -313,7 +313,7 @@ async fn stops_responding(worker: &Worker) {
         loop {
             tokio::time::sleep(PROBE_PAUSE).await;
             if !worker.connection.responds().await {
-                return worker.hangs();
+                return worker.mark_unresponsive();
             }
         }
     };

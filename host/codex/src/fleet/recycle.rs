@@ -40,7 +40,7 @@ pub(super) async fn round(fleet: &FleetInner) {
             worker.counters.resident.store(*bytes, Ordering::Relaxed);
         }
     }
-    if state.roster.least().is_some() {
+    if state.roster.least_loaded().is_some() {
         state.circuit.serves(Instant::now());
     }
     drop(state);
@@ -51,7 +51,7 @@ pub(super) async fn round(fleet: &FleetInner) {
 /// children under a load that makes each of them large.
 pub(super) fn mark(fleet: &FleetInner, roster: &mut Roster<Worker>) {
     let leaving = |entry: &&PoolEntry<Worker>| entry.state == WorkerState::Leaving;
-    let many = roster.entries.iter().filter(leaving).count() > fleet.terms.children;
+    let many = roster.entries.iter().filter(leaving).count() > fleet.config.children;
     let due =
         |entry: &PoolEntry<Worker>| entry.due.is_some() && entry.state != WorkerState::Leaving;
     if many || roster.entries.iter().any(due) {
@@ -61,7 +61,7 @@ pub(super) fn mark(fleet: &FleetInner, roster: &mut Roster<Worker>) {
     let now = Instant::now();
     for entry in &mut roster.entries {
         if entry.state != WorkerState::Leaving {
-            entry.due = reason(&entry.worker, &fleet.terms, log, now);
+            entry.due = reason(&entry.worker, &fleet.config, log, now);
         }
         if entry.due.is_some() && entry.state != WorkerState::Leaving {
             return;
@@ -70,16 +70,16 @@ pub(super) fn mark(fleet: &FleetInner, roster: &mut Roster<Worker>) {
 }
 
 /// Why this child is to be replaced. An unused child is replaced only by age, as a new one would be no smaller.
-fn reason(worker: &Worker, terms: &FleetConfig, log: u64, now: Instant) -> Option<ReplaceReason> {
+fn reason(worker: &Worker, config: &FleetConfig, log: u64, now: Instant) -> Option<ReplaceReason> {
     let (threads, counters) = (worker.counters.threads(), &worker.counters);
     let resident = counters.resident.load(Ordering::Relaxed);
-    if threads >= terms.recycle_threads as u64 {
+    if threads >= config.recycle_threads as u64 {
         Some(ReplaceReason::Threads)
-    } else if threads > 0 && resident >= terms.recycle_resident_bytes as u64 {
+    } else if threads > 0 && resident >= config.recycle_resident_bytes as u64 {
         Some(ReplaceReason::Resident)
-    } else if threads > 0 && log >= terms.recycle_log_bytes as u64 {
+    } else if threads > 0 && log >= config.recycle_log_bytes as u64 {
         Some(ReplaceReason::Log)
-    } else if now - worker.since >= terms.recycle_age {
+    } else if now - worker.since >= config.recycle_age {
         Some(ReplaceReason::Age)
     } else {
         None

@@ -130,7 +130,7 @@ impl FleetState {
         let until = self.circuit.until().unwrap_or(now);
         // While a child serves, no request is refused.
         let problem = self.circuit.problem();
-        let problem = problem.filter(|_| self.roster.least().is_none());
+        let problem = problem.filter(|_| self.roster.least_loaded().is_none());
         CircuitReport {
             state: match problem {
                 None => "closed",

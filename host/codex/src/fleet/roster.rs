@@ -101,7 +101,7 @@ impl<M: PoolMember> Roster<M> {
     }
 
     /// The serving child with the fewest turns.
-    pub(super) fn least(&self) -> Option<Arc<M>> {
+    pub(super) fn least_loaded(&self) -> Option<Arc<M>> {
         let serving = self.entries.iter().filter(|entry| entry.serves());
         let least = serving.min_by_key(|entry| entry.worker.turns());
         least.map(|entry| entry.worker.clone())
@@ -238,12 +238,12 @@ mod tests {
             roster.add(number, child(turns));
         }
         roster.settle();
-        assert_eq!(roster.least().unwrap().turns(), 1);
+        assert_eq!(roster.least_loaded().unwrap().turns(), 1);
         roster.entries[1]
             .worker
             .open
             .store(false, Ordering::Relaxed);
-        assert_eq!(roster.least().unwrap().turns(), 2);
+        assert_eq!(roster.least_loaded().unwrap().turns(), 2);
     }
 
     #[test]
@@ -256,9 +256,9 @@ mod tests {
             .worker
             .open
             .store(false, Ordering::Relaxed);
-        assert!(roster.least().is_none());
+        assert!(roster.least_loaded().is_none());
         roster.settle();
-        assert!(roster.least().is_some());
+        assert!(roster.least_loaded().is_some());
         assert_eq!(roster.missing(), 1);
         roster.remove(1);
         assert_eq!(states(&roster), [(2, WorkerState::Serving)]);
@@ -272,7 +272,7 @@ mod tests {
             roster.settle();
             roster.entries[0].due = Some(ReplaceReason::Threads);
             assert!(roster.settle().is_empty());
-            assert!(roster.least().is_some());
+            assert!(roster.least_loaded().is_some());
             assert_eq!(roster.missing(), 1 + usize::from(spare));
             roster.add(2, child(0));
             let leaving = roster.settle();
@@ -303,6 +303,6 @@ mod tests {
         );
         assert!(!roster.leave(2));
         assert!(roster.leave(1));
-        assert!(roster.least().is_none());
+        assert!(roster.least_loaded().is_none());
     }
 }

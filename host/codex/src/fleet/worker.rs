@@ -152,7 +152,7 @@ impl Worker {
     }
 
     /// Marks the child as unresponsive: new turns go to another.
-    pub(crate) fn hangs(&self) {
+    pub(crate) fn mark_unresponsive(&self) {
         self.hung.cancel();
     }
 
@@ -170,7 +170,7 @@ impl Worker {
     }
 
     /// Records that the child has ended a turn by itself.
-    pub(crate) fn was_useful(&self) {
+    pub(crate) fn record_useful(&self) {
         self.counters.useful.store(true, Ordering::Relaxed);
     }
 

@@ -16,7 +16,7 @@ pub(super) fn fault(action: &'static str, path: &Path) -> impl FnOnce(io::Error)
 }
 
 /// Attempts to lock a home that another gateway is writing, 10 ms apart.
-const PATIENCE: u32 = 100;
+const LOCK_ATTEMPTS: u32 = 100;
 
 /// Creates a folder with mode 0700, and returns its real path, as Codex refuses a home behind a link.
 pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
@@ -26,8 +26,9 @@ pub(super) fn folder(path: &Path) -> Result<PathBuf, HomeError> {
     path.canonicalize().map_err(fault("read", path))
 }
 
-/// Locks the home for these settings and this login, and writes what has changed. Gateways may share a home if they have the same
-/// settings and login, as Codex reads the settings with each thread and the login with each child. A home in use is not changed.
+/// Locks the home for these settings and this login, and writes what has changed. Gateways may share a home if they have the
+/// same settings and login, as Codex reads the settings with each thread and the login with each child. A home in use is not
+/// changed.
 pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<File, HomeError> {
     let path = home.join("airlock.lock");
     let mut options = OpenOptions::new();
@@ -67,7 +68,7 @@ pub(super) fn claim(home: &Path, text: &str, shared: Option<&Path>) -> Result<Fi
     reason = "a lock has no event to wait for, and nothing else runs yet"
 )]
 fn share(lock: &File, home: &Path) -> Result<(), HomeError> {
-    for _ in 0..PATIENCE {
+    for _ in 0..LOCK_ATTEMPTS {
         match lock.try_lock_shared() {
             Ok(()) => return Ok(()),
             Err(fs::TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
@@ -82,9 +83,9 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
     file::replace(path, text.as_bytes(), file::PRIVATE).map_err(fault("write", path))
 }
 
-/// Makes `auth.json` a link to the shared login, or the home's own login. Codex follows the link when it writes the file (0.169.0,
-/// on signing in and on refreshing tokens), so all that share the login get the refreshed tokens; signing out removes only the
-/// link. The home's own login is set aside while another is shared.
+/// Makes `auth.json` a link to the shared login, or the home's own login. Codex follows the link when it writes the file
+/// (0.169.0, on signing in and on refreshing tokens), so all that share the login get the refreshed tokens; signing out removes
+/// only the link. The home's own login is set aside while another is shared.
 fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
     if is_linked(home, shared) && shared.is_some() {
         return Ok(());

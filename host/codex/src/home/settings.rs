@@ -113,8 +113,8 @@ impl InheritedSettings {
         Ok(Self(taken))
     }
 
-    /// Lets only this workspace sign in, in place of an inherited restriction. Codex also checks a login that another process has
-    /// written.
+    /// Lets only this workspace sign in, in place of an inherited restriction. Codex also checks a login that another process
+    /// has written.
     pub(super) fn restrict_to_workspace(&mut self, workspace: &str) {
         self.0.insert(
             "forced_chatgpt_workspace_id".to_owned(),

@@ -1,5 +1,5 @@
-//! Checks of the items that a policy writes as history. Codex accepts some items and silently drops them (0.163.0 and 0.169.0), so
-//! the gateway refuses these, as the policy's failure.
+//! Checks of the items that a policy writes as history. Codex accepts some items and silently drops them (0.163.0 and 0.169.0),
+//! so the gateway refuses these, as the policy's failure.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

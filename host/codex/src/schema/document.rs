@@ -1,8 +1,8 @@
 //! The JSON Schema that Codex generates, walked by paths. Pure.
 //!
-//! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those whose `type` is `text`. A schema
-//! is expanded to the alternatives that it allows, each merged from references, `allOf` and `anyOf`, so that it does not matter how a
-//! generator writes them.
+//! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those whose `type` is `text`. A
+//! schema is expanded to the alternatives that it allows, each merged from references, `allOf` and `anyOf`, so that it does not
+//! matter how a generator writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

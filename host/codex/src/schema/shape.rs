@@ -1,7 +1,7 @@
 //! The shape of a value: kinds of JSON, enumerated texts, and whether it may be absent. Pure.
 //!
-//! The tables write a shape as `string|null?: never, on-request`. A `?` after the kinds: the value may be absent. A `?` after a text:
-//! the gateway can do without it. A final `…`: other texts are possible.
+//! The tables write a shape as `string|null?: never, on-request`. A `?` after the kinds: the value may be absent. A `?` after a
+//! text: the gateway can do without it. A final `…`: other texts are possible.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! Two tables: what the gateway uses of the protocol, and how the tested Codex describes that.
 //!
-//! `used.json` is written by hand. It has each method that the gateway calls, notification that it reads and request that it answers,
-//! with each field that it sends or reads, and the field's shape. `tested.json` has the shapes of the same fields in Codex 0.169.0; a
-//! test writes it when `AIRLOCK_BLESS` is set.
+//! `used.json` is written by hand. It has each method that the gateway calls, notification that it reads and request that it
+//! answers, with each field that it sends or reads, and the field's shape. `tested.json` has the shapes of the same fields in
+//! Codex 0.169.0; a test writes it when `AIRLOCK_BLESS` is set.
 
 use std::collections::BTreeMap;
 

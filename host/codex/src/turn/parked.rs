@@ -108,8 +108,8 @@ impl SharedTurn {
         unanswered.iter().all(has_result).then_some(all)
     }
 
-    /// Replies to the open calls, and resets the state. With `all`, results that Codex has not requested yet are stored until it
-    /// does. None: an open call has no result, a result has no call, or the turn has ended.
+    /// Replies to the open calls, and resets the state. With `all`, results that Codex has not requested yet are stored until
+    /// it does. None: an open call has no result, a result has no call, or the turn has ended.
     fn resume(
         &self,
         results: Vec<EncodedToolResult>,

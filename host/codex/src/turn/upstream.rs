@@ -1,8 +1,8 @@
 //! A turn's requests to the model: how many it has made, and since when a response is awaited. Pure.
 //!
-//! Codex does not report its requests, so they are counted by responses. `thread/tokenUsage/updated` follows each response whose
-//! usage the model reports, and `rawResponse/completed` each response of a thread with raw events (0.163.0, 0.169.0). If the
-//! model calls a tool that it was not offered, Codex answers the call itself and reports nothing else.
+//! Codex does not report its requests, so they are counted by responses. `thread/tokenUsage/updated` follows each response
+//! whose usage the model reports, and `rawResponse/completed` each response of a thread with raw events (0.163.0, 0.169.0). If
+//! the model calls a tool that it was not offered, Codex answers the call itself and reports nothing else.
 
 use airlock_wire::decode::TurnError;
 use tokio::time::Instant;

@@ -115,8 +115,8 @@ impl ModelWatch {
         }
     }
 
-    /// When `check` must be called if nothing changes before. The task observes the silence, as a client that does not read does
-    /// not poll its reply.
+    /// When `check` must be called if nothing changes before. The task observes the silence, as a client that does not read
+    /// does not poll its reply.
     fn next_check(
         &self,
         shared: &SharedTurn,

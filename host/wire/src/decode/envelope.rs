@@ -1,7 +1,7 @@
 //! The members of a line. The parameters of a notification are decoded in the same pass.
 //!
-//! One pass requires that the method precedes the parameters, as Codex writes them (0.169.0, all recordings). Any other line is read
-//! again by the derived `Deserialize`, which decides what is an error.
+//! One pass requires that the method precedes the parameters, as Codex writes them (0.169.0, all recordings). Any other line is
+//! read again by the derived `Deserialize`, which decides what is an error.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Items of a turn: messages, reasoning, and other steps of Codex.
 //!
-//! An item's members depend on its type, which may follow them. So the first pass only finds the raw members; those that the type has
-//! are deserialized afterwards. Nothing else is copied, and other members may be any JSON.
+//! An item's members depend on its type, which may follow them. So the first pass only finds the raw members; those that the
+//! type has are deserialized afterwards. Nothing else is copied, and other members may be any JSON.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -37,8 +37,8 @@ pub enum TurnReport<'a> {
         /// The whole text.
         text: Cow<'a, str>,
     },
-    /// A message exactly as the model wrote it, which follows `MessageCompleted`. Codex cuts parts out of the three reports above
-    /// (0.169.0: `<oai-mem-citation>`). Also sent for injected messages.
+    /// A message exactly as the model wrote it, which follows `MessageCompleted`. Codex cuts parts out of the three reports
+    /// above (0.169.0: `<oai-mem-citation>`). Also sent for injected messages.
     RawMessage {
         /// The item's id, as in `MessageStarted`.
         item: Cow<'a, str>,

@@ -45,8 +45,8 @@ impl FetchMethod {
         }
     }
 
-    /// The raw output or body. `previous` is the account of the token that was refused, if there was one. Dropping the future ends
-    /// the command or the request.
+    /// The raw output or body. `previous` is the account of the token that was refused, if there was one. Dropping the future
+    /// ends the command or the request.
     ///
     /// # Errors
     /// `NoSource` or `Failed`.
@@ -71,8 +71,8 @@ impl FetchMethod {
     }
 }
 
-/// Runs a program and returns its output. Its process group is killed when this future is dropped, and when the gateway ends. The
-/// program has the gateway's environment, except for the gateway's settings.
+/// Runs a program and returns its output. Its process group is killed when this future is dropped, and when the gateway ends.
+/// The program has the gateway's environment, except for the gateway's settings.
 async fn run(
     arguments: &[String],
     environment: &Environment,
