@@ -44,7 +44,7 @@ pub(super) fn strings(
     (scan.at == text.len()).then_some(scan.found)
 }
 
-enum PathSegment<'a> {
+enum JsonPathSegment<'a> {
     /// A member's name, with its quotes.
     Member(&'a str),
     Element(usize),
@@ -53,7 +53,7 @@ enum PathSegment<'a> {
 struct Scan<'a> {
     text: &'a str,
     at: usize,
-    path: Vec<PathSegment<'a>>,
+    path: Vec<JsonPathSegment<'a>>,
     roots: &'a [&'a str],
     keys: &'a [&'a str],
     prefix: &'a str,
@@ -83,7 +83,7 @@ impl<'a> Scan<'a> {
         loop {
             self.space();
             let name = self.string()?;
-            self.path.push(PathSegment::Member(&self.text[name]));
+            self.path.push(JsonPathSegment::Member(&self.text[name]));
             if !self.take(b':') {
                 return None;
             }
@@ -101,7 +101,7 @@ impl<'a> Scan<'a> {
             return Some(());
         }
         for number in 0.. {
-            self.path.push(PathSegment::Element(number));
+            self.path.push(JsonPathSegment::Element(number));
             self.value()?;
             self.path.pop();
             if !self.take(b',') {
@@ -146,7 +146,7 @@ impl<'a> Scan<'a> {
 
     /// Records the string if it matches.
     fn consider(&mut self, span: Range<usize>) {
-        let (Some(PathSegment::Member(root)), Some(PathSegment::Member(name))) =
+        let (Some(JsonPathSegment::Member(root)), Some(JsonPathSegment::Member(name))) =
             (self.path.first(), self.path.last())
         else {
             return;
@@ -166,8 +166,8 @@ impl<'a> Scan<'a> {
     /// The approximate bytes of the path, which is written only if they are within the limit.
     fn path_bytes(&self) -> usize {
         let bytes = self.path.iter().map(|step| match step {
-            PathSegment::Member(name) => name.len(),
-            PathSegment::Element(_) => "[00]".len(),
+            JsonPathSegment::Member(name) => name.len(),
+            JsonPathSegment::Element(_) => "[00]".len(),
         });
         bytes.sum()
     }
@@ -177,7 +177,7 @@ impl<'a> Scan<'a> {
         let mut path = String::new();
         for step in &self.path {
             match step {
-                PathSegment::Member(name) => {
+                JsonPathSegment::Member(name) => {
                     let name = name_of(name);
                     if name.contains(['.', '[', ']']) {
                         return None;
@@ -187,7 +187,7 @@ impl<'a> Scan<'a> {
                     }
                     path.push_str(&name);
                 }
-                PathSegment::Element(number) => path.push_str(&format!("[{number}]")),
+                JsonPathSegment::Element(number) => path.push_str(&format!("[{number}]")),
             }
         }
         Some(path)

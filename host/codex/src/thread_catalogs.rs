@@ -175,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_ours_stays() {
+    fn other_members_of_the_catalog_are_unchanged() {
         let bundled = json!({"models": [
             {"slug": "a", "tool_mode": "code", "base_instructions": "long", "priority": 2},
             {"slug": "b"},
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn only_some_versions_read_them() {
+    fn only_some_versions_read_a_threads_catalog() {
         let reached = |version| {
             let thread_catalogs = ThreadCatalogs {
                 lean: PathBuf::new(),
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_catalog_is_none() {
+    fn malformed_catalogs_are_refused() {
         for printed in ["[]", "{}", r#"{"models":[]}"#, r#"{"models":[1]}"#] {
             let printed: Value = serde_json::from_str(printed).unwrap();
             assert!(with(printed.clone(), &plain()).is_err(), "{printed}");

@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_stay_until_others_come() {
+    fn windows_stay_until_they_are_replaced() {
         let mut known = ReportedAccount::default();
         let limits = |value| from_value::<RateLimits>(value).unwrap();
         known.record_limits(&limits(json!({"primary": {"usedPercent": 12, "windowDurationMins": 300, "resetsAt": 7}, "secondary": {"usedPercent": 34.5}})));

@@ -187,7 +187,7 @@ fn a_home_in_use_keeps_its_login() {
 }
 
 #[test]
-fn our_own_home_is_no_home_to_take_from() {
+fn airlocks_own_home_is_no_existing_home() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     let path = Home::prepare(&config, None).unwrap().path;
@@ -211,7 +211,7 @@ fn a_home_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn the_folder_for_our_files_keeps_its_mode() {
+fn an_existing_data_folder_keeps_its_mode() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.data_dir = folder.path().join("shared");
