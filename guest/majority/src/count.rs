@@ -60,7 +60,7 @@ impl Count {
         }
     }
 
-    /// A candidate ended. An outcome after the decision, a second one, or one of an unknown candidate has no effect.
+    /// Receives a candidate's outcome. One after the decision, a second one, or one of an unknown candidate has no effect.
     pub(crate) fn count(&mut self, candidate: u32, outcome: Outcome) -> CountResult {
         let known = (1..=self.candidates).contains(&candidate);
         if self.decided || !known || !self.settled.insert(candidate) {
@@ -120,7 +120,7 @@ impl Count {
         }
     }
 
-    /// All candidates have ended, and none with a complete answer.
+    /// Decides after all candidates have ended, none with a complete answer.
     fn without_answers(&self) -> CountResult {
         let longest = self
             .cut

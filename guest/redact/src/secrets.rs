@@ -104,9 +104,9 @@ pub(crate) enum SecretTail {
     Class(fn(u8) -> bool),
     /// A web token, with this many dots left.
     Jwt(u8),
-    /// A private key, of whose `-----END` so much has been read.
+    /// A private key, of whose `-----END` this many bytes were read.
     Key(usize),
-    /// The label of that line, of so many characters.
+    /// The label of that line, of which this many characters were read.
     Label(usize),
     /// The final dashes of that line.
     Dashes(usize),
@@ -124,7 +124,7 @@ pub(crate) struct TokenRun {
 }
 
 impl TokenRun {
-    /// So many bytes were removed from the text's beginning.
+    /// Adjusts the positions after this many bytes were removed from the text's beginning.
     pub(crate) fn drained(&mut self, bytes: usize) {
         self.end = self.end.saturating_sub(bytes);
     }

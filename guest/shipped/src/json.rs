@@ -303,7 +303,7 @@ mod tests {
             let mut out = String::new();
             push_text(&mut out, &character.to_string());
             assert_eq!(out, format!("\"{expected}\""));
-            // Whole values are written likewise.
+            // `to_line` escapes the same characters.
             assert_eq!(out, to_line(&character));
         }
     }

@@ -97,7 +97,7 @@ struct TruncatedAnswer {
 }
 
 impl Panel {
-    /// A panel of so many candidates, numbered from 1. The notes name one of the strategies. Of duplicates the first
+    /// A panel of this many candidates, numbered from 1. The notes name one of the strategies. Of duplicates the first
     /// counts, so a policy may put its own before `strategies()`.
     pub fn new(context: &Context, candidates: u32, strategies: Vec<Box<dyn Strategy>>) -> Self {
         let notes = PlanNotes::from_text(&context.notes);
@@ -121,13 +121,13 @@ impl Panel {
         }
     }
 
-    /// All candidates were started, or a time for which the panel waits has come. Times are Unix milliseconds.
+    /// Wakes the panel: all candidates were started, or a time for which it waits has come. Times are Unix milliseconds.
     pub fn wake(&mut self, now: u64) -> Verdict {
         self.start(now);
         self.decide_if_due(now, false)
     }
 
-    /// A candidate ended. An unknown number or a second ending has no effect.
+    /// Receives the outcome of a candidate. An unknown number or a second outcome has no effect.
     pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
         self.start(now);
         let awaited = self.stage == PanelStage::Collecting
@@ -157,8 +157,8 @@ impl Panel {
         self.decide_if_due(now, false)
     }
 
-    /// A turn that a verdict requested ended: a consulted one, or a shown one that failed before any of its text was
-    /// sent.
+    /// Receives the outcome of a turn that a verdict requested: a consulted one, or a shown one that failed before any of
+    /// its text was sent.
     pub fn judged(&mut self, outcome: Outcome, _now: u64) -> Verdict {
         let step = match (self.stage, &mut self.strategy) {
             (PanelStage::Consulting, Some(strategy)) => {
@@ -178,7 +178,7 @@ impl Panel {
         }
     }
 
-    /// Decides if it is time, and returns until when to wait otherwise. `answered` if there is a new answer.
+    /// Decides if it is time, else returns until when to wait. `answered`: there is a new answer.
     fn decide_if_due(&mut self, now: u64, answered: bool) -> Verdict {
         if self.stage != PanelStage::Collecting {
             return Verdict::Wait(None);
@@ -195,7 +195,7 @@ impl Panel {
         Verdict::Wait(self.grace_end.into_iter().chain(self.deadline).min())
     }
 
-    /// Decides with the answers so far. `all` if no candidate runs any more.
+    /// Decides with the answers so far. `all`: no candidate runs any longer.
     fn decide(&mut self, all: bool) -> Verdict {
         match (self.table.answers(), &mut self.strategy) {
             ([], _) => match self.truncated {

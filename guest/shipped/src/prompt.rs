@@ -53,9 +53,8 @@ pub fn render(request: &Request) -> Result<Plan, Problem> {
 ///
 /// # Errors
 ///
-/// `not-found` for an unknown dialect; `invalid-request` where the body is wrong and `unsupported` where it requires
-/// what this gateway does not do, both with the path of the field at fault; `internal` for settings that cannot be
-/// read.
+/// `not-found` for an unknown dialect; `invalid-request` for a wrong field and `unsupported` for one that this gateway does
+/// not support, both with the field's path; `internal` for settings that cannot be read.
 pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Result<Plan, Problem> {
     if request.dialect != DIALECT {
         return Err(unknown_dialect(&request.dialect));

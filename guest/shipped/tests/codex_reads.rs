@@ -3,7 +3,7 @@
 //! Codex 0.163.0 and 0.169.0 read messages with serde_json, its feature `arbitrary_precision` and serde's buffering
 //! of values. That parser refuses whole numbers of 65 to 128 bits, objects whose first member has a name that
 //! serde_json reserves, lone surrogates, and more than 127 levels; Codex does not respond to a message that it cannot
-//! parse. `tests/e2e/real/json.rs` checks the same with the real Codex.
+//! parse. `tests/e2e/real/inputs.rs` checks the same with the real Codex.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 

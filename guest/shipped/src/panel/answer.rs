@@ -85,7 +85,7 @@ impl CandidateAnswer {
 #[derive(Debug, PartialEq)]
 pub(super) enum CandidateResult {
     Answer(String),
-    /// The model truncated it after so many characters.
+    /// The model truncated the answer after this many characters.
     Truncated(Shortfall, usize),
     Failed(CandidateFailure),
 }

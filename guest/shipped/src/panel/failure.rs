@@ -84,7 +84,7 @@ pub(super) fn summary(failures: &[CandidateFailure]) -> Problem {
     }
 }
 
-/// The deadline passed before any of so many candidates answered. Lists the reasons that are known.
+/// The problem of a deadline that passed before any of these candidates answered. It lists the known reasons.
 pub(super) fn deadline_exceeded(failures: &[CandidateFailure], candidates: u32) -> Problem {
     let mut message = "no candidate had answered by the request's deadline; allow more with `airlock.deadline_ms`, or send the request again".to_owned();
     if !failures.is_empty() {

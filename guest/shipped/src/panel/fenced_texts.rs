@@ -29,7 +29,7 @@ impl<'a> Excerpt<'a> {
         }
     }
 
-    /// The first and the last characters, so many together. The text must be longer than that.
+    /// The first and the last characters of the text, this many together. The text must be longer.
     pub(super) fn ends(self, characters: usize) -> (&'a str, &'a str) {
         let back = characters / 2;
         let front = characters - back;

@@ -16,7 +16,7 @@ pub trait Strategy: fmt::Debug {
         true
     }
 
-    /// Whether the answers so far decide already, so that no more are waited for. Called after each new answer.
+    /// Whether the answers so far suffice for a decision. Called after each new answer.
     fn enough(&mut self, _table: &Table) -> bool {
         false
     }
@@ -24,7 +24,7 @@ pub trait Strategy: fmt::Debug {
     /// Decides. There are at least two answers.
     fn decide(&mut self, table: &Table) -> StrategyStep;
 
-    /// A consulted turn ended. `answer` is its text, None if it failed or was truncated.
+    /// Receives the text of a consulted turn. None: it failed or was truncated.
     fn judged(&mut self, _table: &Table, _answer: Option<&str>) -> StrategyStep {
         StrategyStep::Fallback
     }
@@ -64,6 +64,6 @@ pub enum StrategyStep {
     Pick(Choice),
     /// Fail: there is no answer.
     Fail(Problem),
-    /// Take the longest answer, and tell the client that the synthesis failed.
+    /// Take the longest answer, and report to the client that the synthesis failed.
     Fallback,
 }

@@ -67,8 +67,8 @@ impl Table {
         (0..).map(label).zip(candidates).collect()
     }
 
-    /// A brief that asks a model for its opinion of the answers, with these instructions. The form that the request
-    /// requires of the answer does not apply. `further` texts are pairs of a name and a text.
+    /// A brief with these instructions that requests a model's opinion of the answers. The format that the client requires
+    /// of the answer does not apply. `further` texts are pairs of a name and a text.
     pub fn question(&self, instructions: &str, further: &[(&str, &str)]) -> Brief {
         self.brief(&[instructions, FORM], further)
     }

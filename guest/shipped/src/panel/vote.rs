@@ -112,7 +112,7 @@ fn representative(group: &[&Ballot]) -> Option<u32> {
     best.map(|ballot| ballot.candidate)
 }
 
-/// Whether no other spelling of a group can become more frequent than the leading one, with so many ballots missing.
+/// Whether no other spelling of a group can overtake the leading one, with this many ballots missing.
 fn is_spelling_settled(group: &[&Ballot], missing: usize) -> bool {
     let count = |ballot: &Ballot| count_matching(group, |other| other.spelling == ballot.spelling);
     let Some(lead) = group.iter().max_by_key(|ballot| count(ballot)) else {

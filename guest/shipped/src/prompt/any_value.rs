@@ -59,7 +59,7 @@ impl ValueSummary<'_> {
         }
     }
 
-    /// Null, or a string, array or object with nothing in it.
+    /// Whether the value is null, or an empty string, array or object.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Null => true,

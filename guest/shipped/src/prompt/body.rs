@@ -83,7 +83,7 @@ impl<'de> RequestBody<'de> {
         self.parallel_calls.unwrap_or(1)
     }
 
-    /// The reasoning summary that the request asks for.
+    /// The requested reasoning summary.
     pub(super) fn summary(&self) -> Option<&'static str> {
         let default = self.include_reasoning.then_some("auto");
         self.reasoning.summary.or(default)

@@ -167,7 +167,7 @@ impl<'de> JsonShape<'de> for CandidateOptionsShape {
 }
 
 impl AirlockOptions<'_> {
-    /// The terms of a fan-out of so many attempts. None for a single attempt, which needs no synthesis. Fields
+    /// The terms of a fan-out of this many attempts. None for a single attempt, which needs no synthesis. Fields
     /// without effect are noted as ignored. `default` is the strategy if the request names none.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl AirlockOptions<'_> {
         }))
     }
 
-    /// The briefs of so many attempts: `common` with each candidate's options. `requested` is the request's model,
+    /// The briefs of this many attempts: `common` with each candidate's options. `requested` is the request's model,
     /// unless that is the home's default.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 /// Reads an object's members by their names. A member of any other name is skipped and named among the ignored ones.
 ///
-/// Each row says what becomes of a member's value: `value(target, shape)` stores `Some` of it, `nullable(target, shape)`
+/// Each row gives the treatment of a member's value: `value(target, shape)` stores `Some` of it, `nullable(target, shape)`
 /// takes null for None, `or_default(target, shape)` takes null for the default, `skip()` drops it unread, and `run { … }` reads
 /// it itself.
 macro_rules! read_members {

@@ -1,4 +1,4 @@
-//! The parameters of a chat completion, and what becomes of each.
+//! The parameters of a chat completion, and the rule for each.
 
 mod rule;
 mod table;

@@ -95,7 +95,7 @@ struct CheckedFields<'de> {
     terms: Option<FanOutTerms>,
 }
 
-/// Checks the fields that depend on one another, and takes them out of the body.
+/// Checks the fields that depend on one another, and moves them out of the body.
 fn check<'de>(
     body: &mut RequestBody<'de>,
     reader: &mut Reader<'_>,
@@ -139,7 +139,7 @@ fn check<'de>(
     })
 }
 
-/// The form of the answer, and its schema. What Codex has no field for is appended to the instructions.
+/// The form of the answer, and its schema. A form for which Codex has no field is appended to the instructions.
 fn structure(body: &mut RequestBody<'_>, instructions: &mut String) -> (Structure, Option<String>) {
     match std::mem::take(&mut body.format) {
         ResponseFormat::Text => (Structure::Free, None),

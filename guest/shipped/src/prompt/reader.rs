@@ -112,30 +112,30 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The current value is wrong.
+    /// Reports that the current value is wrong.
     pub(super) fn invalid<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::InvalidRequest, path, message)
     }
 
-    /// The member `key` of the current value is wrong or missing.
+    /// Reports that the member `key` of the current value is wrong or missing.
     pub(super) fn invalid_member<E: de::Error>(&mut self, key: &'static str, message: &str) -> E {
         self.invalid_at(&[PathSegment::Key(key)], message)
     }
 
-    /// The value at these steps from here is wrong or missing.
+    /// Reports that the value at these steps from here is wrong or missing.
     pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[PathSegment], message: &str) -> E {
         self.segments.extend_from_slice(steps);
         self.invalid(message)
     }
 
-    /// The current value is valid, but requires what this gateway does not do.
+    /// Reports that the current value is valid, but requires something that this gateway does not support.
     pub(super) fn unsupported<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::Unsupported, path, message)
     }
 
-    /// The current value is of the wrong type.
+    /// Reports that the current value is of the wrong type.
     pub(super) fn wrong<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
         self.invalid(&format!("expected {expected}, found {found}"))
     }

@@ -33,7 +33,7 @@ impl Scalar<'_> {
 pub(super) trait JsonShape<'de>: Sized {
     /// The parsed value.
     type Value;
-    /// The expected value, for the message about another one: `a string`.
+    /// The expected value, for the error of another one: `a string`.
     const EXPECTED: &'static str;
 
     fn scalar<E: de::Error>(

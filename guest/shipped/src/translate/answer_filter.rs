@@ -55,7 +55,7 @@ impl AnswerFilter {
         self.message.is_some()
     }
 
-    /// Another turn replaces this one. The reasoning that was sent remains.
+    /// Starts the text of another turn, which replaces this one. The reasoning that was sent remains.
     pub(super) fn restart(&mut self) {
         *self = Self {
             part: self.part.map(|_| EARLIER),

@@ -125,7 +125,7 @@ impl FunctionCalls {
         self.add(call);
     }
 
-    /// The response is complete. If it has no calls, the turn continues.
+    /// Ends the response. If it has no calls, the turn continues.
     fn end_response(&mut self) {
         self.complete = !self.calls.is_empty();
         self.irregular &= self.complete;

@@ -125,7 +125,7 @@ impl Candidates {
         }
     }
 
-    /// A candidate is picked. Its text is sent again as the answer, so it is not held twice.
+    /// Records that a candidate was picked. Its text is sent again as the answer, so it is not held twice.
     pub(super) fn pick(&mut self, choice: Choice) {
         if let Some(candidate) = self.opened.get_mut(&choice.candidate) {
             candidate.messages = Messages::default();
@@ -133,7 +133,7 @@ impl Candidates {
         self.choice = Some(choice);
     }
 
-    /// An answer failed. Its usage counts.
+    /// Records that an answer failed. Its usage counts.
     pub(super) fn add_void(&mut self, usage: Option<Usage>) {
         self.void = sum([self.void, usage]);
     }

@@ -102,7 +102,7 @@ impl CollectedReply {
         None
     }
 
-    /// The answer failed, and another one follows.
+    /// Records that the answer failed, and that another one follows.
     fn restart_answer(&mut self) {
         if let Some(candidates) = &mut self.candidates {
             candidates.add_void(self.usage.take());

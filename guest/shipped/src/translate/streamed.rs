@@ -22,7 +22,7 @@ pub(super) struct StreamedReply {
     filter: AnswerFilter,
     /// Whether the first chunk has been sent.
     role_sent: bool,
-    /// Where the last event's text went, if it was text.
+    /// The target of the last event's text, if it was text.
     target: Option<DeltaTarget>,
     usage: Option<Usage>,
     /// The whole answer, if it is checked at the end.
@@ -38,14 +38,14 @@ pub(super) struct StreamedReply {
     shown: bool,
 }
 
-/// Where a text goes in the stream.
+/// The target of a text in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum DeltaTarget {
     Answer(DeltaField),
     Candidate(u32),
 }
 
-/// Where a text goes, the separator before it, and the text.
+/// The target of a text, the separator before it, and the text.
 type TargetedText = (DeltaTarget, &'static str, String);
 
 /// The frames of one batch, and the text for the next frame.
@@ -264,7 +264,7 @@ impl StreamedReply {
         None
     }
 
-    /// The answer failed, and another one follows.
+    /// Records that the answer failed, and that another one follows.
     fn restart_answer(&mut self) {
         let Some(candidates) = &mut self.candidates else {
             return;

@@ -28,7 +28,7 @@ const STEPS: u32 = 200_000;
 /// Bytes of a string, or elements, that are processed in one step.
 const SIZE_OF_STEP: usize = 32;
 
-/// Parsing a byte costs as much as processing so many.
+/// The bytes whose processing costs as much as parsing one.
 const READING: usize = 4;
 
 /// The most characters of a path or a name in a message.
@@ -37,7 +37,7 @@ const PATH_AT_MOST: usize = 200;
 /// Why arguments are not known to satisfy a schema.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ValidationError {
-    /// They violate it.
+    /// The arguments violate the schema.
     Violation(Violation),
     /// Unknown: the check took too many steps, or the schemas nest too deeply.
     Unchecked,

@@ -1,6 +1,6 @@
-//! What becomes of a parameter. A hint that only shapes the sampling is ignored and named, and so is an unknown
-//! parameter. What would make the answer wrong if it were dropped is refused. Null is absent. A value of the wrong type or
-//! out of its range is an error whatever becomes of the parameter.
+//! The rule for a parameter. A hint that only shapes the sampling is ignored and named, and so is an unknown
+//! parameter. A parameter without which the answer would be wrong is refused. Null counts as absent. A value of the wrong type
+//! or out of range is an error under any rule.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub struct Parameter {
     pub name: &'static str,
     /// Its values, besides null.
     pub values: Values,
-    /// What becomes of it.
+    /// Its rule.
     pub treatment: Treatment,
     /// The reason, for the documentation.
     pub reason: &'static str,
@@ -46,12 +46,12 @@ pub enum Values {
     TextOrObject,
 }
 
-/// What becomes of a parameter.
+/// The treatment of a parameter.
 #[derive(Clone, Copy, Debug)]
 pub enum Treatment {
-    /// It has the effect that it has at OpenAI, or the one that its reason describes.
+    /// Has the effect that it has at OpenAI, or the one that its reason describes.
     Honoured,
-    /// It does not affect the answer.
+    /// Does not affect the answer.
     Accepted,
     /// A hint: ignored, and named in the response. Refused under `strict`.
     Ignored,
@@ -68,7 +68,7 @@ pub enum Harmless {
     Integer(i64),
     /// False.
     False,
-    /// Nothing in it.
+    /// An empty value.
     Empty,
     /// One of these strings.
     OneOf(&'static [&'static str]),
@@ -105,7 +105,7 @@ impl Parameter {
     }
 }
 
-/// What the caller must do about a parameter.
+/// The action that a rule requires of the caller.
 pub(in crate::prompt) enum ParameterAction {
     Nothing,
     /// Name it among the ignored ones.
