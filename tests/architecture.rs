@@ -1,4 +1,4 @@
-//! What the documents claim of the tree, held against the manifests and the sources.
+//! Checks the documents' claims about the tree against the manifests and the sources.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};

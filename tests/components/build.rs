@@ -3,7 +3,7 @@
 #[path = "../../host/policy/build/policy.rs"]
 mod policy;
 
-/// Each package, its features, and the variable in which the tests find its component.
+/// Each package, its features, and the environment variable with its component's path.
 const POLICIES: [(&str, &[&str], &str); 9] = [
     ("airlock-shipped-policy", &[], "AIRLOCK_SHIPPED_POLICY"),
     ("airlock-critique", &[], "AIRLOCK_CRITIQUE_POLICY"),

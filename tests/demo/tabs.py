@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Asks a gateway for several attempts at one question, and shows them live above the one answer.
+"""Sends a question to a gateway with several attempts, and shows them live above the one answer.
 
-Needs nothing but Python 3.9. What it reads is an ordinary stream of chat completion chunks. A fan-out adds chunks with
+Needs only Python 3.9. It reads an ordinary stream of chat completion chunks. A fan-out adds chunks with
 an empty delta and a member `_toolEvent`, which other clients skip:
 
-    {"type": "codex_tab_open",  "tab": 1, "total": 3, "model": "gpt-5.5"}     a candidate was asked for
-    {"type": "codex_tab_chunk", "tab": 1, "text": "a piece"}                  it said something
+    {"type": "codex_tab_open",  "tab": 1, "total": 3, "model": "gpt-5.5"}     a candidate was started
+    {"type": "codex_tab_chunk", "tab": 1, "text": "a piece"}                  a piece of its text
     {"type": "codex_tab_close", "tab": 1, "text": "all of it", "usage": {…}}  it has answered
     {"type": "codex_tab_error", "tab": 2, "message": "…", "exception_type": "…"}
     {"type": "codex_gather",    "text": "a piece of the answer"}              the same comes as ordinary content
@@ -33,7 +33,7 @@ examples:
 The candidates go to standard error, the answer to standard output. Ctrl-C leaves: the gateway then stops every turn.
 """
 
-# Seconds between two drawings, and for which a stream may be silent. Gateways send a heartbeat long before.
+# Seconds between two drawings, and the longest silence of a stream. Gateways send heartbeats long before.
 FRAME = 0.05
 SILENCE = 120
 
@@ -99,7 +99,7 @@ def chunks(options):
             if line.startswith(b"data: ") and line.strip() != b"data: [DONE]":
                 yield json.loads(line[len(b"data: ") :])
     finally:
-        # Closing the connection is how a client says that it has left.
+        # Closing the connection cancels the request.
         connection.close()
 
 
@@ -112,12 +112,12 @@ def refusal(response):
 
 
 def plain(text, keep=""):
-    """Text without what a terminal obeys: whatever a model says must not move the cursor."""
+    """Text without control characters: a model's text must not move the cursor."""
     return "".join(c if c in keep or unicodedata.category(c) not in ("Cc", "Cs") else " " for c in text)
 
 
 def cut(text, width):
-    """The end of a text, in so many columns."""
+    """The end of a text, in at most this many columns."""
     kept, columns = [], 0
     for character in reversed(text):
         columns += 2 if unicodedata.east_asian_width(character) in "WF" else not unicodedata.combining(character)
@@ -128,7 +128,7 @@ def cut(text, width):
 
 
 class Tabs:
-    """The candidates on standard error: a line for each that is drawn again and again, or lines one after another."""
+    """The candidates on standard error: a line for each that is redrawn, or lines one after another."""
 
     def __init__(self, out):
         self.out = out
@@ -149,7 +149,7 @@ class Tabs:
         elif kind == "codex_tab_close":
             tab = self.tabs[number]
             if tab["text"] != event["text"]:
-                # The model's stream broke and began anew: only this text counts.
+                # The model's stream broke and was retried: only this text counts.
                 tab.update(text=event["text"], told=0)
             self.lines(number, whole=True)
             tokens = (event["usage"] or {}).get("completion_tokens")
@@ -168,7 +168,7 @@ class Tabs:
             print(f"[{number}] {text}", file=self.out, flush=True)
 
     def lines(self, number, whole):
-        """Tells what is new of a candidate, in whole lines."""
+        """Prints a candidate's new text, in complete lines."""
         tab = self.tabs[number]
         end = len(tab["text"]) if whole else tab["text"].rfind("\n") + 1
         for line in tab["text"][tab["told"] : end].splitlines():
@@ -224,7 +224,7 @@ def main():
         print("\nleft: the gateway stops what it was doing", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the answer has gone; nothing more can be told, not even at exit.
+        # The reader of standard output has gone. Nothing more can be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -1,4 +1,4 @@
-//! Signing in where Codex, or what it is told, is not as it should be: on the scripted Codex.
+//! Sign-in on the scripted Codex: a Codex or a request that is not as it should be.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
-//! What operators ask of a running gateway: which policy serves, which served before, and how each fares.
+//! The admin routes of a running gateway: the active policy, its history, and the metrics of releases.
 
-mod commands; // the same, typed
-mod rollout; // canaries, shadows, and what is taken back
-mod swap; // one policy in place of another
+mod commands; // `airlock policy`
+mod rollout; // canaries, shadows, and automatic rollback
+mod swap; // swaps of policies
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const KEY: &str = "sk-admin";
 
-/// How long an activation may take: it compiles.
+/// The timeout of an activation, which compiles.
 const COMPILING: Duration = Duration::from_secs(90);
 
 /// A gateway with admin routes, whose clients need no key.
@@ -25,10 +25,10 @@ fn keyed() -> GatewayBuilder {
     Gateway::with().settings(&format!("admin_key = {KEY:?}"))
 }
 
-/// Puts a component into the folder of policies.
+/// Writes a component to the folder of policies.
 fn put(gateway: &Gateway, file: &str, bytes: &[u8]) -> Result<()> {
     let folder = gateway.data_dir().join("policies");
-    // As operators should: in one step.
+    // In one step, as operators should.
     let fresh = folder.join("fresh");
     fs::write(&fresh, bytes)?;
     Ok(fs::rename(fresh, folder.join(file))?)
@@ -44,7 +44,7 @@ fn put_hostile(gateway: &Gateway) -> Result<()> {
     put(gateway, "hostile.wasm", &bytes)
 }
 
-/// Asks an admin route, with the key.
+/// Sends a request to an admin route, with the key.
 async fn ask(gateway: &Gateway, method: Method, path: &str, body: Value) -> Result<Reply> {
     let mut request = gateway.client().with_key(KEY).request(method, path);
     if !body.is_null() {
@@ -82,7 +82,7 @@ async fn report(gateway: &Gateway) -> Result<Value> {
     Ok(reply.body)
 }
 
-/// Asks for reports until one is as it should be.
+/// Requests reports until one satisfies the condition.
 async fn reported(gateway: &Gateway, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
     let asking = async {
         loop {
@@ -113,14 +113,14 @@ fn text(value: &Value, member: &str) -> String {
     value[member].as_str().unwrap_or_default().to_owned()
 }
 
-/// What `GET /metrics` says.
+/// The text of `GET /metrics`.
 async fn metrics(gateway: &Gateway) -> Result<String> {
     let reply = ask(gateway, Method::GET, "/metrics", Value::Null).await?;
     ensure!(reply.status == 200, "{}", reply.body);
     Ok(reply.body.as_str().context("no text")?.to_owned())
 }
 
-/// Asks for metrics until they have all of these lines: what is counted at a request's end comes a moment after it.
+/// Requests metrics until they have all of these lines: a request is counted a moment after its end.
 async fn measured(gateway: &Gateway, lines: &[&str]) -> Result<()> {
     let asking = async {
         loop {
@@ -136,14 +136,14 @@ async fn measured(gateway: &Gateway, lines: &[&str]) -> Result<()> {
     soon(&format!("metrics with {lines:?}"), asking).await?
 }
 
-/// A Codex that answers what the critique's strategy asks.
+/// A Codex with answers for the strategy `critique`.
 fn critic() -> Script {
     Script::new()
         .when_instructed("Write a critique", |turn| turn.text("the second forgets"))
         .when_instructed("a critic has examined", |turn| turn.text("the answer"))
 }
 
-/// The strategy that a fan-out is answered with, which tells the policies apart.
+/// The strategy of a fan-out, by which the policies are distinguished.
 async fn strategy(gateway: &Gateway) -> Result<String> {
     let answered = gateway.client().fan_out(2, json!({})).await?;
     Ok(text(&answered.airlock["synthesis"], "strategy"))

@@ -1,4 +1,4 @@
-//! What a client gets: streamed and not, in order, once.
+//! Responses, streamed and whole: their text is complete, in order, and delivered once.
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, Usage, tool};
 use anyhow::{Context, Result};
@@ -278,7 +278,7 @@ async fn events_before_the_response_to_turn_start_are_buffered() -> Result<()> {
     Ok(())
 }
 
-/// What the model writes, and what Codex leaves of it before its end and at its end.
+/// The model's text, and the parts that Codex keeps before the end and at the end.
 const CUT_AT_THE_END: (&str, &str) = ("See <tag>this</tag>", "See ");
 const CUT_BEFORE: (&str, &str) = ("Hello <tag>x</tag> world", "Hello  world");
 

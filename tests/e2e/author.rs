@@ -1,4 +1,4 @@
-//! The author's kit: a new project of each role builds with one command, passes its own tests, and serves.
+//! The author's kit: a new project of each role builds with one command, passes its tests, and serves.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// How long cargo may take for what it builds for the first time, on a busy machine.
+/// The timeout of cargo's first build, on a busy machine.
 const BUILD: Duration = Duration::from_secs(500);
 
 /// A PNG of one pixel.
@@ -25,8 +25,8 @@ impl AuthorProjects {
         Ok(Self(tempfile::tempdir()?))
     }
 
-    /// Runs a program in a folder, with nothing of the outer build but where Rust and its crates are. The target
-    /// folder is shared: every project needs the same dependencies. Returns its output and its errors.
+    /// Runs a program in a folder, with the paths of Rust and its crates as the only environment. The target
+    /// folder is shared, because all projects have the same dependencies. Returns success, standard output and standard error.
     async fn run(&self, command: &mut Command, folder: &Path) -> Result<(bool, String, String)> {
         let target = programs::target()?.join("author");
         command
@@ -34,7 +34,7 @@ impl AuthorProjects {
             .env_clear()
             .envs(programs::rust())
             .env("CARGO_TARGET_DIR", target)
-            // What the lock file names is here already: this workspace is built with it.
+            // The crates in the lock file are downloaded already, for this workspace.
             .env("CARGO_NET_OFFLINE", "true")
             .kill_on_drop(true);
         let output = within(BUILD, "a build", command.output()).await??;
@@ -63,18 +63,18 @@ impl AuthorProjects {
         Ok(project)
     }
 
-    /// Builds a project, and returns the policy and what was said of it.
+    /// Builds a project. Returns the policy and the command's output.
     async fn built(&self, role: &str) -> Result<(PathBuf, String)> {
         let name = format!("a-{role}");
         let project = self.project(&name, role).await?;
         let (done, output, errors) = self.airlock(&["build", &name]).await?;
         ensure!(done, "{role}: {errors}");
-        // Warnings of a project that nobody has touched are faults of ours.
+        // Warnings in an unchanged project are our faults.
         ensure!(!errors.contains("warning: "), "{role}: {errors}");
         Ok((project.join(format!("{name}.wasm")), output))
     }
 
-    /// Runs a project's own tests. In release, for then its dependencies are built already.
+    /// Runs a project's own tests, in release mode, for which its dependencies are built already.
     async fn passes(&self, role: &str) -> Result<()> {
         let mut cargo = Command::new("cargo");
         cargo.args(["test", "--release", "--quiet"]);
@@ -88,7 +88,7 @@ impl AuthorProjects {
     }
 }
 
-/// Three candidates, of which the second is the briefest.
+/// Three candidates, of which the second is the shortest.
 fn script() -> Script {
     [
         (1, "Four, as anybody can see."),
@@ -144,7 +144,7 @@ async fn a_new_strategy_decides_a_fan_out() -> Result<()> {
     assert_eq!(reply.status, 400, "{}", reply.body);
     assert_eq!(reply.error("param"), "airlock.synthesis");
 
-    // What cargo made can be composed by hand, with the same outcome.
+    // Composing cargo's module by hand gives the same component.
     let module =
         programs::target()?.join("author/wasm32-unknown-unknown/release/a_synthesize.wasm");
     let module = module.to_str().context("a path that is no text")?;
@@ -185,7 +185,7 @@ async fn a_new_policy_of_each_other_role_serves() -> Result<()> {
                 .is_some_and(|it| !it.is_empty())
         );
         if role == "all" {
-            // All candidates say the same, so the first of them is the shortest.
+            // All candidates answer the same, so the first of them is picked as the shortest.
             let body = json!({"messages": messages, "parallel_calls": 2});
             let reply = client.chat(body).await?;
             assert_eq!(reply.text()?, "You said: fine");

@@ -1,9 +1,9 @@
-//! Broken set-ups: `airlock doctor` and `airlock serve` side by side, which must name the same fault and the same way out.
+//! Broken installations: `airlock doctor` and `airlock serve` must report the same fault with the same remedy.
 
 mod codex; // a Codex that is missing, elsewhere, or hangs
 mod data; // the data folder and the disk
-mod login; // the login, and what stands for one
-mod port; // who listens already
+mod login; // the login, and its substitutes
+mod port; // an address in use
 mod trust; // certificates, and the model's server
 
 use std::collections::BTreeMap;
@@ -22,25 +22,25 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::Command;
 
-/// How long a command may take: it compiles the shipped policy, maybe on a busy machine.
+/// The timeout of a command, which may compile the shipped policy on a busy machine.
 const COMMAND: Duration = Duration::from_secs(90);
 
-/// A user who may do nothing in folders of others: `nobody`.
+/// The user `nobody`, who has no rights in folders of others.
 const NOBODY: u32 = 65_534;
 
-/// A machine with something broken: a home, a data folder, and the environment of both commands.
+/// A broken installation: a home, a data folder, and the environment of both commands.
 struct Setup {
     folder: TempDir,
     environment: BTreeMap<String, OsString>,
     arguments: Vec<OsString>,
-    /// What the program is started by: a shell with a limit, say.
+    /// The program and arguments that start the command, such as a shell with a limit.
     wrapper: Vec<OsString>,
     user: Option<u32>,
-    /// Stands for the way to the model, so that no test needs a network: connections to it are made, and that is all.
+    /// Takes the model's place, so that no test needs a network: it accepts connections and sends nothing.
     _proxy: TcpListener,
 }
 
-/// What a command wrote, and its exit code.
+/// A command's output and exit code.
 struct Done {
     code: Option<i32>,
     out: String,
@@ -48,7 +48,7 @@ struct Done {
 }
 
 impl Setup {
-    /// With this Codex, and a user who is signed in.
+    /// An installation with this Codex, and a signed-in user.
     fn over(codex: &Path) -> Result<Self> {
         let setup = Self::without_codex()?;
         Ok(setup.argument("--codex-bin").argument(codex))
@@ -90,13 +90,13 @@ impl Setup {
         self
     }
 
-    /// Has the commands started by this program and its arguments.
+    /// Starts the commands through this program, with its arguments.
     fn wrapped<T: Into<OsString>>(mut self, words: impl IntoIterator<Item = T>) -> Self {
         self.wrapper = words.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Runs the commands as somebody to whom modes apply: where these tests run as root, as `nobody`, who gets these paths.
+    /// Runs the commands as a user to whom file modes apply: if the tests run as root, as `nobody`, who will own these paths.
     fn unprivileged(mut self, own: &[PathBuf]) -> Result<Self> {
         if rustix::process::geteuid().is_root() {
             self.user = Some(NOBODY);
@@ -107,7 +107,7 @@ impl Setup {
         Ok(self)
     }
 
-    /// The user that the commands run as.
+    /// The user ID of the commands.
     fn user(&self) -> u32 {
         let own = rustix::process::geteuid().as_raw();
         self.user.unwrap_or(own)
@@ -156,7 +156,7 @@ impl Setup {
         self.run("doctor", &["--listen", "127.0.0.1:0"]).await
     }
 
-    /// Serves until the log has this text, and then ends it, if it has not ended by itself.
+    /// Runs `airlock serve` until the log has this text, and then stops it if it still runs.
     async fn serve(&self, text: &str, more: &[&str]) -> Result<Done> {
         let mut child = self.command("serve", more)?.spawn()?;
         let pid = child
@@ -183,7 +183,7 @@ impl Setup {
         .await?
     }
 
-    /// Both commands name this fault in these words. `starts`: the gateway serves all the same, until it is told to stop.
+    /// Checks that both commands report the fault with this text. `starts`: the gateway serves nevertheless, until it is stopped.
     async fn has_fault(&self, subject: &str, text: &str, starts: bool) -> Result<()> {
         let doctor = self.doctor().await?;
         let line = format!("fail  {subject:<12} {text}");
@@ -216,14 +216,14 @@ async fn a_command_whose_reader_has_gone_ends_in_silence() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let setup = Setup::over(&fake.binary())?;
     for name in ["config", "doctor"] {
-        // Closed before the command writes anything, so it is no question of time.
+        // Closed before the command writes anything, so the result does not depend on timing.
         let (reader, writer) = std::io::pipe()?;
         drop(reader);
         let mut command = setup.command(name, &["--listen", "127.0.0.1:0"])?;
         let child = command.stdout(writer).spawn()?;
         let output = within(COMMAND, "the end of a command", child.wait_with_output()).await??;
         let err = String::from_utf8_lossy(&output.stderr);
-        // What a shell says of a program that SIGPIPE has ended.
+        // The exit code that a shell gives for a program that SIGPIPE has ended.
         ensure!(
             output.status.code() == Some(141),
             "{name}: {} {err}",
@@ -234,7 +234,7 @@ async fn a_command_whose_reader_has_gone_ends_in_silence() -> Result<()> {
     Ok(())
 }
 
-/// Lets others than its owner start a scripted Codex.
+/// Makes a scripted Codex executable for all users.
 fn open_to_all(fake: &FakeCodex) -> Result<()> {
     fs::set_permissions(fake.folder(), Permissions::from_mode(0o755))?;
     fs::set_permissions(fake.folder().join("control"), Permissions::from_mode(0o777))?;

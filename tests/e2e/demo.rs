@@ -1,4 +1,4 @@
-//! The example client: what it prints of a fan-out, in a pipe and on a terminal, and how it leaves.
+//! The example client: its output for a fan-out, in a pipe and on a terminal, and what Ctrl-C does.
 
 use std::process::Stdio;
 
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use tokio::process::Command;
 
-/// Runs the client on a terminal of its own, and says what it wrote there.
+/// Runs the client on a pseudoterminal, and returns its output.
 const ON_A_TERMINAL: &str =
     "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
 
-/// A question to this gateway, after these words.
+/// The command that asks this gateway a question, started by these programs and arguments.
 fn asking(before: &[&str], gateway: &Gateway) -> Result<Command> {
     let python = programs::tool("python/bin/python")?;
     let mut command = Command::new(&python);
@@ -78,7 +78,7 @@ async fn on_a_terminal_each_candidate_has_a_line_of_its_own() -> Result<()> {
     .await??;
     let said = String::from_utf8(output.stdout)?;
     assert!(output.status.success(), "{said}");
-    // The last drawing of the three, and the answer under it.
+    // The last drawing of the three candidates, and the answer below it.
     let (_, last) = said.rsplit_once("\u{1b}[3A").context("nothing was drawn")?;
     let lines: Vec<_> = last
         .lines()

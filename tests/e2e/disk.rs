@@ -1,5 +1,5 @@
-//! A disk that is full, and a data folder that is not what it should be: what is acknowledged is on the disk, and what is
-//! wrong is named, with its path and a way out that works.
+//! A full disk and a damaged data folder: an acknowledged change is on the disk, and a fault is reported with its path and a
+//! remedy that works.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -20,7 +20,7 @@ use tokio::process::Command;
 const OLD: &str = "STAMP-0001";
 const NEW: &str = "STAMP-0002";
 
-/// A device without room.
+/// A device that is always full.
 const FULL: &str = "/dev/full";
 
 const COMPILING: Duration = Duration::from_secs(90);
@@ -47,7 +47,7 @@ async fn serves(gateway: &Gateway) -> Result<String> {
     Ok(stamp.to_owned())
 }
 
-/// What the gateway remembers: its report without what it counts.
+/// The gateway's stored state: its report without counters.
 async fn remembered(gateway: &Gateway) -> Result<Value> {
     let report = gateway.admin().report().await?;
     let releases = report["releases"].as_array().into_iter().flatten();
@@ -184,7 +184,7 @@ async fn other_limits_are_tried_out_before_they_hold() -> Result<()> {
         }
         assert_eq!(serves(&gateway).await?, OLD, "{limits}");
     }
-    // A way back is not barred by what is said for the build that is left.
+    // A rollback does not depend on the file beside the build that it leaves.
     fs::remove_file(&beside)?;
     gateway.admin().activate("stamp", Some(&digests[1])).await?;
     fs::write(&beside, "[limits]\nmemory_bytes = \"1MiB\"\n")?;
@@ -193,13 +193,13 @@ async fn other_limits_are_tried_out_before_they_hold() -> Result<()> {
     Ok(())
 }
 
-/// What both commands print.
+/// The output of both commands.
 struct Both {
     serve: String,
     doctor: String,
 }
 
-/// Both are run, and both must fail.
+/// Runs both commands, which must fail.
 async fn refused(fake: &FakeCodex, data: &Path, flags: &[&str]) -> Result<Both> {
     let doctor = doctor(fake, data, flags).await?;
     let policy = doctor.1.lines().find(|line| line.contains(" policy "));
@@ -221,7 +221,7 @@ fn with(data: &Path, flags: &[&str]) -> GatewayBuilder {
     flags.iter().fold(with, |with, flag| with.flag(*flag))
 }
 
-/// The exit code of `airlock doctor` and what it prints.
+/// The exit code and the output of `airlock doctor`.
 async fn doctor(fake: &FakeCodex, data: &Path, flags: &[&str]) -> Result<(Option<i32>, String)> {
     let home = tempfile::tempdir()?;
     let mut command = Command::new(programs::airlock()?);
@@ -241,7 +241,7 @@ async fn doctor(fake: &FakeCodex, data: &Path, flags: &[&str]) -> Result<(Option
     Ok((output.status.code(), out))
 }
 
-/// A data folder whose last active policy was a build of it.
+/// A data folder whose last active policy was a build in it.
 async fn left_with_stamp(fake: &FakeCodex) -> Result<(TempDir, PathBuf)> {
     let folder = tempfile::tempdir()?;
     let data = folder.path().join("data");

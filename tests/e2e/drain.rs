@@ -1,4 +1,4 @@
-//! What becomes of requests that have not ended when the gateway's time to stop is over.
+//! Requests that have not ended when the drain time is over.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-/// How many requests there are of each kind: 200 together.
+/// The number of requests of each kind: 200 in all.
 const STREAMS: usize = 40;
 const WHOLE: usize = 40;
 const FAN_OUTS: usize = 10;
@@ -24,7 +24,7 @@ const IN_LINE: usize = 59;
 const BODIES: usize = 30;
 const SIGN_INS: usize = 1;
 
-/// Candidates of each fan-out. Half of them are streamed.
+/// The candidates of each fan-out. Half of the fan-outs are streamed.
 const CANDIDATES: usize = 3;
 
 const TURNS: usize = STREAMS + WHOLE + FAN_OUTS * CANDIDATES + TOOLS;
@@ -37,7 +37,7 @@ fn saying(words: &str, more: Value) -> Value {
     body
 }
 
-/// Checks that a stream that was open has one ending, and that this is the gateway's.
+/// Checks that an open stream has ended once, with the gateway's error.
 async fn ends(mut stream: Stream) -> Result<()> {
     let frames = stream.frames().await?;
     let [.., failure, Frame::Done] = frames.as_slice() else {
@@ -63,7 +63,7 @@ fn is_refused(reply: &Reply) -> Result<()> {
     Ok(())
 }
 
-/// Sends half of a body and keeps the other half back, then reads the answer to the end of the connection.
+/// Sends half of a body, and reads the response to the end of the connection.
 async fn half_a_body(gateway: &Gateway) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(gateway.address()).await?;
     let head = format!(
@@ -90,8 +90,8 @@ async fn answer(mut socket: TcpStream) -> Result<()> {
     Ok(())
 }
 
-/// Two hundred requests, all under way when the gateway is told to stop. `hurry`: by a second signal, else by the drain's
-/// deadline.
+/// Two hundred requests that are in progress when the gateway is stopped. `hurry`: by a second signal, else by the drain
+/// timeout.
 async fn two_hundred_endings(drain: &str, hurry: bool) -> Result<()> {
     let url = "https://auth.openai.com/codex/device";
     let code = json!({"type": "chatgptDeviceCode", "loginId": "login-1", "verificationUrl": url, "userCode": "ABCD-1234"});
@@ -123,7 +123,7 @@ async fn two_hundred_endings(drain: &str, hurry: bool) -> Result<()> {
         fan_outs.push(stream);
     }
 
-    // These have no answer yet. As many as find no turn free wait in line.
+    // These have no response yet. Those without a free turn wait in the queue.
     let mut waiting: JoinSet<Result<Reply>> = JoinSet::new();
     let weather = tool("weather");
     let whole = json!({});
@@ -139,7 +139,7 @@ async fn two_hundred_endings(drain: &str, hurry: bool) -> Result<()> {
             if candidates > 1 {
                 body = fan_out(candidates, body);
             }
-            // A stream that has no first word yet is answered as a whole is.
+            // A stream without a first word gets a status, as a whole response does.
             body["stream"] = json!(candidates == 1 && number % 2 == 1);
             let client = client.clone();
             waiting.spawn(async move { client.chat(body).await });
@@ -199,7 +199,7 @@ async fn two_hundred_endings(drain: &str, hurry: bool) -> Result<()> {
 
     let status = gateway.ended().await?;
     ensure!(status.success(), "{status}");
-    // In the log too each has ended once, and in one way.
+    // In the log, each has ended once too.
     let is_chat =
         |line: &&String| line.contains("request over") && line.contains("/v1/chat/completions");
     let log = gateway.log_lines();
@@ -246,14 +246,14 @@ async fn a_head_that_never_ends_holds_nothing_up() -> Result<()> {
     let socket = TcpSocket::new_v4()?;
     socket.set_send_buffer_size(4096)?;
     let mut socket = soon("a connection", socket.connect(gateway.address())).await??;
-    // More than the system keeps for the gateway, so it has read some of it. It takes 408 KiB.
+    // More than the system buffers, so the gateway has read some of it. Its limit of a head is 408 KiB.
     let head = format!(
         "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-long: {}",
         "x".repeat(380 << 10)
     );
     soon("half a head", socket.write_all(head.as_bytes())).await??;
     gateway.signal(Signal::TERM);
-    // The drain's time is 30 s, which is more than a test waits.
+    // The drain timeout is 30 s, longer than a test waits.
     let status = gateway.ended().await?;
     ensure!(status.success(), "{status}");
     Ok(())

@@ -1,5 +1,5 @@
-//! The examples of policies, each as a gateway serves it: Rust on the shipped one, part of a policy, and JavaScript. And
-//! the policy that proofs are made with.
+//! The example policies, each served by a gateway: Rust on the shipped one, a part of a policy, and JavaScript. Also the
+//! stamping policy, with which swaps are proved.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-/// A secret as a model may tell it, in the pieces of a stream.
+/// A secret in the pieces of a stream.
 const SECRET: [&str; 3] = ["sk-pr", "oj-4fT9xQ2mLk8s", "Pz7Wv1Yb3Nc"];
 
-/// How long the dev build may take to compile an engine of JavaScript. Where others compile too it takes some 30 s.
+/// The timeout for the dev build to compile a JavaScript engine: about 30 s on a busy machine.
 const COMPILING: Duration = Duration::from_secs(100);
 
 async fn serve(policy: impl AsRef<Path>, script: Script) -> Result<(FakeCodex, Gateway)> {
@@ -86,7 +86,7 @@ async fn house_voice_without_settings_serves_as_the_shipped_policy_does() -> Res
     Ok(())
 }
 
-/// A gateway with the composed policy, whose candidates say these words; one that says nothing fails.
+/// A gateway with the composed policy, whose candidates have these answers. One without an answer fails.
 async fn composed(answers: &[&str]) -> Result<(FakeCodex, Gateway)> {
     let folder = tempfile::tempdir()?;
     let policy = folder.path().join("majority.wasm");
@@ -199,7 +199,7 @@ async fn haiku_is_a_policy_in_javascript() -> Result<()> {
     Ok(())
 }
 
-/// The file of a build with this stamp.
+/// The component of a build with this stamp.
 fn build(folder: &Path, stamp: &str) -> Result<std::path::PathBuf> {
     let path = folder.join("stamp.wasm");
     std::fs::write(&path, stamped(stamp)?)?;

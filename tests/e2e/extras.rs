@@ -1,4 +1,4 @@
-//! What an answer has besides its words: reasoning, usage, a form that was asked for.
+//! The parts of a response besides its text: reasoning, usage, and the requested format.
 
 use airlock_tests::{FakeCodex, Frame, Gateway, Script, Usage};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! What a client gets when a turn fails: a status before the first byte, a frame after it.
+//! The failure of a turn, as the client receives it: a status before the first byte, a frame after it.
 
 use airlock_tests::{FakeCodex, Frame, Gateway, Script};
 use anyhow::{Context, Result};

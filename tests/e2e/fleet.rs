@@ -1,10 +1,10 @@
-//! The children of Codex: spares, replacements, failures, what an earlier gateway left, and threads ahead of need.
+//! The children of Codex: spares, replacements, failures, orphans of an earlier gateway, and prewarmed threads.
 
 mod hung; // children that do not respond
-mod killed; // children that die at any moment
-mod orphans; // what an earlier gateway left
+mod killed; // children killed at random
+mod orphans; // processes of a killed gateway
 mod prewarm; // threads before they are needed
-mod replaced; // children that make way for others
+mod replaced; // replaced children
 
 use airlock_tests::{Admin, FakeCodex, Gateway, GatewayBuilder, Script, ScriptedResponse};
 use anyhow::{Context, Result};
@@ -17,13 +17,13 @@ fn spared() -> GatewayBuilder {
         .environment("AIRLOCK_FLEET_SPARE", "true")
 }
 
-/// How many children are in this state.
+/// The number of children in this state.
 fn count(fleet: &Value, state: &str) -> usize {
     let children = fleet["children"].as_array().into_iter().flatten();
     children.filter(|child| child["state"] == state).count()
 }
 
-/// The number of the process of the one child in this state.
+/// The process ID of the only child in this state.
 pub(crate) fn pid(fleet: &Value, state: &str) -> Result<u32> {
     let mut children = fleet["children"].as_array().into_iter().flatten();
     let child = children.find(|child| child["state"] == state);
@@ -139,7 +139,7 @@ async fn the_circuit_opens_after_repeated_failures_and_closes_by_a_probe() -> Re
             .as_str()
             .is_some_and(|it| it.contains("airlock doctor"))
     );
-    // It answers at once while the circuit is open, and no probe is made for it.
+    // `/readyz` responds at once while the circuit is open, without a probe.
     let reply = gateway.client().get("/readyz").await?;
     assert_eq!(reply.status.as_u16(), 503, "{}", reply.body);
     admin
@@ -170,7 +170,7 @@ async fn a_codex_that_does_not_keep_up_gets_fewer_turns_at_once() -> Result<()> 
     Ok(())
 }
 
-/// A Codex that is killed the first `times` that it is asked for its version, and then is `fake`.
+/// A Codex that is killed the first `times` that it runs with `--version`, and is `fake` after that.
 fn killed_at_first(fake: &FakeCodex, times: usize) -> Result<std::path::PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
     let program = fake.folder().join("killed");

@@ -1,16 +1,16 @@
-//! Compares the scripted Codex and model with the real Codex.
+//! The scripted Codex and model, compared with the real Codex.
 
-mod fake; // the fake against the real Codex
-mod model; // the model's failures, as the real Codex sees them
-mod own; // what only the fake can do
-mod tools; // calls of tools, fake and real
+mod fake; // turns of the scripted Codex
+mod model; // failures of the scripted model
+mod own; // features of the scripted Codex alone
+mod tools; // calls of tools
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{CodexHome, FakeCodex, Script, ScriptedModel, programs};
 use anyhow::Result;
 use serde_json::Value;
 
-/// Notifications that the real Codex sends at moments of its own, or that nobody reads.
+/// Notifications that the real Codex sends at arbitrary times, or that are not used.
 const INCIDENTAL: [&str; 3] = [
     "account/rateLimits/updated",
     "thread/readState/changed",

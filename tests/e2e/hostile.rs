@@ -1,8 +1,8 @@
-//! Policies that do harm, or cannot be loaded: each has its own clear error, and who is served beside it never notices.
+//! Policies that misbehave or cannot be loaded: each gives a clear error, and other requests are not affected.
 
-mod refused; // what is not loaded, and why
-mod signed; // who vouches for it
-mod worldly; // policies that reach for the outside
+mod refused; // components that are refused
+mod signed; // signatures
+mod worldly; // policies that import WASI
 
 use airlock_tests::policies::stamped;
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, Stream, process};
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 
 const MIB: u64 = 1 << 20;
 
-/// A fault is a request's own affair here: nothing is taken back.
+/// Settings with which faults do not lead to a rollback.
 const FOREVER: &str = "[rollback]\nfaults = 0";
 
-/// A gateway that runs the stamping policy, and a client that is in the middle of its reply.
+/// A gateway with the stamping policy, and a client in the middle of a stream.
 struct Arena {
     gate: Gate,
     beside: Stream,
@@ -49,7 +49,7 @@ impl Arena {
         })
     }
 
-    /// Asks for a whole answer, which must fail, for a reason of which the log says this. More stands in the body.
+    /// Requests a whole response, with these further members. It must fail, with this reason in the log.
     async fn fails(&self, word: &str, why: &str, more: Value) -> Result<()> {
         self.fails_as((500, "policy_failed"), word, why, more).await
     }
@@ -75,7 +75,7 @@ impl Arena {
         self.logged(word, why).await
     }
 
-    /// Asks for a stream, which must end in an error, for a reason of which the log says this.
+    /// Requests a stream, which must end in an error, with this reason in the log.
     async fn stream_fails(&self, word: &str, why: &str) -> Result<()> {
         self.stream_fails_as("policy_failed", word, why).await
     }
@@ -99,7 +99,7 @@ impl Arena {
         self.logged(word, why).await
     }
 
-    /// A line of the log names the request and the reason.
+    /// Checks that a line of the log has the request and the reason.
     async fn logged(&self, word: &str, why: &str) -> Result<()> {
         let log = self.gateway.log().await?;
         let id = id(word);
@@ -111,7 +111,7 @@ impl Arena {
         Ok(())
     }
 
-    /// Who was served all the while is served to the end, and so is who comes next.
+    /// Checks that the open stream is served to its end, and so is a new request.
     async fn holds(mut self) -> Result<()> {
         self.gate.open();
         assert_eq!(self.beside.text().await?, "after");
@@ -122,7 +122,7 @@ impl Arena {
     }
 }
 
-/// What the request is called, in the log too: a beginning of what it says.
+/// The client's id of the request: the beginning of its text.
 fn id(word: &str) -> String {
     let plain = |letter: char| {
         if letter.is_ascii_alphanumeric() {
@@ -192,7 +192,7 @@ async fn a_frame_of_1_gib_costs_its_own_request_alone() -> Result<()> {
 
 #[tokio::test]
 async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
-    // Writing them takes longer than calls have, where the machine is busy.
+    // On a busy machine, writing them takes longer than the time limit of calls.
     let settings = "[sandbox]\nmemory_bytes = \"1GiB\"\ncall_timeout = \"5s\"";
     let arena = Arena::open(settings).await?;
     // 64 frames of 1 MiB for one event.
@@ -201,7 +201,7 @@ async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
         .await?;
     arena.holds().await?;
 
-    // What the model writes is no fault of the policy.
+    // A large output of the model is no fault of the policy.
     let (status, code) = (502, "answer_too_large");
     let arena = Arena::open("[sandbox]\nevent_bytes = \"1KiB\"").await?;
     let long = "x".repeat(20_000);
@@ -214,7 +214,7 @@ async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
     arena
         .stream_fails_as(code, many.trim_end(), "bytes for one request")
         .await?;
-    // A whole answer counts too.
+    // A whole response counts too.
     let long = "y".repeat(5000);
     arena
         .fails_as((status, code), &long, "bytes for one request", json!({}))

@@ -1,7 +1,7 @@
-//! HTTP/1 as it is on the wire, written by hand: forms that no library sends, and connections that close by halves.
+//! HTTP/1 on the wire, written by hand: requests that no library sends, and half-closed connections.
 
 mod forms; // requests that the parser, or a rule of HTTP, refuses
-mod half_closed; // clients that send no more, and read on
+mod half_closed; // half-closed connections
 mod line_ends; // frames that are one line to every client
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-/// A whole response, as it came.
+/// A complete response, as received.
 struct Raw {
     status: u16,
     head: String,
@@ -20,7 +20,7 @@ struct Raw {
 }
 
 impl Raw {
-    /// The value of a header field, or nothing.
+    /// The value of a header field, or an empty string.
     fn header(&self, name: &str) -> &str {
         self.head
             .lines()
@@ -49,7 +49,7 @@ async fn read_to_end(mut socket: TcpStream) -> Result<Raw> {
     parse(&String::from_utf8(bytes)?)
 }
 
-/// One response whose body ends with the connection, or is chunked.
+/// Reads one response whose body ends with the connection, or is chunked.
 fn parse(text: &str) -> Result<Raw> {
     let (head, body) = text
         .split_once("\r\n\r\n")
@@ -70,7 +70,7 @@ fn parse(text: &str) -> Result<Raw> {
     })
 }
 
-/// What chunks hold.
+/// The content of chunks.
 fn dechunked(mut rest: &str) -> Result<String> {
     let mut text = String::new();
     loop {
@@ -96,7 +96,7 @@ fn chat(gateway: &Gateway, stream: bool) -> String {
     )
 }
 
-/// The most that may pass between a client's leaving and the interrupt of its turn.
+/// The longest time between a client's leaving and the interrupt of its turn.
 const PROMPT: Duration = Duration::from_millis(100);
 
 /// Reads up to and including `needle`.
@@ -112,14 +112,14 @@ async fn read_until(socket: &mut TcpStream, needle: &str) -> Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// Reads what is left until the gateway closes the connection.
+/// Reads the rest until the gateway closes the connection.
 async fn read_rest(mut socket: TcpStream) -> Result<String> {
     let mut text = String::new();
     soon("the end of a connection", socket.read_to_string(&mut text)).await??;
     Ok(text)
 }
 
-/// Reads one response with `content-length`. The connection stays.
+/// Reads one response with `content-length`. The connection stays open.
 async fn read_response(socket: &mut TcpStream) -> Result<Raw> {
     let head = read_until(socket, "\r\n\r\n").await?;
     let mut raw = parse(&head)?;

@@ -1,4 +1,4 @@
-//! Images that a model cannot see whole are refused, wherever they stand, before Codex gets them.
+//! Images that a model would not see completely are refused, wherever they occur, before Codex receives them.
 
 use airlock_tests::images::{ANIMATED, STILLS, data_url, shown};
 use airlock_tests::{Conversation, FakeCodex, Gateway, Reply, Script, fan_out, tool};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const WEATHER: &str = "get_weather";
 
-/// Images that Codex would replace by a sentence of its own, or pass on in part, with OpenAI's code for each.
+/// Images that Codex would replace by text or pass on in part, each with OpenAI's error code.
 fn broken() -> Vec<(String, &'static str)> {
     let png = STILLS[0].1;
     vec![
@@ -30,7 +30,7 @@ fn broken() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// A JPEG whose header promises 65535 by 65535 pixels.
+/// A JPEG whose header gives 65535 by 65535 pixels.
 fn endless() -> Vec<u8> {
     let mut jpeg = STILLS[1].1.to_vec();
     let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]);
@@ -40,7 +40,7 @@ fn endless() -> Vec<u8> {
     jpeg
 }
 
-/// Messages with the image in each place that takes one, and the path of that place.
+/// Messages with the image at each position that allows one, and the path of that position.
 fn places(url: &str) -> [(Value, &'static str); 3] {
     let call = json!({"id": "call_1", "type": "function", "function": {"name": WEATHER, "arguments": "{}"}});
     [
@@ -109,7 +109,7 @@ async fn whole_images_of_each_format_reach_codex_as_they_came() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     for (media_type, bytes) in STILLS {
         let url = data_url(media_type, bytes);
-        // The second time it is known.
+        // The second time, the image is known.
         for _ in 0..2 {
             let body = json!({"messages": [{"role": "user", "content": shown(&url)}]});
             assert_eq!(
@@ -162,7 +162,7 @@ async fn data_urls_that_codex_does_not_read_are_refused() -> Result<()> {
     Ok(())
 }
 
-/// A turn that waits for a result is not lost by a broken one.
+/// A parked turn is not lost by a result with a broken image.
 #[tokio::test]
 async fn a_waiting_turn_outlasts_a_broken_result() -> Result<()> {
     let script = Script::new().turn(|turn| turn.call("call_1", WEATHER, "{}").text("Grey."));

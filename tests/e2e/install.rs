@@ -1,4 +1,4 @@
-//! `airlock codex install`: from the registry, and over an npm that fails in each of its ways.
+//! `airlock codex install`: from the registry, and with an npm that fails.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,10 +11,10 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// How long it may take to fetch 100 MB.
+/// The timeout for a download of 100 MB.
 const DOWNLOAD: Duration = Duration::from_secs(110);
 
-/// Where npm puts the binary, and its script.
+/// The paths at which npm installs the binary and its script.
 const BINARY: &str =
     "node_modules/@openai/codex-linux-x64/vendor/x86_64-unknown-linux-musl/bin/codex";
 const SCRIPT: &str = "node_modules/@openai/codex/bin/codex.js";
@@ -25,7 +25,7 @@ struct InstallFolder {
     path: OsString,
 }
 
-/// What the command said, and whether it went well.
+/// The command's output, and whether it succeeded.
 struct Said {
     done: bool,
     out: String,
@@ -33,7 +33,7 @@ struct Said {
 }
 
 impl InstallFolder {
-    /// With this shell script as npm. It runs in the folder to install into.
+    /// With this shell script as npm, which runs in the folder of the installation.
     fn with_npm(script: &str) -> Result<Self> {
         let install = Self::without_npm()?;
         let npm = install.folder.path().join("bin/npm");
@@ -74,7 +74,7 @@ impl InstallFolder {
         said(&mut command).await
     }
 
-    /// What is in the data directory besides the lock.
+    /// The names in the data directory, without the lock.
     fn left(&self) -> Result<Vec<String>> {
         let entries = fs::read_dir(self.data())?.flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
@@ -184,7 +184,7 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
         said.err
     );
 
-    // Where nobody names another, it is the one that is run.
+    // Without another setting, this Codex is run.
     let mut doctor = Command::new(programs::airlock()?);
     doctor
         .args(["doctor", "--protocol", "--data-dir"])

@@ -1,4 +1,4 @@
-//! Clients that go: whatever they wait for, Codex stops working for them.
+//! Clients that leave: at whatever stage, Codex stops working for them.
 
 use airlock_tests::{FakeCodex, Gate, Gateway, Script, Stream};
 use anyhow::{Result, bail};
@@ -130,7 +130,7 @@ async fn thirty_two_clients_leave_at_once_and_all_are_interrupted() -> Result<()
     fake.expect_endings("interrupted", 32).await?;
     fake.expect_count("thread/unsubscribe", 32).await?;
 
-    // Every turn is free again: were one lost, the last of these would wait for it in vain.
+    // Every permit is free again: if one were lost, the last of these requests would never run.
     let stay = json!({"messages": [{"role": "user", "content": "stay"}]});
     let streams = all_talking(&gateway, stay, "ok").await?;
     gate.open();
@@ -140,7 +140,7 @@ async fn thirty_two_clients_leave_at_once_and_all_are_interrupted() -> Result<()
     Ok(())
 }
 
-/// Thirty-two streams that have all said their first words, and run on.
+/// Thirty-two streams that have all sent their first text, and continue.
 async fn all_talking(gateway: &Gateway, body: Value, words: &str) -> Result<Vec<Stream>> {
     let asking = (0..32).map(|_| gateway.client().stream(body.clone()));
     let mut streams = try_join_all(asking).await?;

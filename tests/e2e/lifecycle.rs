@@ -1,4 +1,4 @@
-//! Starting, ending and dying: of the gateway, and of Codex under it.
+//! The start and the end, orderly or not, of the gateway and of the Codex under it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,7 +15,7 @@ async fn without_codex_it_serves_and_says_what_to_do() -> Result<()> {
         .over(PathBuf::from("/nonexistent/codex"))
         .await?;
     assert_eq!(gateway.client().get("/healthz").await?.status, 200);
-    // A completion waits until it is known what Codex is up to; `/readyz` tells at once.
+    // A completion waits until the state of Codex is known; `/readyz` reports at once.
     for reply in [
         gateway.client().chat(json!({})).await?,
         gateway.client().get("/readyz").await?,
@@ -60,10 +60,10 @@ async fn what_is_free_is_given_back_while_it_is_idle() -> Result<()> {
     let gateway = Gateway::with()
         .over(PathBuf::from("/nonexistent/codex"))
         .await?;
-    // The thread that does it is there only where jemalloc has found its settings.
+    // The background thread exists only if jemalloc has found its settings.
     let mut names = Vec::new();
     for thread in std::fs::read_dir(format!("/proc/{}/task", gateway.pid()))? {
-        // One may end meanwhile.
+        // A thread may exit meanwhile.
         names.extend(std::fs::read_to_string(thread?.path().join("comm")).ok());
     }
     assert!(
@@ -307,7 +307,6 @@ async fn a_first_signal_lets_a_running_reply_end() -> Result<()> {
     let mut stream = gateway.client().stream(json!({})).await?;
     assert_eq!(stream.next_text().await?, "before ");
     gateway.signal(Signal::TERM);
-    // It has noticed once it takes no more connections or says so in its answer.
     gateway.logged("signal").await?;
     gate.open();
     let frames = stream.frames().await?;

@@ -1,7 +1,7 @@
-//! Slow, large and many: what is bounded, and whom it touches.
+//! Slow clients, large requests and many of them: what is bounded, and whom a limit affects.
 
 mod bodies; // large, slow and many bodies
-mod connections; // more than there may be
+mod connections; // more connections than the limit
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, process, soon};
 use anyhow::{Context, Result, bail};
@@ -82,7 +82,7 @@ async fn twenty_thousand_deltas_arrive_in_order() -> Result<()> {
     Ok(())
 }
 
-/// It reads neither headers nor frames: 200 MB are on their way to it.
+/// A client that reads neither headers nor frames, while 200 MB are sent to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_costs_bounded_memory_and_slows_nobody() -> Result<()> {
     let script = Script::new()
@@ -112,7 +112,7 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_slows_nobody() -> Re
             format!("You said: {question}")
         );
     }
-    // It is that turn alone that ends for it.
+    // Only that turn ends.
     fake.expect("turn/interrupt").await?;
     fake.expect_endings("interrupted", 1).await?;
     let peak = process::peak(gateway.pid())?;
@@ -123,7 +123,7 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_slows_nobody() -> Re
         peak / MIB
     );
 
-    // Should it read after all, it is told.
+    // If the client reads after all, it receives the error.
     let mut rest = Vec::new();
     soon(
         "the end of what it was sent",
@@ -139,7 +139,7 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_slows_nobody() -> Re
     Ok(())
 }
 
-/// Reads until the stream says that it is done.
+/// Reads until `[DONE]`.
 async fn silent_end(stream: &mut tokio::net::TcpStream, rest: &mut Vec<u8>) -> Result<()> {
     let mut buffer = vec![0; 1 << 16];
     while !rest
@@ -247,7 +247,7 @@ async fn a_large_request_whose_policy_spins_hinders_nobody_and_ends_with_its_cli
         reply = gateway.client().chat(large("hostile:render:loop")) => bail!("an answer: {}", reply?.body),
         answer = beside => assert_eq!(answer?, "You said: small"),
     }
-    // On two processors there is one place for large ones, and it is free again.
+    // On two processors there is one permit for large bodies, which is free again.
     let reply = gateway.client().chat(large("nobody")).await?;
     assert_eq!(reply.status, 200, "{}", reply.body);
     Ok(())
@@ -276,7 +276,7 @@ async fn a_log_that_nobody_reads_makes_no_request_wait() -> Result<()> {
     Ok(())
 }
 
-/// How many lines of the log were lost, as the gateway counts them.
+/// The number of lost log lines, as the gateway counts them.
 async fn lost_lines(gateway: &Gateway) -> Result<u64> {
     let metrics = gateway.admin().metrics().await?;
     let name = "airlock_log_lost_lines_total ";

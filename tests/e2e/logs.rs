@@ -1,13 +1,13 @@
-//! What others choose, in the log: no text of a client's, a model's or a policy's can begin a line of its own, or hide.
+//! Text of clients, models and policies in the log: it can neither begin a line nor hide one.
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-/// A line as the log has them, after what would end the one before.
+/// A forged log line, after characters that might end the line before.
 const FORGED: &str = "x\n2026-01-01T00:00:00.000000Z  INFO airlock: FORGED\r\u{0}\u{1b}[2K\u{85}\u{2028}\u{202e}\u{200b}\u{feff}";
 
-/// Has the forged line said in each way that there is, and gives the log.
+/// Sends the forged line in every field that reaches the log, and returns the log.
 async fn log(settings: &str) -> Result<String> {
     let said = json!({"error": {"message": FORGED, "type": "invalid_request_error"}});
     let fake = FakeCodex::start(
@@ -48,7 +48,7 @@ fn is_unprintable(character: char) -> bool {
 async fn no_text_of_others_begins_a_line_of_the_log() -> Result<()> {
     let log = log("log.filter = \"airlock=debug\"").await?;
     for line in log.lines() {
-        // Time, and level.
+        // Time and level.
         let mut words = line.split_whitespace();
         let time = words.next().unwrap_or_default();
         let level = words.next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What is counted of requests, as Prometheus reads it.
+//! The metrics of requests, as Prometheus scrapes them.
 
 use airlock_tests::{
     Conversation, FakeCodex, Frame, Gate, Gateway, Script, Usage, angle, fan_out, tool,
@@ -6,10 +6,10 @@ use airlock_tests::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-/// What candidates say, and a synthesis is recognised by.
+/// The answer of candidates, by which a synthesis is recognised.
 const DRAFT: &str = "a draft";
 
-/// What each response of the model uses.
+/// The usage of each response of the model.
 const USED: Usage = Usage {
     input: 1000,
     cached: 600,
@@ -41,7 +41,7 @@ async fn streams_whole_answers_and_fan_outs_are_counted() -> Result<()> {
         .measured(&[
             chunks.as_str(),
             "gen_ai_server_request_duration_seconds_count 3",
-            // The one that asks for this.
+            // The request for the metrics.
             r#"http_server_active_requests{route="/metrics"} 1"#,
             r#"http_server_active_requests{route="/v1/chat/completions"} 0"#,
             "gen_ai_server_time_to_first_token_seconds_count 2",
@@ -63,7 +63,7 @@ async fn streams_whole_answers_and_fan_outs_are_counted() -> Result<()> {
             r#"airlock_candidates_total{outcome="failed"} 1"#,
             r#"airlock_candidates_total{outcome="stopped"} 0"#,
             "airlock_synthesis_seconds_count 1",
-            // What has not happened is told too, or its first time would be none to Prometheus.
+            // Series with the value 0 exist too: otherwise Prometheus would miss the first increment.
             r#"airlock_requests_total{route="/v1/chat/completions",status="failed",release="1"} 0"#,
             r#"airlock_policy_faults_total{release="1",kind="trap"} 0"#,
         ])
@@ -83,7 +83,7 @@ async fn candidates_that_are_cut_are_counted_as_stopped() -> Result<()> {
     let gateway = Gateway::with().administered().over_fake(&fake).await?;
     let first = json!({"airlock": {"synthesis": "first"}});
     assert_eq!(gateway.client().fan_out(3, first).await?.text, DRAFT);
-    // A client that leaves while both are at it.
+    // A client that leaves while both turns run.
     let mut stream = gateway
         .client()
         .stream(json!({"parallel_calls": 2}))
@@ -98,7 +98,7 @@ async fn candidates_that_are_cut_are_counted_as_stopped() -> Result<()> {
             r#"airlock_candidates_total{outcome="failed"} 0"#,
             r#"airlock_candidates_total{outcome="stopped"} 4"#,
             "airlock_synthesis_seconds_count 1",
-            // Also of who has left.
+            // Also for a client that has left.
             "airlock_overhead_seconds_count 2",
             r#"airlock_tokens_total{kind="input"} 1000"#,
         ])
@@ -210,7 +210,7 @@ async fn nothing_that_a_client_says_becomes_a_label() -> Result<()> {
             r#"airlock_requests_total{route="/v1/models",status="refused",release=""} 1"#,
             r#"airlock_requests_total{route="/v1/chat/completions",status="refused",release="1"} 1"#,
             r#"airlock_requests_total{route="/v1/chat/completions",status="ok",release="1"} 1"#,
-            // What was refused has not reached Codex.
+            // The refused requests have not reached Codex.
             "airlock_overhead_seconds_count 1",
         ])
         .await?;

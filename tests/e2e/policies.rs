@@ -1,5 +1,5 @@
-//! Policies besides the embedded one: those that misbehave, each of which costs its own request a clean error and nothing
-//! else, and the example that brings a strategy of its own.
+//! Policies besides the embedded one: those that misbehave, each of which fails its own request alone, and the example with a
+//! strategy of its own.
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script};
 use anyhow::{Context, Result};
@@ -84,7 +84,7 @@ async fn a_policy_that_fails_while_it_translates_ends_its_own_reply() -> Result<
         let gate = Gate::new();
         let (fake, gateway) = hostile(&gate).await?;
         let asking = |place: &str| json!({"messages": [{"role": "user", "content": "tell me"}], "user": format!("hostile:{place}:{deed}")});
-        // A client beside it that is in the middle of its own reply.
+        // Another client in the middle of its reply.
         let messages = json!([{"role": "user", "content": "beside"}]);
         let mut beside = gateway
             .client()
@@ -114,7 +114,7 @@ async fn a_policy_that_fails_while_it_translates_ends_its_own_reply() -> Result<
             "You said: fine",
             "{deed}"
         );
-        // Nothing of the failed requests runs on: every turn has ended, in one way or the other.
+        // Every turn of the failed requests has ended.
         fake.expect_count("thread/unsubscribe", 5).await?;
     }
     Ok(())
@@ -140,7 +140,7 @@ async fn a_policy_that_fails_over_how_a_text_goes_on_ends_its_own_reply() -> Res
         for stream in [&mut beside, &mut requested, &mut informed] {
             assert_eq!(stream.next_text().await?, "one ", "{deed}");
         }
-        // The text goes on: one policy is asked how, and another will have to hear of it.
+        // The text continues: `offer` is called after the first piece, `relayed` after the next.
         first.open();
         for stream in [&mut beside, &mut informed] {
             assert_eq!(stream.next_text().await?, "two ", "{deed}");
@@ -178,7 +178,7 @@ async fn a_panel_that_fails_or_breaks_its_contract_is_a_500() -> Result<()> {
     let deeds = DEEDS.map(|deed| format!("hostile:panel:{deed}"));
     let whims = ["wait", "absent", "endless"].map(|whim| format!("hostile:verdict:{whim}"));
     for word in deeds.iter().chain(&whims) {
-        // The scripted Codex repeats what it is told, so each candidate's answer asks for it.
+        // The scripted Codex echoes the prompt, so each candidate's answer triggers the fault.
         let messages = json!([{"role": "user", "content": word}]);
         let body = json!({"parallel_calls": 2, "messages": messages});
         let reply = gateway.client().chat(body).await?;
@@ -214,7 +214,7 @@ async fn a_policy_brings_a_strategy_unknown_to_the_host() -> Result<()> {
     let starts = fake.received("turn/start");
     let last = starts.last().context("no turn")?["params"]["input"].to_string();
     assert!(last.contains("the second forgets"), "{last}");
-    // What the critic used counts to the synthesis.
+    // The critic's usage is part of the synthesis's.
     let consulted = &response.airlock["usage"]["synthesis"]["completion_tokens"];
     assert_eq!(consulted, 2);
     // The shipped strategies are still there.

@@ -1,14 +1,14 @@
-//! The swap proof, smaller: `make proof` runs it in full and publishes its figures.
+//! A smaller run of the swap proof: `make proof` runs it in full and publishes its figures.
 
 use airlock_tests::proof::{Size, swaps};
 use anyhow::Result;
 
-/// How much the gateway may grow here: so early it still warms up.
+/// The allowed growth of memory, in a gateway that still warms up.
 const GROWTH: f64 = 0.5;
 
 #[tokio::test]
 async fn swaps_under_streams_fail_none_mix_none_and_leave_nothing() -> Result<()> {
-    // A swap takes about a millisecond and a reply a hundred, so fewer would be over before the replies have seen three.
+    // A swap takes about a millisecond and a reply a hundred, so with fewer swaps the replies would not span three.
     let size = Size {
         swaps: 3000,
         streams: 10,

@@ -1,17 +1,17 @@
-//! The same on a real Codex, the pinned one or that of `AIRLOCK_TEST_CODEX`, with a scripted model behind it.
+//! Tests on a real Codex, the pinned one or that of `AIRLOCK_TEST_CODEX`, over the scripted model.
 
-mod account; // who is signed in, down to the sign-in servers
-mod answers; // what reaches the model, and what comes back
+mod account; // sign-in, down to the sign-in servers
+mod answers; // what reaches the model, and the responses
 mod failures; // each failure of the model
 mod fan_out; // several candidates, one answer
-mod images; // what Codex can decode, and what the gateway lets through
-mod inputs; // requests as clients really send them
-mod killed; // children that die at any moment
+mod images; // images that Codex can decode
+mod inputs; // requests as real clients send them
+mod killed; // children killed at random
 mod leaving; // interrupts, down to the model's socket
-mod overheard; // Codex with a listener
-mod protocol; // what it says of it
-mod rehearsal; // the scripted model that Airlock brings along
-mod tools; // functions that the client runs
-mod undone;
-mod upstream; // a model out of reach, or one that never ends
-mod verbatim; // words that Codex takes for more than words // a client that would have another policy
+mod protocol; // its schema
+mod recorded; // Codex with a copy of its output
+mod rehearsal; // Airlock's own scripted model
+mod tools; // the client's functions
+mod undone; // a client that tries to get a policy taken back
+mod upstream; // a model that cannot be reached, or that loops
+mod verbatim; // text to which Codex gives a meaning of its own

@@ -1,6 +1,6 @@
-//! What a request may say: what is passed on, ignored and named, and refused.
+//! The content of a request: what is passed on, ignored and named, or refused.
 
-mod attachments; // the host's own names in a body
+mod attachments; // references of the host in a body
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! What is asked again, and what never: Codex's own retries, its overload, and turns that may have run.
+//! Retries: Codex's own, those of an overloaded Codex, and turns that may have run, which are never retried.
 
 use airlock_tests::{FakeCodex, Frame, Gateway, Script, ScriptedResponse};
 use anyhow::{Context, Result};

@@ -1,6 +1,6 @@
-//! Which release serves a request: canaries, shadows, what is taken back by itself, and policies of an older world.
+//! The choice of a request's release: canaries, shadows, automatic rollback, and policies of an older WIT world.
 
-mod attack; // a client that would undo a policy
+mod attack; // a client that tries to get a policy rolled back
 mod back; // rollbacks, and a watched folder
 
 use airlock_tests::policies::{digest, reworded, stamped};
@@ -34,7 +34,7 @@ async fn old_and_new(settings: &str) -> Result<(FakeCodex, Gateway, Admin, Vec<S
     staged(settings, &[stamped(OLD)?, stamped(NEW)?]).await
 }
 
-/// The same, where the old one takes for a word what the new one fails on.
+/// The same, with a text on which the new build fails and the old one does not.
 async fn sound_and_new(settings: &str) -> Result<(FakeCodex, Gateway, Admin, Vec<String>)> {
     let old = reworded(&stamped(OLD)?, "stamp:", "other:")?;
     staged(settings, &[old, stamped(NEW)?]).await
@@ -49,7 +49,7 @@ fn stamp(reply: &Reply) -> Result<&str> {
     stamp.with_context(|| format!("no stamp: {} {}", reply.status, reply.body))
 }
 
-/// The stamps of the replies to these requests, by their ids, many of them at once.
+/// The stamps of the replies to requests with these ids, many of them concurrently.
 async fn stamps(gateway: &Gateway, ids: &[String]) -> Result<Vec<String>> {
     let replies = stream::iter(ids).map(|id| async move {
         let reply = gateway.client().chat_as(id, json!({})).await?;
@@ -59,7 +59,7 @@ async fn stamps(gateway: &Gateway, ids: &[String]) -> Result<Vec<String>> {
     replies.into_iter().collect()
 }
 
-/// Asks for something at which the policy that serves fails.
+/// Sends a request on which the active policy fails.
 async fn fails(gateway: &Gateway) -> Result<()> {
     let reply = gateway.client().chat(saying("stamp:trap:render")).await?;
     ensure!(reply.status == 500, "{} {}", reply.status, reply.body);
@@ -72,7 +72,7 @@ fn ids(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// The share itself is tested on 10,000 ids where it is worked out; here it is what clients see.
+/// The share itself is tested with 10,000 ids beside its code. This test checks it end to end.
 #[tokio::test]
 async fn a_canary_gets_its_share_and_no_more() -> Result<()> {
     let (_fake, gateway, admin, digests) = old_and_new("").await?;
@@ -101,7 +101,7 @@ async fn a_request_that_comes_again_gets_the_same_release() -> Result<()> {
     for _ in 0..3 {
         assert_eq!(stamps(&gateway, &ids).await?, first);
     }
-    // Who had the new release keeps it when its share grows.
+    // Requests on the new release stay on it when its share grows.
     admin.canary("stamp", &digests[1], 70.0).await?;
     let grown = stamps(&gateway, &ids).await?;
     assert!(
@@ -121,7 +121,7 @@ async fn a_canary_that_fails_is_withdrawn() -> Result<()> {
     for _ in 0..2 {
         fails(&gateway).await?;
     }
-    // Too few.
+    // Too few requests.
     assert_eq!(stamp(&gateway.client().chat(json!({})).await?)?, NEW);
     fails(&gateway).await?;
     let report = admin
@@ -140,14 +140,14 @@ async fn an_active_release_that_fails_is_taken_back_once_it_is_too_often() -> Re
     let settings = "[rollback]\nfaults = 3\npercent = 50\nwindow = \"10min\"";
     let (_fake, gateway, admin, digests) = sound_and_new(settings).await?;
     admin.activate("stamp", Some(&digests[1])).await?;
-    // All of them, but too few.
+    // All of them fail, but they are too few.
     for _ in 0..2 {
         fails(&gateway).await?;
     }
     for _ in 0..7 {
         assert_eq!(stamp(&gateway.client().chat(json!({})).await?)?, NEW);
     }
-    // Enough, but too small a share until 7 of 14 have failed.
+    // Enough failures, but too small a share until 7 of 14 have failed.
     for _ in 0..5 {
         fails(&gateway).await?;
     }
@@ -174,9 +174,9 @@ async fn a_shadow_finds_one_word_and_nothing_else() -> Result<()> {
     let active = stamped(OLD)?;
     let builds = [
         active.clone(),
-        // It says other words of itself, and the same to clients.
+        // It differs in its description only, and not for clients.
         reworded(&active, "for proofs.", "for prooves")?,
-        // Whole answers have one word that is not the active one's.
+        // Whole responses differ from the active release's in one word.
         reworded(&active, "\"assistant\"", "\"assistent\"")?,
     ];
     let (_fake, gateway, admin, digests) = staged("", &builds).await?;
@@ -192,7 +192,7 @@ async fn a_shadow_finds_one_word_and_nothing_else() -> Result<()> {
     let same = |report: &Value| report["shadow"]["same"] == 2;
     let report = admin.reported("both answers the same", same).await?;
     assert_eq!(report["shadow"]["different"], json!({}), "{report}");
-    // What a shadow takes is not what clients wait for.
+    // Clients do not wait for a shadow.
     let name = "airlock_policy_call_seconds_count";
     let rendered =
         ["serving", "shadow"].map(|role| format!("{name}{{export=\"render\",role=\"{role}\"}} 2"));
@@ -224,7 +224,7 @@ async fn a_shadow_finds_one_word_and_nothing_else() -> Result<()> {
 #[tokio::test]
 async fn a_shadow_that_fails_disturbs_nobody_and_ends() -> Result<()> {
     let settings = "[sandbox]\ncall_timeout = \"100ms\"\n[rollback]\nfaults = 4";
-    // What is a deed for the shadow is a word for the active release.
+    // The marker triggers a fault in the shadow only.
     let active = reworded(&stamped(OLD)?, "stamp:", "other:")?;
     let (_fake, gateway, admin, digests) = staged(settings, &[active, stamped(NEW)?]).await?;
     admin.shadow("stamp", &digests[1]).await?;

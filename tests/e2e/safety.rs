@@ -1,4 +1,4 @@
-//! Who may ask, and what Codex may do.
+//! Authentication, web origins, and the permissions of Codex.
 
 use airlock_tests::client::send;
 use airlock_tests::{FakeCodex, Gateway, Script, ScriptedResponse};

@@ -1,7 +1,7 @@
-//! The official packages, unmodified: whole, streamed, and errors as their exception classes.
+//! The official packages, unmodified: whole and streamed responses, and errors as their exception classes.
 
 mod inputs; // unusual requests, down to the model
-mod tools; // their helpers for functions
+mod tools; // the packages' helpers for functions
 
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
@@ -13,7 +13,7 @@ use tokio::process::Command;
 
 const KEY: &str = "sk-airlock-for-the-packages";
 
-/// What the scripts ask for.
+/// The model's answers to the scripts.
 fn script(gate: &Gate) -> Script {
     Script::new()
         .when("limited", |turn| turn.fail("rateLimitExceeded", "no"))
@@ -38,7 +38,7 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
         .over_fake(&fake)
         .await?;
     let mut command = asking(program, arguments, &gateway);
-    // Heartbeats are in the scripts' stream once a stream beside it, that is as silent, has had some.
+    // The scripts' stream has heartbeats once another stream, just as silent, has had some.
     let opening = async {
         fake.expect_turn_containing("slowly").await?;
         let messages = json!([{"role": "user", "content": "slowly, too"}]);
@@ -60,7 +60,7 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
     Ok((fake, gateway))
 }
 
-/// A script that asks this gateway.
+/// A script with this gateway as its base URL.
 fn asking(program: PathBuf, arguments: &[&str], gateway: &Gateway) -> Command {
     let base = format!("{}/v1", gateway.client().base());
     let mut command = Command::new(program);

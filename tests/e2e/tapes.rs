@@ -1,4 +1,4 @@
-//! Tapes: recorded by a running gateway, without secrets, and played again on policies.
+//! Tapes: recorded by a running gateway, without secrets, and replayed on policies.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -13,12 +13,12 @@ use tokio::process::Command;
 
 const KEY: &str = "the-operators-own";
 
-/// One in the request, one in the answer: put together here, so that nobody takes them for real ones.
+/// Secrets in the request and in the answer, concatenated here so that scanners do not report them.
 const IN_REQUEST: &str = concat!("sk-", "proj-A1b2C3d4E5f6G7h8I9j0");
 const IN_ANSWER: &str = concat!("ghp_", "Z9y8X7w6V5u4T3s2R1q0P9o8");
 
 async fn gateway() -> Result<(FakeCodex, Gateway)> {
-    // The secret is cut, and so is the batch.
+    // Both the secret and the batch are split.
     let (one, two) = IN_ANSWER.split_at(7);
     let script = Script::new().when("tell me", |turn| {
         turn.text("it is ").text(one).text(two).text(" indeed")
@@ -40,7 +40,7 @@ async fn tapes(admin: &Client) -> Result<Value> {
     Ok(admin.get("/admin/tapes").await?.body)
 }
 
-/// Waits until so many tapes are written.
+/// Waits until this many tapes are written.
 async fn written(admin: &Client, count: u64) -> Result<Value> {
     soon("the tapes", async {
         loop {
@@ -66,7 +66,7 @@ async fn airlock(arguments: &[&std::ffi::OsStr]) -> Result<Output> {
     Ok(soon("the end of the command", command.output()).await??)
 }
 
-/// Plays tapes: the exit code and what is printed.
+/// Replays tapes. Returns the exit code and the output.
 async fn replay(tapes: &Path, more: &[&str]) -> Result<(Option<i32>, String)> {
     let mut arguments = vec!["policy".as_ref(), "replay".as_ref(), tapes.as_os_str()];
     arguments.extend(more.iter().map(|more| more.as_ref() as &std::ffi::OsStr));
@@ -80,7 +80,7 @@ async fn requests_are_recorded_without_secrets_and_played_again() -> Result<()> 
     let (_fake, gateway) = gateway().await?;
     let admin = gateway.client().with_key(KEY);
     let folder = folder(&gateway)?;
-    // Nothing is recorded that nobody asked for.
+    // Nothing is recorded without a request.
     gateway.client().ask("before").await?;
     ensure!(!folder.exists(), "recorded before it was asked to");
 

@@ -1,13 +1,13 @@
-//! Functions that the client runs, on the scripted Codex.
+//! The client's functions on the scripted Codex.
 
-mod broken; // streams that break after a call, or are slow
-mod calling; // what is offered, and what the client gets
-mod candidates; // those of a fan-out, where a policy gives them tools
-mod many; // a thousand that wait
-mod parked; // turns that wait, and go on
-mod rebuilt; // turns that are told anew
-mod refused; // wrong use, and promises that the model breaks
-mod unavailable; // a Codex that cannot be brought to plain functions
+mod broken; // streams that break or pause after a call
+mod calling; // offered functions, and calls
+mod candidates; // candidates of a fan-out with tools
+mod many; // a thousand parked turns
+mod parked; // turns that are parked and resume
+mod rebuilt; // turns that are rebuilt
+mod refused; // invalid uses, and wrong calls of the model
+mod unavailable; // a Codex that cannot offer plain functions
 
 use airlock_tests::{Completion, Conversation, FakeCodex, Gateway, tool};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ const WEATHER: &str = "get_weather";
 const OSLO: &str = r#"{"city":"Oslo"}"#;
 const BERGEN: &str = r#"{"city":"Bergen"}"#;
 
-/// A conversation that offers the weather.
+/// A conversation with the function of the weather.
 fn asking(gateway: &Gateway, question: &str) -> Conversation {
     asking_with(gateway, question, json!({}))
 }
@@ -29,12 +29,12 @@ fn asking_with(gateway: &Gateway, question: &str, mut more: Value) -> Conversati
     Conversation::new(gateway.client(), question, more)
 }
 
-/// How the last request was carried on, and what came of it.
+/// How the turn continued, the finish reason and the text of a reply.
 fn outcome(reply: &Completion) -> (&str, &str, &str) {
     (&reply.turn, &reply.finish_reason, &reply.text)
 }
 
-/// The items that were injected last.
+/// The items of the last `thread/inject_items`.
 fn injected(fake: &FakeCodex) -> Vec<Value> {
     let requests = fake.received("thread/inject_items");
     let items = requests
@@ -43,7 +43,7 @@ fn injected(fake: &FakeCodex) -> Vec<Value> {
     items.cloned().unwrap_or_default()
 }
 
-/// How a call and its result stand in a history.
+/// The items of a call and its result in a history.
 fn called(id: &str, arguments: &str, output: &str) -> [Value; 2] {
     [
         json!({"type": "function_call", "call_id": id, "name": WEATHER, "arguments": arguments}),

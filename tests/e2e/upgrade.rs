@@ -1,4 +1,4 @@
-//! Codexes that speak another protocol: what passes, what is refused, and what is said of it.
+//! Codexes with another protocol: which are accepted, which refused, and what is reported.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,10 +9,10 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A Codex newer than those that were tested.
+/// A Codex that is newer than the tested ones.
 const NEWER: &str = "codex-cli 0.999.0";
 
-/// Both doors say the same: the versions that work, the way out, and nothing of the machine.
+/// Checks both commands' messages: the supported versions and the remedy, and nothing about the machine.
 async fn refusals(gateway: &Gateway) -> Result<()> {
     let chat = gateway.client().chat(json!({})).await?;
     let ready = gateway.client().get("/readyz").await?;
@@ -118,7 +118,7 @@ async fn a_codex_without_a_schema_is_used_if_its_version_was_tested() -> Result<
     Ok(())
 }
 
-/// A program that counts how often it is asked for its protocol, and becomes the fake.
+/// A program that counts how often it exports its schema, and then runs the scripted Codex.
 fn counted(fake: &FakeCodex, folder: &TempDir) -> Result<(PathBuf, PathBuf)> {
     let (program, count) = (folder.path().join("codex"), folder.path().join("count"));
     let text = format!(
@@ -150,7 +150,7 @@ async fn a_binary_is_compared_once_and_another_in_its_place_anew() -> Result<()>
 
     let lacking = Script::new().protocol(|protocol| protocol.remove("turn/interrupt"));
     let lacking = FakeCodex::start(lacking)?;
-    // Another file under the same name: what an upgrade does.
+    // Another file under the same name, as after an upgrade.
     let elsewhere = tempfile::tempdir()?;
     let (newer, _) = counted(&lacking, &elsewhere)?;
     fs::rename(newer, folder.path().join("codex"))?;
@@ -164,7 +164,7 @@ async fn a_binary_is_compared_once_and_another_in_its_place_anew() -> Result<()>
     fake.expect_start().await?;
     soon("a gateway that is ready again", async {
         while gateway.client().get("/readyz").await?.status != 200 {
-            // It says so once the child has told its models.
+            // It reports this once the child has listed its models.
             tokio::task::yield_now().await;
         }
         anyhow::Ok(())

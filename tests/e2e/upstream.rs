@@ -1,4 +1,4 @@
-//! A model that cannot be reached, or that goes round with Codex: what clients get, and what operators see.
+//! A model that cannot be reached, or that loops with Codex: the client's errors and the operator's view.
 
 use airlock_tests::fake::Usage;
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, GatewayBuilder, Script, TurnPlan};
@@ -12,14 +12,14 @@ const ONE: Usage = Usage {
     reasoning: 0,
 };
 
-/// A gateway whose turns wait this long for the model.
+/// A gateway whose turns wait for the model this long.
 fn waiting(model_wait: &str) -> GatewayBuilder {
     Gateway::with()
         .administered()
         .settings(&format!("[limits]\nmodel_wait = \"{model_wait}\""))
 }
 
-/// Codex reports that it has not reached the model and tries again (0.163.0 and 0.169.0).
+/// Codex's report that it has not reached the model and retries (0.163.0 and 0.169.0).
 fn unreachable(turn: TurnPlan) -> TurnPlan {
     turn.notify(
         "error",
@@ -140,7 +140,7 @@ async fn a_model_that_codex_does_not_reach_is_reported_before_the_turn_ends() ->
     let (reply, seen) = tokio::join!(asking, seen);
     seen?;
     let reply = reply?;
-    // Codex's own report says more than its silence.
+    // Codex's own report takes precedence over silence.
     assert_eq!(
         (reply.status.as_u16(), reply.error("code")),
         (502, &json!("upstream_unreachable")),
@@ -164,7 +164,7 @@ async fn a_silent_model_is_reported_within_ten_seconds() -> Result<()> {
             assert!(line.contains("WARN") && line.contains("seconds=8"), "{line}");
         }
     }
-    // It may be slow, so the gateway stays ready, and says what it sees.
+    // The model may only be slow, so the gateway stays ready, and reports the silence.
     let ready = gateway.client().get("/readyz").await?;
     assert_eq!(
         (ready.status.as_u16(), &ready.body["model"]["state"]),

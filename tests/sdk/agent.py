@@ -1,8 +1,8 @@
-"""Lets an agent of pydantic-ai work through a gateway: three rounds of calls, each of which needs the one before.
+"""Runs an agent of pydantic-ai over a gateway: three rounds of calls, each of which depends on the one before.
 
     agent.py BASE_URL API_KEY
 
-Behind the name of a check stands each call's id with the result that was sent for it: what the model must be told.
+The name of a check is followed by each call's id and the result that was sent for it, which the model must receive.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Report(BaseModel):
 
 
 def walked(messages, rounds):
-    """The results in a run, which must have had these rounds of calls and then an answer."""
+    """The results in a run, which must consist of these rounds of calls and then an answer."""
     answers = [message for message in messages if message.kind == "response"]
     made = [[part for part in answer.parts if isinstance(part, ToolCallPart)] for answer in answers]
     calls = [[(part.tool_name, part.args_as_dict()) for part in parts] for parts in made]
@@ -76,7 +76,7 @@ async def streamed():
 
 
 async def stepped():
-    """Node by node, each answer streamed and each call told as an event."""
+    """Node by node, with streamed answers and an event for each call."""
     called = []
     async with agent.iter("three steps") as run:
         async for node in run:
@@ -96,7 +96,7 @@ async def together():
 
 
 async def continued():
-    """A second question on top of a history with calls."""
+    """A second question after a history with calls."""
     first = await agent.run("call two")
     results = walked(first.all_messages(), BOTH)
     run = await agent.run("three steps", message_history=first.all_messages())
@@ -105,7 +105,7 @@ async def continued():
 
 
 async def typed():
-    """A typed answer is a call that must be made: `tool_choice` is `required`."""
+    """A typed answer is a required call: `tool_choice` is `required`."""
     run = await agent.run("report", output_type=Report)
     assert run.output == Report(city="Oslo", degrees=7), run.output
     async with agent.run_stream("report", output_type=Report) as stream:

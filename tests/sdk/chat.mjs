@@ -1,4 +1,4 @@
-// Asks a gateway through the official Node package, and fails where it does not behave as OpenAI's API does.
+// Uses a gateway through the official Node package, and fails if it does not behave like OpenAI's API.
 //
 //     chat.mjs PACKAGE_FOLDER BASE_URL API_KEY
 
@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
 const [folder, baseURL, apiKey] = process.argv.slice(2);
-// The package lies with the other tools, not beside this file.
+// The package is installed with the other tools, not beside this file.
 const { OpenAI } = createRequire(`${folder}/package.json`)("openai");
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 20_000 });
 
@@ -42,7 +42,7 @@ const checks = {
     assert.ok(chunks.at(-1).usage.completion_tokens > 0);
   },
 
-  // Heartbeats between the chunks are no chunks.
+  // Heartbeats between the chunks are skipped.
   async beating() {
     let text = "";
     for await (const chunk of await say("slowly", { stream: true })) {

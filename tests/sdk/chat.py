@@ -1,4 +1,4 @@
-"""Asks a gateway through the official Python package, and fails where it does not behave as OpenAI's API does.
+"""Uses a gateway through the official Python package, and fails if it does not behave like OpenAI's API.
 
     chat.py BASE_URL API_KEY
 """
@@ -45,7 +45,7 @@ def streamed():
 
 
 def beating():
-    """Heartbeats between the chunks are no chunks."""
+    """Heartbeats between the chunks are skipped."""
     text = "".join(chunk.choices[0].delta.content or "" for chunk in say("slowly", stream=True))
     assert text == "before after", text
 

@@ -1,4 +1,4 @@
-"""Reads fan-outs of a gateway through the official Python package, which knows nothing of candidates.
+"""Reads fan-outs of a gateway through the official Python package, which does not know candidates.
 
     fan_out.py BASE_URL API_KEY
 """
@@ -14,7 +14,7 @@ ANSWER = "the one answer"
 
 
 def streamed():
-    """Twenty candidates: the package's user sees the one answer, and may look at the candidates beside it."""
+    """Twenty candidates: the package returns the one answer, with the candidates beside it."""
     with client.chat.completions.create(
         model="gpt-5.5",
         messages=MESSAGES,
@@ -35,7 +35,7 @@ def streamed():
 
 
 def helped():
-    """The helper that puts a stream together puts the same answer together."""
+    """The helper that accumulates a stream gives the same answer."""
     with client.chat.completions.stream(
         model="gpt-5.5", messages=MESSAGES, extra_body={"parallel_calls": 20}
     ) as stream:

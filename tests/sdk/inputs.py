@@ -1,4 +1,4 @@
-"""Sends unusual requests through the official Python package, each without streaming and streamed, and prints what came back.
+"""Sends unusual requests through the official Python package, each without streaming and streamed, and prints the outcomes.
 
     inputs.py GROUP BASE_URL API_KEY
 
@@ -30,7 +30,7 @@ def create(messages, **more):
 
 
 def escaped(messages, stream, **more):
-    """The same in ASCII: the package writes UTF-8, which lone surrogates cannot be written in."""
+    """The JSON in ASCII: the package writes UTF-8, which cannot represent lone surrogates."""
     content = json.dumps({"model": "gpt-5.5", "messages": messages, "stream": stream, **more}).encode()
     options = {"headers": {"content-type": "application/json"}}
     kind, chunks = ChatCompletion, openai.Stream[ChatCompletionChunk]
@@ -44,7 +44,7 @@ def whole(answer):
 
 
 def streamed(chunks):
-    """The deltas put together, and the error that the stream ended with, if one did."""
+    """The concatenated deltas, and the error at the end of the stream, if there is one."""
     text, calls, reasons = None, [], []
     try:
         for choice in (choice for chunk in chunks for choice in chunk.choices):
@@ -60,7 +60,7 @@ def streamed(chunks):
 
 
 def lines(messages, **more):
-    """A stream as clients read it that decode by the header's charset and split where Unicode ends a line."""
+    """A stream as read by clients that decode by the header's charset and split at Unicode's line ends."""
     create = client.chat.completions.with_streaming_response.create
     with create(model="gpt-5.5", messages=messages, stream=True, **more) as response:
         kind = response.headers["content-type"]
@@ -120,7 +120,7 @@ def seen(url):
 
 
 def words():
-    """Words by which Codex brings in a skill."""
+    """Texts by which Codex includes a skill."""
     for text in [
         "draw with $imagegen",
         "use $skill-creator, then $openai-docs.",
@@ -142,7 +142,7 @@ def instructions():
 
 
 def images():
-    """Images whole and broken, and the gateway's own name of one: in a message, in history and in a tool's result."""
+    """Images, valid and broken, and the gateway's reference to one: in a message, in history and in a tool's result."""
     png, jpeg = [(IMAGES / f"still.{kind}").read_bytes() for kind in ["png", "jpeg"]]
     data = {
         "whole PNG": ("png", png),
@@ -160,7 +160,7 @@ def images():
 
 
 def ids():
-    """Ids of calls that are repeated, or that the Responses API refuses."""
+    """Call ids that are repeated, or that the Responses API refuses."""
     rounds = [assistant(None, "f:0"), result("f:0", "one"), assistant(None, "f:0"), result("f:0", "two")]
     both("repeated in a conversation", [user("hi"), *rounds], tools=[TOOL])
     both("repeated in a message", [user("hi"), assistant(None, "f:0", "f:0"), *rounds[1::2]], tools=[TOOL])
@@ -170,7 +170,7 @@ def ids():
 
 
 def text():
-    """Text beyond ASCII, and what Unicode takes for the end of a line."""
+    """Text beyond ASCII, with Unicode's line ends."""
     for name, value in [("beyond ASCII", "Zoë 日本 😀"), ("ends of lines", "\u2028 \u2029 \x85 \x0b \x0c \x1c \x1d \x1e")]:
         both(name, [user(f"a {value} b")])
         show(f"{name}, by lines", True, lines([user(f"a {value} b")]))

@@ -1,18 +1,18 @@
-// Lets the official Node package run functions, and fails where a gateway does not behave as OpenAI's API does.
+// Runs functions with the official Node package, and fails if a gateway does not behave like OpenAI's API.
 //
 //     tools.mjs PACKAGE_FOLDER BASE_URL API_KEY
 //
-// Behind the name of a check stands each call's id with the result that was sent for it: what the model must be told.
+// The name of a check is followed by each call's id and the result that was sent for it, which the model must receive.
 
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 
 const [folder, baseURL, apiKey] = process.argv.slice(2);
-// The package lies with the other tools, not beside this file.
+// The package is installed with the other tools, not beside this file.
 const { OpenAI } = createRequire(`${folder}/package.json`)("openai");
 const client = new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 20_000 });
 
-// Each function knows one more thing, and wants what the one before it told.
+// Each function requires the result of the one before it.
 const home = { Ann: "Oslo" };
 const degrees = { Oslo: "7", Bergen: "9" };
 const clothes = { 7: "coat" };
@@ -44,7 +44,7 @@ const run = (text, more = {}) =>
     ...more,
   });
 
-// The results in the runner's conversation, which must be these rounds of calls and then this text.
+// The results in the runner's conversation, which must consist of these rounds of calls and then this text.
 async function walked(runner, rounds, text) {
   assert.equal(await runner.finalContent(), text);
   const calling = runner.messages.filter((message) => message.tool_calls?.length);

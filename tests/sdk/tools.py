@@ -1,8 +1,8 @@
-"""Calls functions through the official Python package, and fails where a gateway does not behave as OpenAI's API does.
+"""Calls functions through the official Python package, and fails if a gateway does not behave like OpenAI's API.
 
     tools.py BASE_URL API_KEY
 
-Behind the name of a check stands each call's id with the result that was sent for it: what the model must be told.
+The name of a check is followed by each call's id and the result that was sent for it, which the model must receive.
 """
 
 import json
@@ -39,7 +39,7 @@ def said(text):
 
 
 def called(calls, *cities):
-    """The results of these calls, which must be of `weather` for these cities."""
+    """The results of these calls, which must be calls of `weather` for these cities."""
     assert calls, "no calls"
     assert [json.loads(call.function.arguments) for call in calls] == [{"city": city} for city in cities], calls
     assert all(call.type == "function" and call.function.name == "weather" for call in calls), calls
@@ -64,7 +64,7 @@ def choices(stream):
 
 
 def looped():
-    """Two calls in one answer, whose results come in another order."""
+    """Two calls in one answer, with results in another order."""
     messages = said("call two")
     completion = ask(messages)
     ended(completion, None, "tool_calls")
@@ -78,7 +78,7 @@ def looped():
 
 
 def streamed():
-    """The pieces of a call, put together by hand as most clients do."""
+    """The pieces of a call, concatenated as most clients do."""
     messages = said("call two")
     chunks = list(ask(messages, stream=True, stream_options={"include_usage": True}))
     told = choices(chunks)
@@ -106,7 +106,7 @@ def streamed():
 
 
 def helped():
-    """The helper that puts a stream together, and says when the arguments of a call are whole."""
+    """The helper that accumulates a stream, with an event for complete arguments."""
     messages = said("call two")
     with client.chat.completions.stream(model="gpt-5.5", messages=messages, tools=[STRICT]) as stream:
         events = list(stream)
@@ -127,7 +127,7 @@ def helped():
 
 
 def parsed():
-    """Strict functions: the arguments are the model's class, and the parsed message goes back as it is."""
+    """Strict functions: the arguments are parsed into a class, and the parsed message is sent back unchanged."""
     messages = said("call two")
     completion = client.chat.completions.parse(model="gpt-5.5", messages=messages, tools=[STRICT])
     message = completion.choices[0].message
@@ -140,7 +140,7 @@ def parsed():
 
 
 def speaking():
-    """Text before a call stands in the same message."""
+    """Text before a call is in the same message."""
     messages = said("speak, then call")
     completion = ask(messages)
     ended(completion, "Let me look.", "tool_calls")
@@ -156,7 +156,7 @@ def speaking():
 
 
 def replayed():
-    """Calls that were made elsewhere, under ids of another kind, and results in parts."""
+    """Calls of another provider, with ids of another kind, and results in parts."""
     function = {"name": "weather", "arguments": '{"city": "Oslo"}'}
     call = {"id": "toolu_from.elsewhere-1", "type": "function", "function": function}
     parts = [{"type": "text", "text": DEGREES["Oslo"]}]
@@ -167,10 +167,10 @@ def replayed():
 
 
 def chosen():
-    """`tool_choice`: whether to call, and which."""
+    """`tool_choice`: whether to make a call, and of which function."""
     named = {"type": "function", "function": {"name": "weather"}}
     for choice in ["auto", "required", named]:
-        # With a named function OpenAI's reason is `stop`, so none is asked for here.
+        # With a named function OpenAI's reason is `stop`, so no particular reason is expected here.
         message = ask(said("call one"), tool_choice=choice, parallel_tool_calls=False).choices[0].message
         called(message.tool_calls, "Oslo")
     completion = ask(said("call none"), tool_choice="none")
@@ -179,7 +179,7 @@ def chosen():
 
 
 def refused():
-    """What does not fit together is the client's fault, before any model is asked."""
+    """Inconsistent requests are the client's error, before any model request."""
     call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
     result = {"role": "tool", "tool_call_id": "call_2", "content": "7"}
     calling = {"role": "assistant", "content": None, "tool_calls": [call]}

@@ -3,11 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest as _, Sha256};
 
-/// What stands in the component where a stamp goes.
+/// The placeholder that a stamp replaces in the component.
 const BLANK: &[u8] = b"STAMP-0000";
 
-/// The stamping policy (`tests/stamp`) with this stamp, which is ten ASCII characters. An error where the component does
-/// not hold the place for it exactly once.
+/// The stamping policy (`tests/stamp`) with this stamp of ten ASCII characters. Fails unless the component has the placeholder
+/// exactly once.
 pub fn stamped(stamp: &str) -> Result<Vec<u8>> {
     patched(crate::components::STAMP, stamp)
 }
@@ -17,8 +17,7 @@ pub fn earlier(stamp: &str) -> Result<Vec<u8>> {
     patched(crate::components::EARLIER_STAMP, stamp)
 }
 
-/// Puts other words, as long as these, in the place of words wherever the component has them: a policy that differs in
-/// nothing else. An error where it does not have them.
+/// Replaces a text by another of the same length, wherever it occurs in the component. Fails if it does not occur.
 pub fn reworded(component: &[u8], from: &str, to: &str) -> Result<Vec<u8>> {
     ensure!(
         from.len() == to.len() && !from.is_empty(),
@@ -38,7 +37,7 @@ pub fn reworded(component: &[u8], from: &str, to: &str) -> Result<Vec<u8>> {
     Ok(changed)
 }
 
-/// The stamping policy as a build that imports WASI, and reaches for all of it when asked to.
+/// The stamping policy as a build that imports WASI, and uses all of it if a request says so.
 pub fn worldly() -> Result<Vec<u8>> {
     let path = crate::components::WASI_STAMP;
     std::fs::read(path).with_context(|| format!("cannot read {path}"))
@@ -56,7 +55,7 @@ fn patched(path: &str, stamp: &str) -> Result<Vec<u8>> {
     Ok(component)
 }
 
-/// Puts the stamp into its place.
+/// Replaces the placeholder by the stamp.
 fn put(component: &mut [u8], stamp: &str) -> Result<()> {
     ensure!(
         stamp.len() == BLANK.len() && stamp.bytes().all(|byte| byte.is_ascii_graphic()),

@@ -1,4 +1,4 @@
-//! What is measured, and what it is measured with.
+//! The inputs of the measured functions.
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Event, EventKind, Request, Text,
@@ -6,7 +6,7 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
 use airlock_shipped_policy::prompt;
 use airlock_shipped_policy::translate::ReplyTranslator;
 
-/// A line of Codex's as it comes with each word of an answer.
+/// Codex's line for one word of an answer.
 pub(crate) const DELTA: &[u8] = br#"{"method":"item/agentMessage/delta","params":{"threadId":"01a1fc0c-59a5-7b42-ad52-bb118be20df7","turnId":"01a1fc0c-59be-7d53-b01b-92c67cef909c","itemId":"msg_resp_000002_0","delta":" word"},"emittedAtMs":1795230030363}"#;
 
 /// The line that ends a turn.
@@ -15,18 +15,18 @@ pub(crate) const COMPLETED: &[u8] = br#"{"method":"turn/completed","params":{"th
 /// A frame of an answer, without its name.
 pub(crate) const FRAME: &str = r#"{"id":"chatcmpl-01a1fc0c59a57b42ad52bb118be20df7","object":"chat.completion.chunk","created":1795230030,"model":"gpt-5.5","choices":[{"index":0,"delta":{"content":" word"},"finish_reason":null}]}"#;
 
-/// What stands around a piece of a text in such a frame.
+/// The JSON before and after the text in such a frame.
 pub(crate) const AROUND: [&str; 2] = [
     r#"{"id":"chatcmpl-01a1fc0c59a57b42ad52bb118be20df7","object":"chat.completion.chunk","created":1795230030,"model":"gpt-5.5","choices":[{"index":0,"delta":{"content":"#,
     r#"},"finish_reason":null}]}"#,
 ];
 
-/// Tells a piece as the host does by itself.
+/// Writes a piece by a pattern, as the host does without the policy.
 pub(crate) fn relay([before, after]: [&str; 2]) -> String {
     airlock_wire::sse::piece(before, " word", after).unwrap()
 }
 
-/// A request of about so many bytes, which is not refused.
+/// A valid request of about this many bytes.
 pub(crate) fn request(bytes: usize) -> Request {
     let filler = "All work and no play. ".repeat(bytes / 22);
     let request = Request {
@@ -44,10 +44,10 @@ pub(crate) fn request(bytes: usize) -> Request {
     request
 }
 
-/// A reply that has begun, and what it is fed next.
+/// A reply that has begun, and the next events.
 pub(crate) type Begun = (ReplyTranslator, Vec<Event>);
 
-/// A reply that has begun, and so many pieces of text for it.
+/// A reply that has begun, and this many pieces of text for it.
 pub(crate) fn reply(events: usize) -> Begun {
     let mut reply = ReplyTranslator::new(&Context {
         id: "req_counts".to_owned(),

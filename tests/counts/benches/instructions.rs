@@ -1,7 +1,6 @@
-//! What the hot pieces cost natively, in instructions. `make counts` holds it against the baseline.
+//! The native cost of the hot functions, in instructions. `make counts` compares it with the baseline.
 //!
-//! Each function is run once, under Callgrind. What its arguments take, and what it takes to drop what it returns, is
-//! not counted.
+//! Each function is run once, under Callgrind. Making its arguments and dropping its results are not counted.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -64,7 +63,7 @@ library_benchmark_group!(
 );
 
 main!(
-    // The caches are not simulated: it is instructions that a noisy machine cannot change.
+    // Caches are not simulated: unlike instructions, misses vary between machines.
     config = LibraryBenchmarkConfig::default().tool(Callgrind::with_args(["--cache-sim=no"])),
     library_benchmark_groups = pieces
 );

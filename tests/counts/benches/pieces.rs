@@ -1,4 +1,4 @@
-//! What the hot pieces cost natively, in time: `cargo bench -p airlock-counts`.
+//! The native cost of the hot functions, in time: `cargo bench -p airlock-counts`.
 #![allow(
     clippy::unwrap_used,
     missing_docs,

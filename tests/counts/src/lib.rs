@@ -19,7 +19,7 @@ pub type Counts = BTreeMap<String, u64>;
 /// baseline.
 ///
 /// # Errors
-/// One has grown, is new, or was not counted; or the file cannot be read, or written.
+/// A count has grown, is new, or is missing; or the file cannot be read or written.
 pub fn hold(file: &Path, counted: &Counts) -> Result<String> {
     let text = fs::read_to_string(file).with_context(|| format!("no {}", file.display()))?;
     let baseline: Counts =
@@ -46,7 +46,7 @@ fn blesses() -> bool {
     std::env::var_os("AIRLOCK_BLESS").is_some()
 }
 
-/// A table for people, and whether the baseline holds.
+/// A table to print, and whether the baseline holds.
 struct Verdict {
     report: String,
     holds: bool,
@@ -89,7 +89,7 @@ fn remark(before: Option<&u64>, now: Option<&u64>) -> Remark {
     };
     let tolerance = before * u128::from(TOLERANCE);
     let share = |difference: u128| {
-        // For people: a tenth of a hundredth is enough.
+        // A tenth of a percent is precise enough to print.
         let tenths = difference * 1000 / before.max(1);
         format!("{}.{} %", tenths / 10, tenths % 10)
     };
@@ -108,7 +108,7 @@ fn remark(before: Option<&u64>, now: Option<&u64>) -> Remark {
     }
 }
 
-/// The file with other counts, under the remarks that it began with.
+/// The file with new counts, below its leading comments.
 fn written(before: &str, counted: &Counts) -> String {
     let remarks = before.lines().take_while(|line| line.starts_with('#'));
     let mut text: String = remarks.flat_map(|line| [line, "\n"]).collect();

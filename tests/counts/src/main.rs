@@ -8,7 +8,7 @@ use airlock_counts::{Counts, hold};
 use anyhow::{Context as _, Result, ensure};
 use serde::Deserialize;
 
-/// One function that was counted, as Gungraun 0.20 tells it.
+/// The summary of one function, as Gungraun 0.20 reports it.
 #[derive(Deserialize)]
 struct Summary {
     function_name: String,
@@ -66,7 +66,7 @@ fn held() -> Result<String> {
     hold(&file, &counts(&summaries)?)
 }
 
-/// Reads the summaries, which stand one after the other.
+/// Parses concatenated summaries.
 fn counts(summaries: &str) -> Result<Counts> {
     let mut counts = Counts::new();
     for summary in serde_json::Deserializer::from_str(summaries).into_iter() {

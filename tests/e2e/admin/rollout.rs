@@ -1,4 +1,4 @@
-//! Canaries, shadows, and what is taken back because it fails.
+//! Canaries, shadows, and releases that are taken back because they fail.
 
 use super::*;
 
@@ -37,7 +37,7 @@ async fn a_canary_serves_its_share_until_it_is_ended() -> Result<()> {
         &[r#"airlock_canary_requests_total{release="2"} 1"#],
     )
     .await?;
-    // A list of models is a request like others.
+    // Requests for the list of models count too.
     assert_eq!(gateway.client().get("/v1/models").await?.status, 200);
     let lines = [
         r#"airlock_canary_requests_total{release="2"} 2"#,
@@ -97,7 +97,7 @@ async fn what_fails_too_often_is_taken_back() -> Result<()> {
         text(last, "reason").contains("hostile failed 3 times"),
         "{last}"
     );
-    // The shipped policy knows no such words.
+    // The shipped policy gives these words no meaning.
     let reply = gateway
         .client()
         .chat(json!({"user": "hostile:render:trap"}))

@@ -1,4 +1,4 @@
-//! One policy in place of another, while requests run and over restarts.
+//! Swaps of policies, during requests and across restarts.
 
 use airlock_tests::Gate;
 use rustix::process::Signal;
@@ -65,7 +65,7 @@ async fn policies_are_activated_by_name_and_digest_and_rolled_back() -> Result<(
             ("critique", "me")
         ]
     );
-    // A build that comes again is the release that it was.
+    // A build that is loaded again is the same release.
     assert_eq!(report["releases"].as_array().map(Vec::len), Some(2));
     let lines = [
         "airlock_policy_swaps_total 3",
@@ -132,7 +132,7 @@ async fn what_was_active_is_active_after_a_restart() -> Result<()> {
     put_critique(&gateway)?;
     let digest = activated(&gateway, "critique", None).await?;
     let before = report(&gateway).await?;
-    // What it was loaded from is another policy now.
+    // The file of the active build has another policy now.
     put(
         &gateway,
         "critique.wasm",
@@ -148,7 +148,7 @@ async fn what_was_active_is_active_after_a_restart() -> Result<()> {
     assert_eq!(after["active"], before["active"]);
     assert_eq!(release(&after, "critique")?["digest"], digest.as_str());
     assert_eq!(strategy(&gateway).await?, "critique");
-    // By its name it is what the file is now.
+    // Without a digest, the name selects the file's present build.
     assert_ne!(activated(&gateway, "critique", None).await?, digest);
     let back = ask(
         &gateway,

@@ -1,4 +1,4 @@
-//! A Codex that hangs, and one that is installed where another data folder is.
+//! A Codex that hangs, that exits at its start, and one that is installed under another data folder.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -49,7 +49,7 @@ async fn a_codex_that_hangs_before_it_says_its_version_is_named() -> Result<()> 
     setup.has_fault("binary", &text, true).await
 }
 
-/// The policy guide serves with `--data-dir try`, after `airlock codex install` without it.
+/// As in the policy guide: it serves with `--data-dir try`, after `airlock codex install` without that option.
 #[tokio::test]
 async fn an_installed_codex_is_found_whatever_the_data_folder_is() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
@@ -72,7 +72,7 @@ async fn an_installed_codex_is_found_whatever_the_data_folder_is() -> Result<()>
     fs::write(installed.join("codex/bin/codex.js"), "")?;
     let binary = installed.join(binary).join("codex");
     fs::copy(fake.binary(), &binary)?;
-    // Its script needs a shell, which is not looked for in PATH.
+    // The script needs a shell, which is not searched for in PATH.
     let doctor = setup.doctor().await?;
     let line = format!("ok    binary       {}", binary.display());
     assert!(doctor.out.lines().any(|it| it == line), "{}", doctor.out);

@@ -1,4 +1,4 @@
-//! The data folder: in the place of a file, not writable, on a full disk.
+//! A data folder that is a file, is not writable, or is on a full disk.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,7 +22,7 @@ async fn a_file_in_the_place_of_the_data_folder_is_named() -> Result<()> {
     );
     setup.has_fault("data", &text, false).await?;
     fs::remove_file(setup.data())?;
-    // The same above it.
+    // A file in place of its parent.
     let below = setup.data().join("airlock");
     fs::write(setup.data(), "")?;
     let setup = setup.environment("AIRLOCK_DATA_DIR", &below);
@@ -66,7 +66,7 @@ async fn a_home_of_codexs_that_somebody_else_made_is_named() -> Result<()> {
     setup.has_fault("home", &text, false).await
 }
 
-/// No file can grow, which is all that a full disk comes to; and works wherever there is a shell.
+/// A limit of zero on the size of files has the effect of a full disk, and needs only a shell.
 #[tokio::test]
 async fn a_limit_of_zero_for_files_is_named() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
@@ -78,12 +78,12 @@ async fn a_limit_of_zero_for_files_is_named() -> Result<()> {
         setup.data().display()
     );
     setup.has_fault("data", &text, false).await?;
-    // Nothing of the attempt is left.
+    // The attempt leaves no file behind.
     assert_eq!(fs::read_dir(setup.data())?.count(), 0);
     Ok(())
 }
 
-/// A disk that is really full. It takes a namespace of its own, which not every machine gives.
+/// A disk that is really full. It needs a mount namespace, which not every machine allows.
 #[tokio::test]
 async fn a_full_disk_is_named() -> Result<()> {
     let mounting = "mount -t tmpfs -o size=32k tmpfs \"$DISK\" && exec \"$0\" \"$@\"";

@@ -1,4 +1,4 @@
-//! The login: missing, unreadable, no login at all, in a keyring, or printed by a program that is not there.
+//! A login that is missing, unreadable or invalid, is in a keyring, or comes from a program that cannot run.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ fn signed_out() -> Result<FakeCodex> {
     Ok(fake)
 }
 
-/// The command that signs this set-up in.
+/// The command that signs in to this installation.
 fn login(setup: &Setup, fake: &FakeCodex) -> String {
     format!(
         "airlock login --listen 127.0.0.1:0 --data-dir {} --codex-bin {}",
@@ -83,7 +83,7 @@ async fn a_login_that_cannot_be_read_is_named_with_its_file() -> Result<()> {
     fs::set_permissions(&folder, Permissions::from_mode(0o000))?;
     unreadable(&setup, &fake, &file).await?;
     fs::set_permissions(&folder, Permissions::from_mode(0o755))?;
-    // Not even whether there is one can be seen.
+    // It cannot even be seen whether there is a login.
     fs::set_permissions(&home, Permissions::from_mode(0o000))?;
     unreadable(&setup, &fake, &folder).await?;
     fs::set_permissions(&home, Permissions::from_mode(0o755))?;
@@ -159,7 +159,7 @@ async fn a_program_for_tokens_that_cannot_run_is_named_and_nothing_else() -> Res
     );
     setup.has_fault("tokens", &text, true).await?;
 
-    // One that runs, and fails.
+    // A program that runs, and fails.
     fs::set_permissions(&program, Permissions::from_mode(0o755))?;
     let doctor = setup
         .run("doctor", &["--listen", "127.0.0.1:0", "--json"])

@@ -1,4 +1,4 @@
-//! An address that is taken: by a gateway with this data folder, by another gateway, by a stranger.
+//! An address in use: by a gateway with this data folder, by another gateway, or by another program.
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
@@ -48,7 +48,7 @@ async fn doctor_knows_the_gateway_that_runs() -> Result<()> {
     assert!(serve.err.lines().any(|it| it == text), "{}", serve.err);
     assert_eq!(serve.code, Some(1));
 
-    // What it says of its folder is no path.
+    // It identifies its folder without the path.
     let health = gateway.client().get("/healthz").await?;
     let data = health.body["data"].as_str().unwrap_or_default();
     let is_digit = |byte: u8| byte.is_ascii_hexdigit();
@@ -67,7 +67,7 @@ async fn another_gateway_and_another_program_are_named() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let stranger = TcpListener::bind("127.0.0.1:0").await?;
     let address = stranger.local_addr()?;
-    // One that hangs up; those that answer are tried in `command/port.rs`.
+    // A program that closes the connection. Programs that answer are tested in `command/port.rs`.
     let mut hanging_up = JoinSet::new();
     hanging_up.spawn(async move { while stranger.accept().await.is_ok() {} });
     let another = format!(

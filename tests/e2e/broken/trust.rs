@@ -1,4 +1,4 @@
-//! No certificates to trust a server by, and a model's server that cannot be reached.
+//! A machine without root certificates, and a model's server that cannot be reached.
 
 use std::fs;
 use std::net::TcpListener;
@@ -41,7 +41,7 @@ async fn a_model_that_cannot_be_reached_is_named() -> Result<()> {
     );
     assert_eq!(doctor.code, Some(0));
 
-    // A port that nobody listens on any more.
+    // A port without a listener.
     let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let theirs = setup.folder.path().join("theirs");
     fs::create_dir(&theirs)?;

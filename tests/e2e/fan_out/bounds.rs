@@ -1,4 +1,4 @@
-//! How many candidates at once, how long they may wait, and how much they may say.
+//! The limits of a fan-out: concurrent candidates, waiting time, text, and memory.
 
 use airlock_tests::{
     FakeCodex, FanOut, Frame, Gate, Gateway, Script, angle, fan_out, process, soon,
@@ -24,7 +24,7 @@ async fn more_candidates_than_turns_are_refused_at_once() -> Result<()> {
         .settings("[limits]\nturns = 2")
         .over_fake(&fake)
         .await?;
-    // Whatever else runs: it is not a matter of waiting.
+    // It is refused at once, whatever else runs.
     let mut running = gateway.client().stream(json!({})).await?;
     running.next_text().await?;
     for stream in [false, true] {
@@ -61,7 +61,7 @@ async fn a_fan_out_takes_its_turns_together_or_waits() -> Result<()> {
     let first = gateway.client().chat(fan_out(2, json!({})));
     let rest = async {
         fake.expect_count("turn/start", 2).await?;
-        // One turn is free, and each of these wants two: one waits in line, one is refused.
+        // One turn is free, and each of these needs two: one waits in the queue, one is refused.
         let (one, two) = (
             gateway.client().chat(fan_out(2, json!({}))),
             gateway.client().chat(fan_out(2, json!({}))),
@@ -178,7 +178,7 @@ async fn a_fan_out_that_says_too_much_loses_who_goes_over() -> Result<()> {
         frames.extend(stream.frames_until(Frame::closes_tab).await?);
         gate.open();
     }
-    // Read before there is more, so that it is not the wait for a slow client that ends it.
+    // Read before more is sent, so that the turn does not end because of a slow client.
     let talks = |frame: &Frame| frame.tool_event().is_some_and(|event| event["tab"] == 3);
     frames.extend(stream.frames_until(talks).await?);
     more.open();
@@ -203,7 +203,7 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let reply = gateway.client().chat(fan_out(2, json!({}))).await?;
     assert_eq!(reply.text()?, "the answer");
-    // Marks such as `<` and `[` are in it, so it is injected.
+    // It contains marks such as `<` and `[`, so it is injected.
     let injected = fake.received("thread/inject_items");
     let items = injected
         .iter()
@@ -220,7 +220,7 @@ async fn what_the_judge_is_given_fits_codex() -> Result<()> {
     Ok(())
 }
 
-/// It reads neither headers nor frames: up to 20 MB are on their way to it.
+/// A client that reads neither headers nor frames, while up to 20 MB are sent to it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_that_never_reads_costs_bounded_memory_and_receives_the_end() -> Result<()> {
     let script = Script::new()
@@ -264,14 +264,14 @@ async fn a_client_that_never_reads_costs_bounded_memory_and_receives_the_end() -
     Ok(())
 }
 
-/// Twenty candidates are shown the same image of 12 MiB: they share it, and are not told it all at once.
+/// Twenty candidates with the same image of 12 MiB share it, and it is not sent to all at once.
 #[tokio::test]
 async fn a_large_image_is_not_held_for_each_candidate() -> Result<()> {
     let fake = FakeCodex::start(Script::new().when("what is this", |turn| turn.text("an image")))?;
     let gateway = Gateway::over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("warm up").await?, "You said: warm up");
     let before = process::resident(gateway.pid())?;
-    // A PNG of one pixel, and then as many zeros, which decoders leave alone.
+    // A PNG of one pixel, followed by zeros, which decoders ignore.
     let image = [PIXEL.trim_end_matches('='), "AA", &"A".repeat(12 << 20)].concat();
     let content = json!([{"type": "text", "text": "what is this?"}, {"type": "image_url", "image_url": {"url": image}}]);
     let messages = json!([{"role": "user", "content": content}]);
@@ -288,7 +288,7 @@ async fn a_large_image_is_not_held_for_each_candidate() -> Result<()> {
     Ok(())
 }
 
-/// The verdict stops the losers, and their places are free, although the client has not taken what was said before.
+/// The verdict stops the losers and frees their permits, although the client has not read the earlier frames.
 #[tokio::test]
 async fn a_verdict_does_not_wait_for_its_client_to_read() -> Result<()> {
     let script = Script::new()
@@ -314,7 +314,7 @@ async fn a_verdict_does_not_wait_for_its_client_to_read() -> Result<()> {
     Ok(())
 }
 
-/// The same where the panel traps: there is no verdict, but an end.
+/// The same for a panel that traps, which ends the request without a verdict.
 #[tokio::test]
 async fn a_panel_that_fails_frees_its_places_though_nobody_reads() -> Result<()> {
     let script = Script::new().when("never read", |turn| {
@@ -335,7 +335,7 @@ async fn a_panel_that_fails_frees_its_places_though_nobody_reads() -> Result<()>
     Ok(())
 }
 
-/// Sends a streamed fan-out over a connection with little room, and reads nothing of what comes back.
+/// Sends a streamed fan-out over a connection with small buffers, and reads nothing of the response.
 async fn ask_without_reading(
     gateway: &Gateway,
     candidates: usize,

@@ -1,4 +1,4 @@
-//! Candidates on the stream, as they come.
+//! Candidates in the stream, as their events come.
 
 use std::collections::HashSet;
 
@@ -175,7 +175,7 @@ async fn a_stream_beats_while_its_candidates_think() -> Result<()> {
     while beats < 3 {
         match stream.next().await? {
             Some(Frame::Comment(text)) if text == "ping" => beats += 1,
-            // The tabs that were opened are told with the headers.
+            // The tabs of started candidates are sent with the headers.
             Some(frame) => ensure!(frame.error().is_none(), "{frame:?}"),
             None => anyhow::bail!("the stream ended"),
         }

@@ -1,4 +1,4 @@
-//! What a request may say of a fan-out, and what it may not.
+//! The parameters of a fan-out: valid, refused and ignored.
 
 use airlock_tests::client::send;
 use airlock_tests::{FakeCodex, Gateway, Script, fan_out};
@@ -122,7 +122,7 @@ async fn candidates_have_a_model_and_an_effort_of_their_own() -> Result<()> {
     Ok(())
 }
 
-/// The bytes of an answer, but for what differs from any answer to any other.
+/// The text of a response without the fields that differ between any two.
 fn bytes(text: &str) -> Result<String> {
     let whole = text.strip_prefix("data: ").unwrap_or(text);
     let first: Value = serde_json::from_str(whole.lines().next().context("nothing")?)?;
@@ -133,7 +133,7 @@ fn bytes(text: &str) -> Result<String> {
 
 #[tokio::test]
 async fn one_candidate_is_a_plain_request() -> Result<()> {
-    // One delta: how many of several come in one chunk is a matter of time.
+    // One delta: the number of deltas in a chunk depends on timing.
     let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text("Hello.")))?;
     let gateway = Gateway::over_fake(&fake).await?;
     for more in [json!({}), json!({"stream": true})] {
@@ -156,7 +156,7 @@ async fn one_candidate_is_a_plain_request() -> Result<()> {
         assert_eq!(answers[0], answers[1]);
         assert_eq!(answers[0], answers[2]);
     }
-    // What Codex was asked is the same, too.
+    // The requests to Codex are equal too.
     let mut inputs = fake.received("turn/start");
     let plain = inputs.remove(0)["params"]["input"].take();
     assert_eq!(plain[0]["text"], "hi");
@@ -203,7 +203,7 @@ async fn a_candidates_own_request_cannot_fan_out_again() -> Result<()> {
             .json(&body);
         send(request).await
     };
-    // How a gateway behind a home's provider is told, what Codex sends by itself, and a thread that runs here.
+    // The gateway's own header, Codex's `originator`, and the id of a thread that runs here.
     let marks = [
         ("x-airlock-depth", "1"),
         ("originator", "airlock"),

@@ -1,4 +1,4 @@
-//! Candidates and syntheses that fail, and clients that go: what it costs, and what it does not.
+//! Failures of some candidates or of the synthesis, and clients that leave.
 
 use airlock_tests::{FakeCodex, FanOut, Gate, Gateway, Script, TabEnd, TurnPlan, angle, fan_out};
 use anyhow::{Context, Result, bail};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{DRAFT, draft, drafts, is_candidate};
 
-/// What no client may read.
+/// A text that no client may receive.
 const SECRET: &str = "sk-upstream-secret in /home/someone";
 
 #[tokio::test]

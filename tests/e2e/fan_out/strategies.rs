@@ -1,4 +1,4 @@
-//! How the answer comes about: merged, judged, voted for or simply first, with a quorum or a deadline.
+//! The strategies of a fan-out: merge, judge, vote and first, with a quorum or a deadline.
 
 use airlock_tests::{FakeCodex, FanOut, Frame, Gate, Gateway, Script, angle, fan_out};
 use anyhow::{Context, Result};
@@ -29,7 +29,7 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
     for candidate in 1..=3 {
         assert!(input.contains(&draft(candidate)), "{input}");
     }
-    // Everybody has the whole conversation as items of their own thread.
+    // Each turn has the whole conversation as items of its own thread.
     let injected = fake.received("thread/inject_items");
     assert_eq!(injected.len(), 4);
     for items in injected {
@@ -87,7 +87,7 @@ async fn judge_picks_the_best_and_says_why() -> Result<()> {
         Some(3),
         "{schema}"
     );
-    // What the judge says is not the answer.
+    // The judge's text is not the answer.
     assert!(!response.text.contains("best"));
     Ok(())
 }
@@ -132,7 +132,7 @@ async fn vote_takes_the_majority_without_asking_a_model() -> Result<()> {
         synthesis["votes"][0],
         json!({"candidates": [1, 2], "count": 2})
     );
-    // Two of three are enough: the third is not waited for.
+    // Two of three suffice, without waiting for the third.
     fake.expect_endings("interrupted", 1).await?;
     assert_eq!(response.failed(3), Some("interrupted"));
     assert_eq!(fake.received("turn/start").len(), 3);

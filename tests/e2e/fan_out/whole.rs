@@ -1,4 +1,4 @@
-//! What an answer that is not streamed tells of its candidates, and what either kind tells of tokens.
+//! The body of a fan-out that is not streamed: its candidates, and the usage in both forms of response.
 
 use airlock_tests::{FakeCodex, Gateway, Script, TabEnd, Usage, angle, fan_out};
 use anyhow::{Result, bail};

@@ -1,4 +1,4 @@
-//! A child that hangs: another takes the turns that it has not begun, and those that it has end once.
+//! A hung child: turns that it has not begun move to another child, and those that it runs end once.
 
 use airlock_tests::process::{Process, signal};
 use airlock_tests::{FakeCodex, Frame, PATIENCE, Script};
@@ -10,7 +10,7 @@ use super::{complete, pid, spared};
 
 #[tokio::test]
 async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
-    // With a thread that was started ahead, `turn/start` is the first that the child would be sent.
+    // With a prewarmed thread, `turn/start` is the first message to the child.
     for ahead in ["0", "2"] {
         let fake = FakeCodex::start(Script::new())?;
         let gateway = spared()
@@ -19,7 +19,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
             .await?;
         let admin = gateway.admin();
         complete(&admin).await?;
-        // The second of two that are alike has a thread started ahead of the next.
+        // The second of two equal requests has a thread prewarmed for the next one.
         for question in ["zero", "one"] {
             let answer = gateway.client().ask(question).await?;
             assert_eq!(answer, format!("You said: {question}"));
@@ -37,7 +37,7 @@ async fn a_turn_that_a_hung_child_has_not_begun_is_the_spares() -> Result<()> {
         let (hung, spare) = (pid(&fleet, "serving")?, pid(&fleet, "spare")?);
         let process = Process::open(hung).context("the child that serves")?;
         signal(hung, Signal::STOP);
-        // A child that has written something within the last 200 ms is taken to be alive.
+        // A child that has written something within the last 200 ms counts as alive.
         let is_quiet = |fleet: &serde_json::Value| {
             let mut children = fleet["children"].as_array().into_iter().flatten();
             children.any(|child| child["pid"] == hung && child["quiet_ms"].as_u64() > Some(200))
@@ -101,7 +101,7 @@ async fn a_child_that_was_stopped_for_a_while_ends_its_turns() -> Result<()> {
     let mut stream = gateway.client().stream(first).await?;
     assert_eq!(stream.next_text().await?, "Hel");
     signal(hung, Signal::STOP);
-    // Found by a request, which the spare answers.
+    // A request detects it, and the spare answers.
     assert_eq!(gateway.client().ask("second").await?, "You said: second");
     signal(hung, Signal::CONT);
     gate.open();

@@ -1,4 +1,4 @@
-//! Children that are killed at any moment: each request ends exactly once, and none is run twice.
+//! Children killed at random: each request ends exactly once, and none runs twice.
 
 use std::collections::HashMap;
 
@@ -30,7 +30,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
         if whole {
             anyhow::ensure!(reply.text()? == "abc", "{}", reply.body);
         } else {
-            // The turn had begun, or no child was left: never anything else.
+            // The only failures: the turn had begun, or no child was left.
             let code = reply.error("code");
             anyhow::ensure!(
                 ["codex_exited", "codex_starting", "codex_failing"]
@@ -44,7 +44,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
     });
     let all = requests.buffer_unordered(6).collect::<Vec<Result<bool>>>();
     let killer = async {
-        // Whenever some more turns have begun, whoever serves is killed.
+        // Kills the serving child whenever some more turns have begun.
         for round in 1.. {
             if fake.expect_count("turn/start", round * 20).await.is_err() {
                 break;
@@ -53,7 +53,7 @@ async fn each_request_ends_once_and_none_runs_twice() -> Result<()> {
                 signal(pid, Signal::KILL);
             }
         }
-        // Fewer turns have begun than there are requests: the others were turned away.
+        // Fewer turns have begun than there were requests: the others were refused.
         std::future::pending::<Result<()>>().await
     };
     let outcomes = tokio::select! {

@@ -1,4 +1,4 @@
-//! Processes of a gateway that was killed: the next one ends them, and nothing else.
+//! Processes that a killed gateway has left: the next gateway ends them, and no others.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,13 +12,13 @@ use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use serde_json::json;
 
-/// How often the gateway is killed.
+/// The number of gateways that are killed.
 const TIMES: usize = 10;
 
-/// How long a killed gateway's own children may outlive it.
+/// How long the children of a killed gateway may outlive it.
 const AFTERLIFE: Duration = Duration::from_secs(5);
 
-/// A Codex that leaves a process behind, which nothing ends when its parent dies.
+/// A Codex that leaves behind a process, which does not end with its parent.
 fn untidy(folder: &Path, codex: &Path) -> Result<std::path::PathBuf> {
     let path = folder.join("codex");
     let left = folder.join("left");
@@ -32,13 +32,13 @@ fn untidy(folder: &Path, codex: &Path) -> Result<std::path::PathBuf> {
     Ok(path)
 }
 
-/// Those that were left so far.
+/// The processes that were left so far.
 fn left(folder: &Path) -> Result<Vec<u32>> {
     let text = fs::read_to_string(folder.join("left"))?;
     Ok(text.lines().map(str::parse).collect::<Result<_, _>>()?)
 }
 
-/// A gateway with one child, so that nothing more is left once it serves.
+/// A gateway with one child, so that it leaves no other process once it serves.
 fn alone(data: &Path) -> GatewayBuilder {
     Gateway::with()
         .data_dir(data)
@@ -51,7 +51,7 @@ async fn what_killed_gateways_left_is_ended_at_the_next_start_and_nothing_else_i
     let data = folder.path().join("data");
     let fake = FakeCodex::start(Script::new().every_turn(|turn| turn.text("here").hang()))?;
     let codex = untidy(folder.path(), &fake.binary())?;
-    // Somebody's own Codex, which has nothing to do with us.
+    // A user's own Codex, which must survive.
     let mut decoy = Command::new(codex)
         .arg("app-server")
         .env("CODEX_HOME", &data)
@@ -72,7 +72,7 @@ async fn what_killed_gateways_left_is_ended_at_the_next_start_and_nothing_else_i
         ensure!(!processes.is_empty(), "the child left nothing");
         gateway.signal(Signal::KILL);
         gateway.ended().await?;
-        // Its direct children went with it; what they had started lives on.
+        // Its direct children ended with it. Their own children live on.
         ensure!(
             processes
                 .iter()
@@ -89,7 +89,7 @@ async fn what_killed_gateways_left_is_ended_at_the_next_start_and_nothing_else_i
         }
         let log = next.log().await?;
         ensure!(log.contains("an earlier gateway has left"), "{log}");
-        // What this one's child has started is ours to end.
+        // The process of this gateway's child is left to the test to end.
         for pid in left(folder.path())?
             .into_iter()
             .filter(|pid| !decoys.contains(pid))

@@ -37,7 +37,7 @@ async fn a_request_finds_a_thread_that_is_just_like_the_last_ones() -> Result<()
         (reply.text()?, &reply.body["model"]),
         ("You said: three", &json!("gpt-5.5"))
     );
-    // The one that was there before, and there is another for the next.
+    // The request got the prewarmed thread, and another is prewarmed for the next.
     admin.fleet_is("another thread ahead", waiting(1)).await?;
     assert_eq!(fake.received("thread/start").len(), 4);
     client.chat(asking("Be cruel.", "four")).await?;

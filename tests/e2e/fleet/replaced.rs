@@ -1,4 +1,4 @@
-//! Children that make way for others, and cut no reply.
+//! Replaced children, whose replies are not cut.
 
 use airlock_tests::{Conversation, FakeCodex, Gate, Script, tool};
 use anyhow::Result;
@@ -100,7 +100,7 @@ async fn parked_turns_of_a_replaced_child_end_and_are_rebuilt() -> Result<()> {
     let body = json!({"tools": [tool("get_weather")]});
     let mut talk = Conversation::new(gateway.client(), "How is Oslo?", body);
     talk.ask().await?;
-    // The turn waits for its client, and its child does not wait for that.
+    // The turn is parked, and its child exits without waiting for it.
     fake.expect_end(first).await?;
     let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
     assert_eq!((&*reply.turn, &*reply.text), ("rebuilt", "Cold."));

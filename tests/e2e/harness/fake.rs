@@ -1,4 +1,4 @@
-//! The fake Codex against the real one: the same story, in the same order, of the same shape.
+//! Turns of the scripted Codex against the real one: the same events, in the same order, of the same shape.
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{Gate, ModelAnswer, Script, ScriptedModel};
@@ -118,7 +118,7 @@ async fn interrupted(server: &mut AppServer) -> Result<Value> {
     wait_and_interrupt(server, &thread, &turn["turn"]["id"]).await
 }
 
-/// Interrupts after the first delta. Returns the end of the turn.
+/// Interrupts the turn after its first delta. Returns the notification of its end.
 async fn wait_and_interrupt(server: &mut AppServer, thread: &str, turn: &Value) -> Result<Value> {
     while server.next().await?["method"] != "item/agentMessage/delta" {}
     server
@@ -184,7 +184,7 @@ async fn the_fake_refuses_what_the_real_codex_refuses() -> Result<()> {
 #[tokio::test]
 async fn the_model_breaks_once_and_codex_retries() -> Result<()> {
     let model = ScriptedModel::start().await?;
-    // A broken connection takes with it what was not read, so it breaks only once Codex has told the first delta.
+    // A broken connection loses unread data, so it breaks only after Codex's first delta.
     let read = Gate::new();
     model.next(ModelAnswer::new().text("Hel").hold(&read).disconnect());
     model.next(ModelAnswer::new().text("Hel").text("lo."));

@@ -1,4 +1,4 @@
-//! The scripted model's failures, as the real Codex tells them.
+//! The scripted model's failures, as the real Codex reports them.
 
 use airlock_tests::{ModelAnswer, ScriptedModel, programs};
 use anyhow::{Context, Result};
@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::real;
 
-/// Each way in which the model can fail, and what the real Codex makes of it when it does not try again.
+/// Each failure of the model, and the real Codex's error for it without retries.
 #[tokio::test]
 async fn the_model_fails_in_every_way_that_codex_distinguishes() -> Result<()> {
     let attempts =
         |status: u16| json!({"responseTooManyFailedAttempts": {"httpStatusCode": status}});
     let failed = |status: u16| json!({"httpConnectionFailed": {"httpStatusCode": status}});
-    // 0.163.0 has no names for these two: the one is the model's own answer, the other a status.
+    // 0.163.0 has no names for these two: one is the model's error, the other a status.
     let (too_long, not_found) = match programs::real_codex_is_oldest()? {
         true => (json!("other"), failed(404)),
         false => (json!("contextWindowExceeded"), json!("modelNotFound")),

@@ -1,4 +1,4 @@
-//! What only the fake can do: it must do that, too.
+//! Features that only the scripted Codex has.
 
 use airlock_tests::{Gate, Script};
 use anyhow::{Context, Result};

@@ -1,4 +1,4 @@
-//! Calls of a client's tools: the fake Codex against the real one, event by event.
+//! Calls of a client's tools: the scripted Codex against the real one, event by event.
 
 use airlock_tests::direct::AppServer;
 use airlock_tests::{Gate, ModelAnswer, Script, ScriptedModel};
@@ -23,13 +23,13 @@ fn call(number: usize) -> (String, String) {
     (format!("call_{number}"), format!("{{\"n\":{number}}}"))
 }
 
-/// Runs a turn whose calls are answered in order, each once the answer before it is in the conversation, and opens a
-/// gate for each call that the client is asked about: so real and fake have no room to differ by chance.
+/// Runs a turn whose calls are answered in order, each once the result before it is in the conversation, and opens a
+/// gate for each call that is sent to the client, so that the order of events is determined.
 async fn run(server: &mut AppServer, thread: &str, gates: &[Gate]) -> Result<Vec<Value>> {
     run_to(server, thread, gates, "rawResponse/completed").await
 }
 
-/// The same, where the first answer comes after the first notification or request of this `method`.
+/// The same, with the first result after the first notification or request of this `method`.
 async fn run_to(
     server: &mut AppServer,
     thread: &str,
@@ -66,7 +66,7 @@ async fn run_to(
     }
 }
 
-/// What Codex says on its own at the start of a thread, by its configuration.
+/// Notifications that Codex sends at the start of a thread because of its configuration.
 fn is_preamble(message: &Value) -> bool {
     let item = &message["params"]["item"];
     let text = item["content"][0]["text"].as_str().unwrap_or_default();
@@ -83,7 +83,7 @@ fn compare(received: &[Value], truth: &[Value]) {
     }
 }
 
-/// The output of each call, as the conversation has it.
+/// The output of each call in the conversation.
 fn outputs(received: &[Value]) -> Vec<&Value> {
     let items = received.iter().map(|message| &message["params"]["item"]);
     let outputs = items.filter(|item| item["type"] == "function_call_output");
@@ -251,7 +251,7 @@ async fn an_answer_becomes_the_output_that_the_real_codex_makes_of_it() -> Resul
     Ok(())
 }
 
-/// Runs a turn with one call, answers it, and returns what the item and the output became.
+/// Runs a turn with one call, sends its result, and returns the resulting item and output.
 async fn answered(server: &mut AppServer, answer: &Value) -> Result<Vec<Value>> {
     let thread = thread(server).await?;
     let input = json!([{"type": "text", "text": "hi"}]);
@@ -291,7 +291,7 @@ async fn an_interrupt_ends_a_call_as_the_real_codex_ends_it() -> Result<()> {
     Ok(())
 }
 
-/// What comes after an interrupt of a turn whose call waits.
+/// The notifications after an interrupt of a turn with a pending call.
 async fn interrupted(server: &mut AppServer) -> Result<Vec<Value>> {
     let thread = thread(server).await?;
     let input = json!([{"type": "text", "text": "hi"}]);
@@ -309,7 +309,7 @@ async fn interrupted(server: &mut AppServer) -> Result<Vec<Value>> {
     loop {
         let message = server.next().await?;
         let is_last = message["method"] == "turn/completed";
-        // The answer to the interrupt stands among them.
+        // The response to the interrupt is among them.
         if message["method"].is_string() {
             received.push(message);
         }

@@ -1,11 +1,11 @@
-//! Components that are not loaded: the message says why, and what served goes on serving.
+//! Components that are refused: the message gives the reason, and the active release continues to serve.
 
 use airlock_tests::policies::{digest, earlier, reworded, stamped, worldly};
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// A component, the file beside it, and what the refusal says.
+/// A component, the file beside it, and the text of the refusal.
 struct Case {
     name: &'static str,
     component: Vec<u8>,
@@ -141,7 +141,7 @@ async fn what_is_said_beside_a_good_policy_is_honoured() -> Result<()> {
     Ok(())
 }
 
-/// The policy is one of the size of the embedded one, which could not be compiled either.
+/// The policy has the size of the embedded one, which could not be compiled either.
 #[tokio::test]
 async fn a_compile_that_takes_too_long_is_ended() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
@@ -174,7 +174,7 @@ async fn a_compile_that_takes_too_much_memory_is_ended() -> Result<()> {
     Ok(())
 }
 
-/// A component of one function of a million additions, which the compiler looks at all at once.
+/// A component with one function of a million additions, which the compiler processes as a whole.
 fn bulky() -> Vec<u8> {
     // local.get 0, i32.const 3, i32.add, local.set 0
     let additions = [0x20, 0, 0x41, 3, 0x6a, 0x21, 0].repeat(1_000_000);
@@ -194,7 +194,7 @@ fn section(id: u8, content: &[u8]) -> Vec<u8> {
     [vec![id], sized(content)].concat()
 }
 
-/// Bytes behind their number, in LEB128.
+/// The bytes, preceded by their number in LEB128.
 fn sized(content: &[u8]) -> Vec<u8> {
     let (mut left, mut bytes) = (content.len(), Vec::new());
     while left >= 0x80 {

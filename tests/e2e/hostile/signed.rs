@@ -1,4 +1,4 @@
-//! Who vouches for a component: signatures that are good, bad, of somebody else or missing.
+//! Signatures of components: valid, invalid, of another key, or missing.
 
 use std::fs;
 use std::process::Command;
@@ -8,13 +8,13 @@ use airlock_tests::{FakeCodex, Gateway, Script, programs};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// A public key as the configuration has it, and its signature of a component.
+/// A public key in the form of the configuration, and its signature of a component.
 struct Signed {
     key: String,
     signature: String,
 }
 
-/// Signs with the key of this seed.
+/// Signs with the key from this seed.
 fn sign(seed: &str, component: &[u8]) -> Result<Signed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("policy.wasm");

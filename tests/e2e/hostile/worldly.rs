@@ -1,5 +1,5 @@
-//! Policies that import WASI: they get a clock that stands still, random bytes that are always the same and a way to the
-//! log, and nothing of the machine.
+//! Policies that import WASI: they get a clock that stands still, constant random bytes and an output to the log, and no access
+//! to the machine.
 
 use airlock_tests::policies::worldly;
 use airlock_tests::{FakeCodex, Gateway, GatewayBuilder, Script};

@@ -1,4 +1,4 @@
-//! Requests that the parser, or a rule of HTTP, refuses: each gets the error envelope and an id.
+//! Requests that the parser or a rule of HTTP refuses: each gets the error envelope and an id.
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Raw, read_to_end, send};
 
-/// The gateway's answer to these bytes, after which it closes the connection.
+/// The gateway's response to these bytes, after which it closes the connection.
 async fn answer(gateway: &Gateway, request: &str) -> Result<Raw> {
     read_to_end(send(gateway, request).await?).await
 }
@@ -20,7 +20,7 @@ async fn probes_of_http_1_0_need_no_host() -> Result<()> {
         let reply = answer(&gateway, &format!("GET {path} HTTP/1.0\r\n\r\n")).await?;
         assert_eq!(reply.status, 200, "{path}: {}", reply.body);
     }
-    // A page of another site names its host also in HTTP/1.0.
+    // A page of another site sends its host in HTTP/1.0 too.
     for named in ["host: evil.example\r\n", "origin: https://evil.example\r\n"] {
         let reply = answer(&gateway, &format!("GET /healthz HTTP/1.0\r\n{named}\r\n")).await?;
         assert_eq!(reply.status, 403, "{named}: {}", reply.body);

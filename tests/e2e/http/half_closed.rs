@@ -1,5 +1,5 @@
-//! Clients that close the sending half of their connection. One that reads on gets its whole answer; one that has closed
-//! the other half too has left, and its turn is interrupted.
+//! Half-closed connections. A client that still reads gets its whole response; one that has closed the other half too has left,
+//! and its turn is interrupted.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ async fn a_client_that_only_reads_on_gets_its_answer() -> Result<()> {
         let mut socket = send(&gateway, &chat(&gateway, stream)).await?;
         socket.shutdown().await?;
         fake.expect("turn/start").await?;
-        // A byte of the response before the turn says anything: the gateway has looked whether the client reads.
+        // A byte of the response before the turn's first output: the gateway has probed the client.
         let mut first = [0];
         airlock_tests::soon("the first byte", socket.read_exact(&mut first)).await??;
         gate.open();
@@ -94,7 +94,7 @@ async fn refusals_and_bodies_that_break_off_reach_a_half_closed_client() -> Resu
     Ok(())
 }
 
-/// How a client may leave: it closes its socket, with nothing unread.
+/// A client that leaves by closing its socket, with no unread data.
 #[tokio::test]
 async fn a_client_that_closed_has_left_within_100_ms() -> Result<()> {
     for (stream, half_first) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -110,7 +110,7 @@ async fn a_client_that_closed_has_left_within_100_ms() -> Result<()> {
         fake.expect("turn/start").await?;
         if stream {
             super::read_until(&mut socket, r#""content":"one""#).await?;
-            // Were something unread, the client's system would send a reset by itself.
+            // With unread data, the client's system would send a reset by itself.
             super::read_until(&mut socket, "\n\n\r\n").await?;
         }
         if half_first {
@@ -130,7 +130,7 @@ async fn a_client_that_closed_has_left_within_100_ms() -> Result<()> {
     Ok(())
 }
 
-/// Bytes that follow a request, which nobody has read yet, hide nothing.
+/// Unread bytes behind a request do not hide that the client has left.
 #[tokio::test]
 async fn a_client_that_sent_more_than_its_request_has_left_all_the_same() -> Result<()> {
     let fake = FakeCodex::start(Script::new().turn(|turn| turn.hang()))?;

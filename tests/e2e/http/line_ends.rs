@@ -1,14 +1,13 @@
-//! Frames that are one line to every client: some end a line where Unicode does (Python's `str.splitlines`), and not only
-//! where server-sent events do.
+//! Frames that are one line to every client: some clients also split at Unicode's line ends (Python's `str.splitlines`).
 
 use airlock_tests::{FakeCodex, Gateway, Script, Stream, tool};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-/// All of them, but for the two that end a line of server-sent events, which JSON escapes always.
+/// Unicode's line ends, except for the two of server-sent events, which JSON always escapes.
 const ENDS: &str = "\u{b}|\u{c}|\u{1c}|\u{1d}|\u{1e}|\u{85}|\u{2028}|\u{2029}";
 
-/// What such a client reads of a stream.
+/// A stream as such a client reads it.
 fn frames(raw: &[u8]) -> Result<Vec<Value>> {
     let text = std::str::from_utf8(raw)?;
     let ends = |it: char| it == '\n' || it == '\r' || (it != '|' && ENDS.contains(it));
@@ -31,7 +30,7 @@ async fn read(mut stream: Stream) -> Result<Vec<Value>> {
     frames(stream.raw())
 }
 
-/// The texts at this place of all frames, joined.
+/// The texts at this JSON pointer of all frames, joined.
 fn joined(frames: &[Value], place: &str) -> String {
     frames
         .iter()
@@ -41,7 +40,7 @@ fn joined(frames: &[Value], place: &str) -> String {
 
 #[tokio::test]
 async fn texts_reasoning_and_candidates_are_whole() -> Result<()> {
-    // The first piece is fed, the next are written by the pattern that the policy gives then.
+    // The policy is fed the first piece. The host writes the next ones by its pattern.
     let pieces = |count: usize| ENDS.repeat(count);
     let script = Script::new().every_turn(|turn| {
         let turn = turn.reasoning(ENDS).reasoning(ENDS).reasoning(ENDS);

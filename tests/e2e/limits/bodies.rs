@@ -1,4 +1,4 @@
-//! Bodies that are large, slow or many: what they keep from others, and what memory they take.
+//! Large, slow and many bodies: they leave room for others, and their memory is bounded.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use tokio::net::TcpStream;
 
 const MIB: usize = 1 << 20;
 
-/// How long a small request may take that is not kept waiting by others: a busy machine is no failure.
+/// The timeout of a small request that does not wait for others, with a margin for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
-/// A request that announces so many bytes and has sent these.
+/// A request that announces this many bytes and has sent these.
 async fn begin(gateway: &Gateway, announced: usize, body: &[u8]) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(gateway.address()).await?;
     let head = format!(
@@ -24,15 +24,15 @@ async fn begin(gateway: &Gateway, announced: usize, body: &[u8]) -> Result<TcpSt
         gateway.address()
     );
     socket.write_all(head.as_bytes()).await?;
-    // It is cut where the gateway has no memory for it.
+    // The connection is cut if the gateway has no memory for the body.
     let _ = socket.write_all(body).await;
     Ok(socket)
 }
 
-/// The status of the answer, once the gateway has closed the connection.
+/// The status of the response, once the gateway has closed the connection.
 async fn status(mut socket: TcpStream) -> Result<u16> {
     let mut answer = Vec::new();
-    // What was not read may reset the connection behind the answer.
+    // Unread data may reset the connection after the response.
     let _ = soon("the end of a connection", socket.read_to_end(&mut answer)).await?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
     let status = answer
@@ -56,8 +56,8 @@ async fn bodies_that_stop_keep_nobody_out() -> Result<()> {
     let little = vec![b' '; 10 << 10];
     let small = try_join_all((0..10).map(|_| begin(&gateway, 20 << 10, &little))).await?;
 
-    // Of the large ones only one has room. The others are refused because they wait behind another (503), or because they held
-    // memory that another needed (408), as they happen to arrive.
+    // Memory suffices for one large body. The others are refused because they wait behind another (503), or because they held
+    // memory that another needed (408), depending on their arrival.
     let mut large: FuturesUnordered<_> = large.into_iter().map(status).collect();
     for _ in 0..2 {
         let refused = soon("a refusal", large.next())
@@ -72,7 +72,7 @@ async fn bodies_that_stop_keep_nobody_out() -> Result<()> {
     assert_eq!(gateway.client().ask(&content).await?, "ipsum");
     ensure!(began.elapsed() < AT_ONCE, "after {:?}", began.elapsed());
 
-    // At the least rate for a body none of them goes on for long.
+    // All of them are slower than the lowest allowed rate, so they end soon.
     let last = large.next().await.context("no body")??;
     let small: Vec<u16> = join_all(small.into_iter().map(status))
         .await
@@ -115,7 +115,7 @@ async fn bodies_at_once_take_no_more_memory_than_is_set() -> Result<()> {
             reply.body
         );
     }
-    // What comes back from Codex is not the bodies' own: its lines repeat them.
+    // Lines from Codex that repeat the bodies are not part of their memory.
     let grown = process::peak(gateway.pid())?.saturating_sub(before) >> 20;
     ensure!(
         grown < 24 + 24,

@@ -1,4 +1,4 @@
-//! More connections, and fewer file descriptors, than there may be.
+//! More connections than the limit, and fewer file descriptors than needed.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,24 +10,24 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// A write that takes longer than this waits for the gateway to read.
+/// A write that takes longer than this is blocked until the gateway reads.
 const STALL: Duration = Duration::from_millis(500);
 
 /// The beginning of a request's head.
 const HALF: &[u8] = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n";
 
-/// A connection that has sent this.
+/// A connection that has sent this text.
 async fn connect(address: SocketAddr, bytes: &[u8]) -> Result<TcpStream> {
     let mut socket = soon("a connection", TcpStream::connect(address)).await??;
     socket.write_all(bytes).await?;
     Ok(socket)
 }
 
-/// Ends the head, and reads the answer's head and body. Empty: the gateway has closed the connection.
+/// Completes the head, and reads the response. Empty: the gateway has closed the connection.
 async fn answer(socket: &mut TcpStream) -> Result<String> {
     let mut read = Vec::new();
     let exchange = async {
-        // It fails on a connection that is closed already.
+        // The write fails on a closed connection.
         let _ = socket.write_all(b"\r\n").await;
         while !read.ends_with(b"}") && !read.ends_with(b"ok") {
             match socket.read_buf(&mut read).await {
@@ -40,10 +40,10 @@ async fn answer(socket: &mut TcpStream) -> Result<String> {
     Ok(String::from_utf8(read)?)
 }
 
-/// Waits until the gateway has closed it.
+/// Waits until the gateway has closed the connection.
 async fn closed(socket: &mut TcpStream) -> Result<()> {
     let mut read = Vec::new();
-    // A reset is an end, too.
+    // A reset counts as closed too.
     let _ = soon("the end of a connection", socket.read_to_end(&mut read)).await?;
     ensure!(read.is_empty(), "{}", String::from_utf8_lossy(&read));
     Ok(())
@@ -70,7 +70,7 @@ async fn at_the_bound_the_connection_that_is_idle_longest_makes_room() -> Result
     );
     closed(&mut sockets[0]).await?;
     closed(&mut sockets[1]).await?;
-    // The last are still there.
+    // The last ones are still open.
     assert!(
         answer(&mut sockets[7])
             .await?
@@ -103,7 +103,7 @@ async fn keep_alive_connections_go_first_and_busy_ones_never() -> Result<()> {
     Ok(())
 }
 
-/// A connection whose client asks for long answers, and takes none of them.
+/// A connection whose client requests long responses, and reads none of them.
 async fn unread(address: SocketAddr) -> Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(2048)?;
@@ -112,7 +112,7 @@ async fn unread(address: SocketAddr) -> Result<TcpStream> {
         "GET /v1/models/{} HTTP/1.1\r\nhost: localhost\r\n\r\n",
         "x".repeat(4096)
     );
-    // Until the gateway reads no more of them, because its own answers wait. A busy gateway may pause once.
+    // Until the gateway stops reading requests, because its responses are not read. A busy gateway may pause once.
     let (mut sent, mut stalls) = (0, 0);
     while stalls < 3 {
         match timeout(STALL, socket.write(&head.as_bytes()[sent..])).await {
@@ -140,7 +140,7 @@ async fn answers_that_nobody_takes_keep_nobody_out() -> Result<()> {
     let began = Instant::now();
     let mut newcomer = connect(gateway.address(), HALF).await?;
     assert!(answer(&mut newcomer).await?.starts_with("HTTP/1.1 200 OK"));
-    // Both were full, so it has waited until one of them had stalled for 10 s.
+    // Both connections were in use, so the new one waited until one of them had stalled for 10 s.
     ensure!(began.elapsed() > Duration::from_secs(4), "at once");
     drop(unread);
     Ok(())

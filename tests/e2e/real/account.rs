@@ -1,9 +1,9 @@
-//! Who is signed in, on the real Codex: every state, every way in, every way out, and nothing left behind.
+//! The account on the real Codex: every state, every sign-in and sign-out, and nothing left behind.
 
-mod device; // signing in with a code
-mod leaving; // ending it at each stage
-mod states; // what the status says
-mod tokens; // tokens from outside
+mod device; // sign-in with a device code
+mod leaving; // the end of a sign-in at each stage
+mod states; // the status in each state
+mod tokens; // external tokens
 
 use std::time::Duration;
 
@@ -12,15 +12,15 @@ use airlock_tests::{Frame, Gateway, Stream, soon};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-/// How long what a sign-in began may outlive it.
+/// How long the processes of a sign-in may outlive it.
 const GONE: Duration = Duration::from_secs(2);
 
-/// Begins to sign in.
+/// Starts a sign-in.
 async fn begin(gateway: &Gateway, body: Value) -> Result<Stream> {
     gateway.client().events("/api/codex/login", &body).await
 }
 
-/// The next event that is not a line of a log.
+/// The next event other than a log line.
 async fn event(stream: &mut Stream) -> Result<Value> {
     loop {
         match soon("an event of a sign-in", stream.next()).await?? {
@@ -31,12 +31,12 @@ async fn event(stream: &mut Stream) -> Result<Value> {
     }
 }
 
-/// The last event of a sign-in that needs nobody.
+/// The last event of a sign-in that needs no user.
 async fn ending(gateway: &Gateway, body: Value) -> Result<Value> {
     event(&mut begin(gateway, body).await?).await
 }
 
-/// The status, once it `is` so.
+/// The status, once it satisfies `is`.
 async fn status(gateway: &Gateway, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value> {
     let last = std::cell::RefCell::new(Value::Null);
     let look = async {
@@ -52,16 +52,16 @@ async fn status(gateway: &Gateway, what: &str, is: impl Fn(&Value) -> bool) -> R
     found.with_context(|| format!("last: {}", last.borrow()))?
 }
 
-/// Processes of sign-ins: those whose home is none that lasts.
+/// Processes of sign-ins, which have a temporary home.
 fn signing(gateway: &Gateway) -> Vec<airlock_tests::process::Process> {
     let mut all = airlock_tests::process::mentioning(&gateway.data_dir().join("sign-in"));
     all.retain(|process| process.pid != gateway.pid());
     all
 }
 
-/// Checks that nothing is left of a sign-in after the time that it has.
+/// Checks that a sign-in leaves nothing behind after its grace time.
 async fn assert_gone(left: Vec<airlock_tests::process::Process>, gateway: &Gateway) -> Result<()> {
-    // The test's own thread has the connections to close.
+    // The connections are closed on the test's own thread, so it must yield.
     let waiting = tokio::task::spawn_blocking(move || {
         for process in left {
             assert!(process.ended_within(GONE)?, "{} is left", process.command);
@@ -73,7 +73,7 @@ async fn assert_gone(left: Vec<airlock_tests::process::Process>, gateway: &Gatew
     Ok(())
 }
 
-/// Checks that no secret of the stand-in's has passed.
+/// Checks that no secret of the stand-in has leaked.
 async fn assert_silent(gateway: &Gateway, said: &[&[u8]]) -> Result<()> {
     let log = gateway.log().await?;
     assert!(!log.contains(PLANTED), "a secret in the log");

@@ -1,4 +1,4 @@
-//! What reaches the model through the real Codex, and what comes back.
+//! Requests as they reach the model through the real Codex, and the responses.
 
 use airlock_tests::{Frame, Gate, Gateway, ModelAnswer, ScriptedModel, Usage};
 use anyhow::Result;
@@ -29,7 +29,7 @@ async fn a_question_is_answered_whole_and_streamed() -> Result<()> {
     assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 20);
     assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 10);
 
-    // Held in the middle: what was said before arrives before.
+    // Held in the middle: the earlier text arrives before the rest is sent.
     let gate = Gate::new();
     model.next(ModelAnswer::new().text("Hel").hold(&gate).text("lo."));
     let mut stream = gateway.client().stream(json!({})).await?;

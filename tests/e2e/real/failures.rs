@@ -1,4 +1,4 @@
-//! Each failure of the model, through the real Codex, as the client gets it.
+//! Each failure of the model through the real Codex, as the client receives it.
 
 use airlock_tests::{Frame, Gate, Gateway, ModelAnswer, ScriptedModel, programs};
 use anyhow::{Context, Result};
@@ -284,7 +284,7 @@ async fn a_conversation_that_codex_would_summarise_is_too_long() -> Result<()> {
     messages.push(json!({"role": "user", "content": "and?"}));
     let reply = gateway.client().chat(json!({"messages": messages})).await?;
     if programs::real_codex_is_oldest()? {
-        // 0.163.0 counts only what the model has told it: all of it goes to the model, whose word it is then.
+        // 0.163.0 counts only the usage that the model has reported, so the model receives all of it, and refuses it.
         assert_eq!(reply.text()?, "You said: and?");
         assert!(model.call().await?.body.to_string().len() > 20 * 75_000);
         return Ok(());

@@ -1,16 +1,16 @@
-//! Fan-outs on the real Codex: what the model is asked, and what the client reads.
+//! Fan-outs on the real Codex: the requests to the model, and the client's response.
 
-mod ending; // failures, deadlines and clients that go
+mod ending; // failures, deadlines and clients that leave
 
 use airlock_tests::model::ModelRequest;
 use airlock_tests::{FanOut, Gate, Gateway, ModelAnswer, ScriptedModel, angle, fan_out};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-/// What a synthesis is recognised by: each candidate says it.
+/// A text in every draft, by which a synthesis is recognised.
 const DRAFT: &str = "a draft";
 
-/// A model whose candidates say `a draft by N.`, and whose synthesis says this.
+/// A model whose candidates answer `a draft by N.`, and whose synthesis has this answer.
 fn drafts(model: &ScriptedModel, candidates: usize, synthesis: ModelAnswer) {
     model.when(DRAFT, synthesis);
     for candidate in 1..=candidates {
@@ -27,7 +27,7 @@ fn by(synthesis: &str) -> Value {
     json!({"airlock": {"synthesis": synthesis}})
 }
 
-/// The requests of the candidates, in their order, and the others.
+/// The requests of the candidates, in their order, and the other requests.
 fn sorted(
     model: &ScriptedModel,
     candidates: usize,
@@ -44,7 +44,7 @@ fn sorted(
     Ok((sorted, calls))
 }
 
-/// A fan-out that merges: each candidate asks once, the synthesis once, and the client reads all of it.
+/// A fan-out with `merge`: one model request for each candidate and one for the synthesis, and the client receives all of it.
 async fn merges(candidates: usize) -> Result<()> {
     let model = ScriptedModel::start().await?;
     drafts(&model, candidates, ModelAnswer::words("All of it, in one."));
@@ -88,7 +88,7 @@ async fn merges(candidates: usize) -> Result<()> {
     Ok(())
 }
 
-/// What was said after the instructions.
+/// The messages after the instructions.
 fn texts(call: &ModelRequest) -> Vec<String> {
     let said = call.messages().into_iter();
     said.filter(|(role, _)| role != "developer")
@@ -160,7 +160,7 @@ async fn the_judge_is_given_a_schema_and_its_choice_is_the_answer() -> Result<()
 #[tokio::test]
 async fn the_majority_is_the_answer_without_a_model_request() -> Result<()> {
     let model = ScriptedModel::start().await?;
-    // Three that agree end the vote: none of them may speak before all were asked.
+    // Three equal answers end the vote, so none may come before all candidates have started.
     let gate = Gate::new();
     let texts = ["Paris.", "London", "paris", "\"Paris\"", "Rome"];
     for (candidate, text) in (1..).zip(texts) {
@@ -244,7 +244,7 @@ async fn what_candidates_ask_says_where_it_comes_from() -> Result<()> {
     let gateway = Gateway::over_real(&model).await?;
     gateway.client().fan_out(2, by("first")).await?;
     let call = model.call().await?;
-    // By these a gateway that is a model provider of another knows not to fan out again.
+    // By these headers, a gateway that is the model provider of another refuses to fan out again.
     assert_eq!(call.header("x-airlock-depth"), Some("1"));
     assert_eq!(call.header("originator"), Some("airlock"));
     assert!(call.header("thread-id").is_some());

@@ -1,17 +1,17 @@
-//! What the real Codex does with images: whatever the gateway lets through reaches the model, and Codex puts no words in its place.
+//! Images through the real Codex: each that the gateway accepts reaches the model, and Codex replaces none by text.
 
 use airlock_tests::images::{ANIMATED, STILLS, data_url, shown};
 use airlock_tests::{Gateway, ScriptedModel};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// What Codex begins its words with where it leaves something out.
+/// The beginning of the text by which Codex replaces an image.
 const OMITTED: &str = "content omitted because";
 
-/// Bytes of the longest image that is cut at every place.
+/// Bytes of the longest image that is cut at every position.
 const EVERY: usize = 64;
 
-/// Images whole, cut, changed and wrongly named.
+/// Images: complete, truncated, changed, and with a wrong media type.
 fn corpus() -> Vec<String> {
     let mut urls = vec![data_url("image/gif", ANIMATED)];
     for (media_type, bytes) in STILLS {
@@ -38,7 +38,7 @@ fn corpus() -> Vec<String> {
     urls
 }
 
-/// The parts of what the model was asked last: how many are images, and whether Codex left something out.
+/// The number of images in the model's last request, and whether Codex replaced one.
 fn seen(input: &Value) -> (usize, bool) {
     let text = input.to_string();
     (

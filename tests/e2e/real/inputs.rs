@@ -1,4 +1,4 @@
-//! Requests as clients really send them, down to what the model receives of them, through the real Codex.
+//! Requests as real clients send them, compared with what the model receives through the real Codex.
 
 use airlock_tests::{Conversation, Frame, Gateway, ModelAnswer, ScriptedModel, fan_out, tool};
 use anyhow::{Context, Result};
@@ -86,7 +86,7 @@ fn call(id: &str) -> Value {
     json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}})
 }
 
-/// A user's message, and then an assistant's with these calls and their results, as often as there are lists.
+/// A user's message, and an assistant's message with calls and their results for each of these lists.
 fn rounds(rounds: &[&[&str]]) -> Vec<Value> {
     let mut messages = vec![json!({"role": "user", "content": "hi"})];
     for ids in rounds {
@@ -186,7 +186,7 @@ async fn a_refusal_of_the_model_names_the_clients_field() -> Result<()> {
     Ok(())
 }
 
-/// A schema as it is written, and what the model must receive of it as the format of the answer; None where it must be refused.
+/// A schema as the client writes it, and as the model must receive it. None if it must be refused.
 const SCHEMAS: [(&str, Option<&str>); 24] = [
     (
         r#"{"maximum":18446744073709551615}"#,
@@ -297,7 +297,7 @@ async fn schemas_reach_the_model_as_they_are_meant_or_are_refused_at_their_field
         let expected: Value = serde_json::from_str(expected)?;
         assert_eq!(format["schema"], expected, "{schema}");
     }
-    // Of a function's schema Codex tells the model only a part: it is enough that it can be read.
+    // Codex passes on only a part of a function's schema, so it suffices that it can be parsed.
     for (schema, expected) in SCHEMAS.into_iter().chain(deep) {
         let schema = format!(r#"{{"properties":{{"a":{schema}}}}}"#);
         let tools =

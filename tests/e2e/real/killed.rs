@@ -1,4 +1,4 @@
-//! Children that are killed at any moment: each request ends exactly once, and the model is asked for none twice.
+//! Children killed at random: each request ends exactly once, and the model receives none twice.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::fleet::pid;
 
 const REQUESTS: usize = 200;
 
-/// After so many more requests of the model's a child is killed.
+/// The number of model requests between two kills.
 const ROUND: usize = 15;
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn each_of_200_requests_ends_once_and_none_is_run_twice() -> Result<()> {
         if whole {
             ensure!(reply.text()? == "a few words", "{}", reply.body);
         } else {
-            // The turn had begun, or no child was left: never anything else.
+            // The only failures: the turn had begun, or no child was left.
             let code = reply.error("code");
             let codes = ["codex_exited", "codex_starting", "codex_failing"];
             ensure!(codes.iter().any(|it| code == it), "{}", reply.body);
@@ -49,7 +49,7 @@ async fn each_of_200_requests_ends_once_and_none_is_run_twice() -> Result<()> {
                 kills += 1;
             }
         }
-        // Fewer requests have reached the model than there are: the others were turned away.
+        // Fewer requests have reached the model than were sent: the others were refused.
         std::future::pending::<Result<()>>().await
     };
     let outcomes = tokio::select! {

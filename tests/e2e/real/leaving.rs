@@ -1,4 +1,4 @@
-//! Clients that go and children that die, with the real Codex: down to the model's socket and the process table.
+//! Clients that leave and children that die, on the real Codex, observed at the model's socket and in the process table.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 use serde_json::json;
 
-use super::overheard::Overheard;
+use super::recorded::RecordedCodex;
 
 #[tokio::test]
 async fn a_client_that_leaves_mid_stream_closes_the_models_connection() -> Result<()> {
@@ -89,7 +89,7 @@ async fn a_gateway_that_is_killed_takes_codex_with_it() -> Result<()> {
 
 #[tokio::test]
 async fn a_thread_is_unloaded_after_its_turn() -> Result<()> {
-    let codex = Overheard::new()?;
+    let codex = RecordedCodex::new()?;
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::with()
         .over_real_at(codex.program(), &model)

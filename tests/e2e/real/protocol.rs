@@ -1,4 +1,4 @@
-//! The real Codex's own words about its protocol.
+//! The real Codex's schema of its protocol.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! The real Codex with a listener: a copy of what it says goes to the test.
+//! The real Codex with a copy of its output for the test.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -12,16 +12,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::task::JoinSet;
 
-/// The real Codex, and all that it says.
-pub(super) struct Overheard {
+/// The real Codex, and a journal of its output.
+pub(super) struct RecordedCodex {
     codex: PathBuf,
     said: Journal<Value>,
     _folder: TempDir,
     _reader: JoinSet<()>,
 }
 
-impl Overheard {
-    /// Gets ready to listen.
+impl RecordedCodex {
+    /// Prepares the pipe that receives the copy.
     pub(super) fn new() -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let pipe = folder.path().join("said");
@@ -49,19 +49,19 @@ impl Overheard {
         })
     }
 
-    /// The program that becomes it.
+    /// The program to run as Codex.
     pub(super) fn program(&self) -> PathBuf {
         self.codex.clone()
     }
 
-    /// Waits until Codex asks for the result of a call.
-    pub(super) async fn expect_turn_containing(&self) -> Result<()> {
+    /// Waits until Codex requests the result of a call.
+    pub(super) async fn expect_call(&self) -> Result<()> {
         let is = |said: &Value| said["method"] == "item/tool/call";
         self.said.nth("a call", 0, is).await?;
         Ok(())
     }
 
-    /// Waits until a call of a tool has an answer, whoever gave it.
+    /// Waits until a call of a tool has a result, of the client or of Codex itself.
     pub(super) async fn expect_answered(&self) -> Result<()> {
         let is = |said: &Value| {
             said["method"] == "item/completed"
@@ -71,7 +71,7 @@ impl Overheard {
         Ok(())
     }
 
-    /// Waits until Codex unloads a thread, and wants it to be the one that a turn ran in.
+    /// Waits until Codex unloads a thread, and checks that the turn ran in it.
     pub(super) async fn expect_unloaded(&self) -> Result<()> {
         let closed = self.said.nth("a thread unloaded", 0, |said| {
             said["method"] == "thread/closed"
@@ -87,13 +87,13 @@ impl Overheard {
         Ok(())
     }
 
-    /// How many threads Codex has started, by its answers to `thread/start`.
+    /// The number of threads that Codex has started, by its responses to `thread/start`.
     fn started(&self) -> usize {
         self.said
             .count(|said| said["result"]["thread"]["id"].is_string())
     }
 
-    /// Waits until so many threads in all are unloaded, and wants no more than that to have been started.
+    /// Waits until `count` threads in all are unloaded, and checks that no more were started.
     pub(super) async fn expect_closed(&self, count: usize) -> Result<()> {
         let last = count.saturating_sub(1);
         let what = format!("{count} threads unloaded");

@@ -1,4 +1,4 @@
-//! The rehearsal: the real Codex over the scripted model that Airlock brings along.
+//! The rehearsal: the real Codex over Airlock's own scripted model.
 
 use airlock_tests::{Gateway, TabEnd, programs};
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ async fn rehearsal() -> Result<Gateway> {
         .await
 }
 
-/// A request with this message of the user.
+/// A request with this user message.
 fn request(content: &str) -> Value {
     json!({"messages": [{"role": "user", "content": content}]})
 }

@@ -1,9 +1,9 @@
-//! Functions that the client runs, through the real Codex.
+//! The client's functions through the real Codex.
 
-mod broken; // streams that break after a call, or are slow
-mod choosing; // what must be called, and what may not
-mod ending; // turns that wait and do not go on
-mod left; // what is left behind
+mod broken; // streams that break or pause after a call
+mod choosing; // `tool_choice`
+mod ending; // parked turns that do not resume
+mod left; // threads after a turn
 mod plain; // models in code mode
 
 use airlock_tests::{Completion, Conversation, Gateway, ModelAnswer, ScriptedModel, tool};
@@ -17,7 +17,7 @@ const BERGEN: &str = r#"{"city":"Bergen"}"#;
 /// A PNG of one pixel.
 const PIXEL: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// What keeps every turn from waiting.
+/// Settings with which no turn is parked.
 const NO_PARKING: &str = "[limits]\nparked_turns = 0";
 
 fn asking(gateway: &Gateway, more: Value) -> Conversation {

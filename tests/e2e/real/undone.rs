@@ -1,4 +1,4 @@
-//! A client that would undo a policy, on the real Codex.
+//! A client that tries to get a policy taken back, on the real Codex.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, many_calls};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-/// A secret as a model tells it.
+/// A secret in the model's answer.
 const SECRET: &str = "sk-proj-4fT9xQ2mLk8sPz7Wv1Yb3Nc";
 
 #[tokio::test]
@@ -22,7 +22,7 @@ async fn a_client_cannot_have_secrets_by_undoing_redact() -> Result<()> {
     let (admin, client) = (gateway.admin(), gateway.client());
     admin.activate("redact", None).await?;
     assert_eq!(client.ask("tell me").await?, "[redacted api key]");
-    // Too many messages for the policy's time and memory, and again, as often as takes a policy back.
+    // Too many messages for the policy's limits of time and memory, as often as would lead to a rollback.
     let message = json!({"role": "user", "name": "me", "content": "hi"}).to_string();
     let messages = vec![message; 400_000].join(",");
     let attack = format!(r#"{{"model":"default","messages":[{messages}]}}"#);

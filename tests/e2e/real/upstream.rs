@@ -1,4 +1,4 @@
-//! A model that cannot be reached, or that goes round with Codex, as the real Codex has it.
+//! A model that cannot be reached, or that loops with Codex, on the real Codex.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-/// What listens, or does not, where the model should.
+/// The listener, or none, at the model's address.
 struct Host {
     address: SocketAddr,
-    /// Codex reports why the model is not reached.
+    /// Whether Codex reports why the model is not reached.
     is_reported: bool,
     _listener: Option<TcpListener>,
     _queue: Vec<TcpStream>,
@@ -29,7 +29,7 @@ impl Host {
         })
     }
 
-    /// Connections are accepted, and nothing comes back.
+    /// Connections are accepted, and nothing is sent.
     async fn silent() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         Ok(Self {
@@ -40,7 +40,7 @@ impl Host {
         })
     }
 
-    /// Packets that open a connection are dropped. Linux drops them where the queue of connections to be accepted is full
+    /// Packets that open a connection are dropped: Linux drops them if the queue of unaccepted connections is full
     /// (listen(2), tcp_abort_on_overflow in tcp(7)).
     async fn dropping() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
@@ -70,7 +70,7 @@ fn watched(model_wait: &str) -> GatewayBuilder {
     Gateway::with().administered().settings(&settings)
 }
 
-/// Asks a gateway whose model is there, waits for the warning, and returns the state at that moment and the answer.
+/// Sends a request, waits for this warning in the log, and returns the state at that moment, the status and the error's code.
 async fn reported_failure(gateway: &Gateway, warning: &str) -> Result<(Value, u16, Value)> {
     let serves = |fleet: &Value| fleet["children"][0]["state"] == "serving";
     gateway.admin().fleet_is("a child", serves).await?;
@@ -89,7 +89,7 @@ async fn reported_failure(gateway: &Gateway, warning: &str) -> Result<(Value, u1
     Ok((state, reply.status.as_u16(), code))
 }
 
-/// The turn of a gateway whose model is there ends in seconds, where Codex would take minutes or never end it.
+/// The turn ends within seconds, where Codex alone would take minutes or never end it.
 async fn ends_in_time(host: Host) -> Result<()> {
     let (wait, warning) = match host.is_reported {
         true => ("6s", "the model cannot be reached"),
@@ -158,7 +158,7 @@ async fn the_first_answer_after_an_outage_clears_it() -> Result<()> {
     Ok(())
 }
 
-/// The requests that reach the model: those that are allowed, and what Codex has sent by the time that it is interrupted.
+/// The requests that reach the model: the allowed ones, and those that Codex sends before it is interrupted.
 const MOST: usize = 10;
 
 #[tokio::test]

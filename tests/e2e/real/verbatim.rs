@@ -1,12 +1,12 @@
-//! Words that Codex takes for more than words, on their way to the model and back.
+//! Text to which Codex gives a meaning of its own, on its way to the model and back.
 
-mod answers; // what the model writes
+mod answers; // the model's output
 
 use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel, fan_out, tool};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// What Codex, one of its front ends or another version may look for in a conversation.
+/// Texts to which Codex, one of its front ends or another version may give a meaning.
 const WORDS: &[&str] = &[
     "$imagegen",
     "$skill-creator",
@@ -51,7 +51,7 @@ const WORDS: &[&str] = &[
     "\u{feff}marked\r\n",
 ];
 
-/// All of those words at once.
+/// All of these texts in one.
 fn all_words() -> String {
     WORDS.join("\n")
 }
@@ -143,7 +143,7 @@ async fn nothing_is_read_into_a_conversation_with_tools() -> Result<()> {
     Ok(())
 }
 
-/// The text of a result, which is a string or an array of parts.
+/// The text of a result: a string or an array of parts.
 fn text_of(output: &Value) -> String {
     let parts = output.as_array().map(Vec::as_slice).unwrap_or_default();
     let text = parts.iter().filter_map(|part| part["text"].as_str());
@@ -185,7 +185,7 @@ async fn nothing_is_read_into_hints_and_candidates() -> Result<()> {
     Ok(())
 }
 
-/// Skills are also found in the home folder of whoever runs the gateway: they may hold anything.
+/// Skills are also loaded from the home folder of the gateway's user, with any content.
 #[tokio::test]
 async fn the_operators_skills_are_not_read_out() -> Result<()> {
     let home = tempfile::tempdir()?;

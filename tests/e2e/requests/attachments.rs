@@ -1,4 +1,4 @@
-//! What the host writes into a body is not taken from a client.
+//! References that only the host may write into a body are refused from a client.
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
@@ -61,7 +61,7 @@ async fn the_hosts_name_of_an_image_is_not_taken_from_a_client() -> Result<()> {
             "messages[2].content[0].image_url.url"
         );
     }
-    // One member twice: the first is the host's.
+    // A duplicate member, of which the first is the host's.
     let twice = format!(
         r#"{{"model":"gpt-5.5","messages":[{{"role":"user","content":[{}],"content":[{}]}}]}}"#,
         url(PIXEL),

@@ -1,5 +1,4 @@
-//! A client with an ordinary key would have another policy: one that shows secrets. What it sends must not undo the one
-//! that serves.
+//! A client with an ordinary key that tries to get the active policy rolled back, so that an earlier one serves.
 
 use std::fs;
 
@@ -7,13 +6,13 @@ use airlock_tests::Client;
 
 use super::*;
 
-/// A secret as a model tells it.
+/// A secret in the model's answer.
 const SECRET: &str = "sk-proj-4fT9xQ2mLk8sPz7Wv1Yb3Nc";
 
-/// What the policy lets through of it.
+/// The secret as the policy replaces it.
 const REDACTED: &str = "[redacted api key]";
 
-/// Calls of the attack: 8 MiB with their results.
+/// The calls of the attack: 8 MiB with their results.
 const CALLS: usize = 60_000;
 
 fn secretive() -> Script {
@@ -24,7 +23,7 @@ fn redact() -> Result<Vec<u8>> {
     Ok(fs::read(airlock_tests::components::REDACT)?)
 }
 
-/// A gateway whose active policy takes secrets out.
+/// A gateway whose active policy removes secrets.
 async fn redacting(settings: &str) -> Result<(FakeCodex, Gateway, Admin)> {
     let fake = FakeCodex::start(secretive())?;
     let gateway = Gateway::with()
@@ -38,7 +37,7 @@ async fn redacting(settings: &str) -> Result<(FakeCodex, Gateway, Admin)> {
     Ok((fake, gateway, admin))
 }
 
-/// Bodies whose size costs more than a policy may use.
+/// Bodies that cost a policy more than its limits.
 fn large() -> Vec<(&'static str, String)> {
     let keys = (0..1_000_000).map(|_| "\"seed\":1").collect::<Vec<_>>();
     let named = json!({"role": "user", "name": "me", "content": "hi"}).to_string();
@@ -61,7 +60,7 @@ fn large() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Sends each five times, and is told of the bound each time.
+/// Sends each body five times, and checks that each is refused for its limit.
 async fn attack(client: &Client) -> Result<()> {
     for (what, body) in large() {
         for _ in 0..5 {
@@ -79,7 +78,7 @@ async fn attack(client: &Client) -> Result<()> {
     Ok(())
 }
 
-/// The name of the policy that serves, and its faults.
+/// The name of the active policy, and its faults.
 async fn serving(admin: &Admin) -> Result<(String, Value)> {
     let report = admin.report().await?;
     let releases = report["releases"].as_array().context("no releases")?;
@@ -101,7 +100,7 @@ async fn large_requests_do_not_undo_the_policy_that_serves() -> Result<()> {
     Ok(())
 }
 
-/// Where the bounds let it through, time runs out over it: that is its size's cost as well.
+/// A body within the limits of size that exceeds the limit of time, which its size causes too.
 #[tokio::test]
 async fn time_that_runs_out_over_a_large_request_is_no_fault() -> Result<()> {
     let (_fake, gateway, _admin, digests) = old_and_new("").await?;
@@ -125,7 +124,7 @@ async fn time_that_runs_out_over_a_large_request_is_no_fault() -> Result<()> {
     Ok(())
 }
 
-/// A client may have the model write as much as it likes, so the policy's limits on that are no fault either.
+/// Clients decide how much the model writes, so exceeding the policy's limits on it is no fault either.
 #[tokio::test]
 async fn long_answers_do_not_undo_the_policy_that_serves() -> Result<()> {
     let long = "word ".repeat(64 << 10);
@@ -169,7 +168,7 @@ async fn a_fault_that_the_release_before_shares_does_not_count() -> Result<()> {
     let (_, faults) = serving(&admin).await?;
     assert_eq!(faults, json!({"trap": 8}));
     assert_eq!(stamp(&gateway.client().chat(json!({})).await?)?, NEW);
-    // The same guard takes back what alone fails, so it has looked at those before.
+    // The guard does roll back a release that alone fails, so it has compared the earlier ones.
     let alone = reworded(&stamped("STAMP-0003")?, "stamp:", "trial:")?;
     fs::write(gateway.policies_folder().join("stamp@3.wasm"), &alone)?;
     admin.activate("stamp", Some(&digest(&alone))).await?;
@@ -233,7 +232,7 @@ async fn a_policy_that_the_configuration_names_is_not_taken_back() -> Result<()>
             .data_dir(&data)
             .settings("[rollback]\nfaults = 2")
     };
-    // What was active before does not fail.
+    // The previous release does not fail.
     let before = with().over_fake(&fake).await?;
     drop(before);
     let gateway = with().policy(&file).over_fake(&fake).await?;

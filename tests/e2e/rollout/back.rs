@@ -1,4 +1,4 @@
-//! What follows on what: rollbacks through several builds, and builds that come into a watched folder.
+//! Sequences of changes: rollbacks through several builds, and builds that appear in a watched folder.
 
 use airlock_tests::soon;
 
@@ -23,14 +23,14 @@ async fn rollbacks_go_back_one_by_one_and_never_to_what_was_left() -> Result<()>
         soon("the rollback", admin.rollback()).await??;
         assert_eq!(serves(&gateway).await?, expected);
     }
-    // Before all of them was the policy of the start.
+    // The first release is the policy of the start.
     let last = soon("the rollback", admin.rollback()).await??;
     assert_eq!(last["name"], "shipped");
     assert!(
         admin.rollback().await.is_err(),
         "there is nothing before it"
     );
-    // What was left is only made active by somebody.
+    // A release that was rolled back is activated again only by an operator.
     soon("the swap", admin.activate("stamp", Some(&digests[2]))).await??;
     assert_eq!(serves(&gateway).await?, NEWER);
     Ok(())
@@ -69,7 +69,7 @@ async fn a_build_that_comes_into_a_watched_folder_is_loaded_and_a_broken_one_is_
     replace(&new[..new.len() / 2])?;
     gateway.logged("a new build cannot serve").await?;
     assert_eq!(serves(&gateway).await?, NEW);
-    // The file of the former one is long gone.
+    // The previous release's file no longer exists.
     admin.rollback().await?;
     assert_eq!(serves(&gateway).await?, OLD);
     Ok(())

@@ -1,5 +1,4 @@
-//! Unusual requests of the official Python package over the real Codex: what the package gets back, and what reaches the
-//! model.
+//! Unusual requests of the official Python package over the real Codex: the package's result, and the model's input.
 
 use airlock_tests::images::{STILLS, data_url};
 use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, programs, soon};
@@ -74,7 +73,7 @@ fn conversations(model: &ScriptedModel) -> Vec<Vec<Value>> {
     calls.iter().map(|call| call.items()).collect()
 }
 
-/// Words by which Codex brings in a skill.
+/// A text by which Codex includes a skill.
 const WORDS: [&str; 5] = [
     "draw with $imagegen",
     "use $skill-creator, then $openai-docs.",
@@ -136,7 +135,7 @@ async fn a_conversation_without_a_users_message_is_answered() -> Result<()> {
     Ok(())
 }
 
-/// Where an image stands, the message that is answered then, and the number of the one that holds the image.
+/// The position of an image, the message that is answered, and the index of the message with the image.
 const PLACES: [(&str, &str, usize); 3] = [
     ("in a message", "what is this?", 0),
     ("in history", "sure?", 0),
@@ -169,7 +168,7 @@ async fn a_broken_image_and_the_gateways_name_of_one_are_refused() -> Result<()>
     expected.extend(both("attachment:0 as text", &reply));
     assert_eq!(send("images", &model).await?, expected);
 
-    // The whole image reached the model each time, and of the others nothing.
+    // The valid image reached the model each time, and the others never did.
     let (media_type, bytes) = STILLS[0];
     let url = data_url(media_type, bytes);
     let seen = |items: &Vec<Value>| json!(items).to_string().matches(&url).count();
@@ -222,7 +221,7 @@ async fn ids_of_calls_that_the_api_refuses_are_changed() -> Result<()> {
     Ok(())
 }
 
-/// Texts that readers tear apart or misread where frames hold them as they are.
+/// Texts that some readers split or misread unless they are escaped in frames.
 const TEXTS: [(&str, &str); 2] = [
     ("beyond ASCII", "Zoë 日本 😀"),
     (
@@ -307,7 +306,7 @@ async fn half_a_surrogate_pair_is_the_replacement_character() -> Result<()> {
         assert_eq!(*properties, json!({"a\u{fffd}b": {"type": "string"}}));
     }
     for call in &calls[6..] {
-        // A name of other characters than Codex takes is changed, as any such name is.
+        // A name with characters that Codex refuses is replaced.
         assert_eq!(call.tool_names(), ["f__c5c530a4"]);
     }
     Ok(())
@@ -335,7 +334,7 @@ async fn what_the_model_writes_arrives_or_is_an_error() -> Result<()> {
             expected.push(line(input, true, streamed));
         }
     }
-    // A tag with text behind it cannot be put back into a stream.
+    // A tag with text after it cannot be inserted into a stream.
     let cut = broken("You said:  c", "stream_restarted");
     for (input, streamed) in [
         ("<oai-mem-citation>b", None),
@@ -388,7 +387,7 @@ async fn integers_beyond_64_bits_reach_the_model_in_schemas() -> Result<()> {
             assert_eq!(format["schema"], schema, "{name}");
         }
         for call in &calls[2..] {
-            // What Codex leaves out of a function's schema stands in its description.
+            // The description contains the parts of a function's schema that Codex drops.
             let tool = &call.tools()[0];
             let described = tool["description"].as_str().unwrap_or_default();
             let is_complete = described.ends_with(&text) || tool["parameters"] == schema;

@@ -1,5 +1,5 @@
-//! Functions that the packages' own helpers and an agent framework run, over the real Codex: so that what counts is what
-//! the model was told.
+//! Functions run by the packages' own helpers and by an agent framework, over the real Codex, so that the model's input is
+//! checked.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 
 use super::{KEY, asking};
 
-/// The model as the scripts want it. What nobody claims is repeated.
+/// The model with the answers that the scripts expect. It repeats any other text.
 fn order(model: &ScriptedModel) {
     const OSLO: &str = r#"{"city":"Oslo"}"#;
     const WARMTH: &str = "It is 7 degrees.";
@@ -43,15 +43,15 @@ fn order(model: &ScriptedModel) {
     model.rounds("report", [report, never()]);
 }
 
-/// What comes of a script.
+/// The outcome of a script.
 struct Expected {
-    /// Results that it sends.
+    /// The results that it sends.
     results: usize,
-    /// Threads that its conversations take, as each turn with calls goes on in its own.
+    /// The number of threads of its conversations: each turn with calls resumes in its own.
     threads: usize,
 }
 
-/// Runs a script, and finds each result that it says it sent brought to the model, once.
+/// Runs a script, and checks that the model received each result that the script reports, once.
 async fn calls_functions(program: PathBuf, arguments: &[&str], expected: Expected) -> Result<()> {
     let model = ScriptedModel::start().await?;
     order(&model);

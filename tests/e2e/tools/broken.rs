@@ -1,4 +1,4 @@
-//! A model whose stream breaks after a call, which Codex does not tell, and one that is only slow between two.
+//! A model whose stream breaks after a call, which Codex does not report, or that pauses between two calls.
 
 use airlock_tests::{FakeCodex, Gate, Gateway, Script};
 use anyhow::Result;
@@ -6,7 +6,7 @@ use futures_util::future::try_join;
 
 use super::{BERGEN, OSLO, WEATHER, asking, called, injected, outcome};
 
-/// A model that is silent for so long is looked after.
+/// A short `limits.call_silence`.
 const SILENCE: &str = "[limits]\ncall_silence = \"200ms\"";
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         assert_eq!(outcome(&reply), ("", "tool_calls", "Let me see."));
         assert_eq!(reply.call()?.arguments, OSLO);
         fake.expect_threads_returned().await?;
-        // What Codex was given in the client's place is no result of the client's.
+        // The result that the gateway gave to Codex is not the client's.
         assert!(fake.results().iter().all(|result| !result.success));
 
         let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
@@ -56,7 +56,7 @@ async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
         let fake = FakeCodex::start(script)?;
         let gateway = Gateway::with().settings(SILENCE).over_fake(&fake).await?;
         let mut talk = asking(&gateway, "How is it?").streaming(streaming);
-        // It says more only once Codex was asked.
+        // The turn continues only once the gateway has checked with Codex.
         let speaking = async {
             fake.expect_answer().await?;
             gate.open();

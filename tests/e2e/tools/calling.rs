@@ -1,4 +1,4 @@
-//! What is offered to the model, and what the client gets of its calls.
+//! The functions that are offered to the model, and the calls that the client receives.
 
 use airlock_tests::{FakeCodex, Gateway, Script, Usage, tool};
 use anyhow::{Context, Result};
@@ -56,7 +56,7 @@ async fn what_is_offered_reaches_codex_as_it_is() -> Result<()> {
     gateway.client().ask("without").await?;
     let params = fake.expect("thread/start").await?["params"].take();
     assert!(params.get("dynamicTools").is_none_or(Value::is_null));
-    // Only raw events have what Codex cuts out of an answer.
+    // Only raw events contain the text that Codex cuts out of an answer.
     assert_eq!(params["experimentalRawEvents"], true);
     Ok(())
 }
@@ -242,7 +242,7 @@ async fn without_parallel_calls_only_the_first_call_is_delivered() -> Result<()>
         let more = json!({"parallel_tool_calls": false});
         let mut talk = asking_with(&gateway, "hi", more).streaming(streaming);
         assert_eq!(talk.ask().await?.ids(), ["call_1"]);
-        // Its turn has a call that nobody will answer.
+        // The turn has a call that never gets a result.
         fake.expect_endings("interrupted", 1).await?;
         let response = talk.answer(&[("call_1", "7")]).await?;
         assert_eq!(outcome(&response), ("rebuilt", "stop", "Cold."));

@@ -1,4 +1,4 @@
-//! Candidates of a fan-out that have tools: the shipped policy gives them none, but another may.
+//! Candidates of a fan-out with tools: the shipped policy offers them none, but another may.
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
@@ -31,7 +31,7 @@ async fn a_candidate_that_calls_waits_and_goes_on_as_the_answer() -> Result<()> 
         for started in started {
             assert_eq!(started["params"]["dynamicTools"][0]["name"], WEATHER);
         }
-        // The other ends, and this one holds no place.
+        // The other turn ends, and this one holds no permit.
         fake.expect_endings("interrupted", 1).await?;
         assert_eq!(fake.received("turn/interrupt").len(), 1);
 

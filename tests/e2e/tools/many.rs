@@ -1,4 +1,4 @@
-//! A thousand conversations that stop at their calls: how many wait, which, and that none is left behind.
+//! A thousand conversations with pending calls: how many turns are parked, which ones, and that none is left behind.
 
 use airlock_tests::{Conversation, FakeCodex, Gateway, Script};
 use anyhow::Result;
@@ -7,9 +7,9 @@ use futures_util::future::try_join_all;
 use super::{OSLO, WEATHER, asking, outcome};
 
 const ALL: usize = 1000;
-/// What may wait where the configuration says nothing.
+/// The default of `limits.parked_turns`.
 const BOUND: usize = 64;
-/// Clients that ask at once, so that they need not all wait for one another.
+/// The number of concurrent clients, to save time.
 const AT_ONCE: usize = 8;
 
 async fn ask(mut talk: Conversation) -> Result<Conversation> {
@@ -17,7 +17,7 @@ async fn ask(mut talk: Conversation) -> Result<Conversation> {
     Ok(talk)
 }
 
-/// Brings the result, and wants the turn to have gone on, or to be told anew.
+/// Sends the result, and checks whether the turn was resumed or rebuilt.
 async fn expect(talk: &mut Conversation, turn: &str, text: &str) -> Result<()> {
     let reply = talk.answer(&[("call_1", "7")]).await?;
     assert_eq!(
@@ -52,7 +52,7 @@ async fn of_a_thousand_turns_that_wait_the_newest_go_on() -> Result<()> {
         let talk = asking(&gateway, &format!("question {number}"));
         talks.push(ask(talk).await?);
     }
-    // What waits is open, and no more than that.
+    // Only the threads of parked turns are open.
     fake.expect_count("thread/unsubscribe", ALL - BOUND).await?;
     fake.expect_endings("interrupted", ALL - BOUND).await?;
     assert_eq!(fake.received("thread/start").len(), ALL);

@@ -1,4 +1,4 @@
-//! Turns that wait for the results of their calls, and go on.
+//! Turns that are parked until the results of their calls arrive, and then resume.
 
 use airlock_tests::{FakeCodex, Gate, Gateway, Script};
 use anyhow::Result;

@@ -1,4 +1,4 @@
-//! Turns that are told anew to a fresh thread, because the one that waited is gone or was another.
+//! Turns that are rebuilt in a new thread, because the parked one is gone or does not match.
 
 use airlock_tests::{Conversation, FakeCodex, Gateway, Script, Stream};
 use anyhow::Result;
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 
 use super::{OSLO, WEATHER, asking, called, injected, outcome};
 
-/// A Codex whose first turn calls, and whose second says `Cold.`
+/// A Codex whose first turn makes a call, and whose second answers `Cold.`
 fn twice() -> Script {
     Script::new()
         .turn(|turn| turn.call("call_1", WEATHER, OSLO).text("never told"))
         .turn(|turn| turn.text("Cold."))
 }
 
-/// Brings the result, and wants it told to a fresh thread after all that was said before.
+/// Sends the result, and checks that a new thread receives it after the whole conversation.
 async fn expect_rebuilt(fake: &FakeCodex, talk: &mut Conversation) -> Result<()> {
     let reply = talk.answer(&[("call_1", "7 degrees")]).await?;
     assert_eq!(outcome(&reply), ("rebuilt", "stop", "Cold."));
@@ -181,7 +181,7 @@ async fn where_no_turn_may_be_parked_each_is_rebuilt() -> Result<()> {
 async fn arguments_that_are_no_json_reach_the_client_and_their_turn_does_not_wait() -> Result<()> {
     let broken = r#"{"city":"#;
     for streaming in [false, true] {
-        // The second call could wait; its turn may not, as Codex has answered the first itself.
+        // The second call could wait, but its turn is not parked, because Codex has answered the first itself.
         for more in [false, true] {
             let script = Script::new()
                 .turn(|turn| {

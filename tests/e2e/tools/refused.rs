@@ -1,4 +1,4 @@
-//! Wrong use of tools, and promises that the model breaks.
+//! Invalid uses of tools, and calls of the model that break the request's constraints.
 
 use airlock_tests::{FakeCodex, Gateway, Reply, Script, fan_out, tool};
 use anyhow::{Context, Result};

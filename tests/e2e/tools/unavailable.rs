@@ -1,4 +1,4 @@
-//! A Codex that cannot be brought to plain functions: it serves what needs none, and says so.
+//! A Codex that cannot offer plain functions: it serves requests without tools, and reports the limitation.
 
 use airlock_tests::{FakeCodex, Gateway, Script, tool};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::WEATHER;
 
-/// What the list says of each model.
+/// The attribute of each model in the list: whether it supports tools.
 async fn supports_tools(gateway: &Gateway) -> Result<Vec<Value>> {
     let mut list = gateway.client().get("/v1/models").await?.body;
     let models = list["data"].as_array_mut().context("no list")?;
@@ -65,7 +65,7 @@ async fn a_codex_without_a_catalogue_serves_all_but_tools() -> Result<()> {
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
     let none = json!({"tools": tools, "tool_choice": "none"});
     assert_eq!(gateway.client().chat(none).await?.text()?, "You said: hi");
-    // Calls that were made elsewhere are history as any other.
+    // Calls of an earlier gateway are history like any other.
     let call = json!({"id": "call_1", "type": "function", "function": {"name": WEATHER, "arguments": "{}"}});
     let messages = json!([
         {"role": "user", "content": "How is Oslo?"},

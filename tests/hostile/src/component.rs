@@ -1,4 +1,4 @@
-//! The component's exports: the shipped policy's, with the deeds in front.
+//! The component's exports: the shipped policy's, preceded by the triggered faults.
 
 use std::cell::{Cell, RefCell};
 
@@ -54,7 +54,7 @@ impl prompt::Guest for Hostile {
                 brief.output_schema = Some(SMUGGLED.to_owned());
             }
         }
-        // What goes on with results is one turn: the candidate's.
+        // Results resume a single turn, the candidate's.
         if wants_candidates(&request.body) && plan.resume.is_none() {
             plan.briefs = plan
                 .briefs
@@ -64,7 +64,7 @@ impl prompt::Guest for Hostile {
                 .map(|(brief, number)| numbered(brief, number))
                 .collect();
         }
-        // The translator takes notes that it cannot read for none, so they are only replaced where asked.
+        // The translator ignores notes that it cannot parse, so the body is only added if a fault needs it.
         let later = [Place::Feed, Place::Offer, Place::Relayed, Place::Finish];
         if later.iter().any(|it| it.deed_in(&request.body).is_some())
             || wants_candidates(&request.body)
@@ -75,7 +75,7 @@ impl prompt::Guest for Hostile {
     }
 }
 
-/// How many candidates there are where a request wants them. The last is the one that the client hears.
+/// The number of candidates with tools. The last one's answer is the client's.
 const CANDIDATES: u32 = 2;
 
 fn numbered(mut brief: Brief, number: u32) -> Brief {
@@ -83,7 +83,7 @@ fn numbered(mut brief: Brief, number: u32) -> Brief {
     brief
 }
 
-/// Between the shipped policy's notes and the body that follows them.
+/// Separates the shipped policy's notes and the body.
 const SEPARATOR: &str = "\n";
 
 impl translate::Guest for Hostile {
@@ -98,7 +98,7 @@ impl translate::Guest for Hostile {
     }
 }
 
-/// Only where a request asks for it: any piece may hold a word for `feed`.
+/// Offers patterns only if a request says so: any piece may trigger a fault of `feed`.
 impl relay::Guest for Hostile {
     fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
         let state = reply.get::<Reply>().0.borrow();
@@ -192,7 +192,7 @@ impl synthesize::Guest for Hostile {
     type Panel = Panel;
 }
 
-/// The shipped panel, until a candidate's answer asks for something else.
+/// The shipped panel, until a candidate's answer names a whim.
 struct Panel {
     inner: component::PanelResource,
     whim: Cell<Option<Whim>>,

@@ -1,4 +1,4 @@
-//! `fake-codex`: a `codex` that a test plays over a socket, or that answers every turn by itself.
+//! `fake-codex`: a `codex` that a test drives over a socket, or that answers every turn by itself.
 
 use std::fs;
 use std::io::{self, Write};
@@ -8,15 +8,15 @@ use std::process::ExitCode;
 use airlock_tests::fake::{Protocol, relay, standalone};
 use serde_json::json;
 
-/// Its own options come before those that the gateway gives.
+/// The program's own options, which precede those of the gateway.
 #[derive(Default)]
 struct Options {
-    /// The test's socket. Without it every turn tells the load that it asks for.
+    /// The test's socket. Without it, every turn plays the load in its input.
     control: Option<PathBuf>,
     version: Option<String>,
     stubborn: bool,
     no_bundled_models: bool,
-    /// A file to tell as its protocol, in place of the tested one.
+    /// The file to export as the protocol's schema, in place of the tested one.
     schema: Option<PathBuf>,
     no_schema: bool,
     arguments: Vec<String>,
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match run(parse(std::env::args().skip(1))) {
         Ok(code) => ExitCode::from(u8::try_from(code).unwrap_or(1)),
         Err(error) => {
-            // A gateway that is gone is the usual cause, and nobody reads this then.
+            // The usual cause is a gateway that has exited, and then nobody reads this.
             let _ = writeln!(io::stderr(), "fake-codex: {error}");
             ExitCode::FAILURE
         }
@@ -69,7 +69,7 @@ fn run(options: Options) -> io::Result<i32> {
         if options.no_bundled_models {
             return Err(io::Error::other("no such command: debug models"));
         }
-        // The gateway changes it and gives it back. The fake itself has no use for it.
+        // The gateway changes the catalogue and passes it back. The fake does not use it.
         let models = json!([
             {"slug": "gpt-6.1-sol", "visibility": "list", "tool_mode": "code_mode_only"},
             {"slug": "gpt-5.5", "visibility": "list"},
@@ -95,7 +95,7 @@ fn run(options: Options) -> io::Result<i32> {
     }
 }
 
-/// `generate-json-schema --out DIR`: of the files that Codex writes, the one with everything in it.
+/// `generate-json-schema --out DIR`: writes the one of Codex's files that contains the whole schema.
 fn write_schema(options: &Options) -> io::Result<i32> {
     let mut words = options.arguments.iter().skip_while(|word| *word != "--out");
     let folder = words

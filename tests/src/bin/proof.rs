@@ -1,4 +1,4 @@
-//! Proves what swaps promise, and prints the figures. Fails where a promise is not kept.
+//! Proves the guarantees of swaps, and prints the figures. Fails if a guarantee is broken.
 //!
 //! `make proof` builds the gateway for release and runs this. `--swaps` and `--streams` make the proof smaller or larger,
 //! `--rounds` measures the times more often; 0 leaves them out.
@@ -9,16 +9,16 @@ use std::time::Duration;
 use airlock_tests::proof::{self, Disturbance, Latency, Ratios, Size, Swaps, median};
 use anyhow::{Context, Result, bail, ensure};
 
-/// How much the gateway may grow after the mark.
+/// The allowed growth of resident memory after the mark, as a ratio.
 const GROWTH: f64 = 0.05;
 
-/// How many times as long as a call that does nothing a swap's call may take (medians of the same run).
+/// The largest ratio of a swap's call to a call that does nothing (medians of the same run).
 const SWAP: f64 = 12.0;
 
-/// How many times as long as a first word without a swap it may take from a swap's call to the first word on the new release.
+/// The largest ratio of the time from a swap's call to the new release's first word, to that of a first word without a swap.
 const FIRST: f64 = 4.0;
 
-/// How much longer the gaps of running streams may be while a component is loaded.
+/// The largest ratio of the gaps in running streams while a component is loaded to those without.
 const DISTURBANCE: f64 = 1.25;
 
 /// Swaps after which the resident size is compared.

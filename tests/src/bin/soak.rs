@@ -1,5 +1,5 @@
-//! Puts every kind of load on a gateway for minutes, while children are killed, policies swapped and clients leave. Fails
-//! where a request does not end exactly once, or where something is left over.
+//! Runs every kind of load on a gateway for minutes, while children are killed, policies swapped and clients leave. Fails if a
+//! request does not end exactly once, or if a resource is left over.
 //!
 //! `make soak` runs this. `--seconds` and `--clients` make it longer or heavier, `--seed` repeats a run.
 

@@ -1,4 +1,4 @@
-//! The boundary's types, generated from one version of the world or the other. The policy's only unsafe code.
+//! The types of the WIT interfaces, generated from one version of the world or the other. The policy's only unsafe code.
 #![allow(
     unsafe_code,
     missing_docs,

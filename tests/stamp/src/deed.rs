@@ -1,19 +1,19 @@
-//! What a request may make this policy do, and where.
+//! The misbehaviour that a request may trigger, and the call in which it happens.
 
 use std::hint::black_box;
 
-/// What comes before a deed and its place: `stamp:trap:feed`.
+/// The prefix of an instruction: `stamp:trap:feed`.
 const SIGN: &str = "stamp:";
 
 /// Rounds of arithmetic that slow one event down. Some milliseconds.
 const SLOWNESS: u64 = 4_000_000;
 
-/// Where it happens, as a request spells it.
+/// The call in which a deed happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// While the request is read.
+    /// While the request is rendered.
     Render,
-    /// While a reply is made.
+    /// While a reply is opened.
     Open,
     /// While a reply is fed, at each text of the answer.
     Feed,
@@ -21,7 +21,7 @@ pub enum Place {
     Finish,
     /// While it is decided whether the request may start.
     Decide,
-    /// While the panel hears what came of a candidate.
+    /// While the panel receives a candidate's outcome.
     Panel,
     /// While models are listed or shown.
     Models,
@@ -37,7 +37,7 @@ const PLACES: [(&str, Place); 7] = [
     ("models", Place::Models),
 ];
 
-/// What happens.
+/// A kind of misbehaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
     /// The call traps.
@@ -63,12 +63,12 @@ const DEEDS: [(&str, Deed); 6] = [
     ("giant", Deed::Giant),
 ];
 
-/// A deed and its place.
+/// An instruction of a request: a deed and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
-    /// What shall happen.
+    /// The misbehaviour.
     pub deed: Deed,
-    /// Where.
+    /// The call in which it happens.
     pub place: Place,
 }
 
@@ -82,14 +82,14 @@ impl Instruction {
         })
     }
 
-    /// As a request spells it.
+    /// The instruction as text.
     pub(crate) fn to_text(self) -> String {
         let deed = spelled(&DEEDS, self.deed);
         let place = spelled(&PLACES, self.place);
         [SIGN, deed, ":", place].concat()
     }
 
-    /// Does it, if this is the place. What frames shall tell is left to the reply.
+    /// Misbehaves, if this is the place. Floods and giant frames are left to the reply.
     pub fn happen_at(self, place: Place) {
         if self.place == place {
             self.deed.happen();
@@ -98,7 +98,7 @@ impl Instruction {
 }
 
 impl Deed {
-    #[expect(clippy::panic, reason = "to trap is one of the things it is for")]
+    #[expect(clippy::panic, reason = "a trap is one of its deeds")]
     fn happen(self) {
         match self {
             Self::Trap => panic!("as the instruction says"),
@@ -126,7 +126,7 @@ fn deeper(depth: u64) -> u64 {
     black_box(deeper(black_box(depth + 1))) ^ depth
 }
 
-/// The value whose word begins the text, and what follows it.
+/// The value whose name begins the text, and the rest of the text.
 fn named<'a, T: Copy>(words: &[(&str, T)], text: &'a str) -> Option<(T, &'a str)> {
     let mut words = words.iter();
     words.find_map(|(word, value)| Some((*value, text.strip_prefix(word)?)))

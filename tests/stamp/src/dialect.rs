@@ -4,7 +4,7 @@ use crate::bindings::airlock::policy::types::{Context, Problem, ProblemKind, Usa
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::stamp;
 
-/// What every object of a response begins with.
+/// The fields with which every object of a response begins.
 #[derive(Debug)]
 pub(crate) struct Heading {
     id: String,
@@ -27,7 +27,7 @@ impl Heading {
         self.chunk(&format!(r#"{{"content":{}}}"#, quoted(text)), "null")
     }
 
-    /// The last chunk, which says why the answer ends.
+    /// The last chunk, with the `finish_reason`.
     pub(crate) fn end(&self, reason: &str) -> Frame {
         self.chunk("{}", &quoted(reason))
     }
@@ -67,13 +67,13 @@ pub(crate) fn model(id: &str) -> String {
     format!(r#"{{"id":{id},"object":"model","created":0,"owned_by":"openai","stamp":{stamp}}}"#)
 }
 
-/// All of them.
+/// The list of models.
 pub(crate) fn list(models: &[String]) -> String {
     let (models, stamp) = (models.join(","), quoted(&stamp()));
     format!(r#"{{"object":"list","data":[{models}],"stamp":{stamp}}}"#)
 }
 
-/// What a client is told of a failure once its stream has begun.
+/// The error frame of a stream that has begun.
 pub(crate) fn error(problem: &Problem) -> Frame {
     let kind = match problem.kind {
         ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {
@@ -94,7 +94,7 @@ pub(crate) fn error(problem: &Problem) -> Frame {
     ))
 }
 
-/// The frame that ends every stream, and the only one that is no JSON.
+/// The frame that ends every stream, the only one that is not JSON.
 pub(crate) fn done() -> Frame {
     frame("[DONE]".to_owned())
 }
@@ -105,7 +105,7 @@ fn frame(data: String) -> Frame {
 
 /// A text as JSON.
 fn quoted(text: &str) -> String {
-    // Writing a text to memory cannot fail. Some clients end a line at these three, which stand in strings alone.
+    // Serializing a string cannot fail. Some clients end a line at these three characters, which occur only in strings.
     let plain = serde_json::to_string(text).unwrap_or_default();
     plain
         .replace('\u{85}', "\\u0085")

@@ -1,16 +1,16 @@
-//! A small policy of its own words, for proofs: every frame of it, and every whole answer, carries a stamp.
+//! A small policy for proofs, independent of the shipped one: each of its frames and whole answers carries a stamp.
 //!
-//! It speaks chat completions in their simplest form: `model`, `messages` (of which it hears the last of the user),
-//! `stream` and `parallel_calls`. The stamp is ten bytes that stand exactly once in the component, so a test that
-//! patches them has a policy of the same size and speed with another digest.
+//! It implements chat completions in their simplest form: `model`, `messages` (only the user's last one is used), `stream` and
+//! `parallel_calls`. The stamp is ten bytes that occur exactly once in the component. A test that patches them has a policy of
+//! the same size and speed with another digest.
 //!
-//! A request whose text holds `stamp:DEED:PLACE` makes the policy misbehave there. The deeds are `trap`, `loop`, `stack`
-//! (it recurses without end), `slow` (some milliseconds more), and in `feed` besides `flood` (64 frames of 1 MiB,
-//! once) and `giant` (one frame as large as memory allows). The places are `render`, `decide`, `open`, `feed`, `finish`,
-//! `panel` and `models`; for the last the word stands in the description of a model that the home offers.
+//! `stamp:DEED:PLACE` in a request's text makes the policy misbehave in that call. The deeds are `trap`, `loop`, `stack`
+//! (endless recursion), `slow` (some milliseconds more), and only in `feed` also `flood` (64 frames of 1 MiB, once) and `giant`
+//! (one frame as large as memory allows). The places are `render`, `decide`, `open`, `feed`, `finish`, `panel` and `models`; for
+//! the last, the marker is in the description of a model.
 //!
-//! With the feature `earlier` the same policy is built for the earlier world of `host/policy/fixtures`. With the feature
-//! `wasi` it reaches for the outside when a request says `stamp:outside`, and its answer begins with what it got.
+//! The feature `earlier` builds the policy for the earlier world of `host/policy/fixtures`. With the feature `wasi` it uses every
+//! interface of WASI if a request has `stamp:outside`, and its answer begins with the results.
 
 pub mod bindings;
 pub mod deed;
@@ -34,23 +34,23 @@ use deed::{Instruction, Place};
 pub use panel::Panel;
 pub use reply::Reply;
 
-/// The one dialect that it speaks.
+/// The only dialect that it implements.
 const DIALECT: &str = "chat-completions";
 
-/// What is patched. Nothing else in the component may contain these bytes.
+/// The placeholder of the stamp. Nothing else in the component may contain these bytes.
 #[used]
 static STAMP: [u8; 10] = *b"STAMP-0000";
 
-/// What this component exports.
+/// The exports of this component.
 #[derive(Debug)]
 pub struct Policy;
 
 thread_local! {
-    /// What the request asks for, for the one call that is told nothing of it.
+    /// The request's instruction, for `decide`, which receives nothing of the request.
     static INSTRUCTION: Cell<Option<Instruction>> = const { Cell::new(None) };
 }
 
-/// The stamp as it stands in the component, whatever the compiler knew of it.
+/// The stamp of the patched component, which the compiler must not know.
 pub fn stamp() -> String {
     String::from_utf8_lossy(black_box(&STAMP)).into_owned()
 }

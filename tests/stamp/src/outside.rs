@@ -1,19 +1,19 @@
-//! Reaches for all that WASI has, and tells what came of it.
+//! Uses every interface of WASI, and reports the results.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _, UdpSocket};
 use std::time::{Instant, SystemTime};
 
-/// What a request says to have it done.
+/// The marker in a request that triggers it.
 const SIGN: &str = "stamp:outside";
 
-/// What came of it, for a request that asks for it: JSON, and a space.
+/// The results, for a request with the marker: JSON, and a space.
 pub(crate) fn greeting(said: &str) -> Option<String> {
     said.contains(SIGN).then(|| format!("{} ", reached()))
 }
 
-/// Names what is there, and says of the rest why it is not.
+/// Uses each interface. Returns the result or the error of each.
 fn reached() -> String {
     // Both go to the gateway's log, whose lines are counted in bytes.
     println!("stamp speaks to stdout");

@@ -20,7 +20,7 @@ struct State {
     /// Candidates that may still answer.
     left: u32,
     decided: bool,
-    /// What the first failure was.
+    /// The first failure.
     problem: Option<Problem>,
 }
 

@@ -1,4 +1,4 @@
-//! What a request becomes: the user's last words, asked once or several times.
+//! Renders a request into a plan: the user's last message, in one turn or several.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::deed::Instruction;
 use crate::{DIALECT, problem};
 
-/// What is read of a body. Values stay as they are written until somebody looks at them: it keeps the component small.
+/// The fields of a body that are used. Values are parsed only when needed, which keeps the component small.
 #[derive(Default, Deserialize)]
 struct Body<'a> {
     #[serde(borrow)]
@@ -43,7 +43,7 @@ struct Settings<'a> {
     greeting: Option<&'a RawValue>,
 }
 
-/// What the reply must know of the request: the plan's notes.
+/// The plan's notes: the attributes of the request that the reply needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     pub(crate) streaming: bool,
@@ -52,8 +52,8 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    /// Reads what `render` wrote: a line for how to answer and for what to do, and the greeting. Of anything else
-    /// nothing is known.
+    /// Parses what `render` wrote: a line with the form of the answer and the instruction, and the greeting. Any other text gives
+    /// the default.
     pub(crate) fn read(text: &str) -> Self {
         let (line, greeting) = text.split_once('\n').unwrap_or_default();
         Self {
@@ -76,10 +76,10 @@ impl Notes {
 const STREAMED: &str = "stream";
 const WHOLE: &str = "whole";
 
-/// Reads the request, and finds what it asks for besides.
+/// Renders the request into a plan, and finds its instruction.
 ///
 /// # Errors
-/// As the world says, with the field at fault.
+/// `not-found` for another dialect, `invalid-request` with the field at fault.
 pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), Problem> {
     if request.dialect != DIALECT {
         let message = "the policy speaks `chat-completions` only";

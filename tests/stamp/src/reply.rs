@@ -30,12 +30,12 @@ pub struct Reply(RefCell<State>);
 struct State {
     notes: Notes,
     heading: Heading,
-    /// The answer so far, by message. Of a stream the last message only, and no text.
+    /// The answer so far, by message. In a stream only the last message, without text.
     messages: Vec<(u32, String)>,
     usage: Option<Usage>,
-    /// A stream has told what is void now.
+    /// Text that was streamed has become void.
     spoiled: bool,
-    /// It has said more than anybody wants to hear. Once is enough.
+    /// The flood or the giant frame was sent, which happens once.
     exaggerated: bool,
 }
 
@@ -125,7 +125,7 @@ impl State {
         }
     }
 
-    /// More than anybody wants to hear, where that was asked for.
+    /// Sends a flood or a giant frame, if the request says so.
     fn exaggerate(&mut self, frames: &mut Vec<Frame>) {
         let Some(Instruction {
             deed,

@@ -1,4 +1,4 @@
-//! Signing in with a code, from the first event to a turn with the new login; and all that can come between.
+//! Sign-in with a device code, from the first event to a turn with the new login, and its interruptions.
 
 use airlock_tests::issuer::{Approval, SignInHome, SignInStep, StepResponse, USER_CODE};
 use airlock_tests::{Issuer, programs};
@@ -101,7 +101,7 @@ async fn a_login_that_cannot_be_used_is_none() -> Result<()> {
         let mut stream = begin(&gateway, device()).await?;
         assert_eq!(event(&mut stream).await?["type"], "device_code");
         assert_eq!(event(&mut stream).await?["type"], "error");
-        // Codex has written it by then, into a home that nobody else uses.
+        // Codex has written the login by then, into a temporary home.
         assert!(!home.login().exists());
         assert_silent(&gateway, &[stream.raw()]).await?;
     }
@@ -163,7 +163,7 @@ async fn a_key_is_stored_and_signing_out_removes_it_for_all_who_share_it() -> Re
     assert!(!home.login().exists() && gateway.codex_home().join("auth.json").is_symlink());
     status(&gateway, "nobody", |it| it["logged_in"] == false).await?;
     assert!(!gateway.log().await?.contains("sk-testing"));
-    // And in again, through the same link.
+    // Another sign-in, through the same link.
     issuer.codes(Approval::Approved);
     let mut stream = begin(&gateway, device()).await?;
     assert_eq!(event(&mut stream).await?["type"], "device_code");
@@ -186,7 +186,7 @@ async fn the_terminal_signs_in_and_out_with_a_gateway_and_without() -> Result<()
         said.out.contains(USER_CODE) && said.out.contains("Signed in: chatgpt, plus"),
         "{said:?}"
     );
-    // Nothing of what Codex logs, which names files of ours.
+    // None of Codex's log lines, which name our files.
     let waiting = "waiting until the code is typed and the sign-in is approved\n";
     assert_eq!(said.err, waiting);
     let seen = status(&gateway, "a login", |it| {

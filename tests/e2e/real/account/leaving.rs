@@ -1,4 +1,4 @@
-//! Ending a sign-in at each of its stages: by leaving, by cancelling, by taking over, by stopping the gateway.
+//! The end of a sign-in at each stage: the client leaves, cancels, another takes over, or the gateway stops.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,10 @@ use serde_json::json;
 
 use super::{assert_gone, assert_silent, begin, device, event, signing, status};
 
-/// How long a gateway without replies may take to stop. It waits far longer for replies.
+/// How long a gateway without running replies may take to stop. It waits much longer for replies.
 const STOP: Duration = Duration::from_secs(10);
 
-/// Waits until no sign-in is under way.
+/// Waits until no sign-in is in progress.
 async fn ended(gateway: &Gateway) -> Result<()> {
     let is = |status: &serde_json::Value| status["login_in_progress"] == false;
     status(gateway, "the end of a sign-in", is).await.map(drop)
@@ -90,7 +90,7 @@ async fn a_gateway_that_stops_ends_it() -> Result<()> {
     assert_eq!(event(&mut stream).await?["type"], "device_code");
     let began = Instant::now();
     gateway.signal(rustix::process::Signal::TERM);
-    // Nobody leaves: the stream is open until the gateway has ended.
+    // The client stays: the stream is open until the gateway has exited.
     assert_eq!(event(&mut stream).await?["reason"], "stopping");
     let status = gateway.ended().await?;
     assert!(status.success(), "{status}");

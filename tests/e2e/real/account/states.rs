@@ -1,4 +1,4 @@
-//! What the status says in each state that there is.
+//! The account's status in each possible state.
 
 use std::path::PathBuf;
 

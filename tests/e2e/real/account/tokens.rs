@@ -1,4 +1,4 @@
-//! ChatGPT tokens from outside: in memory alone, renewed by a command or a URL, and bound to a workspace.
+//! External ChatGPT tokens: in memory alone, refreshed by a command or a URL, and bound to a workspace.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -62,7 +62,7 @@ async fn tokens_sign_in_and_nothing_is_written() -> Result<()> {
     assert!(!home.login().exists());
     let refused = begin(&gateway, device()).await?;
     assert_eq!(refused.status(), 409);
-    // Without a source the first token that is refused is the last.
+    // Without a source, a refused token is not refreshed.
     issuer.refuse("first-");
     let failed = gateway.client().chat(json!({})).await?;
     assert_eq!(

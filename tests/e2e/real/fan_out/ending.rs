@@ -1,4 +1,4 @@
-//! Failures of candidates, deadlines, and clients that go, down to the model's sockets.
+//! Failures of candidates, deadlines, and clients that leave, observed at the model's sockets.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ async fn one_that_fails_costs_its_tab() -> Result<()> {
     Ok(())
 }
 
-/// What one fault of all candidates is to the client. Codex may ask again as it likes, and does not for these.
+/// The client's error for a failure that all candidates have. Codex does not retry these failures.
 async fn all_fail(fault: ModelAnswer, status: u16, code: &str) -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.otherwise(fault);
@@ -109,8 +109,8 @@ async fn different_faults_are_a_502_that_lists_them() -> Result<()> {
     Ok(())
 }
 
-/// Waits until Codex has closed all of these connections, and says how long after `gone` that was. The time is a
-/// figure and no test of this one: the machine may be busy.
+/// Waits until Codex has closed all of these connections, and prints how long after `gone` that was. The time is
+/// not asserted: the machine may be busy.
 async fn all_left(calls: &[ModelRequest], gone: Instant) -> Result<Duration> {
     try_join_all(calls.iter().map(ModelRequest::left)).await?;
     Ok(gone.elapsed())

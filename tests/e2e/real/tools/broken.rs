@@ -1,5 +1,4 @@
-//! A model whose stream breaks after a call, and one that is only slow between two: the real Codex says nothing of either
-//! until the call is answered.
+//! A model whose stream breaks after a call, or pauses between two: the real Codex reports neither until the call is answered.
 
 use airlock_tests::{Gate, Gateway, ModelAnswer, ScriptedModel};
 use anyhow::{Context, Result};
@@ -7,9 +6,9 @@ use futures_util::future::try_join;
 use serde_json::json;
 
 use super::{BERGEN, OSLO, WEATHER, asking, outcome, output};
-use crate::real::overheard::Overheard;
+use crate::real::recorded::RecordedCodex;
 
-/// A model that is silent for so long is looked after.
+/// A short `limits.call_silence`.
 const SILENCE: &str = "[limits]\ncall_silence = \"200ms\"";
 
 #[tokio::test]
@@ -22,7 +21,7 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         (true, 0, ModelAnswer::eof),
     ];
     for (streaming, retries, breaks) in rows {
-        let codex = Overheard::new()?;
+        let codex = RecordedCodex::new()?;
         let model = ScriptedModel::start().await?;
         let gateway = Gateway::with()
             .settings(SILENCE)
@@ -34,9 +33,9 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
         model.next(breaks(answer.hold(&gate)));
         model.when_answered("call_1", ModelAnswer::words("It is cold."));
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
-        // What is on its way when a connection breaks may be lost.
+        // Data in transit may be lost when a connection breaks.
         let breaking = async {
-            codex.expect_turn_containing().await?;
+            codex.expect_call().await?;
             gate.open();
             anyhow::Ok(())
         };
@@ -59,7 +58,7 @@ async fn calls_before_a_stream_breaks_reach_the_client() -> Result<()> {
 #[tokio::test]
 async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
     for streaming in [false, true] {
-        let codex = Overheard::new()?;
+        let codex = RecordedCodex::new()?;
         let model = ScriptedModel::start().await?;
         let gateway = Gateway::with()
             .settings(SILENCE)
@@ -72,7 +71,7 @@ async fn a_model_that_is_slow_between_two_calls_makes_both() -> Result<()> {
             .call("call_2", WEATHER, BERGEN);
         model.next(answer);
         let mut talk = asking(&gateway, json!({})).streaming(streaming);
-        // It says more only once Codex was asked.
+        // The model continues only once the gateway has checked with Codex.
         let speaking = async {
             codex.expect_answered().await?;
             gate.open();

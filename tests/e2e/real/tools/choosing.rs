@@ -1,4 +1,4 @@
-//! What the model must call, what form its answer has, and what it gets wrong.
+//! `tool_choice`, formats of the answer, and wrong calls of the model.
 
 use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, tool};
 use anyhow::{Context, Result};
@@ -18,7 +18,7 @@ async fn a_required_call_is_demanded_and_made() -> Result<()> {
     assert_eq!(response.ids(), ["call_1"]);
     let model_request = model.call().await?;
     assert_eq!(model_request.tool_names(), [WEATHER, "other"]);
-    // Codex always says `auto`, so it must stand in the instructions.
+    // Codex always sends `auto`, so the instructions must contain the requirement.
     let plain = asking(&gateway, json!({})).ask().await?;
     assert_eq!(plain.finish_reason, "stop");
     assert_ne!(
@@ -70,7 +70,7 @@ async fn arguments_that_are_no_json_reach_the_client_as_written() -> Result<()> 
             assert_eq!(talk.ask().await?.call()?.arguments, broken);
             let response = talk.answer(&[("call_1", "Error: no JSON")]).await?;
             assert_eq!(outcome(&response), ("rebuilt", "stop", "I see."));
-            // Codex may have told the model its own answer before it was stopped.
+            // Codex may have sent the model its own result before it was interrupted.
             let calls = model.calls();
             let last = calls.last().context("none")?;
             assert_eq!(last.calls()[0].2, broken);

@@ -1,4 +1,4 @@
-//! Turns that wait and do not go on: what comes then is told anew, and the model hears the same.
+//! Parked turns that do not resume: the follow-up is rebuilt, and the model receives the same conversation.
 
 use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel};
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{OSLO, WEATHER, asking, outcome, output};
 
-/// A model that calls once, and says `It is cold.` to the result.
+/// A model that makes one call, and answers its result with `It is cold.`
 async fn weather() -> Result<ScriptedModel> {
     let model = ScriptedModel::start().await?;
     model.when_answered("call_1", ModelAnswer::words("It is cold."));
@@ -71,7 +71,7 @@ async fn a_turn_that_waits_too_long_is_ended() -> Result<()> {
         .await?;
     let mut talk = asking(&gateway, json!({}));
     talk.ask().await?;
-    // A turn of the real Codex takes longer than that.
+    // A turn of the real Codex takes longer than this.
     model.when("else", ModelAnswer::words("Nothing."));
     assert_eq!(gateway.client().ask("And else?").await?, "Nothing.");
     expect_rebuilt(&model, &mut talk).await

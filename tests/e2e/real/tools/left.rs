@@ -1,13 +1,13 @@
-//! What is left behind: nothing. Codex itself says of each thread when it is unloaded.
+//! Threads after a turn: Codex reports that each is unloaded.
 
 use airlock_tests::{Conversation, Gateway, ModelAnswer, ScriptedModel};
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::{BERGEN, OSLO, WEATHER, asking, outcome};
-use crate::real::overheard::Overheard;
+use crate::real::recorded::RecordedCodex;
 
-/// A model that calls once about each question, and says `Cold.` to the result.
+/// A model that makes one call for each question, and answers its result with `Cold.`
 async fn weather() -> Result<ScriptedModel> {
     let model = ScriptedModel::start().await?;
     model.when_answered("call_1", ModelAnswer::words("Cold."));
@@ -18,7 +18,7 @@ async fn weather() -> Result<ScriptedModel> {
     Ok(model)
 }
 
-/// Brings the result, and wants the turn to have gone on, or to be told anew.
+/// Sends the result, and checks whether the turn was resumed or rebuilt.
 async fn expect(talk: &mut Conversation, turn: &str) -> Result<()> {
     let reply = talk.answer(&[("call_1", "7")]).await?;
     assert_eq!(
@@ -32,7 +32,7 @@ async fn expect(talk: &mut Conversation, turn: &str) -> Result<()> {
 
 #[tokio::test]
 async fn no_thread_is_left_behind() -> Result<()> {
-    let codex = Overheard::new()?;
+    let codex = RecordedCodex::new()?;
     let model = weather().await?;
     let gateway = Gateway::with()
         .settings("[limits]\nparked_turns = 1")
@@ -46,14 +46,14 @@ async fn no_thread_is_left_behind() -> Result<()> {
     let mut threads = 0;
     for streaming in [false, true] {
         let about = |question: &str, more| about(question, more).streaming(streaming);
-        // It goes on in its thread.
+        // The turn resumes in its thread.
         let mut resumed = about("resumed", json!({}));
         resumed.ask().await?;
         expect(&mut resumed, "resumed").await?;
         threads += 1;
         codex.expect_closed(threads).await?;
 
-        // Three stop at their calls, where one may wait: and of the first the client edits what was said.
+        // Three turns make calls and one may be parked; the client of the first edits the conversation.
         let mut edited = about("edited", json!({}));
         edited.ask().await?;
         edited.messages[0]["content"] = json!("another");
@@ -67,7 +67,7 @@ async fn no_thread_is_left_behind() -> Result<()> {
         threads += 5;
         codex.expect_closed(threads).await?;
 
-        // These may not wait.
+        // These turns are not parked.
         model.next(
             ModelAnswer::new()
                 .call("call_1", WEATHER, OSLO)
@@ -81,7 +81,7 @@ async fn no_thread_is_left_behind() -> Result<()> {
         threads += 2;
         codex.expect_closed(threads).await?;
 
-        // The client leaves before the calls, and after it has brought the results.
+        // The client leaves before the calls, and after it has sent the results.
         let leaving = about("leave", json!({}));
         let mut stream = gateway.client().stream(leaving.request()).await?;
         stream.next_text().await?;
@@ -101,7 +101,7 @@ async fn no_thread_is_left_behind() -> Result<()> {
 
 #[tokio::test]
 async fn no_thread_waits_for_ever() -> Result<()> {
-    let codex = Overheard::new()?;
+    let codex = RecordedCodex::new()?;
     let model = weather().await?;
     let gateway = Gateway::with()
         .settings("[limits]\npark_time = \"1ms\"")

@@ -1,4 +1,4 @@
-//! Models to which Codex offers nothing but a JavaScript tool by itself: functions reach them as functions.
+//! Models to which Codex by itself offers only a JavaScript tool: functions reach them as functions.
 
 use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, programs, tool};
 use anyhow::{Context, Result};
@@ -16,10 +16,10 @@ async fn a_model_in_code_mode_gets_plain_functions() -> Result<()> {
     let plain = json!({"model": CODE_MODE});
     gateway.client().chat(plain).await?.text()?;
     let alone = model.call().await?;
-    // What the test is about: without tools of the client's this model is in code mode.
+    // The premise of the test: without the client's tools, this model is in code mode.
     assert!(has_additional_tools(&alone.body), "{}", alone.body["input"]);
     if programs::real_codex_is_oldest()? {
-        // 0.163.0 has one catalogue for all threads, so it cannot be brought to: the client is told.
+        // 0.163.0 has one catalogue for all threads, so it cannot offer plain functions, and the client receives an error.
         let body = json!({"model": CODE_MODE, "tools": [tool(WEATHER)]});
         let reply = gateway.client().chat(body).await?;
         assert_eq!(

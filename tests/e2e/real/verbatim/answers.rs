@@ -1,14 +1,14 @@
-//! What the model writes reaches the client, or is an error.
+//! Every output of the model reaches the client, or is an error.
 
 use airlock_tests::{FanOut, Frame, Gateway, ModelAnswer, ScriptedModel, tool};
 use anyhow::Result;
 use serde_json::{Value, json};
 
-/// A tag that Codex cuts out of what the model writes, with what is within.
+/// A tag that Codex removes from the model's text, with its content.
 const OPEN: &str = "<oai-mem-citation>";
 const CLOSE: &str = "</oai-mem-citation>";
 
-/// The answer whole, and the frames of the same answer streamed.
+/// The whole response, and the frames of the same response as a stream.
 async fn both(
     model: &ScriptedModel,
     gateway: &Gateway,
@@ -23,7 +23,7 @@ async fn both(
     Ok((whole, frames))
 }
 
-/// What a stream said, and its finish reason or its error's code.
+/// The text of a stream, and its finish reason or error code.
 fn ended(frames: &[Frame]) -> (String, String) {
     let text = frames.iter().map(Frame::text).collect();
     let reason: String = frames.iter().map(Frame::finish_reason).collect();
@@ -38,7 +38,7 @@ async fn tags_of_the_model_reach_the_client() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     let tools = json!({"tools": [tool("f")]});
-    // Codex leaves these alone, or cuts up to the end: that comes once the message is whole.
+    // Codex keeps these, or cuts them up to the end; the cut text is delivered once the message is complete.
     let whole = [
         format!("A {OPEN}b"),
         format!("A {OPEN}b{CLOSE}"),
@@ -62,7 +62,7 @@ async fn tags_of_the_model_reach_the_client() -> Result<()> {
             assert_eq!(ended(&frames), (text.clone(), "stop".to_owned()));
         }
     }
-    // What is cut before other text cannot be put back into a stream.
+    // Text that was cut before other text cannot be inserted into a stream.
     let cut = [
         (format!("A {OPEN}b{CLOSE} c"), "A  c"),
         (format!("{OPEN}a{CLOSE}B"), "B"),
@@ -159,7 +159,7 @@ async fn tags_of_candidates_reach_the_synthesis_and_the_client() -> Result<()> {
     Ok(())
 }
 
-/// Both candidates close with this text.
+/// Checks that both candidates end with this text.
 fn closes(response: &FanOut, text: &str) {
     for candidate in [1, 2] {
         assert_eq!(response.closed(candidate), Some(text));
@@ -218,7 +218,7 @@ async fn a_refusal_is_not_an_empty_answer() -> Result<()> {
         );
         requested += 2;
     }
-    // The model is not asked again.
+    // Codex does not retry.
     assert_eq!(model.calls().len(), requested);
     Ok(())
 }

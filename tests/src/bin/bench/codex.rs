@@ -7,7 +7,7 @@ use airlock_tests::Gateway;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-/// What the gateway gives to its Codex besides what every Codex gets here: the certificates that it has put together.
+/// The environment variables that the gateway adds for its Codex: the file of certificates.
 pub(super) async fn set_by(gateway: &Gateway) -> Result<Vec<(String, String)>> {
     let fleet = gateway.admin().fleet().await?;
     let child = children(&fleet).next().context("no child")?;
@@ -20,7 +20,7 @@ pub(super) async fn set_by(gateway: &Gateway) -> Result<Vec<(String, String)>> {
     Ok(set.collect())
 }
 
-/// The catalogue of models that the gateway's threads without tools are given: that which has models in code mode.
+/// The model catalogue of the gateway's threads without tools, which has models in code mode.
 pub(super) fn catalogue(home: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(home)? {
         let file = entry?.path();
@@ -45,7 +45,7 @@ pub(super) fn size(folder: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // What is gone meanwhile has no size.
+        // A file that was removed meanwhile has no size.
         let Ok(about) = entry.path().symlink_metadata() else {
             continue;
         };

@@ -132,7 +132,7 @@ impl Contender {
     }
 }
 
-/// The same turns without a gateway: of a fan-out the candidates, and then the synthesis.
+/// The same turns without a gateway. For a fan-out: its candidates, and then the synthesis.
 async fn line_runs(line: &mut CodexPipe, work: &Work) -> Result<Measurement> {
     if work.kind != Kind::FanOut {
         return line.turns(work.load, work.requests, work.at_once).await;

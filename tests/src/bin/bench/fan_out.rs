@@ -20,7 +20,7 @@ use super::{print_line, ready};
 const ROUNDS: usize = 5;
 /// Candidates of the fan-out.
 const CANDIDATES: usize = 20;
-/// What each turn says: so many deltas, so far apart.
+/// The number of deltas of each turn, and the interval between them.
 const DELTAS: usize = 100;
 const PACE: Duration = Duration::from_millis(20);
 
@@ -31,7 +31,7 @@ struct RecordedCalls {
     synthesis: TurnCalls,
 }
 
-/// The parameters of a turn's calls. The thread's id is put in anew.
+/// The parameters of a turn's calls. The thread's id is replaced in each run.
 struct TurnCalls {
     thread: Value,
     items: Option<Value>,
@@ -55,7 +55,7 @@ pub(super) async fn measure() -> Result<Value> {
     Ok(figures)
 }
 
-/// The time from the request to the end of the answer, and what the gateway holds at most meanwhile.
+/// The time from the request to the end of the answer, and the gateway's peak memory meanwhile.
 async fn compare(gateway: &Gateway, model: &ScriptedModel) -> Result<Value> {
     let mut recorded = RecordedCalls::of_a_gateway().await?;
     // That gateway's is gone with it.
@@ -252,7 +252,7 @@ fn body() -> Value {
     json!({"parallel_calls": CANDIDATES})
 }
 
-/// What each turn says.
+/// The text of each turn.
 fn text() -> String {
     "word ".repeat(DELTAS)
 }

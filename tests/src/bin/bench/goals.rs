@@ -163,7 +163,7 @@ impl Bound {
 }
 
 impl Goal {
-    /// What was measured. None: nothing, or nothing that is a number.
+    /// The measured value. None: nothing was measured, or it is no number.
     fn measured(&self, figures: &Value) -> Option<f64> {
         figures.pointer(self.at).and_then(Value::as_f64)
     }

@@ -1,7 +1,7 @@
 //! The load generator: many clients on one thread, which read the clock once for each chunk.
 //!
-//! It is ours because no generator that we know reads a time out of each chunk of a stream; those that are known measure
-//! requests. It decodes nothing: a stamp is found where it is, and so a client costs less than what it measures.
+//! Known load generators measure requests, and none reads a timestamp from each chunk of a stream. This one searches for the
+//! timestamp without decoding the chunk, so a client costs less than what it measures.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const READ: usize = 64 << 10;
 /// How a stream ends on the wire.
 const END: &[u8] = b"\r\n0\r\n\r\n";
 
-/// A connection that requests are sent over, one after the other.
+/// A connection over which requests are sent, one after the other.
 pub(super) struct Connection {
     address: SocketAddr,
     socket: TcpStream,
@@ -43,7 +43,7 @@ impl Connection {
         })
     }
 
-    /// So many of them.
+    /// Opens `count` connections.
     pub(super) async fn many(address: SocketAddr, count: usize) -> Result<Vec<Self>> {
         try_join_all((0..count).map(|_| Self::open(address))).await
     }
@@ -152,7 +152,7 @@ impl Connection {
     }
 }
 
-/// What asks for this, with a history of about so many bytes.
+/// The body of a request with this prompt, and a history of about `history` bytes.
 pub(super) fn request(words: &str, history: usize, more: Value) -> String {
     const MESSAGE: usize = 8 << 10;
     let text = "An airlock has two doors. ".repeat(MESSAGE / 26);

@@ -11,7 +11,7 @@ use super::measurement::{Measurement, Sums};
 use super::spans::{median, time};
 use super::{ROUNDS, print_line};
 
-/// How a request is asked.
+/// The form of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Streams,
@@ -19,17 +19,17 @@ pub(super) enum Kind {
     FanOut,
 }
 
-/// Requests that are the same.
+/// A number of equal requests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Work {
-    /// Under which its figures are kept.
+    /// The name of its figures in the record.
     key: &'static str,
     pub(super) name: &'static str,
     pub(super) kind: Kind,
     pub(super) load: Load,
     pub(super) requests: usize,
     pub(super) at_once: usize,
-    /// Bytes of what was said before.
+    /// Bytes of the history.
     pub(super) history: usize,
     /// Of a fan-out.
     pub(super) candidates: usize,
@@ -210,14 +210,14 @@ fn of<'a>(name: &str, contenders: &[Contender], rounds: &'a [Vec<Sums>]) -> Opti
     Some(rounds)
 }
 
-/// How much later than the limit's the first word comes for the 99th of 100, in milliseconds.
+/// The 99th percentile of the time to the first word beyond the limit's, in milliseconds.
 fn later(limit: &[Sums], own: &[Sums]) -> f64 {
     let pairs = own.iter().zip(limit);
     let over = pairs.map(|(one, other)| one.first_p99_us - other.first_p99_us);
     median(over) / 1e3
 }
 
-/// How much later than on the raw line each server's first word comes, and the 99th of 100, in microseconds: the medians
+/// Each server's time to the first word beyond the raw pipe's, median and 99th percentile, in microseconds: the medians
 /// over rounds.
 fn over(contenders: &[Contender], rounds: &[Vec<Sums>]) -> Option<Vec<(&'static str, f64, f64)>> {
     let line = contenders

@@ -43,11 +43,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The command-line options.
 #[derive(Default)]
 struct Options {
-    /// Another build of Airlock, to be compared in the same run.
+    /// Another build of Airlock, to compare with in the same run.
     against: Option<PathBuf>,
-    /// What alone is measured.
+    /// The only part to measure.
     part: Option<String>,
-    /// Part of the name of the one load that is, of which nothing is kept.
+    /// A part of the name of the only load to measure. Its figures are not recorded.
     load: Option<String>,
 }
 
@@ -75,7 +75,7 @@ impl Options {
 /// Timeout of the whole run.
 const WHOLE: Duration = Duration::from_secs(600);
 
-/// Files that may be open at once: 1,000 streams of each who is compared, and the rest.
+/// The limit of open files: 1,000 streams of each contender, and the rest.
 const FILES: u64 = 8192;
 
 #[tokio::main(flavor = "current_thread")]
@@ -143,7 +143,7 @@ fn allow_files() -> Result<()> {
     Ok(())
 }
 
-/// What was measured where.
+/// The conditions of the measurement.
 fn conditions() -> Result<Value> {
     let cpu = fs::read_to_string("/proc/cpuinfo")?;
     let model = cpu.lines().find(|line| line.starts_with("model name"));

@@ -9,26 +9,26 @@ use super::spans::{median, mib, micros, percentile};
 /// Measurements of clients, and resource usage of the server.
 #[derive(Debug, Default)]
 pub(super) struct Measurement {
-    /// Until the first word, of each request.
+    /// The time to the first word of each request.
     pub(super) first: Vec<Duration>,
     /// Nanoseconds from the writing of a delta to its arrival.
     late: Vec<u64>,
     pub(super) deltas: usize,
-    /// Frames in which they came: fewer where some were joined.
+    /// Frames with these deltas: fewer if some were joined.
     pub(super) frames: usize,
     pub(super) requests: usize,
     /// From the first delta's writing to the last one's arrival, in Unix nanoseconds.
     span: Option<(u64, u64)>,
-    /// The time that all of it took.
+    /// The total time.
     pub(super) taken: Duration,
     /// CPU time of the server.
     pub(super) cpu: Duration,
-    /// The most that it held, in bytes.
+    /// The server's peak memory, in bytes.
     pub(super) resident: u64,
 }
 
 impl Measurement {
-    /// A delta that was written at `at` has arrived.
+    /// Records that a delta that was written at `at` has arrived.
     pub(super) fn delta(&mut self, now: u64, at: u64) {
         self.deltas += 1;
         self.late.push(now.saturating_sub(at));
@@ -36,7 +36,7 @@ impl Measurement {
         self.span = Some((first.min(at), last.max(now)));
     }
 
-    /// Adds what another client saw.
+    /// Adds the measurements of another client.
     pub(super) fn add(&mut self, other: Self) {
         self.first.extend(other.first);
         self.late.extend(other.late);

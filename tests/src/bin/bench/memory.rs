@@ -22,23 +22,23 @@ use super::{print_line, ready};
 /// Starts that are measured.
 const STARTS: usize = 9;
 
-/// Rounds of what is idle. Each starts everybody anew, for only who has served nothing is idle.
+/// Rounds of the idle servers. Each starts all servers again: only one that has served nothing is idle.
 const ROUNDS: usize = 5;
 
 /// Streams that are open and silent.
 const STREAMS: u16 = 1000;
 
-/// How long they are left alone. Airlock sends a heartbeat after as long, so each stream has one.
+/// How long the streams are silent. Airlock's heartbeat has the same interval, so each stream gets one.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Says one word, and nothing more for as long as anybody measures.
+/// A load of one word, and nothing more during the measurement.
 const SILENT: Load = Load {
     deltas: 2,
     every: Duration::from_secs(3600),
     bytes: 24,
 };
 
-/// From the start of the process until it listens, its policy compiled before and no Codex to be found.
+/// The time from the start of the process until it listens, with a compiled policy and no Codex.
 pub(super) async fn start() -> Result<Value> {
     let mut taken = Vec::new();
     for _ in 0..=STARTS {
@@ -56,7 +56,7 @@ pub(super) async fn start() -> Result<Value> {
     Ok(json!({"median_ms": median(rounds.iter().copied()), "rounds": rounds}))
 }
 
-/// What a server holds before it has served anything and with many silent streams, and what those cost: of a round, or
+/// The memory of a server before its first request and with many silent streams, and the CPU time of those: of a round, or
 /// the medians of several.
 #[derive(Clone, Copy, Serialize)]
 struct Idle {
@@ -65,7 +65,7 @@ struct Idle {
     kib_each: f64,
     /// The pages of a policy's image are shared by its sandboxes, and resident size counts them for each.
     kib_each_with_shared: f64,
-    /// Until the first word, of all streams asked for at once.
+    /// The time to the first word of all streams, requested at once.
     first_us: f64,
     first_p99_us: f64,
     /// While they are silent.
@@ -95,7 +95,7 @@ struct Silent {
     _streams: Vec<Connection>,
 }
 
-/// What each server holds before it has served anything, and for each of many silent streams.
+/// The memory of each server before its first request, and for each of many silent streams.
 pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
     let model = ScriptedModel::start().await?;
     let (mut rounds, mut real) = (BTreeMap::<_, Vec<Idle>>::new(), Vec::new());
@@ -149,8 +149,8 @@ pub(super) async fn idle(against: Option<&Path>) -> Result<Value> {
     Ok(json!({"streams": STREAMS, "medians": medians, "rounds": rounds, "real": real}))
 }
 
-/// Starts everybody, opens the streams of one after the other, and leaves all of them alone for a while: side by side,
-/// since who is silent disturbs nobody.
+/// Starts all servers, opens the streams of one after the other, and waits. All are measured at once, because silent servers do
+/// not affect each other.
 async fn round(against: Option<&Path>) -> Result<Vec<(&'static str, Idle)>> {
     let contenders = Contender::all(against).await?;
     let mut all = Vec::new();

@@ -1,4 +1,4 @@
-//! `target/bench.json`: each part as it was last measured, and what that says of the goals.
+//! `target/bench.json`: the latest measurement of each part, and whether it meets the goals.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use super::{PARTS, goals};
 
-/// When and where each part was measured, and with what.
+/// The key of the conditions under which each part was measured.
 const MEASURED: &str = "measured";
 
-/// The figures of this run, and those of other runs that are kept beside them.
+/// The figures of this run and of earlier runs.
 pub(super) struct Record {
     /// None: nothing is parts.
     file: Option<PathBuf>,
@@ -23,13 +23,13 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Takes up what the file has. A run adds to it part by part.
+    /// Opens the file. A run replaces it part by part.
     pub(super) fn open(file: Option<PathBuf>, conditions: Value) -> Result<Self> {
         let mut parts = match &file {
             Some(file) => read(file).with_context(|| format!("reading {}", file.display()))?,
             None => Map::new(),
         };
-        // What is no part now is of an older bench.
+        // Other keys are from an older version of the benchmark.
         parts.retain(|name, _| PARTS.contains(&name.as_str()) || name == MEASURED);
         Ok(Self {
             file,
@@ -39,7 +39,7 @@ impl Record {
         })
     }
 
-    /// Keeps what a part came to, in place of what it came to before. At once, so that a failure later loses nothing.
+    /// Replaces the figures of a part, and writes the file at once, so that a later failure loses nothing.
     pub(super) fn keep(&mut self, part: &str, figures: Value) -> Result<()> {
         let mut measured = self.conditions.clone();
         measured["unix_time"] = SystemTime::now()
@@ -54,13 +54,13 @@ impl Record {
         let Some(file) = &self.file else {
             return Ok(());
         };
-        // Renamed into its place, so that there is a whole file at any time.
+        // Renamed, so that the file is complete at any time.
         let draft = file.with_extension("json.new");
         fs::write(&draft, serde_json::to_string_pretty(&self.parts)?)?;
         fs::rename(&draft, file).with_context(|| format!("writing {}", file.display()))
     }
 
-    /// What this run has measured so far.
+    /// The figures of this run so far.
     pub(super) fn now(&self) -> &Value {
         &self.now
     }

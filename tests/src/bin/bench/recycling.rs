@@ -1,4 +1,4 @@
-//! Many turns on the real Codex, whose children are replaced: how large they and their files ever are.
+//! Many turns on the real Codex, whose children are replaced: the peak sizes of the children and of their files.
 
 use std::time::Instant;
 
@@ -11,17 +11,17 @@ use super::codex::{children, size};
 use super::print_line;
 use super::spans::mib;
 
-/// Turns, so many of them at once.
+/// The number of turns, and how many run at once.
 const MANY: usize = 1000;
 const AT_ONCE: usize = 50;
 
 /// Threads after which a child is replaced.
 const RECYCLE: usize = 200;
 
-/// What the turns say.
+/// The text of the turns.
 const WORDS: &str = "a few words to be said";
 
-/// Runs the turns, each of which must be whole.
+/// Runs the turns, each of which must be complete.
 pub(super) async fn measure() -> Result<Value> {
     let model = ScriptedModel::start().await?;
     model.otherwise(ModelAnswer::words(WORDS));

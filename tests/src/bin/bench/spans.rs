@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-/// The value that so many of a hundred do not exceed (nearest rank). Of none: nothing.
+/// The percentile by nearest rank. The default if there are no values.
 pub(super) fn percentile<T: Copy + Default>(sorted: &[T], percent: usize) -> T {
     let rank = (sorted.len() * percent).div_ceil(100);
     let index = rank.saturating_sub(1);
     sorted.get(index).copied().unwrap_or_default()
 }
 
-/// The middle one. Of none: not a number.
+/// The median. NaN if there are no values.
 pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -20,7 +20,7 @@ pub(super) fn micros(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
 }
 
-/// Times in milliseconds, in their order.
+/// The times in milliseconds, in the same order.
 pub(super) fn millis(times: &[Duration]) -> Vec<f64> {
     times.iter().map(|time| time.as_secs_f64() * 1e3).collect()
 }
@@ -34,7 +34,7 @@ pub(super) fn mib(bytes: u64) -> f64 {
     kib(bytes) / 1024.0
 }
 
-/// A time in the unit that suits it.
+/// Formats a time in a suitable unit.
 pub(super) fn time(micros: f64) -> String {
     match micros {
         ..1e3 => format!("{micros:.0} µs"),
@@ -43,7 +43,7 @@ pub(super) fn time(micros: f64) -> String {
     }
 }
 
-/// The median, and what lies around it.
+/// Formats the median and the range around it.
 pub(super) fn summary(taken: &[Duration]) -> String {
     let mut sorted = taken.to_vec();
     sorted.sort_unstable();

@@ -26,17 +26,17 @@ const ROUNDS: usize = 5;
 #[derive(Default)]
 struct ContenderRounds {
     rounds: Vec<RoundFigures>,
-    /// Until the first piece of text, of each turn of all rounds.
+    /// The time to the first piece of text of each turn, of all rounds.
     first: Vec<Duration>,
 }
 
 /// The figures of a round, or the medians of several.
 #[derive(Clone, Copy, Serialize)]
 struct RoundFigures {
-    /// Of its turns the median.
+    /// The median over its turns.
     first_ms: f64,
     turns_per_second: f64,
-    /// What the gateway takes, its Codex not counted. Without a gateway not a number, which is null when it is kept.
+    /// The gateway's own usage, without Codex. NaN without a gateway, which is recorded as null.
     gateway_cpu_us_per_turn: f64,
     gateway_resident_mib: f64,
 }
@@ -193,7 +193,7 @@ impl Variant {
         })
     }
 
-    /// The time to the first piece of text of each turn, and what the round comes to.
+    /// Runs a round. Returns the time to the first piece of text of each turn, and the figures.
     async fn run(&mut self, at_once: usize, turns: usize) -> Result<(Vec<Duration>, RoundFigures)> {
         let (mut first, taken, cpu, resident) = match &mut self.runner {
             Runner::Direct { server, params } => {
@@ -234,7 +234,7 @@ impl Variant {
         Ok((first, sums))
     }
 
-    /// What the app-server holds, or the largest of the gateway's.
+    /// The resident memory of the app-server, or of the gateway's largest one.
     async fn resident(&self) -> Result<u64> {
         match &self.runner {
             Runner::Direct { server, .. } => process::resident(server.pid().context("it ended")?),
@@ -280,7 +280,7 @@ enum PendingCall {
     Rest,
 }
 
-/// Runs turns on an app-server, so many at once, each on a thread of its own.
+/// Runs turns on an app-server, `at_once` of them concurrently, each on a thread of its own.
 async fn drive(
     server: &mut AppServer,
     params: &Value,

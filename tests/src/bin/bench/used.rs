@@ -11,10 +11,10 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::PATIENCE;
 
-/// What a server at rest uses between two looks at most. Airlock's clock of its policies ticks on.
+/// The most CPU time of a server at rest between two polls. Airlock's epoch clock for policies keeps ticking.
 const REST: Duration = Duration::from_millis(1);
 
-/// How often a server is looked at.
+/// The interval of polls.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// CPU time that each thread of a process has used so far, in nanoseconds.
@@ -23,12 +23,12 @@ pub(super) struct Used {
 }
 
 impl Used {
-    /// Of a process, now (`schedstat`).
+    /// The CPU time of a process, now (`schedstat`).
     pub(super) fn by(pid: u32) -> Result<Self> {
         let mut threads = HashMap::new();
         for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
             let thread = thread?;
-            // One may end meanwhile: then it was idle, as those that wait for files are.
+            // A thread may exit meanwhile. Then it was idle, as threads for blocking work are.
             let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
             let first = text.split(' ').next().unwrap_or_default();
             threads.insert(thread.file_name(), first.parse().unwrap_or_default());
@@ -36,8 +36,8 @@ impl Used {
         Ok(Self { threads })
     }
 
-    /// Of a process once it is at rest. What it does after an answer is its too: a thread is given back, and others are
-    /// started ahead.
+    /// The CPU time of a process once it is at rest. Work after an answer counts too: a thread is unsubscribed, and others are
+    /// prewarmed.
     pub(super) async fn at_rest(pid: u32) -> Result<Self> {
         let settled = async {
             let mut look = interval(LOOK);
@@ -55,7 +55,7 @@ impl Used {
         within(PATIENCE, "a server at rest", settled).await?
     }
 
-    /// What was used in between. One thread more or less does not make it wrong.
+    /// The CPU time since `before`, also if threads have started or exited.
     pub(super) fn since(&self, before: &Self) -> Duration {
         let threads = self.threads.iter().map(|(thread, used)| {
             let earlier = before.threads.get(thread).copied().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Used {
     }
 }
 
-/// Notes the most that a process holds. Never ends but by an error.
+/// Records the peak memory of a process. Returns only with an error.
 pub(super) async fn watch<T>(pid: u32, most: &mut u64) -> Result<T> {
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);

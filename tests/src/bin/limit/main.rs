@@ -1,7 +1,7 @@
-//! The native limit: the least server that can do what Airlock does to a stream, for `make bench` to compare with.
+//! The native limit: a minimal server that does to a stream what Airlock does, as the reference of `make bench`.
 //!
 //! `limit CODEX` serves chat completions over that Codex, on one thread, with the shipped policy compiled natively. It
-//! has no sandbox, asks for no key, bounds nothing, counts nothing, and ends nothing that a client leaves.
+//! has no sandbox, key, limits or metrics, and does not stop the turns of clients that leave.
 //! `least-sandbox CODEX POLICY` is the same with that component in a sandbox for each request (`sandboxed.rs`).
 #![expect(
     clippy::disallowed_methods,
@@ -9,7 +9,7 @@
 )]
 
 mod policy; // native, or sandboxed
-mod sandbox; // the least one
+mod sandbox; // the least sandbox
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -81,7 +81,7 @@ struct Total {
     reasoning_output_tokens: u64,
 }
 
-/// A `Mutex` costs nothing on one thread, but handlers must be `Send`.
+/// An uncontended `Mutex` costs next to nothing, and handlers must be `Send`.
 type SharedMutex<T> = std::sync::Arc<parking_lot::Mutex<T>>;
 
 #[derive(Clone)]
@@ -133,7 +133,7 @@ pub(crate) async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Small pieces go out at once, as from any server of streams.
+/// A listener that sets `TCP_NODELAY`, as any server of streams does.
 struct NoDelay(TcpListener);
 
 impl axum::serve::Listener for NoDelay {
@@ -142,7 +142,7 @@ impl axum::serve::Listener for NoDelay {
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         let accepted = axum::serve::Listener::accept(&mut self.0).await;
-        // One that is gone already is noticed as it is served.
+        // A connection that is closed already fails when it is served.
         let _ = accepted.0.set_nodelay(true);
         accepted
     }
@@ -185,7 +185,7 @@ impl Codex {
         Ok(answer.await?)
     }
 
-    /// Gives a thread back. Nobody waits for the answer.
+    /// Unsubscribes from a thread, without waiting for the response.
     fn unsubscribe(&self, thread: &str) {
         let mut state = self.state();
         state.turns.remove(thread);

@@ -1,4 +1,4 @@
-//! The policy of the limit: compiled natively, or in the least sandbox that there is.
+//! The policy of the limit: compiled natively, or in the least sandbox.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use super::sandbox::{CompiledPolicy, Sandbox};
 
-/// The request, in the words of either side: natively and in the sandbox they are types of their own.
+/// The request, as a value of either side: the native types and those of the sandbox differ.
 macro_rules! request {
     ($request:ident, $body:expr) => {
         $request {
@@ -26,7 +26,7 @@ macro_rules! request {
     };
 }
 
-/// What a plan asks for, likewise.
+/// The part of a plan that the limit uses, from either side's type.
 macro_rules! rendered_plan {
     ($item:ident, $plan:expr, $brief:expr) => {{
         let input = $brief.input.into_iter().filter_map(|item| match item {
@@ -58,14 +58,14 @@ pub(crate) struct RenderedPlan {
     pub(crate) streaming: bool,
     pub(crate) model: String,
     pub(crate) instructions: String,
-    /// Each is JSON.
+    /// Each item is JSON.
     pub(crate) history: Vec<String>,
     pub(crate) input: Vec<String>,
     /// The policy's own.
     pub(crate) notes: String,
 }
 
-/// The policy at work on one request.
+/// The policy's state for one request.
 #[expect(
     clippy::large_enum_variant,
     reason = "a program has only one of the two"
@@ -76,7 +76,7 @@ pub(crate) enum Session {
 }
 
 impl Policy {
-    /// What a request becomes.
+    /// Renders a request.
     pub(crate) fn render(&self, body: String) -> Result<(Session, RenderedPlan)> {
         let compiled = match self {
             Self::Native => return Ok((Session::Native(None), rendered(body)?)),
@@ -96,7 +96,7 @@ fn rendered(body: String) -> Result<RenderedPlan> {
 }
 
 impl Session {
-    /// Begins the reply.
+    /// Opens the reply.
     pub(crate) fn open(&mut self, model: String, notes: String) -> Result<()> {
         let context = Context {
             id: "req_limit".to_owned(),
@@ -112,7 +112,7 @@ impl Session {
         Ok(())
     }
 
-    /// Writes what events become.
+    /// Feeds events, and writes their frames.
     pub(crate) fn feed(&mut self, events: Vec<Event>, text: &mut String) -> Result<()> {
         match self {
             Self::Native(Some(reply)) => {
@@ -124,7 +124,7 @@ impl Session {
         }
     }
 
-    /// Writes the last of it, and gives the whole answer, or the problem of the request.
+    /// Finishes the reply, and writes its last frames. Returns the whole answer, or the problem of the request.
     pub(crate) fn finish(self, text: &mut String) -> Result<Result<String>> {
         match self {
             Self::Native(reply) => {

@@ -1,7 +1,7 @@
-//! The least sandbox: wasmtime with a pool, one instance for each request, and nothing that bounds it.
+//! The least sandbox: wasmtime with a pool, and one instance for each request, without limits.
 //!
-//! No clock preempts it, no call has a deadline or a stack of its own, nothing is counted. Each batch of events is a call:
-//! it says nothing of what a piece must cost, which patterns tell without one.
+//! Calls have no preemption, deadline, stack of their own or fuel. Each batch of events is a call, so it does not measure pieces
+//! that the host writes by a pattern.
 
 use std::sync::Arc;
 
@@ -32,10 +32,10 @@ mod bindings {
     wasmtime::component::bindgen!({ world: "policy", path: "../wit" });
 }
 
-/// Requests at once.
+/// The most concurrent requests.
 const INSTANCES: u32 = 1100;
 
-/// As in the gateway, which was measured with others.
+/// The gateway's values, which were found by measurement.
 const CORE_INSTANCES: u32 = 32;
 const TABLE_ELEMENTS: usize = 20_000;
 const KEEP_RESIDENT: usize = 64 << 10;
@@ -85,7 +85,7 @@ impl CompiledPolicy {
     }
 }
 
-/// One request's.
+/// The sandbox of one request.
 pub(crate) struct Sandbox {
     compiled: Arc<CompiledPolicy>,
     store: Store<()>,
@@ -141,7 +141,7 @@ impl Sandbox {
     }
 }
 
-/// An event in the words of the sandbox. Loads have texts and usage alone.
+/// An event as the sandbox's type. Loads have only texts and usage.
 fn to_guest(event: native::Event) -> Option<Event> {
     let kind = match event.kind {
         native::EventKind::Text(native::Text { message, text, .. }) => EventKind::Text(Text {

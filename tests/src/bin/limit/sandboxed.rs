@@ -1,5 +1,5 @@
-//! The limit with its policy in the least sandbox: what a sandbox for each request costs before a gateway does anything
-//! else. Its allocator is the gateway's, for a sandbox is made of many small things.
+//! The limit with its policy in the least sandbox: the cost of a sandbox for each request, without a gateway. Its allocator is
+//! the gateway's, because a sandbox consists of many small allocations.
 
 #[path = "main.rs"]
 mod limit;
