@@ -30,7 +30,7 @@ use self::write::write;
 use super::call_error::CallError;
 use super::pending::{PendingCalls, RpcResult};
 use super::protocol::{Nothing, TOOL_CALL};
-use super::requests;
+use super::server_requests;
 use super::turn::{CredentialOutcome, SharedTurn};
 use airlock_base::task::Tasks;
 
@@ -284,7 +284,7 @@ impl ConnectionInner {
                     return;
                 }
                 tracing::warn!(%method, "refused a request of codex");
-                let mut line = requests::refusal(id, &method).into_bytes();
+                let mut line = server_requests::refusal(id, &method).into_bytes();
                 line.push(b'\n');
                 if self.lines.try_send(line.into()).is_err() {
                     tracing::warn!(

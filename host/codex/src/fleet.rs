@@ -33,7 +33,7 @@ use super::failure;
 use super::launch::Launch;
 use super::orphans;
 use super::thread_catalogs::ThreadCatalogs;
-use super::upstream::UpstreamHealth;
+use super::upstream_health::UpstreamHealth;
 use crate::config::{CodexConfig, FleetConfig};
 use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;

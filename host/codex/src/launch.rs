@@ -14,8 +14,8 @@ pub use super::command::LAUNCH;
 use super::home::{Home, HomeError};
 use super::log;
 use super::orphans::ProcessMark;
-use super::schema::{self, Comparison, UpgradeGate};
 use super::token_error::TokenError;
+use super::upgrade_gate::{self, Comparison, UpgradeGate};
 use crate::config::CodexConfig;
 use airlock_base::task::spawner;
 
@@ -232,7 +232,7 @@ impl Launch {
     /// # Errors
     /// The binary does not print its protocol, or takes longer than 20 s.
     pub async fn compare_protocol(&self, binary: &Binary) -> std::io::Result<Comparison> {
-        schema::compare(&self.command, binary).await
+        upgrade_gate::compare(&self.command, binary).await
     }
 }
 

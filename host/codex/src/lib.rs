@@ -7,7 +7,7 @@ pub mod certificates; // the certificates that Codex trusts
 pub mod config; // the settings of this crate
 pub mod home; // Codex's home folder
 pub mod launch; // how children are started
-pub mod schema; // the upgrade gate
+pub mod upgrade_gate; // checks the protocol of a new binary
 
 mod call_error; // the error of a JSON-RPC call
 mod child; // one process
@@ -22,15 +22,15 @@ mod pending; // calls that await a response
 mod prewarm; // threads started in advance
 mod prompt; // a brief with its conversation, as Codex's parameters
 mod protocol; // the JSON of Codex's protocol
-mod requests; // refusals of Codex's requests
 mod retry_filter; // hides Codex's retries from the reply
+mod server_requests; // refusals of Codex's requests
 mod stderr; // a child's stderr, redacted, in the log
 mod thread_catalogs; // the models' catalogs for threads
 mod token_error; // why there is no ChatGPT token
 mod turn; // a turn's state and events
 mod turn_outcome; // how a turn ended
 mod turn_task; // a turn's task
-mod upstream; // whether the model can be reached
+mod upstream_health; // whether the model can be reached
 mod vocabulary; // Codex's types converted to WIT's
 
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub use self::prompt::{Conversation, brief_bytes};
 pub use self::turn::{Parked, Permit, Turn, TurnContext};
 pub use self::turn_outcome::TurnOutcome;
 use self::turn_task::{TurnStartError, TurnTimeouts};
-pub use self::upstream::{ModelReport, Reach};
+pub use self::upstream_health::{ModelReport, Reach};
 use crate::config::{CodexConfig, TurnLimits};
 use airlock_base::task::Tasks;
 use airlock_types::failure::Failure;

@@ -10,7 +10,7 @@ mod parked; // waiting for its client
 mod progress; // its progress, which its task observes
 mod state; // its state and its queue
 mod tool_calls; // calls of the client's tools
-mod upstream; // its requests to the model
+mod upstream_requests; // its requests to the model
 
 use std::sync::Arc;
 

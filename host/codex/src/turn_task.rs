@@ -2,7 +2,7 @@
 //!
 //! The task holds the permit until Codex has ended the turn: completed, or interrupted because its reply was dropped.
 
-mod watch; // deadlines, tool results, interruption
+mod supervise; // deadlines, tool results, interruption
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{SemaphorePermit, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use self::watch::{interrupt, supervise};
+use self::supervise::{interrupt, supervise};
 use super::call_error::CallError;
 use super::connection::Connection;
 use super::failure;

@@ -1,6 +1,7 @@
 //! Policies: sandboxed WebAssembly components that decide what clients and the model read. Compilation, releases, rollout,
 //! and the sandbox of each request.
 
+mod answer_size; // bytes of a request's events and output
 mod cache; // compiled code on disk
 pub mod compile; // compilation in a child process
 pub mod config; // the crate's settings
@@ -16,18 +17,17 @@ mod registry; // builds, releases and their roles
 mod relay; // frames that need no call
 mod release; // one loaded component
 mod replay; // calls repeated on another release
+pub mod request_size; // the size of requests
 mod rollout; // the release of each request
 mod sandbox; // memory, CPU time and WASI of one request
 mod session; // the calls of one request
 mod settings; // the settings of policies
 mod shadow; // releases whose results are compared and dropped
-pub mod size; // the size of requests
 pub mod tape; // recorded calls
 #[doc(hidden)]
 pub mod testing; // releases and tapes for tests
 pub mod trial; // one request with fixed inputs
 mod trust; // pins and signatures
-mod volume; // bytes of a request's events and output
 mod world; // the versions of the boundary
 
 pub use self::config::SHIPPED;

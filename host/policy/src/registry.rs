@@ -6,6 +6,7 @@
 mod error; // who requests a change, and why it fails
 mod find; // the build that a name and a digest mean
 mod folder; // the folder of policies
+mod folder_watch; // new files in the folder
 mod guard; // rolls releases back
 mod history; // releases and activations
 mod load; // from a build to a release
@@ -14,7 +15,6 @@ mod report; // the answer of `GET /admin/policies`
 mod roles; // canary and shadow
 mod start; // the first policy
 mod state; // the history and the loaded releases
-mod watch; // new files in the folder
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -7,15 +7,15 @@ use wasmtime::Store;
 use wasmtime::component::ResourceAny;
 
 use self::call::{Timed, settle, wall, within};
+use super::answer_size::AnswerSize;
 use super::contract;
 use super::fault::Fault;
 use super::health::Client;
 use super::policy_call::{Observer, PolicyCall};
 use super::relay::Relay;
 use super::release::Release;
+use super::request_size;
 use super::sandbox::Sandbox;
-use super::size;
-use super::volume::Volume;
 use super::world::Exports;
 use airlock_base::memory::MemoryShare;
 use airlock_metrics::CallPurpose;
@@ -41,7 +41,7 @@ pub struct Session {
     /// The number of the request's attachments.
     attachments: usize,
     /// The bytes of the request, its events and its output so far.
-    volume: Volume,
+    answer_size: AnswerSize,
     /// Observers of every call.
     observers: Vec<Observer>,
     /// The purpose of the calls, for metrics.
@@ -113,7 +113,7 @@ impl Session {
             panel: None,
             relay: Relay::default(),
             attachments: 0,
-            volume: Volume::default(),
+            answer_size: AnswerSize::default(),
             observers: Vec::new(),
             work,
             client,
@@ -158,14 +158,14 @@ impl Session {
     /// The policy refused the request or failed; `request_too_large` if it ran out of time or memory over a large request.
     pub async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
         self.attachments = request.attachments.len();
-        self.volume.begin(request.body.len());
+        self.answer_size.begin(request.body.len());
         let rendered = call!(self, render(request)).and_then(|rendered| {
             if let Ok(plan) = &rendered {
                 contract::plan(plan, request)?;
             }
             Ok(rendered)
         });
-        self.volume.rendered(self.memory_bytes());
+        self.answer_size.rendered(self.memory_bytes());
         self.show(&rendered, || PolicyCall::Render(request.clone()));
         match rendered {
             Ok(rendered) => Ok(rendered?),
@@ -177,9 +177,9 @@ impl Session {
     fn failed_over(&self, request: &Request, fault: Fault) -> Failure {
         let health = self.release.health();
         self.release.meter().failed(fault.kind());
-        if size::is_cost_of(&request.body, &fault) {
+        if request_size::is_cost_of(&request.body, &fault) {
             health.overtaxed(&fault);
-            return size::exhausted(fault, self.release.allowance());
+            return request_size::exhausted(fault, self.release.allowance());
         }
         health.failed(&fault, self.client, Some(request));
         fault.into()
@@ -217,7 +217,7 @@ impl Session {
     /// Translates a batch of events. Needs an open reply.
     pub async fn feed(&mut self, events: &[Event]) -> Result<Output, Fault> {
         let reply = self.reply.ok_or_else(not_open)?;
-        self.volume.receive(events);
+        self.answer_size.receive(events);
         if self.relay.needs_pattern(events) {
             let pattern = call!(self, offer(reply)).and_then(|pattern| {
                 contract::pattern(pattern.as_ref())?;
@@ -344,7 +344,7 @@ impl Session {
     /// Counts the frames of `events` and a body of this many bytes against the limits of output.
     fn give_out(&mut self, frames: &[Frame], events: usize, body: usize) -> Result<(), Fault> {
         let allowance = self.release.allowance();
-        self.volume.send(frames, events, body, allowance)
+        self.answer_size.send(frames, events, body, allowance)
     }
 }
 

@@ -9,8 +9,8 @@ mod models; // the list of models
 mod parked_turns; // turns that wait for their client's tools
 mod plan; // from a parsed request to a planned one
 mod pump; // from events to frames
+mod response_stream; // the body of a streamed response
 mod run; // from an admitted request to a response
-mod stream; // the body of a streamed response
 mod turn_set; // the events of several turns in one sequence
 
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use self::large_body::LargeBodyLimiter;
 use self::parked_turns::ParkedTurns;
 pub use self::plan::ParsedRequest;
 pub use self::pump::StreamPiece;
+pub use self::response_stream::ResponseStream;
 pub use self::run::{Continuation, FlowBody, FlowResponse};
-pub use self::stream::ResponseStream;
 use crate::config::{ServerConfig, ServerLimits};
 use airlock_base::task::Tasks;
 use airlock_codex::config::TurnLimits;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-const USED: &str = include_str!("../../../host/codex/src/schema/used.json");
-const TESTED: &str = include_str!("../../../host/codex/src/schema/tested.json");
+const USED: &str = include_str!("../../../host/codex/src/upgrade_gate/used.json");
+const TESTED: &str = include_str!("../../../host/codex/src/upgrade_gate/tested.json");
 
 /// The gateway's tables of the protocol that it uses and of the tested Codex. A test may change the latter.
 #[derive(Clone, Debug, PartialEq, Eq)]

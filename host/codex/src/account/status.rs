@@ -13,7 +13,7 @@ use super::{Account, messages};
 use crate::Codex;
 use crate::binary::{self, BinaryError};
 use crate::protocol::Nothing;
-use crate::upstream::ModelReport;
+use crate::upstream_health::ModelReport;
 
 /// How long a process or a server of OpenAI may delay the status.
 const WAIT: Duration = Duration::from_secs(3);

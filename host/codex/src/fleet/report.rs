@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::roster::{PoolEntry, ReplaceReason, WorkerState};
 use super::{Fleet, FleetCounts, FleetState, PoolMember as _, Worker};
-use crate::upstream::{ModelReport, StoppedTurns};
+use crate::upstream_health::{ModelReport, StoppedTurns};
 
 /// The state of one home's children.
 #[derive(Clone, Debug, Default, Serialize)]

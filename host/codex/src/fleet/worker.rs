@@ -15,7 +15,7 @@ use crate::model_list::ModelList;
 use crate::prewarm::WarmThreads;
 use crate::prompt::Conversation;
 use crate::thread_catalogs::ThreadCatalogs;
-use crate::upstream::UpstreamHealth;
+use crate::upstream_health::UpstreamHealth;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Brief, ProblemKind};
 

@@ -6,7 +6,7 @@ use airlock_wire::decode::TurnReport;
 use tokio::time::Instant;
 
 use super::tool_calls::ToolCalls;
-use super::upstream::UpstreamRequests;
+use super::upstream_requests::UpstreamRequests;
 use super::{Permit, TurnContext};
 use crate::retry_filter::RetryFilter;
 use crate::turn_outcome::TurnOutcome;

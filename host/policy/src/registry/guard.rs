@@ -2,7 +2,7 @@
 //!
 //! Clients must not be able to choose the policy. So a fault counts against the active release only if the release that
 //! would follow does not fail on the same request, which is rendered there off the request's path, and faults must come from
-//! several client keys. A fault that a request's size explains does not count (`size.rs`). A release that the configuration
+//! several client keys. A fault that a request's size explains does not count (`request_size.rs`). A release that the configuration
 //! names, or whose file has `on_fault = "refuse"`, is never rolled back.
 
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
-use super::watch::is_passing;
+use super::folder_watch::is_passing;
 use super::{By, Registry};
 use crate::health::Suspect;
 use crate::release::{OnFault, Release};

@@ -1,9 +1,9 @@
 //! Records calls into the policy: observers see them, and the release counts their faults.
 
 use super::Session;
+use crate::answer_size;
 use crate::fault::Fault;
 use crate::policy_call::{CallResult, PolicyCall, RecordedCall};
-use crate::volume;
 
 impl Session {
     /// Shows a call to the observers, and counts its fault.
@@ -39,12 +39,12 @@ impl Session {
         outcome.map_err(|fault| {
             self.release.meter().failed(fault.kind());
             let health = self.release.health();
-            if !self.volume.explains(&fault, self.release.allowance()) {
+            if !self.answer_size.explains(&fault, self.release.allowance()) {
                 health.failed(&fault, self.client, None);
                 return fault;
             }
             health.overtaxed(&fault);
-            let message = volume::too_large(&fault, self.release.allowance());
+            let message = answer_size::too_large(&fault, self.release.allowance());
             Fault::AnswerTooLarge(Box::new(fault), message)
         })
     }

@@ -13,7 +13,7 @@ use airlock_attachments::Attachments;
 use airlock_base::memory::MemoryShare;
 use airlock_codex::{Conversation, brief_bytes};
 use airlock_metrics::RequestMetrics;
-use airlock_policy::size::BodyLimits;
+use airlock_policy::request_size::BodyLimits;
 use airlock_policy::{Chosen, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};

@@ -8,7 +8,7 @@ use super::metered_turn::MeteredTurn;
 use super::parked_turns::ParkedTurns;
 use super::plan::PlannedRequest;
 use super::pump::Pump;
-use super::stream::ResponseStream;
+use super::response_stream::ResponseStream;
 use super::turn_set::{ANSWER, TurnSet};
 use airlock_codex::{Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::json;
-use airlock_policy::size::TOO_LARGE;
+use airlock_policy::request_size::TOO_LARGE;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Problem, ProblemKind};
 

@@ -12,7 +12,7 @@ use crate::command::error::CommandError;
 use crate::config::{ConfigError, LoadedConfig};
 use airlock_codex::binary::{Binary, TESTED};
 use airlock_codex::launch::Launch;
-use airlock_codex::schema::{Comparison, MethodComparison};
+use airlock_codex::upgrade_gate::{Comparison, MethodComparison};
 
 /// The line `protocol`.
 pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::*;
+use crate::request_size::{BodyLimits, TOO_LARGE};
 use crate::sandbox::thread_time;
-use crate::size::{BodyLimits, TOO_LARGE};
 
 /// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
 fn usual() -> Release {
@@ -196,7 +196,7 @@ async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
     }
 }
 
-/// What the shipped policy takes for an answer is below what excuses a fault (`volume`).
+/// What the shipped policy takes for an answer is below what excuses a fault (`answer_size`).
 #[tokio::test]
 async fn an_answer_takes_less_than_would_excuse_a_fault() {
     let release = usual();

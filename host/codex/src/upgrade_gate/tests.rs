@@ -1,6 +1,6 @@
 //! The gate with the schemas of the real, pinned Codexes, unchanged and changed.
 //!
-//! `AIRLOCK_BLESS=1 cargo nextest run --workspace -E 'test(codex::schema)'` writes `tested.json` anew.
+//! `AIRLOCK_BLESS=1 cargo nextest run --workspace -E 'test(/^upgrade_gate::/)'` writes `tested.json` anew.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::process::Command;

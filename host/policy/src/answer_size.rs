@@ -2,8 +2,8 @@
 //! because the client chooses how much the model writes.
 
 use super::fault::Fault;
+use super::request_size::{self, is_large};
 use super::sandbox::SandboxLimits;
-use super::size::{self, is_large};
 use airlock_types::events;
 use airlock_types::wit::{Event, Frame};
 
@@ -23,7 +23,7 @@ const RENDERED: usize = 2;
 
 /// The bytes of a request, its events and its output so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Volume {
+pub(super) struct AnswerSize {
     /// Bytes of the request's body.
     body: usize,
     /// Bytes of the policy's memory after `render`.
@@ -36,7 +36,7 @@ pub(super) struct Volume {
     sent: usize,
 }
 
-impl Volume {
+impl AnswerSize {
     /// Sets the bytes of the request's body.
     pub(super) fn begin(&mut self, body: usize) {
         self.body = body;
@@ -78,7 +78,7 @@ impl Volume {
         Err(Fault::TooLong(fault))
     }
 
-    /// Whether this volume explains that these limits were exceeded, so that it is no fault of the policy.
+    /// Whether this size explains that these limits were exceeded, so that it is no fault of the policy.
     pub(super) fn explains(&self, fault: &Fault, limits: &SandboxLimits) -> bool {
         let received = self.body.saturating_add(self.answered);
         let bytes = received as u128 * ANSWER_BYTE;
@@ -104,7 +104,7 @@ impl Volume {
 
 /// The client's message for an answer over which the release's limits ran out.
 pub(super) fn too_large(fault: &Fault, limits: &SandboxLimits) -> String {
-    let bound = size::bound(fault, limits);
+    let bound = request_size::bound(fault, limits);
     format!(
         "The answer is too large for this gateway's policy, which may {bound}. Ask for a shorter one."
     )
@@ -126,13 +126,13 @@ mod tests {
             output_bytes: 1,
         };
         let explains = |answered, events, sent, fault: &Fault| {
-            let volume = Volume {
+            let size = AnswerSize {
                 answered,
                 events,
                 sent,
-                ..Volume::default()
+                ..AnswerSize::default()
             };
-            volume.explains(fault, &limits)
+            size.explains(fault, &limits)
         };
         let [time, memory] = [Fault::TimedOut, Fault::OutOfMemory];
         let output = Fault::TooLong(String::new());
@@ -156,11 +156,11 @@ mod tests {
             let found = explains(received, events, sent, fault);
             assert_eq!(found, expected, "{received} {events} {sent} {fault}");
         }
-        let large = |rendered| Volume {
+        let large = |rendered| AnswerSize {
             body: 64 << 10,
             rendered,
             sent: 1,
-            ..Volume::default()
+            ..AnswerSize::default()
         };
         assert!(large(8 << 20).explains(&memory, &limits));
         assert!(!large((8 << 20) - 1).explains(&memory, &limits));

@@ -12,7 +12,7 @@ use crate::fleet::Worker;
 use crate::protocol::{Ignored, TurnInterruptParams};
 use crate::turn::{SharedTurn, ToolReply, TurnProgress};
 use crate::turn_outcome::TurnOutcome;
-use crate::upstream::{SUSPICION, UpstreamHealth};
+use crate::upstream_health::{SUSPICION, UpstreamHealth};
 
 /// A model that has sent anything within this time counts as reachable, although a connection to it failed.
 const REACHED: Duration = Duration::from_secs(2);
