@@ -107,7 +107,7 @@ impl Compiler {
         if let Some(component) = self.cached(digest).await? {
             return Ok(component);
         }
-        let closed = |_| CompileError::Crashed("there is no place to compile in".to_owned());
+        let closed = |_| CompileError::Crashed("the compiler has ended".to_owned());
         let _permit = self.permit.acquire().await.map_err(closed)?;
         // Another call may have compiled it meanwhile.
         if let Some(component) = self.cached(digest).await? {

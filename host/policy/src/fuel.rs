@@ -139,7 +139,7 @@ impl FueledInstance {
         self.burnt()
     }
 
-    /// Asks how a text goes on, without a call for each piece.
+    /// Requests the pattern of a text.
     async fn offer(&mut self, reply: ResourceAny) -> u64 {
         let pattern = self.exports.offer(&mut self.store, reply).await;
         assert!(pattern.unwrap().is_some());
@@ -161,7 +161,7 @@ impl FueledInstance {
     }
 }
 
-/// A request of about so many bytes.
+/// A request of about `bytes` bytes.
 fn request(bytes: usize) -> Request {
     let filler = "All work and no play. ".repeat(bytes / 22);
     Request {
@@ -196,7 +196,7 @@ async fn no_call_burns_more_than_its_baseline() {
     assert_eq!(counted, shipped.counted().await, "fuel differs by chance");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/fuel.toml");
     match hold(&file, &counted) {
-        // What has become less is told here.
+        // The table also shows lower counts.
         Ok(table) => println!("{table}"),
         Err(error) => panic!("{error:#}"),
     }

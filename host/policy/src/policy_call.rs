@@ -13,7 +13,7 @@ use airlock_types::wit::{
 };
 
 /// The most calls that wait for an observer.
-const STEPS: usize = 256;
+const CALLS: usize = 256;
 
 /// The most bytes of waiting calls, by a rough count.
 const BYTES: usize = 4 << 20;
@@ -195,44 +195,44 @@ pub(crate) struct RecordedCall(Arc<(PolicyCall, CallResult)>);
 
 impl RecordedCall {
     /// A call and its result.
-    pub(super) fn new(step: PolicyCall, answer: CallResult) -> Self {
-        Self(Arc::new((step, answer)))
+    pub(super) fn new(call: PolicyCall, result: CallResult) -> Self {
+        Self(Arc::new((call, result)))
     }
 
     /// The call.
-    pub(crate) fn step(&self) -> &PolicyCall {
+    pub(crate) fn call(&self) -> &PolicyCall {
         &self.0.0
     }
 
     /// The result.
-    pub(crate) fn answer(&self) -> &CallResult {
+    pub(crate) fn result(&self) -> &CallResult {
         &self.0.1
     }
 
     fn size(&self) -> usize {
-        self.step().size() + self.answer().size()
+        self.call().size() + self.result().size()
     }
 }
 
 /// The session's end of the queue. It never waits: the queue ends when it is full.
 pub struct Observer {
-    steps: mpsc::Sender<RecordedCall>,
-    shared: Arc<Behind>,
+    calls: mpsc::Sender<RecordedCall>,
+    shared: Arc<QueueState>,
 }
 
 /// The observer's end of the queue: the session's calls, in order.
 pub(crate) struct Observed {
-    steps: mpsc::Receiver<RecordedCall>,
-    shared: Arc<Behind>,
+    calls: mpsc::Receiver<RecordedCall>,
+    shared: Arc<QueueState>,
 }
 
-struct Behind {
+struct QueueState {
     /// Bytes of the waiting calls.
     bytes: AtomicUsize,
     /// The bound of these bytes. A single call may exceed it.
     most: usize,
     /// Whether the queue ended because it was full.
-    left: AtomicBool,
+    overflowed: AtomicBool,
 }
 
 /// A queue from a session to an observer, bounded to 256 calls and 4 MiB.
@@ -242,18 +242,18 @@ pub(crate) fn observer() -> (Observer, Observed) {
 
 /// The same with another bound in bytes.
 pub(crate) fn observer_of(most: usize) -> (Observer, Observed) {
-    let (sender, receiver) = mpsc::channel(STEPS);
-    let shared = Arc::new(Behind {
+    let (sender, receiver) = mpsc::channel(CALLS);
+    let shared = Arc::new(QueueState {
         bytes: AtomicUsize::new(0),
         most,
-        left: AtomicBool::new(false),
+        overflowed: AtomicBool::new(false),
     });
     let observer = Observer {
-        steps: sender,
+        calls: sender,
         shared: shared.clone(),
     };
     let observed = Observed {
-        steps: receiver,
+        calls: receiver,
         shared,
     };
     (observer, observed)
@@ -261,13 +261,13 @@ pub(crate) fn observer_of(most: usize) -> (Observer, Observed) {
 
 impl Observer {
     /// Sends a call. Returns false if the observer is gone or too slow.
-    pub(super) fn see(&self, seen: &RecordedCall) -> bool {
-        let size = seen.size();
+    pub(super) fn send(&self, recorded: &RecordedCall) -> bool {
+        let size = recorded.size();
         let waiting = self.shared.bytes.fetch_add(size, Ordering::Relaxed);
         let fits = waiting == 0 || waiting.saturating_add(size) <= self.shared.most;
-        let taken = fits && self.steps.try_send(seen.clone()).is_ok();
+        let taken = fits && self.calls.try_send(recorded.clone()).is_ok();
         if !taken {
-            self.shared.left.store(true, Ordering::Relaxed);
+            self.shared.overflowed.store(true, Ordering::Relaxed);
         }
         taken
     }
@@ -276,14 +276,16 @@ impl Observer {
 impl Observed {
     /// Waits for the next call. `None` after the last.
     pub(crate) async fn next(&mut self) -> Option<RecordedCall> {
-        let seen = self.steps.recv().await?;
-        self.shared.bytes.fetch_sub(seen.size(), Ordering::Relaxed);
-        Some(seen)
+        let recorded = self.calls.recv().await?;
+        self.shared
+            .bytes
+            .fetch_sub(recorded.size(), Ordering::Relaxed);
+        Some(recorded)
     }
 
     /// Whether calls are missing because the queue was full. Valid after the last call.
     pub(crate) fn has_gaps(&self) -> bool {
-        self.shared.left.load(Ordering::Relaxed)
+        self.shared.overflowed.load(Ordering::Relaxed)
     }
 }
 
@@ -293,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_queue_holds_as_many_bytes_as_it_is_made_for() {
-        let step = |bytes: usize| {
+        let call = |bytes: usize| {
             let context = Context {
                 id: String::new(),
                 arrived: 0,
@@ -305,9 +307,9 @@ mod tests {
         };
         for (queue, most) in [(observer(), BYTES), (observer_of(4 * BYTES), 4 * BYTES)] {
             let (observer, observed) = queue;
-            assert!(observer.see(&step(most / 2)) && observer.see(&step(most / 2 - 1000)));
+            assert!(observer.send(&call(most / 2)) && observer.send(&call(most / 2 - 1000)));
             assert!(!observed.has_gaps());
-            assert!(!observer.see(&step(1000)) && observed.has_gaps());
+            assert!(!observer.send(&call(1000)) && observed.has_gaps());
         }
     }
 }

@@ -86,7 +86,7 @@ impl Registry {
         let persisted = PersistedState::open(config.data_dir.join(STATE))?;
         if !persisted.is_ours() {
             tracing::warn!(
-                "another gateway has this data directory: it remembers which policies are active, and this one does not"
+                "another gateway uses this data directory: it saves which policies are active, and this one does not"
             );
         }
         if persisted.is_ours() {
@@ -109,7 +109,7 @@ impl Registry {
         let number = release.about().number;
         let rollout = Rollout::new(release);
         if let Err(error) = state.persisted.save() {
-            tracing::error!(%error, "what is active cannot be remembered over a restart");
+            tracing::error!(%error, "the active policy cannot be saved for a restart");
         }
         let registry = Self(Arc::new(RegistryInner {
             config: config.clone(),

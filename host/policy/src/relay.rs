@@ -19,7 +19,7 @@ pub(super) struct Relay {
     strand: Option<Strand>,
     /// Whether the last piece that was fed is empty: a policy need not have a pattern after one.
     silent: bool,
-    /// Whether the policy was asked for this strand's pattern.
+    /// Whether this strand's pattern was requested.
     requested: bool,
     /// The pattern of the strand.
     pattern: Option<Pattern>,

@@ -271,8 +271,8 @@ impl AsyncWrite for LogStream {
             .left
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         let _inside = self.span.enter();
-        let said = &bytes[..bytes.len().min(left.unwrap_or_default())];
-        for line in String::from_utf8_lossy(said)
+        let written = &bytes[..bytes.len().min(left.unwrap_or_default())];
+        for line in String::from_utf8_lossy(written)
             .lines()
             .filter(|line| !line.trim().is_empty())
         {

@@ -149,7 +149,7 @@ impl Session {
     /// The policy's manifest. `None` if its version of the world has none.
     pub async fn describe(&mut self) -> Result<Option<Description>, Fault> {
         let described = call!(self, describe());
-        self.counted(described)
+        self.count_fault(described)
     }
 
     /// Renders the request into a plan.
@@ -166,7 +166,7 @@ impl Session {
             Ok(rendered)
         });
         self.answer_size.rendered(self.memory_bytes());
-        self.show(&rendered, || PolicyCall::Render(request.clone()));
+        self.notify(&rendered, || PolicyCall::Render(request.clone()));
         match rendered {
             Ok(rendered) => Ok(rendered?),
             Err(fault) => Err(self.failed_over(request, fault)),
@@ -188,13 +188,13 @@ impl Session {
     /// Whether the request may start now.
     pub async fn decide(&mut self, load: Load) -> Result<Admission, Fault> {
         let admission = call!(self, decide(load));
-        self.seen(admission, || PolicyCall::Decide(load))
+        self.record(admission, || PolicyCall::Decide(load))
     }
 
     /// Creates the reply. A session has one.
     pub async fn open(&mut self, context: &Context) -> Result<(), Fault> {
         let reply = call!(self, open(context)).map(|reply| self.reply = Some(reply));
-        self.seen(reply, || PolicyCall::Open(context.clone()))
+        self.record(reply, || PolicyCall::Open(context.clone()))
     }
 
     /// Allows frames of a text that continues to be written without a call, by the policy's pattern.
@@ -223,7 +223,7 @@ impl Session {
                 contract::pattern(pattern.as_ref())?;
                 Ok(pattern)
             });
-            self.relay.follow(self.counted(pattern)?);
+            self.relay.follow(self.count_fault(pattern)?);
         }
         if self.relay.covers(events) {
             let due = self.relay.due();
@@ -238,7 +238,7 @@ impl Session {
             self.give_out(&output.frames, events.len(), 0)?;
             Ok(output)
         });
-        let output = self.seen(output, || PolicyCall::Feed(events.to_vec()))?;
+        let output = self.record(output, || PolicyCall::Feed(events.to_vec()))?;
         self.relay.fed(events);
         Ok(output)
     }
@@ -251,7 +251,7 @@ impl Session {
             frames,
             handoff: None,
         });
-        self.seen(output, || {
+        self.record(output, || {
             let mut joined = events.to_vec();
             events::compact(&mut joined);
             PolicyCall::Feed(joined)
@@ -264,7 +264,7 @@ impl Session {
             return Ok(());
         }
         let reported = call!(self, relayed(reply, events));
-        self.counted(reported)
+        self.count_fault(reported)
     }
 
     /// Ends the reply.
@@ -278,14 +278,14 @@ impl Session {
             self.give_out(&closing.frames, 1, body)?;
             Ok(closing)
         });
-        self.seen(closing, || PolicyCall::Finish(ending.clone()))
+        self.record(closing, || PolicyCall::Finish(ending.clone()))
     }
 
     /// Creates the panel over so many candidates. A session has one.
     pub async fn convene(&mut self, context: &Context, candidates: u32) -> Result<(), Fault> {
         let panel = call!(self, convene(context, candidates));
         let panel = panel.map(|panel| self.panel = Some(panel));
-        self.seen(panel, || PolicyCall::Convene(context.clone(), candidates))
+        self.record(panel, || PolicyCall::Convene(context.clone(), candidates))
     }
 
     /// Wakes the panel at the start, and at the time that it waits for. Needs a panel, as `settle` and `judged` do. `now`:
@@ -293,7 +293,7 @@ impl Session {
     pub async fn wake(&mut self, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, wake(panel, now));
-        self.decided(verdict, || PolicyCall::Wake(now))
+        self.check_verdict(verdict, || PolicyCall::Wake(now))
     }
 
     /// Reports the outcome of a candidate to the panel.
@@ -305,7 +305,7 @@ impl Session {
     ) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, settle(panel, (candidate, outcome), now));
-        self.decided(verdict, || {
+        self.check_verdict(verdict, || {
             PolicyCall::Settle(candidate, outcome.clone(), now)
         })
     }
@@ -314,31 +314,31 @@ impl Session {
     pub async fn judged(&mut self, outcome: &Outcome, now: u64) -> Result<Verdict, Fault> {
         let panel = self.panel.ok_or_else(not_convened)?;
         let verdict = call!(self, judged(panel, outcome, now));
-        self.decided(verdict, || PolicyCall::Judged(outcome.clone(), now))
+        self.check_verdict(verdict, || PolicyCall::Judged(outcome.clone(), now))
     }
 
     /// The list of models as JSON, in the dialect.
     pub async fn list_models(&mut self, dialect: &str, models: &[Model]) -> Result<String, Fault> {
         let list = call!(self, list_models(dialect, models));
-        self.counted(list)
+        self.count_fault(list)
     }
 
     /// One model as JSON, in the dialect.
     pub async fn show_model(&mut self, dialect: &str, model: &Model) -> Result<String, Fault> {
         let shown = call!(self, show_model(dialect, model));
-        self.counted(shown)
+        self.count_fault(shown)
     }
 
-    fn decided(
+    fn check_verdict(
         &mut self,
         verdict: Result<Verdict, Fault>,
-        step: impl FnOnce() -> PolicyCall,
+        policy_call: impl FnOnce() -> PolicyCall,
     ) -> Result<Verdict, Fault> {
         let verdict = verdict.and_then(|verdict| {
             contract::verdict(&verdict, self.attachments)?;
             Ok(verdict)
         });
-        self.seen(verdict, step)
+        self.record(verdict, policy_call)
     }
 
     /// Counts the frames of `events` and a body of this many bytes against the limits of output.

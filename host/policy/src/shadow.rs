@@ -34,7 +34,7 @@ const EXCERPT: usize = 160;
 #[derive(Clone)]
 pub struct Shadow {
     pub release: Release,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     tally: Arc<Mutex<ShadowTally>>,
     tasks: Tasks,
 }
@@ -78,7 +78,7 @@ impl Shadow {
     pub(super) fn new(release: Release, tasks: &Tasks) -> Self {
         Self {
             release,
-            places: Arc::new(Semaphore::new(FOLLOWED)),
+            permits: Arc::new(Semaphore::new(FOLLOWED)),
             tally: Arc::default(),
             tasks: tasks.clone(),
         }
@@ -86,8 +86,8 @@ impl Shadow {
 
     /// Follows a request. This copies its calls and results, and never delays it.
     pub fn follow(&self, session: &mut Session, request: &str, body_bytes: usize) {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok();
-        let Some(place) = place.filter(|_| body_bytes <= BODY_BYTES) else {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok();
+        let Some(permit) = permit.filter(|_| body_bytes <= BODY_BYTES) else {
             self.lock().passed += 1;
             return;
         };
@@ -100,7 +100,7 @@ impl Shadow {
             let stopping = shadow.tasks.clone();
             tokio::select! {
                 () = stopping.stopping() => {}
-                () = shadow.compare(request, client, observed, place) => {}
+                () = shadow.compare(request, client, observed, permit) => {}
             }
         });
     }
@@ -115,28 +115,28 @@ impl Shadow {
         request: String,
         client: Client,
         mut observed: Observed,
-        _place: OwnedSemaphorePermit,
+        _permit: OwnedSemaphorePermit,
     ) {
         let Ok(mut replay) = Replay::beside(&self.release, client).await else {
             self.lock().failed += 1;
             return;
         };
         let mut number = 0;
-        while let Some(seen) = observed.next().await {
+        while let Some(recorded) = observed.next().await {
             number += 1;
-            let own = replay.step(seen.step()).await;
-            if matches!(seen.answer(), CallResult::Fault(_)) {
+            let own = replay.step(recorded.call()).await;
+            if matches!(recorded.result(), CallResult::Fault(_)) {
                 break;
             }
             if matches!(own, CallResult::Fault(_)) {
                 self.lock().failed += 1;
                 return;
             }
-            if let Some(sample) = differs(&request, number, &seen, &own) {
+            if let Some(sample) = differs(&request, number, &recorded, &own) {
                 self.differed(sample);
                 return;
             }
-            if is_last(&seen) {
+            if is_last(&recorded) {
                 self.lock().same += 1;
                 return;
             }
@@ -164,9 +164,9 @@ impl Shadow {
 }
 
 /// Whether the request ends with this call.
-fn is_last(seen: &RecordedCall) -> bool {
+fn is_last(recorded: &RecordedCall) -> bool {
     matches!(
-        (seen.step(), seen.answer()),
+        (recorded.call(), recorded.result()),
         (PolicyCall::Finish(_), _)
             | (
                 _,
@@ -176,15 +176,20 @@ fn is_last(seen: &RecordedCall) -> bool {
     )
 }
 
-fn differs(request: &str, number: usize, seen: &RecordedCall, own: &CallResult) -> Option<Sample> {
-    let (served, shadow) = (seen.answer().shown(), own.shown());
+fn differs(
+    request: &str,
+    number: usize,
+    recorded: &RecordedCall,
+    own: &CallResult,
+) -> Option<Sample> {
+    let (served, shadow) = (recorded.result().shown(), own.shown());
     if served == shadow {
         return None;
     }
     let (served, shadow) = excerpts(&debug_text(&served), &debug_text(&shadow));
     Some(Sample {
         request: request.to_owned(),
-        call: seen.step().name(),
+        call: recorded.call().name(),
         number,
         served,
         shadow,

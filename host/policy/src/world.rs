@@ -35,7 +35,7 @@ const RELAY: &str = "airlock:policy/relay@0.3.0-draft";
 /// A call into a policy.
 pub(super) type Call<'a, T> = Pin<Box<dyn Future<Output = wasmtime::Result<T>> + Send + 'a>>;
 
-type Held<'a> = &'a mut Store<Sandbox>;
+type StoreMut<'a> = &'a mut Store<Sandbox>;
 
 /// A policy's exports in its version of the world.
 pub(super) trait World: Send + Sync {
@@ -43,71 +43,71 @@ pub(super) trait World: Send + Sync {
     fn version(&self) -> &'static str;
 
     /// Instantiates the policy.
-    fn instantiate<'a>(&'a self, store: Held<'a>) -> Call<'a, Box<dyn Exports>>;
+    fn instantiate<'a>(&'a self, store: StoreMut<'a>) -> Call<'a, Box<dyn Exports>>;
 }
 
 /// The exports of one instance, with the newest version's types.
 pub(super) trait Exports: Send + Sync {
     /// `None` if the version has no `describe`.
-    fn describe<'a>(&'a self, store: Held<'a>) -> Call<'a, Option<Description>>;
-    fn decide<'a>(&'a self, store: Held<'a>, load: Load) -> Call<'a, Admission>;
+    fn describe<'a>(&'a self, store: StoreMut<'a>) -> Call<'a, Option<Description>>;
+    fn decide<'a>(&'a self, store: StoreMut<'a>, load: Load) -> Call<'a, Admission>;
     fn render<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         request: &'a Request,
     ) -> Call<'a, Result<Plan, Problem>>;
-    fn open<'a>(&'a self, store: Held<'a>, context: &'a Context) -> Call<'a, ResourceAny>;
+    fn open<'a>(&'a self, store: StoreMut<'a>, context: &'a Context) -> Call<'a, ResourceAny>;
     fn feed<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         reply: ResourceAny,
         events: &'a [Event],
     ) -> Call<'a, Output>;
     /// Whether the policy exports `relay`.
     fn relays(&self) -> bool;
-    fn offer<'a>(&'a self, store: Held<'a>, reply: ResourceAny) -> Call<'a, Option<Pattern>>;
+    fn offer<'a>(&'a self, store: StoreMut<'a>, reply: ResourceAny) -> Call<'a, Option<Pattern>>;
     fn relayed<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         reply: ResourceAny,
         events: &'a [Event],
     ) -> Call<'a, ()>;
     fn finish<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         reply: ResourceAny,
         ending: &'a Ending,
     ) -> Call<'a, Closing>;
     fn convene<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         context: &'a Context,
         candidates: u32,
     ) -> Call<'a, ResourceAny>;
-    fn wake<'a>(&'a self, store: Held<'a>, panel: ResourceAny, now: u64) -> Call<'a, Verdict>;
+    fn wake<'a>(&'a self, store: StoreMut<'a>, panel: ResourceAny, now: u64) -> Call<'a, Verdict>;
     fn settle<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         panel: ResourceAny,
         settled: (u32, &'a Outcome),
         now: u64,
     ) -> Call<'a, Verdict>;
     fn judged<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         panel: ResourceAny,
         outcome: &'a Outcome,
         now: u64,
     ) -> Call<'a, Verdict>;
     fn list_models<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         dialect: &'a str,
         models: &'a [Model],
     ) -> Call<'a, String>;
     fn show_model<'a>(
         &'a self,
-        store: Held<'a>,
+        store: StoreMut<'a>,
         dialect: &'a str,
         model: &'a Model,
     ) -> Call<'a, String>;
@@ -156,7 +156,7 @@ fn same(outcome: &Outcome) -> &Outcome {
     outcome
 }
 
-async fn describe(policy: &Instance, store: Held<'_>) -> wasmtime::Result<Option<Description>> {
+async fn describe(policy: &Instance, store: StoreMut<'_>) -> wasmtime::Result<Option<Description>> {
     let manifest = policy.manifest(store)?;
     manifest.call_describe(store).await.map(Some)
 }

@@ -75,7 +75,7 @@ mod tests {
     use super::*;
     use crate::wit::Text;
 
-    fn said(source: u32, message: u32, text: &str) -> Event {
+    fn text_event(source: u32, message: u32, text: &str) -> Event {
         Event {
             source,
             at: 0,
@@ -95,21 +95,21 @@ mod tests {
             kind: EventKind::Opened("m".to_owned()),
         };
         let mut events = vec![
-            said(1, 0, "a"),
+            text_event(1, 0, "a"),
             opened.clone(),
-            said(1, 0, "b"),
-            said(2, 0, "x"),
-            said(1, 1, "c"),
-            said(2, 0, "y"),
-            said(1, 0, "d"),
+            text_event(1, 0, "b"),
+            text_event(2, 0, "x"),
+            text_event(1, 1, "c"),
+            text_event(2, 0, "y"),
+            text_event(1, 0, "d"),
         ];
         compact(&mut events);
         let expected = [
-            said(1, 0, "ab"),
+            text_event(1, 0, "ab"),
             opened,
-            said(2, 0, "xy"),
-            said(1, 1, "c"),
-            said(1, 0, "d"),
+            text_event(2, 0, "xy"),
+            text_event(1, 1, "c"),
+            text_event(1, 0, "d"),
         ];
         assert_eq!(events, expected);
     }
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn pieces_are_joined_only_to_a_size_that_one_call_can_carry() {
         let piece = "x".repeat(JOINED / 4);
-        let mut events: Vec<Event> = (0..10).map(|_| said(1, 0, &piece)).collect();
+        let mut events: Vec<Event> = (0..10).map(|_| text_event(1, 0, &piece)).collect();
         compact(&mut events);
         let sizes: Vec<usize> = events
             .iter()

@@ -18,7 +18,7 @@ pub enum ComposeError {
     Invalid {
         /// Whose component.
         part: String,
-        /// What the validator says.
+        /// The validator's message.
         detail: String,
     },
     /// A component for something else.

@@ -179,12 +179,12 @@ async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
     let composed = compose(&[part("m.wasm", &manifest)], &BASE).unwrap();
     let release = release(&composed.bytes);
     let mut session = release.session().await.unwrap();
-    let asked = Request {
+    let request = Request {
         body: r#"{"model":"default","stream":true,"messages":[{"role":"user","content":"hi"}]}"#
             .to_owned(),
         ..request()
     };
-    let plan = session.render(&asked).await.unwrap();
+    let plan = session.render(&request).await.unwrap();
     let context = Context {
         notes: plan.notes,
         ..context()
@@ -202,10 +202,10 @@ async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
     };
     let mut frames = Vec::new();
     for _ in 0..4 {
-        let told = session.feed(std::slice::from_ref(&piece)).await.unwrap();
-        frames.extend(told.frames);
+        let text = session.feed(std::slice::from_ref(&piece)).await.unwrap();
+        frames.extend(text.frames);
     }
-    // The first one says who speaks. The others are the same, whoever wrote them.
+    // The first frame has the role. The others are equal, whether the policy or the host wrote them.
     assert_eq!(frames.len(), 5);
     assert!(frames[1..].iter().all(|frame| *frame == frames[1]));
     let calls = release.meter().calls(CallPurpose::Serving);
@@ -228,18 +228,18 @@ fn the_first_version_composes_with_itself_and_with_no_other() {
 
     let error = refused(&[old], &BASE);
     assert!(matches!(error, ComposeError::OtherBase { .. }), "{error}");
-    let told = error.to_string();
+    let text = error.to_string();
     assert!(
-        told.contains("0.1.0-draft") && told.contains("0.3.0-draft") && told.contains("--onto")
+        text.contains("0.1.0-draft") && text.contains("0.3.0-draft") && text.contains("--onto")
     );
 
     let new = module(NEWEST, &["synthesize"]);
     let error = refused(&[old, part("new.wasm", &new)], &BASE);
     assert!(matches!(error, ComposeError::Mixed { .. }), "{error}");
-    let told = error.to_string();
+    let text = error.to_string();
     assert!(
-        told.contains("old.wasm") && told.contains("new.wasm"),
-        "{told}"
+        text.contains("old.wasm") && text.contains("new.wasm"),
+        "{text}"
     );
 }
 
@@ -331,7 +331,7 @@ fn what_is_no_part_is_refused_by_name() {
     ];
     for (bytes, expected) in cases {
         let error = refused(&[part("x.wasm", bytes)], &BASE);
-        let told = error.to_string();
-        assert!(told.contains(expected) && told.contains("x.wasm"), "{told}");
+        let text = error.to_string();
+        assert!(text.contains(expected) && text.contains("x.wasm"), "{text}");
     }
 }

@@ -193,13 +193,13 @@ pub(super) fn tidy(folder: &Path) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Removes all code files but the `kept` most recently used.
-pub(super) fn prune(folder: &Path, kept: usize) -> Result<(), CacheError> {
+/// Removes all code files but the `retained` most recently used.
+pub(super) fn prune(folder: &Path, retained: usize) -> Result<(), CacheError> {
     let mut files = with_ending(folder, CODE)?;
     files.sort_by_key(|(_, modified)| std::cmp::Reverse(*modified));
     files
         .iter()
-        .skip(kept)
+        .skip(retained)
         .try_for_each(|(path, _)| remove(path))
 }
 

@@ -1,4 +1,4 @@
-//! What is kept and found again, what is refused, and what goes.
+//! Tests of keeping, loading, checking and removing code.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs::Permissions;
@@ -19,7 +19,7 @@ fn engine(memory_bytes: usize) -> Engine {
     .unwrap()
 }
 
-/// Keeps the code of a component in which there is nothing.
+/// Keeps the code of an empty component.
 fn keep(cache: &Cache, engine: &Engine, digest: &str) {
     let code = compiler(engine.reservation, false)
         .unwrap()
@@ -147,7 +147,7 @@ fn the_longest_unused_go_first() {
     keep(&cache, &engine, "bb");
     ago("aa", 200);
     ago("bb", 100);
-    // Its use counts, not its age.
+    // The last use counts, and not the age.
     assert!(has(&cache, &engine, "aa"));
     keep(&cache, &engine, "cc");
     assert!(!has(&cache, &engine, "bb"));
@@ -156,12 +156,12 @@ fn the_longest_unused_go_first() {
 }
 
 #[test]
-fn what_nobody_finished_is_removed() {
+fn abandoned_drafts_are_removed() {
     let data = tempfile::tempdir().unwrap();
     let cache = Cache::open(data.path()).unwrap();
     drop(cache.draft().unwrap());
     assert_eq!(names(&cache), 0);
-    // Of a process that was killed long ago, and of one that works.
+    // Drafts of a process that was killed long ago, and of one that runs.
     for (name, seconds) in [("old.new", 7200), ("young.new", 60)] {
         let file = File::create(cache.folder.join(name)).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_secs(seconds))

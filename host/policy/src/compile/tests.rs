@@ -1,4 +1,4 @@
-//! The parent's side, with scripts in the compiler's place: how each end is understood, and that none is left behind.
+//! Tests of the parent, with scripts in place of the child: the result of each exit, and that no child is left.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
@@ -12,10 +12,10 @@ use super::*;
 use crate::EMBEDDED;
 use crate::config::SandboxConfig;
 
-/// A component in which there is nothing.
+/// An empty component.
 const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// How long anything here may take on a busy machine.
+/// The deadline of every wait.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn compiler(data: &Path, script: &str, timeout: Duration) -> Compiler {
@@ -41,13 +41,13 @@ async fn failure(script: &str) -> CompileError {
     let Err(error) = compiler.compiled(EMPTY, "aa").await else {
         panic!("{script} compiled")
     };
-    // Neither code nor a draft of it is left.
+    // Neither code nor a draft is left.
     let left = fs::read_dir(data.path().join("policy-cache")).unwrap();
     assert_eq!(left.count(), 0);
     error
 }
 
-/// A script that gives this code, and notes each time that it runs.
+/// A script that writes this code, and records each run.
 fn gives(data: &Path, reservation: u64, component: &[u8]) -> String {
     let code = data.join("code");
     let engine = crate::engine::compiler(reservation, false).unwrap();
@@ -62,7 +62,7 @@ async fn what_a_child_compiles_is_loaded_and_kept() {
     let made = compiler(data.path(), "", PATIENCE);
     let script = gives(data.path(), made.engine.reservation, EMPTY);
     let made = compiler(data.path(), &script, PATIENCE);
-    // Both at once: the second waits for the first, and finds what it kept.
+    // Both at once: the second waits for the first, and loads its code.
     let (one, two) = tokio::join!(made.compiled(EMPTY, "aa"), made.compiled(EMPTY, "aa"));
     assert!(one.is_ok() && two.is_ok());
     made.compiled(EMPTY, "aa").await.unwrap();
@@ -76,7 +76,7 @@ async fn what_a_child_compiles_is_loaded_and_kept() {
 }
 
 #[tokio::test]
-async fn each_end_is_understood() {
+async fn each_exit_has_its_error() {
     let invalid = failure("echo 'unknown import\n  at 7' >&2; exit 65").await;
     assert!(matches!(&invalid, CompileError::Invalid(words) if words == "unknown import at 7"));
     let starved = failure("exit 71").await;
@@ -115,7 +115,7 @@ async fn what_is_no_component_costs_no_child() {
     }
 }
 
-/// The process that a script noted, once it has.
+/// Waits for the process id that a script writes.
 async fn noted(path: &Path) -> Pid {
     let found = async {
         loop {
@@ -151,7 +151,7 @@ async fn a_child_that_takes_too_long_is_killed_and_reaped() {
 }
 
 #[tokio::test]
-async fn nobody_waits_and_the_child_ends() {
+async fn a_dropped_compilation_kills_its_child() {
     let data = tempfile::tempdir().unwrap();
     let pid = data.path().join("pid");
     let script = format!("echo $$ > {}; exec sleep 600", pid.display());

@@ -1,4 +1,4 @@
-//! The compiler's engine against the one that runs.
+//! Tests that the engine that compiles fits the one that runs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

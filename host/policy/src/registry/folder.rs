@@ -269,13 +269,13 @@ mod tests {
         let path = folder.path().join("redact.toml");
         let common = SandboxLimits::of(&SandboxConfig::default());
         assert_eq!(beside(&path).unwrap().allowance(common).unwrap(), common);
-        let says = |text: &str| {
+        let read_limits = |text: &str| {
             fs::write(&path, text).unwrap();
-            let said = beside(&path)?;
-            said.settings()?;
-            said.allowance(common)
+            let sidecar = beside(&path)?;
+            sidecar.settings()?;
+            sidecar.allowance(common)
         };
-        let limits = says("digest = \"sha256:00\"\n[settings]\nvoice = \"x\"\n[limits]\nmemory_bytes = \"16MiB\"\ncall_time = \"50ms\"").unwrap();
+        let limits = read_limits("digest = \"sha256:00\"\n[settings]\nvoice = \"x\"\n[limits]\nmemory_bytes = \"16MiB\"\ncall_time = \"50ms\"").unwrap();
         assert_eq!(
             (limits.memory_bytes, limits.call_time.as_millis()),
             (16 << 20, 50)
@@ -301,7 +301,7 @@ mod tests {
             ("on_fault = \"ignore\"", "on_fault"),
             ("=", "redact.toml"),
         ] {
-            let error = says(text).unwrap_err();
+            let error = read_limits(text).unwrap_err();
             assert!(error.contains(expected) && !error.contains('\n'), "{error}");
         }
     }

@@ -75,7 +75,7 @@ impl Registry {
                     let _ = self.commit(&mut pending);
                     return Some(release);
                 }
-                Err(error) => tracing::debug!(%error, "not what would follow"),
+                Err(error) => tracing::debug!(%error, "a former release cannot be loaded"),
             }
         }
         None
@@ -105,7 +105,7 @@ impl Registry {
             .history
             .set_failed(release.about().number, true);
         if let Err(error) = state.persisted.save() {
-            tracing::error!(%error, "that a release failed cannot be remembered over a restart");
+            tracing::error!(%error, "the failure of a release cannot be saved for a restart");
         }
     }
 
@@ -119,7 +119,7 @@ impl Registry {
             if logged.few.insert(number) {
                 log(
                     release,
-                    "the active policy fails, but for fewer client keys than rollback.faults, so that it is not taken back",
+                    "the active policy fails, but for fewer client keys than rollback.faults, so it is not rolled back",
                 );
             }
             return;
@@ -129,7 +129,7 @@ impl Registry {
             log(release, "the active policy fails too often");
         }
         if !self.stays(release) {
-            self.take_back(release, is_news).await;
+            self.roll_back(release, is_news).await;
         } else if is_news {
             let why = match release.on_fault() {
                 OnFault::Refuse => "its file says on_fault = \"refuse\"",
@@ -137,13 +137,13 @@ impl Registry {
             };
             tracing::error!(
                 why,
-                "it is not taken back: requests that it fails on are refused"
+                "it is not rolled back: requests on which it fails are refused"
             );
         }
     }
 
     /// Rolls back to the last release that can be loaded and is not known to fail.
-    async fn take_back(&self, release: &Release, is_news: bool) {
+    async fn roll_back(&self, release: &Release, is_news: bool) {
         let number = release.about().number;
         let by = By {
             who: "airlock".to_owned(),
@@ -157,16 +157,16 @@ impl Registry {
                 }
                 // The cause may pass; the next fault tries again.
                 Err(error) if is_passing(&error) => {
-                    tracing::error!(%error, name = previous.name, "it is not gone back to yet");
+                    tracing::error!(%error, name = previous.name, "cannot roll back to this release yet");
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(%error, name = previous.name, "it is not what is gone back to");
+                    tracing::error!(%error, name = previous.name, "cannot roll back to this release");
                 }
             }
         }
         if is_news {
-            tracing::error!("there is no release to go back to");
+            tracing::error!("there is no release to roll back to");
         }
     }
 

@@ -328,7 +328,7 @@ impl Loader<'_> {
             if digest.is_some_and(is_old)
                 && let Err(error) = fs::remove_file(entry.path())
             {
-                tracing::warn!(%error, "a component that nobody needs cannot be removed");
+                tracing::warn!(%error, "an unused component cannot be removed");
             }
         }
         Ok(())
@@ -386,7 +386,7 @@ async fn described(release: &Release) -> Result<Option<Description>, LoadError> 
     if format!("{described:?}").len() > DESCRIPTION {
         return Err(LoadError::Failed {
             name: name(),
-            detail: format!("it says more than {DESCRIPTION} bytes of itself"),
+            detail: format!("its manifest has more than {DESCRIPTION} bytes"),
         });
     }
     Ok(described)

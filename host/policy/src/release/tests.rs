@@ -1,4 +1,4 @@
-//! Tests of loading, with components made by hand where no policy would be so bad.
+//! Tests of loading, some with components made by hand.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -18,7 +18,7 @@ fn engine() -> Engine {
     .unwrap()
 }
 
-/// What holds where nobody says otherwise.
+/// The default options.
 pub(crate) fn terms() -> ReleaseOptions {
     ReleaseOptions::of(&PolicyConfig::defaults(PathBuf::new()))
 }
@@ -63,7 +63,7 @@ fn the_shipped_policy_imports_no_function() {
 }
 
 #[test]
-fn releases_are_told_apart() {
+fn releases_differ_by_their_digests() {
     let engine = engine();
     let one = Release::load(&engine, "embedded", EMBEDDED, terms()).unwrap();
     let trapping = hostile::with(EMBEDDED, hostile::TRAPS);
@@ -100,7 +100,7 @@ fn wasi_is_no_reason_to_refuse_but_what_it_lacks_is() {
 }
 
 #[test]
-fn a_missing_export_is_said_by_name() {
+fn a_missing_export_is_named() {
     let error = refused(&component(&[]));
     assert!(matches!(error, LoadError::Misfit { .. }), "{error}");
     assert!(
@@ -124,10 +124,10 @@ fn what_is_no_component_is_said_to_be_none() {
     for (bytes, expected) in cases {
         let error = refused(bytes);
         assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
-        let told = error.to_string();
+        let text = error.to_string();
         assert!(
-            told.contains(expected) && !told.contains('\n') && !told.contains("  "),
-            "{told}"
+            text.contains(expected) && !text.contains('\n') && !text.contains("  "),
+            "{text}"
         );
     }
 }

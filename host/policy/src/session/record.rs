@@ -7,35 +7,38 @@ use crate::policy_call::{CallResult, PolicyCall, RecordedCall};
 
 impl Session {
     /// Shows a call to the observers, and counts its fault.
-    pub(super) fn seen<T>(
+    pub(super) fn record<T>(
         &mut self,
         outcome: Result<T, Fault>,
-        step: impl FnOnce() -> PolicyCall,
+        policy_call: impl FnOnce() -> PolicyCall,
     ) -> Result<T, Fault>
     where
         CallResult: for<'a> From<&'a T>,
     {
-        self.show(&outcome, step);
-        self.counted(outcome)
+        self.notify(&outcome, policy_call);
+        self.count_fault(outcome)
     }
 
-    pub(super) fn show<T>(&mut self, outcome: &Result<T, Fault>, step: impl FnOnce() -> PolicyCall)
-    where
+    pub(super) fn notify<T>(
+        &mut self,
+        outcome: &Result<T, Fault>,
+        policy_call: impl FnOnce() -> PolicyCall,
+    ) where
         CallResult: for<'a> From<&'a T>,
     {
         if self.observers.is_empty() {
             return;
         }
-        let answer = match outcome {
-            Ok(answer) => CallResult::from(answer),
+        let result = match outcome {
+            Ok(value) => CallResult::from(value),
             Err(fault) => CallResult::Fault(fault.to_string()),
         };
-        let seen = RecordedCall::new(step(), answer);
-        self.observers.retain(|observer| observer.see(&seen));
+        let recorded = RecordedCall::new(policy_call(), result);
+        self.observers.retain(|observer| observer.send(&recorded));
     }
 
     /// Counts a fault against the release, unless the size of the answer explains it.
-    pub(super) fn counted<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
+    pub(super) fn count_fault<T>(&self, outcome: Result<T, Fault>) -> Result<T, Fault> {
         outcome.map_err(|fault| {
             self.release.meter().failed(fault.kind());
             let health = self.release.health();

@@ -1,4 +1,4 @@
-//! The boundary: the shipped policy, as built, through a session; and policies that misbehave.
+//! Sessions of the shipped policy, and of policies that misbehave.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -27,7 +27,7 @@ fn release_of(bytes: &[u8], instances: u32) -> Release {
     release_within(bytes, instances, Duration::from_millis(100))
 }
 
-/// A release whose calls may take so much CPU time.
+/// A release with this limit of a call.
 fn release_within(bytes: &[u8], instances: u32, call_timeout: Duration) -> Release {
     let sandbox = SandboxConfig {
         memory_bytes: MEMORY,
@@ -104,22 +104,22 @@ async fn a_stream_from_request_to_done() {
     assert_eq!(session.decide(load).await.unwrap(), Admission::Run);
 
     session.open(&context(&plan)).await.unwrap();
-    let told = session.feed(&[text("Hel"), text("lo")]).await.unwrap();
-    let mut frames = told.frames;
+    let output = session.feed(&[text("Hel"), text("lo")]).await.unwrap();
+    let mut frames = output.frames;
     let closing = session.finish(&Ending::Completed).await.unwrap();
     frames.extend(closing.frames);
     assert_eq!(
         frames.last().map(|frame| frame.data.as_str()),
         Some("[DONE]")
     );
-    let told: String = frames
+    let answer: String = frames
         .iter()
         .filter_map(|frame| content(&frame.data))
         .collect();
-    assert_eq!(told, "Hello");
+    assert_eq!(answer, "Hello");
 }
 
-/// The piece of the answer that a chunk carries.
+/// The text of a chunk.
 fn content(chunk: &str) -> Option<String> {
     let chunk: serde_json::Value = serde_json::from_str(chunk).ok()?;
     chunk["choices"][0]["delta"]["content"]
@@ -143,8 +143,8 @@ async fn a_whole_response_has_text_and_usage() {
         output: 5,
         reasoning: 2,
     });
-    let told = session.feed(&[text("Hello"), event(usage)]).await.unwrap();
-    assert_eq!((told.frames.len(), told.handoff), (0, None));
+    let output = session.feed(&[text("Hello"), event(usage)]).await.unwrap();
+    assert_eq!((output.frames.len(), output.handoff), (0, None));
     let body = session
         .finish(&Ending::Completed)
         .await
@@ -267,7 +267,7 @@ async fn a_policy_that_misbehaves_costs_its_own_request_and_nothing_else() {
         (hostile::HOARDS, "the policy used up its memory"),
     ] {
         let release = release_of(&hostile::with(EMBEDDED, module), 1);
-        // Twice: the first must have given its sandbox back.
+        // Twice, because the first request must have freed its sandbox.
         for _ in 0..2 {
             let Err(fault) = release.session().await else {
                 panic!("{expected}")
@@ -287,7 +287,7 @@ async fn a_policy_that_misbehaves_costs_its_own_request_and_nothing_else() {
 #[tokio::test]
 async fn a_call_that_is_dropped_midway_is_counted() {
     let looping = release_of(&hostile::with(EMBEDDED, hostile::LOOPS), 1);
-    // It gives way at the first tick, and is never asked to go on.
+    // The call yields at the first tick, and is dropped then.
     assert!(looping.session().now_or_never().is_none());
     assert_eq!(
         looping
@@ -301,7 +301,7 @@ async fn a_call_that_is_dropped_midway_is_counted() {
 
 #[tokio::test]
 async fn a_policy_that_loops_does_not_keep_others_from_their_sockets() {
-    // On a busy machine it gives way less often in the same CPU time.
+    // On a busy machine, a policy yields less often in the same CPU time.
     let time = Duration::from_secs(1);
     let looping = release_within(&hostile::with(EMBEDDED, hostile::LOOPS), 1, time);
     let (ended, mut end) = oneshot::channel();
@@ -310,7 +310,7 @@ async fn a_policy_that_loops_does_not_keep_others_from_their_sockets() {
         let _ = ended.send(looping.session().await.err());
     });
     let (mut here, mut there) = UnixStream::pair().unwrap();
-    // Each word is heard only after the runtime has looked after its sockets.
+    // A word is received only after the runtime has polled its sockets.
     let talk = async {
         let mut word = [0; 16];
         for _ in 0..10 {
@@ -322,7 +322,7 @@ async fn a_policy_that_loops_does_not_keep_others_from_their_sockets() {
     };
     tokio::select! {
         biased;
-        _ = &mut end => panic!("the loop ended before ten words were heard"),
+        _ = &mut end => panic!("the loop ended before ten words were received"),
         () = talk => {}
     }
     assert!(matches!(end.await, Ok(Some(Fault::TimedOut))));

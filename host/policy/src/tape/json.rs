@@ -58,7 +58,7 @@ struct OpenContainer {
 
 impl JsonString {
     /// The range in the JSON text of this part of `text`, of whole characters. `None` if the part is empty.
-    pub(super) fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
+    pub(super) fn range(&self, part: Range<usize>) -> Option<Range<usize>> {
         (!part.is_empty()).then(|| self.read_at(part.start)..self.read_at(part.end))
     }
 
@@ -279,14 +279,14 @@ mod tests {
         scan(text, &|name| name == "key", &mut |found| {
             let meant = match found.what {
                 JsonScalar::String(written) => {
-                    let raw = written.place(0..written.text.len());
-                    let raw = raw.map_or("", |place| &text[place]);
+                    let raw = written.range(0..written.text.len());
+                    let raw = raw.map_or("", |range| &text[range]);
                     let meant: String = serde_json::from_str(&format!("\"{raw}\""))
                         .unwrap_or_else(|_| written.text.clone());
                     assert_eq!(meant, written.text);
                     written.text
                 }
-                JsonScalar::Number(place) => text[place].to_owned(),
+                JsonScalar::Number(range) => text[range].to_owned(),
             };
             all.push((meant, found.name, found.hidden));
         })?;
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_have_their_names_and_places() {
+    fn strings_have_their_names_and_ranges() {
         let text = r#"{"a":"x\u002dy","b":[1,"in \"b\"",{"c":-1.5e3}],"d":{"e":"\ud83e\udd80\ud800"},"f":true,"g":"🦀","h":null,"i":[["j"],false,2]}"#;
         let named =
             |text: &str, name: Option<&str>| (text.to_owned(), name.map(str::to_owned), false);
@@ -331,19 +331,19 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_a_string_has_its_place() {
+    fn every_part_of_a_string_has_its_range() {
         let text = r#""a\nb\u00fc\\ü\"🦀\ud83e\udd80c""#;
         let (written, _) = string(text, 1).unwrap();
         assert_eq!(written.text, "a\nbü\\ü\"🦀🦀c");
         for (start, _) in written.text.char_indices() {
             for (end, last) in written.text[start..].char_indices() {
                 let part = start..start + end + last.len_utf8();
-                let place = written.place(part.clone()).unwrap();
-                let meant: String = serde_json::from_str(&format!("\"{}\"", &text[place])).unwrap();
+                let range = written.range(part.clone()).unwrap();
+                let meant: String = serde_json::from_str(&format!("\"{}\"", &text[range])).unwrap();
                 assert_eq!(meant, written.text[part]);
             }
         }
-        assert_eq!(written.place(3..3), None);
+        assert_eq!(written.range(3..3), None);
     }
 
     #[test]

@@ -303,11 +303,11 @@ impl Drop for TapeBuffer<'_> {
 /// Collects the steps of a request. `None` if they are too large or some are missing.
 async fn collect(mut observed: Observed, held: &mut TapeBuffer<'_>) -> Option<Vec<PolicyCall>> {
     let mut steps = Vec::new();
-    while let Some(seen) = observed.next().await {
-        if !held.take(seen.step().size()) {
+    while let Some(recorded) = observed.next().await {
+        if !held.take(recorded.call().size()) {
             return None;
         }
-        steps.push(seen.step().clone());
+        steps.push(recorded.call().clone());
     }
     (!observed.has_gaps() && !steps.is_empty()).then_some(steps)
 }

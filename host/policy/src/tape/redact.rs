@@ -62,10 +62,10 @@ impl PieceSource {
         }
     }
 
-    fn place(&self, part: Range<usize>) -> Option<Range<usize>> {
+    fn range(&self, part: Range<usize>) -> Option<Range<usize>> {
         match self {
             Self::Plain(_) => Some(part),
-            Self::Json(written) => written.place(part),
+            Self::Json(written) => written.range(part),
         }
     }
 }
@@ -73,15 +73,15 @@ impl PieceSource {
 /// Overwrites all secrets in a tape's steps, also those that are spread over several pieces.
 pub(super) fn redact(steps: &mut [PolicyCall]) {
     let mut wholes: BTreeMap<PieceGroup, Vec<TextPiece>> = BTreeMap::new();
-    let mut blots: Vec<Vec<Overwrite>> = Vec::new();
-    each(steps, &mut |role, text| {
-        let number = blots.len();
+    let mut overwrites: Vec<Vec<Overwrite>> = Vec::new();
+    for_each_text(steps, &mut |role, text| {
+        let number = overwrites.len();
         let own = match role {
-            TextKind::Text | TextKind::Json => within(text, None, DEPTH),
+            TextKind::Text | TextKind::Json => find_secrets(text, None, DEPTH),
             TextKind::Notification(source, method) => {
                 let piece = delta(text);
                 // The piece is searched as part of its whole text.
-                let own = within(text, piece.as_ref().map(|(_, written)| written), DEPTH);
+                let own = find_secrets(text, piece.as_ref().map(|(_, written)| written), DEPTH);
                 if let Some((item, written)) = piece {
                     let whole = PieceGroup::Deltas(source, method, item);
                     let piece = TextPiece {
@@ -102,38 +102,38 @@ pub(super) fn redact(steps: &mut [PolicyCall]) {
                 Vec::new()
             }
         };
-        blots.push(own);
+        overwrites.push(own);
     });
     for pieces in wholes.values() {
         let joined: String = pieces.iter().map(|piece| piece.written.text()).collect();
-        let found = within(&joined, None, DEPTH);
+        let found = find_secrets(&joined, None, DEPTH);
         let mut from = 0;
         for piece in pieces {
             let to = from + piece.written.text().len();
             for (secret, with) in &found {
                 let (start, end) = (secret.start.max(from), secret.end.min(to));
                 if start < end
-                    && let Some(blots) = blots.get_mut(piece.text)
+                    && let Some(overwrites) = overwrites.get_mut(piece.text)
                 {
-                    let place = piece.written.place(start - from..end - from);
-                    blots.extend(place.map(|place| (place, *with)));
+                    let range = piece.written.range(start - from..end - from);
+                    overwrites.extend(range.map(|range| (range, *with)));
                 }
             }
             from = to;
         }
     }
-    let mut blots = blots.into_iter();
-    each(steps, &mut |_, text| {
-        let own = blots.next().unwrap_or_default();
+    let mut overwrites = overwrites.into_iter();
+    for_each_text(steps, &mut |_, text| {
+        let own = overwrites.next().unwrap_or_default();
         if !own.is_empty() {
-            *text = blot(text, &own);
+            *text = overwrite(text, &own);
         }
     });
 }
 
 /// The secrets of a text, without those in the string `but`. JSON stays valid, also within strings.
-fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> {
-    let mut blots = Vec::new();
+fn find_secrets(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> {
+    let mut overwrites = Vec::new();
     let is_json = depth > 0 && text.trim_start().starts_with(['{', '[', '"']);
     let scanned = is_json.then(|| {
         scan(text, &secrets::is_secret_name, &mut |found| {
@@ -142,17 +142,17 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
             match &found.what {
                 JsonScalar::String(written) if but == Some(written) => {}
                 JsonScalar::String(written) if named(secrets::is_secret_name) => {
-                    let place = written.place(0..written.text.len());
-                    blots.extend(place.map(|place| (place, b'x')));
+                    let range = written.range(0..written.text.len());
+                    overwrites.extend(range.map(|range| (range, b'x')));
                 }
                 JsonScalar::String(written) => {
-                    let own = within(&written.text, None, depth - 1).into_iter();
-                    let own = own.filter_map(|(part, with)| Some((written.place(part)?, with)));
-                    blots.extend(own);
+                    let own = find_secrets(&written.text, None, depth - 1).into_iter();
+                    let own = own.filter_map(|(part, with)| Some((written.range(part)?, with)));
+                    overwrites.extend(own);
                 }
                 // With an x it would be no number.
-                JsonScalar::Number(place) if named(secrets::is_secret_number_name) => {
-                    blots.push((place.clone(), b'1'));
+                JsonScalar::Number(range) if named(secrets::is_secret_number_name) => {
+                    overwrites.push((range.clone(), b'1'));
                 }
                 JsonScalar::Number(_) => {}
             }
@@ -160,9 +160,9 @@ fn within(text: &str, but: Option<&JsonString>, depth: usize) -> Vec<Overwrite> 
     });
     if scanned.flatten().is_none() {
         let found = secrets::find(text).into_iter();
-        blots.extend(found.map(|place| (place, b'x')));
+        overwrites.extend(found.map(|range| (range, b'x')));
     }
-    blots
+    overwrites
 }
 
 /// The params of a notification with a piece of text.
@@ -192,10 +192,10 @@ fn delta(params: &str) -> Option<(String, JsonString)> {
 }
 
 /// Overwrites these ranges. Of a number only the digits, so that it stays one.
-fn blot(text: &str, blots: &[Overwrite]) -> String {
+fn overwrite(text: &str, overwrites: &[Overwrite]) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    for (place, with) in blots {
-        let bytes = bytes.get_mut(place.clone()).unwrap_or_default();
+    for (range, with) in overwrites {
+        let bytes = bytes.get_mut(range.clone()).unwrap_or_default();
         // Within a string, a number may have escapes.
         let whole = *with == b'x' || bytes.contains(&b'\\');
         for byte in bytes {
@@ -208,17 +208,17 @@ fn blot(text: &str, blots: &[Overwrite]) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Calls `look` with every text that may have a secret, always in the same order.
-fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(TextKind, &mut String)) {
+/// Calls `visit` with every text that may have a secret, always in the same order.
+fn for_each_text(steps: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut String)) {
     // The restarts of each message.
-    let mut begun: BTreeMap<(u32, u32), u32> = BTreeMap::new();
+    let mut restarts: BTreeMap<(u32, u32), u32> = BTreeMap::new();
     for step in steps {
         match step {
             PolicyCall::Render(request) => {
-                look(TextKind::Json, &mut request.body);
+                visit(TextKind::Json, &mut request.body);
                 for attachment in &mut request.attachments {
-                    look(TextKind::Text, &mut attachment.media_type);
-                    look(TextKind::Text, &mut attachment.path);
+                    visit(TextKind::Text, &mut attachment.media_type);
+                    visit(TextKind::Text, &mut attachment.path);
                 }
             }
             PolicyCall::Feed(events) => {
@@ -226,15 +226,15 @@ fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(TextKind, &mut String)) {
                     let source = event.source;
                     if let EventKind::Restarted(messages) = &event.kind {
                         for message in messages {
-                            *begun.entry((source, *message)).or_default() += 1;
+                            *restarts.entry((source, *message)).or_default() += 1;
                         }
                     }
-                    happened(source, &mut event.kind, &begun, look);
+                    visit_event(source, &mut event.kind, &restarts, visit);
                 }
             }
-            PolicyCall::Finish(ending) => ended(ending, look),
+            PolicyCall::Finish(ending) => visit_ending(ending, visit),
             PolicyCall::Settle(_, outcome, _) | PolicyCall::Judged(outcome, _) => {
-                came(outcome, look);
+                visit_outcome(outcome, visit);
             }
             PolicyCall::Decide(_)
             | PolicyCall::Open(_)
@@ -244,49 +244,49 @@ fn each(steps: &mut [PolicyCall], look: &mut dyn FnMut(TextKind, &mut String)) {
     }
 }
 
-fn happened(
+fn visit_event(
     source: u32,
     kind: &mut EventKind,
-    begun: &BTreeMap<(u32, u32), u32>,
-    look: &mut dyn FnMut(TextKind, &mut String),
+    restarts: &BTreeMap<(u32, u32), u32>,
+    visit: &mut dyn FnMut(TextKind, &mut String),
 ) {
     match kind {
         EventKind::Text(text) => {
-            let anew = begun.get(&(source, text.message)).copied();
-            let whole = PieceGroup::Message(source, text.message, anew.unwrap_or_default());
-            look(TextKind::Piece(whole), &mut text.text);
+            let restart = restarts.get(&(source, text.message)).copied();
+            let whole = PieceGroup::Message(source, text.message, restart.unwrap_or_default());
+            visit(TextKind::Piece(whole), &mut text.text);
         }
         EventKind::Reasoning(reasoning) => {
             let whole = PieceGroup::Reasoning(source, reasoning.part, reasoning.raw);
-            look(TextKind::Piece(whole), &mut reasoning.text);
+            visit(TextKind::Piece(whole), &mut reasoning.text);
         }
         EventKind::Other(other) => {
             let role = TextKind::Notification(source, other.method.clone());
-            look(role, &mut other.params);
+            visit(role, &mut other.params);
         }
-        EventKind::Settled(ending) => ended(ending, look),
+        EventKind::Settled(ending) => visit_ending(ending, visit),
         EventKind::Picked(choice) => {
             if let Some(extra) = &mut choice.extra {
-                look(TextKind::Json, extra);
+                visit(TextKind::Json, extra);
             }
         }
         EventKind::Opened(_) | EventKind::Usage(_) | EventKind::Restarted(_) => {}
     }
 }
 
-fn came(outcome: &mut Outcome, look: &mut dyn FnMut(TextKind, &mut String)) {
-    ended(&mut outcome.ending, look);
+fn visit_outcome(outcome: &mut Outcome, visit: &mut dyn FnMut(TextKind, &mut String)) {
+    visit_ending(&mut outcome.ending, visit);
     for message in &mut outcome.messages {
-        look(TextKind::Text, &mut message.text);
+        visit(TextKind::Text, &mut message.text);
     }
 }
 
-fn ended(ending: &mut Ending, look: &mut dyn FnMut(TextKind, &mut String)) {
+fn visit_ending(ending: &mut Ending, visit: &mut dyn FnMut(TextKind, &mut String)) {
     if let Ending::Failed(problem) = ending {
         let Problem { message, param, .. } = problem;
-        look(TextKind::Text, message);
+        visit(TextKind::Text, message);
         if let Some(param) = param {
-            look(TextKind::Text, param);
+            visit(TextKind::Text, param);
         }
     }
 }

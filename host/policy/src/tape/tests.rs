@@ -1,4 +1,4 @@
-//! Tapes as files: written, read, and found.
+//! Tests of writing, reading and finding tapes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -1,10 +1,10 @@
-//! Signatures of fixed keys, made once, and pins.
+//! Tests of signatures by fixed keys, and of pins.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 
 const COMPONENT: &[u8] = b"a component";
-/// Numbers 0123456789ABCDEF and FEDCBA9876543210, and another key that has the first one's number.
+/// Keys with the numbers 0123456789ABCDEF and FEDCBA9876543210, and another key with the first number.
 const KEY: &str = "RWTvzauJZ0UjASDEit/q3XYYgygd81pMKhbKmpQOpagBTtBxzvVEOuZ7";
 const OTHER: &str = "RWQQMlR2mLrc/hTtzHDhBipg2KmL2xBat3SNCkzfIBbnEaSywN+lQuPU";
 const TWIN: &str = "RWTvzauJZ0UjARTtzHDhBipg2KmL2xBat3SNCkzfIBbnEaSywN+lQuPU";
@@ -46,7 +46,7 @@ fn a_signature_is_asked_for_only_where_one_is_required() {
         trust(&[KEY], false).check(COMPONENT, None),
         Ok(Signed::Unsigned)
     );
-    // Nobody was told whose to look for.
+    // Without keys, no signature is checked.
     let nobodys = trust(&[], false).check(COMPONENT, Some("nonsense"));
     assert_eq!(nobodys, Ok(Signed::Unsigned));
 }
@@ -64,7 +64,7 @@ fn what_is_signed_must_be_signed_well_whether_required_or_not() {
         assert_eq!(known.check(COMPONENT, Some(&forged)), Err(TrustError::Bad));
         let other = trust(&[OTHER], required);
         assert_eq!(other.check(COMPONENT, Some(GOOD)), Err(unknown()));
-        // Its number alone is worth nothing.
+        // The key's number alone proves nothing.
         let twin = trust(&[TWIN], required);
         assert_eq!(twin.check(COMPONENT, Some(GOOD)), Err(TrustError::Bad));
         for broken in ["", "nonsense", &GOOD[..150], LEGACY] {
@@ -75,8 +75,8 @@ fn what_is_signed_must_be_signed_well_whether_required_or_not() {
             );
         }
     }
-    let nobody = trust(&[], true);
-    assert_eq!(nobody.check(COMPONENT, Some(GOOD)), Err(unknown()));
+    let no_keys = trust(&[], true);
+    assert_eq!(no_keys.check(COMPONENT, Some(GOOD)), Err(unknown()));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use self::bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
 use super::world_impl::world_impl;
-use super::{Call, Exports, Held, World};
+use super::{Call, Exports, StoreMut, World};
 use crate::sandbox::Sandbox;
 use airlock_types::wit::exports::relay;
 use airlock_types::wit::{

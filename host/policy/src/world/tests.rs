@@ -1,4 +1,4 @@
-//! Versions of the world: which one a component gets, and a whole session on an earlier one.
+//! Tests of the choice of a component's version, and of sessions on an older version.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -37,13 +37,13 @@ fn load(path: &str) -> Release {
     release("stamp", &std::fs::read(path).unwrap())
 }
 
-/// A component with one version's name in the place of another's, which is as long.
+/// A component with the name of a version replaced by one of the same length.
 fn renamed(path: &str, from: &str, to: &str) -> Vec<u8> {
     assert_eq!(from.len(), to.len());
     let mut bytes = std::fs::read(path).unwrap();
-    let places: Vec<usize> = memchr::memmem::find_iter(&bytes, from).collect();
-    assert!(!places.is_empty());
-    for at in places {
+    let found: Vec<usize> = memchr::memmem::find_iter(&bytes, from).collect();
+    assert!(!found.is_empty());
+    for at in found {
         bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
     }
     bytes

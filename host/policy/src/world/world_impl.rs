@@ -12,11 +12,11 @@ macro_rules! world_impl {
         /// One policy's exports of this version.
         pub(super) struct VersionedWorld {
             ready: InstancePre<Sandbox>,
-            places: Arc<Places>,
+            indices: Arc<ExportIndices>,
         }
 
         /// The indices of the exports in any instance.
-        struct Places {
+        struct ExportIndices {
             $($interface: $interface::GuestIndices,)*
             relay: Option<relay::GuestIndices>,
         }
@@ -24,7 +24,7 @@ macro_rules! world_impl {
         /// An instance, and the interfaces that were looked up in it.
         struct Instance {
             instance: component::Instance,
-            places: Arc<Places>,
+            indices: Arc<ExportIndices>,
             $($interface: OnceLock<$interface::Guest>,)*
             relay: OnceLock<relay::Guest>,
         }
@@ -33,37 +33,37 @@ macro_rules! world_impl {
             /// # Errors
             /// An export is missing.
             pub(super) fn new(ready: InstancePre<Sandbox>) -> wasmtime::Result<Self> {
-                let places = Arc::new(Places {
+                let indices = Arc::new(ExportIndices {
                     $($interface: $interface::GuestIndices::new(&ready)?,)*
                     relay: $relay(&ready)?,
                 });
-                Ok(Self { ready, places })
+                Ok(Self { ready, indices })
             }
         }
 
         impl Instance {
-            $(fn $interface(&self, store: Held<'_>) -> wasmtime::Result<&$interface::Guest> {
+            $(fn $interface(&self, store: StoreMut<'_>) -> wasmtime::Result<&$interface::Guest> {
                 if let Some(found) = self.$interface.get() {
                     return Ok(found);
                 }
-                let found = self.places.$interface.load(store, &self.instance)?;
+                let found = self.indices.$interface.load(store, &self.instance)?;
                 Ok(self.$interface.get_or_init(|| found))
             })*
 
             /// `None` if the policy does not export it.
-            fn relay(&self, store: Held<'_>) -> wasmtime::Result<Option<&relay::Guest>> {
-                let Some(place) = &self.places.relay else {
+            fn relay(&self, store: StoreMut<'_>) -> wasmtime::Result<Option<&relay::Guest>> {
+                let Some(relay_indices) = &self.indices.relay else {
                     return Ok(None);
                 };
                 if let Some(found) = self.relay.get() {
                     return Ok(Some(found));
                 }
-                let found = place.load(store, &self.instance)?;
+                let found = relay_indices.load(store, &self.instance)?;
                 Ok(Some(self.relay.get_or_init(|| found)))
             }
 
             /// Looks up all interfaces, which compares the types of all exports.
-            fn all(&self, store: Held<'_>) -> wasmtime::Result<()> {
+            fn all(&self, store: StoreMut<'_>) -> wasmtime::Result<()> {
                 $(self.$interface(&mut *store)?;)*
                 self.relay(store).map(|_| ())
             }
@@ -74,11 +74,11 @@ macro_rules! world_impl {
                 $version
             }
 
-            fn instantiate<'a>(&'a self, store: Held<'a>) -> Call<'a, Box<dyn Exports>> {
+            fn instantiate<'a>(&'a self, store: StoreMut<'a>) -> Call<'a, Box<dyn Exports>> {
                 Box::pin(async move {
                     let instance = Instance {
                         instance: self.ready.instantiate_async(store).await?,
-                        places: self.places.clone(),
+                        indices: self.indices.clone(),
                         $($interface: OnceLock::new(),)*
                         relay: OnceLock::new(),
                     };
@@ -89,14 +89,14 @@ macro_rules! world_impl {
         }
 
         impl Exports for Instance {
-            fn describe<'a>(&'a self, store: Held<'a>) -> Call<'a, Option<Description>> {
+            fn describe<'a>(&'a self, store: StoreMut<'a>) -> Call<'a, Option<Description>> {
                 Box::pin(async move {
                     self.all(store)?;
                     $describe(self, store).await
                 })
             }
 
-            fn decide<'a>(&'a self, store: Held<'a>, load: Load) -> Call<'a, Admission> {
+            fn decide<'a>(&'a self, store: StoreMut<'a>, load: Load) -> Call<'a, Admission> {
                 Box::pin(async move {
                     let admit = self.admit(store)?;
                     Ok(admit.call_decide(store, load.into()).await?.into())
@@ -105,7 +105,7 @@ macro_rules! world_impl {
 
             fn render<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 request: &'a Request,
             ) -> Call<'a, Result<Plan, Problem>> {
                 Box::pin(async move {
@@ -114,7 +114,7 @@ macro_rules! world_impl {
                 })
             }
 
-            fn open<'a>(&'a self, store: Held<'a>, context: &'a Context) -> Call<'a, ResourceAny> {
+            fn open<'a>(&'a self, store: StoreMut<'a>, context: &'a Context) -> Call<'a, ResourceAny> {
                 Box::pin(async move {
                     let translate = self.translate(store)?;
                     translate.reply().call_constructor(store, context).await })
@@ -122,7 +122,7 @@ macro_rules! world_impl {
 
             fn feed<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 reply: ResourceAny,
                 events: &'a [Event],
             ) -> Call<'a, Output> {
@@ -134,12 +134,12 @@ macro_rules! world_impl {
             }
 
             fn relays(&self) -> bool {
-                self.places.relay.is_some()
+                self.indices.relay.is_some()
             }
 
             fn offer<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 reply: ResourceAny,
             ) -> Call<'a, Option<Pattern>> {
                 Box::pin(async move {
@@ -152,7 +152,7 @@ macro_rules! world_impl {
 
             fn relayed<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 reply: ResourceAny,
                 events: &'a [Event],
             ) -> Call<'a, ()> {
@@ -166,7 +166,7 @@ macro_rules! world_impl {
 
             fn finish<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 reply: ResourceAny,
                 ending: &'a Ending,
             ) -> Call<'a, Closing> {
@@ -179,7 +179,7 @@ macro_rules! world_impl {
 
             fn convene<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 context: &'a Context,
                 candidates: u32,
             ) -> Call<'a, ResourceAny> {
@@ -192,7 +192,7 @@ macro_rules! world_impl {
 
             fn wake<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 panel: ResourceAny,
                 now: u64,
             ) -> Call<'a, Verdict> {
@@ -205,7 +205,7 @@ macro_rules! world_impl {
 
             fn settle<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 panel: ResourceAny,
                 (candidate, outcome): (u32, &'a Outcome),
                 now: u64,
@@ -221,7 +221,7 @@ macro_rules! world_impl {
 
             fn judged<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 panel: ResourceAny,
                 outcome: &'a Outcome,
                 now: u64,
@@ -237,7 +237,7 @@ macro_rules! world_impl {
 
             fn list_models<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 dialect: &'a str,
                 models: &'a [Model],
             ) -> Call<'a, String> {
@@ -248,7 +248,7 @@ macro_rules! world_impl {
 
             fn show_model<'a>(
                 &'a self,
-                store: Held<'a>,
+                store: StoreMut<'a>,
                 dialect: &'a str,
                 model: &'a Model,
             ) -> Call<'a, String> {

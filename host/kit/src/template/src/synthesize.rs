@@ -66,13 +66,13 @@ impl GuestPanel for Panel {
                     state.candidates
                 )),
             }),
-            None => Verdict::Fail(state.failed.take().unwrap_or_else(nobody)),
+            None => Verdict::Fail(state.failed.take().unwrap_or_else(no_answer)),
         }
     }
 
     /// Never called: the panel requests no turns.
     fn judged(&self, _outcome: Outcome, _now: u64) -> Verdict {
-        Verdict::Fail(nobody())
+        Verdict::Fail(no_answer())
     }
 }
 
@@ -93,7 +93,7 @@ fn rank(outcome: &Outcome) -> Option<Rank> {
     (length > 0).then_some((cut, length))
 }
 
-fn nobody() -> Problem {
+fn no_answer() -> Problem {
     Problem {
         kind: ProblemKind::Upstream,
         code: Some("no_answer".to_owned()),
@@ -174,7 +174,7 @@ mod tests {
     fn without_an_answer_it_says_why() {
         let busy = Problem {
             kind: ProblemKind::RateLimited,
-            ..nobody()
+            ..no_answer()
         };
         let panel = panel(2);
         panel.settle(1, outcome(Ending::Failed(busy.clone()), ""), 1);

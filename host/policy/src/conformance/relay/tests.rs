@@ -1,4 +1,4 @@
-//! Tests of the promise that patterns make.
+//! Tests of the comparison of patterns with `feed`.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -9,10 +9,10 @@ use airlock_metrics::CallPurpose;
 use airlock_types::wit::{Closing, Frame, Output};
 
 #[tokio::test]
-async fn the_shipped_policy_keeps_its_promise() {
+async fn the_shipped_policys_patterns_give_the_frames_of_feed() {
     let shipped = release("shipped", EMBEDDED);
     check(&shipped).await.unwrap();
-    // Its patterns are used, and what must be reported is: how often `feed` and `relayed` are called.
+    // The patterns are used: the numbers of calls of `feed` and `relayed`.
     let calls = shipped.meter().calls(CallPurpose::Serving);
     let counts = || (calls.feed.number(), calls.relayed.number());
     let expected = [("stop", 19, 0), ("stop", 15, 6), ("tool_calls", 21, 7)];
@@ -30,14 +30,14 @@ async fn the_shipped_policy_keeps_its_promise() {
 }
 
 #[tokio::test]
-async fn a_policy_without_patterns_promises_nothing() {
+async fn a_policy_without_relay_is_not_compared() {
     let other = release("other", &patched("policy/relay@", "policy/delay@"));
     check(&other).await.unwrap();
     let counted = other.meter().calls(CallPurpose::Serving).render.number();
-    assert_eq!(counted, 0, "it is not asked");
+    assert_eq!(counted, 0, "nothing is rendered");
 }
 
-/// An answer of one frame.
+/// An output of one frame.
 fn output(data: &str) -> CallResult {
     CallResult::Output(Output {
         frames: vec![Frame {
@@ -49,7 +49,7 @@ fn output(data: &str) -> CallResult {
 }
 
 #[test]
-fn what_differs_is_refused_where_it_does() {
+fn a_difference_is_refused_with_its_call() {
     let fault = || CallResult::Fault("it traps".to_owned());
     let closing = |body: &str| {
         CallResult::Closing(Closing {
@@ -59,7 +59,7 @@ fn what_differs_is_refused_where_it_does() {
     };
     let same = [output("a"), output("b"), closing("")];
     assert_eq!(compare(&same, &same), Ok(()));
-    // What fails without patterns says nothing of them.
+    // A failure without patterns proves nothing about them.
     assert_eq!(compare(&same, &[output("a"), fault()]), Ok(()));
     assert_eq!(compare(&[fault()], &[fault()]), Ok(()));
     for (relayed, word) in [

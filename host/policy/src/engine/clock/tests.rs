@@ -1,4 +1,4 @@
-//! Tests of when the clock ticks, and when it rests.
+//! Tests of the times at which the clock ticks and rests.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -9,9 +9,9 @@ use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A clock whose ticks are heard.
+/// A clock, and the receiver of its ticks.
 fn clock() -> (Clock, mpsc::Receiver<()>, thread::JoinHandle<()>) {
-    let (ticks, heard) = mpsc::sync_channel(1 << 12);
+    let (ticks, received) = mpsc::sync_channel(1 << 12);
     let shared = Arc::new(ClockState::default());
     let watched = Arc::downgrade(&shared);
     let thread = thread::Builder::new()
@@ -21,33 +21,33 @@ fn clock() -> (Clock, mpsc::Receiver<()>, thread::JoinHandle<()>) {
         shared,
         thread: Sleeper(thread.thread().clone()),
     };
-    (Clock(Arc::new(handle)), heard, thread)
+    (Clock(Arc::new(handle)), received, thread)
 }
 
-/// Hears ticks until the clock rests.
-fn runs_down(clock: &Clock, heard: &mpsc::Receiver<()>) -> usize {
+/// Receives ticks until the clock rests. Returns their number.
+fn runs_down(clock: &Clock, received: &mpsc::Receiver<()>) -> usize {
     let mut ticks = 0;
     while !clock.rests() {
-        ticks += usize::from(heard.recv_timeout(TICK).is_ok());
+        ticks += usize::from(received.recv_timeout(TICK).is_ok());
     }
     ticks
 }
 
 #[test]
 fn it_rests_while_nothing_runs_and_ticks_as_long_as_something_does() {
-    let (clock, heard, thread) = clock();
-    runs_down(&clock, &heard);
+    let (clock, received, thread) = clock();
+    runs_down(&clock, &received);
     let running = clock.run();
-    // More than it would tick by itself.
+    // More ticks than without a call.
     for _ in 0..REST * 3 {
-        heard.recv_timeout(PATIENCE).unwrap();
+        received.recv_timeout(PATIENCE).unwrap();
     }
     assert!(!clock.rests());
     drop(running);
-    runs_down(&clock, &heard);
+    runs_down(&clock, &received);
     for _ in 0..100 {
         let running = clock.run();
-        heard.recv_timeout(PATIENCE).unwrap();
+        received.recv_timeout(PATIENCE).unwrap();
         drop(running);
     }
     drop(clock);
@@ -55,9 +55,9 @@ fn it_rests_while_nothing_runs_and_ticks_as_long_as_something_does() {
 }
 
 #[test]
-fn its_thread_ends_with_the_last_hand_on_it() {
-    let (clock, heard, thread) = clock();
-    runs_down(&clock, &heard);
+fn its_thread_ends_with_its_last_handle() {
+    let (clock, received, thread) = clock();
+    runs_down(&clock, &received);
     let other = clock.clone();
     drop(clock);
     drop(other);

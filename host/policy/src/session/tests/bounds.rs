@@ -1,4 +1,4 @@
-//! What the bounds of a request's size let through, the shipped policy renders within its limits; and how time is charged.
+//! Tests that the shipped policy renders every request of an allowed size within its limits, and of the charge of CPU time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use super::*;
 use crate::request_size::{BodyLimits, TOO_LARGE};
 use crate::sandbox::thread_time;
 
-/// A release with the default limits, but six times the time of a call: processors differ, and share their units with others.
+/// A release with the default limits, and six times the time of a call, because processors differ.
 fn usual() -> Release {
     let sandbox = SandboxConfig {
         instances: 1,
@@ -23,18 +23,18 @@ fn usual() -> Release {
     Release::load(&engine, "test", EMBEDDED, terms).unwrap()
 }
 
-/// A body with so many of what `each` writes, by its number, between a beginning and an end.
+/// A body of `count` texts that `each` writes by their numbers, between a beginning and an end.
 fn body(count: usize, begin: &str, each: impl Fn(usize) -> String, end: &str) -> String {
     let all: Vec<String> = (0..count).map(each).collect();
     format!("{begin}{}{end}", all.join(","))
 }
 
-/// Makes bodies of one kind: the argument says how many of the kind's members there are.
+/// Makes a body of one kind with this many members.
 type Kind = (&'static str, fn(usize) -> String);
 
 const ASKED: &str = r#"{"model":"default","messages":[{"role":"user","content":"hi"}]"#;
 
-/// Each kind of member that a body may have very many of.
+/// The kinds of members of which a body may have many.
 const KINDS: &[Kind] = &[
     ("calls and results", |count| {
         let begin = r#"{"model":"default","messages":[{"role":"user","content":"hi"},{"role":"assistant","tool_calls":["#;
@@ -121,7 +121,7 @@ const KINDS: &[Kind] = &[
     }),
 ];
 
-/// Texts as long as bodies may be: how often each is repeated in it.
+/// Texts that are repeated to the length of the longest body.
 const TEXTS: &[(&str, &str)] = &[
     ("letters", "a"),
     ("escapes", "\\n"),
@@ -129,7 +129,7 @@ const TEXTS: &[(&str, &str)] = &[
     ("crabs", "🦀"),
 ];
 
-/// The largest number for which the bounds let a body through.
+/// The largest number of members that the bounds allow.
 fn most(bounds: BodyLimits, make: fn(usize) -> String) -> usize {
     let (mut fits, mut fails) = (1, 2);
     while bounds.check(&make(fails)).is_ok() {
@@ -145,7 +145,7 @@ fn most(bounds: BodyLimits, make: fn(usize) -> String) -> usize {
     fits
 }
 
-/// Renders a body, and fails unless the policy gives an answer. A refusal is one. Returns the CPU time that it took, in nanoseconds.
+/// Renders a body, which the policy may refuse. Panics at a fault. Returns the CPU time, in nanoseconds.
 async fn renders(release: &Release, what: &str, body: String) -> u64 {
     let mut session = release.session().await.unwrap();
     let bytes = body.len();
@@ -167,7 +167,7 @@ async fn renders(release: &Release, what: &str, body: String) -> u64 {
     time
 }
 
-/// Fails where the time grows faster than the size: an eighth of it takes less than a third of an eighth of the time.
+/// Panics if the time grows faster than the size: if an eighth of it takes less than a third of an eighth of the time.
 async fn scales(release: &Release, what: &str, make: impl Fn(usize) -> String, size: usize) {
     let eighth = renders(release, &format!("an eighth of {what}"), make(size / 8)).await;
     let whole = renders(release, what, make(size)).await;
@@ -196,7 +196,7 @@ async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
     }
 }
 
-/// What the shipped policy takes for an answer is below what excuses a fault (`answer_size`).
+/// The cost of an answer is below the expected cost in `answer_size.rs`.
 #[tokio::test]
 async fn an_answer_takes_less_than_would_excuse_a_fault() {
     let release = usual();

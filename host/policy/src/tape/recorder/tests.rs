@@ -1,4 +1,4 @@
-//! Tests of recording: what is asked for, bounded and written.
+//! Tests of the bounds of recordings, and of writing tapes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -48,7 +48,7 @@ fn what_was_left_half_written_goes_when_nothing_is_being_recorded() {
     for path in [&left, &whole] {
         fs::write(path, "").unwrap();
     }
-    // It may be one that is being written.
+    // It may belong to a tape that is being written.
     begin();
     assert!(recorder.takes(1));
     begin();

@@ -1,4 +1,4 @@
-//! Secrets in every place of a tape, whole and in pieces.
+//! Secrets in every text of a tape, whole and in pieces.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
@@ -37,26 +37,26 @@ fn other(delta: &str) -> Event {
     }))
 }
 
-/// What the pieces of a step say together.
-fn said(steps: &[PolicyCall]) -> String {
-    let mut said = String::new();
+/// The text of all pieces of the steps.
+fn joined_text(steps: &[PolicyCall]) -> String {
+    let mut joined = String::new();
     for step in steps {
         let PolicyCall::Feed(events) = step else {
             continue;
         };
         for event in events {
             match &event.kind {
-                EventKind::Text(text) => said.push_str(&text.text),
-                EventKind::Reasoning(reasoning) => said.push_str(&reasoning.text),
+                EventKind::Text(text) => joined.push_str(&text.text),
+                EventKind::Reasoning(reasoning) => joined.push_str(&reasoning.text),
                 EventKind::Other(other) => {
                     let params: Value = serde_json::from_str(&other.params).unwrap();
-                    said.push_str(params["delta"].as_str().unwrap());
+                    joined.push_str(params["delta"].as_str().unwrap());
                 }
                 other => panic!("{other:?}"),
             }
         }
     }
-    said
+    joined
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
     for make in [text, reasoning, other] {
         let mut uncut = [PolicyCall::Feed(vec![make(&whole)])];
         redact(&mut uncut);
-        let expected = said(&uncut);
+        let expected = joined_text(&uncut);
         assert!(expected.starts_with(&format!(
             "Grüße: {}, password=\"xxx",
             "x".repeat(SECRET.len())
@@ -88,7 +88,7 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
                     PolicyCall::Feed(vec![three]),
                 ];
                 redact(&mut steps);
-                assert_eq!(said(&steps), expected, "{first} {second}");
+                assert_eq!(joined_text(&steps), expected, "{first} {second}");
             }
         }
     }
@@ -116,7 +116,7 @@ fn other_sources_and_retellings_do_not_mix() {
         source: 2,
         ..text(piece)
     };
-    // The beginning is void, and told again.
+    // The beginning is void, and follows again.
     let mut steps = [PolicyCall::Feed(vec![
         text("ghp_abc"),
         elsewhere(one),
@@ -189,12 +189,12 @@ fn what_stands_in_json_is_found_however_deep() {
             r#"see "password": xxxxxxx, and {"password":xxxxx"#,
         ),
     ] {
-        assert_eq!(blot(text, &within(text, None, DEPTH)), expected);
+        assert_eq!(overwrite(text, &find_secrets(text, None, DEPTH)), expected);
         // The same as the text of an answer, in pieces.
         let (one, two) = text.split_at(text.len() / 2);
         let mut steps = [PolicyCall::Feed(vec![self::text(one), self::text(two)])];
         redact(&mut steps);
-        assert_eq!(said(&steps), expected);
+        assert_eq!(joined_text(&steps), expected);
     }
 }
 
