@@ -214,7 +214,7 @@ fn check(
     let listed = method.is_some();
     let mut differences = Vec::new();
     let sends_params = used.sides.iter().any(|side| side.name == "params");
-    if method.is_some_and(|method| method.wants_params) && !sends_params {
+    if method.is_some_and(|method| method.needs_params) && !sends_params {
         differences.push(Difference {
             change: Change::Required,
             field: "params".to_owned(),

@@ -1,8 +1,7 @@
 //! The JSON Schema that Codex generates, walked by paths. Pure.
 //!
 //! A path is `turn.error.message`; `input[]` are the elements of an array, and `input[]<text>` those whose `type` is `text`. A
-//! schema is expanded to the alternatives that it allows, each merged from references, `allOf` and `anyOf`, so that it does not
-//! matter how a generator writes them.
+//! schema is expanded to its alternatives, so that it does not matter how a generator writes references, `allOf` and `anyOf`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,8 +22,7 @@ pub(super) struct Document {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Method<'a> {
     pub(super) params: Option<&'a Value>,
-    /// Whether it requires parameters.
-    pub(super) wants_params: bool,
+    pub(super) needs_params: bool,
 }
 
 /// One of the alternatives for a value.
@@ -86,7 +84,7 @@ impl Document {
         let required = found.get("required").and_then(Value::as_array);
         Some(Method {
             params: found.pointer("/properties/params"),
-            wants_params: required.is_some_and(|names| names.iter().any(|name| name == "params")),
+            needs_params: required.is_some_and(|names| names.iter().any(|name| name == "params")),
         })
     }
 

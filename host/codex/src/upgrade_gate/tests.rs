@@ -50,7 +50,7 @@ fn the_table_is_what_the_pinned_codex_describes() {
     let mut text =
         serde_json::to_string_pretty(&compare::describe(&document, &used, pinned)).unwrap();
     text.push('\n');
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/schema/tested.json");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/upgrade_gate/tested.json");
     #[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
     let bless = std::env::var_os("AIRLOCK_BLESS").is_some();
     if bless {
@@ -271,7 +271,8 @@ fn everything_that_the_sources_name_is_in_the_table() {
     for file in folders.into_iter().flatten() {
         let text = std::fs::read_to_string(&file).unwrap();
         let text = text.split("#[cfg(test)]\n#[allow").next().unwrap();
-        let matches = ["decode/notification.rs", "requests.rs"].map(|name| file.ends_with(name));
+        let matches =
+            ["decode/notification.rs", "server_requests.rs"].map(|name| file.ends_with(name));
         for (number, name) in names.iter().enumerate() {
             if number == 2 && !matches.contains(&true) {
                 continue;
