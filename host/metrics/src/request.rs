@@ -116,8 +116,8 @@ impl RequestMetrics {
         OpenStream(self.clone())
     }
 
-    /// Records the end of the request. Called once. `status`: `None` if none was sent. `whole`: whether the response was sent to
-    /// its end.
+    /// Records the end of the request. Called once. `status`: `None` if none was sent. `whole`: whether the whole response was
+    /// sent.
     pub fn finished(&self, status: Option<u16>, whole: bool) {
         let state = &self.0;
         let counts = &state.metrics.0;

@@ -1,4 +1,4 @@
-//! The errors of builds, and cargo's output.
+//! Tests of the errors of builds, and of reading cargo's output.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -49,7 +49,7 @@ fn a_missing_cargo_and_a_failing_one_are_distinguished() {
         matches!(&error, BuildError::Failed(name) if name == "mine"),
         "{error}"
     );
-    // It succeeds and makes nothing.
+    // A cargo that succeeds without output.
     let error = refused(folder.path(), "true");
     assert!(matches!(error, BuildError::NoModule(_)), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Policies that pass, and which check each broken one fails.
+//! Tests of policies that pass, and of the check that each broken one fails.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Composition, with parts whose functions trap: so it shows which of them a whole policy calls.
+//! Tests of composition. The functions of some parts trap, which shows that a policy calls them.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
@@ -105,7 +105,7 @@ async fn functions_and_resources_of_a_part_can_be_called() {
     session.decide(LOAD).await.unwrap();
     let failure = session.render(&request()).await.unwrap_err();
     assert_eq!(failure.problem.code.as_deref(), Some("policy_failed"));
-    // Its resources too: the constructor of its panel traps.
+    // The panel is the part's: its constructor traps.
     let mut session = release.session().await.unwrap();
     let fault = session.convene(&context(), 2).await.unwrap_err();
     assert!(matches!(fault, Fault::Trapped(_)), "{fault}");
@@ -118,7 +118,7 @@ fn a_component_is_taken_as_well_as_a_module() {
     let from_component = compose(&[part("a", &encoded)], &BASE).unwrap();
     let from_module = compose(&[part("a", &bytes)], &BASE).unwrap();
     assert_eq!(from_component, from_module);
-    // And what was composed can be composed upon.
+    // A composed policy can be a base.
     let manifest = module(NEWEST, &["manifest"]);
     let base = part("composed.wasm", &from_module.bytes);
     let twice = compose(&[part("m", &manifest)], &base).unwrap();
@@ -146,7 +146,7 @@ async fn what_is_optional_comes_with_what_it_is_about() {
     let both = module(NEWEST, &["translate", "relay"]);
     type Origins<'a> = &'a [(&'a str, &'a str)];
     let cases: [(&[u8], Origins<'_>); 2] = [
-        // What the base has is about replies of the base.
+        // The base's `relay` uses the base's replies.
         (&alone, &[]),
         (&both, &[("relay", "t.wasm")]),
     ];
@@ -275,9 +275,9 @@ fn a_part_that_wraps_an_interface_gets_the_one_of_the_base() {
     let wrapper = part("w.wasm", &bytes);
     let composed = compose(&[wrapper], &BASE).unwrap();
     assert!(names(&composed).contains(&("prompt", "w.wasm")));
-    // Nothing is left to import, or it could not be loaded.
+    // A policy with an unresolved import could not be loaded.
     release(&composed.bytes);
-    // Also where parts export everything, the base is needed.
+    // The base is needed for imports even if the parts export everything.
     let rest = module(NEWEST, &["manifest", "admit", "translate", "synthesize"]);
     let composed = compose(&[wrapper, part("rest.wasm", &rest)], &BASE).unwrap();
     assert!(composed.bytes.len() > EMBEDDED.len());
@@ -324,7 +324,7 @@ fn what_is_no_part_is_refused_by_name() {
     let cases: [(&[u8], &str); 5] = [
         (b"text", "it is not WebAssembly"),
         (EMPTY, "exports no interface of airlock:policy"),
-        // A core module that says nothing of interfaces.
+        // A core module without the component-type section.
         (b"\0asm\x01\0\0\0", "exports no interface of airlock:policy"),
         (&future, "airlock:policy/admit@0.9.0-draft"),
         (truncated, "not a valid component"),

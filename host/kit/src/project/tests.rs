@@ -1,4 +1,4 @@
-//! New projects: names, files and refusals. `tests/e2e/author.rs` builds them.
+//! Tests of the names, files and refusals of new projects. `tests/e2e/author.rs` builds them.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

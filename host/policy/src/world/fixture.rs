@@ -1,5 +1,5 @@
-//! An older version of the world, for tests: without `manifest` and without `longest-wait` in `load`. It shows that a version is
-//! one implementation of `World` over frozen WIT.
+//! An older version of the world, for tests: without `manifest` and without `longest-wait` in `load`. It shows that a
+//! version is one implementation of `World` over frozen WIT.
 
 use std::borrow::Borrow as _;
 use std::future::ready;

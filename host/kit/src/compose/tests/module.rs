@@ -1,4 +1,4 @@
-//! Core modules as wit-bindgen would make them, whose functions trap.
+//! Core modules as wit-bindgen makes them, with functions that trap.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use wit_component::{StringEncoding, decode, embed_component_metadata};
 
 use airlock_policy::EMBEDDED;
 
-/// Folders of the contract, and its versions.
+/// Folders with WIT, and their versions.
 pub(super) type Version = (&'static str, &'static str);
 pub(super) const NEWEST: Version = ("../../wit", "0.3.0-draft");
 pub(super) const OLDEST: Version = ("../policy/fixtures/wit-0.1", "0.1.0-draft");
 
-/// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64). It gives 32
-/// bits, or nothing where a `.` follows.
+/// A function of an interface: its name, and its parameters in the canonical ABI (`i` of 32 bits, `I` of 64). It returns 32
+/// bits, or nothing if a `.` follows.
 type Function = (&'static str, String);
 
 /// A module that exports these interfaces, with the component-type section.

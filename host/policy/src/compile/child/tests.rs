@@ -1,4 +1,4 @@
-//! What the child makes of a component. Its limits are tested on a real process, in tests/compile.rs.
+//! Tests of the child's code and errors. Its limits are tested on a real process, in host/airlock/tests/compile.rs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
