@@ -165,7 +165,8 @@ impl BinaryError {
 
 /// The problem of a Codex that is installed and does not start.
 pub(super) fn failing() -> Problem {
-    let message = "Codex does not start; the gateway keeps trying, and `airlock doctor` tells more";
+    let message =
+        "Codex does not start; the gateway keeps trying, and `airlock doctor` shows the reason";
     let failure = Failure::new(ProblemKind::Overloaded, "codex_failing", message);
     failure.retry_after(10).problem
 }

@@ -219,7 +219,7 @@ async fn start_thread(
     let failure = Failure::new(
         ProblemKind::Internal,
         "codex_not_confined",
-        "Codex did not confine the request as this gateway demands; the operator's log tells more",
+        "Codex did not confine the request as this gateway demands; the operator's log has the reason",
     );
     let sandbox = &thread.sandbox;
     Err(AttemptError::NotStarted(failure.because(format!(

@@ -125,7 +125,7 @@ impl Drop for FanOutMetrics {
 
 impl Page<'_> {
     pub(super) fn fan_outs(&mut self, fan_outs: &FanOutInstruments) -> fmt::Result {
-        let help = "Candidates that fan-outs asked for";
+        let help = "Candidates that fan-outs requested";
         self.histogram("airlock_fan_out_candidates", help, None, &fan_outs.sizes)?;
         let candidates = CandidateOutcome::ALL.map(|(outcome, word)| {
             let count = fan_outs.candidates[outcome as usize].load(Ordering::Relaxed);

@@ -52,7 +52,7 @@ Examples:
   airlock status
   airlock status --json | jq .logged_in
 
-The exit code is 1 where requests could not be answered. Where no gateway runs, Codex is started once to be asked.";
+The exit code is 1 if requests could not be answered. Where no gateway runs, Codex is started once for its report.";
 
 /// The command lines.
 pub(super) fn commands() -> [Command; 3] {

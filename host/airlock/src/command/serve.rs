@@ -30,7 +30,7 @@ Without Codex it serves all the same: /readyz and every completion answer 503 an
 /// The command line.
 pub(super) fn command() -> Command {
     let serve = Command::new("serve")
-        .about("Serves until it is told to stop")
+        .about("Serves until SIGTERM or SIGINT")
         .after_help(SERVE);
     options(serve)
 }

@@ -17,9 +17,9 @@ Examples:
   airlock tape record --requests 100 --seconds 600
   airlock policy replay ~/.local/share/airlock/tapes --policy shipped --against my-policy.wasm
 
-A tape is what a policy was told of one request: the request and the events of its turns, in their batches, with the times
-that the policy was given. What looks like a secret is overwritten, but a tape still holds what was asked and answered:
-treat it as you treat your logs. The gateway must run with an admin_key, and this command must be given the same one.";
+A tape holds what a policy received for one request: the request, and the events of its turns in their batches, each with
+its time. What looks like a secret is overwritten, but a tape still holds questions and answers: treat it as you treat
+your logs. The gateway must run with an admin_key, and this command needs the same one.";
 
 /// The command line of `airlock tape`.
 pub(super) fn command() -> Command {

@@ -126,7 +126,7 @@ impl Worker {
     /// Refuses a turn with tools if this child has no thread catalogs.
     pub(crate) fn check_tools(&self, wanted: bool) -> Result<(), Failure> {
         if wanted && self.thread_catalogs.is_none() {
-            let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log tells more";
+            let message = "this gateway's Codex cannot call the client's tools: leave them out, or ask the operator, whose log has the reason";
             let kind = ProblemKind::Unsupported;
             return Err(Failure::new(kind, "tools_unavailable", message).at("tools"));
         }

@@ -22,9 +22,9 @@ const HISTORY: usize = 5;
 const SAMPLES: usize = 3;
 
 const HELP: &str = "\
-Shows the releases of a running gateway: which is active, a canary or a shadow, and how each has fared since it was
-loaded. IN USE counts its roles and the requests that run on it; 0 means that its memory is free. --json prints all that
-the gateway tells, as `GET /admin/policies` does.";
+Shows the releases of a running gateway: which is active, a canary or a shadow, and its requests and faults since it was
+loaded. IN USE counts its roles and the requests that run on it; 0 means that its memory is free. --json prints the
+gateway's whole report, the answer of `GET /admin/policies`.";
 
 const HEAD: [&str; 10] = [
     "ROLE", "RELEASE", "NAME", "VERSION", "DIGEST", "WORLD", "SIZE", "REQUESTS", "FAULTS", "IN USE",

@@ -24,8 +24,8 @@ Examples:
 
 Tapes come from a running gateway: `airlock tape record`. Without --against, each tape is played twice, its frames are
 printed, and it fails if the two differ: same input, same bytes, always. With --against, where the two policies differ is
-printed as a diff: plans, refusals, frames, bodies, verdicts, faults. Each policy is given its own default settings, and is
-told what was told then, also where it would have asked for other turns. The exit code is 1 if anything differs.";
+printed as a diff: plans, refusals, frames, bodies, verdicts, faults. Each policy has its own default settings, and receives
+the recorded events even where it would have requested other turns. The exit code is 1 if anything differs.";
 
 pub(super) fn command() -> Command {
     Command::new(NAME)

@@ -127,7 +127,7 @@ pub(super) fn canary(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCo
 }
 
 pub(super) fn shadow(matches: &ArgMatches, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
-    let more = " runs beside the active policy; `airlock policy list` tells what differs";
+    let more = " runs beside the active policy; `airlock policy list` shows what differs";
     role(matches, SHADOW, None, more, out)
 }
 
