@@ -33,7 +33,8 @@ demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no a
 	@printf '==> 1 of 2: Codex %s, into .codex/, and the gateway, into target/demo/ (a first build takes under five minutes on two cores)\n' $(CODEX_VERSION)
 	@{ $(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX)); } & install=$$!; \
 	cargo build --locked --profile demo -p airlock --bin airlock --no-default-features; built=$$?; \
-	wait $$install && exit $$built
+	wait $$install || { echo "Codex could not be installed: npm's reason is above cargo's output" >&2; exit 1; }; \
+	exit $$built
 	@printf '==> 2 of 2: a rehearsal on %s\n' $(LISTEN)
 	@set -o pipefail; \
 	target/demo/airlock serve --rehearsal --listen $(LISTEN) --codex-bin $(CODEX) --data-dir $(DEMO_DATA) \
