@@ -1,4 +1,4 @@
-//! The loads: rounds in which contenders take turns, printed tables, and recorded figures.
+//! The loads: rounds in which contenders take turns, in either order; printed tables, and recorded figures.
 
 use std::time::Duration;
 
@@ -103,7 +103,11 @@ pub(super) async fn measure(contenders: &mut [Contender], only: Option<&str>) ->
     for work in all().into_iter().filter(wanted) {
         let mut rounds: Vec<Vec<Sums>> = contenders.iter().map(|_| Vec::new()).collect();
         for round in 0..=ROUNDS {
-            for (contender, rounds) in contenders.iter_mut().zip(&mut rounds) {
+            let mut order: Vec<_> = contenders.iter_mut().zip(&mut rounds).collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for (contender, rounds) in order {
                 let measurement = contender.run(&work).await?;
                 // The first of each warms up.
                 rounds.extend(measurement.filter(|_| round > 0).map(Measurement::sum));
