@@ -145,6 +145,38 @@ fn unsafe_code_is_where_the_manifest_says() {
 }
 
 #[test]
+fn proc_has_one_reader() {
+    let mut found = Vec::new();
+    for (name, text) in files(&["host"], "rs") {
+        let tests = name.contains("/tests") || name.ends_with("tests.rs");
+        if tests || name == "host/base/src/proc.rs" {
+            continue;
+        }
+        let production = text.split("#[cfg(test)]").next().unwrap();
+        let code = production
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for path in code.flat_map(|line| line.split("\"/proc").skip(1)) {
+            let path = path.split('"').next().unwrap().to_owned();
+            found.push((name.clone(), path));
+        }
+    }
+    let found: Vec<_> = found
+        .iter()
+        .map(|(name, path)| (&**name, &**path))
+        .collect();
+    let expected = [
+        // The program that runs.
+        ("host/codex/src/account/token_source/fetch.rs", "/self/exe"),
+        ("host/codex/src/command.rs", "/self/exe"),
+        // The file that is open and checked.
+        ("host/policy/src/cache/load.rs", "/self/fd/{}"),
+        ("host/policy/src/compile.rs", "/self/exe"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn statuses_are_chosen_in_http_alone() {
     for (name, text) in files(&["host/server/src"], "rs") {
         let http = name.starts_with("host/server/src/http");

@@ -1,4 +1,4 @@
-//! The reader of `/proc` (`proc(5)`): memory, times, descriptors and namespaces of processes.
+//! The reader of `/proc` (`proc(5)`): memory, times, descriptors and namespaces of processes, and the machine's memory.
 
 use std::ffi::OsString;
 use std::fs;
@@ -20,13 +20,13 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// The status of the process with this number, or of this process. None: there is no such process.
+    /// The status of the process with this number, or of this process, whatever its name. None: there is no such process.
     pub fn of(process: Option<i32>) -> Option<Self> {
         Self::parse(&read(process, "stat")?)
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The second field is a name in brackets, which may hold anything. What follows begins with the third.
+        // The second field is a name in brackets, of any characters. The third follows the last closing bracket.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3).copied();
@@ -58,11 +58,7 @@ fn boot_time(stat: &str) -> Option<f64> {
 
 /// Resident memory in bytes of the process with this number, or of this process. None: it has ended.
 pub fn resident_bytes(process: Option<i32>) -> Option<u64> {
-    let status = read(process, "status")?;
-    let mut lines = status.lines();
-    let row = lines.find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: u64 = row.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes << 10)
+    row_bytes(&read(process, "status")?, "VmRSS:")
 }
 
 /// The number of file descriptors that this process has open.
@@ -83,6 +79,28 @@ pub fn environment(process: i32) -> Option<Vec<OsString>> {
     )
 }
 
+/// The machine's memory in bytes (`proc_meminfo(5)`).
+pub(crate) fn machine_memory() -> Option<u64> {
+    row_bytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:")
+}
+
+/// The mounts of this process (`proc_pid_mountinfo(5)`), one a line. Empty if they cannot be read.
+pub(crate) fn mounts() -> String {
+    read(None, "mountinfo").unwrap_or_default()
+}
+
+/// The control groups of this process (`cgroups(7)`), one a line. Empty if they cannot be read.
+pub(crate) fn control_groups() -> String {
+    read(None, "cgroup").unwrap_or_default()
+}
+
+/// The value in bytes of a row such as `MemTotal:  16384 kB`.
+fn row_bytes(text: &str, name: &str) -> Option<u64> {
+    let row = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kibibytes: u64 = row.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1 << 10)
+}
+
 /// The numbers of all processes.
 pub fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -101,14 +119,41 @@ fn path(process: Option<i32>, file: &str) -> PathBuf {
     })
 }
 
+/// Reads a file of a process. A process's name in it may be any bytes: the kernel cuts the name of a program after 15, also
+/// within a character.
 fn read(process: Option<i32>, file: &str) -> Option<String> {
-    fs::read_to_string(path(process, file)).ok()
+    let bytes = fs::read(path(process, file)).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
     use super::*;
+
+    #[test]
+    fn a_process_whose_name_is_cut_within_a_character_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        // The kernel takes the name from the file: 14 bytes, and half of the last character.
+        let program = folder.path().join("fourteen_bytes\u{e4}");
+        symlink("/bin/sleep", &program).unwrap();
+        let mut child = Command::new(&program)
+            .arg0("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let number = child.id().cast_signed();
+        let name = fs::read(path(Some(number), "comm")).unwrap();
+        let found = (Stat::of(Some(number)), resident_bytes(Some(number)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(name, b"fourteen_bytes\xc3\n");
+        assert!(matches!(found, (Some(Stat { ended: false, .. }), Some(_))));
+    }
 
     #[test]
     fn times_follow_a_name_of_any_characters() {
@@ -122,7 +167,10 @@ mod tests {
             boot_time("cpu  1 2\nbtime 1700000000\nprocesses 3\n"),
             Some(1_700_000_000.0)
         );
+        let memory = "MemTotal:       16384 kB\nMemFree: 1 kB\n";
+        assert_eq!(row_bytes(memory, "MemTotal:"), Some(16 << 20));
         for nothing in ["", "42 (a", "42 (a) S 1"] {
+            assert_eq!(row_bytes(nothing, "MemTotal:"), None, "{nothing}");
             assert_eq!(Stat::parse(nothing), None, "{nothing}");
             assert_eq!(boot_time(nothing), None, "{nothing}");
         }
@@ -140,6 +188,8 @@ mod tests {
         assert_eq!(pid_namespace(Some(number)), pid_namespace(None));
         assert!(!environment(number).unwrap().is_empty());
         assert!(resident_bytes(None).unwrap() > 1 << 20);
+        assert!(machine_memory().unwrap() > 1 << 20);
+        assert!(!mounts().is_empty());
         assert_eq!(Stat::of(Some(i32::MAX)), None);
         assert_eq!(resident_bytes(Some(i32::MAX)), None);
     }
