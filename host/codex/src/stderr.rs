@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use anstream::adapter::strip_str;
 use regex::Regex;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::mpsc;
@@ -54,7 +55,7 @@ pub(super) async fn trace(stderr: impl AsyncRead + Unpin, copy: Option<mpsc::Sen
             None => clean(&text),
         };
         if !text.is_empty() {
-            tracing::debug!(target: "airlock::codex::stderr", "{text}");
+            tracing::debug!("{text}");
             if let Some(copy) = &copy {
                 let _ = copy.try_send(text);
             }
@@ -93,22 +94,20 @@ pub(super) fn clean(line: &str) -> String {
     }
 }
 
-/// Drops terminal control sequences: `ESC [ … letter`.
+/// Removes terminal control sequences, and replaces every other control character with a space: the parser of sequences
+/// would drop it, and so join words, of which a secret is then not recognised.
 pub(super) fn plain(line: &str) -> String {
-    let mut plain = String::new();
-    let mut characters = line.chars();
-    while let Some(character) = characters.next() {
-        if character != '\u{1b}' {
-            plain.push(if character.is_control() {
-                ' '
-            } else {
-                character
-            });
-        } else if characters.next() == Some('[') {
-            let _ = characters.find(char::is_ascii_alphabetic);
+    let mut spaced = String::with_capacity(line.len());
+    for character in line.chars() {
+        match character {
+            '\u{1b}' => spaced.push(character),
+            // BEL ends an operating system command (OSC), as `ESC \` does.
+            '\u{7}' => spaced.push_str("\u{1b}\\ "),
+            other if other.is_control() => spaced.push(' '),
+            other => spaced.push(other),
         }
     }
-    plain
+    strip_str(&spaced).to_string()
 }
 
 fn redact(word: &str) -> &str {
@@ -192,6 +191,24 @@ mod tests {
             clean("\u{1b}[2m2026\u{1b}[0m \u{1b}[31mERROR\u{1b}[0m codex: no\tnet\n"),
             "2026 ERROR codex: no net"
         );
+    }
+
+    #[test]
+    fn links_and_titles_are_removed() {
+        for end in ["\u{1b}\\", "\u{7}"] {
+            let link = format!("\u{1b}]8;;https://example.com/{end}here\u{1b}]8;;{end} it is");
+            assert_eq!(clean(&link), "here it is");
+            assert_eq!(clean(&format!("\u{1b}]0;codex{end}starts")), "starts");
+        }
+    }
+
+    #[test]
+    fn control_characters_hide_no_secret() {
+        for control in ["\u{1}", "\u{7}", "\u{8}", "\u{7f}", "\u{9b}", "\n"] {
+            let text = format!("a{control}sk-abc123");
+            assert_eq!(clean(&text), "a (secret)", "{text:?}");
+        }
+        assert_eq!(clean("s\u{1b}[1mk-abc123"), "(secret)");
     }
 
     #[test]
