@@ -88,13 +88,18 @@ impl GatewayClient {
     /// The configured port is 0, which the system replaced by one of its own.
     pub(super) fn new(config: &Config) -> anyhow::Result<Self> {
         if config.server.listen.port() == 0 {
-            bail!("the system chose the gateway's port: say which with --listen");
+            bail!("the system chose the gateway's port: name it with --listen");
         }
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT));
         let user = config.environment.raw("USER");
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the tasks of a command end with its runtime"
+        )]
+        let executor = TokioExecutor::new();
         Ok(Self {
-            http: Client::builder(TokioExecutor::new()).build(connector),
+            http: Client::builder(executor).build(connector),
             address: reachable(config.server.listen),
             key: config
                 .server
@@ -121,7 +126,7 @@ impl GatewayClient {
             Listener::Airlock { .. } => Ok(true),
             Listener::Other => bail!(
                 "what listens on {} does not answer as a gateway of this version does: free port {} or restart the gateway \
-                 that has it, or say where it is with --listen",
+                 that has it, or name its address with --listen",
                 self.address,
                 self.address.port()
             ),
@@ -225,7 +230,7 @@ impl GatewayClient {
         let response = self.http.request(request).await.map_err(|error| {
             let message = match error.is_connect() {
                 true => format!(
-                    "no gateway listens on {}: start it with `airlock serve`, or say where it is with --listen",
+                    "no gateway listens on {}: start it with `airlock serve`, or name its address with --listen",
                     self.address
                 ),
                 false => self.no_answer(),

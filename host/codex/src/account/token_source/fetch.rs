@@ -1,21 +1,25 @@
 //! Fetches tokens from a command that prints them, or from a URL that responds with them. The output is never logged.
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::Request;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use hyper::http::uri::Scheme;
+use hyper::client::conn::http1;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST};
+use hyper::http::uri::{PathAndQuery, Scheme};
+use hyper::rt::{Read, Write};
+use hyper::{Request, Uri};
 use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::{Connect, HttpConnector};
-use hyper_util::rt::TokioExecutor;
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::Pid;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
+use tower::ServiceExt as _;
 
 use crate::certificates;
 use crate::command::{ProcessGroup, launcher_arguments};
@@ -110,38 +114,56 @@ async fn run(
 
 /// Sends a POST request and returns the body of the response.
 async fn post(url: &str, key: Option<&Secret>, request_body: String) -> anyhow::Result<Bytes> {
-    let mut request = Request::post(url)
+    let url: Uri = url.parse()?;
+    let host = url.host().context("the token URL has no host")?;
+    let host = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = url.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut request = Request::post(target)
+        .header(HOST, host)
         .header(ACCEPT, "application/json")
         .header(CONTENT_TYPE, "application/json");
     if let Some(key) = key {
         request = request.header(AUTHORIZATION, format!("Bearer {}", key.expose()));
     }
     let request = request.body(Full::<Bytes>::from(request_body))?;
-    let response = if request.uri().scheme() == Some(&Scheme::HTTPS) {
+    if url.scheme() == Some(&Scheme::HTTPS) {
         let tls = certificates::client_config(None).await?;
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(Arc::unwrap_or_clone(tls))
             .https_only()
             .enable_http1()
             .build();
-        client(connector).request(request).await?
+        let stream = connector.oneshot(url).await;
+        exchange(stream.map_err(anyhow::Error::from_boxed)?, request).await
     } else {
-        client(HttpConnector::new()).request(request).await?
-    };
-    let status = response.status();
-    // A redirect is a failure too: the key is sent to no other host.
-    anyhow::ensure!(status.is_success(), "the token URL answers {status}");
-    let limit = usize::try_from(OUTPUT_BYTES).unwrap_or(usize::MAX);
-    let body = Limited::new(response.into_body(), limit).collect().await;
-    let body = body.map_err(|_| anyhow::anyhow!("the token URL's answer breaks off"))?;
-    Ok(body.to_bytes())
+        exchange(HttpConnector::new().oneshot(url).await?, request).await
+    }
 }
 
-/// An HTTP client for one request, whose connection is closed after the response.
-fn client<C: Connect + Clone>(connector: C) -> Client<C, Full<Bytes>> {
-    Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(0)
-        .build(connector)
+/// Sends one request on a connection, which this future drives and closes, and returns the body of the response.
+async fn exchange(
+    stream: impl Read + Write + Send + Unpin + 'static,
+    request: Request<Full<Bytes>>,
+) -> anyhow::Result<Bytes> {
+    let (mut sender, connection) = http1::handshake(stream).await?;
+    let exchange = pin!(async move {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        // A redirect is a failure too: the key is sent to no other host.
+        anyhow::ensure!(status.is_success(), "the token URL answers {status}");
+        let limit = usize::try_from(OUTPUT_BYTES).unwrap_or(usize::MAX);
+        let body = Limited::new(response.into_body(), limit).collect().await;
+        let body = body.map_err(|_| anyhow::anyhow!("the token URL's answer breaks off"))?;
+        Ok(body.to_bytes())
+    });
+    // The connection may end before the response has been read; its error is that of the exchange.
+    match select(exchange, connection).await {
+        Either::Left((body, _)) => body,
+        Either::Right((_, exchange)) => exchange.await,
+    }
 }
 
 #[cfg(test)]
