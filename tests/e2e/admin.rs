@@ -26,6 +26,7 @@ fn keyed() -> GatewayBuilder {
 }
 
 /// Writes a component to the folder of policies.
+#[expect(clippy::disallowed_methods, reason = "files of a test need no sync")]
 fn put(gateway: &Gateway, file: &str, bytes: &[u8]) -> Result<()> {
     let folder = gateway.data_dir().join("policies");
     // In one step, as operators should.

@@ -82,6 +82,7 @@ async fn admin_error(
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "files of a test need no sync")]
 async fn a_change_that_is_not_on_the_disk_is_refused_and_not_made() -> Result<()> {
     let (_fake, gateway, digests) = two_builds().await?;
     // The state file is replaced by a rename, which a folder in its place refuses.

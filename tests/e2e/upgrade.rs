@@ -106,7 +106,7 @@ async fn a_codex_without_a_schema_is_used_if_its_version_was_tested() -> Result<
     let fake = FakeCodex::start(Script::new().no_schema())?;
     let gateway = Gateway::over_fake(&fake).await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");
-    gateway.logged("does not tell its protocol").await?;
+    gateway.logged("does not report its protocol").await?;
 
     let fake = FakeCodex::start(Script::new().no_schema().version(NEWER))?;
     let gateway = Gateway::over_fake(&fake).await?;
@@ -132,6 +132,7 @@ fn counted(fake: &FakeCodex, folder: &TempDir) -> Result<(PathBuf, PathBuf)> {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "files of a test need no sync")]
 async fn a_binary_is_compared_once_and_another_in_its_place_anew() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let fake = FakeCodex::start(Script::new())?;

@@ -13,6 +13,7 @@ use wasmtime::component::Component;
 
 use self::files::fault;
 use super::engine::Engine;
+use airlock_base::file;
 
 /// The folder's name in the data directory.
 const FOLDER: &str = "policy-cache";
@@ -143,14 +144,12 @@ impl Cache {
         draft: &Draft,
     ) -> Result<(), CacheError> {
         let path = self.path(engine, digest);
-        draft.file.sync_all().map_err(fault("write", &draft.path))?;
         let written = File::open(&draft.path).map_err(fault("read", &draft.path))?;
         let sum = files::sum(&written).map_err(fault("read", &draft.path))?;
         files::note(&files::beside(&path), &sum)?;
         // The next load checks the new file.
         self.lock().remove(&path);
-        fs::rename(&draft.path, &path).map_err(fault("name", &path))?;
-        files::sync(&self.folder)?;
+        file::persist(&draft.path, &path).map_err(fault("write", &path))?;
         files::prune(&self.folder, self.retained)
     }
 

@@ -37,6 +37,7 @@ async fn rollbacks_go_back_one_by_one_and_never_to_what_was_left() -> Result<()>
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "files of a test need no sync")]
 async fn a_build_that_comes_into_a_watched_folder_is_loaded_and_a_broken_one_is_not() -> Result<()>
 {
     let fake = FakeCodex::start(Script::new())?;

@@ -72,6 +72,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Copies a file atomically, readable by its owner alone.
+#[expect(clippy::disallowed_methods, reason = "a copy for tests needs no sync")]
 fn copy(file: &Path, folder: &Path) -> io::Result<()> {
     let name = file.file_name().unwrap_or_default();
     let draft = folder.join(format!("{}.{}", name.display(), std::process::id()));

@@ -1,4 +1,4 @@
-//! What is said of each fault.
+//! The messages of the checks.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{Error, ErrorKind};
@@ -9,13 +9,13 @@ use airlock_base::environment::Environment;
 use airlock_base::storage;
 
 #[test]
-fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
+fn each_error_of_a_folder_has_a_message_with_a_remedy() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     let below = file.join("data");
     let user = rustix::process::geteuid().as_raw();
-    let said = |kind: ErrorKind, path: &Path| {
+    let message = |kind: ErrorKind, path: &Path| {
         storage::error("write to", path, storage::DATA_DIR_REMEDY)(Error::from(kind)).to_string()
     };
     let data = Path::new("/data");
@@ -46,13 +46,13 @@ fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
     ] {
         let expected =
             format!("cannot write to /data: {expected}give another folder with --data-dir");
-        assert_eq!(said(kind, data), expected);
+        assert_eq!(message(kind, data), expected);
     }
     for path in [&file, &below] {
         assert_eq!(
-            said(ErrorKind::NotADirectory, path),
+            message(ErrorKind::NotADirectory, path),
             format!(
-                "cannot write to {}: {} is no folder; remove it, or give another folder with --data-dir",
+                "cannot write to {}: {} is not a folder; remove it, or give another folder with --data-dir",
                 path.display(),
                 file.display()
             )
@@ -61,7 +61,7 @@ fn each_fault_of_a_folder_has_its_own_words_and_way_out() {
 }
 
 #[test]
-fn a_folder_is_told_from_others_whatever_it_is_called() {
+fn the_id_of_a_data_folder_follows_its_renaming() {
     let folder = tempfile::tempdir().unwrap();
     let (one, other) = (folder.path().join("one"), folder.path().join("other"));
     for path in [&one, &other] {
@@ -70,6 +70,7 @@ fn a_folder_is_told_from_others_whatever_it_is_called() {
     let id = storage::data_dir_id(&one).unwrap();
     assert_ne!(storage::data_dir_id(&other), Some(id.clone()));
     let moved = folder.path().join("moved");
+    #[expect(clippy::disallowed_methods, reason = "a test")]
     std::fs::rename(&one, &moved).unwrap();
     assert_eq!(storage::data_dir_id(&moved), Some(id));
     assert_eq!(storage::data_dir_id(&one), None);
@@ -97,7 +98,7 @@ fn a_providers_missing_variable_is_named() {
         config.codex.home = Some(theirs.clone());
         let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
         assert_eq!(provider(&config, &launch), expected);
-        // Whose provider has a key of its own needs no login.
+        // A provider with a key of its own needs no login.
         assert_eq!(login(&config, &launch), None);
     }
 }

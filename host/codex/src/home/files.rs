@@ -86,6 +86,10 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), HomeError> {
 /// Makes `auth.json` a link to the shared login, or the home's own login. Codex follows the link when it writes the file
 /// (0.169.0, on signing in and on refreshing tokens), so all that share the login get the refreshed tokens; signing out removes
 /// only the link. The home's own login is set aside while another is shared.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a login is moved whole, and nothing is written"
+)]
 fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
     if is_linked(home, shared) && shared.is_some() {
         return Ok(());
@@ -115,7 +119,7 @@ fn link_login(home: &Path, shared: Option<&Path>) -> Result<(), HomeError> {
     }
 }
 
-/// Whether `auth.json` is a link to this login. With None: whether it is no link.
+/// Whether `auth.json` is a link to this login. With None: whether it is not a link.
 fn is_linked(home: &Path, shared: Option<&Path>) -> bool {
     fs::read_link(home.join("auth.json")).ok().as_deref() == shared
 }

@@ -153,11 +153,6 @@ pub(super) fn note(path: &Path, sum: &str) -> Result<(), CacheError> {
     file::replace(path, line.as_bytes(), file::PRIVATE).map_err(fault("write", path))
 }
 
-/// Syncs the folder, so that renames in it survive a power cut.
-pub(super) fn sync(folder: &Path) -> Result<(), CacheError> {
-    file::sync_folder(folder).map_err(fault("write", folder))
-}
-
 /// Sets a file's time of use, its modification time.
 pub(super) fn touch(file: &File) {
     let now = FileTimes::new().set_modified(SystemTime::now());

@@ -126,6 +126,7 @@ fn a_file_that_others_could_write_is_refused_and_a_link_not_followed() {
     }
     fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     let elsewhere = data.path().join("elsewhere");
+    #[expect(clippy::disallowed_methods, reason = "a test")]
     fs::rename(&path, &elsewhere).unwrap();
     symlink(&elsewhere, &path).unwrap();
     assert!(cache.load(&engine, "aa").is_err());

@@ -40,6 +40,10 @@ impl Record {
     }
 
     /// Replaces the figures of a part, and writes the file at once, so that a later failure loses nothing.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the figures of a benchmark need no sync"
+    )]
     pub(super) fn keep(&mut self, part: &str, figures: Value) -> Result<()> {
         let mut measured = self.conditions.clone();
         measured["unix_time"] = SystemTime::now()

@@ -164,12 +164,16 @@ async fn verified(
         Err(other) => bail!("{other}"),
     };
     if binary.version != version {
-        bail!("it says that it is {}, not {version}", binary.version);
+        bail!("it reports version {}, not {version}", binary.version);
     }
     Ok(binary.path)
 }
 
 /// Exchanges the new install with the old one, atomically where the file system supports it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a folder is moved, whose files npm has written"
+)]
 fn swap_in(new: &Path, target: &Path) -> io::Result<()> {
     if !target.exists() {
         return fs::rename(new, target);
