@@ -107,7 +107,7 @@ async fn a_failure_of_npm_is_reported_with_the_way_out_and_leaves_nothing() -> R
         (fail("EINTEGRITY"), "not what airlock was built to install"),
         (fail("ENOSPC"), "the disk is full"),
         (fail("EACCES"), "npm may not write"),
-        ("exit 3".to_owned(), "npm failed and did not say why"),
+        ("exit 3".to_owned(), "npm failed and reported no reason"),
         (
             format!("mkdir -p $(dirname {SCRIPT}) && echo > {SCRIPT}"),
             "npm left out the package with the binary",
@@ -152,7 +152,7 @@ async fn an_install_takes_the_place_of_another_whole_or_not_at_all() -> Result<(
     fs::create_dir_all(&old)?;
 
     for (npm, words) in [
-        (another, "it says that it is 0.168.0"),
+        (another, "it reports version 0.168.0"),
         (lacking, "turn/start missing"),
     ] {
         let unfit = InstallFolder::with_npm(&npm_of(&npm.binary()))?;

@@ -12,9 +12,9 @@ use airlock_codex::launch::Launch;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     Pass(String),
-    /// It works, but perhaps not as meant.
+    /// The subject works, but perhaps not as meant.
     Warn(String),
-    /// It does not work. The text names the remedy.
+    /// The subject does not work. The text names the remedy.
     Fail(String),
 }
 

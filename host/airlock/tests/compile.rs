@@ -29,19 +29,19 @@ fn compile(parent: u32, memory: u64, seconds: u64, component: &[u8]) -> Output {
 #[test]
 fn the_shipped_policy_is_compiled_within_the_limits() {
     let output = compile(id(), 4 * GIB, 120, EMBEDDED);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {words}", output.status);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
     assert!(output.stdout.starts_with(b"\x7fELF"));
-    assert!(words.is_empty(), "{words}");
+    assert!(stderr.is_empty(), "{stderr}");
 }
 
 #[test]
-fn a_broken_component_is_told_in_one_line() {
+fn a_broken_component_is_reported_in_one_line() {
     let half = &EMBEDDED[..EMBEDDED.len() / 2];
     let output = compile(id(), 4 * GIB, 120, half);
-    let words = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(65), "{words}");
-    assert_eq!(words.lines().count(), 1, "{words}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(65), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
     assert!(output.stdout.is_empty());
 }
 
@@ -59,7 +59,7 @@ fn memory_and_time_are_limited() {
 #[test]
 fn it_works_for_its_parent_alone() {
     let output = compile(1, 4 * GIB, 120, EMPTY);
-    let words = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(words.contains("the gateway has ended"), "{words}");
+    assert!(stderr.contains("the gateway has ended"), "{stderr}");
 }

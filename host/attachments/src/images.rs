@@ -26,13 +26,13 @@ const PROGRESSIVE: u64 = 3;
 /// Why models cannot see an image. The codes are those of OpenAI's `ResponseErrorCode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ImageError {
-    /// It is not a PNG, JPEG, GIF or WebP.
+    /// The image is not a PNG, JPEG, GIF or WebP.
     Format,
-    /// Its payload is not canonical base64 (RFC 4648 §3.5).
+    /// The payload is not canonical base64 (RFC 4648 §3.5).
     Base64,
-    /// It is cut short or corrupt. The value names the format.
+    /// The image is cut short or corrupt. The value names the format.
     Corrupt(&'static str),
-    /// Its decoded pixels take more than [`DECODED_BYTES`], or a side is longer than [`SIDE_PIXELS`].
+    /// The decoded pixels take more than [`DECODED_BYTES`], or a side is longer than [`SIDE_PIXELS`].
     TooLarge,
     /// A GIF with several frames. Codex passes on only the first.
     Animated,
@@ -44,7 +44,7 @@ impl ImageError {
         let (code, message) = match self {
             Self::Format => (
                 "invalid_image_format",
-                "this is no image that models read; send PNG, JPEG, GIF or WebP".to_owned(),
+                "this is not an image that models read; send PNG, JPEG, GIF or WebP".to_owned(),
             ),
             Self::Base64 => (
                 "invalid_base64_image",

@@ -102,7 +102,7 @@ impl Attachments {
     /// Refuses an attachment that models cannot see whole, and names its field. An attachment that was not checked passes.
     ///
     /// # Errors
-    /// The attachment is no image, or its recorded check failed.
+    /// The attachment is not an image, or its recorded check failed.
     pub fn expect_image(&self, number: u32) -> Result<(), Failure> {
         match self.get(number) {
             Some(Attachment {

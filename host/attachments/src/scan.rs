@@ -7,7 +7,7 @@ use std::ops::Range;
 /// The maximum depth of nesting. The policies' JSON readers accept no more.
 const DEPTH: usize = 128;
 
-/// The maximum bytes of a path. Longer ones are no real paths, and a body could have any number of them below one long key.
+/// The maximum bytes of a path. Longer ones are not real paths, and a body could have any number of them below one long key.
 const PATH_BYTES: usize = 256;
 
 /// The maximum number of strings that are returned. Later ones are ignored.

@@ -50,7 +50,7 @@ fn child_soft_limit_within(inherited: u64, hard: u64) -> u64 {
     inherited.max(FD_SETSIZE).min(hard)
 }
 
-/// Sets the soft limit of this process; `u64::MAX` is no limit.
+/// Sets the soft limit of this process; `u64::MAX` means no limit.
 ///
 /// # Errors
 /// `soft` is above the hard limit.

@@ -61,7 +61,11 @@ impl std::fmt::Display for StorageError {
             ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
                 match file_in_place_of_folder(path) {
                     Some(file) => {
-                        write!(f, "{} is no folder; remove it, or {remedy}", file.display())
+                        write!(
+                            f,
+                            "{} is not a folder; remove it, or {remedy}",
+                            file.display()
+                        )
                     }
                     None => write!(f, "{cause}; {remedy}"),
                 }

@@ -101,7 +101,7 @@ pub enum BinaryError {
         faults: Vec<String>,
     },
     /// The version is newer than the tested ones, and the binary does not write the schema of its protocol.
-    #[error("{} is Codex {version}, newer than what airlock was tested with, and does not tell its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
+    #[error("{} is Codex {version}, newer than what airlock was tested with, and does not report its protocol ({cause}); Codex {TESTED} works: {INSTALL}", .path.display())]
     UnknownProtocol {
         /// The file.
         path: PathBuf,
@@ -273,7 +273,7 @@ pub fn check_version(path: &Path, printed: &str) -> Result<Binary, BinaryError> 
     })
 }
 
-/// Whether a version is `first` or later. Text that is no version counts as later.
+/// Whether a version is `first` or later. Text that is not a version counts as later.
 pub(super) fn is_since(version: &str, first: &str) -> bool {
     match (release(version), release(first)) {
         (Some(version), Some(first)) => version >= first,

@@ -293,7 +293,7 @@ pub(super) fn exited() -> Failure {
     Failure::new(
         ProblemKind::Upstream,
         "codex_exited",
-        "Codex exited before the answer was complete; ask again",
+        "Codex exited before the answer was complete; send the request again",
     )
 }
 
@@ -311,7 +311,7 @@ pub(super) fn unanswered() -> Failure {
     Failure::new(
         ProblemKind::Internal,
         "policy_failed",
-        "the gateway's policy could not handle what the model asked for",
+        "the gateway's policy could not handle the model's tool calls",
     )
     .because("the policy handed no turn off although the model had called its tools".to_owned())
 }

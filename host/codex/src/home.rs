@@ -161,7 +161,7 @@ enum SharedLogin {
     No,
 }
 
-/// The login to share. It is shared even while it does not exist: for Codex a dangling link is no login (0.169.0), and a login
+/// The login to share. It is shared even while it does not exist: for Codex a dangling link is not a login (0.169.0), and a login
 /// that is made later takes effect for all that watch the file.
 fn shared_login(config: &CodexConfig, own: &Path) -> Result<SharedLogin, HomeError> {
     let named = config.home.clone();

@@ -124,7 +124,9 @@ impl ModelList {
             let failure = Failure::new(
                 ProblemKind::InvalidRequest,
                 "unsupported_value",
-                format!("the model `{name}` takes no images; GET /v1/models says which do"),
+                format!(
+                    "the model `{name}` takes no images; GET /v1/models lists the inputs of each model"
+                ),
             );
             return Err(match conversation.path(number) {
                 Some(path) => failure.at(path),

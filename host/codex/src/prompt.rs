@@ -269,7 +269,7 @@ impl<'a> AttachmentExpansion<'a> {
     /// The data URL of an attachment that is shown as an image.
     ///
     /// # Errors
-    /// There is no such attachment, it is no image, or the budget is exhausted.
+    /// There is no such attachment, it is not an image, or the budget is exhausted.
     fn url(&mut self, number: u32) -> Result<&'a str, Failure> {
         let url = url(self.attachments, number)?;
         self.attachments.expect_image(number)?;

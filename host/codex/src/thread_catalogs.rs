@@ -162,7 +162,8 @@ fn with(mut catalog: Value, ours: &[(&'static str, Value)]) -> io::Result<String
     let models = models.ok_or_else(|| io::Error::other("codex lists no models"))?;
     for model in models {
         let model = model.as_object_mut();
-        let model = model.ok_or_else(|| io::Error::other("codex lists what is no model"))?;
+        let model =
+            model.ok_or_else(|| io::Error::other("codex lists an entry that is not a model"))?;
         let ours = ours.iter().cloned();
         model.extend(ours.map(|(name, value)| (name.to_owned(), value)));
     }

@@ -12,8 +12,8 @@ pub enum TokenError {
     /// The source failed.
     #[error("the token command or URL failed")]
     Failed,
-    /// The source's output is no token.
-    #[error("the token command or URL answered with something that is no token")]
+    /// The source's output is not a token.
+    #[error("the token command or URL answered with something that is not a token")]
     Malformed,
     /// The token is of another workspace than the configured one.
     #[error("the new token is not of the configured workspace")]
@@ -62,7 +62,7 @@ impl TokenError {
             Self::NoSource => "no source of tokens is configured; the operator must sign in again",
             Self::TimedOut => "the source of tokens did not answer in time",
             Self::Failed => "the source of tokens failed",
-            Self::Malformed => "the source of tokens answered with something that is no token",
+            Self::Malformed => "the source of tokens answered with something that is not a token",
             Self::Workspace => "the new token is not of the configured workspace",
             Self::Account => "the new token is of another account; the operator must sign in again",
             Self::Overtaken => "the operator has signed out, or in with another account",

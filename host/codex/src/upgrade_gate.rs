@@ -123,7 +123,7 @@ fn judge(binary: &Binary, compared: io::Result<Comparison>) -> Result<(), Binary
             })
         }
         Err(error) if binary.supported => {
-            tracing::warn!(%error, version, "this codex does not tell its protocol; its version is a tested one");
+            tracing::warn!(%error, version, "this codex does not report its protocol; its version is a tested one");
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(BinaryError::Failed {
@@ -163,7 +163,7 @@ async fn generate(command: &CodexCommand, binary: &Binary) -> io::Result<Documen
     let below = command.home.temporary.clone();
     let folder = tokio::task::spawn_blocking(move || SchemaFolder::new(&below)).await??;
     let Some(name) = folder.0.to_str() else {
-        return Err(io::Error::other("the data directory's name is no UTF-8"));
+        return Err(io::Error::other("the data directory's name is not UTF-8"));
     };
     let arguments = [
         "app-server",
@@ -179,7 +179,7 @@ async fn generate(command: &CodexCommand, binary: &Binary) -> io::Result<Documen
         let text = bounded(&folder.0.join(BUNDLE))?;
         drop(folder);
         let root = serde_json::from_slice(&text)?;
-        Document::new(root).ok_or_else(|| io::Error::other("what it wrote is no such schema"))
+        Document::new(root).ok_or_else(|| io::Error::other("what it wrote is not such a schema"))
     };
     tokio::task::spawn_blocking(read).await?
 }

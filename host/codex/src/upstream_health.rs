@@ -175,7 +175,7 @@ impl UpstreamHealth {
         }
     }
 
-    /// The problem for which the gateway is not ready. None: the model is no obstacle.
+    /// The problem for which the gateway is not ready. None: the model is not an obstacle.
     pub(super) fn problem(&self) -> Option<Problem> {
         let state = self.lock();
         let outage = state.outage.as_ref()?;

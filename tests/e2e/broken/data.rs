@@ -18,7 +18,7 @@ async fn a_file_in_the_place_of_the_data_folder_is_named() -> Result<()> {
     fs::write(&data, "")?;
     let data = data.display();
     let text = format!(
-        "cannot make {data}: {data} is no folder; remove it, or give another folder with --data-dir"
+        "cannot make {data}: {data} is not a folder; remove it, or give another folder with --data-dir"
     );
     setup.has_fault("data", &text, false).await?;
     fs::remove_file(setup.data())?;
@@ -29,7 +29,7 @@ async fn a_file_in_the_place_of_the_data_folder_is_named() -> Result<()> {
     let mut setup = setup;
     setup.arguments.drain(..2);
     let text = format!(
-        "cannot make {}: {data} is no folder; remove it, or give another folder with --data-dir",
+        "cannot make {}: {data} is not a folder; remove it, or give another folder with --data-dir",
         below.display(),
         data = setup.data().display()
     );
@@ -61,7 +61,7 @@ async fn a_home_of_codexs_that_somebody_else_made_is_named() -> Result<()> {
     fs::write(&home, "")?;
     let home = home.display();
     let text = format!(
-        "cannot make {home}: {home} is no folder; remove it, or give another folder with --data-dir"
+        "cannot make {home}: {home} is not a folder; remove it, or give another folder with --data-dir"
     );
     setup.has_fault("home", &text, false).await
 }

@@ -108,7 +108,7 @@ async fn a_file_that_holds_no_login_is_named() -> Result<()> {
     let file = setup.home().join(".codex/auth.json");
     fs::write(&file, "{\"OPENAI_API_KEY\": ")?;
     let text = format!(
-        "{} holds no login: it is no JSON object; run `{}`, which writes it anew",
+        "{} holds no login: it is not a JSON object; run `{}`, which writes it anew",
         file.display(),
         login(&setup, &fake)
     );

@@ -226,7 +226,7 @@ fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Result<u32, E
     match found {
         Some((number, attachment)) if is_image(&attachment.media_type) => Ok(number),
         Some(_) => {
-            Err(reader.invalid("this is no image that models read; send PNG, JPEG, GIF or WebP"))
+            Err(reader.invalid("this is not an image that models read; send PNG, JPEG, GIF or WebP"))
         }
         None => Err(reader.invalid(
             "expected a data: URL of an image; the prefix `attachment:` is reserved for the gateway",

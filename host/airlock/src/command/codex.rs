@@ -66,7 +66,7 @@ pub(super) fn run(
         .map_or(PINNED, String::as_str);
     if !is_version(version) {
         return Err(CommandError::Usage(anyhow::anyhow!(
-            "{version:?} is no version; one looks like {PINNED}"
+            "{version:?} is not a version; one looks like {PINNED}"
         )));
     }
     with_runtime(|runtime| {

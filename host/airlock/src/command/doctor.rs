@@ -22,7 +22,7 @@ use airlock_policy::Registry;
 const DOCTOR: &str = "\
 Checks what a gateway needs, one line each: ok, warn or fail, and the way out of each fault; the last line counts them.
 It starts Codex once and asks for its models, but runs no turn. It connects to the model's server once, and sends it
-nothing. A gateway that runs with the same data folder is no fault. The exit code is 1 if any check fails, else 0.
+nothing. A gateway that runs with the same data folder is not a fault. The exit code is 1 if any check fails, else 0.
 
 Examples:
   airlock doctor

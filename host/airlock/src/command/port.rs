@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::preflight::Finding;
 use airlock_base::storage;
 
-/// For `airlock doctor`: a running gateway of this configuration is no fault.
+/// For `airlock doctor`: a running gateway of this configuration is not a fault.
 pub(super) async fn check(config: &Config) -> Finding {
     let error = match TcpListener::bind(config.server.listen) {
         Ok(_) => return Finding::Pass(format!("{} is free", config.server.listen)),
@@ -67,7 +67,7 @@ async fn fault(config: &Config, error: &io::Error) -> ListenFault {
             "this user may not listen on {listen}; choose a port from 1024 on with --listen"
         ),
         ErrorKind::AddrNotAvailable => {
-            format!("{listen} is no address of this machine; choose another with --listen")
+            format!("{listen} is not an address of this machine; choose another with --listen")
         }
         _ => format!("cannot listen on {listen}: {error}; choose another address with --listen"),
     })
@@ -141,6 +141,6 @@ mod tests {
         let Finding::Fail(text) = check(&config).await else {
             panic!("TEST-NET-1 is nobody's")
         };
-        assert!(text.contains("is no address of this machine"), "{text}");
+        assert!(text.contains("is not an address of this machine"), "{text}");
     }
 }

@@ -1,10 +1,10 @@
-//! The command line against the table of settings, and what it says.
+//! The command line against the table of settings, its help and its errors.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::config::SETTINGS;
 
-/// What a command prints and says, with its exit code as text.
+/// The stdout and stderr of a command, and its exit code as text.
 fn typed(arguments: &[&str]) -> (String, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let arguments = ["airlock"].iter().chain(arguments).map(OsString::from);
@@ -39,7 +39,7 @@ fn every_flag_of_the_table_reaches_its_setting() {
 }
 
 #[test]
-fn flags_that_are_not_given_say_nothing() {
+fn flags_that_are_not_given_have_no_values() {
     let matches = command_line::command()
         .try_get_matches_from(["airlock", "serve"])
         .unwrap();
@@ -48,7 +48,7 @@ fn flags_that_are_not_given_say_nothing() {
 }
 
 #[test]
-fn help_teaches_and_hides_what_is_not_for_people() {
+fn help_has_examples_and_hides_internal_commands() {
     let (out, err, code) = typed(&["--help"]);
     for word in [
         "airlock serve --rehearsal",
@@ -77,7 +77,7 @@ fn help_shows_the_default_of_every_flag_that_has_one() {
 }
 
 #[test]
-fn wrong_usage_is_told_apart_from_failure() {
+fn wrong_usage_and_failure_have_different_exit_codes() {
     let (_, err, code) = typed(&["serve", "--no-such-flag"]);
     assert!(err.contains("--no-such-flag"), "{err}");
     assert_eq!(code, format!("{:?}", ExitCode::from(USAGE)));

@@ -94,7 +94,7 @@ fn fields() -> BTreeSet<String> {
     fields
 }
 
-/// The key of the setting whose field this is. None: the field is no setting, or a copy.
+/// The key of the setting whose field this is. None: the field is not a setting, or a copy.
 fn key_of(field: &str) -> Option<String> {
     let parts: Vec<&str> = field.split('.').collect();
     Some(match parts.as_slice() {

@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn codexs_messages_have_reasons() {
-        for (said, expected) in [
+        for (output, expected) in [
             (
                 "device auth failed with status 400 Bad Request",
                 FailureReason::Denied,
@@ -201,13 +201,13 @@ mod tests {
                 FailureReason::Failed,
             ),
         ] {
-            assert_eq!(reason(said), expected, "{said}");
+            assert_eq!(reason(output), expected, "{output}");
         }
     }
 
     #[test]
     fn negations_are_matched_first() {
-        for (said, expected) in [
+        for (output, expected) in [
             ("Not logged in\n", Some((false, None))),
             ("\u{1b}[31mnot Logged in\u{1b}[0m", Some((false, None))),
             ("Logged in using ChatGPT\n", Some((true, Some("chatgpt")))),
@@ -223,7 +223,7 @@ mod tests {
             ("cannot be logged insecurely", None),
             ("error: unknown command", None),
         ] {
-            assert_eq!(logged_in(said), expected, "{said}");
+            assert_eq!(logged_in(output), expected, "{output}");
         }
     }
 }

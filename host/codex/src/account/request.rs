@@ -30,7 +30,7 @@ impl SignInRequest {
         } else if key.len() > LONGEST_KEY {
             "is longer than any key"
         } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            "has a character within it that is no printable ASCII, such as a space"
+            "contains a character that is not printable ASCII, such as a space"
         } else {
             return Ok(Self::ApiKey(Secret::new(key)));
         };

@@ -26,7 +26,7 @@ pub enum FailureReason {
     ExternalTokensActive,
     /// Another sign-in took over.
     TakenOver,
-    /// It was cancelled.
+    /// The sign-in was cancelled.
     Cancelled,
     /// The gateway stops.
     Stopping,

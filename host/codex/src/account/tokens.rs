@@ -42,7 +42,7 @@ impl ChatGptTokens {
         let claims = Some(access_token)
             .filter(|token| token.len() <= LONGEST && token.bytes().all(|b| b.is_ascii_graphic()))
             .and_then(claims)
-            .ok_or_else(|| InvalidField::new("access_token", "is no JSON Web Token"))?;
+            .ok_or_else(|| InvalidField::new("access_token", "is not a JSON Web Token"))?;
         let claimed = |name: &str| claims.get(CLAIM)?.get(name)?.as_str().map(str::to_owned);
         let of_token = claimed("chatgpt_account_id");
         let account_id = match account_id.map(str::trim).filter(|id| !id.is_empty()) {
@@ -53,7 +53,10 @@ impl ChatGptTokens {
         };
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
         if account_id.len() > 128 || !account_id.bytes().all(fits) {
-            return Err(InvalidField::new("account_id", "is no id of an account"));
+            return Err(InvalidField::new(
+                "account_id",
+                "is not the id of an account",
+            ));
         }
         if of_token
             .as_ref()
@@ -66,7 +69,7 @@ impl ChatGptTokens {
         }
         let plan = match plan {
             Some(plan) => Some(messages::plan(plan).ok_or_else(|| {
-                InvalidField::new("plan_type", "is no name of a plan, such as `plus`")
+                InvalidField::new("plan_type", "is not the name of a plan, such as `plus`")
             })?),
             None => claimed("chatgpt_plan_type")
                 .as_deref()

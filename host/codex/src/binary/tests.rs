@@ -75,8 +75,8 @@ fn a_link_to_the_npm_script_leads_to_the_native_binary() {
 
     // Beside the script's package, or within it, as in a global install.
     let tail = format!("@openai/{package}/vendor/{triple}/bin/codex");
-    for place in [modules.join("@openai/codex/node_modules"), modules.clone()] {
-        let real = file(&place.join(&tail), 0o755);
+    for modules_dir in [modules.join("@openai/codex/node_modules"), modules.clone()] {
+        let real = file(&modules_dir.join(&tail), 0o755);
         assert_eq!(
             find(
                 &config(folder.path(), Some(link.clone())),

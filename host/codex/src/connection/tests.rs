@@ -125,9 +125,9 @@ async fn a_probe_does_not_wait_for_a_permit() {
             ids.push(far.next().await["id"].clone());
         }
         let probe = async {
-            let asked = far.next().await;
-            assert_eq!(asked["method"], "are/you/there");
-            far.send(json!({"id": asked["id"], "result": {}})).await;
+            let request = far.next().await;
+            assert_eq!(request["method"], "are/you/there");
+            far.send(json!({"id": request["id"], "result": {}})).await;
         };
         tokio::join!(connection.probe("are/you/there"), probe);
         for id in ids {

@@ -69,8 +69,8 @@ fn each_recorded_failure_has_its_kind_and_code() {
         (Value::Null, Upstream, "upstream_error"),
     ];
     for (info, kind, code) in table {
-        let said = json!({"message": "at http://10.0.0.1/v1 in /home/x", "codexErrorInfo": info});
-        let Ending::Failed(problem) = ending(&said) else {
+        let error = json!({"message": "at http://10.0.0.1/v1 in /home/x", "codexErrorInfo": info});
+        let Ending::Failed(problem) = ending(&error) else {
             panic!("{info}")
         };
         assert_eq!(
@@ -88,8 +88,8 @@ fn each_recorded_failure_has_its_kind_and_code() {
 #[test]
 fn only_a_401_means_that_the_account_is_refused() {
     let refused = |info: Value| {
-        let said = json!({"message": "", "codexErrorInfo": info});
-        is_refused(&serde_json::from_value(said).unwrap())
+        let error = json!({"message": "", "codexErrorInfo": info});
+        is_refused(&serde_json::from_value(error).unwrap())
     };
     assert!(refused(json!("unauthorized")));
     assert!(refused(
@@ -103,8 +103,8 @@ fn only_a_401_means_that_the_account_is_refused() {
 
 #[test]
 fn a_limit_has_a_retry_after() {
-    let said = json!({"message": "", "codexErrorInfo": "rateLimitExceeded"});
-    let Ending::Failed(problem) = ending(&said) else {
+    let error = json!({"message": "", "codexErrorInfo": "rateLimitExceeded"});
+    let Ending::Failed(problem) = ending(&error) else {
         panic!("not failed")
     };
     assert!(problem.retry_after_seconds.is_some());

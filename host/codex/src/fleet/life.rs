@@ -38,13 +38,13 @@ const FINAL_OUTPUT: Duration = Duration::from_secs(2);
 /// Why a child leaves service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetireReason {
-    /// It ended, or has been silent for too long.
+    /// The child ended, or has been silent for too long.
     Broken,
-    /// It does not respond, but may recover.
+    /// The child does not respond, but may recover.
     Hung,
-    /// It works, but knows only an old login.
+    /// The child works, but knows only an old login.
     Outdated,
-    /// The fleet has replaced it.
+    /// The fleet has replaced the child.
     Replaced,
     /// The gateway stops.
     Stopping,

@@ -8,17 +8,17 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplaceReason {
-    /// It has started as many threads as a child may.
+    /// The child has started as many threads as one may.
     Threads,
-    /// It is as large in memory as a child may be.
+    /// The child is as large in memory as one may be.
     Resident,
-    /// It has run as long as a child may.
+    /// The child has run as long as one may.
     Age,
     /// The home's log is as large as it may be; only a start makes it smaller.
     Log,
-    /// Its login has been replaced by another.
+    /// The child's login has been replaced by another.
     Login,
-    /// It ended, or hangs.
+    /// The child ended, or hangs.
     Broken,
 }
 
@@ -38,10 +38,10 @@ impl ReplaceReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// It stands by to replace another.
+    /// The child stands by to replace another.
     Spare,
     Serving,
-    /// It takes no more turns, and finishes those that it has.
+    /// The child takes no more turns, and finishes those that it has.
     Leaving,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Worker {
 
 fn unreached(model: &str) -> Failure {
     let message = format!(
-        "this gateway's Codex cannot give the client's tools to `{model}`; GET /v1/models says to which it can"
+        "this gateway's Codex cannot give the client's tools to `{model}`; GET /v1/models lists the models that can take them"
     );
     Failure::new(ProblemKind::Unsupported, "tools_unavailable", message).at("tools")
 }

@@ -39,7 +39,7 @@ pub enum LoginError {
         cause: io::Error,
     },
     /// The file does not contain a login.
-    #[error("{} holds no login: it is no JSON object", .0.display())]
+    #[error("{} holds no login: it is not a JSON object", .0.display())]
     Malformed(PathBuf),
 }
 
@@ -140,7 +140,7 @@ impl Home {
         }
     }
 
-    /// Removes the login for all that share it. A link to it stays. A missing file is no error.
+    /// Removes the login for all that share it. A link to it stays. A missing file is not an error.
     ///
     /// # Errors
     /// The file cannot be removed.

@@ -119,7 +119,7 @@ impl Conversation {
     /// Encodes the results of tool calls for a parked turn.
     ///
     /// # Errors
-    /// A result names an attachment that does not exist or is no image.
+    /// A result names an attachment that does not exist or is not an image.
     pub fn tool_results(&self, results: &[ToolResult]) -> Result<Vec<EncodedToolResult>, Failure> {
         tools::tool_results(results, &self.attachments)
     }
@@ -127,7 +127,7 @@ impl Conversation {
     /// Checks the images of a brief, before any turn begins.
     ///
     /// # Errors
-    /// An attachment is no image that models accept.
+    /// An attachment is not an image that models accept.
     pub fn check_images(&self, brief: &Brief) -> Result<(), Failure> {
         brief.input.iter().try_for_each(|item| match item {
             InputItem::Attachment(number) => self.attachments.expect_image(*number),

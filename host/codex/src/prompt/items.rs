@@ -102,7 +102,7 @@ pub(super) fn has_media(item: &str) -> bool {
 /// Checks an item's parts.
 ///
 /// # Errors
-/// An image is no attachment, which Codex may replace or the model's API refuse; or there is audio, which Codex replaces by
+/// An image is not an attachment, which Codex may replace or the model's API refuse; or there is audio, which Codex replaces by
 /// text.
 pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
     for part in parts(item) {
@@ -110,7 +110,7 @@ pub(super) fn check_parts(item: &Value) -> Result<(), Failure> {
             return Err(policy_failure("audio in an item, which models do not take"));
         }
         if part["type"] == "input_image" && attachment_of(part).is_none() {
-            return Err(policy_failure("an image that is no attachment"));
+            return Err(policy_failure("an image that is not an attachment"));
         }
     }
     Ok(())

@@ -79,7 +79,7 @@ fn an_item_that_codex_would_lose_is_the_policys_failure() {
     let message =
         |role: &str, part: Value| json!({"type": "message", "role": role, "content": [part]});
     let text = json!({"type": "input_text", "text": "attachment:0, input_image, input_audio"});
-    let kept = [
+    let unchanged = [
         vec![message("user", text.clone())],
         vec![
             message("developer", text.clone()),
@@ -88,7 +88,7 @@ fn an_item_that_codex_would_lose_is_the_policys_failure() {
         ],
         vec![json!({"type": "reasoning", "summary": []})],
     ];
-    for items in kept {
+    for items in unchanged {
         let history_of = |items: &[Value]| items.iter().map(Value::to_string).collect::<Vec<_>>();
         let built = prompt(&history_of(&items), brief(vec![])).unwrap();
         assert_eq!(history(&built), items);
@@ -217,13 +217,13 @@ fn text_that_codex_could_read_something_into_is_injected() {
 
 #[test]
 fn a_turn_has_the_shared_instructions_and_its_own() {
-    let told = |own: &str| {
+    let instructions = |own: &str| {
         let mut brief = brief(text("hi"));
         brief.instructions = own.to_owned();
         prompt(&[], brief).unwrap().instructions
     };
     assert_eq!(
-        (&*told(""), &*told("be brief")),
+        (&*instructions(""), &*instructions("be brief")),
         ("be kind", "be kind\n\nbe brief")
     );
     assert_eq!(&*paragraphs(&"".into(), "be brief"), "be brief");

@@ -270,11 +270,11 @@ fn events_name_their_source_and_never_go_back_in_time() {
     }
     completed(&shared, "completed", &Value::Null);
     let events = drain(&mut turn);
-    let told: Vec<_> = events
+    let sources_and_times: Vec<_> = events
         .iter()
         .map(|event| (event.source, event.at))
         .collect();
-    assert_eq!(told, [(3, 50), (3, 50), (3, 60)]);
+    assert_eq!(sources_and_times, [(3, 50), (3, 50), (3, 60)]);
     assert!(turn.outcome.unwrap().at >= 60);
     // The flag was set for each event; a late waiter is woken once.
     assert!(context.wake.notified().now_or_never().is_some());
@@ -322,7 +322,7 @@ fn raw_events_of_a_turn_without_tools_stay_with_the_host() {
 fn an_answer_that_codex_drops_is_a_failure() {
     let begins = json!({"type": "agentMessage", "id": "a", "text": "", "phase": null});
     let other = json!({"type": "other"});
-    let says = |shared: &SharedTurn| {
+    let answers = |shared: &SharedTurn| {
         let whole = json!({"type": "agentMessage", "id": "b", "text": "hi", "phase": null});
         item(shared, "item/completed", &whole);
     };
@@ -346,10 +346,10 @@ fn an_answer_that_codex_drops_is_a_failure() {
     assert_eq!(ended(&[&turn_started, &started]), "empty_answer");
     assert_eq!(ended(&[&turn_started, &unknown]), "empty_answer");
     assert_eq!(
-        ended(&[&turn_started, &says, &started]),
+        ended(&[&turn_started, &answers, &started]),
         "incomplete_answer"
     );
-    assert_eq!(ended(&[&turn_started, &says, &unknown]), whole);
+    assert_eq!(ended(&[&turn_started, &answers, &unknown]), whole);
     // Items of the history, before the turn starts.
     assert_eq!(ended(&[&unknown, &turn_started]), whole);
 }

@@ -14,11 +14,11 @@ use super::used::{DescribedSide, Direction, MessageSide, MethodUse, Tested, Used
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
-    /// The tested Codex does not have it. Does not make a Codex incompatible.
+    /// The tested Codex does not have the member, which does not make a Codex incompatible.
     Added,
-    /// It does not exist.
+    /// Codex does not have the member.
     Missing,
-    /// It has another type.
+    /// The member has another type.
     Retyped,
     /// Codex requires it, and the gateway does not send it.
     Required,

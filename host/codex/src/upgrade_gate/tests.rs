@@ -56,9 +56,9 @@ fn the_table_is_what_the_pinned_codex_describes() {
     if bless {
         std::fs::write(&file, &text).unwrap();
     }
-    let kept = std::fs::read_to_string(&file).unwrap();
+    let stored = std::fs::read_to_string(&file).unwrap();
     assert!(
-        kept == text,
+        stored == text,
         "tested.json does not describe Codex {pinned}; write it again with AIRLOCK_BLESS=1, then review the changes"
     );
     let compared = compare::compare(&document, &used, &serde_json::from_str(&text).unwrap());
@@ -167,11 +167,11 @@ fn missing_and_changed_parts_are_reported_and_additions_pass() {
                     .as_array_mut()
                     .unwrap()
                     .push(item);
-                let told = json!({"properties": {"method": {"enum": ["thread/dreamt"]}}});
+                let notification = json!({"properties": {"method": {"enum": ["thread/dreamt"]}}});
                 all["ServerNotification"]["oneOf"]
                     .as_array_mut()
                     .unwrap()
-                    .push(told);
+                    .push(notification);
             },
             &[],
         ),

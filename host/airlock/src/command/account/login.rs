@@ -82,7 +82,7 @@ fn read() -> anyhow::Result<String> {
 fn tokens(text: &str) -> anyhow::Result<Value> {
     // The parser's error could quote a token.
     let Ok(Value::Object(members)) = serde_json::from_str(text) else {
-        bail!("the standard input is no JSON object");
+        bail!("the standard input is not a JSON object");
     };
     let find = |names: [&str; 3]| {
         let found = names.iter().find_map(|name| members.get(*name)?.as_str());

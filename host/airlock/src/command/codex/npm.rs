@@ -148,7 +148,7 @@ fn failed(errors: &str) -> anyhow::Error {
         .join("; ");
     match reason {
         Some((_, reason)) => anyhow!("{reason} (npm: {last})"),
-        None if last.is_empty() => anyhow!("npm failed and did not say why"),
+        None if last.is_empty() => anyhow!("npm failed and reported no reason"),
         None => anyhow!("npm failed: {last}"),
     }
 }
@@ -173,7 +173,7 @@ mod tests {
                 "npm error something else",
                 "npm failed: npm error something else",
             ),
-            ("", "did not say why"),
+            ("", "reported no reason"),
         ];
         for (text, advice) in rows {
             let message = failed(text).to_string();

@@ -195,7 +195,7 @@ mod tests {
         let config = Config::defaults(Environment::from_iter([("HOME", user)]));
         let launch = Launch::prepare(&config.codex, config.command("login"), None).unwrap();
         let stored = launch.login_error().map(Finding::Fail);
-        let said = |start, fault| match login(&launch, &start, stored.clone(), fault) {
+        let line = |start, fault| match login(&launch, &start, stored.clone(), fault) {
             Some(Finding::Pass(text) | Finding::Warn(text) | Finding::Fail(text)) => text,
             None => String::new(),
         };
@@ -204,21 +204,21 @@ mod tests {
             "nobody is signed in: there is no {}; run `airlock login`",
             file.display()
         );
-        assert_eq!(said(StartOutcome::Ready(1), None), "signed in");
+        assert_eq!(line(StartOutcome::Ready(1), None), "signed in");
         for start in [StartOutcome::SignedOut, StartOutcome::Failed(String::new())] {
-            assert_eq!(said(start, None), missing);
+            assert_eq!(line(start, None), missing);
         }
         std::fs::create_dir(file.parent().unwrap()).unwrap();
         std::fs::write(&file, "{}").unwrap();
         assert_eq!(
-            said(StartOutcome::SignedOut, None),
+            line(StartOutcome::SignedOut, None),
             format!(
                 "Codex does not take the login of {}; run `airlock login`",
                 file.display()
             )
         );
         assert_eq!(
-            said(StartOutcome::SignedOut, Some(TokenError::TimedOut)),
+            line(StartOutcome::SignedOut, Some(TokenError::TimedOut)),
             "nobody is signed in: the token command or URL did not answer in time; try codex.token_command or \
              codex.token_url by hand"
         );

@@ -30,7 +30,7 @@ struct ModelServer {
 pub(super) async fn check(base_url: &str, environment: &Environment) -> Finding {
     let Some(server) = ModelServer::of(base_url) else {
         return Finding::Fail(format!(
-            "{base_url:?} is no URL of a model's server; correct base_url of its provider"
+            "{base_url:?} is not the URL of a model's server; correct base_url of its provider"
         ));
     };
     let began = Instant::now();
@@ -91,7 +91,7 @@ impl ModelServer {
             return Err("there is no CA certificate to trust it by".to_owned());
         };
         let name = ServerName::try_from(self.host.clone())
-            .map_err(|_| format!("{:?} is no name of a server", self.host))?;
+            .map_err(|_| format!("{:?} is not the name of a server", self.host))?;
         match timeout(STEP, TlsConnector::from(trust).connect(name, stream)).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(format!(
@@ -214,7 +214,7 @@ mod tests {
             "{text}"
         );
         let text = broken(check("model", &here).await);
-        assert!(text.contains("is no URL"), "{text}");
+        assert!(text.contains("is not the URL"), "{text}");
     }
 
     #[test]

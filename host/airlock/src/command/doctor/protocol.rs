@@ -19,12 +19,12 @@ pub(super) async fn finding(launch: &Launch, binary: &Binary) -> Finding {
     match launch.compare_protocol(binary).await {
         Ok(comparison) => compared(&comparison),
         Err(error) if binary.supported => Finding::Warn(format!(
-            "{} does not tell it: {}; its version is a tested one",
+            "{} does not report it: {}; its version is a tested one",
             binary.version,
             chain(&error)
         )),
         Err(error) => Finding::Fail(format!(
-            "{} does not tell it: {}; Codex {TESTED} works: `airlock codex install`",
+            "{} does not report it: {}; Codex {TESTED} works: `airlock codex install`",
             binary.version,
             chain(&error)
         )),
@@ -64,7 +64,7 @@ pub(in crate::command) fn run(
         let comparison = launch.compare_protocol(&binary).await;
         let comparison = comparison.with_context(|| {
             let version = &binary.version;
-            format!("Codex {version} does not tell its protocol; Codex {TESTED} works: `airlock codex install`")
+            format!("Codex {version} does not report its protocol; Codex {TESTED} works: `airlock codex install`")
         })?;
         Ok::<_, anyhow::Error>((binary, comparison))
     });

@@ -46,9 +46,9 @@ Examples:
   airlock policy list                         what differed
   airlock policy shadow --end
 
-What a shadow says is thrown away. No client sees it or waits for it.";
+The output of a shadow is discarded. No client receives it or waits for it.";
 
-/// Their command lines.
+/// The command lines of these commands.
 pub(super) fn commands() -> [Command; 4] {
     let build = || Arg::new("build").value_name("NAME[@DIGEST]");
     let by = Arg::new("by")

@@ -1,11 +1,11 @@
-//! `airlock policy` as it is typed: exit codes, and one clear line for what is wrong.
+//! The command line of `airlock policy`: exit codes, and errors of one line.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ffi::OsString;
 
 use crate::command;
 
-/// What a command prints and says, and its exit code as text.
+/// The stdout and stderr of a command, and its exit code as text.
 fn typed(arguments: &[&str]) -> (String, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let all = ["airlock", "policy"].iter().chain(arguments);
@@ -19,7 +19,7 @@ fn exit(code: u8) -> String {
 }
 
 #[test]
-fn help_teaches_each_command() {
+fn the_help_of_each_command_has_examples() {
     for (command, word) in [
         ("new", "--role"),
         ("build", "wasm32-unknown-unknown"),
@@ -32,7 +32,7 @@ fn help_teaches_each_command() {
 }
 
 #[test]
-fn wrong_usage_is_told_from_failure() {
+fn wrong_usage_and_failure_have_different_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("text.wasm"), "text").unwrap();
@@ -61,16 +61,19 @@ fn wrong_usage_is_told_from_failure() {
 }
 
 #[test]
-fn a_composition_is_written_and_told() {
+fn a_composition_is_written_and_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (whole, out) = (path("whole.wasm"), path("out.wasm"));
     std::fs::write(&whole, airlock_policy::EMBEDDED).unwrap();
-    let (told, err, code) = typed(&["compose", &whole, "-o", &out]);
+    let (report, err, code) = typed(&["compose", &whole, "-o", &out]);
     assert_eq!((err.as_str(), code), ("", exit(0)));
     assert_eq!(std::fs::read(&out).unwrap(), airlock_policy::EMBEDDED);
     let digest = airlock_policy::digest(airlock_policy::EMBEDDED);
-    assert!(told.contains(&digest) && told.contains(&out), "{told}");
+    assert!(
+        report.contains(&digest) && report.contains(&out),
+        "{report}"
+    );
     let origins = format!("from {whole}: manifest, admit, prompt, translate, synthesize, relay\n");
-    assert!(told.contains(&origins), "{told}");
+    assert!(report.contains(&origins), "{report}");
 }

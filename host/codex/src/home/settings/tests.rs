@@ -30,9 +30,9 @@ fn a_provider_receives_the_depth_header() {
         let rendered: Table = render(&taken(&theirs)).parse().unwrap();
         rendered["model_providers"]["corp"]["http_headers"].clone()
     };
-    let told = headers("http_headers = { team = \"a\", \"x-airlock-depth\" = \"0\" }");
-    assert_eq!(told["team"].as_str(), Some("a"));
-    assert_eq!(told["x-airlock-depth"].as_str(), Some("1"));
+    let headers_sent = headers("http_headers = { team = \"a\", \"x-airlock-depth\" = \"0\" }");
+    assert_eq!(headers_sent["team"].as_str(), Some("a"));
+    assert_eq!(headers_sent["x-airlock-depth"].as_str(), Some("1"));
     assert_eq!(headers("")["x-airlock-depth"].as_str(), Some("1"));
 }
 

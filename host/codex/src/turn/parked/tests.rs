@@ -110,16 +110,16 @@ async fn a_turn_goes_on_if_codex_requests_one_result_after_the_other() {
         // A call without a result keeps the turn from going on. Only one of the two results is requested now.
         assert_eq!(resumed.is_some(), fits, "{given:?}");
         if fits {
-            let said = |answers: Vec<ToolReply>| {
+            let replies = |answers: Vec<ToolReply>| {
                 let answers = answers.into_iter();
                 let pairs = answers.map(|(request, result)| format!("{request} {result}"));
                 pairs.collect::<Vec<_>>()
             };
-            assert_eq!(said(shared.take_replies().0), [r#"4 {"of":"b"}"#]);
+            assert_eq!(replies(shared.take_replies().0), [r#"4 {"of":"b"}"#]);
             assert!(call(&shared, "u", "a", 5));
             let progress = *shared.progress().borrow();
             assert!(progress.has_replies && progress.open_calls == 0);
-            assert_eq!(said(shared.take_replies().0), [r#"5 {"of":"a"}"#]);
+            assert_eq!(replies(shared.take_replies().0), [r#"5 {"of":"a"}"#]);
         }
     }
 }
@@ -205,11 +205,11 @@ async fn a_resumed_turn_is_reset_except_for_its_calls() {
     assert!(shared.progress().borrow().has_replies);
     let (answers, goes_on) = shared.take_replies();
     assert!(goes_on && !shared.progress().borrow().has_replies);
-    let told: Vec<_> = answers
+    let replies: Vec<_> = answers
         .iter()
         .map(|(request, result)| (request.get(), result.get()))
         .collect();
-    assert_eq!(told, [("4", r#"{"of":"a"}"#), ("5", r#"{"of":"b"}"#)]);
+    assert_eq!(replies, [("4", r#"{"of":"a"}"#), ("5", r#"{"of":"b"}"#)]);
     responded(&shared, 100);
     assert_eq!(used(&mut turn), [(0, 100)]);
     assert_eq!(turn.used().map(|used| used.input), Some(100));
@@ -345,7 +345,7 @@ fn calls_of_a_complete_response_are_not_probed() {
 
 #[test]
 fn a_turn_that_was_probed_ends_with_its_response() {
-    for (ending, told) in [
+    for (ending, expected) in [
         (
             "function_call_output",
             ["function_call", "function_call_output"],
@@ -367,7 +367,7 @@ fn a_turn_that_was_probed_ends_with_its_response() {
             "" => responded(&shared, 1),
             kind => item(&shared, kind),
         }
-        assert_eq!(others(&mut turn), told);
+        assert_eq!(others(&mut turn), expected);
         assert!(shared.progress().borrow().abandoned);
         assert!(turn.park().is_none());
     }

@@ -1,4 +1,4 @@
-//! `airlock policy` and `airlock tape` as they are typed: exit codes, and one clear line for what is wrong.
+//! The command line of `airlock policy` and `airlock tape`: exit codes, and errors of one line.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use super::{defaults, engine, release};
 use crate::command;
 use airlock_policy::testing::patched;
 
-/// What a command prints and says, and its exit code as text.
+/// The stdout and stderr of a command, and its exit code as text.
 fn typed(arguments: &[&str]) -> (String, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let all = ["airlock"].iter().chain(arguments);
@@ -22,7 +22,7 @@ fn exit(code: u8) -> String {
 }
 
 #[test]
-fn help_teaches_each_command() {
+fn the_help_of_each_command_has_examples() {
     for (command, word) in [
         (["policy", "check"], "100,000 events"),
         (["policy", "bench"], "medians"),
@@ -36,7 +36,7 @@ fn help_teaches_each_command() {
 }
 
 #[test]
-fn wrong_usage_is_told_from_failure() {
+fn wrong_usage_and_failure_have_different_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("text.wasm"), "text").unwrap();
@@ -88,7 +88,7 @@ fn wrong_usage_is_told_from_failure() {
 }
 
 #[test]
-fn a_component_that_is_none_fails_its_check() {
+fn a_file_that_is_not_a_component_fails_its_check() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text.wasm").display().to_string();
     std::fs::write(&file, "text").unwrap();
