@@ -15,7 +15,7 @@ pub const HOUSE_VOICE: &str = env!("AIRLOCK_HOUSE_VOICE_POLICY");
 /// The example `majority`, which is a part of a policy.
 pub const MAJORITY_PART: &str = env!("AIRLOCK_MAJORITY_PART");
 
-/// A policy that misbehaves when a request says so (`tests/hostile`).
+/// A policy that misbehaves when a request demands it (`tests/hostile`).
 pub const HOSTILE: &str = env!("AIRLOCK_HOSTILE_POLICY");
 
 /// A policy that stamps each frame (`tests/stamp`).

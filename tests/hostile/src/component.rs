@@ -17,7 +17,7 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::{
 };
 use airlock_shipped_policy::component;
 
-use crate::{Deed, Place, SMUGGLED, Whim, smuggle, wants_candidates};
+use crate::{FaultedCall, InjectedFault, SMUGGLED, Whim, smuggle, wants_candidates};
 
 struct Hostile;
 
@@ -42,8 +42,8 @@ impl admit::Guest for Hostile {
 
 impl prompt::Guest for Hostile {
     fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        if let Some(deed) = Place::Render.deed_in(&request.body) {
-            deed.happen();
+        if let Some(fault) = FaultedCall::Render.fault_in(&request.body) {
+            fault.happen();
         }
         let mut plan = airlock_shipped_policy::prompt::render(&request)?;
         if smuggle(&request.body, "history") {
@@ -65,8 +65,13 @@ impl prompt::Guest for Hostile {
                 .collect();
         }
         // The translator ignores notes that it cannot parse, so the body is only added if a fault needs it.
-        let later = [Place::Feed, Place::Offer, Place::Relayed, Place::Finish];
-        if later.iter().any(|it| it.deed_in(&request.body).is_some())
+        let later = [
+            FaultedCall::Feed,
+            FaultedCall::Offer,
+            FaultedCall::Relayed,
+            FaultedCall::Finish,
+        ];
+        if later.iter().any(|it| it.fault_in(&request.body).is_some())
             || wants_candidates(&request.body)
         {
             plan.notes = [plan.notes.as_str(), SEPARATOR, &request.body].concat();
@@ -98,12 +103,12 @@ impl translate::Guest for Hostile {
     }
 }
 
-/// Offers patterns only if a request says so: any piece may trigger a fault of `feed`.
+/// Offers patterns only if a request demands it: any piece may trigger a fault of `feed`.
 impl relay::Guest for Hostile {
     fn offer(reply: relay::ReplyBorrow<'_>) -> Option<relay::Pattern> {
         let state = reply.get::<Reply>().0.borrow();
-        if let Some(deed) = state.offer {
-            deed.happen();
+        if let Some(fault) = state.offer {
+            fault.happen();
         }
         state.relayed?;
         let pattern = state.reply.offer()?;
@@ -114,8 +119,8 @@ impl relay::Guest for Hostile {
     }
 
     fn relayed(reply: relay::ReplyBorrow<'_>, _: Vec<Event>) {
-        if let Some(deed) = reply.get::<Reply>().0.borrow().relayed {
-            deed.happen();
+        if let Some(fault) = reply.get::<Reply>().0.borrow().relayed {
+            fault.happen();
         }
     }
 }
@@ -124,10 +129,10 @@ struct Reply(RefCell<State>);
 
 struct State {
     reply: airlock_shipped_policy::translate::ReplyTranslator,
-    feed: Option<Deed>,
-    offer: Option<Deed>,
-    relayed: Option<Deed>,
-    finish: Option<Deed>,
+    feed: Option<InjectedFault>,
+    offer: Option<InjectedFault>,
+    relayed: Option<InjectedFault>,
+    finish: Option<InjectedFault>,
     /// The turn whose calls and text are the answer.
     answer: u32,
 }
@@ -138,8 +143,14 @@ impl GuestReply for Reply {
             .notes
             .split_once(SEPARATOR)
             .unwrap_or((&context.notes, ""));
-        let (feed, offer) = (Place::Feed.deed_in(body), Place::Offer.deed_in(body));
-        let (relayed, finish) = (Place::Relayed.deed_in(body), Place::Finish.deed_in(body));
+        let (feed, offer) = (
+            FaultedCall::Feed.fault_in(body),
+            FaultedCall::Offer.fault_in(body),
+        );
+        let (relayed, finish) = (
+            FaultedCall::Relayed.fault_in(body),
+            FaultedCall::Finish.fault_in(body),
+        );
         let answer = if wants_candidates(body) {
             CANDIDATES
         } else {
@@ -165,12 +176,12 @@ impl GuestReply for Reply {
                 source_of_answer = Some(std::mem::take(&mut event.source));
             }
             if let EventKind::Text(text) = &event.kind {
-                state.feed = state.feed.or(Place::Feed.deed_in(&text.text));
-                state.finish = state.finish.or(Place::Finish.deed_in(&text.text));
+                state.feed = state.feed.or(FaultedCall::Feed.fault_in(&text.text));
+                state.finish = state.finish.or(FaultedCall::Finish.fault_in(&text.text));
             }
         }
-        if let Some(deed) = state.feed {
-            deed.happen();
+        if let Some(fault) = state.feed {
+            fault.happen();
         }
         let mut output = state.reply.feed(events);
         if let (Some(handoff), Some(source)) = (&mut output.handoff, source_of_answer) {
@@ -181,8 +192,8 @@ impl GuestReply for Reply {
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         let state = reply.into_inner::<Self>().0.into_inner();
-        if let Some(deed) = state.finish {
-            deed.happen();
+        if let Some(fault) = state.finish {
+            fault.happen();
         }
         state.reply.finish(ending)
     }
@@ -217,8 +228,8 @@ impl GuestPanel for Panel {
 
     fn settle(&self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
         for message in &outcome.messages {
-            if let Some(deed) = Place::Panel.deed_in(&message.text) {
-                deed.happen();
+            if let Some(fault) = FaultedCall::Panel.fault_in(&message.text) {
+                fault.happen();
             }
             self.whim
                 .set(self.whim.get().or(Whim::named_in(&message.text)));

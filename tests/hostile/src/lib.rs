@@ -1,7 +1,7 @@
 //! The shipped policy with faults that a request triggers: it traps, loops, hoards memory or breaks the contract.
 //!
-//! `hostile:PLACE:DEED` in the body or in the answer's text triggers a fault. The places are `render`, `feed`, `offer`,
-//! `relayed`, `finish` and `panel` (in a candidate's answer); the deeds are `trap`, `loop` and `hoard`. `feed` and `finish` are
+//! `hostile:CALL:FAULT` in the body or in the answer's text triggers a fault. The calls are `render`, `feed`, `offer`,
+//! `relayed`, `finish` and `panel` (in a candidate's answer); the faults are `trap`, `loop` and `hoard`. `feed` and `finish` are
 //! triggered by the request, which the notes contain, or by the answer's text.
 //!
 //! - `hostile:smuggle:history` and `hostile:smuggle:schema` put a message to Codex into JSON that the host passes on.
@@ -14,7 +14,7 @@ mod component;
 
 /// The call in which a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FaultedCall {
     /// While the request is rendered.
     Render,
     /// While the answer is translated.
@@ -56,7 +56,7 @@ impl Whim {
 
 /// A fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum InjectedFault {
     /// The call traps.
     Trap,
     /// The call never returns.
@@ -72,10 +72,10 @@ pub const SMUGGLED: &str = concat!(
     "\n]}"
 );
 
-/// Whether a request smuggles the message to this place.
-pub fn smuggle(body: &str, place: &str) -> bool {
+/// Whether a request smuggles the message into this JSON: `history` or `schema`.
+pub fn smuggle(body: &str, json: &str) -> bool {
     body.split_once("hostile:smuggle:")
-        .is_some_and(|(_, rest)| rest.starts_with(place))
+        .is_some_and(|(_, rest)| rest.starts_with(json))
 }
 
 /// Whether a request is for candidates with tools.
@@ -83,9 +83,9 @@ pub fn wants_candidates(body: &str) -> bool {
     body.contains("hostile:candidates")
 }
 
-impl Place {
-    /// The deed that `text` names for this place.
-    pub fn deed_in(self, text: &str) -> Option<Deed> {
+impl FaultedCall {
+    /// The fault that `text` names for this call.
+    pub fn fault_in(self, text: &str) -> Option<InjectedFault> {
         let name = match self {
             Self::Render => "hostile:render:",
             Self::Feed => "hostile:feed:",
@@ -96,21 +96,21 @@ impl Place {
         };
         let (_, rest) = text.split_once(name)?;
         [
-            ("trap", Deed::Trap),
-            ("loop", Deed::Loop),
-            ("hoard", Deed::Hoard),
+            ("trap", InjectedFault::Trap),
+            ("loop", InjectedFault::Loop),
+            ("hoard", InjectedFault::Hoard),
         ]
         .into_iter()
-        .find_map(|(word, deed)| rest.starts_with(word).then_some(deed))
+        .find_map(|(word, fault)| rest.starts_with(word).then_some(fault))
     }
 }
 
-impl Deed {
-    /// Does it.
+impl InjectedFault {
+    /// Commits the fault.
     #[expect(clippy::panic, reason = "to trap is what this policy is for")]
     pub fn happen(self) -> ! {
         match self {
-            Self::Trap => panic!("as asked"),
+            Self::Trap => panic!("as the request demands"),
             Self::Loop => loop {
                 std::hint::spin_loop();
             },
@@ -132,15 +132,21 @@ mod tests {
     #[test]
     fn only_named_faults_happen() {
         let text = r#"{"messages":[{"content":"hostile:feed:loop and hostile:finish:hoard"}]}"#;
-        assert_eq!(Place::Render.deed_in(text), None);
-        assert_eq!(Place::Feed.deed_in(text), Some(Deed::Loop));
-        assert_eq!(Place::Finish.deed_in(text), Some(Deed::Hoard));
+        assert_eq!(FaultedCall::Render.fault_in(text), None);
+        assert_eq!(FaultedCall::Feed.fault_in(text), Some(InjectedFault::Loop));
         assert_eq!(
-            Place::Render.deed_in("hostile:render:trap"),
-            Some(Deed::Trap)
+            FaultedCall::Finish.fault_in(text),
+            Some(InjectedFault::Hoard)
         );
-        assert_eq!(Place::Render.deed_in("hostile:render:sing"), None);
-        assert_eq!(Place::Panel.deed_in("hostile:panel:trap"), Some(Deed::Trap));
+        assert_eq!(
+            FaultedCall::Render.fault_in("hostile:render:trap"),
+            Some(InjectedFault::Trap)
+        );
+        assert_eq!(FaultedCall::Render.fault_in("hostile:render:sing"), None);
+        assert_eq!(
+            FaultedCall::Panel.fault_in("hostile:panel:trap"),
+            Some(InjectedFault::Trap)
+        );
         assert_eq!(
             Whim::named_in("hostile:verdict:endless"),
             Some(Whim::Endless)

@@ -4,16 +4,16 @@
 //! `parallel_calls`. The stamp is ten bytes that occur exactly once in the component. A test that patches them has a policy of
 //! the same size and speed with another digest.
 //!
-//! `stamp:DEED:PLACE` in a request's text makes the policy misbehave in that call. The deeds are `trap`, `loop`, `stack`
-//! (endless recursion), `slow` (some milliseconds more), and only in `feed` also `flood` (64 frames of 1 MiB, once) and `giant`
-//! (one frame as large as memory allows). The places are `render`, `decide`, `open`, `feed`, `finish`, `panel` and `models`; for
-//! the last, the marker is in the description of a model.
+//! `stamp:MISBEHAVIOUR:CALL` in a request's text makes the policy misbehave in that call. The misbehaviours are `trap`, `loop`,
+//! `stack` (endless recursion), `slow` (some milliseconds more), and only in `feed` also `flood` (64 frames of 1 MiB, once) and
+//! `giant` (one frame as large as memory allows). The calls are `render`, `decide`, `open`, `feed`, `finish`, `panel` and
+//! `models`; for the last, the marker is in the description of a model.
 //!
 //! The feature `earlier` builds the policy for the earlier world of `host/policy/fixtures`. With the feature `wasi` it uses every
 //! interface of WASI if a request has `stamp:outside`, and its answer begins with the results.
 
 pub mod bindings;
-pub mod deed;
+pub mod misbehaviour;
 
 mod dialect;
 #[cfg(feature = "wasi")]
@@ -29,7 +29,7 @@ use bindings::airlock::policy::types::{Model, Problem, ProblemKind, Request};
 #[cfg(not(feature = "earlier"))]
 use bindings::exports::airlock::policy::manifest;
 use bindings::exports::airlock::policy::{admit, prompt, synthesize, translate};
-use deed::{Instruction, Place};
+use misbehaviour::{Instruction, StampedCall};
 
 pub use panel::Panel;
 pub use reply::Reply;
@@ -78,7 +78,7 @@ impl manifest::Guest for Policy {
 impl admit::Guest for Policy {
     fn decide(load: admit::Load) -> admit::Admission {
         if let Some(instruction) = INSTRUCTION.get() {
-            instruction.happen_at(Place::Decide);
+            instruction.happen_at(StampedCall::Decide);
         }
         if load.waiting == 0 && load.running.saturating_add(load.wanted) <= load.capacity {
             return admit::Admission::Run;
@@ -102,7 +102,7 @@ impl prompt::Guest for Policy {
         let (plan, instruction) = render::render(&request)?;
         INSTRUCTION.set(instruction);
         if let Some(instruction) = instruction {
-            instruction.happen_at(Place::Render);
+            instruction.happen_at(StampedCall::Render);
         }
         Ok(plan)
     }
@@ -126,7 +126,7 @@ impl synthesize::Guest for Policy {
 
 fn described(model: &Model) -> String {
     if let Some(instruction) = Instruction::in_text(&model.description) {
-        instruction.happen_at(Place::Models);
+        instruction.happen_at(StampedCall::Models);
     }
     dialect::model(&model.id)
 }

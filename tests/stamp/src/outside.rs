@@ -9,8 +9,8 @@ use std::time::{Instant, SystemTime};
 const SIGN: &str = "stamp:outside";
 
 /// The results, for a request with the marker: JSON, and a space.
-pub(crate) fn greeting(said: &str) -> Option<String> {
-    said.contains(SIGN).then(|| format!("{} ", reached()))
+pub(crate) fn greeting(prompt: &str) -> Option<String> {
+    prompt.contains(SIGN).then(|| format!("{} ", reached()))
 }
 
 /// Uses each interface. Returns the result or the error of each.

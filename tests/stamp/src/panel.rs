@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use crate::bindings::airlock::policy::types::{Choice, Context, Ending, Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
-use crate::deed::Place;
+use crate::misbehaviour::StampedCall;
 use crate::problem;
 use crate::render::Notes;
 
@@ -42,16 +42,16 @@ impl GuestPanel for Panel {
 
     fn settle(&self, candidate: u32, outcome: Outcome, _now: u64) -> Verdict {
         if let Some(instruction) = self.notes.instruction {
-            instruction.happen_at(Place::Panel);
+            instruction.happen_at(StampedCall::Panel);
         }
         let mut state = self.state.borrow_mut();
         if state.decided || state.left == 0 {
             return Verdict::Wait(None);
         }
         state.left -= 1;
-        let said = outcome.messages.iter().any(|one| !one.text.is_empty());
+        let has_text = outcome.messages.iter().any(|one| !one.text.is_empty());
         match outcome.ending {
-            Ending::Completed if said => {
+            Ending::Completed if has_text => {
                 state.decided = true;
                 return Verdict::Pick(Choice {
                     candidate,

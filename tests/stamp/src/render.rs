@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::{
     Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::deed::Instruction;
+use crate::misbehaviour::Instruction;
 use crate::{DIALECT, problem};
 
 /// The fields of a body that are used. Values are parsed only when needed, which keeps the component small.
@@ -93,7 +93,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
     let Some(model) = body.model.and_then(text) else {
         return Err(wrong("model", "required: name a model, or `default`"));
     };
-    let Some(said) = body.messages.and_then(last_said) else {
+    let Some(prompt) = body.messages.and_then(last_user_text) else {
         let message = "required: give at least one message of role `user` with text";
         return Err(wrong("messages", message));
     };
@@ -115,8 +115,8 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
         return Err(wrong("parallel_calls", message));
     }
     #[cfg(feature = "wasi")]
-    let greeting = crate::outside::greeting(&said).unwrap_or(greeting);
-    let instruction = Instruction::in_text(&said);
+    let greeting = crate::outside::greeting(&prompt).unwrap_or(greeting);
+    let instruction = Instruction::in_text(&prompt);
     let notes = Notes {
         streaming,
         greeting,
@@ -127,7 +127,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
         effort: None,
         summary: None,
         instructions: String::new(),
-        input: vec![InputItem::Text(said)],
+        input: vec![InputItem::Text(prompt)],
         output_schema: None,
         tools: false,
     };
@@ -149,19 +149,19 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
 }
 
 /// The text of the user's last message: a string, or the text parts of a list.
-fn last_said(messages: &RawValue) -> Option<String> {
+fn last_user_text(messages: &RawValue) -> Option<String> {
     let messages: Vec<&RawValue> = serde_json::from_str(messages.get()).ok()?;
     let mut latest = messages.iter().rev();
     let content = latest.find_map(|message| {
         let message: Message<'_> = object(message.get())?;
         (text(message.role?)? == "user").then_some(message.content)
     })??;
-    let said = text(content).or_else(|| {
+    let prompt = text(content).or_else(|| {
         let parts: Vec<Part<'_>> = serde_json::from_str(content.get()).ok()?;
         let parts = parts.iter().filter_map(|part| part.text);
         Some(parts.filter_map(text).collect())
     })?;
-    (!said.trim().is_empty()).then_some(said)
+    (!prompt.trim().is_empty()).then_some(prompt)
 }
 
 fn greeting(settings: &str) -> Result<String, Problem> {

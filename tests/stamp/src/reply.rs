@@ -8,8 +8,8 @@ use crate::bindings::airlock::policy::types::{
 use crate::bindings::exports::airlock::policy::translate::{
     Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
-use crate::deed::{Deed, Instruction, Place};
 use crate::dialect::{self, Heading};
+use crate::misbehaviour::{Instruction, Misbehaviour, StampedCall};
 use crate::problem;
 use crate::render::Notes;
 
@@ -50,7 +50,7 @@ impl GuestReply for Reply {
             exaggerated: false,
             notes,
         };
-        state.misbehave(Place::Open);
+        state.misbehave(StampedCall::Open);
         Self(RefCell::new(state))
     }
 
@@ -68,23 +68,23 @@ impl GuestReply for Reply {
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         let state = reply.into_inner::<Self>().0.into_inner();
-        state.misbehave(Place::Finish);
+        state.misbehave(StampedCall::Finish);
         state.close(ending)
     }
 }
 
 impl State {
-    fn misbehave(&self, place: Place) {
+    fn misbehave(&self, call: StampedCall) {
         if let Some(instruction) = self.notes.instruction {
-            instruction.happen_at(place);
+            instruction.happen_at(call);
         }
     }
 
     fn receive(&mut self, kind: EventKind, frames: &mut Vec<Frame>) {
         match kind {
             EventKind::Text(text) => {
-                self.misbehave(Place::Feed);
-                self.say(&text, frames);
+                self.misbehave(StampedCall::Feed);
+                self.append_text(&text, frames);
             }
             EventKind::Usage(usage) => self.usage = Some(usage),
             EventKind::Restarted(void) => {
@@ -104,32 +104,32 @@ impl State {
         }
     }
 
-    fn say(&mut self, text: &Text, frames: &mut Vec<Frame>) {
+    fn append_text(&mut self, text: &Text, frames: &mut Vec<Frame>) {
         let last = self.messages.last().map(|(number, _)| *number);
         let before = match last {
             None => self.notes.greeting.as_str(),
             Some(number) if number == text.message => "",
             Some(_) => "\n\n",
         };
-        let said = [before, &text.text].concat();
+        let piece = [before, &text.text].concat();
         if last != Some(text.message) {
             self.messages.push((text.message, String::new()));
         }
         if self.notes.streaming {
             if !self.spoiled {
-                frames.push(self.heading.piece(&said));
+                frames.push(self.heading.piece(&piece));
                 self.exaggerate(frames);
             }
         } else if let Some((_, whole)) = self.messages.last_mut() {
-            whole.push_str(&said);
+            whole.push_str(&piece);
         }
     }
 
-    /// Sends a flood or a giant frame, if the request says so.
+    /// Sends a flood or a giant frame, if the request demands it.
     fn exaggerate(&mut self, frames: &mut Vec<Frame>) {
         let Some(Instruction {
-            deed,
-            place: Place::Feed,
+            misbehaviour,
+            call: StampedCall::Feed,
         }) = self.notes.instruction
         else {
             return;
@@ -137,12 +137,12 @@ impl State {
         if std::mem::replace(&mut self.exaggerated, true) {
             return;
         }
-        match deed {
-            Deed::Flood => {
+        match misbehaviour {
+            Misbehaviour::Flood => {
                 frames.extend((0..FLOOD).map(|_| self.heading.piece(&"x".repeat(LARGE))));
             }
-            Deed::Giant => frames.push(giant()),
-            Deed::Trap | Deed::Loop | Deed::Stack | Deed::Slow => {}
+            Misbehaviour::Giant => frames.push(giant()),
+            Misbehaviour::Trap | Misbehaviour::Loop | Misbehaviour::Stack | Misbehaviour::Slow => {}
         }
     }
 

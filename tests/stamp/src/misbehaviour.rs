@@ -8,9 +8,9 @@ const SIGN: &str = "stamp:";
 /// Rounds of arithmetic that slow one event down. Some milliseconds.
 const SLOWNESS: u64 = 4_000_000;
 
-/// The call in which a deed happens.
+/// The call in which a misbehaviour happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum StampedCall {
     /// While the request is rendered.
     Render,
     /// While a reply is opened.
@@ -27,19 +27,19 @@ pub enum Place {
     Models,
 }
 
-const PLACES: [(&str, Place); 7] = [
-    ("render", Place::Render),
-    ("open", Place::Open),
-    ("feed", Place::Feed),
-    ("finish", Place::Finish),
-    ("decide", Place::Decide),
-    ("panel", Place::Panel),
-    ("models", Place::Models),
+const CALLS: [(&str, StampedCall); 7] = [
+    ("render", StampedCall::Render),
+    ("open", StampedCall::Open),
+    ("feed", StampedCall::Feed),
+    ("finish", StampedCall::Finish),
+    ("decide", StampedCall::Decide),
+    ("panel", StampedCall::Panel),
+    ("models", StampedCall::Models),
 ];
 
 /// A kind of misbehaviour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deed {
+pub enum Misbehaviour {
     /// The call traps.
     Trap,
     /// The call never returns.
@@ -54,51 +54,51 @@ pub enum Deed {
     Giant,
 }
 
-const DEEDS: [(&str, Deed); 6] = [
-    ("trap", Deed::Trap),
-    ("loop", Deed::Loop),
-    ("stack", Deed::Stack),
-    ("slow", Deed::Slow),
-    ("flood", Deed::Flood),
-    ("giant", Deed::Giant),
+const MISBEHAVIOURS: [(&str, Misbehaviour); 6] = [
+    ("trap", Misbehaviour::Trap),
+    ("loop", Misbehaviour::Loop),
+    ("stack", Misbehaviour::Stack),
+    ("slow", Misbehaviour::Slow),
+    ("flood", Misbehaviour::Flood),
+    ("giant", Misbehaviour::Giant),
 ];
 
-/// An instruction of a request: a deed and its place.
+/// An instruction of a request: a misbehaviour and its call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
     /// The misbehaviour.
-    pub deed: Deed,
+    pub misbehaviour: Misbehaviour,
     /// The call in which it happens.
-    pub place: Place,
+    pub call: StampedCall,
 }
 
 impl Instruction {
-    /// Finds the first `stamp:DEED:PLACE` in a text.
+    /// Finds the first `stamp:MISBEHAVIOUR:CALL` in a text.
     pub fn in_text(text: &str) -> Option<Self> {
         text.split(SIGN).skip(1).find_map(|rest| {
-            let (deed, rest) = named(&DEEDS, rest)?;
-            let (place, _) = named(&PLACES, rest.strip_prefix(':')?)?;
-            Some(Self { deed, place })
+            let (misbehaviour, rest) = named(&MISBEHAVIOURS, rest)?;
+            let (call, _) = named(&CALLS, rest.strip_prefix(':')?)?;
+            Some(Self { misbehaviour, call })
         })
     }
 
     /// The instruction as text.
     pub(crate) fn to_text(self) -> String {
-        let deed = spelled(&DEEDS, self.deed);
-        let place = spelled(&PLACES, self.place);
-        [SIGN, deed, ":", place].concat()
+        let misbehaviour = spelled(&MISBEHAVIOURS, self.misbehaviour);
+        let call = spelled(&CALLS, self.call);
+        [SIGN, misbehaviour, ":", call].concat()
     }
 
-    /// Misbehaves, if this is the place. Floods and giant frames are left to the reply.
-    pub fn happen_at(self, place: Place) {
-        if self.place == place {
-            self.deed.happen();
+    /// Misbehaves, if this is the call. Floods and giant frames are left to the reply.
+    pub fn happen_at(self, call: StampedCall) {
+        if self.call == call {
+            self.misbehaviour.happen();
         }
     }
 }
 
-impl Deed {
-    #[expect(clippy::panic, reason = "a trap is one of its deeds")]
+impl Misbehaviour {
+    #[expect(clippy::panic, reason = "a trap is one of its misbehaviours")]
     fn happen(self) {
         match self {
             Self::Trap => panic!("as the instruction says"),
@@ -145,16 +145,19 @@ mod tests {
 
     #[test]
     fn only_a_complete_marker_is_recognised() {
-        let instruction = |deed, place| Some(Instruction { deed, place });
+        let instruction = |misbehaviour, call| Some(Instruction { misbehaviour, call });
         for (text, expected) in [
-            ("stamp:trap:render", instruction(Deed::Trap, Place::Render)),
+            (
+                "stamp:trap:render",
+                instruction(Misbehaviour::Trap, StampedCall::Render),
+            ),
             (
                 "please stamp:flood:feed!",
-                instruction(Deed::Flood, Place::Feed),
+                instruction(Misbehaviour::Flood, StampedCall::Feed),
             ),
             (
                 "stamp:sing:feed, stamp:loop:decide",
-                instruction(Deed::Loop, Place::Decide),
+                instruction(Misbehaviour::Loop, StampedCall::Decide),
             ),
             ("stamp:trap", None),
             ("stamp:trap:", None),
@@ -169,12 +172,12 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "as the instruction says")]
-    fn it_happens_in_its_place_alone() {
+    fn a_misbehaviour_happens_in_its_call_alone() {
         let instruction = Instruction {
-            deed: Deed::Trap,
-            place: Place::Panel,
+            misbehaviour: Misbehaviour::Trap,
+            call: StampedCall::Panel,
         };
-        instruction.happen_at(Place::Feed);
-        instruction.happen_at(Place::Panel);
+        instruction.happen_at(StampedCall::Feed);
+        instruction.happen_at(StampedCall::Panel);
     }
 }
