@@ -86,9 +86,9 @@ pub(crate) enum SecretMatch {
     Undecided,
     /// A secret, whatever follows.
     Secret {
-        /// Its kind, for the replacement.
+        /// The kind of the secret, for the replacement.
         kind: &'static str,
-        /// Bytes before it that are kept.
+        /// Bytes before the secret that are kept.
         prefix: usize,
         /// Bytes that were scanned, with those that are kept.
         scanned: usize,

@@ -89,9 +89,9 @@ enum PanelStage {
 /// An answer that the model truncated, ordered by preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct TruncatedAnswer {
-    /// It is only too long.
+    /// Whether the answer is only too long.
     too_long: bool,
-    /// In characters.
+    /// The length in characters.
     length: usize,
     candidate: Reverse<u32>,
 }

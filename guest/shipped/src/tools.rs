@@ -50,7 +50,7 @@ pub(crate) struct ToolNotes {
 pub(crate) struct OfferedTool {
     /// The client's name.
     pub(crate) name: String,
-    /// Its index in the request's `tools`, if that differs from its index among the offered functions.
+    /// The tool's index in the request's `tools`, if that differs from the index among the offered functions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) index: Option<usize>,
     /// The schema that the arguments of every call must satisfy, if the client set `strict`.

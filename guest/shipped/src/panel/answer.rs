@@ -47,7 +47,7 @@ impl CandidateAnswer {
         self.candidate
     }
 
-    /// Its text. Of more than 1,000,000 characters the middle is removed.
+    /// The answer's text. Of more than 1,000,000 characters the middle is removed.
     pub fn text(&self) -> &str {
         &self.text
     }

@@ -15,7 +15,7 @@ const STRICT: &str =
 
 /// The state of reading one body.
 ///
-/// It accompanies serde: a shape enters a path segment before it reads the value there, and leaves it only on
+/// The reader accompanies serde: a shape enters a path segment before it reads the value there, and leaves it only on
 /// success. So after an error the path still leads to the fault.
 pub(super) struct Reader<'r> {
     /// The attachments that the host lifted out of the body.

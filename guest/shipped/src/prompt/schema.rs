@@ -25,13 +25,13 @@ const RESERVED_PREFIX: &str = "$serde_json::private::";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemaError {
     NotAnObject,
-    /// It describes a type other than an object.
+    /// The schema describes a type other than an object.
     OtherType,
     TooLong,
     TooDeep,
-    /// It has a member whose name serde_json reserves.
+    /// The schema has a member whose name serde_json reserves.
     ReservedName,
-    /// It has a number beyond 64-bit floats, or a lone surrogate.
+    /// The schema has a number beyond 64-bit floats, or a lone surrogate.
     Unreadable,
 }
 

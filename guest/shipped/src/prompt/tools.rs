@@ -35,7 +35,7 @@ pub(super) struct FunctionTool<'de> {
     pub(super) parameters: String,
     /// Whether the arguments of every call must satisfy the schema.
     pub(super) strict: bool,
-    /// Its index in the request's `tools`.
+    /// The tool's index in the request's `tools`.
     index: usize,
 }
 

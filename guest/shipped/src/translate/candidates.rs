@@ -16,7 +16,7 @@ use crate::problem;
 /// One fan-out so far.
 #[derive(Debug)]
 pub(super) struct Candidates {
-    /// Its terms.
+    /// The terms of the fan-out.
     pub(super) fan_out: FanOutTerms,
     /// Whether the candidates' texts are needed.
     collects_text: bool,
@@ -34,7 +34,7 @@ pub(super) struct Candidates {
 #[derive(Debug)]
 pub(super) struct CandidateState {
     pub(super) model: String,
-    /// Its text, if that is needed. Empty once it has failed or was interrupted.
+    /// The candidate's text, if that is needed. Empty once the candidate has failed or was interrupted.
     pub(super) messages: Messages,
     pub(super) usage: Option<Usage>,
     filter: AnswerFilter,
@@ -197,7 +197,7 @@ impl CandidateState {
         self.ended.is_none()
     }
 
-    /// Its status for the client.
+    /// The candidate's status for the client.
     pub(super) fn status(&self) -> &'static str {
         match &self.ended {
             Some((_, Ending::Completed)) => "completed",

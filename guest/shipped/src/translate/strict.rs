@@ -1,6 +1,6 @@
 //! Validates the arguments of a call against the schema that a client gave with `strict`.
 //!
-//! It checks what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
+//! The check covers what OpenAI's strict mode allows: `type`, `enum`, `const`, `properties`, `required`,
 //! `additionalProperties`, `items`, `anyOf`, `$ref` within the schema, and the bounds of numbers, strings and arrays.
 //! Other keywords, `pattern` and `format` among them, are ignored, and so is a schema that cannot be parsed: it is
 //! the client's. A check that takes too many steps ends with an error.

@@ -13,11 +13,11 @@ use crate::prompt::reader::Reader;
 /// A parameter of a chat completion.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
-    /// Its name in the request.
+    /// The name in the request.
     pub name: &'static str,
-    /// Its values, besides null.
+    /// The allowed values, besides null.
     pub values: Values,
-    /// Its rule.
+    /// The rule for requests that have the parameter.
     pub treatment: Treatment,
     /// The reason, for the documentation.
     pub reason: &'static str,

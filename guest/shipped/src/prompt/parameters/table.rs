@@ -45,8 +45,8 @@ pub const PARAMETERS: &[Parameter] = &[
     row("verbosity", Values::OneOf(&["low", "medium", "high"]), Ignored, "the model's own setting decides"),
     // Refused.
     row("n", Values::Integer(1, 128), Refused(Harmless::Integer(1)), "there is one answer to a request; `parallel_calls` makes it of several attempts"),
-    row("logprobs", Values::Boolean, Refused(False), "Codex does not tell them"),
-    row("top_logprobs", Values::Integer(0, 20), Refused(Harmless::Integer(0)), "Codex does not tell them"),
+    row("logprobs", Values::Boolean, Refused(False), "Codex does not report them"),
+    row("top_logprobs", Values::Integer(0, 20), Refused(Harmless::Integer(0)), "Codex does not report them"),
     row("stop", Values::TextOrArray, Refused(Empty), "Codex cannot stop at a word"),
     row("modalities", Values::Array, Refused(OnlyText), "there is only text"),
     row("audio", Values::Object, Refused(Never), "there is only text"),
