@@ -276,7 +276,7 @@ impl AsyncWrite for LogStream {
             .lines()
             .filter(|line| !line.trim().is_empty())
         {
-            tracing::info!(target: "airlock::policy", said = line, "the policy says");
+            tracing::info!(target: "airlock_policy::log", line, "log line of the policy");
         }
         // Bytes beyond the bound are dropped without an error, so that no policy fails because it logs.
         Poll::Ready(Ok(bytes.len()))
