@@ -160,7 +160,7 @@ async fn opened(release: &Release, streaming: bool) -> Result<Replay, String> {
 
 async fn timed(replay: &mut Replay, call: &PolicyCall) -> Result<Duration, String> {
     let began = Instant::now();
-    let result = replay.step(call).await;
+    let result = replay.call(call).await;
     let time = began.elapsed();
     match result {
         CallResult::Fault(fault) => Err(fault.lines().next().unwrap_or_default().to_owned()),

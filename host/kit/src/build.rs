@@ -20,7 +20,7 @@ const MISSING_LIBRARY: &str = "E0463";
 pub struct BuiltPolicy {
     /// The file.
     pub path: PathBuf,
-    /// Its contents.
+    /// The contents of the file.
     pub policy: Composed,
 }
 
@@ -28,7 +28,7 @@ pub struct BuiltPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The folder has no crate.
-    #[error("{} is no crate's manifest ({detail}): name the folder of a project, as `airlock policy new` writes it", .path.display())]
+    #[error("{} is not a crate's manifest ({detail}): name the folder of a project, as `airlock policy new` writes it", .path.display())]
     NoProject {
         /// The manifest.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum BuildError {
 /// error of this process.
 ///
 /// # Errors
-/// The crate, cargo or the target is missing, the crate does not compile or is no part of a policy, or the file cannot be
+/// The crate, cargo or the target is missing, the crate does not compile or is not a part of a policy, or the file cannot be
 /// written.
 pub fn build(
     folder: &Path,

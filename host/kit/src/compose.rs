@@ -64,7 +64,7 @@ pub struct Part<'a> {
 pub struct Composed {
     /// The component.
     pub bytes: Vec<u8>,
-    /// Its interfaces, each with the name of the part that exports it.
+    /// The component's interfaces, each with the name of the part that exports it.
     pub origins: Vec<(&'static str, String)>,
 }
 
@@ -237,7 +237,7 @@ fn known(item: &str) -> Option<(usize, &'static str)> {
 
 fn one_version(pieces: &[Piece<'_>]) -> Result<usize, ComposeError> {
     let Some((first, rest)) = pieces.split_first() else {
-        return Err(ComposeError::Graph("there are none".to_owned()));
+        return Err(ComposeError::Graph("there are no parts".to_owned()));
     };
     match rest.iter().find(|it| it.version != first.version) {
         None => Ok(first.version),
@@ -305,7 +305,7 @@ fn complete(
 /// Checks that the functions of an interface can be called as those of another.
 fn fits(types: &Types, found: ItemKind, expected: ItemKind) -> Result<(), String> {
     let (ItemKind::Instance(found), ItemKind::Instance(expected)) = (found, expected) else {
-        return Err("it is no interface".to_owned());
+        return Err("it is not an interface".to_owned());
     };
     let mut seen = HashSet::default();
     let mut checker = SubtypeChecker::new(&mut seen);

@@ -17,9 +17,9 @@ use airlock_types::wit::{Admission, Closing, Frame, Output, Plan, Problem};
 pub(crate) async fn play(release: &Release, tape: &Tape) -> Result<Vec<String>, Fault> {
     let mut replay = Replay::on(release).await?;
     let mut lines = Vec::new();
-    for (index, call) in tape.steps.iter().enumerate() {
+    for (index, call) in tape.calls.iter().enumerate() {
         lines.push(format!("#{} {}", index + 1, call_name(call)));
-        let result = replay.step(call).await.shown();
+        let result = replay.call(call).await.shown();
         describe(&result, &mut lines);
         let ends = matches!(
             result,

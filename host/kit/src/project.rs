@@ -46,12 +46,12 @@ pub struct PolicyName(String);
 /// Why a text is not the name of a new policy.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyNameError {
-    /// It has other characters, or is too long.
+    /// The text has other characters, or is too long.
     #[error(
-        "{0:?} is no name for a policy: it is 1 to 64 of a-z, 0-9, `_` and `-`, and begins with a letter or a digit"
+        "{0:?} is not a name for a policy: it is 1 to 64 of a-z, 0-9, `_` and `-`, and begins with a letter or a digit"
     )]
     Invalid(String),
-    /// It is the name of the shipped policy.
+    /// The text is the name of the shipped policy.
     #[error("`{SHIPPED}` is the policy inside airlock: choose another name")]
     Reserved,
 }

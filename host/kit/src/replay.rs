@@ -122,7 +122,7 @@ mod tests {
     async fn a_refusal_ends_a_replay() {
         let release = release("shipped", EMBEDDED);
         let mut refused = tape(&["Hello"]);
-        if let Some(airlock_policy::PolicyCall::Render(request)) = refused.steps.first_mut() {
+        if let Some(airlock_policy::PolicyCall::Render(request)) = refused.calls.first_mut() {
             request.body = "{".to_owned();
         }
         let outcome = replay_twice(&release, &refused).await.unwrap();

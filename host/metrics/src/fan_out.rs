@@ -16,11 +16,11 @@ const SIZES: &[f64] = &[2.0, 3.0, 4.0, 5.0, 8.0, 10.0, 12.0, 16.0, 20.0];
 /// The outcome of a candidate.
 #[derive(Clone, Copy, Debug)]
 enum CandidateOutcome {
-    /// It ended with an answer.
+    /// The candidate ended with an answer.
     Answered,
-    /// It failed.
+    /// The candidate failed.
     Failed,
-    /// It was stopped, because the panel had decided or the client had left.
+    /// The candidate was stopped, because the panel had decided or the client had left.
     Stopped,
 }
 

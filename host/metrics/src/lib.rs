@@ -50,11 +50,11 @@ const QUEUE: &[f64] = &[
 /// The role of a release when it was rolled back.
 #[derive(Clone, Copy, Debug)]
 pub enum ReleaseRole {
-    /// It served all requests but the canary's.
+    /// The release served all requests but the canary's.
     Active,
-    /// It served a share of the requests.
+    /// The release served a share of the requests.
     Canary,
-    /// It received calls of requests that others served.
+    /// The release received calls of requests that others served.
     Shadow,
 }
 

@@ -130,7 +130,7 @@ impl ReleaseMetrics {
         &self.calls[purpose as usize]
     }
 
-    /// Counts a fault of this kind. `None` is no fault of the policy.
+    /// Counts a fault of this kind. `None` is not a fault of the policy.
     pub fn failed(&self, kind: Option<&str>) {
         let kind = KINDS.iter().position(|known| Some(*known) == kind);
         if let Some(kind) = kind {

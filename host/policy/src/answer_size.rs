@@ -1,4 +1,4 @@
-//! The bytes of a request, its events and its output so far. A limit that a large answer exceeds is no fault of the policy,
+//! The bytes of a request, its events and its output so far. A limit that a large answer exceeds is not a fault of the policy,
 //! because the client chooses how much the model writes.
 
 use super::fault::Fault;
@@ -78,7 +78,7 @@ impl AnswerSize {
         Err(Fault::TooLong(fault))
     }
 
-    /// Whether this size explains that these limits were exceeded, so that it is no fault of the policy.
+    /// Whether this size explains that these limits were exceeded, so that it is not a fault of the policy.
     pub(super) fn explains(&self, fault: &Fault, limits: &SandboxLimits) -> bool {
         let received = self.body.saturating_add(self.answered);
         let bytes = received as u128 * ANSWER_BYTE;

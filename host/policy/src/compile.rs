@@ -60,10 +60,10 @@ pub enum CompileError {
     /// The compiler refuses the component. Its message, on one line.
     #[error("{0}")]
     Invalid(String),
-    /// It took longer than `policies.compile_timeout`.
+    /// Compiling took longer than `policies.compile_timeout`.
     #[error("compiling took longer than {} ms (policies.compile_timeout)", .0.as_millis())]
     TimedOut(Duration),
-    /// It took more memory than `policies.compile_memory_bytes`, or than the machine has.
+    /// Compiling took more memory than `policies.compile_memory_bytes`, or than the machine has.
     #[error(
         "compiling needs more memory than {0} bytes (policies.compile_memory_bytes), or than the machine has"
     )]

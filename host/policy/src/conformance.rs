@@ -175,7 +175,7 @@ async fn models(release: &Release) -> Result<(), String> {
 fn is_json(what: &str, text: &str) -> Result<(), String> {
     match serde_json::from_str::<IgnoredAny>(text) {
         Ok(IgnoredAny) => Ok(()),
-        Err(error) => Err(format!("{what} is no JSON: {error}")),
+        Err(error) => Err(format!("{what} is not JSON: {error}")),
     }
 }
 

@@ -11,22 +11,22 @@ const RETRY_SECONDS: u32 = 1;
 /// Why a call into a policy has no usable result. Every later call of its session fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// It crashed, or broke the rules of the component model.
+    /// The policy crashed, or broke the rules of the component model.
     #[error("the policy trapped: {0}")]
     Trapped(String),
-    /// It exceeded the time of a call or request.
+    /// The policy exceeded the time of a call or request.
     #[error("the policy used up its time")]
     TimedOut,
-    /// It trapped after it was refused memory.
+    /// The policy trapped after it was refused memory.
     #[error("the policy used up its memory")]
     OutOfMemory,
-    /// Its result breaks the contract.
+    /// The policy's result breaks the contract.
     #[error("the policy broke its contract: {0}")]
     Contract(String),
-    /// It exceeded a limit of output.
+    /// The policy exceeded a limit of output.
     #[error("the policy gave out too much: {0}")]
     TooLong(String),
-    /// A limit was exceeded because the answer is large, which is no fault of the policy. With the client's message.
+    /// A limit was exceeded because the answer is large, which is not a fault of the policy. With the client's message.
     #[error("{0}, over a large answer")]
     AnswerTooLarge(Box<Fault>, String),
     /// Every sandbox is in use.
@@ -55,7 +55,7 @@ fn is_too_much(error: &wasmtime::Error) -> bool {
 }
 
 impl Fault {
-    /// The label of its metric. `None` if it is no fault of the policy.
+    /// The label of its metric. `None` if it is not a fault of the policy.
     pub fn kind(&self) -> Option<&'static str> {
         match self {
             Fault::Trapped(_) => Some("trap"),

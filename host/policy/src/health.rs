@@ -114,7 +114,7 @@ impl Health {
 
     /// Counts a request of this client, and the fault of its instantiation.
     pub(super) fn met(&self, fault: Option<&Fault>, client: Client) {
-        // A lack of sandboxes is no fault of the release.
+        // A lack of sandboxes is not a fault of the release.
         if fault.is_some_and(|fault| fault.kind().is_none()) {
             return;
         }

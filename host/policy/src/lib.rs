@@ -36,7 +36,7 @@ pub use self::engine::Engine;
 pub use self::fault::Fault;
 pub use self::health::Client;
 pub use self::policy_call::{CallResult, PolicyCall};
-pub use self::registry::{By, Registry, RegistryError, is_name};
+pub use self::registry::{ChangedBy, Registry, RegistryError, is_name};
 pub use self::release::{LoadError, Release, ReleaseOptions, digest};
 pub use self::replay::Replay;
 pub use self::rollout::{Chosen, Rollout};

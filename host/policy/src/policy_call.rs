@@ -79,7 +79,7 @@ impl PolicyCall {
         }
     }
 
-    /// Its size in bytes, by a rough count.
+    /// The call's size in bytes, by a rough count.
     pub(super) fn size(&self) -> usize {
         let length =
             |outcome: &Outcome| -> usize { outcome.messages.iter().map(|it| it.text.len()).sum() };
@@ -133,7 +133,7 @@ impl CallResult {
         }
     }
 
-    /// Its size in bytes, by a rough count.
+    /// The result's size in bytes, by a rough count.
     fn size(&self) -> usize {
         let frames: usize = self.frames().iter().map(|frame| frame.data.len()).sum();
         frames

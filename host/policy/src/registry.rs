@@ -23,7 +23,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 use wasmtime::component::Component;
 
-pub use self::error::{By, RegistryError};
+pub use self::error::{ChangedBy, RegistryError};
 use self::find::{Finder, FoundBuild};
 pub use self::folder::is_name;
 pub(crate) use self::history::{Activation, ReleaseRecord};
@@ -140,7 +140,7 @@ impl Registry {
         &self,
         name: &str,
         digest: Option<&str>,
-        by: By,
+        by: ChangedBy,
     ) -> Result<Activation, RegistryError> {
         let (mut pending, release) = self.obtain(name, digest, false).await?;
         pending
@@ -156,7 +156,7 @@ impl Registry {
     ///
     /// # Errors
     /// There was none, or none can be loaded any more.
-    pub async fn rollback(&self, by: By) -> Result<Activation, RegistryError> {
+    pub async fn rollback(&self, by: ChangedBy) -> Result<Activation, RegistryError> {
         let active = self.active();
         let nothing = "there is no other release to go back to";
         let mut error = RegistryError::Unclear(nothing.to_owned());
@@ -185,7 +185,7 @@ impl Registry {
         &self,
         active: u64,
         previous: &Activation,
-        by: By,
+        by: ChangedBy,
         failed: bool,
     ) -> Result<Activation, RegistryError> {
         let digest = Some(previous.digest.as_str());
@@ -268,7 +268,7 @@ impl Registry {
         &self,
         pending: &mut StateChange<'_>,
         release: &Release,
-        by: By,
+        by: ChangedBy,
         back: bool,
     ) -> Result<Activation, RegistryError> {
         let number = release.about().number;

@@ -1,6 +1,6 @@
 //! One loaded policy: compiled, checked, and ready to serve requests.
 
-mod error; // why a component is no release
+mod error; // why a component is not a release
 mod imports; // what a component imports
 
 use std::sync::{Arc, Weak};
@@ -107,7 +107,7 @@ impl Release {
     /// Compiles a component in this process, which takes up to seconds of CPU, and makes a release of it.
     ///
     /// # Errors
-    /// The bytes are no component; or as for `new`.
+    /// The bytes are not a component; or as for `new`.
     pub fn load(
         engine: &Engine,
         name: &str,
@@ -227,12 +227,12 @@ impl Release {
         self.0.wasi
     }
 
-    /// Its requests and faults.
+    /// The release's requests and faults.
     pub fn health(&self) -> &Health {
         &self.0.health
     }
 
-    /// Its metrics.
+    /// The release's metrics.
     pub fn meter(&self) -> &Arc<ReleaseMetrics> {
         &self.0.meter
     }
@@ -306,7 +306,7 @@ pub struct ReleaseOptions {
     pub wasi: bool,
     /// Notified at every fault.
     pub fault_notify: Arc<Notify>,
-    /// Its metrics.
+    /// The release's metrics.
     pub meter: Arc<ReleaseMetrics>,
 }
 

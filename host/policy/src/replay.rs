@@ -51,9 +51,9 @@ impl Replay {
     }
 
     /// Makes a call, with the release's own settings and the session's own notes.
-    pub async fn step(&mut self, step: &PolicyCall) -> CallResult {
+    pub async fn call(&mut self, call: &PolicyCall) -> CallResult {
         let session = &mut self.session;
-        match step {
+        match call {
             PolicyCall::Render(request) => {
                 let mut request = request.clone();
                 session

@@ -92,7 +92,7 @@ fn refused(message: String) -> Failure {
     Failure::new(ProblemKind::InvalidRequest, TOO_LARGE, message)
 }
 
-/// Whether the request's size explains a fault of rendering, so that it is no fault of the policy.
+/// Whether the request's size explains a fault of rendering, so that it is not a fault of the policy.
 pub(super) fn is_cost_of(body: &str, fault: &Fault) -> bool {
     is_large(body.len()) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
 }
@@ -235,7 +235,7 @@ mod tests {
                 r#"{"messages":[{"role":"user"},{}],"n":1}"#,
                 (10, Some("messages")),
             ),
-            // What is no JSON ends as well.
+            // Text that is not JSON ends as well.
             (r#"{"a":"\"#, (3, Some("a"))),
             ("]]}},", (2, None)),
             (r#"{"a b":[1,2]}"#, (5, None)),

@@ -40,7 +40,7 @@ pub fn settle(
         let value = match (given, &setting.default) {
             (Some(value), _) => value.clone(),
             (None, Some(default)) => serde_json::from_str(default)
-                .map_err(|_| format!("`{}`: its default is no JSON", setting.name))?,
+                .map_err(|_| format!("`{}`: its default is not JSON", setting.name))?,
             (None, None) => continue,
         };
         check(setting, &value)?;

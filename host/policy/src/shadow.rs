@@ -124,7 +124,7 @@ impl Shadow {
         let mut number = 0;
         while let Some(recorded) = observed.next().await {
             number += 1;
-            let own = replay.step(recorded.call()).await;
+            let own = replay.call(recorded.call()).await;
             if matches!(recorded.result(), CallResult::Fault(_)) {
                 break;
             }

@@ -16,13 +16,13 @@ use super::policy_call::PolicyCall;
 /// The format's version.
 const VERSION: u32 = 1;
 
-/// The version of the world that the steps are written in.
+/// The version of the world that the calls are written in.
 const WORLD: &str = crate::world::VERSION;
 
-/// The most bytes of a tape, by the size of its steps.
+/// The most bytes of a tape, by the size of its calls.
 const BYTES: usize = 16 << 20;
 
-/// The most bytes of a file that is read. JSON is longer than the steps.
+/// The most bytes of a file that is read. JSON is longer than the calls.
 const FILE_BYTES: u64 = 8 * BYTES as u64;
 
 /// The extension of a tape's file.
@@ -48,13 +48,13 @@ pub struct Tape {
     /// When its recording ended, in milliseconds since 1970.
     pub recorded_at: u64,
     /// The calls, without settings and notes, because each release has its own.
-    pub steps: Vec<PolicyCall>,
+    pub calls: Vec<PolicyCall>,
 }
 
-/// Why a file is no tape.
+/// Why a file is not a tape.
 #[derive(Debug, thiserror::Error)]
 pub enum TapeError {
-    /// It cannot be read.
+    /// The file or folder cannot be read.
     #[error("cannot read {}: {cause}", path.display())]
     File {
         /// The file or folder.
@@ -65,8 +65,8 @@ pub enum TapeError {
     /// A folder has no tapes.
     #[error("{} holds no tape (*.{EXTENSION})", .0.display())]
     Empty(PathBuf),
-    /// It has another format.
-    #[error("{} is no tape: {detail}", path.display())]
+    /// The file has another format.
+    #[error("{} is not a tape: {detail}", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -76,10 +76,10 @@ pub enum TapeError {
 }
 
 impl Tape {
-    /// A tape of these steps. Overwrites secrets, and removes settings and notes.
-    pub(crate) fn new(request: String, recorded_at: u64, mut steps: Vec<PolicyCall>) -> Self {
-        for step in &mut steps {
-            match step {
+    /// A tape of these calls. Overwrites secrets, and removes settings and notes.
+    pub(crate) fn new(request: String, recorded_at: u64, mut calls: Vec<PolicyCall>) -> Self {
+        for call in &mut calls {
+            match call {
                 PolicyCall::Render(request) => request.settings.clear(),
                 PolicyCall::Open(context) | PolicyCall::Convene(context, _) => {
                     context.notes.clear();
@@ -92,11 +92,11 @@ impl Tape {
                 | PolicyCall::Judged(..) => {}
             }
         }
-        redact::redact(&mut steps);
+        redact::redact(&mut calls);
         Self {
             request,
             recorded_at,
-            steps,
+            calls,
         }
     }
 
@@ -110,8 +110,8 @@ impl Tape {
         };
         let mut lines = serde_json::to_string(&header)?;
         lines.push('\n');
-        for step in &self.steps {
-            lines.push_str(&serde_json::to_string(step)?);
+        for call in &self.calls {
+            lines.push_str(&serde_json::to_string(call)?);
             lines.push('\n');
         }
         Ok(lines)
@@ -130,20 +130,20 @@ impl Tape {
                 header.airlock_tape, header.world
             ));
         }
-        let steps = lines.map(|(number, line)| {
+        let calls = lines.map(|(number, line)| {
             serde_json::from_str(line).map_err(|error| wrong(number, error.to_string()))
         });
         Ok(Self {
             request: header.request,
             recorded_at: header.recorded_at,
-            steps: steps.collect::<Result<_, _>>()?,
+            calls: calls.collect::<Result<_, _>>()?,
         })
     }
 
     /// Reads a file.
     ///
     /// # Errors
-    /// The file cannot be read, or is no tape.
+    /// The file cannot be read, or is not a tape.
     pub fn read(path: &Path) -> Result<Self, TapeError> {
         let file = |cause| TapeError::File {
             path: path.to_owned(),

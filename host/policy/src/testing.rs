@@ -107,12 +107,12 @@ pub fn tape(pieces: &[&str]) -> Tape {
         room: 0,
         longest_wait: 0,
     };
-    let mut steps = vec![
+    let mut calls = vec![
         PolicyCall::Render(request),
         PolicyCall::Decide(load),
         PolicyCall::Open(context),
     ];
-    steps.extend(pieces.iter().map(|piece| {
+    calls.extend(pieces.iter().map(|piece| {
         PolicyCall::Feed(vec![Event {
             source: 0,
             at: 1_700_000_000_001,
@@ -123,6 +123,6 @@ pub fn tape(pieces: &[&str]) -> Tape {
             }),
         }])
     }));
-    steps.push(PolicyCall::Finish(Ending::Completed));
-    Tape::new("req_1".to_owned(), 1, steps)
+    calls.push(PolicyCall::Finish(Ending::Completed));
+    Tape::new("req_1".to_owned(), 1, calls)
 }

@@ -14,8 +14,14 @@ use airlock_types::wit::{
 /// The dialect of all trials: that of the gateway's routes.
 pub const DIALECT: &str = "chat-completions";
 
-/// The time that policies are given, in milliseconds since 1970.
+/// The time that policies are given, in milliseconds since 1970. The later calls of a panel receive later times.
 pub const NOW: u64 = 1_700_000_000_000;
+
+/// The time of `settle`.
+const SETTLED_AT: u64 = NOW + 1;
+
+/// The time of `judged`.
+const JUDGED_AT: u64 = NOW + 2;
 
 /// The most turns that an adverse trial runs for a panel.
 const PANEL_TURNS: usize = 8;
@@ -25,7 +31,7 @@ pub type Batches = Box<dyn Iterator<Item = Vec<Event>> + Send>;
 
 /// A request, and how its turns go.
 pub struct Trial {
-    /// Its name in reports.
+    /// The trial's name in reports.
     pub name: &'static str,
     /// The request's body.
     pub body: String,
@@ -45,9 +51,9 @@ pub struct Trial {
 pub struct TrialCall<'a> {
     /// The call.
     pub call: &'a PolicyCall,
-    /// Its result.
+    /// The call's result.
     pub result: &'a CallResult,
-    /// How long it took.
+    /// The time that the call took.
     pub time: Duration,
     /// The most memory of the sandbox so far, in bytes.
     pub memory_bytes: usize,
@@ -86,6 +92,7 @@ impl Trial {
             trial: self,
             replay: replay.map_err(|fault| format!("instantiate: {fault}"))?,
             observer,
+            last_call: "instantiate",
             frames: 0,
         };
         run.run().await
@@ -97,6 +104,8 @@ struct TrialRun<'a, 'b> {
     trial: &'a Trial,
     replay: Replay,
     observer: &'a mut TrialObserver<'b>,
+    /// The name of the last call.
+    last_call: &'static str,
     /// Frames so far.
     frames: usize,
 }
@@ -106,10 +115,7 @@ impl TrialRun<'_, '_> {
         let render = PolicyCall::Render(request(&self.trial.body));
         let plan = match self.call(render).await? {
             CallResult::Plan(plan) => plan,
-            CallResult::Refused(problem) if problem.kind == ProblemKind::Internal => {
-                return Err(format!("render: {}", problem.message));
-            }
-            CallResult::Refused(problem) => return Ok(TrialOutcome::Refused(problem)),
+            CallResult::Refused(problem) => return refused(problem),
             _ => return Err("render: neither a plan nor a refusal".to_owned()),
         };
         let turns = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
@@ -133,8 +139,9 @@ impl TrialRun<'_, '_> {
     }
 
     async fn call(&mut self, call: PolicyCall) -> Result<CallResult, String> {
+        self.last_call = call.name();
         let began = Instant::now();
-        let result = self.replay.step(&call).await;
+        let result = self.replay.call(&call).await;
         (self.observer)(TrialCall {
             call: &call,
             result: &result,
@@ -176,29 +183,14 @@ impl TrialRun<'_, '_> {
             if !matches!(last, CallResult::Verdict(Verdict::Wait(_))) {
                 break;
             }
-            let settle = PolicyCall::Settle(candidate, outcome, NOW);
+            let settle = PolicyCall::Settle(candidate, outcome, SETTLED_AT);
             last = self.call(settle).await?;
         }
         if self.trial.adverse {
             last = self.fail_turns(last).await?;
         }
-        match last {
-            CallResult::Verdict(Verdict::Wait(_)) => {
-                Err("settle: the panel waits, and there is nothing to wait for".to_owned())
-            }
-            CallResult::Verdict(Verdict::Pick(choice))
-                if !(1..=candidates).contains(&choice.candidate) =>
-            {
-                let picked = choice.candidate;
-                Err(format!(
-                    "settle: it picks candidate {picked} of {candidates}"
-                ))
-            }
-            CallResult::Verdict(Verdict::Show(_) | Verdict::Consult(_)) if self.trial.adverse => {
-                Err("judged: the panel requests turns without end".to_owned())
-            }
-            _ => Ok(()),
-        }
+        check_last_verdict(&last, candidates, self.trial.adverse)
+            .map_err(|error| format!("{}: {error}", self.last_call))
     }
 
     /// Fails the turns that the panel starts. Returns its last verdict.
@@ -214,7 +206,7 @@ impl TrialRun<'_, '_> {
                 ending: Ending::Failed(broken_stream()),
                 messages: Vec::new(),
             };
-            last = self.call(PolicyCall::Judged(failed, NOW)).await?;
+            last = self.call(PolicyCall::Judged(failed, JUDGED_AT)).await?;
         }
         Ok(last)
     }
@@ -227,6 +219,37 @@ impl TrialRun<'_, '_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The outcome of a refusal by `render`, which may not be internal.
+fn refused(problem: Problem) -> Result<TrialOutcome, String> {
+    match problem.kind {
+        ProblemKind::Internal => Err(format!(
+            "render: the policy blames itself: {}",
+            problem.message
+        )),
+        _ => Ok(TrialOutcome::Refused(problem)),
+    }
+}
+
+/// Fails if the verdict leaves the panel without a decision, or picks a candidate that does not exist.
+fn check_last_verdict(last: &CallResult, candidates: u32, adverse: bool) -> Result<(), String> {
+    let CallResult::Verdict(verdict) = last else {
+        return Ok(());
+    };
+    match verdict {
+        Verdict::Wait(_) => Err("the panel waits, and there is nothing to wait for".to_owned()),
+        Verdict::Pick(choice) if !(1..=candidates).contains(&choice.candidate) => {
+            let picked = choice.candidate;
+            Err(format!(
+                "the panel picks candidate {picked} of {candidates}"
+            ))
+        }
+        Verdict::Show(_) | Verdict::Consult(_) if adverse => {
+            Err("the panel requests turns without end".to_owned())
+        }
+        Verdict::Pick(_) | Verdict::Fail(_) | Verdict::Show(_) | Verdict::Consult(_) => Ok(()),
     }
 }
 
@@ -276,3 +299,6 @@ pub fn broken_stream() -> Problem {
         retry_after_seconds: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

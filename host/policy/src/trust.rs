@@ -51,7 +51,7 @@ pub(crate) enum TrustError {
     },
     /// The pin cannot be parsed.
     #[error(
-        "its pin {0:?} is none: write \"sha256:\" and 64 hexadecimal digits, or the first 12 or more of them"
+        "its pin {0:?} is not a digest: write \"sha256:\" and 64 hexadecimal digits, or the first 12 or more of them"
     )]
     NoPin(String),
 }
@@ -60,7 +60,7 @@ impl Trust {
     /// Parses keys as `minisign -p` shows them: 56 characters of base64.
     ///
     /// # Errors
-    /// The first text that is no key.
+    /// The first text that is not a key.
     pub(crate) fn new(public_keys: &[String], required: bool) -> Result<Self, String> {
         let read = |text: &String| {
             let key = PublicKey::from_base64(text).ok();

@@ -67,7 +67,7 @@ fn cases() -> Result<Vec<Case>> {
         beside(
             "unpinned",
             "digest = \"latest\"",
-            "its pin \"latest\" is none",
+            "its pin \"latest\" is not a digest",
         )?,
         beside(
             "mistyped",

@@ -150,7 +150,7 @@ async fn render(release: &Release, probe: &ParameterProbe) -> CallResult {
             path: "messages[0].content[1].image_url.url".to_owned(),
         });
     }
-    replay.step(&PolicyCall::Render(request)).await
+    replay.call(&PolicyCall::Render(request)).await
 }
 
 impl ProbeOutcomes {

@@ -8,11 +8,11 @@ use super::stats::CallStats;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
-    /// It passed.
+    /// The check passed.
     Ok,
     /// The policy serves, but perhaps not as meant.
     Warn,
-    /// It failed.
+    /// The check failed.
     Fail,
 }
 

@@ -22,7 +22,7 @@ pub enum ComposeError {
         detail: String,
     },
     /// A component for something else.
-    #[error("{part} exports no interface of airlock:policy, so it is no part of a policy")]
+    #[error("{part} exports no interface of airlock:policy, so it is not a part of a policy")]
     Nothing {
         /// Whose component.
         part: String,
@@ -42,7 +42,7 @@ pub enum ComposeError {
     Mixed {
         /// A part.
         part: String,
-        /// Its version.
+        /// The part's version.
         version: &'static str,
         /// The other part.
         other: String,
@@ -56,7 +56,7 @@ pub enum ComposeError {
     OtherBase {
         /// The part.
         part: String,
-        /// Its version.
+        /// The part's version.
         version: &'static str,
         /// The base.
         base: String,
@@ -74,7 +74,7 @@ pub enum ComposeError {
         second: String,
     },
     /// Neither a part nor the base exports an interface.
-    #[error("nobody exports {interface}: no part does, nor does {base}")]
+    #[error("neither a part nor {base} exports {interface}")]
     Missing {
         /// The interface.
         interface: &'static str,
@@ -83,7 +83,7 @@ pub enum ComposeError {
     },
     /// A part exports an interface without the one whose resource it uses.
     #[error(
-        "{part} exports {interface} without {of}, whose resource it is about: export both, or neither"
+        "{part} exports {interface} without {of}, whose resource it uses: export both, or neither"
     )]
     Alone {
         /// The part.

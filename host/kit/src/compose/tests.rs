@@ -174,7 +174,7 @@ async fn what_is_optional_comes_with_what_it_is_about() {
 }
 
 #[tokio::test]
-async fn what_a_base_lets_be_told_without_a_call_is_told_so_in_a_composition() {
+async fn a_composition_relays_text_by_the_pattern_of_its_base() {
     let manifest = module(NEWEST, &["manifest"]);
     let composed = compose(&[part("m.wasm", &manifest)], &BASE).unwrap();
     let release = release(&composed.bytes);
@@ -312,7 +312,7 @@ fn an_interface_of_another_shape_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_no_part_is_refused_by_name() {
+fn a_file_that_is_not_a_part_is_refused_by_name() {
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
     let future = component(&module(NEWEST, &["admit"])).unwrap().into_owned();
     let future = module::renamed(

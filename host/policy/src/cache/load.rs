@@ -13,7 +13,7 @@ use wasmtime::component::Component;
 /// Maps the code of a file that [`super::Cache`] has checked.
 ///
 /// # Errors
-/// The file is no code, or was made for another engine.
+/// The file is not code, or was made for another engine.
 pub(super) fn load(engine: &wasmtime::Engine, file: &File) -> wasmtime::Result<Component> {
     // By descriptor, because the name may belong to another file by now.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());

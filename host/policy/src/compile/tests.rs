@@ -106,7 +106,7 @@ async fn each_exit_has_its_error() {
 }
 
 #[tokio::test]
-async fn what_is_no_component_costs_no_child() {
+async fn bytes_that_are_not_a_component_start_no_child() {
     let data = tempfile::tempdir().unwrap();
     let compiler = compiler(data.path(), "exit 1", PATIENCE);
     for bytes in [&b"nonsense"[..], b"", b"\0asm\x01\0\0\0"] {

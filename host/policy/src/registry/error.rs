@@ -31,14 +31,14 @@ pub enum RegistryError {
 
 /// The author of a change.
 #[derive(Clone, Debug)]
-pub struct By {
+pub struct ChangedBy {
     /// The author's name.
     pub who: String,
     /// The reason of an automatic change.
     pub reason: Option<String>,
 }
 
-impl By {
+impl ChangedBy {
     /// An author without a reason.
     pub fn name(who: &str) -> Self {
         Self {

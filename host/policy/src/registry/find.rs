@@ -76,7 +76,7 @@ impl Finder<'_> {
             bytes: Vec::new(),
             digest: one.digest.clone(),
             signature: None,
-            folder: self.said_of(name),
+            folder: self.sidecar_folder(name),
             embedded: false,
         })
     }
@@ -160,7 +160,7 @@ impl Finder<'_> {
                     .map(|build| build.path.file_name().unwrap_or_default().to_string_lossy())
                     .collect();
                 return Err(RegistryError::Unclear(format!(
-                    "{name} has several builds ({}): say which with {name}@DIGEST, or name one {name}.wasm",
+                    "{name} has several builds ({}): select one with {name}@DIGEST, or name one {name}.wasm",
                     files.join(", ")
                 )));
             }
@@ -193,7 +193,7 @@ impl Finder<'_> {
         }
         let path = store(self.config).join(format!("{digest}.wasm"));
         let (name, digest) = (name.to_owned(), digest.to_owned());
-        let folder = self.said_of(&name);
+        let folder = self.sidecar_folder(&name);
         let found = blocking(move || match path.exists() {
             true => read(name, &path).map(|found| Some(FoundBuild { folder, ..found })),
             false => Ok(None),
@@ -204,7 +204,7 @@ impl Finder<'_> {
 
 impl Finder<'_> {
     /// The folder with the `NAME.toml` of a stored build: the folder of policies, or that of the configured file.
-    fn said_of(&self, name: &str) -> PathBuf {
+    fn sidecar_folder(&self, name: &str) -> PathBuf {
         let folder = self.config.data_dir.join(FOLDER);
         let configured = self.config.source.as_ref().and_then(PolicySource::file);
         let configured = configured.filter(|path| name_of(path) == name);

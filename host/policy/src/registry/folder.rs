@@ -144,7 +144,7 @@ impl Sidecar {
     pub(super) fn settings(&self) -> Result<Map<String, Value>, String> {
         match serde_json::to_value(&self.settings) {
             Ok(Value::Object(settings)) => Ok(settings),
-            Ok(_) | Err(_) => Err("the settings are no JSON".to_owned()),
+            Ok(_) | Err(_) => Err("the settings are not JSON".to_owned()),
         }
     }
 
@@ -208,7 +208,7 @@ fn optional(path: &Path) -> io::Result<Option<String>> {
     match read(path, BESIDE_BYTES) {
         Ok(bytes) => String::from_utf8(bytes)
             .map(Some)
-            .map_err(|_| io::Error::other("it is no text")),
+            .map_err(|_| io::Error::other("it is not text")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
@@ -218,7 +218,7 @@ fn optional(path: &Path) -> io::Result<Option<String>> {
 fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     // Reading a pipe or device might never end.
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path)?;
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_beside_a_policy_is_checked() {
+    fn the_settings_file_beside_a_policy_is_checked() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redact.toml");
         let common = SandboxLimits::of(&SandboxConfig::default());

@@ -9,7 +9,7 @@ use tokio::time::interval;
 
 use super::find::{blocking, read};
 use super::folder::{self, Build};
-use super::{By, Registry, RegistryError};
+use super::{ChangedBy, Registry, RegistryError};
 use crate::release::LoadError;
 
 /// The interval of looks at the folder.
@@ -98,7 +98,7 @@ impl Registry {
         let is_next = is_new && about.name == active.name && about.number != active.number;
         // A release that was rolled back becomes active only by an operator.
         if is_next && !pending.persisted.history.failed.contains(&about.number) {
-            self.swap(&mut pending, &release, By::name("watch"), false)?;
+            self.swap(&mut pending, &release, ChangedBy::name("watch"), false)?;
             return Ok(());
         }
         self.commit(&mut pending)

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
 use super::folder_watch::is_passing;
-use super::{By, Registry};
+use super::{ChangedBy, Registry};
 use crate::health::Suspect;
 use crate::release::{OnFault, Release};
 use crate::rollout::Roles;
@@ -145,7 +145,7 @@ impl Registry {
     /// Rolls back to the last release that can be loaded and is not known to fail.
     async fn roll_back(&self, release: &Release, is_news: bool) {
         let number = release.about().number;
-        let by = By {
+        let by = ChangedBy {
             who: "airlock".to_owned(),
             reason: Some(self.why(release)),
         };

@@ -55,7 +55,7 @@ pub(super) struct PreparedBuild {
     signed_by: Option<String>,
     description: Option<Description>,
     settings: String,
-    /// Its release, if that is still in memory with the same options.
+    /// The build's release, if that is still in memory with the same options.
     same: Option<Release>,
 }
 
@@ -188,8 +188,8 @@ impl Loader<'_> {
         &self,
         compiled: &CompiledBuild,
     ) -> Result<(Option<Description>, String), LoadError> {
-        let untold = self.make(compiled, String::from("{}"), 0)?;
-        let description = described(&untold).await?;
+        let undescribed = self.make(compiled, String::from("{}"), 0)?;
+        let description = described(&undescribed).await?;
         let settings = compiled.settled(self.config, description.as_ref())?;
         let trial = self.make(compiled, settings.clone(), 0)?;
         passes(&trial).await?;

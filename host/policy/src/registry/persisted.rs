@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_state_is_an_error() {
+    fn a_file_that_is_not_a_state_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policies.json");
         fs::write(&path, "{").unwrap();

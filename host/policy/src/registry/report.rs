@@ -46,7 +46,7 @@ pub struct ShadowReport {
 pub struct ReleaseReport {
     #[serde(flatten)]
     pub record: ReleaseRecord,
-    /// Its manifest, if this process has loaded it.
+    /// The release's manifest, if this process has loaded it.
     pub about: Option<AboutReport>,
     /// Whether it is in memory.
     pub resident: bool,

@@ -13,7 +13,7 @@ use super::history::Activation;
 use super::load::Loader;
 use super::persisted::{PersistedState, named};
 use super::state::RegistryState;
-use super::{By, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
+use super::{ChangedBy, FOLDER, Registry, RegistryError, STATE, STORE, compiler};
 use crate::SHIPPED;
 use crate::engine::Engine;
 use crate::release::Release;
@@ -152,8 +152,8 @@ impl StartPolicy {
     }
 
     /// The author of its activation.
-    fn by(&self) -> By {
-        By::name(match self {
+    fn by(&self) -> ChangedBy {
+        ChangedBy::name(match self {
             Self::Configured(_) => CONFIGURATION,
             Self::Last(_) | Self::Embedded => "start",
         })

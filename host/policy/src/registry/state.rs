@@ -6,7 +6,7 @@ use tokio::sync::MutexGuard;
 
 use super::history::{Activation, ReleaseHistory, ReleaseRecord};
 use super::persisted::PersistedState;
-use super::{By, RegistryError};
+use super::{ChangedBy, RegistryError};
 use crate::release::{Release, Trace};
 use crate::sandbox::SandboxLimits;
 use airlock_base::clock;
@@ -54,7 +54,7 @@ impl RegistryState {
     }
 
     /// Adds an activation to the history.
-    pub(super) fn note(&mut self, release: &Release, by: By, rollback: bool) -> Activation {
+    pub(super) fn note(&mut self, release: &Release, by: ChangedBy, rollback: bool) -> Activation {
         let about = release.about();
         let activation = Activation {
             at: clock::unix_ms(),

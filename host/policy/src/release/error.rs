@@ -3,7 +3,7 @@
 /// A component that cannot serve as a policy.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// It is not a component, or the engine refuses it.
+    /// The bytes are not a component, or the engine refuses it.
     #[error("policy {name} does not compile: {detail}")]
     Invalid {
         /// The policy's name.
@@ -11,7 +11,7 @@ pub enum LoadError {
         /// The compiler's message.
         detail: String,
     },
-    /// It has an import besides WASI.
+    /// The component has an import besides WASI.
     #[error("policy {name} imports {import}: a policy gets nothing but a sealed WASI 0.2")]
     Import {
         /// The policy's name.
@@ -19,13 +19,13 @@ pub enum LoadError {
         /// The name of the import.
         import: String,
     },
-    /// It imports WASI, which the configuration forbids.
+    /// The component imports WASI, which the configuration forbids.
     #[error("policy {name} imports WASI, which `policies.wasi` forbids")]
     Wasi {
         /// The policy's name.
         name: String,
     },
-    /// It is not trusted, or the settings file beside it is invalid.
+    /// The component is not trusted, or the settings file beside it is invalid.
     #[error("policy {name} is refused: {detail}")]
     Refused {
         /// The policy's name.
@@ -39,7 +39,7 @@ pub enum LoadError {
         /// The policy's name.
         name: String,
     },
-    /// It fails the conformance set.
+    /// The component fails the conformance set.
     #[error("policy {name} does not do what a policy must: {detail}")]
     Failed {
         /// The policy's name.
@@ -47,7 +47,7 @@ pub enum LoadError {
         /// The case, the call and the reason.
         detail: String,
     },
-    /// It refuses its settings.
+    /// The policy refuses its settings.
     #[error("policy {name} refuses its settings: {detail}")]
     Settings {
         /// The policy's name.
@@ -55,7 +55,7 @@ pub enum LoadError {
         /// The policy's message.
         detail: String,
     },
-    /// It lacks part of the world, or was built for another version of it.
+    /// The component lacks part of the world, or was built for another version of it.
     #[error(
         "policy {name} does not fit this gateway's world airlock:policy: {detail}; `airlock policy compose` completes one that leaves exports out"
     )]

@@ -110,7 +110,7 @@ fn a_missing_export_is_named() {
 }
 
 #[test]
-fn what_is_no_component_is_said_to_be_none() {
+fn bytes_that_are_not_a_component_are_refused() {
     let truncated = &EMBEDDED[..EMBEDDED.len() / 2];
     let long = [b"#!/bin/sh\n".as_slice(), &[b'x'; 100], b"\n\xff\n"].concat();
     let cases = [

@@ -196,9 +196,9 @@ impl Recorder {
             let stopping = recorder.0.tasks.clone();
             tokio::select! {
                 () = stopping.stopping() => {}
-                steps = collect(observed, &mut held) => {
-                    if let Some(steps) = steps {
-                        held.written = recorder.write(request, steps).await;
+                calls = collect(observed, &mut held) => {
+                    if let Some(calls) = calls {
+                        held.written = recorder.write(request, calls).await;
                     }
                 }
             }
@@ -227,7 +227,7 @@ impl Recorder {
     }
 
     /// Writes a tape, on a blocking thread. Returns whether it was written.
-    async fn write(&self, request: String, steps: Vec<PolicyCall>) -> bool {
+    async fn write(&self, request: String, calls: Vec<PolicyCall>) -> bool {
         let Ok(alone) = Arc::clone(&self.0.making).acquire_owned().await else {
             return false;
         };
@@ -235,7 +235,7 @@ impl Recorder {
         let written = tokio::task::spawn_blocking(move || {
             let _alone = alone;
             let path = folder.join(name(&request));
-            let tape = Tape::new(request, clock::unix_ms(), steps);
+            let tape = Tape::new(request, clock::unix_ms(), calls);
             save(&path, &tape).map(|()| path)
         });
         match written.await {
@@ -300,16 +300,16 @@ impl Drop for TapeBuffer<'_> {
     }
 }
 
-/// Collects the steps of a request. `None` if they are too large or some are missing.
+/// Collects the calls of a request. `None` if they are too large or some are missing.
 async fn collect(mut observed: Observed, held: &mut TapeBuffer<'_>) -> Option<Vec<PolicyCall>> {
-    let mut steps = Vec::new();
+    let mut calls = Vec::new();
     while let Some(recorded) = observed.next().await {
         if !held.take(recorded.call().size()) {
             return None;
         }
-        steps.push(recorded.call().clone());
+        calls.push(recorded.call().clone());
     }
-    (!observed.has_gaps() && !steps.is_empty()).then_some(steps)
+    (!observed.has_gaps() && !calls.is_empty()).then_some(calls)
 }
 
 /// The file name of a request's tape: the letters, digits, `_` and `-` of its id.

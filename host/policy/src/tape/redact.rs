@@ -26,7 +26,7 @@ enum PieceGroup {
     Deltas(u32, String, String),
 }
 
-/// The kind of a text of a step.
+/// The kind of a text of a call.
 enum TextKind {
     /// A whole text.
     Text,
@@ -70,11 +70,11 @@ impl PieceSource {
     }
 }
 
-/// Overwrites all secrets in a tape's steps, also those that are spread over several pieces.
-pub(super) fn redact(steps: &mut [PolicyCall]) {
+/// Overwrites all secrets in a tape's calls, also those that are spread over several pieces.
+pub(super) fn redact(calls: &mut [PolicyCall]) {
     let mut wholes: BTreeMap<PieceGroup, Vec<TextPiece>> = BTreeMap::new();
     let mut overwrites: Vec<Vec<Overwrite>> = Vec::new();
-    for_each_text(steps, &mut |role, text| {
+    for_each_text(calls, &mut |role, text| {
         let number = overwrites.len();
         let own = match role {
             TextKind::Text | TextKind::Json => find_secrets(text, None, DEPTH),
@@ -123,7 +123,7 @@ pub(super) fn redact(steps: &mut [PolicyCall]) {
         }
     }
     let mut overwrites = overwrites.into_iter();
-    for_each_text(steps, &mut |_, text| {
+    for_each_text(calls, &mut |_, text| {
         let own = overwrites.next().unwrap_or_default();
         if !own.is_empty() {
             *text = overwrite(text, &own);
@@ -209,11 +209,11 @@ fn overwrite(text: &str, overwrites: &[Overwrite]) -> String {
 }
 
 /// Calls `visit` with every text that may have a secret, always in the same order.
-fn for_each_text(steps: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut String)) {
+fn for_each_text(calls: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut String)) {
     // The restarts of each message.
     let mut restarts: BTreeMap<(u32, u32), u32> = BTreeMap::new();
-    for step in steps {
-        match step {
+    for call in calls {
+        match call {
             PolicyCall::Render(request) => {
                 visit(TextKind::Json, &mut request.body);
                 for attachment in &mut request.attachments {

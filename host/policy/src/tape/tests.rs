@@ -11,7 +11,7 @@ fn a_tape_is_lines_and_comes_back_as_it_was() {
     assert!(lines.starts_with(
         "{\"airlock_tape\":1,\"world\":\"0.3.0-draft\",\"request\":\"req_1\",\"recorded_at\":1}\n"
     ));
-    assert_eq!(lines.lines().count(), 1 + tape.steps.len());
+    assert_eq!(lines.lines().count(), 1 + tape.calls.len());
     for left in ["strict", "another's", "hunter2"] {
         assert!(!lines.contains(left), "{lines}");
     }
@@ -19,7 +19,7 @@ fn a_tape_is_lines_and_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_is_no_tape_is_said_to_be_none() {
+fn a_file_that_is_not_a_tape_is_refused() {
     let good = tape(&["x"]).to_lines().unwrap();
     let later = good.replace("\"airlock_tape\":1", "\"airlock_tape\":2");
     let cut = &good[..good.len() - 5];

@@ -33,7 +33,7 @@ fn a_good_signature_names_its_key() {
 }
 
 #[test]
-fn a_signature_is_asked_for_only_where_one_is_required() {
+fn a_signature_is_needed_only_where_one_is_required() {
     assert_eq!(
         trust(&[KEY], true).check(COMPONENT, None),
         Err(TrustError::Missing)
@@ -80,7 +80,7 @@ fn what_is_signed_must_be_signed_well_whether_required_or_not() {
 }
 
 #[test]
-fn what_is_no_key_is_refused_by_its_words() {
+fn a_text_that_is_not_a_key_is_refused_by_name() {
     for text in ["", "RWQ", &KEY[..55], "not base64 at all", GOOD] {
         let refused = Trust::new(&[KEY.to_owned(), text.to_owned()], false);
         assert_eq!(refused.unwrap_err(), text);

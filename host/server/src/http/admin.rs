@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use super::failure::HttpError;
 use super::{AppState, json, key};
 use airlock_base::secrets::Secret;
-use airlock_policy::{By, LoadError, Registry, RegistryError};
+use airlock_policy::{ChangedBy, LoadError, Registry, RegistryError};
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
@@ -159,16 +159,16 @@ async fn read<T: DeserializeOwned>(request: Request, app: &AppState) -> Result<T
 }
 
 /// The operator's name for the history.
-fn operator(name: Option<String>) -> By {
+fn operator(name: Option<String>) -> ChangedBy {
     let name = name.unwrap_or_default();
     let plain = name.chars().filter(|character| !character.is_control());
     match plain.take(OPERATOR_LENGTH).collect::<String>().trim() {
-        "" => By::name("admin"),
+        "" => ChangedBy::name("admin"),
         // Names of the gateway's own actions.
         name if ["configuration", "start", "watch", "airlock"].contains(&name) => {
-            By::name(&format!("admin {name}"))
+            ChangedBy::name(&format!("admin {name}"))
         }
-        name => By::name(name),
+        name => ChangedBy::name(name),
     }
 }
 

@@ -113,7 +113,7 @@ fn write_outcome(
         out,
         "== {} ({} calls): {how}",
         escaped(&tape.request),
-        tape.steps.len()
+        tape.calls.len()
     )?;
     match &outcome.difference {
         Some(difference) => {

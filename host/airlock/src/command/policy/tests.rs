@@ -1,11 +1,11 @@
-//! The command line of `airlock policy`: exit codes, and errors of one line.
+//! `airlock policy` as it is typed: exit codes, and one clear line for what is wrong.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::ffi::OsString;
 
 use crate::command;
 
-/// The stdout and stderr of a command, and its exit code as text.
+/// What a command prints and says, and its exit code as text.
 fn typed(arguments: &[&str]) -> (String, String, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let all = ["airlock", "policy"].iter().chain(arguments);
@@ -19,7 +19,7 @@ fn exit(code: u8) -> String {
 }
 
 #[test]
-fn the_help_of_each_command_has_examples() {
+fn help_teaches_each_command() {
     for (command, word) in [
         ("new", "--role"),
         ("build", "wasm32-unknown-unknown"),
@@ -32,14 +32,14 @@ fn the_help_of_each_command_has_examples() {
 }
 
 #[test]
-fn wrong_usage_and_failure_have_different_exit_codes() {
+fn wrong_usage_is_told_from_failure() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("text.wasm"), "text").unwrap();
     let (text, absent, out) = (path("text.wasm"), path("absent.wasm"), path("out.wasm"));
     let here = path("");
     let cases: [(&[&str], u8, &str); 5] = [
-        (&["new", "Not-A-Name"], 2, "is no name for a policy"),
+        (&["new", "Not-A-Name"], 2, "is not a name for a policy"),
         (&["new", "mine", "--dir", &here], 1, "is not empty"),
         (&["build", &here], 1, "airlock policy new"),
         (&["compose", &absent, "-o", &out], 1, "cannot read"),
@@ -66,14 +66,14 @@ fn a_composition_is_written_and_reported() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let (whole, out) = (path("whole.wasm"), path("out.wasm"));
     std::fs::write(&whole, airlock_policy::EMBEDDED).unwrap();
-    let (report, err, code) = typed(&["compose", &whole, "-o", &out]);
+    let (output, err, code) = typed(&["compose", &whole, "-o", &out]);
     assert_eq!((err.as_str(), code), ("", exit(0)));
     assert_eq!(std::fs::read(&out).unwrap(), airlock_policy::EMBEDDED);
     let digest = airlock_policy::digest(airlock_policy::EMBEDDED);
     assert!(
-        report.contains(&digest) && report.contains(&out),
-        "{report}"
+        output.contains(&digest) && output.contains(&out),
+        "{output}"
     );
     let origins = format!("from {whole}: manifest, admit, prompt, translate, synthesize, relay\n");
-    assert!(report.contains(&origins), "{report}");
+    assert!(output.contains(&origins), "{output}");
 }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_it_says_why() {
+    fn a_panel_without_an_answer_gives_the_reason() {
         let busy = Problem {
             kind: ProblemKind::RateLimited,
             ..no_answer()

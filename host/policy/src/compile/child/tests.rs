@@ -34,7 +34,7 @@ fn what_is_wrong_with_a_component_is_one_line() {
 }
 
 #[test]
-fn code_that_cannot_be_written_is_no_fault_of_the_component() {
+fn code_that_cannot_be_written_is_not_a_fault_of_the_component() {
     let mut full: &mut [u8] = &mut [0; 10];
     let component: &[u8] = b"\0asm\x0d\0\x01\0";
     let mut words = Vec::new();
@@ -56,7 +56,7 @@ fn every_outcome_is_known_by_its_code() {
 }
 
 #[test]
-fn want_of_memory_is_told_apart() {
+fn a_lack_of_memory_is_an_error_of_its_own() {
     let starved = std::io::Error::from(std::io::ErrorKind::OutOfMemory);
     let error = wasmtime::Error::from(starved).context("cannot map code");
     assert_eq!(fault(&error, ChildExit::Invalid), ChildExit::OutOfMemory);

@@ -37,11 +37,11 @@ fn other(delta: &str) -> Event {
     }))
 }
 
-/// The text of all pieces of the steps.
-fn joined_text(steps: &[PolicyCall]) -> String {
+/// The text of all pieces of the calls.
+fn joined_text(calls: &[PolicyCall]) -> String {
     let mut joined = String::new();
-    for step in steps {
-        let PolicyCall::Feed(events) = step else {
+    for call in calls {
+        let PolicyCall::Feed(events) = call else {
             continue;
         };
         for event in events {
@@ -83,12 +83,12 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
             for second in borders.iter().filter(|second| *second >= first).step_by(5) {
                 let pieces = [&whole[..*first], &whole[*first..*second], &whole[*second..]];
                 let [one, two, three] = pieces.map(make);
-                let mut steps = [
+                let mut calls = [
                     PolicyCall::Feed(vec![one, two]),
                     PolicyCall::Feed(vec![three]),
                 ];
-                redact(&mut steps);
-                assert_eq!(joined_text(&steps), expected, "{first} {second}");
+                redact(&mut calls);
+                assert_eq!(joined_text(&calls), expected, "{first} {second}");
             }
         }
     }
@@ -97,16 +97,16 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
 #[test]
 fn pieces_keep_their_lengths() {
     let (one, two) = SECRET.split_at(9);
-    let mut steps = [
+    let mut calls = [
         PolicyCall::Feed(vec![text(one)]),
         PolicyCall::Feed(vec![text(two)]),
     ];
-    redact(&mut steps);
+    redact(&mut calls);
     let expected = [
         PolicyCall::Feed(vec![text(&"x".repeat(one.len()))]),
         PolicyCall::Feed(vec![text(&"x".repeat(two.len()))]),
     ];
-    assert_eq!(steps, expected);
+    assert_eq!(calls, expected);
 }
 
 #[test]
@@ -117,14 +117,14 @@ fn other_sources_and_retellings_do_not_mix() {
         ..text(piece)
     };
     // The beginning is void, and follows again.
-    let mut steps = [PolicyCall::Feed(vec![
+    let mut calls = [PolicyCall::Feed(vec![
         text("ghp_abc"),
         elsewhere(one),
         event(EventKind::Restarted(vec![0])),
         text("ghp_A1b2C3d4E5f6G7h8I9j0"),
         elsewhere(two),
     ])];
-    redact(&mut steps);
+    redact(&mut calls);
     let expected = [PolicyCall::Feed(vec![
         text("ghp_abc"),
         elsewhere(&"x".repeat(one.len())),
@@ -132,7 +132,7 @@ fn other_sources_and_retellings_do_not_mix() {
         text(&"x".repeat(24)),
         elsewhere(&"x".repeat(two.len())),
     ])];
-    assert_eq!(steps, expected);
+    assert_eq!(calls, expected);
 }
 
 #[test]
@@ -149,10 +149,10 @@ fn a_body_stays_json_of_the_same_length() {
         settings: String::new(),
         nested: false,
     };
-    let mut steps = [PolicyCall::Render(request)];
-    redact(&mut steps);
-    let [PolicyCall::Render(request)] = &steps else {
-        panic!("{steps:?}")
+    let mut calls = [PolicyCall::Render(request)];
+    redact(&mut calls);
+    let [PolicyCall::Render(request)] = &calls else {
+        panic!("{calls:?}")
     };
     let expected = r#"{"max_tokens": 100, "password": 1111, "api_keys": ["xxxx", "xx"], "tools": [{"password": {"type": "string"}}],
         "messages": [{"role": "user", "content": "it is xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\nbye \ud800"}],
@@ -192,9 +192,9 @@ fn what_stands_in_json_is_found_however_deep() {
         assert_eq!(overwrite(text, &find_secrets(text, None, DEPTH)), expected);
         // The same as the text of an answer, in pieces.
         let (one, two) = text.split_at(text.len() / 2);
-        let mut steps = [PolicyCall::Feed(vec![self::text(one), self::text(two)])];
-        redact(&mut steps);
-        assert_eq!(joined_text(&steps), expected);
+        let mut calls = [PolicyCall::Feed(vec![self::text(one), self::text(two)])];
+        redact(&mut calls);
+        assert_eq!(joined_text(&calls), expected);
     }
 }
 
@@ -220,7 +220,7 @@ fn every_text_of_a_tape_is_looked_at() {
         candidate: 1,
         extra: Some(format!("{{\"why\":\"{SECRET}\"}}")),
     };
-    let mut steps = [
+    let mut calls = [
         PolicyCall::Feed(vec![
             event(EventKind::Settled(problem())),
             event(EventKind::Picked(choice)),
@@ -229,8 +229,8 @@ fn every_text_of_a_tape_is_looked_at() {
         PolicyCall::Judged(outcome(), 1),
         PolicyCall::Finish(problem()),
     ];
-    redact(&mut steps);
-    let text = format!("{steps:?}");
+    redact(&mut calls);
+    let text = format!("{calls:?}");
     assert!(!text.contains("sk-proj"), "{text}");
     assert_eq!(text.matches(&"x".repeat(SECRET.len())).count(), 11);
 }

@@ -59,7 +59,7 @@ fn wrong_usage_and_failure_have_different_exit_codes() {
         (
             &["policy", "replay", &tape, "--policy", "shipped"],
             1,
-            "is no tape: line 1",
+            "is not a tape: line 1",
         ),
         (
             &["policy", "replay", &absent, "--policy", "shipped"],
