@@ -20,6 +20,7 @@ use airlock_codex::launch::Launch;
 use airlock_metrics::Metrics;
 use airlock_policy::Registry;
 use airlock_rehearsal as rehearsal;
+use airlock_server::config::ServerTurnLimits;
 use airlock_server::flow::Flow;
 use airlock_server::http::{self, HttpServer};
 
@@ -161,7 +162,13 @@ async fn serve(
     let codex = Codex::start(&config.codex, launch, tasks);
     let account = codex.account().clone();
     let router = {
-        let flow = Flow::new(&config.server, registry.rollout(), codex.clone(), tasks);
+        let flow = Flow::new(
+            &config.server,
+            turn_limits(config),
+            registry.rollout(),
+            codex.clone(),
+            tasks,
+        );
         http::router(
             &config.server,
             flow,
@@ -177,19 +184,34 @@ async fn serve(
         source,
     };
     let keep_alive = config.server.limits.keep_alive_timeout;
-    let bound = descriptors::connection_limit(
-        config.server.limits.connections,
-        DescriptorReserve {
-            children: config.codex.fleet.children,
-            own_turns: if config.server.rehearsal {
-                config.codex.limits.turns
-            } else {
-                0
-            },
-        },
-    );
+    let bound =
+        descriptors::connection_limit(config.server.limits.connections, descriptor_reserve(config));
     let server = http::serve(listener, router, keep_alive, bound, tasks).map_err(listen)?;
     Ok((server, account))
+}
+
+/// The limits of turns among Codex's settings that the server applies too.
+fn turn_limits(config: &Config) -> ServerTurnLimits {
+    let limits = &config.codex.limits;
+    ServerTurnLimits {
+        turns: limits.turns,
+        turn_timeout: limits.turn_timeout,
+        call_timeout: limits.call_timeout,
+        model_requests: limits.model_requests,
+        turn_buffer_bytes: limits.turn_buffer_bytes,
+    }
+}
+
+/// The file descriptors that are not for connections: of the children, and of the rehearsal's own turns.
+fn descriptor_reserve(config: &Config) -> DescriptorReserve {
+    DescriptorReserve {
+        children: config.codex.fleet.children,
+        own_turns: if config.server.rehearsal {
+            config.codex.limits.turns
+        } else {
+            0
+        },
+    }
 }
 
 /// Stops the tasks, and waits for their end at most [`STOP`].

@@ -70,7 +70,6 @@ const ATTEMPTS: usize = 3;
 pub struct Codex {
     fleet: Fleet,
     timeouts: TurnTimeouts,
-    limits: Arc<TurnLimits>,
     account: Account,
     tasks: Tasks,
 }
@@ -89,15 +88,9 @@ impl Codex {
                 call: limits.call_silence,
                 model: limits.model_wait,
             },
-            limits: Arc::new(limits.clone()),
             account,
             tasks: tasks.clone(),
         }
-    }
-
-    /// The configured limits of turns.
-    pub fn limits(&self) -> &Arc<TurnLimits> {
-        &self.limits
     }
 
     /// The login of this home.

@@ -58,6 +58,21 @@ pub struct ServerLimits {
     pub keep_alive_timeout: Duration,
 }
 
+/// Limits of turns that the server applies. They are settings of Codex, and the caller of `Flow::new` passes them.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerTurnLimits {
+    /// Turns that run at once.
+    pub turns: usize,
+    /// How long a turn may take.
+    pub turn_timeout: Duration,
+    /// How long a call to Codex may take.
+    pub call_timeout: Duration,
+    /// Requests to the model that a turn may make for one response to a client.
+    pub model_requests: usize,
+    /// Bytes of a turn's events that may be queued for a slow client.
+    pub turn_buffer_bytes: usize,
+}
+
 impl ServerConfig {
     /// The default settings, with this data folder.
     pub fn defaults(data_dir: PathBuf) -> Self {

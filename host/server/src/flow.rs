@@ -23,9 +23,8 @@ pub use self::plan::ParsedRequest;
 pub use self::pump::StreamPiece;
 pub use self::response_stream::ResponseStream;
 pub use self::run::{Continuation, FlowBody, FlowResponse};
-use crate::config::{ServerConfig, ServerLimits};
+use crate::config::{ServerConfig, ServerLimits, ServerTurnLimits};
 use airlock_base::task::Tasks;
-use airlock_codex::config::TurnLimits;
 use airlock_codex::{CLIENT_NAME, Codex, DEPTH_HEADER, FleetReport, ModelReport};
 use airlock_metrics::RequestMetrics;
 use airlock_policy::{Client, Recorder, Rollout, ShadowTally};
@@ -40,7 +39,7 @@ pub struct Flow {
     codex: Codex,
     admission: Arc<Admission>,
     limits: Arc<ServerLimits>,
-    turn_limits: Arc<TurnLimits>,
+    turn_limits: ServerTurnLimits,
     parked_turns: ParkedTurns,
     large_bodies: Arc<LargeBodyLimiter>,
     tasks: Tasks,
@@ -58,8 +57,14 @@ pub struct Caller {
 
 impl Flow {
     /// A flow over these releases and this Codex. Spawns the tasks that follow Codex's capacity and expire parked turns.
-    pub fn new(config: &ServerConfig, rollout: Rollout, codex: Codex, tasks: &Tasks) -> Self {
-        let admission = Arc::new(Admission::new(&config.limits, codex.limits().turns));
+    pub fn new(
+        config: &ServerConfig,
+        turn_limits: ServerTurnLimits,
+        rollout: Rollout,
+        codex: Codex,
+        tasks: &Tasks,
+    ) -> Self {
+        let admission = Arc::new(Admission::new(&config.limits, turn_limits.turns));
         let (followed, capacity, stopping) =
             (admission.clone(), codex.turn_capacity(), tasks.clone());
         tasks.spawn("capacity", async move {
@@ -68,7 +73,6 @@ impl Flow {
                 () = stopping.stopping() => {}
             }
         });
-        let turn_limits = codex.limits().clone();
         Self {
             parked_turns: ParkedTurns::new(&config.limits, tasks),
             rollout,

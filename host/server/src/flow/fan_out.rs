@@ -6,7 +6,6 @@ mod transcript; // the messages of one turn
 mod turn_starter; // starts its turns
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,10 +13,9 @@ use tokio::time::Instant;
 use self::buffer::CandidateBuffer;
 pub(super) use self::turn_starter::TurnStarter;
 use super::turn_set::{ANSWER, SettledTurn, TurnSet};
-use crate::config::ServerLimits;
+use crate::config::{ServerLimits, ServerTurnLimits};
 use airlock_base::clock;
 use airlock_codex::TurnOutcome;
-use airlock_codex::config::TurnLimits;
 use airlock_metrics::FanOutMetrics;
 use airlock_policy::{Fault, Session};
 use airlock_types::wit::{Brief, Choice, Ending, Event, EventKind, Outcome, Text, Verdict};
@@ -32,7 +30,7 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 pub(super) struct FanOut {
     /// None once no further turn can be requested.
     starter: Option<TurnStarter>,
-    limits: Arc<TurnLimits>,
+    limits: ServerTurnLimits,
     /// The answer is sent as it comes, and cannot be taken back.
     streaming: bool,
     candidates: u32,
@@ -60,9 +58,9 @@ enum FanOutStage {
 /// The progress of the turn that is shown.
 #[derive(Clone, Copy, Default)]
 struct ShownTurn {
-    /// It has text besides white space.
+    /// Whether the turn has text besides white space.
     has_text: bool,
-    /// Some of its text may have reached the client.
+    /// Whether some of its text may have reached the client.
     is_sent: bool,
 }
 
@@ -70,17 +68,17 @@ impl FanOut {
     /// Starts all candidates, with a permit of the starter for each brief and its model. Also returns the reply's first events.
     pub(super) fn begin(
         starter: TurnStarter,
-        (buffers, limits): (Arc<ServerLimits>, Arc<TurnLimits>),
+        (buffers, limits): (&ServerLimits, ServerTurnLimits),
         streaming: bool,
         briefs: Vec<(Brief, String)>,
         turns: &mut TurnSet,
     ) -> (Self, Vec<Event>) {
         let mut opened = Vec::with_capacity(briefs.len());
-        let buffer = CandidateBuffer::new(briefs.len(), &buffers, limits.turn_buffer_bytes);
+        let buffer = CandidateBuffer::new(briefs.len(), buffers, limits.turn_buffer_bytes);
         let permits = starter.permits.clone();
         for ((source, (brief, model)), permit) in (1..).zip(briefs).zip(permits) {
             opened.push(event(source, EventKind::Opened(model)));
-            starter.start(source, brief, permit, &limits, turns);
+            starter.start(source, brief, permit, limits, turns);
         }
         let candidates = u32::try_from(opened.len()).unwrap_or(u32::MAX);
         let fan_out = Self {
@@ -320,7 +318,7 @@ impl FanOut {
         let selection = brief.model.as_ref();
         let model = starter.codex.model_name(&starter.conversation, selection);
         pending.push(event(source, EventKind::Opened(model)));
-        starter.start(source, brief, permit, &self.limits, turns);
+        starter.start(source, brief, permit, self.limits, turns);
         Ok(())
     }
 

@@ -223,7 +223,7 @@ impl Flow {
         let briefs = admitted.briefs.into_iter().zip(admitted.models).collect();
         let (fan_out, opened) = FanOut::begin(
             starter,
-            (self.limits.clone(), self.turn_limits.clone()),
+            (&self.limits, self.turn_limits),
             admitted.streaming,
             briefs,
             &mut turns,

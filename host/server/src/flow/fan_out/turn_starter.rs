@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::config::ServerTurnLimits;
 use crate::flow::metered_turn::MeteredTurn;
 use crate::flow::turn_set::TurnSet;
 use airlock_base::wake_flag::WakeFlag;
-use airlock_codex::config::TurnLimits;
 use airlock_codex::{Codex, Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
 use airlock_types::wit::Brief;
@@ -29,7 +29,7 @@ impl TurnStarter {
         source: u32,
         brief: Brief,
         permit: Permit,
-        limits: &TurnLimits,
+        limits: ServerTurnLimits,
         turns: &mut TurnSet,
     ) {
         let context = TurnContext {
