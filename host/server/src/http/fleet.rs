@@ -15,10 +15,10 @@ use crate::flow::{Flow, Occupancy};
 use airlock_base::secrets::Secret;
 use airlock_codex::FleetReport;
 
-/// All homes.
+/// The homes of the gateway. An array in JSON, so that clients can read a gateway with several homes; Airlock has one so far.
 #[derive(Serialize)]
 struct FleetResponse {
-    homes: [HomeReport; 1],
+    homes: Vec<HomeReport>,
 }
 
 /// One home.
@@ -41,7 +41,7 @@ pub(super) fn routes(flow: Flow, key: Option<Arc<Secret>>) -> Router<AppState> {
 
 async fn list(State(flow): State<Flow>) -> Result<Response, HttpError> {
     let response = FleetResponse {
-        homes: [HomeReport {
+        homes: vec![HomeReport {
             name: "default",
             turns: flow.turns(),
             fleet: flow.fleet(),

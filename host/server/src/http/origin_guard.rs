@@ -141,7 +141,7 @@ fn named_host<B>(request: &Request<B>) -> Result<Option<Authority>, HttpError> {
     };
     // A name before an @ would look like another host.
     let Some(host) = host.filter(|host| !host.as_str().contains('@')) else {
-        return invalid("The request's Host is no host name.");
+        return invalid("The request's Host is not a host name.");
     };
     if target.is_some_and(|target| target != &host) {
         return invalid("The request's Host is not that of its URL.");

@@ -178,7 +178,7 @@ fn too_large() -> Failure {
     Failure::new(
         ProblemKind::Upstream,
         "candidate_too_large",
-        "a turn said more than the gateway keeps of one, or of all candidates together",
+        "a turn's output exceeds what the gateway keeps of one turn, or of all candidates together",
     )
 }
 
