@@ -35,7 +35,7 @@ fi
 target=$(rustc -vV | sed -n 's/^host: //p')
 title=airlock-$name-$target
 
-# Everything that a build could take from the machine: the time, the paths and the flags of whoever builds.
+# Everything that a build could take from the machine: the time, paths and compiler flags.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH AIRLOCK_COMMIT=$commit CARGO_INCREMENTAL=0 LC_ALL=C TZ=UTC
 unset CARGO_ENCODED_RUSTFLAGS CFLAGS
@@ -67,7 +67,7 @@ bill() { # FOLDER
         --override-filename "$title.cdx" --quiet
     mkdir -p "$1" && mv "$file" "$1/"
     git ls-files --others --exclude-standard -- 'host/*.cdx.json' 'guest/*.cdx.json' 'tests/*.cdx.json' | xargs -r rm
-    # A serial number is random, and says nothing.
+    # A serial number is random, and identifies nothing.
     python3 - "$1/$title.cdx.json" <<'PYTHON'
 import json, os, sys, time
 path = sys.argv[1]

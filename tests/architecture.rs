@@ -203,6 +203,15 @@ fn methods_of_codex_are_named_by_codexs_crates_alone() {
 }
 
 #[test]
+fn the_server_sees_no_settings_of_codex_or_policies() {
+    for (name, text) in files(&["host/server/src"], "rs") {
+        for settings in ["airlock_codex::config", "airlock_policy::config"] {
+            assert!(!text.contains(settings), "{name} names {settings}");
+        }
+    }
+}
+
+#[test]
 fn every_test_and_file_that_the_documents_name_exists() {
     let sources = files(&["host", "guest", "tests"], "rs");
     let mut documents = files(&["docs"], "md");
@@ -237,6 +246,17 @@ fn every_test_and_file_that_the_documents_name_exists() {
                 checked += 1;
             }
             let path = quoted.split(':').next().unwrap();
+            let is_source = quoted.ends_with(".rs") && !quoted.contains(['*', '{', ' ', '…']);
+            if is_source {
+                let suffix = format!("/{quoted}");
+                assert!(
+                    sources
+                        .iter()
+                        .any(|(name, _)| format!("/{name}").ends_with(&suffix)),
+                    "{document} names {quoted}, and no file's path ends so"
+                );
+                checked += 1;
+            }
             let rooted = ["host/", "guest/", "tests/", "docs/", "wit/", "deploy/"];
             let literal = !path.contains(['*', '{', '<', ' ', '…']) && !path.contains("NAME");
             if literal && rooted.iter().any(|folder| path.starts_with(folder)) {
@@ -249,4 +269,103 @@ fn every_test_and_file_that_the_documents_name_exists() {
         }
     }
     assert!(checked > 50, "{checked}");
+}
+
+/// The paths of a `use` tree, without its braces.
+fn use_paths(tree: &str) -> Vec<String> {
+    let Some((prefix, list)) = tree.split_once('{') else {
+        return vec![tree.to_owned()];
+    };
+    let list = list.trim_end().trim_end_matches('}');
+    let mut depth = 0;
+    let items = list.split(|it| {
+        depth += i32::from(it == '{') - i32::from(it == '}');
+        it == ',' && depth == 0
+    });
+    items
+        .flat_map(|item| use_paths(&format!("{}{}", prefix.trim(), item.trim())))
+        .collect()
+}
+
+/// The module of this crate that a path in `module` is in. None: of another crate.
+fn module_of(
+    path: &str,
+    module: &[String],
+    modules: &BTreeSet<Vec<String>>,
+) -> Option<Vec<String>> {
+    let mut found: Vec<String> = match path.split("::").next()? {
+        "crate" => Vec::new(),
+        "self" | "super" => module.to_vec(),
+        _ => return None,
+    };
+    for segment in path.split("::") {
+        match segment.trim() {
+            "crate" | "self" => {}
+            "super" => drop(found.pop()),
+            name => found.push(name.to_owned()),
+        }
+    }
+    while !modules.contains(&found) {
+        found.pop()?;
+    }
+    Some(found)
+}
+
+/// Which modules of a crate's production code each of them uses, besides its own descendants.
+fn module_uses(folder: &str) -> BTreeMap<Vec<String>, BTreeSet<Vec<String>>> {
+    let mut sources = BTreeMap::new();
+    for (name, text) in files(&[folder], "rs") {
+        let module = name.strip_prefix(folder).unwrap().trim_end_matches(".rs");
+        let module: Vec<String> = module.split('/').skip(1).map(str::to_owned).collect();
+        if !module.iter().any(|it| it == "tests" || it == "template") {
+            let root = ["lib", "main"].contains(&module[0].as_str());
+            sources.insert(if root { Vec::new() } else { module }, text);
+        }
+    }
+    let modules: BTreeSet<Vec<String>> = sources.keys().cloned().collect();
+    let uses = |(module, text): (Vec<String>, String)| {
+        let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let statements = production
+            .split('\n')
+            .map(|it| it.split("//").next().unwrap());
+        let statements = statements.collect::<Vec<&str>>().join("\n");
+        let trees = statements.split("use ").skip(1);
+        let trees = trees.filter_map(|it| it.split(';').next());
+        let paths = trees.flat_map(use_paths);
+        let used = paths.filter_map(|path| module_of(&path, &module, &modules));
+        let used = used.filter(|it| !it.starts_with(&module)).collect();
+        (module, used)
+    };
+    sources.into_iter().map(uses).collect()
+}
+
+#[test]
+fn no_modules_of_the_host_use_one_another_in_a_circle() {
+    for name in manifests().keys() {
+        let mut uses = module_uses(&format!("host/{name}/src"));
+        // What uses none of the rest, or is used by none of it, is in no circle.
+        loop {
+            let (left, rest) = (uses.len(), uses.keys().cloned().collect::<BTreeSet<_>>());
+            let used: BTreeSet<Vec<String>> = uses.values().flatten().cloned().collect();
+            uses.retain(|module, others| {
+                others.retain(|it| rest.contains(it));
+                !others.is_empty() && used.contains(module)
+            });
+            if uses.len() == left {
+                break;
+            }
+        }
+        let path = |module: &Vec<String>| [&["crate".to_owned()][..], module].concat().join("::");
+        let edges = uses.iter().flat_map(|(module, others)| {
+            others
+                .iter()
+                .map(move |it| format!("{} uses {}", path(module), path(it)))
+        });
+        let edges: Vec<String> = edges.collect();
+        assert!(
+            edges.is_empty(),
+            "host/{name} has a circle of modules:\n{}",
+            edges.join("\n")
+        );
+    }
 }
