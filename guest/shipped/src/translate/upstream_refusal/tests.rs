@@ -1,0 +1,109 @@
+//! The model's refusals.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+use crate::bindings::airlock::policy::types::ProblemKind;
+use crate::tools::ToolNotes;
+
+fn refusal(code: &str, param: Option<&str>, detail: &str) -> Problem {
+    Problem {
+        kind: ProblemKind::InvalidRequest,
+        code: Some(code.to_owned()),
+        message: format!("the model refused the request: {detail}"),
+        param: param.map(str::to_owned),
+        retry_after_seconds: None,
+    }
+}
+
+/// The fields of a request with two functions, the second of which is its fourth tool.
+fn fields(effort: Option<&str>) -> FieldMap {
+    let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| OfferedTool {
+        name: name.to_owned(),
+        index,
+        strict: None,
+    });
+    FieldMap::of(&PlanNotes {
+        effort: effort.map(str::to_owned),
+        tools: Some(ToolNotes {
+            offered: offered.to_vec(),
+            ..ToolNotes::default()
+        }),
+        ..PlanNotes::default()
+    })
+}
+
+#[test]
+fn fields_of_codexs_request_map_to_the_clients() {
+    let seen = upstream_name("look.up");
+    let bad = |name: &str| format!("Invalid schema for function '{name}': no.");
+    for (upstream, detail, field) in [
+        ("input[1].call_id", "No.", Some("messages")),
+        ("input", "No.", Some("messages")),
+        ("input[12].content[0].image_url", "No.", Some("messages")),
+        ("instructions", "No.", Some("messages")),
+        ("model", "No.", Some("model")),
+        ("reasoning.effort", "No.", Some("reasoning_effort")),
+        ("reasoning.summary", "No.", Some("reasoning.summary")),
+        ("reasoning.context", "No.", None),
+        (
+            "text.format.schema",
+            "No.",
+            Some("response_format.json_schema.schema"),
+        ),
+        ("text.format", "No.", Some("response_format")),
+        ("text.verbosity", "No.", None),
+        ("tool_choice", "No.", Some("tool_choice")),
+        ("tools[1].parameters", "No.", Some("tools")),
+        (
+            "tools[1].parameters",
+            &bad("weigh"),
+            Some("tools[0].function.parameters"),
+        ),
+        (
+            "tools[2].parameters.a",
+            &bad(&seen),
+            Some("tools[3].function.parameters"),
+        ),
+        ("tools[2].name", &bad(&seen), Some("tools[3].function.name")),
+        ("tools[2]", &bad(&seen), Some("tools[3].function")),
+        ("store", "No.", None),
+        ("inputs", "No.", None),
+        ("model.x", "No.", None),
+        ("client_metadata", "No.", None),
+    ] {
+        let refused = refusal(CODE, Some(upstream), detail);
+        let problem = fields(Some("reasoning_effort")).translate(refused);
+        assert_eq!(problem.param.as_deref(), field, "{upstream}");
+        let detail = format!("the model refused the request: {detail}");
+        let expected = match field {
+            Some(field) if field == upstream => format!("{field}: {detail}"),
+            Some(field) => format!(
+                "{field}: {detail} (`{upstream}` is a field of the request that the gateway made of it)"
+            ),
+            None => format!(
+                "{detail} (`{upstream}` is a field of the gateway's own request, and none of yours)"
+            ),
+        };
+        assert_eq!(problem.message, expected);
+    }
+}
+
+#[test]
+fn a_default_effort_is_not_attributed_to_the_client() {
+    let refused = || refusal(CODE, Some("reasoning.effort"), "No.");
+    assert_eq!(fields(None).translate(refused()).param, None);
+    let own = fields(Some("reasoning.effort")).translate(refused());
+    assert_eq!(own.param.as_deref(), Some("reasoning.effort"));
+    assert!(own.message.ends_with("No."), "{}", own.message);
+}
+
+#[test]
+fn other_problems_are_unchanged() {
+    for problem in [
+        refusal("unsupported_value", Some("input"), "No."),
+        refusal(CODE, None, "No."),
+    ] {
+        assert_eq!(fields(None).translate(problem.clone()), problem);
+    }
+}
