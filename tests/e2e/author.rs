@@ -257,7 +257,7 @@ async fn a_check_names_the_parameters_that_a_policy_does_not_honour() -> Result<
 }
 
 #[tokio::test]
-async fn a_project_that_does_not_compile_is_said_so_in_the_compilers_words() -> Result<()> {
+async fn a_project_that_does_not_compile_is_reported_with_the_compilers_output() -> Result<()> {
     let projects = AuthorProjects::new()?;
     // A name of its own: tests run at the same time, in one target folder.
     let project = projects.project("a-broken", "admit").await?;

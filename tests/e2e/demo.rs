@@ -107,7 +107,7 @@ async fn control_c_leaves_and_stops_every_turn() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_the_gateway_refuses_is_said_and_help_teaches() -> Result<()> {
+async fn a_refusal_is_printed_and_help_explains() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;
     let mut refused = asking(&[], &gateway)?;

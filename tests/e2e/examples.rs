@@ -207,7 +207,7 @@ fn build(folder: &Path, stamp: &str) -> Result<std::path::PathBuf> {
 }
 
 #[tokio::test]
-async fn a_stamp_is_on_all_that_a_build_says() -> Result<()> {
+async fn a_stamp_is_on_all_output_of_a_build() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let policy = build(folder.path(), "PROOF-0042")?;
     let script = Script::new().when("fails", |turn| {
@@ -235,7 +235,7 @@ async fn a_stamp_is_on_all_that_a_build_says() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_stamping_policy_misbehaves_where_the_request_says() -> Result<()> {
+async fn a_stamping_policy_misbehaves_where_the_request_requires() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let policy = build(folder.path(), "STAMP-0001")?;
     let (_fake, gateway) = serve(policy, Script::new()).await?;

@@ -186,7 +186,7 @@ fn killed_at_first(fake: &FakeCodex, times: usize) -> Result<std::path::PathBuf>
 }
 
 #[tokio::test]
-async fn a_codex_that_is_killed_as_it_says_its_version_is_started_again() -> Result<()> {
+async fn a_codex_that_is_killed_as_it_prints_its_version_is_started_again() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::with().over(killed_at_first(&fake, 1)?).await?;
     assert_eq!(gateway.client().ask("hi").await?, "You said: hi");

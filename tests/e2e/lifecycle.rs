@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 #[tokio::test]
-async fn without_codex_it_serves_and_says_what_to_do() -> Result<()> {
+async fn without_codex_the_gateway_serves_and_reports_what_to_do() -> Result<()> {
     let gateway = Gateway::with()
         .over(PathBuf::from("/nonexistent/codex"))
         .await?;

@@ -194,7 +194,7 @@ async fn a_turn_over_two_requests_is_one_and_its_tokens_are_counted_once() -> Re
 }
 
 #[tokio::test]
-async fn nothing_that_a_client_says_becomes_a_label() -> Result<()> {
+async fn no_text_of_a_client_becomes_a_label() -> Result<()> {
     const SECRET: &str = "sk-secret-of-a-client";
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::with().administered().over_fake(&fake).await?;

@@ -39,7 +39,7 @@ fn is_refusal(reply: &Reply) {
 }
 
 #[tokio::test]
-async fn a_codex_that_says_more_is_used() -> Result<()> {
+async fn a_codex_with_a_larger_protocol_is_used() -> Result<()> {
     let script = Script::new().protocol(|protocol| {
         protocol.set_field("thread/start", "params", "mood", "string?");
         protocol.set_field("thread/start", "result", "mood", "string");
@@ -71,7 +71,7 @@ async fn a_method_that_is_gone_refuses() -> Result<()> {
 }
 
 #[tokio::test]
-async fn fields_that_are_gone_or_another_refuse_and_the_log_says_all() -> Result<()> {
+async fn fields_that_are_gone_or_another_refuse_and_the_log_lists_all() -> Result<()> {
     let script = Script::new().protocol(|protocol| {
         protocol.remove_field("thread/start", "params", "environments");
         protocol.set_field(
@@ -198,8 +198,8 @@ async fn doctor_shows_the_comparison() -> Result<()> {
         data,
         "--protocol",
     ];
-    let said = gateway.command(&doctor).await?;
-    assert_eq!(said.code, Some(1), "{}{}", said.out, said.err);
+    let output = gateway.command(&doctor).await?;
+    assert_eq!(output.code, Some(1), "{}{}", output.out, output.err);
     for line in [
         "ok        turn/completed",
         "ok        rawResponse/completed",
@@ -208,9 +208,9 @@ async fn doctor_shows_the_comparison() -> Result<()> {
         "added     thread/start params mood",
     ] {
         assert!(
-            said.out.lines().any(|found| found == line),
+            output.out.lines().any(|found| found == line),
             "no {line:?} in\n{}",
-            said.out
+            output.out
         );
     }
     for words in [
@@ -218,19 +218,23 @@ async fn doctor_shows_the_comparison() -> Result<()> {
         "Codex 0.999.0 against 0.169.0",
         "does not fit",
     ] {
-        assert!(said.out.contains(words), "no {words:?} in\n{}", said.out);
+        assert!(
+            output.out.contains(words),
+            "no {words:?} in\n{}",
+            output.out
+        );
     }
 
-    let said = gateway
+    let output = gateway
         .command(&[&doctor[..], &["--json"]].concat())
         .await?;
-    let report: Value = serde_json::from_str(&said.out)?;
-    assert_eq!((said.code, &report["fits"]), (Some(1), &json!(false)));
+    let report: Value = serde_json::from_str(&output.out)?;
+    assert_eq!((output.code, &report["fits"]), (Some(1), &json!(false)));
 
-    let said = gateway.command(&doctor[..5]).await?;
-    let line = said.out.lines().find(|line| line.contains("protocol "));
+    let output = gateway.command(&doctor[..5]).await?;
+    let line = output.out.lines().find(|line| line.contains("protocol "));
     let line = line.unwrap_or_default();
-    assert!(line.starts_with("fail  protocol"), "{}", said.out);
+    assert!(line.starts_with("fail  protocol"), "{}", output.out);
     assert!(line.contains("airlock codex install"), "{line}");
 
     let codex = of(&fitting);
@@ -242,12 +246,14 @@ async fn doctor_shows_the_comparison() -> Result<()> {
         data,
         "--protocol",
     ];
-    let said = gateway.command(&doctor).await?;
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let output = gateway.command(&doctor).await?;
+    assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
     assert!(
-        said.out.contains("0 added, 0 missing or another: it fits"),
+        output
+            .out
+            .contains("0 added, 0 missing or another: it fits"),
         "{}",
-        said.out
+        output.out
     );
     Ok(())
 }

@@ -49,9 +49,9 @@ pub struct Gateway {
 pub struct CommandOutput {
     /// The exit code, or `None` if a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output.
+    /// The standard output of the command.
     pub out: String,
-    /// Its standard error.
+    /// The standard error of the command.
     pub err: String,
 }
 
@@ -88,12 +88,12 @@ impl Gateway {
         self.address
     }
 
-    /// Its Codex home.
+    /// The Codex home of the gateway.
     pub fn codex_home(&self) -> PathBuf {
         self.data.join("codex-home")
     }
 
-    /// Its data directory.
+    /// The data directory of the gateway.
     pub fn data_dir(&self) -> &Path {
         &self.data
     }
@@ -125,17 +125,17 @@ impl Gateway {
         Admin::new(&self.client)
     }
 
-    /// Its folder of policy files.
+    /// The folder of policy files.
     pub fn policies_folder(&self) -> PathBuf {
         self.data.join("policies")
     }
 
-    /// Its process ID.
+    /// The process ID of the gateway.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Its log so far. Log lines are written asynchronously but in order, so a request with a unique path is sent first,
+    /// The gateway's log so far. Log lines are written asynchronously but in order, so a request with a unique path is sent first,
     /// and its line awaited.
     pub async fn log(&self) -> Result<String> {
         let mark = format!("/mark-{}", MARKS.fetch_add(1, Ordering::Relaxed));

@@ -34,7 +34,7 @@ fn text(script: &[Value], kind: &str) -> String {
 }
 
 #[test]
-fn it_says_that_it_is_a_rehearsal_and_repeats_what_was_said_last() {
+fn an_answer_states_that_it_is_a_rehearsal_and_quotes_the_last_message() {
     let received = text(&script(&request()), "response.output_text.delta");
     assert!(received.contains("rehearsal"), "{received}");
     assert!(received.contains("2 earlier messages"), "{received}");

@@ -9,12 +9,12 @@ async fn operators_type_it() -> Result<()> {
     put_critique(&gateway)?;
     put_hostile(&gateway)?;
     let typed = async |arguments: &[&str]| {
-        let said = gateway.command(arguments).await?;
+        let output = gateway.command(arguments).await?;
         ensure!(
-            said.code == Some(0) && said.err.is_empty(),
-            "{arguments:?}: {said:?}"
+            output.code == Some(0) && output.err.is_empty(),
+            "{arguments:?}: {output:?}"
         );
-        anyhow::Ok(said.out)
+        anyhow::Ok(output.out)
     };
     let out = typed(&["policy", "activate", "critique"]).await?;
     assert!(out.starts_with("Active: release 2, critique@"), "{out}");
@@ -69,27 +69,27 @@ async fn operators_type_it() -> Result<()> {
             "from 0 to 100",
         ),
     ] {
-        let said = gateway.command(arguments).await?;
-        assert_eq!(said.code, Some(code), "{arguments:?}: {said:?}");
-        assert!(said.err.contains(words), "{arguments:?}: {said:?}");
+        let output = gateway.command(arguments).await?;
+        assert_eq!(output.code, Some(code), "{arguments:?}: {output:?}");
+        assert!(output.err.contains(words), "{arguments:?}: {output:?}");
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn a_command_that_reaches_no_gateway_says_why() -> Result<()> {
+async fn a_command_that_reaches_no_gateway_prints_the_reason() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let mut gateway = Gateway::over_fake(&fake).await?;
-    let said = gateway.command(&["policy", "list"]).await?;
-    assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("AIRLOCK_ADMIN_KEY"), "{said:?}");
+    let output = gateway.command(&["policy", "list"]).await?;
+    assert_eq!(output.code, Some(2), "{output:?}");
+    assert!(output.err.contains("AIRLOCK_ADMIN_KEY"), "{output:?}");
     drop(gateway);
 
     gateway = keyed().over_fake(&fake).await?;
     gateway.signal(rustix::process::Signal::TERM);
     gateway.ended().await?;
-    let said = gateway.command(&["policy", "list"]).await?;
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("no gateway listens on"), "{said:?}");
+    let output = gateway.command(&["policy", "list"]).await?;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    assert!(output.err.contains("no gateway listens on"), "{output:?}");
     Ok(())
 }

@@ -35,7 +35,7 @@ async fn a_codex_that_ends_as_it_starts_is_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_codex_that_hangs_before_it_says_its_version_is_named() -> Result<()> {
+async fn a_codex_that_hangs_before_it_prints_its_version_is_named() -> Result<()> {
     let setup = Setup::without_codex()?;
     let codex = setup.folder.path().join("codex");
     fs::write(&codex, "#!/bin/sh\nexec sleep 1000\n")?;

@@ -26,7 +26,7 @@ fn login(setup: &Setup, fake: &FakeCodex) -> String {
 }
 
 #[tokio::test]
-async fn whoever_is_not_signed_in_is_sent_to_airlock_login_everywhere() -> Result<()> {
+async fn a_missing_login_is_reported_with_airlock_login_everywhere() -> Result<()> {
     let fake = signed_out()?;
     let setup = Setup::over(&fake.binary())?;
     let file = setup.home().join(".codex/auth.json");

@@ -122,7 +122,7 @@ async fn as_many_candidates_as_turns_leave_room_for_the_synthesis() -> Result<()
 }
 
 #[tokio::test]
-async fn a_candidate_that_says_too_much_ends_alone() -> Result<()> {
+async fn a_candidate_with_too_much_output_ends_alone() -> Result<()> {
     let script = Script::new()
         .when(DRAFT, |turn| turn.text("the answer"))
         .when_instructed(&angle(2), |turn| turn.burst(100, 100).hang())
@@ -153,7 +153,7 @@ async fn a_candidate_that_says_too_much_ends_alone() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_fan_out_that_says_too_much_loses_who_goes_over() -> Result<()> {
+async fn a_fan_out_with_too_much_output_loses_the_candidate_that_exceeds_the_limit() -> Result<()> {
     let gates: [Gate; 3] = std::array::from_fn(|_| Gate::new());
     let [second, third, more] = &gates;
     let script = Script::new()

@@ -179,7 +179,7 @@ async fn a_synthesis_that_fails_before_its_first_word_gives_way_to_the_best_cand
 }
 
 #[tokio::test]
-async fn a_synthesis_that_says_nothing_gives_way_too() -> Result<()> {
+async fn a_synthesis_without_text_gives_way_too() -> Result<()> {
     let fake = FakeCodex::start(drafts(2, |turn| turn))?;
     let gateway = Gateway::over_fake(&fake).await?;
     let expected = json!({"strategy": "merge", "candidate": 1, "fallback": true});

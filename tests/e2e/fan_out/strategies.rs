@@ -62,7 +62,7 @@ async fn merge_gives_a_turn_of_its_own_the_conversation_and_the_candidates() -> 
 }
 
 #[tokio::test]
-async fn judge_picks_the_best_and_says_why() -> Result<()> {
+async fn judge_picks_the_best_and_gives_reasons() -> Result<()> {
     let verdict = json!({"best": "A", "reasons": "It is the clearest."}).to_string();
     let fake = FakeCodex::start(drafts(3, |turn| turn.text(&verdict)))?;
     let gateway = Gateway::over_fake(&fake).await?;

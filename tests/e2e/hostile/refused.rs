@@ -123,7 +123,7 @@ async fn what_cannot_serve_is_refused_with_the_reason() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_is_said_beside_a_good_policy_is_honoured() -> Result<()> {
+async fn settings_beside_a_good_policy_are_honoured() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let component = stamped("STAMP-0003")?;
     let beside = format!(

@@ -182,7 +182,7 @@ async fn a_model_that_fails_in_the_middle_is_a_frame() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_model_that_stops_short_has_said_what_it_said() -> Result<()> {
+async fn a_model_that_stops_short_keeps_its_text() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     for (reason, expected) in [

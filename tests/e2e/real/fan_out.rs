@@ -239,7 +239,7 @@ async fn a_quorum_closes_the_connections_of_the_rest() -> Result<()> {
 }
 
 #[tokio::test]
-async fn what_candidates_ask_says_where_it_comes_from() -> Result<()> {
+async fn requests_of_candidates_have_the_header_of_their_depth() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     gateway.client().fan_out(2, by("first")).await?;

@@ -29,17 +29,17 @@ async fn the_real_codex_speaks_the_protocol_that_we_use() -> Result<()> {
         "--data-dir",
         &data,
     ];
-    let said = gateway.command(&doctor).await?;
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
+    let output = gateway.command(&doctor).await?;
+    assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
     assert!(
-        said.out.contains("0 missing or another: it fits"),
+        output.out.contains("0 missing or another: it fits"),
         "{}",
-        said.out
+        output.out
     );
     assert!(
-        said.out.contains("ok        account/login/start"),
+        output.out.contains("ok        account/login/start"),
         "{}",
-        said.out
+        output.out
     );
     Ok(())
 }

@@ -17,7 +17,7 @@ fn request(content: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_rehearsal_needs_no_account_and_says_what_it_is() -> Result<()> {
+async fn a_rehearsal_needs_no_account_and_states_what_it_is() -> Result<()> {
     let gateway = rehearsal().await?;
     let reply = gateway.client().chat(json!({"model": "default"})).await?;
     assert_eq!(reply.status, 200, "{}", reply.body);

@@ -17,7 +17,7 @@ async fn supports_tools(gateway: &Gateway) -> Result<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn the_list_says_which_models_take_tools() -> Result<()> {
+async fn the_list_shows_which_models_take_tools() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;
     let supported = supports_tools(&gateway).await?;

@@ -47,9 +47,9 @@ pub struct FanOut {
 pub struct Tab {
     /// The model that was requested.
     pub model: String,
-    /// Its text deltas, concatenated.
+    /// The text deltas, concatenated.
     pub pieces: String,
-    /// Its ending. `None` only if the stream failed before.
+    /// The tab's ending. `None` only if the stream failed before.
     pub end: Option<TabEnd>,
 }
 

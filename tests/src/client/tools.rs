@@ -48,9 +48,9 @@ pub struct ToolCall {
 pub struct Completion {
     /// The message as a client stores it: as received, or as an SDK assembles it from a stream.
     pub message: Value,
-    /// Its text, or an empty string.
+    /// The text, or an empty string.
     pub text: String,
-    /// Its calls, in order.
+    /// The calls, in order.
     pub calls: Vec<ToolCall>,
     /// The finish reason.
     pub finish_reason: String,
@@ -141,7 +141,7 @@ impl Completion {
         completion.check()
     }
 
-    /// Its only call.
+    /// The only call.
     pub fn call(&self) -> Result<&ToolCall> {
         match self.calls.as_slice() {
             [call] => Ok(call),

@@ -16,11 +16,11 @@ use serde::{Deserialize, Serialize};
 pub struct Hello {
     /// The process ID.
     pub pid: u32,
-    /// Its arguments, without the relay's own.
+    /// The program's arguments, without the relay's own.
     pub arguments: Vec<String>,
-    /// Its environment.
+    /// The program's environment.
     pub environment: BTreeMap<String, String>,
-    /// Its working directory.
+    /// The program's working directory.
     pub folder: String,
 }
 

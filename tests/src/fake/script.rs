@@ -13,7 +13,7 @@ pub struct Script {
     pub(super) version: String,
     pub(super) stubborn: bool,
     pub(super) bundled: bool,
-    /// Its protocol. `None`: it cannot generate a schema.
+    /// Codex's protocol. `None`: this Codex cannot generate a schema.
     pub(super) protocol: Option<Protocol>,
     pub(super) models: Vec<Value>,
     answers: HashMap<String, ResponseQueue>,
@@ -25,11 +25,11 @@ pub struct Script {
 /// Selects turns.
 #[derive(Clone, Debug)]
 enum TurnMatcher {
-    /// Its input contains this.
+    /// The turn's input contains this.
     Input(String),
-    /// Its thread's instructions contain this.
+    /// The instructions of the turn's thread contain this.
     Instructions(String),
-    /// Its thread's model is this.
+    /// The model of the turn's thread is this.
     Model(String),
 }
 
@@ -114,7 +114,7 @@ impl Script {
         self
     }
 
-    /// It exits neither at the end of its input nor on SIGTERM.
+    /// The process exits neither at the end of its input nor on SIGTERM.
     #[must_use]
     pub fn stubborn(mut self) -> Self {
         self.stubborn = true;

@@ -21,7 +21,7 @@ pub(super) struct Thread {
     pub(super) running: Option<Running>,
     /// The text of the last injected message of the user.
     pub(super) injected_text: String,
-    /// Its base instructions.
+    /// The base instructions.
     pub(super) instructions: String,
     pub(super) model: String,
     /// Names of its dynamic tools.

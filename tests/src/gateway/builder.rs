@@ -45,7 +45,7 @@ pub struct GatewayBuilder {
 pub struct StartRefusal {
     /// The exit code.
     pub code: Option<i32>,
-    /// Its standard error.
+    /// The standard error of the process.
     pub log: String,
 }
 
@@ -121,7 +121,7 @@ impl GatewayBuilder {
         self
     }
 
-    /// Its data directory, in place of a temporary one.
+    /// The data directory of the gateway, in place of a temporary one.
     #[must_use]
     pub fn data_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.data = Some(folder.into());

@@ -33,7 +33,7 @@ impl SignInHome {
         Ok(Self { folder, origin })
     }
 
-    /// Its folder.
+    /// The folder of the home.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

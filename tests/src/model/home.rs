@@ -52,7 +52,7 @@ stream_max_retries = {retries}
         Ok(Self { folder })
     }
 
-    /// Its folder.
+    /// The folder of the home.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }

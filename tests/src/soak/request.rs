@@ -49,7 +49,7 @@ pub enum Outcome {
     Answered,
     /// With an error in the requested form.
     Failed,
-    /// Its client disconnected.
+    /// The client disconnected.
     Left,
 }
 

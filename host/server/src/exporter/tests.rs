@@ -47,9 +47,9 @@ fn requests_are_counted_by_route_outcome_and_release() {
     let metrics = Metrics::default();
     let seven = metrics.release(7);
     for (status, whole) in [(Some(200), true), (Some(200), true), (Some(503), true)] {
-        let trail = metrics.request(CHAT);
-        trail.served_by(&seven);
-        trail.finished(status, whole);
+        let request_metrics = metrics.request(CHAT);
+        request_metrics.served_by(&seven);
+        request_metrics.finished(status, whole);
     }
     metrics.request("/v1/models/a").finished(Some(401), true);
     for path in ["/api/codex/status", "/api/codex/login"] {
@@ -97,11 +97,11 @@ fn requests_are_counted_by_route_outcome_and_release() {
 fn forgotten_releases_are_not_exported() {
     let metrics = Metrics::default();
     for number in 1..=300 {
-        let meter = metrics.release(number);
-        meter.loaded();
-        meter.failed(Some("trap"));
-        meter.failed(None);
-        meter.chosen_as_canary();
+        let release_metrics = metrics.release(number);
+        release_metrics.loaded();
+        release_metrics.failed(Some("trap"));
+        release_metrics.failed(None);
+        release_metrics.chosen_as_canary();
     }
     metrics.retain(|number| number > 200);
     metrics.release(300).freed();
@@ -122,10 +122,10 @@ fn a_release_number_is_exported_with_its_name_version_and_digest() {
     let long = "9.".repeat(500);
     let versions = ["1.2", "a\"b\n\\c", long.as_str(), "gone"];
     for (number, version) in (1..).zip(versions) {
-        let meter = metrics.release(number);
-        meter.identify("redact", version, &"0123456789abcdef".repeat(4));
+        let release_metrics = metrics.release(number);
+        release_metrics.identify("redact", version, &"0123456789abcdef".repeat(4));
         // It is loaded once more.
-        meter.identify("other", "0", "0");
+        release_metrics.identify("other", "0", "0");
     }
     metrics.release(5);
     metrics.retain(|number| number != 4);
@@ -179,9 +179,9 @@ fn times_are_counted_in_buckets() {
             .feed
             .observe(Duration::from_micros(micros));
     }
-    let trail = metrics.request(CHAT);
-    let open = trail.open();
-    trail.first_token();
+    let request_metrics = metrics.request(CHAT);
+    let open = request_metrics.open();
+    request_metrics.first_token();
     let during = text(&metrics);
     assert!(has(&during, "airlock_open_streams 1"), "{during}");
     drop(open);
@@ -255,12 +255,12 @@ fn overhead_is_observed_for_completions_that_reached_codex() {
 #[test]
 fn queue_time_and_frames_are_counted() {
     let metrics = Metrics::default();
-    let trail = metrics.request(CHAT);
+    let request_metrics = metrics.request(CHAT);
     for waited in [0, 700, 90_000] {
-        trail.queued(Duration::from_millis(waited));
+        request_metrics.queued(Duration::from_millis(waited));
     }
-    trail.sent(3);
-    trail.sent(2);
+    request_metrics.sent(3);
+    request_metrics.sent(2);
     assert_has(
         &metrics,
         &[
@@ -277,9 +277,9 @@ fn queue_time_and_frames_are_counted() {
 #[test]
 fn tokens_are_counted_by_turn_and_by_kind() {
     let metrics = Metrics::default();
-    let trail = metrics.request(CHAT);
+    let request_metrics = metrics.request(CHAT);
     for input in [1_000, 70_000_000] {
-        trail.request_turn().record_usage(TokenCounts {
+        request_metrics.request_turn().record_usage(TokenCounts {
             input,
             cached: 600,
             output: 20,
@@ -306,8 +306,8 @@ fn tokens_are_counted_by_turn_and_by_kind() {
 #[test]
 fn each_candidate_is_counted_once() {
     let metrics = Metrics::default();
-    let trail = metrics.request(CHAT);
-    let mut fan_out = trail.fanned_out(5);
+    let request_metrics = metrics.request(CHAT);
+    let mut fan_out = request_metrics.fanned_out(5);
     fan_out.settled(true);
     fan_out.settled(true);
     fan_out.settled(false);
@@ -317,11 +317,11 @@ fn each_candidate_is_counted_once() {
     fan_out.answered(Instant::now());
     drop(fan_out);
     // The client leaves.
-    let mut fan_out = trail.fanned_out(3);
+    let mut fan_out = request_metrics.fanned_out(3);
     fan_out.settled(true);
     drop(fan_out);
     // There is no answer.
-    trail.fanned_out(2).gave_up();
+    request_metrics.fanned_out(2).gave_up();
     assert_has(
         &metrics,
         &[
@@ -341,18 +341,18 @@ fn each_candidate_is_counted_once() {
 #[test]
 fn a_synthesis_is_timed_however_it_ends() {
     let metrics = Metrics::default();
-    let trail = metrics.request(CHAT);
+    let request_metrics = metrics.request(CHAT);
     // The client leaves, or the policy fails.
-    trail.fanned_out(2).decided();
+    request_metrics.fanned_out(2).decided();
     // The panel gives up what it has begun.
-    let mut fan_out = trail.fanned_out(2);
+    let mut fan_out = request_metrics.fanned_out(2);
     fan_out.decided();
     fan_out.gave_up();
     drop(fan_out);
     assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
     // Nothing was begun.
-    trail.fanned_out(2).gave_up();
-    drop(trail.fanned_out(2));
+    request_metrics.fanned_out(2).gave_up();
+    drop(request_metrics.fanned_out(2));
     assert_has(&metrics, &["airlock_synthesis_seconds_count 2"]);
 }
 

@@ -40,9 +40,9 @@ pub struct ParsedRequest {
 /// A request that the policy has rendered.
 pub(super) struct PlannedRequest {
     pub(super) session: Session,
-    /// Its body is empty now.
+    /// The client's request, without its body.
     pub(super) request: Request,
-    /// Its model, instructions, history and tools are in the conversation.
+    /// The model, instructions, history and tools are in the conversation.
     pub(super) plan: Plan,
     pub(super) conversation: Conversation,
     pub(super) metrics: RequestMetrics,

@@ -1,6 +1,6 @@
 //! The pump: the loop that feeds the events of a request's turns to the policy and returns the policy's frames.
 //!
-//! It is a value, not a task: its owner polls it. Dropping it drops the session and the turns, which interrupts them.
+//! The pump is a value, not a task: its owner polls it. Dropping it drops the session and the turns, which interrupts them.
 
 mod absorb; // new events, for the reply and the panel
 mod first_token; // the time to the first token

@@ -49,11 +49,11 @@ pub(super) struct BodyReader {
 
 /// Why a body was not read.
 enum BodyError {
-    /// It is larger than the limit.
+    /// The body is larger than the limit.
     TooLarge,
     /// The client closed the connection.
     Broken,
-    /// It arrived too slowly.
+    /// The body arrived too slowly.
     Slow,
     /// Others needed its memory, and it arrived the most slowly.
     Evicted,

@@ -12,7 +12,7 @@ use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest};
 /// Lists the parameters that are not honoured.
 const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
 
-/// Says how the turn that waited for the request's tool results continued.
+/// Reports how the turn that waited for the request's tool results continued.
 const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
 
 /// The name of this route's dialect for policies.

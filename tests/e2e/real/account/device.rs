@@ -180,27 +180,27 @@ async fn the_terminal_signs_in_and_out_with_a_gateway_and_without() -> Result<()
     issuer.codes(Approval::Approved);
     let home = SignInHome::new(&issuer)?;
     let gateway = home.over_real().await?;
-    let said = gateway.command(&["login"]).await?;
-    assert_eq!(said.code, Some(0), "{said:?}");
+    let output = gateway.command(&["login"]).await?;
+    assert_eq!(output.code, Some(0), "{output:?}");
     assert!(
-        said.out.contains(USER_CODE) && said.out.contains("Signed in: chatgpt, plus"),
-        "{said:?}"
+        output.out.contains(USER_CODE) && output.out.contains("Signed in: chatgpt, plus"),
+        "{output:?}"
     );
     // None of Codex's log lines, which name our files.
     let waiting = "waiting until the code is typed and the sign-in is approved\n";
-    assert_eq!(said.err, waiting);
+    assert_eq!(output.err, waiting);
     let seen = status(&gateway, "a login", |it| {
         it["logged_in"] == true && it["models"] != json!([])
     })
     .await?;
     let version = seen["version"].as_str().unwrap_or("no version");
-    let said = gateway.command(&["status"]).await?;
+    let output = gateway.command(&["status"]).await?;
     assert!(
-        said.out.contains("ChatGPT, plan plus") && said.out.contains(version),
-        "{said:?}"
+        output.out.contains("ChatGPT, plan plus") && output.out.contains(version),
+        "{output:?}"
     );
-    let said = gateway.command(&["logout"]).await?;
-    assert!(said.out.contains("Signed out."), "{said:?}");
+    let output = gateway.command(&["logout"]).await?;
+    assert!(output.out.contains("Signed out."), "{output:?}");
     assert!(!home.login().exists());
     Ok(())
 }

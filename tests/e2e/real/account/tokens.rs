@@ -108,7 +108,7 @@ async fn a_command_gives_tokens_at_the_start_and_renews_them_once_for_all() -> R
 }
 
 #[tokio::test]
-async fn what_cannot_be_renewed_ends_the_turn_and_says_why() -> Result<()> {
+async fn a_token_that_cannot_be_renewed_ends_the_turn_with_the_reason() -> Result<()> {
     for (then, needle) in [
         ("exit 3".to_owned(), "failed"),
         ("echo '{}'".to_owned(), "no token"),

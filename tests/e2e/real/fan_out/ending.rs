@@ -63,7 +63,7 @@ async fn a_conversation_that_does_not_fit_is_a_400_without_a_retry() -> Result<(
 }
 
 #[tokio::test]
-async fn a_rate_limit_of_all_says_when_to_come_back() -> Result<()> {
+async fn a_rate_limit_of_all_candidates_has_retry_after() -> Result<()> {
     let model = ScriptedModel::start().await?;
     model.otherwise(ModelAnswer::status(429, "rate_limit_exceeded"));
     let gateway = Gateway::over_real(&model).await?;

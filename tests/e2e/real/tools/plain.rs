@@ -64,7 +64,7 @@ fn has_additional_tools(body: &serde_json::Value) -> bool {
 }
 
 #[tokio::test]
-async fn the_list_says_that_such_a_model_takes_tools() -> Result<()> {
+async fn the_list_shows_that_such_a_model_takes_tools() -> Result<()> {
     let model = ScriptedModel::start().await?;
     let gateway = Gateway::over_real(&model).await?;
     let list = gateway.client().get("/v1/models").await?.body;

@@ -73,7 +73,7 @@ impl Contender {
         !matches!(self, Self::Pipe(_))
     }
 
-    /// Its process ID and address.
+    /// The process ID and address.
     pub(super) fn server(&self) -> Option<(u32, SocketAddr)> {
         match self {
             Self::Pipe(_) => None,

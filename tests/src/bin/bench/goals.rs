@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_measured_is_said() {
+    fn a_value_that_was_not_measured_is_reported() {
         let goal = goal("idle", "/idle", "MiB", Under(32.0));
         let row = |figures: Value| goal.row(&figures);
         assert!(row(json!({})).ends_with("- MiB       under 32: not measured"));

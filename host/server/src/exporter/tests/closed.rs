@@ -116,9 +116,9 @@ fn no_label_grows_with_client_input() {
                 format!("/api/codex/{round}-{number}"),
                 format!("/{round}/{number}?key=sk-secret"),
             ] {
-                let trail = metrics.request(&path);
-                trail.served_by(&release);
-                trail.finished(Some(200 + number), number % 2 == 0);
+                let request_metrics = metrics.request(&path);
+                request_metrics.served_by(&release);
+                request_metrics.finished(Some(200 + number), number % 2 == 0);
             }
         }
         let text = text(&metrics);

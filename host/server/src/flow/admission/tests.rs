@@ -24,8 +24,8 @@ fn admission(turns: usize, queue: usize, queue_wait: Duration) -> Admission {
 
 /// Permits of a request whose metrics are ignored.
 async fn permits(admission: &Admission, wanted: usize) -> Result<Vec<Permit>, Failure> {
-    let trail = Metrics::default().request(CHAT);
-    admission.permits(wanted, &trail).await
+    let request_metrics = Metrics::default().request(CHAT);
+    admission.permits(wanted, &request_metrics).await
 }
 
 #[tokio::test]
@@ -86,15 +86,15 @@ async fn the_queue_reports_how_long_its_first_has_waited() {
 async fn queue_time_is_counted_for_requests_that_leave_too() {
     let admission = admission(1, 1, Duration::from_secs(60));
     let metrics = Metrics::default();
-    let trail = metrics.request(CHAT);
-    let running = admission.permits(1, &trail).await.unwrap();
-    let mut left = Box::pin(admission.permits(1, &trail));
+    let request_metrics = metrics.request(CHAT);
+    let running = admission.permits(1, &request_metrics).await.unwrap();
+    let mut left = Box::pin(admission.permits(1, &request_metrics));
     assert!((&mut left).now_or_never().is_none());
     // A refused request was not in the queue.
-    assert!(admission.permits(1, &trail).await.is_err());
+    assert!(admission.permits(1, &request_metrics).await.is_err());
     tokio::time::advance(Duration::from_millis(200)).await;
     drop(left);
-    let mut next = Box::pin(admission.permits(1, &trail));
+    let mut next = Box::pin(admission.permits(1, &request_metrics));
     assert!((&mut next).now_or_never().is_none());
     tokio::time::advance(Duration::from_millis(500)).await;
     drop(running);

@@ -57,7 +57,7 @@ struct BodyProgress {
     last: Instant,
     /// The body waits for memory, and is not read meanwhile.
     waiting: bool,
-    /// Its memory is from the semaphore for small bodies.
+    /// The memory is from the semaphore for small bodies.
     small: bool,
     /// The body holds memory.
     holds: bool,

@@ -1,3 +1,5 @@
+//! Tests of reading bodies: their limits of size, time and memory.
+
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use axum::response::IntoResponse as _;
