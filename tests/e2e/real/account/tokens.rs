@@ -111,11 +111,11 @@ async fn a_command_gives_tokens_at_the_start_and_renews_them_once_for_all() -> R
 async fn a_token_that_cannot_be_renewed_ends_the_turn_with_the_reason() -> Result<()> {
     for (then, needle) in [
         ("exit 3".to_owned(), "failed"),
-        ("echo '{}'".to_owned(), "no token"),
+        ("echo '{}'".to_owned(), "not a token"),
         ("exec sleep 60".to_owned(), "in time"),
         (
             printing(&token(ACCOUNT, "x-")).replace(ACCOUNT, "acc-9"),
-            "no token",
+            "not a token",
         ),
         (
             format!("echo '{{\"access_token\": \"{}\"}}'", token("acc-9", "x-")),
