@@ -30,7 +30,7 @@ help: ## list what there is
 demo: ## build the gateway alone, install one Codex, and serve a rehearsal: no account, no network, no cost
 	@$(call npm,$(CODEX),$(CODEX_VERSION))
 	@$(call targets,wasm32-unknown-unknown)
-	@printf '==> 1 of 2: Codex %s, into .codex/, and the gateway, into target/demo/ (a first build takes under five minutes on two cores)\n' $(CODEX_VERSION)
+	@printf '==> 1 of 2: Codex %s, into .codex/, and the gateway, into target/demo/ (a first build takes five to six minutes on two cores)\n' $(CODEX_VERSION)
 	@{ $(call install,.codex,tests/codex,$(CODEX_VERSION),$(CODEX)); } & install=$$!; \
 	cargo build --locked --profile demo -p airlock --bin airlock --no-default-features; built=$$?; \
 	wait $$install || { echo "Codex could not be installed: npm's reason is above cargo's output" >&2; exit 1; }; \
