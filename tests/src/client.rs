@@ -6,7 +6,7 @@ mod tools; // tool calls
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -70,6 +70,19 @@ impl Client {
     pub async fn chat(&self, body: Value) -> Result<Reply> {
         self.post("/v1/chat/completions", complete(body).to_string())
             .await
+    }
+
+    /// Requests a chat completion that has to be refused with 400 because of the parameter at `param`.
+    ///
+    /// # Errors
+    /// The response is another one.
+    pub async fn refused_at(&self, param: &str, body: Value) -> Result<Reply> {
+        let reply = self.chat(body.clone()).await?;
+        let about = format!("{body}: {}", reply.body);
+        ensure!(reply.status == 400, "{about}");
+        ensure!(reply.error("type") == "invalid_request_error", "{about}");
+        ensure!(reply.error("param") == param, "{about}");
+        Ok(reply)
     }
 
     /// Like `chat`, with this `x-request-id`.

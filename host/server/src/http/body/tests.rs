@@ -1,4 +1,5 @@
-//! Tests of reading bodies: their limits of size, time and memory.
+//! Tests of reading bodies: their limits of size, time and memory. Time is their subject, and tokio's clock is paused: a sleep
+//! moves that clock, and waits for nothing.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
