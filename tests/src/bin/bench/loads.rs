@@ -1,9 +1,12 @@
-//! The loads: rounds in which contenders take turns, in either order; printed tables, and recorded figures.
+//! The loads: rounds in which contenders take turns, in random order; printed tables, and recorded figures.
 
 use std::time::Duration;
 
 use airlock_tests::load::Load;
 use anyhow::{Result, ensure};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
 use serde_json::{Value, json};
 
 use super::contender::{AIRLOCK, Contender, LEAST, LIMIT};
@@ -102,15 +105,14 @@ pub(super) async fn measure(contenders: &mut [Contender], only: Option<&str>) ->
     let wanted = |work: &Work| only.is_none_or(|only| work.name.contains(only));
     for work in all().into_iter().filter(wanted) {
         let mut rounds: Vec<Vec<Sums>> = contenders.iter().map(|_| Vec::new()).collect();
+        let mut order: Vec<usize> = (0..contenders.len()).collect();
+        let mut random = StdRng::seed_from_u64(0);
         for round in 0..=ROUNDS {
-            let mut order: Vec<_> = contenders.iter_mut().zip(&mut rounds).collect();
-            if round % 2 == 1 {
-                order.reverse();
-            }
-            for (contender, rounds) in order {
-                let measurement = contender.run(&work).await?;
+            shuffle(&mut order, &mut random);
+            for index in order.iter().copied() {
+                let measurement = contenders[index].run(&work).await?;
                 // The first of each warms up.
-                rounds.extend(measurement.filter(|_| round > 0).map(Measurement::sum));
+                rounds[index].extend(measurement.filter(|_| round > 0).map(Measurement::sum));
             }
         }
         figures.insert(
@@ -119,6 +121,16 @@ pub(super) async fn measure(contenders: &mut [Contender], only: Option<&str>) ->
         );
     }
     Ok(Value::Object(figures))
+}
+
+/// Shuffles the order of the next round. The last contender of a round is not the first of the next one: two runs in a row
+/// find their memory mapped and their caches filled.
+fn shuffle(order: &mut [usize], random: &mut StdRng) {
+    let last = order.last().copied();
+    order.shuffle(random);
+    if order.len() > 1 && order.first().copied() == last {
+        order.rotate_left(1);
+    }
 }
 
 fn print_rounds(work: &Work, contenders: &[Contender], rounds: &[Vec<Sums>]) -> Value {
