@@ -129,6 +129,12 @@ impl Release {
         Self::new(engine, &component, about, terms)
     }
 
+    /// The compiled code.
+    pub(crate) fn code(&self) -> Vec<u8> {
+        let code = self.0.component.serialize();
+        code.unwrap_or_else(|error| unreachable!("compiled code is serializable: {error}"))
+    }
+
     /// The same component with other options, without compiling it again.
     ///
     /// # Errors

@@ -1,9 +1,13 @@
 //! Releases and tapes for the tests of this crate and of others.
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "tests")]
 
+use std::io::Write as _;
+
 use crate::config::{PolicyConfig, SandboxConfig};
 use airlock_types::wit::{Context, Ending, Event, EventKind, Load, Request, Text};
 
+use crate::cache::Cache;
+use crate::release::{About, LoadError, digest};
 use crate::tape::Tape;
 use crate::{EMBEDDED, Engine, PolicyCall, Release, ReleaseOptions};
 
@@ -21,7 +25,36 @@ pub fn config() -> PolicyConfig {
 /// A release of this component.
 pub fn release(name: &str, bytes: &[u8]) -> Release {
     let engine = Engine::new(&config().sandbox).unwrap();
-    Release::load(&engine, name, bytes, ReleaseOptions::of(&config())).unwrap()
+    load(&engine, name, bytes, ReleaseOptions::of(&config())).unwrap()
+}
+
+/// As [`Release::load`], with the compiled code cached beside the test's program: to compile a policy takes longer than most
+/// tests.
+///
+/// # Errors
+/// As for [`Release::load`].
+pub fn load(
+    engine: &Engine,
+    name: &str,
+    bytes: &[u8],
+    options: ReleaseOptions,
+) -> Result<Release, LoadError> {
+    let program = std::env::current_exe().unwrap();
+    let cache = Cache::open(program.parent().unwrap()).unwrap();
+    let digest = digest(bytes);
+    let Some(component) = cache.load(engine, &digest).unwrap() else {
+        let release = Release::load(engine, name, bytes, options)?;
+        let draft = cache.draft().unwrap();
+        (&draft.file).write_all(&release.code()).unwrap();
+        cache.keep(engine, &digest, &draft).unwrap();
+        return Ok(release);
+    };
+    let about = About {
+        name: name.to_owned(),
+        digest,
+        number: 0,
+    };
+    Release::new(engine, &component, about, options)
 }
 
 /// The shipped policy with a word replaced by another of the same length.

@@ -38,7 +38,8 @@ fn release(bytes: &[u8]) -> Release {
         ..SandboxConfig::default()
     };
     let terms = ReleaseOptions::of(&PolicyConfig::defaults(std::path::PathBuf::new()));
-    Release::load(&Engine::new(&sandbox).unwrap(), "composed", bytes, terms).unwrap()
+    airlock_policy::testing::load(&Engine::new(&sandbox).unwrap(), "composed", bytes, terms)
+        .unwrap()
 }
 
 const LOAD: Load = Load {

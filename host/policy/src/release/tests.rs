@@ -45,7 +45,7 @@ fn importing(name: &str) -> Vec<u8> {
 }
 
 fn refused(bytes: &[u8]) -> LoadError {
-    match Release::load(&engine(), "bad", bytes, terms()) {
+    match crate::testing::load(&engine(), "bad", bytes, terms()) {
         Err(error) => error,
         Ok(_) => panic!("must be refused"),
     }
@@ -65,9 +65,9 @@ fn the_shipped_policy_imports_no_function() {
 #[test]
 fn releases_differ_by_their_digests() {
     let engine = engine();
-    let one = Release::load(&engine, "embedded", EMBEDDED, terms()).unwrap();
+    let one = crate::testing::load(&engine, "embedded", EMBEDDED, terms()).unwrap();
     let trapping = hostile::with(EMBEDDED, hostile::TRAPS);
-    let other = Release::load(&engine, "other", &trapping, terms()).unwrap();
+    let other = crate::testing::load(&engine, "other", &trapping, terms()).unwrap();
     let (one, other) = (one.about(), other.about());
     assert_eq!((one.name.as_str(), one.digest.len()), ("embedded", 64));
     assert_ne!(one.digest, other.digest);

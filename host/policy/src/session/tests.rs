@@ -39,7 +39,7 @@ fn release_within(bytes: &[u8], instances: u32, call_timeout: Duration) -> Relea
         allowance: SandboxLimits::of(&sandbox),
         ..terms()
     };
-    Release::load(&Engine::new(&sandbox).unwrap(), "test", bytes, terms).unwrap()
+    crate::testing::load(&Engine::new(&sandbox).unwrap(), "test", bytes, terms).unwrap()
 }
 
 fn release() -> Release {

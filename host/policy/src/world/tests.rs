@@ -52,7 +52,7 @@ fn renamed(path: &str, from: &str, to: &str) -> Vec<u8> {
 fn refusal(bytes: &[u8]) -> String {
     let config = crate::testing::config();
     let engine = crate::Engine::new(&config.sandbox).unwrap();
-    let loaded = Release::load(&engine, "stamp", bytes, crate::ReleaseOptions::of(&config));
+    let loaded = crate::testing::load(&engine, "stamp", bytes, crate::ReleaseOptions::of(&config));
     let error: LoadError = loaded.err().unwrap();
     format!("{error}")
 }

@@ -20,7 +20,7 @@ fn usual() -> Release {
         ..terms()
     };
     let engine = Engine::new(&sandbox).unwrap();
-    Release::load(&engine, "test", EMBEDDED, terms).unwrap()
+    crate::testing::load(&engine, "test", EMBEDDED, terms).unwrap()
 }
 
 /// A body of `count` texts that `each` writes by their numbers, between a beginning and an end.
@@ -177,16 +177,24 @@ async fn scales(release: &Release, what: &str, make: impl Fn(usize) -> String, s
     );
 }
 
+fn bounds() -> BodyLimits {
+    BodyLimits::of(&SandboxLimits::of(&SandboxConfig::default()))
+}
+
 #[tokio::test]
-async fn what_the_bounds_let_through_is_rendered_within_the_limits() {
-    let release = usual();
-    let bounds = BodyLimits::of(&SandboxLimits::of(&SandboxConfig::default()));
+async fn as_many_members_as_the_bounds_let_through_are_rendered_within_the_limits() {
+    let (release, bounds) = (usual(), bounds());
     for (what, make) in KINDS {
         let count = most(bounds, *make);
         let beyond = bounds.check(&make(2 * count)).unwrap_err();
         assert_eq!(beyond.problem.code.as_deref(), Some(TOO_LARGE), "{what}");
         scales(&release, &format!("{count} {what}"), make, count).await;
     }
+}
+
+#[tokio::test]
+async fn texts_as_long_as_the_bounds_let_through_are_rendered_within_the_limits() {
+    let (release, bounds) = (usual(), bounds());
     for (what, text) in TEXTS {
         let around = r#"{"model":"default","messages":[{"role":"user","content":""}]}"#;
         let longest = (bounds.bytes() - around.len()) / text.len();

@@ -208,7 +208,7 @@ fn bounded(event_bytes: usize, output_bytes: usize) -> Release {
         allowance: SandboxLimits::of(&sandbox),
         ..terms()
     };
-    Release::load(&Engine::new(&sandbox).unwrap(), "test", EMBEDDED, terms).unwrap()
+    crate::testing::load(&Engine::new(&sandbox).unwrap(), "test", EMBEDDED, terms).unwrap()
 }
 
 #[tokio::test]
