@@ -89,8 +89,9 @@ impl admit::Guest for CritiquePolicy {
 }
 
 impl prompt::Guest for CritiquePolicy {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        airlock_shipped_policy::prompt::render_with(&request, &Self::all())
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
+        let plan = airlock_shipped_policy::prompt::render_with(&request, &Self::all());
+        plan.map(prompt::Action::Run)
     }
 }
 
@@ -148,8 +149,12 @@ mod tests {
             attachments: Vec::new(),
             settings: String::new(),
             nested: false,
+            route: "POST /v1/chat/completions".to_owned(),
+            path_parameters: Vec::new(),
+            query: Vec::new(),
+            seed: String::new(),
         };
-        <CritiquePolicy as prompt::Guest>::render(request)
+        airlock_shipped_policy::prompt::render_with(&request, &CritiquePolicy::all())
     }
 
     fn completed(text: &str) -> Outcome {
@@ -177,6 +182,7 @@ mod tests {
             dialect: airlock_shipped_policy::DIALECT.to_owned(),
             model: "gpt-5.5".to_owned(),
             notes: plan(BODY).unwrap().notes,
+            seed: String::new(),
         };
         let panel = PanelResource::<CritiquePolicy>::new(context, 2);
         assert_eq!(panel.wake(0), Verdict::Wait(None));

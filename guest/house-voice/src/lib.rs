@@ -50,7 +50,7 @@ impl admit::Guest for HouseVoicePolicy {
 }
 
 impl prompt::Guest for HouseVoicePolicy {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
         let settings = HouseVoiceSettings::read(&request.settings)?;
         // First, so that an invalid request gets the shipped policy's message.
         let mut plan = airlock_shipped_policy::prompt::render(&request)?;
@@ -70,7 +70,7 @@ impl prompt::Guest for HouseVoicePolicy {
                 system => [&settings.voice, "\n\n", system].concat(),
             };
         }
-        Ok(plan)
+        Ok(prompt::Action::Run(plan))
     }
 }
 

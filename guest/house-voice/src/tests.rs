@@ -7,7 +7,7 @@ use manifest::Takes;
 use super::*;
 
 fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
-    <HouseVoicePolicy as prompt::Guest>::render(Request {
+    let action = <HouseVoicePolicy as prompt::Guest>::render(Request {
         id: "req_1".to_owned(),
         arrived: 0,
         dialect: airlock_shipped_policy::DIALECT.to_owned(),
@@ -20,7 +20,15 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
         }],
         settings: settings.to_owned(),
         nested: false,
-    })
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
+    })?;
+    match action {
+        prompt::Action::Run(plan) => Ok(plan),
+        prompt::Action::Respond(body) => panic!("a plan is expected, not {body}"),
+    }
 }
 
 const MESSAGES: &str =

@@ -13,6 +13,7 @@ fn panel(candidates: u32) -> MajorityPanel {
         dialect: "chat-completions".to_owned(),
         model: "m".to_owned(),
         notes: "words of another".to_owned(),
+        seed: String::new(),
     };
     MajorityPanel::new(context, candidates)
 }

@@ -24,7 +24,7 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, Model, Problem, Request,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Output, Reply as ReplyHandle,
+    Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
@@ -57,8 +57,8 @@ impl admit::Guest for RedactPolicy {
 }
 
 impl prompt::Guest for RedactPolicy {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        airlock_shipped_policy::prompt::render(&request)
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
+        airlock_shipped_policy::prompt::render(&request).map(prompt::Action::Run)
     }
 }
 
@@ -102,5 +102,9 @@ impl GuestReply for RedactingReplyResource {
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         reply.into_inner::<Self>().0.into_inner().finish(ending)
+    }
+
+    fn keep_alive(&self) -> Vec<Frame> {
+        self.0.borrow().keep_alive()
     }
 }

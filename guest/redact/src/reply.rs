@@ -6,7 +6,9 @@ use std::mem;
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, Phase, Problem, Reasoning, Text,
 };
-use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{Closing, Output};
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
+    Closing, Frame, Output,
+};
 use airlock_shipped_policy::translate;
 use serde_json::Value;
 
@@ -39,6 +41,8 @@ struct TurnTexts {
 struct OpenText<T> {
     number: u32,
     about: T,
+    /// The model's id, until a piece has been passed on.
+    item: Option<String>,
     redactor: Redactor,
 }
 
@@ -58,6 +62,11 @@ impl RedactingTranslator {
             self.emit(event, &mut clean);
         }
         self.inner.feed(clean)
+    }
+
+    /// As the shipped translator.
+    pub fn keep_alive(&self) -> Vec<Frame> {
+        self.inner.keep_alive()
     }
 
     /// As the shipped translator, after the text that was held back.
@@ -114,69 +123,102 @@ impl TurnTexts {
             message,
             phase,
             text,
+            item,
         } = text;
-        if let Some(mut ended) = self.message.take_if(|open| open.number != message) {
-            emit_text(message_of(&ended), ended.redactor.finish(), emit);
+        if let Some(ended) = self.message.take_if(|open| open.number != message) {
+            ended.end(emit);
         }
         let open = self
             .message
-            .get_or_insert_with(|| OpenText::new(message, phase));
-        emit_text((message, phase), open.redactor.push(&text), emit);
+            .get_or_insert_with(|| OpenText::new(message, phase, item));
+        open.push(&text, emit);
     }
 
     fn receive_reasoning(&mut self, reasoning: Reasoning, emit: &mut dyn FnMut(EventKind)) {
-        let Reasoning { part, raw, text } = reasoning;
+        let Reasoning {
+            part,
+            raw,
+            text,
+            item,
+        } = reasoning;
         let slot = &mut self.reasoning[usize::from(raw)];
-        if let Some(mut ended) = slot.take_if(|open| open.number != part) {
-            emit_reasoning(ended.number, raw, ended.redactor.finish(), emit);
+        if let Some(ended) = slot.take_if(|open| open.number != part) {
+            ended.end(emit);
         }
-        let open = slot.get_or_insert_with(|| OpenText::new(part, raw));
-        emit_reasoning(part, raw, open.redactor.push(&text), emit);
+        let open = slot.get_or_insert_with(|| OpenText::new(part, raw, item));
+        open.push(&text, emit);
     }
 
     /// Passes on the text that was held back: all texts end.
     fn end(&mut self, emit: &mut dyn FnMut(EventKind)) {
         self.end_reasoning(emit);
-        if let Some(mut ended) = self.message.take() {
-            emit_text(message_of(&ended), ended.redactor.finish(), emit);
+        if let Some(ended) = self.message.take() {
+            ended.end(emit);
         }
     }
 
     fn end_reasoning(&mut self, emit: &mut dyn FnMut(EventKind)) {
-        for mut ended in self.reasoning.iter_mut().filter_map(Option::take) {
-            emit_reasoning(ended.number, ended.about, ended.redactor.finish(), emit);
+        for ended in self.reasoning.iter_mut().filter_map(Option::take) {
+            ended.end(emit);
         }
     }
 }
 
-impl<T> OpenText<T> {
-    fn new(number: u32, about: T) -> Self {
+impl<T: TextKind> OpenText<T> {
+    fn new(number: u32, about: T, item: Option<String>) -> Self {
         Self {
             number,
             about,
+            item,
             redactor: Redactor::default(),
+        }
+    }
+
+    /// Passes on what a piece has completed.
+    fn push(&mut self, piece: &str, emit: &mut dyn FnMut(EventKind)) {
+        let clean = self.redactor.push(piece);
+        self.emit(clean, emit);
+    }
+
+    /// Passes on the text that was held back.
+    fn end(mut self, emit: &mut dyn FnMut(EventKind)) {
+        let clean = self.redactor.finish();
+        self.emit(clean, emit);
+    }
+
+    fn emit(&mut self, text: String, emit: &mut dyn FnMut(EventKind)) {
+        if !text.is_empty() {
+            emit(self.about.event(self.number, text, self.item.take()));
         }
     }
 }
 
-fn message_of(open: &OpenText<Option<Phase>>) -> (u32, Option<Phase>) {
-    (open.number, open.about)
+/// The attributes of a text's events besides its number.
+trait TextKind {
+    fn event(&self, number: u32, text: String, item: Option<String>) -> EventKind;
 }
 
-fn emit_text(of: (u32, Option<Phase>), text: String, emit: &mut dyn FnMut(EventKind)) {
-    if !text.is_empty() {
-        let (message, phase) = of;
-        emit(EventKind::Text(Text {
+/// The phase of a message.
+impl TextKind for Option<Phase> {
+    fn event(&self, message: u32, text: String, item: Option<String>) -> EventKind {
+        EventKind::Text(Text {
             message,
-            phase,
+            phase: *self,
             text,
-        }));
+            item,
+        })
     }
 }
 
-fn emit_reasoning(part: u32, raw: bool, text: String, emit: &mut dyn FnMut(EventKind)) {
-    if !text.is_empty() {
-        emit(EventKind::Reasoning(Reasoning { part, raw, text }));
+/// Whether reasoning is raw.
+impl TextKind for bool {
+    fn event(&self, part: u32, text: String, item: Option<String>) -> EventKind {
+        EventKind::Reasoning(Reasoning {
+            part,
+            raw: *self,
+            text,
+            item,
+        })
     }
 }
 

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::bindings::airlock::policy::types::{Context, Ending, Event, Model, Problem, Request};
 use crate::bindings::exports::airlock::policy::synthesize::{GuestPanel, Outcome, Verdict};
 use crate::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Output, Reply as ReplyHandle,
+    Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
 use crate::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
@@ -36,8 +36,8 @@ impl admit::Guest for ShippedPolicy {
 }
 
 impl prompt::Guest for ShippedPolicy {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
-        crate::prompt::render_with(&request, &Self::all())
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
+        crate::prompt::render_with(&request, &Self::all()).map(prompt::Action::Run)
     }
 }
 
@@ -98,6 +98,10 @@ impl GuestReply for ReplyResource {
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         reply.into_inner::<Self>().0.into_inner().finish(ending)
+    }
+
+    fn keep_alive(&self) -> Vec<Frame> {
+        self.0.borrow().keep_alive()
     }
 }
 

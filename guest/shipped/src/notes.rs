@@ -32,6 +32,82 @@ pub(crate) struct PlanNotes {
     /// The functions that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tools: Option<ToolNotes>,
+    /// Sequences that end the answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
+    /// What only the request's dialect has.
+    #[serde(skip_serializing_if = "DialectNotes::is_chat")]
+    pub(crate) dialect: DialectNotes,
+}
+
+/// What the reply of one dialect needs besides the notes that all dialects have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum DialectNotes {
+    /// Chat completions.
+    #[default]
+    Chat,
+    Messages(MessagesNotes),
+    Responses(ResponsesNotes),
+}
+
+impl DialectNotes {
+    fn is_chat(&self) -> bool {
+        *self == Self::Chat
+    }
+}
+
+/// The notes of a request to the Messages API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct MessagesNotes {
+    /// The estimated tokens of the input, which `message_start` reports.
+    pub(crate) input_tokens: u64,
+    /// Whether and how the reasoning is sent.
+    pub(crate) thinking: ThinkingDisplay,
+}
+
+/// How the Messages API sends reasoning (`thinking`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ThinkingDisplay {
+    /// No `thinking` blocks.
+    #[default]
+    Disabled,
+    /// Blocks with the summary, and its signature.
+    Summarized,
+    /// Blocks with a signature and empty text.
+    Omitted,
+}
+
+/// The notes of a request to the Responses API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct ResponsesNotes {
+    /// The members of the Response object that repeat the request, as the text of one JSON object: `instructions`, `metadata`,
+    /// `tools`, `tool_choice`, `text`, `reasoning`, `previous_response_id` and others.
+    pub(crate) echo: String,
+    /// Whether reasoning items have their `encrypted_content`.
+    pub(crate) encrypted_reasoning: bool,
+    /// The tools whose calls are not plain function calls, by the names under which the model knows them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) renamed_tools: Vec<RenamedTool>,
+}
+
+/// A tool of the Responses API that the model knows as a plain function.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RenamedTool {
+    /// The function's name for the model.
+    pub(crate) function: String,
+    /// The tool's name for the client.
+    pub(crate) name: String,
+    /// The namespace that the call names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) namespace: Option<String>,
+    /// Whether it is a `custom` tool, whose call has the text `input` in place of arguments.
+    #[serde(skip_serializing_if = "is_no")]
+    pub(crate) custom: bool,
 }
 
 /// The terms of a fan-out.
@@ -160,6 +236,28 @@ mod tests {
         }
     }
 
+    fn dialects() -> [DialectNotes; 3] {
+        let messages = MessagesNotes {
+            input_tokens: 7,
+            thinking: ThinkingDisplay::Omitted,
+        };
+        let responses = ResponsesNotes {
+            echo: r#"{"instructions":"\"\u0000"}"#.to_owned(),
+            encrypted_reasoning: true,
+            renamed_tools: vec![RenamedTool {
+                function: "a__b".to_owned(),
+                name: "b".to_owned(),
+                namespace: Some("a".to_owned()),
+                custom: true,
+            }],
+        };
+        [
+            DialectNotes::Chat,
+            DialectNotes::Messages(messages),
+            DialectNotes::Responses(responses),
+        ]
+    }
+
     #[test]
     fn notes_survive_a_round_trip() {
         let fan_outs = fan_outs().map(Some);
@@ -174,6 +272,8 @@ mod tests {
                         effort: (bits & 1 != 0).then(|| "reasoning.effort".to_owned()),
                         fan_out: fan_out.clone(),
                         tools: (bits & 8 != 0).then(tools),
+                        stop: vec!["\n".to_owned(); bits & 1],
+                        dialect: dialects()[bits % 3].clone(),
                     };
                     assert_eq!(PlanNotes::from_text(&notes.to_text()), notes);
                 }

@@ -18,7 +18,7 @@ mod usage;
 
 use crate::bindings::airlock::policy::types::{Context, Ending, Event};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
-use crate::bindings::exports::airlock::policy::translate::{Closing, Output};
+use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Output};
 use crate::notes::PlanNotes;
 
 use collected::CollectedReply;
@@ -62,6 +62,7 @@ impl ReplyTranslator {
             ReplyKind::Collected(collected) => Output {
                 frames: Vec::new(),
                 handoff: collected.feed(events),
+                complete: false,
             },
         }
     }
@@ -78,6 +79,13 @@ impl ReplyTranslator {
     pub fn relayed(&mut self, events: Vec<Event>) {
         if let ReplyKind::Streamed(streamed) = &mut self.kind {
             streamed.relayed(events);
+        }
+    }
+
+    /// The frames to send while the stream is silent: none, a comment suffices.
+    pub fn keep_alive(&self) -> Vec<Frame> {
+        match &self.kind {
+            ReplyKind::Streamed(_) | ReplyKind::Collected(_) => Vec::new(),
         }
     }
 

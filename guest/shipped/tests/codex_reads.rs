@@ -149,6 +149,10 @@ fn render(body: String) -> Option<Plan> {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     prompt::render(&request).ok()
 }

@@ -157,6 +157,10 @@ fn run(case: Case) -> String {
             .map(|settings| settings.to_string())
             .unwrap_or_default(),
         nested: case.nested,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     });
     let mut out = String::new();
     let plan = match rendered {
@@ -179,6 +183,7 @@ fn run(case: Case) -> String {
         dialect: DIALECT.to_owned(),
         model: "gpt-5.5".to_owned(),
         notes: plan.notes,
+        seed: String::new(),
     });
     for batch in case.batches {
         out.push_str("--- feed\n");
@@ -303,11 +308,17 @@ fn text(message: u32, phase: Option<Phase>, text: String) -> EventKind {
         message,
         phase,
         text,
+        item: None,
     })
 }
 
 fn reasoning(part: u32, raw: bool, text: String) -> EventKind {
-    EventKind::Reasoning(Reasoning { part, raw, text })
+    EventKind::Reasoning(Reasoning {
+        part,
+        raw,
+        text,
+        item: None,
+    })
 }
 
 fn call(id: &str, name: &str, arguments: &str) -> EventKind {

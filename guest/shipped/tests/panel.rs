@@ -44,6 +44,7 @@ fn context(fan_out: Value, structure: &str) -> Context {
         dialect: airlock_shipped_policy::DIALECT.to_owned(),
         model: "gpt-5.5".to_owned(),
         notes: Value::from_iter(notes).to_string(),
+        seed: String::new(),
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) struct Prompt {
     pub(super) model: Option<String>,
     pub(super) effort: Option<String>,
     pub(super) summary: Option<String>,
+    pub(super) verbosity: Option<String>,
     pub(super) instructions: Arc<str>,
     /// An item that follows the conversation's history.
     further: Option<HistoryItem>,
@@ -83,6 +84,7 @@ impl Prompt {
             model: named.map(|model| model.name),
             effort: brief.effort.map(|effort| effort.name),
             summary: brief.summary,
+            verbosity: brief.verbosity,
             instructions,
             conversation,
             further,

@@ -85,7 +85,25 @@ pub(super) struct ThreadStartParams<'a> {
 /// Settings of one thread. They keep the spelling of `config.toml`.
 #[derive(Debug, Serialize)]
 pub(super) struct ThreadConfig<'a> {
-    pub(super) model_catalog_json: &'a Path,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model_catalog_json: Option<&'a Path>,
+    /// How long answers are: `low`, `medium`, `high`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) model_verbosity: Option<&'a str>,
+}
+
+impl<'a> ThreadConfig<'a> {
+    /// None if there is nothing to set.
+    pub(super) fn new(
+        model_catalog_json: Option<&'a Path>,
+        model_verbosity: Option<&'a str>,
+    ) -> Option<Self> {
+        let is_empty = model_catalog_json.is_none() && model_verbosity.is_none();
+        (!is_empty).then_some(Self {
+            model_catalog_json,
+            model_verbosity,
+        })
+    }
 }
 
 /// A function that the model may call. The gateway provides the result.

@@ -58,11 +58,13 @@ impl EmittedMessage {
         if text.is_empty() {
             return;
         }
+        let is_first = self.text.is_empty() && !self.item.is_empty();
         self.text.push_str(text);
         events.push(EventKind::Text(Text {
             message: self.number,
             phase: self.phase,
             text: text.to_owned(),
+            item: is_first.then(|| self.item.clone()),
         }));
     }
 }

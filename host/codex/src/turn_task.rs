@@ -197,7 +197,7 @@ async fn start_thread(
         sandbox: "read-only",
         environments: [],
         base_instructions: &prompt.instructions,
-        config: catalog.map(|model_catalog_json| ThreadConfig { model_catalog_json }),
+        config: ThreadConfig::new(catalog, prompt.verbosity.as_deref()),
         dynamic_tools: prompt.tools(),
         experimental_raw_events: true,
     };

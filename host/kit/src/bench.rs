@@ -186,6 +186,7 @@ fn event() -> Event {
             message: 0,
             phase: None,
             text: "word ".to_owned(),
+            item: None,
         }),
     }
 }

@@ -44,6 +44,7 @@ fn call_name(call: &PolicyCall) -> String {
         PolicyCall::Settle(candidate, ..) => format!("{name} (candidate {candidate})"),
         PolicyCall::Decide(_)
         | PolicyCall::Open(_)
+        | PolicyCall::KeepAlive
         | PolicyCall::Finish(_)
         | PolicyCall::Wake(_)
         | PolicyCall::Judged(..) => name.to_owned(),
@@ -55,12 +56,17 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
     let mut line = |text: String| lines.push(format!("  {text}"));
     match result {
         CallResult::Plan(plan) => describe_plan(plan, &mut line),
+        CallResult::Body(body) => line(format!("body: {body}")),
         CallResult::Refused(problem) | CallResult::Admission(Admission::Refuse(problem)) => {
             line(format!("refused: {}", refusal(problem)));
         }
         CallResult::Admission(admission) => line(variant_name(admission)),
         CallResult::Ready => {}
-        CallResult::Output(Output { frames, handoff }) => {
+        CallResult::Output(Output {
+            frames,
+            handoff,
+            complete,
+        }) => {
             frames.iter().for_each(|it| line(frame(it)));
             if let Some(handoff) = handoff {
                 let then = if handoff.key.is_some() {
@@ -69,6 +75,9 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
                     "ends"
                 };
                 line(format!("handoff: turn {} {then}", handoff.source));
+            }
+            if *complete {
+                line("complete".to_owned());
             }
         }
         CallResult::Closing(closing) => describe_closing(closing, &mut line),

@@ -95,6 +95,7 @@ calls!(
     offer,
     relayed,
     finish,
+    keep_alive,
     convene,
     wake,
     settle,

@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Route {
     Chat,
+    Responses,
+    Messages,
     Models,
     Probes,
     Metrics,
@@ -14,8 +16,10 @@ pub(super) enum Route {
 }
 
 impl Route {
-    pub(super) const ALL: [(Self, &'static str); 7] = [
+    pub(super) const ALL: [(Self, &'static str); 9] = [
         (Self::Chat, "/v1/chat/completions"),
+        (Self::Responses, "/v1/responses"),
+        (Self::Messages, "/v1/messages"),
         (Self::Models, "/v1/models"),
         (Self::Probes, "/healthz"),
         (Self::Metrics, "/metrics"),
@@ -27,9 +31,13 @@ impl Route {
     pub(super) fn of(path: &str) -> Self {
         match path {
             "/v1/chat/completions" => Self::Chat,
+            "/v1/responses" => Self::Responses,
+            "/v1/messages" => Self::Messages,
             "/v1/models" => Self::Models,
             "/healthz" | "/readyz" => Self::Probes,
             "/metrics" => Self::Metrics,
+            path if path.starts_with("/v1/responses/") => Self::Responses,
+            path if path.starts_with("/v1/messages/") => Self::Messages,
             path if path.starts_with("/v1/models/") => Self::Models,
             path if path.starts_with("/admin/") => Self::Admin,
             path if path.starts_with("/api/codex/") => Self::Codex,

@@ -194,12 +194,14 @@ fn batches() -> Vec<Vec<Event>> {
             message: 0,
             phase: None,
             text: text.to_owned(),
+            item: None,
         }))
     };
     let reasoning = EventKind::Reasoning(Reasoning {
         part: 0,
         raw: false,
         text: "**Thinking**".to_owned(),
+        item: None,
     });
     let other = EventKind::Other(Notification {
         method: "item/started".to_owned(),

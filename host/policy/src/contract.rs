@@ -95,6 +95,7 @@ pub(super) fn pattern(pattern: Option<&Pattern>) -> Result<(), Fault> {
         event,
         before,
         after,
+        number,
         ..
     }) = pattern
     else {
@@ -107,6 +108,7 @@ pub(super) fn pattern(pattern: Option<&Pattern>) -> Result<(), Fault> {
     if breaks(before) || breaks(after) {
         return broken("a pattern has several lines".to_owned());
     }
+    numbered(after, *number)?;
     named(event.as_deref())
 }
 
@@ -117,9 +119,19 @@ pub(super) fn frames(frames: &[Frame]) -> Result<(), Fault> {
         if frame.data.is_empty() || breaks(&frame.data) {
             return broken("a frame's data is empty or has several lines".to_owned());
         }
+        numbered(&frame.data, frame.number)?;
         named(frame.event.as_deref())?;
     }
     Ok(())
+}
+
+/// Checks the offset of a sequence number.
+fn numbered(data: &str, number: Option<u32>) -> Result<(), Fault> {
+    match number.map(usize::try_from) {
+        None => Ok(()),
+        Some(Ok(offset)) if data.is_char_boundary(offset) => Ok(()),
+        Some(_) => broken("the offset of a sequence number is outside of its text".to_owned()),
+    }
 }
 
 fn named(event: Option<&str>) -> Result<(), Fault> {

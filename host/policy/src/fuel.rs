@@ -14,7 +14,9 @@ use super::EMBEDDED;
 use super::sandbox::{Sandbox, SandboxLimits};
 use super::world::{self, Exports, World};
 use crate::config::SandboxConfig;
-use airlock_types::wit::{Admission, Context, Ending, Event, EventKind, Load, Request, Text};
+use airlock_types::wit::{
+    Action, Admission, Context, Ending, Event, EventKind, Load, Request, Text,
+};
 
 /// The fuel of each call, more than any burns.
 const PLENTY: u64 = 1 << 40;
@@ -106,8 +108,8 @@ impl FueledInstance {
     async fn render(&mut self, bytes: usize) -> (String, u64) {
         let request = request(bytes);
         let rendered = self.exports.render(&mut self.store, &request).await;
-        let Ok(plan) = rendered.unwrap() else {
-            panic!("the request is refused")
+        let Ok(Action::Run(plan)) = rendered.unwrap() else {
+            panic!("the request is not run")
         };
         (plan.notes, self.burnt())
     }
@@ -120,6 +122,7 @@ impl FueledInstance {
             dialect: DIALECT.to_owned(),
             model: "gpt-test".to_owned(),
             notes,
+            seed: String::new(),
         };
         let reply = self.exports.open(&mut self.store, &context).await;
         (reply.unwrap(), self.burnt())
@@ -174,6 +177,10 @@ fn request(bytes: usize) -> Request {
         attachments: Vec::new(),
         settings: r#"{"strict":false}"#.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -185,6 +192,7 @@ fn event() -> Event {
             message: 0,
             phase: None,
             text: " word".to_owned(),
+            item: None,
         }),
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use airlock_types::events;
 use airlock_types::wit::{
-    Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Output, Plan, Problem,
-    Request, Verdict,
+    Action, Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Output, Plan,
+    Problem, Request, Verdict,
 };
 
 /// The most calls that wait for an observer.
@@ -30,6 +30,8 @@ pub enum PolicyCall {
     Open(Context),
     /// `reply.feed`: one batch.
     Feed(Vec<Event>),
+    /// `reply.keep-alive`
+    KeepAlive,
     /// `reply.finish`
     Finish(Ending),
     /// `panel.constructor`
@@ -47,13 +49,15 @@ pub enum PolicyCall {
 pub enum CallResult {
     /// `render` returned a plan.
     Plan(Box<Plan>),
+    /// `render` answered without a turn.
+    Body(String),
     /// `render` refused the request.
     Refused(Problem),
     /// `decide` returned.
     Admission(Admission),
     /// A constructor returned a reply or panel.
     Ready,
-    /// `feed` returned.
+    /// `feed` or `keep-alive` returned.
     Output(Output),
     /// `finish` returned.
     Closing(Closing),
@@ -71,6 +75,7 @@ impl PolicyCall {
             Self::Decide(_) => "decide",
             Self::Open(_) => "open",
             Self::Feed(_) => "feed",
+            Self::KeepAlive => "keep_alive",
             Self::Finish(_) => "finish",
             Self::Convene(..) => "convene",
             Self::Wake(_) => "wake",
@@ -88,7 +93,7 @@ impl PolicyCall {
             Self::Feed(batch) => batch.iter().map(|event| events::cost(&event.kind)).sum(),
             Self::Settle(_, outcome, _) | Self::Judged(outcome, _) => length(outcome),
             Self::Open(context) | Self::Convene(context, _) => context.notes.len(),
-            Self::Decide(_) | Self::Finish(_) | Self::Wake(_) => 64,
+            Self::Decide(_) | Self::KeepAlive | Self::Finish(_) | Self::Wake(_) => 64,
         }
     }
 }
@@ -109,7 +114,8 @@ impl CallResult {
                     handoff.key = handoff.key.take().map(|_| String::new());
                 }
             }
-            Self::Refused(_)
+            Self::Body(_)
+            | Self::Refused(_)
             | Self::Admission(_)
             | Self::Ready
             | Self::Closing(_)
@@ -125,6 +131,7 @@ impl CallResult {
             Self::Output(output) => &output.frames,
             Self::Closing(closing) => &closing.frames,
             Self::Plan(_)
+            | Self::Body(_)
             | Self::Refused(_)
             | Self::Admission(_)
             | Self::Ready
@@ -139,6 +146,7 @@ impl CallResult {
         frames
             + match self {
                 Self::Plan(plan) => plan.history.iter().map(String::len).sum(),
+                Self::Body(body) => body.len(),
                 Self::Closing(closing) => closing.body.as_ref().map_or(0, String::len),
                 Self::Refused(_)
                 | Self::Admission(_)
@@ -150,10 +158,11 @@ impl CallResult {
     }
 }
 
-impl From<&Result<Plan, Problem>> for CallResult {
-    fn from(rendered: &Result<Plan, Problem>) -> Self {
+impl From<&Result<Action, Problem>> for CallResult {
+    fn from(rendered: &Result<Action, Problem>) -> Self {
         match rendered {
-            Ok(plan) => Self::Plan(Box::new(plan.clone())),
+            Ok(Action::Run(plan)) => Self::Plan(Box::new(plan.clone())),
+            Ok(Action::Respond(body)) => Self::Body(body.clone()),
             Err(problem) => Self::Refused(problem.clone()),
         }
     }
@@ -302,6 +311,7 @@ mod tests {
                 dialect: String::new(),
                 model: String::new(),
                 notes: "n".repeat(bytes),
+                seed: String::new(),
             };
             RecordedCall::new(PolicyCall::Open(context), CallResult::Ready)
         };

@@ -136,9 +136,13 @@ impl Relay {
 
 /// The frame of a text by this pattern.
 fn frame_of(pattern: &Pattern, text: &str) -> Option<Frame> {
+    let data = airlock_wire::sse::piece(&pattern.before, text, &pattern.after)?;
+    let start = data.len() - pattern.after.len();
+    let number = pattern.number.map(|offset| offset as usize + start);
     Some(Frame {
         event: pattern.event.clone(),
-        data: airlock_wire::sse::piece(&pattern.before, text, &pattern.after)?,
+        number: number.and_then(|number| u32::try_from(number).ok()),
+        data,
     })
 }
 

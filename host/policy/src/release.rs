@@ -159,6 +159,10 @@ impl Release {
             attachments: Vec::new(),
             settings: self.settings().to_owned(),
             nested: false,
+            route: "POST /v1/chat/completions".to_owned(),
+            path_parameters: Vec::new(),
+            query: Vec::new(),
+            seed: String::new(),
         };
         let name = || self.about().name.clone();
         let failed = |detail: String| LoadError::Failed {

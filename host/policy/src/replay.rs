@@ -7,7 +7,7 @@ use super::release::Release;
 use super::session::Session;
 use airlock_metrics::CallPurpose;
 use airlock_types::failure::Failure;
-use airlock_types::wit::Context;
+use airlock_types::wit::{Action, Context};
 
 /// A session for calls of another session. Its results have no effect.
 pub struct Replay {
@@ -61,7 +61,8 @@ impl Replay {
                     .settings()
                     .clone_into(&mut request.settings);
                 match session.render(&request).await {
-                    Ok(plan) => {
+                    Ok(Action::Respond(body)) => CallResult::Body(body),
+                    Ok(Action::Run(plan)) => {
                         plan.notes.clone_into(&mut self.notes);
                         self.relays = plan.streaming && plan.briefs.len() == 1;
                         CallResult::Plan(Box::new(plan))
@@ -83,6 +84,7 @@ impl Replay {
                 answer(opened)
             }
             PolicyCall::Feed(events) => answer(session.feed(events).await),
+            PolicyCall::KeepAlive => answer(session.keep_alive().await),
             PolicyCall::Finish(ending) => answer(session.finish(ending).await),
             PolicyCall::Convene(context, candidates) => {
                 let context = self.noted(context);

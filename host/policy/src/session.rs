@@ -22,8 +22,8 @@ use airlock_metrics::CallPurpose;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome, Output,
-    Plan, Request, Verdict,
+    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome,
+    Output, Request, Verdict,
 };
 
 /// An instance of a policy for one request.
@@ -152,16 +152,18 @@ impl Session {
         self.count_fault(described)
     }
 
-    /// Renders the request into a plan.
+    /// Renders the request into a plan, or an answer without a turn.
     ///
     /// # Errors
     /// The policy refused the request or failed; `request_too_large` if it ran out of time or memory over a large request.
-    pub async fn render(&mut self, request: &Request) -> Result<Plan, Failure> {
+    pub async fn render(&mut self, request: &Request) -> Result<Action, Failure> {
         self.attachments = request.attachments.len();
         self.answer_size.begin(request.body.len());
         let rendered = call!(self, render(request)).and_then(|rendered| {
-            if let Ok(plan) = &rendered {
-                contract::plan(plan, request)?;
+            match &rendered {
+                Ok(Action::Run(plan)) => contract::plan(plan, request)?,
+                Ok(Action::Respond(body)) => self.give_out(&[], 0, body.len())?,
+                Err(_) => {}
             }
             Ok(rendered)
         });
@@ -250,6 +252,7 @@ impl Session {
         let output = self.give_out(&frames, events.len(), 0).map(|()| Output {
             frames,
             handoff: None,
+            complete: false,
         });
         self.record(output, || {
             let mut joined = events.to_vec();
@@ -279,6 +282,21 @@ impl Session {
             Ok(closing)
         });
         self.record(closing, || PolicyCall::Finish(ending.clone()))
+    }
+
+    /// The frames to send while the stream is silent. The reply must be open.
+    pub async fn keep_alive(&mut self) -> Result<Output, Fault> {
+        let reply = self.reply.ok_or_else(not_open)?;
+        let output = call!(self, keep_alive(reply)).and_then(|frames| {
+            contract::frames(&frames)?;
+            self.give_out(&frames, 1, 0)?;
+            Ok(Output {
+                frames,
+                handoff: None,
+                complete: false,
+            })
+        });
+        self.record(output, || PolicyCall::KeepAlive)
     }
 
     /// Creates the panel over so many candidates. A session has one.

@@ -86,6 +86,7 @@ impl Tape {
                 }
                 PolicyCall::Decide(_)
                 | PolicyCall::Feed(_)
+                | PolicyCall::KeepAlive
                 | PolicyCall::Finish(_)
                 | PolicyCall::Wake(_)
                 | PolicyCall::Settle(..)

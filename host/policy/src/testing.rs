@@ -124,6 +124,10 @@ pub fn tape(pieces: &[&str]) -> Tape {
         attachments: Vec::new(),
         settings: r#"{"strict":true}"#.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     let context = Context {
         id: "req_1".to_owned(),
@@ -131,6 +135,7 @@ pub fn tape(pieces: &[&str]) -> Tape {
         dialect: "chat-completions".to_owned(),
         model: "gpt-test".to_owned(),
         notes: "another's".to_owned(),
+        seed: String::new(),
     };
     let load = Load {
         wanted: 1,
@@ -153,6 +158,7 @@ pub fn tape(pieces: &[&str]) -> Tape {
                 message: 0,
                 phase: None,
                 text: (*piece).to_owned(),
+                item: None,
             }),
         }])
     }));

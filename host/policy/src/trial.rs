@@ -67,6 +67,8 @@ pub type TrialObserver<'a> = dyn FnMut(TrialCall<'_>) -> Result<(), String> + Se
 pub enum TrialOutcome {
     /// `render` or `decide` refused the request.
     Refused(Problem),
+    /// `render` answered without a turn.
+    Answered,
     /// The response ended.
     Finished {
         /// Whether it is a stream.
@@ -115,8 +117,9 @@ impl TrialRun<'_, '_> {
         let render = PolicyCall::Render(request(&self.trial.body));
         let plan = match self.call(render).await? {
             CallResult::Plan(plan) => plan,
+            CallResult::Body(_) => return Ok(TrialOutcome::Answered),
             CallResult::Refused(problem) => return refused(problem),
-            _ => return Err("render: neither a plan nor a refusal".to_owned()),
+            _ => return Err("render: neither a plan, an answer nor a refusal".to_owned()),
         };
         let turns = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
         if let Some(problem) = self.admit(turns).await? {
@@ -275,6 +278,10 @@ pub fn request(body: &str) -> Request {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -286,6 +293,7 @@ pub fn context() -> Context {
         dialect: DIALECT.to_owned(),
         model: "gpt-test".to_owned(),
         notes: String::new(),
+        seed: String::new(),
     }
 }
 

@@ -19,8 +19,8 @@ use self::world_impl::world_impl;
 use super::sandbox::Sandbox;
 use airlock_types::wit::exports::{admit, manifest, prompt, relay, synthesize, translate};
 use airlock_types::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Load, Model, Outcome, Output, Pattern,
-    Plan, Problem, Request, Verdict,
+    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome,
+    Output, Pattern, Problem, Request, Verdict,
 };
 
 /// The newest version: that of the package in `wit/`.
@@ -55,7 +55,7 @@ pub(super) trait Exports: Send + Sync {
         &'a self,
         store: StoreMut<'a>,
         request: &'a Request,
-    ) -> Call<'a, Result<Plan, Problem>>;
+    ) -> Call<'a, Result<Action, Problem>>;
     fn open<'a>(&'a self, store: StoreMut<'a>, context: &'a Context) -> Call<'a, ResourceAny>;
     fn feed<'a>(
         &'a self,
@@ -78,6 +78,7 @@ pub(super) trait Exports: Send + Sync {
         reply: ResourceAny,
         ending: &'a Ending,
     ) -> Call<'a, Closing>;
+    fn keep_alive<'a>(&'a self, store: StoreMut<'a>, reply: ResourceAny) -> Call<'a, Vec<Frame>>;
     fn convene<'a>(
         &'a self,
         store: StoreMut<'a>,

@@ -19,7 +19,8 @@ use self::admission::Admission;
 pub use self::admission::Occupancy;
 use self::large_body::LargeBodyLimiter;
 use self::parked_turns::ParkedTurns;
-pub use self::plan::ParsedRequest;
+use self::plan::RenderedRequest;
+pub use self::plan::{ParsedRequest, RequestRoute};
 pub use self::pump::StreamPiece;
 pub use self::response_stream::ResponseStream;
 pub use self::run::{Continuation, FlowBody, FlowResponse};
@@ -93,9 +94,13 @@ impl Flow {
     /// # Errors
     /// The policy's refusal or fault, a plan that Codex cannot run, `gateway_busy`, and failures of a turn before its first output.
     pub async fn start(&self, request: ParsedRequest) -> Result<FlowResponse, Failure> {
-        let planned = self.plan(request).await?;
-        let admitted = self.admit(planned).await?;
-        self.run(admitted).await
+        match self.plan(request).await? {
+            RenderedRequest::Planned(planned) => {
+                let admitted = self.admit(*planned).await?;
+                self.run(admitted).await
+            }
+            RenderedRequest::Answered(body) => Ok(FlowResponse::answered(body)),
+        }
     }
 
     /// Whether a turn of a gateway sent this request: its headers have a depth that the turn's model provider was

@@ -1,9 +1,10 @@
 //! HTTP: the listener, the routes and their middleware.
 
 mod admin; // /admin
+mod api; // the routes that policies answer
 mod body; // request bodies
-mod chat; // POST /v1/chat/completions
 mod codex; // /api/codex: status, sign-in and sign-out
+mod dialect; // the dialects of client APIs
 mod failure; // failures as statuses and error envelopes
 mod fleet; // GET /admin/fleet
 mod health; // GET /healthz, GET /readyz
@@ -20,15 +21,17 @@ mod sse; // server-sent events
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{Extension, State};
 use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use self::body::BodyReader;
+use self::dialect::{API_ROUTES, ApiRoute};
 use self::failure::HttpError;
 use self::key::RequiredKey;
 pub use self::listen::{HttpServer, serve};
-use self::middleware::MiddlewareState;
+use self::middleware::{MiddlewareState, RequestInfo};
 use self::origin_guard::OriginGuard;
 use crate::config::ServerConfig;
 use crate::flow::Flow;
@@ -103,10 +106,20 @@ pub fn router(
         .layer(from_fn_with_state(middleware, middleware::handle))
 }
 
-/// The routes of OpenAI's API, and the answer to unknown paths, behind the API key.
+/// The routes of client APIs, and the answer to unknown paths, behind the API key.
 fn api_routes(api_key: RequiredKey) -> Router<AppState> {
-    Router::new()
-        .route("/v1/chat/completions", post(chat::complete))
+    let serve = |route: &'static ApiRoute| {
+        post(
+            move |State(app): State<AppState>, Extension(info): Extension<RequestInfo>, request| {
+                api::serve(route, app, info, request)
+            },
+        )
+    };
+    API_ROUTES
+        .iter()
+        .fold(Router::new(), |router, route| {
+            router.route(route.path, serve(route))
+        })
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .fallback(no_route)

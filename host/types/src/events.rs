@@ -83,6 +83,7 @@ mod tests {
                 message,
                 phase: None,
                 text: text.to_owned(),
+                item: None,
             }),
         }
     }

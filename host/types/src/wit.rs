@@ -24,13 +24,23 @@ pub use generated::newest::airlock::policy::types::{
 };
 pub use generated::newest::exports::airlock::policy::admit::{Admission, Load};
 pub use generated::newest::exports::airlock::policy::manifest::{Description, Setting, Takes};
-pub use generated::newest::exports::airlock::policy::prompt::{Plan, Resume, ToolResult};
+pub use generated::newest::exports::airlock::policy::prompt::{Action, Plan, Resume, ToolResult};
 pub use generated::newest::exports::airlock::policy::relay::Pattern;
 pub use generated::newest::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
 pub use generated::newest::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
 
 /// All types of the interface `types`, which the bindings of other versions refer to.
 pub use generated::newest::airlock::policy::types;
+
+impl Action {
+    /// The plan, if turns are to be run.
+    pub fn plan(self) -> Option<Plan> {
+        match self {
+            Self::Run(plan) => Some(plan),
+            Self::Respond(_) => None,
+        }
+    }
+}
 
 /// The interfaces that a policy exports.
 pub mod exports {

@@ -39,6 +39,10 @@ pub(crate) fn request(bytes: usize) -> Request {
         attachments: Vec::new(),
         settings: r#"{"strict":false}"#.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     prompt::render(&request).unwrap();
     request
@@ -55,6 +59,7 @@ pub(crate) fn reply(events: usize) -> Begun {
         dialect: "chat-completions".to_owned(),
         model: "gpt-test".to_owned(),
         notes: prompt::render(&request(1 << 10)).unwrap().notes,
+        seed: String::new(),
     });
     let first = reply.feed(vec![event()]);
     assert!(!first.frames.is_empty());
@@ -69,6 +74,7 @@ fn event() -> Event {
             message: 0,
             phase: None,
             text: " word".to_owned(),
+            item: None,
         }),
     }
 }

@@ -10,7 +10,7 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
     GuestPanel, Outcome, Verdict,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
-    Closing, GuestReply, Output, Reply as ReplyHandle,
+    Closing, Frame, GuestReply, Output, Reply as ReplyHandle,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
@@ -41,7 +41,7 @@ impl admit::Guest for Hostile {
 }
 
 impl prompt::Guest for Hostile {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
         if let Some(fault) = FaultedCall::Render.fault_in(&request.body) {
             fault.happen();
         }
@@ -76,7 +76,7 @@ impl prompt::Guest for Hostile {
         {
             plan.notes = [plan.notes.as_str(), SEPARATOR, &request.body].concat();
         }
-        Ok(plan)
+        Ok(prompt::Action::Run(plan))
     }
 }
 
@@ -190,6 +190,10 @@ impl GuestReply for Reply {
         output
     }
 
+    fn keep_alive(&self) -> Vec<Frame> {
+        self.0.borrow().reply.keep_alive()
+    }
+
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
         let state = reply.into_inner::<Self>().0.into_inner();
         if let Some(fault) = state.finish {
@@ -264,6 +268,7 @@ impl Whim {
                 input: vec![InputItem::Text("and now?".to_owned())],
                 output_schema: None,
                 tools: false,
+                verbosity: None,
             }),
         }
     }

@@ -100,7 +100,11 @@ pub(crate) fn done() -> Frame {
 }
 
 fn frame(data: String) -> Frame {
-    Frame { event: None, data }
+    Frame {
+        event: None,
+        data,
+        number: None,
+    }
 }
 
 /// A text as JSON.

@@ -98,13 +98,13 @@ impl admit::Guest for Policy {
 }
 
 impl prompt::Guest for Policy {
-    fn render(request: Request) -> Result<prompt::Plan, Problem> {
+    fn render(request: Request) -> Result<prompt::Action, Problem> {
         let (plan, instruction) = render::render(&request)?;
         INSTRUCTION.set(instruction);
         if let Some(instruction) = instruction {
             instruction.happen_at(StampedCall::Render);
         }
-        Ok(plan)
+        Ok(prompt::Action::Run(plan))
     }
 }
 

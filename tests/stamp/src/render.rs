@@ -130,6 +130,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
         input: vec![InputItem::Text(prompt)],
         output_schema: None,
         tools: false,
+        verbosity: None,
     };
     let plan = Plan {
         streaming,
@@ -144,6 +145,7 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
         briefs: vec![brief; attempts],
         notes: notes.to_text(),
         ignored: Vec::new(),
+        raw_items: false,
     };
     Ok((plan, instruction))
 }

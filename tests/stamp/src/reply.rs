@@ -63,6 +63,7 @@ impl GuestReply for Reply {
         Output {
             frames,
             handoff: None,
+            complete: false,
         }
     }
 
@@ -70,6 +71,10 @@ impl GuestReply for Reply {
         let state = reply.into_inner::<Self>().0.into_inner();
         state.misbehave(StampedCall::Finish);
         state.close(ending)
+    }
+
+    fn keep_alive(&self) -> Vec<Frame> {
+        Vec::new()
     }
 }
 
@@ -192,7 +197,11 @@ fn giant() -> Frame {
     while data.len() < 1 << 30 && data.try_reserve_exact(data.len()).is_ok() {
         data.extend_from_within(..);
     }
-    Frame { event: None, data }
+    Frame {
+        event: None,
+        data,
+        number: None,
+    }
 }
 
 fn upstream(code: &str, message: &str) -> Problem {

@@ -20,6 +20,10 @@ fn request(body: &Value, settings: &str) -> Request {
         attachments: Vec::new(),
         settings: settings.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -30,7 +34,11 @@ fn asking(text: &str) -> Value {
 }
 
 fn plan(body: &Value, settings: &str) -> Result<prompt::Plan, Problem> {
-    <Policy as prompt::Guest>::render(request(body, settings))
+    let action = <Policy as prompt::Guest>::render(request(body, settings))?;
+    let prompt::Action::Run(plan) = action else {
+        panic!("a plan is expected");
+    };
+    Ok(plan)
 }
 
 fn context(notes: &str) -> Context {
@@ -40,6 +48,7 @@ fn context(notes: &str) -> Context {
         dialect: DIALECT.to_owned(),
         model: "m".to_owned(),
         notes: notes.to_owned(),
+        seed: String::new(),
     }
 }
 
@@ -51,6 +60,7 @@ fn text(text: &str) -> Event {
             message: 0,
             phase: None,
             text: text.to_owned(),
+            item: None,
         }),
     }
 }

@@ -22,6 +22,10 @@ fn reply(members: &str) -> RedactingTranslator {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     let plan = airlock_shipped_policy::prompt::render(&request).unwrap();
     RedactingTranslator::new(&Context {
@@ -30,6 +34,7 @@ fn reply(members: &str) -> RedactingTranslator {
         dialect: request.dialect,
         model: "m".to_owned(),
         notes: plan.notes,
+        seed: String::new(),
     })
 }
 
@@ -38,6 +43,7 @@ fn text(source: u32, message: u32, text: &str) -> Event {
         message,
         phase: None,
         text: text.to_owned(),
+        item: None,
     };
     event(source, 0, EventKind::Text(text))
 }
@@ -45,7 +51,16 @@ fn text(source: u32, message: u32, text: &str) -> Event {
 fn reasoning(part: u32, text: &str) -> Event {
     let text = text.to_owned();
     let raw = false;
-    event(0, 0, EventKind::Reasoning(Reasoning { part, raw, text }))
+    event(
+        0,
+        0,
+        EventKind::Reasoning(Reasoning {
+            part,
+            raw,
+            text,
+            item: None,
+        }),
+    )
 }
 
 /// The concatenated text of one field of a stream's deltas.

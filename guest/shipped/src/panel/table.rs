@@ -120,6 +120,7 @@ impl Table {
             input: vec![InputItem::Text([OPENING, &fenced.text].concat())],
             output_schema: None,
             tools: false,
+            verbosity: None,
         }
     }
 

@@ -13,7 +13,7 @@ use super::tool_choice::ToolOffer;
 use super::tools::FunctionTool;
 use crate::bindings::airlock::policy::types::{Brief, InputItem, Problem, Selection};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
-use crate::notes::{FanOutTerms, PlanNotes, Structure};
+use crate::notes::{DialectNotes, FanOutTerms, PlanNotes, Structure};
 use crate::panel::Strategy;
 
 /// Requests no reasoning summary.
@@ -55,6 +55,8 @@ pub(super) fn plan(
         effort: None,
         fan_out: turns.fan_out,
         tools: None,
+        stop: Vec::new(),
+        dialect: DialectNotes::Chat,
     };
     let mut resume = None;
     if let ([brief], None) = (turns.briefs.as_slice(), &notes.fan_out) {
@@ -83,6 +85,7 @@ pub(super) fn plan(
         briefs: turns.briefs,
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
+        raw_items: false,
     })
 }
 
@@ -169,6 +172,7 @@ fn answer(
         input,
         output_schema,
         tools,
+        verbosity: None,
     }
 }
 

@@ -36,6 +36,10 @@ fn request(body: &str) -> Request {
         }],
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 

@@ -239,5 +239,9 @@ pub(super) fn done() -> Frame {
 
 /// A server-sent event without a name: this dialect names none.
 pub(super) fn frame(data: String) -> Frame {
-    Frame { event: None, data }
+    Frame {
+        event: None,
+        data,
+        number: None,
+    }
 }

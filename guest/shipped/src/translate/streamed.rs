@@ -117,6 +117,7 @@ impl StreamedReply {
         Output {
             frames: batch.frames,
             handoff,
+            complete: false,
         }
     }
 
@@ -134,6 +135,7 @@ impl StreamedReply {
             before,
             after,
             report: field == DeltaField::Content && self.needs_content(),
+            number: None,
         })
     }
 

@@ -22,6 +22,7 @@ fn reply(notes: &PlanNotes) -> ReplyTranslator {
         dialect: crate::DIALECT.to_owned(),
         model: "m \"1\"".to_owned(),
         notes: notes.to_text(),
+        seed: String::new(),
     })
 }
 
@@ -38,6 +39,7 @@ fn text(message: u32, phase: Option<Phase>, text: &str) -> Event {
         message,
         phase,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -46,6 +48,7 @@ fn reasoning(part: u32, raw: bool, text: &str) -> Event {
         part,
         raw,
         text: text.to_owned(),
+        item: None,
     }))
 }
 

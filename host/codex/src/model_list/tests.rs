@@ -34,6 +34,7 @@ fn brief(model: &str, effort: Option<&str>, input: Vec<InputItem>) -> Brief {
         input,
         output_schema: None,
         tools: false,
+        verbosity: None,
     }
 }
 

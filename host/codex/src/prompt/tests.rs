@@ -18,6 +18,7 @@ fn brief(input: Vec<InputItem>) -> Brief {
         input,
         output_schema: None,
         tools: false,
+        verbosity: None,
     }
 }
 

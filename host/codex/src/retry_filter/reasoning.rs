@@ -39,9 +39,9 @@ impl RetryFilter {
         let parts = &mut self.reasoning;
         let same =
             |part: &&ReasoningPart| part.item == item && part.index == index && part.raw == raw;
-        let number = match parts.current.as_ref().filter(same) {
-            Some(part) => part.number,
-            None => parts.begin(item, index, raw),
+        let (number, is_first) = match parts.current.as_ref().filter(same) {
+            Some(part) => (part.number, false),
+            None => (parts.begin(item, index, raw), true),
         };
         let Some(part) = number else { return };
         self.bytes += text.len();
@@ -49,6 +49,7 @@ impl RetryFilter {
             part,
             raw,
             text: text.to_owned(),
+            item: (is_first && !item.is_empty()).then(|| item.to_owned()),
         }));
     }
 

@@ -88,9 +88,13 @@ impl TurnState {
             TurnReport::MessageStarted { .. }
             | TurnReport::MessageDelta { .. }
             | TurnReport::MessageCompleted { .. }
-            | TurnReport::RawMessage { .. }
             | TurnReport::ReasoningDelta { .. }
             | TurnReport::ReasoningCompleted { .. } => self.output(report, events),
+            TurnReport::RawMessage { item, text, .. } => {
+                self.retry_filter.raw_message(&item, &text, events);
+                self.raw_item(parts, progress, events);
+            }
+            TurnReport::RawItem => self.raw_item(parts, progress, events),
             // Before the turn starts, Codex reports the injected items, including those that it drops.
             TurnReport::UnknownItem => self.dropped_item |= progress.started,
             TurnReport::TurnStarted { turn } => {
@@ -154,8 +158,19 @@ impl TurnState {
                 self.upstream.has_message();
                 filter.completed(&item, phase.map(vocabulary::phase), &text, events);
             }
-            TurnReport::RawMessage { item, text } => filter.raw_message(&item, &text, events),
             _ => {}
+        }
+    }
+
+    /// Passes on a raw item of the model. Before the turn starts, Codex reports the injected items.
+    fn raw_item(
+        &self,
+        parts: Option<(&str, &RawValue)>,
+        progress: &TurnProgress,
+        events: &mut Vec<EventKind>,
+    ) {
+        if self.raw_items && progress.started {
+            events.extend(parts.map(verbatim));
         }
     }
 

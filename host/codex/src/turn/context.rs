@@ -21,6 +21,8 @@ pub struct TurnContext {
     pub buffer_bytes: usize,
     /// Requests to the model that the turn may make for one response to a client.
     pub model_requests: usize,
+    /// Whether the turn reports the raw items of the model: reasoning, web searches, and messages with annotations.
+    pub raw_items: bool,
 }
 
 #[cfg(test)]
@@ -37,6 +39,7 @@ impl TurnContext {
             wake: Arc::default(),
             buffer_bytes,
             model_requests: 8,
+            raw_items: false,
         }
     }
 }

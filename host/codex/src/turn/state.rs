@@ -50,6 +50,8 @@ pub(super) struct TurnState {
     pub(super) outcome_taken: bool,
     /// Whether the model may call tools of the client.
     pub(super) has_tools: bool,
+    /// Whether raw items of the model are passed on.
+    pub(super) raw_items: bool,
     /// Bytes of events that may be queued.
     buffer_bytes: usize,
     /// Requests to the model that the turn may make for one response to a client.
@@ -78,6 +80,7 @@ impl TurnState {
             outcome: None,
             outcome_taken: false,
             has_tools,
+            raw_items: context.raw_items,
             buffer_bytes: context.buffer_bytes,
             model_requests: context.model_requests,
         }

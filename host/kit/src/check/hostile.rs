@@ -159,6 +159,7 @@ fn text(message: u32, phase: Option<Phase>, text: &str) -> EventKind {
         message,
         phase,
         text: text.to_owned(),
+        item: None,
     })
 }
 
@@ -190,6 +191,7 @@ fn out_of_order() -> Vec<Event> {
             part,
             raw,
             text: "\0\u{feff}**x".to_owned(),
+            item: None,
         })
     };
     let other = |method: &str, params: &str| {

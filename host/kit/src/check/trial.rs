@@ -33,7 +33,7 @@ pub(super) async fn run(
     let outcome = case.run(release, &mut observer).await;
     match outcome.map_err(|error| first_line(&error))? {
         TrialOutcome::Refused(problem) => Ok(refused(&problem)),
-        TrialOutcome::Finished { .. } => {
+        TrialOutcome::Answered | TrialOutcome::Finished { .. } => {
             Ok(format!("{events} events, {frames} frames, {memory} KiB"))
         }
     }
@@ -72,6 +72,7 @@ mod tests {
         let frame = |data: &str| Frame {
             event: None,
             data: data.to_owned(),
+            number: None,
         };
         let fine = [frame(r#"{"a":"\u2028"}"#), frame("[DONE]")];
         assert_eq!(count_frames(&fine), Ok(2));

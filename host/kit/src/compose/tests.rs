@@ -60,6 +60,10 @@ fn request() -> Request {
         attachments: Vec::new(),
         settings: "{}".to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -70,6 +74,7 @@ fn context() -> Context {
         dialect: "chat-completions".to_owned(),
         model: "a-model".to_owned(),
         notes: String::new(),
+        seed: String::new(),
     }
 }
 
@@ -91,7 +96,8 @@ async fn parts_replace_their_interfaces_and_the_rest_is_the_bases() {
 
     let release = release(&composed.bytes);
     let mut session = release.session().await.unwrap();
-    assert_eq!(session.render(&request()).await.unwrap().briefs.len(), 1);
+    let plan = session.render(&request()).await.unwrap().plan().unwrap();
+    assert_eq!(plan.briefs.len(), 1);
     let fault = session.decide(LOAD).await.unwrap_err();
     assert!(matches!(fault, Fault::Trapped(_)), "{fault}");
 }
@@ -185,7 +191,7 @@ async fn a_composition_relays_text_by_the_pattern_of_its_base() {
             .to_owned(),
         ..request()
     };
-    let plan = session.render(&request).await.unwrap();
+    let plan = session.render(&request).await.unwrap().plan().unwrap();
     let context = Context {
         notes: plan.notes,
         ..context()
@@ -199,6 +205,7 @@ async fn a_composition_relays_text_by_the_pattern_of_its_base() {
             message: 0,
             phase: None,
             text: "word ".to_owned(),
+            item: None,
         }),
     };
     let mut frames = Vec::new();

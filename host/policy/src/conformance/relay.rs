@@ -8,8 +8,8 @@ use crate::trial::{context, idle, request};
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
-    Admission, Context, Ending, Event, EventKind, Notification, Phase, Reasoning, Request, Text,
-    Usage,
+    Action, Admission, Context, Ending, Event, EventKind, Notification, Phase, Reasoning, Request,
+    Text, Usage,
 };
 
 /// Bytes of a piece so long that the relayed events are reported to the reply.
@@ -111,7 +111,7 @@ async fn opened(release: &Release, body: &str) -> Result<Option<Session>, String
         ..request(body)
     };
     let plan = match session.render(&streamed).await {
-        Ok(plan) if plan.streaming && plan.briefs.len() == 1 => plan,
+        Ok(Action::Run(plan)) if plan.streaming && plan.briefs.len() == 1 => plan,
         // Only a fault has a cause here.
         Err(Failure {
             cause: Some(cause), ..
@@ -209,6 +209,7 @@ fn thoughts() -> Vec<Vec<Event>> {
             part,
             raw,
             text: text.to_owned(),
+            item: None,
         }))
     };
     let mut batches = Vec::new();
@@ -251,6 +252,7 @@ fn text(message: u32, text: &str) -> Event {
         message,
         phase: None,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -260,6 +262,7 @@ fn remark(text: &str) -> Event {
         message: 0,
         phase: Some(Phase::Commentary),
         text: text.to_owned(),
+        item: None,
     }))
 }
 

@@ -8,6 +8,7 @@ fn frame(event: Option<&str>, data: &str) -> Frame {
     Frame {
         event: event.map(str::to_owned),
         data: data.to_owned(),
+        number: None,
     }
 }
 
@@ -20,6 +21,7 @@ fn brief_with(input: Vec<InputItem>) -> Brief {
         input,
         output_schema: None,
         tools: false,
+        verbosity: None,
     }
 }
 
@@ -34,6 +36,7 @@ fn plan_with(briefs: Vec<Brief>) -> Plan {
         briefs,
         notes: String::new(),
         ignored: Vec::new(),
+        raw_items: false,
     }
 }
 
@@ -52,6 +55,10 @@ fn request(attachments: usize, nested: bool) -> Request {
         attachments: vec![attachment; attachments],
         settings: String::new(),
         nested,
+        route: String::new(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -159,6 +166,7 @@ fn a_pattern_makes_one_event() {
             before: before.to_owned(),
             after: after.to_owned(),
             report: false,
+            number: None,
         }))
     };
     assert!(pattern(None).is_ok());
@@ -190,6 +198,7 @@ fn a_key_is_bounded() {
         output(&Output {
             frames,
             handoff: Some(handoff),
+            complete: false,
         })
     };
     handed(KEY_BYTES).unwrap();

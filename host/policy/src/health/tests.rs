@@ -19,6 +19,10 @@ fn request(bytes: usize) -> Request {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 

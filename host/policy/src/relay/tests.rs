@@ -12,6 +12,7 @@ fn text_event(message: u32, text: &str) -> Event {
             message,
             phase: None,
             text: text.to_owned(),
+            item: None,
         }),
     }
 }
@@ -22,6 +23,7 @@ fn pattern(report: bool) -> Pattern {
         before: "{\"t\":".to_owned(),
         after: "}".to_owned(),
         report,
+        number: None,
     }
 }
 

@@ -19,7 +19,7 @@ use super::*;
 use crate::config::SandboxConfig;
 use crate::testing::hostile;
 use airlock_base::task::Tasks;
-use airlock_types::wit::{EventKind, InputItem, ProblemKind, Text, Usage};
+use airlock_types::wit::{EventKind, InputItem, Plan, ProblemKind, Text, Usage};
 
 const MEMORY: usize = 32 << 20;
 
@@ -55,6 +55,10 @@ fn request(body: &str) -> Request {
         attachments: Vec::new(),
         settings: r#"{"strict":false}"#.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 
@@ -65,6 +69,7 @@ fn context(plan: &Plan) -> Context {
         dialect: "chat-completions".to_owned(),
         model: "gpt-test".to_owned(),
         notes: plan.notes.clone(),
+        seed: String::new(),
     }
 }
 
@@ -81,6 +86,7 @@ fn text(text: &str) -> Event {
         message: 0,
         phase: None,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -88,7 +94,12 @@ fn text(text: &str) -> Event {
 async fn a_stream_from_request_to_done() {
     let mut session = release().session().await.unwrap();
     let body = r#"{"model":"gpt-test","stream":true,"seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
-    let plan = session.render(&request(body)).await.unwrap();
+    let plan = session
+        .render(&request(body))
+        .await
+        .unwrap()
+        .plan()
+        .unwrap();
     assert!(plan.streaming);
     assert_eq!(plan.model.as_ref().unwrap().name, "gpt-test");
     assert_eq!(plan.briefs[0].input, [InputItem::Text("Hi".to_owned())]);
@@ -135,6 +146,8 @@ async fn a_whole_response_has_text_and_usage() {
             r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
         ))
         .await
+        .unwrap()
+        .plan()
         .unwrap();
     session.open(&context(&plan)).await.unwrap();
     let usage = EventKind::Usage(Usage {
@@ -233,6 +246,8 @@ async fn a_reply_ends_once() {
             r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
         ))
         .await
+        .unwrap()
+        .plan()
         .unwrap();
     session.open(&context(&plan)).await.unwrap();
     session.finish(&Ending::Completed).await.unwrap();
@@ -341,6 +356,8 @@ async fn a_policy_that_loops_lets_others_run_meanwhile() {
                 r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#,
             ))
             .await
+            .unwrap()
+            .plan()
             .unwrap()
     };
     tokio::select! {

@@ -237,6 +237,7 @@ fn for_each_text(calls: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut 
                 visit_outcome(outcome, visit);
             }
             PolicyCall::Decide(_)
+            | PolicyCall::KeepAlive
             | PolicyCall::Open(_)
             | PolicyCall::Convene(..)
             | PolicyCall::Wake(_) => {}

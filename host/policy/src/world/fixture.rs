@@ -11,8 +11,8 @@ use super::{Call, Exports, StoreMut, World};
 use crate::sandbox::Sandbox;
 use airlock_types::wit::exports::relay;
 use airlock_types::wit::{
-    Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message, Model,
-    Outcome, Output, Pattern, Plan, Problem, Request, Resume, ToolResult, Verdict,
+    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message,
+    Model, Outcome, Output, Pattern, Plan, Problem, Request, Resume, ToolResult, Verdict,
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
@@ -73,6 +73,15 @@ impl From<admit::Admission> for Admission {
     }
 }
 
+impl From<prompt::Action> for Action {
+    fn from(action: prompt::Action) -> Self {
+        match action {
+            prompt::Action::Run(plan) => Self::Run(plan.into()),
+            prompt::Action::Respond(body) => Self::Respond(body),
+        }
+    }
+}
+
 impl From<prompt::Plan> for Plan {
     fn from(plan: prompt::Plan) -> Self {
         Self {
@@ -85,6 +94,7 @@ impl From<prompt::Plan> for Plan {
             briefs: plan.briefs,
             notes: plan.notes,
             ignored: plan.ignored,
+            raw_items: plan.raw_items,
         }
     }
 }
@@ -107,6 +117,7 @@ impl From<translate::Frame> for Frame {
         Self {
             event: frame.event,
             data: frame.data,
+            number: frame.number,
         }
     }
 }
@@ -119,6 +130,7 @@ impl From<translate::Output> for Output {
                 source: handoff.source,
                 key: handoff.key,
             }),
+            complete: output.complete,
         }
     }
 }

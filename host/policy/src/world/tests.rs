@@ -62,6 +62,7 @@ fn text(source: u32, text: &str) -> Event {
         message: 0,
         phase: None,
         text: text.to_owned(),
+        item: None,
     });
     Event {
         source,
@@ -82,8 +83,12 @@ async fn run(release: &Release) -> String {
         attachments: Vec::new(),
         settings: "{}".to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
-    let plan = session.render(&request).await.unwrap();
+    let plan = session.render(&request).await.unwrap().plan().unwrap();
     assert_eq!(plan.briefs.len(), 2);
     let load = Load {
         wanted: 2,
@@ -100,6 +105,7 @@ async fn run(release: &Release) -> String {
         dialect: request.dialect,
         model: "m".to_owned(),
         notes: plan.notes,
+        seed: String::new(),
     };
     session.open(&context).await.unwrap();
     session.convene(&context, 2).await.unwrap();

@@ -107,7 +107,7 @@ macro_rules! world_impl {
                 &'a self,
                 store: StoreMut<'a>,
                 request: &'a Request,
-            ) -> Call<'a, Result<Plan, Problem>> {
+            ) -> Call<'a, Result<Action, Problem>> {
                 Box::pin(async move {
                     let prompt = self.prompt(store)?;
                     Ok(prompt.call_render(store, request).await?.map(Into::into))
@@ -174,6 +174,18 @@ macro_rules! world_impl {
                     let translate = self.translate(store)?;
                     let closing = translate.reply().call_finish(store, reply, ending).await?;
                     Ok(closing.into())
+                })
+            }
+
+            fn keep_alive<'a>(
+                &'a self,
+                store: StoreMut<'a>,
+                reply: ResourceAny,
+            ) -> Call<'a, Vec<Frame>> {
+                Box::pin(async move {
+                    let translate = self.translate(store)?;
+                    let frames = translate.reply().call_keep_alive(store, reply).await?;
+                    Ok(frames.into_iter().map(Into::into).collect())
                 })
             }
 

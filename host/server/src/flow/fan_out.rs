@@ -289,6 +289,7 @@ impl FanOut {
                 message: index,
                 phase: message.phase,
                 text: message.text,
+                item: None,
             };
             pending.push(event(ANSWER, EventKind::Text(text)));
         }

@@ -5,25 +5,22 @@ use airlock_policy::Session;
 use airlock_types::failure::Failure;
 use airlock_types::wit::ProblemKind;
 
-/// The dialect of the list. Its form is the same in all of OpenAI's APIs.
-const MODELS_DIALECT: &str = "chat-completions";
-
 impl Flow {
-    /// The list of models as JSON.
+    /// The list of models as JSON of this dialect.
     ///
     /// # Errors
     /// Codex cannot list its models, or the policy fails.
-    pub async fn models(&self, caller: &Caller) -> Result<String, Failure> {
+    pub async fn models(&self, dialect: &str, caller: &Caller) -> Result<String, Failure> {
         let models = self.codex.models().await?;
         let mut session = self.models_session(caller).await?;
-        Ok(session.list_models(MODELS_DIALECT, &models).await?)
+        Ok(session.list_models(dialect, &models).await?)
     }
 
-    /// One model as JSON.
+    /// One model as JSON of this dialect.
     ///
     /// # Errors
     /// `model_not_found`, and those of [`Flow::models`].
-    pub async fn model(&self, id: &str, caller: &Caller) -> Result<String, Failure> {
+    pub async fn model(&self, dialect: &str, id: &str, caller: &Caller) -> Result<String, Failure> {
         let models = self.codex.models().await?;
         let Some(model) = models.iter().find(|model| model.id == id) else {
             let message =
@@ -33,7 +30,7 @@ impl Flow {
             );
         };
         let mut session = self.models_session(caller).await?;
-        Ok(session.show_model(MODELS_DIALECT, model).await?)
+        Ok(session.show_model(dialect, model).await?)
     }
 
     /// A session of the caller's release, without a shadow or a tape.

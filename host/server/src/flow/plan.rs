@@ -17,7 +17,7 @@ use airlock_policy::request_size::BodyLimits;
 use airlock_policy::{Chosen, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
-use airlock_types::wit::{Plan, ProblemKind, Request};
+use airlock_types::wit::{Action, Plan, ProblemKind, Request};
 
 /// A request that was received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
 pub struct ParsedRequest {
@@ -27,8 +27,8 @@ pub struct ParsedRequest {
     pub arrived: u64,
     /// The client, and the request's metrics.
     pub caller: Caller,
-    /// The API that the client uses, by its route.
-    pub dialect: &'static str,
+    /// The route of the client's API.
+    pub route: RequestRoute,
     /// JSON.
     pub body: String,
     /// Memory reserved for the body and its copies. Parts of it are released with the copies.
@@ -37,7 +37,27 @@ pub struct ParsedRequest {
     pub nested: bool,
 }
 
-/// A request that the policy has rendered.
+/// A route of a client's API, with its parameters.
+pub struct RequestRoute {
+    /// The API, as policies name it: `chat-completions`.
+    pub dialect: &'static str,
+    /// The method and path, with names in place of identifiers.
+    pub name: &'static str,
+    /// The identifiers in the path, in order.
+    pub path_parameters: Vec<String>,
+    /// The query's names and values, decoded.
+    pub query: Vec<(String, String)>,
+}
+
+/// What the policy makes of a request.
+pub(super) enum RenderedRequest {
+    /// Turns for Codex.
+    Planned(Box<PlannedRequest>),
+    /// The response's body.
+    Answered(String),
+}
+
+/// A request that the policy has planned.
 pub(super) struct PlannedRequest {
     pub(super) session: Session,
     /// The client's request, without its body.
@@ -53,7 +73,7 @@ impl Flow {
     ///
     /// # Errors
     /// `gateway_busy`, `request_too_large`, the policy's refusal or fault, or a plan that cannot be sent to Codex.
-    pub(super) async fn plan(&self, request: ParsedRequest) -> Result<PlannedRequest, Failure> {
+    pub(super) async fn plan(&self, request: ParsedRequest) -> Result<RenderedRequest, Failure> {
         let caller = request.caller;
         let permits = self
             .large_bodies
@@ -71,11 +91,15 @@ impl Flow {
         let request = Request {
             id: request.id,
             arrived: request.arrived,
-            dialect: request.dialect.to_owned(),
+            dialect: request.route.dialect.to_owned(),
             body,
             attachments: attachments.descriptions(),
             settings: release.settings().to_owned(),
             nested: request.nested,
+            route: request.route.name.to_owned(),
+            path_parameters: request.route.path_parameters,
+            query: request.route.query,
+            seed: uuid::Uuid::new_v4().simple().to_string(),
         };
         let bytes = request.body.len();
         if let Some(shadow) = shadow {
@@ -116,8 +140,8 @@ async fn lift(
 /// Runs the rendering of a body of this size on a blocking thread, until it completes or this future is dropped.
 async fn run_offloaded(
     bytes: usize,
-    rendered: impl Future<Output = Result<PlannedRequest, Failure>> + Send + 'static,
-) -> Result<PlannedRequest, Failure> {
+    rendered: impl Future<Output = Result<RenderedRequest, Failure>> + Send + 'static,
+) -> Result<RenderedRequest, Failure> {
     let cancelled = CancellationToken::new();
     let _cancel_on_drop = cancelled.clone().drop_guard();
     let (runtime, span) = (Handle::current(), Span::current());
@@ -139,9 +163,12 @@ async fn render(
     attachments: Attachments,
     mut permits: BodyPermits,
     metrics: RequestMetrics,
-) -> Result<PlannedRequest, Failure> {
+) -> Result<RenderedRequest, Failure> {
     let before = session.memory_bytes();
-    let mut plan = session.render(&request).await?;
+    let mut plan = match session.render(&request).await? {
+        Action::Run(plan) => plan,
+        Action::Respond(body) => return Ok(RenderedRequest::Answered(body)),
+    };
     // The plan has its text now.
     drop(take(&mut request.body));
     // A policy's memory grows, and does not shrink until the session ends.
@@ -161,11 +188,11 @@ async fn render(
     let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
     let memory = permits.memory.split_off(conversation.bytes() + briefs);
     let conversation = conversation.with_memory(memory);
-    Ok(PlannedRequest {
+    Ok(RenderedRequest::Planned(Box::new(PlannedRequest {
         session,
         request,
         plan,
         conversation,
         metrics,
-    })
+    })))
 }

@@ -5,6 +5,7 @@
 mod absorb; // new events, for the reply and the panel
 mod first_token; // the time to the first token
 mod piece; // its output
+mod sequence; // sequence numbers
 
 use std::error::Error;
 use std::pin::Pin;
@@ -16,6 +17,7 @@ use tracing::Span;
 use self::first_token::FirstToken;
 pub use self::piece::StreamPiece;
 use self::piece::{is_visible, record_ending};
+use self::sequence::SequenceNumbers;
 use super::fan_out::FanOut;
 use super::parked_turns::ParkedTurns;
 use super::turn_set::TurnSet;
@@ -41,6 +43,7 @@ pub(super) struct Pump {
     batch: Vec<Event>,
     /// How the answer ended. The policy receives it after the last event.
     ending: Option<Ending>,
+    sequence: SequenceNumbers,
     /// Frames from before the response's headers.
     early_frames: Vec<Frame>,
     early_closing: Option<Closing>,
@@ -89,6 +92,7 @@ impl Pump {
             batch: Vec::with_capacity(1),
             ending: None,
             fault: None,
+            sequence: SequenceNumbers::default(),
             early_frames: Vec::new(),
             early_closing: None,
             cause: None,
@@ -165,7 +169,10 @@ impl Pump {
             } else if self.can_step() {
                 self.step().await
             } else if self.wait().await {
-                break StreamPiece::Heartbeat;
+                match self.keep_alive().await {
+                    Ok(frames) if frames.is_empty() => break StreamPiece::Heartbeat,
+                    frames => frames.map(PumpStep::Frames),
+                }
             } else {
                 continue;
             };
@@ -180,7 +187,7 @@ impl Pump {
                 Err(fault) => {
                     self.done = true;
                     self.stop();
-                    break StreamPiece::Broken(fault.into());
+                    break StreamPiece::Broken(fault.into(), self.sequence.next());
                 }
             }
         };
@@ -225,7 +232,8 @@ impl Pump {
         }
         if let Some(ending) = self.ending.take() {
             record_ending(&self.span, &ending);
-            let closing = self.session.finish(&ending).await?;
+            let mut closing = self.session.finish(&ending).await?;
+            self.sequence.insert(&mut closing.frames);
             self.first_token.ended(&ending, &closing.frames);
             // Before the client receives the calls: it may answer at once.
             if let Some((key, turn)) = self.to_park.take() {
@@ -247,7 +255,8 @@ impl Pump {
         // At least one event, however large.
         let count = costs.take_while(|cost| *cost <= FEED_BYTES).count().max(1);
         let (now, later) = self.batch.split_at(count.min(self.batch.len()));
-        let output = self.session.feed(now).await?;
+        let mut output = self.session.feed(now).await?;
+        self.sequence.insert(&mut output.frames);
         self.first_token.fed(now, &output);
         if let Some(fan_out) = &mut self.fan_out {
             fan_out.set_pending(later);
@@ -255,8 +264,25 @@ impl Pump {
         self.batch.drain(..count);
         if let Some(handoff) = output.handoff {
             self.hand_off(handoff);
+        } else if output.complete {
+            self.stop();
+            self.batch.clear();
+            self.ending = Some(Ending::Completed);
         }
         Ok(output.frames)
+    }
+
+    /// The policy's frames for a stream that is silent. Empty: a comment suffices.
+    pub(super) async fn keep_alive(&mut self) -> Result<Vec<Frame>, Fault> {
+        let mut output = self.session.keep_alive().await?;
+        self.sequence.insert(&mut output.frames);
+        Ok(output.frames)
+    }
+
+    /// Ends the response with a fault.
+    pub(super) fn fail(&mut self, fault: Fault) {
+        self.stop();
+        self.fault = Some(fault);
     }
 
     /// The answer is complete: its turn will be parked if the handoff has a key, and ends otherwise.
@@ -278,10 +304,7 @@ impl Pump {
             let decided = fan_out.decide(&mut self.session, &mut self.turns, &mut self.batch);
             match decided.await {
                 Ok(ending) => self.ending = ending,
-                Err(fault) => {
-                    self.stop();
-                    self.fault = Some(fault);
-                }
+                Err(fault) => self.fail(fault),
             }
         }
     }

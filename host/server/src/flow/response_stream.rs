@@ -66,9 +66,13 @@ async fn drive(mut pump: Pump, pieces: mpsc::Sender<StreamPiece>) {
                 }
             }
             heartbeat = pump.wait(), if !pump.is_over() => {
-                if heartbeat {
-                    // A full queue means that the client does not read: then it needs no heartbeat.
-                    let _ = pieces.try_send(StreamPiece::Heartbeat);
+                // A full queue means that the client does not read: then it needs no heartbeat.
+                if heartbeat && let Ok(permit) = pieces.try_reserve() {
+                    match pump.keep_alive().await {
+                        Ok(frames) if frames.is_empty() => permit.send(StreamPiece::Heartbeat),
+                        Ok(frames) => permit.send(StreamPiece::Frames(frames)),
+                        Err(fault) => pump.fail(fault),
+                    }
                 }
             }
         }

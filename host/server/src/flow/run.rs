@@ -28,6 +28,8 @@ pub(super) struct AdmittedRequest {
     /// One for each brief.
     permits: Vec<Permit>,
     streaming: bool,
+    /// Whether the answer's turn reports raw items.
+    raw_items: bool,
     /// The parked turn that the request continues, and the results of its tools.
     resume: Option<Resume>,
     ignored_parameters: Vec<String>,
@@ -51,6 +53,17 @@ pub enum Continuation {
     Resumed,
     /// The parked turn was gone, and a new turn continues its conversation.
     Rebuilt,
+}
+
+impl FlowResponse {
+    /// The response to a request that needs no turn.
+    pub(super) fn answered(body: String) -> Self {
+        Self {
+            ignored_parameters: Vec::new(),
+            continuation: None,
+            body: FlowBody::Json(body),
+        }
+    }
 }
 
 /// The body of a response, in the form that the client requested.
@@ -87,6 +100,7 @@ impl Flow {
             dialect: request.dialect,
             model: self.codex.model_name(&conversation, None),
             notes: plan.notes,
+            seed: request.seed,
         };
         Ok(AdmittedRequest {
             session,
@@ -96,6 +110,7 @@ impl Flow {
             models,
             permits,
             streaming: plan.streaming,
+            raw_items: plan.raw_items,
             resume: plan.resume,
             ignored_parameters: plan.ignored,
             metrics,
@@ -165,6 +180,7 @@ impl Flow {
                     wake: Arc::default(),
                     buffer_bytes: self.turn_limits.turn_buffer_bytes,
                     model_requests: self.turn_limits.model_requests,
+                    raw_items: admitted.raw_items,
                 };
                 let turn_metrics = metrics.request_turn();
                 let turn = self.codex.start_turn(conversation, brief, context).await?;
@@ -218,6 +234,7 @@ impl Flow {
             conversation: admitted.conversation,
             wake: turns.wake(),
             permits: admitted.permits,
+            raw_items: admitted.raw_items,
             metrics: admitted.metrics,
         };
         let briefs = admitted.briefs.into_iter().zip(admitted.models).collect();

@@ -161,19 +161,25 @@ impl HttpError {
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         log(&self.failure);
-        let mut response = json::response(self.status, envelope(&self.failure.problem));
-        if let Some(seconds) = self.failure.problem.retry_after_seconds {
+        let problem = self.failure.problem;
+        let mut response = json::response(self.status, envelope(&problem));
+        if let Some(seconds) = problem.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
+        response.extensions_mut().insert(ProblemBody(problem));
         response
     }
 }
+
+/// The problem whose envelope a response's body is, for dialects with another envelope.
+#[derive(Clone)]
+pub(super) struct ProblemBody(pub(super) Problem);
 
 /// OpenAI's error envelope of a problem, as one line of JSON. A stream ends with it when its policy has failed.
 pub(super) fn envelope(problem: &Problem) -> String {
     let error = EnvelopedError {
         message: &problem.message,
-        r#type: kind(problem.kind),
+        r#type: error_type(problem.kind),
         param: problem.param.as_deref(),
         code: problem.code.as_deref(),
     };
@@ -226,7 +232,8 @@ fn status(problem: &Problem) -> StatusCode {
     }
 }
 
-fn kind(kind: ProblemKind) -> &'static str {
+/// The error types of OpenAI's API.
+pub(super) fn error_type(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {
             "invalid_request_error"

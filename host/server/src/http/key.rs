@@ -1,10 +1,10 @@
-//! Authentication by `Authorization: Bearer KEY`, if a key is configured, also on loopback.
+//! Authentication by `Authorization: Bearer KEY` or `x-api-key: KEY`, if a key is configured, also on loopback.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderName};
 use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq as _;
@@ -12,6 +12,9 @@ use subtle::ConstantTimeEq as _;
 use super::failure::HttpError;
 use airlock_base::secrets::Secret;
 use airlock_policy::Client;
+
+/// The header of the key in Anthropic's API.
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The configured key. None: no key is required.
 pub(super) type RequiredKey = Option<Arc<Secret>>;
@@ -49,11 +52,13 @@ pub(super) async fn check_either(
 
 /// Refuses a request with two keys: a proxy in front of the gateway may have checked the other one.
 fn has_at_most_one_key(headers: &HeaderMap) -> Result<(), HttpError> {
-    if headers.get_all(AUTHORIZATION).iter().nth(1).is_none() {
-        return Ok(());
+    for name in [AUTHORIZATION, X_API_KEY] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            let message = format!("The request must have at most one `{name}` header field.");
+            return Err(HttpError::invalid("repeated_header", &message));
+        }
     }
-    let message = "The request must have just one Authorization header field.";
-    Err(HttpError::invalid("repeated_header", message))
+    Ok(())
 }
 
 /// Whether the request presents this key.
@@ -62,13 +67,17 @@ pub(super) fn is_presented(headers: &HeaderMap, key: &Secret) -> bool {
 }
 
 fn verify(headers: &HeaderMap, key: &Secret) -> Result<(), HttpError> {
-    let Some(given) = bearer(headers) else {
+    let api_key = headers
+        .get(X_API_KEY)
+        .map(|key| key.as_bytes().trim_ascii());
+    let mut given = bearer(headers).into_iter().chain(api_key).peekable();
+    if given.peek().is_none() {
         return Err(HttpError::wrong_key(
-            "This gateway requires a key: send `Authorization: Bearer KEY`.",
+            "This gateway requires a key: send `Authorization: Bearer KEY` or `x-api-key: KEY`.",
         ));
-    };
-    // In constant time: the duration must not reveal how much of a guess is right.
-    if bool::from(given.ct_eq(key.expose().as_bytes())) {
+    }
+    // In constant time: the duration must not reveal how much of a guess is right. Two keys must both be right.
+    if given.all(|given| bool::from(given.ct_eq(key.expose().as_bytes()))) {
         return Ok(());
     }
     Err(HttpError::wrong_key(
@@ -113,5 +122,25 @@ mod tests {
             assert!(!accepted(Some(wrong)), "{wrong}");
         }
         assert!(!accepted(None));
+    }
+
+    #[test]
+    fn the_key_may_be_in_anthropics_header() {
+        let accepted = |headers: &[(&str, &str)]| {
+            let name = |name: &str| HeaderName::try_from(name).unwrap();
+            let headers = headers.iter();
+            let headers = headers.map(|(it, value)| (name(it), value.parse().unwrap()));
+            verify(&headers.collect(), &Secret::new("right")).is_ok()
+        };
+        assert!(accepted(&[("x-api-key", "right")]));
+        assert!(!accepted(&[("x-api-key", "wrong")]));
+        assert!(!accepted(&[("x-api-key", "")]));
+        let bearer = ("authorization", "Bearer right");
+        assert!(accepted(&[bearer, ("x-api-key", "right")]));
+        assert!(!accepted(&[bearer, ("x-api-key", "wrong")]));
+        assert!(!accepted(&[
+            ("authorization", "Bearer wrong"),
+            ("x-api-key", "right")
+        ]));
     }
 }

@@ -18,6 +18,7 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::body::check_transfer_encoding;
+use super::dialect::Dialect;
 use super::failure::HttpError;
 use super::listen::HttpExchange;
 use super::origin_guard::OriginGuard;
@@ -55,6 +56,8 @@ pub(super) struct RequestInfo {
     pub(super) arrived: u64,
     /// The client's own id, which a retry has too, else `id`.
     pub(super) shown_id: String,
+    /// The dialect of its errors.
+    pub(super) dialect: Dialect,
     /// The metrics of this request.
     pub(super) metrics: RequestMetrics,
     /// The state that it shares with its connection.
@@ -81,7 +84,7 @@ pub(super) async fn handle(
         status: None,
         whole: false,
     };
-    let shown_id = info.shown_id.clone();
+    let (shown_id, dialect) = (info.shown_id.clone(), info.dialect);
     request.extensions_mut().insert(info);
 
     // The guard comes first: a web page that is not allowed must not learn anything.
@@ -93,13 +96,14 @@ pub(super) async fn handle(
         sleep(ABORT_GRACE).await;
         HttpError::from(Failure::stopping()).into_response()
     };
-    let mut response = tokio::select! {
+    let response = tokio::select! {
         biased;
         response = served.instrument(span.clone()) => response,
         // Dropping the other future stops the turns of the request.
         response = aborted.instrument(span) => response,
     };
 
+    let mut response = dialect.finish(response, &shown_id);
     log_entry.status = Some(response.status().as_u16());
     let headers = response.headers_mut();
     headers.insert(PROCESSING_MS, milliseconds(log_entry.started).into());
@@ -121,6 +125,7 @@ impl RequestInfo {
             shown_id: request_id::of_client(request.headers()).unwrap_or_else(|| id.clone()),
             id,
             arrived: clock::unix_ms(),
+            dialect: Dialect::of(request.uri().path(), request.headers()),
             metrics: metrics.request(request.uri().path()),
             exchange,
         }

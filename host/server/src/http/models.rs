@@ -16,8 +16,9 @@ pub(super) async fn list(
     Extension(info): Extension<RequestInfo>,
     client: Option<Extension<Client>>,
 ) -> Result<Response, HttpError> {
+    let dialect = info.dialect.name();
     let caller = caller(info, client);
-    let list = app.flow.models(&caller).await?;
+    let list = app.flow.models(dialect, &caller).await?;
     Ok(json::response(StatusCode::OK, list))
 }
 
@@ -28,8 +29,9 @@ pub(super) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, HttpError> {
     let id = id(path)?;
+    let dialect = info.dialect.name();
     let caller = caller(info, client);
-    let model = app.flow.model(&id, &caller).await?;
+    let model = app.flow.model(dialect, &id, &caller).await?;
     Ok(json::response(StatusCode::OK, model))
 }
 

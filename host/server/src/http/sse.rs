@@ -14,7 +14,8 @@ use hyper::body::{Body as HttpBody, Frame as HttpFrame};
 use parking_lot::Mutex;
 use tracing::Span;
 
-use super::failure::{envelope, log};
+use super::dialect::Dialect;
+use super::failure::log;
 use super::listen::HttpExchange;
 use crate::flow::{ResponseStream, StreamPiece};
 use airlock_metrics::{OpenStream, RequestMetrics};
@@ -23,9 +24,6 @@ use airlock_types::wit::Frame;
 /// A comment, with the blank line that clients need which split on blank lines. No event here has an `id:`: with one, some
 /// clients fail on comments.
 pub(super) const HEARTBEAT: &str = ": ping\n\n";
-
-/// The event that ends a stream.
-const DONE: &str = "data: [DONE]\n\n";
 
 /// A response of server-sent events with this body.
 pub(super) fn response(body: Body) -> Response {
@@ -44,13 +42,18 @@ pub(super) fn response(body: Body) -> Response {
 }
 
 /// The body of a stream. The next piece is awaited once the connection has taken the one before.
-pub(super) fn body(mut stream: ResponseStream, open: OpenStream, exchange: HttpExchange) -> Body {
+pub(super) fn body(
+    mut stream: ResponseStream,
+    dialect: Dialect,
+    open: OpenStream,
+    exchange: HttpExchange,
+) -> Body {
     // Entered only to log, not with every piece.
     let span = Span::current();
     pieces(exchange, async move |slot| {
         while let Some(piece) = stream.next().await {
             count(&piece, open.metrics());
-            slot.put(encode(piece, &span)).await;
+            slot.put(encode(piece, dialect, &span)).await;
         }
     })
 }
@@ -122,8 +125,8 @@ fn count(piece: &StreamPiece, metrics: &RequestMetrics) {
         StreamPiece::Heartbeat => return,
         StreamPiece::Frames(frames) => (frames.len(), false),
         StreamPiece::Last(frames, failure) => (frames.len(), failure.is_some()),
-        // The error, and `DONE`.
-        StreamPiece::Broken(_) => (2, true),
+        // The error, and the end in some dialects.
+        StreamPiece::Broken(..) => (2, true),
     };
     metrics.sent(frames);
     if failed {
@@ -131,7 +134,7 @@ fn count(piece: &StreamPiece, metrics: &RequestMetrics) {
     }
 }
 
-fn encode(piece: StreamPiece, span: &Span) -> Bytes {
+fn encode(piece: StreamPiece, dialect: Dialect, span: &Span) -> Bytes {
     match piece {
         StreamPiece::Frames(frames) => events(&frames),
         StreamPiece::Heartbeat => Bytes::from_static(HEARTBEAT.as_bytes()),
@@ -141,9 +144,11 @@ fn encode(piece: StreamPiece, span: &Span) -> Bytes {
             }
             events(&frames)
         }
-        StreamPiece::Broken(failure) => {
+        StreamPiece::Broken(failure, sequence) => {
             span.in_scope(|| log(&failure));
-            format!("data: {}\n\n{DONE}", envelope(&failure.problem)).into()
+            let events = dialect.stream_error(&failure.problem, sequence);
+            let events = events.iter().map(|(event, data)| (*event, data.as_str()));
+            airlock_wire::sse::events(events).into()
         }
     }
 }
@@ -152,7 +157,7 @@ fn encode(piece: StreamPiece, span: &Span) -> Bytes {
 fn events(frames: &[Frame]) -> Bytes {
     let events = frames
         .iter()
-        .map(|Frame { event, data }| (event.as_deref(), data.as_str()));
+        .map(|frame| (frame.event.as_deref(), frame.data.as_str()));
     airlock_wire::sse::events(events).into()
 }
 
@@ -169,7 +174,12 @@ mod tests {
         Frame {
             event: event.map(str::to_owned),
             data: data.to_owned(),
+            number: None,
         }
+    }
+
+    fn encoded(piece: StreamPiece) -> Bytes {
+        encode(piece, Dialect::ChatCompletions, &Span::none())
     }
 
     #[test]
@@ -180,14 +190,8 @@ mod tests {
             frame(None, "[DONE]"),
         ];
         let expected = "data: {\"a\":1}\n\nevent: done\ndata: {}\n\ndata: [DONE]\n\n";
-        assert_eq!(
-            encode(StreamPiece::Frames(frames.clone()), &Span::none()),
-            expected
-        );
-        assert_eq!(
-            encode(StreamPiece::Last(frames, None), &Span::none()),
-            expected
-        );
+        assert_eq!(encoded(StreamPiece::Frames(frames.clone())), expected);
+        assert_eq!(encoded(StreamPiece::Last(frames, None)), expected);
     }
 
     #[tokio::test]
@@ -213,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_heartbeat_is_a_comment_and_a_blank_line() {
-        assert_eq!(encode(StreamPiece::Heartbeat, &Span::none()), ": ping\n\n");
+        assert_eq!(encoded(StreamPiece::Heartbeat), ": ping\n\n");
     }
 
     #[test]
@@ -222,7 +226,7 @@ mod tests {
             Failure::new(ProblemKind::Internal, "policy_failed", "It failed.").because("secret");
         let error = r#"{"error":{"message":"It failed.","type":"server_error","param":null,"code":"policy_failed"}}"#;
         assert_eq!(
-            encode(StreamPiece::Broken(failure), &Span::none()),
+            encoded(StreamPiece::Broken(failure, 0)),
             format!("data: {error}\n\ndata: [DONE]\n\n")
         );
     }

@@ -51,7 +51,7 @@ pub(super) fn decode<'a>(method: &str, params: &'a RawValue) -> Option<ThreadNot
         report: match kind {
             // Without its usage, the response is still complete.
             Some(NotificationKind::RawResponse) => TurnReport::ResponseCompleted(None),
-            // Of raw items, only calls are passed on to policies.
+            // A raw item of another shape is none that is passed on.
             Some(NotificationKind::RawItem) => TurnReport::Echo,
             _ => TurnReport::Other,
         },
@@ -248,15 +248,20 @@ fn completed(item: ThreadItem<'_>) -> TurnReport<'_> {
 }
 
 fn raw(item: RawItem<'_>) -> TurnReport<'_> {
-    if let Some(text) = item.model_text() {
+    if let Some((text, annotated)) = item.model_text() {
         let BorrowedText(item) = item.id.unwrap_or_default();
-        return TurnReport::RawMessage { item, text };
+        return TurnReport::RawMessage {
+            item,
+            text,
+            annotated,
+        };
     }
     // Outputs of some types of calls name no call (schema of 0.169.0).
     let BorrowedText(call) = item.call_id.unwrap_or_default();
     match item.kind.as_ref() {
         "function_call" => TurnReport::ToolCalled { call },
         "function_call_output" => TurnReport::ToolReturned { call },
+        "reasoning" | "web_search_call" => TurnReport::RawItem,
         kind if kind == UNKNOWN_ITEM => TurnReport::UnknownItem,
         _ => TurnReport::Echo,
     }

@@ -44,7 +44,11 @@ pub enum TurnReport<'a> {
         item: Cow<'a, str>,
         /// The whole text.
         text: Cow<'a, str>,
+        /// Whether the text has annotations, such as the sources of a web search.
+        annotated: bool,
     },
+    /// Reasoning or a web search exactly as the model sent it. Also sent for injected items.
+    RawItem,
     /// The model sent an item of a type that is unknown to Codex, which drops the item.
     UnknownItem,
     /// A piece of the model's reasoning.
@@ -119,7 +123,11 @@ impl TurnReport<'_> {
     pub fn is_self_contained(&self) -> bool {
         !matches!(
             self,
-            Self::ToolCalled { .. }
+            Self::RawMessage {
+                annotated: true,
+                ..
+            } | Self::RawItem
+                | Self::ToolCalled { .. }
                 | Self::ToolReturned { .. }
                 | Self::ResponseCompleted(_)
                 | Self::Other

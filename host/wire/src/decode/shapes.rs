@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::{TurnError, TurnStatus, Usage};
@@ -79,20 +80,25 @@ pub(super) struct RawItem<'a> {
 struct RawPart<'a> {
     #[serde(borrow, default)]
     text: Cow<'a, str>,
+    #[serde(default)]
+    annotations: Option<Vec<IgnoredAny>>,
 }
 
 impl<'a> RawItem<'a> {
-    /// The text, if the item is a message of role `assistant`.
-    pub(super) fn model_text(&self) -> Option<Cow<'a, str>> {
+    /// The text, and whether it has annotations, if the item is a message of role `assistant`.
+    pub(super) fn model_text(&self) -> Option<(Cow<'a, str>, bool)> {
         let BorrowedText(role) = self.role.as_ref()?;
         if self.kind != "message" || role != "assistant" {
             return None;
         }
         let mut parts: Vec<RawPart<'_>> = serde_json::from_str(self.content?.get()).ok()?;
-        match parts.len() {
-            1 => parts.pop().map(|part| part.text),
-            _ => Some(parts.iter().map(|part| part.text.as_ref()).collect()),
-        }
+        let annotations = parts.iter().filter_map(|part| part.annotations.as_ref());
+        let annotated = annotations.into_iter().any(|list| !list.is_empty());
+        let text = match parts.len() {
+            1 => parts.pop().map(|part| part.text)?,
+            _ => parts.iter().map(|part| part.text.as_ref()).collect(),
+        };
+        Some((text, annotated))
     }
 }
 

@@ -107,7 +107,7 @@ fn raw_messages_of_the_model_are_decoded_and_no_others() {
     let item = |item: &Value| raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
     let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
     let written = |params: &RawValue| match report("rawResponseItem/completed", params) {
-        TurnReport::RawMessage { item, text } => format!("{item}: {text}"),
+        TurnReport::RawMessage { item, text, .. } => format!("{item}: {text}"),
         other => format!("{other:?}"),
     };
     let message = |role: &str, content: Value| json!({"type": "message", "id": "m", "role": role, "content": content});

@@ -230,6 +230,7 @@ impl Codex {
                     message: 0,
                     phase: None,
                     text,
+                    item: None,
                 }))
             }
             ("thread/tokenUsage/updated", _, Some(TokenUsage { total })) => {

@@ -22,6 +22,10 @@ macro_rules! request {
             attachments: Vec::new(),
             settings: "{}".to_owned(),
             nested: false,
+            route: "POST /v1/chat/completions".to_owned(),
+            path_parameters: Vec::new(),
+            query: Vec::new(),
+            seed: String::new(),
         }
     };
 }
@@ -104,6 +108,7 @@ impl Session {
             dialect: airlock_shipped_policy::DIALECT.to_owned(),
             model,
             notes,
+            seed: String::new(),
         };
         match self {
             Self::Native(reply) => *reply = Some(translate::ReplyTranslator::new(&context)),

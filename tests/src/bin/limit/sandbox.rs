@@ -16,7 +16,7 @@ use wasmtime::{
 use self::bindings::airlock::policy::types::{
     Context, Ending, Event, EventKind, InputItem, Request, Text, Usage,
 };
-use self::bindings::exports::airlock::policy::prompt::GuestIndices as PromptIndices;
+use self::bindings::exports::airlock::policy::prompt::{Action, GuestIndices as PromptIndices};
 use self::bindings::exports::airlock::policy::translate::{
     Frame, Guest as Translate, GuestIndices as TranslateIndices,
 };
@@ -97,7 +97,10 @@ impl Sandbox {
     pub(crate) fn render(&mut self, body: String) -> Result<RenderedPlan> {
         let prompt = self.compiled.prompt.load(&mut self.store, &self.instance)?;
         let rendered = prompt.call_render(&mut self.store, &request!(Request, body))?;
-        let mut plan = rendered.map_err(|problem| format_err!("{}", problem.message))?;
+        let action = rendered.map_err(|problem| format_err!("{}", problem.message))?;
+        let Action::Run(mut plan) = action else {
+            return Err(format_err!("the request is answered without a turn"));
+        };
         let brief = plan.briefs.pop().context("no brief")?;
         Ok(rendered_plan!(InputItem, plan, brief))
     }
@@ -109,6 +112,7 @@ impl Sandbox {
             dialect: context.dialect,
             model: context.model,
             notes: context.notes,
+            seed: String::new(),
         };
         let translate = self
             .compiled
@@ -148,6 +152,7 @@ fn to_guest(event: native::Event) -> Option<Event> {
             message,
             phase: None,
             text,
+            item: None,
         }),
         native::EventKind::Usage(usage) => EventKind::Usage(Usage {
             input: usage.input,

@@ -83,6 +83,10 @@ fn plan_with(body: &Value, digests: [&str; 2]) -> Plan {
         attachments: attachments.to_vec(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     render(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))
 }

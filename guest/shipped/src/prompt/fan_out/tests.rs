@@ -24,6 +24,10 @@ fn request(fields: &str, settings: &str) -> Request {
         attachments: Vec::new(),
         settings: settings.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     }
 }
 

@@ -50,6 +50,10 @@ fn render(name: &str, value: &str, settings: &str) -> Result<Plan, Problem> {
         attachments: Vec::new(),
         settings: settings.to_owned(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     })
 }
 

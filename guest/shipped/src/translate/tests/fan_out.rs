@@ -28,6 +28,7 @@ fn notes(streaming: bool, structure: Structure) -> PlanNotes {
             ..FanOutTerms::default()
         }),
         tools: None,
+        ..PlanNotes::default()
     }
 }
 

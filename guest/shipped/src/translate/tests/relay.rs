@@ -28,6 +28,7 @@ fn streams() -> Vec<PlanNotes> {
                     effort: None,
                     fan_out: None,
                     tools,
+                    ..PlanNotes::default()
                 });
             }
         }
@@ -76,6 +77,7 @@ fn written(pattern: &Pattern, text: &str) -> Frame {
     Frame {
         event: pattern.event.clone(),
         data: data.concat(),
+        number: None,
     }
 }
 

@@ -47,8 +47,7 @@ fn exported(plan: shipped::Plan) -> Plan {
         resume: plan.resume.map(resume),
         briefs: plan.briefs,
         notes: plan.notes,
-        ignored: plan.ignored,
-    }
+        ignored: plan.ignored, raw_items: false }
 }
 
 #[cfg(test)]
@@ -65,8 +64,7 @@ mod tests {
             resume: None,
             briefs: Vec::new(),
             notes: "notes".to_owned(),
-            ignored: vec!["temperature".to_owned()],
-        }
+            ignored: vec!["temperature".to_owned()], raw_items: false }
     }
 
     #[test]

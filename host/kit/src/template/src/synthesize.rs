@@ -116,6 +116,7 @@ mod tests {
             dialect: "chat-completions".to_owned(),
             model: "a-model".to_owned(),
             notes: String::new(),
+            seed: String::new(),
         };
         Panel::new(context, candidates)
     }

@@ -79,8 +79,7 @@ impl GuestReply for Reply {
         let mut state = self.0.borrow_mut();
         let mut output = Output {
             frames: Vec::new(),
-            handoff: None,
-        };
+            handoff: None, complete: false };
         // Source 0 is the answer. Other sources are candidates, which are not shown.
         for event in events.into_iter().filter(|event| event.source == 0) {
             match event.kind {
@@ -211,16 +210,14 @@ impl State {
 fn frame(data: &Value) -> Frame {
     Frame {
         event: None,
-        data: one_line(data),
-    }
+        data: one_line(data), number: None }
 }
 
 /// The last frame of each stream.
 fn done() -> Frame {
     Frame {
         event: None,
-        data: "[DONE]".to_owned(),
-    }
+        data: "[DONE]".to_owned(), number: None }
 }
 
 /// The frame of an error, with which a stream that fails ends.
@@ -273,6 +270,7 @@ mod tests {
             dialect: "chat-completions".to_owned(),
             model: "a-model".to_owned(),
             notes: String::new(),
+            seed: String::new(),
         })
     }
 
@@ -293,8 +291,7 @@ mod tests {
             EventKind::Text(Text {
                 message,
                 phase,
-                text,
-            }),
+                text, item: None }),
         )
     }
 

@@ -53,8 +53,7 @@ impl Guest for Policy {
             resume: None,
             briefs: vec![brief; turns],
             notes: notes(streaming, turns),
-            ignored,
-        })
+            ignored, raw_items: false })
     }
 }
 
@@ -151,8 +150,7 @@ impl Conversation {
             instructions: String::new(),
             input,
             output_schema: None,
-            tools: false,
-        })
+            tools: false, verbosity: None })
     }
 }
 
@@ -194,6 +192,10 @@ mod tests {
             attachments: Vec::new(),
             settings: "{}".to_owned(),
             nested: false,
+            route: "POST /v1/chat/completions".to_owned(),
+            path_parameters: Vec::new(),
+            query: Vec::new(),
+            seed: String::new(),
         })
     }
 

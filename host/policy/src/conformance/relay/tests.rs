@@ -43,8 +43,10 @@ fn output(data: &str) -> CallResult {
         frames: vec![Frame {
             event: None,
             data: data.to_owned(),
+            number: None,
         }],
         handoff: None,
+        complete: false,
     })
 }
 

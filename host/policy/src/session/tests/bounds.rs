@@ -213,6 +213,8 @@ async fn an_answer_takes_less_than_would_excuse_a_fault() {
         let plan = session
             .render(&request(&format!("{ASKED}}}")))
             .await
+            .unwrap()
+            .plan()
             .unwrap();
         session.open(&context(&plan)).await.unwrap();
         let before = session.memory_bytes();

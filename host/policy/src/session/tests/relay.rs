@@ -17,6 +17,7 @@ fn text_event(message: u32, text: &str) -> Event {
         message,
         phase: None,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -25,6 +26,7 @@ fn thought(text: &str) -> Event {
         part: 0,
         raw: false,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -39,7 +41,12 @@ fn each(pieces: &[&str]) -> Vec<Vec<Event>> {
 /// A session of this release whose reply is open.
 async fn opened(release: &Release, body: &str) -> Session {
     let mut session = release.session().await.unwrap();
-    let plan = session.render(&request(body)).await.unwrap();
+    let plan = session
+        .render(&request(body))
+        .await
+        .unwrap()
+        .plan()
+        .unwrap();
     session.open(&context(&plan)).await.unwrap();
     session
 }

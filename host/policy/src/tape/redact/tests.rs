@@ -19,6 +19,7 @@ fn text(text: &str) -> Event {
         message: 0,
         phase: None,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -27,6 +28,7 @@ fn reasoning(text: &str) -> Event {
         part: 0,
         raw: true,
         text: text.to_owned(),
+        item: None,
     }))
 }
 
@@ -148,6 +150,10 @@ fn a_body_stays_json_of_the_same_length() {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
+        route: "POST /v1/chat/completions".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
     };
     let mut calls = [PolicyCall::Render(request)];
     redact(&mut calls);

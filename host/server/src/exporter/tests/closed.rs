@@ -70,6 +70,7 @@ const LABELS: [(&str, &[&str]); 12] = [
             "offer",
             "relayed",
             "finish",
+            "keep_alive",
             "convene",
             "wake",
             "settle",

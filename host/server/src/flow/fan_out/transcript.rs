@@ -74,6 +74,7 @@ mod tests {
             message,
             phase: None,
             text: text.to_owned(),
+            item: None,
         })
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::ServerTurnLimits;
 use crate::flow::metered_turn::MeteredTurn;
-use crate::flow::turn_set::TurnSet;
+use crate::flow::turn_set::{ANSWER, TurnSet};
 use airlock_base::wake_flag::WakeFlag;
 use airlock_codex::{Codex, Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
@@ -18,6 +18,8 @@ pub(in crate::flow) struct TurnStarter {
     pub(in crate::flow) wake: Arc<WakeFlag>,
     /// One for each candidate until the first has ended; then that one's, for the turns that the panel requests.
     pub(in crate::flow) permits: Vec<Permit>,
+    /// Whether the answer's turn reports raw items.
+    pub(in crate::flow) raw_items: bool,
     /// The request's metrics.
     pub(in crate::flow) metrics: RequestMetrics,
 }
@@ -38,6 +40,7 @@ impl TurnStarter {
             wake: self.wake.clone(),
             buffer_bytes: limits.turn_buffer_bytes,
             model_requests: limits.model_requests,
+            raw_items: self.raw_items && source == ANSWER,
         };
         let (codex, conversation) = (self.codex.clone(), self.conversation.clone());
         let metrics = self.metrics.clone();

@@ -13,8 +13,8 @@ pub enum StreamPiece {
     Heartbeat,
     /// The last frames. A failure is for the log: the frames report it to the client already.
     Last(Vec<Frame>, Option<Failure>),
-    /// The policy failed, so the host writes the last frames.
-    Broken(Failure),
+    /// The policy failed, so the host writes the last frames, from this sequence number on.
+    Broken(Failure, u64),
 }
 
 /// Whether this event is output in any dialect, for which the response's headers are sent.

@@ -131,8 +131,10 @@ fn report<'a>(method: &str, params: &'a RawValue) -> TurnReport<'a> {
             match (kind.as_ref(), written) {
                 (_, Some(parts)) => TurnReport::RawMessage {
                     item: id.unwrap_or_default(),
-                    text: parts.into_iter().map(|Part { text }| text).collect(),
+                    annotated: parts.iter().any(Part::is_annotated),
+                    text: parts.into_iter().map(|Part { text, .. }| text).collect(),
                 },
+                ("reasoning" | "web_search_call", _) => TurnReport::RawItem,
                 ("function_call", _) => TurnReport::ToolCalled { call },
                 ("function_call_output", _) => TurnReport::ToolReturned { call },
                 ("other", _) => TurnReport::UnknownItem,
@@ -216,6 +218,16 @@ struct RawItem<'a> {
 struct Part {
     #[serde(default)]
     text: String,
+    #[serde(default)]
+    annotations: Option<Vec<serde_json::Value>>,
+}
+
+impl Part {
+    fn is_annotated(&self) -> bool {
+        self.annotations
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+    }
 }
 
 #[derive(Deserialize)]

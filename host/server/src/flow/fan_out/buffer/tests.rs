@@ -12,6 +12,7 @@ fn text(source: u32, text: &str) -> Event {
             message: 0,
             phase: None,
             text: text.to_owned(),
+            item: None,
         }),
     }
 }

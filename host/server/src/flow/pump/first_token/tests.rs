@@ -21,6 +21,7 @@ fn text(source: u32, text: &str) -> Event {
         message: 0,
         phase: None,
         text: text.to_owned(),
+        item: None,
     };
     event(source, EventKind::Text(text))
 }
@@ -29,6 +30,7 @@ fn frames(count: usize) -> Vec<Frame> {
     let frame = Frame {
         event: None,
         data: "{}".to_owned(),
+        number: None,
     };
     vec![frame; count]
 }
@@ -38,6 +40,7 @@ fn finds(first: &mut FirstToken, events: &[Event], count: usize) -> bool {
     let output = Output {
         frames: frames(count),
         handoff: None,
+        complete: false,
     };
     first.fed(events, &output);
     first.metrics.is_none()
@@ -62,6 +65,7 @@ fn calls_are_tokens_too() {
     let output = Output {
         frames: frames(2),
         handoff,
+        complete: false,
     };
     first.fed(&[], &output);
     assert!(first.metrics.is_none());

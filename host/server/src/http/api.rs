@@ -1,13 +1,14 @@
-//! `POST /v1/chat/completions`.
+//! The routes of client APIs, which the policy answers.
 
-use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 
+use super::dialect::ApiRoute;
 use super::failure::HttpError;
 use super::middleware::RequestInfo;
 use super::{AppState, json, sse};
-use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest};
+use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest, RequestRoute};
 
 /// Lists the parameters that are not honoured.
 const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
@@ -15,22 +16,21 @@ const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
 /// Reports how the turn that waited for the request's tool results continued.
 const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
 
-/// The name of this route's dialect for policies.
-const DIALECT: &str = "chat-completions";
-
 /// The most bytes of `IGNORED`. Its names come from the client.
 const IGNORED_BYTES: usize = 1024;
 
-/// Serves a completion.
-pub(super) async fn complete(
-    State(app): State<AppState>,
-    Extension(info): Extension<RequestInfo>,
+/// Serves a request to a route of `API_ROUTES`.
+pub(super) async fn serve(
+    route: &'static ApiRoute,
+    app: AppState,
+    info: RequestInfo,
     request: Request,
 ) -> Result<Response, HttpError> {
     let headers = request.headers();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let nested = app.flow.is_nested(header);
     let client = request.extensions().get().copied().unwrap_or_default();
+    let query = query(request.uri());
     let (body, memory) = app.bodies.read_json_text(request).await?;
     let caller = Caller {
         canary_key: info.shown_id,
@@ -41,7 +41,12 @@ pub(super) async fn complete(
         id: info.id,
         arrived: info.arrived,
         caller,
-        dialect: DIALECT,
+        route: RequestRoute {
+            dialect: route.dialect.name(),
+            name: route.name,
+            path_parameters: Vec::new(),
+            query,
+        },
         body,
         memory,
         nested,
@@ -50,7 +55,7 @@ pub(super) async fn complete(
     let mut response = match result.body {
         FlowBody::Stream(stream) => {
             let open = info.metrics.open();
-            sse::response(sse::body(stream, open, info.exchange))
+            sse::response(sse::body(stream, route.dialect, open, info.exchange))
         }
         FlowBody::Json(body) => json::response(StatusCode::OK, body),
     };
@@ -65,6 +70,12 @@ pub(super) async fn complete(
         response.headers_mut().insert(TURN, value);
     }
     Ok(response)
+}
+
+/// The names and values of a query, decoded. What is not UTF-8 becomes U+FFFD.
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let query = uri.query().unwrap_or_default().as_bytes();
+    form_urlencoded::parse(query).into_owned().collect()
 }
 
 /// The value of `IGNORED`. Characters that are unusual in a parameter's name become question marks. None: it would be empty.

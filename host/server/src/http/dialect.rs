@@ -1,0 +1,224 @@
+//! The dialects of client APIs: their routes, and their errors, which the host writes also when a policy is broken.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde::Serialize;
+
+use super::failure::{ProblemBody, envelope, error_type};
+use super::json;
+use airlock_types::wit::{Problem, ProblemKind};
+
+/// Anthropic's header of a request's id.
+const ANTHROPIC_REQUEST_ID: HeaderName = HeaderName::from_static("request-id");
+
+/// The header that every client of Anthropic's API sends.
+const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// Anthropic's status of an overloaded API, which its clients retry.
+const OVERLOADED: u16 = 529;
+
+/// The dialect of a client's API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// OpenAI's chat completions, and every other route of OpenAI's API.
+    ChatCompletions,
+    /// OpenAI's Responses API.
+    Responses,
+    /// Anthropic's Messages API.
+    Messages,
+}
+
+/// A route that policies answer. All take `POST`.
+pub(super) struct ApiRoute {
+    pub(super) dialect: Dialect,
+    /// The method and path, as policies name the route.
+    pub(super) name: &'static str,
+    pub(super) path: &'static str,
+}
+
+/// The routes that policies answer.
+pub(super) const API_ROUTES: &[ApiRoute] = &[
+    ApiRoute {
+        dialect: Dialect::ChatCompletions,
+        name: "POST /v1/chat/completions",
+        path: "/v1/chat/completions",
+    },
+    ApiRoute {
+        dialect: Dialect::Responses,
+        name: "POST /v1/responses",
+        path: "/v1/responses",
+    },
+    ApiRoute {
+        dialect: Dialect::Responses,
+        name: "POST /v1/responses/input_tokens",
+        path: "/v1/responses/input_tokens",
+    },
+    ApiRoute {
+        dialect: Dialect::Messages,
+        name: "POST /v1/messages",
+        path: "/v1/messages",
+    },
+    ApiRoute {
+        dialect: Dialect::Messages,
+        name: "POST /v1/messages/count_tokens",
+        path: "/v1/messages/count_tokens",
+    },
+];
+
+impl Dialect {
+    /// The name for policies.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat-completions",
+            Self::Responses => "responses",
+            Self::Messages => "messages",
+        }
+    }
+
+    /// The dialect of a request: by its path, and for the list of models by Anthropic's version header.
+    pub(super) fn of(path: &str, headers: &HeaderMap) -> Self {
+        let below = |prefix: &str| {
+            path.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if below("/v1/messages") || below("/v1/models") && headers.contains_key(ANTHROPIC_VERSION) {
+            Self::Messages
+        } else if below("/v1/responses") || below("/v1/conversations") {
+            Self::Responses
+        } else {
+            Self::ChatCompletions
+        }
+    }
+
+    /// Writes the response of a failure in this dialect, and its headers. `request_id` is the id that the client sees.
+    pub(super) fn finish(self, mut response: Response, request_id: &str) -> Response {
+        if self != Self::Messages {
+            return response;
+        }
+        if let Some(ProblemBody(problem)) = response.extensions_mut().remove() {
+            let body = messages_error(&problem, Some(request_id));
+            let retry_after = response
+                .headers_mut()
+                .remove(axum::http::header::RETRY_AFTER);
+            let status = match problem.kind {
+                ProblemKind::Overloaded => StatusCode::from_u16(OVERLOADED),
+                _ => Ok(response.status()),
+            };
+            response = json::response(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), body);
+            if let Some(seconds) = retry_after {
+                let headers = response.headers_mut();
+                headers.insert(axum::http::header::RETRY_AFTER, seconds);
+            }
+        }
+        if let Ok(id) = HeaderValue::from_str(request_id) {
+            response.headers_mut().insert(ANTHROPIC_REQUEST_ID, id);
+        }
+        response
+    }
+
+    /// The events that end a stream whose policy has failed: each a name and its data. `sequence` is the number of the next
+    /// numbered event.
+    pub(super) fn stream_error(
+        self,
+        problem: &Problem,
+        sequence: u64,
+    ) -> Vec<(Option<&'static str>, String)> {
+        let done = || (None, "[DONE]".to_owned());
+        match self {
+            Self::ChatCompletions => vec![(None, envelope(problem)), done()],
+            Self::Messages => vec![(Some("error"), messages_error(problem, None))],
+            Self::Responses => {
+                let event = ResponsesErrorEvent {
+                    r#type: "error",
+                    sequence_number: sequence,
+                    code: problem.code.as_deref(),
+                    message: &problem.message,
+                    param: problem.param.as_deref(),
+                    error: NestedError {
+                        r#type: error_type(problem.kind),
+                        code: problem.code.as_deref(),
+                        message: &problem.message,
+                        param: problem.param.as_deref(),
+                    },
+                };
+                vec![(Some("error"), to_json(&event)), done()]
+            }
+        }
+    }
+}
+
+/// Anthropic's error body of a problem, as one line of JSON.
+fn messages_error(problem: &Problem, request_id: Option<&str>) -> String {
+    let message = match problem.param.as_deref() {
+        Some(param) if !problem.message.starts_with(param) => {
+            format!("{param}: {}", problem.message)
+        }
+        _ => problem.message.clone(),
+    };
+    to_json(&MessagesError {
+        r#type: "error",
+        error: MessagesErrorBody {
+            r#type: messages_error_type(problem),
+            message: &message,
+        },
+        request_id,
+    })
+}
+
+/// The error types of Anthropic's API, by its documentation of errors.
+fn messages_error_type(problem: &Problem) -> &'static str {
+    use airlock_policy::request_size::TOO_LARGE;
+    match problem.kind {
+        ProblemKind::InvalidRequest if problem.code.as_deref() == Some(TOO_LARGE) => {
+            "request_too_large"
+        }
+        ProblemKind::InvalidRequest | ProblemKind::Unsupported => "invalid_request_error",
+        ProblemKind::NotFound => "not_found_error",
+        ProblemKind::Authentication => "authentication_error",
+        ProblemKind::RateLimited => "rate_limit_error",
+        ProblemKind::Overloaded => "overloaded_error",
+        ProblemKind::Timeout => "timeout_error",
+        ProblemKind::Upstream | ProblemKind::Internal => "api_error",
+    }
+}
+
+/// As JSON on one line. Strings always serialise.
+fn to_json<T: Serialize>(value: &T) -> String {
+    airlock_wire::sse::json(value).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct MessagesError<'a> {
+    r#type: &'static str,
+    error: MessagesErrorBody<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct MessagesErrorBody<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
+/// The event `error` of the Responses API. OpenAI's schema has the members beside `type`; some clients read those in `error`.
+#[derive(Serialize)]
+struct ResponsesErrorEvent<'a> {
+    r#type: &'static str,
+    sequence_number: u64,
+    code: Option<&'a str>,
+    message: &'a str,
+    param: Option<&'a str>,
+    error: NestedError<'a>,
+}
+
+#[derive(Serialize)]
+struct NestedError<'a> {
+    r#type: &'static str,
+    code: Option<&'a str>,
+    message: &'a str,
+    param: Option<&'a str>,
+}
+
+#[cfg(test)]
+mod tests;
