@@ -1,0 +1,33 @@
+//! Failures within a transaction: of the request, or of a statement.
+
+use rusqlite::ErrorCode;
+
+use crate::error::StoreError;
+
+/// Why a query failed.
+#[derive(Debug)]
+pub(super) enum QueryError {
+    /// The request cannot be served. Other requests can.
+    Request(StoreError),
+    /// A statement failed.
+    Statement(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for QueryError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> Self {
+        Self::Request(error)
+    }
+}
+
+impl QueryError {
+    /// Whether the database has as many pages as it may have, or its disk is full (`SQLITE_FULL` is both).
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Statement(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+    }
+}
