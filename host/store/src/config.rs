@@ -1,4 +1,4 @@
-//! The settings of stored objects.
+//! The settings of stored objects and of frame logs.
 
 use std::time::Duration;
 
@@ -14,6 +14,10 @@ pub const RECORDS: Bounds = (1, 100_000_000);
 pub const OBJECT_BYTES: Bounds = (1 << 10, 512 << 20);
 /// Bounds of [`StoreConfig::chain_objects`].
 pub const CHAIN_OBJECTS: Bounds = (1, 100_000);
+/// Bounds of [`FrameLogConfig::log_bytes`] and [`FrameLogConfig::total_bytes`].
+pub const LOG_BYTES: Bounds = (1 << 10, 1 << 40);
+/// Bounds of [`FrameLogConfig::time`], in milliseconds: none to a day.
+pub const LOG_TIME: Bounds = (0, 86_400_000);
 
 /// The settings of stored objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +60,27 @@ impl Default for StoreConfig {
             object_bytes: 32 << 20,
             chain_objects: 1000,
             chain_bytes: 32 << 20,
+        }
+    }
+}
+
+/// The settings of the frame logs of background responses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameLogConfig {
+    /// The most bytes of one log.
+    pub log_bytes: u64,
+    /// The most bytes of all logs together.
+    pub total_bytes: u64,
+    /// How long a log is kept after its response has ended.
+    pub time: Duration,
+}
+
+impl Default for FrameLogConfig {
+    fn default() -> Self {
+        Self {
+            log_bytes: 4 << 20,
+            total_bytes: 64 << 20,
+            time: Duration::from_secs(600),
         }
     }
 }
