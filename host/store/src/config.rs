@@ -29,7 +29,7 @@ pub struct StoreConfig {
     /// The most bytes of all owners' objects together, with the database's own. Recent changes take up to some 4 MiB more
     /// on the disk, in the write-ahead log.
     pub bytes: u64,
-    /// The most objects of one owner.
+    /// The most objects of one owner, with those that are deleted or expired and that others continue.
     pub records: u64,
     /// The most bytes of one object's head and its own items.
     pub object_bytes: u64,

@@ -163,7 +163,7 @@ async fn a_reader_waits_for_the_next_frame_and_a_dropped_wait_takes_none() {
 }
 
 #[tokio::test]
-async fn a_log_that_exceeds_its_limit_is_dropped_whole_and_its_readers_are_told() {
+async fn a_log_that_exceeds_its_limit_is_dropped_whole_for_its_readers_too() {
     let logs = logs(1000, 1 << 20);
     let writer = logs.create(&owner(), "resp");
     let mut reader = logs.attach(&owner(), "resp", None).unwrap();

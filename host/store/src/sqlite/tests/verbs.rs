@@ -10,7 +10,7 @@ use crate::object::ObjectStatus;
 use crate::sqlite::QUEUE;
 use crate::store::Store;
 
-async fn get(store: &SqliteStore, key: &str) -> StoredObject {
+async fn get(store: &dyn Store, key: &str) -> StoredObject {
     let mut loaded = store.load(&owner(), vec![key.to_owned()]).await.unwrap();
     assert_eq!(loaded.len(), 1, "{key}");
     loaded.pop().unwrap()
