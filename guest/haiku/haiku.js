@@ -72,7 +72,7 @@ export const prompt = {
     const last = dialogue.pop();
     if (last?.role !== "user") throw wrong("messages", "the last message must be of role `user`");
 
-    return {
+    const plan = {
       streaming: stream,
       model: model === "default" ? undefined : { name: model, param: "model" },
       instructions: instructions.join("\n\n"),
@@ -88,12 +88,15 @@ export const prompt = {
           input: [{ tag: "text", val: last.text }],
           outputSchema: undefined,
           tools: false,
+          verbosity: undefined,
         },
       ],
       // The attributes of the request that the reply needs. Only this module reads them.
       notes: JSON.stringify({ stream, title }),
       ignored: Object.keys(others),
+      rawItems: false,
     };
+    return { tag: "run", val: plan };
   },
 };
 
@@ -164,7 +167,12 @@ class Reply {
       else if (kind.tag === "usage") this.usage = kind.val;
       else if (kind.tag === "restarted") this.forget(kind.val);
     }
-    return { frames, handoff: undefined };
+    return { frames, handoff: undefined, complete: false };
+  }
+
+  // A comment suffices to keep a silent stream alive.
+  keepAlive() {
+    return [];
   }
 
   append({ message, text }) {
@@ -202,7 +210,7 @@ class Reply {
 
   // Ends the response, and consumes the reply.
   static finish(reply, ending) {
-    const done = { event: undefined, data: "[DONE]" };
+    const done = { event: undefined, data: "[DONE]", number: undefined };
     const failure = reply.invalidated ? upstream("stream_restarted") : failureOf(ending);
     if (failure) {
       const { message, code, param = null } = failure;
@@ -219,7 +227,7 @@ class Reply {
 // One line to every reader: some clients end a line at these characters, which JSON.stringify does not escape.
 const line = (data) => JSON.stringify(data).replace(/[\u0085\u2028\u2029]/g, escaped);
 const escaped = (character) => "\\u" + character.charCodeAt(0).toString(16).padStart(4, "0");
-const frame = (data) => ({ event: undefined, data: line(data) });
+const frame = (data) => ({ event: undefined, data: line(data), number: undefined });
 
 function failureOf({ tag, val }) {
   // In a refusal by the model, `param` is a field of Codex's request, which the client has not written.

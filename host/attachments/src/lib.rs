@@ -1,4 +1,4 @@
-//! Attachments: base64 data URLs, which are lifted out of a request body before a policy receives it, and inserted again for
+//! Attachments: images and files in base64, which are lifted out of a request body before a policy receives it, and inserted again for
 //! Codex.
 
 mod images; // whether an image can be decoded
@@ -12,19 +12,39 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use self::images::ImageError;
-use self::scan::StringLocation;
+use self::scan::{StringLocation, StringPattern};
 use airlock_types::failure::Failure;
 use airlock_types::wit;
 
-/// The members of a body that contain a conversation, in OpenAI's dialects. A data URL elsewhere, in a schema or in metadata,
+/// The members of a body that contain a conversation, in the dialects of OpenAI and Anthropic. A data URL elsewhere, in a schema or in metadata,
 /// is plain text of the client.
 const ROOTS: [&str; 2] = ["messages", "input"];
 
-/// The members of a message whose data URLs are lifted.
-const KEYS: [&str; 3] = ["url", "image_url", "file_data"];
+/// The strings that are lifted: data URLs, and the base64 of Anthropic's sources.
+const LIFTED: [StringPattern<'_>; 4] = [
+    url_of("url"),
+    url_of("image_url"),
+    url_of("file_data"),
+    StringPattern {
+        key: "data",
+        parent: Some("source"),
+        prefix: "",
+    },
+];
 
 /// The scheme of data URLs.
 const SCHEME: &str = "data:";
+
+/// The word that every data URL in base64 and every source of Anthropic's API has.
+const BASE64: &str = "base64";
+
+const fn url_of(key: &str) -> StringPattern<'_> {
+    StringPattern {
+        key,
+        parent: None,
+        prefix: SCHEME,
+    }
+}
 
 /// The attachments of one body. The policy receives their descriptions, while the host stores them.
 #[derive(Default)]
@@ -44,16 +64,17 @@ struct Attachment {
 }
 
 impl Attachments {
-    /// Lifts up to 256 base64 data URLs out of a JSON body: the values of `url`, `image_url` and `file_data` within the
-    /// conversation. Each is replaced by `attachment:N`; everything else is unchanged, byte for byte.
+    /// Lifts up to 256 attachments out of a JSON body: the base64 data URLs that are values of `url`, `image_url` and
+    /// `file_data` within the conversation, and the images in base64 that are the `data` of a `source`. Each is replaced by `attachment:N`; everything else is unchanged, byte for byte.
     ///
     /// A body that is not JSON is returned unchanged, as the policy reports what is wrong with it. A data URL that is not
     /// base64 stays in the body.
     pub fn lift(body: String) -> (String, Self) {
-        if memchr::memmem::find(body.as_bytes(), SCHEME.as_bytes()).is_none() {
+        // A JSON string may have escapes in the word, which no client writes.
+        if memchr::memmem::find(body.as_bytes(), BASE64.as_bytes()).is_none() {
             return (body, Self::default());
         }
-        let Some(locations) = scan::strings(&body, &ROOTS, &KEYS, SCHEME) else {
+        let Some(locations) = scan::strings(&body, &ROOTS, &LIFTED) else {
             return (body, Self::default());
         };
         let mut lifted = Vec::new();
@@ -188,9 +209,21 @@ impl fmt::Debug for Attachments {
 }
 
 impl Attachment {
-    /// Parses a JSON string with quotes and escapes whose value is `data:TYPE;base64,BYTES`. None: it is something else.
+    /// Parses a JSON string with quotes and escapes whose value is `data:TYPE;base64,BYTES`, or an image in base64. None: it is
+    /// something else.
     fn parse(json: &str, path: String) -> Option<Self> {
-        let url: String = serde_json::from_str(json).ok()?;
+        let text: String = serde_json::from_str(json).ok()?;
+        if text.starts_with(SCHEME) {
+            return Self::of_url(text, path);
+        }
+        match image_type(&text) {
+            UNKNOWN_TYPE => None,
+            media_type => Self::of_url(format!("{SCHEME}{media_type};{BASE64},{text}"), path),
+        }
+    }
+
+    /// The attachment of a data URL. None: it is not in base64.
+    fn of_url(url: String, path: String) -> Option<Self> {
         let (head, payload) = url.strip_prefix(SCHEME)?.split_once(',')?;
         let mut parts = head.split(';');
         let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -221,6 +254,9 @@ impl Attachment {
     }
 }
 
+/// The media type of bytes that are no image.
+const UNKNOWN_TYPE: &str = "application/octet-stream";
+
 /// The media type of an image by its first bytes, if Codex 0.169.0 reads it; otherwise `application/octet-stream`.
 fn image_type(payload: &str) -> &'static str {
     let bytes = first_bytes(payload);
@@ -243,7 +279,7 @@ fn image_type(payload: &str) -> &'static str {
             b'P',
             ..,
         ] => "image/webp",
-        _ => "application/octet-stream",
+        _ => UNKNOWN_TYPE,
     }
 }
 

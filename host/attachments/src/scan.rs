@@ -22,21 +22,28 @@ pub(super) struct StringLocation {
     pub(super) path: String,
 }
 
-/// Finds the strings that are values of one of `keys`, at any depth below one of `roots`, and begin with `prefix`. None: the
-/// text is not JSON. Numbers and literals are not validated.
+/// The strings to find: the values of a key.
+pub(super) struct StringPattern<'a> {
+    pub(super) key: &'a str,
+    /// The key of the object that has it. None: any.
+    pub(super) parent: Option<&'a str>,
+    /// How the string begins.
+    pub(super) prefix: &'a str,
+}
+
+/// Finds the strings of `patterns` at any depth below one of `roots`. None: the text is not JSON. Numbers and literals are not
+/// validated.
 pub(super) fn strings(
     text: &str,
     roots: &[&str],
-    keys: &[&str],
-    prefix: &str,
+    patterns: &[StringPattern<'_>],
 ) -> Option<Vec<StringLocation>> {
     let mut scan = Scan {
         text,
         at: 0,
         path: Vec::new(),
         roots,
-        keys,
-        prefix,
+        patterns,
         found: Vec::new(),
     };
     scan.value()?;
@@ -55,8 +62,7 @@ struct Scan<'a> {
     at: usize,
     path: Vec<JsonPathSegment<'a>>,
     roots: &'a [&'a str],
-    keys: &'a [&'a str],
-    prefix: &'a str,
+    patterns: &'a [StringPattern<'a>],
     found: Vec<StringLocation>,
 }
 
@@ -151,9 +157,19 @@ impl<'a> Scan<'a> {
         else {
             return;
         };
-        let wanted = self.text[span.start + 1..].starts_with(self.prefix)
-            && self.roots.contains(&name_of(root).as_ref())
-            && self.keys.contains(&name_of(name).as_ref());
+        let parent = match self.path.iter().nth_back(1) {
+            Some(JsonPathSegment::Member(parent)) => Some(*parent),
+            Some(JsonPathSegment::Element(_)) | None => None,
+        };
+        let matches = |pattern: &StringPattern<'_>| {
+            self.text[span.start + 1..].starts_with(pattern.prefix)
+                && name_of(name) == pattern.key
+                && pattern
+                    .parent
+                    .is_none_or(|key| parent.is_some_and(|it| name_of(it) == key))
+        };
+        let wanted =
+            self.patterns.iter().any(matches) && self.roots.contains(&name_of(root).as_ref());
         if wanted
             && self.found.len() < LOCATIONS
             && self.path_bytes() <= PATH_BYTES

@@ -221,3 +221,22 @@ fn the_debug_output_has_no_bytes() {
         r#"[("image/png", 8), ("image/jpeg", 3)]"#
     );
 }
+
+#[test]
+fn an_image_in_a_source_is_lifted_as_a_data_url() {
+    let source = |data: &str, key: &str| {
+        format!(
+            r#"{{"messages":[{{"content":[{{"type":"image","{key}":{{"type":"base64","media_type":"image/jpeg","data":"{data}"}}}}]}}]}}"#
+        )
+    };
+    let png = "iVBORw0KGgoAAAANSUhEUg==";
+    let (rest, attachments) = Attachments::lift(source(png, "source"));
+    assert_eq!(rest, source("attachment:0", "source"));
+    let url = format!("data:image/png;base64,{png}");
+    assert_eq!(attachments.url(0), Some(url.as_str()));
+    let path = "messages[0].content[0].source.data";
+    assert_eq!(attachments.path(0), Some(path));
+    assert_unchanged(&source(png, "elsewhere"));
+    assert_unchanged(&source("SGVsbG8=", "source"));
+    assert_unchanged(&source("iVBORw0KGgo*", "source"));
+}

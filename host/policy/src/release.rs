@@ -7,15 +7,17 @@ use std::sync::{Arc, Weak};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OnceCell};
 use wasmtime::component::{Component, Linker};
 
 pub use self::error::LoadError;
 use self::imports::{Imports, imports};
 use super::engine::Engine;
+use super::fault::Fault;
 use super::health::Health;
 use super::request_size::BodyLimits;
 use super::sandbox::SandboxLimits;
+use super::trial::DIALECT;
 use super::world::{self, World};
 use crate::config::PolicyConfig;
 use airlock_metrics::ReleaseMetrics;
@@ -39,6 +41,8 @@ struct ReleaseInner {
     wasi: bool,
     health: Health,
     meter: Arc<ReleaseMetrics>,
+    /// The dialects of its manifest, once one was needed.
+    dialects: OnceCell<Vec<String>>,
 }
 
 impl Drop for ReleaseInner {
@@ -101,6 +105,7 @@ impl Release {
             wasi: imports == Imports::Wasi,
             health: Health::new(terms.fault_notify),
             meter: terms.meter,
+            dialects: OnceCell::new(),
         })))
     }
 
@@ -127,6 +132,21 @@ impl Release {
             number: 0,
         };
         Self::new(engine, &component, about, terms)
+    }
+
+    /// Whether the policy speaks this dialect: its manifest lists it. Every policy speaks chat completions.
+    ///
+    /// # Errors
+    /// The policy cannot describe itself.
+    pub async fn speaks(&self, dialect: &str) -> Result<bool, Fault> {
+        if dialect == DIALECT {
+            return Ok(true);
+        }
+        let described = self.0.dialects.get_or_try_init(async || {
+            let description = self.describe().await?;
+            Ok::<_, Fault>(description.map(|it| it.dialects).unwrap_or_default())
+        });
+        Ok(described.await?.iter().any(|it| it == dialect))
     }
 
     /// The compiled code.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use sha2::{Digest as _, Sha256};
 
+use super::fault::Fault;
 use super::release::Release;
 use super::shadow::Shadow;
 
@@ -67,6 +68,31 @@ impl Rollout {
             release: roles.active.clone(),
             shadow: roles.shadow.clone(),
         }
+    }
+
+    /// The same for a request in this dialect: a canary or a shadow whose policy does not speak it is passed over. None if
+    /// the active release does not speak it either.
+    ///
+    /// # Errors
+    /// A policy cannot describe itself.
+    pub async fn choose_for(&self, key: &str, dialect: &str) -> Result<Option<Chosen>, Fault> {
+        let mut chosen = self.choose(key);
+        if !chosen.release.speaks(dialect).await? {
+            let roles = self.roles();
+            if !roles.active.speaks(dialect).await? {
+                return Ok(None);
+            }
+            chosen = Chosen {
+                release: roles.active.clone(),
+                shadow: roles.shadow.clone(),
+            };
+        }
+        if let Some(shadow) = &chosen.shadow
+            && !shadow.release.speaks(dialect).await?
+        {
+            chosen.shadow = None;
+        }
+        Ok(Some(chosen))
     }
 
     /// The current roles.

@@ -79,7 +79,9 @@ impl Flow {
             .large_bodies
             .enter(&request.body, request.memory)
             .await?;
-        let Chosen { release, shadow } = self.rollout.choose(&caller.canary_key);
+        let dialect = request.route.dialect;
+        let chosen = self.rollout.choose_for(&caller.canary_key, dialect);
+        let Chosen { release, shadow } = chosen.await?.ok_or_else(|| unspoken(dialect))?;
         caller.metrics.served_by(release.meter());
         let (body, mut attachments, permits) =
             lift(request.body, release.bounds(), permits).await?;
@@ -119,6 +121,14 @@ impl Flow {
             run_offloaded(bytes, rendered).await
         }
     }
+}
+
+/// The failure of a request whose dialect the policy does not speak.
+fn unspoken(dialect: &str) -> Failure {
+    let message = format!(
+        "The gateway's policy does not speak `{dialect}`. Use another API, or ask the operator for a policy that lists this dialect."
+    );
+    Failure::new(ProblemKind::NotFound, "dialect_not_spoken", message)
 }
 
 /// Moves the data URLs of a body into attachments, and checks the size of the rest.

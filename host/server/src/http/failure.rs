@@ -11,15 +11,18 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::dialect::API_ROUTES;
 use super::json;
 use airlock_policy::request_size::TOO_LARGE;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Problem, ProblemKind};
 
-/// The hint for clients of the Responses API.
-const RESPONSES: &str = " It does not have the Responses API. Set the client to chat completions: \
-    client.chat.completions in OpenAI's SDKs, ChatOpenAI(use_responses_api=False) in LangChain, \
-    openai.chat(MODEL) in the Vercel AI SDK, set_default_openai_api(\"chat_completions\") in OpenAI's Agents SDK.";
+/// The hint for the routes of stored responses.
+const STORED: &str = " It does not store responses: send the whole conversation as the `input` of POST /v1/responses.";
+
+/// The hint for a path without its version, or with two.
+const BASE_URL: &str = " The base URL of an OpenAI client is this gateway's address followed by /v1, and that of an \
+    Anthropic client is the address alone.";
 
 /// A failure with its status: by its problem, or by the rule of HTTP that the request breaks.
 #[derive(Debug)]
@@ -51,15 +54,19 @@ impl HttpError {
             Some(below) => (below, true),
             None => (path.trim_start_matches('/'), false),
         };
-        let hint = if below == "responses" || below.starts_with("responses/") {
-            RESPONSES
+        let hint = if versioned
+            && (below.starts_with("responses/") || below.starts_with("conversations"))
+        {
+            STORED
         } else if versioned && !below.starts_with("v1/") {
             ""
         } else {
-            " A client's base URL must be this gateway's address followed by /v1, once."
+            BASE_URL
         };
+        let routes: Vec<&str> = API_ROUTES.iter().map(|route| route.name).collect();
+        let routes = routes.join(", ");
         let message = format!(
-            "There is no route {method} {path}: this gateway has POST /v1/chat/completions and GET /v1/models.{hint}"
+            "There is no route {method} {path}: this gateway has {routes} and GET /v1/models.{hint}"
         );
         Failure::new(ProblemKind::NotFound, "unknown_url", message).into()
     }

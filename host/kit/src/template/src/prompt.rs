@@ -3,16 +3,18 @@
 use crate::Policy;
 use crate::bindings::airlock::policy::prompt as shipped;
 use crate::bindings::airlock::policy::types::{Problem, Request};
-use crate::bindings::exports::airlock::policy::prompt::{Guest, Plan, Resume, ToolResult};
+use crate::bindings::exports::airlock::policy::prompt::{Action, Guest, Plan, Resume, ToolResult};
 
 /// A rule for every answer.
 const HOUSE_RULE: &str = "Answer in at most five sentences, unless the user asks for more.";
 
 impl Guest for Policy {
-    fn render(request: Request) -> Result<Plan, Problem> {
+    fn render(request: Request) -> Result<Action, Problem> {
         // The shipped plan has tools, images, formats, efforts and fan-outs.
-        let plan = shipped::render(&request)?;
-        Ok(with_house_rule(plan))
+        Ok(match shipped::render(&request)? {
+            shipped::Action::Run(plan) => Action::Run(with_house_rule(plan)),
+            shipped::Action::Respond(body) => Action::Respond(body),
+        })
     }
 }
 
@@ -47,7 +49,9 @@ fn exported(plan: shipped::Plan) -> Plan {
         resume: plan.resume.map(resume),
         briefs: plan.briefs,
         notes: plan.notes,
-        ignored: plan.ignored, raw_items: false }
+        ignored: plan.ignored,
+        raw_items: plan.raw_items,
+    }
 }
 
 #[cfg(test)]
@@ -64,7 +68,9 @@ mod tests {
             resume: None,
             briefs: Vec::new(),
             notes: "notes".to_owned(),
-            ignored: vec!["temperature".to_owned()], raw_items: false }
+            ignored: vec!["temperature".to_owned()],
+            raw_items: false,
+        }
     }
 
     #[test]

@@ -79,7 +79,9 @@ impl GuestReply for Reply {
         let mut state = self.0.borrow_mut();
         let mut output = Output {
             frames: Vec::new(),
-            handoff: None, complete: false };
+            handoff: None,
+            complete: false,
+        };
         // Source 0 is the answer. Other sources are candidates, which are not shown.
         for event in events.into_iter().filter(|event| event.source == 0) {
             match event.kind {
@@ -113,6 +115,11 @@ impl GuestReply for Reply {
             }
         }
         output
+    }
+
+    fn keep_alive(&self) -> Vec<Frame> {
+        // A comment suffices in this dialect.
+        Vec::new()
     }
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
@@ -210,14 +217,18 @@ impl State {
 fn frame(data: &Value) -> Frame {
     Frame {
         event: None,
-        data: one_line(data), number: None }
+        data: one_line(data),
+        number: None,
+    }
 }
 
 /// The last frame of each stream.
 fn done() -> Frame {
     Frame {
         event: None,
-        data: "[DONE]".to_owned(), number: None }
+        data: "[DONE]".to_owned(),
+        number: None,
+    }
 }
 
 /// The frame of an error, with which a stream that fails ends.
@@ -291,7 +302,9 @@ mod tests {
             EventKind::Text(Text {
                 message,
                 phase,
-                text, item: None }),
+                text,
+                item: None,
+            }),
         )
     }
 

@@ -8,7 +8,7 @@ use crate::Policy;
 use crate::bindings::airlock::policy::types::{
     Brief, InputItem, Problem, ProblemKind, Request, Selection,
 };
-use crate::bindings::exports::airlock::policy::prompt::{Guest, Plan};
+use crate::bindings::exports::airlock::policy::prompt::{Action, Guest, Plan};
 
 /// A rule for every answer.
 const HOUSE_RULE: &str = "Answer in at most five sentences, unless the user asks for more.";
@@ -20,7 +20,7 @@ const READ: [&str; 4] = ["messages", "model", "stream", "parallel_calls"];
 const TURNS: usize = 20;
 
 impl Guest for Policy {
-    fn render(request: Request) -> Result<Plan, Problem> {
+    fn render(request: Request) -> Result<Action, Problem> {
         let body: Value = serde_json::from_str(&request.body).unwrap_or_default();
         let Some(members) = body.as_object() else {
             return Err(wrong("the body is not a JSON object", None));
@@ -41,7 +41,7 @@ impl Guest for Policy {
             conversation.add(message)?;
         }
         let brief = conversation.brief()?;
-        Ok(Plan {
+        Ok(Action::Run(Plan {
             streaming,
             model: body["model"].as_str().map(|name| Selection {
                 name: name.to_owned(),
@@ -53,7 +53,9 @@ impl Guest for Policy {
             resume: None,
             briefs: vec![brief; turns],
             notes: notes(streaming, turns),
-            ignored, raw_items: false })
+            ignored,
+            raw_items: false,
+        }))
     }
 }
 
@@ -150,7 +152,9 @@ impl Conversation {
             instructions: String::new(),
             input,
             output_schema: None,
-            tools: false, verbosity: None })
+            tools: false,
+            verbosity: None,
+        })
     }
 }
 
@@ -184,7 +188,7 @@ mod tests {
     use super::*;
 
     fn render(body: &str) -> Result<Plan, Problem> {
-        Policy::render(Request {
+        let action = Policy::render(Request {
             id: "req_1".to_owned(),
             arrived: 0,
             dialect: "chat-completions".to_owned(),
@@ -196,7 +200,11 @@ mod tests {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
-        })
+        })?;
+        let Action::Run(plan) = action else {
+            panic!("a plan is expected");
+        };
+        Ok(plan)
     }
 
     #[test]
