@@ -90,8 +90,7 @@ impl admit::Guest for CritiquePolicy {
 
 impl prompt::Guest for CritiquePolicy {
     fn render(request: Request) -> Result<prompt::Action, Problem> {
-        let plan = airlock_shipped_policy::prompt::render_with(&request, &Self::all());
-        plan.map(prompt::Action::Run)
+        airlock_shipped_policy::prompt::render_with(&request, &Self::all())
     }
 }
 
@@ -154,7 +153,10 @@ mod tests {
             query: Vec::new(),
             seed: String::new(),
         };
-        airlock_shipped_policy::prompt::render_with(&request, &CritiquePolicy::all())
+        match airlock_shipped_policy::prompt::render_with(&request, &CritiquePolicy::all())? {
+            prompt::Action::Run(plan) => Ok(plan),
+            prompt::Action::Respond(body) => panic!("answered without a turn: {body}"),
+        }
     }
 
     fn completed(text: &str) -> Outcome {

@@ -53,7 +53,10 @@ impl prompt::Guest for HouseVoicePolicy {
     fn render(request: Request) -> Result<prompt::Action, Problem> {
         let settings = HouseVoiceSettings::read(&request.settings)?;
         // First, so that an invalid request gets the shipped policy's message.
-        let mut plan = airlock_shipped_policy::prompt::render(&request)?;
+        let mut plan = match airlock_shipped_policy::prompt::render(&request)? {
+            prompt::Action::Run(plan) => plan,
+            respond @ prompt::Action::Respond(_) => return Ok(respond),
+        };
         if !settings.refuse.is_empty() {
             let text = phrases::last_user_text(&plan);
             let found = settings

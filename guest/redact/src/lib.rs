@@ -58,7 +58,7 @@ impl admit::Guest for RedactPolicy {
 
 impl prompt::Guest for RedactPolicy {
     fn render(request: Request) -> Result<prompt::Action, Problem> {
-        airlock_shipped_policy::prompt::render(&request).map(prompt::Action::Run)
+        airlock_shipped_policy::prompt::render(&request)
     }
 }
 

@@ -37,7 +37,7 @@ impl admit::Guest for ShippedPolicy {
 
 impl prompt::Guest for ShippedPolicy {
     fn render(request: Request) -> Result<prompt::Action, Problem> {
-        crate::prompt::render_with(&request, &Self::all()).map(prompt::Action::Run)
+        crate::prompt::render_with(&request, &Self::all())
     }
 }
 

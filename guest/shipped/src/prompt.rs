@@ -1,20 +1,23 @@
-//! Renders a chat completion request into a plan: one brief for Codex, or those of a fan-out.
+//! Renders a request of any dialect into an action of the host: a plan with one brief for Codex or those of a fan-out, or an
+//! answer without a turn.
+//!
+//! `chat` and its siblings parse the body of their dialect into a [`NeutralRequest`](request::NeutralRequest); what follows is
+//! common to all.
 
 mod any_value;
 mod body;
-mod calls;
+pub mod chat;
 mod content;
 mod continuation;
 mod conversation;
 mod fan_out;
-mod format;
 mod members;
-mod message;
 mod options;
 mod parameters;
 mod plan;
 mod problems;
 mod reader;
+mod request;
 mod schema;
 mod settings;
 mod shape;
@@ -25,74 +28,139 @@ mod tools;
 
 use serde::de::DeserializeSeed;
 
-use crate::DIALECT;
+use crate::DIALECT as CHAT;
 use crate::bindings::airlock::policy::types::{Problem, Request};
+use crate::bindings::exports::airlock::policy::prompt::Action;
+#[cfg(test)]
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::json;
 use crate::panel::{self, Strategy};
 
-use body::RequestBody;
-use problems::{malformed, unknown_dialect};
+use body::{Dialect, RequestBody, RequestBodyShape};
+use chat::ChatDialect;
+use problems::{malformed, unknown_dialect, unknown_route};
 use reader::Reader;
 use settings::PolicySettings;
 use shape::ShapeSeed;
 
-pub use parameters::{Harmless, PARAMETERS, Parameter, Treatment, Values};
+pub use parameters::{Harmless, Parameter, Treatment, Values};
 
-/// Renders a request into a plan, with the shipped strategies.
+/// Renders a request into an action, with the shipped strategies.
 ///
 /// # Errors
 ///
 /// As [`render_with`].
-pub fn render(request: &Request) -> Result<Plan, Problem> {
+pub fn render(request: &Request) -> Result<Action, Problem> {
     render_with(request, &panel::strategies())
 }
 
-/// Renders a request into a plan, for a policy whose panel has these strategies. The first is the default. Without
+/// Renders a request into an action, for a policy whose panel has these strategies. The first is the default. Without
 /// any, fan-outs are refused.
 ///
 /// # Errors
 ///
-/// `not-found` for an unknown dialect; `invalid-request` for a wrong field and `unsupported` for one that this gateway does
-/// not support, both with the field's path; `internal` for settings that cannot be read.
-pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Result<Plan, Problem> {
-    if request.dialect != DIALECT {
-        return Err(unknown_dialect(&request.dialect));
-    }
-    let settings = PolicySettings::parse(&request.settings, strategies)?;
-    let external = settings.external();
-    let strategies = external.as_deref().unwrap_or(strategies);
-    let reader = || Reader::new(&request.attachments, strategies, settings.strict);
-    let replaced;
-    let (body, reader) = match parse(&request.body, reader()) {
-        Ok(parsed) => parsed,
-        Err(problem) => {
-            // Searched only in a body that could not be parsed: nearly every body has no such escape.
-            replaced = json::replace_lone_surrogates(&request.body).ok_or(problem)?;
-            parse(&replaced, reader())?
+/// `not-found` for an unknown dialect or a route that the dialect does not have; `invalid-request` for a wrong field and
+/// `unsupported` for one that this gateway does not support, both with the field's path; `internal` for settings that cannot be
+/// read.
+pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Result<Action, Problem> {
+    match (request.dialect.as_str(), request.route.as_str()) {
+        (CHAT, "POST /v1/chat/completions") => {
+            Rendering::new(request, strategies)?.plan::<ChatDialect>()
         }
-    };
-    let default = match &settings.synthesis {
-        Some(name) => fan_out::strategy_named(strategies, name),
-        None => strategies.first().map(AsRef::as_ref),
-    };
-    plan::plan(body, reader, request.nested, default)
+        (CHAT, route) => Err(unknown_route(&request.dialect, route)),
+        (dialect, _) => Err(unknown_dialect(dialect)),
+    }
 }
 
-/// Parses the body in one pass.
-fn parse<'de, 'r>(
-    body: &'de str,
-    mut reader: Reader<'r>,
-) -> Result<(RequestBody<'de>, Reader<'r>), Problem> {
-    let mut source = serde_json::Deserializer::from_str(body);
-    let result = ShapeSeed {
-        reader: &mut reader,
-        shape: body::RequestBodyShape,
+/// A request that is rendered, with what its settings say.
+struct Rendering<'r> {
+    request: &'r Request,
+    strategies: &'r [Box<dyn Strategy>],
+    settings: PolicySettings,
+    /// The strategies of another component's panel. They replace `strategies`.
+    external: Option<Vec<Box<dyn Strategy>>>,
+}
+
+impl<'r> Rendering<'r> {
+    fn new(request: &'r Request, strategies: &'r [Box<dyn Strategy>]) -> Result<Self, Problem> {
+        let settings = PolicySettings::parse(&request.settings, strategies)?;
+        Ok(Self {
+            request,
+            strategies,
+            external: settings.external(),
+            settings,
+        })
     }
-    .deserialize(&mut source)
-    .and_then(|body| source.end().map(|()| body));
-    match result {
-        Ok(body) => Ok((body, reader)),
-        Err(error) => Err(reader.take_problem().unwrap_or_else(|| malformed(&error))),
+
+    fn strategies(&self) -> &[Box<dyn Strategy>] {
+        self.external.as_deref().unwrap_or(self.strategies)
+    }
+
+    /// Parses the body and plans its turns.
+    fn plan<D: Dialect>(&self) -> Result<Action, Problem> {
+        let default = match &self.settings.synthesis {
+            Some(name) => fan_out::strategy_named(self.strategies(), name),
+            None => self.strategies().first().map(AsRef::as_ref),
+        };
+        self.with_body::<D, _>(|body, mut reader| {
+            let request = body.into_request(&mut reader)?;
+            plan::plan(request, reader, self.request.nested, default)
+        })
+        .map(Action::Run)
+    }
+
+    /// Parses the body and passes it on.
+    fn with_body<D: Dialect, T>(
+        &self,
+        then: impl FnOnce(D::Body<'_>, Reader<'_>) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let replaced;
+        let (body, reader) = match self.parse::<D>(&self.request.body) {
+            Ok(parsed) => parsed,
+            Err(problem) => {
+                // Searched only in a body that could not be parsed: nearly every body has no such escape.
+                replaced = json::replace_lone_surrogates(&self.request.body).ok_or(problem)?;
+                self.parse::<D>(&replaced)?
+            }
+        };
+        then(body, reader)
+    }
+
+    /// Parses the body in one pass.
+    fn parse<'de, D: Dialect>(
+        &self,
+        body: &'de str,
+    ) -> Result<(D::Body<'de>, Reader<'_>), Problem> {
+        let attachments = &self.request.attachments;
+        let mut reader = Reader::new(attachments, self.strategies(), self.settings.strict);
+        let mut source = serde_json::Deserializer::from_str(body);
+        let result = ShapeSeed {
+            reader: &mut reader,
+            shape: RequestBodyShape::<D::Body<'de>>::default(),
+        }
+        .deserialize(&mut source)
+        .and_then(|body| source.end().map(|()| body));
+        match result {
+            Ok(body) => Ok((body, reader)),
+            Err(error) => Err(reader.take_problem().unwrap_or_else(|| malformed(&error))),
+        }
+    }
+}
+
+/// The plan of a request that needs one.
+#[cfg(test)]
+pub(crate) fn planned(request: &Request) -> Result<Plan, Problem> {
+    planned_with(request, &panel::strategies())
+}
+
+/// As `planned`, with these strategies.
+#[cfg(test)]
+pub(crate) fn planned_with(
+    request: &Request,
+    strategies: &[Box<dyn Strategy>],
+) -> Result<Plan, Problem> {
+    match render_with(request, strategies)? {
+        Action::Run(plan) => Ok(plan),
+        Action::Respond(body) => unreachable!("answered without a plan: {body}"),
     }
 }

@@ -135,6 +135,7 @@ impl TextDigest {
 }
 
 /// The [`TextDigest`] of a complete text.
+#[cfg(test)]
 pub(crate) fn text_digest(text: &str) -> String {
     let mut digest = TextDigest::default();
     digest.update(text);

@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Request;
-use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::{DIALECT, prompt};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -154,7 +154,10 @@ fn render(body: String) -> Option<Plan> {
         query: Vec::new(),
         seed: String::new(),
     };
-    prompt::render(&request).ok()
+    match prompt::render(&request) {
+        Ok(Action::Run(plan)) => Some(plan),
+        Ok(Action::Respond(_)) | Err(_) => None,
+    }
 }
 
 /// Why Codex cannot parse this JSON, if it cannot.

@@ -23,7 +23,7 @@ use airlock_shipped_policy::bindings::airlock::policy::types::{
     Attachment, Choice, Context, Ending, Event, EventKind, Notification, Phase, Problem,
     ProblemKind, Reasoning, Request, Shortfall, Text, Usage,
 };
-use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::{DIALECT, prompt, translate};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -168,7 +168,11 @@ fn run(case: Case) -> String {
             show_problem(&mut out, &problem);
             return out;
         }
-        Ok(plan) => plan,
+        Ok(Action::Respond(body)) => {
+            writeln!(out, "respond {body}").unwrap();
+            return out;
+        }
+        Ok(Action::Run(plan)) => plan,
     };
     let plan = with_notes(plan, "fan_out", case.fan_out);
     let plan = with_notes(plan, "tools", case.tools);

@@ -3,6 +3,7 @@
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Event, EventKind, Request, Text,
 };
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::prompt;
 use airlock_shipped_policy::translate::ReplyTranslator;
 
@@ -48,6 +49,14 @@ pub(crate) fn request(bytes: usize) -> Request {
     request
 }
 
+/// The plan of a request.
+pub(crate) fn plan(request: &Request) -> Plan {
+    match prompt::render(request).unwrap() {
+        Action::Run(plan) => plan,
+        Action::Respond(body) => unreachable!("answered without a turn: {body}"),
+    }
+}
+
 /// A reply that has begun, and the next events.
 pub(crate) type Begun = (ReplyTranslator, Vec<Event>);
 
@@ -58,7 +67,7 @@ pub(crate) fn reply(events: usize) -> Begun {
         arrived: 0,
         dialect: "chat-completions".to_owned(),
         model: "gpt-test".to_owned(),
-        notes: prompt::render(&request(1 << 10)).unwrap().notes,
+        notes: plan(&request(1 << 10)).notes,
         seed: String::new(),
     });
     let first = reply.feed(vec![event()]);

@@ -4,6 +4,7 @@
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Choice, Notification, ProblemKind, Request,
 };
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Action;
 
 use super::*;
 
@@ -27,7 +28,9 @@ fn reply(members: &str) -> RedactingTranslator {
         query: Vec::new(),
         seed: String::new(),
     };
-    let plan = airlock_shipped_policy::prompt::render(&request).unwrap();
+    let Action::Run(plan) = airlock_shipped_policy::prompt::render(&request).unwrap() else {
+        panic!("a chat completion needs a turn");
+    };
     RedactingTranslator::new(&Context {
         id: request.id,
         arrived: 0,

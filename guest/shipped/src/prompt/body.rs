@@ -1,59 +1,64 @@
-//! The top level of the request's body.
+//! The top level of a request's body: an object whose members a table of parameters describes.
 
-use std::borrow::Cow;
+use std::marker::PhantomData;
 
 use serde::de::MapAccess;
 
 use super::any_value::AnyShape;
-use super::conversation::ConversationBuilder;
-use super::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
-use super::format::{ResponseFormat, ResponseFormatShape};
-use super::message::MessagesShape;
-use super::options::{
-    EffortShape, NonEmptyString, ReasoningOptions, ReasoningOptionsShape, StreamOptions,
-    StreamOptionsShape,
-};
 use super::parameters::{Parameter, ParameterAction, Treatment};
 use super::reader::{PathSegment, Reader};
-use super::shape::{BooleanShape, IntegerShape, JsonShape, ShapeSeed};
-use super::tool_choice::{ToolChoice, ToolChoiceShape};
-use super::tools::{FunctionTool, ToolsShape};
+use super::request::NeutralRequest;
+use super::shape::{JsonShape, ShapeSeed};
+use crate::bindings::airlock::policy::types::Problem;
 
-/// The body, parsed and checked field by field. What depends on several fields is checked by `plan`.
-#[derive(Default)]
-pub(super) struct RequestBody<'de> {
-    pub(super) conversation: Option<ConversationBuilder<'de>>,
-    pub(super) model: Option<Cow<'de, str>>,
-    pub(super) stream: bool,
-    pub(super) stream_options: Option<StreamOptions>,
-    pub(super) effort: Option<String>,
-    pub(super) reasoning: ReasoningOptions,
-    pub(super) include_reasoning: bool,
-    pub(super) format: ResponseFormat,
-    pub(super) tools: Vec<FunctionTool<'de>>,
-    pub(super) tool_choice: ToolChoice<'de>,
-    /// Whether several calls at once may reach the client, if the body has the field.
-    pub(super) parallel_tool_calls: Option<bool>,
-    /// How many attempts to make, if the body has the field.
-    pub(super) parallel_calls: Option<u32>,
-    pub(super) airlock: AirlockOptions<'de>,
+/// A dialect that the policy parses.
+pub(super) trait Dialect {
+    /// The body of its requests.
+    type Body<'de>: RequestBody<'de>;
 }
 
-/// The shape of the body. Of a duplicate field the last one counts, as in other JSON parsers.
-pub(super) struct RequestBodyShape;
+/// A dialect's body while it is read.
+pub(super) trait RequestBody<'de>: Default {
+    /// The dialect's parameters.
+    const PARAMETERS: &'static [Parameter];
 
-impl<'de> JsonShape<'de> for RequestBodyShape {
-    type Value = RequestBody<'de>;
+    /// Reads the value of a parameter that is honoured.
+    fn honour<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        reader: &mut Reader<'_>,
+        fields: &mut A,
+    ) -> Result<(), A::Error>;
+
+    /// Checks what depends on several fields of this dialect alone.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` and `unsupported`, with the path of the field at fault.
+    fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem>;
+}
+
+/// The shape of a body. Of a duplicate field the last one counts, as in other JSON parsers.
+pub(super) struct RequestBodyShape<B>(PhantomData<B>);
+
+impl<B> Default for RequestBodyShape<B> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, B: RequestBody<'de>> JsonShape<'de> for RequestBodyShape<B> {
+    type Value = B;
     const EXPECTED: &'static str = "a JSON object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<RequestBody<'de>, A::Error> {
-        let mut body = RequestBody::default();
+    ) -> Result<B, A::Error> {
+        let mut body = B::default();
         while let Some(key) = reader.key(&mut fields)? {
-            let Some(parameter) = Parameter::named(&key) else {
+            let Some(parameter) = Parameter::named(B::PARAMETERS, &key) else {
                 reader.unknown(&mut fields, &key)?;
                 continue;
             };
@@ -74,67 +79,5 @@ impl<'de> JsonShape<'de> for RequestBodyShape {
             }
         }
         Ok(body)
-    }
-}
-
-impl<'de> RequestBody<'de> {
-    /// How many attempts to make.
-    pub(super) fn attempts(&self) -> u32 {
-        self.parallel_calls.unwrap_or(1)
-    }
-
-    /// The requested reasoning summary.
-    pub(super) fn summary(&self) -> Option<&'static str> {
-        let default = self.include_reasoning.then_some("auto");
-        self.reasoning.summary.or(default)
-    }
-
-    /// Reads the value of a parameter that is honoured.
-    fn honour<A: MapAccess<'de>>(
-        &mut self,
-        name: &'static str,
-        reader: &mut Reader<'_>,
-        fields: &mut A,
-    ) -> Result<(), A::Error> {
-        match name {
-            "messages" => self.conversation = Some(reader.field(fields, name, MessagesShape)?),
-            "model" => self.model = Some(reader.field(fields, name, NonEmptyString)?),
-            "stream" => {
-                self.stream = reader.or_default(fields, name, BooleanShape)?;
-            }
-            "stream_options" => {
-                self.stream_options = reader.nullable(fields, name, StreamOptionsShape)?;
-            }
-            "reasoning_effort" => {
-                self.effort = reader.nullable(fields, name, EffortShape)?;
-            }
-            "reasoning" => {
-                self.reasoning = reader.or_default(fields, name, ReasoningOptionsShape)?;
-            }
-            "include_reasoning" => {
-                self.include_reasoning = reader.or_default(fields, name, BooleanShape)?;
-            }
-            "response_format" => {
-                self.format = reader.or_default(fields, name, ResponseFormatShape)?;
-            }
-            "tools" => {
-                self.tools = reader.or_default(fields, name, ToolsShape)?;
-            }
-            "tool_choice" => {
-                self.tool_choice = reader.or_default(fields, name, ToolChoiceShape)?;
-            }
-            "parallel_tool_calls" => {
-                self.parallel_tool_calls = reader.nullable(fields, name, BooleanShape)?;
-            }
-            "parallel_calls" => {
-                let shape = IntegerShape(1, ATTEMPTS_AT_MOST);
-                self.parallel_calls = reader.nullable(fields, name, shape)?;
-            }
-            "airlock" => {
-                self.airlock = reader.or_default(fields, name, AirlockOptionsShape)?;
-            }
-            _ => reader.unknown(fields, name)?,
-        }
-        Ok(())
     }
 }

@@ -1,44 +1,67 @@
-//! Divides a conversation for Codex: instructions, history items, and the input of the turn.
+//! Divides a conversation of any dialect for Codex: instructions, history items, and the input of the turn.
 
-mod call_batch;
+mod answered_calls;
 mod call_ids;
-mod chat_message;
 mod history;
 mod item;
+mod message;
+mod placed_call;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
+
 use super::content::ContentPart;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
+use crate::tools::FunctionCall;
 
-use call_batch::CallBatch;
+use answered_calls::{AnsweredReply, ends_with_results};
 use call_ids::CallIds;
-use chat_message::into_input;
 use history::History;
+use message::into_input;
+use placed_call::PlacedCall;
 
-pub(super) use call_batch::AnsweredCalls;
-pub(super) use chat_message::{
-    ChatMessage, MessageEntry, MessageRole, ToolMessageError, push_paragraph,
-};
+pub(super) use answered_calls::AnsweredCalls;
+pub(super) use message::{ConversationMessage, MessageRole, push_paragraph};
+pub(super) use placed_call::{CallError, CallErrorKind, ItemPosition};
 
 /// The most characters of a turn's input that Codex (0.169) accepts. History items may be longer.
 const INPUT_AT_MOST: usize = 1_048_576;
 
-/// A conversation while it is read, message by message. Texts borrow from the body where their JSON has no escapes.
+/// A conversation while it is read, item by item. Texts borrow from the body where their JSON has no escapes.
+///
+/// A dialect in which results must directly follow their calls checks [`check_answered`](Self::check_answered) before
+/// each other item; one in which other items may come between checks it at the end.
 #[derive(Default)]
 pub(super) struct ConversationBuilder<'de> {
-    /// How many messages were added.
-    messages: usize,
     instructions: String,
     items: Vec<ConversationItem<'de>>,
-    calls: CallIds<'de>,
+    calls: Vec<PlacedCall<'de>>,
+    ids: CallIds<'de>,
+    /// The number of calls whose results have not come.
+    unanswered: usize,
+    /// The last reply's first item, and the number of its first call.
+    reply: (usize, usize),
 }
 
 /// An element of a conversation after its instructions.
 enum ConversationItem<'de> {
-    Message(ChatMessage<'de>),
-    /// The assistant's calls and their results so far.
-    Batch(CallBatch<'de>),
+    Message(ConversationMessage<'de>),
+    /// The call of this number.
+    Call(usize),
+    /// The result of the call of this number.
+    Result(usize, Vec<ContentPart<'de>>),
+    Opaque(OpaqueItem<'de>),
+}
+
+/// An item that reaches the model as it is.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OpaqueItem<'de> {
+    /// The item: one line of JSON.
+    pub(super) json: Cow<'de, str>,
+    /// Whether it counts when a turn that waits for results is looked up. Clients may leave out reasoning, which
+    /// therefore must not count.
+    pub(super) is_digested: bool,
 }
 
 /// A conversation in the form that Codex takes.
@@ -54,30 +77,106 @@ pub(super) struct CodexConversation<'de> {
 }
 
 impl<'de> ConversationBuilder<'de> {
-    /// Adds the next message.
+    /// Puts these instructions before those of the conversation.
+    pub(super) fn prepend_instructions(&mut self, mut instructions: String) {
+        if !instructions.is_empty() {
+            push_paragraph(&mut instructions, &self.instructions);
+            self.instructions = instructions;
+        }
+    }
+
+    /// Adds a message. Leading messages of the developer are instructions.
+    pub(super) fn add_message(&mut self, message: ConversationMessage<'de>) {
+        if self.items.is_empty() && message.role == MessageRole::Developer {
+            for part in &message.parts {
+                push_paragraph(&mut self.instructions, part.text());
+            }
+            return;
+        }
+        self.items.push(ConversationItem::Message(message));
+    }
+
+    /// Adds an item that reaches the model as it is.
+    #[allow(dead_code, reason = "chat has no such items")]
+    pub(super) fn add_opaque(&mut self, item: OpaqueItem<'de>) {
+        self.items.push(ConversationItem::Opaque(item));
+    }
+
+    /// Begins a reply: the items that one response of the model consists of, as this dialect returns them. Results at
+    /// the end of the conversation resume the turn that has written the last reply.
+    pub(super) fn start_reply(&mut self) {
+        self.reply = (self.items.len(), self.calls.len());
+    }
+
+    /// Adds a call of the current reply.
     ///
     /// # Errors
     ///
-    /// If a result has no call, or a call has no result.
-    pub(super) fn push(&mut self, entry: MessageEntry<'de>) -> Result<(), ToolMessageError> {
-        let index = self.messages;
-        self.messages += 1;
-        match entry {
-            MessageEntry::ToolResult(call, parts) => self.add_result(index, &call, parts),
-            MessageEntry::Message(message) => {
-                self.check_answered()?;
-                self.add_message(index, message)
-            }
+    /// If another call with this id waits for its result.
+    pub(super) fn add_call(
+        &mut self,
+        call: FunctionCall<'de>,
+        position: ItemPosition,
+    ) -> Result<(), CallError> {
+        let latest = self.ids.latest(&call.id);
+        if latest.is_some_and(|latest| self.calls.get(latest).is_some_and(|it| !it.answered)) {
+            let kind = CallErrorKind::DuplicateCall;
+            return Err(CallError { position, kind });
         }
+        let number = self.calls.len();
+        self.items.push(ConversationItem::Call(number));
+        self.unanswered += 1;
+        self.calls.push(PlacedCall {
+            upstream: self.ids.assign(&call.id, number),
+            call,
+            position,
+            answered: false,
+        });
+        Ok(())
+    }
+
+    /// Adds the result of the last call with this id.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such call, or it has a result.
+    pub(super) fn add_result(
+        &mut self,
+        id: &str,
+        parts: Vec<ContentPart<'de>>,
+        position: ItemPosition,
+    ) -> Result<(), CallError> {
+        let error = |kind| Err(CallError { position, kind });
+        let Some(number) = self.ids.latest(id) else {
+            return error(CallErrorKind::MissingCall);
+        };
+        let follows = matches!(
+            self.items.last(),
+            Some(ConversationItem::Call(_) | ConversationItem::Result(..))
+        );
+        match self.calls.get_mut(number) {
+            Some(placed) if !placed.answered => placed.answered = true,
+            _ if follows && number >= self.reply.1 => return error(CallErrorKind::DuplicateResult),
+            _ => return error(CallErrorKind::LateResult),
+        }
+        self.unanswered -= 1;
+        self.items.push(ConversationItem::Result(number, parts));
+        Ok(())
     }
 
     /// # Errors
     ///
     /// If a call has no result.
-    pub(super) fn check_answered(&self) -> Result<(), ToolMessageError> {
-        match self.items.last() {
-            Some(ConversationItem::Batch(batch)) => batch.check_answered(),
-            Some(ConversationItem::Message(_)) | None => Ok(()),
+    pub(super) fn check_answered(&self) -> Result<(), CallError> {
+        if self.unanswered == 0 {
+            return Ok(());
+        }
+        match self.calls.iter().find(|placed| !placed.answered) {
+            None => Ok(()),
+            Some(placed) => Err(CallError {
+                position: placed.position,
+                kind: CallErrorKind::MissingResult,
+            }),
         }
     }
 
@@ -114,36 +213,20 @@ impl<'de> ConversationBuilder<'de> {
     /// `question` becomes the input.
     fn finish_with(
         mut self,
-        question: Option<ChatMessage<'de>>,
+        question: Option<ConversationMessage<'de>>,
         attachments: &[Attachment],
         offers: bool,
     ) -> Option<CodexConversation<'de>> {
-        let results = match question {
+        let answered = match question {
             Some(_) => None,
-            None => self.take_results(),
+            None => Some(self.reply.0).filter(|reply| ends_with_results(*reply, &self.items)),
         };
-        let mut history = if offers || results.is_some() {
+        let mut history = if offers || answered.is_some() {
             History::digested(attachments)
         } else {
             History::default()
         };
-        // Each message is dropped once its item is written, so that a long conversation is not held twice.
-        for item in self.items {
-            match item {
-                ConversationItem::Message(message) => history.add_message(&message),
-                ConversationItem::Batch(batch) => history.add_batch(&batch),
-            }
-        }
-        let mut answered = None;
-        if let Some(batch) = results {
-            let before = history.digest();
-            // Without functions, no turn waits for the results.
-            if !offers {
-                history.running_digest = None;
-            }
-            history.add_batch(&batch);
-            answered = before.map(|before| batch.into_answered(before));
-        }
+        let answered = self.write_items(&mut history, answered, offers);
         if let Some(message) = &question {
             history.add_to_digest(message);
         }
@@ -157,73 +240,44 @@ impl<'de> ConversationBuilder<'de> {
             digest: history.digest(),
             history: history.items,
             input,
-            answered,
+            answered: answered.and_then(|reply| reply.finish(self.calls)),
         })
     }
 
-    /// Removes the calls and results that the conversation ends with.
-    fn take_results(&mut self) -> Option<CallBatch<'de>> {
-        match self.items.pop() {
-            Some(ConversationItem::Batch(batch)) => Some(batch),
-            other => {
-                self.items.extend(other);
-                None
-            }
-        }
-    }
-
-    fn add_message(
+    /// Writes the items. `answered` is the first item of the last reply, if the conversation ends with its results.
+    fn write_items(
         &mut self,
-        index: usize,
-        mut message: ChatMessage<'de>,
-    ) -> Result<(), ToolMessageError> {
-        if self.items.is_empty() && message.role == MessageRole::Developer {
-            for part in &message.parts {
-                push_paragraph(&mut self.instructions, part.text());
-            }
-            return Ok(());
-        }
-        if message.calls.is_empty() {
-            self.items.push(ConversationItem::Message(message));
-            return Ok(());
-        }
-        let calls = std::mem::take(&mut message.calls);
-        let mut upstream_ids = Vec::with_capacity(calls.len());
-        for (call_index, call) in calls.iter().enumerate() {
-            let Some(id) = self.calls.assign(&call.id, (index, call_index)) else {
-                let why = "another call of this message has this id: each needs one of its own";
-                return Err(ToolMessageError::Call(index, call_index, why));
-            };
-            upstream_ids.push(id);
-        }
-        self.items.push(ConversationItem::Batch(CallBatch::new(
-            index,
-            message,
-            calls,
-            upstream_ids,
-        )));
-        Ok(())
-    }
-
-    fn add_result(
-        &mut self,
-        index: usize,
-        call: &str,
-        parts: Vec<ContentPart<'de>>,
-    ) -> Result<(), ToolMessageError> {
-        let wrong = |why| Err(ToolMessageError::Result(index, why));
-        let Some((message, call_index)) = self.calls.latest(call) else {
-            return wrong("no call before it has this id");
-        };
-        match self.items.last_mut() {
-            Some(ConversationItem::Batch(batch)) if batch.index == message => {
-                if batch.add_result(call_index, parts) {
-                    Ok(())
-                } else {
-                    wrong("the call of this id already has a result")
+        history: &mut History<'_>,
+        answered: Option<usize>,
+        offers: bool,
+    ) -> Option<AnsweredReply> {
+        sort_results(&mut self.items);
+        let mut reply = None;
+        // Each message is dropped once its item is written, so that a long conversation is not held twice.
+        for (index, item) in std::mem::take(&mut self.items).into_iter().enumerate() {
+            if answered == Some(index) {
+                reply = history.digest().map(AnsweredReply::new);
+                // Without functions, no turn waits for the results.
+                if !offers {
+                    history.running_digest = None;
                 }
             }
-            Some(_) | None => wrong("results must directly follow the message with their calls"),
+            history.add(&item, &self.calls);
+            if let Some(reply) = &mut reply {
+                reply.push(item);
+            }
         }
+        reply
+    }
+}
+
+/// Puts results that follow each other in the order of their calls.
+fn sort_results(items: &mut [ConversationItem<'_>]) {
+    let call = |item: &ConversationItem<'_>| match item {
+        ConversationItem::Result(call, _) => Some(*call),
+        _ => None,
+    };
+    for run in items.chunk_by_mut(|one, next| call(one).is_some() && call(next).is_some()) {
+        run.sort_by_key(call);
     }
 }

@@ -1,4 +1,4 @@
-//! The small objects of the body: `stream_options` and `reasoning`.
+//! Small values that several dialects have: names, efforts, `reasoning`.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,8 @@ use serde::de::{self, MapAccess};
 use super::members::read_members;
 use super::problems::quoted;
 use super::reader::Reader;
-use super::shape::{BooleanShape, JsonShape, Scalar, StringShape};
+use super::shape::{JsonShape, Scalar, StringShape};
+use crate::bindings::airlock::policy::types::Selection;
 
 /// The name that stands for the default model of Codex's home.
 pub(super) const DEFAULT_MODEL: &str = "default";
@@ -32,50 +33,6 @@ impl<'de> JsonShape<'de> for NonEmptyString {
             return Err(reader.invalid("must not be empty"));
         }
         Ok(name)
-    }
-}
-
-/// `stream_options`.
-#[derive(Clone, Copy)]
-pub(super) struct StreamOptions {
-    pub(super) include_usage: bool,
-    /// Send the candidates of a fan-out in the stream.
-    pub(super) include_candidates: bool,
-}
-
-impl Default for StreamOptions {
-    fn default() -> Self {
-        Self {
-            include_usage: false,
-            include_candidates: true,
-        }
-    }
-}
-
-pub(super) struct StreamOptionsShape;
-
-impl<'de> JsonShape<'de> for StreamOptionsShape {
-    type Value = StreamOptions;
-    const EXPECTED: &'static str = "an object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<StreamOptions, A::Error> {
-        let mut options = StreamOptions::default();
-        read_members!(reader, fields, {
-            "include_usage" => or_default(options.include_usage, BooleanShape),
-            "include_candidates" => run {
-                options.include_candidates = reader.nullable(&mut fields, "include_candidates", BooleanShape)?
-                    .unwrap_or(true);
-            },
-            // Padding that hides the lengths of chunks. The answer does not depend on it.
-            "include_obfuscation" => run {
-                reader.nullable(&mut fields, "include_obfuscation", BooleanShape)?;
-            },
-        });
-        Ok(options)
     }
 }
 
@@ -158,4 +115,10 @@ impl<'de> JsonShape<'de> for SummaryShape {
             ))),
         }
     }
+}
+
+/// The selection of a model or effort by the request's field `param`.
+pub(super) fn selection(name: Option<String>, param: &str) -> Option<Selection> {
+    let param = param.to_owned();
+    name.map(|name| Selection { name, param })
 }

@@ -52,6 +52,17 @@ pub(super) fn unknown_dialect(dialect: &str) -> Problem {
     )
 }
 
+pub(super) fn unknown_route(dialect: &str, route: &str) -> Problem {
+    coded(
+        ProblemKind::NotFound,
+        "unknown_route",
+        format!(
+            "the policy does not support the route `{}` of the dialect `{dialect}`",
+            quoted(route)
+        ),
+    )
+}
+
 /// The body is not JSON, or nests too deeply to be read.
 pub(super) fn malformed(error: &serde_json::Error) -> Problem {
     let position = format!(" at line {} column {}", error.line(), error.column());

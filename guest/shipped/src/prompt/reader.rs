@@ -151,7 +151,7 @@ impl<'r> Reader<'r> {
     }
 
     /// The current path: `messages[2].content`. Empty at the top.
-    fn path(&self) -> String {
+    pub(super) fn path(&self) -> String {
         let mut path = String::new();
         for step in &self.segments {
             match step {

@@ -8,6 +8,7 @@
 )]
 
 use super::*;
+use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Attachment, ProblemKind};
 
 /// A body that exercises every shape.
@@ -44,12 +45,12 @@ fn request(body: &str) -> Request {
 }
 
 fn problem(body: &str) -> Problem {
-    render(&request(body)).expect_err(body)
+    planned(&request(body)).expect_err(body)
 }
 
 #[test]
 fn a_truncated_body_is_refused() {
-    assert!(render(&request(RICH)).is_ok());
+    assert!(planned(&request(RICH)).is_ok());
     for end in 0..RICH.len() {
         let Some(body) = RICH.get(..end) else {
             continue;
@@ -88,7 +89,7 @@ fn wrong_values_in_any_field_are_refused() {
             r#"{"":{}}"#,
         ] {
             let body = [&RICH[..start], value, rest].concat();
-            if let Err(problem) = render(&request(&body)) {
+            if let Err(problem) = planned(&request(&body)) {
                 refused += 1;
                 assert_ne!(problem.kind, ProblemKind::Internal, "{body}");
                 assert!(!problem.message.contains("reader's problem"), "{body}");
@@ -111,7 +112,7 @@ fn deep_nesting_is_safe_in_any_field() {
     let with = |field: &str| format!(r#"{{"model":"m","messages":[{user}],{field}}}"#);
 
     // A value that is skipped may nest at any depth.
-    let plan = render(&request(&with(&format!(r#""made_up":{deep}"#)))).unwrap();
+    let plan = planned(&request(&with(&format!(r#""made_up":{deep}"#)))).unwrap();
     assert_eq!(plan.ignored, ["made_up"]);
 
     for (body, param) in [
@@ -194,7 +195,7 @@ fn repeated_client_text_is_short() {
         dialect: word.clone(),
         ..request("{}")
     };
-    assert!(render(&dialect).unwrap_err().message.len() < 500);
+    assert!(planned(&dialect).unwrap_err().message.len() < 500);
 
     let many: Vec<String> = (0..10_000)
         .map(|index| format!(r#""{index}{word:.80}":1"#))
@@ -203,7 +204,7 @@ fn repeated_client_text_is_short() {
         r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}],{}}}"#,
         many.join(",")
     );
-    let ignored = render(&request(&body)).unwrap().ignored;
+    let ignored = planned(&request(&body)).unwrap().ignored;
     assert!(ignored.len() <= 32, "{}", ignored.len());
     assert!(ignored.iter().all(|name| name.chars().count() <= 65));
 }
@@ -214,21 +215,21 @@ fn another_dialect_is_not_found() {
         dialect: "responses".to_owned(),
         ..request(RICH)
     };
-    let problem = render(&other).unwrap_err();
+    let problem = planned(&other).unwrap_err();
     assert_eq!(problem.kind, ProblemKind::NotFound);
     assert_eq!(problem.code.as_deref(), Some("unknown_dialect"));
 }
 
 #[test]
 fn a_plan_is_the_same_every_time() {
-    assert_eq!(render(&request(RICH)), render(&request(RICH)));
+    assert_eq!(planned(&request(RICH)), planned(&request(RICH)));
 }
 
 #[test]
 fn an_ignored_name_fits_into_a_header() {
     let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],"a b,c\r\nd: ü":1,"plain_1.2":1}"#;
     assert_eq!(
-        render(&request(body)).unwrap().ignored,
+        planned(&request(body)).unwrap().ignored,
         ["a?b?c??d:??", "plain_1.2"]
     );
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use airlock_shipped_policy::bindings::airlock::policy::types::{
     Context, Ending, Event, InputItem, Request,
 };
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Action;
 use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Frame;
 use airlock_shipped_policy::{prompt, translate};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -94,7 +95,10 @@ impl Policy {
 
 fn rendered(body: String) -> Result<RenderedPlan> {
     let rendered = prompt::render(&request!(Request, body));
-    let mut plan = rendered.map_err(|problem| anyhow!("{}", problem.message))?;
+    let action = rendered.map_err(|problem| anyhow!("{}", problem.message))?;
+    let Action::Run(mut plan) = action else {
+        return Err(anyhow!("a chat completion needs a turn"));
+    };
     let brief = plan.briefs.pop().context("no brief")?;
     Ok(rendered_plan!(InputItem, plan, brief))
 }

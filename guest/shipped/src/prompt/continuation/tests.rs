@@ -8,7 +8,7 @@ use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Attachment, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::PlanNotes;
-use crate::prompt::render;
+use crate::prompt::planned;
 use crate::tools::{FunctionCall, key, text_digest};
 
 /// The request with all inputs of a turn.
@@ -88,7 +88,7 @@ fn plan_with(body: &Value, digests: [&str; 2]) -> Plan {
         query: Vec::new(),
         seed: String::new(),
     };
-    render(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))
+    planned(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))
 }
 
 /// The path of the image with this URL.

@@ -26,33 +26,25 @@ pub(super) struct CallIds<'de> {
 
 /// The last call with an id.
 struct LatestCall {
-    /// The index of its message, and its index among that message's calls.
-    position: (usize, usize),
+    /// Its number in the conversation.
+    number: usize,
     /// How many ids were generated for it and for earlier calls with the same id.
     count: u32,
 }
 
 impl<'de> CallIds<'de> {
-    /// The id upstream of the call at `position`, if it is not the client's. The outer None: another call of the same
-    /// message has this id.
+    /// The id upstream of the call of this number, if it is not the client's.
     #[allow(clippy::ptr_arg, reason = "a clone of it still borrows from the body")]
-    pub(super) fn assign(
-        &mut self,
-        id: &Cow<'de, str>,
-        position: (usize, usize),
-    ) -> Option<Option<String>> {
+    pub(super) fn assign(&mut self, id: &Cow<'de, str>, number: usize) -> Option<String> {
         let mut count = 0;
         if let Some(latest) = self.latest.get_mut(id) {
-            if latest.position.0 == position.0 {
-                return None;
-            }
-            latest.position = position;
+            latest.number = number;
             count = latest.count;
         } else {
-            let latest = LatestCall { position, count };
+            let latest = LatestCall { number, count };
             self.latest.insert(id.clone(), latest);
             if is_taken_upstream(id) && !self.generated.contains(id.as_ref()) {
-                return Some(None);
+                return None;
             }
         }
         let generated = loop {
@@ -67,13 +59,12 @@ impl<'de> CallIds<'de> {
         if let Some(latest) = self.latest.get_mut(id) {
             latest.count = count;
         }
-        Some(Some(generated))
+        Some(generated)
     }
 
-    /// The position of the last call with this id: the index of its message, and its index among that message's
-    /// calls.
-    pub(super) fn latest(&self, id: &str) -> Option<(usize, usize)> {
-        self.latest.get(id).map(|latest| latest.position)
+    /// The number of the last call with this id.
+    pub(super) fn latest(&self, id: &str) -> Option<usize> {
+        self.latest.get(id).map(|latest| latest.number)
     }
 }
 

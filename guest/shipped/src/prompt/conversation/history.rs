@@ -1,11 +1,11 @@
 //! The earlier messages as items, and their digest if one is needed.
 
-use super::call_batch::CallBatch;
-use super::chat_message::{ChatMessage, MessageRole};
 use super::item;
+use super::message::{ConversationMessage, MessageRole};
+use super::{ConversationItem, OpaqueItem, PlacedCall};
 use crate::bindings::airlock::policy::types::Attachment;
 use crate::prompt::content::ContentPart;
-use crate::tools::{ArgumentNormalizer, Digest};
+use crate::tools::{ArgumentNormalizer, Digest, FunctionCall};
 
 /// The items so far.
 #[derive(Default)]
@@ -43,13 +43,38 @@ impl<'a> History<'a> {
     }
 
     /// Adds a message that becomes no item to the digest.
-    pub(super) fn add_to_digest(&mut self, message: &ChatMessage<'_>) {
+    pub(super) fn add_to_digest(&mut self, message: &ConversationMessage<'_>) {
         if let Some(running_digest) = &mut self.running_digest {
             running_digest.push_message(message);
         }
     }
 
-    pub(super) fn add_message(&mut self, message: &ChatMessage<'_>) {
+    /// Adds an item. `calls` are the conversation's.
+    pub(super) fn add(&mut self, item: &ConversationItem<'_>, calls: &[PlacedCall<'_>]) {
+        match item {
+            ConversationItem::Message(message) => self.add_message(message),
+            ConversationItem::Opaque(opaque) => self.add_opaque(opaque),
+            ConversationItem::Call(call) => {
+                if let Some(placed) = calls.get(*call) {
+                    if let Some(running_digest) = &mut self.running_digest {
+                        running_digest.push_call(&placed.call);
+                    }
+                    self.items
+                        .push(item::call(placed.upstream_id(), &placed.call));
+                }
+            }
+            ConversationItem::Result(call, parts) => {
+                if let Some(placed) = calls.get(*call) {
+                    if let Some(running_digest) = &mut self.running_digest {
+                        running_digest.push_result(&placed.call.id, parts);
+                    }
+                    self.items.push(item::result(placed.upstream_id(), parts));
+                }
+            }
+        }
+    }
+
+    fn add_message(&mut self, message: &ConversationMessage<'_>) {
         // An assistant's message without content becomes no item.
         let is_empty = message.parts.iter().all(ContentPart::is_empty);
         if !(is_empty && message.role == MessageRole::Assistant) {
@@ -58,22 +83,19 @@ impl<'a> History<'a> {
         }
     }
 
-    pub(super) fn add_batch(&mut self, batch: &CallBatch<'_>) {
-        self.add_message(&batch.message);
-        if let Some(running_digest) = &mut self.running_digest {
-            running_digest.push_batch(batch);
+    fn add_opaque(&mut self, opaque: &OpaqueItem<'_>) {
+        if let Some(running_digest) = &mut self.running_digest
+            && opaque.is_digested
+        {
+            running_digest.digest.push("opaque");
+            running_digest.digest.push(&opaque.json);
         }
-        let calls = batch.calls_upstream();
-        self.items
-            .extend(calls.map(|(id, call)| item::call(id, call)));
-        let results = batch.results();
-        self.items
-            .extend(results.map(|([id, _], parts)| item::result(id, parts)));
+        self.items.push(opaque.json.clone().into_owned());
     }
 }
 
 impl HistoryDigest<'_> {
-    fn push_message(&mut self, message: &ChatMessage<'_>) {
+    fn push_message(&mut self, message: &ConversationMessage<'_>) {
         self.digest.push(match message.role {
             MessageRole::Developer => "developer",
             MessageRole::User => "user",
@@ -82,18 +104,18 @@ impl HistoryDigest<'_> {
         self.push_parts(&message.parts);
     }
 
-    fn push_batch(&mut self, batch: &CallBatch<'_>) {
-        for call in &batch.calls {
-            let arguments = self.normalizer.normalize(&call.arguments);
-            for part in ["call", &call.id, &call.name, &arguments] {
-                self.digest.push(part);
-            }
+    fn push_call(&mut self, call: &FunctionCall<'_>) {
+        let arguments = self.normalizer.normalize(&call.arguments);
+        for part in ["call", &call.id, &call.name, &arguments] {
+            self.digest.push(part);
         }
-        for ([_, id], parts) in batch.results() {
-            self.digest.push("result");
-            self.digest.push(id);
-            self.push_parts(parts);
-        }
+    }
+
+    /// `id` is the client's id of the call.
+    fn push_result(&mut self, id: &str, parts: &[ContentPart<'_>]) {
+        self.digest.push("result");
+        self.digest.push(id);
+        self.push_parts(parts);
     }
 
     fn push_parts(&mut self, parts: &[ContentPart<'_>]) {

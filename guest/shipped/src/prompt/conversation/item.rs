@@ -1,6 +1,7 @@
 //! Writes earlier messages as items of the Responses API, each one line of JSON.
 
-use super::chat_message::{ChatMessage, MessageRole};
+use super::message::{ConversationMessage, MessageRole};
+use crate::bindings::airlock::policy::types::Phase;
 use crate::json;
 use crate::prompt::content::ContentPart;
 use crate::tools::{FunctionCall, upstream_name};
@@ -16,7 +17,7 @@ const ITEM_OVERHEAD: usize = 64;
 const PART_OVERHEAD: usize = 40;
 
 /// The item of a message.
-pub(super) fn message(message: &ChatMessage<'_>) -> String {
+pub(super) fn message(message: &ConversationMessage<'_>) -> String {
     let (role, kind) = match message.role {
         MessageRole::Developer => ("developer", "input_text"),
         MessageRole::User => ("user", "input_text"),
@@ -27,7 +28,11 @@ pub(super) fn message(message: &ChatMessage<'_>) -> String {
     item.push_str(role);
     item.push_str(r#"","content":"#);
     push_parts(&mut item, &message.parts, kind, "");
-    item.push('}');
+    item.push_str(match message.phase {
+        None => "}",
+        Some(Phase::Commentary) => r#","phase":"commentary"}"#,
+        Some(Phase::FinalAnswer) => r#","phase":"final_answer"}"#,
+    });
     item
 }
 

@@ -14,12 +14,14 @@ fn text(text: &str) -> ContentPart<'_> {
     ContentPart::Text(Cow::Borrowed(text))
 }
 
+/// A message of a chat: its text and calls, or the result of a call.
+enum MessageEntry<'a> {
+    Message(ConversationMessage<'a>, Vec<FunctionCall<'a>>),
+    ToolResult(Cow<'a, str>, Vec<ContentPart<'a>>),
+}
+
 fn of(role: MessageRole, parts: Vec<ContentPart<'_>>) -> MessageEntry<'_> {
-    MessageEntry::Message(ChatMessage {
-        role,
-        parts,
-        calls: Vec::new(),
-    })
+    MessageEntry::Message(ConversationMessage::new(role, parts), Vec::new())
 }
 
 fn message(role: MessageRole, content: &str) -> MessageEntry<'_> {
@@ -27,26 +29,46 @@ fn message(role: MessageRole, content: &str) -> MessageEntry<'_> {
 }
 
 fn calls<'a>(content: &'a str, calls: &[&'a str]) -> MessageEntry<'a> {
-    let call = |id: &&'a str| FunctionCall {
-        id: Cow::Borrowed(*id),
+    let message = ConversationMessage::new(MessageRole::Assistant, vec![text(content)]);
+    MessageEntry::Message(message, calls.iter().copied().map(call).collect())
+}
+
+fn call(id: &str) -> FunctionCall<'_> {
+    FunctionCall {
+        id: Cow::Borrowed(id),
         name: Cow::Borrowed("a.b"),
         arguments: Cow::Borrowed("{\"n\":\n1}"),
-    };
-    MessageEntry::Message(ChatMessage {
-        role: MessageRole::Assistant,
-        parts: vec![text(content)],
-        calls: calls.iter().map(call).collect(),
-    })
+    }
 }
 
 fn result<'a>(call: &'a str, content: &'a str) -> MessageEntry<'a> {
     MessageEntry::ToolResult(Cow::Borrowed(call), vec![text(content)])
 }
 
+/// Adds a message as chat does: results must directly follow their calls.
+fn push<'a>(
+    conversation: &mut ConversationBuilder<'a>,
+    index: usize,
+    entry: MessageEntry<'a>,
+) -> Result<(), CallError> {
+    match entry {
+        MessageEntry::ToolResult(call, parts) => conversation.add_result(&call, parts, (index, 0)),
+        MessageEntry::Message(message, calls) => {
+            conversation.check_answered()?;
+            if message.role == MessageRole::Assistant {
+                conversation.start_reply();
+            }
+            conversation.add_message(message);
+            let mut calls = calls.into_iter().enumerate();
+            calls.try_for_each(|(number, call)| conversation.add_call(call, (index, number)))
+        }
+    }
+}
+
 fn conversation(entries: Vec<MessageEntry<'_>>) -> ConversationBuilder<'_> {
     let mut conversation = ConversationBuilder::default();
-    for entry in entries {
-        conversation.push(entry).unwrap();
+    for (index, entry) in entries.into_iter().enumerate() {
+        push(&mut conversation, index, entry).unwrap();
     }
     conversation.check_answered().unwrap();
     conversation
@@ -57,12 +79,12 @@ fn codex_conversation(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversatio
 }
 
 /// The error that these messages lead to, at the last of them or at the end.
-fn tool_message_error(entries: Vec<MessageEntry<'_>>) -> ToolMessageError {
+fn call_error(entries: Vec<MessageEntry<'_>>) -> CallError {
     let mut conversation = ConversationBuilder::default();
     let mut found = Ok(());
-    for entry in entries {
+    for (index, entry) in entries.into_iter().enumerate() {
         assert_eq!(found, Ok(()));
-        found = conversation.push(entry);
+        found = push(&mut conversation, index, entry);
     }
     found
         .and_then(|()| conversation.check_answered())
@@ -278,9 +300,9 @@ fn calls_and_results_must_match() {
             4,
         ),
     ] {
-        assert!(
-            matches!(tool_message_error(entries), ToolMessageError::Result(at, _) if at == message)
-        );
+        let error = call_error(entries);
+        assert!(!error.kind.is_of_call(), "{error:?}");
+        assert_eq!(error.position, (message, 0));
     }
     for (entries, call) in [
         (vec![calls("", &["1", "2"])], (0, 0)),
@@ -311,9 +333,9 @@ fn calls_and_results_must_match() {
             (3, 0),
         ),
     ] {
-        assert!(
-            matches!(tool_message_error(entries), ToolMessageError::Call(message, place, _) if (message, place) == call)
-        );
+        let error = call_error(entries);
+        assert!(error.kind.is_of_call(), "{error:?}");
+        assert_eq!(error.position, call);
     }
 }
 

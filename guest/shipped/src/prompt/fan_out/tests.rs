@@ -10,7 +10,7 @@ use crate::DIALECT;
 use crate::bindings::airlock::policy::types::Request;
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{PlanNotes, Structure};
-use crate::prompt::{render, render_with};
+use crate::prompt::{planned, planned_with};
 
 const USER: &str = r#""messages":[{"role":"user","content":"x"}]"#;
 const STRICT: &str = r#"{"strict":true}"#;
@@ -32,11 +32,11 @@ fn request(fields: &str, settings: &str) -> Request {
 }
 
 fn plan(fields: &str) -> Plan {
-    render(&request(fields, "")).unwrap()
+    planned(&request(fields, "")).unwrap()
 }
 
 fn problem(fields: &str) -> Problem {
-    render(&request(fields, "")).unwrap_err()
+    planned(&request(fields, "")).unwrap_err()
 }
 
 fn terms(plan: &Plan) -> FanOutTerms {
@@ -194,7 +194,7 @@ fn a_candidate_may_use_the_default_model_if_the_request_does() {
     request.body = request
         .body
         .replace(r#""model":"m""#, r#""model":"default""#);
-    let plan = render(&request).unwrap();
+    let plan = planned(&request).unwrap();
     assert_eq!(plan.model, None);
     assert_eq!(plan.briefs[0].model, None);
     assert_eq!(
@@ -265,7 +265,7 @@ fn the_order_of_members_does_not_matter() {
             }
             let mut request = request("", "");
             request.body = format!("{{{}}}", parts.join(","));
-            plans.push(render(&request).unwrap());
+            plans.push(planned(&request).unwrap());
         }
     }
     assert!(plans.windows(2).all(|pair| pair[0] == pair[1]));

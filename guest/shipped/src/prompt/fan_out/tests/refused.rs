@@ -137,12 +137,12 @@ fn fields_without_effect_on_a_single_attempt_are_named_or_refused() {
             let plan = plan(&body);
             assert_eq!(plan.ignored, [name]);
             assert_eq!(plan.notes, "{}");
-            let problem = render(&request(&body, STRICT)).unwrap_err();
+            let problem = planned(&request(&body, STRICT)).unwrap_err();
             assert_eq!(problem.kind, ProblemKind::Unsupported);
             assert_eq!(problem.param.as_deref(), Some(name));
             // With several attempts it has an effect.
             let several = format!(r#","parallel_calls":20,"airlock":{{{field}}}"#);
-            let strict = render(&request(&several, STRICT)).unwrap();
+            let strict = planned(&request(&several, STRICT)).unwrap();
             assert_eq!(strict.ignored, [""; 0]);
         }
     }
@@ -155,7 +155,7 @@ fn the_strategy_first_ignores_the_quorum() {
     assert_eq!(plan.ignored, ["airlock.quorum", "airlock.grace_ms"]);
     assert_eq!((terms(&plan).quorum, terms(&plan).grace_ms), (3, 2_000));
     assert_eq!(terms(&plan).deadline_ms, Some(9));
-    let problem = render(&request(&fields, STRICT)).unwrap_err();
+    let problem = planned(&request(&fields, STRICT)).unwrap_err();
     assert_eq!(problem.param.as_deref(), Some("airlock.quorum"));
     assert_invalid(
         &with_airlock(r#""synthesis":"first","quorum":4"#),
@@ -170,7 +170,7 @@ fn unknown_members_are_ignored_with_their_path_and_refused_under_strict() {
     let expected = ["airlock.wins", "airlock.candidates[].seed"];
     assert_eq!(plan(&fields).ignored, expected);
     let fields = with_airlock(r#""candidates":[{},{"seed":7}]"#);
-    let problem = render(&request(&fields, STRICT)).unwrap_err();
+    let problem = planned(&request(&fields, STRICT)).unwrap_err();
     assert_eq!(problem.kind, ProblemKind::Unsupported);
     assert_eq!(problem.param.as_deref(), Some("airlock.candidates[1].seed"));
 }
@@ -178,7 +178,7 @@ fn unknown_members_are_ignored_with_their_path_and_refused_under_strict() {
 #[test]
 fn nested_fan_outs_are_refused() {
     let nested = |fields: &str| {
-        render(&Request {
+        planned(&Request {
             nested: true,
             ..request(fields, "")
         })

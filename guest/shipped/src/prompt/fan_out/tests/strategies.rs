@@ -29,7 +29,7 @@ fn a_strategy_that_does_not_wait_ignores_the_quorum() {
     ];
     let ignored = |airlock: &str| {
         let request = request(&with_airlock(&format!("{airlock}\"quorum\":1")), "");
-        render_with(&request, &strategies).unwrap().ignored
+        planned_with(&request, &strategies).unwrap().ignored
     };
     assert_eq!(ignored(""), ["airlock.quorum"]);
     assert_eq!(ignored(r#""synthesis":"hasty","#), ["airlock.quorum"]);
@@ -46,7 +46,7 @@ fn a_policy_has_its_own_strategies_and_settings_choose_the_default() {
     ];
     let chosen = |airlock: &str, settings: &str| {
         let request = request(&with_airlock(airlock), settings);
-        render_with(&request, &strategies).map(|plan| terms(&plan).strategy)
+        planned_with(&request, &strategies).map(|plan| terms(&plan).strategy)
     };
     assert_eq!(chosen("", "").as_deref(), Ok("critique"));
     let settings = r#"{"synthesis":"merge"}"#;
@@ -72,18 +72,18 @@ fn a_policy_without_strategies_makes_one_attempt() {
         (r#","parallel_calls":2"#, "parallel_calls"),
         (r#","airlock":{"synthesis":"merge"}"#, "airlock.synthesis"),
     ] {
-        let problem = render_with(&request(fields, ""), &[]).unwrap_err();
+        let problem = planned_with(&request(fields, ""), &[]).unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Unsupported);
         assert_eq!(problem.param.as_deref(), Some(param));
     }
-    assert_eq!(render_with(&request("", ""), &[]), Ok(plan("")));
+    assert_eq!(planned_with(&request("", ""), &[]), Ok(plan("")));
 }
 
 #[test]
 fn a_strategy_of_another_panel_can_be_named_and_is_the_default() {
     let rendered = |more: &str| {
         let fields = format!(r#","parallel_calls":2{more}"#);
-        render(&request(&fields, r#"{"strategies":["shortest"]}"#))
+        planned(&request(&fields, r#"{"strategies":["shortest"]}"#))
     };
     for more in ["", r#","airlock":{"synthesis":"shortest"}"#] {
         assert_eq!(terms(&rendered(more).unwrap()).strategy, "shortest");

@@ -4,17 +4,19 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use super::any_value::AnyShape;
 use super::calls::CallsShape;
-use super::content::{Content, ContentPart, ContentShape};
-use super::conversation::{
-    ChatMessage, ConversationBuilder, MessageEntry, MessageRole, ToolMessageError,
+use super::content::{Content, ContentShape};
+use crate::prompt::any_value::AnyShape;
+use crate::prompt::content::{ContentPart, result_parts};
+use crate::prompt::conversation::{
+    CallError, CallErrorKind, ConversationBuilder, ConversationMessage, MessageRole,
 };
-use super::members::read_members;
-use super::options::NonEmptyString;
-use super::problems::quoted;
-use super::reader::{PathSegment, Reader};
-use super::shape::{JsonShape, ShapeSeed, StringShape};
+use crate::prompt::members::read_members;
+use crate::prompt::options::NonEmptyString;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::shape::{JsonShape, Scalar, ShapeSeed, StringShape};
+use crate::tools::FunctionCall;
 
 const OLD_FORM: &str = "the old form of function calls is not supported: use `tools`, with `tool_calls` and messages of role `tool`";
 const ROLES: &str = "`system`, `developer`, `user`, `assistant` or `tool`";
@@ -35,13 +37,13 @@ impl<'de> JsonShape<'de> for MessagesShape {
         let mut conversation = ConversationBuilder::default();
         let mut index = 0;
         while let Some(message) = reader.member(&mut members, index, MessageShape)? {
-            if let Err(misplaced) = conversation.push(message) {
-                return Err(misplaced_at(reader, &misplaced));
+            if let Err(error) = message.add_to(&mut conversation, index) {
+                return Err(mismatch(reader, error));
             }
             index += 1;
         }
-        if let Err(misplaced) = conversation.check_answered() {
-            return Err(misplaced_at(reader, &misplaced));
+        if let Err(error) = conversation.check_answered() {
+            return Err(mismatch(reader, error));
         }
         if index == 0 {
             return Err(
@@ -52,38 +54,76 @@ impl<'de> JsonShape<'de> for MessagesShape {
     }
 }
 
-fn misplaced_at<E: de::Error>(reader: &mut Reader<'_>, misplaced: &ToolMessageError) -> E {
-    match *misplaced {
-        ToolMessageError::Result(message, reason) => {
-            let steps = [
-                PathSegment::Index(message),
-                PathSegment::Key("tool_call_id"),
-            ];
-            reader.invalid_at(&steps, reason)
+/// Reports a call or result that matches no other. The reader's path must be `messages`.
+fn mismatch<E: de::Error>(reader: &mut Reader<'_>, error: CallError) -> E {
+    let (message, call) = error.position;
+    let reason = match error.kind {
+        CallErrorKind::DuplicateCall => {
+            "another call of this message has this id: each needs one of its own"
         }
-        ToolMessageError::Call(message, call, reason) => {
-            let steps = [
-                PathSegment::Index(message),
-                PathSegment::Key("tool_calls"),
-                PathSegment::Index(call),
-                PathSegment::Key("id"),
-            ];
-            reader.invalid_at(&steps, reason)
+        CallErrorKind::MissingResult => {
+            "a call without a result: a message of role `tool` with this `tool_call_id` must follow, before any other message"
         }
+        CallErrorKind::MissingCall => "no call before it has this id",
+        CallErrorKind::DuplicateResult => "the call of this id already has a result",
+        CallErrorKind::LateResult => "results must directly follow the message with their calls",
+    };
+    let of_call = [
+        PathSegment::Index(message),
+        PathSegment::Key("tool_calls"),
+        PathSegment::Index(call),
+        PathSegment::Key("id"),
+    ];
+    let of_result = [
+        PathSegment::Index(message),
+        PathSegment::Key("tool_call_id"),
+    ];
+    if error.kind.is_of_call() {
+        reader.invalid_at(&of_call, reason)
+    } else {
+        reader.invalid_at(&of_result, reason)
+    }
+}
+
+/// An element of `messages`.
+enum ChatMessage<'de> {
+    Message(ConversationMessage<'de>, Vec<FunctionCall<'de>>),
+    /// A message of role `tool`: the result of the call with this id.
+    Result(Cow<'de, str>, Vec<ContentPart<'de>>),
+}
+
+impl<'de> ChatMessage<'de> {
+    /// `index` is the message's index in the request.
+    fn add_to(
+        self,
+        conversation: &mut ConversationBuilder<'de>,
+        index: usize,
+    ) -> Result<(), CallError> {
+        let (message, calls) = match self {
+            Self::Result(call, parts) => return conversation.add_result(&call, parts, (index, 0)),
+            Self::Message(message, calls) => (message, calls),
+        };
+        conversation.check_answered()?;
+        if message.role == MessageRole::Assistant {
+            conversation.start_reply();
+        }
+        conversation.add_message(message);
+        let mut calls = calls.into_iter().enumerate();
+        calls.try_for_each(|(number, call)| conversation.add_call(call, (index, number)))
     }
 }
 
 struct MessageShape;
 
 impl<'de> JsonShape<'de> for MessageShape {
-    type Value = MessageEntry<'de>;
+    type Value = ChatMessage<'de>;
     const EXPECTED: &'static str = "a message object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<MessageEntry<'de>, A::Error> {
+    ) -> Result<ChatMessage<'de>, A::Error> {
         let mut role = None;
         let mut content = Content::Nothing;
         let (mut refusal, mut calls, mut call_id) = (None, None, None);
@@ -117,8 +157,11 @@ impl<'de> JsonShape<'de> for MessageShape {
         }
         let parts = check_content(reader, role, content, refusal)?;
         match (role, call_id) {
-            (Some(role), None) => Ok(MessageEntry::Message(ChatMessage { role, parts, calls })),
-            (None, Some(call)) => Ok(MessageEntry::ToolResult(call, result_parts(parts))),
+            (Some(role), None) => Ok(ChatMessage::Message(
+                ConversationMessage::new(role, parts),
+                calls,
+            )),
+            (None, Some(call)) => Ok(ChatMessage::Result(call, result_parts(parts))),
             (wrong, _) => {
                 let message = match wrong {
                     Some(_) => "only messages of role `tool` may have a `tool_call_id`",
@@ -128,17 +171,6 @@ impl<'de> JsonShape<'de> for MessageShape {
             }
         }
     }
-}
-
-/// The non-empty parts of a result, or one part: Codex drops empty ones, but not from a result for which a turn has
-/// waited.
-fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'_>> {
-    let is_empty =
-        |part: &ContentPart<'_>| matches!(part, ContentPart::Text(text) if text.is_empty());
-    let last = parts.pop();
-    parts.retain(|part| !is_empty(part));
-    parts.extend(last.filter(|last| parts.is_empty() || !is_empty(last)));
-    parts
 }
 
 /// Reads a field of OpenAI's messages that is supported only without content.
@@ -217,7 +249,7 @@ impl<'de> JsonShape<'de> for MessageRoleShape {
     fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
-        scalar: super::shape::Scalar<'de>,
+        scalar: Scalar<'de>,
     ) -> Result<Option<MessageRole>, E> {
         let role = StringShape.scalar(reader, scalar)?;
         match role.as_ref() {

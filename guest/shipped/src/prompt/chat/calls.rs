@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use serde::de::{MapAccess, SeqAccess};
 
-use super::members::read_members;
-use super::options::NonEmptyString;
-use super::reader::Reader;
-use super::shape::{JsonShape, StringShape};
-use super::tools::{FunctionNameShape, check_type};
+use super::tools::check_type;
 use crate::json;
+use crate::prompt::members::read_members;
+use crate::prompt::options::NonEmptyString;
+use crate::prompt::reader::Reader;
+use crate::prompt::shape::{JsonShape, StringShape};
+use crate::prompt::tools::FunctionNameShape;
 use crate::tools::FunctionCall;
 
 pub(super) struct CallsShape;

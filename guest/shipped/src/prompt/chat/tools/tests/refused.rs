@@ -98,7 +98,7 @@ fn wrong_schemas_are_refused_with_their_path() {
 #[test]
 fn deprecated_and_other_tool_forms_are_unsupported() {
     let unsupported = |messages: &str, fields: &str, param: &str, fragment: &str| {
-        let result = render(&request(messages, fields, ""));
+        let result = planned(&request(messages, fields, ""));
         assert_refused(result, ProblemKind::Unsupported, param, fragment);
     };
     let custom = r#"{"type":"custom","custom":{"name":"f"}}"#;
@@ -351,7 +351,7 @@ fn wrong_calls_and_results_are_refused_with_their_path() {
             "role `assistant`",
         ),
     ] {
-        let result = render(&request(&messages.join(","), "", ""));
+        let result = planned(&request(&messages.join(","), "", ""));
         assert_refused(result, ProblemKind::InvalidRequest, param, fragment);
     }
 }

@@ -3,34 +3,25 @@
 use serde::de::{self, MapAccess};
 use serde_json::value::RawValue;
 
-use super::members::read_members;
-use super::options::NonEmptyString;
-use super::problems::quoted;
-use super::reader::{PathSegment, Reader};
-use super::schema;
-use super::shape::{BooleanShape, JsonShape, StringShape};
-
-/// The form of the answer.
-#[derive(Default)]
-pub(super) enum ResponseFormat {
-    #[default]
-    Text,
-    JsonObject,
-    /// JSON that satisfies this schema, which is one line of JSON.
-    JsonSchema(String),
-}
+use crate::prompt::members::read_members;
+use crate::prompt::options::NonEmptyString;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::request::AnswerFormat;
+use crate::prompt::schema;
+use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};
 
 pub(super) struct ResponseFormatShape;
 
 impl<'de> JsonShape<'de> for ResponseFormatShape {
-    type Value = ResponseFormat;
+    type Value = AnswerFormat;
     const EXPECTED: &'static str = "an object with a `type`";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<ResponseFormat, A::Error> {
+    ) -> Result<AnswerFormat, A::Error> {
         let (mut kind, mut schema) = (None, None);
         read_members!(reader, fields, {
             "type" => value(kind, StringShape),
@@ -38,10 +29,10 @@ impl<'de> JsonShape<'de> for ResponseFormatShape {
         });
         let expected = "`text`, `json_object` or `json_schema`";
         match kind.as_deref() {
-            Some("text") => Ok(ResponseFormat::Text),
-            Some("json_object") => Ok(ResponseFormat::JsonObject),
+            Some("text") => Ok(AnswerFormat::Text),
+            Some("json_object") => Ok(AnswerFormat::JsonObject),
             Some("json_schema") => match schema {
-                Some(schema) => Ok(ResponseFormat::JsonSchema(schema)),
+                Some(schema) => Ok(AnswerFormat::JsonSchema(schema)),
                 None => Err(reader.invalid_member(
                     "json_schema",
                     "required with `type: \"json_schema\"`: an object with `name` and `schema`",

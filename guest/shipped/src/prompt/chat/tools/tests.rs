@@ -8,7 +8,7 @@ use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::PlanNotes;
-use crate::prompt::render;
+use crate::prompt::planned;
 use crate::tools::{ToolNotes, upstream_name};
 
 const USER: &str = r#"{"role":"user","content":"x"}"#;
@@ -30,7 +30,7 @@ fn request(messages: &str, fields: &str, settings: &str) -> Request {
 }
 
 fn plan(fields: &str) -> Plan {
-    render(&request(USER, fields, "")).unwrap()
+    planned(&request(USER, fields, "")).unwrap()
 }
 
 fn tools_of(plan: &Plan) -> Option<ToolNotes> {
@@ -49,7 +49,7 @@ fn assert_refused(result: Result<Plan, Problem>, kind: ProblemKind, param: &str,
 }
 
 fn assert_invalid(fields: &str, param: &str, fragment: &str) {
-    let result = render(&request(USER, fields, ""));
+    let result = planned(&request(USER, fields, ""));
     assert_refused(result, ProblemKind::InvalidRequest, param, fragment);
 }
 
@@ -181,7 +181,7 @@ fn a_fan_out_ignores_tools_and_names_them() {
     let unused = plan(&format!(r#"{fan_out},"tool_choice":"none""#));
     assert_eq!(unused.ignored, [""; 0]);
 
-    let strict = render(&request(USER, &fan_out, r#"{"strict":true}"#));
+    let strict = planned(&request(USER, &fan_out, r#"{"strict":true}"#));
     assert_refused(
         strict,
         ProblemKind::Unsupported,
@@ -195,7 +195,7 @@ fn a_fan_out_ignores_tools_and_names_them() {
     }
 
     let results = r#"{"role":"assistant","tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"1","content":"r"}"#;
-    let brought = render(&request(results, r#","parallel_calls":2"#, "")).unwrap();
+    let brought = planned(&request(results, r#","parallel_calls":2"#, "")).unwrap();
     assert_eq!(brought.history.len(), 2);
     assert_eq!(brought.resume, None);
 }
@@ -203,7 +203,7 @@ fn a_fan_out_ignores_tools_and_names_them() {
 #[test]
 fn fields_that_client_libraries_add_to_calls_are_ignored() {
     let messages = r#"{"role":"assistant","tool_calls":[{"index":0,"id":"1","type":"function","function":{"name":"f","arguments":"{}","parsed_arguments":{"a":[]}}}]},{"role":"tool","tool_call_id":"1","content":"r"}"#;
-    let plan = render(&request(messages, &tools(&["f"]), r#"{"strict":true}"#)).unwrap();
+    let plan = planned(&request(messages, &tools(&["f"]), r#"{"strict":true}"#)).unwrap();
     assert_eq!(plan.ignored, [""; 0]);
     assert_eq!(plan.history.len(), 2);
     assert!(plan.resume.is_some());
@@ -220,7 +220,7 @@ fn the_total_size_of_schemas_is_bounded() {
             )
         });
         let fields = format!(r#","tools":[{}]"#, tools.collect::<Vec<_>>().join(","));
-        render(&request(USER, &fields, ""))
+        planned(&request(USER, &fields, ""))
     };
     assert_eq!(tools(4).unwrap().tools.len(), 4);
     assert_eq!(tools(5).unwrap_err().param.as_deref(), Some("tools"));

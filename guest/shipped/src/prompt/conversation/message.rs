@@ -1,12 +1,9 @@
 //! The messages of a conversation as they are read, before they become items.
 
-use std::borrow::Cow;
-
-use crate::bindings::airlock::policy::types::InputItem;
+use crate::bindings::airlock::policy::types::{InputItem, Phase};
 use crate::prompt::content::ContentPart;
-use crate::tools::FunctionCall;
 
-/// The role of a message, except for `tool`.
+/// The role of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::prompt) enum MessageRole {
     /// `system` or `developer`, which are equivalent here: Codex drops items of role `system`.
@@ -15,31 +12,25 @@ pub(in crate::prompt) enum MessageRole {
     Assistant,
 }
 
-/// An element of `messages`.
-pub(in crate::prompt) enum MessageEntry<'de> {
-    Message(ChatMessage<'de>),
-    /// A message of role `tool`: the result of the call with this id.
-    ToolResult(Cow<'de, str>, Vec<ContentPart<'de>>),
-}
-
-/// One message.
-pub(in crate::prompt) struct ChatMessage<'de> {
+/// One message, without calls and results.
+pub(in crate::prompt) struct ConversationMessage<'de> {
     pub(in crate::prompt) role: MessageRole,
     pub(in crate::prompt) parts: Vec<ContentPart<'de>>,
-    /// The calls of an assistant's message.
-    pub(in crate::prompt) calls: Vec<FunctionCall<'de>>,
+    /// The purpose of an assistant's message, if the model stated it.
+    pub(in crate::prompt) phase: Option<Phase>,
 }
 
-/// A call without a result, or a result without a call: its position, and the reason.
-#[derive(Debug, PartialEq, Eq)]
-pub(in crate::prompt) enum ToolMessageError {
-    /// In the message of this index, which is a result.
-    Result(usize, &'static str),
-    /// In the message of this index, the call of this index.
-    Call(usize, usize, &'static str),
+impl<'de> ConversationMessage<'de> {
+    pub(in crate::prompt) fn new(role: MessageRole, parts: Vec<ContentPart<'de>>) -> Self {
+        Self {
+            role,
+            parts,
+            phase: None,
+        }
+    }
 }
 
-impl ChatMessage<'_> {
+impl ConversationMessage<'_> {
     /// The number of characters of its text.
     pub(super) fn characters(&self) -> usize {
         let texts = self.parts.iter().map(ContentPart::text);

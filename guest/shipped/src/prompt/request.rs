@@ -1,0 +1,64 @@
+//! A request of any dialect, parsed: what `plan` makes a plan of.
+
+use std::borrow::Cow;
+
+use super::conversation::ConversationBuilder;
+use super::fan_out::AirlockOptions;
+use super::tool_choice::ToolChoice;
+use super::tools::FunctionTool;
+use crate::bindings::airlock::policy::types::Selection;
+use crate::notes::DialectNotes;
+
+/// A request, parsed and checked field by field. What depends on several fields is checked by `plan`.
+pub(super) struct NeutralRequest<'de> {
+    pub(super) conversation: ConversationBuilder<'de>,
+    /// Instructions beside the conversation. They come before those in it.
+    pub(super) instructions: String,
+    pub(super) model: Cow<'de, str>,
+    /// Whether the response is a stream of server-sent events.
+    pub(super) stream: bool,
+    pub(super) effort: Option<Selection>,
+    /// The requested reasoning summary: `auto`, `concise` or `detailed`.
+    pub(super) summary: Option<&'static str>,
+    /// How long the answer should be: `low`, `medium` or `high`.
+    pub(super) verbosity: Option<&'static str>,
+    pub(super) format: AnswerFormat,
+    pub(super) tools: Vec<FunctionTool<'de>>,
+    pub(super) tool_choice: ToolChoice<'de>,
+    /// Whether only the first of several calls reaches the client.
+    pub(super) single_call: bool,
+    /// How many attempts to make, from 1.
+    pub(super) attempts: u32,
+    pub(super) airlock: AirlockOptions<'de>,
+    /// Whether the stream has the candidates of a fan-out.
+    pub(super) shows_candidates: bool,
+    /// Whether the stream ends with the usage, where that is the client's choice.
+    pub(super) include_usage: bool,
+    /// Sequences that end the answer.
+    pub(super) stop: Vec<String>,
+    /// Whether the reply needs each item of the model's output as the model made it.
+    pub(super) raw_items: bool,
+    /// What only this dialect's reply needs.
+    pub(super) dialect: DialectNotes,
+    pub(super) paths: &'static FieldPaths,
+}
+
+/// The form of the answer.
+#[derive(Default)]
+pub(super) enum AnswerFormat {
+    #[default]
+    Text,
+    JsonObject,
+    /// JSON that satisfies this schema, which is one line of JSON.
+    JsonSchema(String),
+}
+
+/// A dialect's paths of fields that errors after parsing name.
+pub(super) struct FieldPaths {
+    /// The conversation: `messages`.
+    pub(super) conversation: &'static str,
+    /// The name of the only function that the model may call: `tool_choice.function.name`.
+    pub(super) chosen_function: &'static str,
+    /// The array of functions that the model may call, and the path of the name within an element.
+    pub(super) allowed_function: (&'static str, &'static str),
+}
