@@ -23,6 +23,11 @@ mod exports;
 mod json;
 mod notes;
 mod problem;
+#[allow(
+    dead_code,
+    reason = "the Messages API uses it, in parsing and in replies"
+)]
+mod reasoning_signature;
 mod tools;
 
 /// The dialect that this policy implements, as the host's route names it.
