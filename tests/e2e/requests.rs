@@ -104,7 +104,7 @@ async fn requests_that_are_wrong_name_the_place() -> Result<()> {
             "stream_options",
         ),
         (json!({"n": 2}), "n"),
-        (json!({"stop": ["."]}), "stop"),
+        (json!({"stop": [""]}), "stop[0]"),
         (json!({"logprobs": true}), "logprobs"),
         (
             json!({"audio": {"voice": "alloy", "format": "wav"}}),

@@ -32,3 +32,5 @@ mod tools;
 
 /// The dialect that this policy implements, as the host's route names it.
 pub const DIALECT: &str = "chat-completions";
+/// Anthropic's Messages API, as the host's route names it.
+pub const MESSAGES_DIALECT: &str = "messages";

@@ -21,8 +21,11 @@ mod request;
 mod schema;
 mod settings;
 mod shape;
+mod stop_sequences;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "chat estimates nothing")]
+mod token_estimate;
 mod tool_choice;
 mod tools;
 

@@ -36,6 +36,12 @@ const ARRIVED: u64 = 1_760_000_000_123;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
+    /// The request's dialect.
+    #[serde(default = "chat")]
+    dialect: String,
+    /// The request's route, if it is not the dialect's first.
+    #[serde(default)]
+    route: Option<String>,
     /// What the case shows.
     #[expect(dead_code, reason = "for the reader of the case")]
     about: String,
@@ -57,6 +63,10 @@ struct Case {
     /// As `fan_out`.
     #[serde(default)]
     tools: Option<Value>,
+}
+
+fn chat() -> String {
+    DIALECT.to_owned()
 }
 
 /// An event in a short form. The first ones belong to the answer's turn; those from `Opened` on begin with their
@@ -146,10 +156,18 @@ fn run(case: Case) -> String {
         digest: format!("digest {number}"),
         path: path(&read, &format!("attachment:{number}")).unwrap_or_default(),
     });
+    let route = case.route.unwrap_or_else(|| {
+        let path = if case.dialect == DIALECT {
+            "chat/completions"
+        } else {
+            &case.dialect
+        };
+        format!("POST /v1/{path}")
+    });
     let rendered = prompt::render(&Request {
         id: "req_7".to_owned(),
         arrived: ARRIVED,
-        dialect: DIALECT.to_owned(),
+        dialect: case.dialect.clone(),
         body,
         attachments: attachments.collect(),
         settings: case
@@ -157,7 +175,7 @@ fn run(case: Case) -> String {
             .map(|settings| settings.to_string())
             .unwrap_or_default(),
         nested: case.nested,
-        route: "POST /v1/chat/completions".to_owned(),
+        route,
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
@@ -184,7 +202,7 @@ fn run(case: Case) -> String {
     let mut reply = translate::ReplyTranslator::new(&Context {
         id: "req_7".to_owned(),
         arrived: ARRIVED,
-        dialect: DIALECT.to_owned(),
+        dialect: case.dialect.clone(),
         model: "gpt-5.5".to_owned(),
         notes: plan.notes,
         seed: String::new(),
@@ -232,7 +250,7 @@ fn path(value: &Value, string: &str) -> Option<String> {
             let mut members = members.iter();
             members.find_map(|(name, value)| match value {
                 // The host lifts only these out of a body.
-                Value::String(found) if found == string => ["url", "image_url"]
+                Value::String(found) if found == string => ["url", "image_url", "data"]
                     .contains(&name.as_str())
                     .then(|| name.clone()),
                 value => within(name.clone(), value),

@@ -6,6 +6,7 @@ mod content;
 mod message;
 mod parameters;
 mod response_format;
+mod stop;
 mod stream_options;
 mod tool_choice;
 mod tools;

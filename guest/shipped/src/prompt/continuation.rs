@@ -61,6 +61,10 @@ impl TurnInputs<'_> {
         ] {
             digest.push(part);
         }
+        if let Some(verbosity) = &self.brief.verbosity {
+            digest.push("verbosity");
+            digest.push(verbosity);
+        }
         for function in &self.offer.functions {
             digest.push(&upstream_name(&function.name));
             digest.push(&function.description);

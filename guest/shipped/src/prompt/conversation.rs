@@ -12,6 +12,7 @@ mod tests;
 use std::borrow::Cow;
 
 use super::content::ContentPart;
+use super::token_estimate::TokenEstimate;
 use crate::bindings::airlock::policy::types::{Attachment, InputItem};
 use crate::tools::FunctionCall;
 
@@ -177,6 +178,26 @@ impl<'de> ConversationBuilder<'de> {
                 position: placed.position,
                 kind: CallErrorKind::MissingResult,
             }),
+        }
+    }
+
+    /// Adds all that reaches the model to an estimate.
+    #[allow(dead_code, reason = "chat estimates nothing")]
+    pub(super) fn estimate(&self, estimate: &mut TokenEstimate) {
+        estimate.add_text(&self.instructions);
+        for item in &self.items {
+            estimate.add_item();
+            match item {
+                ConversationItem::Message(message) => estimate.add_parts(&message.parts),
+                ConversationItem::Opaque(opaque) => estimate.add_text(&opaque.json),
+                ConversationItem::Result(_, parts) => estimate.add_parts(parts),
+                ConversationItem::Call(call) => {
+                    if let Some(placed) = self.calls.get(*call) {
+                        estimate.add_text(&placed.call.name);
+                        estimate.add_text(&placed.call.arguments);
+                    }
+                }
+            }
         }
     }
 

@@ -117,6 +117,30 @@ impl<'de> JsonShape<'de> for SummaryShape {
     }
 }
 
+/// How long the answer should be. Codex (0.169) sends it as `text.verbosity`.
+pub(super) struct VerbosityShape;
+
+impl<'de> JsonShape<'de> for VerbosityShape {
+    type Value = &'static str;
+    const EXPECTED: &'static str = "one of `low`, `medium`, `high`";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let Scalar::Text(verbosity) = scalar else {
+            return Err(reader.wrong(Self::EXPECTED, scalar.kind()));
+        };
+        match verbosity.as_ref() {
+            "low" => Ok("low"),
+            "medium" => Ok("medium"),
+            "high" => Ok("high"),
+            other => Err(reader.wrong(Self::EXPECTED, &format!("`{}`", quoted(other)))),
+        }
+    }
+}
+
 /// The selection of a model or effort by the request's field `param`.
 pub(super) fn selection(name: Option<String>, param: &str) -> Option<Selection> {
     let param = param.to_owned();

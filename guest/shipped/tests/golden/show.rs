@@ -33,6 +33,9 @@ pub(super) fn show_plan(out: &mut String, plan: &Plan) {
     for brief in &plan.briefs {
         show_brief(out, brief);
     }
+    if plan.raw_items {
+        out.push_str("raw items\n");
+    }
     writeln!(out, "notes: {}", plan.notes).unwrap();
     writeln!(out, "ignored: {}", plan.ignored.join(", ")).unwrap();
 }
@@ -58,6 +61,9 @@ fn show_brief(out: &mut String, brief: &Brief) {
     show_input(out, &brief.input);
     if let Some(schema) = &brief.output_schema {
         writeln!(out, "  output schema: {schema}").unwrap();
+    }
+    if let Some(verbosity) = &brief.verbosity {
+        writeln!(out, "  verbosity: {verbosity}").unwrap();
     }
     if brief.tools {
         writeln!(out, "  with tools").unwrap();

@@ -8,6 +8,7 @@ use super::PATHS;
 use super::message::MessagesShape;
 use super::parameters::PARAMETERS;
 use super::response_format::ResponseFormatShape;
+use super::stop::StopShape;
 use super::stream_options::{StreamOptions, StreamOptionsShape};
 use super::tool_choice::ToolChoiceShape;
 use super::tools::ToolsShape;
@@ -17,7 +18,7 @@ use crate::prompt::body::RequestBody;
 use crate::prompt::conversation::ConversationBuilder;
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use crate::prompt::options::{
-    EffortShape, NonEmptyString, ReasoningOptions, ReasoningOptionsShape, selection,
+    EffortShape, NonEmptyString, ReasoningOptions, ReasoningOptionsShape, VerbosityShape, selection,
 };
 use crate::prompt::parameters::Parameter;
 use crate::prompt::problems::{invalid, missing};
@@ -38,6 +39,8 @@ pub(in crate::prompt) struct ChatBody<'de> {
     reasoning: ReasoningOptions,
     include_reasoning: bool,
     format: AnswerFormat,
+    verbosity: Option<&'static str>,
+    stop: Vec<String>,
     tools: Vec<FunctionTool<'de>>,
     tool_choice: ToolChoice<'de>,
     /// Whether several calls at once may reach the client, if the body has the field.
@@ -77,6 +80,8 @@ impl<'de> RequestBody<'de> for ChatBody<'de> {
             "response_format" => {
                 self.format = reader.or_default(fields, name, ResponseFormatShape)?;
             }
+            "verbosity" => self.verbosity = reader.nullable(fields, name, VerbosityShape)?,
+            "stop" => self.stop = reader.or_default(fields, name, StopShape)?,
             "tools" => {
                 self.tools = reader.or_default(fields, name, ToolsShape)?;
             }
@@ -121,7 +126,7 @@ impl<'de> RequestBody<'de> for ChatBody<'de> {
             stream: self.stream,
             effort: effort.or(other),
             summary: self.reasoning.summary.or(default_summary),
-            verbosity: None,
+            verbosity: self.verbosity,
             format: self.format,
             tools: self.tools,
             tool_choice: self.tool_choice,
@@ -130,7 +135,7 @@ impl<'de> RequestBody<'de> for ChatBody<'de> {
             airlock: self.airlock,
             shows_candidates: options.include_candidates,
             include_usage: options.include_usage,
-            stop: Vec::new(),
+            stop: self.stop,
             raw_items: false,
             dialect: DialectNotes::Chat,
             paths: &PATHS,
