@@ -153,6 +153,22 @@ pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// Escapes Unicode's line ends in JSON that was written without these escapes.
+pub(crate) fn escape_line_ends(json: String) -> String {
+    let mut escaped = String::new();
+    let mut copied = 0;
+    for (position, escape) in escapes(&json, |byte| matches!(byte, 0xc2 | 0xe2)) {
+        escaped.push_str(&json[copied..position]);
+        escaped.push_str(escape.text);
+        copied = position + escape.length;
+    }
+    if copied == 0 {
+        return json;
+    }
+    escaped.push_str(&json[copied..]);
+    escaped
+}
+
 /// Bytes that `push_text` would append.
 pub(crate) fn text_length(text: &str) -> usize {
     let longer = escapes(text, is_suspect).map(|(_, escape)| escape.text.len() - escape.length);

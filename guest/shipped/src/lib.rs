@@ -30,7 +30,9 @@ mod problem;
 mod reasoning_signature;
 mod tools;
 
-/// The dialect that this policy implements, as the host's route names it.
+/// The dialect of OpenAI's chat completions, as the host's route names it.
 pub const DIALECT: &str = "chat-completions";
 /// Anthropic's Messages API, as the host's route names it.
 pub const MESSAGES_DIALECT: &str = "messages";
+/// OpenAI's Responses API, as the host's route names it.
+pub const RESPONSES_DIALECT: &str = "responses";

@@ -18,6 +18,7 @@ mod plan;
 mod problems;
 mod reader;
 mod request;
+pub mod responses;
 mod schema;
 mod settings;
 mod shape;
@@ -31,18 +32,19 @@ mod tools;
 
 use serde::de::DeserializeSeed;
 
-use crate::DIALECT as CHAT;
 use crate::bindings::airlock::policy::types::{Problem, Request};
 use crate::bindings::exports::airlock::policy::prompt::Action;
 #[cfg(test)]
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::json;
 use crate::panel::{self, Strategy};
+use crate::{DIALECT as CHAT, RESPONSES_DIALECT as RESPONSES};
 
 use body::{Dialect, RequestBody, RequestBodyShape};
 use chat::ChatDialect;
 use problems::{malformed, unknown_dialect, unknown_route};
 use reader::Reader;
+use responses::ResponsesDialect;
 use settings::PolicySettings;
 use shape::ShapeSeed;
 
@@ -70,7 +72,13 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         (CHAT, "POST /v1/chat/completions") => {
             Rendering::new(request, strategies)?.plan::<ChatDialect>()
         }
-        (CHAT, route) => Err(unknown_route(&request.dialect, route)),
+        (RESPONSES, "POST /v1/responses") => {
+            Rendering::new(request, strategies)?.plan::<ResponsesDialect>()
+        }
+        (RESPONSES, "POST /v1/responses/input_tokens") => Rendering::new(request, strategies)?
+            .with_body::<ResponsesDialect, _>(|body, _| Ok(body.input_tokens()))
+            .map(Action::Respond),
+        (CHAT | RESPONSES, route) => Err(unknown_route(&request.dialect, route)),
         (dialect, _) => Err(unknown_dialect(dialect)),
     }
 }

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 
 use serde::de;
 
+use super::problems::quoted;
 use super::reader::Reader;
+use super::shape::{JsonShape, Scalar, StringShape};
 use crate::bindings::airlock::policy::types::InputItem;
 
 /// The prefix by which the host refers to a lifted attachment.
@@ -87,4 +89,24 @@ pub(super) fn result_parts(mut parts: Vec<ContentPart<'_>>) -> Vec<ContentPart<'
     parts.retain(|part| !is_empty(part));
     parts.extend(last.filter(|last| parts.is_empty() || !is_empty(last)));
     parts
+}
+
+/// The resolution at which to process an image. True for a value that has an effect: Codex has no field for it.
+pub(super) struct DetailShape;
+
+impl<'de> JsonShape<'de> for DetailShape {
+    type Value = bool;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
+        let detail = StringShape.scalar(reader, scalar)?;
+        match detail.as_ref() {
+            "auto" => Ok(false),
+            "low" | "high" | "original" => Ok(true),
+            other => Err(reader.invalid(&format!(
+                "expected `auto`, `low`, `high` or `original`, found `{}`",
+                quoted(other)
+            ))),
+        }
+    }
 }

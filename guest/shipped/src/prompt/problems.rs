@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use crate::DIALECT;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::problem::coded;
+use crate::{DIALECT, RESPONSES_DIALECT};
 
 /// The most characters of a client's own text that a message repeats.
 const QUOTED_AT_MOST: usize = 64;
@@ -46,7 +46,7 @@ pub(super) fn unknown_dialect(dialect: &str) -> Problem {
         ProblemKind::NotFound,
         "unknown_dialect",
         format!(
-            "the policy does not support the dialect `{}`; it supports `{DIALECT}`",
+            "the policy does not support the dialect `{}`; it supports `{DIALECT}` and `{RESPONSES_DIALECT}`",
             quoted(dialect)
         ),
     )

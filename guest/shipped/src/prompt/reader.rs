@@ -135,6 +135,16 @@ impl<'r> Reader<'r> {
         self.fail_at(ProblemKind::Unsupported, path, message)
     }
 
+    /// As `unsupported`, for the value at these steps from here.
+    pub(super) fn unsupported_at<E: de::Error>(
+        &mut self,
+        steps: &[PathSegment],
+        message: &str,
+    ) -> E {
+        self.segments.extend_from_slice(steps);
+        self.unsupported(message)
+    }
+
     /// Reports that the current value is of the wrong type.
     pub(super) fn wrong<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
         self.invalid(&format!("expected {expected}, found {found}"))
@@ -148,6 +158,11 @@ impl<'r> Reader<'r> {
     /// The names of the ignored fields, in the order of the body, without duplicates.
     pub(super) fn into_ignored(self) -> Vec<String> {
         self.ignored
+    }
+
+    /// The steps of the current path.
+    pub(super) fn steps(&self) -> &[PathSegment] {
+        &self.segments
     }
 
     /// The current path: `messages[2].content`. Empty at the top.

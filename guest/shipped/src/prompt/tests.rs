@@ -212,7 +212,7 @@ fn repeated_client_text_is_short() {
 #[test]
 fn another_dialect_is_not_found() {
     let other = Request {
-        dialect: "responses".to_owned(),
+        dialect: "completions".to_owned(),
         ..request(RICH)
     };
     let problem = planned(&other).unwrap_err();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use crate::prompt::content::{ContentPart, attachment};
+use crate::prompt::content::{ContentPart, DetailShape, attachment};
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
@@ -148,25 +148,5 @@ impl<'de> JsonShape<'de> for UrlShape {
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
         let url = StringShape.scalar(reader, scalar)?;
         attachment(reader, &url)
-    }
-}
-
-/// The resolution at which to process an image. True for a value that has an effect: Codex has no field for it.
-struct DetailShape;
-
-impl<'de> JsonShape<'de> for DetailShape {
-    type Value = bool;
-    const EXPECTED: &'static str = "a string";
-
-    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
-        let detail = StringShape.scalar(reader, scalar)?;
-        match detail.as_ref() {
-            "auto" => Ok(false),
-            "low" | "high" | "original" => Ok(true),
-            other => Err(reader.invalid(&format!(
-                "expected `auto`, `low`, `high` or `original`, found `{}`",
-                quoted(other)
-            ))),
-        }
     }
 }

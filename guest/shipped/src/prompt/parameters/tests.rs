@@ -41,7 +41,9 @@ struct Documented {
     required: &'static [(&'static str, &'static str)],
 }
 
-const DIALECTS: [Documented; 1] = [Documented {
+const DIALECTS: [Documented; 2] = [CHAT, RESPONSES];
+
+const CHAT: Documented = Documented {
     dialect: crate::DIALECT,
     route: "POST /v1/chat/completions",
     document: "chat-completions.md",
@@ -50,7 +52,15 @@ const DIALECTS: [Documented; 1] = [Documented {
         ("model", "\"m\""),
         ("messages", r#"[{"role":"user","content":"x"}]"#),
     ],
-}];
+};
+
+const RESPONSES: Documented = Documented {
+    dialect: crate::RESPONSES_DIALECT,
+    route: "POST /v1/responses",
+    document: "responses.md",
+    parameters: crate::prompt::responses::RESPONSES_PARAMETERS,
+    required: &[("model", "\"m\""), ("input", "\"x\"")],
+};
 
 impl Documented {
     fn render(&self, name: &str, value: &str, settings: &str) -> Result<Plan, Problem> {

@@ -1,0 +1,40 @@
+//! Parses OpenAI's Responses API.
+
+mod body;
+mod calls;
+mod compaction;
+mod content;
+mod custom_tool;
+mod echo;
+mod input;
+mod message;
+mod names;
+mod opaque;
+mod options;
+mod parameters;
+#[cfg(test)]
+mod tests;
+mod text;
+mod tool_choice;
+mod tools;
+mod typed;
+
+use super::body::Dialect;
+use super::request::FieldPaths;
+
+use body::ResponsesBody;
+
+pub use parameters::RESPONSES_PARAMETERS;
+
+const PATHS: FieldPaths = FieldPaths {
+    conversation: "input",
+    chosen_function: "tool_choice.name",
+    allowed_function: ("tool_choice.tools", ".name"),
+};
+
+/// The Responses API.
+pub(super) struct ResponsesDialect;
+
+impl Dialect for ResponsesDialect {
+    type Body<'de> = ResponsesBody<'de>;
+}

@@ -1,0 +1,220 @@
+//! The body of a request for a response.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use super::PATHS;
+use super::echo::RequestEcho;
+use super::input::{InputItems, InputShape};
+use super::options::{CandidateStreamShape, IncludeShape, MetadataShape};
+use super::parameters::RESPONSES_PARAMETERS;
+use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
+use super::tool_choice::{ClientChoice, ClientChoiceShape};
+use super::tools::{ClientTool, ClientTools, ClientToolsShape};
+use crate::bindings::airlock::policy::types::Problem;
+use crate::notes::{DialectNotes, ResponsesNotes};
+use crate::prompt::body::RequestBody;
+use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
+use crate::prompt::options::{NonEmptyString, ReasoningOptions, ReasoningOptionsShape, selection};
+use crate::prompt::parameters::Parameter;
+use crate::prompt::problems::{invalid, missing};
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::request::NeutralRequest;
+use crate::prompt::shape::{BooleanShape, IntegerShape, StringShape};
+use crate::prompt::token_estimate::input_tokens;
+use crate::prompt::tools::{FunctionTool, FunctionTools};
+
+/// The body, parsed and checked field by field.
+#[derive(Default)]
+pub(in crate::prompt) struct ResponsesBody<'de> {
+    pub(super) input: Option<InputItems<'de>>,
+    pub(super) model: Option<Cow<'de, str>>,
+    instructions: Option<Cow<'de, str>>,
+    stream: bool,
+    /// Whether the stream has the candidates of a fan-out, if the body has `stream_options`.
+    stream_options: Option<bool>,
+    reasoning: ReasoningOptions,
+    text: ResponseTextOptions,
+    tools: ClientTools<'de>,
+    tool_choice: ClientChoice<'de>,
+    parallel_tool_calls: Option<bool>,
+    encrypted_reasoning: bool,
+    metadata: Vec<(Cow<'de, str>, Cow<'de, str>)>,
+    safety_identifier: Option<Cow<'de, str>>,
+    prompt_cache_key: Option<Cow<'de, str>>,
+    parallel_calls: Option<u32>,
+    airlock: AirlockOptions<'de>,
+}
+
+impl<'de> RequestBody<'de> for ResponsesBody<'de> {
+    const PARAMETERS: &'static [Parameter] = RESPONSES_PARAMETERS;
+
+    fn honour<A: MapAccess<'de>>(
+        &mut self,
+        name: &'static str,
+        reader: &mut Reader<'_>,
+        fields: &mut A,
+    ) -> Result<(), A::Error> {
+        match name {
+            "input" => self.input = reader.nullable(fields, name, InputShape)?,
+            "instructions" => self.instructions = reader.nullable(fields, name, StringShape)?,
+            "model" => self.model = reader.nullable(fields, name, NonEmptyString)?,
+            "stream" => self.stream = reader.or_default(fields, name, BooleanShape)?,
+            "stream_options" => {
+                self.stream_options = reader.nullable(fields, name, CandidateStreamShape)?;
+            }
+            "reasoning" => {
+                self.reasoning = reader.or_default(fields, name, ReasoningOptionsShape)?;
+            }
+            "text" => self.text = reader.or_default(fields, name, ResponseTextOptionsShape)?,
+            "tools" => self.tools = reader.or_default(fields, name, ClientToolsShape)?,
+            "tool_choice" => {
+                self.tool_choice = reader.or_default(fields, name, ClientChoiceShape)?;
+            }
+            "parallel_tool_calls" => {
+                self.parallel_tool_calls = reader.nullable(fields, name, BooleanShape)?;
+            }
+            "include" => {
+                self.encrypted_reasoning = reader.or_default(fields, name, IncludeShape)?;
+            }
+            "metadata" => self.metadata = reader.or_default(fields, name, MetadataShape)?,
+            "safety_identifier" => {
+                self.safety_identifier = reader.nullable(fields, name, StringShape)?;
+            }
+            "prompt_cache_key" => {
+                self.prompt_cache_key = reader.nullable(fields, name, StringShape)?;
+            }
+            "parallel_calls" => {
+                let shape = IntegerShape(1, ATTEMPTS_AT_MOST);
+                self.parallel_calls = reader.nullable(fields, name, shape)?;
+            }
+            "airlock" => self.airlock = reader.or_default(fields, name, AirlockOptionsShape)?,
+            _ => reader.unknown(fields, name)?,
+        }
+        Ok(())
+    }
+
+    fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
+        let echo = self.echo();
+        let Some(model) = self.model else {
+            return Err(missing("model", "name a model of /v1/models, or `default`"));
+        };
+        let Some(input) = self.input else {
+            return Err(missing("input", "give a string, or an array of items"));
+        };
+        if self.stream_options.is_some() && !self.stream {
+            let message = "only allowed together with `stream: true`";
+            return Err(invalid("stream_options", message));
+        }
+        let tools = merged(self.tools.tools, input.tools);
+        let renamed_tools = tools.iter().filter_map(ClientTool::renamed).collect();
+        let tool_choice = self.tool_choice.resolve(&tools)?;
+        let (format, verbosity) = self.text.into_answer();
+        Ok(NeutralRequest {
+            conversation: input.conversation,
+            instructions: self.instructions.unwrap_or_default().into_owned(),
+            model,
+            stream: self.stream,
+            effort: selection(self.reasoning.effort, "reasoning.effort"),
+            summary: self.reasoning.summary,
+            verbosity,
+            format,
+            tools: functions(reader, tools)?,
+            tool_choice,
+            single_call: self.parallel_tool_calls == Some(false),
+            attempts: self.parallel_calls.unwrap_or(1),
+            airlock: self.airlock,
+            shows_candidates: self.stream_options.unwrap_or(true),
+            include_usage: true,
+            stop: Vec::new(),
+            raw_items: self.encrypted_reasoning,
+            dialect: DialectNotes::Responses(ResponsesNotes {
+                echo,
+                encrypted_reasoning: self.encrypted_reasoning,
+                renamed_tools,
+            }),
+            paths: &PATHS,
+        })
+    }
+}
+
+impl ResponsesBody<'_> {
+    /// The estimated tokens of the input, as the API returns them.
+    pub(in crate::prompt) fn input_tokens(self) -> String {
+        let input = self.input.unwrap_or_default();
+        let tools = merged(self.tools.tools, input.tools);
+        let functions: Vec<FunctionTool<'_>> = tools.into_iter().map(|it| it.function).collect();
+        let (format, _) = self.text.into_answer();
+        let instructions = self.instructions.unwrap_or_default();
+        let tokens = input_tokens(&input.conversation, &instructions, &functions, &format);
+        format!(r#"{{"object":"response.input_tokens","input_tokens":{tokens}}}"#)
+    }
+
+    /// The members of the response that repeat the request, as JSON.
+    fn echo(&self) -> String {
+        RequestEcho {
+            instructions: self.instructions.as_deref(),
+            tools: &self.tools.echo,
+            tool_choice: &self.tool_choice,
+            parallel_tool_calls: self.parallel_tool_calls.unwrap_or(true),
+            text: &self.text,
+            effort: self.reasoning.effort.as_deref(),
+            summary: self.reasoning.summary,
+            metadata: &self.metadata,
+            safety_identifier: self.safety_identifier.as_deref(),
+            prompt_cache_key: self.prompt_cache_key.as_deref(),
+        }
+        .to_text()
+    }
+}
+
+/// The tools of the request, and those of the conversation. Of the latter, a later one replaces an earlier one of its
+/// name: clients send them again when they change.
+fn merged<'de>(
+    mut tools: Vec<ClientTool<'de>>,
+    additional: Vec<ClientTool<'de>>,
+) -> Vec<ClientTool<'de>> {
+    let own = tools.len();
+    for tool in additional {
+        let name = &tool.function.name;
+        let same = tools.iter_mut().skip(own);
+        match same.into_iter().find(|other| other.function.name == *name) {
+            Some(earlier) => *earlier = tool,
+            None => tools.push(tool),
+        }
+    }
+    tools
+}
+
+/// The functions that stand for the tools.
+fn functions<'de>(
+    reader: &mut Reader<'_>,
+    tools: Vec<ClientTool<'de>>,
+) -> Result<Vec<FunctionTool<'de>>, Problem> {
+    let mut functions = FunctionTools::default();
+    for tool in tools {
+        let [
+            PathSegment::Key(array),
+            PathSegment::Index(index),
+            within @ ..,
+        ] = tool.steps.as_slice()
+        else {
+            continue;
+        };
+        let name = [within, &[PathSegment::Key("name")]].concat();
+        let function = FunctionTool {
+            index: *index,
+            ..tool.function
+        };
+        let added: Result<(), serde::de::value::Error> = reader
+            .at(PathSegment::Key(array), |reader| {
+                functions.push(reader, function, &name)
+            });
+        if added.is_err() {
+            let problem = reader.take_problem();
+            return Err(problem.unwrap_or_else(|| invalid(array, "cannot be read")));
+        }
+    }
+    Ok(functions.into_functions())
+}

@@ -1,0 +1,123 @@
+//! The content of messages, and the outputs of calls: a string, or parts.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+
+use crate::prompt::content::{ContentPart, DetailShape, attachment};
+use crate::prompt::members::read_members;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::shape::{JsonShape, Scalar, StringShape};
+
+/// A string or an array of parts, as parts. An empty array is empty.
+pub(super) struct PartsShape;
+
+impl<'de> JsonShape<'de> for PartsShape {
+    type Value = Vec<ContentPart<'de>>;
+    const EXPECTED: &'static str = "a string or an array of parts";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        match scalar {
+            Scalar::Text(text) => Ok(vec![ContentPart::Text(text)]),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(part) = reader.member(&mut members, parts.len(), PartShape)? {
+            parts.push(part);
+        }
+        Ok(parts)
+    }
+}
+
+struct PartShape;
+
+impl<'de> JsonShape<'de> for PartShape {
+    type Value = ContentPart<'de>;
+    const EXPECTED: &'static str = "a part object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<ContentPart<'de>, A::Error> {
+        let (mut kind, mut text, mut image, mut refusal) = (None, None, None, None);
+        let mut has_file_id = false;
+        read_members!(reader, fields, {
+            "type" => value(kind, StringShape),
+            "text" => nullable(text, StringShape),
+            "image_url" => nullable(image, ImageUrlShape),
+            "refusal" => nullable(refusal, StringShape),
+            "file_id" => run {
+                has_file_id = reader.nullable(&mut fields, "file_id", StringShape)?.is_some();
+            },
+            "detail" => run {
+                if reader.or_default(&mut fields, "detail", DetailShape)? {
+                    reader.ignore("detail")?;
+                }
+            },
+            // Members of the model's answers, and hints for a cache that Codex does not control. The others are of parts
+            // that are refused by their type, which may come later.
+            "annotations" | "logprobs" | "prompt_cache_breakpoint" | "parsed" | "input_audio"
+            | "file_data" | "file_url" | "filename" => skip(),
+        });
+        let Some(kind) = kind else {
+            return Err(reader.invalid_member("type", &format!("required: {KINDS}")));
+        };
+        let (part, name) = match kind.as_ref() {
+            "input_text" | "output_text" => (text.map(ContentPart::Text), "text"),
+            "refusal" => (refusal.map(ContentPart::Refusal), "refusal"),
+            "input_image" if has_file_id => {
+                let message = "files are not stored; send the image as a data: URL in `image_url`";
+                return reader.at(PathSegment::Key("file_id"), |reader| {
+                    Err(reader.unsupported(message))
+                });
+            }
+            "input_image" => (image.map(ContentPart::Image), "image_url"),
+            other => {
+                return reader.at(PathSegment::Key("type"), |reader| {
+                    Err(unknown_part(reader, other))
+                });
+            }
+        };
+        part.ok_or_else(|| {
+            let message = format!("required in a part of type `{kind}`");
+            reader.invalid_member(name, &message)
+        })
+    }
+}
+
+const KINDS: &str = "`input_text`, `input_image`, `output_text` or `refusal`";
+
+fn unknown_part<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
+    match kind {
+        "input_file" | "input_audio" => reader.unsupported(&format!(
+            "parts of type `{kind}` are not supported; send text or images"
+        )),
+        other => reader.invalid(&format!("expected {KINDS}, found `{}`", quoted(other))),
+    }
+}
+
+/// `image_url`: a URL. Yields the attachment's number.
+struct ImageUrlShape;
+
+impl<'de> JsonShape<'de> for ImageUrlShape {
+    type Value = u32;
+    const EXPECTED: &'static str = "a string";
+
+    fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
+        let url: Cow<'de, str> = StringShape.scalar(reader, scalar)?;
+        attachment(reader, &url)
+    }
+}

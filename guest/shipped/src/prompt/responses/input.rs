@@ -1,0 +1,251 @@
+//! `input`: the conversation as a string or as items, each parsed by its type.
+
+use serde::de::{self, SeqAccess};
+use serde_json::value::RawValue;
+
+use super::calls::{CustomCallItem, FunctionCallItem, OutputItem};
+use super::compaction;
+use super::message::MessageItem;
+use super::opaque::{CompactionItem, ReasoningItem, WebSearchItem};
+use super::tools::{ClientTool, ClientToolsShape};
+use super::typed::{InputItemHead, TypedObject};
+use crate::prompt::content::{ContentPart, result_parts};
+use crate::prompt::conversation::{
+    CallError, CallErrorKind, ConversationBuilder, ConversationMessage, MessageRole, OpaqueItem,
+};
+use crate::prompt::members::read_members;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::shape::{JsonShape, Scalar};
+use crate::tools::FunctionCall;
+
+/// `input`, parsed.
+#[derive(Default)]
+pub(super) struct InputItems<'de> {
+    pub(super) conversation: ConversationBuilder<'de>,
+    /// The tools of `additional_tools` items.
+    pub(super) tools: Vec<ClientTool<'de>>,
+    /// Whether the last item is part of a reply of the model.
+    in_reply: bool,
+}
+
+pub(super) struct InputShape;
+
+impl<'de> JsonShape<'de> for InputShape {
+    type Value = InputItems<'de>;
+    const EXPECTED: &'static str = "a string or an array of items";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let Scalar::Text(text) = scalar else {
+            return Err(reader.wrong(Self::EXPECTED, scalar.kind()));
+        };
+        let mut input = InputItems::default();
+        let parts = vec![ContentPart::Text(text)];
+        input
+            .conversation
+            .add_message(ConversationMessage::new(MessageRole::User, parts));
+        Ok(input)
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut input = InputItems::default();
+        let mut index = 0;
+        while let Some(raw) = members.next_element::<&'de RawValue>()? {
+            reader.at(PathSegment::Index(index), |reader| {
+                let object = TypedObject::of(reader, raw, InputItemHead)?;
+                input.read(reader, index, &object)
+            })?;
+            index += 1;
+        }
+        match input.conversation.check_answered() {
+            Ok(()) => Ok(input),
+            Err(error) => Err(misplaced(reader, error)),
+        }
+    }
+}
+
+impl<'de> InputItems<'de> {
+    /// Reads the item of this index. The reader's path must be the item's.
+    fn read<E: de::Error>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        index: usize,
+        object: &TypedObject<'de>,
+    ) -> Result<(), E> {
+        match object.kind.as_deref() {
+            Some("message") => {
+                let message = object.read(reader, MessageItem)?;
+                self.add_message(message);
+            }
+            None if object.has_role => {
+                let message = object.read(reader, MessageItem)?;
+                self.add_message(message);
+            }
+            Some("function_call") => {
+                let call = object.read(reader, FunctionCallItem)?;
+                self.add_call(reader, index, call)?;
+            }
+            Some("custom_tool_call") => {
+                let call = object.read(reader, CustomCallItem)?;
+                self.add_call(reader, index, call)?;
+            }
+            Some("function_call_output" | "custom_tool_call_output") => {
+                let output = object.read(reader, OutputItem)?;
+                self.in_reply = false;
+                let parts = result_parts(output.parts);
+                let added = self
+                    .conversation
+                    .add_result(&output.call, parts, (index, 0));
+                added.map_err(|error| misplaced_here(reader, error.kind))?;
+            }
+            Some("reasoning") => {
+                if let Some(json) = object.read(reader, ReasoningItem)? {
+                    self.continue_reply();
+                    self.add_opaque(json, false);
+                }
+            }
+            Some("web_search_call") => {
+                let json = object.read(reader, WebSearchItem)?;
+                self.continue_reply();
+                self.add_opaque(json, true);
+            }
+            Some("compaction") => {
+                let item = object.read(reader, CompactionItem)?;
+                self.in_reply = false;
+                match compaction::summary(reader, &item.encrypted_content)? {
+                    Some(message) => self.conversation.add_message(message),
+                    None => self.add_opaque(item.into_item(), true),
+                }
+            }
+            Some("additional_tools") => {
+                let tools = object.read(reader, AdditionalToolsItem)?;
+                self.tools.extend(tools);
+            }
+            kind => return Err(unsupported(reader, kind)),
+        }
+        Ok(())
+    }
+
+    fn add_message(&mut self, message: ConversationMessage<'de>) {
+        if message.role == MessageRole::Assistant {
+            self.continue_reply();
+        } else {
+            self.in_reply = false;
+        }
+        self.conversation.add_message(message);
+    }
+
+    fn add_call<E: de::Error>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        index: usize,
+        call: FunctionCall<'de>,
+    ) -> Result<(), E> {
+        self.continue_reply();
+        let added = self.conversation.add_call(call, (index, 0));
+        added.map_err(|error| misplaced_here(reader, error.kind))
+    }
+
+    fn add_opaque(&mut self, json: String, is_digested: bool) {
+        self.conversation.add_opaque(OpaqueItem {
+            json: json.into(),
+            is_digested,
+        });
+    }
+
+    /// The next item is the model's: it begins a reply unless the item before it was the model's too.
+    fn continue_reply(&mut self) {
+        if !self.in_reply {
+            self.conversation.start_reply();
+        }
+        self.in_reply = true;
+    }
+}
+
+/// Refuses an item of another type.
+fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
+    let message = match kind {
+        Some("item_reference") => {
+            "items are not stored, so that an `id` refers to nothing; send the item itself"
+                .to_owned()
+        }
+        Some("compaction_trigger") => {
+            "compaction is not supported; leave the item out, or send a message that asks for a summary and begin the next `input` with the answer"
+                .to_owned()
+        }
+        Some(other) => format!(
+            "items of type `{}` are not supported; leave the item out",
+            quoted(other)
+        ),
+        None => {
+            let message = "required, except in a message with a `role`; an `id` alone refers to nothing, as items are not stored";
+            return reader.invalid_member("type", message);
+        }
+    };
+    // The path leads to the type, as the error's caller does not return to the item.
+    let steps = [PathSegment::Key("type")];
+    reader.unsupported_at(&steps, &message)
+}
+
+/// The error of a call or output in `input`. The reader's path must be that of `input`.
+fn misplaced<E: de::Error>(reader: &mut Reader<'_>, error: CallError) -> E {
+    let steps = [
+        PathSegment::Index(error.position.0),
+        PathSegment::Key("call_id"),
+    ];
+    reader.invalid_at(&steps, reason(error.kind))
+}
+
+/// The error of the current item, which is a call or output.
+fn misplaced_here<E: de::Error>(reader: &mut Reader<'_>, kind: CallErrorKind) -> E {
+    reader.invalid_member("call_id", reason(kind))
+}
+
+fn reason(kind: CallErrorKind) -> &'static str {
+    match kind {
+        CallErrorKind::DuplicateCall => {
+            "another call with this id has no output yet: each needs an id of its own"
+        }
+        CallErrorKind::MissingResult => {
+            "a call without an output: an item of type `function_call_output` or `custom_tool_call_output` with this `call_id` must follow"
+        }
+        CallErrorKind::MissingCall => {
+            "no call before it has this id: send the item of the call too, as the response returned it"
+        }
+        CallErrorKind::DuplicateResult | CallErrorKind::LateResult => {
+            "the call of this id already has an output"
+        }
+    }
+}
+
+/// An `additional_tools` item.
+struct AdditionalToolsItem;
+
+impl<'de> JsonShape<'de> for AdditionalToolsItem {
+    type Value = Vec<ClientTool<'de>>;
+    const EXPECTED: &'static str = "an item object";
+
+    fn object<A: de::MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut tools = None;
+        read_members!(reader, fields, {
+            "type" | "id" | "role" => skip(),
+            "tools" => value(tools, ClientToolsShape),
+        });
+        match tools {
+            Some(tools) => Ok(tools.tools),
+            None => Err(reader.invalid_member("tools", "required: an array of tools")),
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! `tools`: functions, custom tools and namespaces of the client, each of which becomes functions for the model.
+
+use std::borrow::Cow;
+
+use serde::de::{self, MapAccess, SeqAccess};
+use serde_json::value::RawValue;
+
+use super::custom_tool::{CustomFormat, CustomFormatShape, INPUT_SCHEMA};
+use super::echo;
+use super::names::flat_name;
+use super::typed::{ToolHead, TypedObject};
+use crate::notes::RenamedTool;
+use crate::prompt::conversation::push_paragraph;
+use crate::prompt::members::read_members;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::schema;
+use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};
+use crate::prompt::tools::{FunctionNameShape, FunctionTool, schema_of};
+use crate::tools::upstream_name;
+
+/// The types of tools without which the answer is still one: they are ignored and named.
+pub(super) const IGNORED: &[&str] = &[
+    "web_search",
+    "web_search_2025_08_26",
+    "web_search_preview",
+    "web_search_preview_2025_03_11",
+    "tool_search",
+];
+
+/// The tools of an array.
+#[derive(Default)]
+pub(super) struct ClientTools<'de> {
+    /// The tools, without those that are ignored. Namespaces are flattened.
+    pub(super) tools: Vec<ClientTool<'de>>,
+    /// What the response repeats: the elements of a JSON array.
+    pub(super) echo: String,
+}
+
+/// A tool of the client, as the function that the model knows.
+pub(super) struct ClientTool<'de> {
+    pub(super) function: FunctionTool<'de>,
+    /// The client's name within the namespace.
+    pub(super) name: Cow<'de, str>,
+    namespace: Option<Cow<'de, str>>,
+    custom: bool,
+    /// The path of the tool in the request.
+    pub(super) steps: Vec<PathSegment>,
+}
+
+impl ClientTool<'_> {
+    /// The note for the reply, unless calls of the tool are plain function calls.
+    pub(super) fn renamed(&self) -> Option<RenamedTool> {
+        (self.custom || self.namespace.is_some()).then(|| RenamedTool {
+            function: upstream_name(&self.function.name).into_owned(),
+            name: self.name.clone().into_owned(),
+            namespace: self.namespace.clone().map(Cow::into_owned),
+            custom: self.custom,
+        })
+    }
+}
+
+/// An array of tools.
+pub(super) struct ClientToolsShape;
+
+impl<'de> JsonShape<'de> for ClientToolsShape {
+    type Value = ClientTools<'de>;
+    const EXPECTED: &'static str = "an array of tools";
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut tools = ClientTools::default();
+        tools.read(reader, members, None)?;
+        Ok(tools)
+    }
+}
+
+/// The namespace of tools while they are read.
+#[derive(Clone)]
+struct ToolNamespace<'de> {
+    name: Cow<'de, str>,
+    description: Cow<'de, str>,
+}
+
+impl<'de> ClientTools<'de> {
+    /// Reads an array of tools.
+    fn read<A: SeqAccess<'de>>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+        namespace: Option<&ToolNamespace<'de>>,
+    ) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(raw) = members.next_element::<&'de RawValue>()? {
+            reader.at(PathSegment::Index(index), |reader| {
+                let object = TypedObject::of(reader, raw, ToolHead)?;
+                self.read_tool(reader, &object, namespace)
+            })?;
+            index += 1;
+        }
+        Ok(())
+    }
+
+    fn read_tool<E: de::Error>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        object: &TypedObject<'de>,
+        namespace: Option<&ToolNamespace<'de>>,
+    ) -> Result<(), E> {
+        match object.kind.as_deref() {
+            Some(kind @ ("function" | "custom")) => {
+                let tool = object.read(reader, FlatToolShape)?;
+                self.add(reader, tool, kind == "custom", namespace);
+            }
+            Some("namespace") if namespace.is_none() => {
+                object.read(reader, NamespaceShape(self))?;
+            }
+            Some(kind) if IGNORED.contains(&kind) => reader.ignore(kind)?,
+            Some(kind) => {
+                let message = format!(
+                    "tools of type `{}` are not supported; offer a function or a custom tool, which the client runs itself",
+                    quoted(kind)
+                );
+                return reader.at(PathSegment::Key("type"), |reader| {
+                    Err(reader.unsupported(&message))
+                });
+            }
+            None => {
+                let message = "required: `function`, `custom` or `namespace`";
+                return Err(reader.invalid_member("type", message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a tool. The reader's path must be the tool's.
+    fn add(
+        &mut self,
+        reader: &Reader<'_>,
+        tool: FlatTool<'de>,
+        custom: bool,
+        namespace: Option<&ToolNamespace<'de>>,
+    ) {
+        echo::push_tool(&mut self.echo, &tool, custom);
+        let description = tool.description.unwrap_or_default();
+        let (description, parameters, schema_path) = if custom {
+            let format = tool.format.unwrap_or_default();
+            (format.describe(description), INPUT_SCHEMA.to_owned(), "")
+        } else {
+            let parameters = tool.parameters;
+            let parameters = parameters.unwrap_or_else(|| schema::NO_ARGUMENTS.to_owned());
+            (description, parameters, ".parameters")
+        };
+        let function = FunctionTool {
+            name: flat_name(namespace.map(|it| it.name.as_ref()), tool.name.clone()),
+            description: described(namespace, description),
+            parameters,
+            strict: !custom && tool.strict.unwrap_or_default(),
+            index: 0,
+            path: reader.path(),
+            schema_path,
+        };
+        self.tools.push(ClientTool {
+            function,
+            name: tool.name,
+            namespace: namespace.map(|namespace| namespace.name.clone()),
+            custom,
+            steps: reader.steps().to_vec(),
+        });
+    }
+}
+
+/// The description of a tool, after that of its namespace.
+fn described<'de>(
+    namespace: Option<&ToolNamespace<'de>>,
+    description: Cow<'de, str>,
+) -> Cow<'de, str> {
+    match namespace {
+        Some(namespace) if !namespace.description.is_empty() => {
+            let mut text = namespace.description.clone().into_owned();
+            push_paragraph(&mut text, &description);
+            Cow::Owned(text)
+        }
+        Some(_) | None => description,
+    }
+}
+
+/// A function or a custom tool.
+pub(super) struct FlatTool<'de> {
+    pub(super) name: Cow<'de, str>,
+    pub(super) description: Option<Cow<'de, str>>,
+    /// JSON Schema of a function's arguments, on one line.
+    pub(super) parameters: Option<String>,
+    pub(super) strict: Option<bool>,
+    /// The format of a custom tool's input.
+    pub(super) format: Option<CustomFormat<'de>>,
+}
+
+struct FlatToolShape;
+
+impl<'de> JsonShape<'de> for FlatToolShape {
+    type Value = FlatTool<'de>;
+    const EXPECTED: &'static str = "a tool object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<FlatTool<'de>, A::Error> {
+        let (mut name, mut description, mut parameters) = (None, None, None);
+        let (mut strict, mut format) = (None, None);
+        read_members!(reader, fields, {
+            "name" => value(name, FunctionNameShape),
+            "description" => nullable(description, StringShape),
+            "parameters" => run {
+                let raw = fields.next_value::<&RawValue>()?;
+                parameters =
+                    reader.at(PathSegment::Key("parameters"), |reader| schema_of(reader, raw))?;
+            },
+            "strict" => nullable(strict, BooleanShape),
+            "format" => nullable(format, CustomFormatShape),
+            // A tool that may be loaded later is loaded now.
+            "type" | "defer_loading" => skip(),
+        });
+        let Some(name) = name else {
+            let message =
+                "required: the tool's name, which is a member of the tool itself in this API";
+            return Err(reader.invalid_member("name", message));
+        };
+        Ok(FlatTool {
+            name,
+            description,
+            parameters,
+            strict,
+            format,
+        })
+    }
+}
+
+/// A `namespace`, whose tools are added to these.
+struct NamespaceShape<'t, 'de>(&'t mut ClientTools<'de>);
+
+impl<'de> JsonShape<'de> for NamespaceShape<'_, 'de> {
+    type Value = ();
+    const EXPECTED: &'static str = "a tool object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<(), A::Error> {
+        let (mut name, mut description, mut tools) = (None, None, None);
+        read_members!(reader, fields, {
+            "type" => skip(),
+            "name" => value(name, FunctionNameShape),
+            "description" => nullable(description, StringShape),
+            // The tools' names depend on the namespace's, which may come later.
+            "tools" => run { tools = Some(fields.next_value::<&'de RawValue>()?); },
+        });
+        let Some(name) = name else {
+            return Err(reader.invalid_member("name", "required: the namespace's name"));
+        };
+        let Some(tools) = tools else {
+            return Err(reader.invalid_member("tools", "required: an array of tools"));
+        };
+        let namespace = ToolNamespace {
+            name,
+            description: description.unwrap_or_default(),
+        };
+        let before = std::mem::take(&mut self.0.echo);
+        let shape = NamespaceToolsShape(self.0, &namespace);
+        reader.at(PathSegment::Key("tools"), |reader| {
+            super::typed::parse(reader, tools, shape)
+        })?;
+        let within = std::mem::replace(&mut self.0.echo, before);
+        echo::push_namespace(
+            &mut self.0.echo,
+            &namespace.name,
+            &namespace.description,
+            &within,
+        );
+        Ok(())
+    }
+}
+
+/// `tools` of a namespace.
+struct NamespaceToolsShape<'t, 'de>(&'t mut ClientTools<'de>, &'t ToolNamespace<'de>);
+
+impl<'de> JsonShape<'de> for NamespaceToolsShape<'_, 'de> {
+    type Value = ();
+    const EXPECTED: &'static str = ClientToolsShape::EXPECTED;
+
+    fn array<A: SeqAccess<'de>>(self, reader: &mut Reader<'_>, members: A) -> Result<(), A::Error> {
+        self.0.read(reader, members, Some(self.1))
+    }
+}
