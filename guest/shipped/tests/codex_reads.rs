@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Request;
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
-use airlock_shipped_policy::{DIALECT, prompt};
+use airlock_shipped_policy::{DIALECT, RESPONSES_DIALECT, prompt};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
@@ -140,16 +140,39 @@ fn body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     )
 }
 
+/// As `body`, for the Responses API.
+fn responses_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
+    let [parameters, format] = schemas;
+    let [content, id, arguments, output, name] = strings;
+    format!(
+        r#"{{"model":"m","instructions":{content},"metadata":{{{id}:{output}}},"input":[{{"role":"user","content":{content}}},
+{{"type":"reasoning","id":{id},"summary":[{{"type":"summary_text","text":{content}}}],"encrypted_content":{arguments}}},
+{{"type":"web_search_call","id":{id},"status":{output},"action":{{"type":{content},"query":{output},"queries":[{output}],"sources":{format}}}}},
+{{"type":"compaction","id":{id},"encrypted_content":{content}}},
+{{"type":"function_call","call_id":{id},"name":{name},"arguments":{arguments}}},
+{{"type":"function_call_output","call_id":{id},"output":{output}}},
+{{"type":"custom_tool_call","call_id":{id},"namespace":"n","name":{name},"input":{arguments}}},
+{{"type":"custom_tool_call_output","call_id":{id},"output":{output}}}],
+"tools":[{{"type":"function","name":{name},"parameters":{parameters},"output_schema":{format}}},
+{{"type":"namespace","name":"n","description":{content},"tools":[{{"type":"custom","name":{name},"format":{{"type":"grammar","syntax":"lark","definition":{content}}}}}]}}],
+"text":{{"format":{{"type":"json_schema","name":"a","description":{content},"schema":{format}}}}}}}"#
+    )
+}
+
 fn render(body: String) -> Option<Plan> {
+    render_as(DIALECT, "POST /v1/chat/completions", body)
+}
+
+fn render_as(dialect: &str, route: &str, body: String) -> Option<Plan> {
     let request = Request {
         id: "req_1".to_owned(),
         arrived: 0,
-        dialect: DIALECT.to_owned(),
+        dialect: dialect.to_owned(),
         body,
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
-        route: "POST /v1/chat/completions".to_owned(),
+        route: route.to_owned(),
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
@@ -229,6 +252,26 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
 
 #[test]
 fn codex_parses_everything_that_the_policy_accepts() {
+    check_accepted(|schemas, strings| render(body(schemas, strings)));
+}
+
+#[test]
+fn codex_parses_everything_that_is_accepted_of_the_responses_api() {
+    check_accepted(|schemas, strings| {
+        let body = responses_body(schemas, strings);
+        let plan = render_as(RESPONSES_DIALECT, "POST /v1/responses", body)?;
+        // The response repeats parts of the request, on one line to every reader.
+        let notes: Value = serde_json::from_str(&plan.notes).unwrap();
+        let echo = notes["dialect"]["responses"]["echo"].as_str().unwrap();
+        assert!(serde_json::from_str::<Value>(echo).unwrap().is_object());
+        let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+        assert!(!echo.contains(breaks), "{echo}");
+        Some(plan)
+    });
+}
+
+/// Renders random requests, and checks what Codex receives of those that are accepted.
+fn check_accepted(render: impl Fn(&[String; 2], &[String; 5]) -> Option<Plan>) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let config = Config {
         failure_persistence: None,
@@ -243,7 +286,7 @@ fn codex_parses_everything_that_the_policy_accepts() {
         .run(&(schemas, texts, function), |(schemas, texts, function)| {
             let [content, id, arguments, output] = texts;
             let strings = [content, id, arguments, output, function];
-            let Some(plan) = render(body(&schemas, &strings)) else {
+            let Some(plan) = render(&schemas, &strings) else {
                 return Ok(());
             };
             seen.set(seen.get() + 1);

@@ -180,7 +180,8 @@ impl<'de> JsonShape<'de> for StringsShape {
     }
 }
 
-/// An array of objects with a `type` of these and a `text`, as JSON.
+/// An array of objects with a `type` of these and a `text`, as JSON. All have the first type: Codex (0.169) drops the content of
+/// reasoning whose type is `text`.
 struct TextParts(&'static [&'static str]);
 
 impl<'de> JsonShape<'de> for TextParts {
@@ -230,7 +231,7 @@ impl<'de> JsonShape<'de> for TextPart {
             let message = format!("required in a part of type `{}`", quoted(&kind));
             return Err(reader.invalid_member("text", &message));
         };
-        let mut part = ObjectWriter::new(&kind);
+        let mut part = ObjectWriter::new(self.0.first().copied().unwrap_or(&kind));
         part.text("text", Some(&text));
         Ok(part.finish())
     }
